@@ -1,0 +1,41 @@
+# Two commands for everybody: `make demo` and `make test`. Both set up what they need inside this folder.
+
+UV_VERSION := 0.13.9
+UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
+
+.PHONY: demo test lint format bench docs clean
+
+demo: .venv/.synced
+	@$(UV) run --frozen stationkeeper demo $(ARGS)
+
+test: lint
+	@$(UV) run --frozen pytest $(ARGS)
+
+lint: .venv/.synced
+	@$(UV) run --frozen ruff format --check .
+	@$(UV) run --frozen ruff check .
+	@$(UV) run --frozen mypy
+	@$(UV) run --frozen lint-imports
+
+format: .venv/.synced
+	@$(UV) run --frozen ruff format .
+	@$(UV) run --frozen ruff check --fix .
+
+bench: .venv/.synced
+	@$(UV) run --frozen python -m tests.bench $(ARGS)
+
+docs: .venv/.synced
+	@$(UV) run --frozen stationkeeper reasons > docs/reasons.md
+
+clean:
+	rm -rf .venv .tools build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/.synced: pyproject.toml uv.lock | $(UV)
+	@echo "Installing the Python packages that uv.lock pins into .venv"
+	@$(UV) sync --frozen
+	@touch $@
+
+.tools/bin/uv:
+	@echo "Installing uv $(UV_VERSION) into .tools"
+	@python3 -m venv .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)

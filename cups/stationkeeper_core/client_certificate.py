@@ -1,0 +1,75 @@
+"""The certificate a gateway presents, reduced to the facts that authorization asks for.
+
+Knows no TLS library: the CUPS server's adapter hands over DER bytes as the connection gave them.
+"""
+
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.eui64 import EUI64, parse_hex
+from stationkeeper_core.pem import Certificate, parse_certificate
+
+MAX_PRESENTED = 10
+
+
+@dataclass(frozen=True)
+class ClientCertificate:
+    """An end-entity certificate and what was presented with it.
+
+    Attributes:
+        leaf: the end-entity certificate.
+        presented: the other certificates that the client sent, at most `MAX_PRESENTED`; unverified.
+        common_names: every Common Name of the subject, as text.
+    """
+
+    leaf: Certificate
+    presented: tuple[Certificate, ...]
+    common_names: tuple[str, ...]
+
+    @property
+    def eui(self) -> EUI64:
+        """The EUI that the one Common Name holds.
+
+        Raises:
+            StationkeeperError: `CommonNameNotEUI`.
+        """
+        eui = parse_hex(self.common_names[0]) if len(self.common_names) == 1 else None
+        if eui is None:
+            shown = ", ".join(f"{name[:64]!a}" for name in self.common_names[:3]) or "none"
+            raise StationkeeperError(Reason.COMMON_NAME_NOT_EUI, f"the certificate's Common Name is {shown}")
+        return eui
+
+
+def read_client_certificate(chain: tuple[bytes, ...]) -> ClientCertificate:
+    """The facts of a presented chain.
+
+    Args:
+        chain: DER, the end-entity certificate first. Others that cannot be read are left out: they can only help.
+
+    Raises:
+        StationkeeperError: `MalformedCertificate`.
+    """
+    try:
+        leaf = parse_certificate(chain[0])
+        names = leaf.x509.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except (StationkeeperError, ValueError, IndexError) as error:
+        raise StationkeeperError(Reason.MALFORMED_CERTIFICATE, f"the client certificate: {error}") from None
+    return ClientCertificate(leaf, _readable(chain[1 : MAX_PRESENTED + 1]), tuple(_text(name) for name in names))
+
+
+def _readable(chain: tuple[bytes, ...]) -> tuple[Certificate, ...]:
+    found: list[Certificate] = []
+    for der in chain:
+        try:
+            found.append(parse_certificate(der))
+        except StationkeeperError:
+            continue
+    return tuple(found)
+
+
+def _text(attribute: x509.NameAttribute[str | bytes]) -> str:
+    value = attribute.value
+    return value if isinstance(value, str) else value.decode("latin-1")

@@ -1,0 +1,113 @@
+"""The credential blob that an answer carries, and the CRC by which a gateway reports the set it holds.
+
+A set has three parts: trust (one DER certificate), client certificate, client key or token. In the blob they follow one
+another, an absent part as four zero bytes.
+Source: the CUPS protocol, credential blob; the client computes CRC-32 over the very same bytes.
+"""
+
+import re
+import zlib
+from urllib.parse import urlsplit
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.update_info import MAX_CREDENTIALS_BYTES, MAX_URI_BYTES
+
+ABSENT = bytes(4)
+MAX_TOKEN_BYTES = 4096
+
+_HEADER = b"Authorization: "
+_PRINTABLE = re.compile(rb"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+
+
+def crc(blob: bytes) -> int:
+    """The CRC-32 by which a gateway reports that it holds the set of `blob`."""
+    return zlib.crc32(blob)
+
+
+NOTHING_CONFIGURED = crc(ABSENT * 3)
+
+
+def server_authentication(trust: bytes) -> bytes:
+    """The blob for a server that asks for no credentials of the gateway.
+
+    Args:
+        trust: one DER certificate.
+    """
+    return _bounded(trust + ABSENT + ABSENT)
+
+
+def token_authentication(trust: bytes, token: bytes) -> bytes:
+    """The blob for a server that asks for an authorization header.
+
+    Args:
+        trust: one DER certificate.
+        token: what `parse_token` gave.
+    """
+    return _bounded(trust + ABSENT + token)
+
+
+def parse_token(content: bytes) -> bytes:
+    """The header line, with CR and LF, for the content of a Secret's key.
+
+    Args:
+        content: the bare token, a scheme and a token (`Bearer NNSXS…`), or the whole header line; white space around it
+            is dropped. A bare token gets the scheme `Bearer`.
+
+    Raises:
+        StationkeeperError: `TokenInvalid`; the detail does not repeat the token.
+    """
+    line = content.strip()
+    if len(line) > MAX_TOKEN_BYTES:
+        raise StationkeeperError(
+            Reason.TOKEN_INVALID, f"the token has {len(line)} bytes, at most {MAX_TOKEN_BYTES} are allowed"
+        )
+    if line[: len(_HEADER) - 1].lower() == _HEADER.strip().lower():
+        line = line[len(_HEADER) - 1 :].strip()
+    if not line:
+        raise StationkeeperError(Reason.TOKEN_INVALID, "the token is empty")
+    if not _PRINTABLE.fullmatch(line):
+        raise StationkeeperError(Reason.TOKEN_INVALID, "the token is not one line of printable ASCII")
+    return _HEADER + (line if b" " in line else b"Bearer " + line) + b"\r\n"
+
+
+def check_uri(uri: str, schemes: tuple[str, ...]) -> None:
+    """Refuses a URI that a Basics Station cannot use.
+
+    Args:
+        uri: to be `scheme://host:port`, at most 127 characters, no path, no trailing slash.
+        schemes: the schemes that are possible here.
+
+    Raises:
+        StationkeeperError: `URIInvalid`; the detail says what to write instead.
+    """
+    problem = _uri_problem(uri, schemes)
+    if problem:
+        raise StationkeeperError(Reason.URI_INVALID, f"{uri[:160]!a} {problem}; write {schemes[0]}://host:port")
+
+
+def _uri_problem(uri: str, schemes: tuple[str, ...]) -> str | None:
+    if len(uri) > MAX_URI_BYTES:
+        return f"is longer than {MAX_URI_BYTES} characters"
+    scheme, separator, rest = uri.partition("://")
+    if not separator or scheme not in schemes:
+        return f"does not begin with {' or '.join(f'{known}://' for known in schemes)}"
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError:
+        return "has no usable host and port"
+    if parts.netloc != rest:
+        return "has something after the port"
+    host = rest.rpartition(":")[0]
+    if not port or not _HOST.fullmatch(host) or not rest.endswith(f":{port}"):
+        return "has no usable host and port"
+    return None
+
+
+def _bounded(blob: bytes) -> bytes:
+    if len(blob) > MAX_CREDENTIALS_BYTES:
+        raise StationkeeperError(
+            Reason.TOO_LARGE, f"the credentials have {len(blob)} bytes, at most {MAX_CREDENTIALS_BYTES} fit"
+        )
+    return blob

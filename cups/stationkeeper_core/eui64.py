@@ -1,0 +1,71 @@
+"""EUI-64 of a gateway, in the ways that the protocol writes it.
+
+An `EUI64` is a plain `int` below 2**64 once parsed, so that no comparison depends on case or separators.
+Source: the CUPS protocol, request field `router`; ID6 as Basics Station prints it.
+"""
+
+import re
+from typing import NewType
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+
+EUI64 = NewType("EUI64", int)
+
+_HEX16 = re.compile(r"[0-9A-Fa-f]{16}")
+_SEPARATED = re.compile(r"[0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){7}|[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){7}")
+_ID6_GROUP = re.compile(r"[0-9A-Fa-f]{1,4}")
+_GROUPS = 4
+
+
+def parse_hex(text: str) -> EUI64 | None:
+    """The EUI of exactly 16 hex digits in either case, or None where `text` is anything else."""
+    return EUI64(int(text, 16)) if _HEX16.fullmatch(text) else None
+
+
+def parse_router(text: str) -> EUI64:
+    """The EUI that a request's `router` names.
+
+    Args:
+        text: ID6 (`102:304:506:708`, `aabb::1`) or eight pairs of hex digits, all with dashes or all with colons;
+            in any case. A 48-bit MAC and bare hex digits are refused, as other CUPS servers do.
+
+    Raises:
+        StationkeeperError: `RouterUnparsable`.
+    """
+    if _SEPARATED.fullmatch(text):
+        return EUI64(int(text.replace("-", "").replace(":", ""), 16))
+    groups = _id6_groups(text)
+    if groups is None:
+        raise StationkeeperError(
+            Reason.ROUTER_UNPARSABLE, f"router {text[:64]!a} is neither an ID6 nor a separated EUI-64"
+        )
+    value = 0
+    for group in groups:
+        value = value << 16 | int(group, 16)
+    return EUI64(value)
+
+
+def _id6_groups(text: str) -> list[str] | None:
+    head, gap, tail = text.partition("::")
+    left = head.split(":") if head else []
+    right = tail.split(":") if tail else []
+    missing = _GROUPS - len(left) - len(right)
+    if missing < (1 if gap else 0) or (missing and not gap):
+        return None
+    groups = [*left, *["0"] * missing, *right]
+    return groups if all(_ID6_GROUP.fullmatch(group) for group in groups) else None
+
+
+def format_hex(eui: EUI64) -> str:
+    """The EUI as 16 upper-case hex digits, the form of the resources and the log."""
+    return f"{eui:016X}"
+
+
+def format_id6(eui: EUI64) -> str:
+    """The EUI as ID6: four groups without leading zeros, the first longest run of two or more zero groups as `::`."""
+    groups = [f"{eui >> shift & 0xFFFF:x}" for shift in (48, 32, 16, 0)]
+    for length in range(_GROUPS, 1, -1):
+        for start in range(_GROUPS - length + 1):
+            if groups[start : start + length] == ["0"] * length:
+                return f"{':'.join(groups[:start])}::{':'.join(groups[start + length :])}"
+    return ":".join(groups)

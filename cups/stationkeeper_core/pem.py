@@ -1,0 +1,168 @@
+"""PEM text to X.509 certificates, strictly.
+
+Total and bounded: any text gives certificates or a `StationkeeperError` that says what is wrong and at which line. Text
+outside the blocks (`openssl x509 -text`, comments of CA bundles) is allowed; any block that is not a certificate is
+not, and a private key is named as such.
+Source: RFC 7468.
+"""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+
+MAX_PEM_BYTES = 256 * 1024
+MAX_CERTIFICATES = 100
+MAX_CERTIFICATE_BYTES = 16 * 1024
+
+_BEGIN = re.compile(r"-----BEGIN ([A-Z0-9 #.]*)-----")
+_CERTIFICATE_LABELS = {"CERTIFICATE", "X509 CERTIFICATE"}
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate that can be read: its bytes and what was read from them.
+
+    Attributes:
+        der: the exact bytes.
+        x509: the parsed certificate.
+    """
+
+    der: bytes
+    x509: x509.Certificate
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the DER bytes, 64 lower-case hex digits."""
+        return self.x509.fingerprint(hashes.SHA256()).hex()
+
+    @cached_property
+    def subject(self) -> str:
+        """The subject as RFC 4514 writes it."""
+        return self.x509.subject.rfc4514_string()
+
+    @property
+    def is_authority(self) -> bool:
+        """Whether the basic constraints say CA:TRUE; a v1 certificate has none and never is."""
+        try:
+            constraints = self.x509.extensions.get_extension_for_class(x509.BasicConstraints)
+        except (x509.ExtensionNotFound, ValueError):
+            return False
+        return constraints.value.ca
+
+
+def parse_certificate(der: bytes) -> Certificate:
+    """The certificate of `der`, with the fields that are used downstream known to be readable.
+
+    Raises:
+        StationkeeperError: `MalformedPEM`.
+    """
+    if len(der) > MAX_CERTIFICATE_BYTES:
+        raise StationkeeperError(
+            Reason.TOO_LARGE,
+            f"a certificate has {len(der)} bytes, at most {MAX_CERTIFICATE_BYTES} are allowed",
+        )
+    try:
+        certificate = Certificate(der, x509.load_der_x509_certificate(der))
+        _touch(certificate)
+    except (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension) as error:
+        raise StationkeeperError(Reason.MALFORMED_PEM, f"a certificate cannot be read: {error}") from None
+    if certificate.x509.public_bytes(Encoding.DER) != der:
+        raise StationkeeperError(Reason.MALFORMED_PEM, "bytes follow a certificate")
+    return certificate
+
+
+def parse_certificates(
+    text: str, reason_for_private_key: Reason = Reason.PRIVATE_KEY_IN_TRUSTED_CA
+) -> tuple[Certificate, ...]:
+    """The certificates of `text`, in their order, duplicates dropped; none where there is no block.
+
+    Raises:
+        StationkeeperError: `MalformedPEM`, `TooLarge`, `TooManyCertificates` or `reason_for_private_key`.
+    """
+    if len(text) > MAX_PEM_BYTES:
+        raise StationkeeperError(
+            Reason.TOO_LARGE, f"the PEM text has {len(text)} characters, at most {MAX_PEM_BYTES} are allowed"
+        )
+    # A key is looked for first, and anywhere: it must be named even where the text around it is broken.
+    if "PRIVATE KEY" in text:
+        line = text[: text.index("PRIVATE KEY")].count("\n") + 1
+        raise StationkeeperError(
+            reason_for_private_key, f"there is a private key at line {line}; remove it and replace that key"
+        )
+    found: dict[bytes, Certificate] = {}
+    for line, label, body in _blocks(text):
+        if label not in _CERTIFICATE_LABELS:
+            raise StationkeeperError(
+                Reason.MALFORMED_PEM, f"the block at line {line} is {label[:40]!a}, not a certificate"
+            )
+        if len(found) == MAX_CERTIFICATES:
+            raise StationkeeperError(
+                Reason.TOO_MANY_CERTIFICATES, f"there are more than {MAX_CERTIFICATES} certificates"
+            )
+        certificate = _certificate_at(line, body)
+        found.setdefault(certificate.der, certificate)
+    return tuple(found.values())
+
+
+def to_pem(der: bytes) -> str:
+    """One certificate as a PEM block."""
+    body = base64.encodebytes(der).decode("ascii").replace("\n", "")
+    lines = [body[start : start + 64] for start in range(0, len(body), 64)]
+    return "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])
+
+
+def _certificate_at(line: int, body: str) -> Certificate:
+    try:
+        return parse_certificate(base64.b64decode(body, validate=True))
+    except binascii.Error as error:
+        raise StationkeeperError(Reason.MALFORMED_PEM, f"the block at line {line} is not base64: {error}") from None
+    except StationkeeperError as error:
+        raise StationkeeperError(error.reason, f"the block at line {line}: {error.detail}") from None
+
+
+def _blocks(text: str) -> list[tuple[int, str, str]]:
+    blocks: list[tuple[int, str, str]] = []
+    begun: tuple[int, str] | None = None
+    body: list[str] = []
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = raw.strip()
+        begin = _BEGIN.fullmatch(line)
+        if begun is None:
+            if begin:
+                begun, body = (number, begin[1]), []
+            elif line.startswith("-----"):
+                raise StationkeeperError(Reason.MALFORMED_PEM, f"line {number} is not the beginning of a block")
+        elif line == f"-----END {begun[1]}-----":
+            blocks.append((*begun, "".join(body)))
+            begun = None
+        elif line.startswith("-----"):
+            raise StationkeeperError(
+                Reason.MALFORMED_PEM, f"the block at line {begun[0]} has no end before line {number}"
+            )
+        else:
+            body.append(line)
+    if begun is not None:
+        raise StationkeeperError(Reason.MALFORMED_PEM, f"the block at line {begun[0]} has no end")
+    return blocks
+
+
+def _touch(certificate: Certificate) -> None:
+    parsed = certificate.x509
+    _ = (
+        parsed.serial_number,
+        parsed.not_valid_before_utc,
+        parsed.not_valid_after_utc,
+        parsed.extensions,
+        parsed.issuer.public_bytes(),
+        parsed.public_key,
+        certificate.subject,
+        certificate.sha256,
+    )

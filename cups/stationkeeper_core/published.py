@@ -1,0 +1,241 @@
+"""The contract of the Secrets between operator and CUPS, both directions.
+
+One trust document and `BUCKETS` registry documents, each in a Secret of its own under the one key that is also the
+name of the file where a kubelet lays it. A document is a line of JSON, its header, and a zlib stream, its payload, in
+one value: a single read cannot mix two generations. Each stands alone, so no order among them matters.
+
+Encoding is deterministic: the same content gives the same payload whatever the order it came in, and the header's
+digest is over the uncompressed payload, so that contents compare without regard to who compressed them. Decoding is
+total and bounded: any bytes give a document or a `StationkeeperError` with a load's reason.
+"""
+
+import hashlib
+import zlib
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.eui64 import EUI64, parse_hex
+
+CONTRACT = 1
+BUCKETS = 16
+MAX_SECRET_BYTES = 1_000_000
+MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
+MAX_AUTHORITIES = 2_000
+
+TRUST = "trust"
+REGISTRY = tuple(f"registry-{bucket:02d}" for bucket in range(BUCKETS))
+DOCUMENTS = (TRUST, *REGISTRY)
+
+_MAX_HEADER_BYTES = 1024
+
+
+class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One TrustedCA as it is in force.
+
+    Attributes:
+        namespace, name, uid: of the resource.
+        anchors: DER of the trust anchors, sorted.
+        intermediates: DER of certificates that help to build chains, sorted; never anchors.
+        eui_ranges: `prefix/bits`, sorted; none means every EUI.
+        revoked_serials: serial numbers, upper-case hex without leading zeros, sorted.
+        revoked_sha256: fingerprints, lower-case hex, sorted.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    anchors: tuple[bytes, ...]
+    intermediates: tuple[bytes, ...] = ()
+    eui_ranges: tuple[str, ...] = ()
+    revoked_serials: tuple[str, ...] = ()
+    revoked_sha256: tuple[str, ...] = ()
+
+
+class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One Gateway as it is in force.
+
+    Attributes:
+        eui: 16 upper-case hex digits.
+        namespace, name, uid: of the resource.
+        suspended: refused whatever it presents.
+        trusted_cas: `namespace/name` of those TrustedCAs that may vouch for it; None means all that are in scope.
+        sha256_fingerprints: of those certificates that may speak for it, lower-case hex; None means all.
+        lns_uri: the URI of its LNS.
+        lns_credentials: the blob of its LNS credentials; empty where there are none.
+    """
+
+    eui: str
+    namespace: str
+    name: str
+    uid: str
+    suspended: bool = False
+    trusted_cas: tuple[str, ...] | None = None
+    sha256_fingerprints: tuple[str, ...] | None = None
+    lns_uri: str = ""
+    lns_credentials: bytes = b""
+
+
+class TrustDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may vouch for gateways.
+
+    Attributes:
+        release_namespace: the namespace whose TrustedCAs speak for the Gateways of all namespaces.
+        authorities: sorted by namespace and name.
+    """
+
+    release_namespace: str
+    authorities: tuple[TrustedAuthority, ...] = ()
+
+
+class RegistryDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The gateways of one bucket, sorted by EUI."""
+
+    bucket: int
+    gateways: tuple[RegisteredGateway, ...] = ()
+
+
+Document = TrustDocument | RegistryDocument
+_D = TypeVar("_D", TrustDocument, RegistryDocument)
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """The first line of a document.
+
+    Attributes:
+        contract: the version of the contract, for all that follows.
+        document: one of `DOCUMENTS`.
+        generation: rises with every change of this document.
+        sha256: of the uncompressed payload, lower-case hex.
+        buckets: into how many the registry is split.
+    """
+
+    contract: int
+    document: str
+    generation: int
+    sha256: str
+    buckets: int = BUCKETS
+
+
+@dataclass(frozen=True)
+class Published:
+    """A decoded document with its header."""
+
+    header: Header
+    content: Document
+
+
+def secret_name(document: str) -> str:
+    """The name of the Secret that holds `document`."""
+    return f"stationkeeper-{document}"
+
+
+def bucket_of(eui: EUI64) -> int:
+    """The number of the bucket that holds the gateway with `eui`."""
+    return hashlib.sha256(eui.to_bytes(8, "big")).digest()[0] % BUCKETS
+
+
+def encode_payload(content: Document) -> bytes:
+    """The uncompressed payload of `content`, deterministic."""
+    return msgspec.json.encode(_sorted(content), order="deterministic")
+
+
+def digest(payload: bytes) -> str:
+    """The digest by which payloads are compared."""
+    return hashlib.sha256(payload).hexdigest()
+
+
+def encode(document: str, generation: int, payload: bytes) -> bytes:
+    """The value of the Secret's key for a payload that `encode_payload` gave.
+
+    Raises:
+        StationkeeperError: `CapacityExceeded` where it would not fit into a Secret.
+    """
+    header = Header(contract=CONTRACT, document=document, generation=generation, sha256=digest(payload))
+    value = msgspec.json.encode(header) + b"\n" + zlib.compress(payload, 6)
+    if len(value) > MAX_SECRET_BYTES or len(payload) > MAX_PAYLOAD_BYTES:
+        raise StationkeeperError(
+            Reason.CAPACITY_EXCEEDED,
+            f"{document} has {len(value)} bytes, at most {MAX_SECRET_BYTES} fit into a Secret",
+        )
+    return value
+
+
+def decode(document: str, value: bytes) -> Published:
+    """The document that `value` holds.
+
+    Args:
+        document: which of `DOCUMENTS` it has to be.
+        value: what the Secret or the file holds.
+
+    Raises:
+        StationkeeperError: `MalformedDocument`, `UnknownContract`, `WrongDocument` or `DigestMismatch`.
+    """
+    if len(value) > MAX_SECRET_BYTES:
+        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} has {len(value)} bytes")
+    line, newline, stream = value.partition(b"\n")
+    if not newline or len(line) > _MAX_HEADER_BYTES:
+        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} has no header")
+    header = _header(document, line)
+    payload = _inflate(document, stream)
+    if digest(payload) != header.sha256:
+        raise StationkeeperError(Reason.DIGEST_MISMATCH, f"{document} is not what its header says")
+    if document == TRUST:
+        return Published(header, _content(document, payload, TrustDocument))
+    registry = _content(document, payload, RegistryDocument)
+    _check_bucket(document, registry)
+    return Published(header, registry)
+
+
+def _sorted(content: Document) -> Document:
+    if isinstance(content, TrustDocument):
+        authorities = sorted(content.authorities, key=lambda each: (each.namespace, each.name))
+        return msgspec.structs.replace(content, authorities=tuple(authorities))
+    return msgspec.structs.replace(content, gateways=tuple(sorted(content.gateways, key=lambda each: each.eui)))
+
+
+def _header(document: str, line: bytes) -> Header:
+    try:
+        contract = msgspec.json.decode(line, type=dict[str, msgspec.Raw]).get("contract")
+        if contract is not None and msgspec.json.decode(contract) != CONTRACT:
+            raise StationkeeperError(
+                Reason.UNKNOWN_CONTRACT,
+                f"{document} has contract {bytes(contract)[:20]!r}, this is {CONTRACT}",
+            )
+        header = msgspec.json.decode(line, type=Header)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"the header of {document}: {error}") from None
+    if header.document != document:
+        raise StationkeeperError(Reason.WRONG_DOCUMENT, f"{header.document[:40]!a} lies where {document} belongs")
+    return header
+
+
+def _inflate(document: str, stream: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    try:
+        payload = inflater.decompress(stream, MAX_PAYLOAD_BYTES)
+    except zlib.error as error:
+        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"the payload of {document}: {error}") from None
+    if not inflater.eof or inflater.unused_data:
+        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"the payload of {document} is cut short or too long")
+    return payload
+
+
+def _content(document: str, payload: bytes, kind: type[_D]) -> _D:
+    try:
+        return msgspec.json.decode(payload, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"the payload of {document}: {error}") from None
+
+
+def _check_bucket(document: str, registry: RegistryDocument) -> None:
+    if not 0 <= registry.bucket < BUCKETS or REGISTRY[registry.bucket] != document:
+        raise StationkeeperError(Reason.WRONG_DOCUMENT, f"{document} holds bucket {registry.bucket}")
+    seen: set[EUI64] = set()
+    for gateway in registry.gateways:
+        eui = parse_hex(gateway.eui)
+        if eui is None or eui in seen or bucket_of(eui) != registry.bucket:
+            raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} holds {gateway.eui[:20]!a}")
+        seen.add(eui)

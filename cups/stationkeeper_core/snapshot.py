@@ -1,0 +1,88 @@
+"""The state that requests are decided on, taken over one document at a time.
+
+`Holdings` is given documents as they come, in any order, and accepts or refuses each by itself; a refusal changes
+nothing. Once there is one of each, it has a `Snapshot`. Both are immutable: a reader of one never sees half a change.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.gateway_registry import GatewayRegistry, RegistryBucket
+from stationkeeper_core.published import DOCUMENTS, REGISTRY, TRUST, TrustDocument, decode
+from stationkeeper_core.trust_anchors import TrustGeneration
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One trust and one registry, to decide a request on."""
+
+    trust: TrustGeneration
+    registry: GatewayRegistry
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """The documents in force.
+
+    Attributes:
+        trust: of the trust document, None until there is one.
+        buckets: of the registry documents, by their names.
+    """
+
+    trust: TrustGeneration | None = None
+    buckets: Mapping[str, RegistryBucket] = field(default_factory=lambda: MappingProxyType({}))
+
+    def accept(self, document: str, value: bytes) -> "Holdings":
+        """The holdings with `value` in force as `document`; these same ones where it is in force already.
+
+        Checked in this order: the form and the digest, the contract, that it is not older than the one in force, that
+        every certificate of it can be used.
+
+        Raises:
+            StationkeeperError: a load's reason; what was in force stays so.
+        """
+        published = decode(document, value)
+        header, held = published.header, self._held(document)
+        if held is not None:
+            if header.generation < held.generation:
+                raise StationkeeperError(
+                    Reason.OLDER_GENERATION,
+                    f"{document} has generation {header.generation}, {held.generation} is in force",
+                )
+            if (header.generation, header.sha256) == (held.generation, held.sha256):
+                return self
+        if isinstance(published.content, TrustDocument):
+            return replace(self, trust=_trust(published.content, header.generation, header.sha256))
+        bucket = RegistryBucket(published.content, header.generation, header.sha256)
+        return replace(self, buckets=MappingProxyType({**self.buckets, document: bucket}))
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The documents that are not there yet."""
+        return tuple(document for document in DOCUMENTS if self._held(document) is None)
+
+    @property
+    def generations(self) -> dict[str, int]:
+        """The generation in force of each document that there is."""
+        held = ((document, self._held(document)) for document in DOCUMENTS)
+        return {document: each.generation for document, each in held if each is not None}
+
+    @cached_property
+    def snapshot(self) -> Snapshot | None:
+        """What to decide on; None while a document is missing."""
+        if self.trust is None or self.missing:
+            return None
+        return Snapshot(self.trust, GatewayRegistry(tuple(self.buckets[document] for document in REGISTRY)))
+
+    def _held(self, document: str) -> TrustGeneration | RegistryBucket | None:
+        return self.trust if document == TRUST else self.buckets.get(document)
+
+
+def _trust(document: TrustDocument, generation: int, sha256: str) -> TrustGeneration:
+    try:
+        return TrustGeneration(document, generation, sha256)
+    except StationkeeperError as error:
+        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{TRUST}: {error.detail}") from None

@@ -1,0 +1,1 @@
+"""The CUPS server: aiohttp and TLS around the core."""

@@ -1,0 +1,1 @@
+"""The operator: kopf handlers, compile, publish, status."""
