@@ -12,7 +12,7 @@ class Fault(StrEnum):
     """Whose fault a reason names; it decides where the reason shows up."""
 
     REQUEST = "request"
-    """The gateway's own: answered with an HTTP status, see `ReasonInfo.http_status`."""
+    """The gateway's own: answered with `ReasonInfo.http_status`, or by closing the connection where that is None."""
     HANDSHAKE = "handshake"
     """The gateway's own, found by TLS: answered with a TLS alert, no HTTP."""
     RESOURCE = "resource"
@@ -45,6 +45,7 @@ class Reason(StrEnum):
     ROUTER_MISSING = "RouterMissing"
     ROUTER_UNPARSABLE = "RouterUnparsable"
     REQUEST_TOO_LARGE = "RequestTooLarge"
+    REQUEST_TIMEOUT = "RequestTimeout"
     PATH_NOT_FOUND = "PathNotFound"
     METHOD_NOT_ALLOWED = "MethodNotAllowed"
     MALFORMED_CERTIFICATE = "MalformedCertificate"
@@ -147,6 +148,9 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Send the EUI as ID6 (`102:304:506:708`) or with dashes (`01-02-03-04-05-06-07-08`).",
     ),
     Reason.REQUEST_TOO_LARGE: _request(413, "The body is larger than 16 KiB.", "Send a smaller body."),
+    Reason.REQUEST_TIMEOUT: ReasonInfo(
+        Fault.REQUEST, "The body did not arrive in time; the connection is closed.", "Check the network of the gateway."
+    ),
     Reason.PATH_NOT_FOUND: _request(
         404,
         "The path is not one that CUPS serves.",

@@ -1,0 +1,132 @@
+"""The CUPS server as a process: settings, sockets, signals, and the order of start and stop."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from stationkeeper_cups.file_source import FileSource
+from stationkeeper_cups.internal_server import internal_application, provisional_context
+from stationkeeper_cups.json_log import log_as_json
+from stationkeeper_cups.kubernetes_source import KubernetesSource
+from stationkeeper_cups.listener import Listener, Refusal
+from stationkeeper_cups.metrics import Metrics
+from stationkeeper_cups.serving_state import ServingState
+from stationkeeper_cups.settings import Address, Files, Settings, SettingsError, read_settings
+from stationkeeper_cups.tls_context import load_credentials
+from stationkeeper_cups.update_info_server import UpdateInfoServer
+
+DRAIN_SECONDS = 10.0
+
+_log = logging.getLogger("stationkeeper.cups")
+
+
+def main() -> None:
+    """Runs the server until SIGTERM or SIGINT; exits with 2 where it cannot be started as it is configured."""
+    try:
+        settings = read_settings(os.environ)
+        log_as_json(settings.log_level)
+        asyncio.run(_run(settings))
+    except (SettingsError, OSError) as error:
+        print(f"stationkeeper-cups: {error}", file=sys.stderr)  # noqa: T201 - there may be no log yet
+        sys.exit(2)
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(settings, stop)
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Serves gateways and the internal port until `stop` is set.
+
+    The gateways' port is bound at once, to fail early, but accepts nothing before the first complete load. In the end
+    it is closed first, and what is being answered has `DRAIN_SECONDS` to be done.
+
+    Raises:
+        OSError: an address cannot be bound.
+    """
+    metrics = Metrics()
+    state = ServingState(metrics)
+    server = UpdateInfoServer(state, metrics, _now)
+    listener = Listener(_bound(settings.cups), lambda: state.context, server, _refusal_logger(metrics))
+    server.on_closed = listener.closed
+    state.on_trust_change = server.close_untrusted
+    internal = await _start_internal(settings, state, metrics, listener)
+    source = asyncio.create_task(_source(settings, state).run())
+    try:
+        await _first(source, stop, state.complete)
+        if not stop.is_set():
+            listener.start()
+            _log.info("serving", extra={"fields": {"port": settings.cups.port}})
+            await _first(source, stop)
+    finally:
+        source.cancel()
+        await listener.stop()
+        server.pre_shutdown()
+        await server.shutdown(DRAIN_SECONDS)
+        await internal.cleanup()
+        _log.info("stopped")
+
+
+async def _first(source: asyncio.Task[None], *events: asyncio.Event) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait([source, *waits], return_when=asyncio.FIRST_COMPLETED)
+        if source.done():
+            source.result()
+            raise RuntimeError("the source ended by itself")
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def _start_internal(
+    settings: Settings, state: ServingState, metrics: Metrics, listener: Listener
+) -> web.AppRunner:
+    context = provisional_context(_now())
+    state.on_server_credentials = lambda credentials: load_credentials(context, credentials)
+    token = settings.internal_token
+    application = internal_application(state, metrics, lambda: listener.is_open, token.read_bytes if token else None)
+    runner = web.AppRunner(application, access_log=None, keepalive_timeout=30)
+    await runner.setup()
+    await web.SockSite(runner, _bound(settings.internal), ssl_context=context).start()
+    return runner
+
+
+def _source(settings: Settings, state: ServingState) -> FileSource | KubernetesSource:
+    source = settings.source
+    if isinstance(source, Files):
+        return FileSource(source.documents, source.server_tls, state)
+    return KubernetesSource(source.api, source.server_tls, state)
+
+
+def _bound(address: Address) -> socket.socket:
+    family, kind, protocol, _, sockaddr = socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, protocol)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(sockaddr)
+    return bound
+
+
+def _refusal_logger(metrics: Metrics) -> Callable[[Refusal], None]:
+    def log(refusal: Refusal) -> None:
+        metrics.handshake_refusals.labels(refusal.reason).inc()
+        fields = {"peer": refusal.peer, "reason": refusal.reason, "detail": refusal.detail}
+        _log.warning("handshake refused", extra={"fields": fields})
+
+    return log
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

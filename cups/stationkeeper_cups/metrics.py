@@ -1,0 +1,49 @@
+"""What CUPS counts and measures, for Prometheus. Labels are reasons and documents only, never names of gateways."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """The metrics of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "stationkeeper_requests",
+            "Requests by outcome: Answered, Unchanged, or the reason of the refusal.",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self.request_seconds = Histogram(
+            "stationkeeper_request_seconds",
+            "From a request's first line to its answer, in seconds.",
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
+            registry=self._registry,
+        )
+        self.handshake_refusals = Counter(
+            "stationkeeper_handshake_refusals",
+            "TLS handshakes that came to nothing, by reason.",
+            ["reason"],
+            registry=self._registry,
+        )
+        self.connections = Gauge("stationkeeper_connections", "Open connections of gateways.", registry=self._registry)
+        self.loaded_generation = Gauge(
+            "stationkeeper_loaded_generation",
+            "The generation in force of each document.",
+            ["document"],
+            registry=self._registry,
+        )
+        self.load_refusals = Counter(
+            "stationkeeper_load_refusals",
+            "Documents and server certificates that were not put in force, by reason.",
+            ["document", "reason"],
+            registry=self._registry,
+        )
+        self.trusted_cas = Gauge("stationkeeper_trusted_cas", "TrustedCAs in force.", registry=self._registry)
+        self.gateways = Gauge("stationkeeper_gateways", "Gateways in force.", registry=self._registry)
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self._registry)

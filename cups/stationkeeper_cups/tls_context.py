@@ -1,0 +1,169 @@
+"""The TLS context of one trust generation, and the reason for which a handshake under it was refused.
+
+A context is made once and never changed, and it issues no tickets: a session from before a change of trust cannot be
+resumed after it. A refusal tells the client why by a TLS alert, which asyncio alone would drop with the connection.
+"""
+
+import os
+import ssl
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+
+# X509_V_ERR_* of OpenSSL's <openssl/x509_vfy.h>.
+_VERIFY_REASONS = {
+    2: Reason.UNKNOWN_CA,
+    7: Reason.UNKNOWN_CA,
+    18: Reason.UNKNOWN_CA,
+    19: Reason.UNKNOWN_CA,
+    20: Reason.UNKNOWN_CA,
+    21: Reason.UNKNOWN_CA,
+    27: Reason.UNKNOWN_CA,
+    9: Reason.CERTIFICATE_NOT_YET_VALID,
+    10: Reason.CERTIFICATE_EXPIRED,
+    26: Reason.CERTIFICATE_WRONG_PURPOSE,
+    66: Reason.CERTIFICATE_TOO_WEAK,
+    67: Reason.CERTIFICATE_TOO_WEAK,
+    68: Reason.CERTIFICATE_TOO_WEAK,
+}
+
+
+@dataclass(frozen=True)
+class ServerCredentials:
+    """What the server proves itself with.
+
+    Attributes:
+        certificates: PEM, the end-entity certificate, its intermediates and best its issuer too, without which OpenSSL
+            looks for it at every handshake.
+        key: PEM of the private key, not encrypted.
+    """
+
+    certificates: bytes
+    key: bytes
+
+    def __repr__(self) -> str:
+        return "ServerCredentials()"
+
+
+class RefusedHandshakeError(ssl.SSLError):
+    """A handshake that failed, with the alert that is still to be sent.
+
+    Attributes:
+        alert: the bytes for the client; empty where TLS has none to say.
+        stable_reason: the reason's word.
+        detail: what OpenSSL found.
+    """
+
+    def __init__(self, cause: ssl.SSLError, alert: bytes) -> None:
+        super().__init__(*cause.args)
+        self.alert = alert
+        self.stable_reason, self.detail = _explain(cause)
+
+
+def client_authentication(trusted: Sequence[bytes], credentials: ServerCredentials) -> ssl.SSLContext:
+    """The context that lets in clients whose chain ends in one of `trusted`; with none of these, nobody.
+
+    Args:
+        trusted: DER.
+        credentials: of the server.
+
+    Raises:
+        StationkeeperError: `ServerCertificateInvalid`, or `MalformedDocument` for a certificate that cannot be used.
+    """
+    context = _server_context()
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    load_credentials(context, credentials)
+    if trusted:
+        try:
+            context.load_verify_locations(cadata=b"".join(trusted))
+        except (ssl.SSLError, ValueError) as error:
+            raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"a trusted certificate: {error}") from None
+    return context
+
+
+def server_authentication(credentials: ServerCredentials) -> ssl.SSLContext:
+    """A context that asks its clients for no certificate.
+
+    Raises:
+        StationkeeperError: `ServerCertificateInvalid`.
+    """
+    context = _server_context()
+    load_credentials(context, credentials)
+    return context
+
+
+def load_credentials(context: ssl.SSLContext, credentials: ServerCredentials) -> None:
+    """Has `context` prove itself with `credentials` from its next handshake on.
+
+    Raises:
+        StationkeeperError: `ServerCertificateInvalid`.
+    """
+    try:
+        with _as_file(credentials.key + b"\n" + credentials.certificates) as path:
+            context.load_cert_chain(path, password=_no_password)
+    except (ssl.SSLError, ValueError) as error:
+        raise StationkeeperError(
+            Reason.SERVER_CERTIFICATE_INVALID, f"the server's certificate or key: {error}"
+        ) from None
+
+
+def _server_context() -> ssl.SSLContext:
+    context = _AlertingContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslobject_class = _AlertingObject
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.num_tickets = 0
+    return context
+
+
+class _AlertingObject(ssl.SSLObject):
+    outgoing: ssl.MemoryBIO
+
+    def do_handshake(self) -> None:
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLSyscallError):
+            raise
+        except ssl.SSLError as error:
+            raise RefusedHandshakeError(error, self.outgoing.read()) from error
+
+
+class _AlertingContext(ssl.SSLContext):
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **kwargs: Any) -> ssl.SSLObject:
+        connection = super().wrap_bio(incoming, outgoing, *args, **kwargs)
+        if isinstance(connection, _AlertingObject):
+            connection.outgoing = outgoing
+        return connection
+
+
+def _explain(error: ssl.SSLError) -> tuple[Reason, str]:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = _VERIFY_REASONS.get(error.verify_code, Reason.CERTIFICATE_INVALID)
+        return reason, f"{error.verify_message} (X.509 error {error.verify_code})"
+    if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+        return Reason.CLIENT_CERTIFICATE_MISSING, "the client sent no certificate"
+    return Reason.HANDSHAKE_FAILED, str(error.reason or error)
+
+
+@contextmanager
+def _as_file(content: bytes) -> Iterator[str]:
+    # OpenSSL's loader takes only paths; the key must not reach a disk where that can be helped.
+    if hasattr(os, "memfd_create"):
+        with open(os.memfd_create("server-credentials"), "wb", buffering=0) as memory:  # noqa: PTH123 - no path
+            memory.write(content)
+            yield f"/proc/self/fd/{memory.fileno()}"
+    else:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            yield file.name
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted")

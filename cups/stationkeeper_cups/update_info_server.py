@@ -1,0 +1,188 @@
+"""`POST /update-info` over HTTP: the boundary between aiohttp and the core.
+
+Refusals that are the client's own are answered with 400, 403, 404, 405 or 413 and one short line. For trouble on this
+side the connection is closed without an answer: at any status but 200 a Basics Station drops its credentials, while a
+lost connection it just retries.
+Source: the CUPS protocol, how the client behaves.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from datetime import datetime
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+from stationkeeper_core.authorization import Claim, authorize
+from stationkeeper_core.decision import decide
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.eui64 import format_hex
+from stationkeeper_core.update_info import MAX_BODY_BYTES, UpdateInfoRequest, encode_response, parse_request
+
+from stationkeeper_cups.metrics import Metrics
+from stationkeeper_cups.peer_certificate import peer_certificate
+from stationkeeper_cups.serving_state import ServingState
+
+PATH = "/update-info"
+KEEPALIVE_SECONDS = 15.0
+BODY_SECONDS = 10.0
+
+_MAX_ERROR_BYTES = 1000
+_HEADERS = {"Server": "Stationkeeper"}
+
+_log = logging.getLogger("stationkeeper.cups.update_info")
+
+
+class UpdateInfoServer(web.Server):
+    """Makes the HTTP protocols of accepted connections and answers their requests.
+
+    Args:
+        state: what to decide on.
+        metrics: what to count in.
+        clock: the time, aware.
+
+    Attributes:
+        on_closed: called whenever a connection is lost.
+    """
+
+    def __init__(self, state: ServingState, metrics: Metrics, clock: Callable[[], datetime]) -> None:
+        super().__init__(
+            self._handle,
+            access_log=None,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            lingering_time=BODY_SECONDS,
+            max_line_size=2048,
+            max_field_size=4096,
+            max_headers=32,
+        )
+        self._state = state
+        self._metrics = metrics
+        self._clock = clock
+        self.on_closed: Callable[[], None] = lambda: None
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Counts the connection."""
+        super().connection_made(handler, transport)
+        self._metrics.connections.inc()
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """Frees the connection's place."""
+        super().connection_lost(handler, exc)
+        self._metrics.connections.dec()
+        self.on_closed()
+
+    def close_untrusted(self) -> None:
+        """Closes every connection whose client no TrustedCA in force vouches for; what runs on it ends by its own.
+
+        A request that is being read then is refused: requests are decided on the snapshot at their end.
+        """
+        snapshot = self._state.snapshot
+        for handler in self.connections:
+            connection = _tls(handler.transport)
+            if connection is None or snapshot is None:
+                continue
+            try:
+                trusted = bool(snapshot.trust.vouchers(peer_certificate(connection), self._clock()))
+            except StationkeeperError:
+                trusted = False
+            if not trusted:
+                handler.close()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        with self._metrics.request_seconds.time():
+            try:
+                return await self._answer(request)
+            except StationkeeperError as error:
+                return self._refuse(request, error)
+            except Exception:
+                _log.exception("closed without an answer", extra={"fields": {"peer": request.remote}})
+                self._metrics.requests.labels("InternalError").inc()
+                return _without_answer(request)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        _check_target(request)
+        update_info = parse_request(await _body(request))
+        connection, snapshot = _tls(request.transport), self._state.snapshot
+        if connection is None or snapshot is None:
+            # The client has gone, or was accepted in the very moment before the first load.
+            return _without_answer(request)
+        claim = Claim(peer_certificate(connection), update_info.router)
+        gateway = authorize(claim, snapshot, self._clock())
+        response = decide(update_info, gateway)
+        body = encode_response(response)
+        outcome = "Answered" if any(body) else "Unchanged"
+        self._metrics.requests.labels(outcome).inc()
+        fields = _described(request, update_info) | {
+            "gateway": f"{gateway.namespace}/{gateway.name}",
+            "sent": [name for name in ("tc_uri", "tc_credentials") if getattr(response, name)],
+        }
+        _log.info(outcome.lower(), extra={"fields": fields})
+        return web.Response(body=body, content_type="application/octet-stream", headers=_HEADERS)
+
+    def _refuse(self, request: web.BaseRequest, error: StationkeeperError) -> web.StreamResponse:
+        self._metrics.requests.labels(error.reason).inc()
+        fields = {"peer": request.remote, "reason": error.reason, "detail": error.detail}
+        _log.warning("refused", extra={"fields": fields | _certificate(request)})
+        status = error.reason.info.http_status
+        if status is None:
+            return _without_answer(request)
+        text = f"{error.reason}: {error.detail}".encode("ascii", "replace")[:_MAX_ERROR_BYTES] + b"\n"
+        headers = _HEADERS | ({"Allow": "POST"} if error.reason is Reason.METHOD_NOT_ALLOWED else {})
+        return web.Response(status=status, body=text, content_type="text/plain", headers=headers)
+
+
+def _check_target(request: web.BaseRequest) -> None:
+    if request.path != PATH:
+        raise StationkeeperError(Reason.PATH_NOT_FOUND, f"there is nothing at {request.path[:128]!a}")
+    if request.method != "POST":
+        raise StationkeeperError(Reason.METHOD_NOT_ALLOWED, f"{request.method[:20]!a} is not POST")
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while len(body) <= MAX_BODY_BYTES and (chunk := await request.content.readany()):
+                body += chunk
+    except TimeoutError:
+        raise StationkeeperError(Reason.REQUEST_TIMEOUT, f"the body did not come within {BODY_SECONDS:g} s") from None
+    except web.RequestPayloadError as error:
+        raise StationkeeperError(Reason.MALFORMED_REQUEST, f"the body cannot be read: {error}") from None
+    return bytes(body)
+
+
+def _tls(transport: asyncio.BaseTransport | None) -> ssl.SSLObject | None:
+    found = None if transport is None else transport.get_extra_info("ssl_object")
+    return found if isinstance(found, ssl.SSLObject) else None
+
+
+def _without_answer(request: web.BaseRequest) -> web.StreamResponse:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+def _described(request: web.BaseRequest, update_info: UpdateInfoRequest) -> dict[str, object]:
+    return {
+        "peer": request.remote,
+        "eui": format_hex(update_info.router),
+        "station": update_info.station,
+        "model": update_info.model,
+        "package": update_info.package,
+    }
+
+
+def _certificate(request: web.BaseRequest) -> dict[str, object]:
+    connection = _tls(request.transport)
+    if connection is None:
+        return {}
+    try:
+        certificate = peer_certificate(connection)
+    except StationkeeperError:
+        return {}
+    return {
+        "common_name": ", ".join(certificate.common_names),
+        "issuer": certificate.leaf.x509.issuer.rfc4514_string(),
+        "sha256": certificate.leaf.sha256,
+    }
