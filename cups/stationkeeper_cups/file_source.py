@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stationkeeper_core.published import DOCUMENTS, MAX_SECRET_BYTES
-
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.tls_context import ServerCredentials
 

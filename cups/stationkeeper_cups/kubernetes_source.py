@@ -15,8 +15,8 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
-from stationkeeper_core.published import DOCUMENTS, secret_name
 
+from stationkeeper_core.published import DOCUMENTS, secret_name
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.tls_context import ServerCredentials
 

@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from stationkeeper_core.errors import Reason
-
 from stationkeeper_cups.tls_context import RefusedHandshakeError
 
 _log = logging.getLogger("stationkeeper.cups.listener")

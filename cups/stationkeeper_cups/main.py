@@ -71,8 +71,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     finally:
         source.cancel()
         await listener.stop()
-        server.pre_shutdown()
-        await server.shutdown(DRAIN_SECONDS)
+        await server.drain(DRAIN_SECONDS)
         await internal.cleanup()
         _log.info("stopped")
 

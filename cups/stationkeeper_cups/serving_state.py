@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.published import TRUST
 from stationkeeper_core.snapshot import Holdings, Snapshot
-
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.tls_context import ServerCredentials, client_authentication
 

@@ -10,16 +10,17 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
+
 from stationkeeper_core.authorization import Claim, authorize
 from stationkeeper_core.decision import decide
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import format_hex
 from stationkeeper_core.update_info import MAX_BODY_BYTES, UpdateInfoRequest, encode_response, parse_request
-
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.peer_certificate import peer_certificate
 from stationkeeper_cups.serving_state import ServingState
@@ -60,25 +61,44 @@ class UpdateInfoServer(web.Server):
         self._metrics = metrics
         self._clock = clock
         self.on_closed: Callable[[], None] = lambda: None
+        self._open: set[RequestHandler] = set()
+        self._idle: set[RequestHandler] = set()
+        self._draining = False
+        self._drained = asyncio.Event()
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Counts the connection."""
         super().connection_made(handler, transport)
+        self._open.add(handler)
         self._metrics.connections.inc()
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """Frees the connection's place."""
         super().connection_lost(handler, exc)
+        self._open.discard(handler)
+        self._idle.discard(handler)
         self._metrics.connections.dec()
         self.on_closed()
+        if self._draining and not self._open:
+            self._drained.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Ends all connections: idle ones at once, the others when they are answered, or after `seconds`."""
+        self._draining = True
+        for handler in list(self._idle):
+            handler.force_close()
+        if self._open:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._drained.wait(), seconds)
+        await self.shutdown(0)
 
     def close_untrusted(self) -> None:
-        """Closes every connection whose client no TrustedCA in force vouches for; what runs on it ends by its own.
+        """Closes every connection whose client no TrustedCA in force vouches for, with what runs on it.
 
-        A request that is being read then is refused: requests are decided on the snapshot at their end.
+        The others stay as they are: requests are decided on the snapshot at their end, not on the connection's.
         """
         snapshot = self._state.snapshot
-        for handler in self.connections:
+        for handler in list(self._open):
             connection = _tls(handler.transport)
             if connection is None or snapshot is None:
                 continue
@@ -87,18 +107,27 @@ class UpdateInfoServer(web.Server):
             except StationkeeperError:
                 trusted = False
             if not trusted:
-                handler.close()
+                handler.force_close()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        with self._metrics.request_seconds.time():
-            try:
-                return await self._answer(request)
-            except StationkeeperError as error:
-                return self._refuse(request, error)
-            except Exception:
-                _log.exception("closed without an answer", extra={"fields": {"peer": request.remote}})
-                self._metrics.requests.labels("InternalError").inc()
-                return _without_answer(request)
+        handler = request.protocol
+        self._idle.discard(handler)
+        try:
+            with self._metrics.request_seconds.time():
+                response = await self._answer(request)
+        except StationkeeperError as error:
+            response = self._refuse(request, error)
+        except ConnectionError:
+            response = _without_answer(request)
+        except Exception:
+            _log.exception("closed without an answer", extra={"fields": {"peer": request.remote}})
+            self._metrics.requests.labels("InternalError").inc()
+            response = _without_answer(request)
+        if self._draining:
+            response.force_close()
+        elif handler in self._open:
+            self._idle.add(handler)
+        return response
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         _check_target(request)

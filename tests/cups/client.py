@@ -1,0 +1,126 @@
+"""A gateway's side of the connection, with the standard library's blocking TLS in threads."""
+
+import asyncio
+import http.client
+import json
+import socket
+import ssl
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stationkeeper_tools.test_pki import KeyPair
+
+DEADLINE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+    @property
+    def reason(self) -> str:
+        return self.body.decode("ascii").partition(":")[0]
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Client:
+    """Asks one server, with one certificate or none."""
+
+    def __init__(
+        self,
+        port: int,
+        server_ca: KeyPair,
+        pair: KeyPair | None,
+        *,
+        tls: ssl.TLSVersion | None = None,
+        chain: tuple[KeyPair, ...] = (),
+    ) -> None:
+        self._port = port
+        self.context = ssl.create_default_context(cadata=server_ca.certificate_pem.decode())
+        if tls:
+            self.context.minimum_version = self.context.maximum_version = tls
+        if pair:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "pair.pem"
+                path.write_bytes(b"\n".join([pair.key_pem, pair.certificate_pem, *(c.certificate_pem for c in chain)]))
+                self.context.load_cert_chain(path)
+
+    async def ask(
+        self, body: bytes = b'{"router":"102:304:506:708"}', method: str = "POST", path: str = "/update-info"
+    ) -> Answer:
+        return await asyncio.to_thread(self._ask, body, method, path)
+
+    async def alert(self) -> str:
+        """The name of the TLS alert, or of the error, with which the server refuses the client."""
+        try:
+            answer = await self.ask()
+        except ssl.SSLError as error:
+            return str(error.reason)
+        except OSError as error:
+            return type(error).__name__
+        return f"answered with {answer.status}"
+
+    def connect(self, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
+        raw = socket.create_connection(("127.0.0.1", self._port), timeout=DEADLINE_SECONDS)
+        return self.context.wrap_socket(raw, server_hostname="localhost", session=session)
+
+    def _ask(self, body: bytes, method: str, path: str) -> Answer:
+        with self.connect() as connection:
+            return exchange(connection, body, method, path)
+
+
+def exchange(
+    connection: ssl.SSLSocket,
+    body: bytes = b'{"router":"102:304:506:708"}',
+    method: str = "POST",
+    path: str = "/update-info",
+) -> Answer:
+    """One request on an open connection."""
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+    connection.sendall(head.encode() + body)
+    response = http.client.HTTPResponse(connection, method=method)
+    response.begin()
+    return Answer(response.status, response.read(), dict(response.getheaders()))
+
+
+async def get_internal(port: int, path: str, token: str | None = None) -> Answer:
+    return await asyncio.to_thread(_get_internal, port, path, token)
+
+
+def _get_internal(port: int, path: str, token: str | None) -> Answer:
+    # Until the server has its credentials the internal port proves itself with a certificate of its own making.
+    context = ssl._create_unverified_context()  # noqa: S323
+    connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=DEADLINE_SECONDS)
+    try:
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
+        response = connection.getresponse()
+        return Answer(response.status, response.read(), dict(response.getheaders()))
+    except ConnectionError:
+        return Answer(0, b"", {})
+    finally:
+        connection.close()
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = DEADLINE_SECONDS) -> float:
+    """Waits for `condition`; how long that took, in seconds."""
+    begin = time.monotonic()
+    while not await condition():
+        if time.monotonic() - begin > seconds:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        await asyncio.sleep(0.01)
+    return time.monotonic() - begin
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

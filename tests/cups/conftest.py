@@ -1,0 +1,116 @@
+"""A CUPS server of its own for a test, on loopback, fed by files as a kubelet lays them."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from stationkeeper_core.published import DOCUMENTS, encode
+from stationkeeper_cups.main import serve
+from stationkeeper_cups.settings import Address, Files, Settings
+from stationkeeper_tools.test_pki import KeyPair
+from tests.cups.client import Client, free_port, get_internal, until
+from tests.cups.documents import Gateway, Trusted, contents
+from tests.cups.pki import Pki
+
+
+@pytest.fixture(scope="session")
+def pki() -> Pki:
+    return Pki.make()
+
+
+class Cups:
+    """A running server and the folders it reads."""
+
+    def __init__(self, folder: Path, pki: Pki, token: str | None = None) -> None:
+        self.documents = folder / "documents"
+        self.server_tls = folder / "server-tls"
+        self.port, self.internal_port = free_port(), free_port()
+        self.generation = 1
+        self._pki = pki
+        self._volumes = 0
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._token_file = folder / "token" if token else None
+        if self._token_file:
+            self._token_file.write_text(f"{token}\n")
+
+    def start(self) -> None:
+        settings = Settings(
+            cups=Address("127.0.0.1", self.port),
+            internal=Address("127.0.0.1", self.internal_port),
+            source=Files(self.documents, self.server_tls),
+            internal_token=self._token_file,
+            log_level="INFO",
+        )
+        self._task = asyncio.create_task(serve(settings, self._stop))
+
+    async def stop(self) -> None:
+        self._stop.set()
+        if self._task:
+            await self._task
+
+    def lay_server_tls(self, pair: KeyPair) -> None:
+        self._lay(self.server_tls, {"tls.crt": pair.certificate_pem, "tls.key": pair.key_pem})
+
+    def publish(self, trusted: list[Trusted], gateways: list[Gateway]) -> None:
+        """Lays a generation of all documents, in one swap."""
+        self.generation += 1
+        payloads = contents(trusted, gateways)
+        self.lay_documents({name: encode(name, self.generation, payloads[name]) for name in DOCUMENTS})
+
+    def lay_documents(self, values: dict[str, bytes]) -> None:
+        self._lay(self.documents, values)
+
+    def _lay(self, folder: Path, values: dict[str, bytes]) -> None:
+        """Swaps the volume's content as a kubelet does: a new folder, then one link is renamed over `..data`."""
+        folder.mkdir(exist_ok=True)
+        self._volumes += 1
+        fresh = folder / f"..volume-{self._volumes}"
+        fresh.mkdir()
+        for name, value in values.items():
+            (fresh / name).write_bytes(value)
+        data = folder / "..data"
+        old = data.resolve() if data.exists() else None
+        (folder / "..data_tmp").symlink_to(fresh.name)
+        (folder / "..data_tmp").rename(data)
+        for name in values:
+            if not (folder / name).is_symlink():
+                (folder / name).symlink_to(Path("..data") / name)
+        if old:
+            shutil.rmtree(old)
+
+    async def loaded(self) -> None:
+        """Waits until all that was published last is in force."""
+        await until(self._has_loaded, "the published generation is in force")
+
+    async def _has_loaded(self) -> bool:
+        answer = await get_internal(self.internal_port, "/generation")
+        return answer.status == 200 and set(answer.json()["generations"].values()) == {self.generation}
+
+    def client(self, pair: KeyPair | None, **options: object) -> Client:
+        return Client(self.port, self._pki.server_ca, pair, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def idle_cups(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
+    """A server that was given nothing yet."""
+    cups = Cups(tmp_path, pki)
+    cups.start()
+    yield cups
+    await cups.stop()
+
+
+@pytest.fixture
+async def cups(idle_cups: Cups, pki: Pki) -> Cups:
+    """A server that trusts CA `a`, with the Gateway of its end-entity certificate."""
+    idle_cups.lay_server_tls(pki.server)
+    idle_cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
+    await until(lambda: _ready(idle_cups), "the server is ready")
+    return idle_cups
+
+
+async def _ready(cups: Cups) -> bool:
+    return (await get_internal(cups.internal_port, "/readyz")).status == 200

@@ -1,0 +1,76 @@
+"""Payloads of the published documents from short descriptions."""
+
+from dataclasses import dataclass, field
+
+from stationkeeper_core.eui64 import parse_hex
+from stationkeeper_core.pem import parse_certificates
+from stationkeeper_core.published import (
+    BUCKETS,
+    REGISTRY,
+    TRUST,
+    RegisteredGateway,
+    RegistryDocument,
+    TrustDocument,
+    TrustedAuthority,
+    bucket_of,
+    encode_payload,
+)
+from stationkeeper_tools.test_pki import KeyPair
+
+LNS_URI = "wss://lns.example.org:8887"
+LNS_CREDENTIALS = b"trust" + bytes(4) + b"Authorization: Bearer token\r\n"
+
+
+@dataclass(frozen=True)
+class Trusted:
+    name: str
+    anchor: KeyPair
+    intermediates: tuple[KeyPair, ...] = ()
+    namespace: str = "radio"
+
+
+@dataclass(frozen=True)
+class Gateway:
+    eui: str
+    namespace: str = "radio"
+    options: dict[str, object] = field(default_factory=dict)
+
+
+def contents(trusted: list[Trusted], gateways: list[Gateway]) -> dict[str, bytes]:
+    authorities = tuple(_authority(each) for each in trusted)
+    payloads = {TRUST: encode_payload(TrustDocument(release_namespace="stationkeeper", authorities=authorities))}
+    for bucket in range(BUCKETS):
+        mine = tuple(_record(each) for each in gateways if _bucket(each) == bucket)
+        payloads[REGISTRY[bucket]] = encode_payload(RegistryDocument(bucket=bucket, gateways=mine))
+    return payloads
+
+
+def _bucket(gateway: Gateway) -> int:
+    eui = parse_hex(gateway.eui)
+    assert eui is not None
+    return bucket_of(eui)
+
+
+def _authority(trusted: Trusted) -> TrustedAuthority:
+    return TrustedAuthority(
+        namespace=trusted.namespace,
+        name=trusted.name,
+        uid=f"uid-{trusted.name}",
+        anchors=(_der(trusted.anchor),),
+        intermediates=tuple(_der(each) for each in trusted.intermediates),
+    )
+
+
+def _record(gateway: Gateway) -> RegisteredGateway:
+    settings = {"lns_uri": LNS_URI, "lns_credentials": LNS_CREDENTIALS} | gateway.options
+    return RegisteredGateway(
+        eui=gateway.eui,
+        namespace=gateway.namespace,
+        name="gateway",
+        uid="uid-gateway",
+        **settings,  # type: ignore[arg-type]
+    )
+
+
+def _der(pair: KeyPair) -> bytes:
+    return parse_certificates(pair.certificate_pem.decode())[0].der

@@ -1,0 +1,109 @@
+import asyncio
+import socket
+import ssl
+
+import pytest
+
+from stationkeeper_tools.test_pki import KeyPair
+from tests.cups.client import get_internal
+from tests.cups.conftest import Cups
+from tests.cups.documents import Gateway, Trusted
+from tests.cups.pki import Pki
+
+VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
+
+
+def _reasons(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        record.fields["reason"]  # type: ignore[attr-defined]
+        for record in caplog.records
+        if record.getMessage() == "handshake refused"
+    ]
+
+
+@pytest.mark.parametrize("tls", VERSIONS)
+@pytest.mark.parametrize(
+    ("certificate", "alert", "reason"),
+    [
+        ("b_gateway", "TLSV1_ALERT_UNKNOWN_CA", "UnknownCA"),
+        ("a_expired_gateway", "SSLV3_ALERT_CERTIFICATE_EXPIRED", "CertificateExpired"),
+        ("a_future_gateway", "SSLV3_ALERT_BAD_CERTIFICATE", "CertificateNotYetValid"),
+    ],
+)
+async def test_an_untrusted_client_is_told_by_an_alert_and_logged_with_its_reason(
+    cups: Cups,
+    pki: Pki,
+    caplog: pytest.LogCaptureFixture,
+    tls: ssl.TLSVersion,
+    certificate: str,
+    alert: str,
+    reason: str,
+) -> None:
+    pair: KeyPair = getattr(pki, certificate)
+
+    assert await cups.client(pair, tls=tls).alert() == alert
+    assert _reasons(caplog) == [reason]
+    metrics = (await get_internal(cups.internal_port, "/metrics")).body.decode()
+    assert f'stationkeeper_handshake_refusals_total{{reason="{reason}"}} 1.0' in metrics
+
+
+@pytest.mark.parametrize(
+    ("tls", "alert"),
+    [
+        (ssl.TLSVersion.TLSv1_2, "SSLV3_ALERT_HANDSHAKE_FAILURE"),
+        (ssl.TLSVersion.TLSv1_3, "TLSV13_ALERT_CERTIFICATE_REQUIRED"),
+    ],
+)
+async def test_a_client_without_a_certificate_is_refused(
+    cups: Cups, caplog: pytest.LogCaptureFixture, tls: ssl.TLSVersion, alert: str
+) -> None:
+    assert await cups.client(None, tls=tls).alert() == alert
+    assert _reasons(caplog) == ["ClientCertificateMissing"]
+
+
+async def test_with_no_ca_configured_every_client_is_refused(cups: Cups, pki: Pki) -> None:
+    cups.publish([], [Gateway(pki.eui)])
+    await cups.loaded()
+
+    assert await cups.client(pki.a_gateway).alert() == "TLSV1_ALERT_UNKNOWN_CA"
+
+
+async def test_an_intermediate_alone_is_an_anchor(cups: Cups, pki: Pki) -> None:
+    cups.publish([Trusted("issuing", pki.a_intermediate)], [Gateway(pki.eui)])
+    await cups.loaded()
+
+    assert (await cups.client(pki.a_indirect_gateway).ask()).status == 200
+    assert await cups.client(pki.a_gateway).alert() == "TLSV1_ALERT_UNKNOWN_CA"
+
+
+async def test_a_root_needs_the_intermediate_from_the_ca_or_the_client(cups: Cups, pki: Pki) -> None:
+    bare = cups.client(pki.a_indirect_gateway)
+
+    assert await bare.alert() == "TLSV1_ALERT_UNKNOWN_CA"
+    assert (await cups.client(pki.a_indirect_gateway, chain=(pki.a_intermediate,)).ask()).status == 200
+    cups.publish([Trusted("a", pki.a, intermediates=(pki.a_intermediate,))], [Gateway(pki.eui)])
+    await cups.loaded()
+    assert (await bare.ask()).status == 200
+
+
+async def test_tls_below_1_2_is_refused(cups: Cups, pki: Pki) -> None:
+    client = cups.client(pki.a_gateway)
+    with pytest.warns(DeprecationWarning):
+        client.context.minimum_version = ssl.TLSVersion.TLSv1
+        client.context.maximum_version = ssl.TLSVersion.TLSv1_1
+    client.context.set_ciphers("DEFAULT:@SECLEVEL=0")
+
+    assert await client.alert() == "TLSV1_ALERT_PROTOCOL_VERSION"
+
+
+async def test_whatever_is_no_handshake_is_closed_and_named(
+    cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture
+) -> None:
+    def plain() -> bytes:
+        with socket.create_connection(("127.0.0.1", cups.port), timeout=5) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            return connection.recv(1000)
+
+    assert b"HTTP" not in await asyncio.to_thread(plain)
+    assert _reasons(caplog) == ["HandshakeFailed"]
+    assert (await cups.client(pki.a_gateway).ask()).status == 200

@@ -1,0 +1,131 @@
+import asyncio
+import json
+import ssl
+
+import pytest
+
+from stationkeeper_core.credentials import crc
+from stationkeeper_core.update_info import NO_CHANGE, decode_response
+from tests.cups.client import exchange, get_internal
+from tests.cups.conftest import Cups
+from tests.cups.documents import LNS_CREDENTIALS, LNS_URI, Gateway, Trusted
+from tests.cups.pki import Pki
+
+
+@pytest.mark.parametrize("tls", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_the_seeds_request_is_answered_with_the_lns(cups: Cups, pki: Pki, tls: ssl.TLSVersion) -> None:
+    answer = await cups.client(pki.a_gateway, tls=tls).ask()
+
+    assert answer.status == 200
+    assert answer.headers["Content-Length"] == str(len(answer.body))
+    response = decode_response(answer.body)
+    assert (response.tc_uri, response.tc_credentials) == (LNS_URI, LNS_CREDENTIALS)
+
+
+async def test_a_gateway_that_has_all_is_told_to_change_nothing(cups: Cups, pki: Pki) -> None:
+    report = {"router": "102:304:506:708", "tcUri": LNS_URI, "tcCredCrc": crc(LNS_CREDENTIALS)}
+
+    answer = await cups.client(pki.a_gateway).ask(json.dumps(report).encode())
+
+    assert (answer.status, answer.body) == (200, NO_CHANGE)
+
+
+async def test_several_requests_on_one_connection_are_answered(cups: Cups, pki: Pki) -> None:
+    def two() -> list[int]:
+        with cups.client(pki.a_gateway).connect() as connection:
+            return [exchange(connection).status, exchange(connection).status]
+
+    assert await asyncio.to_thread(two) == [200, 200]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        (b"", 400, "MalformedRequest"),
+        (b"{", 400, "MalformedRequest"),
+        (b"[" * 16000, 400, "MalformedRequest"),
+        (b"[]", 400, "MalformedRequest"),
+        (b'{"router":"1::","tcCredCrc":-1}', 400, "MalformedRequest"),
+        (b"{}", 400, "RouterMissing"),
+        (b'{"router":7}', 400, "RouterUnparsable"),
+        (b'{"router":"0102030405060708"}', 400, "RouterUnparsable"),
+        (b'{"router":"102:304:506:709"}', 403, "CommonNameMismatch"),
+        (b'{"router":"102:304:506:708"}' + b" " * 16384, 413, "RequestTooLarge"),
+        (b" " * 200_000, 413, "RequestTooLarge"),
+    ],
+)
+async def test_a_request_that_is_wrong_is_refused_legibly(
+    cups: Cups, pki: Pki, body: bytes, status: int, reason: str
+) -> None:
+    answer = await cups.client(pki.a_gateway).ask(body)
+
+    assert (answer.status, answer.reason) == (status, reason)
+    assert len(answer.body) < 8000
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "reason"),
+    [
+        ("GET", "/update-info", 405, "MethodNotAllowed"),
+        ("PUT", "/update-info", 405, "MethodNotAllowed"),
+        ("POST", "/", 404, "PathNotFound"),
+        ("POST", "/update-info/", 404, "PathNotFound"),
+        ("POST", "/metrics", 404, "PathNotFound"),
+    ],
+)
+async def test_a_wrong_method_or_path_is_refused_legibly(
+    cups: Cups, pki: Pki, method: str, path: str, status: int, reason: str
+) -> None:
+    answer = await cups.client(pki.a_gateway).ask(method=method, path=path)
+
+    assert (answer.status, answer.reason) == (status, reason)
+
+
+async def test_refusals_stand_in_the_log_and_the_metrics_with_their_reason(
+    cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture
+) -> None:
+    await cups.client(pki.a_gateway).ask(b'{"router":"102:304:506:709"}')
+
+    refused = [record for record in caplog.records if record.getMessage() == "refused"]
+    assert refused[-1].fields["reason"] == "CommonNameMismatch"  # type: ignore[attr-defined]
+    metrics = (await get_internal(cups.internal_port, "/metrics")).body.decode()
+    assert 'stationkeeper_requests_total{outcome="CommonNameMismatch"} 1.0' in metrics
+
+
+async def test_unregistered_and_suspended_gateways_are_refused(cups: Cups, pki: Pki) -> None:
+    client = cups.client(pki.a_gateway)
+
+    cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui, options={"suspended": True})])
+    await cups.loaded()
+    suspended = await client.ask()
+    cups.publish([Trusted("a", pki.a)], [])
+    await cups.loaded()
+    unregistered = await client.ask()
+
+    assert (suspended.status, suspended.reason) == (403, "GatewaySuspended")
+    assert (unregistered.status, unregistered.reason) == (404, "GatewayNotRegistered")
+
+
+async def test_trouble_on_the_servers_side_closes_the_connection_without_an_answer(
+    cups: Cups, pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("stationkeeper_cups.update_info_server.authorize", broken)
+
+    assert await cups.client(pki.a_gateway).alert() in {
+        "RemoteDisconnected",
+        "ConnectionResetError",
+        "SSLEOFError",
+        "UNEXPECTED_EOF_WHILE_READING",
+    }
+
+
+async def test_a_gateway_of_another_namespace_is_not_opened_by_this_ones_ca(cups: Cups, pki: Pki) -> None:
+    cups.publish([Trusted("a", pki.a, namespace="elsewhere")], [Gateway(pki.eui)])
+    await cups.loaded()
+
+    answer = await cups.client(pki.a_gateway).ask()
+
+    assert (answer.status, answer.reason) == (403, "TrustedCAOfAnotherNamespace")
