@@ -70,6 +70,7 @@ class Client:
 
     def connect(self, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
         raw = socket.create_connection(("127.0.0.1", self._port), timeout=DEADLINE_SECONDS)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self.context.wrap_socket(raw, server_hostname="localhost", session=session)
 
     def _ask(self, body: bytes, method: str, path: str) -> Answer:

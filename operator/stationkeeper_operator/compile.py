@@ -1,0 +1,174 @@
+"""Resources to the documents that CUPS loads, and a verdict on each resource.
+
+Pure: the same resources, in whatever order, over the same documents in force, give the same payloads. The documents in
+force are asked for what was last accepted of each resource, so that this survives a restart of the operator.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.eui64 import EUI64, format_hex
+from stationkeeper_core.published import (
+    MAX_AUTHORITIES,
+    MAX_SECRET_BYTES,
+    REGISTRY,
+    TRUST,
+    Document,
+    RegisteredGateway,
+    RegistryDocument,
+    TrustDocument,
+    TrustedAuthority,
+    bucket_of,
+    secret_name,
+)
+from stationkeeper_operator.candidate import Candidate, R
+from stationkeeper_operator.capacity import Fitted, fit
+from stationkeeper_operator.gateway_compiler import claimed_eui, compile_gateway
+from stationkeeper_operator.reductions import reduced_documents
+from stationkeeper_operator.resources import Gateway, Key, TrustedCA
+from stationkeeper_operator.trusted_ca_compiler import certificate_statuses, compile_trusted_ca
+from stationkeeper_operator.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
+from stationkeeper_operator.world import World
+
+__all__ = ["CertificateStatus", "PublishPlan", "Verdict", "World", "compile_plan"]
+
+
+@dataclass(frozen=True)
+class PublishPlan:
+    """What is to be published.
+
+    Attributes:
+        payloads: of every document of the contract, by its name.
+        verdicts: on every resource.
+        documents: what the payloads hold.
+    """
+
+    payloads: Mapping[str, bytes]
+    verdicts: Mapping[Key, Verdict]
+    documents: Mapping[str, Document] = field(default_factory=dict)
+
+    def reduces(self, in_force: Mapping[str, Document]) -> frozenset[str]:
+        """The names of the documents that take trust away: a CA, an anchor, a gateway less, or narrower.
+
+        They are to be published first and at once. A change of LNS is none.
+        """
+        return reduced_documents(in_force, self.documents)
+
+
+def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) -> PublishPlan:
+    """The documents for `world`.
+
+    Args:
+        world: all resources and what they refer to.
+        in_force: the present documents, without those that are missing or cannot be decoded.
+        now: what has expired by then is left out; aware.
+    """
+    documents: dict[str, Document] = {}
+    payloads: dict[str, bytes] = {}
+    verdicts: dict[Key, Verdict] = {}
+    authorities = _authority_candidates(world, in_force, now)
+    trust = fit(TRUST, authorities, partial(_trust_document, world.release_namespace), in_force.get(TRUST))
+    documents[TRUST], payloads[TRUST] = trust.document, trust.payload
+    verdicts |= {each.key: _trusted_ca_verdict(each, trust.records.get(each.key)) for each in authorities}
+    buckets = _gateway_candidates(world, in_force, now)
+    for bucket, name in enumerate(REGISTRY):
+        candidates = buckets.get(bucket, [])
+        registry = fit(name, candidates, partial(_registry_document, bucket), in_force.get(name))
+        documents[name], payloads[name] = registry.document, registry.payload
+        verdicts |= _gateway_verdicts(name, candidates, registry)
+    verdicts |= _gateway_verdicts(None, buckets.get(None, []), None)
+    return PublishPlan(payloads, verdicts, documents)
+
+
+def _authority_candidates(
+    world: World, in_force: Mapping[str, Document], now: datetime
+) -> list[Candidate[TrustedAuthority]]:
+    document = in_force.get(TRUST)
+    held = {each.uid: each for each in document.authorities} if isinstance(document, TrustDocument) else {}
+    return [
+        compile_trusted_ca(resource, world, held.get(resource.metadata.uid), now)
+        for resource in world.resources.values()
+        if isinstance(resource, TrustedCA)
+    ]
+
+
+def _gateway_candidates(
+    world: World, in_force: Mapping[str, Document], now: datetime
+) -> dict[int | None, list[Candidate[RegisteredGateway]]]:
+    """By the bucket that they belong into; under None those whose EUI is not known or another's."""
+    registries = (document for document in in_force.values() if isinstance(document, RegistryDocument))
+    held = {each.uid: each for document in registries for each in document.gateways}
+    found: dict[int | None, list[Candidate[RegisteredGateway]]] = {}
+    owners: dict[EUI64, Gateway] = {}
+    for gateway in sorted((each for each in world.resources.values() if isinstance(each, Gateway)), key=_precedence):
+        previous = held.get(gateway.metadata.uid)
+        eui = claimed_eui(gateway, previous)
+        owner = gateway if eui is None else owners.setdefault(eui, gateway)
+        if eui is not None and owner is not gateway:
+            found.setdefault(None, []).append(_conflict(gateway, eui, owner))
+            continue
+        candidate = compile_gateway(gateway, world, previous, now)
+        found.setdefault(None if eui is None else bucket_of(eui), []).append(candidate)
+    return found
+
+
+def _precedence(gateway: Gateway) -> tuple[datetime, Key]:
+    return (gateway.metadata.creation_timestamp, gateway.key)
+
+
+def _conflict(gateway: Gateway, eui: EUI64, owner: Gateway) -> Candidate[RegisteredGateway]:
+    detail = (
+        f"EUI {format_hex(eui)} belongs to the older Gateway {owner.metadata.namespace}/{owner.metadata.name};"
+        " delete one of the two"
+    )
+    return Candidate(gateway, None, None, StationkeeperError(Reason.EUI_CONFLICT, detail))
+
+
+def _trust_document(release_namespace: str, records: Iterable[TrustedAuthority]) -> TrustDocument:
+    ordered = sorted(records, key=lambda each: (each.namespace, each.name))
+    return TrustDocument(release_namespace=release_namespace, authorities=tuple(ordered))
+
+
+def _registry_document(bucket: int, records: Iterable[RegisteredGateway]) -> RegistryDocument:
+    return RegistryDocument(bucket=bucket, gateways=tuple(sorted(records, key=lambda each: each.eui)))
+
+
+def _trusted_ca_verdict(candidate: Candidate[TrustedAuthority], record: TrustedAuthority | None) -> Verdict:
+    if record is None:
+        return _verdict(candidate, None, None, ())
+    return _verdict(candidate, record, TRUST, certificate_statuses(record))
+
+
+def _gateway_verdicts(
+    name: str | None, candidates: Iterable[Candidate[RegisteredGateway]], registry: Fitted[RegisteredGateway] | None
+) -> dict[Key, Verdict]:
+    records = registry.records if registry is not None else {}
+    found = ((each, records.get(each.key)) for each in candidates)
+    return {each.key: _verdict(each, record, name if record else None, ()) for each, record in found}
+
+
+def _verdict(
+    candidate: Candidate[R], record: R | None, document: str | None, certificates: tuple[CertificateStatus, ...]
+) -> Verdict:
+    refusal = candidate.refusal
+    if candidate.wanted is not None and record != candidate.wanted:
+        refusal = _does_not_fit(candidate)
+    if refusal is None:
+        message = candidate.note or "the spec is in force"
+        return Verdict(True, ACCEPTED, message[:MAX_MESSAGE], document, certificates)
+    remains = "the last accepted version stays in force" if record is not None else "nothing of it is in force"
+    suffix = "" if refusal.reason == Reason.SUSPENDED else f"; {remains}"
+    return Verdict(
+        False, refusal.reason.value, refusal.detail[: MAX_MESSAGE - len(suffix)] + suffix, document, certificates
+    )
+
+
+def _does_not_fit(candidate: Candidate[R]) -> StationkeeperError:
+    if isinstance(candidate.resource, TrustedCA):
+        what = f"Secret {secret_name(TRUST)} is full ({MAX_SECRET_BYTES} bytes or {MAX_AUTHORITIES} TrustedCAs)"
+    else:
+        what = f"the registry Secret that its EUI belongs to is full ({MAX_SECRET_BYTES} bytes)"
+    return StationkeeperError(Reason.CAPACITY_EXCEEDED, f"{what}; what is newest is refused")

@@ -1,0 +1,80 @@
+"""What takes trust away: the difference between two documents that has to act before anything else."""
+
+from collections.abc import Mapping
+
+from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_core.eui_range import EUIRange, parse_range
+from stationkeeper_core.published import Document, RegisteredGateway, RegistryDocument, TrustDocument, TrustedAuthority
+
+
+def reduced_documents(in_force: Mapping[str, Document], planned: Mapping[str, Document]) -> frozenset[str]:
+    """The names of those documents of `planned` that allow less than those in force."""
+    return frozenset(name for name, new in planned.items() if name in in_force and _reduces(in_force[name], new))
+
+
+def common_ranges(held: tuple[EUIRange, ...], listed: tuple[EUIRange, ...]) -> tuple[EUIRange, ...]:
+    """The ranges that lie in both, sorted; `held` without any means every EUI, `listed` has at least one."""
+    if not held:
+        return listed
+    pairs = ((one, other) for one in held for other in listed)
+    return tuple(sorted({max(pair, key=lambda each: each.bits) for pair in pairs if _overlap(*pair)}))
+
+
+def _reduces(old: Document, new: Document) -> bool:
+    if isinstance(old, TrustDocument) and isinstance(new, TrustDocument):
+        return old.release_namespace != new.release_namespace or _authorities_reduced(old, new)
+    if isinstance(old, RegistryDocument) and isinstance(new, RegistryDocument):
+        return _gateways_reduced(old, new)
+    return True
+
+
+def _authorities_reduced(old: TrustDocument, new: TrustDocument) -> bool:
+    present = {each.uid: each for each in new.authorities}
+    return any(_authority_reduced(each, present.get(each.uid)) for each in old.authorities)
+
+
+def _authority_reduced(old: TrustedAuthority, new: TrustedAuthority | None) -> bool:
+    if new is None or (old.namespace, old.name) != (new.namespace, new.name):
+        return True
+    return (
+        not set(old.anchors) <= set(new.anchors)
+        or not set(old.intermediates) <= set(new.intermediates)
+        or not set(new.revoked_serials) <= set(old.revoked_serials)
+        or not set(new.revoked_sha256) <= set(old.revoked_sha256)
+        or (old.eui_ranges != new.eui_ranges and not _covers(new.eui_ranges, old.eui_ranges))
+    )
+
+
+def _covers(new: tuple[str, ...], old: tuple[str, ...]) -> bool:
+    """Whether every range of `old` lies in one of `new`; where that cannot be told, it does not."""
+    if not new:
+        return True
+    try:
+        wide, narrow = [parse_range(text) for text in new], [parse_range(text) for text in old]
+    except StationkeeperError:
+        return False
+    return bool(narrow) and all(any(each.bits <= one.bits and _overlap(each, one) for each in wide) for one in narrow)
+
+
+def _gateways_reduced(old: RegistryDocument, new: RegistryDocument) -> bool:
+    present = {each.uid: each for each in new.gateways}
+    return any(_gateway_reduced(each, present.get(each.uid)) for each in old.gateways)
+
+
+def _gateway_reduced(old: RegisteredGateway, new: RegisteredGateway | None) -> bool:
+    if new is None or (old.eui, old.namespace, old.name) != (new.eui, new.namespace, new.name):
+        return True
+    return (
+        (new.suspended and not old.suspended)
+        or _narrowed(old.trusted_cas, new.trusted_cas)
+        or _narrowed(old.sha256_fingerprints, new.sha256_fingerprints)
+    )
+
+
+def _narrowed(old: tuple[str, ...] | None, new: tuple[str, ...] | None) -> bool:
+    return new is not None and (old is None or not set(old) <= set(new))
+
+
+def _overlap(one: EUIRange, other: EUIRange) -> bool:
+    wide, narrow = sorted((one, other), key=lambda each: each.bits)
+    return wide.bits == 0 or narrow.prefix >> (64 - wide.bits) == wide.prefix >> (64 - wide.bits)

@@ -1,0 +1,355 @@
+"""Raw Kubernetes objects to records.
+
+Total: whatever the API server holds gives a record. The schema of the CRD refuses most of what is wrong at `apply`, but
+an object may be older than the schema; a spec that cannot be decoded gives a record without one, and says why.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+TRUSTED_CA = "TrustedCA"
+GATEWAY = "Gateway"
+SECRET = "Secret"  # noqa: S105 - a kind, not a secret
+CONFIG_MAP = "ConfigMap"
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+_S = TypeVar("_S", bound=msgspec.Struct)
+
+
+class Key(NamedTuple):
+    """Which TrustedCA or Gateway."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class Reference(NamedTuple):
+    """Which Secret or ConfigMap."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is used of an object's metadata; a field that cannot be read has its default.
+
+    Attributes:
+        name, namespace, uid: of the object.
+        generation: of its spec, as the API server counts.
+        resource_version: of all of it.
+        creation_timestamp: aware; where it cannot be read, the object counts as the newest.
+        labels: those it carries.
+    """
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    creation_timestamp: datetime = _NEVER
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def seniority(self) -> tuple[datetime, str]:
+        """Sorts the older object first, and by uid those that were created in the same second."""
+        return (self.creation_timestamp, self.uid)
+
+
+class KeyRef(msgspec.Struct, frozen=True):
+    """A key of a Secret or ConfigMap in the namespace of the resource."""
+
+    name: str
+    key: str
+
+
+class KeySource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where a text is kept: exactly one of the two."""
+
+    config_map_key_ref: KeyRef | None = None
+    secret_key_ref: KeyRef | None = None
+
+
+class Revocation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a TrustedCA no longer vouches for, as written."""
+
+    serials: tuple[str, ...] | None = None
+    sha256_fingerprints: tuple[str, ...] | None = msgspec.field(default=None, name="sha256Fingerprints")
+
+
+class TrustedCASpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The spec of a TrustedCA, as written."""
+
+    certificates: str | None = None
+    certificates_from: KeySource | None = None
+    intermediates: str | None = None
+    eui_ranges: tuple[str, ...] | None = None
+    revocation: Revocation | None = None
+    suspended: bool | None = None
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """Which certificates may speak for a Gateway, as written."""
+
+    trusted_cas: tuple[str, ...] | None = msgspec.field(default=None, name="trustedCAs")
+    sha256_fingerprints: tuple[str, ...] | None = msgspec.field(default=None, name="sha256Fingerprints")
+
+
+class TokenSource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where a token is kept."""
+
+    secret_key_ref: KeyRef
+
+
+class LNSAuth(msgspec.Struct, frozen=True, kw_only=True):
+    """How a gateway authenticates itself to its LNS."""
+
+    token: TokenSource | None = None
+
+
+class LNS(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The LNS of a Gateway, as written."""
+
+    uri: str
+    trust: str | None = None
+    trust_from: KeySource | None = None
+    auth: LNSAuth | None = None
+
+
+class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The spec of a Gateway, as written."""
+
+    eui: str
+    suspended: bool | None = None
+    client: Client | None = None
+    lns: LNS | None = None
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A condition of a status."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    last_transition_time: str = ""
+    observed_generation: int = 0
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The present status of a resource.
+
+    Attributes:
+        raw: the JSON text of it, kept as that because it takes the least memory, and is looked at only to compare.
+    """
+
+    raw: bytes = b"{}"
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """All of it; empty where it is no object."""
+        return _object(self.raw)
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Those conditions that can be read."""
+        listed = self.value.get("conditions")
+        found = (_convert(each, Condition) for each in (listed if isinstance(listed, list) else ()))
+        return tuple(each for each in found if each is not None)
+
+
+class TrustedCA(msgspec.Struct, frozen=True, kw_only=True):
+    """A TrustedCA.
+
+    Attributes:
+        metadata: of the object.
+        spec: None where it cannot be decoded.
+        problem: why there is no spec, else empty.
+        suspended: whether the spec says so; known even where the rest cannot be decoded.
+        status: the present one.
+    """
+
+    metadata: Metadata
+    spec: TrustedCASpec | None
+    problem: str = ""
+    suspended: bool = False
+    status: Status = Status()
+
+    @property
+    def key(self) -> Key:
+        """Which TrustedCA it is."""
+        return Key(TRUSTED_CA, self.metadata.namespace, self.metadata.name)
+
+
+class Gateway(msgspec.Struct, frozen=True, kw_only=True):
+    """A Gateway.
+
+    Attributes:
+        metadata: of the object.
+        spec: None where it cannot be decoded.
+        problem: why there is no spec, else empty.
+        suspended: whether the spec says so; known even where the rest cannot be decoded.
+        status: the present one.
+    """
+
+    metadata: Metadata
+    spec: GatewaySpec | None
+    problem: str = ""
+    suspended: bool = False
+    status: Status = Status()
+
+    @property
+    def key(self) -> Key:
+        """Which Gateway it is."""
+        return Key(GATEWAY, self.metadata.namespace, self.metadata.name)
+
+
+Resource = TrustedCA | Gateway
+
+
+class ReferencedObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A Secret or ConfigMap.
+
+    Attributes:
+        metadata: of the object.
+        data: the content of each key, decoded.
+    """
+
+    metadata: Metadata
+    data: dict[str, bytes]
+
+
+class _Envelope(msgspec.Struct, rename="camel"):
+    metadata: msgspec.Raw = msgspec.Raw(b"{}")
+    spec: msgspec.Raw = msgspec.Raw(b"null")
+    status: msgspec.Raw = msgspec.Raw(b"{}")
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+    binary_data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
+    """The record of a TrustedCA or Gateway.
+
+    Args:
+        kind: `TrustedCA` or `Gateway`.
+        raw: the object, as JSON text or decoded.
+    """
+    envelope, problem = _envelope(raw)
+    metadata, status = _metadata(envelope.metadata), Status(bytes(envelope.status))
+    suspended = _object(envelope.spec).get("suspended") is True if b"suspended" in bytes(envelope.spec) else False
+    if kind == TRUSTED_CA:
+        ca_spec, spec_problem = _spec(envelope.spec, TrustedCASpec)
+        return TrustedCA(
+            metadata=metadata, spec=ca_spec, problem=problem or spec_problem, suspended=suspended, status=status
+        )
+    if kind == GATEWAY:
+        gateway_spec, spec_problem = _spec(envelope.spec, GatewaySpec)
+        return Gateway(
+            metadata=metadata, spec=gateway_spec, problem=problem or spec_problem, suspended=suspended, status=status
+        )
+    raise ValueError(f"{kind} is not a kind of this operator")
+
+
+def decode_referenced(kind: str, raw: bytes | Mapping[str, Any]) -> ReferencedObject:
+    """The record of a Secret or ConfigMap; a key whose content cannot be decoded is left out.
+
+    Args:
+        kind: `Secret` or `ConfigMap`.
+        raw: the object, as JSON text or decoded.
+    """
+    if kind not in {SECRET, CONFIG_MAP}:
+        raise ValueError(f"{kind} is not a kind that is referred to")
+    envelope, _ = _envelope(raw)
+    encoded = envelope.data if kind == SECRET else envelope.binary_data
+    data = {key: content for key, value in _object(encoded).items() if (content := _base64(value)) is not None}
+    if kind == CONFIG_MAP:
+        data |= {key: value.encode() for key, value in _object(envelope.data).items() if isinstance(value, str)}
+    return ReferencedObject(metadata=_metadata(envelope.metadata), data=data)
+
+
+def source_reference(namespace: str, source: KeySource | TokenSource | None) -> tuple[Reference, str] | None:
+    """The object that `source` names and the key in it; None unless it names exactly one."""
+    config_map = source.config_map_key_ref if isinstance(source, KeySource) else None
+    secret = source.secret_key_ref if source is not None else None
+    if config_map is not None and secret is None:
+        return Reference(CONFIG_MAP, namespace, config_map.name), config_map.key
+    if secret is not None and config_map is None:
+        return Reference(SECRET, namespace, secret.name), secret.key
+    return None
+
+
+def references(resource: Resource) -> frozenset[Reference]:
+    """The Secrets and ConfigMaps that the resource's spec names."""
+    sources: tuple[KeySource | TokenSource | None, ...] = ()
+    if isinstance(resource, TrustedCA) and resource.spec is not None:
+        sources = (resource.spec.certificates_from,)
+    elif isinstance(resource, Gateway) and resource.spec is not None and resource.spec.lns is not None:
+        auth = resource.spec.lns.auth
+        sources = (resource.spec.lns.trust_from, auth.token if auth is not None else None)
+    found = (source_reference(resource.metadata.namespace, source) for source in sources)
+    return frozenset(each[0] for each in found if each is not None)
+
+
+def _envelope(raw: bytes | Mapping[str, Any]) -> tuple[_Envelope, str]:
+    try:
+        text = raw if isinstance(raw, bytes) else msgspec.json.encode(dict(raw))
+        return msgspec.json.decode(text, type=_Envelope), ""
+    except _UNDECODABLE as error:
+        return _Envelope(), f"the object cannot be decoded: {error}"
+
+
+def _spec(raw: msgspec.Raw, kind: type[_S]) -> tuple[_S | None, str]:
+    try:
+        return msgspec.json.decode(raw, type=kind), ""
+    except _UNDECODABLE as error:
+        return None, f"the spec cannot be decoded: {error}"
+
+
+def _metadata(raw: msgspec.Raw) -> Metadata:
+    try:
+        return _aware(msgspec.json.decode(raw, type=Metadata))
+    except _UNDECODABLE:
+        fields = _object(raw)
+    readable: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Metadata):
+        value = _convert(fields.get(field.encode_name), field.type)
+        if value is not None:
+            readable[field.name] = value
+    return _aware(Metadata(**readable))
+
+
+def _aware(metadata: Metadata) -> Metadata:
+    if metadata.creation_timestamp.tzinfo is not None:
+        return metadata
+    return msgspec.structs.replace(metadata, creation_timestamp=metadata.creation_timestamp.replace(tzinfo=UTC))
+
+
+def _convert(value: object, kind: Any) -> Any:
+    try:
+        return msgspec.convert(value, type=kind)
+    except _UNDECODABLE:
+        return None
+
+
+def _object(raw: bytes | msgspec.Raw) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(raw)
+    except _UNDECODABLE:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _base64(value: object) -> bytes | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return None

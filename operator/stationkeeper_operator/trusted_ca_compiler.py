@@ -1,0 +1,181 @@
+"""A TrustedCA to the authority that is published of it.
+
+Each part of the spec (anchors, intermediates, ranges, revocation) is read by itself. Only if all of them can be used
+does the spec come into force; else what is in force may only shrink, see `candidate`.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.eui_range import EUIRange, parse_range
+from stationkeeper_core.pem import Certificate
+from stationkeeper_core.published import TrustedAuthority
+from stationkeeper_operator.candidate import Candidate, Problems, read_fingerprint
+from stationkeeper_operator.certificate_rules import (
+    certificate_of,
+    check_authorities,
+    expired,
+    read_certificates,
+    show,
+)
+from stationkeeper_operator.reductions import common_ranges
+from stationkeeper_operator.resources import TrustedCA, TrustedCASpec
+from stationkeeper_operator.verdict import CertificateStatus, Role, certificate_status
+from stationkeeper_operator.world import World
+
+_SERIAL = re.compile(r"[0-9A-Fa-f]{1,64}")
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What could be read of a spec; None for a part that cannot be used. In revocation, each entry counts by itself."""
+
+    anchors: tuple[Certificate, ...] | None
+    intermediates: tuple[Certificate, ...] | None
+    ranges: tuple[EUIRange, ...] | None
+    serials: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = ()
+    note: str = ""
+
+
+def compile_trusted_ca(
+    resource: TrustedCA, world: World, previous: TrustedAuthority | None, now: datetime
+) -> Candidate[TrustedAuthority]:
+    """What is to be published of a TrustedCA.
+
+    Args:
+        resource: the TrustedCA.
+        world: where its references are looked up.
+        previous: what is in force of the same resource, None where nothing is.
+        now: certificates that have expired by then are left out; aware.
+    """
+    if resource.suspended:
+        return Candidate(
+            resource,
+            None,
+            None,
+            StationkeeperError(Reason.SUSPENDED, "spec.suspended is true: nothing of it is trusted"),
+        )
+    if resource.spec is None:
+        kept = previous and _reduced(previous, _Parts(None, None, None), now)
+        return Candidate(resource, None, kept, StationkeeperError(Reason.INVALID_SPEC, resource.problem))
+    problems = Problems()
+    parts = _read(resource, resource.spec, world, problems, now)
+    kept = previous and _reduced(previous, parts, now)
+    refusal = problems.refusal
+    wanted = None if refusal else _authority(resource, parts)
+    return Candidate(resource, wanted, kept, refusal, parts.note)
+
+
+def certificate_statuses(record: TrustedAuthority) -> tuple[CertificateStatus, ...]:
+    """What the status shows of the certificates in force."""
+    listed = [(der, Role.ANCHOR) for der in record.anchors] + [(der, Role.INTERMEDIATE) for der in record.intermediates]
+    found = ((certificate_of(der), role) for der, role in listed)
+    return tuple(certificate_status(certificate, role) for certificate, role in found if certificate is not None)
+
+
+def _read(resource: TrustedCA, spec: TrustedCASpec, world: World, problems: Problems, now: datetime) -> _Parts:
+    revocation = spec.revocation
+    anchors = problems.attempt(lambda: _anchors(resource, spec, world, now))
+    intermediates = problems.attempt(lambda: _intermediates(spec))
+    past = (*expired(anchors or (), now), *expired(intermediates or (), now))
+    return _Parts(
+        anchors=anchors and tuple(each for each in anchors if each not in past),
+        intermediates=None if intermediates is None else tuple(each for each in intermediates if each not in past),
+        ranges=problems.attempt(lambda: tuple(sorted({parse_range(text) for text in spec.eui_ranges or ()}))),
+        serials=problems.attempt_each(_serial, (revocation and revocation.serials) or ()),
+        fingerprints=problems.attempt_each(_revoked_fingerprint, (revocation and revocation.sha256_fingerprints) or ()),
+        note=f"left out because expired: {show(past)}" if past else "",
+    )
+
+
+def _anchors(resource: TrustedCA, spec: TrustedCASpec, world: World, now: datetime) -> tuple[Certificate, ...]:
+    if (spec.certificates is None) == (spec.certificates_from is None):
+        raise StationkeeperError(Reason.INVALID_SPEC, "the spec needs exactly one of certificates and certificatesFrom")
+    if spec.certificates_from is not None:
+        field = "certificatesFrom"
+        text = world.read_text(resource.metadata.namespace, spec.certificates_from, field)
+    else:
+        field, text = "certificates", spec.certificates or ""
+    found = read_certificates(text, field, Reason.PRIVATE_KEY_IN_TRUSTED_CA)
+    check_authorities(found, field)
+    past = expired(found, now)
+    if len(past) == len(found):
+        raise StationkeeperError(
+            Reason.ANCHOR_EXPIRED, f"{field}: every anchor has expired, {show(past)} at {_latest_end(past)}"
+        )
+    return found
+
+
+def _intermediates(spec: TrustedCASpec) -> tuple[Certificate, ...]:
+    if not (spec.intermediates and spec.intermediates.strip()):
+        return ()
+    found = read_certificates(spec.intermediates, "intermediates", Reason.PRIVATE_KEY_IN_TRUSTED_CA)
+    check_authorities(found, "intermediates")
+    return found
+
+
+def _serial(text: str) -> str:
+    digits = text.replace(":", "")
+    if not _SERIAL.fullmatch(digits):
+        raise StationkeeperError(
+            Reason.INVALID_SPEC, f"revocation.serials: {text[:100]!a} is not a serial number in hex"
+        )
+    return f"{int(digits, 16):X}"
+
+
+def _revoked_fingerprint(text: str) -> str:
+    return read_fingerprint(text, "revocation.sha256Fingerprints")
+
+
+def _authority(resource: TrustedCA, parts: _Parts) -> TrustedAuthority:
+    return TrustedAuthority(
+        namespace=resource.metadata.namespace,
+        name=resource.metadata.name,
+        uid=resource.metadata.uid,
+        anchors=_der(parts.anchors or ()),
+        intermediates=_der(parts.intermediates or ()),
+        eui_ranges=tuple(str(each) for each in parts.ranges or ()),
+        revoked_serials=tuple(sorted(set(parts.serials))),
+        revoked_sha256=tuple(sorted(set(parts.fingerprints))),
+    )
+
+
+def _reduced(previous: TrustedAuthority, parts: _Parts, now: datetime) -> TrustedAuthority | None:
+    """`previous` without what the readable parts take away; None where nothing is left.
+
+    No ranges mean every EUI, so that ranges without anything in common leave nothing rather than an empty list.
+    """
+    anchors = _remaining(previous.anchors, parts.anchors, now)
+    held = Problems().attempt(lambda: tuple(parse_range(text) for text in previous.eui_ranges))
+    if held is None or not anchors:
+        return None
+    ranges = common_ranges(held, parts.ranges) if parts.ranges else held
+    if parts.ranges and not ranges:
+        return None
+    return TrustedAuthority(
+        namespace=previous.namespace,
+        name=previous.name,
+        uid=previous.uid,
+        anchors=anchors,
+        intermediates=_remaining(previous.intermediates, parts.intermediates, now),
+        eui_ranges=tuple(str(each) for each in ranges),
+        revoked_serials=tuple(sorted({*previous.revoked_serials, *parts.serials})),
+        revoked_sha256=tuple(sorted({*previous.revoked_sha256, *parts.fingerprints})),
+    )
+
+
+def _remaining(held: tuple[bytes, ...], listed: tuple[Certificate, ...] | None, now: datetime) -> tuple[bytes, ...]:
+    readable = [each for each in (certificate_of(der) for der in held) if each is not None]
+    past = expired(readable, now)
+    return tuple(each.der for each in readable if each not in past and (listed is None or each in listed))
+
+
+def _der(certificates: tuple[Certificate, ...]) -> tuple[bytes, ...]:
+    return tuple(sorted(each.der for each in certificates))
+
+
+def _latest_end(certificates: tuple[Certificate, ...]) -> str:
+    return max(each.x509.not_valid_after_utc for each in certificates).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,64 @@
+"""What became of a resource, before it is written as conditions."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from stationkeeper_core.pem import Certificate
+
+ACCEPTED = "Accepted"
+MAX_MESSAGE = 1024
+
+_MAX_SUBJECT = 256
+
+
+class Role(StrEnum):
+    """What a certificate of a TrustedCA is for."""
+
+    ANCHOR = "Anchor"
+    INTERMEDIATE = "Intermediate"
+
+
+@dataclass(frozen=True)
+class CertificateStatus:
+    """A certificate as the status of a TrustedCA shows it.
+
+    Attributes:
+        subject: as RFC 4514 writes it, cut at 256 characters.
+        sha256: the fingerprint, 64 lower-case hex digits.
+        not_after: RFC 3339, in UTC, to the second.
+        role: what it is for.
+    """
+
+    subject: str
+    sha256: str
+    not_after: str
+    role: Role
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a resource.
+
+    Attributes:
+        accepted: whether its spec is in force as it is.
+        reason: `Accepted` or a `Reason` of the core.
+        message: for people; at most `MAX_MESSAGE` characters, without token or key.
+        document: the name of the document that carries it, None where nothing of it is published.
+        certificates: those in force, for a TrustedCA.
+    """
+
+    accepted: bool
+    reason: str
+    message: str
+    document: str | None
+    certificates: tuple[CertificateStatus, ...] = ()
+
+
+def certificate_status(certificate: Certificate, role: Role) -> CertificateStatus:
+    """How the status shows `certificate`."""
+    return CertificateStatus(
+        subject=certificate.subject[:_MAX_SUBJECT],
+        sha256=certificate.sha256,
+        not_after=certificate.x509.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        role=role,
+    )

@@ -1,0 +1,77 @@
+"""All that the operator knows of the cluster at one time, and how a spec's references are looked up in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_operator.resources import (
+    SECRET,
+    Key,
+    KeySource,
+    Reference,
+    ReferencedObject,
+    Resource,
+    TokenSource,
+    source_reference,
+)
+
+CREDENTIALS_LABEL = "stationkeeper.io/credentials"
+
+
+@dataclass(frozen=True)
+class World:
+    """The resources and what they refer to.
+
+    Attributes:
+        release_namespace: the namespace whose TrustedCAs speak for the Gateways of all namespaces.
+        resources: all TrustedCAs and Gateways.
+        referenced: the Secrets and ConfigMaps that they name; one that is missing here does not exist.
+    """
+
+    release_namespace: str
+    resources: Mapping[Key, Resource]
+    referenced: Mapping[Reference, ReferencedObject]
+
+    def read(self, namespace: str, source: KeySource | TokenSource, field: str) -> bytes:
+        """The content of the key that `source` names.
+
+        Args:
+            namespace: of the resource.
+            source: what the spec says.
+            field: where the spec says it, for the message.
+
+        Raises:
+            StationkeeperError: `InvalidSpec`, `ReferenceNotFound`, `ReferenceNotLabelled` or `ReferenceKeyMissing`.
+        """
+        found = source_reference(namespace, source)
+        if found is None:
+            raise StationkeeperError(
+                Reason.INVALID_SPEC, f"{field} needs exactly one of configMapKeyRef and secretKeyRef"
+            )
+        reference, key = found
+        shown = f"{reference.kind} {reference.namespace}/{reference.name}"
+        holder = self.referenced.get(reference)
+        if holder is None:
+            raise StationkeeperError(Reason.REFERENCE_NOT_FOUND, f"{field} names {shown}, which does not exist")
+        if reference.kind == SECRET and holder.metadata.labels.get(CREDENTIALS_LABEL) != "true":
+            raise StationkeeperError(
+                Reason.REFERENCE_NOT_LABELLED,
+                f'{field} names {shown}, which lacks the label {CREDENTIALS_LABEL}: "true"',
+            )
+        content = holder.data.get(key)
+        if content is None:
+            raise StationkeeperError(
+                Reason.REFERENCE_KEY_MISSING, f"{field} names the key {key[:64]!a}, which {shown} does not have"
+            )
+        return content
+
+    def read_text(self, namespace: str, source: KeySource, field: str) -> str:
+        """The content of the key that `source` names, as text.
+
+        Raises:
+            StationkeeperError: as `read`, or `MalformedPEM` where it is not UTF-8.
+        """
+        try:
+            return self.read(namespace, source, field).decode()
+        except UnicodeDecodeError:
+            raise StationkeeperError(Reason.MALFORMED_PEM, f"what {field} names is not PEM text") from None

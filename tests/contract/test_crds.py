@@ -1,0 +1,147 @@
+"""The CRDs' structure, and that they say the same as the records that the operator decodes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from stationkeeper_core.pem import MAX_CERTIFICATES, MAX_PEM_BYTES
+from stationkeeper_operator.compile import CertificateStatus
+from stationkeeper_operator.resources import Condition, GatewaySpec, TrustedCASpec
+
+FOLDER = Path("crds")
+CRDS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
+SPECS = {"trustedcas": TrustedCASpec, "gateways": GatewaySpec}
+Found = tuple[str, dict[str, Any]]
+
+
+def version(name: str) -> dict[str, Any]:
+    (only,) = CRDS[name]["spec"]["versions"]
+    assert isinstance(only, dict)
+    return only
+
+
+def schema(name: str) -> dict[str, Any]:
+    found = version(name)["schema"]["openAPIV3Schema"]
+    assert isinstance(found, dict)
+    return found
+
+
+def fields(path: str, node: dict[str, Any]) -> Iterator[Found]:
+    yield path, node
+    for name, child in node.get("properties", {}).items():
+        yield from fields(f"{path}.{name}", child)
+    if "items" in node:
+        yield from fields(f"{path}[]", node["items"])
+
+
+ALL: list[Found] = [
+    each for name in CRDS for each in fields(name, schema(name)) if not each[0].endswith(f"{name}.metadata")
+]
+
+
+def written(kind: Any) -> set[str]:
+    """The paths that the records of `kind` decode."""
+    names: set[str] = set()
+    for field in msgspec.structs.fields(kind):
+        inner = getattr(field.type, "__args__", (field.type,))
+        nested = [each for each in inner if isinstance(each, type) and issubclass(each, msgspec.Struct)]
+        names.add(field.encode_name)
+        names |= {f"{field.encode_name}.{path}" for each in nested for path in written(each)}
+    return names
+
+
+def declared(node: dict[str, Any]) -> set[str]:
+    names: set[str] = set()
+    for name, child in node.get("properties", {}).items():
+        names.add(name)
+        names |= {f"{name}.{path}" for path in declared(child)}
+    return names
+
+
+def test_there_are_the_two_kinds() -> None:
+    assert {name: crd["spec"]["names"]["kind"] for name, crd in CRDS.items()} == {
+        "trustedcas": "TrustedCA",
+        "gateways": "Gateway",
+    }
+    assert {name: crd["spec"]["names"]["shortNames"] for name, crd in CRDS.items()} == {
+        "trustedcas": ["tca"],
+        "gateways": ["gtw"],
+    }
+
+
+@pytest.mark.parametrize("name", CRDS)
+def test_a_crd_is_namespaced_named_after_its_group_and_has_the_status_subresource(name: str) -> None:
+    crd = CRDS[name]
+    assert crd["metadata"]["name"] == f"{name}.stationkeeper.io"
+    assert (crd["spec"]["group"], crd["spec"]["scope"]) == ("stationkeeper.io", "Namespaced")
+    assert version(name)["name"] == "v1alpha1"
+    assert version(name)["subresources"] == {"status": {}}
+
+
+@pytest.mark.parametrize(("path", "node"), ALL, ids=[path for path, _ in ALL])
+def test_every_field_is_explained_and_bounded(path: str, node: dict[str, Any]) -> None:
+    assert node.get("description", "").endswith("."), "kubectl explain shows nothing"
+    assert not node.get("x-kubernetes-preserve-unknown-fields")
+    match node.get("type"):
+        case "string":
+            named = path.endswith((".apiVersion", ".kind"))
+            assert named or "maxLength" in node or "enum" in node or node.get("format") == "date-time"
+        case "array":
+            assert "maxItems" in node
+            assert "x-kubernetes-list-type" in node
+        case "object":
+            assert "properties" in node
+        case None:
+            assert node["x-kubernetes-int-or-string"]
+
+
+@pytest.mark.parametrize("name", CRDS)
+def test_the_schema_of_the_spec_is_what_the_operator_decodes(name: str) -> None:
+    assert declared(schema(name)["properties"]["spec"]) == written(SPECS[name])
+
+
+@pytest.mark.parametrize("name", CRDS)
+def test_the_schema_of_a_condition_is_what_the_operator_writes(name: str) -> None:
+    condition = schema(name)["properties"]["status"]["properties"]["conditions"]
+    assert condition["x-kubernetes-list-map-keys"] == ["type"]
+    assert declared(condition["items"]) == {each.encode_name for each in msgspec.structs.fields(Condition)}
+
+
+def test_the_schema_of_a_certificate_is_what_the_operator_writes() -> None:
+    certificates = schema("trustedcas")["properties"]["status"]["properties"]["certificates"]
+    assert len(declared(certificates["items"])) == len(CertificateStatus.__dataclass_fields__)
+    assert certificates["maxItems"] == 2 * MAX_CERTIFICATES
+
+
+def test_what_a_condition_is_to_explain_is_not_refused_by_the_schema() -> None:
+    spec = schema("trustedcas")["properties"]["spec"]["properties"]
+    for name in ("certificates", "intermediates"):
+        assert "pattern" not in spec[name]
+        assert spec[name]["maxLength"] == MAX_PEM_BYTES
+    lns = schema("gateways")["properties"]["spec"]["properties"]["lns"]["properties"]
+    assert "pattern" not in lns["uri"]
+    assert "pattern" not in lns["trust"]
+
+
+def test_the_eui_is_16_upper_case_hex_digits_immutable_and_an_unquoted_one_is_explained() -> None:
+    eui = schema("gateways")["properties"]["spec"]["properties"]["eui"]
+    assert eui["pattern"] == "^[0-9A-F]{16}$"
+    rules = {each["rule"]: each["message"] for each in eui["x-kubernetes-validations"]}
+    assert "self == oldSelf" in rules
+    assert "quoted" in rules["type(self) == string"]
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("trustedcas", ["Ready", "Reason", "Certificates", "Age"]),
+        ("gateways", ["EUI", "LNS", "Ready", "Reason", "Age"]),
+    ],
+)
+def test_the_columns_show_what_one_looks_for_first(name: str, columns: list[str]) -> None:
+    shown = [each["name"] for each in version(name)["additionalPrinterColumns"] if not each.get("priority")]
+    assert shown == columns

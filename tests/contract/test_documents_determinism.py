@@ -1,0 +1,68 @@
+"""The bytes that operator and CUPS agree on: they are fixed, so that no release rewrites all Secrets for nothing."""
+
+import hashlib
+
+from stationkeeper_core.published import (
+    DOCUMENTS,
+    REGISTRY,
+    TRUST,
+    RegisteredGateway,
+    RegistryDocument,
+    TrustDocument,
+    TrustedAuthority,
+    encode,
+    encode_payload,
+)
+from stationkeeper_core.snapshot import Holdings
+from tests.operator.resource_building import make_ca, make_gateway, make_pem, plan_of
+from tests.operator.test_gateway_compiler import WSS
+
+TRUST_DOCUMENT = TrustDocument(
+    release_namespace="stationkeeper",
+    authorities=(
+        TrustedAuthority(namespace="b", name="a", uid="2", anchors=(b"two",), eui_ranges=("0100000000000000/8",)),
+        TrustedAuthority(namespace="a", name="b", uid="1", anchors=(b"one",), revoked_serials=("A1",)),
+    ),
+)
+REGISTRY_DOCUMENT = RegistryDocument(
+    bucket=3,
+    gateways=(
+        RegisteredGateway(eui="2" * 16, namespace="n", name="two", uid="2", trusted_cas=(), suspended=True),
+        RegisteredGateway(eui="1" * 16, namespace="n", name="one", uid="1", lns_uri="wss://a:1", lns_credentials=b"x"),
+    ),
+)
+
+
+def test_the_payload_of_a_document_is_these_bytes() -> None:
+    assert encode_payload(TRUST_DOCUMENT) == (
+        b'{"release_namespace":"stationkeeper","authorities":['
+        b'{"namespace":"a","name":"b","uid":"1","anchors":["b25l"],"revoked_serials":["A1"]},'
+        b'{"namespace":"b","name":"a","uid":"2","anchors":["dHdv"],"eui_ranges":["0100000000000000/8"]}]}'
+    )
+    assert encode_payload(REGISTRY_DOCUMENT) == (
+        b'{"bucket":3,"gateways":['
+        b'{"eui":"1111111111111111","namespace":"n","name":"one","uid":"1","lns_uri":"wss://a:1",'
+        b'"lns_credentials":"eA=="},'
+        b'{"eui":"2222222222222222","namespace":"n","name":"two","uid":"2","suspended":true,"trusted_cas":[]}]}'
+    )
+
+
+def test_what_the_operator_plans_is_what_cups_takes() -> None:
+    gateways = [make_gateway({"eui": f"{number:016X}", "lns": WSS}, f"gateway-{number}") for number in range(40)]
+    plan = plan_of(make_ca({"certificates": make_pem("root")}), *gateways)
+    holdings = Holdings()
+    for name in DOCUMENTS:
+        holdings = holdings.accept(name, encode(name, 1, plan.payloads[name]))
+    assert holdings.missing == ()
+    assert holdings.snapshot is not None
+    assert len(holdings.snapshot.registry) == 40
+    assert len(holdings.snapshot.trust.authorities) == 1
+
+
+def test_an_empty_world_gives_the_same_documents_ever_after() -> None:
+    payloads = plan_of().payloads
+    assert payloads[TRUST] == b'{"release_namespace":"stationkeeper","authorities":[]}'
+    assert [payloads[name] for name in REGISTRY] == [
+        f'{{"bucket":{number},"gateways":[]}}'.encode() for number in range(16)
+    ]
+    assert len({hashlib.sha256(each).hexdigest() for each in payloads.values()}) == len(DOCUMENTS)

@@ -1,0 +1,115 @@
+import random
+from collections.abc import Iterable
+
+import pytest
+
+from stationkeeper_core.errors import Reason
+from stationkeeper_core.published import (
+    MAX_AUTHORITIES,
+    MAX_SECRET_BYTES,
+    TRUST,
+    TrustDocument,
+    TrustedAuthority,
+    encode,
+    encode_payload,
+)
+from stationkeeper_operator.candidate import Candidate
+from stationkeeper_operator.capacity import Fitted, fit
+from stationkeeper_operator.compile import PublishPlan
+from stationkeeper_operator.resources import TrustedCA
+from tests.operator.resource_building import make_ca, make_pem, plan_of, verdict_on
+
+KILOBYTE = 1000
+
+
+def document_of(records: Iterable[TrustedAuthority]) -> TrustDocument:
+    return TrustDocument(release_namespace="r", authorities=tuple(sorted(records, key=lambda each: each.name)))
+
+
+def candidate(name: str, age: int, wanted: int = 0, kept: int = 0) -> Candidate[TrustedAuthority]:
+    """Of so many kilobytes that no compression makes smaller."""
+    return Candidate(make_ca({}, name, age=age), record(name, wanted), record(name, kept), None)
+
+
+def record(name: str, kilobytes: int) -> TrustedAuthority | None:
+    content = random.Random(f"{name}-{kilobytes}").randbytes(kilobytes * KILOBYTE)  # noqa: S311 - no secret
+    return TrustedAuthority(namespace="n", name=name, uid=name, anchors=(content,)) if kilobytes else None
+
+
+def sizes(fitted: Fitted[TrustedAuthority]) -> dict[str, int]:
+    return {each.name: len(each.anchors[0]) // KILOBYTE for each in fitted.records.values()}
+
+
+@pytest.mark.parametrize(
+    ("candidates", "expected"),
+    [
+        ([candidate("old", 9, 400), candidate("new", 1, 400)], {"old": 400, "new": 400}),
+        ([candidate("old", 9, 600), candidate("new", 1, 600)], {"old": 600}),
+        ([candidate("old", 1, 600), candidate("new", 9, 600)], {"new": 600}),
+        ([candidate("old", 9, 600), candidate("in-force", 1, 600, 600)], {"in-force": 600}),
+        ([candidate("grown", 9, 700, 100), candidate("in-force", 1, 600, 600)], {"grown": 100, "in-force": 600}),
+        (
+            [candidate("grown", 9, 900, 300), candidate("shrunk", 1, 100, 600)],
+            {"grown": 300, "shrunk": 100},
+        ),
+        ([candidate("huge", 9, 2000)], {}),
+    ],
+)
+def test_what_does_not_fit_is_refused_on_the_newest_and_evicts_none(
+    candidates: list[Candidate[TrustedAuthority]], expected: dict[str, int]
+) -> None:
+    for ordered in (candidates, candidates[::-1]):
+        fitted = fit(TRUST, ordered, document_of, None)
+        assert sizes(fitted) == expected
+        assert len(encode(TRUST, 1, fitted.payload)) <= MAX_SECRET_BYTES
+        assert fitted.payload == encode_payload(fitted.document)
+
+
+def test_the_number_of_authorities_is_bounded() -> None:
+    candidates = [
+        Candidate(make_ca({}, f"ca-{n:04}", age=9999 - n), record(f"ca-{n:04}", 1), None, None)
+        for n in range(MAX_AUTHORITIES + 2)
+    ]
+    small = [
+        Candidate(
+            each.resource, TrustedAuthority(namespace="n", name=each.key.name, uid="", anchors=(b"",)), None, None
+        )
+        for each in candidates
+    ]
+    fitted = fit(TRUST, small, document_of, None)
+    assert len(fitted.records) == MAX_AUTHORITIES
+    assert {each.key for each in small} - set(fitted.records) == {each.key for each in small[-2:]}
+
+
+def many(count: int) -> list[TrustedCA]:
+    """TrustedCAs of 400 revoked fingerprints each, about 13 kB compressed, the first the oldest."""
+    chance = random.Random(1)  # noqa: S311 - no secret
+    root = make_pem("root")
+    return [
+        make_ca(
+            {
+                "certificates": root,
+                "revocation": {"sha256Fingerprints": [chance.randbytes(32).hex() for _ in range(400)]},
+            },
+            f"ca-{number:03}",
+            age=1000 - number,
+        )
+        for number in range(count)
+    ]
+
+
+def in_force(plan: PublishPlan) -> set[str]:
+    return {key.name for key, verdict in plan.verdicts.items() if verdict.document == TRUST}
+
+
+def test_a_plan_refuses_the_newest_with_a_verdict_and_stays_as_it_is() -> None:
+    resources = many(90)
+    plan = plan_of(*resources)
+    refused = [each for each in resources if not verdict_on(each, plan).accepted]
+    assert refused
+    assert refused == resources[-len(refused) :]
+    assert {verdict_on(each, plan).reason for each in refused} == {Reason.CAPACITY_EXCEEDED}
+    assert in_force(plan_of(*resources[::-1], in_force=plan.documents)) == in_force(plan)
+    assert in_force(plan_of(*resources[5:], in_force=plan.documents)) > in_force(plan) - {
+        each.metadata.name for each in resources[:5]
+    }

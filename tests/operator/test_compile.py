@@ -1,0 +1,115 @@
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stationkeeper_core.errors import Reason
+from stationkeeper_core.published import DOCUMENTS, REGISTRY, decode, encode
+from stationkeeper_operator.compile import World, compile_plan
+from stationkeeper_operator.resources import Resource
+from tests.operator.resource_building import (
+    EUI,
+    NOW,
+    make_ca,
+    make_gateway,
+    make_pem,
+    make_secret,
+    plan_of,
+    verdict_on,
+)
+from tests.operator.test_gateway_compiler import WSS, gateways, spec
+
+RESOURCES: list[Resource] = [
+    make_ca({"certificates": make_pem("one")}, "one"),
+    make_ca({"certificates": make_pem("two") + make_pem("one")}, "two", "other"),
+    make_ca({"certificates": "broken"}, "three"),
+    make_gateway(spec(), "older", age=20),
+    make_gateway(spec(), "newer", "other", age=10),
+    *(make_gateway({"eui": f"{number:016X}", "lns": WSS}, f"gateway-{number}") for number in range(20)),
+]
+
+
+@settings(deadline=None)
+@given(st.permutations(RESOURCES))
+def test_the_order_of_resources_does_not_matter(resources: list[Resource]) -> None:
+    expected, found = plan_of(*RESOURCES), plan_of(*resources)
+    assert found.payloads == expected.payloads
+    assert found.verdicts == expected.verdicts
+
+
+def test_every_document_of_the_contract_is_planned_and_can_be_decoded() -> None:
+    plan = plan_of(*RESOURCES)
+    assert set(plan.payloads) == set(DOCUMENTS)
+    for name, payload in plan.payloads.items():
+        assert decode(name, encode(name, 1, payload)).content == plan.documents[name]
+
+
+def test_every_resource_has_a_verdict() -> None:
+    assert set(plan_of(*RESOURCES).verdicts) == {each.key for each in RESOURCES}
+
+
+def test_a_plan_over_its_own_documents_changes_nothing() -> None:
+    plan = plan_of(*RESOURCES)
+    again = plan_of(*RESOURCES, in_force=plan.documents)
+    assert again.payloads == plan.payloads
+    assert again.reduces(plan.documents) == frozenset()
+
+
+def test_of_two_gateways_with_one_eui_the_oldest_wins_across_namespaces() -> None:
+    newer, older = make_gateway(spec(), "a", "a", age=1), make_gateway(spec(), "z", "z", age=2)
+    plan = plan_of(newer, older)
+    assert [each.name for each in gateways(plan)] == ["z"]
+    assert verdict_on(newer, plan).reason == Reason.EUI_CONFLICT
+    assert "z/z" in verdict_on(newer, plan).message
+    assert verdict_on(newer, plan).document is None
+
+
+def test_of_two_created_in_the_same_second_the_first_by_name_wins() -> None:
+    first, second = make_gateway(spec(), "b", "a", uid="2"), make_gateway(spec(), "a", "b", uid="1")
+    assert [each.namespace for each in gateways(plan_of(second, first))] == ["a"]
+
+
+def test_the_oldest_keeps_its_eui_even_when_it_is_broken() -> None:
+    newer, older = make_gateway(spec(), "a", age=1), make_gateway(spec(), "z", age=2)
+    broken = make_gateway({"eui": 7}, "z", age=2)
+    before = plan_of(newer, older)
+    after = plan_of(newer, broken, in_force=before.documents)
+    assert gateways(after) == gateways(before)
+    assert verdict_on(newer, after).reason == Reason.EUI_CONFLICT
+    never_accepted = plan_of(newer, make_gateway(spec(None), "z", age=2))
+    assert gateways(never_accepted) == []
+    assert verdict_on(newer, never_accepted).reason == Reason.EUI_CONFLICT
+
+
+def test_the_next_takes_over_when_the_winner_is_deleted() -> None:
+    newer, older = make_gateway(spec(), "a", age=1), make_gateway(spec(), "z", age=2)
+    before = plan_of(newer, older)
+    after = plan_of(newer, in_force=before.documents)
+    assert [each.name for each in gateways(after)] == ["a"]
+    assert verdict_on(newer, after).accepted
+
+
+def test_a_gateway_that_loses_its_eui_to_an_older_one_leaves_nothing_in_force() -> None:
+    newer, older = make_gateway(spec(), "a", age=1), make_gateway(spec(None), "z", age=2)
+    before = plan_of(newer)
+    assert gateways(plan_of(newer, older, in_force=before.documents)) == []
+
+
+def test_a_secret_changes_what_is_published_and_its_loss_does_not() -> None:
+    ref = {"token": {"secretKeyRef": {"name": "lns-token", "key": "token"}}}
+    resource = make_gateway(spec({**WSS, "auth": ref}))
+    first = plan_of(resource, referenced=make_secret({"token": "Zmlyc3Q="}))
+    second = plan_of(resource, referenced=make_secret({"token": "c2Vjb25k"}), in_force=first.documents)
+    lost = plan_of(resource, in_force=second.documents)
+    assert gateways(second) != gateways(first)
+    assert gateways(lost) == gateways(second)
+    assert verdict_on(resource, lost).reason == Reason.REFERENCE_NOT_FOUND
+
+
+def test_an_empty_world_is_published_too() -> None:
+    plan = compile_plan(World("stationkeeper", {}, {}), {}, NOW)
+    assert set(plan.payloads) == set(DOCUMENTS)
+    assert plan.verdicts == {}
+
+
+def test_the_verdict_names_the_bucket_of_the_eui() -> None:
+    resource = make_gateway({"eui": EUI, "lns": WSS})
+    assert verdict_on(resource, plan_of(resource)).document in REGISTRY

@@ -1,0 +1,110 @@
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from stationkeeper_core.errors import Reason
+from stationkeeper_operator.compile import CertificateStatus, Verdict
+from stationkeeper_operator.conditions import status_of
+from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Resource, Status, decode_resource
+from stationkeeper_operator.verdict import Role
+from tests.operator.resource_building import NOW
+
+LATER = NOW + timedelta(hours=1)
+ACCEPTED = Verdict(True, "Accepted", "fine", "registry-03")
+REFUSED = Verdict(False, Reason.URI_INVALID, "bad uri", None)
+
+
+def resource(kind: str = GATEWAY, generation: int = 3) -> Resource:
+    return decode_resource(kind, {"metadata": {"name": "a", "generation": generation}, "spec": {}})
+
+
+def with_status(status: dict[str, Any], kind: str = GATEWAY, generation: int = 3) -> Resource:
+    return msgspec.structs.replace(resource(kind, generation), status=Status(msgspec.json.encode(status)))
+
+
+def facts(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {each["type"]: (each["status"], each["reason"]) for each in status["conditions"]}
+
+
+def test_accepted_and_published_is_ready() -> None:
+    status = status_of(resource(), ACCEPTED, True, "", NOW)
+    assert facts(status) == {
+        "Accepted": ("True", "Accepted"),
+        "Published": ("True", "Published"),
+        "Ready": ("True", "Ready"),
+    }
+    assert status["observedGeneration"] == 3
+    assert all(each["observedGeneration"] == 3 for each in status["conditions"])
+    assert "stationkeeper-registry-03" in status["conditions"][1]["message"]
+
+
+def test_refused_is_not_ready_for_the_same_reason() -> None:
+    status = status_of(resource(), REFUSED, True, "", NOW)
+    assert facts(status) == {
+        "Accepted": ("False", "URIInvalid"),
+        "Published": ("False", "NotPublished"),
+        "Ready": ("False", "URIInvalid"),
+    }
+    assert status["conditions"][2]["message"] == "bad uri"
+
+
+def test_accepted_but_not_written_yet_is_not_ready() -> None:
+    status = status_of(resource(), ACCEPTED, False, "the Secret cannot be written: Forbidden", NOW)
+    assert facts(status)["Published"] == ("False", "PublishPending")
+    assert facts(status)["Ready"] == ("False", "PublishPending")
+    assert status["conditions"][1]["message"] == "the Secret cannot be written: Forbidden"
+
+
+def test_the_last_accepted_version_is_published_though_the_spec_is_refused() -> None:
+    verdict = Verdict(False, Reason.URI_INVALID, "bad uri", "registry-03")
+    assert facts(status_of(resource(), verdict, True, "", NOW))["Published"] == ("True", "Published")
+
+
+def test_nothing_changed_gives_the_present_status() -> None:
+    first = status_of(resource(), ACCEPTED, True, "", NOW)
+    assert status_of(with_status(first), ACCEPTED, True, "", LATER) == first
+
+
+def test_the_time_of_the_transition_moves_with_the_status_alone() -> None:
+    first = status_of(resource(), ACCEPTED, True, "", NOW)
+    other_message = status_of(with_status(first), Verdict(True, "Accepted", "finer", "registry-03"), True, "", LATER)
+    assert {each["lastTransitionTime"] for each in other_message["conditions"]} == {"2026-06-01T00:00:00Z"}
+    refused = status_of(with_status(first), REFUSED, True, "", LATER)
+    assert {each["lastTransitionTime"] for each in refused["conditions"]} == {"2026-06-01T01:00:00Z"}
+
+
+def test_another_generation_is_observed_without_a_transition() -> None:
+    first = status_of(resource(), ACCEPTED, True, "", NOW)
+    second = status_of(with_status(first, generation=4), ACCEPTED, True, "", LATER)
+    assert second["observedGeneration"] == 4
+    assert second["conditions"][0]["lastTransitionTime"] == "2026-06-01T00:00:00Z"
+
+
+def test_what_others_wrote_stays() -> None:
+    enforced = {"type": "Enforced", "status": "True"}
+    status = status_of(with_status({"lastSeen": "x", "conditions": [enforced, 7]}), ACCEPTED, True, "", NOW)
+    assert status["lastSeen"] == "x"
+    assert enforced in status["conditions"]
+    assert len(status["conditions"]) == 4
+
+
+def test_a_status_that_cannot_be_read_is_replaced() -> None:
+    for raw in (b"null", b"[]", b'{"conditions":{}}', b'{"conditions":[{"type":"Ready"},{}]}'):
+        broken = msgspec.structs.replace(resource(), status=Status(raw))
+        assert len(status_of(broken, ACCEPTED, True, "", NOW)["conditions"]) == 3
+
+
+def test_a_trusted_ca_shows_its_certificates_and_their_number() -> None:
+    certificate = CertificateStatus("CN=root", "ab" * 32, "2027-01-01T00:00:00Z", Role.ANCHOR)
+    verdict = Verdict(True, "Accepted", "fine", "trust", (certificate,))
+    status = status_of(resource(TRUSTED_CA), verdict, True, "", NOW)
+    assert status["certificateCount"] == 1
+    assert status["certificates"] == [
+        {"subject": "CN=root", "sha256": "ab" * 32, "notAfter": "2027-01-01T00:00:00Z", "role": "Anchor"}
+    ]
+
+
+def test_messages_are_bounded() -> None:
+    status = status_of(resource(), ACCEPTED, False, "x" * 5000, NOW)
+    assert all(len(each["message"]) <= 1024 for each in status["conditions"])

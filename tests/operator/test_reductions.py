@@ -1,0 +1,97 @@
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from stationkeeper_core.published import (
+    REGISTRY,
+    TRUST,
+    RegisteredGateway,
+    RegistryDocument,
+    TrustDocument,
+    TrustedAuthority,
+)
+from stationkeeper_operator.reductions import reduced_documents
+
+AUTHORITY = TrustedAuthority(
+    namespace="n",
+    name="a",
+    uid="u",
+    anchors=(b"1", b"2"),
+    intermediates=(b"3",),
+    eui_ranges=("0100000000000000/8",),
+    revoked_serials=("1",),
+    revoked_sha256=("aa",),
+)
+GATEWAY = RegisteredGateway(
+    eui="0" * 16, namespace="n", name="g", uid="u", trusted_cas=("n/a", "n/b"), sha256_fingerprints=("aa", "bb")
+)
+
+
+def trust_reduced(new: TrustedAuthority | None, old: TrustedAuthority = AUTHORITY) -> bool:
+    before = TrustDocument(release_namespace="r", authorities=(old,))
+    after = TrustDocument(release_namespace="r", authorities=(new,) if new else ())
+    return reduced_documents({TRUST: before}, {TRUST: after}) == {TRUST}
+
+
+@pytest.mark.parametrize(
+    ("change", "reduced"),
+    [
+        ({}, False),
+        ({"anchors": (b"1", b"2", b"4")}, False),
+        ({"anchors": (b"1",)}, True),
+        ({"intermediates": ()}, True),
+        ({"revoked_serials": ("1", "2")}, True),
+        ({"revoked_serials": ()}, False),
+        ({"revoked_sha256": ("bb",)}, True),
+        ({"eui_ranges": ()}, False),
+        ({"eui_ranges": ("0000000000000000/4",)}, False),
+        ({"eui_ranges": ("0000000000000000/0",)}, False),
+        ({"eui_ranges": ("0102000000000000/16",)}, True),
+        ({"eui_ranges": ("0200000000000000/8",)}, True),
+        ({"uid": "another"}, True),
+        ({"namespace": "another"}, True),
+    ],
+)
+def test_less_trust_is_a_reduction(change: dict[str, Any], reduced: bool) -> None:
+    assert trust_reduced(replace(AUTHORITY, **change)) is reduced
+
+
+def test_an_authority_that_is_gone_or_gets_ranges_is_a_reduction() -> None:
+    assert trust_reduced(None)
+    assert trust_reduced(AUTHORITY, replace(AUTHORITY, eui_ranges=()))
+
+
+def test_another_release_namespace_is_a_reduction() -> None:
+    before, after = TrustDocument(release_namespace="r"), TrustDocument(release_namespace="s")
+    assert reduced_documents({TRUST: before}, {TRUST: after}) == {TRUST}
+
+
+@pytest.mark.parametrize(
+    ("change", "reduced"),
+    [
+        ({}, False),
+        ({"lns_uri": "wss://new:1", "lns_credentials": b"x"}, False),
+        ({"suspended": True}, True),
+        ({"trusted_cas": None}, False),
+        ({"trusted_cas": ("n/a", "n/b", "n/c")}, False),
+        ({"trusted_cas": ("n/a",)}, True),
+        ({"trusted_cas": ()}, True),
+        ({"sha256_fingerprints": ("cc",)}, True),
+        ({"uid": "another"}, True),
+    ],
+)
+def test_less_of_a_gateway_is_a_reduction(change: dict[str, Any], reduced: bool) -> None:
+    before = RegistryDocument(bucket=0, gateways=(GATEWAY,))
+    after = RegistryDocument(bucket=0, gateways=(replace(GATEWAY, **change),))
+    assert bool(reduced_documents({REGISTRY[0]: before}, {REGISTRY[0]: after})) is reduced
+
+
+def test_a_gateway_that_is_gone_is_a_reduction_and_one_more_is_none() -> None:
+    with_it, without = RegistryDocument(bucket=0, gateways=(GATEWAY,)), RegistryDocument(bucket=0)
+    assert reduced_documents({REGISTRY[0]: with_it}, {REGISTRY[0]: without}) == {REGISTRY[0]}
+    assert reduced_documents({REGISTRY[0]: without}, {REGISTRY[0]: with_it}) == frozenset()
+
+
+def test_a_document_that_was_not_in_force_reduces_nothing() -> None:
+    assert reduced_documents({}, {TRUST: TrustDocument(release_namespace="r")}) == frozenset()

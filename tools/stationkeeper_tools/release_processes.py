@@ -1,0 +1,113 @@
+"""The operator and CUPS as two processes on this machine, each with the token of its own ServiceAccount."""
+
+import http.client
+import os
+import ssl
+import sys
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import urlsplit
+
+import yaml
+
+from stationkeeper_tools.cluster import CUPS, OPERATOR
+from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.ports import free_port
+from stationkeeper_tools.processes import ManagedProcess
+
+START_SECONDS = 60.0
+
+
+class ReleaseProcesses:
+    """What the chart runs as two Deployments.
+
+    Args:
+        folder: for kubeconfigs, tokens and logs; made here.
+        control_plane: whose API server they talk to.
+        namespace: the release's.
+
+    Attributes:
+        cups_url, internal_url: of CUPS, `https://host:port`.
+        log_folder: where both write their logs.
+    """
+
+    def __init__(self, folder: Path, control_plane: ControlPlane, namespace: str) -> None:
+        folder.mkdir(mode=0o700)
+        self.log_folder = folder
+        self._control_plane = control_plane
+        self._namespace = namespace
+        self._operator_health = f"http://127.0.0.1:{free_port()}"
+        self.cups_url = f"https://127.0.0.1:{free_port()}"
+        self.internal_url = f"https://127.0.0.1:{free_port()}"
+        self._processes: list[ManagedProcess] = []
+
+    def __enter__(self) -> "ReleaseProcesses":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for process in reversed(self._processes):
+            process.stop()
+
+    def start_operator(self) -> None:
+        """Starts the operator and waits until it is ready."""
+        kubeconfig = self._control_plane.service_account_kubeconfig(
+            self._namespace, OPERATOR, self.log_folder / "operator.kubeconfig"
+        )
+        environment = {
+            "KUBECONFIG": str(kubeconfig),
+            "STATIONKEEPER_NAMESPACE": self._namespace,
+            "STATIONKEEPER_HEALTH_ADDRESS": urlsplit(self._operator_health).netloc,
+        }
+        process = self._start("operator", "stationkeeper_operator.main", environment)
+        process.wait_until(lambda: _answers(self._operator_health), START_SECONDS, "the operator is ready")
+
+    def start_cups(self) -> None:
+        """Starts CUPS and waits until it serves gateways."""
+        api, token = self._api_access()
+        environment = {
+            "STATIONKEEPER_SOURCE": "kubernetes",
+            "STATIONKEEPER_NAMESPACE": self._namespace,
+            "STATIONKEEPER_KUBERNETES_URL": self._control_plane.url,
+            "STATIONKEEPER_KUBERNETES_CA_FILE": str(api),
+            "STATIONKEEPER_KUBERNETES_TOKEN_FILE": str(token),
+            "STATIONKEEPER_CUPS_ADDRESS": urlsplit(self.cups_url).netloc,
+            "STATIONKEEPER_INTERNAL_ADDRESS": urlsplit(self.internal_url).netloc,
+        }
+        process = self._start("cups", "stationkeeper_cups.main", environment)
+        process.wait_until(lambda: _answers(self.internal_url), START_SECONDS, "CUPS is ready")
+
+    def _api_access(self) -> tuple[Path, Path]:
+        kubeconfig = self._control_plane.service_account_kubeconfig(
+            self._namespace, CUPS, self.log_folder / "cups.kubeconfig"
+        )
+        token = self.log_folder / "cups.token"
+        token.touch(mode=0o600)
+        token.write_text(yaml.safe_load(kubeconfig.read_text())["users"][0]["user"]["token"])
+        return self._control_plane.ca_file, token
+
+    def _start(self, name: str, module: str, environment: dict[str, str]) -> ManagedProcess:
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("STATIONKEEPER_", "KUBE"))}
+        command = [sys.executable, "-c", f"from {module} import main; main()"]
+        process = ManagedProcess(name, command, self.log_folder / f"{name}.log", inherited | environment)
+        self._processes.append(process)
+        process.start()
+        return process
+
+
+def _answers(url: str) -> bool:
+    """Whether `/readyz` says yes; whom it proves to be is judged where the answer matters, not here."""
+    parts = urlsplit(url)
+    if parts.scheme == "https":
+        context = ssl._create_unverified_context()  # noqa: S323 - a liveness question on loopback
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(parts.netloc, context=context, timeout=2)
+    else:
+        connection = http.client.HTTPConnection(parts.netloc, timeout=2)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.client.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,56 @@
+"""Progress of a command that goes step by step: for people, or as JSON, one object a line."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Steps:
+    """Times steps and tells of each.
+
+    Args:
+        as_json: one object a line on standard output, `{"step": …, "ok": …, "seconds": …}`, and nothing else there.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, as_json: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._as_json = as_json
+        self._clock = clock
+        self._failed = False
+
+    @contextmanager
+    def step(self, name: str, text: str) -> Iterator[None]:
+        """Runs its block as the step `name`; a block that raises has failed, and its exception goes on."""
+        if not self._as_json:
+            self.say(f"{text} …")
+        begin = self._clock()
+        try:
+            yield
+        except BaseException as error:
+            self._failed = True
+            self._tell(name, begin, str(error) or type(error).__name__)
+            raise
+        self._tell(name, begin, None)
+
+    @property
+    def all_held(self) -> bool:
+        """Whether no step has failed so far."""
+        return not self._failed
+
+    def say(self, text: str) -> None:
+        """A line for people; with JSON it goes to standard error."""
+        print(text, file=sys.stderr if self._as_json else sys.stdout, flush=True)
+
+    def result(self, fields: dict[str, object]) -> None:
+        """A JSON object of its own; nothing for people."""
+        if self._as_json:
+            print(json.dumps(fields), flush=True)  # noqa: T201 - this is the output
+
+    def _tell(self, name: str, begin: float, error: str | None) -> None:
+        seconds = round(self._clock() - begin, 3)
+        if self._as_json:
+            self.result({"step": name, "ok": error is None, "seconds": seconds} | ({"error": error} if error else {}))
+        else:
+            self.say(f"  {'failed' if error else 'done'} in {seconds:.2f} s" + (f": {error}" if error else ""))
