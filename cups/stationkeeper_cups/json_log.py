@@ -18,11 +18,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_as_json(level: str) -> None:
-    """Has everything that is logged from `level` on written as JSON.
-
-    Raises:
-        ValueError: there is no such level.
-    """
+    """Has everything that is logged from `level` on written as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -33,7 +33,7 @@ def main() -> None:
         settings = read_settings(os.environ)
         log_as_json(settings.log_level)
         asyncio.run(_run(settings))
-    except (SettingsError, OSError) as error:
+    except SettingsError as error:
         print(f"stationkeeper-cups: {error}", file=sys.stderr)  # noqa: T201 - there may be no log yet
         sys.exit(2)
 
@@ -52,7 +52,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     it is closed first, and what is being answered has `DRAIN_SECONDS` to be done.
 
     Raises:
-        OSError: an address cannot be bound.
+        SettingsError: an address cannot be bound.
     """
     metrics = Metrics()
     state = ServingState(metrics)
@@ -109,12 +109,17 @@ def _source(settings: Settings, state: ServingState) -> FileSource | KubernetesS
 
 
 def _bound(address: Address) -> socket.socket:
-    family, kind, protocol, _, sockaddr = socket.getaddrinfo(
-        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    bound = socket.socket(family, kind, protocol)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(sockaddr)
+    try:
+        family, kind, protocol, _, sockaddr = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        bound.bind(sockaddr)
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {address.host} port {address.port}: {error}") from None
     return bound
 
 

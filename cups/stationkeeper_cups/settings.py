@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stationkeeper_cups.kubernetes_source import ApiServer
 
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -78,8 +79,15 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         internal=_address(environment, "STATIONKEEPER_INTERNAL_ADDRESS", "0.0.0.0:8080"),
         source=_source(environment),
         internal_token=Path(token) if token else None,
-        log_level=environment.get("STATIONKEEPER_LOG_LEVEL", "INFO").upper(),
+        log_level=_log_level(environment),
     )
+
+
+def _log_level(environment: Mapping[str, str]) -> str:
+    level = environment.get("STATIONKEEPER_LOG_LEVEL", "INFO").upper()
+    if level not in _LOG_LEVELS:
+        raise SettingsError(f"STATIONKEEPER_LOG_LEVEL is {level!a}; set it to one of {', '.join(_LOG_LEVELS)}")
+    return level
 
 
 def _source(environment: Mapping[str, str]) -> Files | Kubernetes:

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -65,6 +66,10 @@ class UpdateInfoServer(web.Server):
         self._idle: set[RequestHandler] = set()
         self._draining = False
         self._drained = asyncio.Event()
+
+    def __call__(self) -> RequestHandler:
+        """The protocol of a new connection."""
+        return _GatewayConnection(self, loop=self._loop, **self._kwargs)
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Counts the connection."""
@@ -149,6 +154,14 @@ class UpdateInfoServer(web.Server):
         _log.info(outcome.lower(), extra={"fields": fields})
         return web.Response(body=body, content_type="application/octet-stream", headers=_HEADERS)
 
+    def refuse_malformed(self, request: web.BaseRequest, status: int, detail: str) -> web.StreamResponse:
+        """The answer to what aiohttp could not read as a request."""
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return _without_answer(request)
+        response = self._refuse(request, StationkeeperError(Reason.MALFORMED_REQUEST, f"not HTTP: {detail}"))
+        response.force_close()
+        return response
+
     def _refuse(self, request: web.BaseRequest, error: StationkeeperError) -> web.StreamResponse:
         self._metrics.requests.labels(error.reason).inc()
         fields = {"peer": request.remote, "reason": error.reason, "detail": error.detail}
@@ -159,6 +172,19 @@ class UpdateInfoServer(web.Server):
         text = f"{error.reason}: {error.detail}".encode("ascii", "replace")[:_MAX_ERROR_BYTES] + b"\n"
         headers = _HEADERS | ({"Allow": "POST"} if error.reason is Reason.METHOD_NOT_ALLOWED else {})
         return web.Response(status=status, body=text, content_type="text/plain", headers=headers)
+
+
+class _GatewayConnection(RequestHandler):
+    """A connection that says in our words what is wrong with a request that is not even HTTP."""
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """The answer to what could not be read as a request, or was not answered for another trouble."""
+        if isinstance(self._manager, UpdateInfoServer):
+            lines = (message or str(exc) or type(exc).__name__).splitlines()
+            return self._manager.refuse_malformed(request, status, lines[0] if lines else "unreadable")
+        return _without_answer(request)
 
 
 def _check_target(request: web.BaseRequest) -> None:

@@ -129,3 +129,29 @@ async def test_a_gateway_of_another_namespace_is_not_opened_by_this_ones_ca(cups
     answer = await cups.client(pki.a_gateway).ask()
 
     assert (answer.status, answer.reason) == (403, "TrustedCAOfAnotherNamespace")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\x16\x03\x01\x02\x00garbage\r\n\r\n",
+        b"POST /update-info HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
+        b"POST /update-info HTTP/1.1\r\n" + b"X: " + b"a" * 9000 + b"\r\n\r\n",
+        b"POST /update-info HTTP/1.1\r\n" + b"".join(b"X%d: a\r\n" % number for number in range(100)) + b"\r\n",
+    ],
+)
+async def test_what_is_not_http_is_refused_with_400_in_few_words(
+    cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture, request_bytes: bytes
+) -> None:
+    def talk() -> bytes:
+        with cups.client(pki.a_gateway).connect() as connection:
+            connection.sendall(request_bytes)
+            return b"".join(iter(lambda: connection.recv(4096), b""))
+
+    answer = await asyncio.to_thread(talk)
+
+    assert b" 400 " in answer.splitlines()[0]
+    assert b"MalformedRequest: " in answer
+    assert b"aiohttp" not in answer
+    assert len(answer) < 2000
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

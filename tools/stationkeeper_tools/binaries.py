@@ -1,0 +1,236 @@
+"""Finds or obtains the programs of a real Kubernetes control plane, and helm.
+
+`kube-apiserver`, `etcd` and `kubectl` come, as one set, from the first of: the folder `KUBEBUILDER_ASSETS`, our cache,
+`PATH`, the archive that controller-runtime's envtest uses, a build with Go. `helm` comes from: our cache, `PATH`, its
+publisher's archive, a build with Go. What was obtained is in the cache the next time, with a file `SOURCE` that says
+what it really is.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stationkeeper_tools import go_build, tool_cache
+from stationkeeper_tools.envtest_archive import EnvtestServer, fetch_control_plane
+from stationkeeper_tools.go_build import GoModule
+from stationkeeper_tools.helm_archive import HelmServer, fetch_helm
+from stationkeeper_tools.progress import Progress
+from stationkeeper_tools.tool_errors import ToolError, ToolFault
+from stationkeeper_tools.tool_platform import Platform
+
+KUBERNETES_VERSION = "1.37.2"
+ETCD_VERSION = "3.7.0"
+HELM_VERSION = "4.3.1"
+ASSETS_VARIABLE = "KUBEBUILDER_ASSETS"
+
+_REQUIRED = ("kube-apiserver", "etcd")
+_OBTAINED = (*_REQUIRED, "kubectl")
+
+
+def _version_variables(version: str) -> dict[str, str]:
+    major, minor, _ = version.split(".")
+    values = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return {f"{package}.{name}": value for package in packages for name, value in values.items()}
+
+
+_CONTROL_PLANE_MODULE = GoModule(
+    "control_plane",
+    {
+        "etcd": "go.etcd.io/etcd/server/v3",
+        "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+        "kubectl": "k8s.io/kubernetes/cmd/kubectl",
+    },
+    _version_variables(KUBERNETES_VERSION),
+)
+_HELM_MODULE = GoModule(
+    "helm",
+    {"helm": "helm.sh/helm/v4/cmd/helm"},
+    {"helm.sh/helm/v4/internal/version.version": f"v{HELM_VERSION}"},
+)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Everything outside that decides where programs come from.
+
+    Attributes:
+        environment: the variables of the process.
+        cache: the folder that holds our folders of programs.
+        platform: for which programs are obtained.
+        envtest: where the control plane's archives are.
+        helm: where helm's archives are.
+    """
+
+    environment: Mapping[str, str]
+    cache: Path
+    platform: Platform
+    envtest: EnvtestServer = field(default_factory=EnvtestServer)
+    helm: HelmServer = field(default_factory=HelmServer)
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], home: Path) -> "Surroundings":
+        """Those of a user, with the cache where the XDG Base Directory Specification puts it."""
+        configured = Path(environment.get("XDG_CACHE_HOME", ""))
+        root = configured if configured.is_absolute() else home / ".cache"
+        return cls(environment, root / "stationkeeper", Platform.current())
+
+    @classmethod
+    def of_this_process(cls) -> "Surroundings":
+        """Those that this process was started in."""
+        return cls.of(os.environ, Path.home())
+
+    @property
+    def search_path(self) -> str:
+        """`PATH`; never the current folder for want of one."""
+        return self.environment.get("PATH") or os.defpath
+
+    @property
+    def control_plane_folder(self) -> Path:
+        """Where our cache has, or will have, the control plane's programs."""
+        return self.cache / f"control-plane-{KUBERNETES_VERSION}-{self.platform}"
+
+    @property
+    def helm_folder(self) -> Path:
+        """Where our cache has, or will have, helm."""
+        return self.cache / f"helm-{HELM_VERSION}-{self.platform}"
+
+
+@dataclass(frozen=True)
+class ControlPlaneBinaries:
+    """Absolute paths of one set of programs; `kubectl` is None where the set has none."""
+
+    kube_apiserver: Path
+    etcd: Path
+    kubectl: Path | None
+
+
+def obtain_control_plane(surroundings: Surroundings, progress: Progress) -> ControlPlaneBinaries:
+    """The control plane's programs, downloaded or built if need be.
+
+    Raises:
+        ToolError: no source yielded them; the message has what each said.
+        OSError: the cache cannot be written to.
+    """
+    found = (
+        _from_assets(surroundings, progress)
+        or _set_in(surroundings.control_plane_folder, _OBTAINED)
+        or _from_search_path(surroundings.search_path)
+    )
+    if found:
+        return found
+    sources = {
+        "the envtest archive": lambda folder: _fill_from_envtest(surroundings, folder, progress),
+        "a build with Go": lambda folder: _fill_by_go(_CONTROL_PLANE_MODULE, surroundings, folder, progress),
+    }
+    _obtain(surroundings.control_plane_folder, _OBTAINED, sources, progress)
+    return _programs(surroundings.control_plane_folder)
+
+
+def find_kubectl(surroundings: Surroundings, progress: Progress) -> Path:
+    """The control plane's own `kubectl`, or, where its set has none, that of our cache or of `PATH`.
+
+    Raises:
+        ToolError: there is none, or the control plane's programs cannot be obtained.
+        OSError: the cache cannot be written to.
+    """
+    own = obtain_control_plane(surroundings, progress).kubectl
+    cached = surroundings.control_plane_folder / "kubectl"
+    found = own or (cached if tool_cache.is_program(cached) else _which("kubectl", surroundings.search_path))
+    if found is None:
+        raise ToolError(ToolFault.PROGRAM_NOT_FOUND, "the control plane in use has no `kubectl`, nor has PATH")
+    return found
+
+
+def find_helm(surroundings: Surroundings, progress: Progress) -> Path:
+    """Helm, downloaded or built if need be.
+
+    Raises:
+        ToolError: no source yielded it; the message has what each said.
+        OSError: the cache cannot be written to.
+    """
+    folder = surroundings.helm_folder
+    if not tool_cache.holds(folder, ("helm",)):
+        in_path = _which("helm", surroundings.search_path)
+        if in_path:
+            return in_path
+        sources = {
+            "the publisher's archive": lambda new: _fill_from_helm(surroundings, new, progress),
+            "a build with Go": lambda new: _fill_by_go(_HELM_MODULE, surroundings, new, progress),
+        }
+        _obtain(folder, ("helm",), sources, progress)
+    return folder / "helm"
+
+
+def _from_assets(surroundings: Surroundings, progress: Progress) -> ControlPlaneBinaries | None:
+    configured = surroundings.environment.get(ASSETS_VARIABLE)
+    if not configured:
+        return None
+    found = _set_in(Path(configured).absolute(), _REQUIRED)
+    if found is None:
+        progress.say(f"{ASSETS_VARIABLE}={configured} does not hold kube-apiserver and etcd; looking elsewhere")
+    return found
+
+
+def _set_in(folder: Path, required: tuple[str, ...]) -> ControlPlaneBinaries | None:
+    return _programs(folder) if tool_cache.holds(folder, required) else None
+
+
+def _programs(folder: Path) -> ControlPlaneBinaries:
+    kubectl = folder / "kubectl"
+    return ControlPlaneBinaries(
+        folder / "kube-apiserver", folder / "etcd", kubectl if tool_cache.is_program(kubectl) else None
+    )
+
+
+def _from_search_path(search_path: str) -> ControlPlaneBinaries | None:
+    api_server, etcd = _which("kube-apiserver", search_path), _which("etcd", search_path)
+    return ControlPlaneBinaries(api_server, etcd, _which("kubectl", search_path)) if api_server and etcd else None
+
+
+def _which(program: str, search_path: str) -> Path | None:
+    found = shutil.which(program, path=search_path)
+    return Path(found).absolute() if found else None
+
+
+def _obtain(
+    folder: Path, programs: tuple[str, ...], sources: Mapping[str, Callable[[Path], str]], progress: Progress
+) -> None:
+    def fill(new: Path) -> None:
+        refusals = []
+        for name, source in sources.items():
+            attempt = new / "attempt"
+            attempt.mkdir()
+            try:
+                described = source(attempt)
+            except ToolError as error:
+                progress.say(f"Not from {name}: {str(error).partition(chr(10))[0]}")
+                refusals.append(f"from {name}: {error}")
+                shutil.rmtree(attempt)
+                continue
+            for program in programs:
+                (attempt / program).rename(new / program)
+            shutil.rmtree(attempt)
+            (new / "SOURCE").write_text(f"{described}\n", encoding="utf-8")
+            return
+        raise ToolError(
+            ToolFault.PROGRAM_NOT_FOUND, f"{', '.join(programs)} cannot be obtained:\n" + "\n".join(refusals)
+        )
+
+    tool_cache.install(folder, programs, fill, progress)
+
+
+def _fill_from_envtest(surroundings: Surroundings, folder: Path, progress: Progress) -> str:
+    release = fetch_control_plane(surroundings.envtest, KUBERNETES_VERSION, surroundings.platform, folder, progress)
+    return f"Kubernetes {release.version}, {release.url}, {release.digest.algorithm} {release.digest.value}"
+
+
+def _fill_from_helm(surroundings: Surroundings, folder: Path, progress: Progress) -> str:
+    return fetch_helm(surroundings.helm, HELM_VERSION, surroundings.platform, folder, progress)
+
+
+def _fill_by_go(module: GoModule, surroundings: Surroundings, folder: Path, progress: Progress) -> str:
+    go_build.build(module, folder, surroundings.search_path, surroundings.environment, progress)
+    return f"built with Go from {', '.join(module.packages.values())}"

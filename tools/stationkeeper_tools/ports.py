@@ -1,0 +1,45 @@
+"""Free TCP ports of 127.0.0.1 for servers that have to be told their port.
+
+They lie below the range from which the kernel takes ports for outgoing connections, so that a port that is free for a
+moment, while its server restarts, is not given to somebody else meanwhile.
+"""
+
+import secrets
+import socket
+
+from stationkeeper_tools.tool_errors import ToolError, ToolFault
+
+_FIRST, _COUNT = 20000, 10000
+_ATTEMPTS = 100
+
+
+def free_port() -> int:
+    """A port that nobody listened on just now; somebody may take it before the caller does.
+
+    Raises:
+        ToolError: `PortTaken`: none was found.
+    """
+    for _ in range(_ATTEMPTS):
+        port = _FIRST + secrets.randbelow(_COUNT)
+        if is_free(port):
+            return port
+    raise ToolError(ToolFault.PORT_TAKEN, f"none of {_ATTEMPTS} ports tried from {_FIRST} to {_FIRST + _COUNT} is free")
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on that port of 127.0.0.1 now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            probe.listen()
+        except OSError:
+            return False
+    return True
+
+
+def is_served(port: int) -> bool:
+    """Whether somebody accepts connections on that port of 127.0.0.1 now."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

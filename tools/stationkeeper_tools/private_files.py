@@ -1,0 +1,21 @@
+"""Files that hold keys and tokens: never readable by others, not even while they are written."""
+
+import os
+from pathlib import Path
+
+
+def private_folder(path: Path) -> Path:
+    """Makes the folder, mode 0700, with any parents, or narrows that of an existing one; gives it back."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.chmod(0o700)
+    return path
+
+
+def write_private(path: Path, content: bytes) -> Path:
+    """Replaces or creates the file at once, mode 0600; gives it back."""
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    return new.replace(path)

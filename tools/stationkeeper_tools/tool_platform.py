@@ -1,0 +1,24 @@
+"""The operating system and processor, by the words that Go and Kubernetes use in the names of their releases."""
+
+import os
+from dataclasses import dataclass
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+@dataclass(frozen=True)
+class Platform:
+    """For example `linux` and `amd64`."""
+
+    system: str
+    architecture: str
+
+    @classmethod
+    def current(cls) -> "Platform":
+        """This machine's; an unknown architecture keeps the name that the kernel gives it."""
+        name = os.uname()
+        machine = name.machine.lower()
+        return cls(name.sysname.lower(), _ARCHITECTURES.get(machine, machine))
+
+    def __str__(self) -> str:
+        return f"{self.system}-{self.architecture}"
