@@ -1,0 +1,100 @@
+{{/* Labels and annotations of a pod. Takes (list $ "component"). */}}
+{{- define "stationkeeper.podMetadata" -}}
+{{- $root := index . 0 -}}
+{{- $values := get $root.Values (index . 1) -}}
+labels:
+  {{- include "stationkeeper.selector" (index . 1) | nindent 2 }}
+  app.kubernetes.io/instance: {{ $root.Release.Name }}
+  {{- with merge (dict) $values.podLabels $root.Values.commonLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with merge (dict) $values.podAnnotations $root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* What the specs of all pods begin with: the restricted profile of the Pod Security Standards. Takes (list $ "component"). */}}
+{{- define "stationkeeper.podBasics" -}}
+{{- $root := index . 0 -}}
+{{- $values := get $root.Values (index . 1) -}}
+serviceAccountName: stationkeeper-{{ index . 1 }}
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* What all containers begin with. Takes (list $ "component"). */}}
+{{- define "stationkeeper.containerBasics" -}}
+{{- $root := index . 0 -}}
+{{- $values := get $root.Values (index . 1) -}}
+name: {{ index . 1 }}
+image: {{ include "stationkeeper.image" (list $values.image $root.Chart.AppVersion) }}
+imagePullPolicy: {{ $values.image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- with $values.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "stationkeeper.image" -}}
+{{- $image := index . 0 -}}
+{{- if $image.digest -}}
+{{ printf "%s@%s" $image.repository $image.digest | quote }}
+{{- else -}}
+{{ printf "%s:%s" $image.repository ($image.tag | default (index . 1)) | quote }}
+{{- end -}}
+{{- end }}
+
+{{/* Host and port to listen on. Takes (list $ port). */}}
+{{- define "stationkeeper.listen" -}}
+{{- $host := (index . 0).Values.listenAddress -}}
+{{- $host = ternary (printf "[%s]" $host) $host (contains ":" $host) -}}
+{{ printf "%s:%d" $host (index . 1) | quote }}
+{{- end }}
+
+{{- define "stationkeeper.temporaryFolder" -}}
+name: tmp
+emptyDir:
+  medium: Memory
+  sizeLimit: 16Mi
+{{- end }}
+
+{{/* A topology spread constraint of CUPS' pods, with what the values leave out. */}}
+{{- define "stationkeeper.spread" -}}
+{{- $defaults := dict "maxSkew" 1 "whenUnsatisfiable" "ScheduleAnyway" "matchLabelKeys" (list "pod-template-hash") -}}
+{{- if not .labelSelector -}}
+{{- $_ := set $defaults "labelSelector" (dict "matchLabels" (include "stationkeeper.selector" "cups" | fromYaml)) -}}
+{{- end -}}
+{{ toYaml (merge (dict) . $defaults) }}
+{{- end }}

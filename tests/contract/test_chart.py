@@ -1,0 +1,324 @@
+import json
+import re
+import tarfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stationkeeper_core.published import DOCUMENTS, secret_name
+from tests.contract.chart import (
+    CASES,
+    CHART,
+    NAMESPACE,
+    Manifest,
+    RefusedValuesError,
+    Values,
+    pod_template,
+    render,
+    run_helm,
+    the,
+    value_leaves,
+)
+
+pytestmark = pytest.mark.timeout(1800)  # the first test may have to build helm
+
+ROOT = CHART.parents[1]
+RESOURCES_ROLE = f"stationkeeper-operator-resources-{NAMESPACE}"
+
+
+def rules(name: str) -> list[Any]:
+    found: list[Any] = yaml.safe_load((CHART / "rbac" / f"{name}.yaml").read_text())
+    return found
+
+
+def schema() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
+    return found
+
+
+def kinds(manifests: list[Manifest]) -> set[str]:
+    return {manifest["kind"] for manifest in manifests}
+
+
+def volumes(manifests: list[Manifest], component: str) -> dict[str, Any]:
+    return {each["name"]: each for each in pod_template(manifests, component)["spec"]["volumes"]}
+
+
+def environment(manifests: list[Manifest], component: str) -> dict[str, Any]:
+    (container,) = pod_template(manifests, component)["spec"]["containers"]
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in container["env"]}
+
+
+def container(manifests: list[Manifest], component: str) -> dict[str, Any]:
+    (found,) = pod_template(manifests, component)["spec"]["containers"]
+    return dict(found)
+
+
+@pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
+def test_helm_lint_finds_nothing(values: Values, tmp_path: Path) -> None:
+    file = tmp_path / "values.json"
+    file.write_text(json.dumps(values))
+    assert "0 chart(s) failed" in run_helm("lint", "--strict", "--values", file, CHART)
+
+
+def test_the_package_holds_the_definitions_that_the_chart_links_to(tmp_path: Path) -> None:
+    run_helm("package", CHART, "--destination", tmp_path)
+    (archive,) = tmp_path.glob("stationkeeper-*.tgz")
+    with tarfile.open(archive) as package:
+        files = {member.name: member for member in package.getmembers()}
+        for path in (ROOT / "crds").glob("*.yaml"):
+            packed = package.extractfile(files[f"stationkeeper/crds/{path.name}"])
+            assert packed is not None
+            assert packed.read() == path.read_bytes()
+    assert (CHART / "crds").readlink() == Path("../../crds")
+
+
+def test_the_definitions_are_rendered_on_request() -> None:
+    definitions = [each for each in render({}, "--include-crds") if each["kind"] == "CustomResourceDefinition"]
+    assert {each["spec"]["names"]["kind"] for each in definitions} == {"TrustedCA", "Gateway"}
+
+
+def test_chart_package_and_images_have_one_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    containerfile = (ROOT / "Containerfile").read_text()
+    assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == version
+    assert f"ARG VERSION={version}\n" in containerfile
+    assert container(render({}), "cups")["image"] == f"stationkeeper-cups:{version}"
+
+
+def test_the_images_run_as_the_user_that_the_pods_ask_for() -> None:
+    users = re.findall(r"^USER (\d+):(\d+)$", (ROOT / "Containerfile").read_text(), re.MULTILINE)
+    for component in ("operator", "cups"):
+        context = pod_template(render({}), component)["spec"]["securityContext"]
+        assert users == [(str(context["runAsUser"]), str(context["runAsGroup"]))]
+
+
+@pytest.mark.parametrize("component", ["operator", "cups"])
+def test_the_entry_points_of_the_images_are_those_of_the_package(component: str) -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert f"stationkeeper-{component}" in scripts
+    assert f'ENTRYPOINT ["/opt/stationkeeper/bin/stationkeeper-{component}"]' in (ROOT / "Containerfile").read_text()
+
+
+def test_the_build_context_holds_what_the_images_are_built_of_and_nothing_else() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Containerfile").read_text(), re.MULTILINE)
+    sources = {source for line in copied for source in line.split()}
+    ignore = (ROOT / ".dockerignore").read_text().split("\n")
+    assert ignore[1] == "*"
+    assert {line.removeprefix("!") for line in ignore if line.startswith("!")} == sources
+    assert all((ROOT / source).exists() for source in sources)
+
+
+def test_without_named_namespaces_the_operator_has_the_rules_cluster_wide() -> None:
+    manifests = render({})
+    assert the(manifests, "ClusterRole", RESOURCES_ROLE, None)["rules"] == rules("operator-resources")
+    binding = the(manifests, "ClusterRoleBinding", RESOURCES_ROLE, None)
+    assert binding["roleRef"]["name"] == RESOURCES_ROLE
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "stationkeeper-operator", "namespace": NAMESPACE}]
+    assert environment(manifests, "operator")["STATIONKEEPER_WATCH_NAMESPACES"] == ""
+
+
+def test_with_named_namespaces_the_operator_has_the_rules_there_and_no_cluster_wide_role() -> None:
+    manifests = render(CASES["namespaced"])
+    assert not kinds(manifests) & {"ClusterRole", "ClusterRoleBinding"}
+    for namespace in (NAMESPACE, "team-a"):
+        assert the(manifests, "Role", RESOURCES_ROLE, namespace)["rules"] == rules("operator-resources")
+        binding = the(manifests, "RoleBinding", RESOURCES_ROLE, namespace)
+        assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) == ("Role", RESOURCES_ROLE)
+        assert binding["subjects"][0]["namespace"] == NAMESPACE
+    assert environment(manifests, "operator")["STATIONKEEPER_WATCH_NAMESPACES"] == f"{NAMESPACE},team-a"
+
+
+@pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
+def test_in_the_namespace_of_the_release_the_operator_has_its_rules_whatever_it_watches(values: Values) -> None:
+    assert the(render(values), "Role", "stationkeeper-operator")["rules"] == rules("operator-release")
+
+
+def test_cups_has_a_token_and_rules_only_if_it_watches() -> None:
+    files, watching = render({}), render(CASES["watching"])
+    assert not [each for each in files if each["kind"] == "Role" and each["metadata"]["name"] == "stationkeeper-cups"]
+    assert pod_template(files, "cups")["spec"]["automountServiceAccountToken"] is False
+    assert the(watching, "Role", "stationkeeper-cups")["rules"] == rules("cups-release")
+    assert pod_template(watching, "cups")["spec"]["automountServiceAccountToken"] is True
+
+
+def test_the_documents_lie_in_one_folder_under_their_names() -> None:
+    manifests = render({})
+    sources = [source["secret"] for source in volumes(manifests, "cups")["documents"]["projected"]["sources"]]
+    assert sources == [
+        {"name": secret_name(document), "optional": True, "items": [{"key": document, "path": document}]}
+        for document in DOCUMENTS
+    ]
+    mounts = {each["name"]: each["mountPath"] for each in container(manifests, "cups")["volumeMounts"]}
+    assert mounts["documents"] == environment(manifests, "cups")["STATIONKEEPER_DOCUMENTS_FOLDER"]
+    assert mounts["server-tls"] == environment(manifests, "cups")["STATIONKEEPER_SERVER_TLS_FOLDER"]
+
+
+def test_a_pod_starts_before_there_is_a_server_certificate() -> None:
+    secret = volumes(render({"cups": {"tls": {"secretName": "mine"}}}), "cups")["server-tls"]["secret"]
+    assert (secret["secretName"], secret["optional"], secret["defaultMode"]) == ("mine", True, 0o440)
+
+
+def test_a_watching_pod_mounts_no_published_secret() -> None:
+    assert volumes(render(CASES["watching"]), "cups").keys() == {"tmp", "internal-token"}
+
+
+def test_cups_pods_carry_the_labels_by_which_the_operator_finds_them() -> None:
+    for values in CASES.values():
+        labels = pod_template(render(values), "cups")["metadata"]["labels"]
+        assert labels["app.kubernetes.io/name"] == "stationkeeper"
+        assert labels["app.kubernetes.io/component"] == "cups"
+
+
+def test_the_internal_token_is_made_unless_there_is_one() -> None:
+    made = the(render({}), "Secret", "stationkeeper-internal-token")
+    assert len(made["data"]["token"]) >= 48
+    existing = render({"cups": {"internalToken": {"existingSecret": "mine"}}})
+    assert "Secret" not in kinds(existing)
+    assert volumes(existing, "cups")["internal-token"]["secret"]["secretName"] == "mine"
+    assert environment(existing, "cups")["STATIONKEEPER_INTERNAL_TOKEN_FILE"].endswith("/internal-token/token")
+
+
+@pytest.mark.parametrize(("replicas", "budgets"), [(0, 0), (1, 0), (2, 1)])
+def test_only_more_than_one_pod_has_a_disruption_budget(replicas: int, budgets: int) -> None:
+    manifests = render({"cups": {"replicas": replicas}})
+    assert [each["kind"] for each in manifests].count("PodDisruptionBudget") == budgets
+
+
+def test_a_rollout_takes_no_pod_away_before_the_new_one_is_ready() -> None:
+    deployment = the(render({}), "Deployment", "stationkeeper-cups")["spec"]
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    sleep = container(render({}), "cups")["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert deployment["template"]["spec"]["terminationGracePeriodSeconds"] > sleep + 10
+
+
+def test_a_named_constraint_selects_cups_pods_without_saying_so() -> None:
+    template = pod_template(render(CASES["everything"]), "cups")
+    (constraint,) = template["spec"]["topologySpreadConstraints"]
+    selected = constraint["labelSelector"]["matchLabels"].items()
+    assert selected <= template["metadata"]["labels"].items()
+    assert (constraint["maxSkew"], constraint["whenUnsatisfiable"]) == (1, "DoNotSchedule")
+
+
+def test_without_named_constraints_the_pods_spread_softly_over_nodes_and_zones() -> None:
+    constraints = pod_template(render({}), "cups")["spec"]["topologySpreadConstraints"]
+    assert {each["topologyKey"] for each in constraints} == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+    assert {each["whenUnsatisfiable"] for each in constraints} == {"ScheduleAnyway"}
+
+
+def test_an_ipv6_address_is_listened_on_in_brackets() -> None:
+    manifests = render(CASES["one pod on IPv6"])
+    assert environment(manifests, "cups")["STATIONKEEPER_CUPS_ADDRESS"] == "[::]:8987"
+    assert environment(manifests, "operator")["STATIONKEEPER_HEALTH_ADDRESS"] == "[::]:8081"
+
+
+def test_the_service_says_of_a_load_balancer_what_the_values_say() -> None:
+    spec = the(render(CASES["everything"]), "Service", "stationkeeper-cups")["spec"]
+    assert (spec["type"], spec["externalTrafficPolicy"]) == ("LoadBalancer", "Local")
+    assert spec["loadBalancerSourceRanges"] == ["192.0.2.0/24", "2001:db8::/32"]
+    assert spec["ports"] == [{"name": "cups", "port": 443, "targetPort": "cups", "nodePort": 30987}]
+
+
+def test_the_internal_port_is_no_port_of_the_gateways_service() -> None:
+    for values in CASES.values():
+        manifests = render(values)
+        (port,) = the(manifests, "Service", "stationkeeper-cups")["spec"]["ports"]
+        assert port["targetPort"] == "cups"
+        internal = the(manifests, "Service", "stationkeeper-cups-internal")["spec"]
+        assert internal["type"] == "ClusterIP"
+
+
+def test_a_digest_goes_before_a_tag() -> None:
+    image = {"repository": "example.com/cups", "tag": "1", "digest": f"sha256:{'0' * 64}"}
+    assert container(render({"cups": {"image": image}}), "cups")["image"] == f"example.com/cups@sha256:{'0' * 64}"
+
+
+def test_a_label_of_a_pod_goes_before_the_common_one() -> None:
+    assert pod_template(render(CASES["everything"]), "operator")["metadata"]["labels"]["team"] == "operators"
+
+
+def test_with_files_cups_may_open_no_connection() -> None:
+    policy = the(render(CASES["closed network, files"]), "NetworkPolicy", "stationkeeper-cups")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["egress"] == []
+
+
+def test_cert_manager_writes_the_secret_that_cups_reads() -> None:
+    certificate = the(render(CASES["cert-manager"]), "Certificate", "stationkeeper-server-tls")["spec"]
+    assert certificate["secretName"] == "stationkeeper-server-tls"
+    assert certificate["dnsNames"] == ["cups.example.com"]
+    assert certificate["issuerRef"] == {"name": "a", "kind": "Issuer", "group": "cert-manager.io"}
+
+
+def test_a_parent_chart_may_pass_globals() -> None:
+    assert render({"global": {"anything": 1}})
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"replicas": 2}, "replicas"),
+        ({"cups": {"replica": 2}}, "replica"),
+        ({"cups": {"replicas": "two"}}, "/cups/replicas"),
+        ({"cups": {"source": "secrets"}}, "/cups/source"),
+        ({"cups": {"service": {"type": "ExternalName"}}}, "/cups/service/type"),
+        ({"cups": {"service": {"port": 0}}}, "/cups/service/port"),
+        ({"cups": {"service": {"loadBalancerSourceRanges": ["all"]}}}, "/cups/service/loadBalancerSourceRanges"),
+        ({"cups": {"image": {"digest": "abc"}}}, "/cups/image/digest"),
+        ({"cups": {"resources": {"limit": {}}}}, "limit"),
+        ({"cups": {"podLabels": {"app.kubernetes.io/component": "x"}}}, "app.kubernetes.io/component"),
+        ({"cups": {"tls": {"certManager": {"enabled": True, "issuerRef": {"name": "a"}}}}}, "dnsNames"),
+        ({"cups": {"tls": {"certManager": {"enabled": True, "dnsNames": ["a"]}}}}, "issuerRef"),
+        ({"cups": {"source": "kubernetes", "tls": {"secretName": "mine"}}}, "stationkeeper-server-tls"),
+        ({"watchNamespaces": "team-a"}, "/watchNamespaces"),
+        ({"watchNamespaces": ["Team"]}, "/watchNamespaces"),
+        ({"logLevel": "TRACE"}, "/logLevel"),
+    ],
+)
+def test_values_that_cannot_be_meant_are_refused_by_name(values: Values, told: str) -> None:
+    with pytest.raises(RefusedValuesError) as refusal:
+        render(values)
+    assert told in str(refusal.value)
+
+
+def test_every_value_has_a_description_and_every_description_a_value() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    described = {path for path, _ in value_leaves(schema())}
+    for path in described:
+        found = values
+        for name in path:
+            found = found[name]
+
+    def undescribed(mapping: dict[str, Any], path: tuple[str, ...]) -> list[tuple[str, ...]]:
+        missing = []
+        for name, value in mapping.items():
+            if (*path, name) in described:
+                continue
+            missing += undescribed(value, (*path, name)) if isinstance(value, dict) and value else [(*path, name)]
+        return missing
+
+    assert undescribed(values, ()) == []
+
+
+def test_the_comments_of_the_values_are_the_descriptions_of_the_schema() -> None:
+    commented: list[str] = []
+    for line in (CHART / "values.yaml").read_text().splitlines():
+        text = line.strip()
+        commented.append(text.removeprefix("# ") if text.startswith("# ") else "\n")
+    paragraphs = {" ".join(part.split()) for part in " ".join(commented).split("\n")}
+    assert [description for _, description in value_leaves(schema()) if description not in paragraphs] == []
+
+
+def test_the_documentation_lists_every_value_with_its_default() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    rows = []
+    for path, description in value_leaves(schema()):
+        found = values
+        for name in path:
+            found = found[name]
+        rows.append(f"| `{'.'.join(path)}` | `{json.dumps(found)}` | {description} |")
+    page = (ROOT / "docs/chart.md").read_text().splitlines()
+    assert [line for line in page if line.startswith("| `")] == rows

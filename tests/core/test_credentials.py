@@ -1,0 +1,146 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stationkeeper_core.credentials import (
+    MAX_TOKEN_BYTES,
+    NOTHING_CONFIGURED,
+    check_uri,
+    crc,
+    parse_token,
+    server_authentication,
+    token_authentication,
+)
+from stationkeeper_core.errors import Reason, StationkeeperError
+
+
+def test_the_crc_of_nothing_is_the_one_that_the_client_reports() -> None:
+    assert NOTHING_CONFIGURED == 2077607535
+
+
+def test_the_blobs_have_the_layout_of_the_protocol() -> None:
+    assert server_authentication(b"CA") == b"CA" + bytes(4) + bytes(4)
+    assert token_authentication(b"CA", b"Authorization: x\r\n") == b"CA" + bytes(4) + b"Authorization: x\r\n"
+
+
+def test_the_crc_is_that_of_the_three_parts() -> None:
+    assert crc(b"123456789") == 0xCBF43926
+
+
+def test_a_blob_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(StationkeeperError) as refused:
+        server_authentication(bytes(65528))
+    assert refused.value.reason is Reason.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"NNSXS.ABC", b"Authorization: Bearer NNSXS.ABC\r\n"),
+        (b"  NNSXS.ABC\n", b"Authorization: Bearer NNSXS.ABC\r\n"),
+        (b"Bearer NNSXS.ABC", b"Authorization: Bearer NNSXS.ABC\r\n"),
+        (b"Basic dXNlcjpwYXNz", b"Authorization: Basic dXNlcjpwYXNz\r\n"),
+        (b"Authorization: Bearer NNSXS.ABC\r\n", b"Authorization: Bearer NNSXS.ABC\r\n"),
+        (b"authorization:NNSXS.ABC", b"Authorization: Bearer NNSXS.ABC\r\n"),
+    ],
+)
+def test_a_token_becomes_one_header_line(content: bytes, line: bytes) -> None:
+    assert parse_token(content) == line
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b" \n",
+        b"Authorization: ",
+        b"a\r\nX-Injected: b",
+        b"a\nb",
+        b"a\0b",
+        b"\xc3\xa9",
+        b"a\tb",
+        b"x" * (MAX_TOKEN_BYTES + 1),
+    ],
+)
+def test_a_token_that_cannot_stand_in_a_header_is_refused_without_repeating_it(content: bytes) -> None:
+    with pytest.raises(StationkeeperError) as refused:
+        parse_token(content)
+    assert refused.value.reason is Reason.TOKEN_INVALID
+    assert "Injected" not in refused.value.detail
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_one_header_line_or_refused_by_name(content: bytes) -> None:
+    try:
+        line = parse_token(content)
+    except StationkeeperError as error:
+        assert error.reason is Reason.TOKEN_INVALID
+    else:
+        assert line.startswith(b"Authorization: ")
+        assert line.endswith(b"\r\n")
+        assert line[:-2].isascii()
+        assert not set(line[:-2]) & set(b"\r\n\0")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "wss://lns.example.org:8887",
+        "ws://10.0.0.1:1887",
+        "wss://[2001:db8::1]:443",
+        "wss://a:1",
+        "wss://LNS.Example.org:65535",
+        f"wss://{'a' * 115}:12345",
+    ],
+)
+def test_a_uri_with_scheme_host_and_port_is_taken(uri: str) -> None:
+    check_uri(uri, ("wss", "ws"))
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "lns.example.org:8887",
+        "https://lns.example.org:8887",
+        "WSS://lns.example.org:8887",
+        "wss://lns.example.org",
+        "wss://lns.example.org:",
+        "wss://lns.example.org:0",
+        "wss://lns.example.org:65536",
+        "wss://lns.example.org:08887",
+        "wss://lns.example.org:+1",
+        "wss://lns.example.org:8887/",
+        "wss://lns.example.org:8887/path",
+        "wss://lns.example.org:8887?q",
+        "wss://lns.example.org:8887#f",
+        "wss://user@lns.example.org:8887",
+        "wss://user:pw@lns.example.org:8887",
+        "wss://:8887",
+        "wss://-a:8887",
+        "wss://a b:8887",
+        " wss://a:8887",
+        "wss://a:8887\n",
+        "wss://a\t:8887",
+        "wss://a\\b:8887",
+        "wss://é:8887",
+        "wss://[::1:8887",
+        "wss://[zz]:8887",
+        "wss://::1:8887",
+        f"wss://{'a' * 117}:12345",
+    ],
+)
+def test_any_other_uri_is_refused_with_what_to_write(uri: str) -> None:
+    with pytest.raises(StationkeeperError) as refused:
+        check_uri(uri, ("wss", "ws"))
+    assert refused.value.reason is Reason.URI_INVALID
+    assert "write wss://host:port" in refused.value.detail
+
+
+@given(st.text())
+def test_any_text_is_a_uri_or_refused_by_name(text: str) -> None:
+    for uri in (text, f"wss://{text}", f"wss://a:{text}"):
+        try:
+            check_uri(uri, ("wss",))
+        except StationkeeperError as error:
+            assert error.reason is Reason.URI_INVALID

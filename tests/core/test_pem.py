@@ -1,0 +1,174 @@
+import base64
+from datetime import UTC, datetime
+from functools import cache
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.pem import MAX_CERTIFICATES, MAX_PEM_BYTES, parse_certificate, parse_certificates, to_pem
+from stationkeeper_tools.test_pki import make_gateway, make_root
+
+REASONS = {
+    Reason.MALFORMED_PEM,
+    Reason.TOO_LARGE,
+    Reason.TOO_MANY_CERTIFICATES,
+    Reason.PRIVATE_KEY_IN_TRUSTED_CA,
+}
+LINES = st.sampled_from(
+    [
+        "-----BEGIN CERTIFICATE-----",
+        "-----END CERTIFICATE-----",
+        "-----BEGIN X509 CRL-----",
+        "-----BEGIN EC PRIVATE KEY-----",
+        "-----",
+        "MIIB",
+        "!!!!",
+        "",
+        "\x85\u2028",
+    ]
+)
+
+
+@cache
+def root() -> str:
+    return make_root("Root", datetime(2026, 1, 1, tzinfo=UTC)).certificate_pem.decode()
+
+
+@cache
+def leaf() -> str:
+    issuer = make_root("Other", datetime(2026, 1, 1, tzinfo=UTC))
+    return make_gateway("0102030405060708", issuer, datetime(2026, 1, 1, tzinfo=UTC)).certificate_pem.decode()
+
+
+def _refusal(text: str) -> StationkeeperError:
+    with pytest.raises(StationkeeperError) as refused:
+        parse_certificates(text)
+    return refused.value
+
+
+@pytest.mark.parametrize(
+    "decorate",
+    [
+        lambda pem: pem,
+        lambda pem: pem.replace("\n", "\r\n"),
+        lambda pem: f"subject=CN = Root\nissuer: x\n\n{pem}\n# the end",
+        lambda pem: pem.replace("CERTIFICATE", "X509 CERTIFICATE"),
+        lambda pem: f"  {pem}".replace("\n", "\n  "),
+        lambda pem: pem.rstrip("\n"),
+        lambda pem: pem + pem,
+    ],
+)
+def test_a_certificate_is_found_whatever_stands_around_it(decorate: object) -> None:
+    assert callable(decorate)
+    (found,) = parse_certificates(decorate(root()))
+
+    assert found.is_authority
+    assert found.subject == "CN=Root"
+
+
+def test_certificates_keep_their_order_and_go_back_to_the_same_text() -> None:
+    found = parse_certificates(root() + leaf())
+
+    assert [each.is_authority for each in found] == [True, False]
+    assert "".join(to_pem(each.der) for each in found) == root() + leaf()
+
+
+def test_a_text_without_a_block_holds_no_certificate() -> None:
+    assert parse_certificates("nothing here") == ()
+
+
+@given(st.text(max_size=300))
+def test_any_text_gives_certificates_or_is_refused_by_name(text: str) -> None:
+    try:
+        parse_certificates(text)
+    except StationkeeperError as error:
+        assert error.reason in REASONS
+
+
+@given(st.lists(LINES, max_size=12))
+def test_any_sequence_of_lines_gives_certificates_or_is_refused_by_name(lines: list[str]) -> None:
+    try:
+        parse_certificates("\n".join(lines))
+    except StationkeeperError as error:
+        assert error.reason in REASONS
+
+
+@given(st.data())
+def test_a_certificate_with_any_byte_changed_is_read_or_refused_by_name(data: st.DataObject) -> None:
+    der = bytearray(parse_certificates(root())[0].der)
+    for _ in range(data.draw(st.integers(1, 3))):
+        der[data.draw(st.integers(0, len(der) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        found = parse_certificates(to_pem(bytes(der)))
+    except StationkeeperError as error:
+        assert error.reason in REASONS
+    else:
+        assert isinstance(found[0].is_authority, bool)
+
+
+@pytest.mark.parametrize(
+    "label", ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "OPENSSH PRIVATE KEY"]
+)
+def test_a_private_key_is_named_and_not_repeated(label: str) -> None:
+    secret = "c2VjcmV0LWtleS1tYXRlcmlhbA=="
+
+    refused = _refusal(f"{root()}-----BEGIN {label}-----\n{secret}\n-----END {label}-----\n")
+
+    assert refused.reason is Reason.PRIVATE_KEY_IN_TRUSTED_CA
+    assert secret not in str(refused)
+
+
+@pytest.mark.parametrize("before", ["", "-----BEGIN CERTIFICATE-----\n", "garbage -----"])
+def test_a_private_key_is_named_even_where_the_text_around_it_is_broken(before: str) -> None:
+    assert _refusal(f"{before}-----BEGIN EC PRIVATE KEY-----\nMHc").reason is Reason.PRIVATE_KEY_IN_TRUSTED_CA
+
+
+def test_a_private_key_under_the_label_of_a_certificate_is_refused_without_repeating_it() -> None:
+    key = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+    refused = _refusal(to_pem(key))
+
+    assert refused.reason is Reason.MALFORMED_PEM
+    assert base64.b64encode(key).decode()[:20] not in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("-----BEGIN CERTIFICATE-----\nMIIB", "line 1 has no end"),
+        ("\n-----END CERTIFICATE-----", "line 2"),
+        ("-----BEGIN CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----", "line 1 has no end"),
+        ("-----BEGIN CERTIFICATE-----\n-----END X509 CRL-----", "line 1 has no end"),
+        ("-----BEGIN X509 CRL-----\nMIIB\n-----END X509 CRL-----", "not a certificate"),
+        ("-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----", "not a certificate"),
+        ("-----BEGIN CERTIFICATE-----\nMI!B\n-----END CERTIFICATE-----", "not base64"),
+        ("-----BEGIN CERTIFICATE-----\n\n-----END CERTIFICATE-----", "line 1"),
+        ("x\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", "line 2"),
+    ],
+)
+def test_a_broken_text_is_refused_with_the_line(text: str, said: str) -> None:
+    refused = _refusal(text)
+
+    assert refused.reason is Reason.MALFORMED_PEM
+    assert said in refused.detail
+
+
+def test_bytes_after_a_certificate_are_refused() -> None:
+    with pytest.raises(StationkeeperError) as refused:
+        parse_certificate(parse_certificates(root())[0].der + b"\0")
+    assert refused.value.reason is Reason.MALFORMED_PEM
+
+
+def test_sizes_and_counts_are_bounded() -> None:
+    assert _refusal("x" * (MAX_PEM_BYTES + 1)).reason is Reason.TOO_LARGE
+    huge = base64.b64encode(bytes(20000)).decode()
+    assert _refusal(f"-----BEGIN CERTIFICATE-----\n{huge}\n-----END CERTIFICATE-----").reason is Reason.TOO_LARGE
+    assert parse_certificates(root() * (MAX_CERTIFICATES + 1)) == parse_certificates(root())
+
+
+def test_a_version_1_certificate_is_no_authority() -> None:
+    assert not parse_certificates(leaf())[0].is_authority

@@ -1,0 +1,28 @@
+"""The rules of the tree that no linter knows."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [path for root in ("cups", "operator", "tools", "tests") for path in (ROOT / root).rglob("*.py")]
+
+
+@pytest.mark.parametrize("import_root", ["operator", "cups", "tools"])
+def test_an_import_root_is_no_package(import_root: str) -> None:
+    assert not (ROOT / import_root / "__init__.py").exists()
+
+
+def test_no_source_file_is_longer_than_400_lines() -> None:
+    long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in SOURCES}
+    assert {name: lines for name, lines in long.items() if lines > 400} == {}
+
+
+def test_no_module_is_a_drawer() -> None:
+    assert [path for path in SOURCES if path.stem in {"utils", "util", "helpers", "common", "misc"}] == []
+
+
+def test_the_chart_includes_the_only_copy_of_the_definitions() -> None:
+    link = ROOT / "helm" / "stationkeeper" / "crds"
+    assert link.is_symlink()
+    assert link.resolve() == (ROOT / "crds").resolve()
