@@ -89,7 +89,7 @@ def run_helm(*arguments: str | Path, stdin: str | None = None) -> str:
     Raises:
         RefusedValuesError: it failed.
     """
-    done = subprocess.run(  # noqa: S603 - the helm under test, no shell
+    done = subprocess.run(
         [_helm(), *arguments], input=stdin, capture_output=True, text=True, timeout=60, check=False
     )
     if done.returncode:

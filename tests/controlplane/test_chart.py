@@ -37,7 +37,7 @@ def kubeconfig(control_plane: Any) -> Path:
 @pytest.fixture(scope="module")
 def kubectl(kubeconfig: Path) -> Kubectl:
     def run(*arguments: str, stdin: object = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 - the cluster's own kubectl, no shell
+        return subprocess.run(
             [kubectl_program(), "--kubeconfig", str(kubeconfig), *arguments],
             input=json.dumps(stdin),
             capture_output=True,

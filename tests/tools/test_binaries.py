@@ -243,8 +243,8 @@ def test_the_go_modules_pin_the_versions_that_the_cache_names() -> None:
     control_plane = (go / "control_plane" / "go.mod").read_text()
     helm = (go / "helm" / "go.mod").read_text()
 
-    assert f"k8s.io/kubernetes v{KUBERNETES_VERSION}\n" in control_plane
+    assert f"k8s.io/kubernetes v{KUBERNETES_VERSION} " in control_plane
     assert f"go.etcd.io/etcd/server/v3 v{ETCD_VERSION}" in control_plane
-    assert f"helm.sh/helm/v4 v{HELM_VERSION}\n" in helm
+    assert f"helm.sh/helm/v4 v{HELM_VERSION} " in helm
     for name in ("control_plane", "helm"):
         assert (go / name / "go.sum").read_text().count(" h1:") > 100

@@ -1,4 +1,4 @@
-"""What the demo and the tests do on a cluster as its administrator: install, apply, wait."""
+"""What the demo does on a cluster as its administrator: install, apply, wait."""
 
 import base64
 import time
@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kubernetes import client, config
+from stationkeeper_tools.api_client import ApiClient
+from stationkeeper_tools.manifests import crd_files, load, rbac_files
 
-from stationkeeper_tools import manifests
-
-GROUP, VERSION = "stationkeeper.io", "v1alpha1"
 OPERATOR, CUPS = "stationkeeper-operator", "stationkeeper-cups"
 CREDENTIALS_LABEL = "stationkeeper.io/credentials"
 
-_KINDS = {"TrustedCA": "trustedcas", "Gateway": "gateways"}
-_CONFLICT, _NOT_FOUND = 409, 404
+_API_VERSION = "stationkeeper.io/v1alpha1"
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
+_PLURALS = {"TrustedCA": "trustedcas", "Gateway": "gateways"}
 
 
 class ConditionTimeoutError(TimeoutError):
@@ -45,73 +45,46 @@ class Cluster:
     """
 
     def __init__(self, kubeconfig: Path, namespace: str) -> None:
-        self.namespace = namespace
-        api = config.new_client_from_config(str(kubeconfig))
-        self._core = client.CoreV1Api(api)
-        self._rbac = client.RbacAuthorizationV1Api(api)
-        self._extensions = client.ApiextensionsV1Api(api)
-        self._custom = client.CustomObjectsApi(api)
+        self._namespace = namespace
+        self._api = ApiClient(kubeconfig)
 
     def install_crds(self) -> None:
-        """Creates the CustomResourceDefinitions and waits until they are served."""
-        names = []
-        for path in manifests.crd_files():
-            for definition in manifests.load(path):
-                _unless_there(lambda body=definition: self._extensions.create_custom_resource_definition(body))
-                names.append(definition["metadata"]["name"])
-        for name in names:
-            wait_until(lambda name=name: self._is_established(name), f"the definition {name} is established")
+        """Applies the CustomResourceDefinitions and waits until they are served."""
+        paths = []
+        for definition in (document for file in crd_files() for document in load(file)):
+            paths.append(f"{_DEFINITIONS}/{definition['metadata']['name']}")
+            self._api.apply(paths[-1], definition)
+        wait_until(lambda: all(self._is_established(path) for path in paths), "the definitions are established")
 
     def install_release(self) -> None:
-        """Creates the namespace, the two ServiceAccounts, and the rights that the chart gives them."""
-        _unless_there(lambda: self._core.create_namespace({"metadata": {"name": self.namespace}}))
+        """Makes the namespace, the two ServiceAccounts, and gives them the rights that the chart gives them."""
+        self._api.apply(f"/api/v1/namespaces/{self._namespace}", _object("v1", "Namespace", self._namespace))
         for account in (OPERATOR, CUPS):
-            body = {"metadata": {"name": account}}
-            _unless_there(lambda body=body: self._core.create_namespaced_service_account(self.namespace, body))
-        rules = {path.stem: manifests.load(path) for path in manifests.rbac_files()}
-        self._bind_everywhere(OPERATOR, rules["operator-resources"][0])
-        self._bind_in_release(OPERATOR, "operator-release", rules["operator-release"][0])
-        self._bind_in_release(CUPS, "cups-release", rules["cups-release"][0])
+            self._api.apply(self._core("serviceaccounts", account), _object("v1", "ServiceAccount", account))
+        rules = {file.stem: load(file)[0] for file in rbac_files()}
+        self._grant("ClusterRole", OPERATOR, "operator-resources", rules["operator-resources"])
+        self._grant("Role", OPERATOR, "operator-release", rules["operator-release"])
+        self._grant("Role", CUPS, "cups-release", rules["cups-release"])
 
     def apply_secret(
         self, name: str, data: Mapping[str, bytes], labels: Mapping[str, str] | None = None, kind: str = "Opaque"
     ) -> None:
-        """Creates or replaces a Secret in the release's namespace."""
-        body = {
-            "metadata": {"name": name, "labels": dict(labels or {})},
-            "type": kind,
-            "data": {key: base64.b64encode(value).decode("ascii") for key, value in data.items()},
-        }
-        try:
-            self._core.create_namespaced_secret(self.namespace, body)
-        except client.ApiException as error:
-            if error.status != _CONFLICT:
-                raise
-            self._core.replace_namespaced_secret(name, self.namespace, body)
+        """Makes a Secret in the release's namespace hold `data`."""
+        encoded = {key: base64.b64encode(value).decode("ascii") for key, value in data.items()}
+        body = _object("v1", "Secret", name, labels) | {"type": kind, "data": encoded}
+        self._api.apply(self._core("secrets", name), body)
 
     def apply(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:
-        """Creates or changes a TrustedCA or Gateway in the release's namespace."""
-        body = {
-            "apiVersion": f"{GROUP}/{VERSION}",
-            "kind": kind,
-            "metadata": {"name": name},
-            "spec": spec,
-        }
-        where = (GROUP, VERSION, self.namespace, _KINDS[kind])
-        try:
-            self._custom.create_namespaced_custom_object(*where, body)
-        except client.ApiException as error:
-            if error.status != _CONFLICT:
-                raise
-            self._custom.patch_namespaced_custom_object(*where, name, body)
+        """Makes a TrustedCA or Gateway in the release's namespace have `spec`."""
+        self._api.apply(self._resource(kind, name), _object(_API_VERSION, kind, name) | {"spec": dict(spec)})
 
     def delete(self, kind: str, name: str) -> None:
         """Deletes a TrustedCA or Gateway of the release's namespace."""
-        self._custom.delete_namespaced_custom_object(GROUP, VERSION, self.namespace, _KINDS[kind], name)
+        self._api.delete(self._resource(kind, name))
 
     def condition(self, kind: str, name: str, condition: str) -> dict[str, Any] | None:
         """A condition of a TrustedCA or Gateway, if it is about the present spec."""
-        found = self._custom.get_namespaced_custom_object(GROUP, VERSION, self.namespace, _KINDS[kind], name)
+        found = self._api.get(self._resource(kind, name))
         for each in found.get("status", {}).get("conditions", []):
             if each["type"] == condition and each.get("observedGeneration") == found["metadata"]["generation"]:
                 return dict(each)
@@ -133,35 +106,28 @@ class Cluster:
         except ConditionTimeoutError as error:
             raise ConditionTimeoutError(f"{error}: {self.condition(kind, name, 'Ready')}") from None
 
-    def _is_established(self, name: str) -> bool:
-        found = self._extensions.read_custom_resource_definition(name)
-        conditions = found.status.conditions or [] if found.status else []
-        return any(each.type == "Established" and each.status == "True" for each in conditions)
+    def _is_established(self, path: str) -> bool:
+        conditions = self._api.get(path).get("status", {}).get("conditions", [])
+        return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
-    def _bind_everywhere(self, account: str, rules: object) -> None:
-        name = f"{account}-resources"
-        role = {"metadata": {"name": name}, "rules": rules}
-        _unless_there(lambda: self._rbac.create_cluster_role(role))
-        binding = self._binding(account, "ClusterRole", name)
-        _unless_there(lambda: self._rbac.create_cluster_role_binding(binding))
-
-    def _bind_in_release(self, account: str, name: str, rules: object) -> None:
-        role = {"metadata": {"name": name}, "rules": rules}
-        _unless_there(lambda: self._rbac.create_namespaced_role(self.namespace, role))
-        binding = self._binding(account, "Role", name)
-        _unless_there(lambda: self._rbac.create_namespaced_role_binding(self.namespace, binding))
-
-    def _binding(self, account: str, kind: str, role: str) -> dict[str, Any]:
-        return {
-            "metadata": {"name": role},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
-            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": self.namespace}],
+    def _grant(self, kind: str, account: str, role: str, rules: object) -> None:
+        name = f"stationkeeper-{role}"
+        where = f"{_RBAC}/namespaces/{self._namespace}" if kind == "Role" else _RBAC
+        api_version = _RBAC.removeprefix("/apis/")
+        plural = f"{kind.lower()}s"
+        self._api.apply(f"{where}/{plural}/{name}", _object(api_version, kind, name) | {"rules": rules})
+        binding = _object(api_version, f"{kind}Binding", name) | {
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": self._namespace}],
         }
+        self._api.apply(f"{where}/{kind.lower()}bindings/{name}", binding)
+
+    def _core(self, plural: str, name: str) -> str:
+        return f"/api/v1/namespaces/{self._namespace}/{plural}/{name}"
+
+    def _resource(self, kind: str, name: str) -> str:
+        return f"/apis/{_API_VERSION}/namespaces/{self._namespace}/{_PLURALS[kind]}/{name}"
 
 
-def _unless_there(create: Callable[[], object]) -> None:
-    try:
-        create()
-    except client.ApiException as error:
-        if error.status != _CONFLICT:
-            raise
+def _object(api_version: str, kind: str, name: str, labels: Mapping[str, str] | None = None) -> dict[str, Any]:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "labels": dict(labels or {})}}

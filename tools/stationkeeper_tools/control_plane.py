@@ -11,15 +11,19 @@ import base64
 import json
 import os
 import secrets
+import shutil
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import quote
 
-from stationkeeper_tools.admin_client import AdminClient
 from stationkeeper_tools.binaries import ControlPlaneBinaries, Surroundings, obtain_control_plane
 from stationkeeper_tools.control_plane_pki import ControlPlanePki, make_pki
-from stationkeeper_tools.ports import free_port, is_free, is_served
+from stationkeeper_tools.loopback_client import LoopbackClient
+from stationkeeper_tools.ports import free_port, is_free
 from stationkeeper_tools.private_files import private_folder, write_private
 from stationkeeper_tools.processes import ManagedProcess
 from stationkeeper_tools.progress import Progress, silent
@@ -41,7 +45,7 @@ class _Ports:
 
 
 class ControlPlane:
-    """A control plane that runs from the start of a `with` block, or from `start`, to `stop` or the block's end.
+    """A control plane that runs once, from the start of a `with` block, or from `start`, to `stop` or the block's end.
 
     Args:
         binaries: the programs to run.
@@ -59,6 +63,7 @@ class ControlPlane:
         self._token = secrets.token_urlsafe(32)
         users = f"{self._token},admin,admin,system:masters\n"
         self._token_file = write_private(self._folder / "pki" / "tokens.csv", users.encode("ascii"))
+        self._data_folder = self._folder / "etcd"
         self.ca_file = self._pki.ca_file
         self.admin_kubeconfig = self._folder / "admin.kubeconfig"
         self._ports: _Ports | None = None
@@ -83,8 +88,8 @@ class ControlPlane:
         return cls(found, folder).__enter__()
 
     def __enter__(self) -> "ControlPlane":
-        """Starts it if it does not run."""
-        if self._etcd is None:
+        """Starts it if it does not run yet."""
+        if self._ports is None:
             try:
                 self._start_on_free_ports()
             except BaseException:
@@ -114,8 +119,7 @@ class ControlPlane:
             ToolError: `APIRefused`, for example because there is no such ServiceAccount.
             OSError: the API server cannot be reached.
         """
-        token = self._client.service_account_token(namespace, name, TOKEN_SECONDS)
-        return write_private(path, self._kubeconfig(name, token, namespace))
+        return write_private(path, self._kubeconfig(name, self._request_token(namespace, name), namespace))
 
     def stop_api_server(self) -> None:
         """Ends the API server; its data stays, in etcd."""
@@ -150,8 +154,24 @@ class ControlPlane:
         return self._ports
 
     @property
-    def _client(self) -> AdminClient:
-        return AdminClient(self._started_ports.api, self.ca_file, self._token)
+    def _client(self) -> LoopbackClient:
+        context = ssl.create_default_context(cafile=str(self.ca_file))
+        return LoopbackClient(self._started_ports.api, context, self._token)
+
+    @property
+    def _etcd_client(self) -> LoopbackClient:
+        context = ssl.create_default_context(cafile=str(self.ca_file))
+        context.load_cert_chain(self._pki.certificate_file, self._pki.key_file)
+        return LoopbackClient(self._started_ports.etcd, context)
+
+    def _request_token(self, namespace: str, name: str) -> str:
+        path = f"/api/v1/namespaces/{quote(namespace, safe='')}/serviceaccounts/{quote(name, safe='')}/token"
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
+        status, answer = self._client.post(path, request | {"spec": {"expirationSeconds": TOKEN_SECONDS}})
+        if status != HTTPStatus.CREATED:
+            detail = f"no token for ServiceAccount {namespace}/{name}: {answer.get('message', status)}"
+            raise ToolError(ToolFault.API_REFUSED, detail)
+        return str(answer["status"]["token"])
 
     def _start_on_free_ports(self) -> None:
         for attempt in range(1, _PORT_ATTEMPTS + 1):
@@ -162,6 +182,7 @@ class ControlPlane:
                 self.stop()
                 if attempt == _PORT_ATTEMPTS or _PORT_TAKEN not in error.detail:
                     raise
+                shutil.rmtree(self._data_folder, ignore_errors=True)
             else:
                 break
         write_private(self.admin_kubeconfig, self._kubeconfig("admin", self._token, "default"))
@@ -169,7 +190,8 @@ class ControlPlane:
     def _start_both(self, ports: _Ports) -> None:
         self._etcd = ManagedProcess("etcd", self._etcd_command(ports), self._folder / "etcd.log")
         self._etcd.start()
-        self._etcd.wait_until(lambda: is_served(ports.etcd), READY_SECONDS, "etcd listens")
+        client = self._etcd_client
+        self._etcd.wait_until(lambda: client.answers("/health"), READY_SECONDS, "etcd is ready")
         self._api_server = ManagedProcess(
             "kube-apiserver", self._api_server_command(ports), self._folder / "kube-apiserver.log"
         )
@@ -187,7 +209,7 @@ class ControlPlane:
         client, peer = f"https://127.0.0.1:{ports.etcd}", f"https://127.0.0.1:{ports.etcd_peer}"
         settings: dict[str, str | Path] = {
             "name": "default",
-            "data-dir": self._folder / "etcd",
+            "data-dir": self._data_folder,
             "listen-client-urls": client,
             "advertise-client-urls": client,
             "listen-peer-urls": peer,

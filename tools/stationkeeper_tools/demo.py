@@ -1,8 +1,8 @@
 """The demo: the whole procedure on a real API server on this machine, in front of one's eyes.
 
-It starts etcd and kube-apiserver on loopback, installs Stationkeeper with its real rights, makes a PKI by the document's
-procedure, applies a TrustedCA and a Gateway, asks as that gateway, then removes the CA and shows the refusal. All that it
-starts is gone when it ends; only with `keep` does it wait for a signal first.
+It starts etcd and kube-apiserver on loopback, installs Stationkeeper with its real rights, makes a PKI by the
+document's procedure, applies a TrustedCA and a Gateway, asks as that gateway, then removes the CA and shows the
+refusal. All that it starts is gone when it ends; only with `keep` does it wait for a signal first.
 """
 
 import signal
@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
+from stationkeeper_core.credentials import ABSENT
 from stationkeeper_core.eui64 import EUI64, format_hex
+from stationkeeper_core.pem import parse_certificate
 from stationkeeper_core.update_info import UpdateInfoResponse
 from stationkeeper_tools.cluster import CREDENTIALS_LABEL, Cluster, wait_until
 from stationkeeper_tools.control_plane import ControlPlane
@@ -150,11 +152,10 @@ def _check(answer: UpdateInfoResponse) -> None:
 
 
 def _show(steps: Steps, answer: UpdateInfoResponse) -> None:
-    credentials = answer.tc_credentials
-    steps.say(f"    LNS URI:         {answer.tc_uri}")
-    steps.say(
-        f"    LNS credentials: {len(credentials)} bytes, trust as DER, then {credentials[credentials.rindex(TOKEN) - 22 :]!r}"
-    )
+    trust, _, header = answer.tc_credentials.partition(ABSENT + b"Authorization: ")
+    steps.say(f"    LNS URI:   {answer.tc_uri}")
+    steps.say(f"    LNS trust: {parse_certificate(trust).subject} ({len(trust)} bytes of DER)")
+    steps.say(f"    LNS auth:  Authorization: {header.decode().strip()}")
 
 
 def _refusal(url: str, identity: Identity) -> str:

@@ -36,10 +36,3 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def is_served(port: int) -> bool:
-    """Whether somebody accepts connections on that port of 127.0.0.1 now."""
-    with socket.socket() as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,68 @@
+"""One operator as a process of its own, for the tests on a real API server."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+EVENTUALLY = 30.0
+
+_T = TypeVar("_T")
+
+
+def wait_for(probe: Callable[[], _T | None], what: str, seconds: float = EVENTUALLY) -> _T:
+    """What `probe` gives as soon as that is neither None nor False."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = probe()
+        if found is not None and found is not False:
+            return found
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.02)
+
+
+class OperatorProcess:
+    """One `stationkeeper-operator`, as a process of its own."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        self.identity = environment["STATIONKEEPER_IDENTITY"]
+        self.log = log
+        self._health = f"http://{environment['STATIONKEEPER_HEALTH_ADDRESS']}"
+        command = [sys.executable, "-c", "from stationkeeper_operator.main import main; main()"]
+        with log.open("ab") as sink:
+            self._process = subprocess.Popen(command, env=dict(environment), stderr=sink, stdout=sink)
+
+    def kill(self) -> None:
+        """Ends it as a crash does."""
+        self._process.kill()
+        self._process.wait()
+
+    def terminate(self) -> float:
+        """Ends it as a kubelet does; how many seconds that took."""
+        begin = time.monotonic()
+        self._process.send_signal(signal.SIGTERM)
+        assert self._process.wait(10) == 0
+        return time.monotonic() - begin
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def answers(self, path: str) -> int | None:
+        """The HTTP status of a health path, None where nobody listens."""
+        try:
+            with urllib.request.urlopen(self._health + path, timeout=2) as response:  # noqa: S310 - http on loopback
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return None
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What it logged."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]

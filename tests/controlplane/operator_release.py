@@ -1,0 +1,298 @@
+"""A release on a real API server for the operator's tests: namespaces, just the chart's rights, and processes."""
+
+import base64
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_core.published import (
+    DOCUMENTS,
+    Published,
+    RegisteredGateway,
+    RegistryDocument,
+    TrustDocument,
+    decode,
+    secret_name,
+)
+from stationkeeper_tools import manifests
+from stationkeeper_tools.ports import free_port
+from tests.controlplane.operator_process import OperatorProcess, wait_for
+from tests.controlplane.raw_api import RawApi, RequestError
+
+PROMPTLY = 5.0
+
+_GROUP = "/apis/stationkeeper.io/v1alpha1"
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
+_LEASES = "/apis/coordination.k8s.io/v1"
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_PLURALS = {"TrustedCA": "trustedcas", "Gateway": "gateways"}
+_ACCOUNT = "stationkeeper-operator"
+
+
+class Release:
+    """The administrator's view of one release.
+
+    Args:
+        kubeconfig: the administrator's.
+        folder: for files.
+        namespaced: serve only `self.team` and the release's namespace, with Roles instead of a ClusterRole.
+    """
+
+    def __init__(self, kubeconfig: Path, folder: Path, *, namespaced: bool = False) -> None:
+        self._folder = folder
+        self._namespaced = namespaced
+        self._api = RawApi(kubeconfig)
+        tag = secrets.token_hex(3)
+        self.namespace, self.team = f"release-{tag}", f"team-{tag}"
+        self._processes: list[OperatorProcess] = []
+        for namespace in (self.namespace, self.team):
+            self._api.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+        self._grant()
+        self._kubeconfig = self._operators_kubeconfig(kubeconfig)
+
+    # -- the operator
+
+    def start(self, identity: str = "") -> OperatorProcess:
+        """Starts an operator."""
+        identity = identity or f"op-{secrets.token_hex(2)}"
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("STATIONKEEPER_")},
+            "STATIONKEEPER_NAMESPACE": self.namespace,
+            "STATIONKEEPER_WATCH_NAMESPACES": f"{self.team},{self.namespace}" if self._namespaced else "",
+            "STATIONKEEPER_IDENTITY": identity,
+            "STATIONKEEPER_HEALTH_ADDRESS": f"127.0.0.1:{free_port()}",
+            "KUBECONFIG": str(self._kubeconfig),
+        }
+        process = OperatorProcess(environment, self._folder / f"{self.namespace}-{identity}.log")
+        self._processes.append(process)
+        return process
+
+    def start_leading(self, identity: str = "") -> OperatorProcess:
+        """Starts an operator and waits until it has published all documents."""
+        process = self.start(identity)
+        wait_for(lambda: self.holder() == process.identity, "the operator leads")
+        wait_for(lambda: len(self.versions()) == len(DOCUMENTS), "all documents are published")
+        return process
+
+    def close(self) -> None:
+        """Ends the operators and deletes all resources."""
+        for process in self._processes:
+            if process.is_running():
+                process.kill()
+        for namespace in (self.team, self.namespace):
+            for plural in _PLURALS.values():
+                self._api.delete(f"{_GROUP}/namespaces/{namespace}/{plural}")
+
+    # -- what a user does
+
+    def apply(self, kind: str, name: str, spec: Mapping[str, Any], namespace: str = "") -> None:
+        body = {"apiVersion": "stationkeeper.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+        self._api.apply(self._resource_path(kind, name, namespace), body)
+
+    def delete(self, kind: str, name: str) -> None:
+        self._api.delete(self._resource_path(kind, name))
+
+    def resource(self, kind: str, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._api.get(self._resource_path(kind, name))
+        return found
+
+    def apply_secret(self, name: str, data: Mapping[str, str], *, labelled: bool = True) -> None:
+        labels = {"stationkeeper.io/credentials": "true"} if labelled else {}
+        metadata = {"name": name, "labels": labels}
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": dict(data)}
+        self._api.apply(f"/api/v1/namespaces/{self.team}/secrets/{name}", body)
+
+    def delete_secret(self, name: str) -> None:
+        self._api.delete(f"/api/v1/namespaces/{self.team}/secrets/{name}")
+
+    def apply_config_map(self, name: str, data: Mapping[str, str]) -> None:
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": dict(data)}
+        self._api.apply(f"/api/v1/namespaces/{self.team}/configmaps/{name}", body)
+
+    def delete_document(self, document: str) -> None:
+        """Deletes a published Secret."""
+        self._api.delete(self._document_path(document))
+
+    def overwrite_document(self, document: str, value: bytes) -> None:
+        """Puts something else into a published Secret."""
+        body = {"data": {document: base64.b64encode(value).decode()}}
+        self._api.merge(self._document_path(document), body)
+
+    def create_cups_pod(self, name: str) -> None:
+        labels = {"app.kubernetes.io/name": "stationkeeper", "app.kubernetes.io/component": "cups"}
+        spec = {"containers": [{"name": "cups", "image": "none"}]}
+        body = {"metadata": {"name": name, "labels": labels}, "spec": spec}
+        self._api.create(f"/api/v1/namespaces/{self.namespace}/pods", body)
+
+    # -- what can be seen
+
+    def published(self, document: str) -> Published | None:
+        """The document in force, None where its Secret or its content is missing or broken."""
+        secret = self._api.find(self._document_path(document))
+        if secret is None:
+            return None
+        try:
+            return decode(document, base64.b64decode(secret["data"][document]))
+        except StationkeeperError:
+            return None
+
+    def trusted(self, *, everywhere: bool = False) -> set[str]:
+        """`namespace/name` of the TrustedCAs in force, of this release's namespaces or of all."""
+        found = self.published("trust")
+        if found is None:
+            return set()
+        assert isinstance(found.content, TrustDocument)
+        mine = {self.team, self.namespace}
+        authorities = [each for each in found.content.authorities if everywhere or each.namespace in mine]
+        return {f"{each.namespace}/{each.name}" for each in authorities}
+
+    def registered(self) -> dict[str, RegisteredGateway]:
+        """The gateways in force of `self.team`, by name."""
+        gateways: dict[str, RegisteredGateway] = {}
+        for document in DOCUMENTS[1:]:
+            found = self.published(document)
+            if found is not None:
+                assert isinstance(found.content, RegistryDocument)
+                gateways |= {each.name: each for each in found.content.gateways if each.namespace == self.team}
+        return gateways
+
+    def versions(self) -> dict[str, str]:
+        """The resourceVersion of each published Secret."""
+        selector = "labelSelector=app.kubernetes.io/managed-by=stationkeeper"
+        return _versions(self._api.items(f"/api/v1/namespaces/{self.namespace}/secrets?{selector}"))
+
+    def everything(self) -> dict[str, str]:
+        """The resourceVersions of all that the operator writes, but for the Lease."""
+        found = {f"secrets/{name}": version for name, version in self.versions().items()}
+        paths = {plural: f"{_GROUP}/namespaces/{self.team}/{plural}" for plural in _PLURALS.values()}
+        paths["events"] = f"/api/v1/namespaces/{self.team}/events"
+        for plural, path in paths.items():
+            found |= {f"{plural}/{name}": version for name, version in _versions(self._api.items(path)).items()}
+        return found
+
+    def condition(self, kind: str, name: str, condition: str) -> dict[str, Any] | None:
+        """A condition, if it is about the present spec."""
+        found = self.resource(kind, name)
+        for each in found.get("status", {}).get("conditions", []):
+            if each["type"] == condition and each["observedGeneration"] == found["metadata"]["generation"]:
+                return dict(each)
+        return None
+
+    def wait_reason(self, kind: str, name: str, reason: str) -> dict[str, Any]:
+        """The condition `Accepted`, once it has that reason."""
+
+        def has_reason() -> dict[str, Any] | None:
+            found = self.condition(kind, name, "Accepted")
+            return found if found is not None and found["reason"] == reason else None
+
+        return wait_for(has_reason, f"{kind} {name} has reason {reason}")
+
+    def wait_ready(self, *names: str) -> None:
+        """Waits until these, each `Kind/name`, are ready."""
+        for each in names:
+            kind, name = each.split("/")
+            wait_for(partial(self._is_ready, kind, name), f"{each} is ready")
+
+    def events(self, name: str) -> list[tuple[str, str]]:
+        """Type and reason of the events about a resource."""
+        selector = f"fieldSelector=involvedObject.name={name}"
+        listed = self._api.items(f"/api/v1/namespaces/{self.team}/events?{selector}")
+        return [(each["type"], each["reason"]) for each in listed]
+
+    def holder(self) -> str:
+        """Who holds the Lease; empty where nobody does."""
+        lease = self._lease()
+        return "" if lease is None else str(lease["spec"]["holderIdentity"])
+
+    def lease_version(self) -> str:
+        lease = self._lease()
+        return "" if lease is None else str(lease["metadata"]["resourceVersion"])
+
+    def annotations(self, pod: str) -> dict[str, str]:
+        found = self._api.get(f"/api/v1/namespaces/{self.namespace}/pods/{pod}")
+        return dict(found["metadata"].get("annotations", {}))
+
+    def clock_of_api_server(self) -> str:
+        """Its present time, as it writes it into new objects."""
+        body = {"metadata": {"generateName": "clock-"}}
+        made = self._api.create(f"/api/v1/namespaces/{self.team}/configmaps?dryRun=All", body)
+        return str(made["metadata"]["creationTimestamp"])
+
+    def _is_ready(self, kind: str, name: str) -> bool:
+        found = self.condition(kind, name, "Ready")
+        return found is not None and found["status"] == "True"
+
+    def _lease(self) -> Any:
+        return self._api.find(f"{_LEASES}/namespaces/{self.namespace}/leases/stationkeeper-operator")
+
+    def _resource_path(self, kind: str, name: str, namespace: str = "") -> str:
+        return f"{_GROUP}/namespaces/{namespace or self.team}/{_PLURALS[kind]}/{name}"
+
+    def _document_path(self, document: str) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/secrets/{secret_name(document)}"
+
+    # -- rights
+
+    def _grant(self) -> None:
+        accounts = f"/api/v1/namespaces/{self.namespace}/serviceaccounts"
+        self._api.create(accounts, {"metadata": {"name": _ACCOUNT}})
+        rules = {path.stem: manifests.load(path)[0] for path in manifests.rbac_files()}
+        self._bind(self.namespace, "operator-release", rules["operator-release"])
+        for namespace in (self.namespace, self.team) if self._namespaced else (None,):
+            self._bind(namespace, f"{self.namespace}-resources", rules["operator-resources"])
+
+    def _bind(self, namespace: str | None, name: str, rules: Any) -> None:
+        path = f"{_RBAC}/namespaces/{namespace}/role" if namespace else f"{_RBAC}/clusterrole"
+        kind = "Role" if namespace else "ClusterRole"
+        metadata = {"metadata": {"name": name}}
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
+        subjects = [{"kind": "ServiceAccount", "name": _ACCOUNT, "namespace": self.namespace}]
+        self._api.create(f"{path}s", {**metadata, "rules": rules})
+        self._api.create(f"{path}bindings", {**metadata, "roleRef": reference, "subjects": subjects})
+
+    def _operators_kubeconfig(self, admin: Path) -> Path:
+        path = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/{_ACCOUNT}/token"
+        token = self._folder / f"{self.namespace}.token"
+        token.write_text(self._api.create(path, {"spec": {"expirationSeconds": 3600}})["status"]["token"])
+        content = yaml.safe_load(admin.read_text())
+        content["users"][0]["user"] = {"tokenFile": str(token)}
+        kubeconfig = self._folder / f"{self.namespace}.kubeconfig"
+        kubeconfig.write_text(yaml.safe_dump(content))
+        return kubeconfig
+
+
+@contextlib.contextmanager
+def release(kubeconfig: Path, folder: Path, *, namespaced: bool = False) -> Iterator[Release]:
+    """A release that is cleaned up in the end."""
+    made = Release(kubeconfig, folder, namespaced=namespaced)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def install_crds(kubeconfig: Path) -> None:
+    """Creates the CustomResourceDefinitions, and waits until they are served."""
+    api = RawApi(kubeconfig)
+    for path in manifests.crd_files():
+        for definition in manifests.load(path):
+            with contextlib.suppress(RequestError):
+                api.create(_DEFINITIONS, definition)
+            name = definition["metadata"]["name"]
+            wait_for(partial(_is_established, api, name), f"{name} is established")
+
+
+def _is_established(api: RawApi, name: str) -> bool:
+    conditions = api.get(f"{_DEFINITIONS}/{name}").get("status", {}).get("conditions", [])
+    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
+
+
+def _versions(objects: list[Any]) -> dict[str, str]:
+    return {each["metadata"]["name"]: each["metadata"]["resourceVersion"] for each in objects}

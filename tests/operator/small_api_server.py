@@ -1,0 +1,121 @@
+"""A small API server over real HTTP: objects by path, resourceVersions, conflicts, and failures on demand."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from stationkeeper_operator.kubernetes_api import KubernetesApi
+from stationkeeper_operator.kubernetes_credentials import Credentials
+
+
+class SmallApiServer:
+    """What it holds, and what it was asked.
+
+    Attributes:
+        objects: by path.
+        failing: the HTTP status that a path answers with instead.
+        requests: method and path of each.
+        tokens: the authorization of each.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.failing: dict[str, int] = {}
+        self.requests: list[tuple[str, str]] = []
+        self.tokens: list[str | None] = []
+        self.revision = 100
+
+    @property
+    def writes(self) -> list[tuple[str, str]]:
+        return [each for each in self.requests if each[0] != "GET"]
+
+    def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        self.revision += 1
+        metadata = {"name": path.rpartition("/")[2], **body.get("metadata", {}), "resourceVersion": str(self.revision)}
+        self.objects[path] = {**body, "metadata": metadata}
+        return self.objects[path]
+
+    async def handle(self, request: web.Request) -> web.Response:
+        path = request.path
+        self.requests.append((request.method, path))
+        self.tokens.append(request.headers.get("Authorization"))
+        if path in self.failing:
+            return _refusal(self.failing[path], "OnDemand")
+        body = json.loads(await request.text() or "{}")
+        if request.method == "GET":
+            return self._read(path)
+        return self._create(path, body) if request.method == "POST" else self._change(request.method, path, body)
+
+    def _read(self, path: str) -> web.Response:
+        if path in self.objects:
+            return web.json_response(self.objects[path])
+        return self._list(path) if self._is_collection(path) else _refusal(404, "NotFound")
+
+    def _create(self, collection: str, body: dict[str, Any]) -> web.Response:
+        path = f"{collection}/{body['metadata']['name']}"
+        if path in self.objects:
+            return _refusal(409, "AlreadyExists")
+        return web.json_response(self.put(path, body), status=201)
+
+    def _change(self, method: str, path: str, body: dict[str, Any]) -> web.Response:
+        path = path.removesuffix("/status")
+        found = self.objects.get(path)
+        if found is None:
+            return _refusal(404, "NotFound")
+        for field, held in found["metadata"].items():
+            if field in {"resourceVersion", "uid"} and body.get("metadata", {}).get(field, held) != held:
+                return _refusal(409, "Conflict")
+        if method == "PATCH":
+            body = {**found, **body, "metadata": {**found["metadata"], **body.get("metadata", {})}}
+        return web.json_response(self.put(path, body))
+
+    def _is_collection(self, path: str) -> bool:
+        return path.rpartition("/")[2] in {"secrets", "configmaps", "pods", "trustedcas", "gateways"}
+
+    def _list(self, path: str) -> web.Response:
+        items = [each for name, each in self.objects.items() if name.startswith(f"{path}/")]
+        return web.json_response({"metadata": {"resourceVersion": str(self.revision)}, "items": items})
+
+
+@contextlib.asynccontextmanager
+async def small_api_server(folder: Path) -> AsyncIterator[tuple[SmallApiServer, KubernetesApi]]:
+    """The server, and the operator's API client connected to it."""
+    server = SmallApiServer()
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", server.handle)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        kubeconfig = write_kubeconfig(folder, f"http://{host}:{port}")
+        async with KubernetesApi(Credentials(kubeconfig)) as api:
+            yield server, api
+    finally:
+        await runner.cleanup()
+
+
+def write_kubeconfig(folder: Path, url: str) -> Path:
+    """A kubeconfig whose token is the content of `folder/token`."""
+    (folder / "token").write_text("first")
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {"tokenFile": str(folder / "token")}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    path = folder / "kubeconfig"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def _refusal(status: int, reason: str) -> web.Response:
+    body = {"kind": "Status", "reason": reason, "message": "a message that may quote a Secret"}
+    return web.json_response(body, status=status)

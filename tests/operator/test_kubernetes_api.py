@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+
+from stationkeeper_operator import kubernetes_credentials
+from stationkeeper_operator.kubernetes_api import ApiError, KubernetesApi, path_of
+from stationkeeper_operator.kubernetes_credentials import Credentials, CredentialsError
+from tests.operator.small_api_server import small_api_server, write_kubeconfig
+
+SECRET = "/api/v1/namespaces/team/secrets/token"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (path_of("v1", None, "secrets"), "/api/v1/secrets"),
+        (path_of("v1", "team", "secrets", "token"), SECRET),
+        (path_of("g/v2", "team", "things", "one", "status"), "/apis/g/v2/namespaces/team/things/one/status"),
+    ],
+)
+def test_paths(path: str, expected: str) -> None:
+    assert path == expected
+
+
+async def test_a_renewed_token_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubernetes_credentials, "REFRESH_SECONDS", 0.0)
+    async with small_api_server(tmp_path) as (server, api):
+        server.put(SECRET, {})
+        await api.get(SECRET)
+        (tmp_path / "token").write_text("second")
+        await api.get(SECRET)
+        assert server.tokens == ["Bearer first", "Bearer second"]
+
+
+async def test_a_token_that_was_refused_is_read_again_at_once(tmp_path: Path) -> None:
+    async with small_api_server(tmp_path) as (server, api):
+        server.put(SECRET, {})
+        server.failing[SECRET] = 401
+        with pytest.raises(ApiError):
+            await api.get(SECRET)
+        server.failing.clear()
+        (tmp_path / "token").write_text("second")
+        await api.get(SECRET)
+        assert server.tokens == ["Bearer first", "Bearer second"]
+
+
+@pytest.mark.parametrize(
+    ("status", "missing", "conflict"), [(404, True, False), (409, False, True), (503, False, False)]
+)
+async def test_a_refusal_is_told_by_status(tmp_path: Path, status: int, missing: bool, conflict: bool) -> None:
+    async with small_api_server(tmp_path) as (server, api):
+        server.failing[SECRET] = status
+        with pytest.raises(ApiError) as caught:
+            await api.get(SECRET)
+        assert (caught.value.is_not_found, caught.value.is_conflict) == (missing, conflict)
+        assert "quote a Secret" not in str(caught.value)
+
+
+async def test_no_answer_is_no_not_found(tmp_path: Path) -> None:
+    async with KubernetesApi(Credentials(write_kubeconfig(tmp_path, "http://127.0.0.1:9"))) as api:
+        with pytest.raises(ApiError) as caught:
+            await api.get(SECRET)
+        assert not caught.value.is_not_found
+
+
+async def test_missing_credentials_say_where_they_were_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(CredentialsError, match="nowhere"):
+        await Credentials(tmp_path / "nowhere").load()

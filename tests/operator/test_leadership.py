@@ -1,0 +1,114 @@
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from stationkeeper_operator.kubernetes_api import KubernetesApi
+from stationkeeper_operator.leadership import Leadership, NotLeadingError
+from tests.operator.small_api_server import SmallApiServer, small_api_server
+
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/release/leases/stationkeeper-operator"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Stage:
+    """Two candidates on one server, with a clock each, as two machines have."""
+
+    def __init__(self, server: SmallApiServer, api: KubernetesApi) -> None:
+        self.server = server
+        self.clocks = {"a": Clock(), "b": Clock()}
+        self.clocks["b"].now = 5.0
+        self.told: list[str] = []
+        self.candidates = {
+            name: Leadership(api, "release", name, changed=partial(self.told.append, name), clock=clock)
+            for name, clock in self.clocks.items()
+        }
+
+    async def attempt(self, name: str) -> bool:
+        return await self.candidates[name].attempt()
+
+    def pass_time(self, seconds: float) -> None:
+        for clock in self.clocks.values():
+            clock.now += seconds
+
+    @property
+    def leading(self) -> set[str]:
+        return {name for name, candidate in self.candidates.items() if candidate.is_leading}
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with small_api_server(tmp_path) as (server, api):
+        yield Stage(server, api)
+
+
+async def test_the_first_takes_the_lease_and_the_second_does_not(stage: Stage) -> None:
+    assert await stage.attempt("a")
+    assert not await stage.attempt("b")
+    assert stage.leading == {"a"}
+
+
+async def test_a_holder_that_renews_keeps_it(stage: Stage) -> None:
+    for _ in range(10):
+        assert await stage.attempt("a")
+        assert not await stage.attempt("b")
+        stage.pass_time(5)
+    assert stage.leading == {"a"}
+
+
+async def test_a_holder_that_is_silent_stops_well_before_another_may_take_over(stage: Stage) -> None:
+    await stage.attempt("a")
+    await stage.attempt("b")
+    stage.pass_time(10)
+    assert stage.leading == set()
+    with pytest.raises(NotLeadingError):
+        stage.candidates["a"].require()
+    assert not await stage.attempt("b")
+    stage.pass_time(5)
+    assert await stage.attempt("b")
+    assert stage.leading == {"b"}
+
+
+async def test_the_time_written_in_the_lease_is_never_believed(stage: Stage) -> None:
+    await stage.attempt("a")
+    stage.server.objects[LEASE]["spec"]["renewTime"] = "2001-01-01T00:00:00.000000Z"
+    assert not await stage.attempt("b")
+
+
+async def test_one_that_lost_it_does_not_renew_it(stage: Stage) -> None:
+    await stage.attempt("a")
+    await stage.attempt("b")
+    stage.pass_time(15)
+    await stage.attempt("b")
+    assert not await stage.attempt("a")
+    assert not await stage.attempt("a")
+    assert stage.leading == {"b"}
+
+
+async def test_a_released_lease_is_taken_at_once(stage: Stage) -> None:
+    await stage.attempt("a")
+    await stage.candidates["a"].release()
+    assert stage.leading == set()
+    assert await stage.attempt("b")
+    assert stage.server.objects[LEASE]["spec"]["leaseTransitions"] == 1
+
+
+async def test_failures_do_not_end_leading_before_its_time(stage: Stage) -> None:
+    await stage.attempt("a")
+    stage.server.failing[LEASE] = 500
+    stage.pass_time(9)
+    assert not await stage.attempt("a")
+    assert stage.leading == {"a"}
+    stage.pass_time(2)
+    assert stage.leading == set()
+    del stage.server.failing[LEASE]
+    assert await stage.attempt("a")
+    assert stage.told == ["a"] * 3, "began, ended, began again"

@@ -1,0 +1,141 @@
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from stationkeeper_core.published import (
+    DOCUMENTS,
+    REGISTRY,
+    TRUST,
+    RegistryDocument,
+    TrustDocument,
+    decode,
+    encode,
+    encode_payload,
+    secret_name,
+)
+from stationkeeper_operator.kubernetes_api import ApiError
+from stationkeeper_operator.leadership import NotLeadingError
+from stationkeeper_operator.publisher import Publisher, SupersededError
+from tests.operator.small_api_server import SmallApiServer, small_api_server
+
+NOW_MS = 5000
+EMPTY = {
+    TRUST: encode_payload(TrustDocument(release_namespace="release")),
+    **{name: encode_payload(RegistryDocument(bucket=bucket)) for bucket, name in enumerate(REGISTRY)},
+}
+OTHER = encode_payload(TrustDocument(release_namespace="elsewhere"))
+
+
+def path(document: str) -> str:
+    return f"/api/v1/namespaces/release/secrets/{secret_name(document)}"
+
+
+class Stage:
+    def __init__(self, server: SmallApiServer, publisher: Publisher, leading: list[bool]) -> None:
+        self.server = server
+        self.publisher = publisher
+        self.leading = leading
+
+    def lay(self, document: str, value: bytes) -> None:
+        self.server.put(path(document), {"data": {document: base64.b64encode(value).decode()}})
+
+    def generation(self, document: str) -> int:
+        value = base64.b64decode(self.server.objects[path(document)]["data"][document])
+        return decode(document, value).header.generation
+
+    async def publish(self, payloads: dict[str, bytes]) -> set[str]:
+        await self.publisher.in_force()
+        return set(await self.publisher.write(self.publisher.differing(payloads), payloads))
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    leading = [True]
+
+    def permit() -> None:
+        if not leading[0]:
+            raise NotLeadingError
+
+    async with small_api_server(tmp_path) as (server, api):
+        yield Stage(server, Publisher(api, "release", permit, lambda: NOW_MS), leading)
+
+
+async def test_all_documents_are_created_once(stage: Stage) -> None:
+    assert await stage.publish(EMPTY) == set(DOCUMENTS)
+    assert await stage.publish(EMPTY) == set()
+    assert stage.generation(TRUST) == NOW_MS
+
+
+async def test_what_another_process_published_is_not_written_again(stage: Stage) -> None:
+    for document, payload in EMPTY.items():
+        stage.lay(document, encode(document, 7, payload))
+    assert await stage.publish(EMPTY) == set()
+    assert stage.server.writes == []
+
+
+async def test_only_what_differs_is_written(stage: Stage) -> None:
+    await stage.publish(EMPTY)
+    assert await stage.publish({**EMPTY, TRUST: OTHER}) == {TRUST}
+
+
+@pytest.mark.parametrize(("held", "written"), [(7, NOW_MS), (NOW_MS, NOW_MS + 1), (9000, 9001)])
+async def test_the_generation_rises_whatever_the_clock_says(stage: Stage, held: int, written: int) -> None:
+    stage.lay(TRUST, encode(TRUST, held, OTHER))
+    await stage.publish(EMPTY)
+    assert stage.generation(TRUST) == written
+
+
+async def test_a_broken_document_is_replaced_and_its_generation_still_counts(stage: Stage) -> None:
+    stage.lay(TRUST, encode(TRUST, 9000, OTHER)[:-4])
+    stage.lay(REGISTRY[0], b"\xff nonsense")
+    assert TRUST not in await stage.publisher.in_force()
+    assert {TRUST, REGISTRY[0]} <= await stage.publish(EMPTY)
+    assert stage.generation(TRUST) == 9001
+
+
+async def test_a_secret_that_changed_meanwhile_is_not_overwritten_unseen(stage: Stage) -> None:
+    await stage.publish(EMPTY)
+    stage.lay(TRUST, encode(TRUST, 9000, OTHER))
+    with pytest.raises(SupersededError):
+        await stage.publisher.write({TRUST}, {**EMPTY, TRUST: OTHER})
+    in_force = await stage.publisher.in_force()
+    assert in_force[TRUST] == TrustDocument(release_namespace="elsewhere")
+
+
+async def test_a_secret_that_was_created_meanwhile_is_not_overwritten_unseen(stage: Stage) -> None:
+    await stage.publisher.in_force()
+    stage.lay(TRUST, encode(TRUST, 9000, OTHER))
+    with pytest.raises(SupersededError):
+        await stage.publisher.write({TRUST}, EMPTY)
+
+
+async def test_a_deleted_or_edited_secret_is_noticed(stage: Stage) -> None:
+    await stage.publish(EMPTY)
+    assert await stage.publisher.is_untouched()
+    del stage.server.objects[path(TRUST)]
+    stage.lay(REGISTRY[3], b"nonsense")
+    assert not await stage.publisher.is_untouched()
+    assert await stage.publish(EMPTY) == {TRUST, REGISTRY[3]}
+
+
+async def test_one_failing_write_does_not_keep_the_others_back(stage: Stage) -> None:
+    await stage.publish(EMPTY)
+    stage.server.failing[path(TRUST)] = 500
+    payloads = {**EMPTY, TRUST: OTHER}
+    assert await stage.publisher.write({TRUST}, payloads) == {}
+    assert TRUST in stage.publisher.differing(payloads)
+
+
+async def test_a_secret_that_cannot_be_read_is_not_taken_for_missing(stage: Stage) -> None:
+    stage.server.failing[path(TRUST)] = 403
+    with pytest.raises(ApiError):
+        await stage.publisher.in_force()
+
+
+async def test_without_the_lease_nothing_is_written(stage: Stage) -> None:
+    stage.leading[0] = False
+    with pytest.raises(NotLeadingError):
+        await stage.publish(EMPTY)
+    assert stage.server.writes == []

@@ -1,0 +1,203 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stationkeeper_operator.resource_store import Change, ResourceStore
+from stationkeeper_operator.resources import (
+    GATEWAY,
+    SECRET,
+    Key,
+    Reference,
+    ReferencedObject,
+    Resource,
+    decode_referenced,
+    decode_resource,
+)
+
+TOKEN = Reference(SECRET, "team", "token")
+
+
+def gateway(version: int, name: str = "one", *, uid: str = "u1", uri: str = "wss://a:1", **spec: object) -> Resource:
+    auth = {"token": {"secretKeyRef": {"name": "token", "key": "token"}}}
+    return decode_resource(
+        GATEWAY,
+        {
+            "metadata": {"name": name, "namespace": "team", "uid": uid, "resourceVersion": str(version)},
+            "spec": {"eui": "0000000000000001", "lns": {"uri": uri, "auth": auth}, **spec},
+        },
+    )
+
+
+def secret(version: int, content: str = "dA==", *, labelled: bool = True) -> ReferencedObject:
+    labels = {"stationkeeper.io/credentials": "true"} if labelled else {}
+    metadata = {"name": "token", "namespace": "team", "resourceVersion": str(version), "labels": labels}
+    return decode_referenced(SECRET, {"metadata": metadata, "data": {"token": content}})
+
+
+def listed(store: ResourceStore, version: int, *resources: Resource, namespace: str | None = None) -> Change:
+    listing = store.begin_list(GATEWAY, namespace)
+    for resource in resources:
+        listing.add(resource)
+    return store.merge_list(listing, str(version))
+
+
+def names(store: ResourceStore) -> set[str]:
+    return {key.name for key in store.picture().resources}
+
+
+@pytest.fixture
+def store() -> ResourceStore:
+    return ResourceStore()
+
+
+class TestEvents:
+    def test_the_newer_version_wins_whatever_the_order(self, store: ResourceStore) -> None:
+        store.put(gateway(10, uri="wss://new:1"))
+        assert store.put(gateway(9, uri="wss://old:1")) is Change.NOTHING
+        assert store.get(Key(GATEWAY, "team", "one")) == gateway(10, uri="wss://new:1")
+
+    def test_versions_are_compared_as_numbers(self, store: ResourceStore) -> None:
+        store.put(gateway(9))
+        assert store.put(gateway(10, uri="wss://new:1")) is Change.SPEC
+
+    def test_a_change_of_the_status_alone_is_told_apart(self, store: ResourceStore) -> None:
+        store.put(gateway(1))
+        assert store.put(gateway(2)) is Change.STATUS
+
+    def test_a_recreation_is_a_change_though_the_spec_is_the_same(self, store: ResourceStore) -> None:
+        store.put(gateway(1))
+        assert store.put(gateway(2, uid="u2")) is Change.SPEC
+
+    def test_deletion_and_suspension_are_reductions(self, store: ResourceStore) -> None:
+        store.put(gateway(1))
+        assert store.put(gateway(2, suspended=True)) is Change.REDUCTION
+        assert store.remove(gateway(3)) is Change.REDUCTION
+
+    def test_a_late_event_does_not_bring_back_what_was_deleted(self, store: ResourceStore) -> None:
+        store.put(gateway(1))
+        store.remove(gateway(5))
+        assert store.put(gateway(4)) is Change.NOTHING
+        assert names(store) == set()
+
+    def test_a_late_deletion_does_not_remove_what_was_created_again(self, store: ResourceStore) -> None:
+        store.put(gateway(7, uid="u2"))
+        assert store.remove(gateway(5)) is Change.NOTHING
+        assert names(store) == {"one"}
+
+
+class TestLists:
+    def test_what_a_list_lacks_is_gone(self, store: ResourceStore) -> None:
+        store.put(gateway(1))
+        assert listed(store, 5) is Change.REDUCTION
+        assert names(store) == set()
+
+    def test_what_is_newer_than_the_list_stays(self, store: ResourceStore) -> None:
+        store.put(gateway(6))
+        assert listed(store, 5) is Change.NOTHING
+        assert names(store) == {"one"}
+
+    def test_a_deletion_while_the_list_ran_stays_one(self, store: ResourceStore) -> None:
+        listing = store.begin_list(GATEWAY, None)
+        listing.add(gateway(3))
+        store.remove(gateway(6))
+        store.merge_list(listing, "5")
+        assert names(store) == set()
+
+    def test_a_list_that_was_never_merged_changes_nothing(self, store: ResourceStore) -> None:
+        store.put(gateway(1))
+        store.begin_list(GATEWAY, None).add(gateway(2, "two"))
+        assert names(store) == {"one"}
+
+    def test_a_late_event_does_not_bring_back_what_the_list_lacked(self, store: ResourceStore) -> None:
+        listed(store, 5)
+        assert store.put(gateway(4)) is Change.NOTHING
+        assert store.put(gateway(6)) is Change.SPEC
+
+    def test_a_list_of_one_namespace_says_nothing_about_another(self, store: ResourceStore) -> None:
+        store.put(gateway(1))
+        listed(store, 5, namespace="other")
+        assert names(store) == {"one"}
+
+    def test_a_cluster_that_was_restored_from_a_backup_is_believed(self, store: ResourceStore) -> None:
+        listed(store, 50, gateway(40), gateway(41, "two"))
+        assert listed(store, 20, gateway(10, uri="wss://old:1")) is Change.REDUCTION
+        assert store.get(Key(GATEWAY, "team", "one")) == gateway(10, uri="wss://old:1")
+        assert names(store) == {"one"}
+        assert store.put(gateway(21, "three")) is Change.SPEC
+
+    @given(st.permutations(range(6)), st.integers(0, 5))
+    def test_a_list_in_between_and_any_order_of_events_end_in_the_truth(self, order: list[int], at: int) -> None:
+        # The history: created at 1, changed at 2, deleted at 3, created anew at 4, changed at 5, deleted at 6.
+        history = [gateway(version, uid="u1" if version < 4 else "u2") for version in range(1, 7)]
+        deletions, truth = {3, 6}, {1: 1, 2: 2, 4: 4, 5: 5}
+        store = ResourceStore()
+        for step, index in enumerate(order):
+            if step == at:
+                version = at + 1
+                listed(store, version, *([history[version - 1]] if version in truth else []))
+            event = history[index]
+            if index + 1 in deletions:
+                store.remove(event)
+            else:
+                store.put(event)
+        assert names(store) == set()
+
+
+class TestReferences:
+    def test_a_named_object_is_unresolved_until_it_is_known(self, store: ResourceStore) -> None:
+        store.put(gateway(1))
+        assert store.unresolved == {TOKEN}
+        assert store.picture().undecided == {Key(GATEWAY, "team", "one")}
+        assert store.settle(TOKEN, store.ticket(TOKEN), secret(1))
+        assert store.unresolved == frozenset()
+        assert store.picture().referenced == {TOKEN: secret(1)}
+
+    def test_what_does_not_exist_is_decided(self, store: ResourceStore) -> None:
+        store.put(gateway(1))
+        store.settle(TOKEN, store.ticket(TOKEN), None)
+        assert store.picture().undecided == frozenset()
+        assert store.unwatched == {TOKEN}
+
+    def test_what_nobody_names_is_not_kept(self, store: ResourceStore) -> None:
+        assert not store.observe(TOKEN, secret(1))
+        store.put(gateway(1))
+        store.observe(TOKEN, secret(1))
+        store.remove(gateway(2))
+        assert store.picture().referenced == {}
+        assert store.named == frozenset()
+
+    def test_an_object_is_kept_as_long_as_one_resource_names_it(self, store: ResourceStore) -> None:
+        store.put(gateway(1))
+        store.put(gateway(2, "two"))
+        store.observe(TOKEN, secret(1))
+        store.remove(gateway(3))
+        assert store.picture().referenced == {TOKEN: secret(1)}
+
+    def test_an_answer_that_is_older_than_an_event_is_not_believed(self, store: ResourceStore) -> None:
+        store.put(gateway(1))
+        ticket = store.ticket(TOKEN)
+        store.observe(TOKEN, secret(7))
+        assert not store.settle(TOKEN, ticket, None)
+        assert not store.settle(TOKEN, ticket, secret(6))
+        assert store.picture().referenced == {TOKEN: secret(7)}
+
+    def test_an_object_in_doubt_is_read_again_and_used_until_then(self, store: ResourceStore) -> None:
+        store.put(gateway(1))
+        store.observe(TOKEN, secret(1))
+        store.doubt(TOKEN)
+        assert store.unresolved == {TOKEN}
+        assert store.picture().referenced == {TOKEN: secret(1)}
+        assert store.picture().undecided == frozenset()
+
+    def test_only_a_change_of_content_or_labels_matters(self, store: ResourceStore) -> None:
+        store.put(gateway(1))
+        store.observe(TOKEN, secret(1))
+        assert not store.observe(TOKEN, secret(2))
+        assert store.observe(TOKEN, secret(3, labelled=False))
+        assert store.observe(TOKEN, secret(4, "eA=="))
+
+    def test_a_missing_object_is_looked_for_again_when_another_resource_names_it(self, store: ResourceStore) -> None:
+        store.put(gateway(1))
+        store.settle(TOKEN, store.ticket(TOKEN), None)
+        store.put(gateway(2, "two"))
+        assert store.unresolved == {TOKEN}

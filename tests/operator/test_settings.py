@@ -1,0 +1,52 @@
+import pytest
+
+from stationkeeper_operator.settings import Address, SettingsError, read_settings
+
+BASE = {"STATIONKEEPER_NAMESPACE": "release"}
+
+
+def test_the_environment_suffices() -> None:
+    environment = {
+        **BASE,
+        "STATIONKEEPER_WATCH_NAMESPACES": "b, a,,",
+        "STATIONKEEPER_IDENTITY": "one",
+        "STATIONKEEPER_HEALTH_ADDRESS": "[::1]:9000",
+    }
+    settings = read_settings([], environment)
+    assert settings.watch_namespaces == ("a", "b")
+    assert settings.identity == "one"
+    assert settings.health == Address("::1", 9000)
+    assert settings.kubeconfig is None
+
+
+def test_a_flag_wins_over_the_environment() -> None:
+    assert read_settings(["--namespace", "other"], BASE).namespace == "other"
+
+
+def test_two_processes_of_one_host_have_different_identities() -> None:
+    assert read_settings([], BASE).identity != read_settings([], BASE).identity
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "STATIONKEEPER_NAMESPACE"),
+        ({"STATIONKEEPER_NAMESPACE": "Not_A_Name"}, "--namespace"),
+        ({**BASE, "STATIONKEEPER_WATCH_NAMESPACES": "a,*"}, "--watch-namespaces"),
+        ({**BASE, "STATIONKEEPER_HEALTH_ADDRESS": "8081"}, "--health-address"),
+        ({**BASE, "STATIONKEEPER_HEALTH_ADDRESS": "host:65536"}, "--health-address"),
+        ({**BASE, "STATIONKEEPER_LOG_LEVEL": "LOUD"}, "--log-level"),
+        ({**BASE, "STATIONKEEPER_IDENTITY": "a\nb"}, "--identity"),
+    ],
+)
+def test_what_cannot_be_used_is_named(environment: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        read_settings([], environment)
+
+
+def test_help_names_every_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_settings(["--help"], BASE)
+    shown = capsys.readouterr().out
+    for name in ("NAMESPACE", "WATCH_NAMESPACES", "IDENTITY", "HEALTH_ADDRESS", "LOG_LEVEL"):
+        assert f"STATIONKEEPER_{name}" in shown

@@ -1,0 +1,147 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stationkeeper_operator.event_recorder import EventRecorder
+from stationkeeper_operator.leadership import NotLeadingError
+from stationkeeper_operator.resource_store import Change, ResourceStore
+from stationkeeper_operator.resources import GATEWAY, Key, decode_resource
+from stationkeeper_operator.status_writer import Judgement, StatusWriter
+from stationkeeper_operator.verdict import Verdict
+from tests.operator.small_api_server import SmallApiServer, small_api_server
+
+KEY = Key(GATEWAY, "team", "one")
+PATH = "/apis/stationkeeper.io/v1alpha1/namespaces/team/gateways/one"
+EVENTS = "/api/v1/namespaces/team/events"
+GOOD = Judgement("u1", 1, Verdict(True, "Accepted", "fine", "registry-00"), True)
+BAD = Judgement("u1", 1, Verdict(False, "URIInvalid", "not a URI", None), False)
+SUSPENDED = Judgement("u1", 1, Verdict(False, "Suspended", "by its spec", "registry-00"), True)
+
+
+class Stage:
+    def __init__(self, server: SmallApiServer, store: ResourceStore, writer: StatusWriter) -> None:
+        self.server = server
+        self.store = store
+        self.writer = writer
+        self.leading = True
+        self.changes: list[Change] = []
+
+    def lay(self, uid: str = "u1", generation: int = 1, status: dict[str, Any] | None = None) -> None:
+        metadata = {"namespace": "team", "uid": uid, "generation": generation}
+        body = {"metadata": metadata, "spec": {"eui": "0000000000000001"}, "status": status or {}}
+        self.store.put(decode_resource(GATEWAY, self.server.put(PATH, body)))
+
+    async def judge(self, judgement: Judgement) -> None:
+        self.writer.judge({KEY: judgement})
+        await until(lambda: self.writer.is_idle)
+
+    def permit(self) -> None:
+        if not self.leading:
+            raise NotLeadingError
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        events = [each for path, each in self.server.objects.items() if path.startswith(EVENTS)]
+        return [(each["type"], each["reason"]) for each in events]
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        listed = self.server.objects[PATH]["status"].get("conditions", [])
+        return {each["type"]: each["status"] for each in listed}
+
+
+async def until(probe: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not probe():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with small_api_server(tmp_path) as (server, api):
+        store = ResourceStore()
+        made: list[Stage] = []
+        events = EventRecorder(api, "test", lambda: made[0].permit())
+        writer = StatusWriter(
+            api,
+            store,
+            events,
+            changed=lambda change: made[0].changes.append(change),
+            permit=lambda: made[0].permit(),
+            now=lambda: datetime.now(UTC),
+        )
+        made.append(Stage(server, store, writer))
+        running = asyncio.create_task(writer.run())
+        yield made[0]
+        running.cancel()
+
+
+async def test_a_status_is_written_once(stage: Stage) -> None:
+    stage.lay()
+    await stage.judge(GOOD)
+    assert stage.conditions == {"Accepted": "True", "Published": "True", "Ready": "True"}
+    written = len(stage.server.writes)
+    stage.writer.look_again(KEY)
+    await until(lambda: stage.writer.is_idle)
+    stage.writer.forget()
+    await stage.judge(GOOD)
+    assert len(stage.server.writes) == written
+    assert stage.told == []
+
+
+async def test_a_refusal_is_told_once_and_so_is_its_end(stage: Stage) -> None:
+    stage.lay()
+    await stage.judge(BAD)
+    stage.writer.forget()
+    await stage.judge(BAD)
+    assert stage.told == [("Warning", "URIInvalid")]
+    await stage.judge(GOOD)
+    assert sorted(stage.told) == [("Normal", "Accepted"), ("Warning", "URIInvalid")]
+
+
+async def test_what_the_user_asked_for_is_no_event(stage: Stage) -> None:
+    stage.lay()
+    await stage.judge(SUSPENDED)
+    await stage.judge(GOOD)
+    assert stage.told == []
+
+
+@pytest.mark.parametrize(("uid", "generation"), [("u2", 1), ("u1", 2)])
+async def test_a_judgement_on_what_is_no_more_is_not_written(stage: Stage, uid: str, generation: int) -> None:
+    stage.lay(uid, generation)
+    await stage.judge(GOOD)
+    assert stage.server.writes == []
+
+
+async def test_a_resource_that_was_created_anew_meanwhile_is_left_alone(stage: Stage) -> None:
+    stage.lay()
+    stage.server.objects[PATH]["metadata"]["uid"] = "u2"
+    await stage.judge(GOOD)
+    assert stage.conditions == {}
+
+
+async def test_a_deleted_resource_is_no_trouble(stage: Stage) -> None:
+    stage.lay()
+    del stage.server.objects[PATH]
+    await stage.judge(GOOD)
+    assert stage.server.objects == {}
+
+
+async def test_a_status_that_somebody_else_edited_is_put_right(stage: Stage) -> None:
+    stage.lay()
+    await stage.judge(GOOD)
+    stage.lay(status={"conditions": []})
+    stage.writer.look_again(KEY)
+    await until(lambda: stage.writer.is_idle)
+    assert stage.conditions["Ready"] == "True"
+
+
+async def test_without_the_lease_nothing_is_written(stage: Stage) -> None:
+    stage.lay()
+    stage.leading = False
+    await stage.judge(GOOD)
+    assert stage.server.writes == []

@@ -1,0 +1,92 @@
+"""Requests to an API server with the bearer token of a kubeconfig, as plain JSON."""
+
+import base64
+import http.client
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+FIELD_MANAGER = "stationkeeper-tools"
+
+_TIMEOUT_SECONDS = 10.0
+_APPLY, _JSON = "application/apply-patch+yaml", "application/json"
+
+
+class RequestError(Exception):
+    """The API server refused.
+
+    Attributes:
+        status: the HTTP status.
+    """
+
+    def __init__(self, status: int, content: bytes) -> None:
+        super().__init__(f"the API server answered {status}: {content[:500].decode('utf-8', 'replace')}")
+        self.status = status
+
+
+class ApiClient:
+    """One API server, as the user of a kubeconfig.
+
+    Args:
+        kubeconfig: with one cluster, its CA inline, and one user with a token.
+    """
+
+    def __init__(self, kubeconfig: Path) -> None:
+        content = yaml.safe_load(kubeconfig.read_text())
+        cluster = content["clusters"][0]["cluster"]
+        self._netloc = urlsplit(cluster["server"]).netloc
+        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+        self._context = ssl.create_default_context(cadata=authority)
+        self._authorization = f"Bearer {content['users'][0]['user']['token']}"
+
+    def get(self, path: str) -> Any:
+        """What lies at `path`.
+
+        Raises:
+            RequestError: the API server refused; so for every method here.
+            OSError: it cannot be reached; so for every method here.
+        """
+        return self.send("GET", path)
+
+    def find(self, path: str) -> Any:
+        """The object at `path`, None where there is none."""
+        try:
+            return self.get(path)
+        except RequestError as error:
+            if error.status == http.client.NOT_FOUND:
+                return None
+            raise
+
+    def create(self, path: str, body: object) -> Any:
+        """Creates `body` in the collection at `path`."""
+        return self.send("POST", path, body)
+
+    def apply(self, path: str, body: object) -> Any:
+        """Makes the object at `path` what `body` says, by server-side apply."""
+        return self.send("PATCH", f"{path}?fieldManager={FIELD_MANAGER}&force=true", body, _APPLY)
+
+    def merge(self, path: str, body: object) -> Any:
+        """Merges `body` into the object at `path`."""
+        return self.send("PATCH", path, body, "application/merge-patch+json")
+
+    def delete(self, path: str) -> Any:
+        """Deletes the object, or all objects of the collection, at `path`."""
+        return self.send("DELETE", path)
+
+    def send(self, method: str, path: str, body: object = None, content_type: str = _JSON) -> Any:
+        """Any other request."""
+        connection = http.client.HTTPSConnection(self._netloc, timeout=_TIMEOUT_SECONDS, context=self._context)
+        headers = {"Authorization": self._authorization, "Content-Type": content_type, "Accept": _JSON}
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        finally:
+            connection.close()
+        if answer.status >= http.client.BAD_REQUEST:
+            raise RequestError(answer.status, content)
+        return json.loads(content)
