@@ -1,7 +1,7 @@
 """What an answer costs the server, against a bare aiohttp server with the same TLS, in the same run.
 
-Run it with `make bench`. Every request is a new connection with a client certificate, as gateways make them. Printed are
-µs of the server's CPU for each request (median of the rounds), and the ratio to the peer round by round.
+Run it with `make bench`. Every request is a new connection with a client certificate, as gateways make them. Printed
+are µs of the server's CPU for each request (median of the rounds), and the ratio to the peer round by round.
 """
 
 import argparse

@@ -20,9 +20,10 @@ def main() -> None:
     if arguments.command == "reasons":
         print(reasons_page(), end="")  # noqa: T201 - this is the output
         return
-    # Only the demo needs what the extra `tools` brings.
-    from stationkeeper_tools.demo import run_demo  # noqa: PLC0415
-
+    try:
+        from stationkeeper_tools.demo import run_demo  # noqa: PLC0415 - only the demo needs the extra `tools`
+    except ModuleNotFoundError as error:
+        sys.exit(f"stationkeeper demo needs {error.name}: pip install 'stationkeeper[tools]'")
     sys.exit(run_demo(keep=arguments.keep, as_json=arguments.json))
 
 
