@@ -24,7 +24,7 @@ from stationkeeper_core.published import (
 from stationkeeper_tools import manifests
 from stationkeeper_tools.ports import free_port
 from tests.controlplane.operator_process import OperatorProcess, wait_for
-from tests.controlplane.raw_api import RawApi, RequestError
+from tests.controlplane.raw_api import RawApi
 
 PROMPTLY = 5.0
 
@@ -283,15 +283,15 @@ def install_crds(kubeconfig: Path) -> None:
     api = RawApi(kubeconfig)
     for path in manifests.crd_files():
         for definition in manifests.load(path):
-            with contextlib.suppress(RequestError):
-                api.create(_DEFINITIONS, definition)
             name = definition["metadata"]["name"]
+            if api.find(f"{_DEFINITIONS}/{name}") is None:
+                api.create(_DEFINITIONS, definition)
             wait_for(partial(_is_established, api, name), f"{name} is established")
 
 
 def _is_established(api: RawApi, name: str) -> bool:
-    conditions = api.get(f"{_DEFINITIONS}/{name}").get("status", {}).get("conditions", [])
-    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
+    conditions = api.get(f"{_DEFINITIONS}/{name}").get("status", {}).get("conditions")
+    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions or ())
 
 
 def _versions(objects: list[Any]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from stationkeeper_operator.event_recorder import EventRecorder
+from stationkeeper_operator.kubernetes_api import KubernetesApi
 from stationkeeper_operator.leadership import NotLeadingError
 from stationkeeper_operator.resource_store import Change, ResourceStore
 from stationkeeper_operator.resources import GATEWAY, Key, decode_resource
@@ -23,12 +24,19 @@ SUSPENDED = Judgement("u1", 1, Verdict(False, "Suspended", "by its spec", "regis
 
 
 class Stage:
-    def __init__(self, server: SmallApiServer, store: ResourceStore, writer: StatusWriter) -> None:
+    def __init__(self, server: SmallApiServer, api: KubernetesApi) -> None:
         self.server = server
-        self.store = store
-        self.writer = writer
+        self.store = ResourceStore()
         self.leading = True
         self.changes: list[Change] = []
+        self.writer = StatusWriter(
+            api,
+            self.store,
+            EventRecorder(api, "test", self.permit),
+            changed=self.changes.append,
+            permit=self.permit,
+            now=lambda: datetime.now(UTC),
+        )
 
     def lay(self, uid: str = "u1", generation: int = 1, status: dict[str, Any] | None = None) -> None:
         metadata = {"namespace": "team", "uid": uid, "generation": generation}
@@ -56,27 +64,16 @@ class Stage:
 
 async def until(probe: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not probe():
+        while not probe():  # noqa: ASYNC110 - the writer has no event for it
             await asyncio.sleep(0.005)
 
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with small_api_server(tmp_path) as (server, api):
-        store = ResourceStore()
-        made: list[Stage] = []
-        events = EventRecorder(api, "test", lambda: made[0].permit())
-        writer = StatusWriter(
-            api,
-            store,
-            events,
-            changed=lambda change: made[0].changes.append(change),
-            permit=lambda: made[0].permit(),
-            now=lambda: datetime.now(UTC),
-        )
-        made.append(Stage(server, store, writer))
-        running = asyncio.create_task(writer.run())
-        yield made[0]
+        made = Stage(server, api)
+        running = asyncio.create_task(made.writer.run())
+        yield made
         running.cancel()
 
 

@@ -1,0 +1,87 @@
+"""Kubernetes events for what a person must act on; seen in `kubectl describe`.
+
+Told once, when it happens. An event is only news, never needed for anything to work: under a flood they are dropped,
+and a failure to write one is logged and nothing else.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from stationkeeper_operator.kubernetes_api import ApiError, KubernetesApi, object_body, path_of
+from stationkeeper_operator.rate_limit import RateLimit
+from stationkeeper_operator.resource_paths import GROUP_VERSION
+from stationkeeper_operator.resources import Resource
+
+COMPONENT = "stationkeeper-operator"
+
+_MAX_MESSAGE = 1024
+_MAX_NAME = 200
+_log = logging.getLogger("stationkeeper.operator.event_recorder")
+
+
+class EventRecorder:
+    """Writes events.
+
+    Args:
+        api: of the cluster.
+        instance: which process this is.
+        permit: called before each write; raises where it must not be done.
+        limit: of all events together.
+    """
+
+    def __init__(
+        self, api: KubernetesApi, instance: str, permit: Callable[[], None], limit: RateLimit | None = None
+    ) -> None:
+        self._api = api
+        self._instance = instance
+        self._permit = permit
+        self._limit = limit or RateLimit(per_second=10, burst=50)
+
+    async def warning(self, resource: Resource, reason: str, message: str) -> None:
+        """Says that something has to be done about `resource`."""
+        await self._record(resource, "Warning", reason, message)
+
+    async def normal(self, resource: Resource, reason: str, message: str) -> None:
+        """Says that it is well again."""
+        await self._record(resource, "Normal", reason, message)
+
+    async def _record(self, resource: Resource, kind: str, reason: str, message: str) -> None:
+        if not self._limit.take():
+            _log.warning("too many events, one was dropped", extra={"fields": {"resource": "/".join(resource.key)}})
+            return
+        self._permit()
+        namespace = resource.metadata.namespace
+        try:
+            await self._api.create(path_of("v1", namespace, "events"), self._body(resource, kind, reason, message))
+        except ApiError as error:
+            fields = {"resource": "/".join(resource.key), "reason": reason, "detail": error}
+            _log.warning("an event was not written", extra={"fields": fields})
+
+    def _body(self, resource: Resource, kind: str, reason: str, message: str) -> dict[str, object]:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        metadata = resource.metadata
+        name = f"{metadata.name[:_MAX_NAME].rstrip('.-')}.{secrets.token_hex(8)}"
+        return object_body(
+            "v1",
+            "Event",
+            {"name": name, "namespace": metadata.namespace},
+            involvedObject={
+                "apiVersion": GROUP_VERSION,
+                "kind": resource.key.kind,
+                "namespace": metadata.namespace,
+                "name": metadata.name,
+                "uid": metadata.uid,
+                "resourceVersion": metadata.resource_version,
+            },
+            type=kind,
+            reason=reason,
+            message=message[:_MAX_MESSAGE],
+            source={"component": COMPONENT},
+            reportingComponent=COMPONENT,
+            reportingInstance=self._instance[:128],
+            firstTimestamp=now,
+            lastTimestamp=now,
+            count=1,
+        )

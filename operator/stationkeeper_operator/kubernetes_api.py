@@ -1,0 +1,187 @@
+"""Requests to the API server, as this operator needs them: bytes of JSON in and out, a time limit on each.
+
+Every failure is an `ApiError`; whatever was cut short or not understood is one too.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from stationkeeper_operator.kubernetes_credentials import Credentials, CredentialsError
+
+FIELD_MANAGER = "stationkeeper-operator"
+REQUEST_SECONDS = 10.0
+LIST_SECONDS = 60.0
+PAGE_LIMIT = 500
+METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+_NOT_FOUND, _CONFLICT, _FORBIDDEN, _FAILED = 404, 409, 403, 400
+_MAX_MESSAGE = 300
+
+
+class ApiError(Exception):
+    """The API server did not do what was asked.
+
+    Attributes:
+        status: the HTTP status, 0 where there was no answer that could be read.
+        reason: a CamelCase word: the API server's own, or the name of what went wrong on the way.
+    """
+
+    def __init__(self, status: int, reason: str, detail: str = "") -> None:
+        super().__init__(f"{status or 'no answer'} {reason}{': ' if detail else ''}{detail}")
+        self.status = status
+        self.reason = reason
+
+    @property
+    def is_not_found(self) -> bool:
+        """Whether the object does not exist. No other failure says so."""
+        return self.status == _NOT_FOUND
+
+    @property
+    def is_conflict(self) -> bool:
+        """Whether somebody else wrote the object, or created it first."""
+        return self.status == _CONFLICT
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of a LIST.
+
+    Attributes:
+        resource_version: of the whole LIST, the same on each page.
+        items: the objects, as JSON text.
+    """
+
+    resource_version: str
+    items: tuple[msgspec.Raw, ...]
+
+
+class _ListMetadata(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class _List(msgspec.Struct):
+    metadata: _ListMetadata
+    items: list[msgspec.Raw] | None = None
+
+
+class _Status(msgspec.Struct):
+    reason: str = ""
+    message: str = ""
+
+
+class KubernetesApi:
+    """The API server, as seen from one event loop. To be used as an asynchronous context manager."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._open: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "KubernetesApi":
+        self._open = await self._credentials.session()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._open is not None:
+            await self._open.close()
+
+    async def get(self, path: str, accept: str = "application/json") -> bytes:
+        """The object at `path`."""
+        return await self._request("GET", path, headers={"Accept": accept})
+
+    async def pages(
+        self, path: str, query: Mapping[str, str] | None = None, accept: str = "application/json"
+    ) -> AsyncIterator[Page]:
+        """The pages of the LIST at `path`; complete only where the iteration ends without an error."""
+        parameters = {"limit": str(PAGE_LIMIT), **(query or {})}
+        while True:
+            body = await self._request("GET", path, query=parameters, headers={"Accept": accept}, seconds=LIST_SECONDS)
+            try:
+                found = msgspec.json.decode(body, type=_List)
+            except (msgspec.MsgspecError, UnicodeError) as error:
+                raise ApiError(0, "MalformedAnswer", str(error)[:_MAX_MESSAGE]) from None
+            yield Page(found.metadata.resource_version, tuple(found.items or ()))
+            if not found.metadata.continue_:
+                return
+            parameters["continue"] = found.metadata.continue_
+
+    async def create(self, path: str, body: object) -> bytes:
+        """Creates `body` in the collection at `path`."""
+        return await self._request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=body)
+
+    async def replace(self, path: str, body: object) -> bytes:
+        """Replaces the object at `path`, if it still has the resourceVersion in `body`."""
+        return await self._request("PUT", path, query={"fieldManager": FIELD_MANAGER}, body=body)
+
+    async def apply(self, path: str, body: object) -> bytes:
+        """Server-side apply of `body`, taking over its fields from whoever else set them."""
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        headers = {"Content-Type": "application/apply-patch+yaml"}
+        return await self._request("PATCH", path, query=query, body=body, headers=headers)
+
+    async def merge_patch(self, path: str, body: object, accept: str = "application/json") -> bytes:
+        """Merges `body` into the object at `path`."""
+        headers = {"Content-Type": "application/merge-patch+json", "Accept": accept}
+        return await self._request("PATCH", path, query={"fieldManager": FIELD_MANAGER}, body=body, headers=headers)
+
+    async def _request(  # noqa: PLR0913 - what an HTTP request consists of
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        seconds: float = REQUEST_SECONDS,
+    ) -> bytes:
+        if self._open is None:
+            raise ApiError(0, "NotConnected")
+        data = None if body is None else msgspec.json.encode(body)
+        all_headers = {"Content-Type": "application/json", **(headers or {})}
+        timeout = aiohttp.ClientTimeout(total=seconds)
+        url = self._credentials.server + path
+        try:
+            async with self._open.request(
+                method, url, params=query, data=data, headers=all_headers, timeout=timeout
+            ) as response:
+                content = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError, CredentialsError) as error:
+            raise ApiError(0, type(error).__name__, str(error)[:_MAX_MESSAGE]) from None
+        if response.status >= _FAILED:
+            raise _error(response.status, content)
+        return content
+
+
+def _error(status: int, content: bytes) -> ApiError:
+    try:
+        said = msgspec.json.decode(content, type=_Status)
+    except (msgspec.MsgspecError, UnicodeError):
+        said = _Status()
+    # Other messages may quote what was sent, and that may be a Secret.
+    detail = said.message[:_MAX_MESSAGE] if status == _FORBIDDEN else ""
+    return ApiError(status, said.reason or "HTTPError", detail)
+
+
+def path_of(group_version: str, namespace: str | None, plural: str, name: str = "", subresource: str = "") -> str:
+    """The path of a collection, or of the object `name` in it.
+
+    Args:
+        group_version: `v1` or `group/version`.
+        namespace: None for the collection of all namespaces.
+        plural: as the API calls the kind.
+        name: of an object; empty for the collection.
+        subresource: such as `status`.
+    """
+    root = "/api/" if group_version == "v1" else "/apis/"
+    parts = [group_version, *(("namespaces", namespace) if namespace else ()), plural, name, subresource]
+    return root + "/".join(part for part in parts if part)
+
+
+def object_body(api_version: str, kind: str, metadata: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
+    """An object as it is sent."""
+    return {"apiVersion": api_version, "kind": kind, "metadata": dict(metadata), **fields}

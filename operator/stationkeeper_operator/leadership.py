@@ -1,0 +1,234 @@
+"""Which of several operators writes: the one that holds the Lease.
+
+As client-go does it: whether a holder still renews is judged by watching the Lease *change*, on this process's own
+monotonic clock; no two machines' clocks are ever compared. The holder stops itself well before others may take over, so
+at no moment do two of them write.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from stationkeeper_operator.kubernetes_api import ApiError, KubernetesApi, object_body, path_of
+
+LEASE = "stationkeeper-operator"
+
+_log = logging.getLogger("stationkeeper.operator.leadership")
+_API = "coordination.k8s.io/v1"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """All in seconds.
+
+    Attributes:
+        duration: how long others wait, since they last saw the Lease change, before they take it.
+        deadline: how long after its last renewal the holder still writes; well below `duration`.
+        renew: from one renewal to the next.
+        retry: between two looks at the Lease of another, and after a failure.
+    """
+
+    duration: int = 15
+    deadline: float = 10.0
+    renew: float = 5.0
+    retry: float = 2.0
+
+
+class NotLeadingError(Exception):
+    """The Lease is not held for sure; nothing may be written."""
+
+
+class _Spec(msgspec.Struct, rename="camel"):
+    holder_identity: str | None = None
+    lease_duration_seconds: int | None = None
+    acquire_time: str | None = None
+    renew_time: str | None = None
+    lease_transitions: int | None = None
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+
+
+class _Lease(msgspec.Struct):
+    metadata: _Metadata
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+
+
+class Leadership:
+    """One candidate.
+
+    Args:
+        api: of the cluster.
+        namespace: of the Lease.
+        identity: of this candidate.
+        changed: called whenever leading begins or ends.
+        timing: of the Lease.
+        clock: monotonic, in seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 - a candidate is all of these
+        self,
+        api: KubernetesApi,
+        namespace: str,
+        identity: str,
+        *,
+        changed: Callable[[], None] = lambda: None,
+        timing: Timing | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._api = api
+        self._collection = path_of(_API, namespace, "leases")
+        self._path = path_of(_API, namespace, "leases", LEASE)
+        self._identity = identity
+        self._changed = changed
+        self._timing = timing or Timing()
+        self._clock = clock
+        self._held: _Lease | None = None
+        self._renewed_at = float("-inf")
+        self._seen_version = ""
+        self._seen_at = 0.0
+        self._announced = False
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether the Lease is held for sure, with a margin."""
+        return self._held is not None and self._clock() - self._renewed_at < self._timing.deadline
+
+    def require(self) -> None:
+        """To be called before each write.
+
+        Raises:
+            NotLeadingError: it must not be done.
+        """
+        if not self.is_leading:
+            raise NotLeadingError
+
+    async def run(self) -> None:
+        """Acquires and renews the Lease until cancelled."""
+        while True:
+            began = self._clock()
+            pause = self._timing.renew if await self.attempt() else self._timing.retry
+            await self._pause(max(0.0, began + pause - self._clock()))
+
+    async def attempt(self) -> bool:
+        """Tries once to acquire or renew the Lease; a failure is logged.
+
+        Returns:
+            Whether that was done.
+        """
+        self._announce()
+        try:
+            done = await asyncio.wait_for(self._try(self._clock()), self._timing.deadline / 2)
+        except (ApiError, TimeoutError) as error:
+            done = False
+            fields = {"detail": str(error) or type(error).__name__}
+            _log.warning("the Lease cannot be read or written", extra={"fields": fields})
+        self._announce()
+        return done
+
+    async def release(self) -> None:
+        """Gives the Lease up, so that another may take it at once; a failure is only logged."""
+        held, self._held = self._held, None
+        self._announce()
+        if held is None:
+            return
+        try:
+            await self._write(held, holder="", duration=1, acquired=None, transitions=held.spec.lease_transitions or 0)
+        except ApiError as error:
+            _log.warning("the Lease was not released", extra={"fields": {"detail": error}})
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleeps, and announces the end of leading at the moment when it comes."""
+        if self.is_leading:
+            left = self._renewed_at + self._timing.deadline - self._clock()
+            if left < seconds:
+                await asyncio.sleep(max(0.0, left))
+                self._announce()
+                seconds -= left
+        await asyncio.sleep(max(0.0, seconds))
+
+    async def _try(self, began: float) -> bool:
+        try:
+            lease = self._held or msgspec.json.decode(await self._api.get(self._path), type=_Lease)
+        except msgspec.MsgspecError as error:
+            raise ApiError(0, "MalformedLease", str(error)) from None
+        except ApiError as error:
+            if not error.is_not_found:
+                raise
+            return await self._create(began)
+        return await self._take(lease, began)
+
+    async def _take(self, lease: _Lease, began: float) -> bool:
+        holder = lease.spec.holder_identity or ""
+        if holder not in {"", self._identity} and not self._has_expired(lease):
+            return False
+        mine = holder == self._identity
+        transitions = (lease.spec.lease_transitions or 0) + (0 if mine else 1)
+        try:
+            held = await self._write(
+                lease, self._identity, self._timing.duration, lease.spec.acquire_time if mine else None, transitions
+            )
+        except ApiError as error:
+            if error.is_conflict or error.is_not_found:
+                self._held = None
+                return False
+            raise
+        self._held, self._renewed_at = held, began
+        return True
+
+    def _has_expired(self, lease: _Lease) -> bool:
+        now = self._clock()
+        if lease.metadata.resource_version != self._seen_version:
+            self._seen_version, self._seen_at = lease.metadata.resource_version, now
+        duration = max(self._timing.duration, lease.spec.lease_duration_seconds or 0)
+        return now - self._seen_at >= duration
+
+    async def _create(self, began: float) -> bool:
+        self._held = None
+        spec = self._spec(self._identity, self._timing.duration, None, 0)
+        body = object_body(_API, "Lease", {"name": LEASE}, spec=spec)
+        try:
+            self._held = _decode(await self._api.create(self._collection, body))
+        except ApiError as error:
+            if error.is_conflict:
+                return False
+            raise
+        self._renewed_at = began
+        return True
+
+    async def _write(self, lease: _Lease, holder: str, duration: int, acquired: str | None, transitions: int) -> _Lease:
+        metadata = {"name": LEASE, "resourceVersion": lease.metadata.resource_version}
+        spec = self._spec(holder, duration, acquired, transitions)
+        return _decode(await self._api.replace(self._path, object_body(_API, "Lease", metadata, spec=spec)))
+
+    def _spec(self, holder: str, duration: int, acquired: str | None, transitions: int) -> dict[str, Any]:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return {
+            "holderIdentity": holder,
+            "leaseDurationSeconds": duration,
+            "acquireTime": acquired or now,
+            "renewTime": now,
+            "leaseTransitions": transitions,
+        }
+
+    def _announce(self) -> None:
+        leading = self.is_leading
+        if leading != self._announced:
+            self._announced = leading
+            word = "leading" if leading else "no longer leading"
+            _log.info(word, extra={"fields": {"identity": self._identity}})
+            self._changed()
+
+
+def _decode(content: bytes) -> _Lease:
+    try:
+        return msgspec.json.decode(content, type=_Lease)
+    except msgspec.MsgspecError as error:
+        raise ApiError(0, "MalformedLease", str(error)) from None

@@ -1,0 +1,38 @@
+"""The operator as a process: settings, signals, and how it ends."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+from stationkeeper_operator.json_log import log_as_json
+from stationkeeper_operator.kubernetes_credentials import CredentialsError
+from stationkeeper_operator.runtime import operate
+from stationkeeper_operator.settings import Settings, SettingsError, read_settings
+
+_log = logging.getLogger("stationkeeper.operator")
+
+
+def main() -> None:
+    """Runs the operator until SIGTERM or SIGINT.
+
+    Exits with 2 where it cannot be started as it is configured, with 1 where a part of it failed.
+    """
+    try:
+        settings = read_settings(sys.argv[1:], os.environ)
+        log_as_json(settings.log_level)
+        asyncio.run(_run(settings))
+    except (SettingsError, CredentialsError, OSError) as error:
+        print(f"stationkeeper-operator: {error}", file=sys.stderr)  # noqa: T201 - there may be no log yet
+        sys.exit(2)
+    except RuntimeError:
+        _log.exception("failed")
+        sys.exit(1)
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await operate(settings, stop)

@@ -1,0 +1,216 @@
+"""The Secrets that CUPS loads: what is in them, and how a plan gets into them.
+
+Only what differs is written, each write conditional on what was read before: whoever else wrote is noticed, and then
+nothing is known until all was read again. A document that cannot be decoded counts as missing, but the generation that
+its header shows is still a floor, since CUPS refuses to go back.
+"""
+
+import asyncio
+import base64
+import binascii
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_core.published import DOCUMENTS, Document, decode, digest, encode, secret_name
+from stationkeeper_operator.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
+
+_LABELS = {"app.kubernetes.io/managed-by": "stationkeeper"}
+_log = logging.getLogger("stationkeeper.operator.publisher")
+
+
+class SupersededError(Exception):
+    """A Secret is not as it was read: read again, compile again."""
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A document as it lies in its Secret.
+
+    Attributes:
+        resource_version: of the Secret, None where there is none.
+        generation: the lowest that the next one must exceed.
+        sha256: of the payload, empty where it cannot be decoded.
+        content: None where it cannot be decoded.
+    """
+
+    resource_version: str | None = None
+    generation: int = 0
+    sha256: str = ""
+    content: Document | None = None
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+
+
+class _Secret(msgspec.Struct):
+    metadata: _Metadata
+    data: dict[str, str] | None = None
+
+
+class _Floor(msgspec.Struct):
+    generation: int = 0
+
+
+class Publisher:
+    """The published Secrets of one release.
+
+    Args:
+        api: of the cluster.
+        namespace: of the release.
+        permit: called before each write; raises where it must not be done.
+        now_ms: milliseconds since the epoch.
+    """
+
+    def __init__(
+        self, api: KubernetesApi, namespace: str, permit: Callable[[], None], now_ms: Callable[[], int]
+    ) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._permit = permit
+        self._now_ms = now_ms
+        self._held: dict[str, _Held] = {}
+
+    def forget(self) -> None:
+        """Has all be read again, as another may have written meanwhile."""
+        self._held.clear()
+
+    async def in_force(self) -> Mapping[str, Document]:
+        """The documents in force by name, without those that are missing or cannot be decoded.
+
+        Raises:
+            ApiError: a Secret cannot be read. That it does not exist is no failure.
+        """
+        missing = [document for document in DOCUMENTS if document not in self._held]
+        self._held.update(zip(missing, await asyncio.gather(*(self._read(each) for each in missing)), strict=True))
+        return {document: held.content for document, held in self._held.items() if held.content is not None}
+
+    async def is_untouched(self) -> bool:
+        """Whether each Secret still is as this process left it; what is not will be read again.
+
+        Raises:
+            ApiError: a Secret cannot be read.
+        """
+        versions = await asyncio.gather(*(self._version(document) for document in DOCUMENTS))
+        touched = [
+            document
+            for document, version in zip(DOCUMENTS, versions, strict=True)
+            if document in self._held and self._held[document].resource_version != version
+        ]
+        for document in touched:
+            _log.warning("somebody else changed a published Secret", extra={"fields": {"document": document}})
+            del self._held[document]
+        return not touched
+
+    def differing(self, payloads: Mapping[str, bytes]) -> frozenset[str]:
+        """Which of the documents are not in force as `payloads` has them."""
+        return frozenset(
+            document for document, payload in payloads.items() if self._of(document).sha256 != digest(payload)
+        )
+
+    async def write(self, documents: Collection[str], payloads: Mapping[str, bytes]) -> Mapping[str, int]:
+        """Writes those documents.
+
+        Returns:
+            The generation of each that was written. One that failed is missing: it stays as it was, and is logged.
+
+        Raises:
+            SupersededError: a Secret is not as it was read.
+        """
+        order = sorted(documents)
+        results = await asyncio.gather(*(self._write(each, payloads[each]) for each in order), return_exceptions=True)
+        written: dict[str, int] = {}
+        for document, result in zip(order, results, strict=True):
+            if isinstance(result, BaseException):
+                self._failed(document, result)
+            else:
+                written[document] = result
+                fields = {"document": document, "generation": result, "bytes": len(payloads[document])}
+                _log.info("published", extra={"fields": fields})
+        if any(isinstance(result, ApiError) and result.is_conflict for result in results):
+            raise SupersededError
+        return written
+
+    def _failed(self, document: str, failure: BaseException) -> None:
+        if not isinstance(failure, ApiError | StationkeeperError):
+            raise failure
+        _log.error("not published", extra={"fields": {"document": document, "detail": failure}})
+        # A write that was not answered may have been done nevertheless.
+        if isinstance(failure, ApiError):
+            self._held.pop(document, None)
+
+    async def _write(self, document: str, payload: bytes) -> int:
+        held = self._of(document)
+        generation = max(held.generation + 1, self._now_ms())
+        value = await asyncio.to_thread(encode, document, generation, payload)
+        self._permit()
+        secret = await self._send(document, held, value)
+        self._held[document] = await asyncio.to_thread(_decoded, document, secret.metadata.resource_version, value)
+        return generation
+
+    async def _send(self, document: str, held: _Held, value: bytes) -> _Secret:
+        name = secret_name(document)
+        data = {document: base64.b64encode(value).decode("ascii")}
+        metadata = {"name": name, "namespace": self._namespace, "labels": _LABELS}
+        if held.resource_version is None:
+            body = object_body("v1", "Secret", metadata, type="Opaque", data=data)
+            return _secret(await self._api.create(path_of("v1", self._namespace, "secrets"), body))
+        metadata["resourceVersion"] = held.resource_version
+        body = object_body("v1", "Secret", metadata, type="Opaque", data=data)
+        return _secret(await self._api.apply(self._path(document), body))
+
+    async def _read(self, document: str) -> _Held:
+        try:
+            secret = _secret(await self._api.get(self._path(document)))
+        except ApiError as error:
+            if error.is_not_found:
+                return _Held()
+            raise
+        try:
+            value = base64.b64decode((secret.data or {}).get(document, ""), validate=True)
+        except (binascii.Error, ValueError):
+            value = b""
+        return await asyncio.to_thread(_decoded, document, secret.metadata.resource_version, value)
+
+    async def _version(self, document: str) -> str | None:
+        try:
+            return _secret(await self._api.get(self._path(document), METADATA_ONLY)).metadata.resource_version
+        except ApiError as error:
+            if error.is_not_found:
+                return None
+            raise
+
+    def _of(self, document: str) -> _Held:
+        return self._held.get(document, _Held())
+
+    def _path(self, document: str) -> str:
+        return path_of("v1", self._namespace, "secrets", secret_name(document))
+
+
+def _decoded(document: str, resource_version: str, value: bytes) -> _Held:
+    try:
+        published = decode(document, value)
+    except StationkeeperError as error:
+        fields = {"document": document, "reason": error.reason, "detail": error.detail}
+        _log.warning("a published document cannot be read", extra={"fields": fields})
+        return _Held(resource_version, _floor(value))
+    header = published.header
+    return _Held(resource_version, header.generation, header.sha256, published.content)
+
+
+def _floor(value: bytes) -> int:
+    try:
+        return max(0, msgspec.json.decode(value.partition(b"\n")[0], type=_Floor).generation)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return 0
+
+
+def _secret(content: bytes) -> _Secret:
+    try:
+        return msgspec.json.decode(content, type=_Secret)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise ApiError(0, "MalformedAnswer", type(error).__name__) from None

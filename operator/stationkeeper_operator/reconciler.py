@@ -1,0 +1,104 @@
+"""One turn of the operator: what is known, compiled, into the Secrets, and what became of it, into the status."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from datetime import datetime
+
+from stationkeeper_operator.compile import PublishPlan, compile_plan
+from stationkeeper_operator.pod_nudge import PodNudge
+from stationkeeper_operator.publisher import Publisher
+from stationkeeper_operator.reference_reader import ReferenceReader
+from stationkeeper_operator.resource_store import Known, ResourceStore
+from stationkeeper_operator.resources import Key
+from stationkeeper_operator.status_writer import Judgement, StatusWriter
+from stationkeeper_operator.world import World
+
+_REFERENCES_SECONDS = 1.0
+_log = logging.getLogger("stationkeeper.operator.reconciler")
+
+
+class Reconciler:
+    """Does turns.
+
+    Args:
+        release_namespace: whose TrustedCAs speak for all.
+        store: what is known.
+        reader: for named objects that were never read.
+        publisher: of the Secrets.
+        nudge: of the pods.
+        status: of the resources.
+        now: the time, aware.
+    """
+
+    def __init__(  # noqa: PLR0913 - its collaborators
+        self,
+        release_namespace: str,
+        store: ResourceStore,
+        *,
+        reader: ReferenceReader,
+        publisher: Publisher,
+        nudge: PodNudge,
+        status: StatusWriter,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._release_namespace = release_namespace
+        self._store = store
+        self._reader = reader
+        self._publisher = publisher
+        self._nudge = nudge
+        self._status = status
+        self._now = now
+
+    async def turn(self) -> bool:
+        """One turn.
+
+        Returns:
+            Whether all is done; otherwise another turn has to follow soon.
+
+        Raises:
+            ApiError: the Secrets cannot be read.
+            SupersededError: somebody else wrote one of them.
+            NotLeadingError: the Lease is not held any more.
+        """
+        await self._resolve()
+        known = self._store.picture()
+        in_force = await self._publisher.in_force()
+        world = World(self._release_namespace, known.resources, known.referenced)
+        plan = await asyncio.to_thread(compile_plan, world, in_force, self._now())
+        differing = self._publisher.differing(plan.payloads)
+        first = plan.reduces(in_force) & differing if differing else frozenset[str]()
+        for batch in (first, differing - first):
+            await self._publish(batch, plan)
+        unwritten = self._publisher.differing(plan.payloads)
+        self._status.judge(
+            {
+                key: _judgement(known, plan, key, unwritten)
+                for key in plan.verdicts
+                if key in known.resources and key not in known.undecided
+            }
+        )
+        return not unwritten and not self._store.unresolved
+
+    async def _resolve(self) -> None:
+        if not self._store.unresolved:
+            return
+        try:
+            async with asyncio.timeout(_REFERENCES_SECONDS):
+                await self._reader.read(self._store.unresolved)
+        except TimeoutError:
+            fields = {"unresolved": len(self._store.unresolved)}
+            _log.warning("not all named Secrets and ConfigMaps are read yet", extra={"fields": fields})
+
+    async def _publish(self, documents: Collection[str], plan: PublishPlan) -> None:
+        if not documents:
+            return
+        generations = await self._publisher.write(documents, plan.payloads)
+        if generations:
+            await self._nudge.nudge(str(max(generations.values())))
+
+
+def _judgement(known: Known, plan: PublishPlan, key: Key, unwritten: Collection[str]) -> Judgement:
+    metadata, verdict = known.resources[key].metadata, plan.verdicts[key]
+    published = verdict.document is not None and verdict.document not in unwritten
+    return Judgement(metadata.uid, metadata.generation, verdict, published)

@@ -1,0 +1,102 @@
+"""Reads the Secrets and ConfigMaps that resources name.
+
+A few are read one by one; of many, those that a LIST shows are taken from it, and only the rest is read one by one.
+Only a 404 says that an object does not exist: after any other failure it is as unknown as before.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterable
+
+import msgspec
+
+from stationkeeper_operator.kubernetes_api import ApiError, KubernetesApi
+from stationkeeper_operator.resource_paths import REFERENCED, referenced_path
+from stationkeeper_operator.resource_store import ResourceStore
+from stationkeeper_operator.resources import SECRET, Reference, decode_referenced
+from stationkeeper_operator.world import CREDENTIALS_LABEL
+
+FEW = 32
+
+_MAX_AT_ONCE = 16
+_log = logging.getLogger("stationkeeper.operator.reference_reader")
+
+
+class _Metadata(msgspec.Struct):
+    name: str = ""
+    namespace: str = ""
+
+
+class _Named(msgspec.Struct):
+    metadata: _Metadata
+
+
+class ReferenceReader:
+    """Reads into a store.
+
+    Args:
+        api: of the cluster.
+        store: what is read is settled there.
+        namespaces: those that are served; none means all.
+    """
+
+    def __init__(self, api: KubernetesApi, store: ResourceStore, namespaces: Collection[str]) -> None:
+        self._api = api
+        self._store = store
+        self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
+        self._slots = asyncio.Semaphore(_MAX_AT_ONCE)
+
+    async def read(self, references: Iterable[Reference]) -> bool:
+        """Reads `references`; failures are logged and leave the object as unknown as before.
+
+        Returns:
+            Whether anything that matters has changed.
+        """
+        wanted = set(references)
+        changed = False
+        for kind in REFERENCED:
+            of_kind = {reference for reference in wanted if reference.kind == kind}
+            if len(of_kind) > FEW:
+                listed, any_changed = await self._list(kind, of_kind)
+                of_kind -= listed
+                changed |= any_changed
+            changed |= any(await asyncio.gather(*(self._get(reference) for reference in of_kind)))
+        return changed
+
+    async def _get(self, reference: Reference) -> bool:
+        ticket = self._store.ticket(reference)
+        path = referenced_path(*reference)
+        async with self._slots:
+            try:
+                content = await self._api.get(path)
+            except ApiError as error:
+                if error.is_not_found:
+                    return self._store.settle(reference, ticket, None)
+                fields = {"object": "/".join(reference), "detail": error}
+                _log.warning("a named object cannot be read, trying again", extra={"fields": fields})
+                return False
+        return self._store.settle(reference, ticket, decode_referenced(reference.kind, content))
+
+    async def _list(self, kind: str, wanted: Collection[Reference]) -> tuple[set[Reference], bool]:
+        tickets = {reference: self._store.ticket(reference) for reference in wanted}
+        query = {"labelSelector": f"{CREDENTIALS_LABEL}=true"} if kind == SECRET else {}
+        found: set[Reference] = set()
+        changed = False
+        for namespace in self._namespaces:
+            try:
+                async for page in self._api.pages(referenced_path(kind, namespace), query):
+                    for item in page.items:
+                        reference = _reference(kind, item)
+                        if reference in tickets:
+                            content = decode_referenced(kind, bytes(item))
+                            changed |= self._store.settle(reference, tickets[reference], content)
+                            found.add(reference)
+            except ApiError as error:
+                fields = {"kind": kind, "namespace": namespace, "detail": error}
+                _log.warning("named objects cannot be listed", extra={"fields": fields})
+        return found, changed
+
+
+def _reference(kind: str, item: msgspec.Raw) -> Reference:
+    metadata = msgspec.json.decode(item, type=_Named).metadata
+    return Reference(kind, metadata.namespace, metadata.name)

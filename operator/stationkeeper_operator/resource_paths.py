@@ -1,0 +1,20 @@
+"""Where the API server keeps each kind that the operator deals with."""
+
+from stationkeeper_operator.kubernetes_api import path_of
+from stationkeeper_operator.resources import CONFIG_MAP, GATEWAY, SECRET, TRUSTED_CA
+
+GROUP = "stationkeeper.io"
+VERSION = "v1alpha1"
+GROUP_VERSION = f"{GROUP}/{VERSION}"
+RESOURCES = {TRUSTED_CA: "trustedcas", GATEWAY: "gateways"}
+REFERENCED = {SECRET: "secrets", CONFIG_MAP: "configmaps"}
+
+
+def resource_path(kind: str, namespace: str | None, name: str = "", subresource: str = "") -> str:
+    """The path of a TrustedCA or Gateway, or of their collection."""
+    return path_of(GROUP_VERSION, namespace, RESOURCES[kind], name, subresource)
+
+
+def referenced_path(kind: str, namespace: str | None, name: str = "") -> str:
+    """The path of a Secret or ConfigMap, or of their collection."""
+    return path_of("v1", namespace, REFERENCED[kind], name)

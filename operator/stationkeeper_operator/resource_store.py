@@ -1,0 +1,265 @@
+"""What the operator knows of the cluster: the TrustedCAs and Gateways, and the Secrets and ConfigMaps they name.
+
+Two sources report on the resources: the events of a watch, which may be late, doubled or lost, and LISTs, which are
+true as of their resourceVersion. Versions are compared as integers, and the newer one wins. After a LIST, nothing that
+is not newer than it and not in it exists, so a late event cannot bring back what is gone; a deletion that is newer than
+the LIST stays one.
+
+Of Secrets and ConfigMaps only those are kept that a resource names. One that was never seen is *unresolved* until it
+was read, or the API server said that it does not exist.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from stationkeeper_operator.resources import SECRET, Key, Reference, ReferencedObject, Resource, references
+from stationkeeper_operator.world import CREDENTIALS_LABEL
+
+Scope = tuple[str, str | None]
+
+
+class Change(Enum):
+    """What a report meant, compared with what was known."""
+
+    NOTHING = 0
+    STATUS = 1
+    """Only the status, or other metadata."""
+    SPEC = 2
+    REDUCTION = 3
+    """The resource is gone, or suspended."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A picture of the store that later changes do not touch.
+
+    Attributes:
+        resources: all there are.
+        referenced: the named objects that exist.
+        undecided: resources that name an object of which it is not known whether it exists.
+    """
+
+    resources: Mapping[Key, Resource]
+    referenced: Mapping[Reference, ReferencedObject]
+    undecided: frozenset[Key]
+
+
+class ListInProgress:
+    """The items of a LIST that is being read; nothing of it counts before it is merged."""
+
+    def __init__(self, kind: str, namespace: str | None, held: Mapping[Key, Resource]) -> None:
+        self.kind = kind
+        self.namespace = namespace
+        self.found: dict[Key, Resource | None] = {}
+        self._held = held
+
+    def add(self, resource: Resource) -> None:
+        """Adds an item; one that is known in this version takes no memory a second time."""
+        held = self._held.get(resource.key)
+        same = held is not None and held.metadata.resource_version == resource.metadata.resource_version
+        self.found[resource.key] = None if same else resource
+
+
+class ResourceStore:
+    """The store; used from one thread only."""
+
+    def __init__(self) -> None:
+        self._resources: dict[Key, Resource] = {}
+        self._gone: dict[Key, int] = {}
+        self._listed: dict[Scope, int] = {}
+        self._uses: Counter[Reference] = Counter()
+        self._known: dict[Reference, ReferencedObject | None] = {}
+        self._unresolved: set[Reference] = set()
+        self._reports: Counter[Reference] = Counter()
+
+    @property
+    def unresolved(self) -> frozenset[Reference]:
+        """The named objects that have to be read."""
+        return frozenset(self._unresolved)
+
+    @property
+    def named(self) -> frozenset[Reference]:
+        """All objects that resources name."""
+        return frozenset(self._uses)
+
+    @property
+    def unwatched(self) -> frozenset[Reference]:
+        """The named objects whose changes no watch shows: those that do not exist, and Secrets without their label."""
+        return frozenset(reference for reference, found in self._known.items() if not _is_watched(reference, found))
+
+    def names(self, reference: Reference) -> bool:
+        """Whether a resource names that object."""
+        return reference in self._uses
+
+    def get(self, key: Key) -> Resource | None:
+        """The resource, if there is one."""
+        return self._resources.get(key)
+
+    def put(self, resource: Resource) -> Change:
+        """Takes in a report that the resource is as it is given."""
+        key, version = resource.key, _version(resource)
+        held = self._resources.get(key)
+        if held is None and version <= max(self._listed_version(key), self._gone.get(key, -1)):
+            return Change.NOTHING
+        if held is not None and version <= _version(held):
+            return Change.NOTHING
+        self._hold(key, resource)
+        if held is None:
+            return Change.SPEC
+        if resource.metadata.uid == held.metadata.uid and _wanted(resource) == _wanted(held):
+            return Change.STATUS
+        return Change.REDUCTION if resource.suspended and not held.suspended else Change.SPEC
+
+    def remove(self, last: Resource) -> Change:
+        """Takes in a report that the resource was deleted.
+
+        Args:
+            last: the object as the event gives it, with the resourceVersion of its deletion.
+        """
+        key, version = last.key, _version(last)
+        if version > self._listed_version(key):
+            self._gone[key] = max(version, self._gone.get(key, -1))
+        held = self._resources.get(key)
+        if held is None or _version(held) > version:
+            return Change.NOTHING
+        self._drop(key)
+        return Change.REDUCTION
+
+    def begin_list(self, kind: str, namespace: str | None) -> ListInProgress:
+        """A LIST of `kind` that is about to be sent."""
+        return ListInProgress(kind, namespace, self._resources)
+
+    def merge_list(self, listed: ListInProgress, resource_version: str) -> Change:
+        """Takes in a LIST that was read to its end."""
+        scope, version = (listed.kind, listed.namespace), _number(resource_version)
+        went_back = version < self._listed.get(scope, -1)
+        changes = [self._merge_item(resource, went_back) for resource in listed.found.values() if resource is not None]
+        for key in [key for key in self._resources if _in_scope(key, scope) and key not in listed.found]:
+            if went_back or _version(self._resources[key]) <= version:
+                self._drop(key)
+                changes.append(Change.REDUCTION)
+        self._listed[scope] = version
+        stale = [key for key, at in self._gone.items() if _in_scope(key, scope) and (went_back or at <= version)]
+        for key in stale:
+            del self._gone[key]
+        return max(changes, key=lambda change: change.value, default=Change.NOTHING)
+
+    def ticket(self, reference: Reference) -> int:
+        """What `settle` wants to know: how often the object was reported before it was asked for."""
+        return self._reports[reference]
+
+    def settle(self, reference: Reference, ticket: int, found: ReferencedObject | None) -> bool:
+        """Takes in the answer to a GET or LIST of a named object.
+
+        Args:
+            reference: which object.
+            ticket: as of before the request; what was reported since may be newer than the answer.
+            found: None where the API server said that it does not exist.
+
+        Returns:
+            Whether anything that matters has changed.
+        """
+        if reference not in self._uses:
+            return False
+        current = ticket == self._reports[reference]
+        if found is None and not current:
+            return False
+        if current:
+            self._unresolved.discard(reference)
+        return self._know(reference, found)
+
+    def observe(self, reference: Reference, found: ReferencedObject) -> bool:
+        """Takes in an event that says how a Secret or ConfigMap is; whether that matters."""
+        if reference not in self._uses:
+            return False
+        self._reports[reference] += 1
+        self._unresolved.discard(reference)
+        return self._know(reference, found)
+
+    def doubt(self, reference: Reference) -> None:
+        """Takes in an event that says that the object left the watch: deleted, or only its label removed."""
+        if reference in self._uses:
+            self._reports[reference] += 1
+            self._unresolved.add(reference)
+
+    def picture(self) -> Known:
+        """All that is known now."""
+        never_seen = {reference for reference in self._unresolved if reference not in self._known}
+        undecided = (
+            frozenset(key for key, each in self._resources.items() if references(each) & never_seen)
+            if never_seen
+            else frozenset[Key]()
+        )
+        existing = {reference: found for reference, found in self._known.items() if found is not None}
+        return Known(dict(self._resources), existing, undecided)
+
+    def _merge_item(self, resource: Resource, went_back: bool) -> Change:
+        held = self._resources.get(resource.key)
+        if went_back:
+            self._hold(resource.key, resource)
+            return Change.SPEC
+        if held is None and self._gone.get(resource.key, -1) < _version(resource):
+            self._hold(resource.key, resource)
+            return Change.SPEC
+        return Change.NOTHING if held is None else self.put(resource)
+
+    def _listed_version(self, key: Key) -> int:
+        return max(self._listed.get((key.kind, key.namespace), -1), self._listed.get((key.kind, None), -1))
+
+    def _hold(self, key: Key, resource: Resource) -> None:
+        held = self._resources.get(key)
+        self._resources[key] = resource
+        self._gone.pop(key, None)
+        self._count(references(resource), references(held) if held is not None else frozenset())
+
+    def _drop(self, key: Key) -> None:
+        self._count(frozenset(), references(self._resources.pop(key)))
+
+    def _count(self, new: Collection[Reference], old: Collection[Reference]) -> None:
+        for reference in new:
+            if reference not in old and self._known.get(reference) is None:
+                self._unresolved.add(reference)
+            self._uses[reference] += 1
+        for reference in old:
+            self._uses[reference] -= 1
+            if not self._uses[reference]:
+                del self._uses[reference], self._reports[reference]
+                self._known.pop(reference, None)
+                self._unresolved.discard(reference)
+
+    def _know(self, reference: Reference, found: ReferencedObject | None) -> bool:
+        unknown = reference not in self._known
+        held = self._known.get(reference)
+        if found is not None and held is not None:
+            if _number(found.metadata.resource_version) < _number(held.metadata.resource_version):
+                return False
+            same = found.data == held.data and found.metadata.labels == held.metadata.labels
+            self._known[reference] = found
+            return not same
+        self._known[reference] = found
+        return unknown or found is not held
+
+
+def _is_watched(reference: Reference, found: ReferencedObject | None) -> bool:
+    if found is None:
+        return False
+    return reference.kind != SECRET or found.metadata.labels.get(CREDENTIALS_LABEL) == "true"
+
+
+def _wanted(resource: Resource) -> tuple[object, ...]:
+    return (resource.spec, resource.suspended, resource.problem)
+
+
+def _in_scope(key: Key, scope: Scope) -> bool:
+    kind, namespace = scope
+    return key.kind == kind and namespace in {None, key.namespace}
+
+
+def _version(resource: Resource) -> int:
+    return _number(resource.metadata.resource_version)
+
+
+def _number(resource_version: str) -> int:
+    return int(resource_version) if resource_version.isascii() and resource_version.isdigit() else 0

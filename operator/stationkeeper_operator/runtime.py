@@ -1,0 +1,260 @@
+"""The operator as a whole: which part runs when, and what wakes what.
+
+Watch and LISTs feed the store at all times, so that a follower is warm. Only the leader takes turns and writes; its
+first turn waits for a LIST that is no older than its leadership, as what its store lacks it would take for deleted, and
+what its store still holds may have been removed by the leader before.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from stationkeeper_operator.aggregator import Aggregator
+from stationkeeper_operator.event_recorder import EventRecorder
+from stationkeeper_operator.handlers import Report, ResourceReport
+from stationkeeper_operator.health import serve_health
+from stationkeeper_operator.kubernetes_api import ApiError, KubernetesApi
+from stationkeeper_operator.kubernetes_credentials import Credentials
+from stationkeeper_operator.leadership import Leadership, NotLeadingError
+from stationkeeper_operator.pod_nudge import PodNudge
+from stationkeeper_operator.publisher import Publisher, SupersededError
+from stationkeeper_operator.reconciler import Reconciler
+from stationkeeper_operator.reference_reader import FEW, ReferenceReader
+from stationkeeper_operator.resource_store import Change, ResourceStore
+from stationkeeper_operator.resync import Resync
+from stationkeeper_operator.settings import Settings
+from stationkeeper_operator.status_writer import StatusWriter
+from stationkeeper_operator.watch import Watch
+
+RESYNC_SECONDS = 300.0
+VERIFY_SECONDS = 10.0
+
+_RELIST_QUIET_SECONDS = 2.0
+_RELIST_LONGEST_SECONDS = 10.0
+_RETRY_SECONDS = 1.0
+_LONGEST_RETRY_SECONDS = 15.0
+_FRESH_SECONDS = 5.0
+_RELEASE_SECONDS = 2.0
+_log = logging.getLogger("stationkeeper.operator")
+
+
+async def operate(settings: Settings, stop: asyncio.Event) -> None:
+    """Runs the operator until `stop` is set, then gives the Lease up.
+
+    Raises:
+        CredentialsError: there are none for the API server.
+        OSError: the health address cannot be bound.
+        RuntimeError: a part ended that never should; to be started anew.
+    """
+    async with KubernetesApi(Credentials(settings.kubeconfig)) as api:
+        operator = Operator(settings, api)
+        async with serve_health(settings.health, operator.is_healthy, operator.is_ready):
+            await operator.run(stop)
+
+
+class Operator:
+    """The parts of one process, connected.
+
+    Args:
+        settings: of the process.
+        api: of the cluster.
+    """
+
+    def __init__(self, settings: Settings, api: KubernetesApi) -> None:
+        namespaces = settings.watch_namespaces
+        self._settings = settings
+        self._store = ResourceStore()
+        self._changes = Aggregator()
+        self._relists = Aggregator(_RELIST_QUIET_SECONDS, _RELIST_LONGEST_SECONDS)
+        self._leadership = Leadership(api, settings.namespace, settings.identity, changed=self._leadership_changed)
+        permit = self._leadership.require
+        self._publisher = Publisher(api, settings.namespace, permit, _now_ms)
+        self._status = StatusWriter(
+            api,
+            self._store,
+            EventRecorder(api, settings.identity, permit),
+            changed=self._note,
+            permit=permit,
+            now=_now,
+        )
+        self._reader = ReferenceReader(api, self._store, namespaces)
+        self._resync = Resync(api, self._store, self._reader, namespaces)
+        self._reconciler = Reconciler(
+            settings.namespace,
+            self._store,
+            reader=self._reader,
+            publisher=self._publisher,
+            nudge=PodNudge(api, settings.namespace),
+            status=self._status,
+            now=_now,
+        )
+        self._watch = Watch(settings.kubeconfig, namespaces, self._report_from_thread, self._store.names)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listed = asyncio.Event()
+        self._is_listing = False
+        self._listed_at = float("-inf")
+        self._leading_since = float("inf")
+
+    def is_healthy(self) -> bool:
+        """Whether the process is worth keeping."""
+        return self._watch.is_healthy
+
+    def is_ready(self) -> bool:
+        """Whether a first complete LIST was taken in."""
+        return self._listed.is_set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Runs all parts until `stop` is set.
+
+        Raises:
+            RuntimeError: one of them ended by itself.
+        """
+        self._loop = asyncio.get_running_loop()
+        parts = (self._leadership.run, self._list, self._watch_once_listed, self._turns, self._verify, self._status.run)
+        tasks = [asyncio.create_task(part(), name=part.__name__) for part in parts]
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopped}:
+                raise RuntimeError(f"{task.get_name()} ended") from task.exception()
+        finally:
+            await self._shut_down([*tasks, stopped])
+
+    async def _shut_down(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
+        for task in tasks:
+            task.cancel()
+        try:
+            async with asyncio.timeout(_RELEASE_SECONDS):
+                await self._leadership.release()
+        except TimeoutError:
+            _log.warning("the Lease was not released in time")
+        await asyncio.wait(tasks, timeout=_RELEASE_SECONDS)
+        _log.info("stopped")
+
+    def _report_from_thread(self, report: Report) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._take_in, report)
+
+    def _take_in(self, report: Report) -> None:
+        if isinstance(report, ResourceReport):
+            if report.relisted:
+                self._relists.wake()
+            change = self._store.remove(report.resource) if report.deleted else self._store.put(report.resource)
+            if change is Change.STATUS:
+                self._status.look_again(report.resource.key)
+            self._note(change)
+        elif report.found is None:
+            self._store.doubt(report.reference)
+            self._changes.wake()
+        elif self._store.observe(report.reference, report.found):
+            self._changes.wake()
+
+    def _note(self, change: Change) -> None:
+        if change in {Change.SPEC, Change.REDUCTION}:
+            self._changes.wake(urgent=change is Change.REDUCTION)
+
+    def _leadership_changed(self) -> None:
+        self._publisher.forget()
+        self._status.forget()
+        self._leading_since = float("inf")
+        if self._leadership.is_leading:
+            self._leading_since = time.monotonic()
+            if self._may_take_turns():
+                self._changes.wake(urgent=True)
+            elif not self._is_listing:
+                self._relists.wake(urgent=True)
+
+    def _may_take_turns(self) -> bool:
+        return self._leadership.is_leading and self._listed_at > self._leading_since - _FRESH_SECONDS
+
+    async def _list(self) -> None:
+        while True:
+            began = time.monotonic()
+            self._is_listing = True
+            change = await _until_done("list", self._resync.run)
+            self._is_listing = False
+            may_before = self._may_take_turns()
+            self._listed_at = began
+            self._listed.set()
+            self._note(change)
+            if self._may_take_turns():
+                self._changes.wake(urgent=not may_before)
+            elif self._leadership.is_leading:
+                continue
+            try:
+                async with asyncio.timeout(RESYNC_SECONDS):
+                    await self._relists.due()
+            except TimeoutError:
+                continue
+
+    async def _watch_once_listed(self) -> None:
+        # kopf looks only once for the resources to watch: the CRDs have to be there, and a LIST has shown that.
+        await self._listed.wait()
+        await self._watch.run()
+
+    async def _turns(self) -> None:
+        pause = _RETRY_SECONDS
+        while True:
+            await self._changes.due()
+            if not self._may_take_turns():
+                continue
+            if await self._turn():
+                pause = _RETRY_SECONDS
+                continue
+            await self._wake_after(pause)
+            pause = min(pause * 2, _LONGEST_RETRY_SECONDS)
+
+    async def _turn(self) -> bool:
+        try:
+            return await self._reconciler.turn()
+        except SupersededError:
+            self._changes.wake(urgent=True)
+        except NotLeadingError:
+            return True
+        except ApiError as error:
+            _log.warning("the turn failed, trying again", extra={"fields": {"detail": error}})
+            return False
+        return True
+
+    async def _wake_after(self, seconds: float) -> None:
+        assert self._loop is not None  # noqa: S101 - set before any task runs
+        self._loop.call_later(seconds, self._changes.wake)
+
+    async def _verify(self) -> None:
+        """Looks after what no watch shows: the published Secrets, and Secrets that lack their label."""
+        while True:
+            await asyncio.sleep(VERIFY_SECONDS)
+            if not self._may_take_turns():
+                continue
+            try:
+                untouched = await self._publisher.is_untouched()
+            except ApiError as error:
+                _log.warning("the published Secrets cannot be read", extra={"fields": {"detail": error}})
+                continue
+            if not untouched:
+                self._changes.wake(urgent=True)
+            if await self._reader.read(islice(self._store.unwatched, FEW)):
+                self._changes.wake()
+
+
+async def _until_done(what: str, attempt: Callable[[], Awaitable[Change]]) -> Change:
+    pause = _RETRY_SECONDS
+    while True:
+        try:
+            return await attempt()
+        except ApiError as error:
+            _log.warning("failed, trying again", extra={"fields": {"what": what, "detail": error, "seconds": pause}})
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_RETRY_SECONDS)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,117 @@
+"""The configuration of the operator, from its command line and its environment."""
+
+import argparse
+import re
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_MAX_PORT = 65535
+_MAX_IDENTITY = 128
+
+
+class SettingsError(ValueError):
+    """The operator cannot run as it is configured; the message says which setting, and what to set."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A host, as an IP address or a name, and a TCP port."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that can be configured.
+
+    Attributes:
+        namespace: the release's, where the Secrets, the Lease and the CUPS pods are.
+        watch_namespaces: whose TrustedCAs and Gateways are served, sorted; none means all.
+        identity: the holder's name in the Lease; no two processes may have the same.
+        health: where `/healthz` and `/readyz` are served.
+        kubeconfig: None means the ServiceAccount of the pod.
+        log_level: a name that `logging` knows.
+    """
+
+    namespace: str
+    watch_namespaces: tuple[str, ...]
+    identity: str
+    health: Address
+    kubeconfig: Path | None
+    log_level: str
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """The settings that the command line and, for what it does not set, the environment hold.
+
+    Raises:
+        SettingsError: a setting is missing or cannot be read.
+        SystemExit: as argparse does it, for `--help` and unknown flags.
+    """
+    given = _parser(environment).parse_args(arguments)
+    if given.log_level.upper() not in _LEVELS:
+        raise SettingsError(f"--log-level is {given.log_level!a}; set it to one of {', '.join(_LEVELS)}")
+    if not 0 < len(given.identity) <= _MAX_IDENTITY or not given.identity.isprintable():
+        raise SettingsError(f"--identity is not a name of 1 to {_MAX_IDENTITY} characters")
+    return Settings(
+        namespace=_release_namespace(given.namespace),
+        watch_namespaces=_namespaces(given.watch_namespaces),
+        identity=given.identity,
+        health=_address(given.health_address),
+        kubeconfig=Path(given.kubeconfig) if given.kubeconfig else None,
+        log_level=given.log_level.upper(),
+    )
+
+
+def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stationkeeper-operator",
+        description="Publishes TrustedCAs and Gateways to the CUPS server, and reports their status.",
+    )
+
+    def add(flag: str, variable: str, default: str, text: str) -> None:
+        parser.add_argument(flag, default=environment.get(variable, default), help=f"{text} ({variable})")
+
+    add("--namespace", "STATIONKEEPER_NAMESPACE", "", "namespace of the release; default: the pod's own")
+    add("--watch-namespaces", "STATIONKEEPER_WATCH_NAMESPACES", "", "namespaces to serve, by comma; empty: all")
+    identity = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    add("--identity", "STATIONKEEPER_IDENTITY", identity, "holder of the Lease; default: host name and a random part")
+    add("--health-address", "STATIONKEEPER_HEALTH_ADDRESS", "0.0.0.0:8081", "host:port of /healthz and /readyz")
+    add("--kubeconfig", "KUBECONFIG", "", "kubeconfig file; default: the pod's ServiceAccount")
+    add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LEVELS))
+    return parser
+
+
+def _release_namespace(given: str) -> str:
+    if given:
+        return _namespace(given, "--namespace")
+    try:
+        return SERVICE_ACCOUNT_NAMESPACE.read_text(encoding="ascii").strip()
+    except OSError:
+        raise SettingsError("set STATIONKEEPER_NAMESPACE to the namespace of the release") from None
+
+
+def _namespaces(given: str) -> tuple[str, ...]:
+    names = {name.strip() for name in given.split(",")} - {""}
+    return tuple(sorted(_namespace(name, "--watch-namespaces") for name in names))
+
+
+def _namespace(name: str, flag: str) -> str:
+    if not _NAMESPACE.fullmatch(name):
+        raise SettingsError(f"{flag} holds {name[:80]!a}, which cannot be the name of a namespace")
+    return name
+
+
+def _address(given: str) -> Address:
+    host, _, port = given.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > _MAX_PORT:
+        raise SettingsError(f"--health-address is {given[:80]!a}; set it to host:port")
+    return Address(host.strip("[]"), int(port))

@@ -1,0 +1,201 @@
+"""Writes what became of each resource into its status, and events where that calls for a person.
+
+Only what differs from the present status is written, changes before the backlog that a new leader finds, at a bounded
+rate. A judgement is written only to the very generation of the resource that was judged.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from stationkeeper_core.errors import Reason
+from stationkeeper_operator.conditions import status_of
+from stationkeeper_operator.event_recorder import EventRecorder
+from stationkeeper_operator.kubernetes_api import ApiError, KubernetesApi
+from stationkeeper_operator.leadership import NotLeadingError
+from stationkeeper_operator.rate_limit import RateLimit
+from stationkeeper_operator.resource_paths import resource_path
+from stationkeeper_operator.resource_store import Change, ResourceStore
+from stationkeeper_operator.resources import Key, Resource, decode_resource
+from stationkeeper_operator.verdict import ACCEPTED, Verdict
+
+_WORKERS = 4
+_RETRY_SECONDS = 2.0
+_CHECKS_BETWEEN_PAUSES = 50
+_log = logging.getLogger("stationkeeper.operator.status_writer")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of one generation of a resource.
+
+    Attributes:
+        uid, generation: of what was judged.
+        verdict: on its spec.
+        published: whether the Secret that carries it was written.
+    """
+
+    uid: str
+    generation: int
+    verdict: Verdict
+    published: bool
+
+
+class StatusWriter:
+    """Keeps the status of all resources right.
+
+    Args:
+        api: of the cluster.
+        store: of the resources; told of each status that was written.
+        events: for transitions.
+        changed: called with what the answer to a write meant, as it may hold news.
+        permit: called before each write; raises where it must not be done.
+        now: the time, aware.
+        limit: of all status writes together.
+    """
+
+    def __init__(  # noqa: PLR0913 - its collaborators
+        self,
+        api: KubernetesApi,
+        store: ResourceStore,
+        events: EventRecorder,
+        *,
+        changed: Callable[[Change], None],
+        permit: Callable[[], None],
+        now: Callable[[], datetime],
+        limit: RateLimit | None = None,
+    ) -> None:
+        self._api = api
+        self._store = store
+        self._events = events
+        self._changed = changed
+        self._permit = permit
+        self._now = now
+        self._limit = limit or RateLimit(per_second=50, burst=100)
+        self._judged: dict[Key, Judgement] = {}
+        self._changes: dict[Key, None] = {}
+        self._backlog: dict[Key, None] = {}
+        self._busy: set[Key] = set()
+        self._work = asyncio.Event()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is left to be written."""
+        return not (self._changes or self._backlog or self._busy)
+
+    def forget(self) -> None:
+        """Drops what is still to be written: this process does not lead."""
+        self._judged.clear()
+        self._changes.clear()
+        self._backlog.clear()
+
+    def judge(self, judgements: Mapping[Key, Judgement]) -> None:
+        """Takes over the judgements on all resources; the first ones of a leader are the backlog."""
+        queue = self._changes if self._judged else self._backlog
+        for key in [key for key in self._judged if key not in judgements]:
+            if self._store.get(key) is None:
+                del self._judged[key]
+        for key, judgement in judgements.items():
+            if self._judged.get(key) != judgement:
+                self._judged[key] = judgement
+                queue[key] = None
+        self._work.set()
+
+    def look_again(self, key: Key) -> None:
+        """Has the status of a resource compared once more: somebody wrote to it."""
+        if key in self._judged and key not in self._busy:
+            self._changes[key] = None
+            self._work.set()
+
+    async def run(self) -> None:
+        """Writes until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_WORKERS):
+                group.create_task(self._worker())
+
+    async def _worker(self) -> None:
+        checks = 0
+        while True:
+            key = self._next()
+            if key is None:
+                self._work.clear()
+                await self._work.wait()
+                continue
+            self._busy.add(key)
+            try:
+                await self._bring_up_to_date(key)
+            finally:
+                self._busy.discard(key)
+            checks += 1
+            if checks % _CHECKS_BETWEEN_PAUSES == 0:
+                await asyncio.sleep(0)
+
+    def _next(self) -> Key | None:
+        for queue in (self._changes, self._backlog):
+            for key in queue:
+                if key not in self._busy:
+                    del queue[key]
+                    return key
+        return None
+
+    async def _bring_up_to_date(self, key: Key) -> None:
+        judgement, resource = self._judged.get(key), self._store.get(key)
+        if judgement is None or resource is None or not _is_about(judgement, resource):
+            return
+        if self._desired(resource, judgement) == resource.status.value:
+            return
+        await self._limit.wait()
+        try:
+            await self._write(key)
+        except NotLeadingError:
+            return
+        except ApiError as error:
+            if error.is_not_found or error.is_conflict:
+                return
+            fields = {"resource": "/".join(key), "detail": error}
+            _log.warning("a status was not written, trying again", extra={"fields": fields})
+            await asyncio.sleep(_RETRY_SECONDS)
+            self._backlog[key] = None
+        finally:
+            self._work.set()
+
+    async def _write(self, key: Key) -> None:
+        judgement, before = self._judged.get(key), self._store.get(key)
+        if judgement is None or before is None or not _is_about(judgement, before):
+            return
+        desired = self._desired(before, judgement)
+        path = resource_path(*key, "status")
+        self._permit()
+        # With the uid, a resource of the same name that was created meanwhile is a conflict.
+        answer = await self._api.merge_patch(path, {"metadata": {"uid": judgement.uid}, "status": desired})
+        self._changed(self._store.put(decode_resource(key.kind, answer)))
+        _log.info("status", extra={"fields": _log_fields(key, judgement)})
+        await self._announce(before, judgement.verdict)
+
+    async def _announce(self, before: Resource, verdict: Verdict) -> None:
+        told = next((each for each in before.status.conditions if each.type == ACCEPTED), None)
+        was_refused = told is not None and told.status == "False"
+        if verdict.accepted:
+            if told is not None and was_refused and told.reason != Reason.SUSPENDED:
+                await self._events.normal(before, ACCEPTED, "accepted again")
+        elif verdict.reason != Reason.SUSPENDED and not (told and was_refused and told.reason == verdict.reason):
+            await self._events.warning(before, verdict.reason, verdict.message)
+
+    def _desired(self, resource: Resource, judgement: Judgement) -> dict[str, object]:
+        return status_of(resource, judgement.verdict, judgement.published, "", self._now())
+
+
+def _is_about(judgement: Judgement, resource: Resource) -> bool:
+    metadata = resource.metadata
+    return (judgement.uid, judgement.generation) == (metadata.uid, metadata.generation)
+
+
+def _log_fields(key: Key, judgement: Judgement) -> dict[str, object]:
+    return {
+        "resource": "/".join(key),
+        "accepted": judgement.verdict.accepted,
+        "reason": judgement.verdict.reason,
+        "published": judgement.published,
+    }

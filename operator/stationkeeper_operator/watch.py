@@ -1,0 +1,158 @@
+"""kopf, in a thread and event loop of its own, set up to watch and do nothing else.
+
+In a thread, because the first delivery of a large cluster keeps an event loop busy for minutes, and the Lease has to be
+renewed meanwhile. It writes nothing: no finalizers, annotations, events or peering. Where the API server is away, it
+tries again for ever.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import kopf
+
+from stationkeeper_operator.handlers import Report, registry_of_handlers
+from stationkeeper_operator.kubernetes_credentials import Credentials
+from stationkeeper_operator.resources import Reference
+from stationkeeper_operator.world import CREDENTIALS_LABEL
+
+BEAT_SECONDS = 0.1
+STUCK_SECONDS = 60.0
+
+_LOGIN_PAUSE_SECONDS = 2.0
+_STOP_SECONDS = 2.0
+_log = logging.getLogger("stationkeeper.operator.watch")
+
+
+@dataclass(frozen=True)
+class Backoffs:
+    """Pauses between attempts, in seconds, without an end."""
+
+    growing: tuple[float, ...] = (0.2, 0.5, 1.0, 2.0)
+    then: float = 3.0
+
+    def __iter__(self) -> Iterator[float]:
+        """The pauses."""
+        yield from self.growing
+        while True:
+            yield self.then
+
+
+class Watch:
+    """The watching thread.
+
+    Args:
+        kubeconfig: as `Credentials` takes it.
+        namespaces: those to watch; none means all.
+        report: takes what happened; called in the watching thread.
+        is_named: whether a resource names that Secret or ConfigMap; called in the watching thread.
+    """
+
+    def __init__(
+        self,
+        kubeconfig: Path | None,
+        namespaces: Collection[str],
+        report: Callable[[Report], None],
+        is_named: Callable[[Reference], bool],
+    ) -> None:
+        self._kubeconfig = kubeconfig
+        self._namespaces = tuple(namespaces)
+        self._report = report
+        self._is_named = is_named
+        self._stop = threading.Event()
+        self._beat_at: float | None = None
+        self._logged_in_at = float("-inf")
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the thread's event loop turns, or was not started yet."""
+        return self._beat_at is None or time.monotonic() - self._beat_at < STUCK_SECONDS
+
+    async def run(self) -> None:
+        """Watches until cancelled.
+
+        Raises:
+            RuntimeError: kopf ended by itself.
+        """
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[str] = loop.create_future()
+
+        def thread() -> None:
+            detail = "it ended by itself"
+            try:
+                asyncio.run(self._watch())
+            except Exception as error:
+                _log.exception("kopf failed")
+                detail = type(error).__name__
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_settle, ended, detail)
+
+        threading.Thread(target=thread, name="kopf", daemon=True).start()
+        try:
+            detail = await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            self._stop.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(ended), _STOP_SECONDS)
+            raise
+        raise RuntimeError(f"kopf does not run: {detail}")
+
+    async def _watch(self) -> None:
+        stop = asyncio.Event()
+        beat = asyncio.create_task(self._beat(stop))
+        registry = registry_of_handlers(self._login, self._report, self._is_named)
+        try:
+            await kopf.operator(
+                registry=registry,
+                settings=watch_settings(),
+                standalone=True,
+                clusterwide=not self._namespaces,
+                namespaces=self._namespaces,
+                stop_flag=stop,
+            )
+        finally:
+            beat.cancel()
+
+    async def _beat(self, stop: asyncio.Event) -> None:
+        while not self._stop.is_set():
+            self._beat_at = time.monotonic()
+            await asyncio.sleep(BEAT_SECONDS)
+        stop.set()
+
+    async def _login(self) -> kopf.AiohttpSession:
+        since = time.monotonic() - self._logged_in_at
+        if since < _LOGIN_PAUSE_SECONDS:
+            await asyncio.sleep(_LOGIN_PAUSE_SECONDS - since)
+        credentials = Credentials(self._kubeconfig)
+        session = await credentials.session()
+        self._logged_in_at = time.monotonic()
+        return kopf.AiohttpSession(server=credentials.server, aiohttp_session=session)
+
+
+def _settle(ended: asyncio.Future[str], detail: str) -> None:
+    if not ended.done():
+        ended.set_result(detail)
+
+
+def watch_settings() -> kopf.OperatorSettings:
+    """Settings under which kopf only watches."""
+    settings = kopf.OperatorSettings()
+    settings.process.ultimate_exiting_timeout = None
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.peering.standalone = True
+    settings.networking.error_backoffs = Backoffs()
+    settings.networking.request_timeout = 60.0
+    settings.networking.connect_timeout = 5.0
+    settings.queueing.exit_timeout = 0.5
+    settings.queueing.idle_timeout = 1.0
+    settings.watching.chunk_size = 500
+    settings.watching.label_selectors["", "v1", "secrets"] = f"{CREDENTIALS_LABEL}=true"
+    # Every namespace has one of these, and no Gateway should trust it.
+    settings.watching.field_selectors["", "v1", "configmaps"] = "metadata.name!=kube-root-ca.crt"
+    return settings
