@@ -1,10 +1,22 @@
 """One log line: a JSON object with stable field names, so that no value can forge a line or another field."""
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 MAX_VALUE = 1024
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record, with what its `extra={"fields": …}` holds, as one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line for `record`."""
+        fields: dict[str, object] = dict(getattr(record, "fields", {}))
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)[-MAX_VALUE * 4 :]
+        return log_line(record.created, record.levelname, record.name, record.getMessage(), fields)
 
 
 def log_line(seconds: float, level: str, logger: str, event: str, fields: Mapping[str, object]) -> str:
@@ -15,14 +27,18 @@ def log_line(seconds: float, level: str, logger: str, event: str, fields: Mappin
         level: the name of the level.
         logger: who says it.
         event: what happened, in a few words.
-        fields: what it happened to; texts are cut at `MAX_VALUE` characters.
+        fields: what it happened to; texts are cut at `MAX_VALUE` characters, a traceback at four times as many.
     """
     time = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    line = {"time": time, "level": level.lower(), "logger": logger, "event": event[:MAX_VALUE]}
-    return json.dumps(line | {name: _value(value) for name, value in fields.items()}, ensure_ascii=True)
+    line: dict[str, object] = {"time": time, "level": level.lower(), "logger": logger, "event": event[:MAX_VALUE]}
+    for name, value in fields.items():
+        line[name] = _value(value, MAX_VALUE * 4 if name == "traceback" else MAX_VALUE)
+    return json.dumps(line)
 
 
-def _value(value: object) -> object:
+def _value(value: object, longest: int) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
-    return str(value)[:MAX_VALUE]
+    if isinstance(value, list | tuple | set | frozenset):
+        value = ", ".join(str(each) for each in value)
+    return str(value)[:longest]

@@ -3,18 +3,7 @@
 import logging
 import sys
 
-from stationkeeper_core.log_line import log_line
-
-
-class JsonFormatter(logging.Formatter):
-    """Formats a record, with what its `extra={"fields": …}` holds, as one line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line for `record`."""
-        fields: dict[str, object] = dict(getattr(record, "fields", {}))
-        if record.exc_info:
-            fields["traceback"] = self.formatException(record.exc_info)
-        return log_line(record.created, record.levelname, record.name, record.getMessage(), fields)
+from stationkeeper_core.log_line import JsonFormatter
 
 
 def log_as_json(level: str) -> None:

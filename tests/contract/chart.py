@@ -89,9 +89,7 @@ def run_helm(*arguments: str | Path, stdin: str | None = None) -> str:
     Raises:
         RefusedValuesError: it failed.
     """
-    done = subprocess.run(
-        [_helm(), *arguments], input=stdin, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([_helm(), *arguments], input=stdin, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
         raise RefusedValuesError(done.stderr)
     return done.stdout

@@ -22,9 +22,9 @@ from stationkeeper_core.published import (
     secret_name,
 )
 from stationkeeper_tools import manifests
+from stationkeeper_tools.api_client import ApiClient
 from stationkeeper_tools.ports import free_port
 from tests.controlplane.operator_process import OperatorProcess, wait_for
-from tests.controlplane.raw_api import RawApi
 
 PROMPTLY = 5.0
 
@@ -48,7 +48,7 @@ class Release:
     def __init__(self, kubeconfig: Path, folder: Path, *, namespaced: bool = False) -> None:
         self._folder = folder
         self._namespaced = namespaced
-        self._api = RawApi(kubeconfig)
+        self._api = ApiClient(kubeconfig)
         tag = secrets.token_hex(3)
         self.namespace, self.team = f"release-{tag}", f"team-{tag}"
         self._processes: list[OperatorProcess] = []
@@ -280,7 +280,7 @@ def release(kubeconfig: Path, folder: Path, *, namespaced: bool = False) -> Iter
 
 def install_crds(kubeconfig: Path) -> None:
     """Creates the CustomResourceDefinitions, and waits until they are served."""
-    api = RawApi(kubeconfig)
+    api = ApiClient(kubeconfig)
     for path in manifests.crd_files():
         for definition in manifests.load(path):
             name = definition["metadata"]["name"]
@@ -289,7 +289,7 @@ def install_crds(kubeconfig: Path) -> None:
             wait_for(partial(_is_established, api, name), f"{name} is established")
 
 
-def _is_established(api: RawApi, name: str) -> bool:
+def _is_established(api: ApiClient, name: str) -> bool:
     conditions = api.get(f"{_DEFINITIONS}/{name}").get("status", {}).get("conditions")
     return any(each["type"] == "Established" and each["status"] == "True" for each in conditions or ())
 

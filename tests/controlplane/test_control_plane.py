@@ -13,11 +13,11 @@ import yaml
 from kubernetes import client, config
 
 from stationkeeper_tools import control_plane as module
+from stationkeeper_tools.api_client import ApiClient, RequestError
 from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.ports import free_port, is_free
 from stationkeeper_tools.tool_errors import ToolError, ToolFault
-from tests.controlplane.raw_api import RawApi, RequestError
 
 ACCOUNT = "reader"
 
@@ -25,7 +25,7 @@ ACCOUNT = "reader"
 @pytest.fixture
 def namespace(control_plane: ControlPlane) -> str:
     name = f"test-{secrets.token_hex(4)}"
-    admin = RawApi(control_plane.admin_kubeconfig)
+    admin = ApiClient(control_plane.admin_kubeconfig)
     admin.create("/api/v1/namespaces", {"metadata": {"name": name}})
     create_account(admin, name)
     return name
@@ -36,7 +36,7 @@ def account_kubeconfig(control_plane: ControlPlane, namespace: str, tmp_path: Pa
     return control_plane.service_account_kubeconfig(namespace, ACCOUNT, tmp_path / "account.kubeconfig")
 
 
-def create_account(admin: RawApi, namespace: str) -> None:
+def create_account(admin: ApiClient, namespace: str) -> None:
     admin.create(f"/api/v1/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": ACCOUNT}})
 
 
@@ -45,7 +45,7 @@ def port_of(control_plane: ControlPlane) -> int:
 
 
 def test_it_is_ready_and_has_its_namespaces(control_plane: ControlPlane) -> None:
-    listed = RawApi(control_plane.admin_kubeconfig).items("/api/v1/namespaces")
+    listed = ApiClient(control_plane.admin_kubeconfig).items("/api/v1/namespaces")
 
     assert "default" in {each["metadata"]["name"] for each in listed}
 
@@ -60,7 +60,8 @@ def test_kubectl_of_the_same_set_understands_its_kubeconfig(control_plane: Contr
 
 def test_the_kubernetes_library_understands_its_kubeconfig(control_plane: ControlPlane) -> None:
     configuration = client.Configuration()
-    config.load_kube_config(str(control_plane.admin_kubeconfig), client_configuration=configuration)
+    kubeconfig = str(control_plane.admin_kubeconfig)
+    config.load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]  # no types
 
     assert configuration.host == control_plane.url
 
@@ -68,12 +69,12 @@ def test_the_kubernetes_library_understands_its_kubeconfig(control_plane: Contro
 def test_a_service_account_may_do_nothing_until_a_role_allows_it(
     control_plane: ControlPlane, namespace: str, account_kubeconfig: Path
 ) -> None:
-    account = RawApi(account_kubeconfig)
+    account = ApiClient(account_kubeconfig)
     here, roles = f"/api/v1/namespaces/{namespace}", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
     with pytest.raises(RequestError, match="403"):
         account.get(f"{here}/configmaps")
 
-    admin = RawApi(control_plane.admin_kubeconfig)
+    admin = ApiClient(control_plane.admin_kubeconfig)
     rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"]}]
     admin.create(f"{roles}/roles", {"metadata": {"name": "read"}, "rules": rules})
     reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "read"}
@@ -88,7 +89,7 @@ def test_a_service_account_may_do_nothing_until_a_role_allows_it(
 
 def test_the_token_of_a_service_account_names_it_and_its_namespace(namespace: str, account_kubeconfig: Path) -> None:
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    answer = RawApi(account_kubeconfig).create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
+    answer = ApiClient(account_kubeconfig).create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
     document = yaml.safe_load(account_kubeconfig.read_text())
 
     assert answer["status"]["userInfo"]["username"] == f"system:serviceaccount:{namespace}:{ACCOUNT}"
@@ -139,10 +140,10 @@ class TestOneOfItsOwn:
             yield running
 
     def test_objects_and_tokens_survive_a_restart_of_the_api_server(self, own: ControlPlane, tmp_path: Path) -> None:
-        admin, maps = RawApi(own.admin_kubeconfig), "/api/v1/namespaces/default/configmaps"
+        admin, maps = ApiClient(own.admin_kubeconfig), "/api/v1/namespaces/default/configmaps"
         create_account(admin, "default")
         admin.create(maps, {"metadata": {"name": "kept"}, "data": {"a": "b"}})
-        account = RawApi(own.service_account_kubeconfig("default", ACCOUNT, tmp_path / "account"))
+        account = ApiClient(own.service_account_kubeconfig("default", ACCOUNT, tmp_path / "account"))
         url = own.url
 
         own.stop_api_server()
@@ -185,7 +186,7 @@ def test_a_port_that_somebody_takes_in_between_is_replaced_by_another(
         monkeypatch.setattr(module, "free_port", lambda: ports.pop(0) if ports else free_port())
 
         with ControlPlane(control_plane_binaries, tmp_path / "own") as running:
-            assert RawApi(running.admin_kubeconfig).items("/api/v1/namespaces")
+            assert ApiClient(running.admin_kubeconfig).items("/api/v1/namespaces")
 
 
 def test_a_control_plane_that_cannot_start_says_why_and_leaves_nothing_running(
@@ -204,7 +205,7 @@ def test_a_control_plane_that_cannot_start_says_why_and_leaves_nothing_running(
     assert str(tmp_path / "own") not in command_lines()
 
 
-def may_list(api: RawApi, path: str) -> bool:
+def may_list(api: ApiClient, path: str) -> bool:
     try:
         return api.get(path)["items"] is not None
     except RequestError:

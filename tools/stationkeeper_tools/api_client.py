@@ -61,6 +61,11 @@ class ApiClient:
                 return None
             raise
 
+    def items(self, path: str) -> list[Any]:
+        """The objects of the collection at `path`."""
+        listed: list[Any] = self.get(path)["items"]
+        return listed
+
     def create(self, path: str, body: object) -> Any:
         """Creates `body` in the collection at `path`."""
         return self.send("POST", path, body)
