@@ -207,8 +207,11 @@ def _header(document: str, line: bytes) -> Header:
         header = msgspec.json.decode(line, type=Header)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"the header of {document}: {error}") from None
-    if header.document != document:
-        raise StationkeeperError(Reason.WRONG_DOCUMENT, f"{header.document[:40]!a} lies where {document} belongs")
+    if (header.document, header.buckets) != (document, BUCKETS):
+        raise StationkeeperError(
+            Reason.WRONG_DOCUMENT,
+            f"{header.document[:40]!a} of {header.buckets} buckets lies where {document} of {BUCKETS} belongs",
+        )
     return header
 
 

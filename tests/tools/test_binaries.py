@@ -174,6 +174,15 @@ def test_where_nothing_yields_the_programs_the_error_has_every_reason(machine: M
     assert not machine.surroundings.control_plane_folder.exists()
 
 
+def test_a_cache_that_cannot_be_written_is_named_with_the_variable_that_moves_it(machine: Machine) -> None:
+    machine.publish_control_plane()
+    (machine.folder / "home").write_text("a file, not a folder")
+
+    with pytest.raises(ToolError, match="XDG_CACHE_HOME") as caught:
+        machine.obtain_from()
+    assert caught.value.fault is ToolFault.CACHE_NOT_WRITABLE
+
+
 def test_kubectl_is_that_of_the_control_plane_before_that_of_the_search_path(machine: Machine) -> None:
     machine.put("bin", "kubectl")
     cached = machine.put(machine.surroundings.control_plane_folder, *PROGRAMS)

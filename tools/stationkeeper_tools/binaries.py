@@ -111,8 +111,7 @@ def obtain_control_plane(surroundings: Surroundings, progress: Progress) -> Cont
     """The control plane's programs, downloaded or built if need be.
 
     Raises:
-        ToolError: no source yielded them; the message has what each said.
-        OSError: the cache cannot be written to.
+        ToolError: no source yielded them (the message has what each said), or the cache cannot be written.
     """
     found = (
         _from_assets(surroundings, progress)
@@ -134,7 +133,6 @@ def find_kubectl(surroundings: Surroundings, progress: Progress) -> Path:
 
     Raises:
         ToolError: there is none, or the control plane's programs cannot be obtained.
-        OSError: the cache cannot be written to.
     """
     own = obtain_control_plane(surroundings, progress).kubectl
     cached = surroundings.control_plane_folder / "kubectl"
@@ -148,8 +146,7 @@ def find_helm(surroundings: Surroundings, progress: Progress) -> Path:
     """Helm, downloaded or built if need be.
 
     Raises:
-        ToolError: no source yielded it; the message has what each said.
-        OSError: the cache cannot be written to.
+        ToolError: no source yielded it (the message has what each said), or the cache cannot be written.
     """
     folder = surroundings.helm_folder
     if not tool_cache.holds(folder, ("helm",)):
@@ -219,7 +216,11 @@ def _obtain(
             ToolFault.PROGRAM_NOT_FOUND, f"{', '.join(programs)} cannot be obtained:\n" + "\n".join(refusals)
         )
 
-    tool_cache.install(folder, programs, fill, progress)
+    try:
+        tool_cache.install(folder, programs, fill, progress)
+    except OSError as error:
+        detail = f"{folder} cannot be written: {error}; XDG_CACHE_HOME can name another place than {folder.parents[1]}"
+        raise ToolError(ToolFault.CACHE_NOT_WRITABLE, detail) from error
 
 
 def _fill_from_envtest(surroundings: Surroundings, folder: Path, progress: Progress) -> str:

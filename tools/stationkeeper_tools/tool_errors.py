@@ -26,6 +26,8 @@ class ToolFault(StrEnum):
     """The Go toolchain did not build the program."""
     PROGRAM_NOT_FOUND = "ProgramNotFound"
     """No source yielded the program."""
+    CACHE_NOT_WRITABLE = "CacheNotWritable"
+    """The folder that keeps obtained programs cannot be written."""
     PROCESS_ENDED = "ProcessEnded"
     """A process ended although it should run."""
     DEADLINE_EXCEEDED = "DeadlineExceeded"

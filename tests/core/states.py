@@ -1,0 +1,70 @@
+"""Snapshots from short descriptions."""
+
+from collections.abc import Iterable
+
+from stationkeeper_core.client_certificate import ClientCertificate, read_client_certificate
+from stationkeeper_core.eui64 import parse_hex
+from stationkeeper_core.published import (
+    BUCKETS,
+    REGISTRY,
+    TRUST,
+    RegisteredGateway,
+    RegistryDocument,
+    TrustDocument,
+    TrustedAuthority,
+    bucket_of,
+    encode,
+    encode_payload,
+)
+from stationkeeper_core.snapshot import Holdings, Snapshot
+from tests.core.certificates import EUI, Signer
+
+RELEASE = "stationkeeper"
+
+
+def authority(anchor: Signer, name: str = "ca", namespace: str = "radio", **options: object) -> TrustedAuthority:
+    return TrustedAuthority(namespace=namespace, name=name, uid=name, anchors=(anchor.der,), **options)  # type: ignore[arg-type]
+
+
+def gateway(eui: str = EUI, **options: object) -> RegisteredGateway:
+    fields: dict[str, object] = {"namespace": "radio", "name": f"gw-{eui}", "uid": eui}
+    return RegisteredGateway(eui=eui, **fields | options)  # type: ignore[arg-type]
+
+
+def trust_document(*authorities: TrustedAuthority) -> TrustDocument:
+    return TrustDocument(release_namespace=RELEASE, authorities=authorities)
+
+
+def registry_document(document: str, gateways: Iterable[RegisteredGateway]) -> RegistryDocument:
+    bucket = REGISTRY.index(document)
+    return RegistryDocument(bucket=bucket, gateways=tuple(each for each in gateways if _bucket(each) == bucket))
+
+
+def values(
+    authorities: Iterable[TrustedAuthority], gateways: Iterable[RegisteredGateway], generation: int = 1
+) -> dict[str, bytes]:
+    """Every document, encoded."""
+    kept = list(gateways)
+    found = {TRUST: encode(TRUST, generation, encode_payload(trust_document(*authorities)))}
+    for document in REGISTRY:
+        found[document] = encode(document, generation, encode_payload(registry_document(document, kept)))
+    assert len(found) == BUCKETS + 1
+    return found
+
+
+def snapshot(authorities: Iterable[TrustedAuthority], gateways: Iterable[RegisteredGateway]) -> Snapshot:
+    holdings = Holdings()
+    for document, value in values(authorities, gateways).items():
+        holdings = holdings.accept(document, value)
+    assert holdings.snapshot is not None
+    return holdings.snapshot
+
+
+def presented(end_entity: Signer, *others: Signer) -> ClientCertificate:
+    return read_client_certificate((end_entity.der, *(each.der for each in others)))
+
+
+def _bucket(record: RegisteredGateway) -> int:
+    eui = parse_hex(record.eui)
+    assert eui is not None
+    return bucket_of(eui)

@@ -1,0 +1,59 @@
+import pytest
+from cryptography import x509
+from cryptography.x509.name import _ASN1Type
+from cryptography.x509.oid import NameOID
+
+from stationkeeper_core.client_certificate import MAX_PRESENTED, read_client_certificate
+from stationkeeper_core.errors import Reason, StationkeeperError
+from tests.core.certificates import EUI, Wish, ca, issue, name
+from tests.core.states import presented
+
+ROOT = ca("Root")
+
+
+@pytest.mark.parametrize(
+    "common_name", ["0102030405060708", "AABBCCDDEEFF0011", "aabbccddeeff0011", "AabbCCddeeFF0011"]
+)
+def test_a_common_name_of_16_hex_digits_is_the_eui_in_either_case(common_name: str) -> None:
+    assert presented(issue(Wish(name(common_name)), ROOT)).eui == int(common_name, 16)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        x509.Name([]),
+        name(EUI, EUI),
+        name(EUI, "0807060504030201"),
+        name("010203040506070"),
+        name("01020304050607080"),
+        name(f" {EUI}"),
+        name(f"{EUI} "),
+        name("01-02-03-04-05-06-07-08"),
+        name("gateway"),
+        name("\uff10102030405060708"[:16]),
+        x509.Name([x509.NameAttribute(NameOID.SERIAL_NUMBER, EUI)]),
+    ],
+)
+def test_any_other_common_name_is_refused(subject: x509.Name) -> None:
+    with pytest.raises(StationkeeperError) as refused:
+        _ = presented(issue(Wish(subject), ROOT)).eui
+    assert refused.value.reason is Reason.COMMON_NAME_NOT_EUI
+
+
+@pytest.mark.parametrize("kind", [_ASN1Type.PrintableString, _ASN1Type.BMPString, _ASN1Type.T61String])
+def test_the_encoding_of_the_common_name_does_not_matter_where_it_can_be_read(kind: _ASN1Type) -> None:
+    attribute = x509.NameAttribute(NameOID.COMMON_NAME, EUI, _type=kind)
+    assert presented(issue(Wish(x509.Name([attribute])), ROOT)).eui == int(EUI, 16)
+
+
+@pytest.mark.parametrize("chain", [(), (b"",), (b"no certificate",), (ROOT.der + b"x",)])
+def test_a_certificate_that_cannot_be_read_is_refused(chain: tuple[bytes, ...]) -> None:
+    with pytest.raises(StationkeeperError) as refused:
+        read_client_certificate(chain)
+    assert refused.value.reason is Reason.MALFORMED_CERTIFICATE
+
+
+def test_what_else_was_presented_is_taken_where_it_can_be_read_and_bounded() -> None:
+    chain = (ROOT.der, b"no certificate", *[ROOT.der] * 20)
+
+    assert len(read_client_certificate(chain).presented) == MAX_PRESENTED - 1

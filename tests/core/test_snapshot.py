@@ -1,0 +1,85 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.eui64 import EUI64
+from stationkeeper_core.published import DOCUMENTS, TRUST, TrustedAuthority, encode, encode_payload
+from stationkeeper_core.snapshot import Holdings
+from tests.core.certificates import EUI, ca
+from tests.core.states import authority, gateway, trust_document, values
+
+ROOT = ca("Root")
+
+
+def _complete(generation: int = 1) -> Holdings:
+    holdings = Holdings()
+    for document, value in values([authority(ROOT)], [gateway()], generation).items():
+        holdings = holdings.accept(document, value)
+    return holdings
+
+
+@given(st.randoms(use_true_random=False))
+def test_documents_may_come_in_any_order_and_all_of_them_make_a_snapshot(order: random.Random) -> None:
+    documents = list(values([authority(ROOT)], [gateway()]).items())
+    order.shuffle(documents)
+    holdings = Holdings()
+    for document, value in documents:
+        assert holdings.snapshot is None
+        assert document in holdings.missing
+        holdings = holdings.accept(document, value)
+
+    assert holdings.missing == ()
+    assert holdings.generations == dict.fromkeys(DOCUMENTS, 1)
+    assert holdings.snapshot is not None
+    found = holdings.snapshot.registry.find(EUI64(int(EUI, 16)))
+    assert found == gateway()
+    assert len(holdings.snapshot.registry) == 1
+
+
+def test_an_older_document_is_refused_and_the_one_in_force_stays() -> None:
+    holdings = _complete(generation=5)
+    older = encode(TRUST, 4, encode_payload(trust_document()))
+
+    with pytest.raises(StationkeeperError) as refused:
+        holdings.accept(TRUST, older)
+
+    assert refused.value.reason is Reason.OLDER_GENERATION
+    assert holdings.trust is not None
+    assert len(holdings.trust.authorities) == 1
+
+
+def test_a_newer_document_takes_its_place_alone() -> None:
+    before = _complete()
+    after = before.accept(TRUST, encode(TRUST, 2, encode_payload(trust_document())))
+
+    assert after.trust is not None
+    assert after.trust.authorities == ()
+    assert after.buckets is before.buckets
+    assert before.trust is not None
+    assert len(before.trust.authorities) == 1
+
+
+def test_the_document_in_force_again_changes_nothing() -> None:
+    holdings = _complete()
+
+    assert all(holdings.accept(*each) is holdings for each in values([authority(ROOT)], [gateway()]).items())
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        TrustedAuthority(namespace="n", name="c", uid="u", anchors=(b"no certificate",)),
+        TrustedAuthority(namespace="n", name="c", uid="u", anchors=(ROOT.der,), intermediates=(b"\x30\x00",)),
+        TrustedAuthority(namespace="n", name="c", uid="u", anchors=(ROOT.der,), eui_ranges=("nonsense",)),
+    ],
+)
+def test_a_document_with_something_unusable_is_refused_whole(broken: TrustedAuthority) -> None:
+    holdings = _complete()
+
+    with pytest.raises(StationkeeperError) as refused:
+        holdings.accept(TRUST, encode(TRUST, 2, encode_payload(trust_document(authority(ROOT), broken))))
+
+    assert refused.value.reason is Reason.MALFORMED_DOCUMENT

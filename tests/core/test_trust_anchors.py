@@ -1,0 +1,175 @@
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.x509.name import _ASN1Type
+from cryptography.x509.oid import NameOID
+
+from stationkeeper_core.client_certificate import read_client_certificate
+from stationkeeper_core.pem import parse_certificates, to_pem
+from stationkeeper_core.published import TrustedAuthority
+from stationkeeper_core.trust_anchors import TrustGeneration
+from stationkeeper_tools.test_pki import make_gateway, make_root
+from tests.core.certificates import EUI, NOW, Signer, Wish, ca, issue, leaf, name
+from tests.core.states import authority, presented, trust_document
+
+ROOT = ca("Root")
+ISSUING = ca("Issuing", ROOT)
+DEEP = ca("Deep", ISSUING)
+OTHER = ca("Other")
+SAME_NAME = ca("Root")
+SAME_KEY = ca("Root under another name", key=ROOT.key)
+CROSS = issue(Wish(name("Issuing"), ca=True, key=ISSUING.key), OTHER)
+EXPIRED_ROOT = ca("Expired", begins=NOW - timedelta(days=20), ends=NOW - timedelta(days=1))
+NOT_A_CA = issue(Wish(name("Not a CA"), ca=False), ROOT)
+
+
+def _trust(*authorities: TrustedAuthority) -> TrustGeneration:
+    return TrustGeneration(trust_document(*authorities), 1, "")
+
+
+def _vouchers(trust: TrustGeneration, end_entity: Signer, *others: Signer, now: datetime = NOW) -> list[str]:
+    return sorted(each.authority.record.name for each in trust.vouchers(presented(end_entity, *others), now))
+
+
+def _openssl_verifies(
+    folder: Path, anchor: Signer, helpers: Sequence[Signer], end_entity: Signer, now: datetime
+) -> bool:
+    def write(file: str, *certificates: Signer) -> Path:
+        path = folder / file
+        path.write_text("".join(to_pem(each.der) for each in certificates))
+        return path
+
+    command: list[str | Path] = [
+        *("openssl", "verify", "-partial_chain", "-no-CApath", "-no-CAstore"),
+        *("-attime", str(int(now.timestamp()))),
+        *("-CAfile", write("anchor", anchor)),
+    ]
+    if helpers:
+        command += ["-untrusted", write("untrusted", *helpers)]
+    return subprocess.run([*command, write("leaf", end_entity)], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("anchor", "configured", "end_entity", "sent", "now", "vouches"),
+    [
+        (ROOT, (), leaf(ROOT), (), NOW, True),
+        (ISSUING, (), leaf(ISSUING), (), NOW, True),
+        (ISSUING, (), leaf(ROOT), (), NOW, False),
+        (ROOT, (), leaf(ISSUING), (), NOW, False),
+        (ROOT, (ISSUING,), leaf(ISSUING), (), NOW, True),
+        (ROOT, (), leaf(ISSUING), (ISSUING,), NOW, True),
+        (ROOT, (ISSUING,), leaf(DEEP), (DEEP,), NOW, True),
+        (ROOT, (ISSUING, DEEP), leaf(DEEP), (), NOW, True),
+        (ROOT, (DEEP,), leaf(DEEP), (), NOW, False),
+        (OTHER, (), leaf(ROOT), (), NOW, False),
+        (OTHER, (), leaf(ROOT), (ROOT,), NOW, False),
+        (OTHER, (ROOT,), leaf(ROOT), (), NOW, False),
+        (OTHER, (CROSS,), leaf(ISSUING), (), NOW, True),
+        (SAME_NAME, (), leaf(ROOT), (), NOW, False),
+        (SAME_KEY, (), leaf(ROOT), (), NOW, False),
+        (NOT_A_CA, (), leaf(NOT_A_CA), (), NOW, False),
+        (ROOT, (), leaf(NOT_A_CA), (NOT_A_CA,), NOW, False),
+        (EXPIRED_ROOT, (), leaf(EXPIRED_ROOT), (), NOW, False),
+        (ROOT, (), leaf(ROOT), (), NOW + timedelta(days=11), False),
+        (ROOT, (), leaf(ROOT), (), NOW - timedelta(days=11), False),
+        (ROOT, (), leaf(ROOT, ends=NOW - timedelta(days=1)), (), NOW, False),
+        (ROOT, (), leaf(ROOT, begins=NOW + timedelta(days=1)), (), NOW, False),
+    ],
+)
+def test_a_ca_vouches_for_what_chains_to_its_anchors_and_openssl_agrees(
+    tmp_path: Path,
+    anchor: Signer,
+    configured: tuple[Signer, ...],
+    end_entity: Signer,
+    sent: tuple[Signer, ...],
+    now: datetime,
+    vouches: bool,
+) -> None:
+    trust = _trust(authority(anchor, intermediates=tuple(each.der for each in configured)))
+
+    assert bool(_vouchers(trust, end_entity, *sent, now=now)) is vouches
+    assert _openssl_verifies(tmp_path, anchor, (*configured, *sent), end_entity, now) is vouches
+
+
+def test_a_version_1_certificate_is_vouched_for() -> None:
+    now = datetime.now(UTC)
+    root = make_root("Root", now)
+    anchor, end_entity = (
+        parse_certificates(each.certificate_pem.decode())[0] for each in (root, make_gateway(EUI, root, now))
+    )
+    record = TrustedAuthority(namespace="n", name="v1", uid="u", anchors=(anchor.der,))
+
+    assert _trust(record).vouchers(read_client_certificate((end_entity.der,)), now + timedelta(minutes=1))
+
+
+def test_each_ca_is_judged_by_itself() -> None:
+    trust = _trust(
+        authority(ROOT, "root"),
+        authority(ISSUING, "issuing"),
+        authority(OTHER, "other"),
+        authority(SAME_NAME, "same-name"),
+        authority(SAME_KEY, "same-key"),
+    )
+
+    assert _vouchers(trust, leaf(ROOT)) == ["root"]
+    assert _vouchers(trust, leaf(ISSUING)) == ["issuing"]
+    assert _vouchers(trust, leaf(ISSUING), ISSUING) == ["issuing", "root"]
+    assert _vouchers(trust, leaf(ISSUING), CROSS) == ["issuing", "other"]
+
+
+def test_the_intermediates_of_one_ca_help_no_other() -> None:
+    trust = _trust(authority(ROOT, "a"), authority(OTHER, "b", intermediates=(ISSUING.der,)))
+
+    assert _vouchers(trust, leaf(ISSUING)) == []
+
+
+def test_the_same_ca_under_two_resources_vouches_for_both() -> None:
+    assert _vouchers(_trust(authority(ROOT, "a"), authority(ROOT, "b")), leaf(ROOT)) == ["a", "b"]
+
+
+def test_names_that_differ_only_in_their_encoding_are_equal() -> None:
+    printable = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Root", _type=_ASN1Type.PrintableString)])
+    issuer = Signer(printable, ROOT.key, ROOT.certificate)
+
+    assert issuer.subject.public_bytes() != ROOT.subject.public_bytes()
+    assert _vouchers(_trust(authority(ROOT)), leaf(issuer)) == ["ca"]
+
+
+@pytest.mark.parametrize(
+    ("serials", "fingerprints", "revoked"),
+    [
+        (("1F",), (), True),
+        ((), ("leaf",), True),
+        (("AB",), (), True),
+        ((), ("issuing",), True),
+        (("1E",), ("root-of-another",), False),
+    ],
+)
+def test_a_certificate_is_revoked_by_its_own_or_its_chains_serial_or_fingerprint(
+    serials: tuple[str, ...], fingerprints: tuple[str, ...], revoked: bool
+) -> None:
+    issuing = issue(Wish(name("Revocable"), ca=True, serial=0xAB), ROOT)
+    end_entity = leaf(issuing, serial=0x1F)
+    known = {"leaf": end_entity.certificate.sha256, "issuing": issuing.certificate.sha256}
+    record = authority(
+        ROOT,
+        intermediates=(issuing.der,),
+        revoked_serials=serials,
+        revoked_sha256=tuple(known.get(each, "0" * 64) for each in fingerprints),
+    )
+
+    (voucher,) = _trust(record).vouchers(presented(end_entity), NOW)
+
+    assert voucher.revokes is revoked
+    assert [each.der for each in voucher.chain] == [end_entity.der, issuing.der, ROOT.der]
+
+
+def test_the_handshake_is_given_each_certificate_once() -> None:
+    trust = _trust(authority(ROOT, "a", intermediates=(ISSUING.der,)), authority(ROOT, "b"), authority(ISSUING, "c"))
+
+    assert trust.handshake_certificates == tuple(sorted({ROOT.der, ISSUING.der}))
+    assert _trust().handshake_certificates == ()
