@@ -84,7 +84,7 @@ def test_a_gateways_own_certificate_of_a_ca_in_scope_opens_it(
     ],
 )
 def test_what_fails_a_step_is_refused_with_its_reason(reason: Reason, case: dict[str, Any]) -> None:
-    arguments = {"authorities": [authority(ROOT)], "gateways": [gateway()]} | case
+    arguments: dict[str, Any] = {"authorities": [authority(ROOT)], "gateways": [gateway()]} | case
 
     with pytest.raises(StationkeeperError) as refused:
         _authorize(**arguments)
@@ -94,7 +94,7 @@ def test_what_fails_a_step_is_refused_with_its_reason(reason: Reason, case: dict
 
 
 def test_the_first_step_that_fails_decides() -> None:
-    everything = {
+    everything: dict[str, Any] = {
         "authorities": [authority(OTHER, namespace="elsewhere", eui_ranges=("0202000000000000/16",))],
         "gateways": [gateway(suspended=True, trusted_cas=(), sha256_fingerprints=())],
     }

@@ -1,4 +1,5 @@
 import random
+import secrets
 import zlib
 
 import pytest
@@ -165,7 +166,7 @@ def test_inflating_stops_at_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_does_not_fit_into_a_secret_is_not_encoded() -> None:
     with pytest.raises(StationkeeperError) as refused:
-        encode(TRUST, 1, random.Random(1).randbytes(MAX_SECRET_BYTES + 1))
+        encode(TRUST, 1, secrets.token_bytes(MAX_SECRET_BYTES + 1))
     assert refused.value.reason is Reason.CAPACITY_EXCEEDED
 
 
