@@ -54,10 +54,7 @@ class Authority:
         self._anchors = tuple(parse_certificate(der) for der in record.anchors)
         self._intermediates = tuple(parse_certificate(der) for der in record.intermediates)
         self._ranges = tuple(parse_range(text) for text in record.eui_ranges)
-        self._store = crypto.X509Store()
-        self._store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
-        for anchor in self._anchors:
-            self._store.add_cert(_openssl(anchor))
+        self._trusted = [_openssl(anchor) for anchor in self._anchors]
         self._helpers = [_openssl(intermediate) for intermediate in self._intermediates]
 
     @property
@@ -76,14 +73,22 @@ class Authority:
 
     def vouch(self, certificate: ClientCertificate, now: datetime) -> Voucher | None:
         """The chain from `certificate` to one of the anchors, valid at `now`; None where there is none."""
-        self._store.set_time(now)
         helpers = [*self._helpers, *(_openssl(each) for each in certificate.presented)]
-        context = crypto.X509StoreContext(self._store, _openssl(certificate.leaf), helpers)
+        context = crypto.X509StoreContext(self._store_at(now), _openssl(certificate.leaf), helpers)
         try:
             chain = context.get_verified_chain()
         except crypto.X509StoreContextError:
             return None
         return Voucher(self, tuple(_certificate(each) for each in chain))
+
+    def _store_at(self, now: datetime) -> crypto.X509Store:
+        """A store for one verification: OpenSSL keeps the first time that a store is given, whatever it is given later."""
+        store = crypto.X509Store()
+        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+        store.set_time(now)
+        for anchor in self._trusted:
+            store.add_cert(anchor)
+        return store
 
 
 class TrustGeneration:

@@ -95,6 +95,15 @@ def test_a_ca_vouches_for_what_chains_to_its_anchors_and_openssl_agrees(
     assert _openssl_verifies(tmp_path, anchor, (*configured, *sent), end_entity, now) is vouches
 
 
+def test_a_certificate_is_valid_from_the_very_second_of_its_issue_to_that_of_its_end() -> None:
+    begins, ends = NOW, NOW + timedelta(seconds=10)
+    end_entity, trust = leaf(ROOT, begins=begins, ends=ends), _trust(authority(ROOT))
+
+    offsets = (-1.0, 0.0, 0.9, 10.0, 11.0, 5.0)
+    found = [bool(_vouchers(trust, end_entity, now=begins + timedelta(seconds=each))) for each in offsets]
+    assert found == [False, True, True, True, False, True]
+
+
 def test_a_version_1_certificate_is_vouched_for() -> None:
     now = datetime.now(UTC)
     root = make_root("Root", now)

@@ -76,7 +76,7 @@ def make_gateway(eui: str, issuer: KeyPair, now: datetime, days: int = 365) -> K
     spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     validity = _der(_SEQUENCE, _utc_time(now) + _utc_time(now + timedelta(days=days)))
     names = issuer.x509.subject.public_bytes(), _name(eui).public_bytes()
-    serial = _der(_INTEGER, x509.random_serial_number().to_bytes(20, "big"))
+    serial = _integer(x509.random_serial_number())
     to_be_signed = _der(_SEQUENCE, serial + _SHA256_WITH_RSA + names[0] + validity + names[1] + spki)
     issuer_key = _key_of(issuer)
     if not isinstance(issuer_key, rsa.RSAPrivateKey):
@@ -151,6 +151,10 @@ def _pair(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, certificate: x509
 
 def _key_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _integer(value: int) -> bytes:
+    return _der(_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
 
 
 def _utc_time(time: datetime) -> bytes:
