@@ -26,16 +26,23 @@ class Voucher:
 
     Attributes:
         authority: the TrustedCA.
-        chain: DER, from the end-entity certificate to the anchor.
+        verified: from the end-entity certificate to the anchor, as OpenSSL has it.
     """
 
     authority: "Authority"
-    chain: tuple[Certificate, ...]
+    verified: tuple[crypto.X509, ...]
+
+    @cached_property
+    def chain(self) -> tuple[Certificate, ...]:
+        """From the end-entity certificate to the anchor."""
+        return tuple(_certificate(each) for each in self.verified)
 
     @property
     def revokes(self) -> bool:
         """Whether the TrustedCA revokes the certificate or another one of the chain."""
         record = self.authority.record
+        if not (record.revoked_sha256 or record.revoked_serials):
+            return False
         return any(
             each.sha256 in record.revoked_sha256 or f"{each.x509.serial_number:X}" in record.revoked_serials
             for each in self.chain
@@ -79,10 +86,10 @@ class Authority:
             chain = context.get_verified_chain()
         except crypto.X509StoreContextError:
             return None
-        return Voucher(self, tuple(_certificate(each) for each in chain))
+        return Voucher(self, tuple(chain))
 
     def _store_at(self, now: datetime) -> crypto.X509Store:
-        """A store for one verification: OpenSSL keeps the first time that a store is given, whatever it is given later."""
+        """A store for one verification: OpenSSL keeps the first time that a store is given, whatever comes later."""
         store = crypto.X509Store()
         store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
         store.set_time(now)

@@ -23,7 +23,7 @@ from tests.contract.chart import (
     value_leaves,
 )
 
-pytestmark = pytest.mark.timeout(1800)  # the first test may have to build helm
+pytestmark = pytest.mark.usefixtures("helm")
 
 ROOT = CHART.parents[1]
 RESOURCES_ROLE = f"stationkeeper-operator-resources-{NAMESPACE}"

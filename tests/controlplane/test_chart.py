@@ -2,17 +2,14 @@ import copy
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stationkeeper_tools.binaries import Surroundings, find_kubectl
-from stationkeeper_tools.progress import Progress
 from tests.contract.chart import CASES, CHART, NAMESPACE, Manifest, Values, pod_template, render, run_helm
 
-pytestmark = pytest.mark.timeout(1800)  # the first test may have to build helm
+pytestmark = pytest.mark.usefixtures("helm")
 
 CRDS = CHART.parents[1] / "crds"
 INSTALLED = "chart-installed"
@@ -23,11 +20,6 @@ TOKEN = "stationkeeper-internal-token"
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@cache
-def kubectl_program() -> str:
-    return str(find_kubectl(Surroundings.of_this_process(), Progress()))
-
-
 @pytest.fixture(scope="module")
 def kubeconfig(control_plane: Any) -> Path:
     path: Path = control_plane.admin_kubeconfig
@@ -35,10 +27,10 @@ def kubeconfig(control_plane: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def kubectl(kubeconfig: Path) -> Kubectl:
+def run_kubectl(kubectl: Path, kubeconfig: Path) -> Kubectl:
     def run(*arguments: str, stdin: object = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [kubectl_program(), "--kubeconfig", str(kubeconfig), *arguments],
+            [kubectl, "--kubeconfig", str(kubeconfig), *arguments],
             input=json.dumps(stdin),
             capture_output=True,
             text=True,
@@ -56,7 +48,7 @@ def kubectl(kubeconfig: Path) -> Kubectl:
 
 
 @pytest.fixture
-def helm(kubectl: Kubectl, kubeconfig: Path) -> Iterator[Callable[..., str]]:
+def helm_here(helm: Path, run_kubectl: Kubectl, kubeconfig: Path) -> Iterator[Callable[..., str]]:
     def run(*arguments: str) -> str:
         return run_helm(*arguments, "--namespace", INSTALLED, "--kubeconfig", kubeconfig)
 
@@ -76,9 +68,9 @@ def pod(template: Manifest, name: str) -> Manifest:
 
 
 @pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
-def test_the_api_server_takes_every_object_without_a_warning(kubectl: Kubectl, values: Values) -> None:
+def test_the_api_server_takes_every_object_without_a_warning(run_kubectl: Kubectl, values: Values) -> None:
     manifests = as_list(render(values, "--include-crds"))
-    done = kubectl(
+    done = run_kubectl(
         "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "--filename=-",
         stdin=manifests,
     )  # fmt: skip
@@ -88,41 +80,43 @@ def test_the_api_server_takes_every_object_without_a_warning(kubectl: Kubectl, v
 
 @pytest.mark.parametrize("component", ["operator", "cups"])
 @pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
-def test_pods_satisfy_the_restricted_pod_security_standard(kubectl: Kubectl, values: Values, component: str) -> None:
+def test_pods_satisfy_the_restricted_pod_security_standard(
+    run_kubectl: Kubectl, values: Values, component: str
+) -> None:
     manifests = render(values)
     accounts = [each for each in manifests if each["kind"] == "ServiceAccount"]
-    kubectl("apply", "--filename=-", stdin=as_list(accounts))
+    run_kubectl("apply", "--filename=-", stdin=as_list(accounts))
     template = pod_template(manifests, component)
-    done = kubectl(
+    done = run_kubectl(
         "create", f"--namespace={NAMESPACE}", "--dry-run=server", "--filename=-", stdin=pod(template, component)
     )
     assert (done.stderr, done.returncode) == ("", 0)
 
     loosened = pod(template, component)
     loosened["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
-    refused = kubectl("create", f"--namespace={NAMESPACE}", "--dry-run=server", "--filename=-", stdin=loosened)
+    refused = run_kubectl("create", f"--namespace={NAMESPACE}", "--dry-run=server", "--filename=-", stdin=loosened)
     assert 'violates PodSecurity "restricted' in refused.stderr
 
 
-def test_an_upgrade_keeps_the_internal_token(kubectl: Kubectl, helm: Callable[..., str]) -> None:
+def test_an_upgrade_keeps_the_internal_token(run_kubectl: Kubectl, helm_here: Callable[..., str]) -> None:
     def token() -> str:
-        return kubectl("get", f"--namespace={INSTALLED}", "secret", TOKEN, "--output=jsonpath={.data.token}").stdout
+        return run_kubectl("get", f"--namespace={INSTALLED}", "secret", TOKEN, "--output=jsonpath={.data.token}").stdout
 
-    assert "create secret tls stationkeeper-server-tls" in helm("install", "stationkeeper", str(CHART))
+    assert "create secret tls stationkeeper-server-tls" in helm_here("install", "stationkeeper", str(CHART))
     made = token()
-    helm("upgrade", "stationkeeper", str(CHART), "--set", "cups.replicas=3")
+    helm_here("upgrade", "stationkeeper", str(CHART), "--set", "cups.replicas=3")
     assert made
     assert token() == made
 
 
 def test_an_operator_of_named_namespaces_can_read_secrets_nowhere_else(
-    kubectl: Kubectl, helm: Callable[..., str]
+    run_kubectl: Kubectl, helm_here: Callable[..., str]
 ) -> None:
-    helm("install", "stationkeeper", str(CHART), "--set", "watchNamespaces={team-a}")
+    helm_here("install", "stationkeeper", str(CHART), "--set", "watchNamespaces={team-a}")
     account = f"--as=system:serviceaccount:{INSTALLED}:stationkeeper-operator"
 
     def may_list_secrets(namespace: str) -> str:
-        return kubectl("auth", "can-i", "list", "secrets", f"--namespace={namespace}", account).stdout.strip()
+        return run_kubectl("auth", "can-i", "list", "secrets", f"--namespace={namespace}", account).stdout.strip()
 
     assert {name: may_list_secrets(name) for name in NAMESPACES} == {
         NAMESPACE: "no",
