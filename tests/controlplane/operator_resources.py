@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from stationkeeper_tools.test_pki import KeyPair, make_root
+from stationkeeper_tools.sample_pki import KeyPair, make_root
 
 LNS_URI = "wss://lns.example.com:8887"
 TOKEN = {"secretKeyRef": {"name": "lns-token", "key": "token"}}

@@ -14,7 +14,7 @@ import pytest
 from stationkeeper_core.eui64 import EUI64, format_hex, format_id6
 from stationkeeper_core.pem import parse_certificate
 from stationkeeper_core.update_info import decode_response
-from stationkeeper_tools.test_pki import make_root
+from stationkeeper_tools.sample_pki import make_root
 from tests.controlplane.demo_process import Demo, gateway, soon, token_secret, trusted_ca
 from tests.controlplane.openssl_pki import OpensslPki
 

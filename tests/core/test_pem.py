@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.pem import MAX_CERTIFICATES, MAX_PEM_BYTES, parse_certificate, parse_certificates, to_pem
-from stationkeeper_tools.test_pki import make_gateway, make_root
+from stationkeeper_tools.sample_pki import make_gateway, make_root
 
 REASONS = {
     Reason.MALFORMED_PEM,

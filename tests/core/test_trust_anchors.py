@@ -12,7 +12,7 @@ from stationkeeper_core.client_certificate import read_client_certificate
 from stationkeeper_core.pem import parse_certificates, to_pem
 from stationkeeper_core.published import TrustedAuthority
 from stationkeeper_core.trust_anchors import TrustGeneration
-from stationkeeper_tools.test_pki import make_gateway, make_root
+from stationkeeper_tools.sample_pki import make_gateway, make_root
 from tests.core.certificates import EUI, NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.states import authority, presented, trust_document
 

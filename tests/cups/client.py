@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stationkeeper_tools.test_pki import KeyPair
+from stationkeeper_tools.sample_pki import KeyPair
 
 DEADLINE_SECONDS = 5.0
 

@@ -10,7 +10,7 @@ import pytest
 from stationkeeper_core.published import DOCUMENTS, encode
 from stationkeeper_cups.main import serve
 from stationkeeper_cups.settings import Address, Files, Settings
-from stationkeeper_tools.test_pki import KeyPair
+from stationkeeper_tools.sample_pki import KeyPair
 from tests.cups.client import Client, free_port, get_internal, until
 from tests.cups.documents import Gateway, Trusted, contents
 from tests.cups.pki import Pki

@@ -15,7 +15,7 @@ from stationkeeper_core.published import (
     bucket_of,
     encode_payload,
 )
-from stationkeeper_tools.test_pki import KeyPair
+from stationkeeper_tools.sample_pki import KeyPair
 
 LNS_URI = "wss://lns.example.org:8887"
 LNS_CREDENTIALS = b"trust" + bytes(4) + b"Authorization: Bearer token\r\n"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from stationkeeper_tools.test_pki import KeyPair, make_gateway, make_intermediate, make_root, make_server
+from stationkeeper_tools.sample_pki import KeyPair, make_gateway, make_intermediate, make_root, make_server
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 
-from stationkeeper_tools.test_pki import KeyPair
+from stationkeeper_tools.sample_pki import KeyPair
 from tests.cups.client import get_internal
 from tests.cups.conftest import Cups
 from tests.cups.documents import Gateway, Trusted

@@ -22,8 +22,8 @@ from stationkeeper_tools.cluster import CREDENTIALS_LABEL, Cluster, wait_until
 from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.gateway_client import Identity, RefusedError, curl_command, update_info
 from stationkeeper_tools.release_processes import ReleaseProcesses
+from stationkeeper_tools.sample_pki import KeyPair, make_gateway, make_root, make_server
 from stationkeeper_tools.steps import Steps
-from stationkeeper_tools.test_pki import KeyPair, make_gateway, make_root, make_server
 
 NAMESPACE = "stationkeeper"
 EUI = EUI64(0x0123456789ABCDEF)

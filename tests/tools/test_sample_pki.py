@@ -8,7 +8,7 @@ from cryptography import x509
 
 from stationkeeper_core.client_certificate import read_client_certificate
 from stationkeeper_core.pem import parse_certificates
-from stationkeeper_tools.test_pki import KeyPair, make_gateway, make_intermediate, make_root, make_server
+from stationkeeper_tools.sample_pki import KeyPair, make_gateway, make_intermediate, make_root, make_server
 
 EUI = "0102030405060708"
 NOW = datetime.now(UTC)
