@@ -39,11 +39,11 @@ class Claim:
             raise LookupError("a step that needs the gateway ran before it was looked up")
         return self.gateway
 
-    def narrow(self, vouchers: tuple[Voucher, ...], reason: Reason, detail: str) -> "Claim":
+    def narrow(self, vouchers: tuple[Voucher, ...], reason: Reason, detail: Callable[[], str]) -> "Claim":
         """The claim with `vouchers` only; refused with `reason` where none is left."""
         if not vouchers:
-            raise StationkeeperError(reason, detail)
-        return replace(self, vouchers=vouchers)
+            raise StationkeeperError(reason, detail())
+        return self if len(vouchers) == len(self.vouchers) else replace(self, vouchers=vouchers)
 
 
 Step = Callable[[Claim, Snapshot, datetime], Claim]
@@ -83,7 +83,7 @@ def _3_a_trusted_ca_vouches(claim: Claim, snapshot: Snapshot, now: datetime) -> 
     return claim.narrow(
         snapshot.trust.vouchers(claim.certificate, now),
         Reason.NO_TRUSTED_CA,
-        f"no TrustedCA in force vouches for issuer {claim.certificate.leaf.x509.issuer.rfc4514_string()[:128]!a}",
+        lambda: f"no TrustedCA in force vouches for issuer {claim.certificate.leaf.issuer[:128]!a}",
     )
 
 
@@ -107,7 +107,7 @@ def _6_trusted_ca_speaks_for_the_namespace(claim: Claim, snapshot: Snapshot, _no
     return claim.narrow(
         tuple(each for each in claim.vouchers if each.authority.record.namespace in namespaces),
         Reason.TRUSTED_CA_OF_ANOTHER_NAMESPACE,
-        f"{_references(claim)} may not speak for Gateway {_name(claim)}",
+        lambda: f"{_references(claim)} may not speak for Gateway {_name(claim)}",
     )
 
 
@@ -125,7 +125,7 @@ def _8_gateway_allows_the_trusted_ca(claim: Claim, _snapshot: Snapshot, _now: da
     return claim.narrow(
         tuple(each for each in claim.vouchers if each.authority.reference in allowed),
         Reason.TRUSTED_CA_NOT_ALLOWED,
-        f"Gateway {_name(claim)} does not allow {_references(claim)}",
+        lambda: f"Gateway {_name(claim)} does not allow {_references(claim)}",
     )
 
 
@@ -133,7 +133,7 @@ def _9_eui_is_in_range(claim: Claim, _snapshot: Snapshot, _now: datetime) -> Cla
     return claim.narrow(
         tuple(each for each in claim.vouchers if each.authority.may_speak_for(claim.router)),
         Reason.EUI_OUT_OF_RANGE,
-        f"{format_hex(claim.router)} lies outside the ranges of {_references(claim)}",
+        lambda: f"{format_hex(claim.router)} lies outside the ranges of {_references(claim)}",
     )
 
 

@@ -4,6 +4,7 @@ Knows no TLS library: the CUPS server's adapter hands over DER bytes as the conn
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -21,7 +22,7 @@ class ClientCertificate:
 
     Attributes:
         leaf: the end-entity certificate.
-        presented: the other certificates that the client sent, at most `MAX_PRESENTED`; unverified.
+        presented: the CA certificates (CA:TRUE) that the client sent with it, of its first `MAX_PRESENTED`; unverified.
         common_names: every Common Name of the subject, as text.
     """
 
@@ -29,7 +30,7 @@ class ClientCertificate:
     presented: tuple[Certificate, ...]
     common_names: tuple[str, ...]
 
-    @property
+    @cached_property
     def eui(self) -> EUI64:
         """The EUI that the one Common Name holds.
 
@@ -47,7 +48,8 @@ def read_client_certificate(chain: tuple[bytes, ...]) -> ClientCertificate:
     """The facts of a presented chain.
 
     Args:
-        chain: DER, the end-entity certificate first. Others that cannot be read are left out: they can only help.
+        chain: DER, the end-entity certificate first. Others that cannot be read, or are no CA's, are left out: they
+            can only help, and what is no CA may not.
 
     Raises:
         StationkeeperError: `MalformedCertificate`.
@@ -64,9 +66,11 @@ def _readable(chain: tuple[bytes, ...]) -> tuple[Certificate, ...]:
     found: list[Certificate] = []
     for der in chain:
         try:
-            found.append(parse_certificate(der))
+            certificate = parse_certificate(der)
         except StationkeeperError:
             continue
+        if certificate.is_authority:
+            found.append(certificate)
     return tuple(found)
 
 

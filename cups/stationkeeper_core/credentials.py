@@ -16,8 +16,9 @@ ABSENT = bytes(4)
 MAX_TOKEN_BYTES = 4096
 
 _HEADER = b"Authorization: "
+_BEARER = b"Bearer "
 _PRINTABLE = re.compile(rb"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 def crc(blob: bytes) -> int:
@@ -64,18 +65,19 @@ def parse_token(content: bytes) -> bytes:
         )
     if line[: len(_HEADER) - 1].lower() == _HEADER.strip().lower():
         line = line[len(_HEADER) - 1 :].strip()
-    if not line:
+    if not line or line.lower() == _BEARER.strip().lower():
         raise StationkeeperError(Reason.TOKEN_INVALID, "the token is empty")
     if not _PRINTABLE.fullmatch(line):
         raise StationkeeperError(Reason.TOKEN_INVALID, "the token is not one line of printable ASCII")
-    return _HEADER + (line if b" " in line else b"Bearer " + line) + b"\r\n"
+    return _HEADER + (line if b" " in line else _BEARER + line) + b"\r\n"
 
 
 def check_uri(uri: str, schemes: tuple[str, ...]) -> None:
     """Refuses a URI that a Basics Station cannot use.
 
     Args:
-        uri: to be `scheme://host:port`, at most 127 characters, no path, no trailing slash.
+        uri: to be `scheme://host:port`, at most 127 characters, no path, no trailing slash, the host a name
+            or an IPv4 address.
         schemes: the schemes that are possible here.
 
     Raises:
@@ -97,10 +99,15 @@ def _uri_problem(uri: str, schemes: tuple[str, ...]) -> str | None:
         port = parts.port
     except ValueError:
         return "has no usable host and port"
-    if parts.netloc != rest:
-        return "has something after the port"
-    host = rest.rpartition(":")[0]
-    if not port or not _HOST.fullmatch(host) or not rest.endswith(f":{port}"):
+    return "has something after the port" if parts.netloc != rest else _address_problem(rest, port)
+
+
+def _address_problem(address: str, port: int | None) -> str | None:
+    host = address.rpartition(":")[0]
+    if host.startswith("["):
+        # `uri_parse` in src/net.c of Basics Station 2.0.6 takes [2001:db8::1] for the host 2001:db8::
+        return "has an IPv6 address, whose last digit a Basics Station drops"
+    if not port or not _HOST.fullmatch(host) or not address.endswith(f":{port}"):
         return "has no usable host and port"
     return None
 

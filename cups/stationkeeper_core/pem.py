@@ -7,13 +7,13 @@ Source: RFC 7468.
 """
 
 import base64
-import binascii
+import hashlib
 import re
 from dataclasses import dataclass
 from functools import cached_property
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from stationkeeper_core.errors import Reason, StationkeeperError
@@ -23,7 +23,16 @@ MAX_CERTIFICATES = 100
 MAX_CERTIFICATE_BYTES = 16 * 1024
 
 _BEGIN = re.compile(r"-----BEGIN ([A-Z0-9 #.]*)-----")
+_BYTE_ORDER_MARK = "\ufeff"
 _CERTIFICATE_LABELS = {"CERTIFICATE", "X509 CERTIFICATE"}
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
+)
 
 
 @dataclass(frozen=True)
@@ -41,19 +50,24 @@ class Certificate:
     @cached_property
     def sha256(self) -> str:
         """SHA-256 of the DER bytes, 64 lower-case hex digits."""
-        return self.x509.fingerprint(hashes.SHA256()).hex()
+        return hashlib.sha256(self.der).hexdigest()
 
     @cached_property
     def subject(self) -> str:
         """The subject as RFC 4514 writes it."""
         return self.x509.subject.rfc4514_string()
 
+    @cached_property
+    def issuer(self) -> str:
+        """The issuer as RFC 4514 writes it."""
+        return self.x509.issuer.rfc4514_string()
+
     @property
     def is_authority(self) -> bool:
         """Whether the basic constraints say CA:TRUE; a v1 certificate has none and never is."""
         try:
             constraints = self.x509.extensions.get_extension_for_class(x509.BasicConstraints)
-        except (x509.ExtensionNotFound, ValueError):
+        except (x509.ExtensionNotFound, *_UNREADABLE):
             return False
         return constraints.value.ca
 
@@ -61,8 +75,10 @@ class Certificate:
 def parse_certificate(der: bytes) -> Certificate:
     """The certificate of `der`, with the fields that are used downstream known to be readable.
 
+    Its extensions are not looked at: of a gateway's certificate they are OpenSSL's to judge.
+
     Raises:
-        StationkeeperError: `MalformedPEM`.
+        StationkeeperError: `MalformedPEM` or `TooLarge`.
     """
     if len(der) > MAX_CERTIFICATE_BYTES:
         raise StationkeeperError(
@@ -72,7 +88,7 @@ def parse_certificate(der: bytes) -> Certificate:
     try:
         certificate = Certificate(der, x509.load_der_x509_certificate(der))
         _touch(certificate)
-    except (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension) as error:
+    except _UNREADABLE as error:
         raise StationkeeperError(Reason.MALFORMED_PEM, f"a certificate cannot be read: {error}") from None
     if certificate.x509.public_bytes(Encoding.DER) != der:
         raise StationkeeperError(Reason.MALFORMED_PEM, "bytes follow a certificate")
@@ -121,24 +137,32 @@ def to_pem(der: bytes) -> str:
 
 def _certificate_at(line: int, body: str) -> Certificate:
     try:
-        return parse_certificate(base64.b64decode(body, validate=True))
-    except binascii.Error as error:
+        der = base64.b64decode(body, validate=True)
+    except ValueError as error:
         raise StationkeeperError(Reason.MALFORMED_PEM, f"the block at line {line} is not base64: {error}") from None
+    try:
+        certificate = parse_certificate(der)
+        _ = certificate.x509.extensions
     except StationkeeperError as error:
         raise StationkeeperError(error.reason, f"the block at line {line}: {error.detail}") from None
+    except _UNREADABLE as error:
+        raise StationkeeperError(
+            Reason.MALFORMED_PEM, f"the block at line {line}: an extension cannot be read: {error}"
+        ) from None
+    return certificate
 
 
 def _blocks(text: str) -> list[tuple[int, str, str]]:
     blocks: list[tuple[int, str, str]] = []
     begun: tuple[int, str] | None = None
     body: list[str] = []
-    for number, raw in enumerate(text.splitlines(), start=1):
+    for number, raw in enumerate(text.removeprefix(_BYTE_ORDER_MARK).splitlines(), start=1):
         line = raw.strip()
         begin = _BEGIN.fullmatch(line)
         if begun is None:
             if begin:
                 begun, body = (number, begin[1]), []
-            elif line.startswith("-----"):
+            elif line.startswith("-----") or "-----BEGIN " in line:
                 raise StationkeeperError(Reason.MALFORMED_PEM, f"line {number} is not the beginning of a block")
         elif line == f"-----END {begun[1]}-----":
             blocks.append((*begun, "".join(body)))
@@ -160,9 +184,6 @@ def _touch(certificate: Certificate) -> None:
         parsed.serial_number,
         parsed.not_valid_before_utc,
         parsed.not_valid_after_utc,
-        parsed.extensions,
-        parsed.issuer.public_bytes(),
-        parsed.public_key,
-        certificate.subject,
-        certificate.sha256,
+        certificate.issuer,
+        parsed.subject,
     )

@@ -2,15 +2,20 @@
 
 Every TrustedCA is judged by itself: its anchors are the only trust, its intermediates and those that the client
 presented only help to build the chain. So what one TrustedCA holds never opens a door for another, and one that is
-broken breaks no other. The chain is built and verified by OpenSSL, which takes the X.509 v1 leaves that the field has.
+broken breaks no other. Each possible chain is verified by OpenSSL, which takes the X.509 v1 leaves that the field has.
+
+The chains are found here, by names alone, and OpenSSL is given one at a time: by itself it takes the first issuer of
+the right name and never tries a second, so that of two CAs with one subject (a CA whose key was replaced) it would
+refuse the clients of one.
 """
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 
-from cryptography import x509
 from OpenSSL import crypto
 
 from stationkeeper_core.client_certificate import ClientCertificate
@@ -18,6 +23,9 @@ from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.eui_range import parse_range
 from stationkeeper_core.pem import Certificate, parse_certificate
 from stationkeeper_core.published import TrustDocument, TrustedAuthority
+from stationkeeper_core.revocation import Revocations
+
+MAX_CHAINS = 128
 
 
 @dataclass(frozen=True)
@@ -26,27 +34,16 @@ class Voucher:
 
     Attributes:
         authority: the TrustedCA.
-        verified: from the end-entity certificate to the anchor, as OpenSSL has it.
+        chain: from the end-entity certificate to the anchor.
     """
 
     authority: "Authority"
-    verified: tuple[crypto.X509, ...]
-
-    @cached_property
-    def chain(self) -> tuple[Certificate, ...]:
-        """From the end-entity certificate to the anchor."""
-        return tuple(_certificate(each) for each in self.verified)
+    chain: tuple[Certificate, ...]
 
     @property
     def revokes(self) -> bool:
         """Whether the TrustedCA revokes the certificate or another one of the chain."""
-        record = self.authority.record
-        if not (record.revoked_sha256 or record.revoked_serials):
-            return False
-        return any(
-            each.sha256 in record.revoked_sha256 or f"{each.x509.serial_number:X}" in record.revoked_serials
-            for each in self.chain
-        )
+        return self.authority.revocations.hold_any_of(self.chain)
 
 
 class Authority:
@@ -54,48 +51,49 @@ class Authority:
 
     Attributes:
         record: what was published of it.
+        revocations: what it revokes.
     """
 
-    def __init__(self, record: TrustedAuthority) -> None:
+    def __init__(self, record: TrustedAuthority, links: "_Links") -> None:
         self.record = record
-        self._anchors = tuple(parse_certificate(der) for der in record.anchors)
-        self._intermediates = tuple(parse_certificate(der) for der in record.intermediates)
+        self.revocations = Revocations(frozenset(record.revoked_serials), frozenset(record.revoked_sha256))
+        self._anchors = _by_subject(links.of(der) for der in record.anchors)
+        self._intermediates = _by_subject(links.of(der) for der in record.intermediates)
         self._ranges = tuple(parse_range(text) for text in record.eui_ranges)
-        self._trusted = [_openssl(anchor) for anchor in self._anchors]
-        self._helpers = [_openssl(intermediate) for intermediate in self._intermediates]
 
     @property
     def reference(self) -> str:
         """`namespace/name` of the TrustedCA."""
         return f"{self.record.namespace}/{self.record.name}"
 
-    @cached_property
-    def subjects(self) -> frozenset[bytes]:
-        """DER of the subjects under which it may have issued."""
-        return frozenset(each.x509.subject.public_bytes() for each in (*self._anchors, *self._intermediates))
+    @property
+    def subjects(self) -> frozenset[str]:
+        """The names under which it may have issued, folded."""
+        return frozenset((*self._anchors, *self._intermediates))
 
     def may_speak_for(self, eui: EUI64) -> bool:
         """Whether its ranges hold `eui`."""
         return not self._ranges or any(eui in each for each in self._ranges)
 
-    def vouch(self, certificate: ClientCertificate, now: datetime) -> Voucher | None:
-        """The chain from `certificate` to one of the anchors, valid at `now`; None where there is none."""
-        helpers = [*self._helpers, *(_openssl(each) for each in certificate.presented)]
-        context = crypto.X509StoreContext(self._store_at(now), _openssl(certificate.leaf), helpers)
-        try:
-            chain = context.get_verified_chain()
-        except crypto.X509StoreContextError:
-            return None
-        return Voucher(self, tuple(chain))
+    def vouch(self, examination: "_Examination") -> Voucher | None:
+        """The first chain from the examined certificate to one of the anchors that verifies; None without one."""
+        for chain in islice(self._chains(examination), MAX_CHAINS):
+            if examination.verifies(chain):
+                return Voucher(self, tuple(each.certificate for each in chain))
+        return None
 
-    def _store_at(self, now: datetime) -> crypto.X509Store:
-        """A store for one verification: OpenSSL keeps the first time that a store is given, whatever comes later."""
-        store = crypto.X509Store()
-        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
-        store.set_time(now)
-        for anchor in self._trusted:
-            store.add_cert(anchor)
-        return store
+    def _chains(self, examination: "_Examination") -> Iterator[tuple["_Link", ...]]:
+        """What the names allow, the shortest first; bounded, whatever is configured and presented."""
+        begun: deque[tuple[_Link, ...]] = deque([(examination.leaf,)])
+        for _ in range(MAX_CHAINS):
+            if not begun:
+                return
+            chain = begun.popleft()
+            issuer = chain[-1].issuer
+            yield from ((*chain, anchor) for anchor in self._anchors.get(issuer, ()))
+            if all(issuer != each.subject for each in chain[1:]):
+                helpers = (*self._intermediates.get(issuer, ()), *examination.presented.get(issuer, ()))
+                begun.extend((*chain, helper) for helper in helpers[: MAX_CHAINS - len(begun)])
 
 
 class TrustGeneration:
@@ -115,8 +113,9 @@ class TrustGeneration:
         self.generation = generation
         self.sha256 = sha256
         self.release_namespace = document.release_namespace
-        self.authorities = tuple(Authority(record) for record in document.authorities)
-        self._by_subject: dict[bytes, list[Authority]] = {}
+        links = _Links()
+        self.authorities = tuple(Authority(record, links) for record in document.authorities)
+        self._by_subject: dict[str, list[Authority]] = {}
         for authority in self.authorities:
             for subject in authority.subjects:
                 self._by_subject.setdefault(subject, []).append(authority)
@@ -132,27 +131,87 @@ class TrustGeneration:
         return tuple(sorted({der for record in records for der in (*record.anchors, *record.intermediates)}))
 
     def vouchers(self, certificate: ClientCertificate, now: datetime) -> tuple[Voucher, ...]:
-        """Every TrustedCA that vouches for `certificate` at `now`.
-
-        Those that hold the name of an issuer are asked first, and only if none of them vouches all the others: names
-        that differ in their encoding alone are equal to OpenSSL.
-        """
-        issuers = [each.x509.issuer.public_bytes() for each in (certificate.leaf, *certificate.presented)]
-        likely = dict.fromkeys(each for issuer in issuers for each in self._by_subject.get(issuer, ()))
-        return _ask(likely, certificate, now) or _ask(
-            (each for each in self.authorities if each not in likely), certificate, now
-        )
+        """Every TrustedCA that vouches for `certificate` at `now`, which is aware."""
+        examination = _Examination(certificate, now)
+        named = dict.fromkeys(each for issuer in examination.issuers for each in self._by_subject.get(issuer, ()))
+        answers = (authority.vouch(examination) for authority in named)
+        return tuple(answer for answer in answers if answer is not None)
 
 
-def _ask(authorities: Iterable[Authority], certificate: ClientCertificate, now: datetime) -> tuple[Voucher, ...]:
-    answers = (authority.vouch(certificate, now) for authority in authorities)
-    return tuple(answer for answer in answers if answer is not None)
+class _Link:
+    """A certificate as a part of chains; what is costly to derive of it is derived once."""
+
+    def __init__(self, certificate: Certificate) -> None:
+        self.certificate = certificate
+
+    @cached_property
+    def subject(self) -> str:
+        return _folded(self.certificate.subject)
+
+    @cached_property
+    def issuer(self) -> str:
+        return _folded(self.certificate.issuer)
+
+    @cached_property
+    def openssl(self) -> crypto.X509:
+        return crypto.load_certificate(crypto.FILETYPE_ASN1, self.certificate.der)
 
 
-def _openssl(certificate: Certificate) -> crypto.X509:
-    return crypto.X509.from_cryptography(certificate.x509)
+class _Links:
+    """The certificates of a generation, each once, however many TrustedCAs hold it."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, _Link] = {}
+
+    def of(self, der: bytes) -> _Link:
+        found = self._known.get(der)
+        if found is None:
+            found = self._known[der] = _Link(parse_certificate(der))
+        return found
 
 
-def _certificate(found: crypto.X509) -> Certificate:
-    parsed: x509.Certificate = found.to_cryptography()
-    return Certificate(crypto.dump_certificate(crypto.FILETYPE_ASN1, found), parsed)
+class _Examination:
+    """One client certificate at one time. A chain is verified once, however many TrustedCAs allow it."""
+
+    def __init__(self, certificate: ClientCertificate, now: datetime) -> None:
+        self.leaf = _Link(certificate.leaf)
+        self.presented = _by_subject(_Link(each) for each in certificate.presented)
+        self._now = now.astimezone(UTC)
+        self._verified: dict[tuple[_Link, ...], bool] = {}
+
+    @property
+    def issuers(self) -> list[str]:
+        """The names under which an anchor or a configured intermediate may have a part in the chain."""
+        return [self.leaf.issuer, *(each.issuer for same in self.presented.values() for each in same)]
+
+    def verifies(self, chain: tuple[_Link, ...]) -> bool:
+        """Whether OpenSSL takes `chain`, its last certificate being trusted."""
+        found = self._verified.get(chain)
+        if found is None:
+            found = self._verified[chain] = self._verify(chain)
+        return found
+
+    def _verify(self, chain: tuple[_Link, ...]) -> bool:
+        leaf, *helpers, anchor = chain
+        # A store takes only the first time that it is told, so it cannot outlive the examination.
+        store = crypto.X509Store()
+        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+        store.set_time(self._now)
+        try:
+            store.add_cert(anchor.openssl)
+            crypto.X509StoreContext(store, leaf.openssl, [each.openssl for each in helpers]).verify_certificate()
+        except (crypto.X509StoreContextError, crypto.Error):
+            return False
+        return True
+
+
+def _by_subject(links: Iterable[_Link]) -> Mapping[str, tuple[_Link, ...]]:
+    found: dict[str, tuple[_Link, ...]] = {}
+    for link in links:
+        found[link.subject] = (*found.get(link.subject, ()), link)
+    return found
+
+
+def _folded(name: str) -> str:
+    """`name` without case and white space: equal for all names that are equal to OpenSSL, and for a few more."""
+    return "".join(name.split()).casefold()

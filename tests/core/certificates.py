@@ -13,6 +13,9 @@ from stationkeeper_core.pem import Certificate, parse_certificate
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 EUI = "0102030405060708"
+MAY_SIGN = x509.KeyUsage(True, False, False, False, False, True, False, False, False)
+# A subject alternative name of a kind that OpenSSL passes over and cryptography does not know: an x400Address.
+X400_NAME = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), bytes.fromhex("3004a3020500"))
 
 
 def name(*common_names: str) -> x509.Name:
@@ -42,6 +45,7 @@ class Wish:
     begins: datetime = NOW - timedelta(days=10)
     ends: datetime = NOW + timedelta(days=10)
     serial: int = 0
+    extensions: tuple[x509.ExtensionType, ...] = ()
 
 
 def issue(wish: Wish, issuer: Signer | None = None) -> Signer:
@@ -55,6 +59,8 @@ def issue(wish: Wish, issuer: Signer | None = None) -> Signer:
     )
     if wish.ca is not None:
         builder = builder.add_extension(x509.BasicConstraints(wish.ca, None), critical=True)
+    for extension in wish.extensions:
+        builder = builder.add_extension(extension, critical=False)
     signed = builder.sign(issuer.key if issuer else wish.key, hashes.SHA256())
     return Signer(wish.subject, wish.key, parse_certificate(signed.public_bytes(Encoding.DER)))
 

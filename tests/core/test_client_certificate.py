@@ -5,7 +5,7 @@ from cryptography.x509.oid import NameOID
 
 from stationkeeper_core.client_certificate import MAX_PRESENTED, read_client_certificate
 from stationkeeper_core.errors import Reason, StationkeeperError
-from tests.core.certificates import EUI, Wish, ca, issue, name
+from tests.core.certificates import EUI, MAY_SIGN, X400_NAME, Signer, Wish, ca, issue, name
 from tests.core.states import presented
 
 ROOT = ca("Root")
@@ -57,3 +57,22 @@ def test_what_else_was_presented_is_taken_where_it_can_be_read_and_bounded() -> 
     chain = (ROOT.der, b"no certificate", *[ROOT.der] * 20)
 
     assert len(read_client_certificate(chain).presented) == MAX_PRESENTED - 1
+
+
+def test_an_extension_that_only_openssl_can_read_does_not_strand_a_gateway() -> None:
+    end_entity = issue(Wish(name(EUI), extensions=(X400_NAME,)), ROOT)
+
+    assert presented(end_entity).eui == int(EUI, 16)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        issue(Wish(name("Without constraints")), ROOT),
+        issue(Wish(name("CA:FALSE"), ca=False), ROOT),
+        issue(Wish(name("May sign, but is no CA"), extensions=(MAY_SIGN,)), ROOT),
+        issue(Wish(name("Odd"), extensions=(X400_NAME,)), ROOT),
+    ],
+)
+def test_what_was_presented_and_is_no_ca_helps_to_build_no_chain(other: Signer) -> None:
+    assert presented(issue(Wish(name(EUI)), other), other).presented == ()

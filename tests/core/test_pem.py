@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.pem import MAX_CERTIFICATES, MAX_PEM_BYTES, parse_certificate, parse_certificates, to_pem
 from stationkeeper_tools.sample_pki import make_gateway, make_root
+from tests.core.certificates import X400_NAME, Wish, issue, name
 
 REASONS = {
     Reason.MALFORMED_PEM,
@@ -29,6 +30,8 @@ LINES = st.sampled_from(
         "!!!!",
         "",
         "\x85\u2028",
+        "MII\u00e9",
+        "x -----BEGIN CERTIFICATE-----MIIB",
     ]
 )
 
@@ -60,6 +63,7 @@ def _refusal(text: str) -> StationkeeperError:
         lambda pem: f"  {pem}".replace("\n", "\n  "),
         lambda pem: pem.rstrip("\n"),
         lambda pem: pem + pem,
+        lambda pem: f"\ufeff{pem}",
     ],
 )
 def test_a_certificate_is_found_whatever_stands_around_it(decorate: object) -> None:
@@ -146,6 +150,9 @@ def test_a_private_key_under_the_label_of_a_certificate_is_refused_without_repea
         ("-----BEGIN X509 CRL-----\nMIIB\n-----END X509 CRL-----", "not a certificate"),
         ("-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----", "not a certificate"),
         ("-----BEGIN CERTIFICATE-----\nMI!B\n-----END CERTIFICATE-----", "not base64"),
+        ("-----BEGIN CERTIFICATE-----\nMII\u00e9\n-----END CERTIFICATE-----", "not base64"),
+        ("-----BEGIN CERTIFICATE-----MIIB-----END CERTIFICATE-----", "line 1"),
+        ("x\nx -----BEGIN CERTIFICATE-----MIIB-----END CERTIFICATE-----", "line 2"),
         ("-----BEGIN CERTIFICATE-----\n\n-----END CERTIFICATE-----", "line 1"),
         ("x\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", "line 2"),
     ],
@@ -161,6 +168,13 @@ def test_bytes_after_a_certificate_are_refused() -> None:
     with pytest.raises(StationkeeperError) as refused:
         parse_certificate(parse_certificates(root())[0].der + b"\0")
     assert refused.value.reason is Reason.MALFORMED_PEM
+
+
+def test_an_extension_that_cannot_be_read_is_refused_in_a_resource_and_left_to_openssl_elsewhere() -> None:
+    odd = issue(Wish(name("Odd"), extensions=(X400_NAME,)))
+
+    assert _refusal(to_pem(odd.der)).reason is Reason.MALFORMED_PEM
+    assert not parse_certificate(odd.der).is_authority
 
 
 def test_sizes_and_counts_are_bounded() -> None:

@@ -1,10 +1,11 @@
 import subprocess
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID
 
@@ -13,7 +14,7 @@ from stationkeeper_core.pem import parse_certificates, to_pem
 from stationkeeper_core.published import TrustedAuthority
 from stationkeeper_core.trust_anchors import TrustGeneration
 from stationkeeper_tools.sample_pki import make_gateway, make_root
-from tests.core.certificates import EUI, NOW, Signer, Wish, ca, issue, leaf, name
+from tests.core.certificates import EUI, MAY_SIGN, NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.states import authority, presented, trust_document
 
 ROOT = ca("Root")
@@ -33,6 +34,12 @@ def _trust(*authorities: TrustedAuthority) -> TrustGeneration:
 
 def _vouchers(trust: TrustGeneration, end_entity: Signer, *others: Signer, now: datetime = NOW) -> list[str]:
     return sorted(each.authority.record.name for each in trust.vouchers(presented(end_entity, *others), now))
+
+
+def _identifiers(key: ec.EllipticCurvePrivateKey) -> tuple[x509.ExtensionType, x509.ExtensionType]:
+    """How a certificate names its own key, and its issuer's."""
+    public = key.public_key()
+    return x509.SubjectKeyIdentifier.from_public_key(public), x509.AuthorityKeyIdentifier.from_issuer_public_key(public)
 
 
 def _openssl_verifies(
@@ -113,6 +120,52 @@ def test_a_version_1_certificate_is_vouched_for() -> None:
     record = TrustedAuthority(namespace="n", name="v1", uid="u", anchors=(anchor.der,))
 
     assert _trust(record).vouchers(read_client_certificate((end_entity.der,)), now + timedelta(minutes=1))
+
+
+def test_the_zone_of_the_time_does_not_matter() -> None:
+    end_entity = leaf(ROOT, begins=NOW - timedelta(hours=1), ends=NOW + timedelta(hours=1))
+
+    for hours in (-12, 0, 12):
+        assert _vouchers(_trust(authority(ROOT)), end_entity, now=NOW.astimezone(timezone(timedelta(hours=hours))))
+
+
+def test_a_ca_whose_key_was_replaced_under_the_same_name_vouches_for_the_certificates_of_both_keys() -> None:
+    old, new = ca("Issuing", ROOT), ca("Issuing", ROOT)
+    roots = ca("Root"), ca("Root"), ca("Root")
+    same_roots = TrustedAuthority(namespace="n", name="roots", uid="u", anchors=tuple(each.der for each in roots))
+
+    for issuing in (old, new):
+        assert _vouchers(_trust(authority(ROOT, intermediates=(old.der, new.der))), leaf(issuing)) == ["ca"]
+        assert _vouchers(_trust(authority(ROOT, intermediates=(old.der,))), leaf(issuing), new) == ["ca"]
+        assert _vouchers(_trust(authority(ROOT)), leaf(issuing), old, new) == ["ca"]
+        assert _vouchers(_trust(authority(old, intermediates=(new.der,)), authority(ROOT, "r")), leaf(issuing), new)
+    for root in roots:
+        assert _vouchers(_trust(same_roots), leaf(root)) == ["roots"]
+    assert _vouchers(_trust(same_roots), leaf(ca("Root"))) == []
+
+
+def test_a_new_key_that_the_old_one_signed_is_vouched_for_by_the_old_anchor() -> None:
+    old_key, new_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    (old_id, of_the_old), (new_id, of_the_new) = _identifiers(old_key), _identifiers(new_key)
+    old = ca("Root", key=old_key, extensions=(old_id,))
+    new = ca("Root", old, key=new_key, extensions=(new_id, of_the_old))
+    end_entity = leaf(new, extensions=(of_the_new,))
+
+    assert _vouchers(_trust(authority(old)), end_entity, new) == ["ca"]
+    assert _vouchers(_trust(authority(old, intermediates=(new.der,))), end_entity) == ["ca"]
+
+
+def test_an_end_entity_that_may_sign_but_is_no_ca_issues_for_nobody() -> None:
+    clever = issue(Wish(name("0000000000000001"), extensions=(MAY_SIGN,)), ROOT)
+
+    assert _vouchers(_trust(authority(ROOT)), leaf(clever), clever) == []
+
+
+def test_as_many_chains_as_names_allow_come_to_an_end() -> None:
+    layers = [[ca(f"Layer {depth}", ca(f"Layer {depth + 1}")) for _ in range(10)] for depth in range(9)]
+    record = authority(ca("Layer 9"), intermediates=tuple(each.der for layer in layers for each in layer))
+
+    assert _vouchers(_trust(record), leaf(layers[0][0]), *(layer[0] for layer in layers)) == []
 
 
 def test_each_ca_is_judged_by_itself() -> None:

@@ -1,0 +1,77 @@
+"""Whether a chain holds a certificate that a TrustedCA revokes, by serial number or by SHA-256 fingerprint.
+
+Whoever holds a certificate signed with ECDSA can make a second one of it that verifies just as well: of a signature
+(r, s), (r, n - s) is one too. It has the same serial number and another fingerprint, so a fingerprint revokes both.
+Source: SEC 1, section 4.1.4; RFC 5280, section 4.1.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from itertools import pairwise
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+
+from stationkeeper_core.pem import Certificate
+
+_BIT_STRING, _SEQUENCE = 0x03, 0x30
+_LONGEST_SHORT_LENGTH = 0x7F
+
+
+@dataclass(frozen=True)
+class Revocations:
+    """What a TrustedCA revokes.
+
+    Attributes:
+        serials: serial numbers, upper-case hex without leading zeros.
+        sha256: fingerprints, lower-case hex.
+    """
+
+    serials: frozenset[str]
+    sha256: frozenset[str]
+
+    def hold_any_of(self, chain: tuple[Certificate, ...]) -> bool:
+        """Whether a certificate of `chain`, which goes from the end entity to the anchor, is revoked."""
+        if self.serials and any(f"{each.x509.serial_number:X}" in self.serials for each in chain):
+            return True
+        return bool(self.sha256) and not self.sha256.isdisjoint(_fingerprints(chain))
+
+
+def _fingerprints(chain: tuple[Certificate, ...]) -> set[str]:
+    twins = (twin_fingerprint(certificate, issuer) for certificate, issuer in pairwise(chain))
+    return {each.sha256 for each in chain} | {each for each in twins if each is not None}
+
+
+def twin_fingerprint(certificate: Certificate, issuer: Certificate) -> str | None:
+    """The fingerprint of the other certificate that verifies wherever `certificate` does; None where there is none.
+
+    Args:
+        certificate: verified to be signed by `issuer`.
+        issuer: whose key says whether the signature is ECDSA, and on which curve.
+    """
+    try:
+        key = issuer.x509.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        return None
+    signature = certificate.x509.signature
+    r, s = decode_dss_signature(signature)
+    signed = certificate.x509.tbs_certificate_bytes
+    content = certificate.der[_header_bytes(certificate.der) :]
+    algorithm = content[len(signed) : -len(_element(_BIT_STRING, b"\0" + signature))]
+    twin = _element(_BIT_STRING, b"\0" + encode_dss_signature(r, key.curve.group_order - s))
+    return hashlib.sha256(_element(_SEQUENCE, signed + algorithm + twin)).hexdigest()
+
+
+def _header_bytes(der: bytes) -> int:
+    return 2 if der[1] <= _LONGEST_SHORT_LENGTH else 2 + (der[1] & _LONGEST_SHORT_LENGTH)
+
+
+def _element(tag: int, content: bytes) -> bytes:
+    length = len(content)
+    if length <= _LONGEST_SHORT_LENGTH:
+        return bytes([tag, length]) + content
+    size = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(size)]) + size + content

@@ -1,0 +1,144 @@
+"""CUPS' watch on the published Secrets, on a real API server, with just the chart's rights."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stationkeeper_core.published import DOCUMENTS, TRUST, encode, secret_name
+from stationkeeper_cups.kubernetes_source import ApiServer, KubernetesSource
+from stationkeeper_cups.metrics import Metrics
+from stationkeeper_cups.serving_state import ServingState
+from stationkeeper_tools.api_client import ApiClient
+from stationkeeper_tools.binaries import ControlPlaneBinaries
+from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.manifests import load, rbac_files
+from stationkeeper_tools.sample_pki import make_root, make_server
+from tests.cups.client import until
+from tests.cups.documents import Gateway, contents
+
+NAMESPACE, ACCOUNT = "release", "stationkeeper-cups"
+SERVER_TLS = "stationkeeper-server-tls"
+RBAC = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
+SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+RECOVERY_SECONDS = 30.0
+
+
+@dataclass
+class Followed:
+    """A state that follows the Secrets of one namespace, and the administrator who writes them."""
+
+    state: ServingState
+    admin: ApiClient
+
+    def publish(self, generation: int, documents: tuple[str, ...] = DOCUMENTS) -> None:
+        payloads = contents([], [Gateway("0102030405060708")])
+        for document in documents:
+            value = encode(document, generation, payloads[document])
+            self.put(secret_name(document), {document: value})
+
+    def put(self, name: str, data: dict[str, bytes]) -> None:
+        encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": encoded}
+        self.admin.apply(f"{SECRETS}/{name}", body)
+
+    async def has(self, generation: int, seconds: float = 5.0) -> None:
+        async def loaded() -> bool:
+            return set(self.state.generations.values()) == {generation} and not self.state.missing
+
+        await until(loaded, f"generation {generation} is in force", seconds)
+
+
+@pytest.fixture(scope="module")
+def own(
+    control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    """A control plane that may be restarted."""
+    with ControlPlane(control_plane_binaries, tmp_path_factory.mktemp("restarted")) as running:
+        admin = ApiClient(running.admin_kubeconfig)
+        admin.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+        admin.create(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts", {"metadata": {"name": ACCOUNT}})
+        yield running
+
+
+@pytest.fixture
+async def followed(own: ControlPlane, tmp_path: Path) -> AsyncIterator[Followed]:
+    admin = ApiClient(own.admin_kubeconfig)
+    admin.delete(SECRETS)
+    _grant(admin)
+    kubeconfig = own.service_account_kubeconfig(NAMESPACE, ACCOUNT, tmp_path / "kubeconfig")
+    token = tmp_path / "token"
+    token.write_text(yaml.safe_load(kubeconfig.read_text())["users"][0]["user"]["token"])
+    state = ServingState(Metrics())
+    source = KubernetesSource(ApiServer(own.url, own.ca_file, token, NAMESPACE), SERVER_TLS, state)
+    running = asyncio.create_task(source.run())
+    made = Followed(state, admin)
+    now = datetime.now(UTC)
+    server = make_server(["localhost"], [], make_root("Operator", now), now)
+    made.put(SERVER_TLS, {"tls.crt": server.certificate_pem, "tls.key": server.key_pem})
+    yield made
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+def _grant(admin: ApiClient) -> None:
+    (rules,) = (load(path)[0] for path in rbac_files() if path.stem == "cups-release")
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "cups"}, "rules": rules}
+    admin.apply(f"{RBAC}/roles/cups", role)
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "cups"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "cups"},
+        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
+    }
+    admin.apply(f"{RBAC}/rolebindings/cups", binding)
+
+
+async def test_secrets_are_followed_as_they_come_and_change(followed: Followed) -> None:
+    followed.publish(1)
+    await followed.has(1)
+    followed.publish(2)
+    await followed.has(2)
+
+
+async def test_a_secret_that_is_deleted_or_spoilt_leaves_the_last_good_state(followed: Followed) -> None:
+    followed.publish(1)
+    await followed.has(1)
+    followed.put(secret_name(TRUST), {TRUST: b"spoilt"})
+
+    async def refused() -> bool:
+        return TRUST in followed.state.refused
+
+    await until(refused, "the spoilt document is refused")
+    followed.admin.delete(f"{SECRETS}/{secret_name(TRUST)}")
+    followed.publish(2)
+    await followed.has(2)
+    assert followed.state.refused == {}
+
+
+async def test_it_goes_on_after_the_api_server_was_away(followed: Followed, own: ControlPlane) -> None:
+    followed.publish(1)
+    await followed.has(1)
+    await asyncio.to_thread(own.stop_api_server)
+    assert followed.state.missing == ()
+    await asyncio.to_thread(own.start_api_server)
+    followed.publish(2)
+
+    await followed.has(2, RECOVERY_SECONDS)
+
+
+async def test_it_goes_on_once_it_may_read_again(followed: Followed) -> None:
+    followed.publish(1)
+    await followed.has(1)
+    followed.admin.delete(f"{RBAC}/rolebindings/cups")
+    _grant(followed.admin)
+    followed.publish(2)
+
+    await followed.has(2, RECOVERY_SECONDS)

@@ -1,0 +1,67 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stationkeeper_core.pem import Certificate, parse_certificate, parse_certificates, to_pem
+from stationkeeper_core.revocation import Revocations, twin_fingerprint
+from stationkeeper_tools.sample_pki import make_gateway, make_root
+from tests.core.certificates import EUI, NOW, Wish, ca, issue, leaf, name
+
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+ROOT = ca("Root")
+
+
+def _twin(certificate: Certificate) -> Certificate:
+    """The other certificate with the same content, as its holder can make it."""
+    signature = certificate.x509.signature
+    r, s = decode_dss_signature(signature)
+    other = encode_dss_signature(r, ORDER - s)
+    head, _, tail = certificate.der.partition(signature)
+    assert tail == b""
+    body = head[4 if head[1] == 0x82 else 3 : -3] + bytes([3, len(other) + 1, 0]) + other
+    size = bytes([0x81, len(body)]) if len(body) < 0x100 else b"\x82" + len(body).to_bytes(2, "big")
+    return parse_certificate(b"\x30" + size + body)
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 2**150), st.integers(0, 4))
+def test_a_fingerprint_revokes_the_other_certificate_that_its_holder_can_make_of_it(serial: int, names: int) -> None:
+    certificate = issue(Wish(name(EUI, *["x" * 60] * names), serial=serial), ROOT).certificate
+    twin = _twin(certificate)
+
+    assert twin.sha256 != certificate.sha256
+    assert twin_fingerprint(certificate, ROOT.certificate) == twin.sha256
+    assert twin_fingerprint(twin, ROOT.certificate) == certificate.sha256
+    assert Revocations(frozenset(), frozenset({certificate.sha256})).hold_any_of((twin, ROOT.certificate))
+
+
+def test_openssl_verifies_that_other_certificate(tmp_path: Path) -> None:
+    (tmp_path / "anchor").write_text(to_pem(ROOT.der))
+    (tmp_path / "twin").write_text(to_pem(_twin(leaf(ROOT).certificate).der))
+
+    command = ["openssl", "verify", "-attime", str(int(NOW.timestamp())), "-CAfile", "anchor", "twin"]
+    assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode == 0
+
+
+def test_an_rsa_signature_has_no_other() -> None:
+    root = make_root("Root", NOW)
+    anchor, end_entity = (
+        parse_certificates(each.certificate_pem.decode())[0] for each in (root, make_gateway(EUI, root, NOW))
+    )
+
+    assert twin_fingerprint(end_entity, anchor) is None
+    assert Revocations(frozenset(), frozenset({end_entity.sha256})).hold_any_of((end_entity, anchor))
+
+
+@pytest.mark.parametrize(
+    ("serials", "revoked"), [((), False), (("1F",), True), (("1f",), False), (("2B",), True), (("F",), False)]
+)
+def test_a_serial_number_revokes_a_certificate_of_the_chain(serials: tuple[str, ...], revoked: bool) -> None:
+    issuing = ca("Issuing", ROOT, serial=0x2B)
+    chain = (leaf(issuing, serial=0x1F).certificate, issuing.certificate, ROOT.certificate)
+
+    assert Revocations(frozenset(serials), frozenset()).hold_any_of(chain) is revoked
