@@ -15,6 +15,7 @@ from functools import cached_property
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 
@@ -142,14 +143,22 @@ def _certificate_at(line: int, body: str) -> Certificate:
         raise StationkeeperError(Reason.MALFORMED_PEM, f"the block at line {line} is not base64: {error}") from None
     try:
         certificate = parse_certificate(der)
-        _ = certificate.x509.extensions
+        _check_usable(certificate)
     except StationkeeperError as error:
         raise StationkeeperError(error.reason, f"the block at line {line}: {error.detail}") from None
-    except _UNREADABLE as error:
-        raise StationkeeperError(
-            Reason.MALFORMED_PEM, f"the block at line {line}: an extension cannot be read: {error}"
-        ) from None
     return certificate
+
+
+def _check_usable(certificate: Certificate) -> None:
+    """Refuses what would break more than the one resource that holds it, once it is published."""
+    try:
+        _ = certificate.x509.extensions
+    except _UNREADABLE as error:
+        raise StationkeeperError(Reason.MALFORMED_PEM, f"an extension cannot be read: {error}") from None
+    try:
+        crypto.load_certificate(crypto.FILETYPE_ASN1, certificate.der)
+    except crypto.Error:
+        raise StationkeeperError(Reason.MALFORMED_PEM, "OpenSSL cannot read the certificate") from None
 
 
 def _blocks(text: str) -> list[tuple[int, str, str]]:

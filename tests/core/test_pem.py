@@ -177,6 +177,18 @@ def test_an_extension_that_cannot_be_read_is_refused_in_a_resource_and_left_to_o
     assert not parse_certificate(odd.der).is_authority
 
 
+def test_a_certificate_that_openssl_cannot_read_is_refused_before_it_spoils_the_trust_of_all() -> None:
+    certificate = parse_certificates(root())[0].der
+    value = b"\x0c\x04Root"
+    before_the_subject, _, after = certificate.rpartition(value)
+    octets = before_the_subject + b"\x04\x04Root" + after
+
+    assert parse_certificate(octets).is_authority
+    refused = _refusal(to_pem(octets))
+    assert refused.reason is Reason.MALFORMED_PEM
+    assert "OpenSSL" in refused.detail
+
+
 def test_sizes_and_counts_are_bounded() -> None:
     assert _refusal("x" * (MAX_PEM_BYTES + 1)).reason is Reason.TOO_LARGE
     huge = base64.b64encode(bytes(20000)).decode()
