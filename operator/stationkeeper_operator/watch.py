@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import kopf
+from kopf._core.engines.peering import Identity
 
 from stationkeeper_operator.handlers import Report, registry_of_handlers
 from stationkeeper_operator.kubernetes_credentials import Credentials
@@ -22,6 +23,7 @@ from stationkeeper_operator.resources import Reference
 from stationkeeper_operator.world import CREDENTIALS_LABEL
 
 BEAT_SECONDS = 0.1
+_IDENTITY = Identity("stationkeeper-operator")
 STUCK_SECONDS = 60.0
 
 _LOGIN_PAUSE_SECONDS = 2.0
@@ -110,6 +112,8 @@ class Watch:
             await kopf.operator(
                 registry=registry,
                 settings=watch_settings(),
+                # Unless told who it is, kopf asks for the user's name, and a container's user has none.
+                identity=_IDENTITY,
                 standalone=True,
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,

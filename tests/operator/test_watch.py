@@ -1,0 +1,41 @@
+import asyncio
+import getpass
+import json
+from pathlib import Path
+
+import pytest
+
+from stationkeeper_operator.watch import Watch
+from stationkeeper_tools.ports import free_port
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Path:
+    """Of an API server that is not there."""
+    cluster = {"server": f"https://127.0.0.1:{free_port()}", "insecure-skip-tls-verify": True}
+    content = {
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(content))
+    return path
+
+
+async def test_it_runs_as_a_user_without_a_name(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 65532")
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    watch = Watch(kubeconfig, (), lambda _report: None, lambda _reference: False)
+
+    running = asyncio.create_task(watch.run())
+    ended, _ = await asyncio.wait({running}, timeout=1.0)
+
+    assert ended == set()
+    assert watch.is_healthy
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
