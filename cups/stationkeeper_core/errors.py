@@ -79,6 +79,7 @@ class Reason(StrEnum):
     NOT_A_CERTIFICATE_AUTHORITY = "NotACertificateAuthority"
     ANCHOR_EXPIRED = "AnchorExpired"
     SUSPENDED = "Suspended"
+    SUBJECT_CONFLICT = "SubjectConflict"
     EUI_CONFLICT = "EUIConflict"
     EUI_RANGE_INVALID = "EUIRangeInvalid"
     LNS_MISSING = "LNSMissing"
@@ -265,6 +266,11 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.SUSPENDED: _resource(
         "The resource is suspended by its spec.", "Set `spec.suspended` to false to use it again."
+    ),
+    Reason.SUBJECT_CONFLICT: _resource(
+        "Another TrustedCA in force, or the same one, has a certificate with the same subject and another key: "
+        "a handshake could not tell them apart.",
+        "Use a CA with another subject, or take the other away first; the message names it.",
     ),
     Reason.EUI_CONFLICT: _resource(
         "An older Gateway has the same EUI; the oldest wins.",

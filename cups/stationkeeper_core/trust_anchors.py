@@ -138,6 +138,11 @@ class TrustGeneration:
         return tuple(answer for answer in answers if answer is not None)
 
 
+def folded_name(name: str) -> str:
+    """`name` without case and white space: equal for all names that are equal to OpenSSL, and for a few more."""
+    return "".join(name.split()).casefold()
+
+
 class _Link:
     """A certificate as a part of chains; what is costly to derive of it is derived once."""
 
@@ -146,11 +151,11 @@ class _Link:
 
     @cached_property
     def subject(self) -> str:
-        return _folded(self.certificate.subject)
+        return folded_name(self.certificate.subject)
 
     @cached_property
     def issuer(self) -> str:
-        return _folded(self.certificate.issuer)
+        return folded_name(self.certificate.issuer)
 
     @cached_property
     def openssl(self) -> crypto.X509:
@@ -210,8 +215,3 @@ def _by_subject(links: Iterable[_Link]) -> Mapping[str, tuple[_Link, ...]]:
     for link in links:
         found[link.subject] = (*found.get(link.subject, ()), link)
     return found
-
-
-def _folded(name: str) -> str:
-    """`name` without case and white space: equal for all names that are equal to OpenSSL, and for a few more."""
-    return "".join(name.split()).casefold()

@@ -4,6 +4,8 @@ A context is made once and never changed, and it issues no tickets: a session fr
 resumed after it. A refusal tells the client why by a TLS alert, which asyncio alone would drop with the connection.
 """
 
+import hashlib
+import logging
 import os
 import ssl
 import tempfile
@@ -13,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+
+_log = logging.getLogger("stationkeeper.cups.tls_context")
 
 # X509_V_ERR_* of OpenSSL's <openssl/x509_vfy.h>.
 _VERIFY_REASONS = {
@@ -71,19 +75,22 @@ def client_authentication(trusted: Sequence[bytes], credentials: ServerCredentia
         trusted: DER.
         credentials: of the server.
 
+    A certificate that this TLS library cannot read is left out and logged: one must not shut the door for all others.
+
     Raises:
-        StationkeeperError: `ServerCertificateInvalid`, or `MalformedDocument` for a certificate that cannot be used.
+        StationkeeperError: `ServerCertificateInvalid`.
     """
     context = _server_context()
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     load_credentials(context, credentials)
-    if trusted:
+    for certificate in trusted:
         try:
-            context.load_verify_locations(cadata=b"".join(trusted))
+            context.load_verify_locations(cadata=certificate)
         except (ssl.SSLError, ValueError) as error:
-            raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"a trusted certificate: {error}") from None
+            fields = {"sha256": hashlib.sha256(certificate).hexdigest(), "detail": str(error)}
+            _log.error("a trusted certificate is left out of handshakes", extra={"fields": fields})
     return context
 
 

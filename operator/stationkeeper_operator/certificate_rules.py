@@ -82,6 +82,9 @@ def _parse(text: str, private_key_reason: Reason) -> tuple[Certificate, ...] | S
         return parse_certificates(text, private_key_reason)
     except StationkeeperError as error:
         return StationkeeperError(error.reason, error.detail)
+    except Exception as error:
+        # What no parser foresaw in one resource must not keep all others from being compiled.
+        return StationkeeperError(Reason.MALFORMED_PEM, f"it cannot be read: {type(error).__name__}")
 
 
 def _may_sign_certificates(certificate: Certificate) -> bool:

@@ -29,6 +29,7 @@ from stationkeeper_operator.capacity import Fitted, fit
 from stationkeeper_operator.gateway_compiler import claimed_eui, compile_gateway
 from stationkeeper_operator.reductions import reduced_documents
 from stationkeeper_operator.resources import Gateway, Key, TrustedCA
+from stationkeeper_operator.subject_conflicts import refuse_subject_conflicts
 from stationkeeper_operator.trusted_ca_compiler import certificate_statuses, compile_trusted_ca
 from stationkeeper_operator.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
 from stationkeeper_operator.world import World
@@ -88,11 +89,12 @@ def _authority_candidates(
 ) -> list[Candidate[TrustedAuthority]]:
     document = in_force.get(TRUST)
     held = {each.uid: each for each in document.authorities} if isinstance(document, TrustDocument) else {}
-    return [
+    candidates = (
         compile_trusted_ca(resource, world, held.get(resource.metadata.uid), now)
         for resource in world.resources.values()
         if isinstance(resource, TrustedCA)
-    ]
+    )
+    return refuse_subject_conflicts(candidates, held)
 
 
 def _gateway_candidates(
