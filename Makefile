@@ -3,6 +3,12 @@
 UV_VERSION := 0.13.9
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 
+# Where this machine has a certificate store of its own, it knows what a company's proxy shows.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt),)
+export UV_SYSTEM_CERTS ?= true
+export UV_NATIVE_TLS ?= true
+endif
+
 .PHONY: demo test lint format bench docs clean
 
 demo: .venv/.synced
