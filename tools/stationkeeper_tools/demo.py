@@ -136,7 +136,7 @@ def _signals_end_it() -> Iterator[None]:
         # A second signal must not cut the cleaning up short.
         for number in before:
             signal.signal(number, signal.SIG_IGN)
-        raise _SignalledError
+        raise _SignalledError("stopped by a signal")
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -166,6 +166,9 @@ def _refusal(url: str, identity: Identity) -> str:
             update_info(url, identity, EUI)
         except RefusedError as error:
             refusals.append(str(error))
+        except ConnectionError:
+            # The request was under way as its connection lost its trust: the next one tells why.
+            return False
         return bool(refusals)
 
     wait_until(refused, "the gateway is refused", seconds=10)
