@@ -1,6 +1,6 @@
 """A PKI for trying things out, by the procedure of the document that Stationkeeper implements.
 
-An RSA 2048 root as `openssl req -x509` makes it, and for each gateway an RSA 2048 key with an X.509 **version 1**
+A self-signed RSA 2048 root, and for each gateway an RSA 2048 key with an X.509 **version 1**
 certificate as `openssl x509 -req` makes it: a Common Name, and no extension at all. Needs no openssl program. For tests
 and demonstrations only: the keys lie unprotected beside the certificates.
 """
@@ -25,6 +25,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from stationkeeper_core.pem import to_pem
 
 _SHA256_WITH_RSA = bytes.fromhex("300d06092a864886f70d01010b0500")
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 _SEQUENCE, _INTEGER, _BIT_STRING, _UTC_TIME = 0x30, 0x02, 0x03, 0x17
 
 
@@ -60,6 +71,7 @@ def make_intermediate(common_name: str, issuer: KeyPair, now: datetime, days: in
     """A CA that `issuer` signed."""
     key = _rsa_key()
     builder = _authority(_name(common_name), issuer.x509.subject, key.public_key(), now, days)
+    builder = builder.add_extension(_issuer_key(issuer), critical=False)
     return _pair(key, builder.sign(_key_of(issuer), hashes.SHA256()))
 
 
@@ -100,6 +112,8 @@ def make_server(names: list[str], addresses: list[str], issuer: KeyPair, now: da
     alternatives = [*(x509.DNSName(each) for each in names), *(x509.IPAddress(ip_address(each)) for each in addresses)]
     builder = (
         _builder(_name(names[0]), issuer.x509.subject, key.public_key(), now, days)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(_issuer_key(issuer), critical=False)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     )
@@ -127,7 +141,12 @@ def _authority(
         _builder(subject, issuer, key, now, days)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_SIGNS_CERTIFICATES, critical=True)
     )
+
+
+def _issuer_key(issuer: KeyPair) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(_key_of(issuer).public_key())
 
 
 def _name(common_name: str) -> x509.Name:
