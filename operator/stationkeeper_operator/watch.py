@@ -23,6 +23,7 @@ from stationkeeper_operator.resources import Reference
 from stationkeeper_operator.world import CREDENTIALS_LABEL
 
 BEAT_SECONDS = 0.1
+_WATCHING = "multidimensional multitasker"
 _IDENTITY = Identity("stationkeeper-operator")
 STUCK_SECONDS = 60.0
 
@@ -84,15 +85,18 @@ class Watch:
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[str] = loop.create_future()
 
+        def end(detail: str) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_settle, ended, detail)
+
         def thread() -> None:
             detail = "it ended by itself"
             try:
-                asyncio.run(self._watch())
+                asyncio.run(self._watch(end))
             except Exception as error:
                 _log.exception("kopf failed")
                 detail = type(error).__name__
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(_settle, ended, detail)
+            end(detail)
 
         threading.Thread(target=thread, name="kopf", daemon=True).start()
         try:
@@ -104,9 +108,9 @@ class Watch:
             raise
         raise RuntimeError(f"kopf does not run: {detail}")
 
-    async def _watch(self) -> None:
+    async def _watch(self, end: Callable[[str], None]) -> None:
         stop = asyncio.Event()
-        beat = asyncio.create_task(self._beat(stop))
+        beat = asyncio.create_task(self._beat(stop, end))
         registry = registry_of_handlers(self._login, self._report, self._is_named)
         try:
             await kopf.operator(
@@ -122,9 +126,16 @@ class Watch:
         finally:
             beat.cancel()
 
-    async def _beat(self, stop: asyncio.Event) -> None:
+    async def _beat(self, stop: asyncio.Event, end: Callable[[str], None]) -> None:
+        watched = False
         while not self._stop.is_set():
             self._beat_at = time.monotonic()
+            watches = any(task.get_name() == _WATCHING for task in asyncio.all_tasks())
+            if watched and not watches:
+                # So it is when the definitions were deleted: kopf runs on, and sees nothing any more.
+                end("it does not watch any more")
+                return
+            watched = watches
             await asyncio.sleep(BEAT_SECONDS)
         stop.set()
 

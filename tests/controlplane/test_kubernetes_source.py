@@ -76,6 +76,7 @@ async def followed(own: ControlPlane, tmp_path: Path) -> AsyncIterator[Followed]
     token.write_text(yaml.safe_load(kubeconfig.read_text())["users"][0]["user"]["token"])
     state = ServingState(Metrics())
     source = KubernetesSource(ApiServer(own.url, own.ca_file, token, NAMESPACE), SERVER_TLS, state)
+    before = _open_files()
     running = asyncio.create_task(source.run())
     made = Followed(state, admin)
     now = datetime.now(UTC)
@@ -85,6 +86,15 @@ async def followed(own: ControlPlane, tmp_path: Path) -> AsyncIterator[Followed]
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+    async def closed() -> bool:
+        return _open_files() <= before
+
+    await until(closed, "the connections are closed", RECOVERY_SECONDS)
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def _grant(admin: ApiClient) -> None:

@@ -50,8 +50,8 @@ class ReleaseProcesses:
         for process in reversed(self._processes):
             process.stop()
 
-    def start_operator(self) -> None:
-        """Starts the operator and waits until it is ready."""
+    def start_operator(self) -> ManagedProcess:
+        """Starts the operator and waits until it is ready; its process."""
         kubeconfig = self._control_plane.service_account_kubeconfig(
             self._namespace, OPERATOR, self.log_folder / "operator.kubeconfig"
         )
@@ -62,6 +62,7 @@ class ReleaseProcesses:
         }
         process = self._start("operator", "stationkeeper_operator.main", environment)
         process.wait_until(lambda: _answers(self._operator_health), START_SECONDS, "the operator is ready")
+        return process
 
     def start_cups(self) -> None:
         """Starts CUPS and waits until it serves gateways."""

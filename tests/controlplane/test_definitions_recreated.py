@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+
+from stationkeeper_tools.api_client import ApiClient
+from stationkeeper_tools.binaries import ControlPlaneBinaries
+from stationkeeper_tools.cluster import Cluster, wait_until
+from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.release_processes import ReleaseProcesses
+from tests.controlplane.operator_resources import root
+
+NAMESPACE = "stationkeeper"
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+NAMES = ("trustedcas.stationkeeper.io", "gateways.stationkeeper.io")
+NOTICED_SECONDS = 60.0
+
+
+@pytest.mark.timeout(600)
+def test_an_operator_whose_definitions_were_deleted_ends_to_be_started_anew(
+    control_plane_binaries: ControlPlaneBinaries, tmp_path: Path
+) -> None:
+    with ControlPlane(control_plane_binaries, tmp_path / "control-plane") as own:
+        admin, cluster = ApiClient(own.admin_kubeconfig), Cluster(own.admin_kubeconfig, NAMESPACE)
+        cluster.install_crds()
+        cluster.install_release()
+        with ReleaseProcesses(tmp_path / "first", own, NAMESPACE) as first:
+            operator = first.start_operator()
+            cluster.apply("TrustedCA", "before", {"certificates": root("before").certificate_pem.decode()})
+            cluster.wait_ready("TrustedCA", "before")
+            for name in NAMES:
+                admin.delete(f"{DEFINITIONS}/{name}")
+            wait_until(lambda: not operator.is_running, "the operator ends", NOTICED_SECONDS)
+        assert operator.exit_status == 1
+        wait_until(lambda: not any(admin.find(f"{DEFINITIONS}/{name}") for name in NAMES), "they are gone")
+        cluster.install_crds()
+        with ReleaseProcesses(tmp_path / "second", own, NAMESPACE) as second:
+            second.start_operator()
+            cluster.apply("TrustedCA", "after", {"certificates": root("after").certificate_pem.decode()})
+            cluster.wait_ready("TrustedCA", "after")
