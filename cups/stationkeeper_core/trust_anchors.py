@@ -139,8 +139,12 @@ class TrustGeneration:
 
 
 def folded_name(name: str) -> str:
-    """`name` without case and white space: equal for all names that are equal to OpenSSL, and for a few more."""
-    return "".join(name.split()).casefold()
+    """`name` without case and white space: equal for all names that are equal to OpenSSL, and for a few more.
+
+    Args:
+        name: as RFC 4514 writes it; its backslashes go too, as some only escape white space at an end of a value.
+    """
+    return "".join(name.replace("\\", "").split()).casefold()
 
 
 class _Link:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stationkeeper_core.authorization import STEPS, Claim, authorize
+from stationkeeper_core.client_certificate import read_client_certificate
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.published import RegisteredGateway, TrustedAuthority
@@ -17,6 +18,8 @@ ISSUING = ca("Issuing", ROOT)
 LEAF = leaf(ROOT)
 ROUTER = EUI64(int(EUI, 16))
 ANOTHER = EUI64(0xFFFF)
+INDIRECT = leaf(ISSUING)
+SNAPSHOT = snapshot([authority(ROOT)], [gateway()])
 
 
 def _authorize(
@@ -68,6 +71,13 @@ def test_a_gateways_own_certificate_of_a_ca_in_scope_opens_it(
             Reason.CERTIFICATE_REVOKED,
             {"authorities": [authority(ROOT), authority(ROOT, "b", revoked_sha256=(LEAF.certificate.sha256,))]},
         ),
+        (
+            Reason.CERTIFICATE_REVOKED,
+            {
+                "authorities": [authority(ROOT), authority(ROOT, "b", revoked_sha256=(LEAF.certificate.sha256,))],
+                "gateways": [gateway(trusted_cas=("radio/ca",))],
+            },
+        ),
         (Reason.TRUSTED_CA_NOT_ALLOWED, {"gateways": [gateway(trusted_cas=("radio/another",))]}),
         (Reason.TRUSTED_CA_NOT_ALLOWED, {"gateways": [gateway(trusted_cas=(f"{RELEASE}/ca",))]}),
         (Reason.TRUSTED_CA_NOT_ALLOWED, {"gateways": [gateway(trusted_cas=())]}),
@@ -94,33 +104,38 @@ def test_what_fails_a_step_is_refused_with_its_reason(reason: Reason, case: dict
 
 
 def test_the_first_step_that_fails_decides() -> None:
+    rotten: dict[str, Any] = {"namespace": "elsewhere", "eui_ranges": ("0202000000000000/16",)}
+    barred: dict[str, Any] = {"suspended": True, "trusted_cas": (), "sha256_fingerprints": ()}
     everything: dict[str, Any] = {
-        "authorities": [authority(OTHER, namespace="elsewhere", eui_ranges=("0202000000000000/16",))],
-        "gateways": [gateway(suspended=True, trusted_cas=(), sha256_fingerprints=())],
+        "end_entity": issue(Wish(name("gateway")), ROOT),
+        "router": ANOTHER,
+        "anchor": OTHER,
+        "authority": rotten | {"revoked_sha256": (LEAF.certificate.sha256,)},
+        "gateway": None,
     }
-    mended: list[tuple[str, dict[str, Any]]] = [
-        (Reason.NO_TRUSTED_CA, {}),
-        (Reason.GATEWAY_SUSPENDED, {"authorities": [authority(ROOT, namespace="elsewhere")]}),
-        (
-            Reason.TRUSTED_CA_OF_ANOTHER_NAMESPACE,
-            {
-                "authorities": [authority(ROOT, namespace="elsewhere")],
-                "gateways": [gateway(trusted_cas=(), sha256_fingerprints=())],
-            },
-        ),
-        (
-            Reason.TRUSTED_CA_NOT_ALLOWED,
-            {"authorities": [authority(ROOT)], "gateways": [gateway(trusted_cas=(), sha256_fingerprints=())]},
-        ),
-        (
-            Reason.CERTIFICATE_NOT_PINNED,
-            {"authorities": [authority(ROOT)], "gateways": [gateway(sha256_fingerprints=())]},
-        ),
+    mended: list[tuple[Reason, dict[str, Any]]] = [
+        (Reason.COMMON_NAME_NOT_EUI, {}),
+        (Reason.COMMON_NAME_MISMATCH, {"end_entity": LEAF}),
+        (Reason.NO_TRUSTED_CA, {"router": ROUTER}),
+        (Reason.GATEWAY_NOT_REGISTERED, {"anchor": ROOT}),
+        (Reason.GATEWAY_SUSPENDED, {"gateway": barred}),
+        (Reason.TRUSTED_CA_OF_ANOTHER_NAMESPACE, {"gateway": barred | {"suspended": False}}),
+        (Reason.CERTIFICATE_REVOKED, {"authority": everything["authority"] | {"namespace": "radio"}}),
+        (Reason.TRUSTED_CA_NOT_ALLOWED, {"authority": rotten | {"namespace": "radio"}}),
+        (Reason.EUI_OUT_OF_RANGE, {"gateway": {"sha256_fingerprints": ()}}),
+        (Reason.CERTIFICATE_NOT_PINNED, {"authority": {}}),
     ]
+    state = everything
     for reason, change in mended:
+        state = state | change
+        registered = [] if state["gateway"] is None else [gateway(**state["gateway"])]
         with pytest.raises(StationkeeperError) as refused:
-            _authorize(**everything | change)
-        assert refused.value.reason == reason
+            _authorize(
+                [authority(state["anchor"], **state["authority"])], registered, state["end_entity"], state["router"]
+            )
+        assert refused.value.reason is reason
+    assert len(mended) == len(STEPS)
+    assert _authorize([authority(ROOT)], [gateway()]) == gateway()
 
 
 def test_the_steps_are_numbered_in_their_order() -> None:
@@ -149,5 +164,87 @@ def test_a_tenants_ca_opens_no_gateway_of_another_tenant_by_a_shared_intermediat
 
     with pytest.raises(StationkeeperError) as refused:
         _authorize([mine, theirs], [gateway()], leaf(ISSUING))
+
+    assert refused.value.reason is Reason.NO_TRUSTED_CA
+
+
+AUTHORITIES = st.builds(
+    authority,
+    st.sampled_from([ROOT, OTHER]),
+    name=st.sampled_from(["a", "b"]),
+    namespace=st.sampled_from(["radio", "elsewhere", RELEASE]),
+    eui_ranges=st.sampled_from([(), (f"{EUI}/64",), ("FFFF000000000000/16",)]),
+    revoked_serials=st.sampled_from([(), ("1F",), (f"{LEAF.certificate.x509.serial_number:X}",)]),
+)
+GATEWAYS = st.builds(
+    gateway,
+    st.sampled_from([EUI, format_hex(ANOTHER)]),
+    namespace=st.sampled_from(["radio", "elsewhere"]),
+    suspended=st.booleans(),
+    trusted_cas=st.none() | st.lists(st.sampled_from(["radio/a", "elsewhere/b", f"{RELEASE}/a"])).map(tuple),
+    sha256_fingerprints=st.none() | st.sampled_from([(), (LEAF.certificate.sha256,), ("0" * 64,)]),
+)
+
+
+def _may_speak_for(registered: RegisteredGateway, authorities: Sequence[TrustedAuthority]) -> bool:
+    """The rules once more, without steps: may the holder of `LEAF` have the configuration of `registered`?"""
+    in_scope = [
+        each
+        for each in authorities
+        if each.anchors == (ROOT.der,) and each.namespace in {registered.namespace, RELEASE}
+    ]
+    vouching = [
+        each
+        for each in in_scope
+        if registered.trusted_cas is None or f"{each.namespace}/{each.name}" in registered.trusted_cas
+        if not each.eui_ranges or f"{EUI}/64" in each.eui_ranges
+    ]
+    own = f"{LEAF.certificate.x509.serial_number:X}"
+    return (
+        registered.eui == EUI
+        and not registered.suspended
+        and bool(vouching)
+        and all(own not in each.revoked_serials for each in in_scope)
+        and (registered.sha256_fingerprints is None or LEAF.certificate.sha256 in registered.sha256_fingerprints)
+    )
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(AUTHORITIES, max_size=4, unique_by=lambda each: (each.namespace, each.name)),
+    st.lists(GATEWAYS, max_size=2, unique_by=lambda each: each.eui),
+    st.sampled_from([ROUTER, ROUTER, ROUTER, ANOTHER]),
+)
+def test_whatever_is_configured_only_a_registered_gateway_that_the_rules_let_in_passes(
+    authorities: list[TrustedAuthority], gateways: list[RegisteredGateway], router: EUI64
+) -> None:
+    expected = [each for each in gateways if router == ROUTER and _may_speak_for(each, authorities)]
+    try:
+        found = [_authorize(authorities, gateways, router=router)]
+    except StationkeeperError:
+        found = []
+    assert found == expected
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_a_certificate_with_any_byte_changed_opens_nothing(data: st.DataObject) -> None:
+    der = bytearray(LEAF.der)
+    place = data.draw(st.integers(0, len(der) - 1))
+    der[place] ^= data.draw(st.integers(1, 255))
+
+    with pytest.raises(StationkeeperError):
+        authorize(Claim(read_client_certificate((bytes(der),)), ROUTER), SNAPSHOT, NOW)
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_a_presented_intermediate_with_any_byte_changed_opens_nothing(data: st.DataObject) -> None:
+    der = bytearray(ISSUING.der)
+    place = data.draw(st.integers(0, len(der) - 1))
+    der[place] ^= data.draw(st.integers(1, 255))
+
+    with pytest.raises(StationkeeperError) as refused:
+        authorize(Claim(read_client_certificate((INDIRECT.der, bytes(der))), ROUTER), SNAPSHOT, NOW)
 
     assert refused.value.reason is Reason.NO_TRUSTED_CA

@@ -2,6 +2,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stationkeeper_core.client_certificate import MAX_PRESENTED, read_client_certificate
 from stationkeeper_core.errors import Reason, StationkeeperError
@@ -9,6 +11,7 @@ from tests.core.certificates import EUI, MAY_SIGN, X400_NAME, Signer, Wish, ca, 
 from tests.core.states import presented
 
 ROOT = ca("Root")
+LEAF = issue(Wish(name(EUI)), ROOT)
 
 
 @pytest.mark.parametrize(
@@ -76,3 +79,21 @@ def test_an_extension_that_only_openssl_can_read_does_not_strand_a_gateway() -> 
 )
 def test_what_was_presented_and_is_no_ca_helps_to_build_no_chain(other: Signer) -> None:
     assert presented(issue(Wish(name(EUI)), other), other).presented == ()
+
+
+@given(st.lists(st.binary(max_size=100), max_size=4))
+def test_any_bytes_as_a_chain_are_read_or_refused_by_name(chain: list[bytes]) -> None:
+    with pytest.raises(StationkeeperError) as refused:
+        read_client_certificate(tuple(chain))
+    assert refused.value.reason is Reason.MALFORMED_CERTIFICATE
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_a_certificate_with_any_byte_changed_is_read_or_refused_by_name(data: st.DataObject) -> None:
+    der = bytearray(LEAF.der)
+    der[data.draw(st.integers(0, len(der) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        _ = read_client_certificate((bytes(der), bytes(der))).eui
+    except StationkeeperError as error:
+        assert error.reason in {Reason.MALFORMED_CERTIFICATE, Reason.COMMON_NAME_NOT_EUI}

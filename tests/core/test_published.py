@@ -153,6 +153,29 @@ def test_a_spoilt_document_is_refused_with_its_reason(change: object, reason: Re
     assert _refusal(TRUST, change(value)) is reason
 
 
+@pytest.mark.parametrize("generation", [b"1.5", b"1e3", b"true", b'"1"', b"null", b"9" * 2000])
+def test_a_generation_that_is_no_whole_number_or_endless_is_refused(generation: bytes) -> None:
+    value = encode(TRUST, 1, encode_payload(TrustDocument(release_namespace="r")))
+
+    assert _refusal(TRUST, value.replace(b'"generation":1', b'"generation":' + generation)) is Reason.MALFORMED_DOCUMENT
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"bucket":' + b"1" * 5000 + b"}",
+        b'{"bucket":1e400}',
+        b'{"bucket":0,"gateways":null}',
+        b'{"bucket":0,"gateways":[{}]}',
+        b'{"bucket":0,"gateways":[{"eui":"\\ud800","namespace":"n","name":"g","uid":"u"}]}',
+        b'{"bucket":0,"gateways":[{"eui":"' + "\uff10".encode() * 16 + b'","namespace":"n","name":"g","uid":"u"}]}',
+        b'{"bucket":0,"unknown":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+)
+def test_a_payload_that_no_operator_writes_is_refused_by_name(payload: bytes) -> None:
+    assert _refusal(REGISTRY[0], encode(REGISTRY[0], 1, payload)) is Reason.MALFORMED_DOCUMENT
+
+
 def test_a_document_of_another_contract_is_told_from_one_that_is_malformed() -> None:
     assert _refusal(TRUST, b'{"contract":2,"nothing":"known"}\nanything') is Reason.UNKNOWN_CONTRACT
 
@@ -162,6 +185,19 @@ def test_inflating_stops_at_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     header = encode(TRUST, 1, b"").partition(b"\n")[0]
 
     assert _refusal(TRUST, header + b"\n" + zlib.compress(bytes(10_000_000))) is Reason.MALFORMED_DOCUMENT
+
+
+def test_a_document_as_large_as_the_bound_is_taken_and_a_larger_one_is_not_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    payload = encode_payload(TrustDocument(release_namespace="r" * 10_000))
+    monkeypatch.setattr(published, "MAX_PAYLOAD_BYTES", len(payload))
+    assert decode(TRUST, encode(TRUST, 1, payload)).header.generation == 1
+
+    monkeypatch.setattr(published, "MAX_PAYLOAD_BYTES", len(payload) - 1)
+    with pytest.raises(StationkeeperError) as refused:
+        encode(TRUST, 1, payload)
+    assert refused.value.reason is Reason.CAPACITY_EXCEEDED
 
 
 def test_what_does_not_fit_into_a_secret_is_not_encoded() -> None:

@@ -51,6 +51,45 @@ def test_an_older_document_is_refused_and_the_one_in_force_stays() -> None:
     assert len(holdings.trust.authorities) == 1
 
 
+@given(st.permutations([(document, generation) for document in DOCUMENTS[:3] for generation in (1, 2, 3)]))
+def test_whatever_the_order_of_the_generations_the_newest_of_each_document_is_in_force(
+    order: list[tuple[str, int]],
+) -> None:
+    holdings = Holdings()
+    known = {generation: values([], [], generation) for generation in (1, 2, 3)}
+    for document, generation in order:
+        before = holdings.generations.get(document, 0)
+        try:
+            holdings = holdings.accept(document, known[generation][document])
+        except StationkeeperError as error:
+            assert error.reason is Reason.OLDER_GENERATION
+            assert generation < before
+        assert holdings.generations[document] == max(before, generation)
+
+    assert holdings.generations == dict.fromkeys(DOCUMENTS[:3], 3)
+    assert holdings.missing == DOCUMENTS[3:]
+    assert holdings.snapshot is None
+
+
+def test_other_content_under_the_generation_in_force_takes_its_place() -> None:
+    after = _complete().accept(TRUST, encode(TRUST, 1, encode_payload(trust_document())))
+
+    assert after.trust is not None
+    assert after.trust.authorities == ()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_what_cannot_be_decoded_leaves_what_is_in_force(document: str) -> None:
+    holdings = _complete()
+    before = holdings.snapshot
+
+    with pytest.raises(StationkeeperError) as refused:
+        holdings.accept(document, b"nonsense")
+
+    assert refused.value.reason is Reason.MALFORMED_DOCUMENT
+    assert holdings.snapshot is before
+
+
 def test_a_newer_document_takes_its_place_alone() -> None:
     before = _complete()
     after = before.accept(TRUST, encode(TRUST, 2, encode_payload(trust_document())))
