@@ -9,6 +9,7 @@ the right name and never tries a second, so that of two CAs with one subject (a 
 refuse the clients of one.
 """
 
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from stationkeeper_core.published import TrustDocument, TrustedAuthority
 from stationkeeper_core.revocation import Revocations
 
 MAX_CHAINS = 128
+
+_PART = re.compile(r"(?:[^\\,]|\\.)+", re.DOTALL)
+_VALUE = re.compile(r"(?:[^\\+]|\\.)+", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -139,12 +143,20 @@ class TrustGeneration:
 
 
 def folded_name(name: str) -> str:
-    """`name` without case and white space: equal for all names that are equal to OpenSSL, and for a few more.
+    """`name` without case, white space and order within a part: equal for all names that are equal to OpenSSL.
+
+    A few more are equal too, among them those that differ in backslashes, some of which only escape white space.
 
     Args:
-        name: as RFC 4514 writes it; its backslashes go too, as some only escape white space at an end of a value.
+        name: as RFC 4514 writes it: parts that commas separate, and pluses the values of a part.
     """
-    return "".join(name.replace("\\", "").split()).casefold()
+    if "+" not in name:
+        return _folded(name)
+    return ",".join("+".join(sorted(map(_folded, _VALUE.findall(part)))) for part in _PART.findall(name))
+
+
+def _folded(value: str) -> str:
+    return "".join(value.replace("\\", "").split()).casefold()
 
 
 class _Link:

@@ -8,11 +8,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from OpenSSL import crypto
 
 from stationkeeper_core.client_certificate import read_client_certificate
 from stationkeeper_core.pem import parse_certificates, to_pem
 from stationkeeper_core.published import TrustedAuthority
-from stationkeeper_core.trust_anchors import TrustGeneration
+from stationkeeper_core.trust_anchors import TrustGeneration, folded_name
 from stationkeeper_tools.sample_pki import make_gateway, make_root
 from tests.core.certificates import EUI, MAY_SIGN, NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.states import authority, presented, trust_document
@@ -34,6 +37,10 @@ def _trust(*authorities: TrustedAuthority) -> TrustGeneration:
 
 def _vouchers(trust: TrustGeneration, end_entity: Signer, *others: Signer, now: datetime = NOW) -> list[str]:
     return sorted(each.authority.record.name for each in trust.vouchers(presented(end_entity, *others), now))
+
+
+def _typed(common_name: str, kind: _ASN1Type) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name, _type=kind)])
 
 
 def _identifiers(key: ec.EllipticCurvePrivateKey) -> tuple[x509.ExtensionType, x509.ExtensionType]:
@@ -58,6 +65,19 @@ def _openssl_verifies(
     if helpers:
         command += ["-untrusted", write("untrusted", *helpers)]
     return subprocess.run([*command, write("leaf", end_entity)], capture_output=True, check=False).returncode == 0
+
+
+def _openssl_links(end_entity: Signer, root: Signer) -> bool:
+    """Whether OpenSSL finds the chain by itself and accepts it."""
+    store = crypto.X509Store()
+    store.set_time(NOW)
+    try:
+        store.add_cert(crypto.load_certificate(crypto.FILETYPE_ASN1, root.der))
+        certificate = crypto.load_certificate(crypto.FILETYPE_ASN1, end_entity.der)
+        crypto.X509StoreContext(store, certificate).verify_certificate()
+    except (crypto.Error, crypto.X509StoreContextError):
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
@@ -193,12 +213,69 @@ def test_the_same_ca_under_two_resources_vouches_for_both() -> None:
     assert _vouchers(_trust(authority(ROOT, "a"), authority(ROOT, "b")), leaf(ROOT)) == ["a", "b"]
 
 
-def test_names_that_differ_only_in_their_encoding_are_equal() -> None:
-    printable = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Root", _type=_ASN1Type.PrintableString)])
-    issuer = Signer(printable, ROOT.key, ROOT.certificate)
+@pytest.mark.parametrize(
+    ("subject", "issuer"),
+    [
+        (_typed("Root", _ASN1Type.UTF8String), _typed("Root", _ASN1Type.PrintableString)),
+        (_typed("Root", _ASN1Type.PrintableString), _typed("Root", _ASN1Type.UTF8String)),
+        (_typed("Root", _ASN1Type.BMPString), _typed("Root", _ASN1Type.T61String)),
+        (name("Root"), name("ROOT")),
+        (name("The Root"), name("The  Root")),
+        (name("Root"), name(" Root")),
+        (name("Root "), name("Root")),
+        (name("Root, Inc."), name("  Root, Inc. ")),
+        (name("#1"), name(" #1")),
+    ],
+)
+def test_names_that_differ_only_in_encoding_case_or_white_space_are_equal_as_for_openssl(
+    tmp_path: Path, subject: x509.Name, issuer: x509.Name
+) -> None:
+    root = issue(Wish(subject, ca=True))
+    end_entity = leaf(Signer(issuer, root.key, root.certificate))
 
-    assert issuer.subject.public_bytes() != ROOT.subject.public_bytes()
-    assert _vouchers(_trust(authority(ROOT)), leaf(issuer)) == ["ca"]
+    assert issuer.public_bytes() != subject.public_bytes()
+    assert _openssl_verifies(tmp_path, root, (), end_entity, NOW)
+    assert _vouchers(_trust(authority(root)), end_entity) == ["ca"]
+
+
+ATTRIBUTES = st.sampled_from([NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME, NameOID.EMAIL_ADDRESS])
+LETTERS = st.text(st.sampled_from('aB1 \t,+\\#="\u00fc\0'), min_size=1, max_size=6)
+PARTS = st.lists(st.dictionaries(ATTRIBUTES, LETTERS, min_size=1, max_size=3), min_size=1, max_size=3)
+STRINGS = st.sampled_from([_ASN1Type.UTF8String, _ASN1Type.BMPString, _ASN1Type.UniversalString])
+SPACES = st.sampled_from(["", " ", "  ", "\t" * 9])
+
+
+@settings(max_examples=300)
+@given(PARTS, st.data())
+def test_whatever_names_openssl_takes_as_equal_are_equal_here(
+    parts: list[dict[x509.ObjectIdentifier, str]], data: st.DataObject
+) -> None:
+    def varied(value: str) -> str:
+        recased = data.draw(st.sampled_from([value, value.upper(), value.lower()]))
+        inner = data.draw(st.sampled_from([" ", "  "]))
+        return data.draw(SPACES) + recased.replace(" ", inner) + data.draw(SPACES)
+
+    def written(values: dict[x509.ObjectIdentifier, str]) -> x509.RelativeDistinguishedName:
+        return x509.RelativeDistinguishedName(
+            x509.NameAttribute(oid, value, _type=data.draw(STRINGS), _validate=False) for oid, value in values.items()
+        )
+
+    root = issue(Wish(x509.Name([written(part) for part in parts]), ca=True))
+    issuer = x509.Name([written({oid: varied(value) for oid, value in part.items()}) for part in parts])
+    end_entity = leaf(Signer(issuer, root.key, root.certificate))
+
+    if _openssl_links(end_entity, root):
+        assert folded_name(end_entity.certificate.issuer) == folded_name(root.certificate.subject)
+        assert _vouchers(_trust(authority(root)), end_entity) == ["ca"]
+
+
+def test_a_gateways_own_certificate_as_an_anchor_vouches_for_no_other() -> None:
+    self_signed = issue(Wish(name(EUI)))
+
+    assert _vouchers(_trust(authority(self_signed)), self_signed) == ["ca"]
+    assert _vouchers(_trust(authority(self_signed)), leaf(self_signed)) == []
+    assert _vouchers(_trust(authority(self_signed)), leaf(self_signed), self_signed) == []
+    assert _vouchers(_trust(authority(leaf(ROOT))), leaf(ROOT)) == []
 
 
 @pytest.mark.parametrize(
