@@ -16,7 +16,6 @@ ABSENT = bytes(4)
 MAX_TOKEN_BYTES = 4096
 
 _HEADER = b"Authorization: "
-_BEARER = b"Bearer "
 _PRINTABLE = re.compile(rb"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
@@ -52,8 +51,8 @@ def parse_token(content: bytes) -> bytes:
     """The header line, with CR and LF, for the content of a Secret's key.
 
     Args:
-        content: the bare token, a scheme and a token (`Bearer NNSXS…`), or the whole header line; white space around it
-            is dropped. A bare token gets the scheme `Bearer`.
+        content: what follows `Authorization: `, such as `Bearer NNSXS…`, word for word but for white space around it;
+            the name of the header before it is dropped.
 
     Raises:
         StationkeeperError: `TokenInvalid`; the detail does not repeat the token.
@@ -65,11 +64,11 @@ def parse_token(content: bytes) -> bytes:
         )
     if line[: len(_HEADER) - 1].lower() == _HEADER.strip().lower():
         line = line[len(_HEADER) - 1 :].strip()
-    if not line or line.lower() == _BEARER.strip().lower():
+    if not line or line.lower() == b"bearer":
         raise StationkeeperError(Reason.TOKEN_INVALID, "the token is empty")
     if not _PRINTABLE.fullmatch(line):
         raise StationkeeperError(Reason.TOKEN_INVALID, "the token is not one line of printable ASCII")
-    return _HEADER + (line if b" " in line else _BEARER + line) + b"\r\n"
+    return _HEADER + line + b"\r\n"
 
 
 def check_uri(uri: str, schemes: tuple[str, ...]) -> None:

@@ -16,31 +16,28 @@ from stationkeeper_cups.tls_context import ServerCredentials
 
 INTERVAL_SECONDS = 0.2
 
-_CERTIFICATES, _KEY = "tls.crt", "tls.key"
-
 _log = logging.getLogger("stationkeeper.cups.file_source")
 
+_Paths = tuple[Path, ...]
 _Fingerprint = tuple[tuple[int, int, int], ...]
 
 
 class FileSource:
-    """Hands over what lies in two folders, and each change of it.
+    """Hands over what lies in some files, and each change of it.
 
     Args:
         documents: the folder whose files are named as the documents are.
-        server_tls: the folder of `tls.crt` and `tls.key`.
+        certificates, key: PEM files of the server.
         state: what to hand over to.
     """
 
-    def __init__(self, documents: Path, server_tls: Path, state: ServingState) -> None:
+    def __init__(self, documents: Path, certificates: Path, key: Path, state: ServingState) -> None:
         self._state = state
-        self._seen: dict[Path, _Fingerprint] = {}
-        self._followed: list[tuple[Path, tuple[str, ...], Callable[[list[bytes]], None]]] = [
-            (server_tls, (_CERTIFICATES, _KEY), self._load_credentials)
-        ]
+        self._seen: dict[_Paths, _Fingerprint] = {}
+        self._problems: dict[_Paths, str] = {}
+        self._followed: dict[_Paths, Callable[[list[bytes]], None]] = {(certificates, key): self._load_credentials}
         for document in DOCUMENTS:
-            self._followed.append((documents, (document,), self._loader(document)))
-        self._problems: dict[Path, str] = {}
+            self._followed[(documents / document,)] = self._loader(document)
 
     async def run(self) -> None:
         """Follows the files until cancelled."""
@@ -49,23 +46,22 @@ class FileSource:
             await asyncio.sleep(INTERVAL_SECONDS)
 
     def look(self) -> None:
-        """Hands over all that changed since the last look."""
-        for folder, names, load in self._followed:
-            paths = [folder / name for name in names]
+        """Hands over all that changed since the last look; what fails is tried again at the next."""
+        for paths, load in self._followed.items():
             try:
                 before = _fingerprint(paths)
-                if before is None or self._seen.get(paths[0]) == before:
+                if before is None or self._seen.get(paths) == before:
                     continue
                 contents = [_read(path) for path in paths]
                 # A swap between two reads would pair a certificate with another's key: the next look reads again.
                 if _fingerprint(paths) != before:
                     continue
+                load(contents)
             except OSError as error:
-                self._complain(paths[0], str(error))
+                self._complain(paths, str(error))
                 continue
-            self._seen[paths[0]] = before
-            self._problems.pop(paths[0], None)
-            load(contents)
+            self._seen[paths] = before
+            self._problems.pop(paths, None)
 
     def _loader(self, document: str) -> Callable[[list[bytes]], None]:
         return lambda contents: self._state.load_document(document, contents[0])
@@ -73,13 +69,13 @@ class FileSource:
     def _load_credentials(self, contents: list[bytes]) -> None:
         self._state.load_server_credentials(ServerCredentials(*contents))
 
-    def _complain(self, path: Path, detail: str) -> None:
-        if self._problems.get(path) != detail:
-            self._problems[path] = detail
+    def _complain(self, paths: _Paths, detail: str) -> None:
+        if self._problems.get(paths) != detail:
+            self._problems[paths] = detail
             _log.error("cannot read, the last good state stays in force", extra={"fields": {"detail": detail}})
 
 
-def _fingerprint(paths: list[Path]) -> _Fingerprint | None:
+def _fingerprint(paths: _Paths) -> _Fingerprint | None:
     try:
         found = [os.stat(path) for path in paths]  # noqa: PTH116 - a third of the cost of Path.stat
     except FileNotFoundError:

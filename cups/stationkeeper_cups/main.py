@@ -30,7 +30,7 @@ _log = logging.getLogger("stationkeeper.cups")
 def main() -> None:
     """Runs the server until SIGTERM or SIGINT; exits with 2 where it cannot be started as it is configured."""
     try:
-        settings = read_settings(os.environ)
+        settings = read_settings(sys.argv[1:], os.environ)
         log_as_json(settings.log_level)
         asyncio.run(_run(settings))
     except SettingsError as error:
@@ -104,7 +104,7 @@ async def _start_internal(
 def _source(settings: Settings, state: ServingState) -> FileSource | KubernetesSource:
     source = settings.source
     if isinstance(source, Files):
-        return FileSource(source.documents, source.server_tls, state)
+        return FileSource(source.documents, source.certificates, source.key, state)
     return KubernetesSource(source.api, source.server_tls, state)
 
 

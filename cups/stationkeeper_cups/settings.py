@@ -1,17 +1,22 @@
-"""The configuration of the server, from its environment."""
+"""The configuration of the server, from its command line and its environment."""
 
-from collections.abc import Mapping
+import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from stationkeeper_cups.kubernetes_source import ApiServer
 
+FILES, WATCH = "files", "watch"
+
+_SERVER_TLS = "stationkeeper-server-tls"
+_MAX_PORT = 65535
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 class SettingsError(ValueError):
-    """The environment does not configure a server; the message says which variable, and what to set."""
+    """The server cannot run as it is configured; the message says which setting, and what to set."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,12 @@ class Files:
 
     Attributes:
         documents: the folder of the published documents.
-        server_tls: the folder of `tls.crt` and `tls.key`.
+        certificates, key: PEM files of the server.
     """
 
     documents: Path
-    server_tls: Path
+    certificates: Path
+    key: Path
 
 
 @dataclass(frozen=True)
@@ -67,65 +73,81 @@ class Settings:
     log_level: str
 
 
-def read_settings(environment: Mapping[str, str]) -> Settings:
-    """The settings that `environment` holds.
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """The settings that the command line and, for what it does not set, the environment hold.
 
     Raises:
-        SettingsError: a variable is missing or cannot be read.
+        SettingsError: a setting is missing or cannot be read.
+        SystemExit: as argparse does it, for `--help` and unknown flags.
     """
-    token = environment.get("STATIONKEEPER_INTERNAL_TOKEN_FILE")
-    return Settings(
-        cups=_address(environment, "STATIONKEEPER_CUPS_ADDRESS", "0.0.0.0:8987"),
-        internal=_address(environment, "STATIONKEEPER_INTERNAL_ADDRESS", "0.0.0.0:8080"),
-        source=_source(environment),
-        internal_token=Path(token) if token else None,
-        log_level=_log_level(environment),
-    )
-
-
-def _log_level(environment: Mapping[str, str]) -> str:
-    level = environment.get("STATIONKEEPER_LOG_LEVEL", "INFO").upper()
+    given = _parser(environment).parse_args(arguments)
+    level = given.log_level.upper()
     if level not in _LOG_LEVELS:
-        raise SettingsError(f"STATIONKEEPER_LOG_LEVEL is {level!a}; set it to one of {', '.join(_LOG_LEVELS)}")
-    return level
-
-
-def _source(environment: Mapping[str, str]) -> Files | Kubernetes:
-    source = environment.get("STATIONKEEPER_SOURCE", "files")
-    if source == "files":
-        base = "/var/run/stationkeeper"
-        return Files(
-            Path(environment.get("STATIONKEEPER_DOCUMENTS_FOLDER", f"{base}/documents")),
-            Path(environment.get("STATIONKEEPER_SERVER_TLS_FOLDER", f"{base}/server-tls")),
-        )
-    if source == "kubernetes":
-        return Kubernetes(
-            _api(environment), environment.get("STATIONKEEPER_SERVER_TLS_SECRET", "stationkeeper-server-tls")
-        )
-    raise SettingsError(f"STATIONKEEPER_SOURCE is {source!a}; set it to files or kubernetes")
-
-
-def _api(environment: Mapping[str, str]) -> ApiServer:
-    host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
-    url = environment.get("STATIONKEEPER_KUBERNETES_URL")
-    if not url:
-        if not host:
-            raise SettingsError("STATIONKEEPER_SOURCE is kubernetes: run in a pod, or set STATIONKEEPER_KUBERNETES_URL")
-        url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    namespace = environment.get("STATIONKEEPER_NAMESPACE")
-    if not namespace:
-        raise SettingsError("STATIONKEEPER_SOURCE is kubernetes: set STATIONKEEPER_NAMESPACE to that of the release")
-    return ApiServer(
-        url=url,
-        ca_file=Path(environment.get("STATIONKEEPER_KUBERNETES_CA_FILE", _SERVICE_ACCOUNT / "ca.crt")),
-        token_file=Path(environment.get("STATIONKEEPER_KUBERNETES_TOKEN_FILE", _SERVICE_ACCOUNT / "token")),
-        namespace=namespace,
+        raise SettingsError(f"--log-level is {given.log_level!a}; set it to one of {', '.join(_LOG_LEVELS)}")
+    return Settings(
+        cups=_address("--listen", given.listen),
+        internal=_address("--internal-listen", given.internal_listen),
+        source=_source(given, environment),
+        internal_token=Path(given.internal_token_file) if given.internal_token_file else None,
+        log_level=level,
     )
 
 
-def _address(environment: Mapping[str, str], name: str, default: str) -> Address:
-    text = environment.get(name, default)
+def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stationkeeper-cups",
+        description="Answers /update-info of LoRa Basics Station gateways over mutual TLS.",
+        allow_abbrev=False,
+    )
+
+    def add(flag: str, variable: str, default: str, text: str) -> None:
+        shown = f"; default: {default}" if default else ""
+        parser.add_argument(flag, default=environment.get(variable, default), help=f"{text} ({variable}{shown})")
+
+    base = "/var/run/stationkeeper"
+    add("--listen", "STATIONKEEPER_CUPS_ADDRESS", "0.0.0.0:8987", "host:port where gateways connect")
+    add("--internal-listen", "STATIONKEEPER_INTERNAL_ADDRESS", "0.0.0.0:8080", "host:port of health and metrics")
+    add("--source", "STATIONKEEPER_SOURCE", FILES, f"{FILES}: mounted Secrets; {WATCH}: the Secrets by the API server")
+    add("--directory", "STATIONKEEPER_DOCUMENTS_FOLDER", f"{base}/documents", f"{FILES}: of the published documents")
+    pair = f"{base}/server-tls/tls"
+    add("--tls-cert", "STATIONKEEPER_TLS_CERT", f"{pair}.crt", f"{FILES}: PEM of the server's certificates")
+    add("--tls-key", "STATIONKEEPER_TLS_KEY", f"{pair}.key", f"{FILES}: PEM of the server's key")
+    add("--namespace", "STATIONKEEPER_NAMESPACE", "", f"{WATCH}: the release's namespace")
+    add("--tls-secret", "STATIONKEEPER_SERVER_TLS_SECRET", _SERVER_TLS, f"{WATCH}: name of the TLS Secret")
+    add("--api-server", "STATIONKEEPER_KUBERNETES_URL", "", f"{WATCH}: URL of the API server, outside of a pod")
+    account = _SERVICE_ACCOUNT
+    add("--api-ca-file", "STATIONKEEPER_KUBERNETES_CA_FILE", f"{account}/ca.crt", f"{WATCH}: PEM that verifies it")
+    add("--api-token-file", "STATIONKEEPER_KUBERNETES_TOKEN_FILE", f"{account}/token", f"{WATCH}: its bearer token")
+    add("--internal-token-file", "STATIONKEEPER_INTERNAL_TOKEN_FILE", "", "bearer token that guards /generation")
+    add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))
+    return parser
+
+
+def _source(given: argparse.Namespace, environment: Mapping[str, str]) -> Files | Kubernetes:
+    if given.source == FILES:
+        return Files(Path(given.directory), Path(given.tls_cert), Path(given.tls_key))
+    if given.source != WATCH:
+        raise SettingsError(f"--source is {given.source!a}; set it to {FILES} or {WATCH}")
+    if not given.namespace:
+        raise SettingsError(f"--source is {WATCH}: set --namespace to that of the release")
+    api = ApiServer(
+        url=given.api_server or _url_in_pod(environment),
+        ca_file=Path(given.api_ca_file),
+        token_file=Path(given.api_token_file),
+        namespace=given.namespace,
+    )
+    return Kubernetes(api, given.tls_secret)
+
+
+def _url_in_pod(environment: Mapping[str, str]) -> str:
+    host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host:
+        raise SettingsError(f"--source is {WATCH}: run in a pod, or set --api-server")
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
+def _address(flag: str, text: str) -> Address:
     host, _, port = text.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:  # noqa: PLR2004 - the highest port
-        raise SettingsError(f"{name} is {text!a}; set it to host:port")
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > _MAX_PORT:
+        raise SettingsError(f"{flag} is {text[:80]!a}; set it to host:port")
     return Address(host.strip("[]"), int(port))

@@ -88,7 +88,8 @@ def _cups_environment(folder: Path) -> dict[str, str]:
         "STATIONKEEPER_CUPS_ADDRESS": f"127.0.0.1:{free_port()}",
         "STATIONKEEPER_INTERNAL_ADDRESS": f"127.0.0.1:{free_port()}",
         "STATIONKEEPER_DOCUMENTS_FOLDER": str(folder / "documents"),
-        "STATIONKEEPER_SERVER_TLS_FOLDER": str(folder / "server-tls"),
+        "STATIONKEEPER_TLS_CERT": str(folder / "server-tls" / "tls.crt"),
+        "STATIONKEEPER_TLS_KEY": str(folder / "server-tls" / "tls.key"),
         "STATIONKEEPER_LOG_LEVEL": "WARNING",
     }
 

@@ -21,7 +21,7 @@ Manifest = dict[str, Any]
 CASES: dict[str, Values] = {
     "defaults": {},
     "namespaced": {"watchNamespaces": [NAMESPACE, "team-a"]},
-    "watching": {"cups": {"source": "kubernetes"}},
+    "watching": {"cups": {"source": "watch"}},
     "one pod on IPv6": {"listenAddress": "::", "cups": {"replicas": 1}},
     "cert-manager": {
         "cups": {
@@ -45,7 +45,7 @@ CASES: dict[str, Values] = {
             "affinity": {"podAntiAffinity": {}},
         },
         "cups": {
-            "source": "kubernetes",
+            "source": "watch",
             "replicas": 3,
             "image": {"tag": "next", "pullPolicy": "Always"},
             "tls": {

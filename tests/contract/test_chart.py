@@ -154,7 +154,8 @@ def test_the_documents_lie_in_one_folder_under_their_names() -> None:
     ]
     mounts = {each["name"]: each["mountPath"] for each in container(manifests, "cups")["volumeMounts"]}
     assert mounts["documents"] == environment(manifests, "cups")["STATIONKEEPER_DOCUMENTS_FOLDER"]
-    assert mounts["server-tls"] == environment(manifests, "cups")["STATIONKEEPER_SERVER_TLS_FOLDER"]
+    assert environment(manifests, "cups")["STATIONKEEPER_TLS_CERT"] == f"{mounts['server-tls']}/tls.crt"
+    assert environment(manifests, "cups")["STATIONKEEPER_TLS_KEY"] == f"{mounts['server-tls']}/tls.key"
 
 
 def test_a_pod_starts_before_there_is_a_server_certificate() -> None:
@@ -272,7 +273,7 @@ def test_a_parent_chart_may_pass_globals() -> None:
         ({"cups": {"podLabels": {"app.kubernetes.io/component": "x"}}}, "app.kubernetes.io/component"),
         ({"cups": {"tls": {"certManager": {"enabled": True, "issuerRef": {"name": "a"}}}}}, "dnsNames"),
         ({"cups": {"tls": {"certManager": {"enabled": True, "dnsNames": ["a"]}}}}, "issuerRef"),
-        ({"cups": {"source": "kubernetes", "tls": {"secretName": "mine"}}}, "stationkeeper-server-tls"),
+        ({"cups": {"source": "watch", "tls": {"secretName": "mine"}}}, "stationkeeper-server-tls"),
         ({"watchNamespaces": "team-a"}, "/watchNamespaces"),
         ({"watchNamespaces": ["Team"]}, "/watchNamespaces"),
         ({"logLevel": "TRACE"}, "/logLevel"),

@@ -67,7 +67,7 @@ class Registered:
         self.ca = f"ca-{format_hex(eui).lower()}"
         self.files = pki.gateway(self.name, format_hex(eui), issuer)
         demo.apply(
-            token_secret("lns-token", "NNSXS.SECRET"),
+            token_secret("lns-token", "Bearer NNSXS.SECRET"),
             trusted_ca(self.ca, **(ca or {"certificates": pki.text(issuer)})),
             gateway(self.name, format_hex(eui), _lns(pki)),
         )
@@ -220,7 +220,7 @@ def test_a_slip_leaves_the_last_good_state_in_force(registered: Registered, pki:
 
 def test_a_secret_without_the_label_is_not_used(registered: Registered, pki: OpensslPki) -> None:
     demo = registered.demo
-    unlabelled = token_secret("unlabelled", "NNSXS.OTHER")
+    unlabelled = token_secret("unlabelled", "Bearer NNSXS.OTHER")
     del unlabelled["metadata"]["labels"]
     demo.apply(unlabelled, gateway(registered.name, format_hex(registered.eui), _lns(pki, secret_name="unlabelled")))
 

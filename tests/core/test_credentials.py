@@ -36,12 +36,12 @@ def test_a_blob_that_does_not_fit_is_refused() -> None:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (b"NNSXS.ABC", b"Authorization: Bearer NNSXS.ABC\r\n"),
-        (b"  NNSXS.ABC\n", b"Authorization: Bearer NNSXS.ABC\r\n"),
+        (b"NNSXS.ABC", b"Authorization: NNSXS.ABC\r\n"),
+        (b"  Bearer NNSXS.ABC\n", b"Authorization: Bearer NNSXS.ABC\r\n"),
         (b"Bearer NNSXS.ABC", b"Authorization: Bearer NNSXS.ABC\r\n"),
         (b"Basic dXNlcjpwYXNz", b"Authorization: Basic dXNlcjpwYXNz\r\n"),
         (b"Authorization: Bearer NNSXS.ABC\r\n", b"Authorization: Bearer NNSXS.ABC\r\n"),
-        (b"authorization:NNSXS.ABC", b"Authorization: Bearer NNSXS.ABC\r\n"),
+        (b"authorization:NNSXS.ABC", b"Authorization: NNSXS.ABC\r\n"),
     ],
 )
 def test_a_token_becomes_one_header_line(content: bytes, line: bytes) -> None:

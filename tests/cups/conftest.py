@@ -41,7 +41,7 @@ class Cups:
         settings = Settings(
             cups=Address("127.0.0.1", self.port),
             internal=Address("127.0.0.1", self.internal_port),
-            source=Files(self.documents, self.server_tls),
+            source=Files(self.documents, self.server_tls / "tls.crt", self.server_tls / "tls.key"),
             internal_token=self._token_file,
             log_level="INFO",
         )

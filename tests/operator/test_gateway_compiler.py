@@ -24,7 +24,7 @@ from tests.operator.resource_building import (
 )
 
 TRUST_PEM = make_pem("lns-root")
-TOKEN = "NNSXS.SECRET-TOKEN"
+TOKEN = "Bearer NNSXS.SECRET-TOKEN"
 TOKEN_REF = {"token": {"secretKeyRef": {"name": "lns-token", "key": "token"}}}
 WSS = {"uri": "wss://lns.example.com:8887", "trust": TRUST_PEM}
 PIN = "ab" * 32
@@ -105,7 +105,7 @@ def test_an_accepted_gateway_is_in_the_bucket_of_its_eui_with_its_credentials() 
     assert isinstance(document, RegistryDocument)
     assert document.gateways[0].lns_uri == "wss://lns.example.com:8887"
     assert document.gateways[0].lns_credentials == (
-        der(TRUST_PEM) + bytes(4) + b"Authorization: Bearer " + TOKEN.encode() + b"\r\n"
+        der(TRUST_PEM) + bytes(4) + b"Authorization: " + TOKEN.encode() + b"\r\n"
     )
     verdict = verdict_on(resource, plan)
     assert (verdict.accepted, verdict.reason, verdict.document) == (True, "Accepted", name)

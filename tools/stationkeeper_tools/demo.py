@@ -28,7 +28,7 @@ from stationkeeper_tools.steps import Steps
 NAMESPACE = "stationkeeper"
 EUI = EUI64(0x0123456789ABCDEF)
 LNS_URI = "wss://lns.example.org:8887"
-TOKEN = b"NNSXS.DEMO-TOKEN-THAT-OPENS-NOTHING"
+TOKEN = b"Bearer NNSXS.DEMO-TOKEN-THAT-OPENS-NOTHING"
 
 CA, GATEWAY, TOKEN_SECRET = "demo-ca", "demo-gateway", "demo-gateway-lns"
 
@@ -147,7 +147,7 @@ def _signals_end_it() -> Iterator[None]:
 
 
 def _check(answer: UpdateInfoResponse) -> None:
-    if answer.tc_uri != LNS_URI or not answer.tc_credentials.endswith(b"Authorization: Bearer " + TOKEN + b"\r\n"):
+    if answer.tc_uri != LNS_URI or not answer.tc_credentials.endswith(b"Authorization: " + TOKEN + b"\r\n"):
         raise ValueError(f"the answer is not what was applied: {answer.tc_uri}")
 
 

@@ -68,7 +68,7 @@ class ReleaseProcesses:
         """Starts CUPS and waits until it serves gateways."""
         api, token = self._api_access()
         environment = {
-            "STATIONKEEPER_SOURCE": "kubernetes",
+            "STATIONKEEPER_SOURCE": "watch",
             "STATIONKEEPER_NAMESPACE": self._namespace,
             "STATIONKEEPER_KUBERNETES_URL": self._control_plane.url,
             "STATIONKEEPER_KUBERNETES_CA_FILE": str(api),

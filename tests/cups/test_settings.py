@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+from stationkeeper_cups.settings import Address, Files, Kubernetes, SettingsError, read_settings
+
+IN_POD = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+
+
+def test_without_anything_it_reads_what_the_chart_mounts() -> None:
+    settings = read_settings([], {})
+
+    assert (settings.cups, settings.internal) == (Address("0.0.0.0", 8987), Address("0.0.0.0", 8080))
+    base = Path("/var/run/stationkeeper")
+    assert settings.source == Files(
+        base / "documents", base / "server-tls" / "tls.crt", base / "server-tls" / "tls.key"
+    )
+    assert settings.internal_token is None
+
+
+def test_files_are_configured_by_flags() -> None:
+    flags = "--source files --directory /d --tls-cert /c.pem --tls-key /k.pem --listen [::1]:1 --internal-listen a:2"
+    settings = read_settings(flags.split(), {})
+
+    assert settings.source == Files(Path("/d"), Path("/c.pem"), Path("/k.pem"))
+    assert (settings.cups, settings.internal) == (Address("::1", 1), Address("a", 2))
+
+
+def test_a_watch_is_configured_by_flags() -> None:
+    settings = read_settings(["--source", "watch", "--namespace", "ns", "--tls-secret", "mine"], IN_POD)
+
+    assert isinstance(settings.source, Kubernetes)
+    assert (settings.source.api.url, settings.source.api.namespace) == ("https://10.96.0.1:443", "ns")
+    assert settings.source.server_tls == "mine"
+
+
+def test_a_flag_goes_before_its_variable() -> None:
+    environment = {"STATIONKEEPER_CUPS_ADDRESS": "a:1", "STATIONKEEPER_LOG_LEVEL": "debug"}
+    settings = read_settings(["--listen", "b:2"], environment)
+
+    assert (settings.cups, settings.log_level) == (Address("b", 2), "DEBUG")
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--listen", "8987"], "--listen"),
+        (["--listen", "a:99999"], "--listen"),
+        (["--internal-listen", ":1"], "--internal-listen"),
+        (["--source", "consul"], "--source"),
+        (["--source", "watch"], "--namespace"),
+        (["--source", "watch", "--namespace", "ns"], "--api-server"),
+        (["--log-level", "loud"], "--log-level"),
+    ],
+)
+def test_what_cannot_be_read_is_named(flags: list[str], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        read_settings(flags, {})
+
+
+def test_help_explains_every_flag_with_its_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        read_settings(["--help"], {})
+
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    for flag in ("--source", "--directory", "--namespace", "--listen", "--internal-listen", "--tls-cert", "--tls-key"):
+        assert flag in shown
+    assert shown.count("STATIONKEEPER_") == 13
+
+
+def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        read_settings(["--no-such-flag"], {})
+
+    assert ended.value.code == 2
+    assert "--no-such-flag" in capsys.readouterr().err
