@@ -13,10 +13,10 @@ import pytest
 
 from stationkeeper_core.eui64 import EUI64, format_hex, format_id6
 from stationkeeper_core.pem import parse_certificate
-from stationkeeper_core.update_info import decode_response
 from stationkeeper_tools.sample_pki import make_root
 from tests.controlplane.demo_process import Demo, gateway, soon, token_secret, trusted_ca
 from tests.controlplane.openssl_pki import OpensslPki
+from tests.station_answer import read_answer, split_credentials
 
 LNS = "wss://lns.example.org:8887"
 _numbers = itertools.count(0xA840_4100_0000_0001)
@@ -102,11 +102,13 @@ def test_the_demo_tells_each_step_and_where_everything_is(demo: Demo) -> None:
 def test_the_documents_commands_get_the_lns_and_its_credentials(registered: Registered) -> None:
     answer = registered.demo.curl(*registered.files, _body(registered.eui))
 
-    response = decode_response(answer.body)
+    response = read_answer(answer.body)
     assert response.tc_uri == LNS
-    trust, _, header = response.tc_credentials.partition(bytes(4) + b"Authorization: ")
-    assert parse_certificate(trust).subject == "CN=other-ca"
-    assert header == b"Bearer NNSXS.SECRET\r\n"
+    credentials = split_credentials(response.tc_credentials)
+    assert parse_certificate(credentials.trust).subject == "CN=other-ca"
+    assert credentials.certificate == b""
+    assert credentials.key == b"Authorization: Bearer NNSXS.SECRET\r\n"
+    assert (response.cups_uri, response.cups_credentials, response.update) == ("", b"", b"")
 
 
 @pytest.mark.parametrize("configured", ["intermediate", "root and intermediates"])

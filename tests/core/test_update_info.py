@@ -16,6 +16,7 @@ from stationkeeper_core.update_info import (
     encode_response,
     parse_request,
 )
+from tests.station_answer import StationAnswer, read_answer
 
 REASONS = {
     Reason.REQUEST_TOO_LARGE,
@@ -149,7 +150,10 @@ def test_an_answer_has_the_layout_of_the_protocol() -> None:
 def test_an_answer_survives_its_encoding(cups_uri: str, tc_uri: str, cups: bytes, tc: bytes) -> None:
     response = UpdateInfoResponse(cups_uri, tc_uri, cups, tc)
 
-    assert decode_response(encode_response(response)) == response
+    encoded = encode_response(response)
+
+    assert decode_response(encoded) == response
+    assert read_answer(encoded) == StationAnswer(cups_uri, tc_uri, cups, tc, b"", b"")
 
 
 @given(st.binary(max_size=200))

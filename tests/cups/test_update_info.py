@@ -5,11 +5,12 @@ import ssl
 import pytest
 
 from stationkeeper_core.credentials import crc
-from stationkeeper_core.update_info import NO_CHANGE, decode_response
+from stationkeeper_core.update_info import NO_CHANGE
 from tests.cups.client import exchange, get_internal
 from tests.cups.conftest import Cups
 from tests.cups.documents import LNS_CREDENTIALS, LNS_URI, Gateway, Trusted
 from tests.cups.pki import Pki
+from tests.station_answer import read_answer
 
 
 @pytest.mark.parametrize("tls", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -18,7 +19,7 @@ async def test_the_seeds_request_is_answered_with_the_lns(cups: Cups, pki: Pki, 
 
     assert answer.status == 200
     assert answer.headers["Content-Length"] == str(len(answer.body))
-    response = decode_response(answer.body)
+    response = read_answer(answer.body)
     assert (response.tc_uri, response.tc_credentials) == (LNS_URI, LNS_CREDENTIALS)
 
 
