@@ -77,4 +77,5 @@ def provisional_context(now: datetime) -> ssl.SSLContext:
 
 def _holds(request: web.Request, token: bytes) -> bool:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.strip())
+    expected = token.strip()
+    return bool(expected) and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), expected)

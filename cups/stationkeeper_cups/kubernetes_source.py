@@ -9,6 +9,7 @@ import base64
 import logging
 import random
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ SILENCE_SECONDS = WATCH_SECONDS + 30
 MAX_LINE_BYTES = 4 * 1024 * 1024
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 10.0
+_LIVED_SECONDS = 5.0
 _GONE = 410
 
 _log = logging.getLogger("stationkeeper.cups.kubernetes_source")
@@ -106,15 +108,16 @@ class KubernetesSource:
             try:
                 version = await self._list(session, name)
                 while True:
+                    begun = time.monotonic()
                     version = await self._watch(session, name, version)
-                    pause = _FIRST_PAUSE_SECONDS
+                    lived = time.monotonic() - begun >= _LIVED_SECONDS
+                    pause = _FIRST_PAUSE_SECONDS if lived else await _pause(pause)
             except _RelistError:
-                continue
+                pause = await _pause(pause)
             except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError, ValueError) as error:
                 fields = {"secret": name, "detail": f"{type(error).__name__}: {error}"}
                 _log.warning("cannot follow the Secret, trying again", extra={"fields": fields})
-                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, keeps no secret
-                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+                pause = await _pause(pause)
 
     async def _list(self, session: aiohttp.ClientSession, name: str) -> str:
         async with self._get(session, name, {}) as response:
@@ -159,6 +162,12 @@ class KubernetesSource:
 
     def _load_credentials(self, data: Mapping[str, bytes]) -> None:
         self._state.load_server_credentials(ServerCredentials(data.get("tls.crt", b""), data.get("tls.key", b"")))
+
+
+async def _pause(seconds: float) -> float:
+    """Waits about so long; how long to wait the next time."""
+    await asyncio.sleep(seconds * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, keeps no secret
+    return min(seconds * 2, _LONGEST_PAUSE_SECONDS)
 
 
 async def _raise_for_status(response: aiohttp.ClientResponse) -> None:

@@ -9,9 +9,10 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_cups.tls_context import RefusedHandshakeError
@@ -27,14 +28,18 @@ class Limits:
 
     Attributes:
         connections: at one time, those in their handshake among them; the kernel's backlog holds the others.
+        handshakes: of these that may be in their handshake; over that, the oldest is given up.
         handshake_seconds: for one handshake.
+        shutdown_seconds: for what was written to be sent, and TLS to be closed, at the end of a connection.
         linger_seconds: how long a refused client is listened to, so that it gets to read the alert.
         backlog: connections that the kernel holds before they are accepted.
     """
 
     connections: int = 4096
+    handshakes: int = 2048
     handshake_seconds: float = 10.0
     linger_seconds: float = 1.0
+    shutdown_seconds: float = 10.0
     backlog: int = 4096
 
 
@@ -77,14 +82,15 @@ class Listener:
         self._on_refusal = on_refusal
         self._limits = limits
         self._free = asyncio.Semaphore(limits.connections)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._handshakes: dict[asyncio.Task[bool], str] = {}
         self._open = False
 
     def start(self) -> None:
         """Begins to listen and to accept."""
         self._socket.setblocking(False)
         self._socket.listen(self._limits.backlog)
-        self._keep(self._accept())
+        self._tasks.add(asyncio.get_running_loop().create_task(self._accept()))
         self._open = True
 
     @property
@@ -120,15 +126,20 @@ class Listener:
             except BaseException:
                 self._free.release()
                 raise
-            self._keep(self._greet(connection, str(address[0])))
+            self._shake(connection, str(address[0]))
+            # A burst of connections must not keep those that are being served waiting.
+            await asyncio.sleep(0)
 
-    async def _greet(self, connection: socket.socket, peer: str) -> None:
-        handed_over = False
+    async def _greet(self, connection: socket.socket, peer: str) -> bool:
+        """Whether the connection was handed to a protocol."""
         context = self._context()
-        if context is None:
-            connection.close()
-            self._free.release()
-            return
+        try:
+            return context is not None and await self._shake_hands(connection, peer, context)
+        except OSError as error:
+            _log.warning("a connection is given up", extra={"fields": {"peer": peer, "detail": str(error)}})
+            return False
+
+    async def _shake_hands(self, connection: socket.socket, peer: str, context: ssl.SSLContext) -> bool:
         with connection.dup() as spare:
             try:
                 await asyncio.get_running_loop().connect_accepted_socket(
@@ -136,19 +147,18 @@ class Listener:
                     connection,
                     ssl=context,
                     ssl_handshake_timeout=self._limits.handshake_seconds,
-                    ssl_shutdown_timeout=self._limits.linger_seconds,
+                    ssl_shutdown_timeout=self._limits.shutdown_seconds,
                 )
-                handed_over = True
             except RefusedHandshakeError as error:
                 self._on_refusal(Refusal(peer, error.stable_reason, error.detail))
                 await self._tell(spare, error.alert)
+                return False
             except OSError as error:
                 timed_out = isinstance(error, ConnectionAbortedError | TimeoutError)
                 reason = Reason.HANDSHAKE_TIMEOUT if timed_out else Reason.HANDSHAKE_FAILED
                 self._on_refusal(Refusal(peer, reason, str(error) or type(error).__name__))
-            finally:
-                if not handed_over:
-                    self._free.release()
+                return False
+            return True
 
     async def _tell(self, connection: socket.socket, alert: bytes) -> None:
         loop = asyncio.get_running_loop()
@@ -160,7 +170,25 @@ class Listener:
                 while await loop.sock_recv(connection, 65536):
                     pass
 
-    def _keep(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def _shake(self, connection: socket.socket, peer: str) -> None:
+        """Begins a handshake; where too many are under way, the oldest makes room: it is none of an honest client."""
+        if len(self._handshakes) >= self._limits.handshakes:
+            oldest = next(iter(self._handshakes))
+            self._on_refusal(
+                Refusal(self._handshakes.pop(oldest), Reason.HANDSHAKE_TIMEOUT, "given up for newer connections")
+            )
+            oldest.cancel()
+        task = asyncio.get_running_loop().create_task(self._greet(connection, peer))
+        self._handshakes[task] = peer
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda done: self._ended(done, connection))
+
+    def _ended(self, handshake: asyncio.Task[bool], connection: socket.socket) -> None:
+        self._tasks.discard(handshake)
+        self._handshakes.pop(handshake, None)
+        failure = None if handshake.cancelled() else handshake.exception()
+        if failure is not None:
+            _log.error("a handshake failed unforeseen", exc_info=failure)
+        if handshake.cancelled() or failure is not None or not handshake.result():
+            connection.close()
+            self._free.release()

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -15,7 +17,8 @@ from stationkeeper_cups.file_source import FileSource
 from stationkeeper_cups.internal_server import internal_application, provisional_context
 from stationkeeper_cups.json_log import log_as_json
 from stationkeeper_cups.kubernetes_source import KubernetesSource
-from stationkeeper_cups.listener import Listener, Refusal
+from stationkeeper_cups.listener import Limits, Listener, Refusal
+from stationkeeper_cups.log_budget import LogBudget
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.settings import Address, Files, Settings, SettingsError, read_settings
@@ -23,6 +26,8 @@ from stationkeeper_cups.tls_context import load_credentials
 from stationkeeper_cups.update_info_server import UpdateInfoServer
 
 DRAIN_SECONDS = 10.0
+
+_RESERVED_DESCRIPTORS = 128
 
 _log = logging.getLogger("stationkeeper.cups")
 
@@ -57,7 +62,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     metrics = Metrics()
     state = ServingState(metrics)
     server = UpdateInfoServer(state, metrics, _now)
-    listener = Listener(_bound(settings.cups), lambda: state.context, server, _refusal_logger(metrics))
+    listener = Listener(_bound(settings.cups), state.next_context, server, _refusal_logger(metrics), _limits())
     server.on_closed = listener.closed
     state.on_trust_change = server.close_untrusted
     internal = await _start_internal(settings, state, metrics, listener)
@@ -123,10 +128,25 @@ def _bound(address: Address) -> socket.socket:
     return bound
 
 
+def _limits() -> Limits:
+    """As many connections as there are file descriptors for, two each while they shake hands."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    available = Limits().connections if hard == resource.RLIM_INFINITY else (hard - _RESERVED_DESCRIPTORS) // 2
+    connections = max(1, min(Limits().connections, available))
+    return Limits(connections=connections, handshakes=max(1, connections // 2))
+
+
 def _refusal_logger(metrics: Metrics) -> Callable[[Refusal], None]:
+    budget = LogBudget(time.monotonic)
+
     def log(refusal: Refusal) -> None:
         metrics.handshake_refusals.labels(refusal.reason).inc()
-        fields = {"peer": refusal.peer, "reason": refusal.reason, "detail": refusal.detail}
+        left_out = budget.take()
+        if left_out is None:
+            return
+        fields = {"peer": refusal.peer, "reason": refusal.reason, "detail": refusal.detail, "left_out": left_out}
         _log.warning("handshake refused", extra={"fields": fields})
 
     return log

@@ -17,6 +17,7 @@ from stationkeeper_core.snapshot import Holdings, Snapshot
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.tls_context import ServerCredentials, client_authentication
 
+CONNECTIONS_A_CONTEXT = 2000
 SERVER_CERTIFICATE = "server-certificate"
 
 _log = logging.getLogger("stationkeeper.cups.state")
@@ -35,13 +36,14 @@ class ServingState:
     Attributes:
         complete: set once all is there that the server needs, and for ever then.
         on_trust_change: called after other trust than before is in force.
-        on_server_credentials: called after other server credentials are in force.
+        on_server_credentials: called before other server credentials are put in force; may refuse them.
     """
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._state = _State(Holdings(), credentials=None, context=None)
         self._refused: dict[str, StationkeeperError] = {}
+        self._accepted = 0
         self.complete = asyncio.Event()
         self.on_trust_change: Callable[[], None] = lambda: None
         self.on_server_credentials: Callable[[ServerCredentials], None] = lambda _credentials: None
@@ -57,6 +59,19 @@ class ServingState:
 
         Before there is trust, it lets in nobody.
         """
+        return self._state.context
+
+    def next_context(self) -> ssl.SSLContext | None:
+        """The context for one more connection, made anew now and then.
+
+        A context keeps the TLS 1.2 sessions of its clients, up to 20,000 of them, and Python has no switch for that.
+        """
+        self._accepted += 1
+        if self._accepted % CONNECTIONS_A_CONTEXT == 0:
+            try:
+                self._state = replace(self._state, context=_context(self._state))
+            except (StationkeeperError, OSError) as error:
+                _log.warning("the TLS context is kept", extra={"fields": {"detail": str(error)}})
         return self._state.context
 
     @property
@@ -101,13 +116,13 @@ class ServingState:
         changed = replace(self._state, credentials=credentials)
         try:
             changed = replace(changed, context=_context(changed))
+            self.on_server_credentials(credentials)
         except StationkeeperError as error:
             self._refuse(SERVER_CERTIFICATE, error)
             return
         self._refused.pop(SERVER_CERTIFICATE, None)
         self._enforce(changed)
         _log.info("loaded", extra={"fields": {"document": SERVER_CERTIFICATE}})
-        self.on_server_credentials(credentials)
 
     def _enforce(self, state: _State) -> None:
         self._state = state

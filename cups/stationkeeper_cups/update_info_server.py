@@ -29,6 +29,7 @@ from stationkeeper_cups.serving_state import ServingState
 PATH = "/update-info"
 KEEPALIVE_SECONDS = 15.0
 BODY_SECONDS = 10.0
+ANSWER_SECONDS = 30.0
 
 _MAX_ERROR_BYTES = 1000
 _HEADERS = {"Server": "Stationkeeper"}
@@ -54,6 +55,8 @@ class UpdateInfoServer(web.Server):
             access_log=None,
             keepalive_timeout=KEEPALIVE_SECONDS,
             lingering_time=BODY_SECONDS,
+            # No gateway compresses, and what inflates is not bounded by what arrives.
+            auto_decompress=False,
             max_line_size=2048,
             max_field_size=4096,
             max_headers=32,
@@ -91,7 +94,7 @@ class UpdateInfoServer(web.Server):
         """Ends all connections: idle ones at once, the others when they are answered, or after `seconds`."""
         self._draining = True
         for handler in list(self._idle):
-            handler.force_close()
+            _cut(handler)
         if self._open:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._drained.wait(), seconds)
@@ -112,7 +115,7 @@ class UpdateInfoServer(web.Server):
             except StationkeeperError:
                 trusted = False
             if not trusted:
-                handler.force_close()
+                _cut(handler)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         handler = request.protocol
@@ -130,9 +133,12 @@ class UpdateInfoServer(web.Server):
             response = _without_answer(request)
         if self._draining:
             response.force_close()
-        elif handler in self._open:
-            self._idle.add(handler)
         return response
+
+    def answered(self, handler: RequestHandler) -> None:
+        """Notes that an answer was written, and nothing else is asked yet."""
+        if handler in self._open:
+            self._idle.add(handler)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         _check_target(request)
@@ -182,9 +188,31 @@ class _GatewayConnection(RequestHandler):
     ) -> web.StreamResponse:
         """The answer to what could not be read as a request, or was not answered for another trouble."""
         if isinstance(self._manager, UpdateInfoServer):
-            lines = (message or str(exc) or type(exc).__name__).splitlines()
-            return self._manager.refuse_malformed(request, status, lines[0] if lines else "unreadable")
+            # What aiohttp found quotes what was sent, and that may be a token.
+            return self._manager.refuse_malformed(request, status, type(exc).__name__)
         return _without_answer(request)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Writes the answer; a client that does not read it in time loses its connection."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                written = await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            _without_answer(request)
+            return resp, True
+        if isinstance(self._manager, UpdateInfoServer):
+            self._manager.answered(self)
+        return written
+
+
+def _cut(handler: RequestHandler) -> None:
+    """Ends a connection at once, without waiting for the client to agree."""
+    transport = handler.transport
+    handler.force_close()
+    if isinstance(transport, asyncio.Transport):
+        transport.abort()
 
 
 def _check_target(request: web.BaseRequest) -> None:

@@ -59,7 +59,7 @@ async def test_a_request_that_is_being_sent_when_the_server_stops_is_answered(cu
         await _closed(cups)
         connection.sendall(b'{"router":"102:304:506:708"}')
         answer = await asyncio.to_thread(connection.recv, 1000)
-        await stopping
+    await stopping
 
     assert b" 200 " in answer
 
@@ -88,3 +88,17 @@ async def _closed(cups: Cups) -> None:
         return False
 
     await until(closed, "the port is closed")
+
+
+async def test_an_empty_token_file_opens_nothing(tmp_path: Path, pki: Pki) -> None:
+    cups = Cups(tmp_path, pki, token=" ")
+    cups.start()
+
+    async def alive() -> bool:
+        return (await get_internal(cups.internal_port, "/healthz")).status == 200
+
+    try:
+        await until(alive, "the server is alive")
+        assert (await get_internal(cups.internal_port, "/generation", " ")).status == 401
+    finally:
+        await cups.stop()

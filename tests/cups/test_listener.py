@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -85,3 +86,29 @@ async def test_refused_handshakes_free_their_places(pki: Pki) -> None:
         with await asyncio.to_thread(_connect, port, pki) as served:
             assert await asyncio.to_thread(_echoed, served) == b"hello"
         assert {refusal.reason for refusal in refusals} == {"HandshakeFailed"}
+
+
+async def test_a_shortage_of_descriptors_leaks_no_place(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(_socket: socket.socket) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with _listening(pki, Limits(connections=2), []) as port:
+        with monkeypatch.context() as patch:
+            patch.setattr(socket.socket, "dup", exhausted)
+            for _ in range(5):
+                with socket.create_connection(("127.0.0.1", port), timeout=5) as given_up:
+                    assert await asyncio.to_thread(given_up.recv, 1) == b""
+
+        with await asyncio.to_thread(_connect, port, pki) as served:
+            assert await asyncio.to_thread(_echoed, served) == b"hello"
+
+
+async def test_silent_strangers_do_not_keep_a_gateway_out(pki: Pki) -> None:
+    refusals: list[Refusal] = []
+    async with _listening(pki, Limits(connections=8, handshakes=4), refusals) as port:
+        silent = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(20)]
+        with await asyncio.to_thread(_connect, port, pki) as served:
+            assert await asyncio.to_thread(_echoed, served) == b"hello"
+        for each in silent:
+            each.close()
+    assert {refusal.detail for refusal in refusals} >= {"given up for newer connections"}

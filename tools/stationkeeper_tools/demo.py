@@ -61,7 +61,7 @@ def run_demo(keep: bool, as_json: bool) -> int:
             _run(Path(folder), steps, keep)
     except _SignalledError:
         steps.say("Stopped; nothing is left running.")
-        return 0 if keep and steps.all_held else 1
+        return 0 if steps.is_ready else 1
     except Exception as error:
         steps.say(f"The demo failed: {error}")
         return 1
@@ -138,7 +138,7 @@ def _signals_end_it() -> Iterator[None]:
             signal.signal(number, signal.SIG_IGN)
         raise _SignalledError("stopped by a signal")
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
         yield
     finally:
@@ -176,9 +176,8 @@ def _refusal(url: str, identity: Identity) -> str:
 
 
 def _wait_for_a_signal(steps: Steps, control_plane: ControlPlane, release: ReleaseProcesses, pki: DemoPki) -> None:
-    steps.result(
+    steps.ready(
         {
-            "ready": True,
             "kubeconfig": str(control_plane.admin_kubeconfig),
             "namespace": NAMESPACE,
             "cupsUrl": release.cups_url,

@@ -18,7 +18,7 @@ class Steps:
     def __init__(self, as_json: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._as_json = as_json
         self._clock = clock
-        self._failed = False
+        self.is_ready = False
 
     @contextmanager
     def step(self, name: str, text: str) -> Iterator[None]:
@@ -29,28 +29,26 @@ class Steps:
         try:
             yield
         except BaseException as error:
-            self._failed = True
             self._tell(name, begin, str(error) or type(error).__name__)
             raise
         self._tell(name, begin, None)
 
-    @property
-    def all_held(self) -> bool:
-        """Whether no step has failed so far."""
-        return not self._failed
+    def ready(self, fields: dict[str, object]) -> None:
+        """Tells that all is up and stays so: `fields` as JSON; nothing for people."""
+        self.is_ready = True
+        self._result({"ready": True} | fields)
 
     def say(self, text: str) -> None:
         """A line for people; with JSON it goes to standard error."""
         print(text, file=sys.stderr if self._as_json else sys.stdout, flush=True)
 
-    def result(self, fields: dict[str, object]) -> None:
-        """A JSON object of its own; nothing for people."""
+    def _result(self, fields: dict[str, object]) -> None:
         if self._as_json:
             print(json.dumps(fields), flush=True)  # noqa: T201 - this is the output
 
     def _tell(self, name: str, begin: float, error: str | None) -> None:
         seconds = round(self._clock() - begin, 3)
         if self._as_json:
-            self.result({"step": name, "ok": error is None, "seconds": seconds} | ({"error": error} if error else {}))
+            self._result({"step": name, "ok": error is None, "seconds": seconds} | ({"error": error} if error else {}))
         else:
             self.say(f"  {'failed' if error else 'done'} in {seconds:.2f} s" + (f": {error}" if error else ""))
