@@ -7,7 +7,9 @@ from stationkeeper_core.log_line import JsonFormatter
 
 
 def log_as_json(level: str) -> None:
-    """Has everything that is logged from `level` on written as JSON."""
+    """Has everything that is logged from `level` on written as JSON, warnings of libraries among it."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # cryptography warns of names in certificates that are longer than they should be; those are in the field.
+    logging.captureWarnings(capture=True)

@@ -7,10 +7,11 @@ from stationkeeper_core.log_line import JsonFormatter
 
 
 def log_as_json(level: str) -> None:
-    """Has everything that is logged from `level` on written as JSON; of kopf only what went wrong."""
+    """Has everything that is logged from `level` on written as JSON, warnings of libraries among it; of kopf only what went wrong."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
     if level != "DEBUG":
         logging.getLogger("kopf").setLevel(logging.WARNING)
         # It warns that it does not handle signals; the process does.

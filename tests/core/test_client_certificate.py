@@ -49,6 +49,16 @@ def test_the_encoding_of_the_common_name_does_not_matter_where_it_can_be_read(ki
     assert presented(issue(Wish(x509.Name([attribute])), ROOT)).eui == int(EUI, 16)
 
 
+def test_a_name_that_is_longer_than_the_standards_allow_does_not_strand_a_gateway() -> None:
+    country = x509.NameAttribute(NameOID.COUNTRY_NAME, "Germany", _validate=False)
+    common_name = x509.NameAttribute(NameOID.COMMON_NAME, EUI)
+
+    with pytest.warns(UserWarning, match="length must be"):
+        certificate = presented(issue(Wish(x509.Name([country, common_name])), ROOT))
+
+    assert certificate.eui == int(EUI, 16)
+
+
 @pytest.mark.parametrize("chain", [(), (b"",), (b"no certificate",), (ROOT.der + b"x",)])
 def test_a_certificate_that_cannot_be_read_is_refused(chain: tuple[bytes, ...]) -> None:
     with pytest.raises(StationkeeperError) as refused:
