@@ -32,6 +32,20 @@ DOCUMENTS = (TRUST, *REGISTRY)
 _MAX_HEADER_BYTES = 1024
 
 
+class RevocationList(msgspec.Struct, frozen=True, kw_only=True):
+    """A CRL that counts for the certificates of one issuer.
+
+    Attributes:
+        issuer_key: SHA-256 of the issuer's SubjectPublicKeyInfo, lower-case hex.
+        serials: of the revoked certificates, upper-case hex without leading zeros, sorted.
+        expired: whether its next update is overdue and the TrustedCA says to refuse then all that the issuer signed.
+    """
+
+    issuer_key: str
+    serials: tuple[str, ...] = ()
+    expired: bool = False
+
+
 class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One TrustedCA as it is in force.
 
@@ -42,6 +56,8 @@ class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
         eui_ranges: `prefix/bits`, sorted; none means every EUI.
         revoked_serials: serial numbers, upper-case hex without leading zeros, sorted.
         revoked_sha256: fingerprints, lower-case hex, sorted.
+        revocation_lists: the CRLs, sorted by issuer.
+        weak_signatures: whether chains with SHA-1 signatures or RSA keys below 2048 bits are taken.
     """
 
     namespace: str
@@ -52,6 +68,8 @@ class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     eui_ranges: tuple[str, ...] = ()
     revoked_serials: tuple[str, ...] = ()
     revoked_sha256: tuple[str, ...] = ()
+    revocation_lists: tuple[RevocationList, ...] = ()
+    weak_signatures: bool = False
 
 
 class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -65,6 +83,10 @@ class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
         sha256_fingerprints: of those certificates that may speak for it, lower-case hex; None means all.
         lns_uri: the URI of its LNS.
         lns_credentials: the blob of its LNS credentials; empty where there are none.
+        cups_uri: the URI of the CUPS server that it is to use; empty leaves what it has.
+        cups_credentials: the blob of its CUPS credentials; empty leaves what it has.
+        token_sha256s: SHA-256, lower-case hex, of each token that lets it in without a certificate: of what follows
+            `Authorization: `.
     """
 
     eui: str
@@ -76,6 +98,9 @@ class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     sha256_fingerprints: tuple[str, ...] | None = None
     lns_uri: str = ""
     lns_credentials: bytes = b""
+    cups_uri: str = ""
+    cups_credentials: bytes = b""
+    token_sha256s: tuple[str, ...] = ()
 
 
 class TrustDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from stationkeeper_core.log_line import JsonFormatter
 
 
 def log_as_json(level: str) -> None:
-    """Has everything that is logged from `level` on written as JSON, warnings of libraries among it; of kopf only what went wrong."""
+    """Has all that is logged from `level` on written as JSON, libraries' warnings too; of kopf only what went wrong."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -6,8 +6,8 @@ import os
 import signal
 import sys
 
+from stationkeeper_operator.api.kubernetes_credentials import CredentialsError
 from stationkeeper_operator.json_log import log_as_json
-from stationkeeper_operator.kubernetes_credentials import CredentialsError
 from stationkeeper_operator.runtime import operate
 from stationkeeper_operator.settings import Settings, SettingsError, read_settings
 

@@ -5,14 +5,14 @@ import logging
 from collections.abc import Callable, Collection
 from datetime import datetime
 
-from stationkeeper_operator.compile import PublishPlan, compile_plan
-from stationkeeper_operator.pod_nudge import PodNudge
-from stationkeeper_operator.publisher import Publisher
-from stationkeeper_operator.reference_reader import ReferenceReader
-from stationkeeper_operator.resource_store import Known, ResourceStore
+from stationkeeper_operator.compiling.compile import PublishPlan, compile_plan
+from stationkeeper_operator.compiling.world import World
+from stationkeeper_operator.publishing.pod_nudge import PodNudge
+from stationkeeper_operator.publishing.publisher import Publisher
+from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
 from stationkeeper_operator.resources import Key
-from stationkeeper_operator.status_writer import Judgement, StatusWriter
-from stationkeeper_operator.world import World
+from stationkeeper_operator.watching.reference_reader import ReferenceReader
+from stationkeeper_operator.watching.resource_store import Known, ResourceStore
 
 _REFERENCES_SECONDS = 1.0
 _log = logging.getLogger("stationkeeper.operator.reconciler")

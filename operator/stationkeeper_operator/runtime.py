@@ -14,21 +14,21 @@ from itertools import islice
 from typing import Any
 
 from stationkeeper_operator.aggregator import Aggregator
-from stationkeeper_operator.event_recorder import EventRecorder
-from stationkeeper_operator.handlers import Report, ResourceReport
+from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
+from stationkeeper_operator.api.kubernetes_credentials import Credentials
+from stationkeeper_operator.api.leadership import Leadership, NotLeadingError
 from stationkeeper_operator.health import serve_health
-from stationkeeper_operator.kubernetes_api import ApiError, KubernetesApi
-from stationkeeper_operator.kubernetes_credentials import Credentials
-from stationkeeper_operator.leadership import Leadership, NotLeadingError
-from stationkeeper_operator.pod_nudge import PodNudge
-from stationkeeper_operator.publisher import Publisher, SupersededError
+from stationkeeper_operator.publishing.pod_nudge import PodNudge
+from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from stationkeeper_operator.reconciler import Reconciler
-from stationkeeper_operator.reference_reader import FEW, ReferenceReader
-from stationkeeper_operator.resource_store import Change, ResourceStore
-from stationkeeper_operator.resync import Resync
+from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.settings import Settings
-from stationkeeper_operator.status_writer import StatusWriter
-from stationkeeper_operator.watch import Watch
+from stationkeeper_operator.watching.handlers import Report, ResourceReport
+from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
+from stationkeeper_operator.watching.resource_store import Change, ResourceStore
+from stationkeeper_operator.watching.resync import Resync
+from stationkeeper_operator.watching.watch import Watch
 
 RESYNC_SECONDS = 300.0
 VERIFY_SECONDS = 10.0

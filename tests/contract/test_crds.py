@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from stationkeeper_core.pem import MAX_CERTIFICATES, MAX_PEM_BYTES
-from stationkeeper_operator.compile import CertificateStatus
+from stationkeeper_operator.compiling.compile import CertificateStatus
 from stationkeeper_operator.resources import Condition, GatewaySpec, TrustedCASpec
 
 FOLDER = Path("crds")

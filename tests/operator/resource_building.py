@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from stationkeeper_core.published import Document
-from stationkeeper_operator.compile import PublishPlan, Verdict, World, compile_plan
+from stationkeeper_operator.compiling.compile import PublishPlan, Verdict, World, compile_plan
 from stationkeeper_operator.resources import (
     GATEWAY,
     SECRET,

@@ -8,8 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
-from stationkeeper_operator.kubernetes_api import KubernetesApi
-from stationkeeper_operator.kubernetes_credentials import Credentials
+from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.api.kubernetes_credentials import Credentials
 
 
 class SmallApiServer:

@@ -13,9 +13,9 @@ from stationkeeper_core.published import (
     encode,
     encode_payload,
 )
-from stationkeeper_operator.candidate import Candidate
-from stationkeeper_operator.capacity import Fitted, fit
-from stationkeeper_operator.compile import PublishPlan
+from stationkeeper_operator.compiling.candidate import Candidate
+from stationkeeper_operator.compiling.capacity import Fitted, fit
+from stationkeeper_operator.compiling.compile import PublishPlan
 from stationkeeper_operator.resources import TrustedCA
 from tests.operator.resource_building import make_ca, make_pem, plan_of, verdict_on
 

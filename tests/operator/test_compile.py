@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.published import DOCUMENTS, REGISTRY, decode, encode
-from stationkeeper_operator.compile import World, compile_plan
+from stationkeeper_operator.compiling.compile import World, compile_plan
 from stationkeeper_operator.resources import Resource
 from tests.operator.resource_building import (
     EUI,

@@ -4,10 +4,10 @@ from typing import Any
 import msgspec
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_operator.compile import CertificateStatus, Verdict
-from stationkeeper_operator.conditions import status_of
+from stationkeeper_operator.compiling.compile import CertificateStatus, Verdict
+from stationkeeper_operator.compiling.verdict import Role
+from stationkeeper_operator.reporting.conditions import status_of
 from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Resource, Status, decode_resource
-from stationkeeper_operator.verdict import Role
 from tests.operator.resource_building import NOW
 
 LATER = NOW + timedelta(hours=1)

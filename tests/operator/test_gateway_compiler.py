@@ -8,7 +8,7 @@ import pytest
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published import REGISTRY, Document, RegisteredGateway, RegistryDocument, bucket_of
-from stationkeeper_operator.compile import PublishPlan
+from stationkeeper_operator.compiling.compile import PublishPlan
 from stationkeeper_operator.resources import Reference, ReferencedObject
 from tests.operator.resource_building import (
     EUI,

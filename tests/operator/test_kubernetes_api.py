@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_operator import kubernetes_credentials
-from stationkeeper_operator.kubernetes_api import ApiError, KubernetesApi, path_of
-from stationkeeper_operator.kubernetes_credentials import Credentials, CredentialsError
+from stationkeeper_operator.api import kubernetes_credentials
+from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi, path_of
+from stationkeeper_operator.api.kubernetes_credentials import Credentials, CredentialsError
 from tests.operator.small_api_server import small_api_server, write_kubeconfig
 
 SECRET = "/api/v1/namespaces/team/secrets/token"

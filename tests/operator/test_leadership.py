@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_operator.kubernetes_api import KubernetesApi
-from stationkeeper_operator.leadership import Leadership, NotLeadingError
+from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.api.leadership import Leadership, NotLeadingError
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/release/leases/stationkeeper-operator"

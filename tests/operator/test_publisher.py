@@ -15,9 +15,9 @@ from stationkeeper_core.published import (
     encode_payload,
     secret_name,
 )
-from stationkeeper_operator.kubernetes_api import ApiError
-from stationkeeper_operator.leadership import NotLeadingError
-from stationkeeper_operator.publisher import Publisher, SupersededError
+from stationkeeper_operator.api.kubernetes_api import ApiError
+from stationkeeper_operator.api.leadership import NotLeadingError
+from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 
 NOW_MS = 5000

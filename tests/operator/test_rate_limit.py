@@ -1,6 +1,6 @@
 import time
 
-from stationkeeper_operator.rate_limit import RateLimit
+from stationkeeper_operator.api.rate_limit import RateLimit
 
 
 def test_a_burst_passes_and_then_only_the_rate() -> None:

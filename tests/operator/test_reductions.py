@@ -11,7 +11,7 @@ from stationkeeper_core.published import (
     TrustDocument,
     TrustedAuthority,
 )
-from stationkeeper_operator.reductions import reduced_documents
+from stationkeeper_operator.compiling.reductions import reduced_documents
 
 AUTHORITY = TrustedAuthority(
     namespace="n",

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_operator.reference_reader import FEW, ReferenceReader
-from stationkeeper_operator.resource_store import ResourceStore
 from stationkeeper_operator.resources import GATEWAY, SECRET, Key, Reference, decode_resource
+from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
+from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 
 

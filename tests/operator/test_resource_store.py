@@ -2,7 +2,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_operator.resource_store import Change, ResourceStore
 from stationkeeper_operator.resources import (
     GATEWAY,
     SECRET,
@@ -13,6 +12,7 @@ from stationkeeper_operator.resources import (
     decode_referenced,
     decode_resource,
 )
+from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 
 TOKEN = Reference(SECRET, "team", "token")
 

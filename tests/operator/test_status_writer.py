@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_operator.event_recorder import EventRecorder
-from stationkeeper_operator.kubernetes_api import KubernetesApi
-from stationkeeper_operator.leadership import NotLeadingError
-from stationkeeper_operator.resource_store import Change, ResourceStore
+from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.api.leadership import NotLeadingError
+from stationkeeper_operator.compiling.verdict import Verdict
+from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
 from stationkeeper_operator.resources import GATEWAY, Key, decode_resource
-from stationkeeper_operator.status_writer import Judgement, StatusWriter
-from stationkeeper_operator.verdict import Verdict
+from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 
 KEY = Key(GATEWAY, "team", "one")

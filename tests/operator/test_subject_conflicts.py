@@ -1,7 +1,7 @@
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.pem import to_pem
 from stationkeeper_core.published import TRUST, TrustDocument
-from stationkeeper_operator.compile import PublishPlan
+from stationkeeper_operator.compiling.compile import PublishPlan
 from tests.core.certificates import Signer, Wish, ca, issue, name
 from tests.operator.resource_building import make_ca, plan_of, verdict_on
 

@@ -5,7 +5,7 @@ import pytest
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.published import TRUST, TrustDocument, TrustedAuthority
-from stationkeeper_operator.compile import PublishPlan
+from stationkeeper_operator.compiling.compile import PublishPlan
 from tests.operator.resource_building import (
     NOW,
     PRIVATE_KEY,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_operator.watch import Watch
+from stationkeeper_operator.watching.watch import Watch
 from stationkeeper_tools.ports import free_port
 
 

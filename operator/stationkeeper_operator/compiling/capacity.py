@@ -12,7 +12,7 @@ import msgspec
 
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.published import MAX_AUTHORITIES, Document, TrustDocument, encode, encode_payload
-from stationkeeper_operator.candidate import Candidate, R
+from stationkeeper_operator.compiling.candidate import Candidate, R
 from stationkeeper_operator.resources import Key
 
 _CERTAINLY_FITS = 990_000

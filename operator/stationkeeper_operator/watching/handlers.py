@@ -9,7 +9,7 @@ from typing import Any
 
 import kopf
 
-from stationkeeper_operator.resource_paths import GROUP, REFERENCED, RESOURCES, VERSION
+from stationkeeper_operator.api.resource_paths import GROUP, REFERENCED, RESOURCES, VERSION
 from stationkeeper_operator.resources import (
     Reference,
     ReferencedObject,

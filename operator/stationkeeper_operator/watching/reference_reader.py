@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
-from stationkeeper_operator.kubernetes_api import ApiError, KubernetesApi
-from stationkeeper_operator.resource_paths import REFERENCED, referenced_path
-from stationkeeper_operator.resource_store import ResourceStore
+from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
+from stationkeeper_operator.api.resource_paths import REFERENCED, referenced_path
+from stationkeeper_operator.compiling.world import CREDENTIALS_LABEL
 from stationkeeper_operator.resources import SECRET, Reference, decode_referenced
-from stationkeeper_operator.world import CREDENTIALS_LABEL
+from stationkeeper_operator.watching.resource_store import ResourceStore
 
 FEW = 32
 

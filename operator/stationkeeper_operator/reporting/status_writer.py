@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_operator.conditions import status_of
-from stationkeeper_operator.event_recorder import EventRecorder
-from stationkeeper_operator.kubernetes_api import ApiError, KubernetesApi
-from stationkeeper_operator.leadership import NotLeadingError
-from stationkeeper_operator.rate_limit import RateLimit
-from stationkeeper_operator.resource_paths import resource_path
-from stationkeeper_operator.resource_store import Change, ResourceStore
+from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
+from stationkeeper_operator.api.leadership import NotLeadingError
+from stationkeeper_operator.api.rate_limit import RateLimit
+from stationkeeper_operator.api.resource_paths import resource_path
+from stationkeeper_operator.compiling.verdict import ACCEPTED, Verdict
+from stationkeeper_operator.reporting.conditions import status_of
+from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.resources import Key, Resource, decode_resource
-from stationkeeper_operator.verdict import ACCEPTED, Verdict
+from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 
 _WORKERS = 4
 _RETRY_SECONDS = 2.0

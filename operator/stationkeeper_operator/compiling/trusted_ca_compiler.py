@@ -12,18 +12,18 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui_range import EUIRange, parse_range
 from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import TrustedAuthority
-from stationkeeper_operator.candidate import Candidate, Problems, read_fingerprint
-from stationkeeper_operator.certificate_rules import (
+from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
+from stationkeeper_operator.compiling.certificate_rules import (
     certificate_of,
     check_authorities,
     expired,
     read_certificates,
     show,
 )
-from stationkeeper_operator.reductions import common_ranges
+from stationkeeper_operator.compiling.reductions import common_ranges
+from stationkeeper_operator.compiling.verdict import CertificateStatus, Role, certificate_status
+from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import TrustedCA, TrustedCASpec
-from stationkeeper_operator.verdict import CertificateStatus, Role, certificate_status
-from stationkeeper_operator.world import World
 
 _SERIAL = re.compile(r"[0-9A-Fa-f]{1,64}")
 

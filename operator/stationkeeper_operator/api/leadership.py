@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from stationkeeper_operator.kubernetes_api import ApiError, KubernetesApi, object_body, path_of
+from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi, object_body, path_of
 
 LEASE = "stationkeeper-operator"
 

@@ -1,6 +1,6 @@
 """Where the API server keeps each kind that the operator deals with."""
 
-from stationkeeper_operator.kubernetes_api import path_of
+from stationkeeper_operator.api.kubernetes_api import path_of
 from stationkeeper_operator.resources import CONFIG_MAP, GATEWAY, SECRET, TRUSTED_CA
 
 GROUP = "stationkeeper.io"

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stationkeeper_core.published import secret_name
+from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
 from stationkeeper_operator.resources import Condition, Resource, TrustedCA
-from stationkeeper_operator.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
 
 PUBLISHED = "Published"
 READY = "Ready"

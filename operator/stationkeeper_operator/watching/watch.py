@@ -17,10 +17,10 @@ from pathlib import Path
 import kopf
 from kopf._core.engines.peering import Identity
 
-from stationkeeper_operator.handlers import Report, registry_of_handlers
-from stationkeeper_operator.kubernetes_credentials import Credentials
+from stationkeeper_operator.api.kubernetes_credentials import Credentials
+from stationkeeper_operator.compiling.world import CREDENTIALS_LABEL
 from stationkeeper_operator.resources import Reference
-from stationkeeper_operator.world import CREDENTIALS_LABEL
+from stationkeeper_operator.watching.handlers import Report, registry_of_handlers
 
 BEAT_SECONDS = 0.1
 _WATCHING = "multidimensional multitasker"

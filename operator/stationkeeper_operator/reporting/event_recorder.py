@@ -9,9 +9,9 @@ import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from stationkeeper_operator.kubernetes_api import ApiError, KubernetesApi, object_body, path_of
-from stationkeeper_operator.rate_limit import RateLimit
-from stationkeeper_operator.resource_paths import GROUP_VERSION
+from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi, object_body, path_of
+from stationkeeper_operator.api.rate_limit import RateLimit
+from stationkeeper_operator.api.resource_paths import GROUP_VERSION
 from stationkeeper_operator.resources import Resource
 
 COMPONENT = "stationkeeper-operator"

@@ -16,7 +16,7 @@ import msgspec
 
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.published import DOCUMENTS, Document, decode, digest, encode, secret_name
-from stationkeeper_operator.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
+from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
 
 _LABELS = {"app.kubernetes.io/managed-by": "stationkeeper"}
 _log = logging.getLogger("stationkeeper.operator.publisher")

@@ -14,8 +14,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from stationkeeper_operator.compiling.world import CREDENTIALS_LABEL
 from stationkeeper_operator.resources import SECRET, Key, Reference, ReferencedObject, Resource, references
-from stationkeeper_operator.world import CREDENTIALS_LABEL
 
 Scope = tuple[str, str | None]
 

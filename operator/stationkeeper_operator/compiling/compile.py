@@ -24,15 +24,15 @@ from stationkeeper_core.published import (
     bucket_of,
     secret_name,
 )
-from stationkeeper_operator.candidate import Candidate, R
-from stationkeeper_operator.capacity import Fitted, fit
-from stationkeeper_operator.gateway_compiler import claimed_eui, compile_gateway
-from stationkeeper_operator.reductions import reduced_documents
+from stationkeeper_operator.compiling.candidate import Candidate, R
+from stationkeeper_operator.compiling.capacity import Fitted, fit
+from stationkeeper_operator.compiling.gateway_compiler import claimed_eui, compile_gateway
+from stationkeeper_operator.compiling.reductions import reduced_documents
+from stationkeeper_operator.compiling.subject_conflicts import refuse_subject_conflicts
+from stationkeeper_operator.compiling.trusted_ca_compiler import certificate_statuses, compile_trusted_ca
+from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
+from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import Gateway, Key, TrustedCA
-from stationkeeper_operator.subject_conflicts import refuse_subject_conflicts
-from stationkeeper_operator.trusted_ca_compiler import certificate_statuses, compile_trusted_ca
-from stationkeeper_operator.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
-from stationkeeper_operator.world import World
 
 __all__ = ["CertificateStatus", "PublishPlan", "Verdict", "World", "compile_plan"]
 

@@ -14,10 +14,10 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex, parse_hex
 from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_operator.candidate import Candidate, Problems, read_fingerprint
-from stationkeeper_operator.certificate_rules import expired, read_certificates, show
+from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
+from stationkeeper_operator.compiling.certificate_rules import expired, read_certificates, show
+from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import LNS, TRUSTED_CA, Gateway, GatewaySpec, Key
-from stationkeeper_operator.world import World
 
 _SCHEMES = ("wss", "ws")
 _Names = tuple[str, ...] | None

@@ -9,7 +9,7 @@ import logging
 
 import msgspec
 
-from stationkeeper_operator.kubernetes_api import METADATA_LIST, METADATA_ONLY, ApiError, KubernetesApi, path_of
+from stationkeeper_operator.api.kubernetes_api import METADATA_LIST, METADATA_ONLY, ApiError, KubernetesApi, path_of
 
 ANNOTATION = "stationkeeper.io/published"
 CUPS_PODS = "app.kubernetes.io/name=stationkeeper,app.kubernetes.io/component=cups"

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from stationkeeper_operator.kubernetes_credentials import Credentials, CredentialsError
+from stationkeeper_operator.api.kubernetes_credentials import Credentials, CredentialsError
 
 FIELD_MANAGER = "stationkeeper-operator"
 REQUEST_SECONDS = 10.0

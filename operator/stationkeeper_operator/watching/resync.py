@@ -7,11 +7,11 @@ cut, changes nothing.
 import logging
 from collections.abc import Collection
 
-from stationkeeper_operator.kubernetes_api import KubernetesApi
-from stationkeeper_operator.reference_reader import ReferenceReader
-from stationkeeper_operator.resource_paths import RESOURCES, resource_path
-from stationkeeper_operator.resource_store import Change, ResourceStore
+from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.api.resource_paths import RESOURCES, resource_path
 from stationkeeper_operator.resources import decode_resource
+from stationkeeper_operator.watching.reference_reader import ReferenceReader
+from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 
 _log = logging.getLogger("stationkeeper.operator.resync")
 

@@ -1,0 +1,1 @@
+"""The API server: requests, credentials, paths, rates, and the Lease that says who may write."""

@@ -1,0 +1,1 @@
+"""Resources to documents and verdicts: pure functions."""
