@@ -45,6 +45,8 @@ class Verdict:
         message: for people; at most `MAX_MESSAGE` characters, without token or key.
         document: the name of the document that carries it, None where nothing of it is published.
         certificates: those in force, for a TrustedCA.
+        still_trusted_by: of a suspended TrustedCA, `namespace/name` of the others in force that hold one of its
+            certificates or keys; None where that is no question.
     """
 
     accepted: bool
@@ -52,6 +54,7 @@ class Verdict:
     message: str
     document: str | None
     certificates: tuple[CertificateStatus, ...] = ()
+    still_trusted_by: tuple[str, ...] | None = None
 
 
 def certificate_status(certificate: Certificate, role: Role) -> CertificateStatus:
