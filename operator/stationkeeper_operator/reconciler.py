@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
 from stationkeeper_operator.compiling.compile import PublishPlan, compile_plan
 from stationkeeper_operator.compiling.world import World
+from stationkeeper_operator.observing.observed_state import ObservedState
+from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.publishing.pod_nudge import PodNudge
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
@@ -28,6 +30,8 @@ class Reconciler:
         publisher: of the Secrets.
         nudge: of the pods.
         status: of the resources.
+        seen: told which resources there are.
+        proof: follows what is published.
         now: the time, aware.
     """
 
@@ -40,6 +44,8 @@ class Reconciler:
         publisher: Publisher,
         nudge: PodNudge,
         status: StatusWriter,
+        seen: ObservedState,
+        proof: Proof,
         now: Callable[[], datetime],
     ) -> None:
         self._release_namespace = release_namespace
@@ -48,6 +54,8 @@ class Reconciler:
         self._publisher = publisher
         self._nudge = nudge
         self._status = status
+        self._seen = seen
+        self._proof = proof
         self._now = now
 
     async def turn(self) -> bool:
@@ -64,13 +72,16 @@ class Reconciler:
         await self._resolve()
         known = self._store.picture()
         in_force = await self._publisher.in_force()
+        self._seen.know(known.resources)
+        self._proof.begin(self._publisher.generations)
         world = World(self._release_namespace, known.resources, known.referenced)
         plan = await asyncio.to_thread(compile_plan, world, in_force, self._now())
         differing = self._publisher.differing(plan.payloads)
         first = plan.reduces(in_force) & differing if differing else frozenset[str]()
         for batch in (first, differing - first):
-            await self._publish(batch, plan)
+            self._proof.published(in_force, plan.documents, await self._publish(batch, plan))
         unwritten = self._publisher.differing(plan.payloads)
+        self._proof.lacking(unwritten)
         self._status.judge(
             {
                 key: _judgement(known, plan, key, unwritten)
@@ -78,6 +89,7 @@ class Reconciler:
                 if key in known.resources and key not in known.undecided
             }
         )
+        await self._proof.tell(plan.documents, known.resources)
         return not unwritten and not self._store.unresolved
 
     async def _resolve(self) -> None:
@@ -90,12 +102,13 @@ class Reconciler:
             fields = {"unresolved": len(self._store.unresolved)}
             _log.warning("not all named Secrets and ConfigMaps are read yet", extra={"fields": fields})
 
-    async def _publish(self, documents: Collection[str], plan: PublishPlan) -> None:
+    async def _publish(self, documents: Collection[str], plan: PublishPlan) -> Mapping[str, int]:
         if not documents:
-            return
+            return {}
         generations = await self._publisher.write(documents, plan.payloads)
         if generations:
             await self._nudge.nudge(str(max(generations.values())))
+        return generations
 
 
 def _judgement(known: Known, plan: PublishPlan, key: Key, unwritten: Collection[str]) -> Judgement:

@@ -5,7 +5,7 @@ force are asked for what was last accepted of each resource, so that this surviv
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -28,8 +28,13 @@ from stationkeeper_operator.compiling.candidate import Candidate, R
 from stationkeeper_operator.compiling.capacity import Fitted, fit
 from stationkeeper_operator.compiling.gateway_compiler import claimed_eui, compile_gateway
 from stationkeeper_operator.compiling.reductions import reduced_documents
+from stationkeeper_operator.compiling.still_trusted import still_trusted_by
 from stationkeeper_operator.compiling.subject_conflicts import refuse_subject_conflicts
-from stationkeeper_operator.compiling.trusted_ca_compiler import certificate_statuses, compile_trusted_ca
+from stationkeeper_operator.compiling.trusted_ca_compiler import (
+    certificate_statuses,
+    compile_trusted_ca,
+    configured_anchors,
+)
 from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import Gateway, Key, TrustedCA
@@ -74,6 +79,7 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
     trust = fit(TRUST, authorities, partial(_trust_document, world.release_namespace), in_force.get(TRUST))
     documents[TRUST], payloads[TRUST] = trust.document, trust.payload
     verdicts |= {each.key: _trusted_ca_verdict(each, trust.records.get(each.key)) for each in authorities}
+    verdicts |= _still_trusted(world, verdicts, trust.document)
     buckets = _gateway_candidates(world, in_force, now)
     for bucket, name in enumerate(REGISTRY):
         candidates = buckets.get(bucket, [])
@@ -142,6 +148,17 @@ def _trusted_ca_verdict(candidate: Candidate[TrustedAuthority], record: TrustedA
     if record is None:
         return _verdict(candidate, None, None, ())
     return _verdict(candidate, record, TRUST, certificate_statuses(record))
+
+
+def _still_trusted(world: World, verdicts: Mapping[Key, Verdict], trust: Document) -> dict[Key, Verdict]:
+    """The verdicts on suspended TrustedCAs, with who else holds what they would."""
+    found: dict[Key, Verdict] = {}
+    for key, verdict in verdicts.items():
+        resource = world.resources[key]
+        if isinstance(resource, TrustedCA) and resource.suspended and isinstance(trust, TrustDocument):
+            others = still_trusted_by(configured_anchors(resource, world), resource.metadata.uid, trust)
+            found[key] = replace(verdict, still_trusted_by=others)
+    return found
 
 
 def _gateway_verdicts(

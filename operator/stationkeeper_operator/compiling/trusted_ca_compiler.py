@@ -6,7 +6,7 @@ does the spec come into force; else what is in force may only shrink, see `candi
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui_range import EUIRange, parse_range
@@ -67,6 +67,14 @@ def compile_trusted_ca(
     refusal = problems.refusal
     wanted = None if refusal else _authority(resource, parts)
     return Candidate(resource, wanted, kept, refusal, parts.note)
+
+
+def configured_anchors(resource: TrustedCA, world: World) -> tuple[bytes, ...]:
+    """DER of the anchors that the spec names, be it suspended or not; none where they cannot be read."""
+    if resource.spec is None:
+        return ()
+    spec, long_ago = resource.spec, datetime.min.replace(tzinfo=UTC)
+    return _der(Problems().attempt(lambda: _anchors(resource, spec, world, long_ago)) or ())
 
 
 def certificate_statuses(record: TrustedAuthority) -> tuple[CertificateStatus, ...]:

@@ -14,6 +14,7 @@ import msgspec
 from stationkeeper_core.internal_identity import SERVER_NAME, InternalIdentity, derive_identity
 from stationkeeper_core.observation import ObservationPage
 from stationkeeper_operator.observing.cups_pods import CupsPod
+from stationkeeper_operator.observing.loaded import Loaded
 
 REQUEST_SECONDS = 5.0
 CONNECT_SECONDS = 2.0
@@ -27,25 +28,6 @@ _S = TypeVar("_S", bound=msgspec.Struct)
 
 class PodError(Exception):
     """A pod did not tell what it was asked; the message says why, without anything secret."""
-
-
-class LoadRefusal(msgspec.Struct, frozen=True):
-    """Why a pod did not put a document in force."""
-
-    reason: str
-    detail: str = ""
-
-
-class Loaded(msgspec.Struct, frozen=True):
-    """An answer to `GET /generation`.
-
-    Attributes:
-        generations: in force, by document.
-        refused: what was given last but not put in force, by document.
-    """
-
-    generations: dict[str, int] = {}
-    refused: dict[str, LoadRefusal] = {}
 
 
 class PodClient:
@@ -121,13 +103,16 @@ class PodClient:
             token = self._token_file.read_bytes().strip()
             if self._pin is None or token != self._token:
                 self._pin, self._token = _pin(derive_identity(token)), token
-            return self._pin, token.decode("ascii")
+            text = token.decode("ascii")
         except OSError as error:
             raise PodError(f"the internal token cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
             raise PodError("the internal token is not ASCII") from None
         except ValueError as error:
             raise PodError(str(error)) from None
+        if not text.isprintable():
+            raise PodError("the internal token does not fit into a header")
+        return self._pin, text
 
 
 def _pin(identity: InternalIdentity) -> aiohttp.Fingerprint:

@@ -134,6 +134,11 @@ class StatusWriter:
             self._changes[key] = None
             self._work.set()
 
+    def recheck(self, keys: Iterable[Key]) -> None:
+        """Has the status of these compared once more, even if it is being written: what is known of them changed."""
+        self._changes |= {key: None for key in keys if key in self._judged}
+        self._work.set()
+
     def look_again_at(self, documents: Collection[str]) -> None:
         """Has the status of all resources compared once more that one of the documents carries, or that none does."""
         carriers = {*documents, None}
