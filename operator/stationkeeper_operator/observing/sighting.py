@@ -77,7 +77,7 @@ def shown_in(gateway: Gateway) -> Sighting:
 
 def fields_of(sighting: Sighting) -> dict[str, object]:
     """The status fields, as JSON has them; None for one that is to go."""
-    found: dict[str, object] = msgspec.to_builtins(sighting)
+    found: dict[str, object] = msgspec.json.decode(msgspec.json.encode(sighting))
     return found
 
 
