@@ -74,6 +74,20 @@ class Cluster:
         body = _object("v1", "Secret", name, labels) | {"type": kind, "data": encoded}
         self._api.apply(self._core("secrets", name), body)
 
+    def stand_for_cups(self, name: str, host: str, port: int) -> None:
+        """Makes a ready Pod that stands for a CUPS process, so that the operator finds its internal port there."""
+        labels = {"app.kubernetes.io/name": "stationkeeper", "app.kubernetes.io/component": "cups"}
+        container = {"name": "cups", "image": "none", "ports": [{"name": "internal", "containerPort": port}]}
+        path = self._core("pods", name)
+        self._api.apply(path, _object("v1", "Pod", name, labels) | {"spec": {"containers": [container]}})
+        conditions = [{"type": "Ready", "status": "True"}]
+        status = {"phase": "Running", "podIP": host, "podIPs": [{"ip": host}], "conditions": conditions}
+        self._api.merge(f"{path}/status", {"status": status})
+
+    def status(self, kind: str, name: str) -> dict[str, Any]:
+        """The status of a TrustedCA or Gateway; empty where it has none."""
+        return dict(self._api.get(self._resource(kind, name)).get("status", {}))
+
     def apply(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:
         """Makes a TrustedCA or Gateway in the release's namespace have `spec`."""
         self._api.apply(self._resource(kind, name), _object(_API_VERSION, kind, name) | {"spec": dict(spec)})

@@ -25,7 +25,7 @@ from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 
 GATHER_SECONDS = 5.0
-COUNT_SECONDS = 60.0
+COUNT_SECONDS = 15.0
 
 _MAX_PAGES = 200
 _AT_ONCE = 16
