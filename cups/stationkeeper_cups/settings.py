@@ -62,7 +62,8 @@ class Settings:
         cups: where gateways connect.
         internal: where the cluster asks about health and metrics.
         source: where documents and server credentials come from.
-        internal_token: a file with the bearer token of `/generation`; None leaves it open.
+        internal_token: a file with the bearer token of `/generation` and `/observations`; None leaves the first
+            open and the second shut.
         log_level: a name that `logging` knows.
     """
 
