@@ -167,7 +167,6 @@ def _show_status(steps: Steps, cluster: Cluster) -> None:
     conditions: list[dict[str, str]] = authority.get("conditions", [])
     enforced = next((each for each in conditions if each["type"] == "Enforced"), {})
     steps.say(f"    Last seen: {gateway['lastSeen']}")
-    steps.say(f"    Delivery:  {gateway.get('delivery', {}).get('state', '')}")
     steps.say(f"    Let in by: {gateway.get('certificate', {}).get('trustedCA', '')}")
     steps.say(f"    {CA}: {enforced.get('message', '')}")
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from stationkeeper_core.eui64 import parse_hex
+from stationkeeper_core.eui64 import format_hex, parse_hex
 from stationkeeper_core.observation import MAX_TEXT, Observation
 from stationkeeper_operator.resources import TRUSTED_CA, Key, TrustedCA
 
@@ -71,7 +71,7 @@ class CertificateUsage:
             return None
         authority = Key(TRUSTED_CA, *certificate.trusted_ca.partition("/")[::2])
         entry = Unregistered(
-            eui=seen.eui.upper(),
+            eui=format_hex(eui),
             last_seen=at.astimezone(UTC).replace(microsecond=0),
             model=seen.model[:MAX_TEXT],
             station=seen.station[:MAX_TEXT],

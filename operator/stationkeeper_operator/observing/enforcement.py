@@ -8,6 +8,7 @@ older one. Resources without a step are as the documents were when this operator
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.published import TRUST, secret_name
@@ -43,8 +44,7 @@ class PodReport:
     problem: str = ""
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """One resource, and not another one of its name."""
 
     key: Key

@@ -28,6 +28,7 @@ GATHER_SECONDS = 5.0
 COUNT_SECONDS = 15.0
 
 _MAX_PAGES = 200
+_READ_SECONDS = 20.0
 _AT_ONCE = 16
 _log = logging.getLogger("stationkeeper.operator.gatherer")
 
@@ -114,7 +115,7 @@ class Gatherer:
             await asyncio.sleep(GATHER_SECONDS)
             if not self._may_gather():
                 continue
-            await asyncio.gather(*(self._read(client, pod) for pod in await self._ready_pods() or ()))
+            await asyncio.gather(*(self._read_for_a_while(client, pod) for pod in await self._ready_pods() or ()))
             self._status.observe(self._state.due(self._now()))
             if time.monotonic() - self._counted_at >= COUNT_SECONDS:
                 self._counted_at = time.monotonic()
@@ -155,6 +156,12 @@ class Gatherer:
         message = f"{document} is not loaded, the last good state stays in force: {refusal.reason}: {refusal.detail}"
         with contextlib.suppress(NotLeadingError):
             await self._events.pod_warning(self._namespace, pod.name, pod.uid, POD_CANNOT_LOAD, message)
+
+    async def _read_for_a_while(self, client: PodClient, pod: CupsPod) -> None:
+        """A pod that is slow, or has very much to tell, goes on in the next round."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_READ_SECONDS):
+                await self._read(client, pod)
 
     async def _read(self, client: PodClient, pod: CupsPod) -> None:
         cursor = self._cursors.get(pod.uid, _Cursor())
