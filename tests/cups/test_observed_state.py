@@ -105,6 +105,50 @@ async def test_a_request_by_hand_is_answered_in_full_however_often(guarded: Cups
     assert (await _only(guarded)).delivery is None
 
 
+async def _lost(*_arguments: object) -> None:
+    raise ConnectionResetError
+
+
+async def test_an_answer_that_could_not_be_written_was_not_sent(
+    guarded: Cups, pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = json.dumps(REPORT | {"tcCredCrc": 1}).encode()
+    with monkeypatch.context() as broken:
+        broken.setattr("stationkeeper_cups.update_info_server._Answer.write_eof", _lost)
+        assert not (await guarded.client(pki.a_gateway).alert()).startswith("answered")
+    assert not (await _page(guarded)).observations
+
+    await guarded.client(pki.a_gateway).ask(stale)
+    found = await _only(guarded)
+    assert found.delivery is not None
+    assert found.delivery.deliveries == 1
+
+
+async def test_a_cursor_gets_what_is_new_and_a_server_that_started_anew_has_another_instance(
+    guarded: Cups, pki: Pki, tmp_path: Path
+) -> None:
+    await guarded.client(pki.a_gateway).ask()
+    first = await _page(guarded)
+    assert not (await _page(guarded, first.cursor)).observations
+    await guarded.client(pki.a_gateway).ask()
+    assert len((await _page(guarded, first.cursor)).observations) == 1
+    await guarded.stop()
+
+    again = Cups(tmp_path, pki, token=TOKEN)
+    again.start()
+    try:
+
+        async def alive() -> bool:
+            return (await get_internal(again.internal_port, "/healthz")).status == 200
+
+        await until(alive, "the server is alive")
+        page = await _page(again, first.cursor)
+        assert page.instance != first.instance
+        assert not page.observations
+    finally:
+        await again.stop()
+
+
 async def test_a_refusal_stands_with_the_eui_of_the_certificate_never_with_the_one_that_is_named(
     guarded: Cups, pki: Pki
 ) -> None:
