@@ -119,7 +119,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     account = _SERVICE_ACCOUNT
     add("--api-ca-file", "STATIONKEEPER_KUBERNETES_CA_FILE", f"{account}/ca.crt", f"{WATCH}: PEM that verifies it")
     add("--api-token-file", "STATIONKEEPER_KUBERNETES_TOKEN_FILE", f"{account}/token", f"{WATCH}: its bearer token")
-    add("--internal-token-file", "STATIONKEEPER_INTERNAL_TOKEN_FILE", "", "bearer token that guards /generation")
+    add(
+        "--internal-token-file",
+        "STATIONKEEPER_INTERNAL_TOKEN_FILE",
+        "",
+        "bearer token of /generation and /observations",
+    )
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))
     return parser
 

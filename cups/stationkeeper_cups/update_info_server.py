@@ -188,7 +188,7 @@ class UpdateInfoServer(web.Server):
         self,
         gateway: RegisteredGateway,
         update_info: UpdateInfoRequest,
-        certificate: SeenCertificate,
+        certificate: SeenCertificate | None,
         delivery: Delivery,
         now: datetime,
     ) -> None:
