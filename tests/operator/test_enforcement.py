@@ -42,7 +42,7 @@ def test_it_is_enforced_once_every_pod_reports_the_generation_or_a_later_one() -
     assert enforcement.fact(ca(), GOOD) == (
         "True",
         "Enforced",
-        "loaded by every ready CUPS pod 0.7 s after it was published",
+        "loaded by every ready CUPS pod 0.70 s after it was published",
     )
     assert [each for each, _ in outcome.proven] == [subject(ca())]
     assert enforcement.is_settled

@@ -72,7 +72,7 @@ class Departures:
             return
         count = self._gateways(key)
         if count:
-            message = f"deleted while in use: {count} gateways came in by it in the last 25 h"
+            message = f"deleted while in use; gateways that came in by it in the last 25 h: {count}"
             await self._events.warning(resource, IN_USE, message)
         await self._still_trusted(resource, record.anchors, trust)
 

@@ -201,7 +201,7 @@ def _fact(step: Step, pods: Sequence[PodReport], now: float) -> Fact:
         return Fact(_UNKNOWN, NO_CUPS_POD, "no CUPS pod is ready")
     behind = [pod for pod in pods if pod.generations.get(step.document, 0) < step.generation]
     if not behind:
-        took = "" if step.since is None else f" {now - step.since:.1f} s after it was published"
+        took = "" if step.since is None else f" {now - step.since:.2f} s after it was published"
         return Fact(_TRUE, ENFORCED, f"loaded by every ready CUPS pod{took}")
     for pod in behind:
         refusal = pod.refused.get(step.document)

@@ -95,8 +95,13 @@ class PodClient:
                 return await _bounded(response)
         except aiohttp.ServerFingerprintMismatch:
             raise PodError("it does not prove to know the internal token") from None
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise PodError(str(error)[:_MAX_DETAIL] or type(error).__name__) from None
+        except aiohttp.ClientConnectorError as error:
+            why = error.os_error.strerror or type(error.os_error).__name__
+            raise PodError(f"no connection to {host}:{pod.port}: {why[:_MAX_DETAIL]}") from None
+        except TimeoutError:
+            raise PodError("it does not answer in time") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise PodError(f"its answer broke off: {type(error).__name__}") from None
 
     def _credentials(self) -> tuple[aiohttp.Fingerprint, str]:
         try:

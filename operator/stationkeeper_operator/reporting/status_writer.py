@@ -215,7 +215,8 @@ class StatusWriter:
         after = decode_resource(key.kind, answer)
         self._changed(self._store.put(after))
         self._observed.written(after)
-        _log.info("status", extra={"fields": _log_fields(key, judgement)})
+        level = logging.DEBUG if desired["conditions"] == before.status.value.get("conditions") else logging.INFO
+        _log.log(level, "status", extra={"fields": _log_fields(key, judgement)})
         await self._announce(before, judgement.verdict)
         await self._announce_delivery(before, after)
 
