@@ -48,10 +48,14 @@ class Client:
         if tls:
             self.context.minimum_version = self.context.maximum_version = tls
         if pair:
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "pair.pem"
-                path.write_bytes(b"\n".join([pair.key_pem, pair.certificate_pem, *(c.certificate_pem for c in chain)]))
-                self.context.load_cert_chain(path)
+            self.load(pair, chain)
+
+    def load(self, pair: KeyPair, chain: tuple[KeyPair, ...] = ()) -> None:
+        """Has it prove itself with `pair`, and send `chain` along."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "pair.pem"
+            path.write_bytes(b"\n".join([pair.key_pem, pair.certificate_pem, *(c.certificate_pem for c in chain)]))
+            self.context.load_cert_chain(path)
 
     async def ask(
         self, body: bytes = b'{"router":"102:304:506:708"}', method: str = "POST", path: str = "/update-info"

@@ -27,6 +27,7 @@ class Trusted:
     anchor: KeyPair
     intermediates: tuple[KeyPair, ...] = ()
     namespace: str = "radio"
+    other_anchors: tuple[KeyPair, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def _authority(trusted: Trusted) -> TrustedAuthority:
         namespace=trusted.namespace,
         name=trusted.name,
         uid=f"uid-{trusted.name}",
-        anchors=(_der(trusted.anchor),),
+        anchors=tuple(_der(each) for each in (trusted.anchor, *trusted.other_anchors)),
         intermediates=tuple(_der(each) for each in trusted.intermediates),
     )
 
