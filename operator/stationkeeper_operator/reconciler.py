@@ -22,7 +22,7 @@ class Reconciler:
     """Does turns.
 
     Args:
-        release_namespace: whose TrustedCAs speak for all.
+        release_namespace: whose TrustedCAs and GatewayDefaults are for all.
         store: what is known.
         reader: for named objects that were never read.
         publisher: of the Secrets.
@@ -75,7 +75,7 @@ class Reconciler:
             {
                 key: _judgement(known, plan, key, unwritten)
                 for key in plan.verdicts
-                if key in known.resources and key not in known.undecided
+                if key in known.resources and not known.undecided & {key, world.defaults_of(known.resources[key])}
             }
         )
         return not unwritten and not self._store.unresolved
