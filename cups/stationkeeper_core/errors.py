@@ -280,7 +280,10 @@ REASONS: dict[Reason, ReasonInfo] = {
         "An entry of `euiRanges` is not a prefix such as `0102030405000000/40`.",
         "Write 16 hex digits, a slash and the number of leading bits; the bits after them must be zero.",
     ),
-    Reason.LNS_MISSING: _resource("The Gateway names no LNS.", "Give `spec.lns.uri`."),
+    Reason.LNS_MISSING: _resource(
+        "The Gateway names no LNS, and no GatewayDefaults gives it one that can be used.",
+        "Give `spec.lns.uri`, or make or mend the GatewayDefaults of its namespace or of the release's.",
+    ),
     Reason.URI_INVALID: _resource(
         "A URI is not one that a Basics Station can use.",
         "Write `wss://host:port`: port mandatory, no path, at most 127 characters.",

@@ -22,7 +22,7 @@ class Reconciler:
     """Does turns.
 
     Args:
-        release_namespace: whose TrustedCAs speak for all.
+        release_namespace: whose TrustedCAs and GatewayDefaults are for all.
         store: what is known.
         reader: for named objects that were never read.
         publisher: of the Secrets.
@@ -75,7 +75,7 @@ class Reconciler:
             {
                 key: _judgement(known, plan, key, unwritten)
                 for key in plan.verdicts
-                if key in known.resources and key not in known.undecided
+                if key in known.resources and _is_decided(known, world, key)
             }
         )
         return not unwritten and not self._store.unresolved
@@ -96,6 +96,11 @@ class Reconciler:
         generations = await self._publisher.write(documents, plan.payloads)
         if generations:
             await self._nudge.nudge(str(max(generations.values())))
+
+
+def _is_decided(known: Known, world: World, key: Key) -> bool:
+    """Whether it is known what the resource names, itself or through the GatewayDefaults that it looks to."""
+    return not known.undecided or not known.undecided & {key, world.defaults_of(known.resources[key])}
 
 
 def _judgement(known: Known, plan: PublishPlan, key: Key, unwritten: Collection[str]) -> Judgement:

@@ -8,14 +8,18 @@ import base64
 import binascii
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import msgspec
 
 TRUSTED_CA = "TrustedCA"
 GATEWAY = "Gateway"
+GATEWAY_DEFAULTS = "GatewayDefaults"
 SECRET = "Secret"  # noqa: S105 - a kind, not a secret
 CONFIG_MAP = "ConfigMap"
+
+DEFAULTS_NAME = "default"
+"""The only name that a GatewayDefaults may have, so that a namespace has no more than one."""
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
@@ -23,7 +27,7 @@ _S = TypeVar("_S", bound=msgspec.Struct)
 
 
 class Key(NamedTuple):
-    """Which TrustedCA or Gateway."""
+    """Which TrustedCA, Gateway or GatewayDefaults."""
 
     kind: str
     namespace: str
@@ -115,7 +119,7 @@ class LNSAuth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LNS(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The LNS of a Gateway, as written."""
+    """The LNS of a Gateway or GatewayDefaults, as written."""
 
     uri: str
     trust: str | None = None
@@ -130,6 +134,12 @@ class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
     suspended: bool | None = None
     client: Client | None = None
     lns: LNS | None = None
+
+
+class GatewayDefaultsSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The spec of a GatewayDefaults, as written."""
+
+    lns: LNS
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -211,7 +221,30 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
         return Key(GATEWAY, self.metadata.namespace, self.metadata.name)
 
 
-Resource = TrustedCA | Gateway
+class GatewayDefaults(msgspec.Struct, frozen=True, kw_only=True):
+    """What the Gateways of a namespace have where they say nothing themselves.
+
+    Attributes:
+        metadata: of the object.
+        spec: None where it cannot be decoded.
+        problem: why there is no spec, else empty.
+        suspended: never; so that all resources can be asked.
+        status: the present one.
+    """
+
+    metadata: Metadata
+    spec: GatewayDefaultsSpec | None
+    problem: str = ""
+    suspended: ClassVar[bool] = False
+    status: Status = Status()
+
+    @property
+    def key(self) -> Key:
+        """Which GatewayDefaults it is."""
+        return Key(GATEWAY_DEFAULTS, self.metadata.namespace, self.metadata.name)
+
+
+Resource = TrustedCA | Gateway | GatewayDefaults
 
 
 class ReferencedObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,10 +268,10 @@ class _Envelope(msgspec.Struct, rename="camel"):
 
 
 def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
-    """The record of a TrustedCA or Gateway.
+    """The record of a TrustedCA, Gateway or GatewayDefaults.
 
     Args:
-        kind: `TrustedCA` or `Gateway`.
+        kind: `TrustedCA`, `Gateway` or `GatewayDefaults`.
         raw: the object, as JSON text or decoded.
     """
     envelope, problem = _envelope(raw)
@@ -254,6 +287,9 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
         return Gateway(
             metadata=metadata, spec=gateway_spec, problem=problem or spec_problem, suspended=suspended, status=status
         )
+    if kind == GATEWAY_DEFAULTS:
+        defaults_spec, spec_problem = _spec(envelope.spec, GatewayDefaultsSpec)
+        return GatewayDefaults(metadata=metadata, spec=defaults_spec, problem=problem or spec_problem, status=status)
     raise ValueError(f"{kind} is not a kind of this operator")
 
 
@@ -290,7 +326,9 @@ def references(resource: Resource) -> frozenset[Reference]:
     sources: tuple[KeySource | TokenSource | None, ...] = ()
     if isinstance(resource, TrustedCA) and resource.spec is not None:
         sources = (resource.spec.certificates_from,)
-    elif isinstance(resource, Gateway) and resource.spec is not None and resource.spec.lns is not None:
+    elif (
+        isinstance(resource, Gateway | GatewayDefaults) and resource.spec is not None and resource.spec.lns is not None
+    ):
         auth = resource.spec.lns.auth
         sources = (resource.spec.lns.trust_from, auth.token if auth is not None else None)
     found = (source_reference(resource.metadata.namespace, source) for source in sources)

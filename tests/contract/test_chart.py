@@ -78,7 +78,7 @@ def test_the_package_holds_the_definitions_that_the_chart_links_to(tmp_path: Pat
 
 def test_the_definitions_are_rendered_on_request() -> None:
     definitions = [each for each in render({}, "--include-crds") if each["kind"] == "CustomResourceDefinition"]
-    assert {each["spec"]["names"]["kind"] for each in definitions} == {"TrustedCA", "Gateway"}
+    assert {each["spec"]["names"]["kind"] for each in definitions} == {"TrustedCA", "Gateway", "GatewayDefaults"}
 
 
 def test_chart_package_and_images_have_one_version() -> None:

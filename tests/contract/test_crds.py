@@ -10,11 +10,11 @@ import yaml
 
 from stationkeeper_core.pem import MAX_CERTIFICATES, MAX_PEM_BYTES
 from stationkeeper_operator.compiling.compile import CertificateStatus
-from stationkeeper_operator.resources import Condition, GatewaySpec, TrustedCASpec
+from stationkeeper_operator.resources import DEFAULTS_NAME, Condition, GatewayDefaultsSpec, GatewaySpec, TrustedCASpec
 
 FOLDER = Path("crds")
 CRDS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
-SPECS = {"trustedcas": TrustedCASpec, "gateways": GatewaySpec}
+SPECS = {"trustedcas": TrustedCASpec, "gateways": GatewaySpec, "gatewaydefaults": GatewayDefaultsSpec}
 Found = tuple[str, dict[str, Any]]
 
 
@@ -62,14 +62,16 @@ def declared(node: dict[str, Any]) -> set[str]:
     return names
 
 
-def test_there_are_the_two_kinds() -> None:
+def test_there_are_the_three_kinds() -> None:
     assert {name: crd["spec"]["names"]["kind"] for name, crd in CRDS.items()} == {
         "trustedcas": "TrustedCA",
         "gateways": "Gateway",
+        "gatewaydefaults": "GatewayDefaults",
     }
     assert {name: crd["spec"]["names"]["shortNames"] for name, crd in CRDS.items()} == {
         "trustedcas": ["tca"],
         "gateways": ["gtw"],
+        "gatewaydefaults": ["gtwd"],
     }
 
 
@@ -135,11 +137,24 @@ def test_the_eui_is_16_upper_case_hex_digits_immutable_and_an_unquoted_one_is_ex
     assert "quoted" in rules["type(self) == string"]
 
 
+def test_a_default_lns_is_written_exactly_as_a_gateways() -> None:
+    default, own = (schema(name)["properties"]["spec"]["properties"]["lns"] for name in ("gatewaydefaults", "gateways"))
+    assert {**default, "description": ""} == {**own, "description": ""}
+
+
+def test_a_namespace_has_one_gateway_defaults_and_it_says_something() -> None:
+    root = schema("gatewaydefaults")
+    assert [each["rule"] for each in root["x-kubernetes-validations"]] == [f"self.metadata.name == '{DEFAULTS_NAME}'"]
+    assert root["properties"]["spec"]["required"] == ["lns"]
+    assert root["properties"]["status"]["properties"]["gateways"]["type"] == "integer"
+
+
 @pytest.mark.parametrize(
     ("name", "columns"),
     [
         ("trustedcas", ["Ready", "Reason", "Certificates", "Age"]),
         ("gateways", ["EUI", "LNS", "Ready", "Reason", "Age"]),
+        ("gatewaydefaults", ["LNS", "Gateways", "Ready", "Reason", "Age"]),
     ],
 )
 def test_the_columns_show_what_one_looks_for_first(name: str, columns: list[str]) -> None:

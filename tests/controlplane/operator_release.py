@@ -32,7 +32,7 @@ _GROUP = "/apis/stationkeeper.io/v1alpha1"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _LEASES = "/apis/coordination.k8s.io/v1"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-_PLURALS = {"TrustedCA": "trustedcas", "Gateway": "gateways"}
+_PLURALS = {"TrustedCA": "trustedcas", "Gateway": "gateways", "GatewayDefaults": "gatewaydefaults"}
 _ACCOUNT = "stationkeeper-operator"
 
 
@@ -96,8 +96,8 @@ class Release:
         body = {"apiVersion": "stationkeeper.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
         self._api.apply(self._resource_path(kind, name, namespace), body)
 
-    def delete(self, kind: str, name: str) -> None:
-        self._api.delete(self._resource_path(kind, name))
+    def delete(self, kind: str, name: str, namespace: str = "") -> None:
+        self._api.delete(self._resource_path(kind, name, namespace))
 
     def resource(self, kind: str, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self._api.get(self._resource_path(kind, name))

@@ -26,6 +26,7 @@ from stationkeeper_core.published import (
 )
 from stationkeeper_operator.compiling.candidate import Candidate, R
 from stationkeeper_operator.compiling.capacity import Fitted, fit
+from stationkeeper_operator.compiling.defaults_compiler import Defaults, compile_defaults
 from stationkeeper_operator.compiling.gateway_compiler import claimed_eui, compile_gateway
 from stationkeeper_operator.compiling.reductions import reduced_documents
 from stationkeeper_operator.compiling.subject_conflicts import refuse_subject_conflicts
@@ -74,7 +75,9 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
     trust = fit(TRUST, authorities, partial(_trust_document, world.release_namespace), in_force.get(TRUST))
     documents[TRUST], payloads[TRUST] = trust.document, trust.payload
     verdicts |= {each.key: _trusted_ca_verdict(each, trust.records.get(each.key)) for each in authorities}
-    buckets = _gateway_candidates(world, in_force, now)
+    defaults = compile_defaults(world, now)
+    verdicts |= defaults.verdicts()
+    buckets = _gateway_candidates(world, in_force, now, defaults)
     for bucket, name in enumerate(REGISTRY):
         candidates = buckets.get(bucket, [])
         registry = fit(name, candidates, partial(_registry_document, bucket), in_force.get(name))
@@ -98,7 +101,7 @@ def _authority_candidates(
 
 
 def _gateway_candidates(
-    world: World, in_force: Mapping[str, Document], now: datetime
+    world: World, in_force: Mapping[str, Document], now: datetime, defaults: Defaults
 ) -> dict[int | None, list[Candidate[RegisteredGateway]]]:
     """By the bucket that they belong into; under None those whose EUI is not known or another's."""
     registries = (document for document in in_force.values() if isinstance(document, RegistryDocument))
@@ -112,7 +115,7 @@ def _gateway_candidates(
         if eui is not None and owner is not gateway:
             found.setdefault(None, []).append(_conflict(gateway, eui, owner))
             continue
-        candidate = compile_gateway(gateway, world, previous, now)
+        candidate = compile_gateway(gateway, world, previous, now, defaults.lns_for)
         found.setdefault(None if eui is None else bucket_of(eui), []).append(candidate)
     return found
 

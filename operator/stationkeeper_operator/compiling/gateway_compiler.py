@@ -4,6 +4,7 @@ A `ws` LNS gets no credentials: a Basics Station cannot parse a set without a tr
 asks for a DER sequence first) and sends a token over TLS alone, so a token for a `ws` LNS is refused.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,10 +18,12 @@ from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
 from stationkeeper_operator.compiling.certificate_rules import expired, read_certificates, show
 from stationkeeper_operator.compiling.world import World
-from stationkeeper_operator.resources import LNS, TRUSTED_CA, Gateway, GatewaySpec, Key
+from stationkeeper_operator.resources import LNS, TRUSTED_CA, Gateway, Key
 
 _SCHEMES = ("wss", "ws")
 _Names = tuple[str, ...] | None
+Endpoint = tuple[str, bytes, str]
+"""The URI, the credentials, and what the author should know, else empty."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,11 @@ def claimed_eui(resource: Gateway, previous: RegisteredGateway | None) -> EUI64 
 
 
 def compile_gateway(
-    resource: Gateway, world: World, previous: RegisteredGateway | None, now: datetime
+    resource: Gateway,
+    world: World,
+    previous: RegisteredGateway | None,
+    now: datetime,
+    default_lns: Callable[[Gateway], Endpoint],
 ) -> Candidate[RegisteredGateway]:
     """What is to be published of the Gateway that has its EUI to itself.
 
@@ -56,17 +63,14 @@ def compile_gateway(
         world: where its references are looked up.
         previous: what is in force of the same resource, None where nothing is.
         now: to tell whether the LNS' trust has expired; aware.
+        default_lns: gives the LNS of a Gateway whose spec has none; raises `LNSMissing`.
     """
     eui = claimed_eui(resource, previous)
     if eui is None:
         return Candidate(resource, None, None, _no_eui(resource))
     held = previous if previous is not None and previous.eui == format_hex(eui) else None
     problems = Problems()
-    if resource.spec is None:
-        problems.found.append(StationkeeperError(Reason.INVALID_SPEC, resource.problem))
-        part = _Part(None, None, None, ())
-    else:
-        part = _read(resource, resource.spec, world, problems, now)
+    part = _read(resource, world, problems, now, default_lns)
     kept = _reduced(held, part) if held is not None and held.lns_uri else None
     refusal = problems.refusal
     wanted = None if refusal else _gateway(resource, eui, part)
@@ -121,13 +125,21 @@ def _common(held: _Names, listed: _Names) -> _Names:
     return tuple(each for each in held if each in listed)
 
 
-def _read(resource: Gateway, spec: GatewaySpec, world: World, problems: Problems, now: datetime) -> _Part:
+def _read(
+    resource: Gateway, world: World, problems: Problems, now: datetime, default_lns: Callable[[Gateway], Endpoint]
+) -> _Part:
+    spec = resource.spec
+    if spec is None:
+        problems.found.append(StationkeeperError(Reason.INVALID_SPEC, resource.problem))
+        return _Part(None, None, None, ())
     namespace = resource.metadata.namespace
     names = spec.client.trusted_cas if spec.client else None
     pins = spec.client.sha256_fingerprints if spec.client else None
     trusted_cas = problems.attempt(lambda: _names(names, namespace))
     fingerprints = problems.attempt(lambda: _pins(pins))
-    lns = problems.attempt(lambda: _lns(spec.lns, namespace, world, now))
+    lns = problems.attempt(
+        lambda: default_lns(resource) if spec.lns is None else compile_lns(spec.lns, namespace, world, now)
+    )
     notes = (*_unknown_authorities(trusted_cas, world), *((lns[2],) if lns and lns[2] else ()))
     return _Part(trusted_cas, fingerprints, lns and lns[:2], notes)
 
@@ -163,9 +175,12 @@ def _unknown_authorities(names: _Names, world: World) -> tuple[str, ...]:
     return (f"client.trustedCAs names {unknown[0]!a}, which does not exist",) if unknown else ()
 
 
-def _lns(lns: LNS | None, namespace: str, world: World, now: datetime) -> tuple[str, bytes, str]:
-    if lns is None:
-        raise StationkeeperError(Reason.LNS_MISSING, "the spec has no lns: give lns.uri")
+def compile_lns(lns: LNS, namespace: str, world: World, now: datetime) -> Endpoint:
+    """What a gateway is told of the LNS that a spec in `namespace` writes down.
+
+    Raises:
+        StationkeeperError: it cannot be used.
+    """
     _check_uri(lns.uri)
     has_trust = lns.trust is not None or lns.trust_from is not None
     if lns.uri.startswith("ws://"):

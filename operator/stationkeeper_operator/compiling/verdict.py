@@ -45,6 +45,7 @@ class Verdict:
         message: for people; at most `MAX_MESSAGE` characters, without token or key.
         document: the name of the document that carries it, None where nothing of it is published.
         certificates: those in force, for a TrustedCA.
+        gateways: how many have no LNS of their own and look to it, for a GatewayDefaults.
     """
 
     accepted: bool
@@ -52,6 +53,7 @@ class Verdict:
     message: str
     document: str | None
     certificates: tuple[CertificateStatus, ...] = ()
+    gateways: int = 0
 
 
 def certificate_status(certificate: Certificate, role: Role) -> CertificateStatus:

@@ -8,7 +8,7 @@ from typing import Any
 
 from stationkeeper_core.published import secret_name
 from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
-from stationkeeper_operator.resources import Condition, Resource, TrustedCA
+from stationkeeper_operator.resources import Condition, GatewayDefaults, Resource, TrustedCA
 
 PUBLISHED = "Published"
 READY = "Ready"
@@ -16,6 +16,7 @@ NOT_PUBLISHED = "NotPublished"
 PUBLISH_PENDING = "PublishPending"
 
 _TYPES = (ACCEPTED, PUBLISHED, READY)
+_Fact = tuple[bool, str, str]
 
 
 def status_of(
@@ -32,26 +33,32 @@ def status_of(
 
     Returns:
         `observedGeneration`, the conditions `Accepted`, `Published` and `Ready` (which is both), and for a TrustedCA
-        `certificates` and their number.
+        `certificates` and their number. A GatewayDefaults is never published by itself: it has no `Published`, and the
+        number of `gateways` that look to it instead.
     """
-    accepted = (verdict.accepted, verdict.reason, verdict.message)
-    carried = _carried(verdict, published, published_message)
-    ready = next((each for each in (accepted, carried) if not each[0]), (True, READY, "in force"))
+    facts = _facts(resource, verdict, published, published_message)
     present = {each.type: each for each in resource.status.conditions}
     generation = resource.metadata.generation
-    conditions = [
-        _condition(present.get(kind), kind, fact, generation, now)
-        for kind, fact in zip(_TYPES, (accepted, carried, ready), strict=True)
-    ]
+    conditions = [_condition(present.get(kind), kind, fact, generation, now) for kind, fact in facts.items()]
     status = {**resource.status.value, "observedGeneration": generation}
     status["conditions"] = conditions + _others(status.get("conditions"))
     if isinstance(resource, TrustedCA):
         status["certificates"] = [_certificate(each) for each in verdict.certificates]
         status["certificateCount"] = len(verdict.certificates)
+    if isinstance(resource, GatewayDefaults):
+        status["gateways"] = verdict.gateways
     return status
 
 
-def _carried(verdict: Verdict, published: bool, message: str) -> tuple[bool, str, str]:
+def _facts(resource: Resource, verdict: Verdict, published: bool, message: str) -> dict[str, _Fact]:
+    facts: dict[str, _Fact] = {ACCEPTED: (verdict.accepted, verdict.reason, verdict.message)}
+    if not isinstance(resource, GatewayDefaults):
+        facts[PUBLISHED] = _carried(verdict, published, message)
+    facts[READY] = next((each for each in facts.values() if not each[0]), (True, READY, "in force"))
+    return facts
+
+
+def _carried(verdict: Verdict, published: bool, message: str) -> _Fact:
     if verdict.document is None:
         return False, NOT_PUBLISHED, message or "nothing of it is published"
     secret = f"Secret {secret_name(verdict.document)}"
@@ -60,9 +67,7 @@ def _carried(verdict: Verdict, published: bool, message: str) -> tuple[bool, str
     return False, PUBLISH_PENDING, message or f"{secret} is not written yet"
 
 
-def _condition(
-    present: Condition | None, kind: str, fact: tuple[bool, str, str], generation: int, now: datetime
-) -> dict[str, Any]:
+def _condition(present: Condition | None, kind: str, fact: _Fact, generation: int, now: datetime) -> dict[str, Any]:
     holds, reason, message = fact
     status = "True" if holds else "False"
     unchanged = present is not None and present.status == status and present.last_transition_time
