@@ -95,17 +95,18 @@ class TrustedCASpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     suspended: bool | None = None
 
 
-class Client(msgspec.Struct, frozen=True, kw_only=True):
-    """Which certificates may speak for a Gateway, as written."""
-
-    trusted_cas: tuple[str, ...] | None = msgspec.field(default=None, name="trustedCAs")
-    sha256_fingerprints: tuple[str, ...] | None = msgspec.field(default=None, name="sha256Fingerprints")
-
-
 class TokenSource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Where a token is kept."""
 
     secret_key_ref: KeyRef
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """Which certificates, and which tokens, may speak for a Gateway, as written."""
+
+    trusted_cas: tuple[str, ...] | None = msgspec.field(default=None, name="trustedCAs")
+    sha256_fingerprints: tuple[str, ...] | None = msgspec.field(default=None, name="sha256Fingerprints")
+    tokens: tuple[TokenSource, ...] | None = None
 
 
 class LNSAuth(msgspec.Struct, frozen=True, kw_only=True):
@@ -290,11 +291,20 @@ def references(resource: Resource) -> frozenset[Reference]:
     sources: tuple[KeySource | TokenSource | None, ...] = ()
     if isinstance(resource, TrustedCA) and resource.spec is not None:
         sources = (resource.spec.certificates_from,)
-    elif isinstance(resource, Gateway) and resource.spec is not None and resource.spec.lns is not None:
-        auth = resource.spec.lns.auth
-        sources = (resource.spec.lns.trust_from, auth.token if auth is not None else None)
+    elif isinstance(resource, Gateway) and resource.spec is not None:
+        sources = (*_lns_sources(resource.spec.lns), *_client_sources(resource.spec.client))
     found = (source_reference(resource.metadata.namespace, source) for source in sources)
     return frozenset(each[0] for each in found if each is not None)
+
+
+def _lns_sources(lns: LNS | None) -> tuple[KeySource | TokenSource | None, ...]:
+    if lns is None:
+        return ()
+    return (lns.trust_from, lns.auth.token if lns.auth is not None else None)
+
+
+def _client_sources(client: Client | None) -> tuple[TokenSource, ...]:
+    return (client.tokens if client is not None else None) or ()
 
 
 def _envelope(raw: bytes | Mapping[str, Any]) -> tuple[_Envelope, str]:
