@@ -34,6 +34,7 @@ from stationkeeper_cups.serving_state import ServingState
 
 PATH = "/update-info"
 KEEPALIVE_SECONDS = 15.0
+FIRST_REQUEST_SECONDS = 15.0
 BODY_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
 
@@ -73,6 +74,7 @@ class UpdateInfoServer(web.Server):
         self._strangers_lines = LogBudget(time.monotonic)
         self.on_closed: Callable[[], None] = lambda: None
         self._open: set[RequestHandler] = set()
+        self._unheard: dict[RequestHandler, asyncio.TimerHandle] = {}
         self._idle: set[RequestHandler] = set()
         self._draining = False
         self._drained = asyncio.Event()
@@ -82,14 +84,16 @@ class UpdateInfoServer(web.Server):
         return _GatewayConnection(self, loop=self._loop, **self._kwargs)
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        """Counts the connection."""
+        """Counts the connection, and ends it where no request comes: it may be anybody's."""
         super().connection_made(handler, transport)
         self._open.add(handler)
+        self._unheard[handler] = self._loop.call_later(FIRST_REQUEST_SECONDS, _cut, handler)
         self._metrics.connections.inc()
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """Frees the connection's place."""
         super().connection_lost(handler, exc)
+        self._heard(handler)
         self._open.discard(handler)
         self._idle.discard(handler)
         self._metrics.connections.dec()
@@ -127,6 +131,7 @@ class UpdateInfoServer(web.Server):
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         handler = request.protocol
         self._idle.discard(handler)
+        self._heard(handler)
         try:
             with self._metrics.request_seconds.time():
                 response = await self._answer(request)
@@ -141,6 +146,11 @@ class UpdateInfoServer(web.Server):
         if self._draining:
             response.force_close()
         return response
+
+    def _heard(self, handler: RequestHandler) -> None:
+        timer = self._unheard.pop(handler, None)
+        if timer is not None:
+            timer.cancel()
 
     def answered(self, handler: RequestHandler) -> None:
         """Notes that an answer was written, and nothing else is asked yet."""

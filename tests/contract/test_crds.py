@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from stationkeeper_core.pem import MAX_CERTIFICATES, MAX_PEM_BYTES
+from stationkeeper_core.token_authorization import MAX_TOKENS
 from stationkeeper_operator.compiling.compile import CertificateStatus
 from stationkeeper_operator.resources import Condition, GatewaySpec, TrustedCASpec
 
@@ -43,11 +44,17 @@ ALL: list[Found] = [
 ]
 
 
+def parts(kind: Any) -> tuple[Any, ...]:
+    """What a union or a tuple is made of."""
+    found: tuple[Any, ...] = getattr(kind, "__args__", (kind,))
+    return found
+
+
 def written(kind: Any) -> set[str]:
-    """The paths that the records of `kind` decode."""
+    """The paths that the records of `kind` decode, those in lists among them."""
     names: set[str] = set()
     for field in msgspec.structs.fields(kind):
-        inner = getattr(field.type, "__args__", (field.type,))
+        inner = [part for each in parts(field.type) for part in parts(each)]
         nested = [each for each in inner if isinstance(each, type) and issubclass(each, msgspec.Struct)]
         names.add(field.encode_name)
         names |= {f"{field.encode_name}.{path}" for each in nested for path in written(each)}
@@ -58,7 +65,7 @@ def declared(node: dict[str, Any]) -> set[str]:
     names: set[str] = set()
     for name, child in node.get("properties", {}).items():
         names.add(name)
-        names |= {f"{name}.{path}" for path in declared(child)}
+        names |= {f"{name}.{path}" for path in declared(child.get("items", child))}
     return names
 
 
@@ -133,6 +140,11 @@ def test_the_eui_is_16_upper_case_hex_digits_immutable_and_an_unquoted_one_is_ex
     rules = {each["rule"]: each["message"] for each in eui["x-kubernetes-validations"]}
     assert "self == oldSelf" in rules
     assert "quoted" in rules["type(self) == string"]
+
+
+def test_as_many_tokens_may_be_listed_as_are_compared() -> None:
+    tokens = schema("gateways")["properties"]["spec"]["properties"]["client"]["properties"]["tokens"]
+    assert (tokens["minItems"], tokens["maxItems"]) == (1, MAX_TOKENS)
 
 
 @pytest.mark.parametrize(
