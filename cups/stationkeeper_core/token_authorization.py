@@ -20,7 +20,7 @@ from stationkeeper_core.snapshot import Snapshot
 MAX_TOKENS = 4
 MIN_SECRET_BYTES = 16
 
-_NO_DIGEST = b"-" * 64
+_NO_DIGEST = "-" * 64
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class TokenClaim:
         headers: the values of the `Authorization` headers of the request, of which there should be one.
         router: the EUI that the request names.
         gateway: the Gateway with that EUI, from step 2 on, if there is one.
-        matches: whether the token is one of that Gateway's, from step 2 on.
+        match: which of that Gateway's tokens it is, from step 2 on, if it is one.
     """
 
     headers: tuple[bytes, ...]
     router: EUI64
     gateway: RegisteredGateway | None = None
-    matches: bool = False
+    match: int | None = None
 
     def __repr__(self) -> str:
         return f"TokenClaim(router={format_hex(self.router)})"
@@ -48,6 +48,19 @@ class TokenClaim:
         if self.gateway is None:
             raise LookupError("a step that needs the gateway ran before it was looked up")
         return self.gateway
+
+
+@dataclass(frozen=True)
+class TokenGrant:
+    """What a token opens.
+
+    Attributes:
+        gateway: the Gateway that the client may speak for.
+        source: `name/key` of the Secret that holds the token; empty where that is not published.
+    """
+
+    gateway: RegisteredGateway
+    source: str
 
 
 Step = Callable[[TokenClaim, Snapshot], TokenClaim]
@@ -76,8 +89,8 @@ def token_sha256(content: bytes) -> str:
     return _digest(value)
 
 
-def authorize_by_token(claim: TokenClaim, snapshot: Snapshot) -> RegisteredGateway:
-    """The Gateway that a client without a certificate may speak for.
+def authorize_by_token(claim: TokenClaim, snapshot: Snapshot) -> TokenGrant:
+    """The Gateway that a client without a certificate may speak for, and by which token.
 
     Args:
         claim: the token and the EUI it is to speak for.
@@ -88,7 +101,7 @@ def authorize_by_token(claim: TokenClaim, snapshot: Snapshot) -> RegisteredGatew
     """
     for step in STEPS:
         claim = step(claim, snapshot)
-    return claim.registered
+    return TokenGrant(claim.registered, _source(claim))
 
 
 def _1_one_token_is_presented(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
@@ -101,11 +114,11 @@ def _1_one_token_is_presented(claim: TokenClaim, _snapshot: Snapshot) -> TokenCl
 
 def _2_token_is_compared(claim: TokenClaim, snapshot: Snapshot) -> TokenClaim:
     gateway = snapshot.registry.find(claim.router)
+    known = gateway.token_sha256s if gateway is not None else ()
+    padding = (_NO_DIGEST,) * (MAX_TOKENS - len(known))
     presented = _digest(claim.headers[0]).encode()
-    known = [each.encode() for each in gateway.token_sha256s] if gateway is not None else []
-    padding = [_NO_DIGEST] * (MAX_TOKENS - len(known))
-    found = [hmac.compare_digest(presented, each) for each in (*known, *padding)]
-    return replace(claim, gateway=gateway, matches=any(found))
+    found = [hmac.compare_digest(presented, each.encode()) for each in (*known, *padding)]
+    return replace(claim, gateway=gateway, match=found.index(True) if any(found) else None)
 
 
 def _3_gateway_is_registered(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
@@ -127,7 +140,7 @@ def _5_gateway_has_tokens(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
 
 
 def _6_a_token_matches(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
-    if not claim.matches:
+    if claim.match is None:
         raise _refused(claim, f"it is no token of Gateway {_name(claim)}")
     return claim
 
@@ -144,6 +157,11 @@ STEPS: tuple[Step, ...] = (
 
 def _refused(claim: TokenClaim, found: str) -> StationkeeperError:
     return StationkeeperError(Reason.TOKEN_REFUSED, f"for {format_hex(claim.router)}: {found}")
+
+
+def _source(claim: TokenClaim) -> str:
+    sources = dict(enumerate(claim.registered.token_sources))
+    return sources.get(claim.match, "") if claim.match is not None else ""
 
 
 def _name(claim: TokenClaim) -> str:

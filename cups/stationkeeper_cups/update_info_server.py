@@ -165,17 +165,23 @@ class UpdateInfoServer(web.Server):
             # The client has gone, or was accepted in the very moment before the first load.
             return _without_answer(request)
         if self._goes_by_token(connection):
-            gateway = authorize_by_token(TokenClaim(_authorization(request), update_info.router), snapshot)
+            grant = authorize_by_token(TokenClaim(_authorization(request), update_info.router), snapshot)
+            gateway, way_in = grant.gateway, {"token": grant.source}
         else:
+            way_in = {}
             gateway = authorize(Claim(peer_certificate(connection), update_info.router), snapshot, self._clock())
         response = decide(update_info, gateway)
         body = encode_response(response)
         outcome = "Answered" if any(body) else "Unchanged"
         self._metrics.requests.labels(outcome).inc()
-        fields = _described(request, update_info) | {
-            "gateway": f"{gateway.namespace}/{gateway.name}",
-            "sent": [name for name in ("tc_uri", "tc_credentials") if getattr(response, name)],
-        }
+        fields = (
+            _described(request, update_info)
+            | way_in
+            | {
+                "gateway": f"{gateway.namespace}/{gateway.name}",
+                "sent": [name for name in ("tc_uri", "tc_credentials") if getattr(response, name)],
+            }
+        )
         _log.info(outcome.lower(), extra={"fields": fields})
         return web.Response(body=body, content_type="application/octet-stream", headers=_HEADERS)
 

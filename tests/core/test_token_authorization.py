@@ -9,7 +9,7 @@ from stationkeeper_core.credentials import MAX_TOKEN_BYTES
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_core.token_authorization import STEPS, TokenClaim, authorize_by_token, token_sha256
+from stationkeeper_core.token_authorization import STEPS, TokenClaim, TokenGrant, authorize_by_token, token_sha256
 from tests.core.certificates import EUI
 from tests.core.states import gateway, snapshot
 
@@ -18,7 +18,7 @@ ROUTER = EUI64(int(EUI, 16))
 DIGESTS = tuple(hashlib.sha256(each).hexdigest() for each in (TOKEN, OTHER))
 
 
-def authorize(registered: RegisteredGateway | None, *headers: bytes) -> RegisteredGateway:
+def authorize(registered: RegisteredGateway | None, *headers: bytes) -> TokenGrant:
     found = snapshot([], [registered] if registered is not None else [])
     return authorize_by_token(TokenClaim(headers, ROUTER), found)
 
@@ -43,7 +43,13 @@ def test_each_token_of_a_gateway_opens_it_whatever_certificates_it_is_narrowed_t
     options: dict[str, Any], header: bytes
 ) -> None:
     registered = gateway(**options)
-    assert authorize(registered, header) == registered
+    assert authorize(registered, header).gateway == registered
+
+
+@pytest.mark.parametrize(("header", "source"), [(TOKEN, "a/token"), (OTHER, "")])
+def test_what_a_token_opens_names_where_it_is_kept_if_that_is_published(header: bytes, source: str) -> None:
+    registered = gateway(token_sha256s=DIGESTS, token_sources=("a/token",))
+    assert authorize(registered, header) == TokenGrant(registered, source)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +89,7 @@ def test_what_tells_about_gateways_has_one_reason_which_is_discreet() -> None:
 def test_the_token_is_compared_before_anything_is_refused_that_the_registry_tells() -> None:
     assert [step.__name__.split("_")[1] for step in STEPS] == [str(number) for number in range(1, len(STEPS) + 1)]
     claim = STEPS[1](TokenClaim((TOKEN,), ROUTER), snapshot([], []))
-    assert (claim.gateway, claim.matches) == (None, False)
+    assert (claim.gateway, claim.match) == (None, None)
 
 
 def test_a_claim_does_not_show_its_token() -> None:
@@ -129,7 +135,7 @@ def test_a_token_that_cannot_be_sent_or_could_be_guessed_is_refused_without_bein
 @pytest.mark.parametrize("content", [b"0123456789abcdef", b"Basic 0123456789abcdef", b"Bearer a b c d e f g h i"])
 def test_sixteen_bytes_after_a_word_are_enough(content: bytes) -> None:
     registered = gateway(token_sha256s=(token_sha256(content),))
-    assert authorize(registered, content) == registered
+    assert authorize(registered, content).gateway == registered
 
 
 @given(st.binary(max_size=200))

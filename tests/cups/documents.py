@@ -42,7 +42,8 @@ OLD_TOKEN, NEW_TOKEN, BYSTANDERS_TOKEN = (f"Bearer {word}-0123456789abcdef" for 
 
 def with_tokens(eui: str, *tokens: str, **options: object) -> Gateway:
     digests = tuple(hashlib.sha256(each.encode()).hexdigest() for each in tokens)
-    return Gateway(eui, options={"token_sha256s": digests, **options})
+    sources = tuple(f"secret-{number}/token" for number in range(len(tokens)))
+    return Gateway(eui, options={"token_sha256s": digests, "token_sources": sources, **options})
 
 
 TOKEN_GATEWAYS = (

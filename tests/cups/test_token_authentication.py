@@ -181,6 +181,7 @@ async def test_the_longest_token_that_the_operator_takes_fits(token_cups: Cups, 
 async def test_the_log_says_what_it_was_and_neither_log_nor_metrics_hold_the_token(
     token_cups: Cups, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     client = token_cups.client(None)
     await client.ask(MINE, headers=bearing("Bearer wrong-0123456789abcdef"))
     await client.ask(SUSPENDED, headers=bearing(OLD_TOKEN))
@@ -188,6 +189,8 @@ async def test_the_log_says_what_it_was_and_neither_log_nor_metrics_hold_the_tok
 
     details = [vars(each)["fields"]["detail"] for each in caplog.records if each.getMessage() == "refused"]
     assert ["no token of" in details[0], "is suspended" in details[1]] == [True, True]
+    answered = [vars(each)["fields"] for each in caplog.records if each.getMessage() == "answered"]
+    assert [each["token"] for each in answered] == ["secret-1/token"]
     metrics = (await get_internal(token_cups.internal_port, "/metrics")).body.decode()
     assert 'stationkeeper_requests_total{outcome="TokenRefused"} 2.0' in metrics
     assert "0123456789abcdef" not in metrics + "".join(str(vars(each)) for each in caplog.records)
