@@ -174,14 +174,11 @@ class UpdateInfoServer(web.Server):
         body = encode_response(response)
         outcome = "Answered" if any(body) else "Unchanged"
         self._metrics.requests.labels(outcome).inc()
-        fields = (
-            _described(request, update_info)
-            | way_in
-            | {
-                "gateway": f"{gateway.namespace}/{gateway.name}",
-                "sent": [name for name in ("tc_uri", "tc_credentials") if getattr(response, name)],
-            }
-        )
+        fields = _described(request, update_info) | {
+            "gateway": f"{gateway.namespace}/{gateway.name}",
+            "sent": [name for name in ("tc_uri", "tc_credentials") if getattr(response, name)],
+            **way_in,
+        }
         _log.info(outcome.lower(), extra={"fields": fields})
         return web.Response(body=body, content_type="application/octet-stream", headers=_HEADERS)
 
