@@ -30,12 +30,14 @@ class ReasonInfo:
         meaning: what was found.
         remedy: what to do about it.
         http_status: the status of the answer, for `Fault.REQUEST` only.
+        discreet: whether the client is told `meaning` alone, and what exactly was found stands in the log only.
     """
 
     fault: Fault
     meaning: str
     remedy: str
     http_status: int | None = None
+    discreet: bool = False
 
 
 class Reason(StrEnum):
@@ -59,6 +61,8 @@ class Reason(StrEnum):
     EUI_OUT_OF_RANGE = "EUIOutOfRange"
     CERTIFICATE_NOT_PINNED = "CertificateNotPinned"
     CERTIFICATE_REVOKED = "CertificateRevoked"
+    TOKEN_MISSING = "TokenMissing"  # noqa: S105 - a reason, not a token
+    TOKEN_REFUSED = "TokenRefused"  # noqa: S105 - a reason, not a token
 
     CLIENT_CERTIFICATE_MISSING = "ClientCertificateMissing"
     UNKNOWN_CA = "UnknownCA"
@@ -87,6 +91,7 @@ class Reason(StrEnum):
     TRUST_MISSING = "TrustMissing"
     TRUST_AMBIGUOUS = "TrustAmbiguous"
     TOKEN_INVALID = "TokenInvalid"  # noqa: S105 - a reason, not a token
+    TOKEN_TOO_SHORT = "TokenTooShort"  # noqa: S105 - a reason, not a token
     REFERENCE_NOT_FOUND = "ReferenceNotFound"
     REFERENCE_NOT_LABELLED = "ReferenceNotLabelled"
     REFERENCE_KEY_MISSING = "ReferenceKeyMissing"
@@ -207,6 +212,18 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The certificate, or a certificate of its chain, is revoked by the TrustedCA.",
         "Issue a new certificate for the gateway.",
     ),
+    Reason.TOKEN_MISSING: _request(
+        403,
+        "The client sent neither a certificate nor an `Authorization` header.",
+        "Install a client certificate on the gateway, or one of the tokens of its Gateway's `client.tokens`.",
+    ),
+    Reason.TOKEN_REFUSED: ReasonInfo(
+        Fault.REQUEST,
+        "The token does not open the gateway that the request names.",
+        "The log line's detail says why: no such Gateway, suspended, without tokens, or another token.",
+        403,
+        discreet=True,
+    ),
     Reason.CLIENT_CERTIFICATE_MISSING: _handshake(
         "The client sent no certificate.", "Install a client certificate on the gateway."
     ),
@@ -299,6 +316,10 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.TOKEN_INVALID: _resource(
         "The token has characters that cannot stand in an HTTP header, is empty, or is too long.",
         "Store the token alone, in one line of printable ASCII.",
+    ),
+    Reason.TOKEN_TOO_SHORT: _resource(
+        "A token of `client.tokens` has fewer than 16 bytes after a word such as `Bearer`: it could be guessed.",
+        "Make one at random, such as by `openssl rand -hex 32`.",
     ),
     Reason.REFERENCE_NOT_FOUND: _resource(
         "A Secret or ConfigMap that the spec names does not exist.", "Create it in the same namespace."

@@ -87,6 +87,8 @@ class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
         cups_credentials: the blob of its CUPS credentials; empty leaves what it has.
         token_sha256s: SHA-256, lower-case hex, of each token that lets it in without a certificate: of what follows
             `Authorization: `.
+        token_sources: for each of these, `name/key` of the Secret in the Gateway's namespace that held it: so that a
+            token which is taken out of the spec is told apart from one that cannot be read for a while.
     """
 
     eui: str
@@ -101,6 +103,7 @@ class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     cups_uri: str = ""
     cups_credentials: bytes = b""
     token_sha256s: tuple[str, ...] = ()
+    token_sources: tuple[str, ...] = ()
 
 
 class TrustDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -68,12 +68,16 @@ class RefusedHandshakeError(ssl.SSLError):
         self.stable_reason, self.detail = _explain(cause)
 
 
-def client_authentication(trusted: Sequence[bytes], credentials: ServerCredentials) -> ssl.SSLContext:
+def client_authentication(
+    trusted: Sequence[bytes], credentials: ServerCredentials, *, certificate_optional: bool = False
+) -> ssl.SSLContext:
     """The context that lets in clients whose chain ends in one of `trusted`; with none of these, nobody.
 
     Args:
         trusted: DER.
         credentials: of the server.
+        certificate_optional: whether those are let in as well who present no certificate at all; one that is presented
+            has to verify all the same.
 
     A certificate that this TLS library cannot read is left out and logged: one must not shut the door for all others.
 
@@ -81,7 +85,7 @@ def client_authentication(trusted: Sequence[bytes], credentials: ServerCredentia
         StationkeeperError: `ServerCertificateInvalid`.
     """
     context = _server_context()
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_OPTIONAL if certificate_optional else ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     load_credentials(context, credentials)

@@ -12,6 +12,16 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import msgspec
 
+from stationkeeper_operator.specs import (
+    LNS,
+    Client,
+    GatewayDefaultsSpec,
+    GatewaySpec,
+    KeySource,
+    TokenSource,
+    TrustedCASpec,
+)
+
 TRUSTED_CA = "TrustedCA"
 GATEWAY = "Gateway"
 GATEWAY_DEFAULTS = "GatewayDefaults"
@@ -65,81 +75,6 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     def seniority(self) -> tuple[datetime, str]:
         """Sorts the older object first, and by uid those that were created in the same second."""
         return (self.creation_timestamp, self.uid)
-
-
-class KeyRef(msgspec.Struct, frozen=True):
-    """A key of a Secret or ConfigMap in the namespace of the resource."""
-
-    name: str
-    key: str
-
-
-class KeySource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where a text is kept: exactly one of the two."""
-
-    config_map_key_ref: KeyRef | None = None
-    secret_key_ref: KeyRef | None = None
-
-
-class Revocation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a TrustedCA no longer vouches for, as written."""
-
-    serials: tuple[str, ...] | None = None
-    sha256_fingerprints: tuple[str, ...] | None = msgspec.field(default=None, name="sha256Fingerprints")
-
-
-class TrustedCASpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The spec of a TrustedCA, as written."""
-
-    certificates: str | None = None
-    certificates_from: KeySource | None = None
-    intermediates: str | None = None
-    eui_ranges: tuple[str, ...] | None = None
-    revocation: Revocation | None = None
-    suspended: bool | None = None
-
-
-class Client(msgspec.Struct, frozen=True, kw_only=True):
-    """Which certificates may speak for a Gateway, as written."""
-
-    trusted_cas: tuple[str, ...] | None = msgspec.field(default=None, name="trustedCAs")
-    sha256_fingerprints: tuple[str, ...] | None = msgspec.field(default=None, name="sha256Fingerprints")
-
-
-class TokenSource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where a token is kept."""
-
-    secret_key_ref: KeyRef
-
-
-class LNSAuth(msgspec.Struct, frozen=True, kw_only=True):
-    """How a gateway authenticates itself to its LNS."""
-
-    token: TokenSource | None = None
-
-
-class LNS(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The LNS of a Gateway or GatewayDefaults, as written."""
-
-    uri: str
-    trust: str | None = None
-    trust_from: KeySource | None = None
-    auth: LNSAuth | None = None
-
-
-class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
-    """The spec of a Gateway, as written."""
-
-    eui: str
-    suspended: bool | None = None
-    client: Client | None = None
-    lns: LNS | None = None
-
-
-class GatewayDefaultsSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """The spec of a GatewayDefaults, as written."""
-
-    lns: LNS
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -326,13 +261,22 @@ def references(resource: Resource) -> frozenset[Reference]:
     sources: tuple[KeySource | TokenSource | None, ...] = ()
     if isinstance(resource, TrustedCA) and resource.spec is not None:
         sources = (resource.spec.certificates_from,)
-    elif (
-        isinstance(resource, Gateway | GatewayDefaults) and resource.spec is not None and resource.spec.lns is not None
-    ):
-        auth = resource.spec.lns.auth
-        sources = (resource.spec.lns.trust_from, auth.token if auth is not None else None)
+    elif isinstance(resource, Gateway) and resource.spec is not None:
+        sources = (*_lns_sources(resource.spec.lns), *_client_sources(resource.spec.client))
+    elif isinstance(resource, GatewayDefaults) and resource.spec is not None:
+        sources = _lns_sources(resource.spec.lns)
     found = (source_reference(resource.metadata.namespace, source) for source in sources)
     return frozenset(each[0] for each in found if each is not None)
+
+
+def _lns_sources(lns: LNS | None) -> tuple[KeySource | TokenSource | None, ...]:
+    if lns is None:
+        return ()
+    return (lns.trust_from, lns.auth.token if lns.auth is not None else None)
+
+
+def _client_sources(client: Client | None) -> tuple[TokenSource, ...]:
+    return (client.tokens if client is not None else None) or ()
 
 
 def _envelope(raw: bytes | Mapping[str, Any]) -> tuple[_Envelope, str]:

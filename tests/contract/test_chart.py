@@ -158,6 +158,11 @@ def test_the_documents_lie_in_one_folder_under_their_names() -> None:
     assert environment(manifests, "cups")["STATIONKEEPER_TLS_KEY"] == f"{mounts['server-tls']}/tls.key"
 
 
+@pytest.mark.parametrize(("values", "switched"), [({}, "false"), ({"cups": {"tokenAuthentication": True}}, "true")])
+def test_token_authentication_is_off_unless_it_is_switched_on(values: Values, switched: str) -> None:
+    assert environment(render(values), "cups")["STATIONKEEPER_TOKEN_AUTHENTICATION"] == switched
+
+
 def test_a_pod_starts_before_there_is_a_server_certificate() -> None:
     secret = volumes(render({"cups": {"tls": {"secretName": "mine"}}}), "cups")["server-tls"]["secret"]
     assert (secret["secretName"], secret["optional"], secret["defaultMode"]) == ("mine", True, 0o440)
@@ -265,6 +270,7 @@ def test_a_parent_chart_may_pass_globals() -> None:
         ({"cups": {"replica": 2}}, "replica"),
         ({"cups": {"replicas": "two"}}, "/cups/replicas"),
         ({"cups": {"source": "secrets"}}, "/cups/source"),
+        ({"cups": {"tokenAuthentication": "yes"}}, "/cups/tokenAuthentication"),
         ({"cups": {"service": {"type": "ExternalName"}}}, "/cups/service/type"),
         ({"cups": {"service": {"port": 0}}}, "/cups/service/port"),
         ({"cups": {"service": {"loadBalancerSourceRanges": ["all"]}}}, "/cups/service/loadBalancerSourceRanges"),

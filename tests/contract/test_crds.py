@@ -9,8 +9,10 @@ import pytest
 import yaml
 
 from stationkeeper_core.pem import MAX_CERTIFICATES, MAX_PEM_BYTES
+from stationkeeper_core.token_authorization import MAX_TOKENS
 from stationkeeper_operator.compiling.compile import CertificateStatus
-from stationkeeper_operator.resources import DEFAULTS_NAME, Condition, GatewayDefaultsSpec, GatewaySpec, TrustedCASpec
+from stationkeeper_operator.resources import DEFAULTS_NAME, Condition
+from stationkeeper_operator.specs import GatewayDefaultsSpec, GatewaySpec, TrustedCASpec
 
 FOLDER = Path("crds")
 CRDS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
@@ -43,11 +45,17 @@ ALL: list[Found] = [
 ]
 
 
+def parts(kind: Any) -> tuple[Any, ...]:
+    """What a union or a tuple is made of."""
+    found: tuple[Any, ...] = getattr(kind, "__args__", (kind,))
+    return found
+
+
 def written(kind: Any) -> set[str]:
-    """The paths that the records of `kind` decode."""
+    """The paths that the records of `kind` decode, those in lists among them."""
     names: set[str] = set()
     for field in msgspec.structs.fields(kind):
-        inner = getattr(field.type, "__args__", (field.type,))
+        inner = [part for each in parts(field.type) for part in parts(each)]
         nested = [each for each in inner if isinstance(each, type) and issubclass(each, msgspec.Struct)]
         names.add(field.encode_name)
         names |= {f"{field.encode_name}.{path}" for each in nested for path in written(each)}
@@ -58,7 +66,7 @@ def declared(node: dict[str, Any]) -> set[str]:
     names: set[str] = set()
     for name, child in node.get("properties", {}).items():
         names.add(name)
-        names |= {f"{name}.{path}" for path in declared(child)}
+        names |= {f"{name}.{path}" for path in declared(child.get("items", child))}
     return names
 
 
@@ -147,6 +155,11 @@ def test_a_namespace_has_one_gateway_defaults_and_it_says_something() -> None:
     assert [each["rule"] for each in root["x-kubernetes-validations"]] == [f"self.metadata.name == '{DEFAULTS_NAME}'"]
     assert root["properties"]["spec"]["required"] == ["lns"]
     assert root["properties"]["status"]["properties"]["gateways"]["type"] == "integer"
+
+
+def test_as_many_tokens_may_be_listed_as_are_compared() -> None:
+    tokens = schema("gateways")["properties"]["spec"]["properties"]["client"]["properties"]["tokens"]
+    assert (tokens["minItems"], tokens["maxItems"]) == (1, MAX_TOKENS)
 
 
 @pytest.mark.parametrize(

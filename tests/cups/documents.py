@@ -1,5 +1,6 @@
 """Payloads of the published documents from short descriptions."""
 
+import hashlib
 from dataclasses import dataclass, field
 
 from stationkeeper_core.eui64 import parse_hex
@@ -35,6 +36,23 @@ class Gateway:
     eui: str
     namespace: str = "radio"
     options: dict[str, object] = field(default_factory=dict)
+
+
+OLD_TOKEN, NEW_TOKEN, BYSTANDERS_TOKEN = (f"Bearer {word}-0123456789abcdef" for word in ("old", "new", "bystander"))
+
+
+def with_tokens(eui: str, *tokens: str, **options: object) -> Gateway:
+    digests = tuple(hashlib.sha256(each.encode()).hexdigest() for each in tokens)
+    sources = tuple(f"secret-{number}/token" for number in range(len(tokens)))
+    return Gateway(eui, options={"token_sha256s": digests, "token_sources": sources, **options})
+
+
+TOKEN_GATEWAYS = (
+    with_tokens("0102030405060708", OLD_TOKEN, NEW_TOKEN),
+    with_tokens("0102030405060709", BYSTANDERS_TOKEN),
+    with_tokens("010203040506070A", OLD_TOKEN, suspended=True),
+    Gateway("010203040506070B"),
+)
 
 
 def contents(trusted: list[Trusted], gateways: list[Gateway]) -> dict[str, bytes]:

@@ -24,7 +24,14 @@ AUTHORITY = TrustedAuthority(
     revoked_sha256=("aa",),
 )
 GATEWAY = RegisteredGateway(
-    eui="0" * 16, namespace="n", name="g", uid="u", trusted_cas=("n/a", "n/b"), sha256_fingerprints=("aa", "bb")
+    eui="0" * 16,
+    namespace="n",
+    name="g",
+    uid="u",
+    trusted_cas=("n/a", "n/b"),
+    sha256_fingerprints=("aa", "bb"),
+    token_sha256s=("cc", "dd"),
+    token_sources=("a/token", "b/token"),
 )
 
 
@@ -78,6 +85,11 @@ def test_another_release_namespace_is_a_reduction() -> None:
         ({"trusted_cas": ("n/a",)}, True),
         ({"trusted_cas": ()}, True),
         ({"sha256_fingerprints": ("cc",)}, True),
+        ({"token_sha256s": ("dd", "cc", "ee")}, False),
+        ({"token_sources": ("c/token", "d/token")}, False),
+        ({"token_sha256s": ("cc",), "token_sources": ("a/token",)}, True),
+        ({"token_sha256s": ("cc", "ee")}, True),
+        ({"token_sha256s": (), "token_sources": ()}, True),
         ({"uid": "another"}, True),
     ],
 )

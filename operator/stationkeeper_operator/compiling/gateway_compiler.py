@@ -17,8 +17,10 @@ from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
 from stationkeeper_operator.compiling.certificate_rules import expired, read_certificates, show
+from stationkeeper_operator.compiling.client_tokens import ClientTokens, read_tokens, remaining_tokens
 from stationkeeper_operator.compiling.world import World
-from stationkeeper_operator.resources import LNS, TRUSTED_CA, Gateway, Key
+from stationkeeper_operator.resources import TRUSTED_CA, Gateway, Key
+from stationkeeper_operator.specs import LNS
 
 _SCHEMES = ("wss", "ws")
 _Names = tuple[str, ...] | None
@@ -35,12 +37,14 @@ class _Part:
         sha256_fingerprints: likewise.
         lns: the URI and the credentials; None where they cannot be used.
         notes: what the author should know.
+        tokens: those of its client; None where the spec cannot be decoded.
     """
 
     trusted_cas: _Names
     sha256_fingerprints: _Names
     lns: tuple[str, bytes] | None
     notes: tuple[str, ...]
+    tokens: ClientTokens | None = None
 
 
 def claimed_eui(resource: Gateway, previous: RegisteredGateway | None) -> EUI64 | None:
@@ -99,6 +103,7 @@ def _suspended(
 
 def _gateway(resource: Gateway, eui: EUI64, part: _Part) -> RegisteredGateway:
     uri, credentials = part.lns or ("", b"")
+    tokens = part.tokens.usable if part.tokens is not None else ()
     return RegisteredGateway(
         eui=format_hex(eui),
         namespace=resource.metadata.namespace,
@@ -108,14 +113,19 @@ def _gateway(resource: Gateway, eui: EUI64, part: _Part) -> RegisteredGateway:
         sha256_fingerprints=part.sha256_fingerprints,
         lns_uri=uri,
         lns_credentials=credentials,
+        token_sha256s=tuple(digest for _, digest in tokens),
+        token_sources=tuple(source for source, _ in tokens),
     )
 
 
 def _reduced(previous: RegisteredGateway, part: _Part) -> RegisteredGateway:
+    tokens = remaining_tokens(previous, part.tokens)
     return replace(
         previous,
         trusted_cas=_common(previous.trusted_cas, part.trusted_cas),
         sha256_fingerprints=_common(previous.sha256_fingerprints, part.sha256_fingerprints),
+        token_sha256s=tuple(digest for _, digest in tokens),
+        token_sources=tuple(source for source, _ in tokens),
     )
 
 
@@ -137,11 +147,12 @@ def _read(
     pins = spec.client.sha256_fingerprints if spec.client else None
     trusted_cas = problems.attempt(lambda: _names(names, namespace))
     fingerprints = problems.attempt(lambda: _pins(pins))
+    tokens = read_tokens(spec.client, namespace, world, problems)
     lns = problems.attempt(
         lambda: default_lns(resource) if spec.lns is None else compile_lns(spec.lns, namespace, world, now)
     )
     notes = (*_unknown_authorities(trusted_cas, world), *((lns[2],) if lns and lns[2] else ()))
-    return _Part(trusted_cas, fingerprints, lns and lns[:2], notes)
+    return _Part(trusted_cas, fingerprints, lns and lns[:2], notes, tokens)
 
 
 def _names(listed: _Names, namespace: str) -> _Names:

@@ -68,6 +68,7 @@ def _gateway_reduced(old: RegisteredGateway, new: RegisteredGateway | None) -> b
         (new.suspended and not old.suspended)
         or _narrowed(old.trusted_cas, new.trusted_cas)
         or _narrowed(old.sha256_fingerprints, new.sha256_fingerprints)
+        or not set(old.token_sha256s) <= set(new.token_sha256s)
     )
 
 

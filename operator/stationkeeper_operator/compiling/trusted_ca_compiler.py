@@ -23,7 +23,8 @@ from stationkeeper_operator.compiling.certificate_rules import (
 from stationkeeper_operator.compiling.reductions import common_ranges
 from stationkeeper_operator.compiling.verdict import CertificateStatus, Role, certificate_status
 from stationkeeper_operator.compiling.world import World
-from stationkeeper_operator.resources import TrustedCA, TrustedCASpec
+from stationkeeper_operator.resources import TrustedCA
+from stationkeeper_operator.specs import TrustedCASpec
 
 _SERIAL = re.compile(r"[0-9A-Fa-f]{1,64}")
 

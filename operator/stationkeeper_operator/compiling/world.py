@@ -10,13 +10,12 @@ from stationkeeper_operator.resources import (
     SECRET,
     Gateway,
     Key,
-    KeySource,
     Reference,
     ReferencedObject,
     Resource,
-    TokenSource,
     source_reference,
 )
+from stationkeeper_operator.specs import KeySource, TokenSource
 
 CREDENTIALS_LABEL = "stationkeeper.io/credentials"
 
