@@ -1,7 +1,7 @@
 """What a Station asks, what it makes of an answer, and when it asks again, with which credential set.
 
-Sans-I/O: `request` gives bytes, and `receive` or `failed` takes what became of them. What outlives the process is in the
-`StationState`; the set in use and the number of failures end with it, as with the real client.
+Sans-I/O: `request` gives bytes, and `receive` or `failed` takes what became of them. What outlives the process is in
+the `StationState`; the set in use and the number of failures end with it, as with the real client.
 """
 
 from dataclasses import dataclass, field

@@ -9,7 +9,7 @@ MAX_URI_CHARACTERS = 127
 
 _MAX_HOST_CHARACTERS = 127
 _MAX_PORT_CHARACTERS = 15
-_ADDRESS = re.compile(r"://((?:\[([^\]]+)\]|([^:/]+)):([^/]+))")
+_ADDRESS = re.compile(r"://((?:\[([^\]]+)\]|([^:/\[][^:/]*)):([^/]+))")
 
 
 @dataclass(frozen=True)
