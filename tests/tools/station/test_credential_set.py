@@ -119,5 +119,16 @@ def test_a_token_without_its_headers_name_is_refused_without_repeating_it(token:
     assert token.decode() not in str(refused.value)
 
 
+@given(st.binary(max_size=60) | st.from_regex(rb"([A-Za-z-]+: [^\n]*\r?\n)*", fullmatch=True))
+def test_any_token_gives_whole_lines_or_token_malformed(token: bytes) -> None:
+    try:
+        lines = CredentialSet(CA, b"", token).header_lines
+    except StationError as error:
+        assert error.fault is StationFault.TOKEN_MALFORMED
+        return
+    assert lines == b"" or lines.endswith(b"\r\n")
+    assert b"\r\n\r\n" not in lines
+
+
 def test_neither_key_nor_token_stands_in_what_python_prints_of_a_set() -> None:
     assert "secret" not in repr(CredentialSet(CA, b"", TOKEN))

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -6,6 +7,7 @@ from stationkeeper_core.eui64 import EUI64
 from stationkeeper_tools.sample_pki import KeyPair
 from stationkeeper_tools.station.credential_set import CredentialSet
 from stationkeeper_tools.station.description import describe
+from stationkeeper_tools.station.faults import StationFault
 from stationkeeper_tools.station.files import MemoryFiles
 from stationkeeper_tools.station.http_answer import HttpAnswer
 from stationkeeper_tools.station.machine import Outcome, Station
@@ -83,6 +85,11 @@ def test_the_fields_of_the_json_objects_are_a_contract(pki: Pki) -> None:
     assert outcome["cupsCredentials"] == {"bytes": 1, "accepted": False, "set": None}
     assert [each["fault"] for each in outcome["faults"]] == ["BlobRejected"]
     assert outcome["update"]["wouldRun"] is True
+
+
+@pytest.mark.parametrize("fault", StationFault)
+def test_every_fault_stands_on_the_page(fault: StationFault) -> None:
+    assert f"`{fault}`" in (Path(__file__).parents[3] / "docs" / "station.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,13 @@ async def test_a_silent_server_is_given_up_in_time(pki: Pki) -> None:
     assert [each.fault for each in outcome.faults] == [StationFault.TIMED_OUT]
 
 
+@pytest.mark.parametrize("authority", ["127.0.0.1:99999", "127.0.0.1:-1", "a..b:1", "localhost:nonsense"])
+async def test_an_address_that_cannot_be_connected_to_is_a_failure(pki: Pki, authority: str) -> None:
+    outcome = await ask_once(station(pki.eui, f"http://{authority}", credentials(None, pki.server_ca)))
+
+    assert [each.fault for each in outcome.faults] == [StationFault.CONNECT_FAILED]
+
+
 async def test_over_tls_it_speaks_1_2_and_names_the_server_even_by_its_address(pki: Pki, tmp_path: Path) -> None:
     names = list[str | None]()
     seen = list[bytes]()

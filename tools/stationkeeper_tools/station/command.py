@@ -27,7 +27,9 @@ _DEFAULTS = Behaviour()
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the subcommand."""
     parser = commands.add_parser(NAME, help="be a gateway: ask a CUPS server, keep what it gives, say what it was")
-    parser.add_argument("--home", type=Path, required=True, help="the folder of its files, made where there is none")
+    parser.add_argument(
+        "--home", type=Path, metavar="DIR", required=True, help="the folder of its files, made where there is none"
+    )
     parser.add_argument("--eui", type=_eui, required=True, help="16 hex digits")
     boot = parser.add_argument_group("the BOOT set", "is made of these where the folder has none; else they are unused")
     boot.add_argument("--cups", type=_uri, metavar="URI", help="https://host:port, without a path")
@@ -37,16 +39,23 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     boot.add_argument("--token", type=Path, metavar="FILE", help="a token instead of certificate and key")
     often = parser.add_mutually_exclusive_group()
     often.add_argument("--once", action="store_true", help="ask once; exit with 0 if the status was 200, else with 1")
-    often.add_argument("--count", type=_count, help="ask as often; exit with 0 if the last status was 200, else with 1")
-    parser.add_argument("--retry", type=_seconds, default=_DEFAULTS.retry_seconds, help="seconds (default %(default)g)")
+    often.add_argument(
+        "--count", type=_count, metavar="N", help="ask as often; exit with 0 if the last status was 200, else with 1"
+    )
+    for option, default, meaning in (
+        ("--retry", _DEFAULTS.retry_seconds, "between a failure, or a change of the CUPS server, and the next request"),
+        ("--interval", _DEFAULTS.interval_seconds, "between an answer and the next request"),
+        ("--timeout", CONNECTION_TIMEOUT_SECONDS, "that a server may be silent"),
+    ):
+        parser.add_argument(
+            option, type=_seconds, metavar="SECONDS", default=default, help=f"{meaning} (default %(default)g)"
+        )
     parser.add_argument(
-        "--interval", type=_seconds, default=_DEFAULTS.interval_seconds, help="seconds (default %(default)g)"
+        "--station", metavar="TEXT", default=_DEFAULTS.station, help="version to report (default %(default)s)"
     )
     parser.add_argument(
-        "--timeout", type=_seconds, default=CONNECTION_TIMEOUT_SECONDS, help="seconds (default %(default)g)"
+        "--model", metavar="TEXT", default=_DEFAULTS.model, help="model to report (default %(default)s)"
     )
-    parser.add_argument("--station", default=_DEFAULTS.station, help="version to report (default %(default)s)")
-    parser.add_argument("--model", default=_DEFAULTS.model, help="model to report (default %(default)s)")
     parser.add_argument("--lns-connected", action="store_true", help="be one whose LNS link is up: wait after failures")
     parser.add_argument("--show-secrets", action="store_true", help="show tokens (private keys are never shown)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
@@ -152,8 +161,8 @@ def _uri(value: str) -> str:
         parse_server_uri(value, Server.CUPS.scheme)
     except StationError as error:
         raise argparse.ArgumentTypeError(error.detail) from None
-    if len(value) > MAX_URI_CHARACTERS:
-        raise argparse.ArgumentTypeError(f"a Station reads at most {MAX_URI_CHARACTERS} characters")
+    if len(value) > MAX_URI_CHARACTERS or not value.isascii():
+        raise argparse.ArgumentTypeError(f"a Station reads at most {MAX_URI_CHARACTERS} characters, all of them ASCII")
     return value
 
 

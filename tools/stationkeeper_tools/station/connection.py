@@ -62,7 +62,7 @@ async def _open(attempt: Attempt) -> AsyncIterator[_Channel]:
     tls = tls_client(address.host, attempt.credentials) if address.tls else None
     try:
         reader, writer = await asyncio.open_connection(address.host, address.port)
-    except (OSError, UnicodeError) as error:
+    except (OSError, UnicodeError, OverflowError) as error:
         raise StationError(StationFault.CONNECT_FAILED, f"{address.authority}: {error}") from None
     try:
         if tls is None:
@@ -113,7 +113,10 @@ class _TlsChannel:
         check_server_certificate(certificate, host)
 
     async def send(self, data: bytes) -> None:
-        self._tls.sendall(data)
+        try:
+            self._tls.sendall(data)
+        except SSL.Error as error:
+            raise StationError(StationFault.TLS_FAILED, error_text(error)) from None
         await self._flush()
 
     async def receive(self) -> bytes:

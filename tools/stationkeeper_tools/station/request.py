@@ -45,8 +45,8 @@ class Report:
             (b"tcUri", _string(self.tc_uri)),
             (b"cupsCredCrc", b"%d" % self.cups_credentials_crc),
             (b"tcCredCrc", b"%d" % self.tc_credentials_crc),
-            (b"station", _string(self.station.encode())),
-            (b"model", _string(self.model.encode())),
+            (b"station", _string(self.station.encode("utf-8", "surrogateescape"))),
+            (b"model", _string(self.model.encode("utf-8", "surrogateescape"))),
             (b"package", _string(self.package)),
             (b"keys", b"[%s]" % b",".join(b"%d" % key for key in self.keys)),
         )
