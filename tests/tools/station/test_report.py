@@ -2,6 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_tools.sample_pki import KeyPair
@@ -103,6 +105,14 @@ def test_a_key_is_told_by_its_kind_alone(pki: Pki, key: str, kind: str) -> None:
     described = describe(credentials, show_secrets=True)
 
     assert (described["authentication"], described["key"], described["token"]) == ("mutual", kind, None)
+
+
+def test_keys_that_a_station_cannot_use_are_unreadable() -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    encrypted = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password"))
+
+    for each in (key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), encrypted):
+        assert describe(CredentialSet(b"a", b"a", each))["key"] == f"unreadable ({len(each)} bytes)"
 
 
 def test_what_cannot_be_read_is_told_by_its_size() -> None:

@@ -5,6 +5,7 @@ resumed, and none is closed in order. Built on pyOpenSSL, since the standard lib
 """
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 from OpenSSL import SSL, crypto
@@ -56,15 +57,15 @@ def read_certificates(content: bytes) -> list[x509.Certificate]:
 
 
 def read_key(content: bytes) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
-    """The private key of a file, PEM or DER.
+    """The private key of a file, PEM or DER; like the client, without proof that an RSA key's numbers are prime.
 
     Raises:
         ValueError: it is none, or of a kind that a Station does not know, such as Ed25519.
     """
     try:
         load = load_pem_private_key if content.startswith(_PEM_BEGIN) else load_der_private_key
-        key = load(content, None)
-    except Exception as error:  # encrypted keys and odd ones raise what they like
+        key = load(content, None, unsafe_skip_rsa_key_validation=True)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ValueError("not a private key that can be read") from error
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise ValueError("neither an RSA nor an EC key")  # noqa: TRY004 - what the file holds is a value
