@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from stationkeeper_tools.station.faults import StationError, StationFault
 from stationkeeper_tools.station.server_uri import ServerAddress
 
+HTTP_OK = 200
 BUFFER_BYTES = 8192
 MAX_CONTENT_BYTES = 64 * 1024 * 1024
 
@@ -95,6 +96,3 @@ class HttpAnswerReader:
             detail = f"{self._content_bytes} bytes, at most {MAX_CONTENT_BYTES} are read here"
             raise StationError(StationFault.CONTENT_TOO_LARGE, detail)
         return True
-
-
-HTTP_OK = 200
