@@ -14,7 +14,7 @@ from functools import cached_property
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
@@ -62,6 +62,18 @@ class Certificate:
     def issuer(self) -> str:
         """The issuer as RFC 4514 writes it."""
         return self.x509.issuer.rfc4514_string()
+
+    @cached_property
+    def key_sha256(self) -> str | None:
+        """SHA-256 of its public key, the same for all certificates with that key; None where it cannot be read.
+
+        Over the SubjectPublicKeyInfo as it is usually written, 64 lower-case hex digits.
+        """
+        try:
+            key = self.x509.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        except _UNREADABLE:
+            return None
+        return hashlib.sha256(key).hexdigest()
 
     @property
     def is_authority(self) -> bool:
@@ -115,7 +127,7 @@ def parse_certificates(
             reason_for_private_key, f"there is a private key at line {line}; remove it and replace that key"
         )
     found: dict[bytes, Certificate] = {}
-    for line, label, body in _blocks(text):
+    for line, label, body in pem_blocks(text):
         if label not in _CERTIFICATE_LABELS:
             raise StationkeeperError(
                 Reason.MALFORMED_PEM, f"the block at line {line} is {label[:40]!a}, not a certificate"
@@ -134,6 +146,37 @@ def to_pem(der: bytes) -> str:
     body = base64.encodebytes(der).decode("ascii").replace("\n", "")
     lines = [body[start : start + 64] for start in range(0, len(body), 64)]
     return "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])
+
+
+def pem_blocks(text: str) -> list[tuple[int, str, str]]:
+    """The blocks of `text`: the line where each begins, its label and its base64 text.
+
+    Raises:
+        StationkeeperError: `MalformedPEM`, a block has no beginning or end.
+    """
+    blocks: list[tuple[int, str, str]] = []
+    begun: tuple[int, str] | None = None
+    body: list[str] = []
+    for number, raw in enumerate(text.removeprefix(_BYTE_ORDER_MARK).splitlines(), start=1):
+        line = raw.strip()
+        begin = _BEGIN.fullmatch(line)
+        if begun is None:
+            if begin:
+                begun, body = (number, begin[1]), []
+            elif line.startswith("-----") or "-----BEGIN " in line:
+                raise StationkeeperError(Reason.MALFORMED_PEM, f"line {number} is not the beginning of a block")
+        elif line == f"-----END {begun[1]}-----":
+            blocks.append((*begun, "".join(body)))
+            begun = None
+        elif line.startswith("-----"):
+            raise StationkeeperError(
+                Reason.MALFORMED_PEM, f"the block at line {begun[0]} has no end before line {number}"
+            )
+        else:
+            body.append(line)
+    if begun is not None:
+        raise StationkeeperError(Reason.MALFORMED_PEM, f"the block at line {begun[0]} has no end")
+    return blocks
 
 
 def _certificate_at(line: int, body: str) -> Certificate:
@@ -159,32 +202,6 @@ def _check_usable(certificate: Certificate) -> None:
         crypto.load_certificate(crypto.FILETYPE_ASN1, certificate.der)
     except crypto.Error:
         raise StationkeeperError(Reason.MALFORMED_PEM, "OpenSSL cannot read the certificate") from None
-
-
-def _blocks(text: str) -> list[tuple[int, str, str]]:
-    blocks: list[tuple[int, str, str]] = []
-    begun: tuple[int, str] | None = None
-    body: list[str] = []
-    for number, raw in enumerate(text.removeprefix(_BYTE_ORDER_MARK).splitlines(), start=1):
-        line = raw.strip()
-        begin = _BEGIN.fullmatch(line)
-        if begun is None:
-            if begin:
-                begun, body = (number, begin[1]), []
-            elif line.startswith("-----") or "-----BEGIN " in line:
-                raise StationkeeperError(Reason.MALFORMED_PEM, f"line {number} is not the beginning of a block")
-        elif line == f"-----END {begun[1]}-----":
-            blocks.append((*begun, "".join(body)))
-            begun = None
-        elif line.startswith("-----"):
-            raise StationkeeperError(
-                Reason.MALFORMED_PEM, f"the block at line {begun[0]} has no end before line {number}"
-            )
-        else:
-            body.append(line)
-    if begun is not None:
-        raise StationkeeperError(Reason.MALFORMED_PEM, f"the block at line {begun[0]} has no end")
-    return blocks
 
 
 def _touch(certificate: Certificate) -> None:

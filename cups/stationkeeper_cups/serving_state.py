@@ -150,4 +150,6 @@ def _context(state: _State) -> ssl.SSLContext | None:
     if state.credentials is None:
         return None
     trust = state.holdings.trust
-    return client_authentication(trust.handshake_certificates if trust else (), state.credentials)
+    if trust is None:
+        return client_authentication((), state.credentials)
+    return client_authentication(trust.handshake_certificates, state.credentials, weak=trust.takes_weak_signatures)

@@ -8,7 +8,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -82,6 +82,9 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     serials: tuple[str, ...] | None = None
     sha256_fingerprints: tuple[str, ...] | None = msgspec.field(default=None, name="sha256Fingerprints")
+    crl: str | None = None
+    crl_from: KeySource | None = None
+    crl_expired: Literal["Refuse", "Warn"] | None = None
 
 
 class TrustedCASpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -92,6 +95,7 @@ class TrustedCASpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     intermediates: str | None = None
     eui_ranges: tuple[str, ...] | None = None
     revocation: Revocation | None = None
+    weak_signatures: Literal["Refuse", "Allow"] | None = None
     suspended: bool | None = None
 
 
@@ -289,7 +293,8 @@ def references(resource: Resource) -> frozenset[Reference]:
     """The Secrets and ConfigMaps that the resource's spec names."""
     sources: tuple[KeySource | TokenSource | None, ...] = ()
     if isinstance(resource, TrustedCA) and resource.spec is not None:
-        sources = (resource.spec.certificates_from,)
+        revocation = resource.spec.revocation or Revocation()
+        sources = (resource.spec.certificates_from, revocation.crl_from)
     elif isinstance(resource, Gateway) and resource.spec is not None and resource.spec.lns is not None:
         auth = resource.spec.lns.auth
         sources = (resource.spec.lns.trust_from, auth.token if auth is not None else None)

@@ -7,7 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stationkeeper_core.published import secret_name
-from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
+from stationkeeper_operator.compiling.verdict import (
+    ACCEPTED,
+    MAX_MESSAGE,
+    CertificateStatus,
+    RevocationListStatus,
+    Verdict,
+)
 from stationkeeper_operator.resources import Condition, Resource, TrustedCA
 
 PUBLISHED = "Published"
@@ -32,7 +38,7 @@ def status_of(
 
     Returns:
         `observedGeneration`, the conditions `Accepted`, `Published` and `Ready` (which is both), and for a TrustedCA
-        `certificates` and their number.
+        `certificates`, their number and `revocationLists`.
     """
     accepted = (verdict.accepted, verdict.reason, verdict.message)
     carried = _carried(verdict, published, published_message)
@@ -48,6 +54,7 @@ def status_of(
     if isinstance(resource, TrustedCA):
         status["certificates"] = [_certificate(each) for each in verdict.certificates]
         status["certificateCount"] = len(verdict.certificates)
+        status["revocationLists"] = [_revocation_list(each) for each in verdict.revocation_lists]
     return status
 
 
@@ -88,3 +95,13 @@ def _certificate(certificate: CertificateStatus) -> dict[str, str]:
         "notAfter": certificate.not_after,
         "role": certificate.role.value,
     }
+
+
+def _revocation_list(each: RevocationListStatus) -> dict[str, Any]:
+    fields = {
+        "issuer": each.issuer,
+        "entries": each.entries,
+        "thisUpdate": each.this_update,
+        "overdue": each.overdue,
+    }
+    return fields | ({"nextUpdate": each.next_update} if each.next_update else {})
