@@ -25,7 +25,7 @@ MAX_CRL_BYTES = 1_048_576
 MAX_CRLS = 100
 MAX_ENTRIES = 100_000
 
-_SEQUENCE = b"\x30"
+_SEQUENCE = b"\x30"  # which is the digit 0 as well
 _LABELS = {"X509 CRL", "CRL"}
 _SHOWN = 100
 _UNREADABLE = (
@@ -97,16 +97,15 @@ def split_crls(content: bytes) -> tuple[bytes, ...]:
         raise StationkeeperError(
             Reason.TOO_LARGE, f"there are {len(content)} bytes, at most {MAX_CRL_BYTES} are allowed"
         )
-    if content.startswith(_SEQUENCE):
+    text = _text(content)
+    if text is None:
         return (content,)
-    if b"PRIVATE KEY" in content:
+    if "PRIVATE KEY" in text:
         raise StationkeeperError(
             Reason.PRIVATE_KEY_IN_TRUSTED_CA, "there is a private key; remove it and replace that key"
         )
     try:
-        blocks = pem_blocks(content.decode())
-    except UnicodeDecodeError:
-        raise StationkeeperError(Reason.MALFORMED_CRL, "this is neither DER nor PEM text") from None
+        blocks = pem_blocks(text)
     except StationkeeperError as error:
         raise StationkeeperError(Reason.MALFORMED_CRL, error.detail) from None
     if not blocks:
@@ -175,6 +174,15 @@ def newest(crls: Sequence[Crl]) -> tuple[Crl, ...]:
     for crl in sorted(crls, key=lambda each: each.age):
         found[crl.scope] = crl
     return tuple(found.values())
+
+
+def _text(content: bytes) -> str | None:
+    """`content` as PEM text; None where it is to be read as DER."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if content.startswith(_SEQUENCE) and "-----BEGIN " not in text else text
 
 
 def _decoded(line: int, label: str, body: str) -> bytes:

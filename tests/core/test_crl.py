@@ -66,7 +66,7 @@ def test_a_damaged_list_is_refused_or_not_signed_by_its_issuer(position: int, va
 
 def test_pem_and_der_and_several_lists_are_read() -> None:
     other = make_crl(OTHER, 9)
-    for content in (SAMPLE, crl_pem(SAMPLE).encode(), f"comment\r\n{crl_pem(SAMPLE)}".encode()):
+    for content in (SAMPLE, crl_pem(SAMPLE).encode(), f"0 comment\r\n{crl_pem(SAMPLE)}".encode()):
         (crl,) = _read(content)
         assert (crl.issuer, crl.entries, crl.number) == ("CN=Root", 2, 7)
         assert unpack_serials(crl.serials) == {1, 2**100}
@@ -86,6 +86,7 @@ def test_pem_and_der_and_several_lists_are_read() -> None:
         (b"-----BEGIN X509 CRL-----\n!\n-----END X509 CRL-----\n", Reason.MALFORMED_CRL),
         (to_pem(ROOT.der).encode(), Reason.MALFORMED_CRL),
         (ROOT.der, Reason.MALFORMED_CRL),
+        (b"0", Reason.MALFORMED_CRL),
         (b"-----BEGIN PRIVATE KEY-----\n", Reason.PRIVATE_KEY_IN_TRUSTED_CA),
         (bytes(MAX_CRL_BYTES + 1), Reason.TOO_LARGE),
         (crl_pem(SAMPLE).encode() * (MAX_CRLS + 1), Reason.TOO_LARGE),
