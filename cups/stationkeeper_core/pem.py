@@ -198,6 +198,8 @@ def _check_usable(certificate: Certificate) -> None:
         _ = certificate.x509.extensions
     except _UNREADABLE as error:
         raise StationkeeperError(Reason.MALFORMED_PEM, f"an extension cannot be read: {error}") from None
+    if certificate.key_sha256 is None:
+        raise StationkeeperError(Reason.MALFORMED_PEM, "the public key is of a kind that cannot be used")
     try:
         crypto.load_certificate(crypto.FILETYPE_ASN1, certificate.der)
     except crypto.Error:
