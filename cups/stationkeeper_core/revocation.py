@@ -54,6 +54,11 @@ class Revocations:
     sha256: frozenset[str]
     lists: Mapping[str, IssuerList] = field(default_factory=lambda: MappingProxyType({}))
 
+    @property
+    def names_certificates(self) -> bool:
+        """Whether serial numbers or fingerprints are listed, which count in whatever chain."""
+        return bool(self.serials or self.sha256)
+
     def refusal_of(self, signed: Iterable[tuple[Certificate, Certificate]], seconds: float) -> Reason | None:
         """Why a CRL refuses one of the certificates `signed`: it is revoked, or else its issuer's CRL is overdue.
 

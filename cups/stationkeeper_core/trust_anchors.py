@@ -55,6 +55,11 @@ class Voucher:
         """Whether the TrustedCA revokes the certificate or another one of the chain."""
         return self.revocation is not None
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether the chain is neither revoked nor too weak."""
+        return not self.revokes and not self.too_weak
+
 
 class Authority:
     """One TrustedCA in force, ready to judge.
@@ -90,31 +95,29 @@ class Authority:
     def vouch(self, examination: "_Examination") -> Voucher | None:
         """By a chain from the examined certificate to one of the anchors that verifies; None without one.
 
-        The first that is neither revoked nor too weak, else the first.
+        A chain with a certificate that the spec itself revokes decides, else the first that is neither revoked by CRL
+        nor too weak, else the first.
         """
         found: Voucher | None = None
         for chain in islice(self._chains(examination), MAX_CHAINS):
-            if examination.verifies(chain):
-                voucher = self._voucher(chain, examination.seconds)
-                if not voucher.revokes and not voucher.too_weak:
-                    return voucher
-                found = found or voucher
+            if not examination.verifies(chain):
+                continue
+            certificates = tuple(each.certificate for each in chain)
+            if self.revocations.hold_any_of(certificates):
+                return Voucher(self, certificates, Reason.CERTIFICATE_REVOKED)
+            if found is None or not found.is_sound:
+                voucher = self._voucher(chain, certificates, examination.seconds)
+                found = voucher if found is None or voucher.is_sound else found
+            if found.is_sound and not self.revocations.names_certificates:
+                break
         return found
 
-    def _voucher(self, chain: tuple["_Link", ...], seconds: float) -> Voucher:
-        certificates = tuple(each.certificate for each in chain)
-        least = Strength.WEAK if self.record.weak_signatures else Strength.STRONG
-        return Voucher(self, certificates, self._revocation(chain, certificates, seconds), _strength(chain) < least)
-
-    def _revocation(
-        self, chain: tuple["_Link", ...], certificates: tuple[Certificate, ...], seconds: float
-    ) -> Reason | None:
-        if self.revocations.hold_any_of(certificates):
-            return Reason.CERTIFICATE_REVOKED
+    def _voucher(self, chain: tuple["_Link", ...], certificates: tuple[Certificate, ...], seconds: float) -> Voucher:
         anchor = chain[-1]
         above = (*self._anchors.get(anchor.issuer, ()), *self._intermediates.get(anchor.issuer, ()))
         signed = (*pairwise(certificates), *((anchor.certificate, each.certificate) for each in above))
-        return self.revocations.refusal_of(signed, seconds)
+        least = Strength.WEAK if self.record.weak_signatures else Strength.STRONG
+        return Voucher(self, certificates, self.revocations.refusal_of(signed, seconds), _strength(chain) < least)
 
     def _chains(self, examination: "_Examination") -> Iterator[tuple["_Link", ...]]:
         """What the names allow, the shortest first; bounded, whatever is configured and presented."""

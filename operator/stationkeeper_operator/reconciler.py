@@ -65,6 +65,7 @@ class Reconciler:
             SupersededError: somebody else wrote one of them.
             NotLeadingError: the Lease is not held any more.
         """
+        self.deadline = None
         await self._resolve()
         known = self._store.picture()
         in_force = await self._publisher.in_force()

@@ -95,6 +95,14 @@ def test_an_issuer_whose_renewed_certificate_is_good_is_good() -> None:
     assert _outcome(INDIRECT, both) == REVOKED
 
 
+@pytest.mark.parametrize("revoked", [{"revoked_serials": ("11",)}, {"revoked_sha256": (ISSUING.certificate.sha256,)}])
+def test_what_the_spec_lists_itself_is_revoked_in_whatever_chain(revoked: dict[str, Any]) -> None:
+    for helpers in ((ISSUING.der, RENEWED.der), (RENEWED.der, ISSUING.der)):
+        assert _outcome(INDIRECT, authority(ROOT, intermediates=helpers, **revoked)) == REVOKED
+    assert _outcome(INDIRECT, authority(ROOT, intermediates=(RENEWED.der,), **revoked), sent=(ISSUING,)) == REVOKED
+    assert _outcome(INDIRECT, authority(ROOT, intermediates=(RENEWED.der,), **revoked)) == "accepted"
+
+
 def test_an_anchor_that_another_anchor_revokes_is_none() -> None:
     both = TrustedAuthority(
         namespace="radio",
