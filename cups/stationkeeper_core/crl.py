@@ -256,6 +256,8 @@ def _may_sign_crls(certificate: Certificate) -> bool:
         return certificate.x509.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign
     except x509.ExtensionNotFound:
         return True
+    except _UNREADABLE:
+        return False
 
 
 def _shown(crl: Crl) -> str:

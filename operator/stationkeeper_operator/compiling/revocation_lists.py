@@ -23,6 +23,7 @@ from stationkeeper_operator.resources import Revocation
 
 _REMEMBERED = 64
 _MAX_ISSUER = 256
+_MAX_STATUSES = 200
 _SHOWN = 100
 
 
@@ -104,7 +105,7 @@ def merged_lists(
 
 
 def revocation_list_statuses(record: TrustedAuthority, now: datetime) -> tuple[RevocationListStatus, ...]:
-    """What the status shows of the lists in force."""
+    """What the status shows of the lists in force, of the first 200."""
     subjects: dict[str | None, str] = {}
     for der in (*record.anchors, *record.intermediates):
         certificate = certificate_of(der)
@@ -118,7 +119,7 @@ def revocation_list_statuses(record: TrustedAuthority, now: datetime) -> tuple[R
             next_update="" if each.next_update is None else _rfc3339(each.next_update),
             overdue=each.next_update is not None and each.next_update < now.timestamp(),
         )
-        for each in record.revocation_lists
+        for each in record.revocation_lists[:_MAX_STATUSES]
     )
 
 
