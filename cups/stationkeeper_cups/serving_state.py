@@ -138,6 +138,7 @@ class ServingState:
             trust.handshake_certificates if trust else (),
             state.credentials,
             certificate_optional=self.token_authentication,
+            weak=trust is not None and trust.takes_weak_signatures,
         )
 
     def _enforce(self, state: _State) -> None:

@@ -29,6 +29,9 @@ class Reconciler:
         nudge: of the pods.
         status: of the resources.
         now: the time, aware.
+
+    Attributes:
+        deadline: when another turn is due by time alone, aware; None for never.
     """
 
     def __init__(  # noqa: PLR0913 - its collaborators
@@ -49,6 +52,7 @@ class Reconciler:
         self._nudge = nudge
         self._status = status
         self._now = now
+        self.deadline: datetime | None = None
 
     async def turn(self) -> bool:
         """One turn.
@@ -61,11 +65,13 @@ class Reconciler:
             SupersededError: somebody else wrote one of them.
             NotLeadingError: the Lease is not held any more.
         """
+        self.deadline = None
         await self._resolve()
         known = self._store.picture()
         in_force = await self._publisher.in_force()
         world = World(self._release_namespace, known.resources, known.referenced)
         plan = await asyncio.to_thread(compile_plan, world, in_force, self._now())
+        self.deadline = plan.deadline
         differing = self._publisher.differing(plan.payloads)
         first = plan.reduces(in_force) & differing if differing else frozenset[str]()
         for batch in (first, differing - first):

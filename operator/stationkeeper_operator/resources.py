@@ -18,6 +18,7 @@ from stationkeeper_operator.specs import (
     GatewayDefaultsSpec,
     GatewaySpec,
     KeySource,
+    Revocation,
     TokenSource,
     TrustedCASpec,
 )
@@ -260,7 +261,8 @@ def references(resource: Resource) -> frozenset[Reference]:
     """The Secrets and ConfigMaps that the resource's spec names."""
     sources: tuple[KeySource | TokenSource | None, ...] = ()
     if isinstance(resource, TrustedCA) and resource.spec is not None:
-        sources = (resource.spec.certificates_from,)
+        revocation = resource.spec.revocation or Revocation()
+        sources = (resource.spec.certificates_from, revocation.crl_from)
     elif isinstance(resource, Gateway) and resource.spec is not None:
         sources = (*_lns_sources(resource.spec.lns), *_client_sources(resource.spec.client))
     elif isinstance(resource, GatewayDefaults) and resource.spec is not None:

@@ -1,5 +1,7 @@
 """The specs of the resources as their authors write them, field by field; nothing is judged here."""
 
+from typing import Literal
+
 import msgspec
 
 
@@ -22,6 +24,9 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     serials: tuple[str, ...] | None = None
     sha256_fingerprints: tuple[str, ...] | None = msgspec.field(default=None, name="sha256Fingerprints")
+    crl: str | None = None
+    crl_from: KeySource | None = None
+    crl_expired: Literal["Refuse", "Warn"] | None = None
 
 
 class TrustedCASpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -32,6 +37,7 @@ class TrustedCASpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     intermediates: str | None = None
     eui_ranges: tuple[str, ...] | None = None
     revocation: Revocation | None = None
+    weak_signatures: Literal["Refuse", "Allow"] | None = None
     suspended: bool | None = None
 
 

@@ -112,8 +112,9 @@ class Release:
     def delete_secret(self, name: str) -> None:
         self._api.delete(f"/api/v1/namespaces/{self.team}/secrets/{name}")
 
-    def apply_config_map(self, name: str, data: Mapping[str, str]) -> None:
+    def apply_config_map(self, name: str, data: Mapping[str, str], binary: Mapping[str, bytes] | None = None) -> None:
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": dict(data)}
+        body["binaryData"] = {key: base64.b64encode(value).decode() for key, value in (binary or {}).items()}
         self._api.apply(f"/api/v1/namespaces/{self.team}/configmaps/{name}", body)
 
     def delete_document(self, document: str) -> None:

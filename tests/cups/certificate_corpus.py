@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from cryptography import x509
@@ -66,6 +67,7 @@ class Row:
         outcome: `ACCEPTED`, or the reason of the refusal.
         intermediates: of the TrustedCA.
         presented: what the gateway sends besides its own certificate.
+        weak: whether the TrustedCA says `weakSignatures: Allow`.
         openssl_accepts: what `openssl verify` has to say of the chain alone.
     """
 
@@ -74,6 +76,7 @@ class Row:
     outcome: str
     intermediates: tuple[KeyPair, ...] = ()
     presented: tuple[KeyPair, ...] = ()
+    weak: bool = False
     openssl_accepts: bool = True
 
 
@@ -216,6 +219,7 @@ def _self_signed() -> Row:
     return Row(gateway.pair, (ROOT.pair,), "UnknownCA", openssl_accepts=False)
 
 
+@cache
 def _sha_1() -> Row:
     """cryptography signs no SHA-1 any more, the openssl program does."""
     root = make_root("Vendor of old", _NOW)
@@ -231,6 +235,11 @@ def _sha_1() -> Row:
 
 def _rsa(bits: int) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, bits)
+
+
+def _allowed(row: Row) -> Row:
+    """The row where the TrustedCA allows what is weak, which `openssl verify` is not asked about."""
+    return replace(row, weak=True, outcome=ACCEPTED)
 
 
 def _unknown_critical() -> Row:
@@ -316,7 +325,9 @@ CORPUS: dict[str, Callable[[], Row]] = {
     "RSA 4096": lambda: _plain(ACCEPTED, key=_rsa(4096)),
     "Ed25519": lambda: _plain(ACCEPTED, key=ed25519.Ed25519PrivateKey.generate()),
     "RSA 1024": lambda: _plain("CertificateTooWeak", key=_rsa(1024)),
+    "RSA 1024, `weakSignatures: Allow`": lambda: _allowed(_plain("CertificateTooWeak", key=_rsa(1024))),
     "SHA-1 signature": _sha_1,
+    "SHA-1 signature, `weakSignatures: Allow`": lambda: _allowed(_sha_1()),
     "chain of 9 intermediates": lambda: _long_chain(9, ACCEPTED),
     "chain of 12 intermediates": lambda: _long_chain(12, "NoTrustedCA"),
     "30 certificates that have no part in the chain": lambda: _many_strangers(30, ACCEPTED),

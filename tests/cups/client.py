@@ -42,11 +42,14 @@ class Client:
         *,
         tls: ssl.TLSVersion | None = None,
         chain: tuple[KeyPair, ...] = (),
+        ciphers: str = "",
     ) -> None:
         self._port = port
         self.context = ssl.create_default_context(cadata=server_ca.certificate_pem.decode())
         if tls:
             self.context.minimum_version = self.context.maximum_version = tls
+        if ciphers:
+            self.context.set_ciphers(ciphers)
         if pair:
             self.load(pair, chain)
 

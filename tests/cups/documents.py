@@ -29,6 +29,7 @@ class Trusted:
     intermediates: tuple[KeyPair, ...] = ()
     namespace: str = "radio"
     other_anchors: tuple[KeyPair, ...] = ()
+    options: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def _authority(trusted: Trusted) -> TrustedAuthority:
         uid=f"uid-{trusted.name}",
         anchors=tuple(_der(each) for each in (trusted.anchor, *trusted.other_anchors)),
         intermediates=tuple(_der(each) for each in trusted.intermediates),
+        **trusted.options,  # type: ignore[arg-type]
     )
 
 

@@ -33,7 +33,9 @@ async def test_a_gateway_meets_what_the_table_says(
 ) -> None:
     row, eui = _row(title), _eui(_row(title).gateway)
     first, *others = row.anchors
-    cups.publish([Trusted("vendor", first, row.intermediates, other_anchors=tuple(others))], [Gateway(eui)])
+    options: dict[str, object] = {"weak_signatures": row.weak}
+    vendor = Trusted("vendor", first, row.intermediates, other_anchors=tuple(others), options=options)
+    cups.publish([vendor], [Gateway(eui)])
     await cups.loaded()
     client = cups.client(None, tls=tls)
     client.context.set_ciphers("DEFAULT:@SECLEVEL=0")

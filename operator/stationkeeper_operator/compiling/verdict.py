@@ -36,6 +36,25 @@ class CertificateStatus:
 
 
 @dataclass(frozen=True)
+class RevocationListStatus:
+    """What the CRLs of one issuer revoke, as the status of a TrustedCA shows it.
+
+    Attributes:
+        issuer: the subject of its certificate as RFC 4514 writes it, cut at 256 characters.
+        entries: how many certificates they revoke.
+        this_update: when the newest was made; RFC 3339, in UTC.
+        next_update: when the next one is due; empty where they do not say.
+        overdue: whether that has passed.
+    """
+
+    issuer: str
+    entries: int
+    this_update: str
+    next_update: str
+    overdue: bool
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What became of a resource.
 
@@ -46,6 +65,7 @@ class Verdict:
         document: the name of the document that carries it, None where nothing of it is published.
         certificates: those in force, for a TrustedCA.
         gateways: how many have no LNS of their own and look to it, for a GatewayDefaults.
+        revocation_lists: those in force, for a TrustedCA.
     """
 
     accepted: bool
@@ -54,6 +74,7 @@ class Verdict:
     document: str | None
     certificates: tuple[CertificateStatus, ...] = ()
     gateways: int = 0
+    revocation_lists: tuple[RevocationListStatus, ...] = ()
 
 
 def certificate_status(certificate: Certificate, role: Role) -> CertificateStatus:

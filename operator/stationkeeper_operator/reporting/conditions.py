@@ -7,7 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stationkeeper_core.published import secret_name
-from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
+from stationkeeper_operator.compiling.verdict import (
+    ACCEPTED,
+    MAX_MESSAGE,
+    CertificateStatus,
+    RevocationListStatus,
+    Verdict,
+)
 from stationkeeper_operator.resources import Condition, GatewayDefaults, Resource, TrustedCA
 
 PUBLISHED = "Published"
@@ -33,8 +39,8 @@ def status_of(
 
     Returns:
         `observedGeneration`, the conditions `Accepted`, `Published` and `Ready` (which is both), and for a TrustedCA
-        `certificates` and their number. A GatewayDefaults is never published by itself: it has no `Published`, and the
-        number of `gateways` that look to it instead.
+        `certificates`, their number and `revocationLists`. A GatewayDefaults is never published by itself: it has no
+        `Published`, and the number of `gateways` that look to it instead.
     """
     facts = _facts(resource, verdict, published, published_message)
     present = {each.type: each for each in resource.status.conditions}
@@ -45,6 +51,7 @@ def status_of(
     if isinstance(resource, TrustedCA):
         status["certificates"] = [_certificate(each) for each in verdict.certificates]
         status["certificateCount"] = len(verdict.certificates)
+        status["revocationLists"] = [_revocation_list(each) for each in verdict.revocation_lists]
     if isinstance(resource, GatewayDefaults):
         status["gateways"] = verdict.gateways
     return status
@@ -93,3 +100,13 @@ def _certificate(certificate: CertificateStatus) -> dict[str, str]:
         "notAfter": certificate.not_after,
         "role": certificate.role.value,
     }
+
+
+def _revocation_list(each: RevocationListStatus) -> dict[str, Any]:
+    fields = {
+        "issuer": each.issuer,
+        "entries": each.entries,
+        "thisUpdate": each.this_update,
+        "overdue": each.overdue,
+    }
+    return fields | ({"nextUpdate": each.next_update} if each.next_update else {})
