@@ -30,7 +30,7 @@ def _authorize(
     end_entity: Signer = LEAF,
     router: EUI64 = ROUTER,
 ) -> RegisteredGateway:
-    return authorize(Claim(presented(end_entity), router), snapshot(authorities, gateways), NOW)
+    return authorize(Claim(presented(end_entity), router), snapshot(authorities, gateways), NOW).registered
 
 
 @pytest.mark.parametrize(
