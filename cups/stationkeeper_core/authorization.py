@@ -112,10 +112,13 @@ def _6_trusted_ca_speaks_for_the_namespace(claim: Claim, snapshot: Snapshot, _no
 
 
 def _7_no_trusted_ca_revokes(claim: Claim, _snapshot: Snapshot, _now: datetime) -> Claim:
-    revoking = [each.authority.reference for each in claim.vouchers if each.revokes]
-    if revoking:
-        raise StationkeeperError(Reason.CERTIFICATE_REVOKED, f"TrustedCA {revoking[0]} revokes the certificate")
-    return claim
+    revoking = [(each.revocation, each.authority.reference) for each in claim.vouchers if each.revocation is not None]
+    if not revoking:
+        return claim
+    reason, reference = min(revoking, key=lambda each: each[0] is not Reason.CERTIFICATE_REVOKED)
+    if reason is Reason.CERTIFICATE_REVOKED:
+        raise StationkeeperError(reason, f"TrustedCA {reference} revokes the certificate")
+    raise StationkeeperError(reason, f"the CRL of an issuer is overdue and TrustedCA {reference} refuses then")
 
 
 def _8_gateway_allows_the_trusted_ca(claim: Claim, _snapshot: Snapshot, _now: datetime) -> Claim:
@@ -147,6 +150,14 @@ def _10_certificate_is_pinned(claim: Claim, _snapshot: Snapshot, _now: datetime)
     return claim
 
 
+def _11_chain_is_strong_enough(claim: Claim, _snapshot: Snapshot, _now: datetime) -> Claim:
+    return claim.narrow(
+        tuple(each for each in claim.vouchers if not each.too_weak),
+        Reason.CERTIFICATE_TOO_WEAK,
+        lambda: f"{_references(claim)} does not take a key or signature of the chain",
+    )
+
+
 STEPS: tuple[Step, ...] = (
     _1_common_name_is_an_eui,
     _2_common_name_is_the_router,
@@ -158,6 +169,7 @@ STEPS: tuple[Step, ...] = (
     _8_gateway_allows_the_trusted_ca,
     _9_eui_is_in_range,
     _10_certificate_is_pinned,
+    _11_chain_is_strong_enough,
 )
 
 

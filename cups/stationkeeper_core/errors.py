@@ -30,12 +30,14 @@ class ReasonInfo:
         meaning: what was found.
         remedy: what to do about it.
         http_status: the status of the answer, for `Fault.REQUEST` only.
+        discreet: whether the client is told `meaning` alone, and what exactly was found stands in the log only.
     """
 
     fault: Fault
     meaning: str
     remedy: str
     http_status: int | None = None
+    discreet: bool = False
 
 
 class Reason(StrEnum):
@@ -59,13 +61,16 @@ class Reason(StrEnum):
     EUI_OUT_OF_RANGE = "EUIOutOfRange"
     CERTIFICATE_NOT_PINNED = "CertificateNotPinned"
     CERTIFICATE_REVOKED = "CertificateRevoked"
+    TOKEN_MISSING = "TokenMissing"  # noqa: S105 - a reason, not a token
+    TOKEN_REFUSED = "TokenRefused"  # noqa: S105 - a reason, not a token
+    CRL_EXPIRED = "CRLExpired"
+    CERTIFICATE_TOO_WEAK = "CertificateTooWeak"
 
     CLIENT_CERTIFICATE_MISSING = "ClientCertificateMissing"
     UNKNOWN_CA = "UnknownCA"
     CERTIFICATE_EXPIRED = "CertificateExpired"
     CERTIFICATE_NOT_YET_VALID = "CertificateNotYetValid"
     CERTIFICATE_WRONG_PURPOSE = "CertificateWrongPurpose"
-    CERTIFICATE_TOO_WEAK = "CertificateTooWeak"
     CERTIFICATE_INVALID = "CertificateInvalid"
     HANDSHAKE_FAILED = "HandshakeFailed"
     HANDSHAKE_TIMEOUT = "HandshakeTimeout"
@@ -78,6 +83,12 @@ class Reason(StrEnum):
     PRIVATE_KEY_IN_TRUSTED_CA = "PrivateKeyInTrustedCA"
     NOT_A_CERTIFICATE_AUTHORITY = "NotACertificateAuthority"
     ANCHOR_EXPIRED = "AnchorExpired"
+    MALFORMED_CRL = "MalformedCRL"
+    CRL_UNSUPPORTED = "CRLUnsupported"
+    CRL_ISSUER_UNKNOWN = "CRLIssuerUnknown"
+    CRL_SIGNATURE_INVALID = "CRLSignatureInvalid"
+    CRL_SIGNER_NOT_ALLOWED = "CRLSignerNotAllowed"
+    CRL_NOT_YET_VALID = "CRLNotYetValid"
     SUSPENDED = "Suspended"
     SUBJECT_CONFLICT = "SubjectConflict"
     EUI_CONFLICT = "EUIConflict"
@@ -87,6 +98,7 @@ class Reason(StrEnum):
     TRUST_MISSING = "TrustMissing"
     TRUST_AMBIGUOUS = "TrustAmbiguous"
     TOKEN_INVALID = "TokenInvalid"  # noqa: S105 - a reason, not a token
+    TOKEN_TOO_SHORT = "TokenTooShort"  # noqa: S105 - a reason, not a token
     REFERENCE_NOT_FOUND = "ReferenceNotFound"
     REFERENCE_NOT_LABELLED = "ReferenceNotLabelled"
     REFERENCE_KEY_MISSING = "ReferenceKeyMissing"
@@ -207,6 +219,30 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The certificate, or a certificate of its chain, is revoked by the TrustedCA.",
         "Issue a new certificate for the gateway.",
     ),
+    Reason.TOKEN_MISSING: _request(
+        403,
+        "The client sent neither a certificate nor an `Authorization` header.",
+        "Install a client certificate on the gateway, or one of the tokens of its Gateway's `client.tokens`.",
+    ),
+    Reason.TOKEN_REFUSED: ReasonInfo(
+        Fault.REQUEST,
+        "The token does not open the gateway that the request names.",
+        "The log line's detail says why: no such Gateway, suspended, without tokens, or another token.",
+        403,
+        discreet=True,
+    ),
+    Reason.CRL_EXPIRED: _request(
+        403,
+        "The CRL of an issuer of the chain has passed its next update, and the TrustedCA says `crlExpired: Refuse`. "
+        "Under `Warn` it is only an event and a note.",
+        "Publish a new CRL in `spec.revocation`; until then none of that issuer's certificates is accepted.",
+    ),
+    Reason.CERTIFICATE_TOO_WEAK: _request(
+        403,
+        "A key or signature of the chain is too weak (RSA below 2048 bits, SHA-1). Where no TrustedCA allows that, the "
+        "handshake refuses it already.",
+        "Issue it with RSA 2048 or P-256 and SHA-256, or better; or set `weakSignatures: Allow` on the TrustedCA.",
+    ),
     Reason.CLIENT_CERTIFICATE_MISSING: _handshake(
         "The client sent no certificate.", "Install a client certificate on the gateway."
     ),
@@ -225,10 +261,6 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.CERTIFICATE_WRONG_PURPOSE: _handshake(
         "The certificate's extended key usage does not allow client authentication.",
         "Issue it with `clientAuth`, or without an extended key usage.",
-    ),
-    Reason.CERTIFICATE_TOO_WEAK: _handshake(
-        "A key or signature of the chain is too weak (RSA below 2048 bits, SHA-1).",
-        "Issue it with RSA 2048 or P-256 and SHA-256, or better.",
     ),
     Reason.CERTIFICATE_INVALID: _handshake(
         "The client certificate's chain does not verify.", "The log line's detail names what OpenSSL found."
@@ -264,6 +296,29 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.ANCHOR_EXPIRED: _resource(
         "Every configured anchor has expired.", "Configure a CA certificate that is valid."
     ),
+    Reason.MALFORMED_CRL: _resource(
+        "What should be a CRL cannot be read as one.",
+        "Give the issuer's CRL as PEM or DER; the message says which is broken.",
+    ),
+    Reason.CRL_UNSUPPORTED: _resource(
+        "The CRL is of a kind from which revocation cannot be told: indirect, delta, partial, or with a critical "
+        "extension that is unknown here.",
+        "Give the issuer's complete, direct CRL; the message names the kind.",
+    ),
+    Reason.CRL_ISSUER_UNKNOWN: _resource(
+        "The CRL's issuer is none of the TrustedCA's anchors and intermediates.",
+        "Give the CRL to the TrustedCA of its issuer, or add that issuer to `intermediates`.",
+    ),
+    Reason.CRL_SIGNATURE_INVALID: _resource(
+        "The CRL is not signed by the key of the issuer that it names.",
+        "Fetch the CRL anew; check that the issuer's certificate is the one whose key is in use.",
+    ),
+    Reason.CRL_SIGNER_NOT_ALLOWED: _resource(
+        "The CRL's issuer has a key usage without cRLSign.", "Configure the certificate that may sign CRLs."
+    ),
+    Reason.CRL_NOT_YET_VALID: _resource(
+        "The CRL's thisUpdate lies in the future.", "Check the clocks of the CA and of the cluster."
+    ),
     Reason.SUSPENDED: _resource(
         "The resource is suspended by its spec.", "Set `spec.suspended` to false to use it again."
     ),
@@ -280,7 +335,10 @@ REASONS: dict[Reason, ReasonInfo] = {
         "An entry of `euiRanges` is not a prefix such as `0102030405000000/40`.",
         "Write 16 hex digits, a slash and the number of leading bits; the bits after them must be zero.",
     ),
-    Reason.LNS_MISSING: _resource("The Gateway names no LNS.", "Give `spec.lns.uri`."),
+    Reason.LNS_MISSING: _resource(
+        "The Gateway names no LNS, and no GatewayDefaults gives it one that can be used.",
+        "Give `spec.lns.uri`, or make or mend the GatewayDefaults of its namespace or of the release's.",
+    ),
     Reason.URI_INVALID: _resource(
         "A URI is not one that a Basics Station can use.",
         "Write `wss://host:port`: port mandatory, no path, at most 127 characters.",
@@ -296,6 +354,10 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.TOKEN_INVALID: _resource(
         "The token has characters that cannot stand in an HTTP header, is empty, or is too long.",
         "Store the token alone, in one line of printable ASCII.",
+    ),
+    Reason.TOKEN_TOO_SHORT: _resource(
+        "A token of `client.tokens` has fewer than 16 bytes after a word such as `Bearer`: it could be guessed.",
+        "Make one at random, such as by `openssl rand -hex 32`.",
     ),
     Reason.REFERENCE_NOT_FOUND: _resource(
         "A Secret or ConfigMap that the spec names does not exist.", "Create it in the same namespace."

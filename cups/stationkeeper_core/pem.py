@@ -14,7 +14,7 @@ from functools import cached_property
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
@@ -62,6 +62,18 @@ class Certificate:
     def issuer(self) -> str:
         """The issuer as RFC 4514 writes it."""
         return self.x509.issuer.rfc4514_string()
+
+    @cached_property
+    def key_sha256(self) -> str | None:
+        """SHA-256 of its public key, the same for all certificates with that key; None where it cannot be read.
+
+        Over the SubjectPublicKeyInfo as it is usually written, 64 lower-case hex digits.
+        """
+        try:
+            key = self.x509.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        except _UNREADABLE:
+            return None
+        return hashlib.sha256(key).hexdigest()
 
     @property
     def is_authority(self) -> bool:
@@ -115,7 +127,7 @@ def parse_certificates(
             reason_for_private_key, f"there is a private key at line {line}; remove it and replace that key"
         )
     found: dict[bytes, Certificate] = {}
-    for line, label, body in _blocks(text):
+    for line, label, body in pem_blocks(text):
         if label not in _CERTIFICATE_LABELS:
             raise StationkeeperError(
                 Reason.MALFORMED_PEM, f"the block at line {line} is {label[:40]!a}, not a certificate"
@@ -136,32 +148,12 @@ def to_pem(der: bytes) -> str:
     return "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])
 
 
-def _certificate_at(line: int, body: str) -> Certificate:
-    try:
-        der = base64.b64decode(body, validate=True)
-    except ValueError as error:
-        raise StationkeeperError(Reason.MALFORMED_PEM, f"the block at line {line} is not base64: {error}") from None
-    try:
-        certificate = parse_certificate(der)
-        _check_usable(certificate)
-    except StationkeeperError as error:
-        raise StationkeeperError(error.reason, f"the block at line {line}: {error.detail}") from None
-    return certificate
+def pem_blocks(text: str) -> list[tuple[int, str, str]]:
+    """The blocks of `text`: the line where each begins, its label and its base64 text.
 
-
-def _check_usable(certificate: Certificate) -> None:
-    """Refuses what would break more than the one resource that holds it, once it is published."""
-    try:
-        _ = certificate.x509.extensions
-    except _UNREADABLE as error:
-        raise StationkeeperError(Reason.MALFORMED_PEM, f"an extension cannot be read: {error}") from None
-    try:
-        crypto.load_certificate(crypto.FILETYPE_ASN1, certificate.der)
-    except crypto.Error:
-        raise StationkeeperError(Reason.MALFORMED_PEM, "OpenSSL cannot read the certificate") from None
-
-
-def _blocks(text: str) -> list[tuple[int, str, str]]:
+    Raises:
+        StationkeeperError: `MalformedPEM`, a block has no beginning or end.
+    """
     blocks: list[tuple[int, str, str]] = []
     begun: tuple[int, str] | None = None
     body: list[str] = []
@@ -185,6 +177,33 @@ def _blocks(text: str) -> list[tuple[int, str, str]]:
     if begun is not None:
         raise StationkeeperError(Reason.MALFORMED_PEM, f"the block at line {begun[0]} has no end")
     return blocks
+
+
+def _certificate_at(line: int, body: str) -> Certificate:
+    try:
+        der = base64.b64decode(body, validate=True)
+    except ValueError as error:
+        raise StationkeeperError(Reason.MALFORMED_PEM, f"the block at line {line} is not base64: {error}") from None
+    try:
+        certificate = parse_certificate(der)
+        _check_usable(certificate)
+    except StationkeeperError as error:
+        raise StationkeeperError(error.reason, f"the block at line {line}: {error.detail}") from None
+    return certificate
+
+
+def _check_usable(certificate: Certificate) -> None:
+    """Refuses what would break more than the one resource that holds it, once it is published."""
+    try:
+        _ = certificate.x509.extensions
+    except _UNREADABLE as error:
+        raise StationkeeperError(Reason.MALFORMED_PEM, f"an extension cannot be read: {error}") from None
+    if certificate.key_sha256 is None:
+        raise StationkeeperError(Reason.MALFORMED_PEM, "the public key is of a kind that cannot be used")
+    try:
+        crypto.load_certificate(crypto.FILETYPE_ASN1, certificate.der)
+    except crypto.Error:
+        raise StationkeeperError(Reason.MALFORMED_PEM, "OpenSSL cannot read the certificate") from None
 
 
 def _touch(certificate: Certificate) -> None:

@@ -12,12 +12,13 @@ total and bounded: any bytes give a document or a `StationkeeperError` with a lo
 import hashlib
 import zlib
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, parse_hex
+from stationkeeper_core.serial_numbers import unpack_serials
 
 CONTRACT = 1
 BUCKETS = 16
@@ -31,19 +32,26 @@ DOCUMENTS = (TRUST, *REGISTRY)
 
 _MAX_HEADER_BYTES = 1024
 
+# The years 1 to 9999.
+_Seconds = Annotated[int, msgspec.Meta(ge=-62_135_596_800, le=253_402_300_799)]
 
-class RevocationList(msgspec.Struct, frozen=True, kw_only=True):
-    """A CRL that counts for the certificates of one issuer.
+
+class RevocationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the CRLs of one issuer revoke.
 
     Attributes:
         issuer_key: SHA-256 of the issuer's SubjectPublicKeyInfo, lower-case hex.
-        serials: of the revoked certificates, upper-case hex without leading zeros, sorted.
-        expired: whether its next update is overdue and the TrustedCA says to refuse then all that the issuer signed.
+        serials: of the revoked certificates, as `serial_numbers` packs them.
+        this_update: when it was made, seconds since the epoch.
+        next_update: when the next one is due, seconds since the epoch; None where it does not say.
+        refuse_overdue: whether all that the issuer signed is refused from `next_update` on.
     """
 
     issuer_key: str
-    serials: tuple[str, ...] = ()
-    expired: bool = False
+    serials: bytes = b""
+    this_update: _Seconds = 0
+    next_update: _Seconds | None = None
+    refuse_overdue: bool = False
 
 
 class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,8 +64,8 @@ class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
         eui_ranges: `prefix/bits`, sorted; none means every EUI.
         revoked_serials: serial numbers, upper-case hex without leading zeros, sorted.
         revoked_sha256: fingerprints, lower-case hex, sorted.
-        revocation_lists: the CRLs, sorted by issuer.
-        weak_signatures: whether chains with SHA-1 signatures or RSA keys below 2048 bits are taken.
+        revocation_lists: what CRLs revoke, one for each issuer's key, sorted by it.
+        weak_signatures: whether chains with SHA-1 signatures or RSA keys of 1024 to 2047 bits are taken.
     """
 
     namespace: str
@@ -87,6 +95,8 @@ class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
         cups_credentials: the blob of its CUPS credentials; empty leaves what it has.
         token_sha256s: SHA-256, lower-case hex, of each token that lets it in without a certificate: of what follows
             `Authorization: `.
+        token_sources: for each of these, `name/key` of the Secret in the Gateway's namespace that held it: so that a
+            token which is taken out of the spec is told apart from one that cannot be read for a while.
     """
 
     eui: str
@@ -101,6 +111,7 @@ class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     cups_uri: str = ""
     cups_credentials: bytes = b""
     token_sha256s: tuple[str, ...] = ()
+    token_sources: tuple[str, ...] = ()
 
 
 class TrustDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,7 +219,9 @@ def decode(document: str, value: bytes) -> Published:
     if digest(payload) != header.sha256:
         raise StationkeeperError(Reason.DIGEST_MISMATCH, f"{document} is not what its header says")
     if document == TRUST:
-        return Published(header, _content(document, payload, TrustDocument))
+        trust = _content(document, payload, TrustDocument)
+        _check_serials(document, trust)
+        return Published(header, trust)
     registry = _content(document, payload, RegistryDocument)
     _check_bucket(document, registry)
     return Published(header, registry)
@@ -256,6 +269,15 @@ def _content(document: str, payload: bytes, kind: type[_D]) -> _D:
         return msgspec.json.decode(payload, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"the payload of {document}: {error}") from None
+
+
+def _check_serials(document: str, trust: TrustDocument) -> None:
+    try:
+        for authority in trust.authorities:
+            for each in authority.revocation_lists:
+                unpack_serials(each.serials)
+    except ValueError as error:
+        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document}: {error}") from None
 
 
 def _check_bucket(document: str, registry: RegistryDocument) -> None:

@@ -1,4 +1,7 @@
-"""Whether a chain holds a certificate that a TrustedCA revokes, by serial number or by SHA-256 fingerprint.
+"""Whether a chain holds a certificate that a TrustedCA revokes, by serial number, by SHA-256 fingerprint or by CRL.
+
+What the spec lists itself counts for every certificate of a chain. A CRL counts for those that its issuer's key signed,
+whatever name that issuer goes by: two CAs may well have given out one serial number.
 
 Whoever holds a certificate signed with ECDSA can make a second one of it that verifies just as well: of a signature
 (r, s), (r, n - s) is one too. It has the same serial number and another fingerprint, so a fingerprint revokes both.
@@ -6,17 +9,35 @@ Source: SEC 1, section 4.1.4; RFC 5280, section 4.1.
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
+from types import MappingProxyType
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
+from stationkeeper_core.errors import Reason
 from stationkeeper_core.pem import Certificate
+from stationkeeper_core.published import RevocationList
+from stationkeeper_core.serial_numbers import unpack_serials
 
 _BIT_STRING, _SEQUENCE = 0x03, 0x30
 _LONGEST_SHORT_LENGTH = 0x7F
+
+
+@dataclass(frozen=True)
+class IssuerList:
+    """What the CRLs of one issuer say.
+
+    Attributes:
+        serials: of the revoked certificates.
+        refused_after: after which all that the issuer signed is refused, seconds since the epoch; None for never.
+    """
+
+    serials: frozenset[int]
+    refused_after: int | None = None
 
 
 @dataclass(frozen=True)
@@ -26,16 +47,53 @@ class Revocations:
     Attributes:
         serials: serial numbers, upper-case hex without leading zeros.
         sha256: fingerprints, lower-case hex.
+        lists: CRLs, by the SHA-256 of their issuers' keys.
     """
 
     serials: frozenset[str]
     sha256: frozenset[str]
+    lists: Mapping[str, IssuerList] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def names_certificates(self) -> bool:
+        """Whether serial numbers or fingerprints are listed, which count in whatever chain."""
+        return bool(self.serials or self.sha256)
+
+    def refusal_of(self, signed: Iterable[tuple[Certificate, Certificate]], seconds: float) -> Reason | None:
+        """Why a CRL refuses one of the certificates `signed`: it is revoked, or else its issuer's CRL is overdue.
+
+        Args:
+            signed: certificates, each with that of its issuer.
+            seconds: the time, since the epoch.
+        """
+        if not self.lists:
+            return None
+        found = [(each, known) for each, issuer in signed if (known := self.lists.get(issuer.key_sha256 or ""))]
+        if any(each.x509.serial_number in known.serials for each, known in found):
+            return Reason.CERTIFICATE_REVOKED
+        if any(known.refused_after is not None and known.refused_after < seconds for _, known in found):
+            return Reason.CRL_EXPIRED
+        return None
 
     def hold_any_of(self, chain: tuple[Certificate, ...]) -> bool:
         """Whether a certificate of `chain`, which goes from the end entity to the anchor, is revoked."""
         if self.serials and any(f"{each.x509.serial_number:X}" in self.serials for each in chain):
             return True
         return bool(self.sha256) and not self.sha256.isdisjoint(_fingerprints(chain))
+
+
+def issuer_lists(lists: Iterable[RevocationList]) -> Mapping[str, IssuerList]:
+    """The published lists, ready to be asked.
+
+    Raises:
+        ValueError: serial numbers are cut short.
+    """
+    return MappingProxyType(
+        {
+            each.issuer_key: IssuerList(unpack_serials(each.serials), each.next_update if each.refuse_overdue else None)
+            for each in lists
+        }
+    )
 
 
 def _fingerprints(chain: tuple[Certificate, ...]) -> set[str]:

@@ -15,16 +15,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import islice
+from itertools import islice, pairwise
 
 from OpenSSL import crypto
 
 from stationkeeper_core.client_certificate import ClientCertificate
+from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.eui_range import parse_range
 from stationkeeper_core.pem import Certificate, parse_certificate
 from stationkeeper_core.published import TrustDocument, TrustedAuthority
-from stationkeeper_core.revocation import Revocations
+from stationkeeper_core.revocation import Revocations, issuer_lists
+from stationkeeper_core.strength import Strength, key_strength, signature_strength
 
 MAX_CHAINS = 128
 
@@ -39,15 +41,24 @@ class Voucher:
     Attributes:
         authority: the TrustedCA.
         chain: from the end-entity certificate to the anchor.
+        revocation: why the TrustedCA revokes a certificate of the chain, None where it does not.
+        too_weak: whether a key or signature of the chain is weaker than the TrustedCA takes.
     """
 
     authority: "Authority"
     chain: tuple[Certificate, ...]
+    revocation: Reason | None = None
+    too_weak: bool = False
 
     @property
     def revokes(self) -> bool:
         """Whether the TrustedCA revokes the certificate or another one of the chain."""
-        return self.authority.revocations.hold_any_of(self.chain)
+        return self.revocation is not None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the chain is neither revoked nor too weak."""
+        return not self.revokes and not self.too_weak
 
 
 class Authority:
@@ -60,7 +71,9 @@ class Authority:
 
     def __init__(self, record: TrustedAuthority, links: "_Links") -> None:
         self.record = record
-        self.revocations = Revocations(frozenset(record.revoked_serials), frozenset(record.revoked_sha256))
+        self.revocations = Revocations(
+            frozenset(record.revoked_serials), frozenset(record.revoked_sha256), issuer_lists(record.revocation_lists)
+        )
         self._anchors = _by_subject(links.of(der) for der in record.anchors)
         self._intermediates = _by_subject(links.of(der) for der in record.intermediates)
         self._ranges = tuple(parse_range(text) for text in record.eui_ranges)
@@ -80,11 +93,31 @@ class Authority:
         return not self._ranges or any(eui in each for each in self._ranges)
 
     def vouch(self, examination: "_Examination") -> Voucher | None:
-        """The first chain from the examined certificate to one of the anchors that verifies; None without one."""
+        """By a chain from the examined certificate to one of the anchors that verifies; None without one.
+
+        A chain with a certificate that the spec itself revokes decides, else the first that is neither revoked by CRL
+        nor too weak, else the first.
+        """
+        found: Voucher | None = None
         for chain in islice(self._chains(examination), MAX_CHAINS):
-            if examination.verifies(chain):
-                return Voucher(self, tuple(each.certificate for each in chain))
-        return None
+            if not examination.verifies(chain):
+                continue
+            certificates = tuple(each.certificate for each in chain)
+            if self.revocations.hold_any_of(certificates):
+                return Voucher(self, certificates, Reason.CERTIFICATE_REVOKED)
+            if found is None or not found.is_sound:
+                voucher = self._voucher(chain, certificates, examination.seconds)
+                found = voucher if found is None or voucher.is_sound else found
+            if found.is_sound and not self.revocations.names_certificates:
+                break
+        return found
+
+    def _voucher(self, chain: tuple["_Link", ...], certificates: tuple[Certificate, ...], seconds: float) -> Voucher:
+        anchor = chain[-1]
+        above = (*self._anchors.get(anchor.issuer, ()), *self._intermediates.get(anchor.issuer, ()))
+        signed = (*pairwise(certificates), *((anchor.certificate, each.certificate) for each in above))
+        least = Strength.WEAK if self.record.weak_signatures else Strength.STRONG
+        return Voucher(self, certificates, self.revocations.refusal_of(signed, seconds), _strength(chain) < least)
 
     def _chains(self, examination: "_Examination") -> Iterator[tuple["_Link", ...]]:
         """What the names allow, the shortest first; bounded, whatever is configured and presented."""
@@ -134,6 +167,11 @@ class TrustGeneration:
         records = (authority.record for authority in self.authorities)
         return tuple(sorted({der for record in records for der in (*record.anchors, *record.intermediates)}))
 
+    @cached_property
+    def takes_weak_signatures(self) -> bool:
+        """Whether a TrustedCA takes chains that a handshake refuses by itself as too weak."""
+        return any(authority.record.weak_signatures for authority in self.authorities)
+
     def vouchers(self, certificate: ClientCertificate, now: datetime) -> tuple[Voucher, ...]:
         """Every TrustedCA that vouches for `certificate` at `now`, which is aware."""
         examination = _Examination(certificate, now)
@@ -174,6 +212,14 @@ class _Link:
         return folded_name(self.certificate.issuer)
 
     @cached_property
+    def key_strength(self) -> Strength:
+        return key_strength(self.certificate)
+
+    @cached_property
+    def signature_strength(self) -> Strength:
+        return signature_strength(self.certificate)
+
+    @cached_property
     def openssl(self) -> crypto.X509:
         return crypto.load_certificate(crypto.FILETYPE_ASN1, self.certificate.der)
 
@@ -198,6 +244,7 @@ class _Examination:
         self.leaf = _Link(certificate.leaf)
         self.presented = _by_subject(_Link(each) for each in certificate.presented)
         self._now = now.astimezone(UTC)
+        self.seconds = now.timestamp()
         self._verified: dict[tuple[_Link, ...], bool] = {}
 
     @property
@@ -224,6 +271,11 @@ class _Examination:
         except (crypto.X509StoreContextError, crypto.Error):
             return False
         return True
+
+
+def _strength(chain: tuple[_Link, ...]) -> Strength:
+    """The least of its keys and signatures; who signed the anchor does not matter, it is trusted as it is."""
+    return min(*(each.key_strength for each in chain), *(each.signature_strength for each in chain[:-1]))
 
 
 def _by_subject(links: Iterable[_Link]) -> Mapping[str, tuple[_Link, ...]]:

@@ -62,7 +62,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         SettingsError: an address cannot be bound.
     """
     metrics = Metrics()
-    state = ServingState(metrics)
+    state = ServingState(metrics, token_authentication=settings.token_authentication)
     observations = Observations(metrics)
     server = UpdateInfoServer(state, metrics, observations, _now)
     listener = Listener(_bound(settings.cups), state.next_context, server, _refusal_logger(metrics), _limits())

@@ -14,6 +14,11 @@ def peer_certificate(connection: ssl.SSLObject) -> ClientCertificate:
     return read_client_certificate(_presented(connection))
 
 
+def has_certificate(connection: ssl.SSLObject) -> bool:
+    """Whether the client of `connection` presented a certificate; if so, TLS has verified it."""
+    return connection.getpeercert(binary_form=True) is not None
+
+
 def _presented(connection: ssl.SSLObject) -> tuple[bytes, ...]:
     leaf = connection.getpeercert(binary_form=True)
     if leaf is None:

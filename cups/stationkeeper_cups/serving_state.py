@@ -33,14 +33,20 @@ class _State:
 class ServingState:
     """The state in force.
 
+    Args:
+        metrics: what to count in.
+        token_authentication: whether a client without a certificate may come in by a token.
+
     Attributes:
+        token_authentication: as given.
         complete: set once all is there that the server needs, and for ever then.
         on_trust_change: called after other trust than before is in force.
         on_server_credentials: called before other server credentials are put in force; may refuse them.
     """
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, *, token_authentication: bool = False) -> None:
         self._metrics = metrics
+        self.token_authentication = token_authentication
         self._state = _State(Holdings(), credentials=None, context=None)
         self._refused: dict[str, StationkeeperError] = {}
         self._accepted = 0
@@ -57,7 +63,7 @@ class ServingState:
     def context(self) -> ssl.SSLContext | None:
         """What to accept connections under; None before there are server credentials.
 
-        Before there is trust, it lets in nobody.
+        Before there is trust, it lets in no certificate.
         """
         return self._state.context
 
@@ -69,7 +75,7 @@ class ServingState:
         self._accepted += 1
         if self._accepted % CONNECTIONS_A_CONTEXT == 0:
             try:
-                self._state = replace(self._state, context=_context(self._state))
+                self._state = replace(self._state, context=self._new_context(self._state))
             except (StationkeeperError, OSError) as error:
                 _log.warning("the TLS context is kept", extra={"fields": {"detail": str(error)}})
         return self._state.context
@@ -97,7 +103,7 @@ class ServingState:
             holdings = before.holdings.accept(document, value)
             changed = replace(before, holdings=holdings)
             if holdings.trust is not before.holdings.trust:
-                changed = replace(changed, context=_context(changed))
+                changed = replace(changed, context=self._new_context(changed))
         except StationkeeperError as error:
             self._refuse(document, error)
             return
@@ -115,7 +121,7 @@ class ServingState:
             return
         changed = replace(self._state, credentials=credentials)
         try:
-            changed = replace(changed, context=_context(changed))
+            changed = replace(changed, context=self._new_context(changed))
             self.on_server_credentials(credentials)
         except StationkeeperError as error:
             self._refuse(SERVER_CERTIFICATE, error)
@@ -123,6 +129,17 @@ class ServingState:
         self._refused.pop(SERVER_CERTIFICATE, None)
         self._enforce(changed)
         _log.info("loaded", extra={"fields": {"document": SERVER_CERTIFICATE}})
+
+    def _new_context(self, state: _State) -> ssl.SSLContext | None:
+        if state.credentials is None:
+            return None
+        trust = state.holdings.trust
+        return client_authentication(
+            trust.handshake_certificates if trust else (),
+            state.credentials,
+            certificate_optional=self.token_authentication,
+            weak=trust is not None and trust.takes_weak_signatures,
+        )
 
     def _enforce(self, state: _State) -> None:
         self._state = state
@@ -144,10 +161,3 @@ class ServingState:
         self._metrics.trusted_cas.set(len(trust.authorities) if trust else 0)
         self._metrics.gateways.set(len(snapshot.registry) if snapshot else 0)
         _log.info("loaded", extra={"fields": {"document": document, "generation": generation}})
-
-
-def _context(state: _State) -> ssl.SSLContext | None:
-    if state.credentials is None:
-        return None
-    trust = state.holdings.trust
-    return client_authentication(trust.handshake_certificates if trust else (), state.credentials)

@@ -11,6 +11,7 @@ FILES, WATCH = "files", "watch"
 
 _SERVER_TLS = "stationkeeper-server-tls"
 _MAX_PORT = 65535
+_SWITCH = {"true": True, "false": False}
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -65,6 +66,7 @@ class Settings:
         internal_token: a file with the bearer token of `/generation` and `/observations`; None leaves the first
             open and the second shut.
         log_level: a name that `logging` knows.
+        token_authentication: whether gateways without a certificate may come in by a token.
     """
 
     cups: Address
@@ -72,6 +74,7 @@ class Settings:
     source: Files | Kubernetes
     internal_token: Path | None
     log_level: str
+    token_authentication: bool = False
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -91,6 +94,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         source=_source(given, environment),
         internal_token=Path(given.internal_token_file) if given.internal_token_file else None,
         log_level=level,
+        token_authentication=_switch("--token-authentication", given.token_authentication),
     )
 
 
@@ -125,6 +129,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "",
         "bearer token of /generation and /observations",
     )
+    tokens = "true or false: gateways without a client certificate may come in by a token"
+    add("--token-authentication", "STATIONKEEPER_TOKEN_AUTHENTICATION", "false", tokens)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))
     return parser
 
@@ -150,6 +156,12 @@ def _url_in_pod(environment: Mapping[str, str]) -> str:
     if not host:
         raise SettingsError(f"--source is {WATCH}: run in a pod, or set --api-server")
     return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
+def _switch(flag: str, text: str) -> bool:
+    if text not in _SWITCH:
+        raise SettingsError(f"{flag} is {text[:80]!a}; set it to {' or '.join(_SWITCH)}")
+    return _SWITCH[text]
 
 
 def _address(flag: str, text: str) -> Address:

@@ -68,12 +68,22 @@ class RefusedHandshakeError(ssl.SSLError):
         self.stable_reason, self.detail = _explain(cause)
 
 
-def client_authentication(trusted: Sequence[bytes], credentials: ServerCredentials) -> ssl.SSLContext:
+def client_authentication(
+    trusted: Sequence[bytes],
+    credentials: ServerCredentials,
+    *,
+    certificate_optional: bool = False,
+    weak: bool = False,
+) -> ssl.SSLContext:
     """The context that lets in clients whose chain ends in one of `trusted`; with none of these, nobody.
 
     Args:
         trusted: DER.
         credentials: of the server.
+        certificate_optional: whether those are let in as well who present no certificate at all; one that is presented
+            has to verify all the same.
+        weak: whether chains with SHA-1 signatures and RSA keys below 2048 bits pass, for a request to be decided on.
+            Protocol versions and cipher suites stay as they are.
 
     A certificate that this TLS library cannot read is left out and logged: one must not shut the door for all others.
 
@@ -81,10 +91,12 @@ def client_authentication(trusted: Sequence[bytes], credentials: ServerCredentia
         StationkeeperError: `ServerCertificateInvalid`.
     """
     context = _server_context()
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_OPTIONAL if certificate_optional else ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     load_credentials(context, credentials)
+    if weak:
+        _lower_security_level(context)
     for certificate in trusted:
         try:
             context.load_verify_locations(cadata=certificate)
@@ -127,6 +139,12 @@ def _server_context() -> ssl.SSLContext:
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0
     return context
+
+
+def _lower_security_level(context: ssl.SSLContext) -> None:
+    # SHA-1 counts as 63 bits, which only level 0 takes; that level also governs ciphers, which are therefore named.
+    names = [cipher["name"] for cipher in context.get_ciphers() if cipher["protocol"] != "TLSv1.3"]
+    context.set_ciphers(":".join([*names, "@SECLEVEL=0"]))
 
 
 class _AlertingObject(ssl.SSLObject):

@@ -4,6 +4,9 @@ Refusals that are the client's own are answered with 400, 403, 404, 405 or 413 a
 side the connection is closed without an answer: at any status but 200 a Basics Station drops its credentials, while a
 lost connection it just retries.
 
+Where token authentication is on, a client without a certificate is judged by its token. A certificate that is presented
+decides alone, whatever token comes with it.
+
 A visit is remembered, and what it was sent is counted, once the answer is written: what got lost before was not sent.
 Source: the CUPS protocol, how the client behaves.
 """
@@ -11,6 +14,7 @@ Source: the CUPS protocol, how the client behaves.
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -27,15 +31,18 @@ from stationkeeper_core.eui64 import format_hex
 from stationkeeper_core.observation import SeenCertificate
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.token_authorization import TokenClaim, authorize_by_token
 from stationkeeper_core.update_info import MAX_BODY_BYTES, UpdateInfoRequest, encode_response, parse_request
 from stationkeeper_core.witness import bear_witness, seen_certificate
+from stationkeeper_cups.log_budget import LogBudget
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
-from stationkeeper_cups.peer_certificate import peer_certificate
+from stationkeeper_cups.peer_certificate import has_certificate, peer_certificate
 from stationkeeper_cups.serving_state import ServingState
 
 PATH = "/update-info"
 KEEPALIVE_SECONDS = 15.0
+FIRST_REQUEST_SECONDS = 15.0
 BODY_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
 
@@ -76,8 +83,10 @@ class UpdateInfoServer(web.Server):
         self._metrics = metrics
         self._observations = observations
         self._clock = clock
+        self._strangers_lines = LogBudget(time.monotonic)
         self.on_closed: Callable[[], None] = lambda: None
         self._open: set[RequestHandler] = set()
+        self._unheard: dict[RequestHandler, asyncio.TimerHandle] = {}
         self._idle: set[RequestHandler] = set()
         self._draining = False
         self._drained = asyncio.Event()
@@ -87,14 +96,16 @@ class UpdateInfoServer(web.Server):
         return _GatewayConnection(self, loop=self._loop, **self._kwargs)
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        """Counts the connection."""
+        """Counts the connection, and ends it where no request comes: it may be anybody's."""
         super().connection_made(handler, transport)
         self._open.add(handler)
+        self._unheard[handler] = self._loop.call_later(FIRST_REQUEST_SECONDS, _cut, handler)
         self._metrics.connections.inc()
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """Frees the connection's place."""
         super().connection_lost(handler, exc)
+        self._heard(handler)
         self._open.discard(handler)
         self._idle.discard(handler)
         self._metrics.connections.dec()
@@ -113,14 +124,14 @@ class UpdateInfoServer(web.Server):
         await self.shutdown(0)
 
     def close_untrusted(self) -> None:
-        """Closes every connection whose client no TrustedCA in force vouches for, with what runs on it.
+        """Closes every connection whose certificate no TrustedCA in force vouches for, with what runs on it.
 
         The others stay as they are: requests are decided on the snapshot at their end, not on the connection's.
         """
         snapshot = self._state.snapshot
         for handler in list(self._open):
             connection = _tls(handler.transport)
-            if connection is None or snapshot is None:
+            if connection is None or snapshot is None or self._goes_by_token(connection):
                 continue
             try:
                 trusted = bool(snapshot.trust.vouchers(peer_certificate(connection), self._clock()))
@@ -132,6 +143,7 @@ class UpdateInfoServer(web.Server):
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         handler = request.protocol
         self._idle.discard(handler)
+        self._heard(handler)
         try:
             with self._metrics.request_seconds.time():
                 response = await self._answer(request)
@@ -147,6 +159,11 @@ class UpdateInfoServer(web.Server):
             response.force_close()
         return response
 
+    def _heard(self, handler: RequestHandler) -> None:
+        timer = self._unheard.pop(handler, None)
+        if timer is not None:
+            timer.cancel()
+
     def answered(self, handler: RequestHandler) -> None:
         """Notes that an answer was written, and nothing else is asked yet."""
         if handler in self._open:
@@ -160,8 +177,12 @@ class UpdateInfoServer(web.Server):
             # The client has gone, or was accepted in the very moment before the first load.
             return _without_answer(request)
         now = self._clock()
-        claim = self._authorize(peer_certificate(connection), update_info, snapshot, now)
-        gateway, seen = claim.registered, seen_certificate(claim.certificate, claim.vouchers)
+        if self._goes_by_token(connection):
+            grant = authorize_by_token(TokenClaim(_authorization(request), update_info.router), snapshot)
+            gateway, seen, way_in = grant.gateway, None, {"token": grant.source}
+        else:
+            claim = self._authorize(peer_certificate(connection), update_info, snapshot, now)
+            gateway, seen, way_in = claim.registered, seen_certificate(claim.certificate, claim.vouchers), {}
         delivery = deliver(update_info, gateway, self._observations.progress(gateway), now)
         body = encode_response(delivery.response)
         outcome = "Answered" if any(body) else "Unchanged"
@@ -169,6 +190,7 @@ class UpdateInfoServer(web.Server):
         fields = _described(request, update_info) | {
             "gateway": f"{gateway.namespace}/{gateway.name}",
             "sent": segments(delivery.response),
+            **way_in,
         }
         _log.info(outcome.lower(), extra={"fields": fields})
         return _Answer(body, lambda: self._record(gateway, update_info, seen, delivery, now))
@@ -215,14 +237,35 @@ class UpdateInfoServer(web.Server):
 
     def _refuse(self, request: web.BaseRequest, error: StationkeeperError) -> web.StreamResponse:
         self._metrics.requests.labels(error.reason).inc()
-        fields = {"peer": request.remote, "reason": error.reason, "detail": error.detail}
-        _log.warning("refused", extra={"fields": fields | _certificate(request)})
-        status = error.reason.info.http_status
-        if status is None:
+        stranger = self._is_stranger(request)
+        self._log_refusal(request, error, stranger)
+        info = error.reason.info
+        if info.http_status is None:
             return _without_answer(request)
-        text = f"{error.reason}: {error.detail}".encode("ascii", "replace")[:_MAX_ERROR_BYTES] + b"\n"
+        told = info.meaning if info.discreet else error.detail
+        text = f"{error.reason}: {told}".encode("ascii", "replace")[:_MAX_ERROR_BYTES] + b"\n"
         headers = _HEADERS | ({"Allow": "POST"} if error.reason is Reason.METHOD_NOT_ALLOWED else {})
-        return web.Response(status=status, body=text, content_type="text/plain", headers=headers)
+        response = web.Response(status=info.http_status, body=text, content_type="text/plain", headers=headers)
+        if stranger:
+            response.force_close()
+        return response
+
+    def _log_refusal(self, request: web.BaseRequest, error: StationkeeperError, stranger: bool) -> None:
+        fields = {"peer": request.remote, "reason": error.reason, "detail": error.detail} | _certificate(request)
+        if stranger:
+            left_out = self._strangers_lines.take()
+            if left_out is None:
+                return
+            fields["left_out"] = left_out
+        _log.warning("refused", extra={"fields": fields})
+
+    def _goes_by_token(self, connection: ssl.SSLObject) -> bool:
+        return self._state.token_authentication and not has_certificate(connection)
+
+    def _is_stranger(self, request: web.BaseRequest) -> bool:
+        """Whether the client of a refused request may be anybody, since no certificate was asked of it."""
+        connection = _tls(request.transport)
+        return self._state.token_authentication and (connection is None or not has_certificate(connection))
 
 
 class _Answer(web.Response):
@@ -293,6 +336,10 @@ async def _body(request: web.BaseRequest) -> bytes:
     except web.RequestPayloadError as error:
         raise StationkeeperError(Reason.MALFORMED_REQUEST, f"the body cannot be read: {error}") from None
     return bytes(body)
+
+
+def _authorization(request: web.BaseRequest) -> tuple[bytes, ...]:
+    return tuple(value for name, value in request.raw_headers if name.lower() == b"authorization")
 
 
 def _tls(transport: asyncio.BaseTransport | None) -> ssl.SSLObject | None:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
+from stationkeeper_core.published import Document
 from stationkeeper_operator.compiling.compile import PublishPlan, compile_plan
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.observing.observed_state import ObservedState
@@ -24,7 +25,7 @@ class Reconciler:
     """Does turns.
 
     Args:
-        release_namespace: whose TrustedCAs speak for all.
+        release_namespace: whose TrustedCAs and GatewayDefaults are for all.
         store: what is known.
         reader: for named objects that were never read.
         publisher: of the Secrets.
@@ -33,6 +34,9 @@ class Reconciler:
         seen: told which resources there are.
         proof: follows what is published.
         now: the time, aware.
+
+    Attributes:
+        deadline: when another turn is due by time alone, aware; None for never.
     """
 
     def __init__(  # noqa: PLR0913 - its collaborators
@@ -57,6 +61,7 @@ class Reconciler:
         self._seen = seen
         self._proof = proof
         self._now = now
+        self.deadline: datetime | None = None
 
     async def turn(self) -> bool:
         """One turn.
@@ -69,6 +74,7 @@ class Reconciler:
             SupersededError: somebody else wrote one of them.
             NotLeadingError: the Lease is not held any more.
         """
+        self.deadline = None
         await self._resolve()
         known = self._store.picture()
         in_force = await self._publisher.in_force()
@@ -76,17 +82,18 @@ class Reconciler:
         self._proof.begin(self._publisher.generations)
         world = World(self._release_namespace, known.resources, known.referenced)
         plan = await asyncio.to_thread(compile_plan, world, in_force, self._now())
+        self.deadline = plan.deadline
         differing = self._publisher.differing(plan.payloads)
         first = plan.reduces(in_force) & differing if differing else frozenset[str]()
         for batch in (first, differing - first):
-            self._proof.published(in_force, plan.documents, await self._publish(batch, plan))
+            await self._publish(batch, plan, in_force)
         unwritten = self._publisher.differing(plan.payloads)
         self._proof.lacking(unwritten)
         self._status.judge(
             {
                 key: _judgement(known, plan, key, unwritten)
                 for key in plan.verdicts
-                if key in known.resources and key not in known.undecided
+                if key in known.resources and _is_decided(known, world, key)
             }
         )
         await self._proof.tell(plan.documents, known.resources)
@@ -102,13 +109,18 @@ class Reconciler:
             fields = {"unresolved": len(self._store.unresolved)}
             _log.warning("not all named Secrets and ConfigMaps are read yet", extra={"fields": fields})
 
-    async def _publish(self, documents: Collection[str], plan: PublishPlan) -> Mapping[str, int]:
+    async def _publish(self, documents: Collection[str], plan: PublishPlan, in_force: Mapping[str, Document]) -> None:
         if not documents:
-            return {}
+            return
         generations = await self._publisher.write(documents, plan.payloads)
+        self._proof.published(in_force, plan.documents, generations)
         if generations:
             await self._nudge.nudge(str(max(generations.values())))
-        return generations
+
+
+def _is_decided(known: Known, world: World, key: Key) -> bool:
+    """Whether it is known what the resource names, itself or through the GatewayDefaults that it looks to."""
+    return not known.undecided or not known.undecided & {key, world.defaults_of(known.resources[key])}
 
 
 def _judgement(known: Known, plan: PublishPlan, key: Key, unwritten: Collection[str]) -> Judgement:

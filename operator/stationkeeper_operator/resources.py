@@ -8,14 +8,29 @@ import base64
 import binascii
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import msgspec
 
+from stationkeeper_operator.specs import (
+    LNS,
+    Client,
+    GatewayDefaultsSpec,
+    GatewaySpec,
+    KeySource,
+    Revocation,
+    TokenSource,
+    TrustedCASpec,
+)
+
 TRUSTED_CA = "TrustedCA"
 GATEWAY = "Gateway"
+GATEWAY_DEFAULTS = "GatewayDefaults"
 SECRET = "Secret"  # noqa: S105 - a kind, not a secret
 CONFIG_MAP = "ConfigMap"
+
+DEFAULTS_NAME = "default"
+"""The only name that a GatewayDefaults may have, so that a namespace has no more than one."""
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
@@ -23,7 +38,7 @@ _S = TypeVar("_S", bound=msgspec.Struct)
 
 
 class Key(NamedTuple):
-    """Which TrustedCA or Gateway."""
+    """Which TrustedCA, Gateway or GatewayDefaults."""
 
     kind: str
     namespace: str
@@ -61,75 +76,6 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     def seniority(self) -> tuple[datetime, str]:
         """Sorts the older object first, and by uid those that were created in the same second."""
         return (self.creation_timestamp, self.uid)
-
-
-class KeyRef(msgspec.Struct, frozen=True):
-    """A key of a Secret or ConfigMap in the namespace of the resource."""
-
-    name: str
-    key: str
-
-
-class KeySource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where a text is kept: exactly one of the two."""
-
-    config_map_key_ref: KeyRef | None = None
-    secret_key_ref: KeyRef | None = None
-
-
-class Revocation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a TrustedCA no longer vouches for, as written."""
-
-    serials: tuple[str, ...] | None = None
-    sha256_fingerprints: tuple[str, ...] | None = msgspec.field(default=None, name="sha256Fingerprints")
-
-
-class TrustedCASpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The spec of a TrustedCA, as written."""
-
-    certificates: str | None = None
-    certificates_from: KeySource | None = None
-    intermediates: str | None = None
-    eui_ranges: tuple[str, ...] | None = None
-    revocation: Revocation | None = None
-    suspended: bool | None = None
-
-
-class Client(msgspec.Struct, frozen=True, kw_only=True):
-    """Which certificates may speak for a Gateway, as written."""
-
-    trusted_cas: tuple[str, ...] | None = msgspec.field(default=None, name="trustedCAs")
-    sha256_fingerprints: tuple[str, ...] | None = msgspec.field(default=None, name="sha256Fingerprints")
-
-
-class TokenSource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where a token is kept."""
-
-    secret_key_ref: KeyRef
-
-
-class LNSAuth(msgspec.Struct, frozen=True, kw_only=True):
-    """How a gateway authenticates itself to its LNS."""
-
-    token: TokenSource | None = None
-
-
-class LNS(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The LNS of a Gateway, as written."""
-
-    uri: str
-    trust: str | None = None
-    trust_from: KeySource | None = None
-    auth: LNSAuth | None = None
-
-
-class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
-    """The spec of a Gateway, as written."""
-
-    eui: str
-    suspended: bool | None = None
-    client: Client | None = None
-    lns: LNS | None = None
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -211,7 +157,30 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
         return Key(GATEWAY, self.metadata.namespace, self.metadata.name)
 
 
-Resource = TrustedCA | Gateway
+class GatewayDefaults(msgspec.Struct, frozen=True, kw_only=True):
+    """What the Gateways of a namespace have where they say nothing themselves.
+
+    Attributes:
+        metadata: of the object.
+        spec: None where it cannot be decoded.
+        problem: why there is no spec, else empty.
+        suspended: never; so that all resources can be asked.
+        status: the present one.
+    """
+
+    metadata: Metadata
+    spec: GatewayDefaultsSpec | None
+    problem: str = ""
+    suspended: ClassVar[bool] = False
+    status: Status = Status()
+
+    @property
+    def key(self) -> Key:
+        """Which GatewayDefaults it is."""
+        return Key(GATEWAY_DEFAULTS, self.metadata.namespace, self.metadata.name)
+
+
+Resource = TrustedCA | Gateway | GatewayDefaults
 
 
 class ReferencedObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,10 +204,10 @@ class _Envelope(msgspec.Struct, rename="camel"):
 
 
 def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
-    """The record of a TrustedCA or Gateway.
+    """The record of a TrustedCA, Gateway or GatewayDefaults.
 
     Args:
-        kind: `TrustedCA` or `Gateway`.
+        kind: `TrustedCA`, `Gateway` or `GatewayDefaults`.
         raw: the object, as JSON text or decoded.
     """
     envelope, problem = _envelope(raw)
@@ -254,6 +223,9 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
         return Gateway(
             metadata=metadata, spec=gateway_spec, problem=problem or spec_problem, suspended=suspended, status=status
         )
+    if kind == GATEWAY_DEFAULTS:
+        defaults_spec, spec_problem = _spec(envelope.spec, GatewayDefaultsSpec)
+        return GatewayDefaults(metadata=metadata, spec=defaults_spec, problem=problem or spec_problem, status=status)
     raise ValueError(f"{kind} is not a kind of this operator")
 
 
@@ -289,12 +261,24 @@ def references(resource: Resource) -> frozenset[Reference]:
     """The Secrets and ConfigMaps that the resource's spec names."""
     sources: tuple[KeySource | TokenSource | None, ...] = ()
     if isinstance(resource, TrustedCA) and resource.spec is not None:
-        sources = (resource.spec.certificates_from,)
-    elif isinstance(resource, Gateway) and resource.spec is not None and resource.spec.lns is not None:
-        auth = resource.spec.lns.auth
-        sources = (resource.spec.lns.trust_from, auth.token if auth is not None else None)
+        revocation = resource.spec.revocation or Revocation()
+        sources = (resource.spec.certificates_from, revocation.crl_from)
+    elif isinstance(resource, Gateway) and resource.spec is not None:
+        sources = (*_lns_sources(resource.spec.lns), *_client_sources(resource.spec.client))
+    elif isinstance(resource, GatewayDefaults) and resource.spec is not None:
+        sources = _lns_sources(resource.spec.lns)
     found = (source_reference(resource.metadata.namespace, source) for source in sources)
     return frozenset(each[0] for each in found if each is not None)
+
+
+def _lns_sources(lns: LNS | None) -> tuple[KeySource | TokenSource | None, ...]:
+    if lns is None:
+        return ()
+    return (lns.trust_from, lns.auth.token if lns.auth is not None else None)
+
+
+def _client_sources(client: Client | None) -> tuple[TokenSource, ...]:
+    return (client.tokens if client is not None else None) or ()
 
 
 def _envelope(raw: bytes | Mapping[str, Any]) -> tuple[_Envelope, str]:

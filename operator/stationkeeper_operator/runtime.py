@@ -46,6 +46,7 @@ _RELIST_LONGEST_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 15.0
 _FRESH_SECONDS = 5.0
+_PAST_DEADLINE_SECONDS = 1.0
 _RELEASE_SECONDS = 2.0
 _log = logging.getLogger("stationkeeper.operator")
 
@@ -120,6 +121,7 @@ class Operator:
         self._is_listing = False
         self._listed_at = float("-inf")
         self._leading_since = float("inf")
+        self._alarm: asyncio.TimerHandle | None = None
 
     def is_healthy(self) -> bool:
         """Whether the process is worth keeping."""
@@ -228,7 +230,9 @@ class Operator:
             await self._changes.due()
             if not self._may_take_turns():
                 continue
-            if await self._turn():
+            done = await self._turn()
+            self._set_alarm()
+            if done:
                 pause = _RETRY_SECONDS
                 continue
             await self._wake_after(pause)
@@ -245,6 +249,19 @@ class Operator:
             _log.warning("the turn failed, trying again", extra={"fields": {"detail": error}})
             return False
         return True
+
+    def _set_alarm(self) -> None:
+        """Has a turn taken when time alone changes something: a certificate ends, a CRL becomes overdue."""
+        assert self._loop is not None  # noqa: S101 - set before any task runs
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        deadline = self._reconciler.deadline
+        if deadline is not None:
+            seconds = (deadline - _now()).total_seconds() + _PAST_DEADLINE_SECONDS
+            # Not for longer than a resync, which takes a turn anyway, as clocks are set and timers are bounded.
+            if seconds < RESYNC_SECONDS:
+                self._alarm = self._loop.call_later(max(seconds, _RETRY_SECONDS), self._changes.wake)
 
     async def _wake_after(self, seconds: float) -> None:
         assert self._loop is not None  # noqa: S101 - set before any task runs

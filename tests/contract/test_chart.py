@@ -78,7 +78,7 @@ def test_the_package_holds_the_definitions_that_the_chart_links_to(tmp_path: Pat
 
 def test_the_definitions_are_rendered_on_request() -> None:
     definitions = [each for each in render({}, "--include-crds") if each["kind"] == "CustomResourceDefinition"]
-    assert {each["spec"]["names"]["kind"] for each in definitions} == {"TrustedCA", "Gateway"}
+    assert {each["spec"]["names"]["kind"] for each in definitions} == {"TrustedCA", "Gateway", "GatewayDefaults"}
 
 
 def test_chart_package_and_images_have_one_version() -> None:
@@ -156,6 +156,11 @@ def test_the_documents_lie_in_one_folder_under_their_names() -> None:
     assert mounts["documents"] == environment(manifests, "cups")["STATIONKEEPER_DOCUMENTS_FOLDER"]
     assert environment(manifests, "cups")["STATIONKEEPER_TLS_CERT"] == f"{mounts['server-tls']}/tls.crt"
     assert environment(manifests, "cups")["STATIONKEEPER_TLS_KEY"] == f"{mounts['server-tls']}/tls.key"
+
+
+@pytest.mark.parametrize(("values", "switched"), [({}, "false"), ({"cups": {"tokenAuthentication": True}}, "true")])
+def test_token_authentication_is_off_unless_it_is_switched_on(values: Values, switched: str) -> None:
+    assert environment(render(values), "cups")["STATIONKEEPER_TOKEN_AUTHENTICATION"] == switched
 
 
 def test_a_pod_starts_before_there_is_a_server_certificate() -> None:
@@ -283,6 +288,7 @@ def test_a_parent_chart_may_pass_globals() -> None:
         ({"cups": {"replica": 2}}, "replica"),
         ({"cups": {"replicas": "two"}}, "/cups/replicas"),
         ({"cups": {"source": "secrets"}}, "/cups/source"),
+        ({"cups": {"tokenAuthentication": "yes"}}, "/cups/tokenAuthentication"),
         ({"cups": {"service": {"type": "ExternalName"}}}, "/cups/service/type"),
         ({"cups": {"service": {"port": 0}}}, "/cups/service/port"),
         ({"cups": {"service": {"loadBalancerSourceRanges": ["all"]}}}, "/cups/service/loadBalancerSourceRanges"),

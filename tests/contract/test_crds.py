@@ -9,14 +9,16 @@ import pytest
 import yaml
 
 from stationkeeper_core.pem import MAX_CERTIFICATES, MAX_PEM_BYTES
+from stationkeeper_core.token_authorization import MAX_TOKENS
 from stationkeeper_operator.compiling.compile import CertificateStatus
 from stationkeeper_operator.observing.certificate_usage import MAX_UNREGISTERED, Unregistered
 from stationkeeper_operator.observing.sighting import Sighting
-from stationkeeper_operator.resources import Condition, GatewaySpec, TrustedCASpec
+from stationkeeper_operator.resources import DEFAULTS_NAME, Condition
+from stationkeeper_operator.specs import GatewayDefaultsSpec, GatewaySpec, TrustedCASpec
 
 FOLDER = Path("crds")
 CRDS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
-SPECS = {"trustedcas": TrustedCASpec, "gateways": GatewaySpec}
+SPECS = {"trustedcas": TrustedCASpec, "gateways": GatewaySpec, "gatewaydefaults": GatewayDefaultsSpec}
 Found = tuple[str, dict[str, Any]]
 
 
@@ -45,11 +47,17 @@ ALL: list[Found] = [
 ]
 
 
+def parts(kind: Any) -> tuple[Any, ...]:
+    """What a union or a tuple is made of."""
+    found: tuple[Any, ...] = getattr(kind, "__args__", (kind,))
+    return found
+
+
 def written(kind: Any) -> set[str]:
-    """The paths that the records of `kind` decode."""
+    """The paths that the records of `kind` decode, those in lists among them."""
     names: set[str] = set()
     for field in msgspec.structs.fields(kind):
-        inner = getattr(field.type, "__args__", (field.type,))
+        inner = [part for each in parts(field.type) for part in parts(each)]
         nested = [each for each in inner if isinstance(each, type) and issubclass(each, msgspec.Struct)]
         names.add(field.encode_name)
         names |= {f"{field.encode_name}.{path}" for each in nested for path in written(each)}
@@ -60,18 +68,20 @@ def declared(node: dict[str, Any]) -> set[str]:
     names: set[str] = set()
     for name, child in node.get("properties", {}).items():
         names.add(name)
-        names |= {f"{name}.{path}" for path in declared(child)}
+        names |= {f"{name}.{path}" for path in declared(child.get("items", child))}
     return names
 
 
-def test_there_are_the_two_kinds() -> None:
+def test_there_are_the_three_kinds() -> None:
     assert {name: crd["spec"]["names"]["kind"] for name, crd in CRDS.items()} == {
         "trustedcas": "TrustedCA",
         "gateways": "Gateway",
+        "gatewaydefaults": "GatewayDefaults",
     }
     assert {name: crd["spec"]["names"]["shortNames"] for name, crd in CRDS.items()} == {
         "trustedcas": ["tca"],
         "gateways": ["gtw"],
+        "gatewaydefaults": ["gtwd"],
     }
 
 
@@ -146,11 +156,29 @@ def test_the_eui_is_16_upper_case_hex_digits_immutable_and_an_unquoted_one_is_ex
     assert "quoted" in rules["type(self) == string"]
 
 
+def test_a_default_lns_is_written_exactly_as_a_gateways() -> None:
+    default, own = (schema(name)["properties"]["spec"]["properties"]["lns"] for name in ("gatewaydefaults", "gateways"))
+    assert {**default, "description": ""} == {**own, "description": ""}
+
+
+def test_a_namespace_has_one_gateway_defaults_and_it_says_something() -> None:
+    root = schema("gatewaydefaults")
+    assert [each["rule"] for each in root["x-kubernetes-validations"]] == [f"self.metadata.name == '{DEFAULTS_NAME}'"]
+    assert root["properties"]["spec"]["required"] == ["lns"]
+    assert root["properties"]["status"]["properties"]["gateways"]["type"] == "integer"
+
+
+def test_as_many_tokens_may_be_listed_as_are_compared() -> None:
+    tokens = schema("gateways")["properties"]["spec"]["properties"]["client"]["properties"]["tokens"]
+    assert (tokens["minItems"], tokens["maxItems"]) == (1, MAX_TOKENS)
+
+
 @pytest.mark.parametrize(
     ("name", "columns"),
     [
         ("trustedcas", ["Ready", "Reason", "Gateways", "Age"]),
         ("gateways", ["EUI", "Ready", "Delivery", "Last seen", "Reason", "Age"]),
+        ("gatewaydefaults", ["LNS", "Gateways", "Ready", "Reason", "Age"]),
     ],
 )
 def test_the_columns_show_what_one_looks_for_first(name: str, columns: list[str]) -> None:

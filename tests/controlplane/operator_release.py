@@ -33,7 +33,7 @@ _GROUP = "/apis/stationkeeper.io/v1alpha1"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _LEASES = "/apis/coordination.k8s.io/v1"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-_PLURALS = {"TrustedCA": "trustedcas", "Gateway": "gateways"}
+_PLURALS = {"TrustedCA": "trustedcas", "Gateway": "gateways", "GatewayDefaults": "gatewaydefaults"}
 _ACCOUNT = "stationkeeper-operator"
 
 
@@ -104,8 +104,8 @@ class Release:
         body = {"apiVersion": "stationkeeper.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
         self._api.apply(self._resource_path(kind, name, namespace), body)
 
-    def delete(self, kind: str, name: str) -> None:
-        self._api.delete(self._resource_path(kind, name))
+    def delete(self, kind: str, name: str, namespace: str = "") -> None:
+        self._api.delete(self._resource_path(kind, name, namespace))
 
     def resource(self, kind: str, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self._api.get(self._resource_path(kind, name))
@@ -120,8 +120,9 @@ class Release:
     def delete_secret(self, name: str) -> None:
         self._api.delete(f"/api/v1/namespaces/{self.team}/secrets/{name}")
 
-    def apply_config_map(self, name: str, data: Mapping[str, str]) -> None:
+    def apply_config_map(self, name: str, data: Mapping[str, str], binary: Mapping[str, bytes] | None = None) -> None:
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": dict(data)}
+        body["binaryData"] = {key: base64.b64encode(value).decode() for key, value in (binary or {}).items()}
         self._api.apply(f"/api/v1/namespaces/{self.team}/configmaps/{name}", body)
 
     def delete_document(self, document: str) -> None:

@@ -11,7 +11,7 @@ from tests.controlplane.operator_resources import root
 
 NAMESPACE = "stationkeeper"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-NAMES = ("trustedcas.stationkeeper.io", "gateways.stationkeeper.io")
+NAMES = tuple(f"{plural}.stationkeeper.io" for plural in ("trustedcas", "gateways", "gatewaydefaults"))
 NOTICED_SECONDS = 60.0
 
 

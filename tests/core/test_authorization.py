@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from tests.core.states import RELEASE, authority, gateway, presented, snapshot
 ROOT, OTHER = ca("Root"), ca("Other")
 ISSUING = ca("Issuing", ROOT)
 LEAF = leaf(ROOT)
+WEAK = leaf(ROOT, key=rsa.generate_private_key(public_exponent=65537, key_size=1024))  # noqa: S505 - that is the point
 ROUTER = EUI64(int(EUI, 16))
 ANOTHER = EUI64(0xFFFF)
 INDIRECT = leaf(ISSUING)
@@ -91,6 +93,7 @@ def test_a_gateways_own_certificate_of_a_ca_in_scope_opens_it(
         ),
         (Reason.CERTIFICATE_NOT_PINNED, {"gateways": [gateway(sha256_fingerprints=("0" * 64,))]}),
         (Reason.CERTIFICATE_NOT_PINNED, {"gateways": [gateway(sha256_fingerprints=())]}),
+        (Reason.CERTIFICATE_TOO_WEAK, {"end_entity": WEAK}),
     ],
 )
 def test_what_fails_a_step_is_refused_with_its_reason(reason: Reason, case: dict[str, Any]) -> None:
@@ -110,12 +113,12 @@ def test_the_first_step_that_fails_decides() -> None:
         "end_entity": issue(Wish(name("gateway")), ROOT),
         "router": ANOTHER,
         "anchor": OTHER,
-        "authority": rotten | {"revoked_sha256": (LEAF.certificate.sha256,)},
+        "authority": rotten | {"revoked_sha256": (WEAK.certificate.sha256,)},
         "gateway": None,
     }
     mended: list[tuple[Reason, dict[str, Any]]] = [
         (Reason.COMMON_NAME_NOT_EUI, {}),
-        (Reason.COMMON_NAME_MISMATCH, {"end_entity": LEAF}),
+        (Reason.COMMON_NAME_MISMATCH, {"end_entity": WEAK}),
         (Reason.NO_TRUSTED_CA, {"router": ROUTER}),
         (Reason.GATEWAY_NOT_REGISTERED, {"anchor": ROOT}),
         (Reason.GATEWAY_SUSPENDED, {"gateway": barred}),
@@ -124,6 +127,7 @@ def test_the_first_step_that_fails_decides() -> None:
         (Reason.TRUSTED_CA_NOT_ALLOWED, {"authority": rotten | {"namespace": "radio"}}),
         (Reason.EUI_OUT_OF_RANGE, {"gateway": {"sha256_fingerprints": ()}}),
         (Reason.CERTIFICATE_NOT_PINNED, {"authority": {}}),
+        (Reason.CERTIFICATE_TOO_WEAK, {"gateway": {}}),
     ]
     state = everything
     for reason, change in mended:

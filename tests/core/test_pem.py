@@ -189,6 +189,17 @@ def test_a_certificate_that_openssl_cannot_read_is_refused_before_it_spoils_the_
     assert "OpenSSL" in refused.detail
 
 
+@pytest.mark.parametrize("oid", ["06072a8648ce3d0201", "06082a8648ce3d030107"])
+def test_a_key_of_an_unknown_kind_or_curve_is_refused_in_a_resource(oid: str) -> None:
+    known = bytes.fromhex(oid)
+    der = issue(Wish(name("Root"), ca=True)).der.replace(known, known[:-1] + b"\x7f")
+
+    assert parse_certificate(der).key_sha256 is None
+    with pytest.raises(StationkeeperError, match="public key") as refused:
+        parse_certificates(to_pem(der))
+    assert refused.value.reason is Reason.MALFORMED_PEM
+
+
 def test_sizes_and_counts_are_bounded() -> None:
     assert _refusal("x" * (MAX_PEM_BYTES + 1)).reason is Reason.TOO_LARGE
     huge = base64.b64encode(bytes(20000)).decode()

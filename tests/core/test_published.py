@@ -17,6 +17,7 @@ from stationkeeper_core.published import (
     TRUST,
     RegisteredGateway,
     RegistryDocument,
+    RevocationList,
     TrustDocument,
     TrustedAuthority,
     bucket_of,
@@ -25,10 +26,20 @@ from stationkeeper_core.published import (
     encode_payload,
     secret_name,
 )
+from stationkeeper_core.serial_numbers import pack_serials
 
 REASONS = {Reason.MALFORMED_DOCUMENT, Reason.UNKNOWN_CONTRACT, Reason.WRONG_DOCUMENT, Reason.DIGEST_MISMATCH}
 TEXT = st.text(max_size=10)
 BYTES = st.binary(max_size=50)
+SECONDS = st.integers(0, 2**35)
+LISTS = st.builds(
+    RevocationList,
+    issuer_key=TEXT,
+    serials=st.lists(st.integers(0, 2**160), max_size=3).map(pack_serials),
+    this_update=SECONDS,
+    next_update=st.none() | SECONDS,
+    refuse_overdue=st.booleans(),
+)
 AUTHORITIES = st.lists(
     st.builds(
         TrustedAuthority,
@@ -40,6 +51,8 @@ AUTHORITIES = st.lists(
         eui_ranges=st.lists(TEXT, max_size=2).map(tuple),
         revoked_serials=st.lists(TEXT, max_size=2).map(tuple),
         revoked_sha256=st.lists(TEXT, max_size=2).map(tuple),
+        revocation_lists=st.lists(LISTS, max_size=2).map(tuple),
+        weak_signatures=st.booleans(),
     ),
     max_size=4,
     unique_by=lambda each: (each.namespace, each.name),
@@ -225,3 +238,20 @@ def test_a_registry_document_under_anothers_name_is_refused() -> None:
 
 def test_secrets_are_named_after_their_documents() -> None:
     assert [secret_name(document) for document in DOCUMENTS][:2] == ["stationkeeper-trust", "stationkeeper-registry-00"]
+
+
+def _with_list(**fields: object) -> bytes:
+    each = RevocationList(issuer_key="0" * 64, **fields)  # type: ignore[arg-type]
+    record = TrustedAuthority(namespace="n", name="a", uid="u", anchors=(), revocation_lists=(each,))
+    return encode(TRUST, 1, encode_payload(TrustDocument(release_namespace="r", authorities=(record,))))
+
+
+@pytest.mark.parametrize("fields", [{"serials": b"\x05\x01"}, {"next_update": 2**40}, {"this_update": -(2**40)}])
+def test_a_list_that_cannot_be_used_is_refused(fields: dict[str, object]) -> None:
+    assert _refusal(TRUST, _with_list(**fields)) is Reason.MALFORMED_DOCUMENT
+
+
+def test_fifty_thousand_serial_numbers_of_sixteen_bytes_fit_into_a_secret() -> None:
+    chance = random.Random(1)  # noqa: S311 - no secret
+    value = _with_list(serials=pack_serials(chance.getrandbits(127) for _ in range(50_000)))
+    assert len(value) < MAX_SECRET_BYTES

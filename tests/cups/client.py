@@ -42,26 +42,37 @@ class Client:
         *,
         tls: ssl.TLSVersion | None = None,
         chain: tuple[KeyPair, ...] = (),
+        ciphers: str = "",
     ) -> None:
         self._port = port
         self.context = ssl.create_default_context(cadata=server_ca.certificate_pem.decode())
         if tls:
             self.context.minimum_version = self.context.maximum_version = tls
+        if ciphers:
+            self.context.set_ciphers(ciphers)
         if pair:
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "pair.pem"
-                path.write_bytes(b"\n".join([pair.key_pem, pair.certificate_pem, *(c.certificate_pem for c in chain)]))
-                self.context.load_cert_chain(path)
+            self.load(pair, chain)
+
+    def load(self, pair: KeyPair, chain: tuple[KeyPair, ...] = ()) -> None:
+        """Has it prove itself with `pair`, and send `chain` along."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "pair.pem"
+            path.write_bytes(b"\n".join([pair.key_pem, pair.certificate_pem, *(c.certificate_pem for c in chain)]))
+            self.context.load_cert_chain(path)
 
     async def ask(
-        self, body: bytes = b'{"router":"102:304:506:708"}', method: str = "POST", path: str = "/update-info"
+        self,
+        body: bytes = b'{"router":"102:304:506:708"}',
+        method: str = "POST",
+        path: str = "/update-info",
+        headers: tuple[str, ...] = (),
     ) -> Answer:
-        return await asyncio.to_thread(self._ask, body, method, path)
+        return await asyncio.to_thread(self._ask, body, method, path, headers)
 
-    async def alert(self) -> str:
+    async def alert(self, headers: tuple[str, ...] = ()) -> str:
         """The name of the TLS alert, or of the error, with which the server refuses the client."""
         try:
-            answer = await self.ask()
+            answer = await self.ask(headers=headers)
         except ssl.SSLError as error:
             return str(error.reason)
         except OSError as error:
@@ -73,9 +84,9 @@ class Client:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self.context.wrap_socket(raw, server_hostname="localhost", session=session)
 
-    def _ask(self, body: bytes, method: str, path: str) -> Answer:
+    def _ask(self, body: bytes, method: str, path: str, headers: tuple[str, ...]) -> Answer:
         with self.connect() as connection:
-            return exchange(connection, body, method, path)
+            return exchange(connection, body, method, path, headers)
 
 
 def exchange(
@@ -83,9 +94,11 @@ def exchange(
     body: bytes = b'{"router":"102:304:506:708"}',
     method: str = "POST",
     path: str = "/update-info",
+    headers: tuple[str, ...] = (),
 ) -> Answer:
     """One request on an open connection."""
-    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+    lines = (f"{method} {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", *headers)
+    head = "\r\n".join(lines) + "\r\n\r\n"
     connection.sendall(head.encode() + body)
     response = http.client.HTTPResponse(connection, method=method)
     response.begin()

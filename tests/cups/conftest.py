@@ -12,7 +12,7 @@ from stationkeeper_cups.main import serve
 from stationkeeper_cups.settings import Address, Files, Settings
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.cups.client import Client, free_port, get_internal, until
-from tests.cups.documents import Gateway, Trusted, contents
+from tests.cups.documents import TOKEN_GATEWAYS, Gateway, Trusted, contents
 from tests.cups.pki import Pki
 
 
@@ -24,7 +24,7 @@ def pki() -> Pki:
 class Cups:
     """A running server and the folders it reads."""
 
-    def __init__(self, folder: Path, pki: Pki, token: str | None = None) -> None:
+    def __init__(self, folder: Path, pki: Pki, token: str | None = None, *, token_authentication: bool = False) -> None:
         self.documents = folder / "documents"
         self.server_tls = folder / "server-tls"
         self.port, self.internal_port = free_port(), free_port()
@@ -32,6 +32,7 @@ class Cups:
         self._pki = pki
         self._volumes = 0
         self._stop = asyncio.Event()
+        self._token_authentication = token_authentication
         self._task: asyncio.Task[None] | None = None
         self._token_file = folder / "token" if token else None
         if self._token_file:
@@ -44,6 +45,7 @@ class Cups:
             source=Files(self.documents, self.server_tls / "tls.crt", self.server_tls / "tls.key"),
             internal_token=self._token_file,
             log_level="INFO",
+            token_authentication=self._token_authentication,
         )
         self._task = asyncio.create_task(serve(settings, self._stop))
 
@@ -106,10 +108,24 @@ async def idle_cups(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
 @pytest.fixture
 async def cups(idle_cups: Cups, pki: Pki) -> Cups:
     """A server that trusts CA `a`, with the Gateway of its end-entity certificate."""
-    idle_cups.lay_server_tls(pki.server)
-    idle_cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
-    await until(lambda: _ready(idle_cups), "the server is ready")
+    await _serve(idle_cups, pki, Gateway(pki.eui))
     return idle_cups
+
+
+@pytest.fixture
+async def token_cups(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
+    """A server with token authentication that trusts CA `a`; its Gateway has two tokens too, and a bystander one."""
+    cups = Cups(tmp_path, pki, token_authentication=True)
+    cups.start()
+    await _serve(cups, pki, *TOKEN_GATEWAYS)
+    yield cups
+    await cups.stop()
+
+
+async def _serve(cups: Cups, pki: Pki, *gateways: Gateway) -> None:
+    cups.lay_server_tls(pki.server)
+    cups.publish([Trusted("a", pki.a)], list(gateways))
+    await until(lambda: _ready(cups), "the server is ready")
 
 
 async def _ready(cups: Cups) -> bool:

@@ -1,5 +1,6 @@
 """Payloads of the published documents from short descriptions."""
 
+import hashlib
 from dataclasses import dataclass, field
 
 from stationkeeper_core.eui64 import parse_hex
@@ -27,6 +28,8 @@ class Trusted:
     anchor: KeyPair
     intermediates: tuple[KeyPair, ...] = ()
     namespace: str = "radio"
+    other_anchors: tuple[KeyPair, ...] = ()
+    options: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,23 @@ class Gateway:
     eui: str
     namespace: str = "radio"
     options: dict[str, object] = field(default_factory=dict)
+
+
+OLD_TOKEN, NEW_TOKEN, BYSTANDERS_TOKEN = (f"Bearer {word}-0123456789abcdef" for word in ("old", "new", "bystander"))
+
+
+def with_tokens(eui: str, *tokens: str, **options: object) -> Gateway:
+    digests = tuple(hashlib.sha256(each.encode()).hexdigest() for each in tokens)
+    sources = tuple(f"secret-{number}/token" for number in range(len(tokens)))
+    return Gateway(eui, options={"token_sha256s": digests, "token_sources": sources, **options})
+
+
+TOKEN_GATEWAYS = (
+    with_tokens("0102030405060708", OLD_TOKEN, NEW_TOKEN),
+    with_tokens("0102030405060709", BYSTANDERS_TOKEN),
+    with_tokens("010203040506070A", OLD_TOKEN, suspended=True),
+    Gateway("010203040506070B"),
+)
 
 
 def contents(trusted: list[Trusted], gateways: list[Gateway]) -> dict[str, bytes]:
@@ -56,8 +76,9 @@ def _authority(trusted: Trusted) -> TrustedAuthority:
         namespace=trusted.namespace,
         name=trusted.name,
         uid=f"uid-{trusted.name}",
-        anchors=(_der(trusted.anchor),),
+        anchors=tuple(_der(each) for each in (trusted.anchor, *trusted.other_anchors)),
         intermediates=tuple(_der(each) for each in trusted.intermediates),
+        **trusted.options,  # type: ignore[arg-type]
     )
 
 

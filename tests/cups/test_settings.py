@@ -51,6 +51,8 @@ def test_a_flag_goes_before_its_variable() -> None:
         (["--source", "watch"], "--namespace"),
         (["--source", "watch", "--namespace", "ns"], "--api-server"),
         (["--log-level", "loud"], "--log-level"),
+        (["--token-authentication", "yes"], "--token-authentication"),
+        (["--token-authentication", ""], "--token-authentication"),
     ],
 )
 def test_what_cannot_be_read_is_named(flags: list[str], named: str) -> None:
@@ -66,7 +68,7 @@ def test_help_explains_every_flag_with_its_variable(capsys: pytest.CaptureFixtur
     shown = capsys.readouterr().out
     for flag in ("--source", "--directory", "--namespace", "--listen", "--internal-listen", "--tls-cert", "--tls-key"):
         assert flag in shown
-    assert shown.count("STATIONKEEPER_") == 13
+    assert shown.count("STATIONKEEPER_") == 14
 
 
 def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,3 +77,18 @@ def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert ended.value.code == 2
     assert "--no-such-flag" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "on"),
+    [
+        ([], {}, False),
+        ([], {"STATIONKEEPER_TOKEN_AUTHENTICATION": "true"}, True),
+        (["--token-authentication", "true"], {}, True),
+        (["--token-authentication", "false"], {"STATIONKEEPER_TOKEN_AUTHENTICATION": "true"}, False),
+    ],
+)
+def test_token_authentication_is_off_unless_it_is_switched_on(
+    flags: list[str], environment: dict[str, str], on: bool
+) -> None:
+    assert read_settings(flags, environment).token_authentication is on

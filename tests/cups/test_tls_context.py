@@ -31,6 +31,13 @@ def test_without_any_ca_a_certificate_is_asked_for_all_the_same(pki: Pki) -> Non
     assert context.get_ca_certs() == []
 
 
+def test_a_certificate_is_optional_only_where_that_is_said_and_verified_even_then(pki: Pki) -> None:
+    context = client_authentication([], _credentials(pki.server), certificate_optional=True)
+
+    assert context.verify_mode is ssl.CERT_OPTIONAL
+    assert context.get_ca_certs() == []
+
+
 @pytest.mark.parametrize(
     "credentials",
     [

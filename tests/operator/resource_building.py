@@ -14,10 +14,13 @@ from cryptography.x509.oid import NameOID
 from stationkeeper_core.published import Document
 from stationkeeper_operator.compiling.compile import PublishPlan, Verdict, World, compile_plan
 from stationkeeper_operator.resources import (
+    DEFAULTS_NAME,
     GATEWAY,
+    GATEWAY_DEFAULTS,
     SECRET,
     TRUSTED_CA,
     Gateway,
+    GatewayDefaults,
     Key,
     Reference,
     ReferencedObject,
@@ -82,6 +85,12 @@ def make_ca(spec: Mapping[str, Any], name: str = "acme", namespace: str = "loraw
 def make_gateway(spec: Mapping[str, Any], name: str = "roof", namespace: str = "lorawan", **meta: Any) -> Gateway:
     found = decode_resource(GATEWAY, {"metadata": metadata(name, namespace, **meta), "spec": spec})
     assert isinstance(found, Gateway)
+    return found
+
+
+def make_defaults(spec: Any, namespace: str = "lorawan", name: str = DEFAULTS_NAME, **meta: Any) -> GatewayDefaults:
+    found = decode_resource(GATEWAY_DEFAULTS, {"metadata": metadata(name, namespace, **meta), "spec": spec})
+    assert isinstance(found, GatewayDefaults)
     return found
 
 

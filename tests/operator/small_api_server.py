@@ -74,7 +74,7 @@ class SmallApiServer:
         return web.json_response(self.put(path, body))
 
     def _is_collection(self, path: str) -> bool:
-        return path.rpartition("/")[2] in {"secrets", "configmaps", "pods", "trustedcas", "gateways"}
+        return path.rpartition("/")[2] in {"secrets", "configmaps", "pods", "trustedcas", "gateways", "gatewaydefaults"}
 
     def _list(self, path: str) -> web.Response:
         items = [each for name, each in self.objects.items() if name.startswith(f"{path}/")]

@@ -26,9 +26,10 @@ def document_of(records: Iterable[TrustedAuthority]) -> TrustDocument:
     return TrustDocument(release_namespace="r", authorities=tuple(sorted(records, key=lambda each: each.name)))
 
 
-def candidate(name: str, age: int, wanted: int = 0, kept: int = 0) -> Candidate[TrustedAuthority]:
+def candidate(name: str, age: int, wanted: int = 0, kept: int = 0, shrunk: int = 0) -> Candidate[TrustedAuthority]:
     """Of so many kilobytes that no compression makes smaller."""
-    return Candidate(make_ca({}, name, age=age), record(name, wanted), record(name, kept), None)
+    records = [record(name, each) for each in (wanted, kept, shrunk)]
+    return Candidate(make_ca({}, name, age=age), records[0], records[1], None, shrunk=records[2])
 
 
 def record(name: str, kilobytes: int) -> TrustedAuthority | None:
@@ -53,6 +54,19 @@ def sizes(fitted: Fitted[TrustedAuthority]) -> dict[str, int]:
             {"grown": 300, "shrunk": 100},
         ),
         ([candidate("huge", 9, 2000)], {}),
+        (
+            [candidate("revoking", 9, 0, 700, 100), candidate("in-force", 1, 600, 600)],
+            {"revoking": 100, "in-force": 600},
+        ),
+        (
+            [candidate("revoking", 9, 800, 700, 100), candidate("in-force", 1, 200, 200)],
+            {"revoking": 700, "in-force": 200},
+        ),
+        (
+            [candidate("grown", 9, 900, 100), candidate("revoking", 8, 0, 700, 300), candidate("smaller", 1, 100, 500)],
+            {"grown": 100, "revoking": 700, "smaller": 100},
+        ),
+        ([candidate("both", 9, 200, 900, 300), candidate("huge", 1, 900)], {"both": 200}),
     ],
 )
 def test_what_does_not_fit_is_refused_on_the_newest_and_evicts_none(

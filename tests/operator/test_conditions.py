@@ -9,7 +9,7 @@ from stationkeeper_core.errors import Reason
 from stationkeeper_operator.compiling.compile import CertificateStatus, Verdict
 from stationkeeper_operator.compiling.verdict import Role
 from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact, status_of
-from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Resource, Status, decode_resource
+from stationkeeper_operator.resources import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, Resource, Status, decode_resource
 from tests.operator.resource_building import NOW
 
 LATER = NOW + timedelta(hours=1)
@@ -105,6 +105,17 @@ def test_a_trusted_ca_shows_its_certificates_and_their_number() -> None:
     assert status["certificates"] == [
         {"subject": "CN=root", "sha256": "ab" * 32, "notAfter": "2027-01-01T00:00:00Z", "role": "Anchor"}
     ]
+
+
+def test_a_gateway_defaults_is_never_published_by_itself_and_shows_how_many_look_to_it() -> None:
+    accepted = status_of(
+        resource(GATEWAY_DEFAULTS), Verdict(True, "Accepted", "fine", None, gateways=7), False, "", NOW
+    )
+    assert facts(accepted) == {"Accepted": ("True", "Accepted"), "Ready": ("True", "Ready")}
+    assert accepted["gateways"] == 7
+    refused = status_of(with_status(accepted, GATEWAY_DEFAULTS), REFUSED, False, "", NOW)
+    assert facts(refused) == {"Accepted": ("False", "URIInvalid"), "Ready": ("False", "URIInvalid")}
+    assert refused["gateways"] == 0
 
 
 def test_messages_are_bounded() -> None:

@@ -8,9 +8,11 @@ from stationkeeper_core.published import (
     TRUST,
     RegisteredGateway,
     RegistryDocument,
+    RevocationList,
     TrustDocument,
     TrustedAuthority,
 )
+from stationkeeper_core.serial_numbers import pack_serials
 from stationkeeper_operator.compiling.reductions import reduced_documents
 
 AUTHORITY = TrustedAuthority(
@@ -22,9 +24,29 @@ AUTHORITY = TrustedAuthority(
     eui_ranges=("0100000000000000/8",),
     revoked_serials=("1",),
     revoked_sha256=("aa",),
+    revocation_lists=(
+        RevocationList(issuer_key="k", serials=pack_serials([1, 2]), next_update=100),
+        RevocationList(issuer_key="l", next_update=100, refuse_overdue=True),
+    ),
+    weak_signatures=True,
 )
+
+
+def lists(*serials: int, **of_the_other: Any) -> dict[str, Any]:
+    one = RevocationList(issuer_key="k", serials=pack_serials(serials), next_update=100)
+    fields: dict[str, Any] = {"next_update": 100, "refuse_overdue": True, **of_the_other}
+    return {"revocation_lists": (one, RevocationList(issuer_key="l", **fields))}
+
+
 GATEWAY = RegisteredGateway(
-    eui="0" * 16, namespace="n", name="g", uid="u", trusted_cas=("n/a", "n/b"), sha256_fingerprints=("aa", "bb")
+    eui="0" * 16,
+    namespace="n",
+    name="g",
+    uid="u",
+    trusted_cas=("n/a", "n/b"),
+    sha256_fingerprints=("aa", "bb"),
+    token_sha256s=("cc", "dd"),
+    token_sources=("a/token", "b/token"),
 )
 
 
@@ -49,6 +71,16 @@ def trust_reduced(new: TrustedAuthority | None, old: TrustedAuthority = AUTHORIT
         ({"eui_ranges": ("0000000000000000/0",)}, False),
         ({"eui_ranges": ("0102000000000000/16",)}, True),
         ({"eui_ranges": ("0200000000000000/8",)}, True),
+        (lists(1, 2), False),
+        (lists(1, 2, 3), True),
+        (lists(3), True),
+        (lists(1), False),
+        (lists(1, 2, serials=pack_serials([1])), True),
+        (lists(1, 2, next_update=99), True),
+        (lists(1, 2, next_update=101), False),
+        (lists(1, 2, refuse_overdue=False), False),
+        ({"revocation_lists": ()}, False),
+        ({"weak_signatures": False}, True),
         ({"uid": "another"}, True),
         ({"namespace": "another"}, True),
     ],
@@ -60,6 +92,12 @@ def test_less_trust_is_a_reduction(change: dict[str, Any], reduced: bool) -> Non
 def test_an_authority_that_is_gone_or_gets_ranges_is_a_reduction() -> None:
     assert trust_reduced(None)
     assert trust_reduced(AUTHORITY, replace(AUTHORITY, eui_ranges=()))
+
+
+def test_the_first_list_of_an_issuer_and_the_refusal_of_the_overdue_are_reductions() -> None:
+    assert trust_reduced(AUTHORITY, replace(AUTHORITY, revocation_lists=()))
+    lenient = replace(AUTHORITY, **lists(1, 2, refuse_overdue=False))
+    assert trust_reduced(AUTHORITY, lenient)
 
 
 def test_another_release_namespace_is_a_reduction() -> None:
@@ -78,6 +116,11 @@ def test_another_release_namespace_is_a_reduction() -> None:
         ({"trusted_cas": ("n/a",)}, True),
         ({"trusted_cas": ()}, True),
         ({"sha256_fingerprints": ("cc",)}, True),
+        ({"token_sha256s": ("dd", "cc", "ee")}, False),
+        ({"token_sources": ("c/token", "d/token")}, False),
+        ({"token_sha256s": ("cc",), "token_sources": ("a/token",)}, True),
+        ({"token_sha256s": ("cc", "ee")}, True),
+        ({"token_sha256s": (), "token_sources": ()}, True),
         ({"uid": "another"}, True),
     ],
 )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from stationkeeper_operator.resources import (
     CONFIG_MAP,
     GATEWAY,
+    GATEWAY_DEFAULTS,
     SECRET,
     TRUSTED_CA,
     Key,
@@ -34,7 +35,7 @@ _JSON: st.SearchStrategy[Any] = st.recursive(
 
 
 @settings(deadline=None)
-@given(kind=st.sampled_from([TRUSTED_CA, GATEWAY]), value=_JSON)
+@given(kind=st.sampled_from([TRUSTED_CA, GATEWAY, GATEWAY_DEFAULTS]), value=_JSON)
 def test_any_json_gives_a_record_with_a_spec_or_a_problem(kind: str, value: Any) -> None:
     found = decode_resource(kind, json.dumps(value).encode())
     assert (found.spec is None) == bool(found.problem)
@@ -45,7 +46,7 @@ def test_any_json_gives_a_record_with_a_spec_or_a_problem(kind: str, value: Any)
 
 
 @settings(deadline=None)
-@given(kind=st.sampled_from([TRUSTED_CA, GATEWAY]), value=st.binary(max_size=200))
+@given(kind=st.sampled_from([TRUSTED_CA, GATEWAY, GATEWAY_DEFAULTS]), value=st.binary(max_size=200))
 def test_any_bytes_give_a_record(kind: str, value: bytes) -> None:
     assert (decode_resource(kind, value).spec is None) or value
 

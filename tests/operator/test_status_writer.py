@@ -8,10 +8,10 @@ import pytest
 
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
-from stationkeeper_operator.compiling.verdict import Verdict
+from stationkeeper_operator.compiling.verdict import RevocationListStatus, Verdict
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
-from stationkeeper_operator.resources import GATEWAY, Key, decode_resource
+from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Key, decode_resource
 from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 
@@ -142,3 +142,44 @@ async def test_without_the_lease_nothing_is_written(stage: Stage) -> None:
     stage.leading = False
     await stage.judge(GOOD)
     assert stage.server.writes == []
+
+
+CA = Key(TRUSTED_CA, "team", "ca")
+CA_PATH = "/apis/stationkeeper.io/v1alpha1/namespaces/team/trustedcas/ca"
+
+
+def with_list(next_update: str, *, overdue: bool) -> Judgement:
+    lists = (RevocationListStatus("CN=Root", 3, "2026-01-01T00:00:00Z", next_update, overdue),)
+    return Judgement("u1", 1, Verdict(True, "Accepted", "fine", "trust", revocation_lists=lists), True)
+
+
+async def test_an_overdue_list_is_told_once_and_so_is_the_next_one(stage: Stage) -> None:
+    body = {"metadata": {"namespace": "team", "uid": "u1", "generation": 1}, "spec": {}, "status": {}}
+    stage.store.put(decode_resource(TRUSTED_CA, stage.server.put(CA_PATH, body)))
+    told = ("Warning", "CRLExpired")
+    for next_update, overdue, expected in (
+        ("2026-06-01T00:00:00Z", False, []),
+        ("2026-06-01T00:00:00Z", True, [told]),
+        ("2026-06-01T00:00:00Z", True, [told]),
+        ("2026-07-01T00:00:00Z", False, [told]),
+        ("2026-07-01T00:00:00Z", True, [told, told]),
+    ):
+        stage.writer.forget()
+        stage.writer.judge({CA: with_list(next_update, overdue=overdue)})
+        await until(lambda: stage.writer.is_idle)
+        assert stage.told == expected
+    (shown,) = stage.server.objects[CA_PATH]["status"]["revocationLists"]
+    assert shown == {
+        "issuer": "CN=Root",
+        "entries": 3,
+        "thisUpdate": "2026-01-01T00:00:00Z",
+        "nextUpdate": "2026-07-01T00:00:00Z",
+        "overdue": True,
+    }
+
+
+async def test_that_something_else_does_not_fit_is_told_too(stage: Stage) -> None:
+    stage.lay()
+    for message, expected in (("is full", 1), ("is full", 1), ("what it revokes does not act", 2)):
+        await stage.judge(Judgement("u1", 1, Verdict(False, "CapacityExceeded", message, "trust"), True))
+        assert stage.told == [("Warning", "CapacityExceeded")] * expected

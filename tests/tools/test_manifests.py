@@ -11,7 +11,7 @@ RULES = {"operator-resources", "operator-release", "cups-release"}
 def test_the_two_definitions_are_found() -> None:
     kinds = {document["spec"]["names"]["kind"] for path in crd_files() for document in load(path)}
 
-    assert kinds == {"TrustedCA", "Gateway"}
+    assert kinds == {"TrustedCA", "Gateway", "GatewayDefaults"}
 
 
 def test_the_rights_are_found_as_lists_of_rules() -> None:

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from stationkeeper_core.errors import REASONS, Fault
+from stationkeeper_tools.station import command as station
 
 
 def main() -> None:
@@ -16,10 +17,13 @@ def main() -> None:
     demo.add_argument("--keep", action="store_true", help="leave it running until SIGTERM or SIGINT")
     demo.add_argument("--json", action="store_true", help="print one JSON object a line")
     commands.add_parser("reasons", help="print the table of reasons as Markdown")
+    station.add_parser(commands)
     arguments = parser.parse_args()
     if arguments.command == "reasons":
         print(reasons_page(), end="")  # noqa: T201 - this is the output
         return
+    if arguments.command == station.NAME:
+        sys.exit(station.run(arguments))
     try:
         from stationkeeper_tools.demo import run_demo  # noqa: PLC0415 - only the demo needs the extra `tools`
     except ModuleNotFoundError as error:

@@ -15,7 +15,7 @@ CREDENTIALS_LABEL = "stationkeeper.io/credentials"
 _API_VERSION = "stationkeeper.io/v1alpha1"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
-_PLURALS = {"TrustedCA": "trustedcas", "Gateway": "gateways"}
+_PLURALS = {"TrustedCA": "trustedcas", "Gateway": "gateways", "GatewayDefaults": "gatewaydefaults"}
 
 
 class ConditionTimeoutError(TimeoutError):

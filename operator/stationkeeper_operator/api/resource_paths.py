@@ -1,17 +1,17 @@
 """Where the API server keeps each kind that the operator deals with."""
 
 from stationkeeper_operator.api.kubernetes_api import path_of
-from stationkeeper_operator.resources import CONFIG_MAP, GATEWAY, SECRET, TRUSTED_CA
+from stationkeeper_operator.resources import CONFIG_MAP, GATEWAY, GATEWAY_DEFAULTS, SECRET, TRUSTED_CA
 
 GROUP = "stationkeeper.io"
 VERSION = "v1alpha1"
 GROUP_VERSION = f"{GROUP}/{VERSION}"
-RESOURCES = {TRUSTED_CA: "trustedcas", GATEWAY: "gateways"}
+RESOURCES = {TRUSTED_CA: "trustedcas", GATEWAY: "gateways", GATEWAY_DEFAULTS: "gatewaydefaults"}
 REFERENCED = {SECRET: "secrets", CONFIG_MAP: "configmaps"}
 
 
 def resource_path(kind: str, namespace: str | None, name: str = "", subresource: str = "") -> str:
-    """The path of a TrustedCA or Gateway, or of their collection."""
+    """The path of a TrustedCA, Gateway or GatewayDefaults, or of their collection."""
     return path_of(GROUP_VERSION, namespace, RESOURCES[kind], name, subresource)
 
 

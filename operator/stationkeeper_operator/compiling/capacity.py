@@ -69,12 +69,21 @@ def fit(
 
 
 def _steps(candidates: Sequence[Candidate[R]]) -> list[tuple[Key, R]]:
-    """Records in the order of their precedence: what is kept, what becomes no larger, what grows; oldest first."""
+    """Records in the order of their precedence; oldest first.
+
+    What is in force, less what the specs take away, fits; then comes what becomes no larger, what is revoked anew, and
+    what grows.
+    """
     oldest_first = sorted(candidates, key=lambda each: each.seniority)
-    kept = [(each.key, each.kept) for each in oldest_first if each.kept is not None]
-    changes = [each for each in oldest_first if each.wanted is not None and each.wanted != each.kept]
-    changes.sort(key=lambda each: _size(each.wanted) > _size(each.kept))
-    return kept + [(each.key, each.wanted) for each in changes if each.wanted is not None]
+    base = {each.key: each.shrunk or each.kept for each in oldest_first}
+    kept = [(key, record) for key, record in base.items() if record is not None]
+    changes = [
+        (each.key, each.wanted) for each in oldest_first if each.wanted is not None and each.wanted != base[each.key]
+    ]
+    smaller = [change for change in changes if _size(change[1]) <= _size(base[change[0]])]
+    settled = {key for key, _ in smaller}
+    revoking = [(each.key, each.kept) for each in oldest_first if each.shrunk and each.kept and each.key not in settled]
+    return kept + smaller + revoking + [change for change in changes if change[0] not in settled]
 
 
 def _attempt(

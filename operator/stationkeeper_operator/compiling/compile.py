@@ -26,14 +26,17 @@ from stationkeeper_core.published import (
 )
 from stationkeeper_operator.compiling.candidate import Candidate, R
 from stationkeeper_operator.compiling.capacity import Fitted, fit
+from stationkeeper_operator.compiling.defaults_compiler import Defaults, compile_defaults
 from stationkeeper_operator.compiling.gateway_compiler import claimed_eui, compile_gateway
-from stationkeeper_operator.compiling.reductions import reduced_documents
+from stationkeeper_operator.compiling.reductions import reduced_documents, revokes_more
+from stationkeeper_operator.compiling.revocation_lists import overdue_note, revocation_list_statuses
 from stationkeeper_operator.compiling.still_trusted import still_trusted_by
 from stationkeeper_operator.compiling.subject_conflicts import refuse_subject_conflicts
 from stationkeeper_operator.compiling.trusted_ca_compiler import (
     certificate_statuses,
     compile_trusted_ca,
     configured_anchors,
+    deadlines,
 )
 from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
 from stationkeeper_operator.compiling.world import World
@@ -50,11 +53,13 @@ class PublishPlan:
         payloads: of every document of the contract, by its name.
         verdicts: on every resource.
         documents: what the payloads hold.
+        deadline: when time alone will change something about a TrustedCA, aware; None for never.
     """
 
     payloads: Mapping[str, bytes]
     verdicts: Mapping[Key, Verdict]
     documents: Mapping[str, Document] = field(default_factory=dict)
+    deadline: datetime | None = None
 
     def reduces(self, in_force: Mapping[str, Document]) -> frozenset[str]:
         """The names of the documents that take trust away: a CA, an anchor, a gateway less, or narrower.
@@ -78,16 +83,19 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
     authorities = _authority_candidates(world, in_force, now)
     trust = fit(TRUST, authorities, partial(_trust_document, world.release_namespace), in_force.get(TRUST))
     documents[TRUST], payloads[TRUST] = trust.document, trust.payload
-    verdicts |= {each.key: _trusted_ca_verdict(each, trust.records.get(each.key)) for each in authorities}
+    verdicts |= {each.key: _trusted_ca_verdict(each, trust.records.get(each.key), now) for each in authorities}
     verdicts |= _still_trusted(world, verdicts, trust.document)
-    buckets = _gateway_candidates(world, in_force, now)
+    defaults = compile_defaults(world, now)
+    verdicts |= defaults.verdicts()
+    buckets = _gateway_candidates(world, in_force, now, defaults)
     for bucket, name in enumerate(REGISTRY):
         candidates = buckets.get(bucket, [])
         registry = fit(name, candidates, partial(_registry_document, bucket), in_force.get(name))
         documents[name], payloads[name] = registry.document, registry.payload
         verdicts |= _gateway_verdicts(name, candidates, registry)
     verdicts |= _gateway_verdicts(None, buckets.get(None, []), None)
-    return PublishPlan(payloads, verdicts, documents)
+    coming = (when for record in trust.records.values() for when in deadlines(record) if when >= now)
+    return PublishPlan(payloads, verdicts, documents, min(coming, default=None))
 
 
 def _authority_candidates(
@@ -104,7 +112,7 @@ def _authority_candidates(
 
 
 def _gateway_candidates(
-    world: World, in_force: Mapping[str, Document], now: datetime
+    world: World, in_force: Mapping[str, Document], now: datetime, defaults: Defaults
 ) -> dict[int | None, list[Candidate[RegisteredGateway]]]:
     """By the bucket that they belong into; under None those whose EUI is not known or another's."""
     registries = (document for document in in_force.values() if isinstance(document, RegistryDocument))
@@ -118,7 +126,7 @@ def _gateway_candidates(
         if eui is not None and owner is not gateway:
             found.setdefault(None, []).append(_conflict(gateway, eui, owner))
             continue
-        candidate = compile_gateway(gateway, world, previous, now)
+        candidate = compile_gateway(gateway, world, previous, now, defaults.lns_for)
         found.setdefault(None if eui is None else bucket_of(eui), []).append(candidate)
     return found
 
@@ -144,10 +152,19 @@ def _registry_document(bucket: int, records: Iterable[RegisteredGateway]) -> Reg
     return RegistryDocument(bucket=bucket, gateways=tuple(sorted(records, key=lambda each: each.eui)))
 
 
-def _trusted_ca_verdict(candidate: Candidate[TrustedAuthority], record: TrustedAuthority | None) -> Verdict:
+def _trusted_ca_verdict(
+    candidate: Candidate[TrustedAuthority], record: TrustedAuthority | None, now: datetime
+) -> Verdict:
     if record is None:
         return _verdict(candidate, None, None, ())
-    return _verdict(candidate, record, TRUST, certificate_statuses(record))
+    lists = revocation_list_statuses(record, now)
+    refused = any(each.refuse_overdue for each in record.revocation_lists)
+    notes = [candidate.note, *(overdue_note(each, refused=refused) for each in lists if each.overdue)]
+    noted = replace(candidate, note="; ".join(filter(None, notes)))
+    expected = candidate.wanted or candidate.kept
+    if expected is not None and record != expected and revokes_more(record, expected):
+        noted = replace(noted, wanted=None, refusal=_revocation_does_not_fit(candidate.refusal))
+    return replace(_verdict(noted, record, TRUST, certificate_statuses(record)), revocation_lists=lists)
 
 
 def _still_trusted(world: World, verdicts: Mapping[Key, Verdict], trust: Document) -> dict[Key, Verdict]:
@@ -183,6 +200,14 @@ def _verdict(
     return Verdict(
         False, refusal.reason.value, refusal.detail[: MAX_MESSAGE - len(suffix)] + suffix, document, certificates
     )
+
+
+def _revocation_does_not_fit(refusal: StationkeeperError | None) -> StationkeeperError:
+    detail = (
+        f"what it revokes anew does NOT act, and such certificates are still accepted: Secret {secret_name(TRUST)} is"
+        f" full ({MAX_SECRET_BYTES} bytes); delete TrustedCAs or shorten CRLs, or suspend this one"
+    )
+    return StationkeeperError(Reason.CAPACITY_EXCEEDED, f"{detail}; {refusal.detail}" if refusal else detail)
 
 
 def _does_not_fit(candidate: Candidate[R]) -> StationkeeperError:

@@ -4,6 +4,7 @@ A `ws` LNS gets no credentials: a Basics Station cannot parse a set without a tr
 asks for a DER sequence first) and sends a token over TLS alone, so a token for a `ws` LNS is refused.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,11 +17,15 @@ from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
 from stationkeeper_operator.compiling.certificate_rules import expired, read_certificates, show
+from stationkeeper_operator.compiling.client_tokens import ClientTokens, read_tokens, remaining_tokens
 from stationkeeper_operator.compiling.world import World
-from stationkeeper_operator.resources import LNS, TRUSTED_CA, Gateway, GatewaySpec, Key
+from stationkeeper_operator.resources import TRUSTED_CA, Gateway, Key
+from stationkeeper_operator.specs import LNS
 
 _SCHEMES = ("wss", "ws")
 _Names = tuple[str, ...] | None
+Endpoint = tuple[str, bytes, str]
+"""The URI, the credentials, and what the author should know, else empty."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +37,14 @@ class _Part:
         sha256_fingerprints: likewise.
         lns: the URI and the credentials; None where they cannot be used.
         notes: what the author should know.
+        tokens: those of its client; None where the spec cannot be decoded.
     """
 
     trusted_cas: _Names
     sha256_fingerprints: _Names
     lns: tuple[str, bytes] | None
     notes: tuple[str, ...]
+    tokens: ClientTokens | None = None
 
 
 def claimed_eui(resource: Gateway, previous: RegisteredGateway | None) -> EUI64 | None:
@@ -47,7 +54,11 @@ def claimed_eui(resource: Gateway, previous: RegisteredGateway | None) -> EUI64 
 
 
 def compile_gateway(
-    resource: Gateway, world: World, previous: RegisteredGateway | None, now: datetime
+    resource: Gateway,
+    world: World,
+    previous: RegisteredGateway | None,
+    now: datetime,
+    default_lns: Callable[[Gateway], Endpoint],
 ) -> Candidate[RegisteredGateway]:
     """What is to be published of the Gateway that has its EUI to itself.
 
@@ -56,17 +67,14 @@ def compile_gateway(
         world: where its references are looked up.
         previous: what is in force of the same resource, None where nothing is.
         now: to tell whether the LNS' trust has expired; aware.
+        default_lns: gives the LNS of a Gateway whose spec has none; raises `LNSMissing`.
     """
     eui = claimed_eui(resource, previous)
     if eui is None:
         return Candidate(resource, None, None, _no_eui(resource))
     held = previous if previous is not None and previous.eui == format_hex(eui) else None
     problems = Problems()
-    if resource.spec is None:
-        problems.found.append(StationkeeperError(Reason.INVALID_SPEC, resource.problem))
-        part = _Part(None, None, None, ())
-    else:
-        part = _read(resource, resource.spec, world, problems, now)
+    part = _read(resource, world, problems, now, default_lns)
     kept = _reduced(held, part) if held is not None and held.lns_uri else None
     refusal = problems.refusal
     wanted = None if refusal else _gateway(resource, eui, part)
@@ -95,6 +103,7 @@ def _suspended(
 
 def _gateway(resource: Gateway, eui: EUI64, part: _Part) -> RegisteredGateway:
     uri, credentials = part.lns or ("", b"")
+    tokens = part.tokens.usable if part.tokens is not None else ()
     return RegisteredGateway(
         eui=format_hex(eui),
         namespace=resource.metadata.namespace,
@@ -104,14 +113,19 @@ def _gateway(resource: Gateway, eui: EUI64, part: _Part) -> RegisteredGateway:
         sha256_fingerprints=part.sha256_fingerprints,
         lns_uri=uri,
         lns_credentials=credentials,
+        token_sha256s=tuple(digest for _, digest in tokens),
+        token_sources=tuple(source for source, _ in tokens),
     )
 
 
 def _reduced(previous: RegisteredGateway, part: _Part) -> RegisteredGateway:
+    tokens = remaining_tokens(previous, part.tokens)
     return replace(
         previous,
         trusted_cas=_common(previous.trusted_cas, part.trusted_cas),
         sha256_fingerprints=_common(previous.sha256_fingerprints, part.sha256_fingerprints),
+        token_sha256s=tuple(digest for _, digest in tokens),
+        token_sources=tuple(source for source, _ in tokens),
     )
 
 
@@ -121,15 +135,24 @@ def _common(held: _Names, listed: _Names) -> _Names:
     return tuple(each for each in held if each in listed)
 
 
-def _read(resource: Gateway, spec: GatewaySpec, world: World, problems: Problems, now: datetime) -> _Part:
+def _read(
+    resource: Gateway, world: World, problems: Problems, now: datetime, default_lns: Callable[[Gateway], Endpoint]
+) -> _Part:
+    spec = resource.spec
+    if spec is None:
+        problems.found.append(StationkeeperError(Reason.INVALID_SPEC, resource.problem))
+        return _Part(None, None, None, ())
     namespace = resource.metadata.namespace
     names = spec.client.trusted_cas if spec.client else None
     pins = spec.client.sha256_fingerprints if spec.client else None
     trusted_cas = problems.attempt(lambda: _names(names, namespace))
     fingerprints = problems.attempt(lambda: _pins(pins))
-    lns = problems.attempt(lambda: _lns(spec.lns, namespace, world, now))
+    tokens = read_tokens(spec.client, namespace, world, problems)
+    lns = problems.attempt(
+        lambda: default_lns(resource) if spec.lns is None else compile_lns(spec.lns, namespace, world, now)
+    )
     notes = (*_unknown_authorities(trusted_cas, world), *((lns[2],) if lns and lns[2] else ()))
-    return _Part(trusted_cas, fingerprints, lns and lns[:2], notes)
+    return _Part(trusted_cas, fingerprints, lns and lns[:2], notes, tokens)
 
 
 def _names(listed: _Names, namespace: str) -> _Names:
@@ -163,9 +186,12 @@ def _unknown_authorities(names: _Names, world: World) -> tuple[str, ...]:
     return (f"client.trustedCAs names {unknown[0]!a}, which does not exist",) if unknown else ()
 
 
-def _lns(lns: LNS | None, namespace: str, world: World, now: datetime) -> tuple[str, bytes, str]:
-    if lns is None:
-        raise StationkeeperError(Reason.LNS_MISSING, "the spec has no lns: give lns.uri")
+def compile_lns(lns: LNS, namespace: str, world: World, now: datetime) -> Endpoint:
+    """What a gateway is told of the LNS that a spec in `namespace` writes down.
+
+    Raises:
+        StationkeeperError: it cannot be used.
+    """
     _check_uri(lns.uri)
     has_trust = lns.trust is not None or lns.trust_from is not None
     if lns.uri.startswith("ws://"):

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui_range import EUIRange, parse_range
-from stationkeeper_core.published import Document, RegisteredGateway, RegistryDocument, TrustDocument, TrustedAuthority
+from stationkeeper_core.published import (
+    Document,
+    RegisteredGateway,
+    RegistryDocument,
+    RevocationList,
+    TrustDocument,
+    TrustedAuthority,
+)
+from stationkeeper_core.serial_numbers import unpack_serials
 
 
 def reduced_documents(in_force: Mapping[str, Document], planned: Mapping[str, Document]) -> frozenset[str]:
@@ -18,6 +26,27 @@ def common_ranges(held: tuple[EUIRange, ...], listed: tuple[EUIRange, ...]) -> t
         return listed
     pairs = ((one, other) for one in held for other in listed)
     return tuple(sorted({max(pair, key=lambda each: each.bits) for pair in pairs if _overlap(*pair)}))
+
+
+def revokes_more(old: TrustedAuthority, new: TrustedAuthority) -> bool:
+    """Whether `new` revokes what `old` does not."""
+    lists = {each.issuer_key: each for each in old.revocation_lists}
+    return (
+        not set(new.revoked_serials) <= set(old.revoked_serials)
+        or not set(new.revoked_sha256) <= set(old.revoked_sha256)
+        or any(_list_revokes_more(lists.get(each.issuer_key), each) for each in new.revocation_lists)
+    )
+
+
+def _list_revokes_more(old: RevocationList | None, new: RevocationList) -> bool:
+    old = old or RevocationList(issuer_key=new.issuer_key)
+    if old.serials != new.serials and not unpack_serials(new.serials) <= unpack_serials(old.serials):
+        return True
+    return _refused_after(new) < _refused_after(old)
+
+
+def _refused_after(each: RevocationList) -> float:
+    return each.next_update if each.refuse_overdue and each.next_update is not None else float("inf")
 
 
 def _reduces(old: Document, new: Document) -> bool:
@@ -39,8 +68,8 @@ def _authority_reduced(old: TrustedAuthority, new: TrustedAuthority | None) -> b
     return (
         not set(old.anchors) <= set(new.anchors)
         or not set(old.intermediates) <= set(new.intermediates)
-        or not set(new.revoked_serials) <= set(old.revoked_serials)
-        or not set(new.revoked_sha256) <= set(old.revoked_sha256)
+        or (old.weak_signatures and not new.weak_signatures)
+        or revokes_more(old, new)
         or (old.eui_ranges != new.eui_ranges and not _covers(new.eui_ranges, old.eui_ranges))
     )
 
@@ -68,6 +97,7 @@ def _gateway_reduced(old: RegisteredGateway, new: RegisteredGateway | None) -> b
         (new.suspended and not old.suspended)
         or _narrowed(old.trusted_cas, new.trusted_cas)
         or _narrowed(old.sha256_fingerprints, new.sha256_fingerprints)
+        or not set(old.token_sha256s) <= set(new.token_sha256s)
     )
 
 

@@ -1,17 +1,20 @@
 """A TrustedCA to the authority that is published of it.
 
-Each part of the spec (anchors, intermediates, ranges, revocation) is read by itself. Only if all of them can be used
-does the spec come into force; else what is in force may only shrink, see `candidate`.
+Each part of the spec (anchors, intermediates, ranges, revocation, CRLs) is read by itself. Only if all of them can be
+used does the spec come into force; else what is in force may only shrink, see `candidate`.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui_range import EUIRange, parse_range
 from stationkeeper_core.pem import Certificate
-from stationkeeper_core.published import TrustedAuthority
+from stationkeeper_core.published import RevocationList, TrustedAuthority
 from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
 from stationkeeper_operator.compiling.certificate_rules import (
     certificate_of,
@@ -20,10 +23,12 @@ from stationkeeper_operator.compiling.certificate_rules import (
     read_certificates,
     show,
 )
-from stationkeeper_operator.compiling.reductions import common_ranges
+from stationkeeper_operator.compiling.reductions import common_ranges, revokes_more
+from stationkeeper_operator.compiling.revocation_lists import Source, find_crls, merged_lists, read_revocation_lists
 from stationkeeper_operator.compiling.verdict import CertificateStatus, Role, certificate_status
 from stationkeeper_operator.compiling.world import World
-from stationkeeper_operator.resources import TrustedCA, TrustedCASpec
+from stationkeeper_operator.resources import TrustedCA
+from stationkeeper_operator.specs import Revocation, TrustedCASpec
 
 _SERIAL = re.compile(r"[0-9A-Fa-f]{1,64}")
 
@@ -37,6 +42,9 @@ class _Parts:
     ranges: tuple[EUIRange, ...] | None
     serials: tuple[str, ...] = ()
     fingerprints: tuple[str, ...] = ()
+    lists: tuple[RevocationList, ...] = ()
+    refuse_overdue: bool = False
+    weak_signatures: bool = True
     note: str = ""
 
 
@@ -61,12 +69,10 @@ def compile_trusted_ca(
     if resource.spec is None:
         kept = previous and _reduced(previous, _Parts(None, None, None), now)
         return Candidate(resource, None, kept, StationkeeperError(Reason.INVALID_SPEC, resource.problem))
-    problems = Problems()
-    parts = _read(resource, resource.spec, world, problems, now)
+    parts, refusal = _read(resource, resource.spec, world, previous, now)
     kept = previous and _reduced(previous, parts, now)
-    refusal = problems.refusal
     wanted = None if refusal else _authority(resource, parts)
-    return Candidate(resource, wanted, kept, refusal, parts.note)
+    return Candidate(resource, wanted, kept, refusal, parts.note, _without_new_revocations(kept, previous))
 
 
 def configured_anchors(resource: TrustedCA, world: World) -> tuple[bytes, ...]:
@@ -84,19 +90,39 @@ def certificate_statuses(record: TrustedAuthority) -> tuple[CertificateStatus, .
     return tuple(certificate_status(certificate, role) for certificate, role in found if certificate is not None)
 
 
-def _read(resource: TrustedCA, spec: TrustedCASpec, world: World, problems: Problems, now: datetime) -> _Parts:
-    revocation = spec.revocation
+def deadlines(record: TrustedAuthority) -> Iterator[datetime]:
+    """When time alone changes something about it: its certificates' ends and its CRLs' next updates."""
+    for certificate in _readable((*record.anchors, *record.intermediates)):
+        yield certificate.x509.not_valid_after_utc
+    for each in record.revocation_lists:
+        if each.next_update is not None:
+            yield datetime.fromtimestamp(each.next_update, UTC)
+
+
+def _read(
+    resource: TrustedCA, spec: TrustedCASpec, world: World, previous: TrustedAuthority | None, now: datetime
+) -> tuple[_Parts, StationkeeperError | None]:
+    problems, revocation = Problems(), spec.revocation or Revocation()
     anchors = problems.attempt(lambda: _anchors(resource, spec, world, now))
     intermediates = problems.attempt(lambda: _intermediates(spec))
     past = (*expired(anchors or (), now), *expired(intermediates or (), now))
-    return _Parts(
+    issuers = (*(anchors or ()), *(intermediates or ()))
+    if previous is not None and (anchors is None or intermediates is None):
+        issuers += _readable((*previous.anchors, *previous.intermediates))
+    crls = problems.attempt(lambda: find_crls(resource.metadata.namespace, revocation, world)) or Source("")
+    refuse_overdue = revocation.crl_expired == "Refuse"
+    parts = _Parts(
         anchors=anchors and tuple(each for each in anchors if each not in past),
         intermediates=None if intermediates is None else tuple(each for each in intermediates if each not in past),
         ranges=problems.attempt(lambda: tuple(sorted({parse_range(text) for text in spec.eui_ranges or ()}))),
-        serials=problems.attempt_each(_serial, (revocation and revocation.serials) or ()),
-        fingerprints=problems.attempt_each(_revoked_fingerprint, (revocation and revocation.sha256_fingerprints) or ()),
+        serials=problems.attempt_each(_serial, revocation.serials or ()),
+        fingerprints=problems.attempt_each(_revoked_fingerprint, revocation.sha256_fingerprints or ()),
+        lists=read_revocation_lists(crls, issuers, problems, refuse_overdue=refuse_overdue, now=now),
+        refuse_overdue=refuse_overdue,
+        weak_signatures=spec.weak_signatures == "Allow",
         note=f"left out because expired: {show(past)}" if past else "",
     )
+    return parts, problems.refusal
 
 
 def _anchors(resource: TrustedCA, spec: TrustedCASpec, world: World, now: datetime) -> tuple[Certificate, ...]:
@@ -148,6 +174,8 @@ def _authority(resource: TrustedCA, parts: _Parts) -> TrustedAuthority:
         eui_ranges=tuple(str(each) for each in parts.ranges or ()),
         revoked_serials=tuple(sorted(set(parts.serials))),
         revoked_sha256=tuple(sorted(set(parts.fingerprints))),
+        revocation_lists=parts.lists,
+        weak_signatures=parts.weak_signatures,
     )
 
 
@@ -172,13 +200,32 @@ def _reduced(previous: TrustedAuthority, parts: _Parts, now: datetime) -> Truste
         eui_ranges=tuple(str(each) for each in ranges),
         revoked_serials=tuple(sorted({*previous.revoked_serials, *parts.serials})),
         revoked_sha256=tuple(sorted({*previous.revoked_sha256, *parts.fingerprints})),
+        revocation_lists=merged_lists(previous.revocation_lists, parts.lists, refuse_overdue=parts.refuse_overdue),
+        weak_signatures=previous.weak_signatures and parts.weak_signatures,
+    )
+
+
+def _without_new_revocations(
+    kept: TrustedAuthority | None, previous: TrustedAuthority | None
+) -> TrustedAuthority | None:
+    if kept is None or previous is None or not revokes_more(previous, kept):
+        return None
+    return replace(
+        kept,
+        revoked_serials=previous.revoked_serials,
+        revoked_sha256=previous.revoked_sha256,
+        revocation_lists=previous.revocation_lists,
     )
 
 
 def _remaining(held: tuple[bytes, ...], listed: tuple[Certificate, ...] | None, now: datetime) -> tuple[bytes, ...]:
-    readable = [each for each in (certificate_of(der) for der in held) if each is not None]
+    readable = _readable(held)
     past = expired(readable, now)
     return tuple(each.der for each in readable if each not in past and (listed is None or each in listed))
+
+
+def _readable(held: tuple[bytes, ...]) -> tuple[Certificate, ...]:
+    return tuple(each for each in (certificate_of(der) for der in held) if each is not None)
 
 
 def _der(certificates: tuple[Certificate, ...]) -> tuple[bytes, ...]:

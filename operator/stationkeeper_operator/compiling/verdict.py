@@ -36,6 +36,25 @@ class CertificateStatus:
 
 
 @dataclass(frozen=True)
+class RevocationListStatus:
+    """What the CRLs of one issuer revoke, as the status of a TrustedCA shows it.
+
+    Attributes:
+        issuer: the subject of its certificate as RFC 4514 writes it, cut at 256 characters.
+        entries: how many certificates they revoke.
+        this_update: when the newest was made; RFC 3339, in UTC.
+        next_update: when the next one is due; empty where they do not say.
+        overdue: whether that has passed.
+    """
+
+    issuer: str
+    entries: int
+    this_update: str
+    next_update: str
+    overdue: bool
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What became of a resource.
 
@@ -45,6 +64,8 @@ class Verdict:
         message: for people; at most `MAX_MESSAGE` characters, without token or key.
         document: the name of the document that carries it, None where nothing of it is published.
         certificates: those in force, for a TrustedCA.
+        gateways: how many have no LNS of their own and look to it, for a GatewayDefaults.
+        revocation_lists: those in force, for a TrustedCA.
         still_trusted_by: of a suspended TrustedCA, `namespace/name` of the others in force that hold one of its
             certificates or keys; None where that is no question.
     """
@@ -54,6 +75,8 @@ class Verdict:
     message: str
     document: str | None
     certificates: tuple[CertificateStatus, ...] = ()
+    gateways: int = 0
+    revocation_lists: tuple[RevocationListStatus, ...] = ()
     still_trusted_by: tuple[str, ...] | None = None
 
 

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_operator.resources import (
+    DEFAULTS_NAME,
+    GATEWAY_DEFAULTS,
     SECRET,
+    Gateway,
     Key,
-    KeySource,
     Reference,
     ReferencedObject,
     Resource,
-    TokenSource,
     source_reference,
 )
+from stationkeeper_operator.specs import KeySource, TokenSource
 
 CREDENTIALS_LABEL = "stationkeeper.io/credentials"
 
@@ -23,14 +25,28 @@ class World:
     """The resources and what they refer to.
 
     Attributes:
-        release_namespace: the namespace whose TrustedCAs speak for the Gateways of all namespaces.
-        resources: all TrustedCAs and Gateways.
+        release_namespace: the namespace whose TrustedCAs and GatewayDefaults are for the Gateways of all namespaces.
+        resources: all TrustedCAs, Gateways and GatewayDefaults.
         referenced: the Secrets and ConfigMaps that they name; one that is missing here does not exist.
     """
 
     release_namespace: str
     resources: Mapping[Key, Resource]
     referenced: Mapping[Reference, ReferencedObject]
+
+    def defaults_of(self, resource: Resource) -> Key | None:
+        """The GatewayDefaults that has to give the LNS of `resource`: its namespace's, else the release's.
+
+        Whether it can be used does not matter: one that is broken is not passed over for another.
+
+        Returns:
+            None where a Gateway's own spec says it, or there is no GatewayDefaults for it, and for what is no Gateway.
+        """
+        if not isinstance(resource, Gateway) or resource.spec is None or resource.spec.lns is not None:
+            return None
+        namespaces = (resource.metadata.namespace, self.release_namespace)
+        found = (Key(GATEWAY_DEFAULTS, namespace, DEFAULTS_NAME) for namespace in namespaces)
+        return next((key for key in found if key in self.resources), None)
 
     def read(self, namespace: str, source: KeySource | TokenSource, field: str) -> bytes:
         """The content of the key that `source` names.

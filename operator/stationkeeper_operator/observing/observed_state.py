@@ -133,7 +133,7 @@ class ObservedState:
     def _seed(self, resource: Resource) -> None:
         if isinstance(resource, TrustedCA):
             self.usage.seed(resource)
-        elif b'"trustedCA"' in resource.status.raw:
+        elif isinstance(resource, Gateway) and b'"trustedCA"' in resource.status.raw:
             self._use(resource.metadata.uid, shown_in(resource))
 
     def _visit(self, instance: str, seen: Observation, now: datetime) -> Key | None:

@@ -3,13 +3,19 @@
 The result equals the present status where nothing changed, so that whoever writes it compares and writes what differs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from stationkeeper_core.published import secret_name
-from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
-from stationkeeper_operator.resources import Condition, Resource, TrustedCA
+from stationkeeper_operator.compiling.verdict import (
+    ACCEPTED,
+    MAX_MESSAGE,
+    CertificateStatus,
+    RevocationListStatus,
+    Verdict,
+)
+from stationkeeper_operator.resources import Condition, GatewayDefaults, Resource, TrustedCA
 
 PUBLISHED = "Published"
 ENFORCED = "Enforced"
@@ -20,6 +26,8 @@ PUBLISH_PENDING = "PublishPending"
 
 NOT_OBSERVED = "NotObserved"
 NO_OTHER_TRUSTED_CA = "NoOtherTrustedCA"
+
+_MINE = (ACCEPTED, PUBLISHED, READY, STILL_TRUSTED_BY)
 
 
 class Fact(NamedTuple):
@@ -58,44 +66,48 @@ def status_of(  # noqa: PLR0913, PLR0917 - what a status is made of
 
     Returns:
         `observedGeneration`, the conditions `Accepted`, `Published`, `Enforced` and `Ready` (which is all of them), of
-        a suspended TrustedCA `StillTrustedBy`, and of a TrustedCA `certificates` and their number.
+        a suspended TrustedCA `StillTrustedBy`, and of a TrustedCA `certificates`, their number and `revocationLists`. A
+        GatewayDefaults is never published by itself: it has neither `Published` nor `Enforced`, and the number of
+        `gateways` that look to it instead.
     """
-    accepted = Fact(str(verdict.accepted), verdict.reason, verdict.message)
-    carried = _carried(verdict, published, published_message)
-    facts: dict[str, Fact | None] = {
-        ACCEPTED: accepted,
-        PUBLISHED: carried,
-        ENFORCED: enforced,
-        READY: _ready(accepted, carried, enforced),
-        STILL_TRUSTED_BY: _still_trusted(verdict),
-    }
+    facts = _facts(resource, verdict, _carried(verdict, published, published_message), enforced)
     present = {each.type: each for each in resource.status.conditions}
     generation = resource.metadata.generation
-    conditions = [
-        _condition(present.get(kind), kind, fact, generation, now) for kind, fact in facts.items() if fact is not None
-    ]
+    conditions = [_condition(present.get(kind), kind, fact, generation, now) for kind, fact in facts.items()]
     fields = {**resource.status.value, **(observed or {}), "observedGeneration": generation}
     status = {name: value for name, value in fields.items() if value is not None}
     status["conditions"] = conditions + _others(status.get("conditions"), facts)
     if isinstance(resource, TrustedCA):
         status["certificates"] = [_certificate(each) for each in verdict.certificates]
         status["certificateCount"] = len(verdict.certificates)
+        status["revocationLists"] = [_revocation_list(each) for each in verdict.revocation_lists]
+    if isinstance(resource, GatewayDefaults):
+        status["gateways"] = verdict.gateways
     return status
 
 
-def _ready(accepted: Fact, carried: Fact, enforced: Fact | None) -> Fact:
-    told = [accepted, carried] if enforced is None or enforced.reason == NOT_OBSERVED else [accepted, carried, enforced]
+def _facts(resource: Resource, verdict: Verdict, carried: Fact, enforced: Fact | None) -> dict[str, Fact]:
+    facts = {ACCEPTED: Fact(str(verdict.accepted), verdict.reason, verdict.message)}
+    if not isinstance(resource, GatewayDefaults):
+        facts[PUBLISHED] = carried
+        if enforced is not None:
+            facts[ENFORCED] = enforced
+    facts[READY] = _ready(facts.values())
+    if verdict.still_trusted_by is not None:
+        facts[STILL_TRUSTED_BY] = _still_trusted(verdict.still_trusted_by)
+    return facts
+
+
+def _ready(facts: Iterable[Fact]) -> Fact:
+    told = (each for each in facts if each.reason != NOT_OBSERVED)
     missing = next((each for each in told if each.status != "True"), None)
     return Fact("False", missing.reason, missing.message) if missing else Fact("True", READY, "in force")
 
 
-def _still_trusted(verdict: Verdict) -> Fact | None:
-    if verdict.still_trusted_by is None:
-        return None
-    if not verdict.still_trusted_by:
+def _still_trusted(names: Collection[str]) -> Fact:
+    if not names:
         return Fact("False", NO_OTHER_TRUSTED_CA, "no other TrustedCA in force holds its certificates or keys")
-    names = ", ".join(verdict.still_trusted_by)
-    return Fact("True", STILL_TRUSTED_BY, f"its certificates or keys are still trusted by: {names}")
+    return Fact("True", STILL_TRUSTED_BY, f"its certificates or keys are still trusted by: {', '.join(names)}")
 
 
 def _carried(verdict: Verdict, published: bool, message: str) -> Fact:
@@ -120,10 +132,9 @@ def _condition(present: Condition | None, kind: str, fact: Fact, generation: int
     }
 
 
-def _others(conditions: object, facts: Mapping[str, Fact | None]) -> list[Any]:
+def _others(conditions: object, facts: Collection[str]) -> list[Any]:
     listed = [each for each in conditions if isinstance(each, dict)] if isinstance(conditions, list) else []
-    mine = {kind for kind, fact in facts.items() if fact is not None or kind != ENFORCED}
-    return [each for each in listed if each.get("type", ACCEPTED) not in mine]
+    return [each for each in listed if each.get("type", ACCEPTED) not in {*_MINE, *facts}]
 
 
 def _certificate(certificate: CertificateStatus) -> dict[str, str]:
@@ -133,3 +144,13 @@ def _certificate(certificate: CertificateStatus) -> dict[str, str]:
         "notAfter": certificate.not_after,
         "role": certificate.role.value,
     }
+
+
+def _revocation_list(each: RevocationListStatus) -> dict[str, Any]:
+    fields = {
+        "issuer": each.issuer,
+        "entries": each.entries,
+        "thisUpdate": each.this_update,
+        "overdue": each.overdue,
+    }
+    return fields | ({"nextUpdate": each.next_update} if each.next_update else {})

@@ -17,10 +17,10 @@ from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.api.resource_paths import resource_path
-from stationkeeper_operator.compiling.verdict import ACCEPTED, Verdict
+from stationkeeper_operator.compiling.verdict import ACCEPTED, RevocationListStatus, Verdict
 from stationkeeper_operator.reporting.conditions import Fact, status_of
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.resources import Key, Resource, decode_resource
+from stationkeeper_operator.resources import Condition, Key, Resource, decode_resource
 from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 
 _WORKERS = 4
@@ -226,8 +226,11 @@ class StatusWriter:
         if verdict.accepted:
             if told is not None and was_refused and told.reason != Reason.SUSPENDED:
                 await self._events.normal(before, ACCEPTED, "accepted again")
-        elif verdict.reason != Reason.SUSPENDED and not (told and was_refused and told.reason == verdict.reason):
+        elif verdict.reason != Reason.SUSPENDED and not (told and was_refused and _is_told(told, verdict)):
             await self._events.warning(before, verdict.reason, verdict.message)
+        for each in _newly_overdue(before, verdict):
+            message = f"the CRL of {each.issuer} is overdue since {each.next_update}; publish a new one"
+            await self._events.warning(before, Reason.CRL_EXPIRED, message)
 
     async def _announce_delivery(self, before: Resource, after: Resource) -> None:
         state, word = _delivery(after).get("state"), DeliveryState.NOT_CONVERGING
@@ -252,6 +255,20 @@ def _is_about(judgement: Judgement, resource: Resource) -> bool:
 def _delivery(resource: Resource) -> dict[str, object]:
     found = resource.status.value.get("delivery")
     return found if isinstance(found, dict) else {}
+
+
+def _is_told(told: Condition, verdict: Verdict) -> bool:
+    # That a revocation does not act has this reason too, and is news even where something else did not fit before.
+    same_message = told.message == verdict.message or verdict.reason != Reason.CAPACITY_EXCEEDED
+    return told.reason == verdict.reason and same_message
+
+
+def _newly_overdue(before: Resource, verdict: Verdict) -> list[RevocationListStatus]:
+    shown = before.status.value.get("revocationLists")
+    listed = [each for each in shown if isinstance(each, dict)] if isinstance(shown, list) else []
+    told = {(each.get("issuer"), each.get("nextUpdate")) for each in listed if each.get("overdue") is True}
+    overdue = [each for each in verdict.revocation_lists if each.overdue]
+    return [each for each in overdue if (each.issuer, each.next_update) not in told]
 
 
 def _log_fields(key: Key, judgement: Judgement) -> dict[str, object]:

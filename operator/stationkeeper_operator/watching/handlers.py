@@ -23,7 +23,7 @@ DELETED = "DELETED"
 
 @dataclass(frozen=True)
 class ResourceReport:
-    """A TrustedCA or Gateway is so, or was deleted.
+    """A resource is so, or was deleted.
 
     Attributes:
         resource: the object, with the resourceVersion of what happened.

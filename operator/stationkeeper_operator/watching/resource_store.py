@@ -1,4 +1,4 @@
-"""What the operator knows of the cluster: the TrustedCAs and Gateways, and the Secrets and ConfigMaps they name.
+"""What the operator knows of the cluster: the resources, and the Secrets and ConfigMaps that they name.
 
 Two sources report on the resources: the events of a watch, which may be late, doubled or lost, and LISTs, which are
 true as of their resourceVersion. Versions are compared as integers, and the newer one wins. After a LIST, nothing that

@@ -1,0 +1,172 @@
+"""Whether a client without a certificate may speak for the gateway that its request names, by a token.
+
+As with certificates the steps are numbered, one function each, and the first that fails decides. Step 2 refuses nobody
+and comes before all that depends on the registry: it takes the same time whether there is such a gateway or not, and
+whichever of its tokens matches. Nor does a refusal tell: `TokenRefused` stands for all that could be learnt about a
+gateway by asking, and only its detail, which is for the log, says which it was.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from stationkeeper_core.credentials import parse_token
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.eui64 import EUI64, format_hex
+from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.snapshot import Snapshot
+
+MAX_TOKENS = 4
+MIN_SECRET_BYTES = 16
+
+_NO_DIGEST = "-" * 64
+
+
+@dataclass(frozen=True)
+class TokenClaim:
+    """Who says to be which gateway, and what was found out so far.
+
+    Attributes:
+        headers: the values of the `Authorization` headers of the request, of which there should be one.
+        router: the EUI that the request names.
+        gateway: the Gateway with that EUI, from step 2 on, if there is one.
+        match: which of that Gateway's tokens it is, from step 2 on, if it is one.
+    """
+
+    headers: tuple[bytes, ...]
+    router: EUI64
+    gateway: RegisteredGateway | None = None
+    match: int | None = None
+
+    def __repr__(self) -> str:
+        return f"TokenClaim(router={format_hex(self.router)})"
+
+    @property
+    def registered(self) -> RegisteredGateway:
+        """The Gateway; only steps after step 3 may ask for it."""
+        if self.gateway is None:
+            raise LookupError("a step that needs the gateway ran before it was looked up")
+        return self.gateway
+
+
+@dataclass(frozen=True)
+class TokenGrant:
+    """What a token opens.
+
+    Attributes:
+        gateway: the Gateway that the client may speak for.
+        source: `name/key` of the Secret that holds the token; empty where that is not published.
+    """
+
+    gateway: RegisteredGateway
+    source: str
+
+
+Step = Callable[[TokenClaim, Snapshot], TokenClaim]
+
+
+def token_sha256(content: bytes) -> str:
+    """The digest by which a gateway's token is registered, lower-case hex, for the content of a Secret's key.
+
+    It is of what follows `Authorization: `, the scheme's word included.
+
+    Args:
+        content: as `parse_token` takes it.
+
+    Raises:
+        StationkeeperError: `TokenInvalid` or `TokenTooShort`; the detail does not repeat the token.
+    """
+    value = parse_token(content).partition(b": ")[2].removesuffix(b"\r\n")
+    scheme, space, secret = value.partition(b" ")
+    length = len(secret.strip() if space else scheme)
+    if length < MIN_SECRET_BYTES:
+        raise StationkeeperError(
+            Reason.TOKEN_TOO_SHORT,
+            f"the token has {length} bytes, besides a word such as Bearer; make one of at least {MIN_SECRET_BYTES}"
+            " at random, such as by `openssl rand -hex 32`",
+        )
+    return _digest(value)
+
+
+def authorize_by_token(claim: TokenClaim, snapshot: Snapshot) -> TokenGrant:
+    """The Gateway that a client without a certificate may speak for, and by which token.
+
+    Args:
+        claim: the token and the EUI it is to speak for.
+        snapshot: the registry to decide on.
+
+    Raises:
+        StationkeeperError: `TokenMissing` or `TokenRefused`.
+    """
+    for step in STEPS:
+        claim = step(claim, snapshot)
+    return TokenGrant(claim.registered, _source(claim))
+
+
+def _1_one_token_is_presented(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
+    if not claim.headers:
+        raise StationkeeperError(Reason.TOKEN_MISSING, "the client sent neither a certificate nor a token")
+    if len(claim.headers) > 1:
+        raise _refused(claim, f"the request has {len(claim.headers)} Authorization headers")
+    return claim
+
+
+def _2_token_is_compared(claim: TokenClaim, snapshot: Snapshot) -> TokenClaim:
+    gateway = snapshot.registry.find(claim.router)
+    known = gateway.token_sha256s if gateway is not None else ()
+    padding = (_NO_DIGEST,) * (MAX_TOKENS - len(known))
+    presented = _digest(claim.headers[0]).encode()
+    found = [hmac.compare_digest(presented, each.encode()) for each in (*known, *padding)]
+    return replace(claim, gateway=gateway, match=found.index(True) if any(found) else None)
+
+
+def _3_gateway_is_registered(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
+    if claim.gateway is None:
+        raise _refused(claim, "there is no accepted Gateway with that EUI")
+    return claim
+
+
+def _4_gateway_is_not_suspended(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
+    if claim.registered.suspended:
+        raise _refused(claim, f"Gateway {_name(claim)} is suspended")
+    return claim
+
+
+def _5_gateway_has_tokens(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
+    if not claim.registered.token_sha256s:
+        raise _refused(claim, f"Gateway {_name(claim)} has no token")
+    return claim
+
+
+def _6_a_token_matches(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
+    if claim.match is None:
+        raise _refused(claim, f"it is no token of Gateway {_name(claim)}")
+    return claim
+
+
+STEPS: tuple[Step, ...] = (
+    _1_one_token_is_presented,
+    _2_token_is_compared,
+    _3_gateway_is_registered,
+    _4_gateway_is_not_suspended,
+    _5_gateway_has_tokens,
+    _6_a_token_matches,
+)
+
+
+def _refused(claim: TokenClaim, found: str) -> StationkeeperError:
+    return StationkeeperError(Reason.TOKEN_REFUSED, f"for {format_hex(claim.router)}: {found}")
+
+
+def _source(claim: TokenClaim) -> str:
+    sources = dict(enumerate(claim.registered.token_sources))
+    return sources.get(claim.match, "") if claim.match is not None else ""
+
+
+def _name(claim: TokenClaim) -> str:
+    return f"{claim.registered.namespace}/{claim.registered.name}"
+
+
+def _digest(value: bytes) -> str:
+    return hashlib.sha256(value).hexdigest()

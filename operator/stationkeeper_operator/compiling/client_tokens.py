@@ -1,0 +1,72 @@
+"""The tokens that let a gateway in without a certificate: what a spec lists, and what remains of those in force.
+
+Each is known by the key of the Secret that holds it. So one that is taken out of the spec, or replaced, goes at once,
+while one whose Secret cannot be used for a while stays in force, as anything else that was accepted.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.token_authorization import MAX_TOKENS, token_sha256
+from stationkeeper_operator.compiling.candidate import Problems
+from stationkeeper_operator.compiling.world import World
+from stationkeeper_operator.specs import Client, TokenSource
+
+
+@dataclass(frozen=True)
+class ClientTokens:
+    """Tokens by where they are kept.
+
+    Attributes:
+        digests: the SHA-256 in lower-case hex by `name/key` of the Secret; None for one that cannot be used.
+    """
+
+    digests: dict[str, str | None]
+
+    @property
+    def usable(self) -> tuple[tuple[str, str], ...]:
+        """Source and digest of those that can be used, sorted."""
+        return tuple(sorted((source, each) for source, each in self.digests.items() if each is not None))
+
+    def still_allows(self, source: str, digest: str) -> bool:
+        """Whether a token in force may stay so."""
+        return source in self.digests and self.digests[source] in {None, digest}
+
+
+def read_tokens(client: Client | None, namespace: str, world: World, problems: Problems) -> ClientTokens:
+    """The tokens that a spec lists.
+
+    Args:
+        client: that part of the spec.
+        namespace: of the Gateway.
+        world: where the Secrets are looked up.
+        problems: collects what is wrong with them.
+    """
+    listed = (client.tokens if client is not None else None) or ()
+    if len(listed) > MAX_TOKENS:
+        detail = f"client.tokens lists {len(listed)}, at most {MAX_TOKENS} are possible"
+        problems.found.append(StationkeeperError(Reason.INVALID_SPEC, detail))
+    return ClientTokens(
+        {
+            f"{each.secret_key_ref.name}/{each.secret_key_ref.key}": problems.attempt(
+                partial(_digest, each, f"client.tokens[{position}]", namespace, world)
+            )
+            for position, each in enumerate(listed)
+        }
+    )
+
+
+def remaining_tokens(held: RegisteredGateway, listed: ClientTokens | None) -> tuple[tuple[str, str], ...]:
+    """Source and digest of those tokens in force that `listed` does not take away; None takes none."""
+    in_force = zip(held.token_sources, held.token_sha256s, strict=False)
+    return tuple(each for each in in_force if listed is None or listed.still_allows(*each))
+
+
+def _digest(source: TokenSource, field: str, namespace: str, world: World) -> str:
+    content = world.read(namespace, source, field)
+    try:
+        return token_sha256(content)
+    except StationkeeperError as error:
+        raise StationkeeperError(error.reason, f"{field}: {error.detail}") from None

@@ -1,0 +1,93 @@
+"""Every GatewayDefaults to the LNS of those Gateways that have none of their own.
+
+The whole `lns` block of one resource counts: a Gateway's own, else its namespace's, else the release's. Blocks are
+never merged, so no URI is ever combined with the credentials of another block. A GatewayDefaults that is refused hides
+the release's all the same: a slip must not send a namespace's gateways to somebody else's LNS.
+
+Each is compiled once, however many Gateways look to it; what it names is looked up in its own namespace.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_operator.compiling.gateway_compiler import Endpoint, compile_lns
+from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, Verdict
+from stationkeeper_operator.compiling.world import World
+from stationkeeper_operator.resources import DEFAULTS_NAME, Gateway, GatewayDefaults, Key
+
+_REMAINS = "; Gateways keep the LNS that was last accepted of them, new ones get none"
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """All GatewayDefaults of a world, compiled.
+
+    Attributes:
+        world: that world.
+        compiled: the LNS of each, or why it is refused.
+    """
+
+    world: World
+    compiled: Mapping[Key, Endpoint | StationkeeperError]
+
+    def lns_for(self, gateway: Gateway) -> Endpoint:
+        """The LNS of a Gateway whose spec has none.
+
+        What is wrong with a GatewayDefaults is told in its own status alone: it may be of another namespace.
+
+        Raises:
+            StationkeeperError: `LNSMissing`, there is no GatewayDefaults for it, or it is refused.
+        """
+        key = self.world.defaults_of(gateway)
+        if key is None:
+            raise StationkeeperError(Reason.LNS_MISSING, f"the spec has no lns, and {self._nowhere(gateway)}")
+        found, shown = self.compiled[key], f"GatewayDefaults {key.namespace}/{key.name}"
+        if isinstance(found, StationkeeperError):
+            detail = f"the spec has no lns, and {shown} is refused ({found.reason}): mend it, or give lns.uri here"
+            raise StationkeeperError(Reason.LNS_MISSING, detail)
+        uri, credentials, _ = found
+        return uri, credentials, f"the LNS is that of {shown}"
+
+    def verdicts(self) -> dict[Key, Verdict]:
+        """What became of each."""
+        gateways = Counter(self.world.defaults_of(each) for each in self.world.resources.values())
+        return {key: _verdict(found, gateways[key]) for key, found in self.compiled.items()}
+
+    def _nowhere(self, gateway: Gateway) -> str:
+        namespaces = dict.fromkeys((gateway.metadata.namespace, self.world.release_namespace))
+        return f"there is no GatewayDefaults in namespace {' or '.join(namespaces)}: give lns.uri, or make one"
+
+
+def compile_defaults(world: World, now: datetime) -> Defaults:
+    """All GatewayDefaults of `world`.
+
+    Args:
+        world: where they are, and where their references are looked up.
+        now: to tell whether an LNS' trust has expired; aware.
+    """
+    found = (each for each in world.resources.values() if isinstance(each, GatewayDefaults))
+    return Defaults(world, {each.key: _compile(each, world, now) for each in found})
+
+
+def _compile(resource: GatewayDefaults, world: World, now: datetime) -> Endpoint | StationkeeperError:
+    name = resource.metadata.name
+    if name != DEFAULTS_NAME:
+        return StationkeeperError(
+            Reason.INVALID_SPEC, f"metadata.name is {name!a}, and only one named {DEFAULTS_NAME} is used; create that"
+        )
+    if resource.spec is None:
+        return StationkeeperError(Reason.INVALID_SPEC, resource.problem)
+    try:
+        return compile_lns(resource.spec.lns, resource.metadata.namespace, world, now)
+    except StationkeeperError as error:
+        return error
+
+
+def _verdict(found: Endpoint | StationkeeperError, gateways: int) -> Verdict:
+    if isinstance(found, StationkeeperError):
+        message = found.detail[: MAX_MESSAGE - len(_REMAINS)] + _REMAINS
+        return Verdict(False, found.reason.value, message, None, gateways=gateways)
+    return Verdict(True, ACCEPTED, (found[2] or "the spec is in force")[:MAX_MESSAGE], None, gateways=gateways)

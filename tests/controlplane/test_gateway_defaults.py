@@ -1,0 +1,102 @@
+"""A Gateway as short as its EUI, on a real API server: whose LNS it gets, and how soon."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stationkeeper_tools.api_client import RequestError
+from tests.controlplane.operator_process import wait_for
+from tests.controlplane.operator_release import Release, install_crds, release
+from tests.controlplane.operator_resources import TOKEN, root
+
+pytestmark = pytest.mark.timeout(90)
+
+SOON = 2.0
+ALL, TEAM, MOVED = (f"wss://{name}.example.com:8887" for name in ("all", "team", "moved"))
+
+
+@pytest.fixture(scope="module")
+def cluster(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    kubeconfig: Path = control_plane.admin_kubeconfig
+    install_crds(kubeconfig)
+    with release(kubeconfig, tmp_path_factory.mktemp("operator"), namespaced=True) as made:
+        made.start_leading("defaults")
+        yield made
+
+
+def defaults(uri: str, **lns: Any) -> dict[str, Any]:
+    return {"lns": {"uri": uri, "trust": root("lns").certificate_pem.decode(), **lns}}
+
+
+def lns_uri(cluster: Release, name: str) -> str:
+    found = cluster.registered().get(name)
+    return "" if found is None else found.lns_uri
+
+
+def test_a_gateway_as_short_as_its_eui_follows_the_releases_default_and_then_its_namespaces(cluster: Release) -> None:
+    def follows(uri: str) -> None:
+        wait_for(lambda: lns_uri(cluster, "short") == uri, f"the gateway is sent to {uri}", SOON)
+
+    cluster.apply("Gateway", "short", {"eui": "00000000000D0001"})
+    cluster.wait_reason("Gateway", "short", "LNSMissing")
+    assert lns_uri(cluster, "short") == ""
+    cluster.apply("GatewayDefaults", "default", defaults(ALL), cluster.namespace)
+    follows(ALL)
+    cluster.wait_ready("Gateway/short")
+    cluster.apply("GatewayDefaults", "default", defaults(TEAM))
+    follows(TEAM)
+    cluster.wait_ready("GatewayDefaults/default")
+    wait_for(lambda: cluster.resource("GatewayDefaults", "default")["status"]["gateways"] == 1, "it is counted")
+    message = f"the LNS is that of GatewayDefaults {cluster.team}/default"
+    wait_for(lambda: cluster.wait_reason("Gateway", "short", "Accepted")["message"] == message, "the status says so")
+    cluster.apply("GatewayDefaults", "default", defaults(MOVED))
+    follows(MOVED)
+    cluster.delete("GatewayDefaults", "default")
+    follows(ALL)
+    cluster.delete("GatewayDefaults", "default", cluster.namespace)
+    cluster.wait_reason("Gateway", "short", "LNSMissing")
+    assert lns_uri(cluster, "short") == ALL, "what was last accepted stays in force"
+
+
+def test_the_token_of_a_default_may_come_and_change_and_its_loss_takes_nothing_away(cluster: Release) -> None:
+    def credentials() -> bytes:
+        found = cluster.registered().get("token")
+        return b"" if found is None else found.lns_credentials
+
+    cluster.apply("GatewayDefaults", "default", defaults(TEAM, auth={"token": TOKEN}))
+    cluster.apply("Gateway", "token", {"eui": "00000000000D0002"})
+    cluster.wait_reason("GatewayDefaults", "default", "ReferenceNotFound")
+    message = cluster.wait_reason("Gateway", "token", "LNSMissing")["message"]
+    assert f"GatewayDefaults {cluster.team}/default is refused" in message
+    assert ("Warning", "ReferenceNotFound") in wait_for(lambda: cluster.events("default"), "an event says so")
+    cluster.apply_secret("lns-token", {"token": "Bearer ONE"})
+    cluster.wait_ready("GatewayDefaults/default", "Gateway/token")
+    assert b"Bearer ONE" in credentials()
+    cluster.apply_secret("lns-token", {"token": "Bearer TWO"})
+    wait_for(lambda: b"Bearer TWO" in credentials(), "the new token is published", SOON)
+    cluster.delete_secret("lns-token")
+    cluster.wait_reason("GatewayDefaults", "default", "ReferenceNotFound")
+    cluster.wait_reason("Gateway", "token", "LNSMissing")
+    assert b"Bearer TWO" in credentials()
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "said"),
+    [
+        ("other", defaults(TEAM), "must be default"),
+        ("default", {"lns": {"trust": "PEM"}}, "spec.lns.uri: Required"),
+        (
+            "default",
+            defaults(TEAM, trustFrom={"configMapKeyRef": {"name": "a", "key": "b"}}),
+            "only one of trust and trustFrom",
+        ),
+    ],
+)
+def test_the_api_server_refuses_what_can_be_no_default(
+    cluster: Release, name: str, spec: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(RequestError, match=said) as refused:
+        cluster.apply("GatewayDefaults", name, spec)
+    assert refused.value.status == 422

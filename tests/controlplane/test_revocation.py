@@ -1,0 +1,112 @@
+"""A running operator: CRLs in a ConfigMap are followed, and time alone makes one overdue."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+
+from stationkeeper_core.published import TrustDocument
+from stationkeeper_core.serial_numbers import unpack_serials
+from stationkeeper_tools.api_client import RequestError
+from tests.controlplane.operator_process import wait_for
+from tests.controlplane.operator_release import PROMPTLY, Release, install_crds, release
+from tests.controlplane.operator_resources import root, trusted_ca
+
+pytestmark = pytest.mark.timeout(90)
+
+AT_ONCE = 2.0
+SOURCE = {"configMapKeyRef": {"name": "crls", "key": "ca.crl"}}
+
+
+@pytest.fixture(scope="module")
+def cluster(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    kubeconfig: Path = control_plane.admin_kubeconfig
+    install_crds(kubeconfig)
+    with release(kubeconfig, tmp_path_factory.mktemp("operator")) as made:
+        made.start_leading("revoking")
+        yield made
+
+
+def crl(name: str, *serials: int, seconds: float = 3600) -> bytes:
+    """DER of a list by the root of that name, its next update due in so many seconds."""
+    pair, now = root(name), datetime.now(UTC)
+    key = load_pem_private_key(pair.key_pem, None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    begins, ends = now - timedelta(minutes=1), now + timedelta(seconds=seconds)
+    entries = [x509.RevokedCertificateBuilder(serial, begins).build() for serial in serials]
+    builder = x509.CertificateRevocationListBuilder(pair.x509.subject, begins, ends, [], entries)
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def pem(der: bytes) -> str:
+    return x509.load_der_x509_crl(der).public_bytes(Encoding.PEM).decode()
+
+
+def revoked(cluster: Release, name: str) -> set[int] | None:
+    found = cluster.published("trust")
+    assert found is not None
+    assert isinstance(found.content, TrustDocument)
+    for authority in found.content.authorities:
+        if (authority.namespace, authority.name) == (cluster.team, name):
+            return {serial for each in authority.revocation_lists for serial in unpack_serials(each.serials)}
+    return None
+
+
+def test_a_list_in_a_config_map_is_followed_and_a_broken_one_unrevokes_nothing(cluster: Release) -> None:
+    cluster.apply_config_map("crls", {}, {"ca.crl": crl("followed", 1)})
+    cluster.apply("TrustedCA", "followed", trusted_ca("followed", revocation={"crlFrom": SOURCE}))
+    wait_for(lambda: revoked(cluster, "followed") == {1}, "the list is in force", PROMPTLY)
+    cluster.wait_ready("TrustedCA/followed")
+
+    cluster.apply_config_map("crls", {"ca.crl": pem(crl("followed", 1, 2))})
+    wait_for(lambda: revoked(cluster, "followed") == {1, 2}, "the new list is in force", AT_ONCE)
+
+    (shown,) = wait_for(lambda: _lists(cluster, "followed", 2), "the status shows the new list")
+    assert (shown["issuer"], shown["overdue"]) == ("CN=followed", False)
+    cluster.apply_config_map("crls", {"ca.crl": "no list"})
+    cluster.wait_reason("TrustedCA", "followed", "MalformedCRL")
+    assert revoked(cluster, "followed") == {1, 2}
+
+
+def test_time_alone_makes_a_list_overdue_and_that_is_told(cluster: Release) -> None:
+    revocation = {"crl": pem(crl("passing", 7, seconds=6)), "crlExpired": "Refuse"}
+    cluster.apply("TrustedCA", "passing", trusted_ca("passing", revocation=revocation))
+    cluster.wait_ready("TrustedCA/passing")
+    (shown,) = wait_for(lambda: _lists(cluster, "passing", 1), "the status shows the list")
+    assert not shown["overdue"]
+    assert cluster.events("passing") == []
+
+    begin = time.monotonic()
+    wait_for(lambda: ("Warning", "CRLExpired") in cluster.events("passing"), "an event says so", 12.0)
+    wait_for(lambda: _lists(cluster, "passing", 1)[0]["overdue"], "the status says so")  # type: ignore[index]
+    assert time.monotonic() - begin < 12.0
+    condition = cluster.condition("TrustedCA", "passing", "Accepted")
+    assert condition is not None
+    assert "all that it signed is refused" in condition["message"]
+    assert revoked(cluster, "passing") == {7}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"revocation": {"crl": "x", "crlFrom": SOURCE}},
+        {"revocation": {"crlFrom": {}}},
+        {"revocation": {"crlExpired": "Perhaps"}},
+        {"weakSignatures": "Perhaps"},
+    ],
+)
+def test_what_the_schema_excludes_is_refused_at_apply(cluster: Release, fields: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match="spec"):
+        cluster.apply("TrustedCA", "excluded", trusted_ca("excluded", **fields))
+
+
+def _lists(cluster: Release, name: str, entries: int) -> list[dict[str, Any]] | None:
+    shown = cluster.resource("TrustedCA", name).get("status", {}).get("revocationLists", [])
+    return shown if shown and shown[0]["entries"] == entries else None

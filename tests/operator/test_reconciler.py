@@ -1,0 +1,107 @@
+"""One turn over a small API server: what is not known yet is not judged."""
+
+import base64
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.observing.departures import Departures
+from stationkeeper_operator.observing.enforcement import Enforcement
+from stationkeeper_operator.observing.observed_state import ObservedState
+from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.publishing.pod_nudge import PodNudge
+from stationkeeper_operator.publishing.publisher import Publisher
+from stationkeeper_operator.reconciler import Reconciler
+from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
+from stationkeeper_operator.resources import GATEWAY, GATEWAY_DEFAULTS, Key, decode_resource
+from stationkeeper_operator.watching.reference_reader import ReferenceReader
+from stationkeeper_operator.watching.resource_store import ResourceStore
+from tests.operator.resource_building import make_pem
+from tests.operator.small_api_server import SmallApiServer, small_api_server
+
+RELEASE = "release"
+SECRET_PATH = f"/api/v1/namespaces/{RELEASE}/secrets/lns-token"
+DEFAULTS = Key(GATEWAY_DEFAULTS, RELEASE, "default")
+SHORT, LONG = Key(GATEWAY, "team", "short"), Key(GATEWAY, "team", "long")
+LNS = {"uri": "wss://lns.example.com:8887", "trust": make_pem("lns-root")}
+WITH_TOKEN = {**LNS, "auth": {"token": {"secretKeyRef": {"name": "lns-token", "key": "token"}}}}
+
+
+class OverheardStatusWriter(StatusWriter):
+    """Keeps the last judgements that it was given."""
+
+    judgements: Mapping[Key, Judgement]
+
+    def judge(self, judgements: Mapping[Key, Judgement]) -> None:
+        self.judgements = judgements
+        super().judge(judgements)
+
+
+class Stage:
+    def __init__(self, server: SmallApiServer, api: KubernetesApi) -> None:
+        self.server = server
+        self.store = ResourceStore()
+        events = EventRecorder(api, "test", _permit)
+        self.status = OverheardStatusWriter(api, self.store, events, changed=lambda _: None, permit=_permit, now=_now)
+        seen = ObservedState(self.store.get)
+        self.reconciler = Reconciler(
+            RELEASE,
+            self.store,
+            reader=ReferenceReader(api, self.store, ()),
+            publisher=Publisher(api, RELEASE, _permit, lambda: 5000),
+            nudge=PodNudge(api, RELEASE),
+            status=self.status,
+            seen=seen,
+            proof=Proof(
+                Enforcement(), Departures(events, seen.usage.gateways, awaits_proof=False), self.status, asks=False
+            ),
+            now=_now,
+        )
+
+    def put(self, key: Key, spec: dict[str, Any]) -> None:
+        metadata = {"name": key.name, "namespace": key.namespace, "uid": f"uid-{key.name}", "resourceVersion": "1"}
+        self.store.put(decode_resource(key.kind, {"metadata": metadata, "spec": spec}))
+
+    def reasons(self) -> dict[Key, str]:
+        return {key: judgement.verdict.reason for key, judgement in self.status.judgements.items()}
+
+
+def _permit() -> None:
+    """This process leads."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with small_api_server(tmp_path) as (server, api):
+        yield Stage(server, api)
+
+
+async def test_gateways_are_not_judged_while_it_is_not_known_what_their_default_names(stage: Stage) -> None:
+    stage.put(DEFAULTS, {"lns": WITH_TOKEN})
+    stage.put(SHORT, {"eui": "0000000000000001"})
+    stage.put(LONG, {"eui": "0000000000000002", "lns": LNS})
+    labels = {"stationkeeper.io/credentials": "true"}
+    data = {"token": base64.b64encode(b"Bearer ONE").decode()}
+    stage.server.put(SECRET_PATH, {"metadata": {"namespace": RELEASE, "labels": labels}, "data": data})
+    stage.server.failing[SECRET_PATH] = 503
+    assert not await stage.reconciler.turn()
+    assert stage.reasons() == {LONG: "Accepted"}
+    del stage.server.failing[SECRET_PATH]
+    assert await stage.reconciler.turn()
+    assert stage.reasons() == dict.fromkeys((DEFAULTS, SHORT, LONG), "Accepted")
+
+
+async def test_a_default_that_names_what_does_not_exist_is_judged_and_so_are_its_gateways(stage: Stage) -> None:
+    stage.put(DEFAULTS, {"lns": WITH_TOKEN})
+    stage.put(SHORT, {"eui": "0000000000000001"})
+    assert await stage.reconciler.turn()
+    assert stage.reasons() == {DEFAULTS: "ReferenceNotFound", SHORT: "LNSMissing"}

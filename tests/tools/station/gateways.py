@@ -1,0 +1,52 @@
+"""Stations for the tests that speak TLS: a PKI's gateway, its state in memory or in a folder, and LNS blobs."""
+
+from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from stationkeeper_core.eui64 import parse_hex
+from stationkeeper_tools.sample_pki import KeyPair
+from stationkeeper_tools.station.credential_set import CredentialSet
+from stationkeeper_tools.station.files import Files, MemoryFiles
+from stationkeeper_tools.station.machine import Behaviour, Station
+from stationkeeper_tools.station.state import StationState
+from tests.tools.station.blobs import ABSENT, TOKEN
+
+QUICK = Behaviour(retry_seconds=0.01, interval_seconds=0.01)
+
+
+def credentials(pair: KeyPair | None, server_ca: KeyPair) -> CredentialSet:
+    """PEM files, as people have them."""
+    if pair is None:
+        return CredentialSet(server_ca.certificate_pem)
+    return CredentialSet(server_ca.certificate_pem, pair.certificate_pem, pair.key_pem)
+
+
+def station(
+    eui: str,
+    uri: str,
+    boot: CredentialSet,
+    behaviour: Behaviour = QUICK,
+    files: Files | None = None,
+) -> Station:
+    """A Station with a BOOT set."""
+    number = parse_hex(eui)
+    assert number is not None
+    state = StationState(MemoryFiles() if files is None else files)
+    state.seed(uri, boot)
+    return Station(number, state, behaviour)
+
+
+def token_blob(trust: KeyPair) -> bytes:
+    """LNS credentials with a token, as the wire has them."""
+    return trust.x509.public_bytes(Encoding.DER) + ABSENT + TOKEN
+
+
+def written(folder: Path, boot: CredentialSet) -> list[str]:
+    """The set's parts as files of the names `trust`, `cert` and `key`, and the options that name them."""
+    options = []
+    for name, content in (("trust", boot.trust), ("cert", boot.certificate), ("key", boot.key)):
+        if content:
+            (folder / name).write_bytes(content)
+            options += [f"--{name}", str(folder / name)]
+    return options

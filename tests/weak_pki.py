@@ -1,0 +1,50 @@
+"""Certificates that are too weak for today, by the openssl program: libraries refuse to make them."""
+
+import subprocess
+from pathlib import Path
+
+from stationkeeper_tools.sample_pki import KeyPair
+
+CA = "-addext basicConstraints=critical,CA:TRUE"
+
+
+class WeakPki:
+    """Keys and certificates in a folder.
+
+    Args:
+        folder: is made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir()
+
+    def root(self, name: str, bits: int = 2048) -> KeyPair:
+        """A self-signed root."""
+        self._run(f"req -x509 -sha256 -days 30 -newkey rsa:{bits} -keyout {name}.key -out {name}.crt -nodes {CA}", name)
+        return self._pair(name)
+
+    def issue(self, name: str, common_name: str, issuer: str, key: str = "rsa:2048", digest: str = "sha256") -> KeyPair:
+        """A certificate that `issuer` signs.
+
+        Args:
+            name: of its files.
+            common_name: its subject.
+            issuer: the name of one that was made before.
+            key: `rsa:BITS`, or `ec:CURVE`.
+            digest: under the signature.
+        """
+        kind, _, size = key.partition(":")
+        wanted = f"rsa:{size}" if kind == "rsa" else f"ec -pkeyopt ec_paramgen_curve:{size}"
+        self._run(f"req -new -newkey {wanted} -nodes -keyout {name}.key -out {name}.csr {CA}", common_name)
+        files = f"-in {name}.csr -out {name}.crt -CA {issuer}.crt -CAkey {issuer}.key -CAcreateserial"
+        self._run(f"x509 -req -days 20 -{digest} -copy_extensions {'copy' if 'ca' in name else 'none'} {files}")
+        return self._pair(name)
+
+    def _pair(self, name: str) -> KeyPair:
+        key, certificate = self._folder / f"{name}.key", self._folder / f"{name}.crt"
+        return KeyPair(key.read_bytes(), certificate.read_bytes())
+
+    def _run(self, command: str, common_name: str = "") -> None:
+        subject = ["-subj", f"/CN={common_name}"] if common_name else []
+        subprocess.run(["openssl", *command.split(), *subject], cwd=self._folder, check=True, capture_output=True)
