@@ -41,6 +41,11 @@ class Metrics:
             ["document", "reason"],
             registry=self._registry,
         )
+        self.server_certificate_expires = Gauge(
+            "stationkeeper_server_certificate_expires_timestamp_seconds",
+            "When the server's certificate ends, in Unix seconds.",
+            registry=self._registry,
+        )
         self.trusted_cas = Gauge("stationkeeper_trusted_cas", "TrustedCAs in force.", registry=self._registry)
         self.gateways = Gauge("stationkeeper_gateways", "Gateways in force.", registry=self._registry)
         self.deliveries = Counter(

@@ -41,6 +41,7 @@ class ServingState:
         token_authentication: as given.
         complete: set once all is there that the server needs, and for ever then.
         on_trust_change: called after other trust than before is in force.
+        on_server_credentials_loaded: called after other server credentials are in force.
         on_server_credentials: called before other server credentials are put in force; may refuse them.
     """
 
@@ -53,6 +54,7 @@ class ServingState:
         self.complete = asyncio.Event()
         self.on_trust_change: Callable[[], None] = lambda: None
         self.on_server_credentials: Callable[[ServerCredentials], None] = lambda _credentials: None
+        self.on_server_credentials_loaded: Callable[[ServerCredentials], None] = lambda _credentials: None
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -129,6 +131,7 @@ class ServingState:
         self._refused.pop(SERVER_CERTIFICATE, None)
         self._enforce(changed)
         _log.info("loaded", extra={"fields": {"document": SERVER_CERTIFICATE}})
+        self.on_server_credentials_loaded(credentials)
 
     def _new_context(self, state: _State) -> ssl.SSLContext | None:
         if state.credentials is None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.observed_state import ObservedState
@@ -61,6 +62,7 @@ class Stage:
                 Enforcement(), Departures(events, seen.usage.gateways, awaits_proof=False), self.status, asks=False
             ),
             now=_now,
+            compile_seconds=Metrics().compile_seconds,
         )
 
     def put(self, key: Key, spec: dict[str, Any]) -> None:

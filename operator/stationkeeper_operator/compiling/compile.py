@@ -38,6 +38,7 @@ from stationkeeper_operator.compiling.trusted_ca_compiler import (
     configured_anchors,
     deadlines,
 )
+from stationkeeper_operator.compiling.validities import validities_of
 from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import Gateway, Key, TrustedCA
@@ -94,6 +95,7 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
         documents[name], payloads[name] = registry.document, registry.payload
         verdicts |= _gateway_verdicts(name, candidates, registry)
     verdicts |= _gateway_verdicts(None, buckets.get(None, []), None)
+    verdicts = _with_validities(world, verdicts, trust)
     coming = (when for record in trust.records.values() for when in deadlines(record) if when >= now)
     return PublishPlan(payloads, verdicts, documents, min(coming, default=None))
 
@@ -176,6 +178,15 @@ def _still_trusted(world: World, verdicts: Mapping[Key, Verdict], trust: Documen
             others = still_trusted_by(configured_anchors(resource, world), resource.metadata.uid, trust)
             found[key] = replace(verdict, still_trusted_by=others)
     return found
+
+
+def _with_validities(
+    world: World, verdicts: Mapping[Key, Verdict], trust: Fitted[TrustedAuthority]
+) -> dict[Key, Verdict]:
+    return {
+        key: replace(verdict, validities=validities_of(world.resources[key], world, trust.records.get(key)))
+        for key, verdict in verdicts.items()
+    }
 
 
 def _gateway_verdicts(
