@@ -1,0 +1,68 @@
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from stationkeeper_cups.metrics import Metrics
+from stationkeeper_cups.server_certificate import ServerCertificate
+from stationkeeper_cups.tls_context import ServerCredentials
+from stationkeeper_tools.sample_pki import KeyPair, make_server
+from tests.cups.client import get_internal, until
+from tests.cups.conftest import Cups
+from tests.cups.pki import Pki
+
+METRIC = "stationkeeper_server_certificate_expires_timestamp_seconds"
+
+
+def server(pki: Pki, days: int) -> KeyPair:
+    return make_server(["localhost"], ["127.0.0.1"], pki.server_ca, datetime.now(UTC), days)
+
+
+def reasons(caplog: pytest.LogCaptureFixture) -> list[str]:
+    found = [getattr(each, "fields", {}) for each in caplog.records if each.name.endswith("server_certificate")]
+    return [each["reason"] for each in found]
+
+
+async def test_the_end_of_the_certificate_is_measured_told_and_warned_of(
+    cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture
+) -> None:
+    pair = server(pki, 5)
+    end = pair.x509.not_valid_after_utc
+    cups.lay_server_tls(pair)
+
+    async def told() -> bool:
+        answer = (await get_internal(cups.internal_port, "/generation")).json()
+        return bool(answer["serverCertificate"]["notAfter"] == end.strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+    await until(told, "the new certificate is in force")
+    exposition = (await get_internal(cups.internal_port, "/metrics")).body.decode()
+    line = next(each for each in exposition.splitlines() if each.startswith(METRIC))
+    assert float(line.split()[1]) == end.timestamp()
+    assert reasons(caplog) == ["ExpiresWithin7Days"]
+    shown = await asyncio.to_thread(cups.client(pki.a_gateway).connect)
+    shown.close()
+
+
+def test_each_stage_is_warned_of_once_and_anew_for_another_certificate(
+    pki: Pki, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    late = timedelta()
+    certificate = ServerCertificate(Metrics(), lambda: datetime.now(UTC) + late)
+    pair = server(pki, 40)
+    certificate.loaded(ServerCredentials(pair.certificate_pem, pair.key_pem))
+    for days in (0, 15, 16, 35, 36, 41, 42):
+        late = timedelta(days=days)
+        certificate.check()
+    assert reasons(caplog) == ["ExpiresWithin30Days", "ExpiresWithin7Days", "Expired"]
+    other = server(pki, 40)
+    certificate.loaded(ServerCredentials(other.certificate_pem, other.key_pem))
+    assert reasons(caplog)[3:] == ["Expired"]
+
+
+def test_a_certificate_that_cannot_be_read_has_no_end(pki: Pki) -> None:
+    certificate = ServerCertificate(Metrics(), lambda: datetime.now(UTC))
+    certificate.loaded(ServerCredentials(b"", b""))
+    certificate.check()
+    assert certificate.not_after is None
