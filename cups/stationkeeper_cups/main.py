@@ -15,6 +15,7 @@ from aiohttp import web
 
 from stationkeeper_cups.derived_identity import DerivedIdentity
 from stationkeeper_cups.file_source import FileSource
+from stationkeeper_cups.gateway_expiry import GatewayExpiry
 from stationkeeper_cups.internal_server import internal_application, provisional_context
 from stationkeeper_cups.json_log import log_as_json
 from stationkeeper_cups.kubernetes_source import KubernetesSource
@@ -65,6 +66,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     metrics = Metrics()
     state = ServingState(metrics, token_authentication=settings.token_authentication)
     observations = Observations(metrics)
+    metrics.add(GatewayExpiry(observations.certificate_ends, _now))
     server = UpdateInfoServer(state, metrics, observations, _now)
     listener = Listener(_bound(settings.cups), state.next_context, server, _refusal_logger(metrics), _limits())
     server.on_closed = listener.closed

@@ -1,6 +1,7 @@
 """What CUPS counts and measures, for Prometheus. Labels are reasons and documents only, never names of gateways."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.registry import Collector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -71,6 +72,10 @@ class Metrics:
             ["kind"],
             registry=self._registry,
         )
+
+    def add(self, collector: Collector) -> None:
+        """Has `collector` asked at each exposition."""
+        self._registry.register(collector)
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""

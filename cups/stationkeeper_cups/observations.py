@@ -135,6 +135,12 @@ class Observations:
         before = known.observation if known else Observation(eui=gateway.eui, uid=gateway.uid)
         self._keep(eui, msgspec.structs.replace(before, refusal=refusal), known.progress if known else None)
 
+    def certificate_ends(self) -> Iterator[datetime]:
+        """When the certificates end by which registered gateways came in last."""
+        for record in self._records["registered"].values():
+            if record.observation.certificate is not None:
+                yield record.observation.certificate.not_after
+
     def page(self, since: int) -> ObservationPage:
         """What changed after the change `since`, the longest ago first, `MAX_PAGE` at most."""
         found: list[_Record] = []

@@ -31,7 +31,7 @@ def test_the_first_visit_is_written_at_once_with_all_that_is_known() -> None:
     assert status["certificate"] == {
         "serial": "1F",
         "sha256": "ab" * 32,
-        "notAfter": "2026-07-01T00:00:00Z",
+        "notAfter": "2036-05-29T00:00:00Z",
         "trustedCA": "lorawan/acme",
     }
     assert status["delivery"] == {"state": "Pending", "deliveries": 1, "outstanding": ["LNSCredentials"]}
