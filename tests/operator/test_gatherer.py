@@ -288,9 +288,8 @@ async def test_the_end_of_a_pods_certificate_is_told_once_a_stage(stage: Stage, 
 
     port.loaded = ends(20)
     stage.add_pod("cups-0", port)
-    stage.publish(TRUST, None, trust(authority()), 5)
+    stage.lay()
     await until(lambda: stage.told == [("ServerCertificateExpiring", "cups-0")])
-    stage.publish(TRUST, trust(authority()), trust(authority("twin")), 6)
     port.loaded = ends(5)
     await until(lambda: len(stage.told) == 2)
     assert stage.told[1] == ("ServerCertificateExpiring", "cups-0")
