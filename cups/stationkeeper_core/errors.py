@@ -87,6 +87,10 @@ class Reason(StrEnum):
     TRUST_MISSING = "TrustMissing"
     TRUST_AMBIGUOUS = "TrustAmbiguous"
     TOKEN_INVALID = "TokenInvalid"  # noqa: S105 - a reason, not a token
+    CERTIFICATE_UNUSABLE = "CertificateUnusable"
+    PRIVATE_KEY_UNUSABLE = "PrivateKeyUnusable"
+    PRIVATE_KEY_MISMATCH = "PrivateKeyMismatch"
+    CREDENTIALS_UNUSABLE = "CredentialsUnusable"
     REFERENCE_NOT_FOUND = "ReferenceNotFound"
     REFERENCE_NOT_LABELLED = "ReferenceNotLabelled"
     REFERENCE_KEY_MISSING = "ReferenceKeyMissing"
@@ -280,22 +284,40 @@ REASONS: dict[Reason, ReasonInfo] = {
         "An entry of `euiRanges` is not a prefix such as `0102030405000000/40`.",
         "Write 16 hex digits, a slash and the number of leading bits; the bits after them must be zero.",
     ),
-    Reason.LNS_MISSING: _resource("The Gateway names no LNS.", "Give `spec.lns.uri`."),
+    Reason.LNS_MISSING: _resource("The Gateway names neither an LNS nor another CUPS server.", "Give `spec.lns.uri`."),
     Reason.URI_INVALID: _resource(
         "A URI is not one that a Basics Station can use.",
-        "Write `wss://host:port`: port mandatory, no path, at most 127 characters.",
+        "Write `wss://host:port`, for CUPS `https://host:port`: port mandatory, no path, at most 127 characters.",
     ),
     Reason.TRUST_MISSING: _resource(
-        "A `wss` LNS has no trust anchor, without which a Basics Station cannot verify it.",
-        "Give `lns.trust` or `lns.trustFrom`.",
+        "A `wss` LNS, or a CUPS server that is given credentials, has no trust anchor, without which a Basics Station "
+        "cannot verify it.",
+        "Give `trust` or `trustFrom` beside the URI.",
     ),
     Reason.TRUST_AMBIGUOUS: _resource(
         "There is more than one trust anchor: a Basics Station takes exactly one.",
-        "Keep the one root that signs the LNS.",
+        "Keep the one root that signs the server.",
     ),
     Reason.TOKEN_INVALID: _resource(
         "The token has characters that cannot stand in an HTTP header, is empty, or is too long.",
         "Store the token alone, in one line of printable ASCII.",
+    ),
+    Reason.CERTIFICATE_UNUSABLE: _resource(
+        "A certificate is one that the TLS of a Basics Station cannot use.",
+        "Issue it with RSA of 2048 bits or more, P-256, P-384 or P-521, and SHA-256 or better; the message says what "
+        "is wrong with it.",
+    ),
+    Reason.PRIVATE_KEY_UNUSABLE: _resource(
+        "A private key is one that a Basics Station cannot use, or cannot be read.",
+        "Give one RSA key of 2048 to 4096 bits, or one of P-256, P-384 or P-521, not encrypted, in PEM or DER.",
+    ),
+    Reason.PRIVATE_KEY_MISMATCH: _resource(
+        "The private key does not belong to the client certificate.",
+        "Put both of one issuance into the Secret, and the end-entity certificate first.",
+    ),
+    Reason.CREDENTIALS_UNUSABLE: _resource(
+        "The credentials, put together, are not what a Basics Station can cut into its parts again.",
+        "The message says which part; issue that certificate or key anew.",
     ),
     Reason.REFERENCE_NOT_FOUND: _resource(
         "A Secret or ConfigMap that the spec names does not exist.", "Create it in the same namespace."

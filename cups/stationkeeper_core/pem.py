@@ -72,6 +72,15 @@ class Certificate:
             return False
         return constraints.value.ca
 
+    @property
+    def may_sign_certificates(self) -> bool:
+        """Whether its key usage, if it has one, includes keyCertSign; the extensions have to be readable."""
+        try:
+            usage = self.x509.extensions.get_extension_for_class(x509.KeyUsage)
+        except x509.ExtensionNotFound:
+            return True
+        return usage.value.key_cert_sign
+
 
 def parse_certificate(der: bytes) -> Certificate:
     """The certificate of `der`, with the fields that are used downstream known to be readable.
@@ -129,6 +138,17 @@ def parse_certificates(
     return tuple(found.values())
 
 
+def parse_der_certificate(der: bytes) -> Certificate:
+    """The certificate of `der` that a resource refers to; refused where one of `parse_certificates` would be.
+
+    Raises:
+        StationkeeperError: `MalformedPEM` or `TooLarge`.
+    """
+    certificate = parse_certificate(der)
+    _check_usable(certificate)
+    return certificate
+
+
 def to_pem(der: bytes) -> str:
     """One certificate as a PEM block."""
     body = base64.encodebytes(der).decode("ascii").replace("\n", "")
@@ -142,8 +162,7 @@ def _certificate_at(line: int, body: str) -> Certificate:
     except ValueError as error:
         raise StationkeeperError(Reason.MALFORMED_PEM, f"the block at line {line} is not base64: {error}") from None
     try:
-        certificate = parse_certificate(der)
-        _check_usable(certificate)
+        certificate = parse_der_certificate(der)
     except StationkeeperError as error:
         raise StationkeeperError(error.reason, f"the block at line {line}: {error.detail}") from None
     return certificate

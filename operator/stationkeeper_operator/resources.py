@@ -108,19 +108,42 @@ class TokenSource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     secret_key_ref: KeyRef
 
 
-class LNSAuth(msgspec.Struct, frozen=True, kw_only=True):
-    """How a gateway authenticates itself to its LNS."""
+class SecretRef(msgspec.Struct, frozen=True):
+    """A Secret in the namespace of the resource."""
+
+    name: str
+
+
+class ClientCertificateSource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where a client certificate and its key are kept: a TLS Secret."""
+
+    secret_ref: SecretRef
+
+    @property
+    def certificate(self) -> TokenSource:
+        """The key that holds the certificate."""
+        return TokenSource(secret_key_ref=KeyRef(self.secret_ref.name, "tls.crt"))
+
+    @property
+    def key(self) -> TokenSource:
+        """The key that holds the private key."""
+        return TokenSource(secret_key_ref=KeyRef(self.secret_ref.name, "tls.key"))
+
+
+class Auth(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How a gateway authenticates itself to a server: at most one of the two."""
 
     token: TokenSource | None = None
+    client_certificate: ClientCertificateSource | None = None
 
 
-class LNS(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The LNS of a Gateway, as written."""
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A server that a Gateway is to connect to, its LNS or its CUPS server, as written."""
 
     uri: str
     trust: str | None = None
     trust_from: KeySource | None = None
-    auth: LNSAuth | None = None
+    auth: Auth | None = None
 
 
 class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +152,8 @@ class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
     eui: str
     suspended: bool | None = None
     client: Client | None = None
-    lns: LNS | None = None
+    lns: Endpoint | None = None
+    cups: Endpoint | None = None
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -290,11 +314,18 @@ def references(resource: Resource) -> frozenset[Reference]:
     sources: tuple[KeySource | TokenSource | None, ...] = ()
     if isinstance(resource, TrustedCA) and resource.spec is not None:
         sources = (resource.spec.certificates_from,)
-    elif isinstance(resource, Gateway) and resource.spec is not None and resource.spec.lns is not None:
-        auth = resource.spec.lns.auth
-        sources = (resource.spec.lns.trust_from, auth.token if auth is not None else None)
+    elif isinstance(resource, Gateway) and resource.spec is not None:
+        sources = (*_sources(resource.spec.lns), *_sources(resource.spec.cups))
     found = (source_reference(resource.metadata.namespace, source) for source in sources)
     return frozenset(each[0] for each in found if each is not None)
+
+
+def _sources(endpoint: Endpoint | None) -> tuple[KeySource | TokenSource | None, ...]:
+    if endpoint is None:
+        return ()
+    auth = endpoint.auth or Auth()
+    client = auth.client_certificate
+    return (endpoint.trust_from, auth.token, client.certificate if client is not None else None)
 
 
 def _envelope(raw: bytes | Mapping[str, Any]) -> tuple[_Envelope, str]:

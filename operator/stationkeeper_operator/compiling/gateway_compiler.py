@@ -1,26 +1,20 @@
-"""A Gateway to what is registered of it.
-
-A `ws` LNS gets no credentials: a Basics Station cannot parse a set without a trust certificate (its `sys_credComplete`
-asks for a DER sequence first) and sends a token over TLS alone, so a token for a `ws` LNS is refused.
-"""
+"""A Gateway to what is registered of it."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec.structs import replace
 
-from stationkeeper_core.credentials import check_uri, parse_token, server_authentication, token_authentication
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex, parse_hex
-from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
-from stationkeeper_operator.compiling.certificate_rules import expired, read_certificates, show
+from stationkeeper_operator.compiling.endpoint_compiler import Target, compile_cups, compile_lns
 from stationkeeper_operator.compiling.world import World
-from stationkeeper_operator.resources import LNS, TRUSTED_CA, Gateway, GatewaySpec, Key
+from stationkeeper_operator.resources import TRUSTED_CA, Endpoint, Gateway, GatewaySpec, Key
 
-_SCHEMES = ("wss", "ws")
 _Names = tuple[str, ...] | None
+_NOWHERE = Target("", b"")
 
 
 @dataclass(frozen=True)
@@ -30,14 +24,15 @@ class _Part:
     Attributes:
         trusted_cas: names; None where it cannot be read or says nothing, and so takes nothing away.
         sha256_fingerprints: likewise.
-        lns: the URI and the credentials; None where they cannot be used.
+        lns, cups: the servers that it is told of; None where there is none, or it cannot be used.
         notes: what the author should know.
     """
 
-    trusted_cas: _Names
-    sha256_fingerprints: _Names
-    lns: tuple[str, bytes] | None
-    notes: tuple[str, ...]
+    trusted_cas: _Names = None
+    sha256_fingerprints: _Names = None
+    lns: Target | None = None
+    cups: Target | None = None
+    notes: tuple[str, ...] = ()
 
 
 def claimed_eui(resource: Gateway, previous: RegisteredGateway | None) -> EUI64 | None:
@@ -55,7 +50,7 @@ def compile_gateway(
         resource: the Gateway.
         world: where its references are looked up.
         previous: what is in force of the same resource, None where nothing is.
-        now: to tell whether the LNS' trust has expired; aware.
+        now: to tell whether a certificate of its servers has expired; aware.
     """
     eui = claimed_eui(resource, previous)
     if eui is None:
@@ -64,10 +59,10 @@ def compile_gateway(
     problems = Problems()
     if resource.spec is None:
         problems.found.append(StationkeeperError(Reason.INVALID_SPEC, resource.problem))
-        part = _Part(None, None, None, ())
+        part = _Part()
     else:
         part = _read(resource, resource.spec, world, problems, now)
-    kept = _reduced(held, part) if held is not None and held.lns_uri else None
+    kept = _reduced(held, part) if held is not None and (held.lns_uri or held.cups_uri) else None
     refusal = problems.refusal
     wanted = None if refusal else _gateway(resource, eui, part)
     if resource.suspended:
@@ -83,8 +78,8 @@ def _no_eui(resource: Gateway) -> StationkeeperError:
 def _suspended(
     resource: Gateway, eui: EUI64, record: RegisteredGateway | None, in_force: bool, refusal: StationkeeperError | None
 ) -> Candidate[RegisteredGateway]:
-    """Registered as suspended whatever the rest of the spec is like; a record without LNS is never fallen back on."""
-    base = record or _gateway(resource, eui, _Part(None, None, None, ()))
+    """Registered as suspended whatever else the spec says; a record without a server is never fallen back on."""
+    base = record or _gateway(resource, eui, _Part())
     detail = "spec.suspended is true: the gateway is refused"
     if refusal is not None:
         detail = f"{detail}; besides, {refusal.detail}"
@@ -94,7 +89,7 @@ def _suspended(
 
 
 def _gateway(resource: Gateway, eui: EUI64, part: _Part) -> RegisteredGateway:
-    uri, credentials = part.lns or ("", b"")
+    lns, cups = part.lns or _NOWHERE, part.cups or _NOWHERE
     return RegisteredGateway(
         eui=format_hex(eui),
         namespace=resource.metadata.namespace,
@@ -102,8 +97,10 @@ def _gateway(resource: Gateway, eui: EUI64, part: _Part) -> RegisteredGateway:
         uid=resource.metadata.uid,
         trusted_cas=part.trusted_cas,
         sha256_fingerprints=part.sha256_fingerprints,
-        lns_uri=uri,
-        lns_credentials=credentials,
+        lns_uri=lns.uri,
+        lns_credentials=lns.credentials,
+        cups_uri=cups.uri,
+        cups_credentials=cups.credentials,
     )
 
 
@@ -127,9 +124,10 @@ def _read(resource: Gateway, spec: GatewaySpec, world: World, problems: Problems
     pins = spec.client.sha256_fingerprints if spec.client else None
     trusted_cas = problems.attempt(lambda: _names(names, namespace))
     fingerprints = problems.attempt(lambda: _pins(pins))
-    lns = problems.attempt(lambda: _lns(spec.lns, namespace, world, now))
-    notes = (*_unknown_authorities(trusted_cas, world), *((lns[2],) if lns and lns[2] else ()))
-    return _Part(trusted_cas, fingerprints, lns and lns[:2], notes)
+    lns = problems.attempt(lambda: _compile_lns(spec, namespace, world, now))
+    cups = problems.attempt(lambda: _compile_cups(spec, namespace, world, now))
+    notes = (*_unknown_authorities(trusted_cas, world), *(lns or _NOWHERE).notes, *(cups or _NOWHERE).notes)
+    return _Part(trusted_cas, fingerprints, lns, cups, notes)
 
 
 def _names(listed: _Names, namespace: str) -> _Names:
@@ -163,53 +161,17 @@ def _unknown_authorities(names: _Names, world: World) -> tuple[str, ...]:
     return (f"client.trustedCAs names {unknown[0]!a}, which does not exist",) if unknown else ()
 
 
-def _lns(lns: LNS | None, namespace: str, world: World, now: datetime) -> tuple[str, bytes, str]:
-    if lns is None:
+def _lns(spec: GatewaySpec) -> Endpoint | None:
+    """The LNS that the gateway is sent to; None where it is only moved to another CUPS server."""
+    if spec.lns is None and spec.cups is None:
         raise StationkeeperError(Reason.LNS_MISSING, "the spec has no lns: give lns.uri")
-    _check_uri(lns.uri)
-    has_trust = lns.trust is not None or lns.trust_from is not None
-    if lns.uri.startswith("ws://"):
-        if lns.auth is not None and lns.auth.token is not None:
-            raise StationkeeperError(
-                Reason.URI_INVALID,
-                "lns.uri is ws://, over which a Basics Station sends no token; write wss://host:port",
-            )
-        return lns.uri, b"", "lns.trust is of no use with ws:// and is not delivered" if has_trust else ""
-    if not has_trust:
-        raise StationkeeperError(Reason.TRUST_MISSING, "lns.uri is wss:// but there is neither lns.trust nor trustFrom")
-    trust = _trust(lns, namespace, world)
-    past = expired((trust,), now)
-    note = f"the LNS' trust {show(past)} has expired: gateways will refuse that LNS" if past else ""
-    return lns.uri, _credentials(lns, trust.der, namespace, world), note
+    return spec.lns
 
 
-def _check_uri(uri: str) -> None:
-    try:
-        check_uri(uri, _SCHEMES)
-    except StationkeeperError as error:
-        raise StationkeeperError(error.reason, f"lns.uri: {error.detail}") from None
+def _compile_lns(spec: GatewaySpec, namespace: str, world: World, now: datetime) -> Target | None:
+    lns = _lns(spec)
+    return None if lns is None else compile_lns(lns, namespace, world, now)
 
 
-def _trust(lns: LNS, namespace: str, world: World) -> Certificate:
-    if lns.trust is not None and lns.trust_from is not None:
-        raise StationkeeperError(Reason.INVALID_SPEC, "lns needs exactly one of trust and trustFrom")
-    if lns.trust_from is not None:
-        field, text = "lns.trustFrom", world.read_text(namespace, lns.trust_from, "lns.trustFrom")
-    else:
-        field, text = "lns.trust", lns.trust or ""
-    found = read_certificates(text, field, Reason.MALFORMED_PEM)
-    if len(found) > 1:
-        raise StationkeeperError(
-            Reason.TRUST_AMBIGUOUS, f"{field} holds {len(found)} certificates, a Basics Station takes exactly one"
-        )
-    return found[0]
-
-
-def _credentials(lns: LNS, trust: bytes, namespace: str, world: World) -> bytes:
-    if lns.auth is None or lns.auth.token is None:
-        return server_authentication(trust)
-    content = world.read(namespace, lns.auth.token, "lns.auth.token")
-    try:
-        return token_authentication(trust, parse_token(content))
-    except StationkeeperError as error:
-        raise StationkeeperError(error.reason, f"lns.auth.token: {error.detail}") from None
+def _compile_cups(spec: GatewaySpec, namespace: str, world: World, now: datetime) -> Target | None:
+    return None if spec.cups is None else compile_cups(spec.cups, namespace, world, now)
