@@ -45,7 +45,7 @@ def read_content(content: bytes, field: str) -> tuple[Certificate, ...]:
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        raise StationkeeperError(Reason.MALFORMED_PEM, f"what {field} names is neither PEM text nor DER") from None
+        raise StationkeeperError(Reason.MALFORMED_PEM, f"{field}: it is neither PEM text nor DER") from None
     return read_certificates(text, field, Reason.MALFORMED_PEM)
 
 
