@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -120,7 +121,7 @@ def test_an_encrypted_key_is_refused_with_how_to_decrypt_it(content: bytes) -> N
 
 
 def test_keys_of_other_kinds_are_refused_with_which_to_use() -> None:
-    others = [
+    others: list[PrivateKeyTypes] = [
         ed25519.Ed25519PrivateKey.generate(),
         ed448.Ed448PrivateKey.generate(),
         x25519.X25519PrivateKey.generate(),

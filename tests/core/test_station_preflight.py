@@ -50,7 +50,7 @@ def refusal(blob: bytes) -> str:
     return refused.value.detail
 
 
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=16)
 
 
 @given(TEXTS)

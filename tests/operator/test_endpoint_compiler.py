@@ -123,8 +123,8 @@ def test_a_token_and_no_auth_work_for_both_servers_alike(server: str) -> None:
     token = b"Authorization: Bearer NNSXS.SECRET\r\n"
     record, _ = compiled({server: {**SERVERS[server], "auth": TOKEN}}, token_secret())
     assert blob_of(record, server) == der(TRUST) + bytes(4) + token
-    for auth in ({}, {"auth": {}}):
-        record, verdict = compiled({server: {**SERVERS[server], **auth}})
+    for spec in (SERVERS[server], {**SERVERS[server], "auth": {}}):
+        record, verdict = compiled({server: spec})
         assert blob_of(record, server) == der(TRUST) + bytes(8)
         assert verdict.accepted
 
