@@ -7,9 +7,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.pem import Certificate, parse_certificate
+from stationkeeper_core.pem import Certificate, parse_certificate, parse_der_certificate
 from stationkeeper_core.station_certificate import check_client, check_trust
 from stationkeeper_tools.sample_pki import make_gateway, make_root
 from tests.core.certificates import MAY_SIGN, NOW, Wish, ca, issue, leaf, name
@@ -149,3 +151,18 @@ def test_a_v1_certificate_is_taken() -> None:
     assert v1.version is x509.Version.v1
     check_trust(Certificate(v1.public_bytes(Encoding.DER), v1))
     check_client(Certificate(v1.public_bytes(Encoding.DER), v1))
+
+
+WHOLE = made(RSA, extensions=((CA, True), (MAY_SIGN, True))).der, made(P256).der
+
+
+@settings(max_examples=500)
+@given(st.sampled_from(WHOLE), st.integers(0, 2000), st.binary(min_size=1, max_size=4))
+def test_any_certificate_that_can_be_read_is_taken_or_refused_by_name(der: bytes, place: int, patch: bytes) -> None:
+    begin = place % len(der)
+    try:
+        certificate = parse_der_certificate(der[:begin] + patch + der[begin + len(patch) :])
+        check_client(certificate)
+        check_trust(certificate)
+    except StationkeeperError as error:
+        assert error.reason in {Reason.MALFORMED_PEM, Reason.CERTIFICATE_UNUSABLE}

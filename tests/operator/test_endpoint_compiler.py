@@ -149,6 +149,11 @@ def test_the_client_certificate_and_its_key_may_be_der_too() -> None:
     assert len(found.key) == 121
 
 
+def test_a_pem_file_that_begins_with_the_digit_of_a_listing_is_not_taken_for_der() -> None:
+    listing = b"0 s:CN=gateway\n" + pem(client_certificate(fixed("P-256")))
+    assert compiled({"lns": {**LNS, "auth": CLIENT}}, tls_secret(tls_crt=listing))[1].accepted
+
+
 def test_of_a_chain_the_first_certificate_is_delivered_and_the_others_are_named() -> None:
     chain = pem(client_certificate(fixed("P-256"))) + make_pem("intermediate").encode()
     record, verdict = compiled({"lns": {**LNS, "auth": CLIENT}}, tls_secret(tls_crt=chain))
@@ -182,7 +187,7 @@ UNUSABLE = [
     ),
     (tls_secret(tls_crt=b""), Reason.NO_CERTIFICATE),
     (tls_secret(tls_crt=b"\xff"), Reason.MALFORMED_PEM),
-    (tls_secret(tls_crt=b"\x30\x03abc"), Reason.MALFORMED_PEM),
+    (tls_secret(tls_crt=b"\x30\x82\x00\x03abc"), Reason.MALFORMED_PEM),
     (secret(tls_crt=b""), Reason.NO_CERTIFICATE),
     (secret(tls_key=b""), Reason.REFERENCE_KEY_MISSING),
     ({}, Reason.REFERENCE_NOT_FOUND),

@@ -13,7 +13,6 @@ from stationkeeper_core.pem import Certificate, parse_certificate, parse_certifi
 _REMEMBERED = 2048
 _SHOWN = 3
 _MAX_SUBJECT = 100
-_DER = b"\x30"  # PEM text may begin with a comment, but hardly with the digit 0
 
 
 def read_certificates(text: str, field: str, private_key_reason: Reason) -> tuple[Certificate, ...]:
@@ -40,7 +39,7 @@ def read_content(content: bytes, field: str) -> tuple[Certificate, ...]:
     Raises:
         StationkeeperError: `NoCertificate`, or what `parse_certificates` raises.
     """
-    if content[:1] == _DER:
+    if _is_der(content):
         return _named(_parse_der(content), field)
     try:
         text = content.decode()
@@ -89,6 +88,11 @@ def certificate_of(der: bytes) -> Certificate | None:
         return None
 
 
+def _is_der(content: bytes) -> bool:
+    """Whether it begins with a sequence of 128 bytes or more, as no text does."""
+    return content[:1] == b"\x30" and content[1:2] >= b"\x80"
+
+
 def _named(found: tuple[Certificate, ...] | StationkeeperError, field: str) -> tuple[Certificate, ...]:
     if isinstance(found, StationkeeperError):
         raise StationkeeperError(found.reason, f"{field}: {found.detail}")
@@ -103,6 +107,9 @@ def _parse_der(content: bytes) -> tuple[Certificate, ...] | StationkeeperError:
         return (parse_der_certificate(content),)
     except StationkeeperError as error:
         return StationkeeperError(error.reason, error.detail)
+    except Exception as error:
+        # As in `_parse`.
+        return StationkeeperError(Reason.MALFORMED_PEM, f"it cannot be read: {type(error).__name__}")
 
 
 @lru_cache(maxsize=_REMEMBERED)

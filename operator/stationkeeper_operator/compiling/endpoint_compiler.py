@@ -202,6 +202,8 @@ def _trust_problem(certificate: Certificate) -> StationkeeperError | None:
         check_trust(certificate)
     except StationkeeperError as error:
         return StationkeeperError(error.reason, error.detail)
+    except Exception as error:
+        return _unforeseen(error)
     return None
 
 
@@ -213,12 +215,19 @@ def _key_of(certificate: Certificate, content: bytes) -> bytes | StationkeeperEr
         key = parse_private_key(content)
     except StationkeeperError as error:
         return StationkeeperError(error.reason, error.detail)
+    except Exception as error:
+        return _unforeseen(error)
     if key.public == public_key(certificate):
         return key.der
     shown = show((certificate,))
     return StationkeeperError(
         Reason.PRIVATE_KEY_MISMATCH, f"tls.key does not belong to {shown}, the first certificate of tls.crt"
     )
+
+
+def _unforeseen(error: Exception) -> StationkeeperError:
+    """What no parser foresaw in one resource must not keep all others from being compiled."""
+    return StationkeeperError(Reason.CREDENTIALS_UNUSABLE, f"they cannot be read: {type(error).__name__}")
 
 
 def _at(field: str, error: StationkeeperError) -> StationkeeperError:
