@@ -89,6 +89,11 @@ class Publisher:
         self._held.update(zip(missing, await asyncio.gather(*(self._read(each) for each in missing)), strict=True))
         return {document: held.content for document, held in self._held.items() if held.content is not None}
 
+    @property
+    def generations(self) -> Mapping[str, int]:
+        """The generation in force of each document that is known and can be decoded."""
+        return {document: held.generation for document, held in self._held.items() if held.content is not None}
+
     async def is_untouched(self) -> bool:
         """Whether each Secret still is as this process left it; what is not will be read again.
 
