@@ -27,6 +27,7 @@ class Trusted:
     anchor: KeyPair
     intermediates: tuple[KeyPair, ...] = ()
     namespace: str = "radio"
+    options: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def _authority(trusted: Trusted) -> TrustedAuthority:
         uid=f"uid-{trusted.name}",
         anchors=(_der(trusted.anchor),),
         intermediates=tuple(_der(each) for each in trusted.intermediates),
+        **trusted.options,  # type: ignore[arg-type]
     )
 
 
