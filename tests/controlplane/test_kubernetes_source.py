@@ -152,3 +152,22 @@ async def test_it_goes_on_once_it_may_read_again(followed: Followed) -> None:
     followed.publish(2)
 
     await followed.has(2, RECOVERY_SECONDS)
+
+
+async def test_one_that_starts_while_the_api_server_is_away_loads_what_is_true_once_it_is_back(
+    followed: Followed, own: ControlPlane, tmp_path: Path
+) -> None:
+    followed.publish(1)
+    await followed.has(1)
+    await asyncio.to_thread(own.stop_api_server)
+    late = Followed(ServingState(Metrics()), followed.admin)
+    source = KubernetesSource(ApiServer(own.url, own.ca_file, tmp_path / "token", NAMESPACE), SERVER_TLS, late.state)
+    running = asyncio.create_task(source.run())
+    assert not late.state.complete.is_set()
+    await asyncio.to_thread(own.start_api_server)
+    followed.publish(2)
+
+    await late.has(2, RECOVERY_SECONDS)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
