@@ -30,6 +30,7 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import format_hex
 from stationkeeper_core.observation import SeenCertificate
 from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.reason_table import REASONS
 from stationkeeper_core.snapshot import Snapshot
 from stationkeeper_core.token_authorization import TokenClaim, authorize_by_token
 from stationkeeper_core.update_info import MAX_BODY_BYTES, UpdateInfoRequest, encode_response, parse_request
@@ -239,7 +240,7 @@ class UpdateInfoServer(web.Server):
         self._metrics.requests.labels(error.reason).inc()
         stranger = self._is_stranger(request)
         self._log_refusal(request, error, stranger)
-        info = error.reason.info
+        info = REASONS[error.reason]
         if info.http_status is None:
             return _without_answer(request)
         told = info.meaning if info.discreet else error.detail

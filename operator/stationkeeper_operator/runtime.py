@@ -46,7 +46,6 @@ _RELIST_QUIET_SECONDS = 2.0
 _RELIST_LONGEST_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 15.0
-_FRESH_SECONDS = 5.0
 _PAST_DEADLINE_SECONDS = 1.0
 _RELEASE_SECONDS = 2.0
 _log = logging.getLogger("stationkeeper.operator")
@@ -125,7 +124,7 @@ class Operator:
         self._watch = Watch(settings.kubeconfig, namespaces, self._report_from_thread, self._store.names)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listed = asyncio.Event()
-        self._is_listing = False
+        self._is_listing = True
         self._listed_at = float("-inf")
         self._leading_since = float("inf")
         self._alarm: asyncio.TimerHandle | None = None
@@ -205,9 +204,11 @@ class Operator:
                 self._relists.wake(urgent=True)
 
     def _may_take_turns(self) -> bool:
-        return self._leadership.is_leading and self._listed_at > self._leading_since - _FRESH_SECONDS
+        return self._leadership.is_leading and self._listed_at >= self._leading_since
 
     async def _list(self) -> None:
+        # A leader needs a LIST from after it began to lead: one that was begun before would have to be repeated.
+        await self._leadership.tried.wait()
         while True:
             began = time.monotonic()
             self._is_listing = True

@@ -143,9 +143,23 @@ def test_what_a_condition_is_to_explain_is_not_refused_by_the_schema() -> None:
     for name in ("certificates", "intermediates"):
         assert "pattern" not in spec[name]
         assert spec[name]["maxLength"] == MAX_PEM_BYTES
-    lns = schema("gateways")["properties"]["spec"]["properties"]["lns"]["properties"]
-    assert "pattern" not in lns["uri"]
-    assert "pattern" not in lns["trust"]
+    for server in ("lns", "cups"):
+        fields_of_server = schema("gateways")["properties"]["spec"]["properties"][server]["properties"]
+        assert "pattern" not in fields_of_server["uri"]
+        assert "pattern" not in fields_of_server["trust"]
+
+
+def test_the_lns_and_another_cups_server_are_described_by_the_same_fields_and_rules() -> None:
+    def shape(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {name: shape(child) for name, child in node.items() if name != "description"}
+        return node
+
+    spec = schema("gateways")["properties"]["spec"]["properties"]
+    assert shape(spec["lns"]) == shape(spec["cups"])
+    assert spec["lns"]["required"] == ["uri"]
+    rules = [each["rule"] for each in spec["cups"]["properties"]["auth"]["x-kubernetes-validations"]]
+    assert rules == ["!(has(self.token) && has(self.clientCertificate))"]
 
 
 def test_the_eui_is_16_upper_case_hex_digits_immutable_and_an_unquoted_one_is_explained() -> None:

@@ -111,10 +111,11 @@ class Release:
         found: dict[str, Any] = self._api.get(self._resource_path(kind, name))
         return found
 
-    def apply_secret(self, name: str, data: Mapping[str, str], *, labelled: bool = True) -> None:
+    def apply_secret(self, name: str, data: Mapping[str, str], *, labelled: bool = True, tls: bool = False) -> None:
         labels = {"stationkeeper.io/credentials": "true"} if labelled else {}
         metadata = {"name": name, "labels": labels}
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": dict(data)}
+        kind = "kubernetes.io/tls" if tls else "Opaque"
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind, "stringData": dict(data)}
         self._api.apply(f"/api/v1/namespaces/{self.team}/secrets/{name}", body)
 
     def delete_secret(self, name: str) -> None:

@@ -104,21 +104,21 @@ class Cluster:
                 return dict(each)
         return None
 
-    def wait_ready(self, kind: str, name: str) -> None:
-        """Waits until a TrustedCA or Gateway is Ready.
+    def wait_ready(self, kind: str, name: str, condition: str = "Ready") -> None:
+        """Waits until a TrustedCA or Gateway is Ready, or has another condition.
 
         Raises:
-            ConditionTimeoutError: it was not; the message has the condition.
+            ConditionTimeoutError: it did not; the message has the condition.
         """
 
-        def ready() -> bool:
-            found = self.condition(kind, name, "Ready")
+        def holds() -> bool:
+            found = self.condition(kind, name, condition)
             return found is not None and found["status"] == "True"
 
         try:
-            wait_until(ready, f"{kind} {name} is Ready")
+            wait_until(holds, f"{kind} {name} is {condition}")
         except ConditionTimeoutError as error:
-            raise ConditionTimeoutError(f"{error}: {self.condition(kind, name, 'Ready')}") from None
+            raise ConditionTimeoutError(f"{error}: {self.condition(kind, name, condition)}") from None
 
     def _is_established(self, path: str) -> bool:
         conditions = self._api.get(path).get("status", {}).get("conditions", [])

@@ -7,12 +7,12 @@ from stationkeeper_core.errors import Reason
 from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import TrustedAuthority
 from stationkeeper_operator.compiling.candidate import Problems
-from stationkeeper_operator.compiling.certificate_rules import certificate_of, read_certificates
+from stationkeeper_operator.compiling.certificate_rules import certificate_of, read_certificates, read_content
 from stationkeeper_operator.compiling.trusted_ca_compiler import configured_anchors
 from stationkeeper_operator.compiling.verdict import Use, Validity, validity
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import Gateway, GatewayDefaults, Resource, TrustedCA
-from stationkeeper_operator.specs import LNS
+from stationkeeper_operator.specs import Endpoint, GatewaySpec, KeySource, TokenSource
 
 
 def validities_of(resource: Resource, world: World, in_force: TrustedAuthority | None = None) -> tuple[Validity, ...]:
@@ -29,8 +29,7 @@ def validities_of(resource: Resource, world: World, in_force: TrustedAuthority |
         found = () if resource.suspended else _authority(resource, world, in_force)
     elif isinstance(resource, Gateway | GatewayDefaults):
         is_used = resource.spec is not None and not (isinstance(resource, Gateway) and resource.suspended)
-        lns = resource.spec.lns if resource.spec is not None and is_used else None
-        found = () if lns is None else _endpoint(Use.LNS_TRUST, lns, resource.metadata.namespace, world)
+        found = _endpoints(resource, world) if is_used else ()
     return tuple(sorted(set(found), key=lambda each: (each.not_after, each.use, each.name)))
 
 
@@ -44,13 +43,30 @@ def _authority(resource: TrustedCA, world: World, in_force: TrustedAuthority | N
     return (*found, *(validity(Use.INTERMEDIATE, each) for each in intermediates))
 
 
-def _endpoint(use: Use, lns: LNS, namespace: str, world: World) -> tuple[Validity, ...]:
-    source, text = lns.trust_from, lns.trust or ""
-    if lns.uri.startswith("ws://"):
+def _endpoints(resource: Gateway | GatewayDefaults, world: World) -> tuple[Validity, ...]:
+    spec, namespace = resource.spec, resource.metadata.namespace
+    lns = spec.lns if spec is not None else None
+    cups = spec.cups if isinstance(spec, GatewaySpec) else None
+    return (
+        *_endpoint((Use.LNS_TRUST, Use.LNS_CLIENT), lns, namespace, world),
+        *_endpoint((Use.CUPS_TRUST, Use.CUPS_CLIENT), cups, namespace, world),
+    )
+
+
+def _endpoint(uses: tuple[Use, Use], endpoint: Endpoint | None, namespace: str, world: World) -> tuple[Validity, ...]:
+    if endpoint is None or endpoint.uri.startswith("ws://"):
         return ()
-    if source is not None:
-        text = Problems().attempt(lambda: world.read_text(namespace, source, "trustFrom")) or ""
-    return tuple(validity(use, each) for each in _read(text, "trust", Reason.MALFORMED_PEM))
+    client = endpoint.auth.client_certificate if endpoint.auth else None
+    trusted = _read(endpoint.trust or "", "trust", Reason.MALFORMED_PEM) + _named(endpoint.trust_from, namespace, world)
+    # Of a chain, the first alone is delivered.
+    shown = _named(client.certificate if client else None, namespace, world)[:1]
+    return (*(validity(uses[0], each) for each in trusted), *(validity(uses[1], each) for each in shown))
+
+
+def _named(source: KeySource | TokenSource | None, namespace: str, world: World) -> tuple[Certificate, ...]:
+    if source is None:
+        return ()
+    return Problems().attempt(lambda: read_content(world.read(namespace, source, ""), "")) or ()
 
 
 def _read(text: str, field: str, private_key_reason: Reason) -> tuple[Certificate, ...]:
