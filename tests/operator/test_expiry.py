@@ -1,3 +1,4 @@
+import base64
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.operator.resource_building import (
     make_defaults,
     make_gateway,
     make_pem,
+    make_secret,
     plan_of,
     verdict_on,
 )
@@ -133,3 +135,13 @@ def test_metrics_count_each_certificate_once_and_by_nearness() -> None:
     assert 'stationkeeper_certificates_expiring{use="LNSTrust",within="30d"} 1.0' in text
     assert 'stationkeeper_certificates_expiring{use="LNSTrust",within="7d"} 0.0' in text
     assert 'stationkeeper_resources{accepted="true",kind="Gateway"} 1.0' in text
+
+
+def test_client_certificates_and_the_trust_of_another_cups_server_are_told() -> None:
+    secret = make_secret({"tls.crt": base64.b64encode((OLD + ROOT).encode()).decode()}, name="client")
+    auth = {"clientCertificate": {"secretRef": {"name": "client"}}}
+    cups = {"uri": "https://cups.example.com:443", "trust": ROOT, "auth": auth}
+    gateway = make_gateway({"eui": EUI, "lns": {**LNS, "auth": auth}, "cups": cups})
+    found = verdict_on(gateway, plan_of(gateway, referenced=secret)).validities
+    assert {each.use for each in found} == {Use.LNS_TRUST, Use.LNS_CLIENT, Use.CUPS_TRUST, Use.CUPS_CLIENT}
+    assert [each.use for each in found if each.not_after < NOW] == [Use.CUPS_CLIENT, Use.LNS_CLIENT]
