@@ -159,3 +159,14 @@ def test_very_many_publishes_are_not_remembered_for_ever() -> None:
         enforcement.take_in([pod(number + 1)], 1)
     assert len(enforcement._facts) < 1100
     assert enforcement.fact(ca("ca-2999"), GOOD).status == "True"
+
+
+def test_a_spec_that_is_refused_is_not_enforced_however_well_the_last_accepted_one_is_loaded() -> None:
+    refused = Verdict(False, "MalformedCRL", "revocation.crl cannot be read", TRUST)
+    enforcement = published(ca())
+    assert enforcement.fact(ca(), refused)[:2] == ("False", "Pending")
+    enforcement.take_in([pod(5)], 100.3)
+    fact = enforcement.fact(ca(), refused)
+    assert fact[:2] == ("False", "NotAccepted")
+    assert "what is in force of it is loaded by every ready CUPS pod 0.30 s after" in fact.message
+    assert enforcement.fact(ca(), GOOD).status == "True"

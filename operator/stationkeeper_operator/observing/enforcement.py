@@ -21,6 +21,7 @@ PENDING = "Pending"
 NO_CUPS_POD = "NoCUPSPod"
 POD_CANNOT_LOAD = "PodCannotLoad"
 POD_UNREACHABLE = "PodUnreachable"
+NOT_ACCEPTED = "NotAccepted"
 
 _MAX_PROVEN = 1000
 _TRUE, _FALSE, _UNKNOWN = "True", "False", "Unknown"
@@ -171,6 +172,13 @@ class Enforcement:
             return Fact(_FALSE, NOT_PUBLISHED, "nothing of it is published")
         if document in self.unwritten:
             return Fact(_FALSE, PENDING, f"Secret {secret_name(document)} is not written yet")
+        fact = self._loaded(resource, document)
+        if fact.status == _TRUE and not verdict.accepted and verdict.reason != Reason.SUSPENDED:
+            return Fact(_FALSE, NOT_ACCEPTED, f"the spec is not accepted; what is in force of it is {fact.message}")
+        return fact
+
+    def _loaded(self, resource: Resource, document: str) -> Fact:
+        """Whether what is in force of `resource` is loaded."""
         step = self._steps.get(Subject(resource.key, resource.metadata.uid)) or self._base.get(document)
         fact = self._facts.get(step) if step is not None else None
         present = _present(resource)
