@@ -170,3 +170,25 @@ def test_a_spec_that_is_refused_is_not_enforced_however_well_the_last_accepted_o
     assert fact[:2] == ("False", "NotAccepted")
     assert "what is in force of it is loaded by every ready CUPS pod 0.30 s after" in fact.message
     assert enforcement.fact(ca(), GOOD).status == "True"
+
+
+def test_after_a_restart_a_pod_that_does_not_tell_leaves_it_unknown() -> None:
+    condition = {"type": "Enforced", "status": "True", "reason": "Enforced", "message": "0.2 s"}
+    before = ca(status={"conditions": [{**condition, "observedGeneration": 1}]})
+    enforcement = Enforcement()
+    enforcement.begin({TRUST: 5})
+    enforcement.take_in([PodReport("cups-0", problem="timeout")], 1)
+    assert enforcement.fact(before, GOOD)[:2] == ("Unknown", "PodUnreachable")
+    enforcement.take_in([pod(5)], 2)
+    assert enforcement.fact(before, GOOD) == ("True", "Enforced", "0.2 s")
+    enforcement.take_in([pod(5, problem="timeout")], 3)
+    assert enforcement.fact(before, GOOD) == ("True", "Enforced", "0.2 s")
+
+
+def test_a_pod_that_holds_a_later_generation_than_was_ever_published_and_refuses_this_one_is_named() -> None:
+    enforcement = published(ca())
+    older = LoadRefusal("OlderGeneration", "trust has generation 5, 9 is in force")
+    enforcement.take_in([PodReport("cups-0", {TRUST: 9}, {TRUST: older})], 101)
+    fact = enforcement.fact(ca(), GOOD)
+    assert fact[:2] == ("False", "PodCannotLoad")
+    assert "pod cups-0 cannot load trust: OlderGeneration" in fact.message

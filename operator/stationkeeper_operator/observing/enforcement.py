@@ -3,7 +3,8 @@
 A step is a generation of a document together with the resources whose records it changed. A resource is enforced once
 every ready pod reports the generation of its last step, or a later one. CUPS never goes back to an older generation, so
 what was proven of a pod stays so when the pod cannot be reached; it is taken back only where a ready pod reports an
-older one. Resources without a step are as the documents were when this operator began to lead.
+older one. Resources without a step are as the documents were when this operator began to lead: what their statuses say
+counts until it is known what the pods have, as an operator before may have published more than it could prove.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -148,7 +149,7 @@ class Enforcement:
         changed: list[Step] = []
         for step in {*self._subjects, *self._base.values()}:
             held = self._facts.get(step)
-            fact = _fact(step, pods, now)
+            fact = _fact(step, self._latest.get(step.document, 0), pods, now)
             if held is not None and held.status == _TRUE and fact.status != _FALSE:
                 continue
             if fact != held:
@@ -182,7 +183,8 @@ class Enforcement:
         step = self._steps.get(Subject(resource.key, resource.metadata.uid)) or self._base.get(document)
         fact = self._facts.get(step) if step is not None else None
         present = _present(resource)
-        if present is not None and (step is None or step.since is None) and (fact is None or fact.status != _FALSE):
+        is_unproven = fact is not None and (fact.status == _FALSE or fact.reason == POD_UNREACHABLE)
+        if present is not None and (step is None or step.since is None) and not is_unproven:
             return present
         return fact or _WAITING
 
@@ -204,10 +206,10 @@ class Enforcement:
                 self._drop(subject)
 
 
-def _fact(step: Step, pods: Sequence[PodReport], now: float) -> Fact:
+def _fact(step: Step, latest: int, pods: Sequence[PodReport], now: float) -> Fact:
     if not pods:
         return Fact(_UNKNOWN, NO_CUPS_POD, "no CUPS pod is ready")
-    behind = [pod for pod in pods if pod.generations.get(step.document, 0) < step.generation]
+    behind = [pod for pod in pods if _lacks(pod, step, latest)]
     if not behind:
         took = "" if step.since is None else f" {now - step.since:.2f} s after it was published"
         return Fact(_TRUE, ENFORCED, f"loaded by every ready CUPS pod{took}")
@@ -220,6 +222,16 @@ def _fact(step: Step, pods: Sequence[PodReport], now: float) -> Fact:
         if pod.problem:
             return Fact(_UNKNOWN, POD_UNREACHABLE, f"pod {pod.name} does not tell what it has loaded: {pod.problem}")
     return _WAITING
+
+
+def _lacks(pod: PodReport, step: Step, latest: int) -> bool:
+    """Whether the pod has not loaded `step`, nor what was published later.
+
+    A generation above the latest, beside which it refuses this one as older, is of somebody else or of another time.
+    """
+    held, refusal = pod.generations.get(step.document, 0), pod.refused.get(step.document)
+    is_older = refusal is not None and refusal.reason == Reason.OLDER_GENERATION
+    return held < step.generation or (is_older and held > latest)
 
 
 def _present(resource: Resource) -> Fact | None:
