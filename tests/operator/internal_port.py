@@ -25,6 +25,7 @@ class InternalPort:
         seen: all observations so far; the cursor counts them.
         instance: of the process.
         answer: sent instead of anything else, where it is not None.
+        silent: whether it never answers.
         authorizations, paths: of each request.
     """
 
@@ -33,16 +34,19 @@ class InternalPort:
         self.seen: list[Observation] = []
         self.instance = "first"
         self.answer: web.StreamResponse | None = None
+        self.silent = False
         self.authorizations: list[str] = []
         self.paths: list[str] = []
         self.port = 0
 
     def pod(self, name: str = "cups-0") -> CupsPod:
-        return CupsPod(name, f"uid-{name}", "127.0.0.1", self.port, serves=True)
+        return CupsPod(name, f"uid-{name}", "127.0.0.1", self.port, ready=True)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.authorizations.append(request.headers.get("Authorization", ""))
         self.paths.append(request.path_qs)
+        if self.silent:
+            await asyncio.Event().wait()
         if self.answer is not None:
             return self.answer
         if request.path == "/generation":

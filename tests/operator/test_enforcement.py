@@ -192,3 +192,51 @@ def test_a_pod_that_holds_a_later_generation_than_was_ever_published_and_refuses
     fact = enforcement.fact(ca(), GOOD)
     assert fact[:2] == ("False", "PodCannotLoad")
     assert "pod cups-0 cannot load trust: OlderGeneration" in fact.message
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        PodReport("cups-1", {TRUST: 4}, ready=False),
+        PodReport("cups-1", {TRUST: 4}, ends=True),
+        PodReport("cups-1", {TRUST: 4}, ready=False, ends=True),
+    ],
+)
+def test_a_pod_that_ends_or_is_not_ready_and_still_holds_something_older_is_waited_for(other: PodReport) -> None:
+    enforcement = published(ca())
+    enforcement.take_in([pod(5), other], 101)
+    fact = enforcement.fact(ca(), GOOD)
+    assert fact[:2] == ("False", "Pending")
+    assert "cups-1" in fact.message
+    enforcement.take_in([pod(5)], 102)
+    assert enforcement.fact(ca(), GOOD).status == "True"
+
+
+def test_a_pod_that_is_not_ready_and_holds_nothing_is_not_waited_for() -> None:
+    enforcement = published(ca())
+    refusing = PodReport("cups-1", {}, {TRUST: REFUSAL}, ready=False)
+    enforcement.take_in([pod(5), refusing], 101)
+    assert enforcement.fact(ca(), GOOD)[2] == "loaded by every ready CUPS pod 1.00 s after it was published"
+
+
+def test_a_pod_that_is_not_ready_and_does_not_tell_is_not_waited_for_but_named() -> None:
+    enforcement = published(ca())
+    silent = PodReport("cups-1", {TRUST: 4}, problem="timeout", ready=False)
+    enforcement.take_in([pod(5), silent], 101)
+    fact = enforcement.fact(ca(), GOOD)
+    assert fact.status == "True"
+    assert fact.message.endswith("; not ready and not telling: pod cups-1")
+
+
+def test_a_ready_pod_that_ends_and_does_not_tell_any_more_leaves_it_unknown_until_it_is_gone() -> None:
+    enforcement = published(ca())
+    enforcement.take_in([pod(5), PodReport("cups-1", {TRUST: 4}, problem="refused", ends=True)], 101)
+    assert enforcement.fact(ca(), GOOD)[:2] == ("Unknown", "PodUnreachable")
+    enforcement.take_in([pod(5)], 102)
+    assert enforcement.fact(ca(), GOOD).status == "True"
+
+
+def test_pods_that_are_not_ready_alone_prove_nothing() -> None:
+    enforcement = published(ca())
+    enforcement.take_in([PodReport("cups-0", {TRUST: 5}, ready=False)], 101)
+    assert enforcement.fact(ca(), GOOD)[:2] == ("Unknown", "NoCUPSPod")

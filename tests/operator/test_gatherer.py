@@ -18,6 +18,7 @@ from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.gatherer import Gatherer
 from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal, ServerCertificate
 from stationkeeper_operator.observing.observed_state import ObservedState
+from stationkeeper_operator.observing.pod_client import REQUEST_SECONDS
 from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Judgement, Observed, StatusWriter
@@ -95,7 +96,9 @@ class Stage:
         verdicts = {key: Verdict(True, "Accepted", "fine", DOCUMENTS[key]) for key in specs}
         self.writer.judge({key: Judgement(uids[key], 1, verdict, True) for key, verdict in verdicts.items()})
 
-    def add_pod(self, name: str, port: InternalPort, *, ready: bool = True, terminating: bool = False) -> None:
+    def add_pod(
+        self, name: str, port: InternalPort, *, ready: bool = True, terminating: bool = False, phase: str = "Running"
+    ) -> None:
         metadata: dict[str, Any] = {"uid": f"uid-{name}"}
         if terminating:
             metadata["deletionTimestamp"] = "2026-06-01T00:00:00Z"
@@ -106,9 +109,12 @@ class Stage:
             {
                 "metadata": metadata,
                 "spec": {"containers": [{"name": "cups", "ports": ports}]},
-                "status": {"podIP": "127.0.0.1", "conditions": [condition]},
+                "status": {"podIP": "127.0.0.1", "phase": phase, "conditions": [condition]},
             },
         )
+
+    def remove_pod(self, name: str) -> None:
+        del self.server.objects[f"/api/v1/namespaces/release/pods/{name}"]
 
     def publish(self, document: str, before: Any, after: Any, generation: int) -> None:
         held = {document: before} if before is not None else {}
@@ -184,17 +190,44 @@ async def test_what_every_pod_has_loaded_is_enforced_and_then_ready(
     assert stage.told == [("PodCannotLoad", "cups-1")]
 
 
-async def test_pods_that_are_not_ready_or_about_to_end_are_not_waited_for(
-    stage: Stage, port: InternalPort, other_port: InternalPort
+@pytest.mark.parametrize(("ready", "terminating"), [(False, False), (True, True), (False, True)])
+async def test_a_pod_that_is_not_ready_or_about_to_end_is_asked_what_it_has_loaded_and_not_whom_it_saw(
+    stage: Stage, port: InternalPort, other_port: InternalPort, ready: bool, terminating: bool
 ) -> None:
+    port.loaded, other_port.loaded = Loaded({TRUST: 5}), Loaded({TRUST: 4})
+    stage.add_pod("cups-0", port)
+    stage.add_pod("cups-1", other_port, ready=ready, terminating=terminating)
+    stage.lay()
+    stage.publish(TRUST, None, trust(authority()), 5)
+    await until(lambda: "pod cups-1" in stage.enforced(CA)[2])
+    assert stage.enforced(CA)[:2] == ("False", "Pending")
+    stage.remove_pod("cups-1")
+    await until(lambda: stage.enforced(CA)[0] == "True")
+    assert set(other_port.paths) == {"/generation"}
+
+
+async def test_a_pod_that_is_over_is_not_asked(stage: Stage, port: InternalPort, other_port: InternalPort) -> None:
     port.loaded = Loaded({TRUST: 5})
     stage.add_pod("cups-0", port)
-    stage.add_pod("cups-1", other_port, ready=False)
-    stage.add_pod("cups-2", other_port, terminating=True)
+    stage.add_pod("cups-1", other_port, ready=False, phase="Failed")
     stage.lay()
     stage.publish(TRUST, None, trust(authority()), 5)
     await until(lambda: stage.enforced(CA)[0] == "True")
     assert other_port.paths == []
+
+
+async def test_a_pod_that_is_not_ready_and_silent_holds_nobody_up(
+    stage: Stage, port: InternalPort, other_port: InternalPort
+) -> None:
+    port.loaded = Loaded({TRUST: 5})
+    other_port.silent = True
+    stage.add_pod("cups-0", port)
+    stage.add_pod("cups-1", other_port, ready=False)
+    stage.lay()
+    stage.publish(TRUST, None, trust(authority()), 5)
+    async with asyncio.timeout(REQUEST_SECONDS / 2):
+        await until(lambda: stage.enforced(CA)[0] == "True")
+    assert stage.enforced(CA)[2].endswith("not ready and not telling: pod cups-1")
 
 
 async def test_a_pod_that_cannot_be_reached_is_named_and_logged_once(

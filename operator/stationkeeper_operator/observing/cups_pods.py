@@ -10,6 +10,8 @@ from stationkeeper_operator.publishing.pod_nudge import CUPS_PODS
 INTERNAL = "internal"
 DEFAULT_PORT = 8080
 
+_OVER = {"Succeeded", "Failed"}
+
 
 @dataclass(frozen=True)
 class CupsPod:
@@ -19,14 +21,21 @@ class CupsPod:
         name, uid: of the object.
         host: its IP address; empty before it has one.
         port: its internal port.
-        serves: whether it is ready and not about to end.
+        ready: whether Kubernetes takes it for ready, whether it is about to end or not.
+        ends: whether it was told to end; until it has, it may serve whoever is connected.
     """
 
     name: str
     uid: str
     host: str
     port: int
-    serves: bool
+    ready: bool
+    ends: bool = False
+
+    @property
+    def serves(self) -> bool:
+        """Whether new connections are led to it."""
+        return self.ready and not self.ends
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -55,6 +64,7 @@ class _Condition(msgspec.Struct):
 
 class _Status(msgspec.Struct):
     pod_ip: str = msgspec.field(default="", name="podIP")
+    phase: str = ""
     conditions: tuple[_Condition, ...] | None = None
 
 
@@ -65,7 +75,7 @@ class _Pod(msgspec.Struct):
 
 
 async def list_cups_pods(api: KubernetesApi, namespace: str) -> tuple[CupsPod, ...]:
-    """All CUPS pods of the release in `namespace`, sorted by name.
+    """All CUPS pods of the release in `namespace` whose containers have not ended for good, sorted by name.
 
     Raises:
         ApiError: they cannot be listed.
@@ -73,7 +83,8 @@ async def list_cups_pods(api: KubernetesApi, namespace: str) -> tuple[CupsPod, .
     found: list[CupsPod] = []
     try:
         async for page in api.pages(path_of("v1", namespace, "pods"), {"labelSelector": CUPS_PODS}):
-            found += [_cups_pod(msgspec.json.decode(item, type=_Pod)) for item in page.items]
+            pods = (msgspec.json.decode(item, type=_Pod) for item in page.items)
+            found += [_cups_pod(pod) for pod in pods if pod.status.phase not in _OVER]
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise ApiError(0, "MalformedAnswer", f"a pod cannot be decoded: {error}") from None
     return tuple(sorted(found, key=lambda each: each.name))
@@ -88,5 +99,6 @@ def _cups_pod(pod: _Pod) -> CupsPod:
         uid=pod.metadata.uid,
         host=pod.status.pod_ip,
         port=next(named, DEFAULT_PORT),
-        serves=ready and pod.metadata.deletion_timestamp is None,
+        ready=ready,
+        ends=pod.metadata.deletion_timestamp is not None,
     )

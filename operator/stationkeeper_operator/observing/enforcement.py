@@ -1,10 +1,12 @@
-"""Whether every ready CUPS pod has loaded what was published: the condition `Enforced`. Pure; time passed in.
+"""Whether every CUPS pod that may serve has loaded what was published: the condition `Enforced`. Pure; time passed in.
 
 A step is a generation of a document together with the resources whose records it changed. A resource is enforced once
-every ready pod reports the generation of its last step, or a later one. CUPS never goes back to an older generation, so
-what was proven of a pod stays so when the pod cannot be reached; it is taken back only where a ready pod reports an
-older one. Resources without a step are as the documents were when this operator began to lead: what their statuses say
-counts until it is known what the pods have, as an operator before may have published more than it could prove.
+every ready pod reports the generation of its last step, or a later one. So must every other pod that tells, as it may
+still serve whoever is connected; one that is not ready and does not tell is only named. CUPS never goes back to an
+older generation, so what was proven of a pod stays so when the pod cannot be reached; it is taken back only where a pod
+reports an older one. Resources without a step are as the documents were when this operator began to lead: what their
+statuses say counts until it is known what the pods have, as an operator before may have published more than it could
+prove.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,25 +27,30 @@ POD_UNREACHABLE = "PodUnreachable"
 NOT_ACCEPTED = "NotAccepted"
 
 _MAX_PROVEN = 1000
+_MAX_NAMED = 3
 _TRUE, _FALSE, _UNKNOWN = "True", "False", "Unknown"
 _WAITING = Fact(_FALSE, PENDING, "not every CUPS pod has loaded it yet")
 
 
 @dataclass(frozen=True)
 class PodReport:
-    """What is known of one ready pod.
+    """What is known of one pod.
 
     Attributes:
         name: of the pod.
         generations: that it has in force, by document, as it said last.
         refused: what it did not put in force, by document.
         problem: why it did not tell this time; empty where it did.
+        ready: whether it is ready.
+        ends: whether it is about to end.
     """
 
     name: str
     generations: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, LoadRefusal] = field(default_factory=dict)
     problem: str = ""
+    ready: bool = True
+    ends: bool = False
 
 
 class Subject(NamedTuple):
@@ -140,10 +147,10 @@ class Enforcement:
             self._subjects.setdefault(step, set()).add(subject)
 
     def take_in(self, pods: Sequence[PodReport], now: float) -> Outcome:
-        """Takes in what all ready pods say.
+        """Takes in what all pods say.
 
         Args:
-            pods: the ready ones, all of them.
+            pods: all that have not ended.
             now: monotonic, in seconds.
         """
         changed: list[Step] = []
@@ -207,12 +214,12 @@ class Enforcement:
 
 
 def _fact(step: Step, latest: int, pods: Sequence[PodReport], now: float) -> Fact:
-    if not pods:
-        return Fact(_UNKNOWN, NO_CUPS_POD, "no CUPS pod is ready")
     behind = [pod for pod in pods if _lacks(pod, step, latest)]
+    if not behind and not any(pod.ready for pod in pods):
+        return Fact(_UNKNOWN, NO_CUPS_POD, "no CUPS pod is ready")
     if not behind:
         took = "" if step.since is None else f" {now - step.since:.2f} s after it was published"
-        return Fact(_TRUE, ENFORCED, f"loaded by every ready CUPS pod{took}")
+        return Fact(_TRUE, ENFORCED, f"loaded by every ready CUPS pod{took}{_silent(pods)}")
     for pod in behind:
         refusal = pod.refused.get(step.document)
         if refusal is not None:
@@ -221,15 +228,28 @@ def _fact(step: Step, latest: int, pods: Sequence[PodReport], now: float) -> Fac
     for pod in behind:
         if pod.problem:
             return Fact(_UNKNOWN, POD_UNREACHABLE, f"pod {pod.name} does not tell what it has loaded: {pod.problem}")
+    for pod in behind:
+        if pod.ends or not pod.ready:
+            how = "about to end" if pod.ends else "not ready"
+            return Fact(_FALSE, PENDING, f"pod {pod.name}, which is {how}, still holds what was before")
     return _WAITING
+
+
+def _silent(pods: Sequence[PodReport]) -> str:
+    names = [f"pod {pod.name}" for pod in pods if pod.problem and not pod.ready]
+    return f"; not ready and not telling: {', '.join(names[:_MAX_NAMED])}" if names else ""
 
 
 def _lacks(pod: PodReport, step: Step, latest: int) -> bool:
     """Whether the pod has not loaded `step`, nor what was published later.
 
+    One that is not ready and holds nothing has not opened the gateways' port.
+
     A generation above the latest, beside which it refuses this one as older, is of somebody else or of another time.
     """
     held, refusal = pod.generations.get(step.document, 0), pod.refused.get(step.document)
+    if not pod.ready and (pod.problem or not held):
+        return False
     is_older = refusal is not None and refusal.reason == Reason.OLDER_GENERATION
     return held < step.generation or (is_older and held > latest)
 

@@ -1,6 +1,7 @@
-"""Asks every ready CUPS pod: soon after a publish what it has loaded, and every few seconds that and whom it saw.
+"""Asks the CUPS pods: soon after a publish what they have loaded, and every few seconds that and whom they saw.
 
-A pod that does not answer is said once in the log, and is asked again; the others count meanwhile.
+All are asked what they have loaded: one that ends, or is not ready, may still serve whoever is connected. A ready one
+that does not answer is said once in the log, and is asked again; the others count meanwhile.
 """
 
 import asyncio
@@ -8,7 +9,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.observing.cups_pods import CupsPod, list_cups_pods
 from stationkeeper_operator.observing.enforcement import POD_CANNOT_LOAD, PodReport
-from stationkeeper_operator.observing.loaded import LoadRefusal, ServerCertificate
+from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal, ServerCertificate
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.pod_client import PodClient, PodError
 from stationkeeper_operator.observing.proof import Proof
@@ -31,6 +32,7 @@ SERVER_CERTIFICATE_EXPIRING = "ServerCertificateExpiring"
 
 _MAX_PAGES = 200
 _READ_SECONDS = 20.0
+_NOT_READY_SECONDS = 1.0
 _AT_ONCE = 16
 _log = logging.getLogger("stationkeeper.operator.gatherer")
 
@@ -107,10 +109,11 @@ class Gatherer:
             await self._proof.due(GATHER_SECONDS)
             if not self._may_gather():
                 continue
-            pods = await self._ready_pods()
+            pods = await self._pods()
             if pods is None:
                 continue
-            reports = await asyncio.gather(*(self._report(client, pod) for pod in pods))
+            asked = [pod for pod in pods if pod.ready or pod.host]
+            reports = await asyncio.gather(*(self._report(client, pod) for pod in asked))
             with contextlib.suppress(NotLeadingError):
                 await self._proof.take_in(reports)
 
@@ -119,13 +122,14 @@ class Gatherer:
             await asyncio.sleep(GATHER_SECONDS)
             if not self._may_gather():
                 continue
-            await asyncio.gather(*(self._read_for_a_while(client, pod) for pod in await self._ready_pods() or ()))
+            pods = await self._pods() or ()
+            await asyncio.gather(*(self._read_for_a_while(client, pod) for pod in pods if pod.serves))
             self._status.observe(self._state.due(self._now()))
             if time.monotonic() - self._counted_at >= COUNT_SECONDS:
                 self._counted_at = time.monotonic()
                 self._status.observe(self._state.count(self._now()))
 
-    async def _ready_pods(self) -> Sequence[CupsPod] | None:
+    async def _pods(self) -> Sequence[CupsPod] | None:
         """None where they cannot be listed."""
         try:
             pods = await list_cups_pods(self._api, self._namespace)
@@ -139,18 +143,20 @@ class Gatherer:
                 del known[uid]
         names = {"", *(pod.name for pod in pods)}
         self._problems = {where: what for where, what in self._problems.items() if where[0] in names}
-        return [pod for pod in pods if pod.serves]
+        return pods
 
     async def _report(self, client: PodClient, pod: CupsPod) -> PodReport:
         before = self._reports.get(pod.uid, PodReport(pod.name))
         try:
             async with self._slots:
-                loaded = await client.loaded(pod)
+                loaded = await _loaded(client, pod)
         except PodError as error:
-            self._say(pod.name, "loaded", str(error))
-            return PodReport(pod.name, before.generations, before.refused, str(error))
+            if pod.serves:
+                self._say(pod.name, "loaded", str(error))
+            return replace(before, problem=str(error), ready=pod.ready, ends=pod.ends)
         self._say(pod.name, "loaded", "")
-        report = self._reports[pod.uid] = PodReport(pod.name, loaded.generations, loaded.refused)
+        report = PodReport(pod.name, loaded.generations, loaded.refused, ready=pod.ready, ends=pod.ends)
+        self._reports[pod.uid] = report
         await self._tell_expiry(pod, loaded.server_certificate)
         for document, refusal in report.refused.items():
             if before.refused.get(document) != refusal:
@@ -210,3 +216,14 @@ class Gatherer:
             _log.warning("a CUPS pod does not tell", extra={"fields": fields})
         else:
             _log.info("a CUPS pod tells again", extra={"fields": fields})
+
+
+async def _loaded(client: PodClient, pod: CupsPod) -> Loaded:
+    """What the pod has loaded; one that is not ready must not hold up the proof of the others."""
+    if pod.ready:
+        return await client.loaded(pod)
+    try:
+        async with asyncio.timeout(_NOT_READY_SECONDS):
+            return await client.loaded(pod)
+    except TimeoutError:
+        raise PodError("it does not answer in time") from None

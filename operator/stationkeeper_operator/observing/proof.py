@@ -107,7 +107,7 @@ class Proof:
         self._wake.clear()
 
     async def take_in(self, reports: Sequence[PodReport]) -> None:
-        """Takes in what all ready pods have loaded.
+        """Takes in what the pods have loaded.
 
         Raises:
             NotLeadingError: the Lease is not held any more.
