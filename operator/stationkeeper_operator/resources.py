@@ -6,7 +6,7 @@ an object may be older than the schema; a spec that cannot be decoded gives a re
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -261,13 +261,24 @@ def source_reference(namespace: str, source: KeySource | TokenSource | None) -> 
 def references(resource: Resource) -> frozenset[Reference]:
     """The Secrets and ConfigMaps that the resource's spec names."""
     sources: tuple[KeySource | TokenSource | None, ...] = ()
-    if isinstance(resource, TrustedCA) and resource.spec is not None:
-        revocation = resource.spec.revocation or Revocation()
-        sources = (resource.spec.certificates_from, revocation.crl_from)
-    elif isinstance(resource, Gateway) and resource.spec is not None:
-        sources = (*_sources(resource.spec.lns), *_sources(resource.spec.cups), *_client_sources(resource.spec.client))
+    if isinstance(resource, Gateway) and resource.spec is not None:
+        sources = (*_sources(resource.spec.lns), *_sources(resource.spec.cups))
     elif isinstance(resource, GatewayDefaults) and resource.spec is not None:
         sources = _sources(resource.spec.lns)
+    return _named(resource, sources) | admitting_references(resource)
+
+
+def admitting_references(resource: Resource) -> frozenset[Reference]:
+    """Those of `references` that say whom to let in: with certificates, CRLs or clients' tokens."""
+    if isinstance(resource, TrustedCA) and resource.spec is not None:
+        revocation = resource.spec.revocation or Revocation()
+        return _named(resource, (resource.spec.certificates_from, revocation.crl_from))
+    if isinstance(resource, Gateway) and resource.spec is not None:
+        return _named(resource, _client_sources(resource.spec.client))
+    return frozenset()
+
+
+def _named(resource: Resource, sources: Iterable[KeySource | TokenSource | None]) -> frozenset[Reference]:
     found = (source_reference(resource.metadata.namespace, source) for source in sources)
     return frozenset(each[0] for each in found if each is not None)
 

@@ -182,7 +182,7 @@ class Operator:
             self._store.doubt(report.reference)
             self._changes.wake()
         elif self._store.observe(report.reference, report.found):
-            self._changes.wake()
+            self._changes.wake(urgent=self._store.lets_in(report.reference))
 
     def _note(self, change: Change) -> None:
         if change in {Change.SPEC, Change.REDUCTION}:

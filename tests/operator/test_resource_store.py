@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from stationkeeper_operator.resources import (
     GATEWAY,
     SECRET,
+    TRUSTED_CA,
     Key,
     Reference,
     ReferencedObject,
@@ -188,6 +189,19 @@ class TestReferences:
         assert store.unresolved == {TOKEN}
         assert store.picture().referenced == {TOKEN: secret(1)}
         assert store.picture().undecided == frozenset()
+
+    def test_what_says_whom_to_let_in_is_told_apart(self, store: ResourceStore) -> None:
+        source = {"secretKeyRef": {"name": "token", "key": "token"}}
+        store.put(gateway(1, "one"))
+        assert not store.lets_in(TOKEN)
+        store.put(gateway(2, "two", client={"tokens": [source]}))
+        assert store.lets_in(TOKEN)
+        store.put(gateway(3, "two"))
+        assert not store.lets_in(TOKEN)
+        for version, spec in enumerate(({"revocation": {"crlFrom": source}}, {"certificatesFrom": source}), 4):
+            metadata = {"name": "ca", "namespace": "team", "uid": "u", "resourceVersion": str(version)}
+            store.put(decode_resource(TRUSTED_CA, {"metadata": metadata, "spec": spec}))
+            assert store.lets_in(TOKEN)
 
     def test_only_a_change_of_content_or_labels_matters(self, store: ResourceStore) -> None:
         store.put(gateway(1))

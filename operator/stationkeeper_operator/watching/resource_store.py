@@ -16,7 +16,15 @@ from enum import Enum
 
 from stationkeeper_operator.compiling.reductions import resource_reduced
 from stationkeeper_operator.compiling.world import CREDENTIALS_LABEL
-from stationkeeper_operator.resources import SECRET, Key, Reference, ReferencedObject, Resource, references
+from stationkeeper_operator.resources import (
+    SECRET,
+    Key,
+    Reference,
+    ReferencedObject,
+    Resource,
+    admitting_references,
+    references,
+)
 
 Scope = tuple[str, str | None]
 
@@ -71,6 +79,7 @@ class ResourceStore:
         self._gone: dict[Key, int] = {}
         self._listed: dict[Scope, int] = {}
         self._uses: Counter[Reference] = Counter()
+        self._admitting: Counter[Reference] = Counter()
         self._known: dict[Reference, ReferencedObject | None] = {}
         self._unresolved: set[Reference] = set()
         self._reports: Counter[Reference] = Counter()
@@ -93,6 +102,10 @@ class ResourceStore:
     def names(self, reference: Reference) -> bool:
         """Whether a resource names that object."""
         return reference in self._uses
+
+    def lets_in(self, reference: Reference) -> bool:
+        """Whether a resource names that object to say whom to let in."""
+        return self._admitting[reference] > 0
 
     def get(self, key: Key) -> Resource | None:
         """The resource, if there is one."""
@@ -213,10 +226,15 @@ class ResourceStore:
         held = self._resources.get(key)
         self._resources[key] = resource
         self._gone.pop(key, None)
+        self._admitting.update(admitting_references(resource))
+        if held is not None:
+            self._admitting.subtract(admitting_references(held))
         self._count(references(resource), references(held) if held is not None else frozenset())
 
     def _drop(self, key: Key) -> None:
-        self._count(frozenset(), references(self._resources.pop(key)))
+        dropped = self._resources.pop(key)
+        self._admitting.subtract(admitting_references(dropped))
+        self._count(frozenset(), references(dropped))
 
     def _count(self, new: Collection[Reference], old: Collection[Reference]) -> None:
         for reference in new:
@@ -226,7 +244,7 @@ class ResourceStore:
         for reference in old:
             self._uses[reference] -= 1
             if not self._uses[reference]:
-                del self._uses[reference], self._reports[reference]
+                del self._uses[reference], self._reports[reference], self._admitting[reference]
                 self._known.pop(reference, None)
                 self._unresolved.discard(reference)
 
