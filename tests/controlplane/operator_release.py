@@ -145,6 +145,12 @@ class Release:
         body = {"metadata": {"name": name, "labels": labels}, "spec": spec}
         self._api.create(f"/api/v1/namespaces/{self.namespace}/pods", body)
 
+    def end_cups_pod(self, name: str) -> None:
+        """Has a Pod be about to end for as long as the release is there: something holds it."""
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{name}"
+        self._api.merge(path, {"metadata": {"finalizers": ["stationkeeper.io/test"]}})
+        self._api.delete(path)
+
     # -- what can be seen
 
     def published(self, document: str) -> Published | None:

@@ -92,6 +92,21 @@ def test_with_named_namespaces_too_the_operator_may_do_all_that_gathering_takes(
         assert cluster.resource("Gateway", "roof")["status"]["lastSeen"] == status["lastSeen"]
 
 
+def test_a_pod_that_is_about_to_end_is_waited_for_as_long_as_it_holds_what_was_before(
+    admin: Path, tmp_path: Path, told: Told
+) -> None:
+    with release(admin, tmp_path, internal_token="a-token-that-is-long-enough") as cluster:
+        told.port.loaded = Loaded(dict.fromkeys(DOCUMENTS, 1))
+        cluster.create_cups_pod("cups-0", told.port.port)
+        cluster.end_cups_pod("cups-0")
+        cluster.start_leading()
+        cluster.apply("TrustedCA", "late", trusted_ca("late"))
+        wait_for(lambda: "pod cups-0, which is about to end" in enforced(cluster, "TrustedCA", "late")[2], "it waits")
+        assert enforced(cluster, "TrustedCA", "late")[:2] == ("False", "Pending")
+        told.port.loaded = Loaded(dict.fromkeys(DOCUMENTS, 2**60))
+        wait_for(lambda: enforced(cluster, "TrustedCA", "late")[0] == "True", "it is enforced")
+
+
 @pytest.fixture(scope="module")
 def cluster(admin: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     token = secrets.token_urlsafe(30)
