@@ -73,3 +73,37 @@ def test_the_way_is_free_once_the_other_is_gone() -> None:
     in_force = plan_of(older, newer).documents
 
     assert trusted(plan_of(newer, in_force=in_force)) == ["lorawan/newer"]
+
+
+def test_who_waits_for_a_subject_does_not_get_it_when_its_holder_adds_a_certificate() -> None:
+    waiting = make_ca({"certificates": pem(FIRST)}, "waiting", "z", age=20)
+    holder = make_ca({"certificates": pem(SECOND)}, "holder", age=10)
+    in_force = plan_of(holder).documents
+    grown = make_ca({"certificates": pem(SECOND, ca("Other"))}, "holder", age=10)
+
+    plan = plan_of(waiting, grown, in_force=in_force)
+
+    assert trusted(plan) == ["lorawan/holder"]
+    assert verdict_on(grown, plan).accepted
+    assert verdict_on(waiting, plan).reason == Reason.SUBJECT_CONFLICT
+
+
+def test_nor_does_it_when_its_holder_renews_the_certificate_of_its_key() -> None:
+    waiting = make_ca({"certificates": pem(SECOND)}, "waiting", "z", age=20)
+    holder = make_ca({"certificates": pem(FIRST)}, "holder", age=10)
+    in_force = plan_of(holder).documents
+    renewed = make_ca({"certificates": pem(RENEWED)}, "holder", age=10)
+
+    plan = plan_of(waiting, renewed, in_force=in_force)
+
+    assert trusted(plan) == ["lorawan/holder"]
+    assert verdict_on(renewed, plan).accepted
+
+
+def test_a_subject_that_its_holder_gives_up_is_free() -> None:
+    waiting = make_ca({"certificates": pem(FIRST)}, "waiting", "z", age=20)
+    holder = make_ca({"certificates": pem(SECOND)}, "holder", age=10)
+    in_force = plan_of(holder).documents
+    other = make_ca({"certificates": pem(ca("Other"))}, "holder", age=10)
+
+    assert trusted(plan_of(waiting, other, in_force=in_force)) == ["lorawan/holder", "z/waiting"]

@@ -33,9 +33,13 @@ def refuse_subject_conflicts(
         candidates: all TrustedCAs.
         held: what is in force, by the resources' UIDs.
     """
+    ordered = sorted(candidates, key=lambda each: each.seniority)
     owners: _Owners = {}
+    for candidate in ordered:
+        for subject, key in _retained(candidate, held.get(candidate.resource.metadata.uid)):
+            owners.setdefault(subject, (key, candidate.key))
     judged: list[Candidate[TrustedAuthority]] = []
-    for candidate in sorted(candidates, key=lambda each: (_brings_something(each, held), each.seniority)):
+    for candidate in ordered:
         refusal = _conflict(candidate, owners)
         kept = replace(candidate, wanted=None, refusal=refusal) if refusal else candidate
         for subject, key in _identities(kept.wanted or kept.kept):
@@ -44,9 +48,10 @@ def refuse_subject_conflicts(
     return judged
 
 
-def _brings_something(candidate: Candidate[TrustedAuthority], held: Mapping[str, TrustedAuthority]) -> bool:
-    present = held.get(candidate.resource.metadata.uid)
-    return candidate.wanted is not None and not set(_certificates(candidate.wanted)) <= set(_certificates(present))
+def _retained(candidate: Candidate[TrustedAuthority], held: TrustedAuthority | None) -> Iterator[tuple[str, bytes]]:
+    """What is in force of it and is to stay so, be it in another certificate."""
+    asked = {*_identities(candidate.wanted), *_identities(candidate.kept)}
+    return (each for each in _identities(held) if each in asked)
 
 
 def _conflict(candidate: Candidate[TrustedAuthority], owners: _Owners) -> StationkeeperError | None:
