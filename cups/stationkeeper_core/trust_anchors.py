@@ -23,6 +23,7 @@ from stationkeeper_core.client_certificate import ClientCertificate
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.eui_range import parse_range
+from stationkeeper_core.limits import limits_clients
 from stationkeeper_core.pem import Certificate, parse_certificate
 from stationkeeper_core.published import TrustDocument, TrustedAuthority
 from stationkeeper_core.revocation import Revocations, issuer_lists
@@ -152,20 +153,26 @@ class TrustGeneration:
         self.release_namespace = document.release_namespace
         links = _Links()
         self.authorities = tuple(Authority(record, links) for record in document.authorities)
+        self._links = links.all
         self._by_subject: dict[str, list[Authority]] = {}
         for authority in self.authorities:
             for subject in authority.subjects:
                 self._by_subject.setdefault(subject, []).append(authority)
 
-    @cached_property
-    def handshake_certificates(self) -> tuple[bytes, ...]:
-        """DER of all that the handshake is to take as trusted, sorted, each once.
+    def handshake_certificates(self, now: datetime) -> tuple[bytes, ...]:
+        """DER of all that the handshake is to take as trusted at `now`, which is aware; sorted, each once.
 
         The intermediates are among them because a TLS library has no other place for certificates that help to build a
         client's chain. That is no wrong yes: `vouchers` decides about every request, by the anchors alone.
+
+        Of certificates with one subject and key, what limits more than another that is valid is left out: the library
+        tries only one of them, so that whoever has another's certificate signed with a limit to it would lock the
+        clients of that key out.
         """
-        records = (authority.record for authority in self.authorities)
-        return tuple(sorted({der for record in records for der in (*record.anchors, *record.intermediates)}))
+        free = {each.identity for each in self._links if not each.is_limited and each.is_valid(now)}
+        return tuple(
+            sorted(each.certificate.der for each in self._links if not each.is_limited or each.identity not in free)
+        )
 
     @cached_property
     def takes_weak_signatures(self) -> bool:
@@ -211,6 +218,18 @@ class _Link:
     def issuer(self) -> str:
         return folded_name(self.certificate.issuer)
 
+    @property
+    def identity(self) -> tuple[str, str]:
+        return self.subject, self.certificate.key_sha256 or self.certificate.sha256
+
+    @cached_property
+    def is_limited(self) -> bool:
+        return limits_clients(self.certificate)
+
+    def is_valid(self, now: datetime) -> bool:
+        x509 = self.certificate.x509
+        return x509.not_valid_before_utc <= now <= x509.not_valid_after_utc
+
     @cached_property
     def key_strength(self) -> Strength:
         return key_strength(self.certificate)
@@ -229,6 +248,10 @@ class _Links:
 
     def __init__(self) -> None:
         self._known: dict[bytes, _Link] = {}
+
+    @property
+    def all(self) -> tuple[_Link, ...]:
+        return tuple(self._known.values())
 
     def of(self, der: bytes) -> _Link:
         found = self._known.get(der)

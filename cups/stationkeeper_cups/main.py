@@ -64,7 +64,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         SettingsError: an address cannot be bound.
     """
     metrics = Metrics()
-    state = ServingState(metrics, token_authentication=settings.token_authentication)
+    state = ServingState(metrics, token_authentication=settings.token_authentication, clock=_now)
     observations = Observations(metrics)
     metrics.add(GatewayExpiry(observations.certificate_ends, _now))
     server = UpdateInfoServer(state, metrics, observations, _now)

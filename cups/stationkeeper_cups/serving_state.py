@@ -10,6 +10,7 @@ import logging
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.published import TRUST
@@ -36,6 +37,7 @@ class ServingState:
     Args:
         metrics: what to count in.
         token_authentication: whether a client without a certificate may come in by a token.
+        clock: the time, aware.
 
     Attributes:
         token_authentication: as given.
@@ -45,8 +47,15 @@ class ServingState:
         on_server_credentials: called before other server credentials are put in force; may refuse them.
     """
 
-    def __init__(self, metrics: Metrics, *, token_authentication: bool = False) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        token_authentication: bool = False,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._metrics = metrics
+        self._clock = clock
         self.token_authentication = token_authentication
         self._state = _State(Holdings(), credentials=None, context=None)
         self._refused: dict[str, StationkeeperError] = {}
@@ -138,7 +147,7 @@ class ServingState:
             return None
         trust = state.holdings.trust
         return client_authentication(
-            trust.handshake_certificates if trust else (),
+            trust.handshake_certificates(self._clock()) if trust else (),
             state.credentials,
             certificate_optional=self.token_authentication,
             weak=trust is not None and trust.takes_weak_signatures,

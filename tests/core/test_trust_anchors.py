@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.name import _ASN1Type
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from OpenSSL import crypto
@@ -310,5 +310,43 @@ def test_a_certificate_is_revoked_by_its_own_or_its_chains_serial_or_fingerprint
 def test_the_handshake_is_given_each_certificate_once() -> None:
     trust = _trust(authority(ROOT, "a", intermediates=(ISSUING.der,)), authority(ROOT, "b"), authority(ISSUING, "c"))
 
-    assert trust.handshake_certificates == tuple(sorted({ROOT.der, ISSUING.der}))
-    assert _trust().handshake_certificates == ()
+    assert trust.handshake_certificates(NOW) == tuple(sorted({ROOT.der, ISSUING.der}))
+    assert _trust().handshake_certificates(NOW) == ()
+
+
+SERVERS_ONLY = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+CLIENTS_TOO = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+
+
+def _twin(*extensions: x509.ExtensionType, **options: object) -> Signer:
+    wish = Wish(name("Root"), ca=True, key=ROOT.key, extensions=extensions, **options)  # type: ignore[arg-type]
+    return issue(wish, OTHER)
+
+
+@pytest.mark.parametrize(
+    ("twin", "left_out"),
+    [
+        (_twin(SERVERS_ONLY), True),
+        (_twin(x509.NameConstraints(None, [x509.DirectoryName(x509.Name([]))])), True),
+        (_twin(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")), True),
+        (_twin(CLIENTS_TOO), False),
+        (_twin(MAY_SIGN), False),
+        (_twin(), False),
+        (issue(Wish(name("Root"), ca=True, extensions=(SERVERS_ONLY,))), False),
+    ],
+)
+def test_a_certificate_that_limits_more_than_another_of_its_key_is_not_given_to_the_handshake(
+    twin: Signer, left_out: bool
+) -> None:
+    trust = _trust(authority(ROOT, "a"), authority(twin, "b", namespace="elsewhere"))
+
+    assert (twin.der not in trust.handshake_certificates(NOW)) is left_out
+    assert ROOT.der in trust.handshake_certificates(NOW)
+
+
+@pytest.mark.parametrize("away", [timedelta(days=-30), timedelta(days=30)])
+def test_one_without_a_limit_that_is_not_valid_takes_the_place_of_none(away: timedelta) -> None:
+    limited, free = _twin(SERVERS_ONLY), _twin(begins=NOW + away, ends=NOW + away + timedelta(days=10))
+    trust = _trust(authority(limited, "a"), authority(free, "b"))
+
+    assert set(trust.handshake_certificates(NOW)) == {limited.der, free.der}
