@@ -281,6 +281,6 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.DOCUMENT_MISSING: _load("A document is not there yet.", "Check that the operator runs and leads."),
     Reason.SERVER_CERTIFICATE_INVALID: _load(
         "The server's certificate and key cannot be used.",
-        "Check the TLS Secret: a PEM chain and the key that matches it.",
+        "Check the TLS Secret: a PEM chain, of a kind that a Basics Station accepts, and the key that matches it.",
     ),
 }

@@ -15,6 +15,7 @@ from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.published import TRUST, RegisteredGateway
 from stationkeeper_core.snapshot import Holdings, Snapshot
 from stationkeeper_cups.metrics import Metrics
+from stationkeeper_cups.server_certificate import check_for_stations
 from stationkeeper_cups.tls_context import ServerCredentials, client_authentication
 
 CONNECTIONS_A_CONTEXT = 2000
@@ -127,6 +128,7 @@ class ServingState:
             return
         changed = replace(self._state, credentials=credentials)
         try:
+            check_for_stations(credentials)
             changed = replace(changed, context=self._new_context(changed))
             self.on_server_credentials(credentials)
         except StationkeeperError as error:
