@@ -200,3 +200,8 @@ def test_another_resource_of_the_same_name_inherits_nothing() -> None:
 def test_credentials_never_pass_to_another_eui() -> None:
     resource = make_gateway({"eui": "FFFFFFFFFFFFFFFF", "lns": None})
     assert gateways(plan_of(resource, in_force=in_force(spec()))) == []
+
+
+def test_a_suspended_gateway_is_said_to_keep_its_lns() -> None:
+    suspended = make_gateway(spec(suspended=True))
+    assert "take its key away at the LNS" in verdict_on(suspended, plan_of(suspended)).message

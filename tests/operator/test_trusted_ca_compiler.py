@@ -197,3 +197,8 @@ def test_a_refused_spec_only_narrows_the_ranges(
 ) -> None:
     found = reduce({"certificates": ROOT, "euiRanges": first}, {"certificates": ROOT, "euiRanges": second, **BROKEN})
     assert (found.eui_ranges if found else None) == in_force
+
+
+def test_a_suspended_ca_is_said_to_end_no_traffic_of_its_gateways() -> None:
+    suspended = make_ca({"certificates": ROOT, "suspended": True})
+    assert "take their keys away at the LNS" in verdict_on(suspended, plan_of(suspended)).message

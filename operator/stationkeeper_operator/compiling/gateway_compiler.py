@@ -18,6 +18,7 @@ from stationkeeper_operator.specs import GatewaySpec
 
 _Names = tuple[str, ...] | None
 _NOWHERE = Target("", b"")
+_TRAFFIC = "it keeps the LNS credentials that it has: to end its traffic, take its key away at the LNS"
 
 DefaultLNS = Callable[[Gateway], Target]
 
@@ -88,7 +89,7 @@ def _suspended(
 ) -> Candidate[RegisteredGateway]:
     """Registered as suspended whatever else the spec says; a record without a server is never fallen back on."""
     base = record or _gateway(resource, eui, _Part())
-    detail = "spec.suspended is true: the gateway is refused"
+    detail = f"spec.suspended is true: the gateway is refused; {_TRAFFIC}"
     if refusal is not None:
         detail = f"{detail}; besides, {refusal.detail}"
     suspended = replace(base, suspended=True)

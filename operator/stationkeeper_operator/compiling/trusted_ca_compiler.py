@@ -30,6 +30,7 @@ from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import TrustedCA
 from stationkeeper_operator.specs import Revocation, TrustedCASpec
 
+_TRAFFIC = "its gateways keep the LNS credentials that they have: to end their traffic, take their keys away at the LNS"
 _SERIAL = re.compile(r"[0-9A-Fa-f]{1,64}")
 
 
@@ -64,7 +65,7 @@ def compile_trusted_ca(
             resource,
             None,
             None,
-            StationkeeperError(Reason.SUSPENDED, "spec.suspended is true: nothing of it is trusted"),
+            StationkeeperError(Reason.SUSPENDED, f"spec.suspended is true: nothing of it is trusted; {_TRAFFIC}"),
         )
     if resource.spec is None:
         kept = previous and _reduced(previous, _Parts(None, None, None), now)
