@@ -190,3 +190,12 @@ def test_what_has_all_of_an_earlier_configuration_is_pending_before_it_asks_agai
 
     assert (pending.state, pending.deliveries, pending.at) == (PENDING, 0, BEGIN)
     assert reconfigured(delivered, msgspec.structs.replace(GATEWAY, trusted_cas=("n/ca",))) == delivered
+
+
+def test_files_that_are_pem_are_one_resend_and_no_trouble() -> None:
+    station = Station(tc_uri=GATEWAY.lns_uri, tc_crc=crc(b"the same in PEM"))
+
+    found = [station.ask(GATEWAY, BEGIN + number * MINUTE) for number in range(3)]
+
+    assert [segments(each.response) for each in found] == [(Segment.LNS_CREDENTIALS,), (), ()]
+    assert [_state(each)[0] for each in found] == [PENDING, DELIVERED, DELIVERED]
