@@ -144,7 +144,8 @@ class Observations:
             progress = reconfigured(known.progress, gateway)
             if progress is not known.progress:
                 observation = msgspec.structs.replace(known.observation, delivery=_seen(progress))
-                self._keep(_eui(gateway), observation, progress)
+                self._put(_eui(gateway), observation, progress)
+        self._measure()
 
     def certificate_ends(self) -> Iterator[datetime]:
         """When the certificates end by which registered gateways came in last."""
@@ -184,6 +185,10 @@ class Observations:
         return record if record and record.observation.uid == uid else None
 
     def _keep(self, eui: EUI64, observation: Observation, progress: Progress | None) -> None:
+        self._put(eui, observation, progress)
+        self._measure()
+
+    def _put(self, eui: EUI64, observation: Observation, progress: Progress | None) -> None:
         for records in self._records.values():
             self._count(records.pop(eui, None), -1)
         self._changes += 1
@@ -196,7 +201,6 @@ class Observations:
         self._numbers.append(record.change)
         self._changed.append(eui)
         self._drop_superseded()
-        self._measure()
 
     def _drop_superseded(self) -> None:
         """Keeps the list of changes no longer than twice the records, at a cost that is spread over the changes."""
