@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.server_certificate import ServerCertificate
 from stationkeeper_cups.tls_context import ServerCredentials
-from stationkeeper_tools.sample_pki import KeyPair, make_server
+from stationkeeper_tools.sample_pki import KeyPair, make_intermediate, make_server
 from tests.cups.certificate_corpus import Party, ca, leaf
 from tests.cups.client import get_internal, until
 from tests.cups.conftest import Cups
@@ -98,4 +98,22 @@ async def test_a_certificate_that_no_station_accepts_is_refused_and_the_last_one
         return said in str(answer["refused"])
 
     await until(refused, "the certificate is refused")
+    assert (await cups.client(pki.a_gateway).ask()).status == 200
+
+
+async def test_the_intermediates_of_the_servers_certificate_are_sent(cups: Cups, pki: Pki) -> None:
+    now = datetime.now(UTC)
+    issuing = make_intermediate("Operator Issuing", pki.server_ca, now)
+    pair = make_server(["localhost"], ["127.0.0.1"], issuing, now)
+
+    def shown() -> bytes | None:
+        with cups.client(pki.a_gateway).connect() as connection:
+            return connection.getpeercert(binary_form=True)
+
+    cups.lay_server_tls(KeyPair(pair.key_pem, pair.certificate_pem + issuing.certificate_pem))
+
+    async def sent() -> bool:
+        return await asyncio.to_thread(shown) == pair.x509.public_bytes(Encoding.DER)
+
+    await until(sent, "who knows the root alone connects")
     assert (await cups.client(pki.a_gateway).ask()).status == 200
