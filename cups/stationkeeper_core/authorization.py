@@ -1,7 +1,7 @@
 """Whether a client may speak for the gateway that its request names.
 
 The steps are numbered, one function each; the first that fails decides. Each narrows down the `Claim` that the next one
-judges, and all look at one snapshot and one time. What passes is the Gateway whose configuration may be answered.
+judges, and all look at one snapshot and one time. What passes names the Gateway whose configuration may be answered.
 """
 
 from collections.abc import Callable
@@ -49,8 +49,8 @@ class Claim:
 Step = Callable[[Claim, Snapshot, datetime], Claim]
 
 
-def authorize(claim: Claim, snapshot: Snapshot, now: datetime) -> RegisteredGateway:
-    """The Gateway that the client may speak for.
+def authorize(claim: Claim, snapshot: Snapshot, now: datetime) -> Claim:
+    """The claim with the Gateway that the client may speak for, and the TrustedCAs that let it.
 
     Args:
         claim: the certificate and the EUI it is to speak for.
@@ -62,7 +62,7 @@ def authorize(claim: Claim, snapshot: Snapshot, now: datetime) -> RegisteredGate
     """
     for step in STEPS:
         claim = step(claim, snapshot, now)
-    return claim.registered
+    return claim
 
 
 def _1_common_name_is_an_eui(claim: Claim, _snapshot: Snapshot, _now: datetime) -> Claim:

@@ -37,6 +37,17 @@ def server_authentication(trust: bytes) -> bytes:
     return _bounded(trust + ABSENT + ABSENT)
 
 
+def client_authentication(trust: bytes, certificate: bytes, key: bytes) -> bytes:
+    """The blob for a server that asks for a client certificate.
+
+    Args:
+        trust: one DER certificate.
+        certificate: the end-entity certificate of the client, DER.
+        key: what `parse_private_key` gave for it, DER.
+    """
+    return _bounded(trust + certificate + key)
+
+
 def token_authentication(trust: bytes, token: bytes) -> bytes:
     """The blob for a server that asks for an authorization header.
 

@@ -1,7 +1,7 @@
-"""Every reason for which Stationkeeper refuses something, in one table.
+"""Refusals, and the stable words for their reasons.
 
 A reason is a stable CamelCase word. The same word appears in the log line, in the metric's label, in the condition of
-the resource and in `docs/reasons.md`, which is generated from this table. Words are added, never renamed.
+the resource and in `docs/reasons.md`. Words are added, never renamed; `reason_table` says what each means.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class ReasonInfo:
 
 
 class Reason(StrEnum):
-    """The stable words. `REASONS` says what each means."""
+    """The stable words. `reason_table.REASONS` says what each means."""
 
     MALFORMED_REQUEST = "MalformedRequest"
     ROUTER_MISSING = "RouterMissing"
@@ -99,6 +99,10 @@ class Reason(StrEnum):
     TRUST_AMBIGUOUS = "TrustAmbiguous"
     TOKEN_INVALID = "TokenInvalid"  # noqa: S105 - a reason, not a token
     TOKEN_TOO_SHORT = "TokenTooShort"  # noqa: S105 - a reason, not a token
+    CERTIFICATE_UNUSABLE = "CertificateUnusable"
+    PRIVATE_KEY_UNUSABLE = "PrivateKeyUnusable"
+    PRIVATE_KEY_MISMATCH = "PrivateKeyMismatch"
+    CREDENTIALS_UNUSABLE = "CredentialsUnusable"
     REFERENCE_NOT_FOUND = "ReferenceNotFound"
     REFERENCE_NOT_LABELLED = "ReferenceNotLabelled"
     REFERENCE_KEY_MISSING = "ReferenceKeyMissing"
@@ -111,11 +115,6 @@ class Reason(StrEnum):
     OLDER_GENERATION = "OlderGeneration"
     DOCUMENT_MISSING = "DocumentMissing"
     SERVER_CERTIFICATE_INVALID = "ServerCertificateInvalid"
-
-    @property
-    def info(self) -> ReasonInfo:
-        """The row of the table for this reason."""
-        return REASONS[self]
 
 
 class StationkeeperError(Exception):
@@ -130,267 +129,3 @@ class StationkeeperError(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
-
-
-def _request(status: int, meaning: str, remedy: str) -> ReasonInfo:
-    return ReasonInfo(Fault.REQUEST, meaning, remedy, status)
-
-
-def _handshake(meaning: str, remedy: str) -> ReasonInfo:
-    return ReasonInfo(Fault.HANDSHAKE, meaning, remedy)
-
-
-def _resource(meaning: str, remedy: str) -> ReasonInfo:
-    return ReasonInfo(Fault.RESOURCE, meaning, remedy)
-
-
-def _load(meaning: str, remedy: str) -> ReasonInfo:
-    return ReasonInfo(Fault.LOAD, meaning, remedy)
-
-
-REASONS: dict[Reason, ReasonInfo] = {
-    Reason.MALFORMED_REQUEST: _request(
-        400,
-        "The body is not the JSON object that the protocol describes.",
-        "Send a JSON object; see the protocol's field types.",
-    ),
-    Reason.ROUTER_MISSING: _request(400, "The body has no `router`.", "Send the gateway's EUI in `router`."),
-    Reason.ROUTER_UNPARSABLE: _request(
-        400,
-        "`router` is neither an ID6 nor a separated EUI-64.",
-        "Send the EUI as ID6 (`102:304:506:708`) or with dashes (`01-02-03-04-05-06-07-08`).",
-    ),
-    Reason.REQUEST_TOO_LARGE: _request(413, "The body is larger than 16 KiB.", "Send a smaller body."),
-    Reason.REQUEST_TIMEOUT: ReasonInfo(
-        Fault.REQUEST, "The body did not arrive in time; the connection is closed.", "Check the network of the gateway."
-    ),
-    Reason.PATH_NOT_FOUND: _request(
-        404,
-        "The path is not one that CUPS serves.",
-        "Use `POST /update-info`; the CUPS URI of a gateway has no path.",
-    ),
-    Reason.METHOD_NOT_ALLOWED: _request(405, "The method is not POST.", "Use `POST /update-info`."),
-    Reason.MALFORMED_CERTIFICATE: _request(
-        403, "The client certificate cannot be read.", "Issue a new certificate for the gateway."
-    ),
-    Reason.COMMON_NAME_NOT_EUI: _request(
-        403,
-        "The client certificate does not have exactly one Common Name of 16 hex digits.",
-        "Issue a certificate whose CN is the gateway's EUI-64, and nothing else.",
-    ),
-    Reason.COMMON_NAME_MISMATCH: _request(
-        403,
-        "The client certificate was issued for another EUI than the request's `router`.",
-        "Install the certificate that was issued for this gateway.",
-    ),
-    Reason.GATEWAY_NOT_REGISTERED: _request(
-        404, "There is no accepted Gateway with this EUI.", "Apply a Gateway with this EUI."
-    ),
-    Reason.GATEWAY_SUSPENDED: _request(
-        403, "The Gateway is suspended.", "Set `spec.suspended` to false to let it in again."
-    ),
-    Reason.NO_TRUSTED_CA: _request(
-        403,
-        "No TrustedCA in force vouches for the client certificate any more.",
-        "Apply a TrustedCA that holds its issuer.",
-    ),
-    Reason.TRUSTED_CA_OF_ANOTHER_NAMESPACE: _request(
-        403,
-        "Only a TrustedCA of another namespace vouches for the client certificate.",
-        "Put the TrustedCA into the Gateway's namespace, or into the release's to have it speak for all.",
-    ),
-    Reason.TRUSTED_CA_NOT_ALLOWED: _request(
-        403,
-        "The Gateway's `client.trustedCAs` does not name the TrustedCA that vouches for the certificate.",
-        "Name that TrustedCA, or use a certificate of one that is named.",
-    ),
-    Reason.EUI_OUT_OF_RANGE: _request(
-        403,
-        "The EUI lies outside the `euiRanges` of the TrustedCA that vouches for the certificate.",
-        "Widen the ranges if this CA may speak for the gateway.",
-    ),
-    Reason.CERTIFICATE_NOT_PINNED: _request(
-        403,
-        "The certificate is not among the Gateway's `client.sha256Fingerprints`.",
-        "Add the certificate's SHA-256 fingerprint, or use one that is listed.",
-    ),
-    Reason.CERTIFICATE_REVOKED: _request(
-        403,
-        "The certificate, or a certificate of its chain, is revoked by the TrustedCA.",
-        "Issue a new certificate for the gateway.",
-    ),
-    Reason.TOKEN_MISSING: _request(
-        403,
-        "The client sent neither a certificate nor an `Authorization` header.",
-        "Install a client certificate on the gateway, or one of the tokens of its Gateway's `client.tokens`.",
-    ),
-    Reason.TOKEN_REFUSED: ReasonInfo(
-        Fault.REQUEST,
-        "The token does not open the gateway that the request names.",
-        "The log line's detail says why: no such Gateway, suspended, without tokens, or another token.",
-        403,
-        discreet=True,
-    ),
-    Reason.CRL_EXPIRED: _request(
-        403,
-        "The CRL of an issuer of the chain has passed its next update, and the TrustedCA says `crlExpired: Refuse`. "
-        "Under `Warn` it is only an event and a note.",
-        "Publish a new CRL in `spec.revocation`; until then none of that issuer's certificates is accepted.",
-    ),
-    Reason.CERTIFICATE_TOO_WEAK: _request(
-        403,
-        "A key or signature of the chain is too weak (RSA below 2048 bits, SHA-1). Where no TrustedCA allows that, the "
-        "handshake refuses it already.",
-        "Issue it with RSA 2048 or P-256 and SHA-256, or better; or set `weakSignatures: Allow` on the TrustedCA.",
-    ),
-    Reason.CLIENT_CERTIFICATE_MISSING: _handshake(
-        "The client sent no certificate.", "Install a client certificate on the gateway."
-    ),
-    Reason.UNKNOWN_CA: _handshake(
-        "No TrustedCA in force holds the issuer of the client certificate.",
-        "Apply a TrustedCA with the issuer; where only the root is configured, give the intermediates too.",
-    ),
-    Reason.CERTIFICATE_EXPIRED: _handshake(
-        "The client certificate, or one of its chain, has expired.",
-        "Renew it; check the clock of this server.",
-    ),
-    Reason.CERTIFICATE_NOT_YET_VALID: _handshake(
-        "The client certificate, or one of its chain, is not valid yet.",
-        "Check the clocks of issuer and server.",
-    ),
-    Reason.CERTIFICATE_WRONG_PURPOSE: _handshake(
-        "The certificate's extended key usage does not allow client authentication.",
-        "Issue it with `clientAuth`, or without an extended key usage.",
-    ),
-    Reason.CERTIFICATE_INVALID: _handshake(
-        "The client certificate's chain does not verify.", "The log line's detail names what OpenSSL found."
-    ),
-    Reason.HANDSHAKE_FAILED: _handshake(
-        "The TLS handshake failed before the certificate was judged.",
-        "The log line's detail names what OpenSSL found; a port scan or a plain HTTP client looks like this.",
-    ),
-    Reason.HANDSHAKE_TIMEOUT: _handshake(
-        "The client did not finish its TLS handshake in time.",
-        "Check the network between gateway and server.",
-    ),
-    Reason.INVALID_SPEC: _resource(
-        "The spec does not have the form that the CRD describes.", "The message names the field."
-    ),
-    Reason.MALFORMED_PEM: _resource(
-        "The text is not a sequence of PEM certificates.",
-        "The message says at which line; paste the file as it is.",
-    ),
-    Reason.NO_CERTIFICATE: _resource("There is no certificate in it.", "Give at least one PEM certificate."),
-    Reason.TOO_MANY_CERTIFICATES: _resource(
-        "There are more certificates than the bound allows.", "Split it over several resources."
-    ),
-    Reason.TOO_LARGE: _resource("The text is larger than the bound allows.", "The message names the bound."),
-    Reason.PRIVATE_KEY_IN_TRUSTED_CA: _resource(
-        "There is a private key where only public certificates may be. Nothing of it was published.",
-        "Remove it, and treat that key as exposed: whoever may read the resource has it.",
-    ),
-    Reason.NOT_A_CERTIFICATE_AUTHORITY: _resource(
-        "A configured anchor or intermediate is not a CA certificate (basic constraints CA:TRUE).",
-        "Configure the certificate that signs the gateways' certificates, not a gateway's own.",
-    ),
-    Reason.ANCHOR_EXPIRED: _resource(
-        "Every configured anchor has expired.", "Configure a CA certificate that is valid."
-    ),
-    Reason.MALFORMED_CRL: _resource(
-        "What should be a CRL cannot be read as one.",
-        "Give the issuer's CRL as PEM or DER; the message says which is broken.",
-    ),
-    Reason.CRL_UNSUPPORTED: _resource(
-        "The CRL is of a kind from which revocation cannot be told: indirect, delta, partial, or with a critical "
-        "extension that is unknown here.",
-        "Give the issuer's complete, direct CRL; the message names the kind.",
-    ),
-    Reason.CRL_ISSUER_UNKNOWN: _resource(
-        "The CRL's issuer is none of the TrustedCA's anchors and intermediates.",
-        "Give the CRL to the TrustedCA of its issuer, or add that issuer to `intermediates`.",
-    ),
-    Reason.CRL_SIGNATURE_INVALID: _resource(
-        "The CRL is not signed by the key of the issuer that it names.",
-        "Fetch the CRL anew; check that the issuer's certificate is the one whose key is in use.",
-    ),
-    Reason.CRL_SIGNER_NOT_ALLOWED: _resource(
-        "The CRL's issuer has a key usage without cRLSign.", "Configure the certificate that may sign CRLs."
-    ),
-    Reason.CRL_NOT_YET_VALID: _resource(
-        "The CRL's thisUpdate lies in the future.", "Check the clocks of the CA and of the cluster."
-    ),
-    Reason.SUSPENDED: _resource(
-        "The resource is suspended by its spec.", "Set `spec.suspended` to false to use it again."
-    ),
-    Reason.SUBJECT_CONFLICT: _resource(
-        "Another TrustedCA in force, or the same one, has a certificate with the same subject and another key, or "
-        "with the same key and other constraints: a handshake could not tell them apart.",
-        "Use a CA with another subject, or take the other away first; the message names it.",
-    ),
-    Reason.EUI_CONFLICT: _resource(
-        "An older Gateway has the same EUI; the oldest wins.",
-        "Delete one of the two; the message names the other.",
-    ),
-    Reason.EUI_RANGE_INVALID: _resource(
-        "An entry of `euiRanges` is not a prefix such as `0102030405000000/40`.",
-        "Write 16 hex digits, a slash and the number of leading bits; the bits after them must be zero.",
-    ),
-    Reason.LNS_MISSING: _resource(
-        "The Gateway names no LNS, and no GatewayDefaults gives it one that can be used.",
-        "Give `spec.lns.uri`, or make or mend the GatewayDefaults of its namespace or of the release's.",
-    ),
-    Reason.URI_INVALID: _resource(
-        "A URI is not one that a Basics Station can use.",
-        "Write `wss://host:port`: port mandatory, no path, at most 127 characters.",
-    ),
-    Reason.TRUST_MISSING: _resource(
-        "A `wss` LNS has no trust anchor, without which a Basics Station cannot verify it.",
-        "Give `lns.trust` or `lns.trustFrom`.",
-    ),
-    Reason.TRUST_AMBIGUOUS: _resource(
-        "There is more than one trust anchor: a Basics Station takes exactly one.",
-        "Keep the one root that signs the LNS.",
-    ),
-    Reason.TOKEN_INVALID: _resource(
-        "The token has characters that cannot stand in an HTTP header, is empty, or is too long.",
-        "Store the token alone, in one line of printable ASCII.",
-    ),
-    Reason.TOKEN_TOO_SHORT: _resource(
-        "A token of `client.tokens` has fewer than 16 bytes after a word such as `Bearer`: it could be guessed.",
-        "Make one at random, such as by `openssl rand -hex 32`.",
-    ),
-    Reason.REFERENCE_NOT_FOUND: _resource(
-        "A Secret or ConfigMap that the spec names does not exist.", "Create it in the same namespace."
-    ),
-    Reason.REFERENCE_NOT_LABELLED: _resource(
-        'A Secret that the spec names does not carry the label `stationkeeper.io/credentials: "true"`.',
-        "Label it if gateways may be given its content.",
-    ),
-    Reason.REFERENCE_KEY_MISSING: _resource(
-        "The Secret or ConfigMap lacks the key that the spec names.",
-        "Name an existing key; the message says which is missing.",
-    ),
-    Reason.CAPACITY_EXCEEDED: _resource(
-        "It no longer fits into the Secret that it belongs to.",
-        "Delete resources that are not needed; see the docs on capacity.",
-    ),
-    Reason.MALFORMED_DOCUMENT: _load(
-        "A document is not in the form of the contract.", "Check who else writes the Secret."
-    ),
-    Reason.DIGEST_MISMATCH: _load(
-        "A document's payload does not have the digest it claims.", "Check who else writes the Secret."
-    ),
-    Reason.UNKNOWN_CONTRACT: _load(
-        "A document has a contract version that this CUPS does not know.", "Upgrade CUPS before the operator."
-    ),
-    Reason.WRONG_DOCUMENT: _load(
-        "A document is not the one that belongs in its place.",
-        "Check who else writes the Secret, and the bucket count.",
-    ),
-    Reason.OLDER_GENERATION: _load("A document is older than the one in force.", "Check who restored an old Secret."),
-    Reason.DOCUMENT_MISSING: _load("A document is not there yet.", "Check that the operator runs and leads."),
-    Reason.SERVER_CERTIFICATE_INVALID: _load(
-        "The server's certificate and key cannot be used.",
-        "Check the TLS Secret: a PEM chain and the key that matches it.",
-    ),
-}

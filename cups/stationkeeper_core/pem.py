@@ -96,6 +96,15 @@ class Certificate:
             return False
         return ExtendedKeyUsageOID.CLIENT_AUTH in usage.value
 
+    @property
+    def may_sign_certificates(self) -> bool:
+        """Whether its key usage, if it has one, includes keyCertSign; the extensions have to be readable."""
+        try:
+            usage = self.x509.extensions.get_extension_for_class(x509.KeyUsage)
+        except x509.ExtensionNotFound:
+            return True
+        return usage.value.key_cert_sign
+
 
 def parse_certificate(der: bytes) -> Certificate:
     """The certificate of `der`, with the fields that are used downstream known to be readable.
@@ -151,6 +160,17 @@ def parse_certificates(
         certificate = _certificate_at(line, body)
         found.setdefault(certificate.der, certificate)
     return tuple(found.values())
+
+
+def parse_der_certificate(der: bytes) -> Certificate:
+    """The certificate of `der` that a resource refers to; refused where one of `parse_certificates` would be.
+
+    Raises:
+        StationkeeperError: `MalformedPEM` or `TooLarge`.
+    """
+    certificate = parse_certificate(der)
+    _check_usable(certificate)
+    return certificate
 
 
 def to_pem(der: bytes) -> str:

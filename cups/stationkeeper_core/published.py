@@ -25,6 +25,7 @@ BUCKETS = 16
 MAX_SECRET_BYTES = 1_000_000
 MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
 MAX_AUTHORITIES = 2_000
+MAX_GENERATION = 2**63 - 1
 
 TRUST = "trust"
 REGISTRY = tuple(f"registry-{bucket:02d}" for bucket in range(BUCKETS))
@@ -143,7 +144,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         contract: the version of the contract, for all that follows.
         document: one of `DOCUMENTS`.
-        generation: rises with every change of this document.
+        generation: rises with every change of this document; from 0 to `MAX_GENERATION`.
         sha256: of the uncompressed payload, lower-case hex.
         buckets: into how many the registry is split.
     """
@@ -250,6 +251,8 @@ def _header(document: str, line: bytes) -> Header:
             Reason.WRONG_DOCUMENT,
             f"{header.document[:40]!a} of {header.buckets} buckets lies where {document} of {BUCKETS} belongs",
         )
+    if not 0 <= header.generation <= MAX_GENERATION:
+        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} has no generation that could be counted on")
     return header
 
 

@@ -1,7 +1,8 @@
-"""The internal port: health, readiness, metrics and what is loaded. For the cluster, never for gateways.
+"""The internal port: health, readiness, metrics, what is loaded and what was seen. For the cluster, never for gateways.
 
 It speaks TLS with the server's certificate, and with one of its own making until there is that: probes must be answered
-before the first load. `/generation` takes a bearer token where one is configured.
+before the first load. `/generation` takes a bearer token where one is configured; `/observations` always does, and is
+shut without one.
 """
 
 import hmac
@@ -9,6 +10,7 @@ import ssl
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+import msgspec
 from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -17,22 +19,31 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from stationkeeper_cups.metrics import CONTENT_TYPE, Metrics
+from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.tls_context import ServerCredentials, server_authentication
 
 _YEARS = timedelta(days=3650)
+_MAX_CURSOR_DIGITS = 18
+_OBSERVATIONS_SHUT = "observations need a token: set STATIONKEEPER_INTERNAL_TOKEN_FILE to a file that holds one\n"
 
 
 def internal_application(
-    state: ServingState, metrics: Metrics, is_serving: Callable[[], bool], token: Callable[[], bytes] | None
+    state: ServingState,
+    metrics: Metrics,
+    observations: Observations,
+    is_serving: Callable[[], bool],
+    token: Callable[[], bytes] | None,
 ) -> web.Application:
     """The routes of the internal port.
 
     Args:
         state: what to tell about.
         metrics: what to expose.
+        observations: what `/observations` tells.
         is_serving: whether the gateways' port accepts connections.
-        token: reads the bearer token of `/generation`; None where it is open.
+        token: reads the bearer token of `/generation` and `/observations`; None leaves the first open and the second
+            shut.
     """
 
     async def healthz(_request: web.Request) -> web.Response:
@@ -53,11 +64,20 @@ def internal_application(
         }
         return web.json_response({"generations": state.generations, "missing": state.missing, "refused": refused})
 
+    async def observed(request: web.Request) -> web.Response:
+        if token is None:
+            raise web.HTTPForbidden(text=_OBSERVATIONS_SHUT)
+        if not _holds(request, token()):
+            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
+        page = observations.page(_cursor(request.query.get("since", "0")))
+        return web.Response(body=msgspec.json.encode(page), content_type="application/json")
+
     application = web.Application(client_max_size=1024)
     application.router.add_get("/healthz", healthz)
     application.router.add_get("/readyz", readyz)
     application.router.add_get("/metrics", exposition)
     application.router.add_get("/generation", generation)
+    application.router.add_get("/observations", observed)
     return application
 
 
@@ -73,6 +93,12 @@ def provisional_context(now: datetime) -> ssl.SSLContext:
     )
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return server_authentication(ServerCredentials(certificate.public_bytes(Encoding.PEM), pem))
+
+
+def _cursor(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > _MAX_CURSOR_DIGITS:
+        raise web.HTTPBadRequest(text="since is not a number that an earlier answer gave as its cursor\n")
+    return int(text)
 
 
 def _holds(request: web.Request, token: bytes) -> bool:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
+from stationkeeper_cups.derived_identity import DerivedIdentity
 from stationkeeper_cups.file_source import FileSource
 from stationkeeper_cups.internal_server import internal_application, provisional_context
 from stationkeeper_cups.json_log import log_as_json
@@ -20,6 +21,7 @@ from stationkeeper_cups.kubernetes_source import KubernetesSource
 from stationkeeper_cups.listener import Limits, Listener, Refusal
 from stationkeeper_cups.log_budget import LogBudget
 from stationkeeper_cups.metrics import Metrics
+from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.settings import Address, Files, Settings, SettingsError, read_settings
 from stationkeeper_cups.tls_context import load_credentials
@@ -61,11 +63,12 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """
     metrics = Metrics()
     state = ServingState(metrics, token_authentication=settings.token_authentication)
-    server = UpdateInfoServer(state, metrics, _now)
+    observations = Observations(metrics)
+    server = UpdateInfoServer(state, metrics, observations, _now)
     listener = Listener(_bound(settings.cups), state.next_context, server, _refusal_logger(metrics), _limits())
     server.on_closed = listener.closed
     state.on_trust_change = server.close_untrusted
-    internal = await _start_internal(settings, state, metrics, listener)
+    internal = await _start_internal(settings, state, metrics, observations, listener)
     source = asyncio.create_task(_source(settings, state).run())
     try:
         await _first(source, stop, state.complete)
@@ -94,12 +97,14 @@ async def _first(source: asyncio.Task[None], *events: asyncio.Event) -> None:
 
 
 async def _start_internal(
-    settings: Settings, state: ServingState, metrics: Metrics, listener: Listener
+    settings: Settings, state: ServingState, metrics: Metrics, observations: Observations, listener: Listener
 ) -> web.AppRunner:
     context = provisional_context(_now())
     state.on_server_credentials = lambda credentials: load_credentials(context, credentials)
-    token = settings.internal_token
-    application = internal_application(state, metrics, lambda: listener.is_open, token.read_bytes if token else None)
+    token = settings.internal_token.read_bytes if settings.internal_token else None
+    if token is not None:
+        DerivedIdentity(token).attach(context)
+    application = internal_application(state, metrics, observations, lambda: listener.is_open, token)
     runner = web.AppRunner(application, access_log=None, keepalive_timeout=30)
     await runner.setup()
     await web.SockSite(runner, _bound(settings.internal), ssl_context=context).start()

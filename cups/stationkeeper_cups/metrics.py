@@ -43,6 +43,29 @@ class Metrics:
         )
         self.trusted_cas = Gauge("stationkeeper_trusted_cas", "TrustedCAs in force.", registry=self._registry)
         self.gateways = Gauge("stationkeeper_gateways", "Gateways in force.", registry=self._registry)
+        self.deliveries = Counter(
+            "stationkeeper_deliveries",
+            "Parts of configurations that were sent: CUPSURI, LNSURI, CUPSCredentials, LNSCredentials.",
+            ["segment"],
+            registry=self._registry,
+        )
+        self.suppressed_deliveries = Counter(
+            "stationkeeper_suppressed_deliveries",
+            "Answers that left out what a gateway did not take before.",
+            registry=self._registry,
+        )
+        self.gateway_deliveries = Gauge(
+            "stationkeeper_gateway_deliveries",
+            "Gateways that asked this pod, by how far they are: Delivered, Pending, NotConverging.",
+            ["state"],
+            registry=self._registry,
+        )
+        self.observations = Gauge(
+            "stationkeeper_observations",
+            "EUIs that this pod remembers: registered, unregistered.",
+            ["kind"],
+            registry=self._registry,
+        )
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -63,7 +63,8 @@ class Settings:
         cups: where gateways connect.
         internal: where the cluster asks about health and metrics.
         source: where documents and server credentials come from.
-        internal_token: a file with the bearer token of `/generation`; None leaves it open.
+        internal_token: a file with the bearer token of `/generation` and `/observations`; None leaves the first
+            open and the second shut.
         log_level: a name that `logging` knows.
         token_authentication: whether gateways without a certificate may come in by a token.
     """
@@ -122,7 +123,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     account = _SERVICE_ACCOUNT
     add("--api-ca-file", "STATIONKEEPER_KUBERNETES_CA_FILE", f"{account}/ca.crt", f"{WATCH}: PEM that verifies it")
     add("--api-token-file", "STATIONKEEPER_KUBERNETES_TOKEN_FILE", f"{account}/token", f"{WATCH}: its bearer token")
-    add("--internal-token-file", "STATIONKEEPER_INTERNAL_TOKEN_FILE", "", "bearer token that guards /generation")
+    add(
+        "--internal-token-file",
+        "STATIONKEEPER_INTERNAL_TOKEN_FILE",
+        "",
+        "bearer token of /generation and /observations",
+    )
     tokens = "true or false: gateways without a client certificate may come in by a token"
     add("--token-authentication", "STATIONKEEPER_TOKEN_AUTHENTICATION", "false", tokens)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))

@@ -6,6 +6,8 @@ lost connection it just retries.
 
 Where token authentication is on, a client without a certificate is judged by its token. A certificate that is presented
 decides alone, whatever token comes with it.
+
+A visit is remembered, and what it was sent is counted, once the answer is written: what got lost before was not sent.
 Source: the CUPS protocol, how the client behaves.
 """
 
@@ -22,13 +24,20 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from stationkeeper_core.authorization import Claim, authorize
-from stationkeeper_core.decision import decide
+from stationkeeper_core.client_certificate import ClientCertificate
+from stationkeeper_core.delivery import Delivery, deliver, segments
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import format_hex
+from stationkeeper_core.observation import SeenCertificate
+from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.reason_table import REASONS
+from stationkeeper_core.snapshot import Snapshot
 from stationkeeper_core.token_authorization import TokenClaim, authorize_by_token
 from stationkeeper_core.update_info import MAX_BODY_BYTES, UpdateInfoRequest, encode_response, parse_request
+from stationkeeper_core.witness import bear_witness, seen_certificate
 from stationkeeper_cups.log_budget import LogBudget
 from stationkeeper_cups.metrics import Metrics
+from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.peer_certificate import has_certificate, peer_certificate
 from stationkeeper_cups.serving_state import ServingState
 
@@ -50,13 +59,16 @@ class UpdateInfoServer(web.Server):
     Args:
         state: what to decide on.
         metrics: what to count in.
+        observations: what to remember gateways in.
         clock: the time, aware.
 
     Attributes:
         on_closed: called whenever a connection is lost.
     """
 
-    def __init__(self, state: ServingState, metrics: Metrics, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, state: ServingState, metrics: Metrics, observations: Observations, clock: Callable[[], datetime]
+    ) -> None:
         super().__init__(
             self._handle,
             access_log=None,
@@ -70,6 +82,7 @@ class UpdateInfoServer(web.Server):
         )
         self._state = state
         self._metrics = metrics
+        self._observations = observations
         self._clock = clock
         self._strangers_lines = LogBudget(time.monotonic)
         self.on_closed: Callable[[], None] = lambda: None
@@ -164,23 +177,56 @@ class UpdateInfoServer(web.Server):
         if connection is None or snapshot is None:
             # The client has gone, or was accepted in the very moment before the first load.
             return _without_answer(request)
+        now = self._clock()
         if self._goes_by_token(connection):
             grant = authorize_by_token(TokenClaim(_authorization(request), update_info.router), snapshot)
-            gateway, way_in = grant.gateway, {"token": grant.source}
+            gateway, seen, way_in = grant.gateway, None, {"token": grant.source}
         else:
-            way_in = {}
-            gateway = authorize(Claim(peer_certificate(connection), update_info.router), snapshot, self._clock())
-        response = decide(update_info, gateway)
-        body = encode_response(response)
+            claim = self._authorize(peer_certificate(connection), update_info, snapshot, now)
+            gateway, seen, way_in = claim.registered, seen_certificate(claim.certificate, claim.vouchers), {}
+        delivery = deliver(update_info, gateway, self._observations.progress(gateway), now)
+        body = encode_response(delivery.response)
         outcome = "Answered" if any(body) else "Unchanged"
         self._metrics.requests.labels(outcome).inc()
         fields = _described(request, update_info) | {
             "gateway": f"{gateway.namespace}/{gateway.name}",
-            "sent": [name for name in ("tc_uri", "tc_credentials") if getattr(response, name)],
+            "sent": segments(delivery.response),
             **way_in,
         }
         _log.info(outcome.lower(), extra={"fields": fields})
-        return web.Response(body=body, content_type="application/octet-stream", headers=_HEADERS)
+        return _Answer(body, lambda: self._record(gateway, update_info, seen, delivery, now))
+
+    def _authorize(
+        self, certificate: ClientCertificate, update_info: UpdateInfoRequest, snapshot: Snapshot, now: datetime
+    ) -> Claim:
+        try:
+            return authorize(Claim(certificate, update_info.router), snapshot, now)
+        except StationkeeperError as error:
+            witness = bear_witness(certificate, snapshot, now)
+            if witness is not None:
+                self._observations.refused(witness, update_info, error.reason, now)
+            raise
+
+    def _record(
+        self,
+        gateway: RegisteredGateway,
+        update_info: UpdateInfoRequest,
+        certificate: SeenCertificate | None,
+        delivery: Delivery,
+        now: datetime,
+    ) -> None:
+        self._observations.visited(gateway, update_info, certificate, delivery.progress, now)
+        for segment in segments(delivery.response):
+            self._metrics.deliveries.labels(segment).inc()
+        if delivery.suppressed:
+            self._metrics.suppressed_deliveries.inc()
+        if delivery.stalls and delivery.progress:
+            fields = {
+                "gateway": f"{gateway.namespace}/{gateway.name}",
+                "eui": gateway.eui,
+                "outstanding": delivery.progress.outstanding,
+            }
+            _log.warning("not converging", extra={"fields": fields})
 
     def refuse_malformed(self, request: web.BaseRequest, status: int, detail: str) -> web.StreamResponse:
         """The answer to what aiohttp could not read as a request."""
@@ -194,7 +240,7 @@ class UpdateInfoServer(web.Server):
         self._metrics.requests.labels(error.reason).inc()
         stranger = self._is_stranger(request)
         self._log_refusal(request, error, stranger)
-        info = error.reason.info
+        info = REASONS[error.reason]
         if info.http_status is None:
             return _without_answer(request)
         told = info.meaning if info.discreet else error.detail
@@ -223,6 +269,18 @@ class UpdateInfoServer(web.Server):
         return self._state.token_authentication and (connection is None or not has_certificate(connection))
 
 
+class _Answer(web.Response):
+    """An answer with status 200.
+
+    Attributes:
+        on_written: to be called once it is written.
+    """
+
+    def __init__(self, body: bytes, on_written: Callable[[], None]) -> None:
+        super().__init__(body=body, content_type="application/octet-stream", headers=_HEADERS)
+        self.on_written = on_written
+
+
 class _GatewayConnection(RequestHandler):
     """A connection that says in our words what is wrong with a request that is not even HTTP."""
 
@@ -245,6 +303,9 @@ class _GatewayConnection(RequestHandler):
         except TimeoutError:
             _without_answer(request)
             return resp, True
+        lost = written[1]
+        if isinstance(resp, _Answer) and not lost:
+            resp.on_written()
         if isinstance(self._manager, UpdateInfoServer):
             self._manager.answered(self)
         return written

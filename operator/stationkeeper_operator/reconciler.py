@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
+from stationkeeper_core.published import Document
 from stationkeeper_operator.compiling.compile import PublishPlan, compile_plan
 from stationkeeper_operator.compiling.world import World
+from stationkeeper_operator.observing.observed_state import ObservedState
+from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.publishing.pod_nudge import PodNudge
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
@@ -28,6 +31,8 @@ class Reconciler:
         publisher: of the Secrets.
         nudge: of the pods.
         status: of the resources.
+        seen: told which resources there are.
+        proof: follows what is published.
         now: the time, aware.
 
     Attributes:
@@ -43,6 +48,8 @@ class Reconciler:
         publisher: Publisher,
         nudge: PodNudge,
         status: StatusWriter,
+        seen: ObservedState,
+        proof: Proof,
         now: Callable[[], datetime],
     ) -> None:
         self._release_namespace = release_namespace
@@ -51,6 +58,8 @@ class Reconciler:
         self._publisher = publisher
         self._nudge = nudge
         self._status = status
+        self._seen = seen
+        self._proof = proof
         self._now = now
         self.deadline: datetime | None = None
 
@@ -69,14 +78,17 @@ class Reconciler:
         await self._resolve()
         known = self._store.picture()
         in_force = await self._publisher.in_force()
+        self._seen.know(known.resources)
+        self._proof.begin(self._publisher.generations)
         world = World(self._release_namespace, known.resources, known.referenced)
         plan = await asyncio.to_thread(compile_plan, world, in_force, self._now())
         self.deadline = plan.deadline
         differing = self._publisher.differing(plan.payloads)
         first = plan.reduces(in_force) & differing if differing else frozenset[str]()
         for batch in (first, differing - first):
-            await self._publish(batch, plan)
+            await self._publish(batch, plan, in_force)
         unwritten = self._publisher.differing(plan.payloads)
+        self._proof.lacking(unwritten)
         self._status.judge(
             {
                 key: _judgement(known, plan, key, unwritten)
@@ -84,6 +96,7 @@ class Reconciler:
                 if key in known.resources and _is_decided(known, world, key)
             }
         )
+        await self._proof.tell(plan.documents, known.resources)
         return not unwritten and not self._store.unresolved
 
     async def _resolve(self) -> None:
@@ -96,10 +109,11 @@ class Reconciler:
             fields = {"unresolved": len(self._store.unresolved)}
             _log.warning("not all named Secrets and ConfigMaps are read yet", extra={"fields": fields})
 
-    async def _publish(self, documents: Collection[str], plan: PublishPlan) -> None:
+    async def _publish(self, documents: Collection[str], plan: PublishPlan, in_force: Mapping[str, Document]) -> None:
         if not documents:
             return
         generations = await self._publisher.write(documents, plan.payloads)
+        self._proof.published(in_force, plan.documents, generations)
         if generations:
             await self._nudge.nudge(str(max(generations.values())))
 

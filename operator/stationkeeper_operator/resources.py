@@ -13,8 +13,9 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import msgspec
 
 from stationkeeper_operator.specs import (
-    LNS,
+    Auth,
     Client,
+    Endpoint,
     GatewayDefaultsSpec,
     GatewaySpec,
     KeySource,
@@ -264,17 +265,19 @@ def references(resource: Resource) -> frozenset[Reference]:
         revocation = resource.spec.revocation or Revocation()
         sources = (resource.spec.certificates_from, revocation.crl_from)
     elif isinstance(resource, Gateway) and resource.spec is not None:
-        sources = (*_lns_sources(resource.spec.lns), *_client_sources(resource.spec.client))
+        sources = (*_sources(resource.spec.lns), *_sources(resource.spec.cups), *_client_sources(resource.spec.client))
     elif isinstance(resource, GatewayDefaults) and resource.spec is not None:
-        sources = _lns_sources(resource.spec.lns)
+        sources = _sources(resource.spec.lns)
     found = (source_reference(resource.metadata.namespace, source) for source in sources)
     return frozenset(each[0] for each in found if each is not None)
 
 
-def _lns_sources(lns: LNS | None) -> tuple[KeySource | TokenSource | None, ...]:
-    if lns is None:
+def _sources(endpoint: Endpoint | None) -> tuple[KeySource | TokenSource | None, ...]:
+    if endpoint is None:
         return ()
-    return (lns.trust_from, lns.auth.token if lns.auth is not None else None)
+    auth = endpoint.auth or Auth()
+    client = auth.client_certificate
+    return (endpoint.trust_from, auth.token, client.certificate if client is not None else None)
 
 
 def _client_sources(client: Client | None) -> tuple[TokenSource, ...]:

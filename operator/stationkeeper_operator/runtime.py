@@ -17,12 +17,20 @@ from stationkeeper_operator.aggregator import Aggregator
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.leadership import Leadership, NotLeadingError
+from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.health import serve_health
+from stationkeeper_operator.observing.departures import Departures
+from stationkeeper_operator.observing.enforcement import Enforcement
+from stationkeeper_operator.observing.gatherer import Gatherer
+from stationkeeper_operator.observing.observed_state import ObservedState
+from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.publishing.pod_nudge import PodNudge
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from stationkeeper_operator.reconciler import Reconciler
+from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.reporting.status_writer import StatusWriter
+from stationkeeper_operator.reporting.status_writer import Observed, StatusWriter
+from stationkeeper_operator.resources import Resource
 from stationkeeper_operator.settings import Settings
 from stationkeeper_operator.watching.handlers import Report, ResourceReport
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
@@ -37,7 +45,6 @@ _RELIST_QUIET_SECONDS = 2.0
 _RELIST_LONGEST_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 15.0
-_FRESH_SECONDS = 5.0
 _PAST_DEADLINE_SECONDS = 1.0
 _RELEASE_SECONDS = 2.0
 _log = logging.getLogger("stationkeeper.operator")
@@ -74,12 +81,24 @@ class Operator:
         self._leadership = Leadership(api, settings.namespace, settings.identity, changed=self._leadership_changed)
         permit = self._leadership.require
         self._publisher = Publisher(api, settings.namespace, permit, _now_ms)
+        token_file = settings.internal_token
+        self._seen, enforcement = ObservedState(self._store.get), Enforcement()
+        observed = Observed(self._seen.fields, self._seen.written, enforcement.fact if token_file else _not_observed)
+        events = EventRecorder(api, settings.identity, permit)
         self._status = StatusWriter(
+            api, self._store, events, changed=self._note, permit=permit, now=_now, observed=observed
+        )
+        departures = Departures(events, self._seen.usage.gateways, awaits_proof=token_file is not None)
+        self._proof = Proof(enforcement, departures, self._status, asks=token_file is not None)
+        self._gatherer = Gatherer(
             api,
-            self._store,
-            EventRecorder(api, settings.identity, permit),
-            changed=self._note,
-            permit=permit,
+            settings.namespace,
+            token_file,
+            proof=self._proof,
+            state=self._seen,
+            status=self._status,
+            events=events,
+            may_gather=lambda: self._may_take_turns() and self._seen.is_known,
             now=_now,
         )
         self._reader = ReferenceReader(api, self._store, namespaces)
@@ -91,12 +110,14 @@ class Operator:
             publisher=self._publisher,
             nudge=PodNudge(api, settings.namespace),
             status=self._status,
+            seen=self._seen,
+            proof=self._proof,
             now=_now,
         )
         self._watch = Watch(settings.kubeconfig, namespaces, self._report_from_thread, self._store.names)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listed = asyncio.Event()
-        self._is_listing = False
+        self._is_listing = True
         self._listed_at = float("-inf")
         self._leading_since = float("inf")
         self._alarm: asyncio.TimerHandle | None = None
@@ -116,7 +137,8 @@ class Operator:
             RuntimeError: one of them ended by itself.
         """
         self._loop = asyncio.get_running_loop()
-        parts = (self._leadership.run, self._list, self._watch_once_listed, self._turns, self._verify, self._status.run)
+        ours = (self._list, self._watch_once_listed, self._turns, self._verify)
+        parts = (self._leadership.run, *ours, self._status.run, self._gatherer.run)
         tasks = [asyncio.create_task(part(), name=part.__name__) for part in parts]
         stopped = asyncio.create_task(stop.wait())
         try:
@@ -162,6 +184,9 @@ class Operator:
     def _leadership_changed(self) -> None:
         self._publisher.forget()
         self._status.forget()
+        self._seen.forget()
+        self._proof.forget()
+        self._gatherer.forget()
         self._leading_since = float("inf")
         if self._leadership.is_leading:
             self._leading_since = time.monotonic()
@@ -171,9 +196,11 @@ class Operator:
                 self._relists.wake(urgent=True)
 
     def _may_take_turns(self) -> bool:
-        return self._leadership.is_leading and self._listed_at > self._leading_since - _FRESH_SECONDS
+        return self._leadership.is_leading and self._listed_at >= self._leading_since
 
     async def _list(self) -> None:
+        # A leader needs a LIST from after it began to lead: one that was begun before would have to be repeated.
+        await self._leadership.tried.wait()
         while True:
             began = time.monotonic()
             self._is_listing = True
@@ -267,6 +294,10 @@ async def _until_done(what: str, attempt: Callable[[], Awaitable[Change]]) -> Ch
             _log.warning("failed, trying again", extra={"fields": {"what": what, "detail": error, "seconds": pause}})
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_RETRY_SECONDS)
+
+
+def _not_observed(_resource: Resource, _verdict: Verdict) -> Fact:
+    return Fact("Unknown", NOT_OBSERVED, "the operator has no token to ask the CUPS pods with")
 
 
 def _now() -> datetime:

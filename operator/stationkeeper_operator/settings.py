@@ -38,6 +38,7 @@ class Settings:
         identity: the holder's name in the Lease; no two processes may have the same.
         health: where `/healthz` and `/readyz` are served.
         kubeconfig: None means the ServiceAccount of the pod.
+        internal_token: a file with the token of the CUPS pods' internal port; None means that they are not asked.
         log_level: a name that `logging` knows.
     """
 
@@ -46,6 +47,7 @@ class Settings:
     identity: str
     health: Address
     kubeconfig: Path | None
+    internal_token: Path | None
     log_level: str
 
 
@@ -67,6 +69,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         identity=given.identity,
         health=_address(given.health_address),
         kubeconfig=Path(given.kubeconfig) if given.kubeconfig else None,
+        internal_token=Path(given.internal_token_file) if given.internal_token_file else None,
         log_level=given.log_level.upper(),
     )
 
@@ -86,6 +89,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--identity", "STATIONKEEPER_IDENTITY", identity, "holder of the Lease; default: host name and a random part")
     add("--health-address", "STATIONKEEPER_HEALTH_ADDRESS", "0.0.0.0:8081", "host:port of /healthz and /readyz")
     add("--kubeconfig", "KUBECONFIG", "", "kubeconfig file; default: the pod's ServiceAccount")
+    internal = "bearer token of the CUPS pods' internal port; empty: they are not asked"
+    add("--internal-token-file", "STATIONKEEPER_INTERNAL_TOKEN_FILE", "", internal)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LEVELS))
     return parser
 

@@ -55,19 +55,42 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     tokens: tuple[TokenSource, ...] | None = None
 
 
-class LNSAuth(msgspec.Struct, frozen=True, kw_only=True):
-    """How a gateway authenticates itself to its LNS."""
+class SecretRef(msgspec.Struct, frozen=True):
+    """A Secret in the namespace of the resource."""
+
+    name: str
+
+
+class ClientCertificateSource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where a client certificate and its key are kept: a TLS Secret."""
+
+    secret_ref: SecretRef
+
+    @property
+    def certificate(self) -> TokenSource:
+        """The key that holds the certificate."""
+        return TokenSource(secret_key_ref=KeyRef(self.secret_ref.name, "tls.crt"))
+
+    @property
+    def key(self) -> TokenSource:
+        """The key that holds the private key."""
+        return TokenSource(secret_key_ref=KeyRef(self.secret_ref.name, "tls.key"))
+
+
+class Auth(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How a gateway authenticates itself to a server: at most one of the two."""
 
     token: TokenSource | None = None
+    client_certificate: ClientCertificateSource | None = None
 
 
-class LNS(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The LNS of a Gateway or GatewayDefaults, as written."""
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A server that a gateway is to connect to, its LNS or its CUPS server, as written."""
 
     uri: str
     trust: str | None = None
     trust_from: KeySource | None = None
-    auth: LNSAuth | None = None
+    auth: Auth | None = None
 
 
 class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,10 +99,11 @@ class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
     eui: str
     suspended: bool | None = None
     client: Client | None = None
-    lns: LNS | None = None
+    lns: Endpoint | None = None
+    cups: Endpoint | None = None
 
 
 class GatewayDefaultsSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The spec of a GatewayDefaults, as written."""
 
-    lns: LNS
+    lns: Endpoint

@@ -188,6 +188,24 @@ def test_the_internal_token_is_made_unless_there_is_one() -> None:
     assert environment(existing, "cups")["STATIONKEEPER_INTERNAL_TOKEN_FILE"].endswith("/internal-token/token")
 
 
+def test_the_operator_asks_cups_with_the_token_that_cups_expects() -> None:
+    for values in CASES.values():
+        manifests = render(values)
+        secrets = {volumes(manifests, each)["internal-token"]["secret"]["secretName"] for each in ("operator", "cups")}
+        files = {environment(manifests, each)["STATIONKEEPER_INTERNAL_TOKEN_FILE"] for each in ("operator", "cups")}
+        assert (len(secrets), len(files)) == (1, 1)
+
+
+def test_in_a_closed_network_the_operator_reaches_the_internal_port_of_cups() -> None:
+    manifests = render({"networkPolicy": {"enabled": True, "internalFrom": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}})
+    operator = the(manifests, "NetworkPolicy", "stationkeeper-operator")["spec"]
+    cups = the(manifests, "NetworkPolicy", "stationkeeper-cups")["spec"]
+    (egress,) = [each for each in operator["egress"] if "to" in each]
+    (ingress,) = [each for each in cups["ingress"] if each["ports"] == [{"port": "internal"}]]
+    assert egress == {"ports": [{"port": "internal"}], "to": [{"podSelector": cups["podSelector"]}]}
+    assert {"podSelector": operator["podSelector"]} in ingress["from"]
+
+
 @pytest.mark.parametrize(("replicas", "budgets"), [(0, 0), (1, 0), (2, 1)])
 def test_only_more_than_one_pod_has_a_disruption_budget(replicas: int, budgets: int) -> None:
     manifests = render({"cups": {"replicas": replicas}})

@@ -11,6 +11,8 @@ import yaml
 from stationkeeper_core.pem import MAX_CERTIFICATES, MAX_PEM_BYTES
 from stationkeeper_core.token_authorization import MAX_TOKENS
 from stationkeeper_operator.compiling.compile import CertificateStatus
+from stationkeeper_operator.observing.certificate_usage import MAX_UNREGISTERED, Unregistered
+from stationkeeper_operator.observing.sighting import Sighting
 from stationkeeper_operator.resources import DEFAULTS_NAME, Condition
 from stationkeeper_operator.specs import GatewayDefaultsSpec, GatewaySpec, TrustedCASpec
 
@@ -127,14 +129,37 @@ def test_the_schema_of_a_certificate_is_what_the_operator_writes() -> None:
     assert certificates["maxItems"] == 2 * MAX_CERTIFICATES
 
 
+def test_the_schema_of_what_was_seen_is_what_the_operator_writes() -> None:
+    status = schema("gateways")["properties"]["status"]
+    assert declared(status) >= written(Sighting)
+    assert set(status["properties"]) - written(Sighting) == {"observedGeneration", "conditions"}
+    unregistered = schema("trustedcas")["properties"]["status"]["properties"]["unregistered"]
+    assert declared(unregistered["items"]) == written(Unregistered)
+    assert unregistered["maxItems"] == MAX_UNREGISTERED
+
+
 def test_what_a_condition_is_to_explain_is_not_refused_by_the_schema() -> None:
     spec = schema("trustedcas")["properties"]["spec"]["properties"]
     for name in ("certificates", "intermediates"):
         assert "pattern" not in spec[name]
         assert spec[name]["maxLength"] == MAX_PEM_BYTES
-    lns = schema("gateways")["properties"]["spec"]["properties"]["lns"]["properties"]
-    assert "pattern" not in lns["uri"]
-    assert "pattern" not in lns["trust"]
+    for server in ("lns", "cups"):
+        fields_of_server = schema("gateways")["properties"]["spec"]["properties"][server]["properties"]
+        assert "pattern" not in fields_of_server["uri"]
+        assert "pattern" not in fields_of_server["trust"]
+
+
+def test_the_lns_and_another_cups_server_are_described_by_the_same_fields_and_rules() -> None:
+    def shape(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {name: shape(child) for name, child in node.items() if name != "description"}
+        return node
+
+    spec = schema("gateways")["properties"]["spec"]["properties"]
+    assert shape(spec["lns"]) == shape(spec["cups"])
+    assert spec["lns"]["required"] == ["uri"]
+    rules = [each["rule"] for each in spec["cups"]["properties"]["auth"]["x-kubernetes-validations"]]
+    assert rules == ["!(has(self.token) && has(self.clientCertificate))"]
 
 
 def test_the_eui_is_16_upper_case_hex_digits_immutable_and_an_unquoted_one_is_explained() -> None:
@@ -165,8 +190,8 @@ def test_as_many_tokens_may_be_listed_as_are_compared() -> None:
 @pytest.mark.parametrize(
     ("name", "columns"),
     [
-        ("trustedcas", ["Ready", "Reason", "Certificates", "Age"]),
-        ("gateways", ["EUI", "LNS", "Ready", "Reason", "Age"]),
+        ("trustedcas", ["Ready", "Reason", "Gateways", "Age"]),
+        ("gateways", ["EUI", "Ready", "Delivery", "Last seen", "Reason", "Age"]),
         ("gatewaydefaults", ["LNS", "Gateways", "Ready", "Reason", "Age"]),
     ],
 )

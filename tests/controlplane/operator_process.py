@@ -43,6 +43,14 @@ class OperatorProcess:
         self._process.kill()
         self._process.wait()
 
+    def pause(self) -> None:
+        """Has it do nothing, as on a machine that is starved."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Has it go on where it was."""
+        self._process.send_signal(signal.SIGCONT)
+
     def terminate(self) -> float:
         """Ends it as a kubelet does; how many seconds that took."""
         begin = time.monotonic()

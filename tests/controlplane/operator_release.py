@@ -23,6 +23,7 @@ from stationkeeper_core.published import (
 )
 from stationkeeper_tools import manifests
 from stationkeeper_tools.api_client import ApiClient
+from stationkeeper_tools.cluster import Cluster
 from stationkeeper_tools.ports import free_port
 from tests.controlplane.operator_process import OperatorProcess, wait_for
 
@@ -43,11 +44,14 @@ class Release:
         kubeconfig: the administrator's.
         folder: for files.
         namespaced: serve only `self.team` and the release's namespace, with Roles instead of a ClusterRole.
+        internal_token: the operator asks the CUPS pods with it; empty: it asks none.
     """
 
-    def __init__(self, kubeconfig: Path, folder: Path, *, namespaced: bool = False) -> None:
+    def __init__(self, kubeconfig: Path, folder: Path, *, namespaced: bool = False, internal_token: str = "") -> None:
         self._folder = folder
+        self._admin = kubeconfig
         self._namespaced = namespaced
+        self.internal_token = internal_token
         self._api = ApiClient(kubeconfig)
         tag = secrets.token_hex(3)
         self.namespace, self.team = f"release-{tag}", f"team-{tag}"
@@ -70,6 +74,10 @@ class Release:
             "STATIONKEEPER_HEALTH_ADDRESS": f"127.0.0.1:{free_port()}",
             "KUBECONFIG": str(self._kubeconfig),
         }
+        if self.internal_token:
+            token = self._folder / f"{self.namespace}.internal-token"
+            token.write_text(self.internal_token)
+            environment["STATIONKEEPER_INTERNAL_TOKEN_FILE"] = str(token)
         process = OperatorProcess(environment, self._folder / f"{self.namespace}-{identity}.log")
         self._processes.append(process)
         return process
@@ -103,10 +111,11 @@ class Release:
         found: dict[str, Any] = self._api.get(self._resource_path(kind, name))
         return found
 
-    def apply_secret(self, name: str, data: Mapping[str, str], *, labelled: bool = True) -> None:
+    def apply_secret(self, name: str, data: Mapping[str, str], *, labelled: bool = True, tls: bool = False) -> None:
         labels = {"stationkeeper.io/credentials": "true"} if labelled else {}
         metadata = {"name": name, "labels": labels}
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": dict(data)}
+        kind = "kubernetes.io/tls" if tls else "Opaque"
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind, "stringData": dict(data)}
         self._api.apply(f"/api/v1/namespaces/{self.team}/secrets/{name}", body)
 
     def delete_secret(self, name: str) -> None:
@@ -126,7 +135,11 @@ class Release:
         body = {"data": {document: base64.b64encode(value).decode()}}
         self._api.merge(self._document_path(document), body)
 
-    def create_cups_pod(self, name: str) -> None:
+    def create_cups_pod(self, name: str, internal_port: int = 0) -> None:
+        """A Pod that stands for CUPS; with a port it is ready, and on this machine."""
+        if internal_port:
+            Cluster(self._admin, self.namespace).stand_for_cups(name, "127.0.0.1", internal_port)
+            return
         labels = {"app.kubernetes.io/name": "stationkeeper", "app.kubernetes.io/component": "cups"}
         spec = {"containers": [{"name": "cups", "image": "none"}]}
         body = {"metadata": {"name": name, "labels": labels}, "spec": spec}
@@ -201,6 +214,16 @@ class Release:
             kind, name = each.split("/")
             wait_for(partial(self._is_ready, kind, name), f"{each} is ready")
 
+    def pod_events(self, name: str) -> list[str]:
+        """The reasons of the events about a Pod."""
+        selector = f"fieldSelector=involvedObject.name={name}"
+        return [each["reason"] for each in self._api.items(f"/api/v1/namespaces/{self.namespace}/events?{selector}")]
+
+    def document_value(self, document: str) -> bytes | None:
+        """What the Secret of the document holds, None where there is none."""
+        secret = self._api.find(self._document_path(document))
+        return None if secret is None else base64.b64decode(secret["data"][document])
+
     def events(self, name: str) -> list[tuple[str, str]]:
         """Type and reason of the events about a resource."""
         selector = f"fieldSelector=involvedObject.name={name}"
@@ -270,9 +293,9 @@ class Release:
 
 
 @contextlib.contextmanager
-def release(kubeconfig: Path, folder: Path, *, namespaced: bool = False) -> Iterator[Release]:
+def release(kubeconfig: Path, folder: Path, *, namespaced: bool = False, internal_token: str = "") -> Iterator[Release]:
     """A release that is cleaned up in the end."""
-    made = Release(kubeconfig, folder, namespaced=namespaced)
+    made = Release(kubeconfig, folder, namespaced=namespaced, internal_token=internal_token)
     try:
         yield made
     finally:

@@ -26,7 +26,7 @@ def test_an_operator_whose_definitions_were_deleted_ends_to_be_started_anew(
         with ReleaseProcesses(tmp_path / "first", own, NAMESPACE) as first:
             operator = first.start_operator()
             cluster.apply("TrustedCA", "before", {"certificates": root("before").certificate_pem.decode()})
-            cluster.wait_ready("TrustedCA", "before")
+            cluster.wait_ready("TrustedCA", "before", "Published")
             for name in NAMES:
                 admin.delete(f"{DEFINITIONS}/{name}")
             wait_until(lambda: not operator.is_running, "the operator ends", NOTICED_SECONDS)
@@ -36,4 +36,4 @@ def test_an_operator_whose_definitions_were_deleted_ends_to_be_started_anew(
         with ReleaseProcesses(tmp_path / "second", own, NAMESPACE) as second:
             second.start_operator()
             cluster.apply("TrustedCA", "after", {"certificates": root("after").certificate_pem.decode()})
-            cluster.wait_ready("TrustedCA", "after")
+            cluster.wait_ready("TrustedCA", "after", "Published")

@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
 import pytest
 import yaml
 
@@ -152,3 +154,52 @@ async def test_it_goes_on_once_it_may_read_again(followed: Followed) -> None:
     followed.publish(2)
 
     await followed.has(2, RECOVERY_SECONDS)
+
+
+class _Expired(KubernetesSource):
+    """One whose first LISTs ended at a version that an API server has forgotten since it was restarted."""
+
+    def __init__(self, api: ApiServer, server_tls: str, state: ServingState) -> None:
+        super().__init__(api, server_tls, state)
+        self.lists: Counter[str] = Counter()
+
+    async def _list(self, session: aiohttp.ClientSession, name: str) -> str:
+        self.lists[name] += 1
+        return "1" if self.lists[name] == 1 else await super()._list(session, name)
+
+
+async def test_a_watch_that_expired_is_begun_anew_with_a_list(
+    followed: Followed, own: ControlPlane, tmp_path: Path
+) -> None:
+    followed.publish(1)
+    await asyncio.to_thread(own.stop_api_server)
+    await asyncio.to_thread(own.start_api_server)
+    late = Followed(ServingState(Metrics()), followed.admin)
+    source = _Expired(ApiServer(own.url, own.ca_file, tmp_path / "token", NAMESPACE), SERVER_TLS, late.state)
+    running = asyncio.create_task(source.run())
+    await late.has(1, RECOVERY_SECONDS)
+    assert source.lists[secret_name(TRUST)] > 1
+    followed.publish(2)
+    await late.has(2)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_one_that_starts_while_the_api_server_is_away_loads_what_is_true_once_it_is_back(
+    followed: Followed, own: ControlPlane, tmp_path: Path
+) -> None:
+    followed.publish(1)
+    await followed.has(1)
+    await asyncio.to_thread(own.stop_api_server)
+    late = Followed(ServingState(Metrics()), followed.admin)
+    source = KubernetesSource(ApiServer(own.url, own.ca_file, tmp_path / "token", NAMESPACE), SERVER_TLS, late.state)
+    running = asyncio.create_task(source.run())
+    assert not late.state.complete.is_set()
+    await asyncio.to_thread(own.start_api_server)
+    followed.publish(2)
+
+    await late.has(2, RECOVERY_SECONDS)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running

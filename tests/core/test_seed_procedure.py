@@ -78,7 +78,7 @@ def test_the_certificate_of_the_documents_commands_opens_its_gateway(folder: Pat
     assert eui is not None
     claim = Claim(read_client_certificate((leaf.der,)), parse_router(format_id6(eui)))
 
-    gateway = authorize(claim, _snapshot(root.der), datetime.now(UTC))
+    gateway = authorize(claim, _snapshot(root.der), datetime.now(UTC)).registered
 
     assert gateway.eui == DOCUMENTED_EUI
     assert root.is_authority

@@ -9,6 +9,7 @@ from stationkeeper_core.credentials import MAX_TOKEN_BYTES
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.reason_table import REASONS
 from stationkeeper_core.token_authorization import STEPS, TokenClaim, TokenGrant, authorize_by_token, token_sha256
 from tests.core.certificates import EUI
 from tests.core.states import gateway, snapshot
@@ -82,8 +83,8 @@ def test_each_step_refuses_with_a_detail_of_its_own_and_without_the_token(
 
 
 def test_what_tells_about_gateways_has_one_reason_which_is_discreet() -> None:
-    assert Reason.TOKEN_REFUSED.info.discreet
-    assert Reason.TOKEN_REFUSED.info.http_status == Reason.TOKEN_MISSING.info.http_status == 403
+    assert REASONS[Reason.TOKEN_REFUSED].discreet
+    assert REASONS[Reason.TOKEN_REFUSED].http_status == REASONS[Reason.TOKEN_MISSING].http_status == 403
 
 
 def test_the_token_is_compared_before_anything_is_refused_that_the_registry_tells() -> None:

@@ -1,12 +1,14 @@
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import msgspec
+import pytest
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_operator.compiling.compile import CertificateStatus, Verdict
 from stationkeeper_operator.compiling.verdict import Role
-from stationkeeper_operator.reporting.conditions import status_of
+from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact, status_of
 from stationkeeper_operator.resources import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, Resource, Status, decode_resource
 from tests.operator.resource_building import NOW
 
@@ -119,3 +121,36 @@ def test_a_gateway_defaults_is_never_published_by_itself_and_shows_how_many_look
 def test_messages_are_bounded() -> None:
     status = status_of(resource(), ACCEPTED, False, "x" * 5000, NOW)
     assert all(len(each["message"]) <= 1024 for each in status["conditions"])
+
+
+@pytest.mark.parametrize(
+    ("enforced", "ready"),
+    [
+        (Fact("True", "Enforced", "by all"), ("True", "Ready")),
+        (Fact("False", "Pending", "not yet"), ("False", "Pending")),
+        (Fact("Unknown", "NoCUPSPod", "none"), ("False", "NoCUPSPod")),
+        (Fact("Unknown", NOT_OBSERVED, "no token"), ("True", "Ready")),
+    ],
+)
+def test_ready_asks_for_enforced_where_that_is_observed(enforced: Fact, ready: tuple[str, str]) -> None:
+    status = status_of(resource(), ACCEPTED, True, "", NOW, enforced)
+    assert facts(status)["Enforced"] == enforced[:2]
+    assert facts(status)["Ready"] == ready
+    assert status_of(with_status(status), ACCEPTED, True, "", LATER, enforced) == status
+
+
+def test_a_suspended_ca_says_who_else_trusts_what_it_held_until_it_is_not_suspended_any_more() -> None:
+    suspended = Verdict(False, Reason.SUSPENDED, "by its spec", None, still_trusted_by=("team/twin",))
+    status = status_of(resource(TRUSTED_CA), suspended, False, "", NOW)
+    assert facts(status)["StillTrustedBy"] == ("True", "StillTrustedBy")
+    status = status_of(with_status(status, TRUSTED_CA), replace(suspended, still_trusted_by=()), False, "", NOW)
+    assert facts(status)["StillTrustedBy"] == ("False", "NoOtherTrustedCA")
+    status = status_of(with_status(status, TRUSTED_CA), Verdict(True, "Accepted", "fine", "trust"), True, "", NOW)
+    assert "StillTrustedBy" not in facts(status)
+
+
+def test_what_was_observed_is_taken_over_and_what_is_none_is_left_out() -> None:
+    before = with_status({"certificate": {"serial": "1"}, "station": "old"})
+    status = status_of(before, ACCEPTED, True, "", NOW, None, {"certificate": None, "station": "new"})
+    assert "certificate" not in status
+    assert status["station"] == "new"

@@ -10,7 +10,8 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published import REGISTRY, Document, RegisteredGateway, RegistryDocument, bucket_of
 from stationkeeper_operator.compiling.compile import PublishPlan
-from stationkeeper_operator.compiling.gateway_compiler import Endpoint, compile_gateway
+from stationkeeper_operator.compiling.endpoint_compiler import Target
+from stationkeeper_operator.compiling.gateway_compiler import compile_gateway
 from stationkeeper_operator.resources import Gateway, Reference, ReferencedObject
 from tests.operator.resource_building import (
     EUI,
@@ -157,7 +158,7 @@ def test_a_suspended_gateway_is_registered_as_such_whatever_its_spec_is_like() -
         assert verdict.document is not None
 
 
-def no_default(resource: Gateway) -> Endpoint:
+def no_default(resource: Gateway) -> Target:
     raise StationkeeperError(Reason.LNS_MISSING, resource.metadata.name)
 
 

@@ -32,9 +32,20 @@ def path(document: str) -> str:
     return f"/api/v1/namespaces/release/secrets/{secret_name(document)}"
 
 
+class Clock:
+    """Milliseconds since the epoch, as wrong as a test wants them."""
+
+    def __init__(self) -> None:
+        self.now = NOW_MS
+
+    def __call__(self) -> int:
+        return self.now
+
+
 class Stage:
-    def __init__(self, server: SmallApiServer, publisher: Publisher, leading: list[bool]) -> None:
+    def __init__(self, server: SmallApiServer, publisher: Publisher, leading: list[bool], clock: Clock) -> None:
         self.server = server
+        self.clock = clock
         self.publisher = publisher
         self.leading = leading
 
@@ -52,14 +63,14 @@ class Stage:
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    leading = [True]
+    leading, clock = [True], Clock()
 
     def permit() -> None:
         if not leading[0]:
             raise NotLeadingError
 
     async with small_api_server(tmp_path) as (server, api):
-        yield Stage(server, Publisher(api, "release", permit, lambda: NOW_MS), leading)
+        yield Stage(server, Publisher(api, "release", permit, clock), leading, clock)
 
 
 async def test_all_documents_are_created_once(stage: Stage) -> None:
@@ -85,6 +96,36 @@ async def test_the_generation_rises_whatever_the_clock_says(stage: Stage, held: 
     stage.lay(TRUST, encode(TRUST, held, OTHER))
     await stage.publish(EMPTY)
     assert stage.generation(TRUST) == written
+
+
+@pytest.mark.parametrize("value", [None, b"", b"nonsense", encode(TRUST, 1, OTHER), encode(TRUST, 1, OTHER)[:-4]])
+async def test_the_generation_rises_though_the_clock_went_back_and_the_secret_too(
+    stage: Stage, value: bytes | None
+) -> None:
+    await stage.publish(EMPTY)
+    before = stage.generation(TRUST)
+    stage.clock.now = 0
+    if value is None:
+        del stage.server.objects[path(TRUST)]
+    else:
+        stage.lay(TRUST, value)
+    assert not await stage.publisher.is_untouched()
+    assert await stage.publish(EMPTY) == {TRUST}
+    assert stage.generation(TRUST) > before
+
+
+async def test_a_new_process_with_a_wrong_clock_begins_above_all_that_is_published(stage: Stage) -> None:
+    stage.clock.now = 0
+    stage.lay(REGISTRY[0], encode(REGISTRY[0], 9000, EMPTY[REGISTRY[0]]))
+    await stage.publish(EMPTY)
+    assert stage.generation(TRUST) > 9000
+
+
+@pytest.mark.parametrize("generation", [2**63, 10**400, -1])
+async def test_a_generation_that_nothing_could_exceed_is_no_floor(stage: Stage, generation: int) -> None:
+    stage.lay(TRUST, encode(TRUST, generation, OTHER))
+    assert TRUST in await stage.publish(EMPTY)
+    assert stage.generation(TRUST) == NOW_MS
 
 
 async def test_a_broken_document_is_replaced_and_its_generation_still_counts(stage: Stage) -> None:

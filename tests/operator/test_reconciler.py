@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.observing.departures import Departures
+from stationkeeper_operator.observing.enforcement import Enforcement
+from stationkeeper_operator.observing.observed_state import ObservedState
+from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.publishing.pod_nudge import PodNudge
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reconciler import Reconciler
@@ -44,6 +48,7 @@ class Stage:
         self.store = ResourceStore()
         events = EventRecorder(api, "test", _permit)
         self.status = OverheardStatusWriter(api, self.store, events, changed=lambda _: None, permit=_permit, now=_now)
+        seen = ObservedState(self.store.get)
         self.reconciler = Reconciler(
             RELEASE,
             self.store,
@@ -51,6 +56,10 @@ class Stage:
             publisher=Publisher(api, RELEASE, _permit, lambda: 5000),
             nudge=PodNudge(api, RELEASE),
             status=self.status,
+            seen=seen,
+            proof=Proof(
+                Enforcement(), Departures(events, seen.usage.gateways, awaits_proof=False), self.status, asks=False
+            ),
             now=_now,
         )
 

@@ -13,7 +13,8 @@ from stationkeeper_core.published import (
     TrustedAuthority,
 )
 from stationkeeper_core.serial_numbers import pack_serials
-from stationkeeper_operator.compiling.reductions import reduced_documents
+from stationkeeper_operator.compiling.reductions import reduced_documents, resource_reduced
+from stationkeeper_operator.resources import decode_resource
 
 AUTHORITY = TrustedAuthority(
     namespace="n",
@@ -138,3 +139,32 @@ def test_a_gateway_that_is_gone_is_a_reduction_and_one_more_is_none() -> None:
 
 def test_a_document_that_was_not_in_force_reduces_nothing() -> None:
     assert reduced_documents({}, {TRUST: TrustDocument(release_namespace="r")}) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "reduced"),
+    [
+        ("TrustedCA", {}, {}, False),
+        ("TrustedCA", {}, {"suspended": True}, True),
+        ("TrustedCA", {"suspended": True}, {}, True),
+        ("TrustedCA", {}, {"revocation": {"serials": ["1F"]}}, True),
+        ("TrustedCA", {}, {"revocation": {"sha256Fingerprints": ["00"]}}, True),
+        ("TrustedCA", {}, {"euiRanges": ["0102000000000000/16"]}, True),
+        ("TrustedCA", {"certificates": "two"}, {"certificates": "one"}, True),
+        ("TrustedCA", {}, {"euiRanges": 7}, False),
+        ("Gateway", {}, {"lns": {"uri": "wss://a:1"}}, False),
+        ("Gateway", {}, {"suspended": True}, True),
+        ("Gateway", {"suspended": True}, {}, False),
+        ("Gateway", {}, {"client": {"trustedCAs": ["one"]}}, True),
+        ("Gateway", {"client": {"trustedCAs": ["one"]}}, {}, False),
+        ("Gateway", {}, {"client": {"sha256Fingerprints": ["00"]}}, True),
+    ],
+)
+def test_a_spec_that_may_let_in_less_is_a_reduction(
+    kind: str, old: dict[str, object], new: dict[str, object], reduced: bool
+) -> None:
+    before, after = (
+        decode_resource(kind, {"metadata": {"uid": "u"}, "spec": {"eui": "0102030405060708", **spec}})
+        for spec in (old, new)
+    )
+    assert resource_reduced(before, after) is reduced

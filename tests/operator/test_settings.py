@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from stationkeeper_operator.settings import Address, SettingsError, read_settings
@@ -17,10 +19,16 @@ def test_the_environment_suffices() -> None:
     assert settings.identity == "one"
     assert settings.health == Address("::1", 9000)
     assert settings.kubeconfig is None
+    assert settings.internal_token is None
 
 
 def test_a_flag_wins_over_the_environment() -> None:
     assert read_settings(["--namespace", "other"], BASE).namespace == "other"
+
+
+def test_the_token_of_the_internal_port_is_a_file() -> None:
+    environment = {**BASE, "STATIONKEEPER_INTERNAL_TOKEN_FILE": "/run/token"}
+    assert read_settings([], environment).internal_token == Path("/run/token")
 
 
 def test_two_processes_of_one_host_have_different_identities() -> None:

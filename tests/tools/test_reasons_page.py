@@ -1,6 +1,7 @@
 from pathlib import Path
 
-from stationkeeper_core.errors import REASONS, Fault, Reason
+from stationkeeper_core.errors import Fault, Reason
+from stationkeeper_core.reason_table import REASONS
 from stationkeeper_tools.cli import reasons_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "reasons.md"

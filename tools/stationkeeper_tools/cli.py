@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from stationkeeper_core.errors import REASONS, Fault
+from stationkeeper_core.errors import Fault
+from stationkeeper_core.reason_table import REASONS
 from stationkeeper_tools.station import command as station
 
 

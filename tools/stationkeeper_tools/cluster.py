@@ -74,6 +74,20 @@ class Cluster:
         body = _object("v1", "Secret", name, labels) | {"type": kind, "data": encoded}
         self._api.apply(self._core("secrets", name), body)
 
+    def stand_for_cups(self, name: str, host: str, port: int) -> None:
+        """Makes a ready Pod that stands for a CUPS process, so that the operator finds its internal port there."""
+        labels = {"app.kubernetes.io/name": "stationkeeper", "app.kubernetes.io/component": "cups"}
+        container = {"name": "cups", "image": "none", "ports": [{"name": "internal", "containerPort": port}]}
+        path = self._core("pods", name)
+        self._api.apply(path, _object("v1", "Pod", name, labels) | {"spec": {"containers": [container]}})
+        conditions = [{"type": "Ready", "status": "True"}]
+        status = {"phase": "Running", "podIP": host, "podIPs": [{"ip": host}], "conditions": conditions}
+        self._api.merge(f"{path}/status", {"status": status})
+
+    def status(self, kind: str, name: str) -> dict[str, Any]:
+        """The status of a TrustedCA or Gateway; empty where it has none."""
+        return dict(self._api.get(self._resource(kind, name)).get("status", {}))
+
     def apply(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:
         """Makes a TrustedCA or Gateway in the release's namespace have `spec`."""
         self._api.apply(self._resource(kind, name), _object(_API_VERSION, kind, name) | {"spec": dict(spec)})
@@ -90,21 +104,21 @@ class Cluster:
                 return dict(each)
         return None
 
-    def wait_ready(self, kind: str, name: str) -> None:
-        """Waits until a TrustedCA or Gateway is Ready.
+    def wait_ready(self, kind: str, name: str, condition: str = "Ready") -> None:
+        """Waits until a TrustedCA or Gateway is Ready, or has another condition.
 
         Raises:
-            ConditionTimeoutError: it was not; the message has the condition.
+            ConditionTimeoutError: it did not; the message has the condition.
         """
 
-        def ready() -> bool:
-            found = self.condition(kind, name, "Ready")
+        def holds() -> bool:
+            found = self.condition(kind, name, condition)
             return found is not None and found["status"] == "True"
 
         try:
-            wait_until(ready, f"{kind} {name} is Ready")
+            wait_until(holds, f"{kind} {name} is {condition}")
         except ConditionTimeoutError as error:
-            raise ConditionTimeoutError(f"{error}: {self.condition(kind, name, 'Ready')}") from None
+            raise ConditionTimeoutError(f"{error}: {self.condition(kind, name, condition)}") from None
 
     def _is_established(self, path: str) -> bool:
         conditions = self._api.get(path).get("status", {}).get("conditions", [])

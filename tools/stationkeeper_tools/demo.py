@@ -89,6 +89,9 @@ def _run(folder: Path, steps: Steps, keep: bool) -> None:
             answer = update_info(release.cups_url, pki.gateway, EUI)
             _check(answer)
         _show(steps, answer)
+        with steps.step("observed", "Waiting until the Gateway's status tells of that visit"):
+            wait_until(lambda: "lastSeen" in cluster.status("Gateway", GATEWAY), "the visit is observed")
+        _show_status(steps, cluster)
         with steps.step("remove-ca", "Deleting the TrustedCA and waiting for the refusal"):
             cluster.delete("TrustedCA", CA)
             refusal = _refusal(release.cups_url, pki.gateway)
@@ -156,6 +159,16 @@ def _show(steps: Steps, answer: UpdateInfoResponse) -> None:
     steps.say(f"    LNS URI:   {answer.tc_uri}")
     steps.say(f"    LNS trust: {parse_certificate(trust).subject} ({len(trust)} bytes of DER)")
     steps.say(f"    LNS auth:  Authorization: {header.decode().strip()}")
+
+
+def _show_status(steps: Steps, cluster: Cluster) -> None:
+    """What `kubectl get gtw` shows, field by field."""
+    gateway, authority = cluster.status("Gateway", GATEWAY), cluster.status("TrustedCA", CA)
+    conditions: list[dict[str, str]] = authority.get("conditions", [])
+    enforced = next((each for each in conditions if each["type"] == "Enforced"), {})
+    steps.say(f"    Last seen: {gateway['lastSeen']}")
+    steps.say(f"    Let in by: {gateway.get('certificate', {}).get('trustedCA', '')}")
+    steps.say(f"    {CA}: {enforced.get('message', '')}")
 
 
 def _refusal(url: str, identity: Identity) -> str:

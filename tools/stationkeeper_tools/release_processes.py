@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import secrets
 import ssl
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from stationkeeper_tools.cluster import CUPS, OPERATOR
+from stationkeeper_tools.cluster import CUPS, OPERATOR, Cluster
 from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.processes import ManagedProcess
@@ -39,6 +40,9 @@ class ReleaseProcesses:
         self._operator_health = f"http://127.0.0.1:{free_port()}"
         self.cups_url = f"https://127.0.0.1:{free_port()}"
         self.internal_url = f"https://127.0.0.1:{free_port()}"
+        self._internal_token = folder / "internal.token"
+        self._internal_token.touch(mode=0o600)
+        self._internal_token.write_text(secrets.token_urlsafe(36))
         self._processes: list[ManagedProcess] = []
 
     def __enter__(self) -> "ReleaseProcesses":
@@ -59,13 +63,14 @@ class ReleaseProcesses:
             "KUBECONFIG": str(kubeconfig),
             "STATIONKEEPER_NAMESPACE": self._namespace,
             "STATIONKEEPER_HEALTH_ADDRESS": urlsplit(self._operator_health).netloc,
+            "STATIONKEEPER_INTERNAL_TOKEN_FILE": str(self._internal_token),
         }
         process = self._start("operator", "stationkeeper_operator.main", environment)
         process.wait_until(lambda: _answers(self._operator_health), START_SECONDS, "the operator is ready")
         return process
 
     def start_cups(self) -> None:
-        """Starts CUPS and waits until it serves gateways."""
+        """Starts CUPS, waits until it serves gateways, and makes the Pod by which the operator finds it."""
         api, token = self._api_access()
         environment = {
             "STATIONKEEPER_SOURCE": "watch",
@@ -75,9 +80,13 @@ class ReleaseProcesses:
             "STATIONKEEPER_KUBERNETES_TOKEN_FILE": str(token),
             "STATIONKEEPER_CUPS_ADDRESS": urlsplit(self.cups_url).netloc,
             "STATIONKEEPER_INTERNAL_ADDRESS": urlsplit(self.internal_url).netloc,
+            "STATIONKEEPER_INTERNAL_TOKEN_FILE": str(self._internal_token),
         }
         process = self._start("cups", "stationkeeper_cups.main", environment)
         process.wait_until(lambda: _answers(self.internal_url), START_SECONDS, "CUPS is ready")
+        internal = urlsplit(self.internal_url)
+        cluster = Cluster(self._control_plane.admin_kubeconfig, self._namespace)
+        cluster.stand_for_cups("stationkeeper-cups-0", internal.hostname or "", internal.port or 0)
 
     def _api_access(self) -> tuple[Path, Path]:
         kubeconfig = self._control_plane.service_account_kubeconfig(

@@ -90,6 +90,17 @@ emptyDir:
   sizeLimit: 16Mi
 {{- end }}
 
+{{/* The volume with the token that operator and CUPS share. */}}
+{{- define "stationkeeper.internalToken" -}}
+name: internal-token
+secret:
+  secretName: {{ include "stationkeeper.tokenSecret" . }}
+  defaultMode: 0440
+  items:
+    - key: token
+      path: token
+{{- end }}
+
 {{/* A topology spread constraint of CUPS' pods, with what the values leave out. */}}
 {{- define "stationkeeper.spread" -}}
 {{- $defaults := dict "maxSkew" 1 "whenUnsatisfiable" "ScheduleAnyway" "matchLabelKeys" (list "pod-template-hash") -}}

@@ -71,6 +71,9 @@ class Leadership:
         changed: called whenever leading begins or ends.
         timing: of the Lease.
         clock: monotonic, in seconds.
+
+    Attributes:
+        tried: set once the Lease was first tried for, whatever came of it.
     """
 
     def __init__(  # noqa: PLR0913 - a candidate is all of these
@@ -95,6 +98,7 @@ class Leadership:
         self._seen_version = ""
         self._seen_at = 0.0
         self._announced = False
+        self.tried = asyncio.Event()
 
     @property
     def is_leading(self) -> bool:
@@ -131,6 +135,7 @@ class Leadership:
             fields = {"detail": str(error) or type(error).__name__}
             _log.warning("the Lease cannot be read or written", extra={"fields": fields})
         self._announce()
+        self.tried.set()
         return done
 
     async def release(self) -> None:

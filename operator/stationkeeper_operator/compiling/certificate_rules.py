@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 
-from cryptography import x509
-
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.pem import Certificate, parse_certificate, parse_certificates
+from stationkeeper_core.pem import Certificate, parse_certificate, parse_certificates, parse_der_certificate
 
 _REMEMBERED = 2048
 _SHOWN = 3
@@ -28,12 +26,26 @@ def read_certificates(text: str, field: str, private_key_reason: Reason) -> tupl
     Raises:
         StationkeeperError: `NoCertificate`, or what `parse_certificates` raises.
     """
-    found = _parse(text, private_key_reason)
-    if isinstance(found, StationkeeperError):
-        raise StationkeeperError(found.reason, f"{field}: {found.detail}")
-    if not found:
-        raise StationkeeperError(Reason.NO_CERTIFICATE, f"{field} holds no PEM certificate")
-    return found
+    return _named(_parse(text, private_key_reason), field)
+
+
+def read_content(content: bytes, field: str) -> tuple[Certificate, ...]:
+    """The certificates of what a Secret or ConfigMap holds, at least one: PEM text, or one certificate in DER.
+
+    Args:
+        content: of the key.
+        field: where the spec names it, for the message.
+
+    Raises:
+        StationkeeperError: `NoCertificate`, or what `parse_certificates` raises.
+    """
+    if _is_der(content):
+        return _named(_parse_der(content), field)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise StationkeeperError(Reason.MALFORMED_PEM, f"{field}: it is neither PEM text nor DER") from None
+    return read_certificates(text, field, Reason.MALFORMED_PEM)
 
 
 def check_authorities(certificates: Iterable[Certificate], field: str) -> None:
@@ -48,7 +60,7 @@ def check_authorities(certificates: Iterable[Certificate], field: str) -> None:
     for certificate in certificates:
         if not certificate.is_authority:
             problem = "is not a CA certificate (basic constraints CA:TRUE)"
-        elif not _may_sign_certificates(certificate):
+        elif not certificate.may_sign_certificates:
             problem = "has a key usage without keyCertSign"
         else:
             continue
@@ -76,6 +88,30 @@ def certificate_of(der: bytes) -> Certificate | None:
         return None
 
 
+def _is_der(content: bytes) -> bool:
+    """Whether it begins with a sequence of 128 bytes or more, as no text does."""
+    return content[:1] == b"\x30" and content[1:2] >= b"\x80"
+
+
+def _named(found: tuple[Certificate, ...] | StationkeeperError, field: str) -> tuple[Certificate, ...]:
+    if isinstance(found, StationkeeperError):
+        raise StationkeeperError(found.reason, f"{field}: {found.detail}")
+    if not found:
+        raise StationkeeperError(Reason.NO_CERTIFICATE, f"{field} holds no PEM certificate")
+    return found
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _parse_der(content: bytes) -> tuple[Certificate, ...] | StationkeeperError:
+    try:
+        return (parse_der_certificate(content),)
+    except StationkeeperError as error:
+        return StationkeeperError(error.reason, error.detail)
+    except Exception as error:
+        # As in `_parse`.
+        return StationkeeperError(Reason.MALFORMED_PEM, f"it cannot be read: {type(error).__name__}")
+
+
 @lru_cache(maxsize=_REMEMBERED)
 def _parse(text: str, private_key_reason: Reason) -> tuple[Certificate, ...] | StationkeeperError:
     try:
@@ -85,11 +121,3 @@ def _parse(text: str, private_key_reason: Reason) -> tuple[Certificate, ...] | S
     except Exception as error:
         # What no parser foresaw in one resource must not keep all others from being compiled.
         return StationkeeperError(Reason.MALFORMED_PEM, f"it cannot be read: {type(error).__name__}")
-
-
-def _may_sign_certificates(certificate: Certificate) -> bool:
-    try:
-        usage = certificate.x509.extensions.get_extension_for_class(x509.KeyUsage)
-    except x509.ExtensionNotFound:
-        return True
-    return usage.value.key_cert_sign

@@ -30,8 +30,14 @@ from stationkeeper_operator.compiling.defaults_compiler import Defaults, compile
 from stationkeeper_operator.compiling.gateway_compiler import claimed_eui, compile_gateway
 from stationkeeper_operator.compiling.reductions import reduced_documents, revokes_more
 from stationkeeper_operator.compiling.revocation_lists import overdue_note, revocation_list_statuses
+from stationkeeper_operator.compiling.still_trusted import still_trusted_by
 from stationkeeper_operator.compiling.subject_conflicts import refuse_subject_conflicts
-from stationkeeper_operator.compiling.trusted_ca_compiler import certificate_statuses, compile_trusted_ca, deadlines
+from stationkeeper_operator.compiling.trusted_ca_compiler import (
+    certificate_statuses,
+    compile_trusted_ca,
+    configured_anchors,
+    deadlines,
+)
 from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import Gateway, Key, TrustedCA
@@ -78,6 +84,7 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
     trust = fit(TRUST, authorities, partial(_trust_document, world.release_namespace), in_force.get(TRUST))
     documents[TRUST], payloads[TRUST] = trust.document, trust.payload
     verdicts |= {each.key: _trusted_ca_verdict(each, trust.records.get(each.key), now) for each in authorities}
+    verdicts |= _still_trusted(world, verdicts, trust.document)
     defaults = compile_defaults(world, now)
     verdicts |= defaults.verdicts()
     buckets = _gateway_candidates(world, in_force, now, defaults)
@@ -160,6 +167,17 @@ def _trusted_ca_verdict(
     if expected is not None and record != expected and revokes_more(record, expected):
         noted = replace(noted, wanted=None, refusal=_revocation_does_not_fit(candidate.refusal))
     return replace(_verdict(noted, record, TRUST, certificate_statuses(record)), revocation_lists=lists)
+
+
+def _still_trusted(world: World, verdicts: Mapping[Key, Verdict], trust: Document) -> dict[Key, Verdict]:
+    """The verdicts on suspended TrustedCAs, with who else holds what they would."""
+    found: dict[Key, Verdict] = {}
+    for key, verdict in verdicts.items():
+        resource = world.resources[key]
+        if isinstance(resource, TrustedCA) and resource.suspended and isinstance(trust, TrustDocument):
+            others = still_trusted_by(configured_anchors(resource, world), resource.metadata.uid, trust)
+            found[key] = replace(verdict, still_trusted_by=others)
+    return found
 
 
 def _gateway_verdicts(

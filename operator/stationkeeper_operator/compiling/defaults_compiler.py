@@ -9,11 +9,11 @@ Each is compiled once, however many Gateways look to it; what it names is looked
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_operator.compiling.gateway_compiler import Endpoint, compile_lns
+from stationkeeper_operator.compiling.endpoint_compiler import Target, compile_lns
 from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, Verdict
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import DEFAULTS_NAME, Gateway, GatewayDefaults, Key
@@ -31,9 +31,9 @@ class Defaults:
     """
 
     world: World
-    compiled: Mapping[Key, Endpoint | StationkeeperError]
+    compiled: Mapping[Key, Target | StationkeeperError]
 
-    def lns_for(self, gateway: Gateway) -> Endpoint:
+    def lns_for(self, gateway: Gateway) -> Target:
         """The LNS of a Gateway whose spec has none.
 
         What is wrong with a GatewayDefaults is told in its own status alone: it may be of another namespace.
@@ -48,8 +48,7 @@ class Defaults:
         if isinstance(found, StationkeeperError):
             detail = f"the spec has no lns, and {shown} is refused ({found.reason}): mend it, or give lns.uri here"
             raise StationkeeperError(Reason.LNS_MISSING, detail)
-        uri, credentials, _ = found
-        return uri, credentials, f"the LNS is that of {shown}"
+        return replace(found, notes=(f"the LNS is that of {shown}",))
 
     def verdicts(self) -> dict[Key, Verdict]:
         """What became of each."""
@@ -72,7 +71,7 @@ def compile_defaults(world: World, now: datetime) -> Defaults:
     return Defaults(world, {each.key: _compile(each, world, now) for each in found})
 
 
-def _compile(resource: GatewayDefaults, world: World, now: datetime) -> Endpoint | StationkeeperError:
+def _compile(resource: GatewayDefaults, world: World, now: datetime) -> Target | StationkeeperError:
     name = resource.metadata.name
     if name != DEFAULTS_NAME:
         return StationkeeperError(
@@ -86,8 +85,10 @@ def _compile(resource: GatewayDefaults, world: World, now: datetime) -> Endpoint
         return error
 
 
-def _verdict(found: Endpoint | StationkeeperError, gateways: int) -> Verdict:
+def _verdict(found: Target | StationkeeperError, gateways: int) -> Verdict:
     if isinstance(found, StationkeeperError):
         message = found.detail[: MAX_MESSAGE - len(_REMAINS)] + _REMAINS
         return Verdict(False, found.reason.value, message, None, gateways=gateways)
-    return Verdict(True, ACCEPTED, (found[2] or "the spec is in force")[:MAX_MESSAGE], None, gateways=gateways)
+    return Verdict(
+        True, ACCEPTED, ("; ".join(found.notes) or "the spec is in force")[:MAX_MESSAGE], None, gateways=gateways
+    )

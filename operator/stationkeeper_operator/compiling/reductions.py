@@ -13,11 +13,26 @@ from stationkeeper_core.published import (
     TrustedAuthority,
 )
 from stationkeeper_core.serial_numbers import unpack_serials
+from stationkeeper_operator.resources import Gateway, Resource, TrustedCA
 
 
 def reduced_documents(in_force: Mapping[str, Document], planned: Mapping[str, Document]) -> frozenset[str]:
     """The names of those documents of `planned` that allow less than those in force."""
     return frozenset(name for name, new in planned.items() if name in in_force and _reduces(in_force[name], new))
+
+
+def resource_reduced(old: Resource, new: Resource) -> bool:
+    """Whether the spec of `new`, as written, may let in less than that of `old`: where in doubt, it does.
+
+    A Gateway's LNS lets in nobody; a resource whose spec cannot be read keeps what it had.
+    """
+    if new.suspended and not old.suspended:
+        return True
+    if isinstance(old, TrustedCA) and isinstance(new, TrustedCA):
+        return new.spec is not None and new.spec != old.spec
+    if isinstance(old, Gateway) and isinstance(new, Gateway) and old.spec and new.spec:
+        return new.spec.client is not None and new.spec.client != old.spec.client
+    return False
 
 
 def common_ranges(held: tuple[EUIRange, ...], listed: tuple[EUIRange, ...]) -> tuple[EUIRange, ...]:

@@ -75,6 +75,14 @@ def compile_trusted_ca(
     return Candidate(resource, wanted, kept, refusal, parts.note, _without_new_revocations(kept, previous))
 
 
+def configured_anchors(resource: TrustedCA, world: World) -> tuple[bytes, ...]:
+    """DER of the anchors that the spec names, be it suspended or not; none where they cannot be read."""
+    if resource.spec is None:
+        return ()
+    spec, long_ago = resource.spec, datetime.min.replace(tzinfo=UTC)
+    return _der(Problems().attempt(lambda: _anchors(resource, spec, world, long_ago)) or ())
+
+
 def certificate_statuses(record: TrustedAuthority) -> tuple[CertificateStatus, ...]:
     """What the status shows of the certificates in force."""
     listed = [(der, Role.ANCHOR) for der in record.anchors] + [(der, Role.INTERMEDIATE) for der in record.intermediates]

@@ -66,6 +66,8 @@ class Verdict:
         certificates: those in force, for a TrustedCA.
         gateways: how many have no LNS of their own and look to it, for a GatewayDefaults.
         revocation_lists: those in force, for a TrustedCA.
+        still_trusted_by: of a suspended TrustedCA, `namespace/name` of the others in force that hold one of its
+            certificates or keys; None where that is no question.
     """
 
     accepted: bool
@@ -75,6 +77,7 @@ class Verdict:
     certificates: tuple[CertificateStatus, ...] = ()
     gateways: int = 0
     revocation_lists: tuple[RevocationListStatus, ...] = ()
+    still_trusted_by: tuple[str, ...] | None = None
 
 
 def certificate_status(certificate: Certificate, role: Role) -> CertificateStatus:

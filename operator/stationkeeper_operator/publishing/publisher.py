@@ -2,7 +2,8 @@
 
 Only what differs is written, each write conditional on what was read before: whoever else wrote is noticed, and then
 nothing is known until all was read again. A document that cannot be decoded counts as missing, but the generation that
-its header shows is still a floor, since CUPS refuses to go back.
+its header shows is still a floor, since CUPS refuses to go back. So is every generation that this process ever saw, of
+whichever document: a Secret that was deleted or replayed, and a clock that went back, must not lead below it.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import msgspec
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.published import DOCUMENTS, Document, decode, digest, encode, secret_name
+from stationkeeper_core.published import DOCUMENTS, MAX_GENERATION, Document, decode, digest, encode, secret_name
 from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
 
 _LABELS = {"app.kubernetes.io/managed-by": "stationkeeper"}
@@ -74,6 +75,7 @@ class Publisher:
         self._permit = permit
         self._now_ms = now_ms
         self._held: dict[str, _Held] = {}
+        self._floor = 0
 
     def forget(self) -> None:
         """Has all be read again, as another may have written meanwhile."""
@@ -87,7 +89,13 @@ class Publisher:
         """
         missing = [document for document in DOCUMENTS if document not in self._held]
         self._held.update(zip(missing, await asyncio.gather(*(self._read(each) for each in missing)), strict=True))
+        self._floor = max(self._floor, *(held.generation for held in self._held.values()))
         return {document: held.content for document, held in self._held.items() if held.content is not None}
+
+    @property
+    def generations(self) -> Mapping[str, int]:
+        """The generation in force of each document that is known and can be decoded."""
+        return {document: held.generation for document, held in self._held.items() if held.content is not None}
 
     async def is_untouched(self) -> bool:
         """Whether each Secret still is as this process left it; what is not will be read again.
@@ -145,9 +153,10 @@ class Publisher:
 
     async def _write(self, document: str, payload: bytes) -> int:
         held = self._of(document)
-        generation = max(held.generation + 1, self._now_ms())
+        generation = max(held.generation + 1, self._floor + 1, self._now_ms())
         value = await asyncio.to_thread(encode, document, generation, payload)
         self._permit()
+        self._floor = max(self._floor, generation)
         secret = await self._send(document, held, value)
         self._held[document] = await asyncio.to_thread(_decoded, document, secret.metadata.resource_version, value)
         return generation
@@ -204,9 +213,10 @@ def _decoded(document: str, resource_version: str, value: bytes) -> _Held:
 
 def _floor(value: bytes) -> int:
     try:
-        return max(0, msgspec.json.decode(value.partition(b"\n")[0], type=_Floor).generation)
+        found = msgspec.json.decode(value.partition(b"\n")[0], type=_Floor).generation
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return 0
+    return found if 0 <= found <= MAX_GENERATION else 0
 
 
 def _secret(content: bytes) -> _Secret:

@@ -3,8 +3,9 @@
 The result equals the present status where nothing changed, so that whoever writes it compares and writes what differs.
 """
 
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from stationkeeper_core.published import secret_name
 from stationkeeper_operator.compiling.verdict import (
@@ -17,16 +18,40 @@ from stationkeeper_operator.compiling.verdict import (
 from stationkeeper_operator.resources import Condition, GatewayDefaults, Resource, TrustedCA
 
 PUBLISHED = "Published"
+ENFORCED = "Enforced"
 READY = "Ready"
+STILL_TRUSTED_BY = "StillTrustedBy"
 NOT_PUBLISHED = "NotPublished"
 PUBLISH_PENDING = "PublishPending"
 
-_TYPES = (ACCEPTED, PUBLISHED, READY)
-_Fact = tuple[bool, str, str]
+NOT_OBSERVED = "NotObserved"
+NO_OTHER_TRUSTED_CA = "NoOtherTrustedCA"
+
+_MINE = (ACCEPTED, PUBLISHED, READY, STILL_TRUSTED_BY)
 
 
-def status_of(
-    resource: Resource, verdict: Verdict, published: bool, published_message: str, now: datetime
+class Fact(NamedTuple):
+    """What a condition says.
+
+    Attributes:
+        status: `True`, `False` or `Unknown`.
+        reason: a CamelCase word.
+        message: for people.
+    """
+
+    status: str
+    reason: str
+    message: str
+
+
+def status_of(  # noqa: PLR0913, PLR0917 - what a status is made of
+    resource: Resource,
+    verdict: Verdict,
+    published: bool,
+    published_message: str,
+    now: datetime,
+    enforced: Fact | None = None,
+    observed: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
     """The complete new `.status`.
 
@@ -36,18 +61,22 @@ def status_of(
         published: whether the document that carries it has been written as the verdict's plan holds it.
         published_message: about that, for people; empty for the usual sentence.
         now: the time of a transition, aware.
+        enforced: whether CUPS has loaded it; None where that is not told.
+        observed: more fields, as CUPS saw the resource used; one that is None is left out.
 
     Returns:
-        `observedGeneration`, the conditions `Accepted`, `Published` and `Ready` (which is both), and for a TrustedCA
-        `certificates`, their number and `revocationLists`. A GatewayDefaults is never published by itself: it has no
-        `Published`, and the number of `gateways` that look to it instead.
+        `observedGeneration`, the conditions `Accepted`, `Published`, `Enforced` and `Ready` (which is all of them), of
+        a suspended TrustedCA `StillTrustedBy`, and of a TrustedCA `certificates`, their number and `revocationLists`. A
+        GatewayDefaults is never published by itself: it has neither `Published` nor `Enforced`, and the number of
+        `gateways` that look to it instead.
     """
-    facts = _facts(resource, verdict, published, published_message)
+    facts = _facts(resource, verdict, _carried(verdict, published, published_message), enforced)
     present = {each.type: each for each in resource.status.conditions}
     generation = resource.metadata.generation
     conditions = [_condition(present.get(kind), kind, fact, generation, now) for kind, fact in facts.items()]
-    status = {**resource.status.value, "observedGeneration": generation}
-    status["conditions"] = conditions + _others(status.get("conditions"))
+    fields = {**resource.status.value, **(observed or {}), "observedGeneration": generation}
+    status = {name: value for name, value in fields.items() if value is not None}
+    status["conditions"] = conditions + _others(status.get("conditions"), facts)
     if isinstance(resource, TrustedCA):
         status["certificates"] = [_certificate(each) for each in verdict.certificates]
         status["certificateCount"] = len(verdict.certificates)
@@ -57,26 +86,41 @@ def status_of(
     return status
 
 
-def _facts(resource: Resource, verdict: Verdict, published: bool, message: str) -> dict[str, _Fact]:
-    facts: dict[str, _Fact] = {ACCEPTED: (verdict.accepted, verdict.reason, verdict.message)}
+def _facts(resource: Resource, verdict: Verdict, carried: Fact, enforced: Fact | None) -> dict[str, Fact]:
+    facts = {ACCEPTED: Fact(str(verdict.accepted), verdict.reason, verdict.message)}
     if not isinstance(resource, GatewayDefaults):
-        facts[PUBLISHED] = _carried(verdict, published, message)
-    facts[READY] = next((each for each in facts.values() if not each[0]), (True, READY, "in force"))
+        facts[PUBLISHED] = carried
+        if enforced is not None:
+            facts[ENFORCED] = enforced
+    facts[READY] = _ready(facts.values())
+    if verdict.still_trusted_by is not None:
+        facts[STILL_TRUSTED_BY] = _still_trusted(verdict.still_trusted_by)
     return facts
 
 
-def _carried(verdict: Verdict, published: bool, message: str) -> _Fact:
+def _ready(facts: Iterable[Fact]) -> Fact:
+    told = (each for each in facts if each.reason != NOT_OBSERVED)
+    missing = next((each for each in told if each.status != "True"), None)
+    return Fact("False", missing.reason, missing.message) if missing else Fact("True", READY, "in force")
+
+
+def _still_trusted(names: Collection[str]) -> Fact:
+    if not names:
+        return Fact("False", NO_OTHER_TRUSTED_CA, "no other TrustedCA in force holds its certificates or keys")
+    return Fact("True", STILL_TRUSTED_BY, f"its certificates or keys are still trusted by: {', '.join(names)}")
+
+
+def _carried(verdict: Verdict, published: bool, message: str) -> Fact:
     if verdict.document is None:
-        return False, NOT_PUBLISHED, message or "nothing of it is published"
+        return Fact("False", NOT_PUBLISHED, message or "nothing of it is published")
     secret = f"Secret {secret_name(verdict.document)}"
     if published:
-        return True, PUBLISHED, message or f"in {secret}"
-    return False, PUBLISH_PENDING, message or f"{secret} is not written yet"
+        return Fact("True", PUBLISHED, message or f"in {secret}")
+    return Fact("False", PUBLISH_PENDING, message or f"{secret} is not written yet")
 
 
-def _condition(present: Condition | None, kind: str, fact: _Fact, generation: int, now: datetime) -> dict[str, Any]:
-    holds, reason, message = fact
-    status = "True" if holds else "False"
+def _condition(present: Condition | None, kind: str, fact: Fact, generation: int, now: datetime) -> dict[str, Any]:
+    status, reason, message = fact
     unchanged = present is not None and present.status == status and present.last_transition_time
     return {
         "type": kind,
@@ -88,9 +132,9 @@ def _condition(present: Condition | None, kind: str, fact: _Fact, generation: in
     }
 
 
-def _others(conditions: object) -> list[Any]:
-    listed = conditions if isinstance(conditions, list) else []
-    return [each for each in listed if isinstance(each, dict) and each.get("type", _TYPES[0]) not in _TYPES]
+def _others(conditions: object, facts: Collection[str]) -> list[Any]:
+    listed = [each for each in conditions if isinstance(each, dict)] if isinstance(conditions, list) else []
+    return [each for each in listed if each.get("type", ACCEPTED) not in {*_MINE, *facts}]
 
 
 def _certificate(certificate: CertificateStatus) -> dict[str, str]:

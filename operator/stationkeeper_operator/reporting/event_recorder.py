@@ -6,7 +6,7 @@ and a failure to write one is logged and nothing else.
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi, object_body, path_of
@@ -41,40 +41,38 @@ class EventRecorder:
 
     async def warning(self, resource: Resource, reason: str, message: str) -> None:
         """Says that something has to be done about `resource`."""
-        await self._record(resource, "Warning", reason, message)
+        await self._record(_involved(resource), "Warning", reason, message)
 
     async def normal(self, resource: Resource, reason: str, message: str) -> None:
         """Says that it is well again."""
-        await self._record(resource, "Normal", reason, message)
+        await self._record(_involved(resource), "Normal", reason, message)
 
-    async def _record(self, resource: Resource, kind: str, reason: str, message: str) -> None:
+    async def pod_warning(self, namespace: str, name: str, uid: str, reason: str, message: str) -> None:
+        """Says that something has to be done about a CUPS pod."""
+        involved = {"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": name, "uid": uid}
+        await self._record(involved, "Warning", reason, message)
+
+    async def _record(self, involved: Mapping[str, str], kind: str, reason: str, message: str) -> None:
+        shown = f"{involved['kind']}/{involved['namespace']}/{involved['name']}"
         if not self._limit.take():
-            _log.warning("too many events, one was dropped", extra={"fields": {"resource": "/".join(resource.key)}})
+            _log.warning("too many events, one was dropped", extra={"fields": {"resource": shown}})
             return
         self._permit()
-        namespace = resource.metadata.namespace
+        path = path_of("v1", involved["namespace"], "events")
         try:
-            await self._api.create(path_of("v1", namespace, "events"), self._body(resource, kind, reason, message))
+            await self._api.create(path, self._body(involved, kind, reason, message))
         except ApiError as error:
-            fields = {"resource": "/".join(resource.key), "reason": reason, "detail": error}
+            fields = {"resource": shown, "reason": reason, "detail": error}
             _log.warning("an event was not written", extra={"fields": fields})
 
-    def _body(self, resource: Resource, kind: str, reason: str, message: str) -> dict[str, object]:
+    def _body(self, involved: Mapping[str, str], kind: str, reason: str, message: str) -> dict[str, object]:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        metadata = resource.metadata
-        name = f"{metadata.name[:_MAX_NAME].rstrip('.-')}.{secrets.token_hex(8)}"
+        name = f"{involved['name'][:_MAX_NAME].rstrip('.-')}.{secrets.token_hex(8)}"
         return object_body(
             "v1",
             "Event",
-            {"name": name, "namespace": metadata.namespace},
-            involvedObject={
-                "apiVersion": GROUP_VERSION,
-                "kind": resource.key.kind,
-                "namespace": metadata.namespace,
-                "name": metadata.name,
-                "uid": metadata.uid,
-                "resourceVersion": metadata.resource_version,
-            },
+            {"name": name, "namespace": involved["namespace"]},
+            involvedObject=dict(involved),
             type=kind,
             reason=reason,
             message=message[:_MAX_MESSAGE],
@@ -85,3 +83,15 @@ class EventRecorder:
             lastTimestamp=now,
             count=1,
         )
+
+
+def _involved(resource: Resource) -> dict[str, str]:
+    metadata = resource.metadata
+    return {
+        "apiVersion": GROUP_VERSION,
+        "kind": resource.key.kind,
+        "namespace": metadata.namespace,
+        "name": metadata.name,
+        "uid": metadata.uid,
+        "resourceVersion": metadata.resource_version,
+    }

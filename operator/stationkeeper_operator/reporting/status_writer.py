@@ -1,22 +1,24 @@
 """Writes what became of each resource into its status, and events where that calls for a person.
 
 Only what differs from the present status is written, changes before the backlog that a new leader finds, at a bounded
-rate. A judgement is written only to the very generation of the resource that was judged.
+rate. A judgement is written only to the very generation of the resource that was judged. What CUPS saw of gateways has
+a queue and a rate of its own: however much that is, it holds up nothing else.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from stationkeeper_core.errors import Reason
+from stationkeeper_core.observation import DeliveryState
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.api.resource_paths import resource_path
 from stationkeeper_operator.compiling.verdict import ACCEPTED, RevocationListStatus, Verdict
-from stationkeeper_operator.reporting.conditions import status_of
+from stationkeeper_operator.reporting.conditions import Fact, status_of
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.resources import Condition, Key, Resource, decode_resource
 from stationkeeper_operator.watching.resource_store import Change, ResourceStore
@@ -43,6 +45,21 @@ class Judgement:
     published: bool
 
 
+@dataclass(frozen=True)
+class Observed:
+    """What is known of resources beside their specs.
+
+    Attributes:
+        fields: of the status, to be written now; one that is None is to go.
+        written: told of each resource whose status was written.
+        enforced: whether CUPS has loaded what was judged; None where that is not told.
+    """
+
+    fields: Callable[[Resource], Mapping[str, object]] = lambda _resource: {}
+    written: Callable[[Resource], None] = lambda _resource: None
+    enforced: Callable[[Resource, Verdict], Fact | None] = lambda _resource, _verdict: None
+
+
 class StatusWriter:
     """Keeps the status of all resources right.
 
@@ -53,7 +70,9 @@ class StatusWriter:
         changed: called with what the answer to a write meant, as it may hold news.
         permit: called before each write; raises where it must not be done.
         now: the time, aware.
-        limit: of all status writes together.
+        limit: of the writes of what was judged, together.
+        observed: what else is known; asked whenever a status is compared.
+        observed_limit: of the writes of what was observed, together.
     """
 
     def __init__(  # noqa: PLR0913 - its collaborators
@@ -66,6 +85,8 @@ class StatusWriter:
         permit: Callable[[], None],
         now: Callable[[], datetime],
         limit: RateLimit | None = None,
+        observed: Observed | None = None,
+        observed_limit: RateLimit | None = None,
     ) -> None:
         self._api = api
         self._store = store
@@ -74,22 +95,26 @@ class StatusWriter:
         self._permit = permit
         self._now = now
         self._limit = limit or RateLimit(per_second=50, burst=100)
+        self._observed = observed or Observed()
+        self._observed_limit = observed_limit or RateLimit(per_second=10, burst=10)
         self._judged: dict[Key, Judgement] = {}
         self._changes: dict[Key, None] = {}
         self._backlog: dict[Key, None] = {}
+        self._observations: dict[Key, None] = {}
         self._busy: set[Key] = set()
         self._work = asyncio.Event()
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is left to be written."""
-        return not (self._changes or self._backlog or self._busy)
+        return not (self._changes or self._backlog or self._observations or self._busy)
 
     def forget(self) -> None:
         """Drops what is still to be written: this process does not lead."""
         self._judged.clear()
         self._changes.clear()
         self._backlog.clear()
+        self._observations.clear()
 
     def judge(self, judgements: Mapping[Key, Judgement]) -> None:
         """Takes over the judgements on all resources; the first ones of a leader are the backlog."""
@@ -109,44 +134,62 @@ class StatusWriter:
             self._changes[key] = None
             self._work.set()
 
+    def recheck(self, keys: Iterable[Key]) -> None:
+        """Has the status of these compared once more, even if it is being written: what is known of them changed."""
+        self._changes |= {key: None for key in keys if key in self._judged}
+        self._work.set()
+
+    def look_again_at(self, documents: Collection[str]) -> None:
+        """Has the status of all resources compared once more that one of the documents carries, or that none does."""
+        carriers = {*documents, None}
+        self._backlog |= {key: None for key, each in self._judged.items() if each.verdict.document in carriers}
+        self._work.set()
+
+    def observe(self, keys: Iterable[Key]) -> None:
+        """Has the status of these compared, as there is news of what CUPS saw of them."""
+        self._observations |= dict.fromkeys(keys)
+        self._work.set()
+
     async def run(self) -> None:
         """Writes until cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(_WORKERS):
-                group.create_task(self._worker())
+                group.create_task(self._worker((self._changes, self._backlog), self._limit))
+            group.create_task(self._worker((self._observations,), self._observed_limit))
 
-    async def _worker(self) -> None:
+    async def _worker(self, queues: Sequence[dict[Key, None]], limit: RateLimit) -> None:
         checks = 0
         while True:
-            key = self._next()
+            key = self._next(queues)
             if key is None:
                 self._work.clear()
                 await self._work.wait()
                 continue
             self._busy.add(key)
             try:
-                await self._bring_up_to_date(key)
+                await self._bring_up_to_date(key, queues[-1], limit)
             finally:
                 self._busy.discard(key)
+                self._work.set()
             checks += 1
             if checks % _CHECKS_BETWEEN_PAUSES == 0:
                 await asyncio.sleep(0)
 
-    def _next(self) -> Key | None:
-        for queue in (self._changes, self._backlog):
+    def _next(self, queues: Sequence[dict[Key, None]]) -> Key | None:
+        for queue in queues:
             for key in queue:
                 if key not in self._busy:
                     del queue[key]
                     return key
         return None
 
-    async def _bring_up_to_date(self, key: Key) -> None:
+    async def _bring_up_to_date(self, key: Key, retries: dict[Key, None], limit: RateLimit) -> None:
         judgement, resource = self._judged.get(key), self._store.get(key)
         if judgement is None or resource is None or not _is_about(judgement, resource):
             return
         if self._desired(resource, judgement) == resource.status.value:
             return
-        await self._limit.wait()
+        await limit.wait()
         try:
             await self._write(key)
         except NotLeadingError:
@@ -157,9 +200,7 @@ class StatusWriter:
             fields = {"resource": "/".join(key), "detail": error}
             _log.warning("a status was not written, trying again", extra={"fields": fields})
             await asyncio.sleep(_RETRY_SECONDS)
-            self._backlog[key] = None
-        finally:
-            self._work.set()
+            retries[key] = None
 
     async def _write(self, key: Key) -> None:
         judgement, before = self._judged.get(key), self._store.get(key)
@@ -169,10 +210,15 @@ class StatusWriter:
         path = resource_path(*key, "status")
         self._permit()
         # With the uid, a resource of the same name that was created meanwhile is a conflict.
-        answer = await self._api.merge_patch(path, {"metadata": {"uid": judgement.uid}, "status": desired})
-        self._changed(self._store.put(decode_resource(key.kind, answer)))
-        _log.info("status", extra={"fields": _log_fields(key, judgement)})
+        gone = dict.fromkeys(before.status.value.keys() - desired.keys())
+        answer = await self._api.merge_patch(path, {"metadata": {"uid": judgement.uid}, "status": {**gone, **desired}})
+        after = decode_resource(key.kind, answer)
+        self._changed(self._store.put(after))
+        self._observed.written(after)
+        level = logging.DEBUG if desired["conditions"] == before.status.value.get("conditions") else logging.INFO
+        _log.log(level, "status", extra={"fields": _log_fields(key, judgement)})
         await self._announce(before, judgement.verdict)
+        await self._announce_delivery(before, after)
 
     async def _announce(self, before: Resource, verdict: Verdict) -> None:
         told = next((each for each in before.status.conditions if each.type == ACCEPTED), None)
@@ -186,13 +232,29 @@ class StatusWriter:
             message = f"the CRL of {each.issuer} is overdue since {each.next_update}; publish a new one"
             await self._events.warning(before, Reason.CRL_EXPIRED, message)
 
+    async def _announce_delivery(self, before: Resource, after: Resource) -> None:
+        state, word = _delivery(after).get("state"), DeliveryState.NOT_CONVERGING
+        listed = _delivery(after).get("outstanding")
+        if state == word and _delivery(before).get("state") != word:
+            outstanding = ", ".join(str(each) for each in listed) if isinstance(listed, list) else ""
+            await self._events.warning(
+                after, word, f"it was sent the same several times and still lacks: {outstanding}"
+            )
+
     def _desired(self, resource: Resource, judgement: Judgement) -> dict[str, object]:
-        return status_of(resource, judgement.verdict, judgement.published, "", self._now())
+        enforced = self._observed.enforced(resource, judgement.verdict)
+        fields = self._observed.fields(resource)
+        return status_of(resource, judgement.verdict, judgement.published, "", self._now(), enforced, fields)
 
 
 def _is_about(judgement: Judgement, resource: Resource) -> bool:
     metadata = resource.metadata
     return (judgement.uid, judgement.generation) == (metadata.uid, metadata.generation)
+
+
+def _delivery(resource: Resource) -> dict[str, object]:
+    found = resource.status.value.get("delivery")
+    return found if isinstance(found, dict) else {}
 
 
 def _is_told(told: Condition, verdict: Verdict) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from stationkeeper_operator.compiling.reductions import resource_reduced
 from stationkeeper_operator.compiling.world import CREDENTIALS_LABEL
 from stationkeeper_operator.resources import SECRET, Key, Reference, ReferencedObject, Resource, references
 
@@ -28,7 +29,7 @@ class Change(Enum):
     """Only the status, or other metadata."""
     SPEC = 2
     REDUCTION = 3
-    """The resource is gone, or suspended."""
+    """The resource is gone, or suspended, or lets in less than before."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class ResourceStore:
             return Change.SPEC
         if resource.metadata.uid == held.metadata.uid and _wanted(resource) == _wanted(held):
             return Change.STATUS
-        return Change.REDUCTION if resource.suspended and not held.suspended else Change.SPEC
+        return Change.REDUCTION if resource_reduced(held, resource) else Change.SPEC
 
     def remove(self, last: Resource) -> Change:
         """Takes in a report that the resource was deleted.

@@ -1,0 +1,124 @@
+"""A credential blob, cut as a Basics Station cuts it, before any gateway is given it.
+
+Written from the protocol and from what the client does (`sys_credComplete` in src/sys.c of Basics Station 2.0.6), and
+by intent without the encoder's code: a mistake there is found here. The client takes a blob whole or drops it without
+a word, and it cuts wrong what it misreads; so whatever it would drop or misread is refused.
+
+- The trust has to be a DER sequence. The next is the client certificate, whatever it is: two trust certificates never
+  work. If it begins with a zero byte, the four bytes there stand for none.
+- The length of a sequence is one byte, or the third and the fourth byte wherever the second has its highest bit set. So
+  `30 81 xx` and `30 83 xx xx xx` are misread.
+- The key is a DER sequence, or absent, or else all that is left is a token. Nothing follows a key.
+- PEM is never read.
+"""
+
+from dataclasses import dataclass, field
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+
+_LARGEST = 0xFFFF
+_NONE = b"\0\0\0\0"
+_KEY_BEGINS = (b"\x02\x01\0\x02", b"\x02\x01\x01\x04")  # PKCS#1: version, modulus; SEC1: version, the octets
+_ALGORITHMS = (b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01")
+_TOKEN_BEGIN, _TOKEN_END = b"Authorization: ", b"\r\n"
+
+
+@dataclass(frozen=True)
+class StationSet:
+    """What a Basics Station would store; each part is empty where it is absent."""
+
+    trust: bytes
+    certificate: bytes
+    key: bytes = field(repr=False)
+
+
+def preflight(blob: bytes) -> StationSet:
+    """The parts that a Basics Station makes of `blob`.
+
+    Raises:
+        StationkeeperError: `CredentialsUnusable` where it would drop or misread them, or could not connect with them.
+    """
+    if len(blob) > _LARGEST:
+        raise _unusable(f"have {len(blob)} bytes, at most {_LARGEST} can be sent")
+    if blob[:1] == b"-":
+        raise _unusable("are PEM, a Basics Station reads DER alone")
+    trust = _certificate(blob, 0, "trust")
+    if blob[len(trust) :][:1] == b"\0":
+        return StationSet(trust, b"", _token(_after_none(blob[len(trust) :], "client certificate")))
+    certificate = _certificate(blob, len(trust), "client certificate")
+    return StationSet(trust, certificate, _key(blob, len(trust) + len(certificate)))
+
+
+def _unusable(problem: str) -> StationkeeperError:
+    return StationkeeperError(Reason.CREDENTIALS_UNUSABLE, f"the credentials {problem}")
+
+
+def _after_none(rest: bytes, part: str) -> bytes:
+    if rest[:4] != _NONE:
+        raise _unusable(f"have no four zero bytes in the place of the {part}")
+    return rest[4:]
+
+
+def _token(rest: bytes) -> bytes:
+    if rest[:1] == b"\0":
+        if _after_none(rest, "key"):
+            raise _unusable("go on after the absent key")
+        return b""
+    if rest[:1] == b"\x30":
+        raise _unusable("have a key without a client certificate")
+    value = rest[len(_TOKEN_BEGIN) : -len(_TOKEN_END)]
+    if rest != _TOKEN_BEGIN + value + _TOKEN_END or not value:
+        raise _unusable("have a token that is not one line `Authorization: …` with CR and LF, or lack a key's place")
+    if not all(0x20 <= byte <= 0x7E for byte in value):  # noqa: PLR2004 - printable ASCII
+        raise _unusable("have a token with characters that cannot stand in a header")
+    return rest
+
+
+def _certificate(blob: bytes, begin: int, part: str) -> bytes:
+    found = _sequence(blob, begin, part)
+    if _content(found)[:1] != b"\x30":
+        raise _unusable(f"have something else than a certificate in the place of the {part}")
+    return found
+
+
+def _key(blob: bytes, begin: int) -> bytes:
+    found = _sequence(blob, begin, "key")
+    if begin + len(found) != len(blob):
+        raise _unusable("go on after the key")
+    content = _content(found)
+    if not any(content.startswith(begin) for begin in _KEY_BEGINS) and not _is_pkcs8(content):
+        raise _unusable("have something else than a PKCS#1, PKCS#8 or SEC1 key in the place of the key")
+    return found
+
+
+def _sequence(blob: bytes, begin: int, part: str) -> bytes:
+    head = blob[begin : begin + 4]
+    if head[:1] != b"\x30":
+        raise _unusable(f"have no DER sequence in the place of the {part}")
+    if len(head) < 4:  # noqa: PLR2004 - the client reads four bytes
+        raise _unusable(f"end within the {part}")
+    length = (head[2] * 256 + head[3]) + 4 if head[1] >= 0x80 else head[1] + 2  # noqa: PLR2004 - the highest bit
+    if length != _true_length(head):
+        raise _unusable(f"have a {part} whose length a Basics Station misreads (an element of 128 to 255 bytes)")
+    if begin + length > len(blob):
+        raise _unusable(f"end within the {part}")
+    return blob[begin : begin + length]
+
+
+def _true_length(head: bytes) -> int | None:
+    """By X.690; None for a form that DER forbids or the client never gets right."""
+    match head[1]:
+        case short if short < 0x80:  # noqa: PLR2004 - the highest bit
+            return 2 + short
+        case 0x82 if head[2]:
+            return 4 + int.from_bytes(head[2:4], "big")
+    return None
+
+
+def _content(sequence: bytes) -> bytes:
+    return sequence[2:] if sequence[1] < 0x80 else sequence[4:]  # noqa: PLR2004 - the highest bit
+
+
+def _is_pkcs8(content: bytes) -> bool:
+    """A version of 0, and an algorithm that the client knows: an encrypted key has no version, Ed25519 another."""
+    return content[:4] == b"\x02\x01\0\x30" and content[5:].startswith(_ALGORITHMS)

@@ -1,0 +1,220 @@
+"""What this pod remembers of the gateways that asked it: bounded, in memory only, and gone with the process.
+
+A record is changed by a visit, a request that was let in and answered, or by the refusal of somebody who proved to hold
+a certificate for the EUI. A refusal never changes what a visit left: whoever else may have a certificate for the EUI
+made must not overwrite what the real gateway showed. A record belongs to one Gateway; another one with its EUI begins
+with an empty one.
+
+Registered and unregistered EUIs have bounds of their own, so that strangers displace no gateway; the record that
+changed longest ago makes room. Changes are numbered, and a page is found by its number: it costs what it holds and what
+was superseded since, of which no more is kept than there are records.
+"""
+
+import secrets
+import sys
+from bisect import bisect_right
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from stationkeeper_core.delivery import Progress
+from stationkeeper_core.errors import Reason
+from stationkeeper_core.eui64 import EUI64, format_hex
+from stationkeeper_core.observation import (
+    MAX_PAGE,
+    MAX_TEXT,
+    DeliveryState,
+    Observation,
+    ObservationPage,
+    SeenCertificate,
+    SeenDelivery,
+    SeenRefusal,
+)
+from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.update_info import UpdateInfoRequest
+from stationkeeper_core.witness import Witness
+from stationkeeper_cups.metrics import Metrics
+
+MAX_REGISTERED = 131_072
+MAX_UNREGISTERED = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    change: int
+    observation: Observation
+    progress: Progress | None = None
+
+
+class Observations:
+    """The records of one process.
+
+    Args:
+        metrics: where it says how many there are.
+        registered, unregistered: how many records of each are kept.
+
+    Attributes:
+        instance: names the process; another one has another.
+    """
+
+    def __init__(
+        self, metrics: Metrics, registered: int = MAX_REGISTERED, unregistered: int = MAX_UNREGISTERED
+    ) -> None:
+        self.instance = secrets.token_hex(8)
+        self._metrics = metrics
+        self._bounds = {"registered": registered, "unregistered": unregistered}
+        self._records: dict[str, OrderedDict[EUI64, _Record]] = {kind: OrderedDict() for kind in self._bounds}
+        self._states: Counter[DeliveryState] = Counter()
+        self._changes = 0
+        self._numbers: list[int] = []
+        self._changed: list[EUI64] = []
+
+    def progress(self, gateway: RegisteredGateway) -> Progress | None:
+        """How far `gateway` is with its configuration; None where that is not known."""
+        record = self._find(_eui(gateway), gateway.uid)
+        return record.progress if record else None
+
+    def visited(
+        self,
+        gateway: RegisteredGateway,
+        request: UpdateInfoRequest,
+        certificate: SeenCertificate | None,
+        progress: Progress | None,
+        now: datetime,
+    ) -> None:
+        """Remembers a request that was answered with 200.
+
+        Args:
+            gateway: whose it was.
+            request: what it reported.
+            certificate: what it came in by; None where that was a token.
+            progress: how far it is, this answer counted.
+            now: aware.
+        """
+        known = self._find(_eui(gateway), gateway.uid)
+        observation = Observation(
+            eui=gateway.eui,
+            uid=gateway.uid,
+            last_seen=now,
+            station=_text(request.station),
+            model=_text(request.model),
+            package=_text(request.package),
+            certificate=certificate,
+            refusal=known.observation.refusal if known else None,
+            delivery=_seen(progress),
+        )
+        self._keep(_eui(gateway), observation, progress)
+
+    def refused(self, witness: Witness, request: UpdateInfoRequest, reason: Reason, now: datetime) -> None:
+        """Remembers a refusal under the EUI of the certificate.
+
+        Args:
+            witness: who was refused.
+            request: what it reported; remembered for EUIs without a Gateway only.
+            reason: why.
+            now: aware.
+        """
+        refusal = SeenRefusal(reason=reason, at=now)
+        eui, gateway = witness.eui, witness.gateway
+        if gateway is None:
+            stranger = Observation(
+                eui=format_hex(eui),
+                last_seen=now,
+                station=_text(request.station),
+                model=_text(request.model),
+                package=_text(request.package),
+                certificate=witness.certificate,
+                refusal=refusal,
+            )
+            self._keep(eui, stranger, None)
+            return
+        known = self._find(eui, gateway.uid)
+        before = known.observation if known else Observation(eui=gateway.eui, uid=gateway.uid)
+        self._keep(eui, msgspec.structs.replace(before, refusal=refusal), known.progress if known else None)
+
+    def page(self, since: int) -> ObservationPage:
+        """What changed after the change `since`, the longest ago first, `MAX_PAGE` at most."""
+        found: list[_Record] = []
+        for record in self._after(since):
+            if len(found) == MAX_PAGE:
+                return self._page(found, found[-1].change, more=True)
+            found.append(record)
+        return self._page(found, self._changes, more=False)
+
+    def _page(self, records: list[_Record], cursor: int, *, more: bool) -> ObservationPage:
+        observations = tuple(record.observation for record in records)
+        return ObservationPage(instance=self.instance, cursor=cursor, more=more, observations=observations)
+
+    def _after(self, change: int) -> Iterator[_Record]:
+        for place in range(bisect_right(self._numbers, change), len(self._numbers)):
+            record = self._current(place)
+            if record is not None:
+                yield record
+
+    def _current(self, place: int) -> _Record | None:
+        """The record that was changed there; None where it changed again or is gone."""
+        for records in self._records.values():
+            record = records.get(self._changed[place])
+            if record is not None and record.change == self._numbers[place]:
+                return record
+        return None
+
+    def _find(self, eui: EUI64, uid: str) -> _Record | None:
+        record = self._records["registered"].get(eui)
+        return record if record and record.observation.uid == uid else None
+
+    def _keep(self, eui: EUI64, observation: Observation, progress: Progress | None) -> None:
+        for records in self._records.values():
+            self._count(records.pop(eui, None), -1)
+        self._changes += 1
+        record = _Record(self._changes, observation, progress)
+        kind = "registered" if observation.uid else "unregistered"
+        self._records[kind][eui] = record
+        self._count(record, 1)
+        if len(self._records[kind]) > self._bounds[kind]:
+            self._count(self._records[kind].popitem(last=False)[1], -1)
+        self._numbers.append(record.change)
+        self._changed.append(eui)
+        self._drop_superseded()
+        self._measure()
+
+    def _drop_superseded(self) -> None:
+        """Keeps the list of changes no longer than twice the records, at a cost that is spread over the changes."""
+        if len(self._numbers) <= 2 * sum(map(len, self._records.values())) + MAX_PAGE:
+            return
+        places = [place for place in range(len(self._numbers)) if self._current(place)]
+        self._numbers = [self._numbers[place] for place in places]
+        self._changed = [self._changed[place] for place in places]
+
+    def _count(self, record: _Record | None, step: int) -> None:
+        if record is not None and record.progress is not None:
+            self._states[record.progress.state] += step
+
+    def _measure(self) -> None:
+        for kind, records in self._records.items():
+            self._metrics.observations.labels(kind).set(len(records))
+        for state in DeliveryState:
+            self._metrics.gateway_deliveries.labels(state).set(self._states[state])
+
+
+def _eui(gateway: RegisteredGateway) -> EUI64:
+    return EUI64(int(gateway.eui, 16))
+
+
+def _seen(progress: Progress | None) -> SeenDelivery | None:
+    if progress is None:
+        return None
+    return SeenDelivery(
+        state=progress.state, deliveries=progress.deliveries, outstanding=progress.outstanding, at=progress.at
+    )
+
+
+def _text(reported: str | None) -> str:
+    """What a gateway reports, fit for JSON and for a terminal; interned, since the fleet reports much the same."""
+    text = (reported or "")[:MAX_TEXT]
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else "?" for each in text)
+    return sys.intern(text)

@@ -1,0 +1,45 @@
+"""Which records differ between the document in force and the one that takes its place."""
+
+from dataclasses import dataclass
+
+from stationkeeper_core.published import Document, RegisteredGateway, TrustDocument, TrustedAuthority
+from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Key
+
+Record = TrustedAuthority | RegisteredGateway
+
+
+@dataclass(frozen=True)
+class DocumentChanges:
+    """The difference.
+
+    Attributes:
+        changed: records that are new, or other than before, as they are now.
+        removed: records that are no more, as they were.
+        before: what the records were that `changed` holds, by uid; without those that are new.
+    """
+
+    changed: tuple[Record, ...]
+    removed: tuple[Record, ...]
+    before: dict[str, Record]
+
+
+def document_changes(old: Document | None, new: Document) -> DocumentChanges:
+    """What `new` changes; `old` is None where nothing that can be read was in force."""
+    held = {each.uid: each for each in _records(old)} if old is not None else {}
+    present = {each.uid for each in _records(new)}
+    changed = tuple(each for each in _records(new) if held.get(each.uid) != each)
+    return DocumentChanges(
+        changed=changed,
+        removed=tuple(each for uid, each in held.items() if uid not in present),
+        before={each.uid: held[each.uid] for each in changed if each.uid in held},
+    )
+
+
+def record_key(record: Record) -> Key:
+    """Which resource the record is of."""
+    kind = TRUSTED_CA if isinstance(record, TrustedAuthority) else GATEWAY
+    return Key(kind, record.namespace, record.name)
+
+
+def _records(document: Document) -> tuple[Record, ...]:
+    return document.authorities if isinstance(document, TrustDocument) else document.gateways

@@ -1,0 +1,123 @@
+"""By which TrustedCAs gateways came in lately, registered or not. Pure; what strangers could fill is bounded."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from stationkeeper_core.eui64 import format_hex, parse_hex
+from stationkeeper_core.observation import MAX_TEXT, Observation
+from stationkeeper_operator.resources import TRUSTED_CA, Key, TrustedCA
+
+WINDOW = timedelta(hours=25)
+MAX_UNREGISTERED = 50
+
+
+class Unregistered(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A gateway with a certificate of the TrustedCA and without a Gateway.
+
+    Attributes:
+        eui: 16 upper-case hex digits.
+        last_seen: to the second.
+        model, station: as it reported.
+    """
+
+    eui: str
+    last_seen: datetime
+    model: str = ""
+    station: str = ""
+
+
+class _Listed(msgspec.Struct):
+    unregistered: tuple[Unregistered, ...] = ()
+
+
+@dataclass
+class CertificateUsage:
+    """Of one release: a Basics Station asks once a day, so that who did not come within `WINDOW` uses it no more."""
+
+    _used: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    _counts: Counter[str] = field(default_factory=Counter)
+    _unregistered: dict[str, dict[str, Unregistered]] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """Forgets all."""
+        for each in (self._used, self._counts, self._unregistered):
+            each.clear()
+
+    def used(self, uid: str, authority: str, at: datetime) -> None:
+        """The Gateway `uid` came in by the TrustedCA `authority`, a `namespace/name`."""
+        self._used[uid] = (authority, at)
+
+    def left(self, uid: str) -> None:
+        """The Gateway `uid` is gone, or came in without a certificate."""
+        self._used.pop(uid, None)
+
+    def seed(self, resource: TrustedCA) -> None:
+        """Takes over what the status already lists."""
+        try:
+            listed = msgspec.json.decode(resource.status.raw, type=_Listed).unregistered
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            return
+        for each in listed[:MAX_UNREGISTERED]:
+            self._put(_name(resource.key), each)
+
+    def stranger(self, seen: Observation) -> Key | None:
+        """An EUI without a Gateway proved to have a certificate; the TrustedCA whose list has an entry more."""
+        eui, certificate, at = parse_hex(seen.eui), seen.certificate, seen.last_seen
+        if eui is None or certificate is None or at is None or at.tzinfo is None:
+            return None
+        authority = Key(TRUSTED_CA, *certificate.trusted_ca.partition("/")[::2])
+        entry = Unregistered(
+            eui=format_hex(eui),
+            last_seen=at.astimezone(UTC).replace(microsecond=0),
+            model=seen.model[:MAX_TEXT],
+            station=seen.station[:MAX_TEXT],
+        )
+        return authority if self._put(_name(authority), entry) else None
+
+    def count(self, now: datetime) -> None:
+        """Counts anew, and forgets what lies further back than `WINDOW`."""
+        since = now - WINDOW
+        self._used = {uid: use for uid, use in self._used.items() if use[1] >= since}
+        self._counts = Counter(authority for authority, _ in self._used.values())
+        for authority, listed in list(self._unregistered.items()):
+            recent = {eui: each for eui, each in listed.items() if each.last_seen >= since}
+            self._unregistered[authority] = recent
+            if not recent:
+                del self._unregistered[authority]
+
+    def gateways(self, key: Key) -> int:
+        """How many Gateways came in by that TrustedCA, as of the last count."""
+        return self._counts[_name(key)]
+
+    def fields_of(self, key: Key, registered: Mapping[str, int]) -> dict[str, object]:
+        """The status fields of a TrustedCA.
+
+        Args:
+            key: which.
+            registered: EUIs that have a Gateway by now.
+        """
+        listed = sorted(self._listed(key, registered), key=lambda each: (each.last_seen, each.eui), reverse=True)
+        return {"gatewaysSeen": self.gateways(key), "unregistered": msgspec.to_builtins(listed) or None}
+
+    def _listed(self, key: Key, registered: Mapping[str, int]) -> Iterator[Unregistered]:
+        return (each for eui, each in self._unregistered.get(_name(key), {}).items() if eui not in registered)
+
+    def _put(self, authority: str, entry: Unregistered) -> bool:
+        listed = self._unregistered.setdefault(authority, {})
+        held = listed.get(entry.eui)
+        if held is not None and held.last_seen > entry.last_seen:
+            return False
+        listed[entry.eui] = entry
+        if len(listed) > MAX_UNREGISTERED:
+            oldest = min(listed.values(), key=lambda each: each.last_seen)
+            del listed[oldest.eui]
+            return held is None and oldest is not entry
+        return held is None
+
+
+def _name(key: Key) -> str:
+    return f"{key.namespace}/{key.name}"

@@ -1,0 +1,83 @@
+"""Tells what became of trust that was taken away: who used it, who still gives it, and when the last pod forgot it.
+
+A deleted resource has no status any more, so its events are all there is to see; Kubernetes takes events about objects
+that are gone.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from stationkeeper_core.published import TrustDocument, TrustedAuthority
+from stationkeeper_operator.compiling.document_changes import DocumentChanges, Record, record_key
+from stationkeeper_operator.compiling.still_trusted import still_trusted_by
+from stationkeeper_operator.observing.enforcement import Subject
+from stationkeeper_operator.reporting.conditions import ENFORCED, STILL_TRUSTED_BY, Fact
+from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.resources import Key, Resource, decode_resource
+
+IN_USE = "InUse"
+
+_MAX_AWAITED = 10_000
+
+
+class Departures:
+    """Of one release.
+
+    Args:
+        events: where it is told.
+        gateways: how many gateways came in lately by a TrustedCA.
+        awaits_proof: whether it will be told what the pods have loaded.
+    """
+
+    def __init__(self, events: EventRecorder, gateways: Callable[[Key], int], *, awaits_proof: bool) -> None:
+        self._events = events
+        self._gateways = gateways
+        self._awaits_proof = awaits_proof
+        self._deleted: dict[Subject, Resource] = {}
+
+    def forget(self) -> None:
+        """Another operator leads."""
+        self._deleted.clear()
+
+    async def announce(self, changes: DocumentChanges, trust: TrustDocument, present: Mapping[Key, Resource]) -> None:
+        """Tells of what a publish took away.
+
+        Args:
+            changes: of one document.
+            trust: what is trusted now.
+            present: all resources.
+        """
+        for record in changes.removed:
+            key = record_key(record)
+            resource = present.get(key)
+            if resource is None or resource.metadata.uid != record.uid:
+                await self._left(record, key, trust)
+        for record in changes.changed:
+            before, resource = changes.before.get(record.uid), present.get(record_key(record))
+            if isinstance(before, TrustedAuthority) and isinstance(record, TrustedAuthority) and resource is not None:
+                await self._still_trusted(resource, set(before.anchors) - set(record.anchors), trust)
+
+    async def enforced(self, proven: Iterable[tuple[Subject, Fact]]) -> None:
+        """Tells of those deleted resources among `proven` that no pod holds any more."""
+        for subject, fact in proven:
+            resource = self._deleted.pop(subject, None)
+            if resource is not None:
+                await self._events.normal(resource, ENFORCED, f"its removal was {fact.message}")
+
+    async def _left(self, record: Record, key: Key, trust: TrustDocument) -> None:
+        metadata = {"namespace": key.namespace, "name": key.name, "uid": record.uid}
+        resource = decode_resource(key.kind, {"metadata": metadata})
+        if self._awaits_proof and len(self._deleted) < _MAX_AWAITED:
+            self._deleted[Subject(key, record.uid)] = resource
+        if not isinstance(record, TrustedAuthority):
+            return
+        count = self._gateways(key)
+        if count:
+            message = f"deleted while in use; gateways that came in by it in the last 25 h: {count}"
+            await self._events.warning(resource, IN_USE, message)
+        await self._still_trusted(resource, record.anchors, trust)
+
+    async def _still_trusted(self, resource: Resource, anchors: Iterable[bytes], trust: TrustDocument) -> None:
+        names = still_trusted_by(anchors, resource.metadata.uid, trust)
+        if names:
+            message = f"what it no longer trusts, or the same key, is still trusted by: {', '.join(names)}"
+            await self._events.warning(resource, STILL_TRUSTED_BY, message)

@@ -1,0 +1,222 @@
+"""Whether every ready CUPS pod has loaded what was published: the condition `Enforced`. Pure; time passed in.
+
+A step is a generation of a document together with the resources whose records it changed. A resource is enforced once
+every ready pod reports the generation of its last step, or a later one. CUPS never goes back to an older generation, so
+what was proven of a pod stays so when the pod cannot be reached; it is taken back only where a ready pod reports an
+older one. Resources without a step are as the documents were when this operator began to lead.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from stationkeeper_core.errors import Reason
+from stationkeeper_core.published import TRUST, secret_name
+from stationkeeper_operator.compiling.verdict import Verdict
+from stationkeeper_operator.observing.loaded import LoadRefusal
+from stationkeeper_operator.reporting.conditions import ENFORCED, NOT_PUBLISHED, Fact
+from stationkeeper_operator.resources import Key, Resource, TrustedCA
+
+PENDING = "Pending"
+NO_CUPS_POD = "NoCUPSPod"
+POD_CANNOT_LOAD = "PodCannotLoad"
+POD_UNREACHABLE = "PodUnreachable"
+
+_MAX_PROVEN = 1000
+_TRUE, _FALSE, _UNKNOWN = "True", "False", "Unknown"
+_WAITING = Fact(_FALSE, PENDING, "not every CUPS pod has loaded it yet")
+
+
+@dataclass(frozen=True)
+class PodReport:
+    """What is known of one ready pod.
+
+    Attributes:
+        name: of the pod.
+        generations: that it has in force, by document, as it said last.
+        refused: what it did not put in force, by document.
+        problem: why it did not tell this time; empty where it did.
+    """
+
+    name: str
+    generations: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, LoadRefusal] = field(default_factory=dict)
+    problem: str = ""
+
+
+class Subject(NamedTuple):
+    """One resource, and not another one of its name."""
+
+    key: Key
+    uid: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """What has to be loaded.
+
+    Attributes:
+        document, generation: of what was published.
+        since: monotonic seconds when it was; None where this operator did not do it.
+    """
+
+    document: str
+    generation: int
+    since: float | None = None
+
+
+_NOWHERE = Step("", 0)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a round showed.
+
+    Attributes:
+        subjects: those of which something else is to be said now.
+        documents: those that carry resources without a step of which something else is to be said now.
+        proven: each subject that every ready pod has loaded now, with what to say.
+    """
+
+    subjects: Collection[Subject] = ()
+    documents: Collection[str] = ()
+    proven: Sequence[tuple[Subject, Fact]] = ()
+
+
+class Enforcement:
+    """Of one release, as its leader knows it.
+
+    Attributes:
+        unwritten: documents whose Secrets are not yet as they are to be.
+    """
+
+    def __init__(self) -> None:
+        self._base: dict[str, Step] = {}
+        self._latest: dict[str, int] = {}
+        self._steps: dict[Subject, Step] = {}
+        self._subjects: dict[Step, set[Subject]] = {}
+        self._facts: dict[Step, Fact] = {}
+        self.unwritten: Collection[str] = ()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing that this operator published is still outstanding."""
+        return all(self._facts.get(step, _WAITING).status == _TRUE for step in self._subjects)
+
+    def forget(self) -> None:
+        """Forgets all: another operator leads."""
+        for each in (self._base, self._latest, self._steps, self._subjects, self._facts):
+            each.clear()
+        self.unwritten = ()
+
+    def begin(self, generations: Mapping[str, int]) -> bool:
+        """Takes in which generations are in force.
+
+        One that `published` never told of, as at first or after a write that was not answered, is what all resources of
+        the document have to have loaded.
+
+        Returns:
+            Whether there is one.
+        """
+        unknown = {name: number for name, number in generations.items() if number > self._latest.get(name, 0)}
+        for step in [each for each in self._subjects if each.document in unknown]:
+            for subject in tuple(self._subjects[step]):
+                self._drop(subject)
+        for document, generation in unknown.items():
+            self._facts.pop(self._base.get(document, _NOWHERE), None)
+            self._base[document] = Step(document, generation)
+        self._latest |= unknown
+        return bool(unknown)
+
+    def published(self, step: Step, subjects: Iterable[Subject]) -> None:
+        """Takes in that a document was written, and which resources' records it changed."""
+        self._base.setdefault(step.document, step)
+        self._latest[step.document] = step.generation
+        for subject in subjects:
+            self._drop(subject)
+            self._steps[subject] = step
+            self._subjects.setdefault(step, set()).add(subject)
+
+    def take_in(self, pods: Sequence[PodReport], now: float) -> Outcome:
+        """Takes in what all ready pods say.
+
+        Args:
+            pods: the ready ones, all of them.
+            now: monotonic, in seconds.
+        """
+        changed: list[Step] = []
+        for step in {*self._subjects, *self._base.values()}:
+            held = self._facts.get(step)
+            fact = _fact(step, pods, now)
+            if held is not None and held.status == _TRUE and fact.status != _FALSE:
+                continue
+            if fact != held:
+                self._facts[step] = fact
+                changed.append(step)
+        subjects = [subject for step in changed for subject in self._subjects.get(step, ())]
+        proven = [
+            (subject, self._facts[step])
+            for step in changed
+            if self._facts[step].status == _TRUE
+            for subject in self._subjects.get(step, ())
+        ]
+        documents = [step.document for step in changed if step in self._base.values()]
+        self._bound()
+        return Outcome(subjects, documents, proven)
+
+    def fact(self, resource: Resource, verdict: Verdict) -> Fact:
+        """What the condition `Enforced` of `resource` says."""
+        document = verdict.document or (TRUST if isinstance(resource, TrustedCA) else None)
+        if document is None or (verdict.document is None and verdict.reason != Reason.SUSPENDED):
+            return Fact(_FALSE, NOT_PUBLISHED, "nothing of it is published")
+        if document in self.unwritten:
+            return Fact(_FALSE, PENDING, f"Secret {secret_name(document)} is not written yet")
+        step = self._steps.get(Subject(resource.key, resource.metadata.uid)) or self._base.get(document)
+        fact = self._facts.get(step) if step is not None else None
+        present = _present(resource)
+        if present is not None and (step is None or step.since is None) and (fact is None or fact.status != _FALSE):
+            return present
+        return fact or _WAITING
+
+    def _drop(self, subject: Subject) -> None:
+        held = self._steps.pop(subject, None)
+        if held is None:
+            return
+        self._subjects[held].discard(subject)
+        if not self._subjects[held]:
+            del self._subjects[held]
+            if held not in self._base.values():
+                self._facts.pop(held, None)
+
+    def _bound(self) -> None:
+        """Forgets the oldest steps that are proven, and whose statuses say so since long."""
+        proven = [step for step in self._subjects if self._facts.get(step, _WAITING).status == _TRUE]
+        for step in proven[: max(0, len(proven) - _MAX_PROVEN)]:
+            for subject in tuple(self._subjects[step]):
+                self._drop(subject)
+
+
+def _fact(step: Step, pods: Sequence[PodReport], now: float) -> Fact:
+    if not pods:
+        return Fact(_UNKNOWN, NO_CUPS_POD, "no CUPS pod is ready")
+    behind = [pod for pod in pods if pod.generations.get(step.document, 0) < step.generation]
+    if not behind:
+        took = "" if step.since is None else f" {now - step.since:.2f} s after it was published"
+        return Fact(_TRUE, ENFORCED, f"loaded by every ready CUPS pod{took}")
+    for pod in behind:
+        refusal = pod.refused.get(step.document)
+        if refusal is not None:
+            detail = f"{refusal.reason}: {refusal.detail}"[:500]
+            return Fact(_FALSE, POD_CANNOT_LOAD, f"pod {pod.name} cannot load {step.document}: {detail}")
+    for pod in behind:
+        if pod.problem:
+            return Fact(_UNKNOWN, POD_UNREACHABLE, f"pod {pod.name} does not tell what it has loaded: {pod.problem}")
+    return _WAITING
+
+
+def _present(resource: Resource) -> Fact | None:
+    """What the status already says, if that is `True` and about the present spec."""
+    for each in resource.status.conditions:
+        if each.type == ENFORCED and each.status == _TRUE and each.observed_generation == resource.metadata.generation:
+            return Fact(_TRUE, each.reason, each.message)
+    return None

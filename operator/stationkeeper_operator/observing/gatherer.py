@@ -1,0 +1,193 @@
+"""Asks every ready CUPS pod: soon after a publish what it has loaded, and every few seconds that and whom it saw.
+
+A pod that does not answer is said once in the log, and is asked again; the others count meanwhile.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from stationkeeper_core.observation import MAX_PAGE
+from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
+from stationkeeper_operator.api.leadership import NotLeadingError
+from stationkeeper_operator.observing.cups_pods import CupsPod, list_cups_pods
+from stationkeeper_operator.observing.enforcement import POD_CANNOT_LOAD, PodReport
+from stationkeeper_operator.observing.loaded import LoadRefusal
+from stationkeeper_operator.observing.observed_state import ObservedState
+from stationkeeper_operator.observing.pod_client import PodClient, PodError
+from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.status_writer import StatusWriter
+
+GATHER_SECONDS = 5.0
+COUNT_SECONDS = 15.0
+
+_MAX_PAGES = 200
+_READ_SECONDS = 20.0
+_AT_ONCE = 16
+_log = logging.getLogger("stationkeeper.operator.gatherer")
+
+
+@dataclass(frozen=True)
+class _Cursor:
+    instance: str = ""
+    position: int = 0
+
+
+class Gatherer:
+    """Of one release.
+
+    Args:
+        api: of the cluster.
+        namespace: of the release.
+        token_file: with the token of the pods' internal port; None asks nobody.
+        proof: takes what the pods have loaded.
+        state: takes whom they saw.
+        status: told whose status may change.
+        events: for pods that refuse to load.
+        may_gather: whether this process leads and knows the resources.
+        now: the time, aware.
+    """
+
+    def __init__(  # noqa: PLR0913 - its collaborators
+        self,
+        api: KubernetesApi,
+        namespace: str,
+        token_file: Path | None,
+        *,
+        proof: Proof,
+        state: ObservedState,
+        status: StatusWriter,
+        events: EventRecorder,
+        may_gather: Callable[[], bool],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._token_file = token_file
+        self._proof = proof
+        self._state = state
+        self._status = status
+        self._events = events
+        self._may_gather = may_gather
+        self._now = now
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._cursors: dict[str, _Cursor] = {}
+        self._reports: dict[str, PodReport] = {}
+        self._problems: dict[tuple[str, str], str] = {}
+        self._counted_at = float("-inf")
+
+    def forget(self) -> None:
+        """Asks for all anew: another operator led."""
+        self._cursors.clear()
+        self._reports.clear()
+        self._counted_at = float("-inf")
+
+    async def run(self) -> None:
+        """Gathers until cancelled."""
+        if self._token_file is None:
+            _log.warning("the CUPS pods are not asked what they have loaded and seen: set --internal-token-file")
+            await asyncio.Event().wait()
+            return
+        async with PodClient(self._token_file) as client, asyncio.TaskGroup() as group:
+            group.create_task(self._watch_what_is_loaded(client))
+            group.create_task(self._gather_what_was_seen(client))
+
+    async def _watch_what_is_loaded(self, client: PodClient) -> None:
+        while True:
+            await self._proof.due(GATHER_SECONDS)
+            if not self._may_gather():
+                continue
+            pods = await self._ready_pods()
+            if pods is None:
+                continue
+            reports = await asyncio.gather(*(self._report(client, pod) for pod in pods))
+            with contextlib.suppress(NotLeadingError):
+                await self._proof.take_in(reports)
+
+    async def _gather_what_was_seen(self, client: PodClient) -> None:
+        while True:
+            await asyncio.sleep(GATHER_SECONDS)
+            if not self._may_gather():
+                continue
+            await asyncio.gather(*(self._read_for_a_while(client, pod) for pod in await self._ready_pods() or ()))
+            self._status.observe(self._state.due(self._now()))
+            if time.monotonic() - self._counted_at >= COUNT_SECONDS:
+                self._counted_at = time.monotonic()
+                self._status.observe(self._state.count(self._now()))
+
+    async def _ready_pods(self) -> Sequence[CupsPod] | None:
+        """None where they cannot be listed."""
+        try:
+            pods = await list_cups_pods(self._api, self._namespace)
+        except ApiError as error:
+            self._say("", "list", str(error))
+            return None
+        self._say("", "list", "")
+        present = {pod.uid for pod in pods}
+        for known in (self._cursors, self._reports):
+            for uid in known.keys() - present:
+                del known[uid]
+        names = {"", *(pod.name for pod in pods)}
+        self._problems = {where: what for where, what in self._problems.items() if where[0] in names}
+        return [pod for pod in pods if pod.serves]
+
+    async def _report(self, client: PodClient, pod: CupsPod) -> PodReport:
+        before = self._reports.get(pod.uid, PodReport(pod.name))
+        try:
+            async with self._slots:
+                loaded = await client.loaded(pod)
+        except PodError as error:
+            self._say(pod.name, "loaded", str(error))
+            return PodReport(pod.name, before.generations, before.refused, str(error))
+        self._say(pod.name, "loaded", "")
+        report = self._reports[pod.uid] = PodReport(pod.name, loaded.generations, loaded.refused)
+        for document, refusal in report.refused.items():
+            if before.refused.get(document) != refusal:
+                await self._tell_refusal(pod, document, refusal)
+        return report
+
+    async def _tell_refusal(self, pod: CupsPod, document: str, refusal: LoadRefusal) -> None:
+        message = f"{document} is not loaded, the last good state stays in force: {refusal.reason}: {refusal.detail}"
+        with contextlib.suppress(NotLeadingError):
+            await self._events.pod_warning(self._namespace, pod.name, pod.uid, POD_CANNOT_LOAD, message)
+
+    async def _read_for_a_while(self, client: PodClient, pod: CupsPod) -> None:
+        """A pod that is slow, or has very much to tell, goes on in the next round."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_READ_SECONDS):
+                await self._read(client, pod)
+
+    async def _read(self, client: PodClient, pod: CupsPod) -> None:
+        cursor = self._cursors.get(pod.uid, _Cursor())
+        for _ in range(_MAX_PAGES):
+            try:
+                async with self._slots:
+                    page = await client.observations(pod, cursor.position)
+            except PodError as error:
+                self._say(pod.name, "seen", str(error))
+                return
+            self._say(pod.name, "seen", "")
+            if page.instance != cursor.instance and cursor.position:
+                cursor = _Cursor(page.instance)
+                continue
+            self._status.observe(self._state.take_in(page.instance, page.observations[:MAX_PAGE], self._now()))
+            cursor = self._cursors[pod.uid] = _Cursor(page.instance, page.cursor)
+            if not page.more:
+                return
+
+    def _say(self, pod: str, what: str, problem: str) -> None:
+        """Logs a problem when it begins, changes or ends."""
+        if self._problems.get((pod, what), "") == problem:
+            return
+        self._problems[pod, what] = problem
+        fields = {"pod": pod, "what": what, "detail": problem}
+        if problem:
+            _log.warning("a CUPS pod does not tell", extra={"fields": fields})
+        else:
+            _log.info("a CUPS pod tells again", extra={"fields": fields})

@@ -1,0 +1,187 @@
+"""What the CUPS pods saw, on its way into the statuses: coalesced, so that a fleet does not flood the API server. Pure.
+
+A status itself is the memory: held here is only what it does not show yet, and which TrustedCA each gateway came in by.
+So a restart loses nothing, and a round costs what changed. A change of substance is due at once; a mere later time of
+a visit when the status is `REFRESH` old.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from stationkeeper_core.observation import DeliveryState, Observation
+from stationkeeper_operator.observing.certificate_usage import CertificateUsage
+from stationkeeper_operator.observing.sighting import NOTHING_SEEN, Sighting, fields_of, merged, shown_in
+from stationkeeper_operator.resources import Gateway, Key, Resource, TrustedCA
+
+REFRESH = timedelta(minutes=10)
+AHEAD = timedelta(minutes=5)
+
+
+@dataclass
+class _Unwritten:
+    """What the status does not show yet; `due` where it is to be written now."""
+
+    sighting: Sighting
+    due: bool = False
+
+
+class ObservedState:
+    """Of one release, as its leader knows it.
+
+    Args:
+        current: the resource as it is, None where it is gone.
+
+    Attributes:
+        usage: by which TrustedCAs gateways came in.
+    """
+
+    def __init__(self, current: Callable[[Key], Resource | None]) -> None:
+        self.usage = CertificateUsage()
+        self._current = current
+        self._keys: dict[str, Key] = {}
+        self._registered: Counter[str] = Counter()
+        self._unwritten: dict[str, _Unwritten] = {}
+        self._later: list[tuple[datetime, str]] = []
+        self._stuck_at: dict[str, str] = {}
+        self._counted = False
+        self._known = False
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it was told which resources there are."""
+        return self._known
+
+    def forget(self) -> None:
+        """Forgets all: another operator leads, and writes the statuses."""
+        for each in (self._keys, self._registered, self._unwritten, self._later, self._stuck_at):
+            each.clear()
+        self._counted = self._known = False
+        self.usage.forget()
+
+    def know(self, resources: Mapping[Key, Resource]) -> None:
+        """Takes in which resources there are; what the statuses of new ones already tell is taken over."""
+        self._registered = Counter(
+            each.spec.eui for each in resources.values() if isinstance(each, Gateway) and each.spec is not None
+        )
+        uids = {each.metadata.uid: key for key, each in resources.items()}
+        for uid in self._keys.keys() - uids.keys():
+            self._unwritten.pop(uid, None)
+            self._stuck_at.pop(uid, None)
+            self.usage.left(uid)
+        for uid in uids.keys() - self._keys.keys():
+            self._seed(resources[uids[uid]])
+        self._keys = uids
+        self._known = True
+
+    def take_in(self, instance: str, observations: Iterable[Observation], now: datetime) -> list[Key]:
+        """Takes in what one pod saw.
+
+        Args:
+            instance: of the pod's process.
+            observations: in whatever order; one may come twice.
+            now: a visit later than that is not believed.
+
+        Returns:
+            Whose status is to be written now.
+        """
+        found: dict[Key, None] = {}
+        for seen in (each for each in observations if _is_believed(each, now)):
+            key = self._visit(instance, seen, now) if seen.uid else self._stranger(seen)
+            if key is not None:
+                found[key] = None
+        return list(found)
+
+    def due(self, now: datetime) -> list[Key]:
+        """Whose status is to be written as it got old."""
+        found: list[Key] = []
+        while self._later and self._later[0][0] <= now:
+            uid = heapq.heappop(self._later)[1]
+            unwritten = self._unwritten.get(uid)
+            if unwritten is not None and not unwritten.due:
+                unwritten.due = True
+                found.append(self._keys[uid])
+        return found
+
+    def count(self, now: datetime) -> list[Key]:
+        """Counts the gateways of each TrustedCA anew; the keys of all TrustedCAs."""
+        self.usage.count(now)
+        self._counted = True
+        return [key for key in self._keys.values() if isinstance(self._current(key), TrustedCA)]
+
+    def fields(self, resource: Resource) -> Mapping[str, object]:
+        """The status fields of `resource` that are to be written now."""
+        if isinstance(resource, TrustedCA):
+            return self.usage.fields_of(resource.key, self._registered) if self._counted else {}
+        unwritten = self._unwritten.get(resource.metadata.uid)
+        return fields_of(unwritten.sighting) if unwritten is not None and unwritten.due else {}
+
+    def written(self, resource: Resource) -> None:
+        """Takes in that a status was written."""
+        uid = resource.metadata.uid
+        unwritten = self._unwritten.get(uid)
+        if unwritten is None or not isinstance(resource, Gateway):
+            return
+        shown = shown_in(resource)
+        if shown == unwritten.sighting:
+            del self._unwritten[uid]
+        elif shown.substance == unwritten.sighting.substance:
+            self._postpone(uid, unwritten, shown)
+
+    def _seed(self, resource: Resource) -> None:
+        if isinstance(resource, TrustedCA):
+            self.usage.seed(resource)
+        elif isinstance(resource, Gateway) and b'"trustedCA"' in resource.status.raw:
+            self._use(resource.metadata.uid, shown_in(resource))
+
+    def _visit(self, instance: str, seen: Observation, now: datetime) -> Key | None:
+        key = self._keys.get(seen.uid)
+        resource = self._current(key) if key is not None else None
+        if key is None or not isinstance(resource, Gateway) or resource.metadata.uid != seen.uid:
+            return None
+        unwritten = self._unwritten.get(seen.uid)
+        shown = shown_in(resource)
+        if shown.newest > now + AHEAD:
+            shown = NOTHING_SEEN
+        held = unwritten.sighting if unwritten is not None else shown
+        stuck_at = self._stuck_at.get(seen.uid, instance)
+        found = merged(held, seen, keep_not_converging=stuck_at != instance)
+        if found == held:
+            return None
+        self._use(seen.uid, found)
+        self._remember_where(seen, instance, found)
+        if unwritten is None:
+            unwritten = self._unwritten[seen.uid] = _Unwritten(found)
+        unwritten.sighting = found
+        if found.substance != shown.substance:
+            unwritten.due = True
+            return key
+        if not unwritten.due and held == shown:
+            self._postpone(seen.uid, unwritten, shown)
+        return None
+
+    def _stranger(self, seen: Observation) -> Key | None:
+        return None if seen.eui in self._registered else self.usage.stranger(seen)
+
+    def _use(self, uid: str, sighting: Sighting) -> None:
+        if sighting.certificate is not None and sighting.last_seen is not None:
+            self.usage.used(uid, sighting.certificate.trusted_ca, sighting.last_seen)
+        elif sighting != NOTHING_SEEN:
+            self.usage.left(uid)
+
+    def _remember_where(self, seen: Observation, instance: str, found: Sighting) -> None:
+        if found.delivery is None or found.delivery.state != DeliveryState.NOT_CONVERGING:
+            self._stuck_at.pop(seen.uid, None)
+        elif seen.delivery is not None and seen.delivery.state == DeliveryState.NOT_CONVERGING:
+            self._stuck_at[seen.uid] = instance
+
+    def _postpone(self, uid: str, unwritten: _Unwritten, shown: Sighting) -> None:
+        unwritten.due = False
+        heapq.heappush(self._later, (shown.newest + REFRESH, uid))
+
+
+def _is_believed(seen: Observation, now: datetime) -> bool:
+    times = (seen.last_seen, seen.refusal.at if seen.refusal is not None else None)
+    return all(each is None or (each.tzinfo is not None and each <= now + AHEAD) for each in times)

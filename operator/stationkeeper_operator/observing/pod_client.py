@@ -1,0 +1,133 @@
+"""Requests to the internal port of a CUPS pod: whom it is, is proven first; sizes and times are bounded.
+
+Nothing of the token goes to a peer that does not show the identity that is derived of it, see
+`stationkeeper_core.internal_identity`. The token is read anew whenever its file has changed.
+"""
+
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+
+from stationkeeper_core.internal_identity import SERVER_NAME, InternalIdentity, derive_identity
+from stationkeeper_core.observation import ObservationPage
+from stationkeeper_operator.observing.cups_pods import CupsPod
+from stationkeeper_operator.observing.loaded import Loaded
+
+REQUEST_SECONDS = 5.0
+CONNECT_SECONDS = 2.0
+MAX_BYTES = 4 * 1024 * 1024
+
+_OK = 200
+_MAX_DETAIL = 200
+_CHUNK = 64 * 1024
+_S = TypeVar("_S", bound=msgspec.Struct)
+
+
+class PodError(Exception):
+    """A pod did not tell what it was asked; the message says why, without anything secret."""
+
+
+class PodClient:
+    """Asks pods. To be used as an asynchronous context manager.
+
+    Args:
+        token_file: holds the token that operator and pods share.
+    """
+
+    def __init__(self, token_file: Path) -> None:
+        self._token_file = token_file
+        self._token = b""
+        self._pin: aiohttp.Fingerprint | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "PodClient":
+        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
+        connector = aiohttp.TCPConnector(limit=32, limit_per_host=2)
+        self._session = aiohttp.ClientSession(
+            connector=connector, timeout=timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def loaded(self, pod: CupsPod) -> Loaded:
+        """What the pod has loaded.
+
+        Raises:
+            PodError: it does not tell; so for every method here.
+        """
+        return await self._ask(pod, "/generation", Loaded)
+
+    async def observations(self, pod: CupsPod, since: int) -> ObservationPage:
+        """What the pod has seen since the cursor `since`."""
+        return await self._ask(pod, f"/observations?since={since}", ObservationPage)
+
+    async def _ask(self, pod: CupsPod, path: str, kind: type[_S]) -> _S:
+        try:
+            return msgspec.json.decode(await self._get(pod, path), type=kind)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            raise PodError(f"its answer to {path.partition('?')[0]} is not of the contract") from None
+
+    async def _get(self, pod: CupsPod, path: str) -> bytes:
+        if self._session is None:
+            raise PodError("there is no session")
+        if not pod.host:
+            raise PodError("it has no address")
+        pin, token = self._credentials()
+        host = f"[{pod.host}]" if ":" in pod.host else pod.host
+        try:
+            async with self._session.get(
+                f"https://{host}:{pod.port}{path}",
+                headers={"Authorization": f"Bearer {token}"},
+                ssl=pin,
+                server_hostname=SERVER_NAME,
+                allow_redirects=False,
+            ) as response:
+                if response.status != _OK:
+                    raise PodError(f"it answers {path.partition('?')[0]} with {response.status}")
+                return await _bounded(response)
+        except aiohttp.ServerFingerprintMismatch:
+            raise PodError("it does not prove to know the internal token") from None
+        except aiohttp.ClientConnectorError as error:
+            why = error.os_error.strerror or type(error.os_error).__name__
+            raise PodError(f"no connection to {host}:{pod.port}: {why[:_MAX_DETAIL]}") from None
+        except TimeoutError:
+            raise PodError("it does not answer in time") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise PodError(f"its answer broke off: {type(error).__name__}") from None
+
+    def _credentials(self) -> tuple[aiohttp.Fingerprint, str]:
+        try:
+            token = self._token_file.read_bytes().strip()
+            if self._pin is None or token != self._token:
+                self._pin, self._token = _pin(derive_identity(token)), token
+            text = token.decode("ascii")
+        except OSError as error:
+            raise PodError(f"the internal token cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise PodError("the internal token is not ASCII") from None
+        except ValueError as error:
+            raise PodError(str(error)) from None
+        if not text.isprintable():
+            raise PodError("the internal token does not fit into a header")
+        return self._pin, text
+
+
+def _pin(identity: InternalIdentity) -> aiohttp.Fingerprint:
+    return aiohttp.Fingerprint(identity.sha256)
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise PodError(f"its answer has more than {MAX_BYTES} bytes")
+    return bytes(body)

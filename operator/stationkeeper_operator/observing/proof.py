@@ -1,0 +1,119 @@
+"""Follows each publish until every CUPS pod has loaded it, and has that written and told."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from stationkeeper_core.published import TRUST, Document, TrustDocument
+from stationkeeper_operator.compiling.document_changes import DocumentChanges, document_changes, record_key
+from stationkeeper_operator.observing.departures import Departures
+from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, Step, Subject
+from stationkeeper_operator.reporting.status_writer import StatusWriter
+from stationkeeper_operator.resources import Key, Resource
+
+QUICK_SECONDS = 0.2
+HURRY_SECONDS = 10.0
+
+
+class Proof:
+    """Of one release.
+
+    Args:
+        enforcement: what is proven.
+        departures: told of what was taken away.
+        status: told whose condition changes.
+        asks: whether the pods are asked what they have loaded.
+        clock: monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        enforcement: Enforcement,
+        departures: Departures,
+        status: StatusWriter,
+        *,
+        asks: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._enforcement = enforcement
+        self._departures = departures
+        self._status = status
+        self._asks = asks
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._hurry_until = float("-inf")
+        self._changes: list[DocumentChanges] = []
+
+    def forget(self) -> None:
+        """Another operator leads."""
+        self._enforcement.forget()
+        self._departures.forget()
+        self._changes.clear()
+
+    def begin(self, generations: Mapping[str, int]) -> None:
+        """Takes in which generations are in force before a turn writes."""
+        if not self._enforcement.begin(generations):
+            return
+        self._wake.set()
+
+    def published(
+        self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int]
+    ) -> None:
+        """Takes in that documents were written.
+
+        Args:
+            before: the contents by document.
+            after: likewise.
+            generations: of those that were written.
+        """
+        now = self._clock()
+        for document, generation in generations.items():
+            changes = document_changes(before.get(document), after[document])
+            records = (*changes.changed, *changes.removed)
+            subjects = (Subject(record_key(each), each.uid) for each in records)
+            if self._asks:
+                self._enforcement.published(Step(document, generation, now), subjects)
+            self._changes.append(changes)
+        if generations:
+            self._hurry_until = now + HURRY_SECONDS
+            self._wake.set()
+
+    def lacking(self, documents: Collection[str]) -> None:
+        """Takes in which documents a turn could not write."""
+        self._enforcement.unwritten = frozenset(documents)
+
+    async def tell(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> None:
+        """Tells of what was taken away since the last time.
+
+        Args:
+            after: the contents by document now.
+            present: all resources.
+
+        Raises:
+            NotLeadingError: the Lease is not held any more.
+        """
+        changes, self._changes = self._changes, []
+        trust = after.get(TRUST)
+        if isinstance(trust, TrustDocument):
+            for each in changes:
+                await self._departures.announce(each, trust, present)
+
+    async def due(self, pace: float) -> None:
+        """Returns when the pods are to be asked: at once after a publish, then quickly for a while, else at `pace`."""
+        hurries = self._clock() < self._hurry_until and not self._enforcement.is_settled
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), QUICK_SECONDS if hurries else pace)
+        self._wake.clear()
+
+    async def take_in(self, reports: Sequence[PodReport]) -> None:
+        """Takes in what all ready pods have loaded.
+
+        Raises:
+            NotLeadingError: the Lease is not held any more.
+        """
+        outcome = self._enforcement.take_in(reports, self._clock())
+        self._status.recheck(subject.key for subject in outcome.subjects)
+        if outcome.documents:
+            self._status.look_again_at(outcome.documents)
+        await self._departures.enforced(outcome.proven)

@@ -1,0 +1,143 @@
+"""What a status shows of a gateway's visits, and what an observation of a CUPS pod makes of it. Pure.
+
+Several pods see the same gateway: the newest visit says who it is and how far it is, the newest refusal counts.
+"""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from stationkeeper_core.observation import MAX_TEXT, DeliveryState, Observation, SeenCertificate, SeenDelivery, Segment
+from stationkeeper_operator.resources import Gateway
+
+_MAX_NAME = 317
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class CertificateShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The certificate that the gateway came with last."""
+
+    serial: str
+    sha256: str
+    not_after: datetime
+    trusted_ca: str = msgspec.field(name="trustedCA")
+
+
+class RefusalShown(msgspec.Struct, frozen=True, kw_only=True):
+    """Why it was last refused, and when."""
+
+    reason: str
+    time: datetime
+
+
+class DeliveryShown(msgspec.Struct, frozen=True, kw_only=True):
+    """How far it is with its configuration; see `SeenDelivery`."""
+
+    state: DeliveryState
+    deliveries: int = 0
+    outstanding: tuple[Segment, ...] = ()
+
+
+class Sighting(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The fields of `Gateway.status` that tell of visits; what is None is not there."""
+
+    last_seen: datetime | None = None
+    station: str | None = None
+    model: str | None = None
+    package: str | None = None
+    certificate: CertificateShown | None = None
+    last_refusal: RefusalShown | None = None
+    delivery: DeliveryShown | None = None
+
+    @property
+    def newest(self) -> datetime:
+        """The time of the last visit or refusal; the beginning of time where there was none."""
+        refused = self.last_refusal.time if self.last_refusal else _NEVER
+        return max(self.last_seen or _NEVER, refused)
+
+    @property
+    def substance(self) -> tuple[object, ...]:
+        """All but what changes with every visit: two of the same substance differ in times and counts alone."""
+        refusal = self.last_refusal.reason if self.last_refusal else None
+        delivery = (self.delivery.state, self.delivery.outstanding) if self.delivery else None
+        identity = (self.station, self.model, self.package, self.certificate)
+        return (self.last_seen is None, *identity, refusal, delivery)
+
+
+NOTHING_SEEN = Sighting()
+
+
+def shown_in(gateway: Gateway) -> Sighting:
+    """What the present status shows; nothing where it cannot be read."""
+    try:
+        return msgspec.json.decode(gateway.status.raw, type=Sighting)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return NOTHING_SEEN
+
+
+def fields_of(sighting: Sighting) -> dict[str, object]:
+    """The status fields, as JSON has them; None for one that is to go."""
+    found: dict[str, object] = msgspec.json.decode(msgspec.json.encode(sighting))
+    return found
+
+
+def merged(held: Sighting, seen: Observation, *, keep_not_converging: bool = False) -> Sighting:
+    """`held` with what one pod says.
+
+    Args:
+        held: what is known.
+        seen: of the same gateway.
+        keep_not_converging: whether a `Pending` of this pod leaves a `NotConverging` as it is: each pod counts its own
+            deliveries, so that another pod's lower count says nothing.
+    """
+    visit, found = _second(seen.last_seen), held
+    if visit is not None and (held.last_seen is None or visit >= held.last_seen):
+        found = msgspec.structs.replace(
+            held,
+            last_seen=visit,
+            station=seen.station[:MAX_TEXT] or None,
+            model=seen.model[:MAX_TEXT] or None,
+            package=seen.package[:MAX_TEXT] or None,
+            certificate=_certificate(seen.certificate),
+            delivery=_delivery(held.delivery, seen.delivery, keep_not_converging),
+        )
+    refused = _second(seen.refusal.at) if seen.refusal else None
+    if seen.refusal and refused and (held.last_refusal is None or refused >= held.last_refusal.time):
+        refusal = RefusalShown(reason=seen.refusal.reason[:MAX_TEXT], time=refused)
+        found = msgspec.structs.replace(found, last_refusal=refusal)
+    return found
+
+
+def _certificate(seen: SeenCertificate | None) -> CertificateShown | None:
+    if seen is None:
+        return None
+    return CertificateShown(
+        serial=seen.serial[:MAX_TEXT],
+        sha256=seen.sha256[:MAX_TEXT],
+        not_after=_second(seen.not_after) or seen.not_after,
+        trusted_ca=seen.trusted_ca[:_MAX_NAME],
+    )
+
+
+def _delivery(held: DeliveryShown | None, seen: SeenDelivery | None, keep: bool) -> DeliveryShown | None:
+    if seen is None:
+        return held
+    stuck = held is not None and held.state == DeliveryState.NOT_CONVERGING
+    if keep and stuck and seen.state == DeliveryState.PENDING:
+        return held
+    return DeliveryShown(
+        state=seen.state,
+        deliveries=max(0, min(seen.deliveries, 1_000_000)),
+        outstanding=tuple(sorted(set(seen.outstanding))),
+    )
+
+
+def _second(time: datetime | None) -> datetime | None:
+    """To the second, in UTC: a status has no finer times, and what is equal has to compare so."""
+    if time is None:
+        return None
+    aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    try:
+        return aware.astimezone(UTC).replace(microsecond=0)
+    except (OverflowError, ValueError):
+        return None

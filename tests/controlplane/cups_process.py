@@ -1,0 +1,101 @@
+"""One CUPS as a process of its own that reads documents from a folder: the test is its kubelet."""
+
+import http.client
+import json
+import os
+import ssl
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from stationkeeper_core.eui64 import EUI64, format_hex, format_id6
+from stationkeeper_core.published import DOCUMENTS
+from stationkeeper_tools.ports import free_port
+from stationkeeper_tools.processes import ManagedProcess
+from stationkeeper_tools.sample_pki import KeyPair, make_gateway, make_root, make_server
+from tests.controlplane.operator_release import Release
+
+NOTHING_CRC = 2077607535
+
+
+class CupsProcess:
+    """A CUPS and its folder; what is published reaches it only by `deliver`.
+
+    Attributes:
+        internal_port: where the operator asks it.
+    """
+
+    def __init__(self, folder: Path, release: Release, token: str) -> None:
+        self._folder = folder
+        self._release = release
+        self._documents = folder / "documents"
+        self._documents.mkdir(parents=True)
+        now = datetime.now(UTC)
+        server_ca = make_root("cups-server", now)
+        self._server_ca, _ = server_ca.write(folder, "server-ca")
+        certificates, key = make_server(["localhost"], ["127.0.0.1"], server_ca, now).write(folder, "server")
+        (folder / "token").write_text(token)
+        self.internal_port, self._port = free_port(), free_port()
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("STATIONKEEPER_")},
+            "STATIONKEEPER_SOURCE": "files",
+            "STATIONKEEPER_DOCUMENTS_FOLDER": str(self._documents),
+            "STATIONKEEPER_TLS_CERT": str(certificates),
+            "STATIONKEEPER_TLS_KEY": str(key),
+            "STATIONKEEPER_CUPS_ADDRESS": f"127.0.0.1:{self._port}",
+            "STATIONKEEPER_INTERNAL_ADDRESS": f"127.0.0.1:{self.internal_port}",
+            "STATIONKEEPER_INTERNAL_TOKEN_FILE": str(folder / "token"),
+        }
+        command = [sys.executable, "-c", "from stationkeeper_cups.main import main; main()"]
+        self._process = ManagedProcess("cups", command, folder / "cups.log", environment)
+
+    def start(self) -> None:
+        """Delivers what is published, and waits until it serves gateways."""
+        self.deliver()
+        self._process.start()
+        self._process.wait_until(self._is_serving, 30, "CUPS serves")
+
+    def stop(self) -> None:
+        self._process.stop()
+
+    def deliver(self) -> None:
+        """Lays what is published into its folder, as a kubelet does."""
+        for document in DOCUMENTS:
+            value = self._release.document_value(document)
+            if value is not None:
+                self.lay(document, value)
+
+    def lay(self, document: str, value: bytes) -> None:
+        """Lays `value` as the document."""
+        fresh = self._documents.parent / f"{document}.new"
+        fresh.write_bytes(value)
+        fresh.replace(self._documents / document)
+
+    def ask(self, root: KeyPair, eui: int, *, reports_crc: int | None = None) -> str:
+        """Asks as the gateway `eui` with a certificate of `root`; `200`, or the reason of the refusal.
+
+        Args:
+            root: who signs its certificate.
+            eui: its number.
+            reports_crc: the CRC of the LNS credentials that it says to have; None: it says nothing of what it has.
+        """
+        text = format_hex(EUI64(eui))
+        certificate, key = make_gateway(text, root, datetime.now(UTC)).write(self._folder, text)
+        context = ssl.create_default_context(cafile=str(self._server_ca))
+        context.load_cert_chain(certificate, key)
+        body: dict[str, Any] = {"router": format_id6(EUI64(eui)), "station": "2.0.6(test)", "model": "linux"}
+        if reports_crc is not None:
+            body |= {"cupsUri": None, "tcUri": None, "cupsCredCrc": NOTHING_CRC, "tcCredCrc": reports_crc}
+        connection = http.client.HTTPSConnection(f"127.0.0.1:{self._port}", context=context, timeout=10)
+        try:
+            connection.request("POST", "/update-info", json.dumps(body))
+            answer = connection.getresponse()
+            return "200" if answer.status == 200 else answer.read().decode("ascii").partition(":")[0]
+        except ssl.SSLError as error:
+            return f"TLS: {error.reason}"
+        finally:
+            connection.close()
+
+    def _is_serving(self) -> bool:
+        return '"serving"' in (self._folder / "cups.log").read_text()

@@ -1,0 +1,153 @@
+"""Faults, on a real API server: the state converges by itself, and what was removed stays so."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stationkeeper_core.published import REGISTRY, TRUST, Published, TrustDocument, encode, encode_payload
+from tests.controlplane.operator_process import OperatorProcess, wait_for
+from tests.controlplane.operator_release import PROMPTLY, Release, install_crds, release
+from tests.controlplane.operator_resources import gateway, trusted_ca
+
+pytestmark = pytest.mark.timeout(120)
+
+REPAIR_SECONDS = 20.0
+TAKE_OVER_SECONDS = 25.0
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(control_plane: Any) -> Path:
+    path: Path = control_plane.admin_kubeconfig
+    install_crds(path)
+    return path
+
+
+@pytest.fixture
+def cluster(kubeconfig: Path, tmp_path: Path) -> Iterator[Release]:
+    with release(kubeconfig, tmp_path) as made:
+        yield made
+
+
+def trust_two(cluster: Release) -> None:
+    for name in ("kept", "dropped"):
+        cluster.apply("TrustedCA", name, trusted_ca(name))
+    cluster.wait_ready("TrustedCA/kept", "TrustedCA/dropped")
+
+
+def drop(cluster: Release, seconds: float = PROMPTLY) -> None:
+    cluster.delete("TrustedCA", "dropped")
+    wait_for(lambda: cluster.trusted() == {f"{cluster.team}/kept"}, "what was removed is gone", seconds)
+
+
+def published_by(operator: OperatorProcess) -> list[str]:
+    return [line["document"] for line in operator.lines() if line["event"] == "published"]
+
+
+def test_a_follower_that_has_not_seen_a_removal_yet_does_not_undo_it_as_it_takes_over(cluster: Release) -> None:
+    first = cluster.start_leading("first")
+    trust_two(cluster)
+    second = cluster.start("second")
+    wait_for(lambda: second.answers("/readyz") == 200, "the follower has listed")
+    second.pause()
+    drop(cluster)
+    first.terminate()
+    second.resume()
+    wait_for(lambda: cluster.holder() == "second", "the follower took over", TAKE_OVER_SECONDS)
+    cluster.apply("Gateway", "proof", gateway("00000000000000A1"))
+    cluster.wait_ready("Gateway/proof")
+    assert TRUST not in published_by(second)
+    assert cluster.trusted() == {f"{cluster.team}/kept"}
+
+
+def test_a_leader_that_wakes_up_after_its_lease_expired_overwrites_nothing(cluster: Release) -> None:
+    first = cluster.start_leading("first")
+    trust_two(cluster)
+    second = cluster.start("second")
+    wait_for(lambda: second.answers("/readyz") == 200, "the follower has listed")
+    before = published_by(first)
+    cluster.apply("Gateway", "waiting", gateway("00000000000000A2"))
+    first.pause()
+    cluster.delete("TrustedCA", "dropped")
+    wait_for(lambda: cluster.holder() == "second", "the follower took over", TAKE_OVER_SECONDS)
+    wait_for(lambda: cluster.trusted() == {f"{cluster.team}/kept"}, "the follower works", PROMPTLY)
+    held = generation(cluster, TRUST)
+    first.resume()
+    wait_for(lambda: any(line["event"] == "no longer leading" for line in first.lines()), "the first one stands back")
+    cluster.apply("Gateway", "proof", gateway("00000000000000A1"))
+    cluster.wait_ready("Gateway/proof")
+    assert published_by(first).count(TRUST) == before.count(TRUST)
+    assert generation(cluster, TRUST) == held
+    assert cluster.holder() == "second"
+
+
+def generation(cluster: Release, document: str) -> int:
+    found = cluster.published(document)
+    return 0 if found is None else found.header.generation
+
+
+def encoded(found: Published, generation: int) -> bytes:
+    return encode(TRUST, generation, encode_payload(found.content))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda found: encoded(found, found.header.generation)[:-20], id="truncated"),
+        pytest.param(lambda found: encoded(found, found.header.generation)[::-1], id="reordered"),
+        pytest.param(lambda found: encoded(found, 1), id="replayed"),
+        pytest.param(lambda found: b"", id="emptied"),
+    ],
+)
+def test_a_spoilt_secret_is_repaired_and_brings_back_nothing(
+    cluster: Release, spoil: Callable[[Published], bytes]
+) -> None:
+    cluster.start_leading()
+    trust_two(cluster)
+    old = cluster.published(TRUST)
+    assert old is not None
+    assert isinstance(old.content, TrustDocument)
+    drop(cluster)
+    before = generation(cluster, TRUST)
+    cluster.overwrite_document(TRUST, spoil(old))
+    wait_for(lambda: generation(cluster, TRUST) > before, "it is repaired", REPAIR_SECONDS)
+    assert cluster.trusted() == {f"{cluster.team}/kept"}
+
+
+def test_an_operator_killed_between_two_writes_is_continued_by_the_next(cluster: Release) -> None:
+    first = cluster.start_leading()
+    trust_two(cluster)
+    for number in range(60):
+        cluster.apply("Gateway", f"gw-{number}", gateway(f"{number:016X}"))
+    wait_for(lambda: len(cluster.registered()) == 60, "all gateways are registered")
+    before = {document: generation(cluster, document) for document in (TRUST, *REGISTRY)}
+    for number in range(60):
+        cluster.apply("Gateway", f"gw-{number}", gateway(f"{number:016X}", suspended=True))
+    cluster.delete("TrustedCA", "dropped")
+    wait_for(lambda: any(generation(cluster, each) > before[each] for each in before), "a first one is written")
+    first.kill()
+    cluster.start()
+    wait_for(lambda: cluster.trusted() == {f"{cluster.team}/kept"}, "the trust converges", TAKE_OVER_SECONDS)
+    wait_for(lambda: all(each.suspended for each in cluster.registered().values()), "the registry converges")
+    assert all(generation(cluster, each) >= before[each] for each in before)
+
+
+def test_a_removal_overtakes_a_flood_of_edits(cluster: Release) -> None:
+    operator = cluster.start_leading()
+    trust_two(cluster)
+    for number in range(300):
+        cluster.apply("Gateway", f"gw-{number}", gateway(f"{number:016X}"))
+    begun = len(published_by(operator))
+    drop(cluster)
+    after = published_by(operator)[begun:]
+    assert TRUST in after
+    wait_for(lambda: len(cluster.registered()) == 300, "the flood is worked off")
+
+
+def test_a_ca_removed_as_soon_as_the_api_server_is_back_goes(cluster: Release, control_plane: Any) -> None:
+    cluster.start_leading()
+    trust_two(cluster)
+    control_plane.stop_api_server()
+    control_plane.start_api_server()
+    drop(cluster, TAKE_OVER_SECONDS)

@@ -1,0 +1,180 @@
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stationkeeper_core.credentials import NOTHING_CONFIGURED, crc
+from stationkeeper_core.delivery import SPACING, TRIES, Delivery, Progress, deliver, segments
+from stationkeeper_core.eui64 import EUI64
+from stationkeeper_core.observation import DeliveryState, Segment
+from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.update_info import UpdateInfoRequest, UpdateInfoResponse
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+GATEWAY = RegisteredGateway(
+    eui="0000000000000001", namespace="n", name="g", uid="u", lns_uri="wss://lns:8887", lns_credentials=b"new"
+)
+PENDING, STUCK, DELIVERED = DeliveryState.PENDING, DeliveryState.NOT_CONVERGING, DeliveryState.DELIVERED
+
+
+@dataclass
+class Station:
+    """A gateway that takes what it can use."""
+
+    cups_uri: str = "https://cups:8987"
+    tc_uri: str = "wss://old:8887"
+    cups_crc: int = NOTHING_CONFIGURED
+    tc_crc: int = NOTHING_CONFIGURED
+    takes_credentials: bool = True
+    returns_to_this_cups: bool = False
+    progress: Progress | None = None
+
+    def ask(self, gateway: RegisteredGateway, now: datetime) -> Delivery:
+        request = UpdateInfoRequest(
+            EUI64(1),
+            cups_uri=self.cups_uri,
+            tc_uri=self.tc_uri,
+            cups_credentials_crc=self.cups_crc,
+            tc_credentials_crc=self.tc_crc,
+        )
+        delivery = deliver(request, gateway, self.progress, now)
+        self.progress = delivery.progress
+        self.take(delivery.response)
+        return delivery
+
+    def take(self, response: UpdateInfoResponse) -> None:
+        self.tc_uri = response.tc_uri or self.tc_uri
+        if response.cups_uri and not self.returns_to_this_cups:
+            self.cups_uri = response.cups_uri
+        if response.tc_credentials and self.takes_credentials:
+            self.tc_crc = crc(response.tc_credentials)
+
+
+def _state(delivery: Delivery) -> tuple[DeliveryState, int, tuple[Segment, ...]]:
+    assert delivery.progress is not None
+    return delivery.progress.state, delivery.progress.deliveries, delivery.progress.outstanding
+
+
+def test_a_gateway_that_takes_all_is_pending_until_it_reports_it() -> None:
+    station = Station()
+
+    assert _state(station.ask(GATEWAY, BEGIN)) == (PENDING, 1, (Segment.LNS_URI, Segment.LNS_CREDENTIALS))
+    second = station.ask(GATEWAY, BEGIN + MINUTE)
+    assert _state(second) == (DELIVERED, 0, ())
+    assert second.progress is not None
+    assert second.progress.at == BEGIN
+    assert not segments(second.response)
+
+
+def test_a_rejected_blob_keeps_the_uri_of_the_same_answer_and_is_found_after_three_deliveries() -> None:
+    station = Station(takes_credentials=False)
+
+    found = [station.ask(GATEWAY, BEGIN + number * MINUTE) for number in range(5)]
+
+    both, blob = (Segment.LNS_URI, Segment.LNS_CREDENTIALS), (Segment.LNS_CREDENTIALS,)
+    assert [_state(each) for each in found] == [
+        (PENDING, 1, both),
+        (PENDING, 2, blob),
+        (PENDING, 3, blob),
+        (STUCK, 3, blob),
+        (STUCK, 3, blob),
+    ]
+    assert [segments(each.response) for each in found] == [both, blob, blob, (), ()]
+    assert [each.suppressed for each in found] == [False, False, False, True, True]
+    assert [each.stalls for each in found] == [False, False, False, True, False]
+
+
+def test_a_redirect_that_leads_back_is_found_and_spaced_out() -> None:
+    station = Station(returns_to_this_cups=True, tc_uri="wss://lns:8887", tc_crc=crc(b"new"))
+    away = msgspec.structs.replace(GATEWAY, cups_uri="https://elsewhere:8987")
+
+    found = [station.ask(away, BEGIN + number * MINUTE) for number in range(TRIES + 1)]
+
+    assert [segments(each.response) for each in found] == [(Segment.CUPS_URI,)] * TRIES + [()]
+    assert _state(found[-1]) == (STUCK, TRIES, (Segment.CUPS_URI,))
+
+
+def test_a_gateway_that_does_not_converge_is_tried_again_after_a_while_for_ever() -> None:
+    station = Station(takes_credentials=False)
+
+    sent = [now for now in range(0, 3 * 24 * 60) if segments(station.ask(GATEWAY, BEGIN + now * MINUTE).response)]
+
+    assert sent[:4] == [0, 1, 2, 2 + SPACING // MINUTE]
+    assert len(sent) == 3 + (3 * 24 * 60 - 3) // (SPACING // MINUTE)
+
+
+def test_a_daily_check_is_never_left_without_an_answer() -> None:
+    station = Station(takes_credentials=False)
+
+    assert all(segments(station.ask(GATEWAY, BEGIN + timedelta(days=day)).response) for day in range(10))
+
+
+def test_a_clock_that_was_set_back_suppresses_nothing() -> None:
+    station = Station(takes_credentials=False)
+    for number in range(TRIES + 1):
+        station.ask(GATEWAY, BEGIN + number * MINUTE)
+
+    assert not station.ask(GATEWAY, BEGIN - timedelta(days=365)).suppressed
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lns_credentials": b"newer"},
+        {"lns_uri": "wss://other:8887"},
+        {"cups_uri": "https://other:8987"},
+        {"cups_credentials": b"newer"},
+    ],
+)
+def test_another_target_begins_anew(change: dict[str, object]) -> None:
+    station = Station(takes_credentials=False)
+    for number in range(TRIES + 1):
+        station.ask(GATEWAY, BEGIN + number * MINUTE)
+
+    after = station.ask(msgspec.structs.replace(GATEWAY, **change), BEGIN + 5 * MINUTE)
+
+    assert _state(after)[:2] == (PENDING, 1)
+    assert segments(after.response)
+
+
+def test_a_late_report_of_all_begins_anew() -> None:
+    station = Station(takes_credentials=False)
+    for number in range(TRIES + 1):
+        station.ask(GATEWAY, BEGIN + number * MINUTE)
+    station.tc_crc = crc(b"new")
+
+    assert _state(station.ask(GATEWAY, BEGIN + 5 * MINUTE)) == (DELIVERED, 0, ())
+
+
+def test_a_request_that_reports_nothing_is_answered_in_full_and_never_counted() -> None:
+    station = Station(takes_credentials=False)
+    for number in range(TRIES + 1):
+        station.ask(GATEWAY, BEGIN + number * MINUTE)
+
+    for before in (None, station.progress):
+        found = deliver(UpdateInfoRequest(EUI64(1)), GATEWAY, before, BEGIN + 5 * MINUTE)
+        assert found == Delivery(UpdateInfoResponse(tc_uri="wss://lns:8887", tc_credentials=b"new"), before)
+
+
+@given(st.lists(st.tuples(st.integers(-10, 2000), st.booleans(), st.sampled_from([b"new", b"newer"])), max_size=40))
+def test_whatever_happens_no_more_than_the_tries_go_out_within_the_spacing(
+    events: list[tuple[int, bool, bytes]],
+) -> None:
+    station, now, sent, target = Station(), BEGIN, list[datetime](), b""
+    for minutes, takes, blob in events:
+        now += max(minutes, 0) * MINUTE
+        station.takes_credentials = takes
+        before = station.tc_crc
+        delivery = station.ask(msgspec.structs.replace(GATEWAY, lns_credentials=blob), now)
+        state, deliveries, outstanding = _state(delivery)
+        if blob != target or state is DELIVERED:
+            sent, target = [], blob
+        sent += [now] if segments(delivery.response) else []
+        assert (state is DELIVERED) == (before == crc(blob) and not outstanding)
+        assert deliveries == len(sent)
+        assert (state is STUCK) == (len(sent) - (not delivery.suppressed) >= TRIES and bool(outstanding))
+        assert all(later - earlier >= SPACING for earlier, later in zip(sent[TRIES - 1 :], sent[TRIES:], strict=False))

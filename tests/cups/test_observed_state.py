@@ -1,0 +1,251 @@
+"""What real requests leave behind, as the operator gets to read it."""
+
+import asyncio
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+
+from stationkeeper_core.credentials import crc
+from stationkeeper_core.internal_identity import SERVER_NAME, derive_identity
+from stationkeeper_core.observation import DeliveryState, Observation, ObservationPage, Segment
+from stationkeeper_core.update_info import NO_CHANGE
+from stationkeeper_tools.sample_pki import make_gateway
+from tests.cups.client import get_internal, until
+from tests.cups.conftest import Cups
+from tests.cups.documents import LNS_CREDENTIALS, LNS_URI, Gateway, Trusted
+from tests.cups.pki import Pki
+
+TOKEN = "a-token-that-nobody-guesses"
+OTHER_EUI = "AABBCCDD00000001"
+REPORT = {"router": "102:304:506:708", "tcUri": LNS_URI, "tcCredCrc": crc(LNS_CREDENTIALS), "model": "minihub"}
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
+    """A server whose internal port has a token."""
+    cups = Cups(tmp_path, pki, token=TOKEN)
+    cups.start()
+    cups.lay_server_tls(pki.server)
+    cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
+
+    async def ready() -> bool:
+        return (await get_internal(cups.internal_port, "/readyz")).status == 200
+
+    await until(ready, "the server is ready")
+    yield cups
+    await cups.stop()
+
+
+async def _page(cups: Cups, since: int = 0) -> ObservationPage:
+    answer = await get_internal(cups.internal_port, f"/observations?since={since}", TOKEN)
+    assert answer.status == 200
+    return msgspec.json.decode(answer.body, type=ObservationPage)
+
+
+async def _only(cups: Cups) -> Observation:
+    (found,) = (await _page(cups)).observations
+    return found
+
+
+async def _publish(cups: Cups, trusted: list[Trusted], gateways: list[Gateway]) -> None:
+    cups.publish(trusted, gateways)
+
+    async def loaded() -> bool:
+        answer = await get_internal(cups.internal_port, "/generation", TOKEN)
+        return set(answer.json()["generations"].values()) == {cups.generation}
+
+    await until(loaded, "the published generation is in force")
+
+
+async def test_a_visit_shows_who_it_was_and_by_which_certificate(guarded: Cups, pki: Pki) -> None:
+    await guarded.client(pki.a_gateway).ask(json.dumps(REPORT).encode())
+
+    found = await _only(guarded)
+
+    assert (found.eui, found.uid, found.model) == (pki.eui, "uid-gateway", "minihub")
+    assert found.last_seen is not None
+    assert found.certificate is not None
+    assert found.certificate.trusted_ca == "radio/a"
+    assert found.delivery is not None
+    assert found.delivery.state is DeliveryState.DELIVERED
+    assert found.refusal is None
+
+
+async def test_a_gateway_that_does_not_take_its_credentials_is_said_to_and_spared(
+    guarded: Cups, pki: Pki, caplog: pytest.LogCaptureFixture
+) -> None:
+    stale = json.dumps(REPORT | {"tcCredCrc": 1}).encode()
+
+    answers = [await guarded.client(pki.a_gateway).ask(stale) for _ in range(5)]
+
+    assert [answer.body == NO_CHANGE for answer in answers] == [False] * 3 + [True] * 2
+    found = await _only(guarded)
+    assert found.delivery is not None
+    assert (found.delivery.state, found.delivery.deliveries) == (DeliveryState.NOT_CONVERGING, 3)
+    assert found.delivery.outstanding == (Segment.LNS_CREDENTIALS,)
+    said = [record for record in caplog.records if record.getMessage() == "not converging"]
+    assert [record.fields["gateway"] for record in said] == ["radio/gateway"]  # type: ignore[attr-defined]
+    metrics = (await get_internal(guarded.internal_port, "/metrics")).body.decode()
+    assert 'stationkeeper_deliveries_total{segment="LNSCredentials"} 3.0' in metrics
+    assert "stationkeeper_suppressed_deliveries_total 2.0" in metrics
+    assert 'stationkeeper_gateway_deliveries{state="NotConverging"} 1.0' in metrics
+
+
+async def test_a_request_by_hand_is_answered_in_full_however_often(guarded: Cups, pki: Pki) -> None:
+    answers = [await guarded.client(pki.a_gateway).ask() for _ in range(5)]
+
+    assert all(LNS_CREDENTIALS in answer.body for answer in answers)
+    assert (await _only(guarded)).delivery is None
+
+
+async def _lost(*_arguments: object) -> None:
+    raise ConnectionResetError
+
+
+async def test_an_answer_that_could_not_be_written_was_not_sent(
+    guarded: Cups, pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = json.dumps(REPORT | {"tcCredCrc": 1}).encode()
+    with monkeypatch.context() as broken:
+        broken.setattr("stationkeeper_cups.update_info_server._Answer.write_eof", _lost)
+        assert not (await guarded.client(pki.a_gateway).alert()).startswith("answered")
+    assert not (await _page(guarded)).observations
+
+    await guarded.client(pki.a_gateway).ask(stale)
+    found = await _only(guarded)
+    assert found.delivery is not None
+    assert found.delivery.deliveries == 1
+
+
+async def test_a_cursor_gets_what_is_new_and_a_server_that_started_anew_has_another_instance(
+    guarded: Cups, pki: Pki, tmp_path: Path
+) -> None:
+    await guarded.client(pki.a_gateway).ask()
+    first = await _page(guarded)
+    assert not (await _page(guarded, first.cursor)).observations
+    await guarded.client(pki.a_gateway).ask()
+    assert len((await _page(guarded, first.cursor)).observations) == 1
+    await guarded.stop()
+
+    again = Cups(tmp_path, pki, token=TOKEN)
+    again.start()
+    try:
+
+        async def alive() -> bool:
+            return (await get_internal(again.internal_port, "/healthz")).status == 200
+
+        await until(alive, "the server is alive")
+        page = await _page(again, first.cursor)
+        assert page.instance != first.instance
+        assert not page.observations
+    finally:
+        await again.stop()
+
+
+async def test_a_refusal_stands_with_the_eui_of_the_certificate_never_with_the_one_that_is_named(
+    guarded: Cups, pki: Pki
+) -> None:
+    await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui), Gateway(OTHER_EUI)])
+
+    await guarded.client(pki.a_gateway).ask(b'{"router":"aabb:ccdd:0:1"}')
+
+    found = await _only(guarded)
+    assert found.refusal is not None
+    assert (found.eui, found.refusal.reason, found.last_seen) == (pki.eui, "CommonNameMismatch", None)
+
+
+async def test_a_tenants_certificate_for_somebody_elses_eui_overwrites_nothing(guarded: Cups, pki: Pki) -> None:
+    await _publish(guarded, [Trusted("a", pki.a), Trusted("b", pki.b, namespace="tenant")], [Gateway(pki.eui)])
+    await guarded.client(pki.a_gateway).ask(json.dumps(REPORT).encode())
+    before = await _only(guarded)
+
+    await guarded.client(pki.b_gateway).ask(json.dumps(REPORT | {"model": "theirs"}).encode())
+
+    after = await _only(guarded)
+    assert after.refusal is not None
+    assert after.refusal.reason == "TrustedCAOfAnotherNamespace"
+    assert msgspec.structs.replace(after, refusal=None) == before
+
+
+async def test_an_unregistered_gateway_is_listed_with_its_certificate(guarded: Cups, pki: Pki) -> None:
+    stranger = make_gateway(OTHER_EUI, pki.a, datetime.now(UTC))
+    await guarded.client(stranger).ask(b'{"router":"aabb:ccdd:0:1","model":"minihub"}')
+
+    found = await _only(guarded)
+
+    assert (found.eui, found.uid, found.model) == (OTHER_EUI, "", "minihub")
+    assert found.certificate is not None
+    assert found.last_seen is not None
+    assert found.refusal is not None
+    assert found.refusal.reason == "GatewayNotRegistered"
+
+
+async def test_observations_are_shut_without_a_token(cups: Cups) -> None:
+    answer = await get_internal(cups.internal_port, "/observations", "anything")
+
+    assert answer.status == 403
+    assert b"STATIONKEEPER_INTERNAL_TOKEN_FILE" in answer.body
+
+
+@pytest.mark.parametrize("token", [None, "wrong", TOKEN[:-1]])
+async def test_observations_need_the_token(guarded: Cups, token: str | None) -> None:
+    assert (await get_internal(guarded.internal_port, "/observations", token)).status == 401
+
+
+@pytest.mark.parametrize("since", ["", "x", "-1", "1.0", "%C2%B2", "9" * 19])
+async def test_a_cursor_that_is_none_is_refused(guarded: Cups, since: str) -> None:
+    assert (await get_internal(guarded.internal_port, f"/observations?since={since}", TOKEN)).status == 400
+
+
+async def _pinned(cups: Cups, token: str) -> int:
+    pin = aiohttp.Fingerprint(derive_identity(token.encode()).sha256)
+    headers = {"Authorization": f"Bearer {token}"}
+    url = f"https://127.0.0.1:{cups.internal_port}/observations?since=0"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(url, ssl=pin, server_hostname=SERVER_NAME, headers=headers) as response,
+    ):
+        return response.status
+
+
+async def test_who_asks_for_the_internal_name_is_shown_the_identity_that_the_token_gives(guarded: Cups) -> None:
+    assert await _pinned(guarded, TOKEN) == 200
+    with pytest.raises(aiohttp.ServerFingerprintMismatch):
+        await _pinned(guarded, "another-token-of-some-length")
+
+
+async def test_another_token_gives_another_identity_at_once(guarded: Cups, tmp_path: Path) -> None:
+    assert await _pinned(guarded, TOKEN) == 200
+    (tmp_path / "token").write_text("another-token-of-some-length\n")
+
+    assert await _pinned(guarded, "another-token-of-some-length") == 200
+
+
+@pytest.mark.parametrize("name", ["localhost", None])
+async def test_others_are_shown_the_servers_certificate(guarded: Cups, pki: Pki, name: str | None) -> None:
+    context = ssl.create_default_context(cadata=pki.server_ca.certificate_pem.decode())
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"https://127.0.0.1:{guarded.internal_port}/healthz", ssl=context, server_hostname=name) as answer,
+    ):
+        assert answer.status == 200
+
+
+async def test_the_gateways_port_never_shows_the_derived_identity(guarded: Cups, pki: Pki) -> None:
+    client = guarded.client(pki.a_gateway)
+    client.context.check_hostname = False
+
+    def shown() -> bytes | None:
+        raw = socket.create_connection(("127.0.0.1", guarded.port), timeout=5)
+        with client.context.wrap_socket(raw, server_hostname=SERVER_NAME) as connection:
+            return connection.getpeercert(binary_form=True)
+
+    certificate = await asyncio.to_thread(shown)
+    assert certificate == ssl.PEM_cert_to_DER_cert(pki.server.certificate_pem.decode())

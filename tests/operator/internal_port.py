@@ -1,0 +1,76 @@
+"""The internal port of a CUPS pod as the operator sees it: real TLS with the identity that goes with a token."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from stationkeeper_core.internal_identity import derive_identity
+from stationkeeper_core.observation import MAX_PAGE, Observation, ObservationPage
+from stationkeeper_operator.observing.cups_pods import CupsPod
+from stationkeeper_operator.observing.loaded import Loaded
+
+TOKEN = "a-token-of-enough-bytes"
+
+
+class InternalPort:
+    """What it tells, and what it was asked.
+
+    Attributes:
+        loaded: the answer to `/generation`.
+        seen: all observations so far; the cursor counts them.
+        instance: of the process.
+        answer: sent instead of anything else, where it is not None.
+        authorizations, paths: of each request.
+    """
+
+    def __init__(self) -> None:
+        self.loaded = Loaded()
+        self.seen: list[Observation] = []
+        self.instance = "first"
+        self.answer: web.StreamResponse | None = None
+        self.authorizations: list[str] = []
+        self.paths: list[str] = []
+        self.port = 0
+
+    def pod(self, name: str = "cups-0") -> CupsPod:
+        return CupsPod(name, f"uid-{name}", "127.0.0.1", self.port, serves=True)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.authorizations.append(request.headers.get("Authorization", ""))
+        self.paths.append(request.path_qs)
+        if self.answer is not None:
+            return self.answer
+        if request.path == "/generation":
+            return web.Response(body=msgspec.json.encode(self.loaded))
+        return web.Response(body=msgspec.json.encode(self.page(int(request.query["since"]))))
+
+    def page(self, since: int) -> ObservationPage:
+        found = tuple(self.seen[since : since + MAX_PAGE])
+        cursor = since + len(found)
+        return ObservationPage(instance=self.instance, cursor=cursor, more=cursor < len(self.seen), observations=found)
+
+
+@contextlib.asynccontextmanager
+async def internal_port(folder: Path, token: str = TOKEN) -> AsyncIterator[InternalPort]:
+    """One that shows the identity of `token`."""
+    made = InternalPort()
+    identity = await asyncio.to_thread(derive_identity, token.encode())
+    pem = folder / f"identity-{id(made)}.pem"
+    pem.write_bytes(identity.certificate_pem + identity.key_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    application = web.Application()
+    application.router.add_get("/{path:.*}", made.handle)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        made.port = runner.addresses[0][1]
+        yield made
+    finally:
+        await runner.cleanup()

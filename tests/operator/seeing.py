@@ -1,0 +1,88 @@
+"""Observations as CUPS pods make them, and a store of Gateways to take them in for."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from stationkeeper_core.observation import (
+    DeliveryState,
+    Observation,
+    SeenCertificate,
+    SeenDelivery,
+    SeenRefusal,
+    Segment,
+)
+from stationkeeper_operator.observing.observed_state import ObservedState
+from stationkeeper_operator.reporting.conditions import status_of
+from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Key, Resource, decode_resource
+from tests.operator.resource_building import NOW, metadata
+from tests.operator.test_conditions import ACCEPTED
+
+CA = Key(TRUSTED_CA, "lorawan", "acme")
+
+
+def eui(number: int) -> str:
+    return f"{number:016X}"
+
+
+def saw(
+    number: int, minutes: float = 0, *, uid: str | None = None, ca: str = "lorawan/acme", **fields: Any
+) -> Observation:
+    """What a pod says of the gateway `number`, which it saw `minutes` after `NOW`."""
+    certificate = SeenCertificate(serial="1F", sha256="ab" * 32, not_after=NOW + timedelta(days=30), trusted_ca=ca)
+    base: dict[str, Any] = {
+        "eui": eui(number),
+        "uid": f"uid-lorawan-gw-{number}" if uid is None else uid,
+        "last_seen": at(minutes),
+        "station": "2.0.6",
+        "model": "linux",
+        "certificate": certificate,
+    }
+    return Observation(**{**base, **fields})
+
+
+def at(minutes: float) -> datetime:
+    return NOW + timedelta(minutes=minutes)
+
+
+def refusal(minutes: float, reason: str = "CertificateRevoked") -> SeenRefusal:
+    return SeenRefusal(reason=reason, at=at(minutes))
+
+
+def delivery(state: DeliveryState, deliveries: int = 1) -> SeenDelivery:
+    outstanding = () if state is DeliveryState.DELIVERED else (Segment.LNS_CREDENTIALS,)
+    return SeenDelivery(state=state, deliveries=deliveries, outstanding=outstanding)
+
+
+class Fleet:
+    """A TrustedCA and some Gateways, and the state that is told of them."""
+
+    def __init__(self, gateways: int = 1) -> None:
+        names = {Key(GATEWAY, "lorawan", f"gw-{each}"): eui(each) for each in range(gateways)}
+        self.resources = {key: self.make(key, {"eui": spec}) for key, spec in names.items()}
+        self.resources[CA] = self.make(CA, {"certificates": "x"})
+        self.start()
+
+    def start(self) -> None:
+        """A new operator, that knows no more than the resources."""
+        self.state = ObservedState(self.resources.get)
+        self.state.know(self.resources)
+
+    def make(self, key: Key, spec: dict[str, Any], status: dict[str, Any] | None = None) -> Resource:
+        return decode_resource(
+            key.kind, {"metadata": metadata(key.name, key.namespace), "spec": spec, "status": status or {}}
+        )
+
+    def key(self, number: int = 0) -> Key:
+        return Key(GATEWAY, "lorawan", f"gw-{number}")
+
+    def write(self, key: Key) -> dict[str, Any]:
+        """What the status writer does; the status that it writes."""
+        resource = self.resources[key]
+        status = status_of(resource, ACCEPTED, True, "", NOW, None, self.state.fields(resource))
+        spec = {"eui": eui(int(key.name.rpartition("-")[2]))} if key.kind == GATEWAY else {"certificates": "x"}
+        self.resources[key] = self.make(key, spec, status)
+        self.state.written(self.resources[key])
+        return status
+
+    def pending(self, key: Key) -> bool:
+        return bool(self.state.fields(self.resources[key]))

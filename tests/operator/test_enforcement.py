@@ -1,0 +1,161 @@
+import pytest
+
+from stationkeeper_core.published import TRUST
+from stationkeeper_operator.compiling.verdict import Verdict
+from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, Step, Subject
+from stationkeeper_operator.observing.loaded import LoadRefusal
+from stationkeeper_operator.resources import TRUSTED_CA, Resource, decode_resource
+from tests.operator.resource_building import metadata
+
+GOOD = Verdict(True, "Accepted", "fine", TRUST)
+SUSPENDED = Verdict(False, "Suspended", "by its spec", None)
+REFUSAL = LoadRefusal("DigestMismatch", "trust is not what its header says")
+
+
+def ca(name: str = "acme", status: dict[str, object] | None = None) -> Resource:
+    raw = {"metadata": metadata(name, "lorawan", generation=1), "spec": {}, "status": status or {}}
+    return decode_resource(TRUSTED_CA, raw)
+
+
+def subject(resource: Resource) -> Subject:
+    return Subject(resource.key, resource.metadata.uid)
+
+
+def pod(generation: int, name: str = "cups-0", *, refuses: bool = False, problem: str = "") -> PodReport:
+    return PodReport(name, {TRUST: generation}, {TRUST: REFUSAL} if refuses else {}, problem)
+
+
+def published(*resources: Resource, generation: int = 5, since: float = 100.0) -> Enforcement:
+    made = Enforcement()
+    made.begin({TRUST: 4})
+    made.published(Step(TRUST, generation, since), [subject(each) for each in resources])
+    return made
+
+
+def test_it_is_enforced_once_every_pod_reports_the_generation_or_a_later_one() -> None:
+    enforcement = published(ca())
+    assert enforcement.fact(ca(), GOOD)[:2] == ("False", "Pending")
+    enforcement.take_in([pod(5), pod(4, "cups-1")], 100.3)
+    assert enforcement.fact(ca(), GOOD)[:2] == ("False", "Pending")
+    assert not enforcement.is_settled
+    outcome = enforcement.take_in([pod(5), pod(7, "cups-1")], 100.7)
+    assert enforcement.fact(ca(), GOOD) == (
+        "True",
+        "Enforced",
+        "loaded by every ready CUPS pod 0.70 s after it was published",
+    )
+    assert [each for each, _ in outcome.proven] == [subject(ca())]
+    assert enforcement.is_settled
+
+
+@pytest.mark.parametrize(
+    ("pods", "status", "reason", "said"),
+    [
+        ([], "Unknown", "NoCUPSPod", "no CUPS pod"),
+        (
+            [pod(5), pod(4, "cups-1", refuses=True)],
+            "False",
+            "PodCannotLoad",
+            "cups-1 cannot load trust: DigestMismatch",
+        ),
+        ([pod(5), pod(4, "cups-1", problem="timeout")], "Unknown", "PodUnreachable", "cups-1"),
+        ([PodReport("cups-9", problem="refused")], "Unknown", "PodUnreachable", "cups-9"),
+    ],
+)
+def test_what_keeps_it_from_being_enforced_is_named(pods: list[PodReport], status: str, reason: str, said: str) -> None:
+    enforcement = published(ca())
+    outcome = enforcement.take_in(pods, 101)
+    fact = enforcement.fact(ca(), GOOD)
+    assert (fact.status, fact.reason) == (status, reason)
+    assert said in fact.message
+    assert list(outcome.subjects) == [subject(ca())]
+
+
+def test_a_pod_that_refuses_something_older_than_what_it_holds_hinders_nothing() -> None:
+    enforcement = published(ca())
+    enforcement.take_in([pod(5, refuses=True)], 101)
+    assert enforcement.fact(ca(), GOOD).status == "True"
+
+
+def test_what_was_proven_stays_so_when_the_pod_does_not_answer_or_is_gone() -> None:
+    enforcement = published(ca())
+    enforcement.take_in([pod(5)], 101)
+    for pods in ([pod(5, problem="timeout")], [PodReport("cups-1", problem="timeout")], []):
+        assert list(enforcement.take_in(pods, 102).subjects) == []
+        assert enforcement.fact(ca(), GOOD).status == "True"
+
+
+def test_a_new_pod_that_holds_something_older_takes_the_proof_back() -> None:
+    enforcement = published(ca())
+    enforcement.take_in([pod(5)], 101)
+    assert list(enforcement.take_in([pod(5), pod(4, "stale")], 102).subjects) == [subject(ca())]
+    assert enforcement.fact(ca(), GOOD).status == "False"
+
+
+def test_another_resource_of_the_same_document_does_not_disturb() -> None:
+    enforcement = published(ca("first"))
+    enforcement.take_in([pod(5)], 101)
+    enforcement.published(Step(TRUST, 6, 200.0), [subject(ca("second"))])
+    assert list(enforcement.take_in([pod(5)], 201).subjects) == [subject(ca("second"))]
+    assert enforcement.fact(ca("first"), GOOD).status == "True"
+    assert enforcement.fact(ca("second"), GOOD).status == "False"
+
+
+def test_a_suspended_ca_is_enforced_when_every_pod_has_the_document_without_it() -> None:
+    enforcement = published(ca())
+    enforcement.take_in([pod(4)], 101)
+    assert enforcement.fact(ca(), SUSPENDED).status == "False"
+    enforcement.take_in([pod(5)], 101)
+    assert enforcement.fact(ca(), SUSPENDED).status == "True"
+
+
+def test_what_was_never_published_is_not_enforced() -> None:
+    refused = Verdict(False, "MalformedPEM", "no PEM", None)
+    assert Enforcement().fact(ca(), refused)[:2] == ("False", "NotPublished")
+
+
+def test_what_could_not_be_written_is_not_enforced() -> None:
+    enforcement = published(ca())
+    enforcement.take_in([pod(5)], 101)
+    enforcement.unwritten = {TRUST}
+    assert enforcement.fact(ca(), SUSPENDED)[:2] == ("False", "Pending")
+
+
+def test_after_a_restart_the_status_counts_until_a_pod_shows_something_older() -> None:
+    condition = {
+        "type": "Enforced",
+        "status": "True",
+        "reason": "Enforced",
+        "message": "0.2 s",
+        "observedGeneration": 1,
+    }
+    before = ca(status={"conditions": [condition]})
+    enforcement = Enforcement()
+    enforcement.begin({TRUST: 5})
+    assert enforcement.fact(before, GOOD) == ("True", "Enforced", "0.2 s")
+    assert enforcement.fact(ca(), GOOD).status == "False"
+    assert list(enforcement.take_in([pod(5)], 1).documents) == [TRUST]
+    assert enforcement.fact(before, GOOD) == ("True", "Enforced", "0.2 s")
+    assert enforcement.fact(ca(), GOOD).status == "True"
+    enforcement.take_in([pod(4)], 2)
+    assert enforcement.fact(before, GOOD).status == "False"
+
+
+def test_a_write_that_was_not_answered_is_proven_like_any_other() -> None:
+    enforcement = published(ca())
+    enforcement.take_in([pod(5)], 101)
+    assert enforcement.begin({TRUST: 6})
+    assert not enforcement.begin({TRUST: 6})
+    enforcement.take_in([pod(5)], 102)
+    assert enforcement.fact(ca(), GOOD).status == "False"
+    enforcement.take_in([pod(6)], 103)
+    assert enforcement.fact(ca(), GOOD).status == "True"
+
+
+def test_very_many_publishes_are_not_remembered_for_ever() -> None:
+    enforcement = Enforcement()
+    for number in range(3000):
+        enforcement.published(Step(TRUST, number + 1, 0.0), [subject(ca(f"ca-{number}"))])
+        enforcement.take_in([pod(number + 1)], 1)
+    assert len(enforcement._facts) < 1100
+    assert enforcement.fact(ca("ca-2999"), GOOD).status == "True"

@@ -1,0 +1,281 @@
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stationkeeper_core.published import TRUST, RegisteredGateway, RegistryDocument, TrustDocument, TrustedAuthority
+from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.compiling.verdict import Verdict
+from stationkeeper_operator.observing import gatherer, proof
+from stationkeeper_operator.observing.departures import Departures
+from stationkeeper_operator.observing.enforcement import Enforcement
+from stationkeeper_operator.observing.gatherer import Gatherer
+from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal
+from stationkeeper_operator.observing.observed_state import ObservedState
+from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.status_writer import Judgement, Observed, StatusWriter
+from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Key, decode_resource
+from stationkeeper_operator.watching.resource_store import ResourceStore
+from tests.operator.internal_port import TOKEN, InternalPort, internal_port
+from tests.operator.resource_building import der, make_pem
+from tests.operator.seeing import eui, saw
+from tests.operator.small_api_server import SmallApiServer, small_api_server
+from tests.operator.test_status_writer import until
+
+CA, GTW = Key(TRUSTED_CA, "lorawan", "acme"), Key(GATEWAY, "lorawan", "gw-0")
+PATHS = {
+    CA: "/apis/stationkeeper.io/v1alpha1/namespaces/lorawan/trustedcas/acme",
+    GTW: "/apis/stationkeeper.io/v1alpha1/namespaces/lorawan/gateways/gw-0",
+}
+DOCUMENTS = {CA: TRUST, GTW: "registry-00"}
+
+
+def authority(name: str = "acme", *anchors: str) -> TrustedAuthority:
+    ders = tuple(sorted(der(make_pem(each)) for each in anchors or ("one",)))
+    return TrustedAuthority(namespace="lorawan", name=name, uid=f"uid-{name}", anchors=ders)
+
+
+def trust(*authorities: TrustedAuthority) -> TrustDocument:
+    return TrustDocument(release_namespace="release", authorities=authorities)
+
+
+REGISTRY = RegistryDocument(
+    bucket=0, gateways=(RegisteredGateway(eui=eui(0), namespace="lorawan", name="gw-0", uid="uid-lorawan-gw-0"),)
+)
+
+
+class Stage:
+    """An operator's observing half, with pods that are real TLS servers."""
+
+    def __init__(self, server: SmallApiServer, api: KubernetesApi, token_file: Path | None) -> None:
+        self.server = server
+        self.store = ResourceStore()
+        self.state = ObservedState(self.store.get)
+        enforcement = Enforcement()
+        events = EventRecorder(api, "test", lambda: None)
+        self.writer = StatusWriter(
+            api,
+            self.store,
+            events,
+            changed=lambda _: None,
+            permit=lambda: None,
+            now=_now,
+            observed=Observed(self.state.fields, self.state.written, enforcement.fact),
+        )
+        departures = Departures(events, self.state.usage.gateways, awaits_proof=True)
+        self.proof = Proof(enforcement, departures, self.writer, asks=True)
+        self.gatherer = Gatherer(
+            api,
+            "release",
+            token_file,
+            proof=self.proof,
+            state=self.state,
+            status=self.writer,
+            events=events,
+            may_gather=lambda: self.state.is_known,
+            now=_now,
+        )
+
+    def lay(self) -> None:
+        """A TrustedCA and a Gateway, judged."""
+        specs: dict[Key, dict[str, Any]] = {CA: {"certificates": "x"}, GTW: {"eui": eui(0)}}
+        uids = {CA: "uid-acme", GTW: "uid-lorawan-gw-0"}
+        for key, spec in specs.items():
+            metadata = {"namespace": key.namespace, "uid": uids[key], "generation": 1}
+            body = self.server.put(PATHS[key], {"metadata": metadata, "spec": spec, "status": {}})
+            self.store.put(decode_resource(key.kind, body))
+        self.state.know(self.store.picture().resources)
+        verdicts = {key: Verdict(True, "Accepted", "fine", DOCUMENTS[key]) for key in specs}
+        self.writer.judge({key: Judgement(uids[key], 1, verdict, True) for key, verdict in verdicts.items()})
+
+    def add_pod(self, name: str, port: InternalPort, *, ready: bool = True, terminating: bool = False) -> None:
+        metadata: dict[str, Any] = {"uid": f"uid-{name}"}
+        if terminating:
+            metadata["deletionTimestamp"] = "2026-06-01T00:00:00Z"
+        ports = [{"name": "cups", "containerPort": 1}, {"name": "internal", "containerPort": port.port}]
+        condition = {"type": "Ready", "status": "True" if ready else "False"}
+        self.server.put(
+            f"/api/v1/namespaces/release/pods/{name}",
+            {
+                "metadata": metadata,
+                "spec": {"containers": [{"name": "cups", "ports": ports}]},
+                "status": {"podIP": "127.0.0.1", "conditions": [condition]},
+            },
+        )
+
+    def publish(self, document: str, before: Any, after: Any, generation: int) -> None:
+        held = {document: before} if before is not None else {}
+        self.proof.published(held, {document: after}, {document: generation})
+
+    def status(self, key: Key) -> dict[str, Any]:
+        found: dict[str, Any] = self.server.objects[PATHS[key]]["status"]
+        return found
+
+    def enforced(self, key: Key) -> tuple[str, str, str]:
+        for each in self.status(key).get("conditions", ()):
+            if each["type"] == "Enforced":
+                return each["status"], each["reason"], each["message"]
+        return "", "", ""
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        events = [each for path, each in self.server.objects.items() if "/events/" in path]
+        return [(each["reason"], each["involvedObject"]["name"]) for each in events]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    monkeypatch.setattr(gatherer, "GATHER_SECONDS", 0.1)
+    monkeypatch.setattr(gatherer, "COUNT_SECONDS", 0.1)
+    monkeypatch.setattr(proof, "QUICK_SECONDS", 0.02)
+    (tmp_path / "internal-token").write_text(TOKEN)
+    async with small_api_server(tmp_path) as (server, api):
+        made = Stage(server, api, tmp_path / "internal-token")
+        tasks = [asyncio.create_task(part()) for part in (made.writer.run, made.gatherer.run)]
+        yield made
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+@pytest.fixture
+async def port(tmp_path: Path) -> AsyncIterator[InternalPort]:
+    async with internal_port(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def other_port(tmp_path: Path) -> AsyncIterator[InternalPort]:
+    async with internal_port(tmp_path) as made:
+        yield made
+
+
+async def test_what_every_pod_has_loaded_is_enforced_and_then_ready(
+    stage: Stage, port: InternalPort, other_port: InternalPort
+) -> None:
+    port.loaded = other_port.loaded = Loaded({TRUST: 4})
+    stage.add_pod("cups-0", port)
+    stage.add_pod("cups-1", other_port)
+    stage.lay()
+    stage.publish(TRUST, None, trust(authority()), 5)
+    await until(lambda: stage.enforced(CA)[:2] == ("False", "Pending"))
+    port.loaded = Loaded({TRUST: 5})
+    other_port.loaded = Loaded({TRUST: 4}, {TRUST: LoadRefusal("DigestMismatch", "not what it says")})
+    await until(lambda: stage.enforced(CA)[1] == "PodCannotLoad")
+    assert "cups-1 cannot load trust: DigestMismatch" in stage.enforced(CA)[2]
+    await until(lambda: ("PodCannotLoad", "cups-1") in stage.told)
+    other_port.loaded = Loaded({TRUST: 6})
+    await until(lambda: stage.enforced(CA)[0] == "True")
+    assert " s after it was published" in stage.enforced(CA)[2]
+    assert {each["type"]: each["status"] for each in stage.status(CA)["conditions"]}["Ready"] == "True"
+    assert stage.told == [("PodCannotLoad", "cups-1")]
+
+
+async def test_pods_that_are_not_ready_or_about_to_end_are_not_waited_for(
+    stage: Stage, port: InternalPort, other_port: InternalPort
+) -> None:
+    port.loaded = Loaded({TRUST: 5})
+    stage.add_pod("cups-0", port)
+    stage.add_pod("cups-1", other_port, ready=False)
+    stage.add_pod("cups-2", other_port, terminating=True)
+    stage.lay()
+    stage.publish(TRUST, None, trust(authority()), 5)
+    await until(lambda: stage.enforced(CA)[0] == "True")
+    assert other_port.paths == []
+
+
+async def test_a_pod_that_cannot_be_reached_is_named_and_logged_once(
+    stage: Stage, port: InternalPort, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.add_pod("cups-0", port)
+    port.port = 1
+    stage.add_pod("cups-1", port)
+    caplog.set_level(logging.INFO, "stationkeeper.operator.gatherer")
+    stage.lay()
+    stage.publish(TRUST, None, trust(authority()), 5)
+    await until(lambda: stage.enforced(CA)[:2] == ("Unknown", "PodUnreachable"))
+    assert "pod cups-1" in stage.enforced(CA)[2]
+    asked = len(port.paths)
+    await until(lambda: len(port.paths) > asked + 6)
+    told = [record for record in caplog.records if getattr(record, "fields", {}).get("pod") == "cups-1"]
+    assert sorted(record.__dict__["fields"]["what"] for record in told) == ["loaded", "seen"]
+
+
+async def test_without_a_pod_it_is_not_known_whether_it_is_enforced(stage: Stage) -> None:
+    stage.lay()
+    stage.publish(TRUST, None, trust(authority()), 5)
+    await until(lambda: stage.enforced(CA)[:2] == ("Unknown", "NoCUPSPod"))
+
+
+async def test_whom_the_pods_saw_is_in_the_statuses(stage: Stage, port: InternalPort, other_port: InternalPort) -> None:
+    stage.add_pod("cups-0", port)
+    stage.add_pod("cups-1", other_port)
+    stage.lay()
+    now = datetime.now(UTC)
+    strangers = [saw(number, uid="", last_seen=now) for number in range(1000, 3500)]
+    port.seen = [*strangers, saw(0, 1, station="old")]
+    other_port.seen = [saw(0, 2, station="new")]
+    await until(lambda: stage.status(GTW).get("station") == "new")
+    await until(lambda: len(stage.status(CA).get("unregistered", ())) == 50)
+    await until(lambda: "/observations?since=2501" in port.paths)
+    assert port.paths.count("/observations?since=0") == 1
+
+
+async def test_a_pod_that_started_anew_is_read_from_the_beginning(stage: Stage, port: InternalPort) -> None:
+    stage.add_pod("cups-0", port)
+    stage.lay()
+    port.seen = [saw(1, uid=""), saw(0, 1, station="before")]
+    await until(lambda: stage.status(GTW).get("station") == "before")
+    port.instance, port.seen = "second", [saw(0, 2, station="after")]
+    await until(lambda: stage.status(GTW).get("station") == "after")
+
+
+async def test_a_deleted_ca_in_use_is_told_until_no_pod_trusts_it_any_more(stage: Stage, port: InternalPort) -> None:
+    port.loaded = Loaded({TRUST: 5})
+    stage.add_pod("cups-0", port)
+    stage.lay()
+    now = datetime.now(UTC)
+    stage.state.take_in("a", [saw(0, last_seen=now)], now)
+    stage.state.count(now)
+    before, after = trust(authority(), authority("twin")), trust(authority("twin"))
+    stage.publish(TRUST, before, after, 6)
+    await stage.proof.tell({TRUST: after}, {})
+    assert sorted(stage.told) == [("InUse", "acme"), ("StillTrustedBy", "acme")]
+    port.loaded = Loaded({TRUST: 6})
+    await until(lambda: ("Enforced", "acme") in stage.told)
+    (told,) = [each for each in stage.server.objects.values() if each.get("reason") == "StillTrustedBy"]
+    assert "lorawan/twin" in told["message"]
+
+
+async def test_a_ca_that_gives_up_an_anchor_that_another_holds_is_told(stage: Stage) -> None:
+    stage.lay()
+    before = trust(authority("acme", "one", "two"), authority("twin", "two"))
+    after = trust(authority("acme", "one"), authority("twin", "two"))
+    stage.publish(TRUST, before, after, 6)
+    await stage.proof.tell({TRUST: after}, stage.store.picture().resources)
+    assert stage.told == [("StillTrustedBy", "acme")]
+
+
+async def test_without_a_token_nobody_is_asked_and_that_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with small_api_server(tmp_path) as (server, api):
+        stage = Stage(server, api, None)
+        task = asyncio.create_task(stage.gatherer.run())
+        await until(lambda: "--internal-token-file" in caplog.text)
+        task.cancel()
+    assert server.requests == []
+    assert json.dumps([record.getMessage() for record in caplog.records]).count("--internal-token-file") == 1

@@ -1,0 +1,135 @@
+"""The status writer, the observed state and an API server together: what becomes of very many observations."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stationkeeper_core.observation import DeliveryState
+from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.api.rate_limit import RateLimit
+from stationkeeper_operator.compiling.verdict import Verdict
+from stationkeeper_operator.observing.observed_state import ObservedState
+from stationkeeper_operator.reporting.conditions import status_of
+from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.status_writer import Judgement, Observed, StatusWriter
+from stationkeeper_operator.resources import GATEWAY, Key, decode_resource
+from stationkeeper_operator.watching.resource_store import ResourceStore
+from tests.operator.resource_building import NOW
+from tests.operator.seeing import delivery, eui, saw
+from tests.operator.small_api_server import SmallApiServer, small_api_server
+from tests.operator.test_status_writer import until
+
+FLEET = 10_000
+ACCEPTED = Verdict(True, "Accepted", "fine", "registry-00")
+REFUSED = Verdict(False, "URIInvalid", "not a URI", "registry-00")
+
+
+def key(number: int) -> Key:
+    return Key(GATEWAY, "lorawan", f"gw-{number}")
+
+
+class Stage:
+    def __init__(self, server: SmallApiServer, api: KubernetesApi, per_second: float, burst: int) -> None:
+        self.server = server
+        self.store = ResourceStore()
+        self.state = ObservedState(self.store.get)
+        self.writer = StatusWriter(
+            api,
+            self.store,
+            EventRecorder(api, "test", lambda: None),
+            changed=lambda _: None,
+            permit=lambda: None,
+            now=lambda: datetime.now(UTC),
+            observed=Observed(self.state.fields, self.state.written),
+            observed_limit=RateLimit(per_second, burst),
+        )
+
+    def lay(self, gateways: int) -> None:
+        """So many Gateways whose conditions are written already."""
+        for number in range(gateways):
+            found = {"namespace": "lorawan", "uid": f"uid-lorawan-gw-{number}", "generation": 1}
+            body = {"metadata": {**found, "name": f"gw-{number}"}, "spec": {"eui": eui(number)}}
+            body["status"] = status_of(decode_resource(GATEWAY, body), ACCEPTED, True, "", NOW)
+            self.store.put(decode_resource(GATEWAY, self.server.put(self.path(number), body)))
+        self.state.know(self.store.picture().resources)
+
+    def judge(self, gateways: int, verdict: Verdict = ACCEPTED) -> None:
+        judged = {key(each): Judgement(f"uid-lorawan-gw-{each}", 1, ACCEPTED, True) for each in range(gateways)}
+        self.writer.judge(judged | {key(0): Judgement("uid-lorawan-gw-0", 1, verdict, True)})
+
+    def path(self, number: int) -> str:
+        return f"/apis/stationkeeper.io/v1alpha1/namespaces/lorawan/gateways/gw-{number}"
+
+    def status(self, number: int) -> dict[str, Any]:
+        found: dict[str, Any] = self.server.objects[self.path(number)]["status"]
+        return found
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        events = [each for path, each in self.server.objects.items() if "/events/" in path]
+        return [(each["reason"], each["involvedObject"]["name"]) for each in events]
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    per_second, burst = getattr(request, "param", (10_000, 10_000))
+    async with small_api_server(tmp_path) as (server, api):
+        made = Stage(server, api, per_second, burst)
+        running = asyncio.create_task(made.writer.run())
+        yield made
+        running.cancel()
+
+
+@pytest.mark.parametrize("stage", [(10, 10)], indirect=True)
+async def test_ten_thousand_gateways_in_a_minute_give_a_bounded_number_of_writes(stage: Stage) -> None:
+    stage.lay(FLEET)
+    stage.judge(FLEET)
+    await until(lambda: stage.writer.is_idle)
+    assert stage.server.writes == []
+    begun = time.monotonic()
+    for minute in range(3):
+        stage.writer.observe(stage.state.take_in("a", [saw(each, minute) for each in range(FLEET)], NOW))
+        await asyncio.sleep(0.5)
+    stage.judge(FLEET, REFUSED)
+    await until(lambda: stage.status(0)["conditions"][0]["reason"] == "URIInvalid")
+
+    assert 10 <= len(stage.server.writes) <= 15 + 10 * (time.monotonic() - begun)
+
+
+async def test_what_is_written_is_the_newest_and_is_written_once(stage: Stage) -> None:
+    stage.lay(50)
+    stage.judge(50)
+    await until(lambda: stage.writer.is_idle)
+    before = len(stage.server.writes)
+    for _ in range(3):
+        stage.writer.observe(stage.state.take_in("a", [saw(each) for each in range(50)], NOW))
+        await until(lambda: stage.writer.is_idle)
+    assert len(stage.server.writes) - before == 50
+    assert {stage.status(each)["lastSeen"] for each in range(50)} == {"2026-06-01T00:00:00Z"}
+
+
+async def test_a_gateway_that_does_not_converge_is_an_event_once(stage: Stage) -> None:
+    stage.lay(1)
+    stage.judge(1)
+    for minute, state in enumerate([DeliveryState.PENDING, *[DeliveryState.NOT_CONVERGING] * 3]):
+        seen = saw(0, minute, delivery=delivery(state, minute))
+        stage.writer.observe(stage.state.take_in("a", [seen], NOW))
+        await until(lambda: stage.writer.is_idle)
+    assert stage.status(0)["delivery"]["state"] == "NotConverging"
+    assert stage.told == [("NotConverging", "gw-0")]
+
+
+async def test_a_gateway_that_comes_by_a_token_shows_no_certificate_any_more(stage: Stage) -> None:
+    stage.lay(1)
+    stage.judge(1)
+    stage.writer.observe(stage.state.take_in("a", [saw(0)], NOW))
+    await until(lambda: stage.writer.is_idle)
+    assert "certificate" in stage.status(0)
+    stage.writer.observe(stage.state.take_in("a", [saw(0, 1, certificate=None)], NOW))
+    await until(lambda: stage.writer.is_idle)
+    assert stage.status(0).get("certificate") is None

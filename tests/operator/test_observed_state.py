@@ -1,0 +1,200 @@
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stationkeeper_core.observation import DeliveryState, Observation
+from stationkeeper_operator.observing.certificate_usage import MAX_UNREGISTERED
+from stationkeeper_operator.observing.sighting import NOTHING_SEEN, Sighting, merged
+from tests.operator.resource_building import NOW
+from tests.operator.seeing import CA, Fleet, at, delivery, eui, refusal, saw
+
+STUCK, PENDING, DELIVERED = DeliveryState.NOT_CONVERGING, DeliveryState.PENDING, DeliveryState.DELIVERED
+
+observations = st.builds(
+    saw,
+    st.just(0),
+    st.floats(0, 100),
+    station=st.sampled_from(["", "2.0.5", "2.0.6"]),
+    refusal=st.none() | st.builds(refusal, st.floats(0, 100)),
+)
+
+
+def test_the_first_visit_is_written_at_once_with_all_that_is_known() -> None:
+    fleet = Fleet()
+    assert fleet.state.take_in("a", [saw(0, delivery=delivery(PENDING))], NOW) == [fleet.key()]
+    status = fleet.write(fleet.key())
+    assert status["lastSeen"] == "2026-06-01T00:00:00Z"
+    assert (status["station"], status["model"]) == ("2.0.6", "linux")
+    assert status["certificate"] == {
+        "serial": "1F",
+        "sha256": "ab" * 32,
+        "notAfter": "2026-07-01T00:00:00Z",
+        "trustedCA": "lorawan/acme",
+    }
+    assert status["delivery"] == {"state": "Pending", "deliveries": 1, "outstanding": ["LNSCredentials"]}
+    assert "package" not in status
+    assert not fleet.pending(fleet.key())
+
+
+def test_what_is_known_already_is_not_written_again() -> None:
+    fleet = Fleet()
+    fleet.state.take_in("a", [saw(0)], NOW)
+    fleet.write(fleet.key())
+    assert fleet.state.take_in("a", [saw(0)], NOW) == []
+    fleet.start()
+    assert fleet.state.take_in("b", [saw(0)], NOW) == []
+
+
+def test_a_later_visit_alone_waits_until_the_status_is_ten_minutes_old() -> None:
+    fleet = Fleet()
+    fleet.state.take_in("a", [saw(0)], NOW)
+    fleet.write(fleet.key())
+    for minutes in range(1, 10):
+        assert fleet.state.take_in("a", [saw(0, minutes)], at(minutes)) == []
+        assert fleet.state.due(at(minutes)) == []
+        assert not fleet.pending(fleet.key())
+    assert fleet.state.due(at(10)) == [fleet.key()]
+    assert fleet.write(fleet.key())["lastSeen"] == "2026-06-01T00:09:00Z"
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        saw(0, 1, station="2.0.7"),
+        saw(0, 1, refusal=refusal(1)),
+        saw(0, 1, delivery=delivery(STUCK)),
+        saw(0, 1, certificate=None),
+    ],
+)
+def test_a_change_of_substance_is_written_at_once(news: Observation) -> None:
+    fleet = Fleet()
+    fleet.state.take_in("a", [saw(0)], NOW)
+    fleet.write(fleet.key())
+    assert fleet.state.take_in("a", [news], at(1)) == [fleet.key()]
+    assert fleet.write(fleet.key())["lastSeen"] == "2026-06-01T00:01:00Z"
+
+
+def test_the_same_refusal_again_and_again_waits_like_a_visit() -> None:
+    fleet = Fleet()
+    fleet.state.take_in("a", [saw(0, refusal=refusal(1))], at(1))
+    fleet.write(fleet.key())
+    assert fleet.state.take_in("a", [saw(0, refusal=refusal(2))], at(2)) == []
+    assert fleet.state.due(at(11)) == [fleet.key()]
+    assert fleet.write(fleet.key())["lastRefusal"] == {"reason": "CertificateRevoked", "time": "2026-06-01T00:02:00Z"}
+
+
+def test_what_was_seen_while_it_was_being_written_is_not_lost() -> None:
+    fleet = Fleet()
+    fleet.state.take_in("a", [saw(0)], NOW)
+    before = fleet.state.fields(fleet.resources[fleet.key()])
+    fleet.state.take_in("a", [saw(0, 5, station="2.0.7")], at(5))
+    fleet.resources[fleet.key()] = fleet.make(fleet.key(), {"eui": eui(0)}, dict(before))
+    fleet.state.written(fleet.resources[fleet.key()])
+    assert fleet.write(fleet.key())["station"] == "2.0.7"
+
+
+def test_a_pod_that_saw_it_earlier_takes_nothing_back() -> None:
+    fleet = Fleet()
+    fleet.state.take_in("a", [saw(0, 5, station="new")], at(5))
+    assert fleet.state.take_in("b", [saw(0, 1, station="old")], at(6)) == []
+    assert fleet.write(fleet.key())["station"] == "new"
+
+
+def test_a_pod_that_counts_anew_does_not_end_what_another_found_stuck() -> None:
+    fleet = Fleet()
+    fleet.state.take_in("a", [saw(0, 1, delivery=delivery(STUCK, 5))], at(1))
+    fleet.state.take_in("b", [saw(0, 2, delivery=delivery(PENDING, 1))], at(2))
+    assert fleet.write(fleet.key())["delivery"]["state"] == "NotConverging"
+    fleet.state.take_in("a", [saw(0, 3, delivery=delivery(PENDING, 1))], at(3))
+    assert fleet.write(fleet.key())["delivery"]["state"] == "Pending"
+    fleet.state.take_in("b", [saw(0, 4, delivery=delivery(DELIVERED, 0))], at(4))
+    assert fleet.write(fleet.key())["delivery"] == {"state": "Delivered", "deliveries": 0, "outstanding": []}
+
+
+@pytest.mark.parametrize("time", [NOW + timedelta(hours=1), datetime(2026, 6, 1), datetime.max.replace(tzinfo=UTC)])
+def test_a_time_that_cannot_be_is_not_believed(time: datetime) -> None:
+    fleet = Fleet()
+    assert fleet.state.take_in("a", [saw(0, last_seen=time)], NOW) == []
+    assert fleet.state.take_in("a", [saw(0)], NOW) == [fleet.key()]
+
+
+def test_a_status_with_a_time_that_cannot_be_is_put_right() -> None:
+    fleet = Fleet()
+    fleet.resources[fleet.key()] = fleet.make(fleet.key(), {"eui": eui(0)}, {"lastSeen": "9999-12-31T23:59:59Z"})
+    fleet.start()
+    assert fleet.state.take_in("a", [saw(0)], NOW) == [fleet.key()]
+    assert fleet.write(fleet.key())["lastSeen"] == "2026-06-01T00:00:00Z"
+
+
+def test_a_gateway_that_was_made_anew_is_another_one() -> None:
+    fleet = Fleet()
+    assert fleet.state.take_in("a", [saw(0, uid="another")], NOW) == []
+    assert not fleet.pending(fleet.key())
+
+
+@given(st.lists(observations, max_size=4))
+def test_the_order_in_which_pods_are_asked_does_not_matter(seen: list[Observation]) -> None:
+    def after(order: tuple[Observation, ...]) -> Sighting:
+        found = NOTHING_SEEN
+        for each in order:
+            found = merged(found, each)
+        return found
+
+    distinct = {each.last_seen.replace(microsecond=0): each for each in seen if each.last_seen}
+    results = {(found.last_seen, found.last_refusal) for found in map(after, permutations(distinct.values()))}
+    assert len(results) == 1
+
+
+def test_a_trusted_ca_counts_the_gateways_of_the_last_25_hours() -> None:
+    fleet = Fleet(3)
+    fleet.state.take_in("a", [saw(0, -60 * 26), saw(1, -60 * 24), saw(2), saw(2, 1)], at(1))
+    assert fleet.state.fields(fleet.resources[CA]) == {}
+    assert fleet.state.count(at(1)) == [CA]
+    assert fleet.write(CA)["gatewaysSeen"] == 2
+
+
+def test_the_count_survives_a_restart() -> None:
+    fleet = Fleet(2)
+    fleet.state.take_in("a", [saw(0), saw(1)], NOW)
+    for number in range(2):
+        fleet.write(fleet.key(number))
+    fleet.start()
+    fleet.state.count(NOW)
+    assert fleet.write(CA)["gatewaysSeen"] == 2
+    del fleet.resources[fleet.key(1)]
+    fleet.state.know(fleet.resources)
+    fleet.state.count(NOW)
+    assert fleet.write(CA)["gatewaysSeen"] == 1
+
+
+def test_an_unregistered_gateway_is_listed_until_it_is_registered() -> None:
+    fleet = Fleet(1)
+    assert fleet.state.take_in("a", [saw(7, uid="")], NOW) == [CA]
+    fleet.state.count(NOW)
+    entry = {"eui": eui(7), "lastSeen": "2026-06-01T00:00:00Z", "model": "linux", "station": "2.0.6"}
+    assert fleet.write(CA)["unregistered"] == [entry]
+    fleet.start()
+    fleet.state.count(NOW)
+    assert fleet.write(CA)["unregistered"] == [entry]
+    fleet.resources[fleet.key(7)] = fleet.make(fleet.key(7), {"eui": eui(7)})
+    fleet.state.know(fleet.resources)
+    assert "unregistered" not in fleet.write(CA)
+    assert fleet.state.take_in("a", [saw(7, 1, uid="")], at(1)) == []
+
+
+def test_of_very_many_unregistered_gateways_the_newest_are_listed() -> None:
+    fleet = Fleet(0)
+    fleet.state.take_in("a", [saw(number, number / 60, uid="") for number in range(200)], at(4))
+    fleet.state.count(at(4))
+    listed = [each["eui"] for each in fleet.write(CA)["unregistered"]]
+    assert listed == [eui(number) for number in range(199, 199 - MAX_UNREGISTERED, -1)]
+
+
+def test_an_unregistered_gateway_that_came_no_more_is_forgotten() -> None:
+    fleet = Fleet(0)
+    fleet.state.take_in("a", [saw(7, uid="")], NOW)
+    fleet.state.count(NOW + timedelta(hours=26))
+    assert "unregistered" not in fleet.write(CA)
