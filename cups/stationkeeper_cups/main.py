@@ -71,6 +71,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     listener = Listener(_bound(settings.cups), state.next_context, server, _refusal_logger(metrics), _limits())
     server.on_closed = listener.closed
     state.on_trust_change = server.close_untrusted
+    state.on_gateways_loaded = observations.reconfigured
     certificate = ServerCertificate(metrics, _now)
     state.on_server_credentials_loaded = certificate.loaded
     internal = await _start_internal(settings, state, metrics, observations, listener, certificate)

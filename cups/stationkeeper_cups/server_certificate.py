@@ -1,4 +1,7 @@
-"""The end of the server's certificate: measured, and a warning in the log once per stage and load."""
+"""The server's certificate: whether gateways can verify it, and its end.
+
+The end is measured, and a warning in the log once per stage and load.
+"""
 
 import asyncio
 import logging
@@ -6,8 +9,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.expiry import Stage, stage_of
+from stationkeeper_core.pem import parse_certificate
+from stationkeeper_core.station_certificate import check_client
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.tls_context import ServerCredentials
 
@@ -54,6 +61,24 @@ class ServerCertificate:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             self.check()
+
+
+def check_for_stations(credentials: ServerCredentials) -> None:
+    """Refuses an end-entity certificate that no Basics Station accepts; one that cannot be read here passes.
+
+    Raises:
+        StationkeeperError: `ServerCertificateInvalid`.
+    """
+    try:
+        check_client(
+            parse_certificate(x509.load_pem_x509_certificates(credentials.certificates)[0].public_bytes(Encoding.DER))
+        )
+    except (ValueError, IndexError):
+        return
+    except StationkeeperError as error:
+        if error.reason is Reason.CERTIFICATE_UNUSABLE:
+            detail = f"gateways would not connect any more: {error.detail}"
+            raise StationkeeperError(Reason.SERVER_CERTIFICATE_INVALID, detail) from None
 
 
 def shown(moment: datetime) -> str:

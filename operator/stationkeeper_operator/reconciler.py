@@ -33,7 +33,7 @@ class Reconciler:
         publisher: of the Secrets.
         nudge: of the pods.
         status: of the resources.
-        seen: told which resources there are.
+        seen: told which resources there are, and what was published.
         proof: follows what is published.
         now: the time, aware.
         compile_seconds: where it is measured what a compile takes.
@@ -119,7 +119,8 @@ class Reconciler:
         if not documents:
             return
         generations = await self._publisher.write(documents, plan.payloads)
-        self._proof.published(in_force, plan.documents, generations)
+        changes = self._proof.published(in_force, plan.documents, generations)
+        self._status.observe(self._seen.reconfigured(changes))
         if generations:
             await self._nudge.nudge(str(max(generations.values())))
 

@@ -350,3 +350,18 @@ def test_one_without_a_limit_that_is_not_valid_takes_the_place_of_none(away: tim
     trust = _trust(authority(limited, "a"), authority(free, "b"))
 
     assert set(trust.handshake_certificates(NOW)) == {limited.der, free.der}
+
+
+@pytest.mark.parametrize(
+    ("purpose", "vouching"),
+    [(ExtendedKeyUsageOID.CLIENT_AUTH, ["vendor"]), (ExtendedKeyUsageOID.SERVER_AUTH, [])],
+)
+def test_a_ca_that_issues_for_servers_only_vouches_for_no_client(
+    purpose: x509.ObjectIdentifier, vouching: list[str]
+) -> None:
+    limited = ca("Limited", ROOT, extensions=(x509.ExtendedKeyUsage([purpose]),))
+    as_intermediate = _trust(authority(ROOT, intermediates=(limited.der,), name="vendor"))
+    as_anchor = _trust(authority(limited, name="vendor"))
+
+    assert _vouchers(as_intermediate, leaf(limited)) == vouching
+    assert _vouchers(as_anchor, leaf(limited)) == vouching

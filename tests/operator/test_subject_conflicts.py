@@ -1,3 +1,7 @@
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.pem import to_pem
 from stationkeeper_core.published import TRUST, TrustDocument
@@ -6,6 +10,7 @@ from tests.core.certificates import Signer, Wish, ca, issue, name
 from tests.operator.resource_building import make_ca, plan_of, verdict_on
 
 FIRST, SECOND = ca("Internet Widgits Pty Ltd"), ca("Internet Widgits Pty Ltd")
+CLIENTS_ONLY = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
 RENEWED = issue(Wish(name("internet  widgits PTY Ltd"), ca=True, key=FIRST.key))
 
 
@@ -107,3 +112,34 @@ def test_a_subject_that_its_holder_gives_up_is_free() -> None:
     other = make_ca({"certificates": pem(ca("Other"))}, "holder", age=10)
 
     assert trusted(plan_of(waiting, other, in_force=in_force)) == ["lorawan/holder", "z/waiting"]
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
+        x509.NameConstraints(None, [x509.DirectoryName(name("0102030405060708"))]),
+    ],
+)
+def test_a_certificate_of_anothers_key_that_limits_what_stands_below_it_shuts_nobody_out(
+    limit: x509.ExtensionType,
+) -> None:
+    older = make_ca({"certificates": pem(FIRST)}, "older", "z", age=20)
+    limited = issue(Wish(FIRST.subject, ca=True, key=FIRST.key, extensions=(limit,)), SECOND)
+    newer = make_ca({"certificates": pem(limited)}, "newer", "a", age=10)
+
+    plan = plan_of(newer, older)
+
+    assert trusted(plan) == ["z/older"]
+    refused = verdict_on(newer, plan)
+    assert refused.reason == Reason.SUBJECT_CONFLICT
+    assert "same subject and key but other constraints" in refused.message
+
+
+def test_the_holder_of_a_key_may_renew_its_certificate_with_other_constraints_beside_the_old_one_or_for_it() -> None:
+    in_force = plan_of(make_ca({"certificates": pem(FIRST)}, "holder")).documents
+    limited = issue(Wish(FIRST.subject, ca=True, key=FIRST.key, extensions=(CLIENTS_ONLY,)))
+
+    for certificates in (pem(FIRST, limited), pem(limited)):
+        renewed = make_ca({"certificates": certificates}, "holder")
+        assert verdict_on(renewed, plan_of(renewed, in_force=in_force)).accepted

@@ -1,16 +1,20 @@
-"""One subject, one key, over all TrustedCAs in force.
+"""One subject, one key and one set of constraints, over all TrustedCAs in force.
 
 The TLS library that judges handshakes looks an issuer up by its name and takes the first that it finds. Of two CAs with
 one subject and different keys it would refuse the gateways of one, those at least whose certificates do not name their
-issuer's key, as version 1 certificates never do. Whoever may apply a TrustedCA could so lock another's gateways out.
-What is in force goes first, then the oldest; the other is refused by name.
+issuer's key, as version 1 certificates never do. The same key is no better where the certificate limits what may stand
+below it: anybody can issue one for another's name and public key, such as for servers only. Whoever may apply a
+TrustedCA could so lock another's gateways out. What is in force goes first, then the oldest; the other is refused by
+name.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtensionOID
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.pem import parse_certificate
@@ -20,8 +24,17 @@ from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.resources import Key
 
 _REMEMBERED = 4096
+_NETSCAPE_CERTIFICATE_TYPE = x509.ObjectIdentifier("2.16.840.1.113730.1.1")
+_LIMITING = {
+    ExtensionOID.BASIC_CONSTRAINTS,
+    ExtensionOID.EXTENDED_KEY_USAGE,
+    ExtensionOID.NAME_CONSTRAINTS,
+    _NETSCAPE_CERTIFICATE_TYPE,
+}
 
-_Owners = dict[str, tuple[bytes, Key]]
+_Identity = tuple[bytes, frozenset[tuple[str, bytes]]]
+"""The public key, and the extensions by which a chain may fail, by their OIDs."""
+_Owners = dict[str, tuple[_Identity, Key]]
 
 
 def refuse_subject_conflicts(
@@ -36,39 +49,43 @@ def refuse_subject_conflicts(
     ordered = sorted(candidates, key=lambda each: each.seniority)
     owners: _Owners = {}
     for candidate in ordered:
-        for subject, key in _retained(candidate, held.get(candidate.resource.metadata.uid)):
-            owners.setdefault(subject, (key, candidate.key))
+        for subject, identity in _retained(candidate, held.get(candidate.resource.metadata.uid)):
+            owners.setdefault(subject, (identity, candidate.key))
     judged: list[Candidate[TrustedAuthority]] = []
     for candidate in ordered:
         refusal = _conflict(candidate, owners)
         kept = replace(candidate, wanted=None, refusal=refusal) if refusal else candidate
-        for subject, key in _identities(kept.wanted or kept.kept):
-            owners.setdefault(subject, (key, candidate.key))
+        for subject, identity in _identities(kept.wanted or kept.kept):
+            owners.setdefault(subject, (identity, candidate.key))
         judged.append(kept)
     return judged
 
 
-def _retained(candidate: Candidate[TrustedAuthority], held: TrustedAuthority | None) -> Iterator[tuple[str, bytes]]:
-    """What is in force of it and is to stay so, be it in another certificate."""
-    asked = {*_identities(candidate.wanted), *_identities(candidate.kept)}
-    return (each for each in _identities(held) if each in asked)
+def _retained(candidate: Candidate[TrustedAuthority], held: TrustedAuthority | None) -> Iterator[tuple[str, _Identity]]:
+    """What is in force of it and whose key is to stay so, be it in another certificate."""
+    asked = {
+        (subject, key) for record in (candidate.wanted, candidate.kept) for subject, (key, _) in _identities(record)
+    }
+    return ((subject, identity) for subject, identity in _identities(held) if (subject, identity[0]) in asked)
 
 
 def _conflict(candidate: Candidate[TrustedAuthority], owners: _Owners) -> StationkeeperError | None:
     own: _Owners = {}
-    for subject, key in _identities(candidate.wanted):
-        known, owner = owners.get(subject) or own.setdefault(subject, (key, candidate.key))
-        if known != key:
+    for subject, identity in _identities(candidate.wanted):
+        known, owner = owners.get(subject) or own.setdefault(subject, (identity, candidate.key))
+        is_successor = owner == candidate.key and known[0] == identity[0]
+        if known != identity and not is_successor:
             whose = "itself" if owner == candidate.key else f"TrustedCA {owner.namespace}/{owner.name}"
+            what = "another key" if known[0] != identity[0] else "key but other constraints"
             return StationkeeperError(
                 Reason.SUBJECT_CONFLICT,
-                f"{whose} holds a certificate with the same subject and another key; use a CA with another subject,"
+                f"{whose} holds a certificate with the same subject and {what}; use a CA with another subject,"
                 " or take the other away first",
             )
     return None
 
 
-def _identities(record: TrustedAuthority | None) -> Iterator[tuple[str, bytes]]:
+def _identities(record: TrustedAuthority | None) -> Iterator[tuple[str, _Identity]]:
     return (_identity(der) for der in _certificates(record))
 
 
@@ -77,7 +94,15 @@ def _certificates(record: TrustedAuthority | None) -> tuple[bytes, ...]:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _identity(der: bytes) -> tuple[str, bytes]:
+def _identity(der: bytes) -> tuple[str, _Identity]:
     certificate = parse_certificate(der)
     key = certificate.x509.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return folded_name(certificate.subject), key
+    limits = frozenset(
+        (each.oid.dotted_string, each.value.public_bytes()) for each in certificate.x509.extensions if _limits(each)
+    )
+    return folded_name(certificate.subject), (key, limits)
+
+
+def _limits(extension: x509.Extension[x509.ExtensionType]) -> bool:
+    """Whether a chain may fail by it; a key usage cannot, as all that are taken may sign certificates."""
+    return extension.oid in _LIMITING or (extension.critical and extension.oid != ExtensionOID.KEY_USAGE)

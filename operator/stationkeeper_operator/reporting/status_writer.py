@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.observation import DeliveryState
+from stationkeeper_core.observation import DeliveryState, Segment
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.api.rate_limit import RateLimit
@@ -255,9 +255,10 @@ class StatusWriter:
         listed = _delivery(after).get("outstanding")
         if state == word and _delivery(before).get("state") != word:
             outstanding = ", ".join(str(each) for each in listed) if isinstance(listed, list) else ""
-            await self._events.warning(
-                after, word, f"it was sent the same several times and still lacks: {outstanding}"
+            message = (
+                f"it was sent the same several times and still lacks: {outstanding}; {_not_converging(outstanding)}"
             )
+            await self._events.warning(after, word, message)
 
     async def _announce_expiry(self, before: Resource, after: Resource) -> None:
         was, told = (
@@ -280,6 +281,13 @@ def _is_about(judgement: Judgement, resource: Resource) -> bool:
 def _delivery(resource: Resource) -> dict[str, object]:
     found = resource.status.value.get("delivery")
     return found if isinstance(found, dict) else {}
+
+
+def _not_converging(outstanding: str) -> str:
+    """What to do."""
+    log = "look into the gateway's log for what it does not take or keep"
+    returns = Segment.CUPS_URI in outstanding
+    return f"{log}, and whether the server of cups.uri sends it back here" if returns else log
 
 
 def _is_told(told: Condition, verdict: Verdict) -> bool:
