@@ -6,9 +6,6 @@ Of some reductions the handshake knows nothing: there the request is refused, an
 import asyncio
 import http.client
 import ssl
-import threading
-import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,7 +14,7 @@ import pytest
 from stationkeeper_core.pem import parse_certificates
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.core.revocation_lists import revocation_list
-from tests.cups.client import Client, exchange, until
+from tests.cups.client import Client, exchange
 from tests.cups.conftest import Cups
 from tests.cups.documents import Gateway, Trusted
 from tests.cups.pki import Pki

@@ -1,4 +1,4 @@
-"""A CA of one tenant never opens a Gateway of another, over real TLS: whatever the client sends along, however it chains."""
+"""A CA of one tenant never opens a Gateway of another, over real TLS, whatever the client sends along."""
 
 import ssl
 from dataclasses import dataclass, field
