@@ -50,6 +50,10 @@ _RELEASE_SECONDS = 2.0
 _log = logging.getLogger("stationkeeper.operator")
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 async def operate(settings: Settings, stop: asyncio.Event) -> None:
     """Runs the operator until `stop` is set, then gives the Lease up.
 
@@ -70,9 +74,11 @@ class Operator:
     Args:
         settings: of the process.
         api: of the cluster.
+        now: the time, aware; it may be as wrong as the machine's clock.
     """
 
-    def __init__(self, settings: Settings, api: KubernetesApi) -> None:
+    def __init__(self, settings: Settings, api: KubernetesApi, now: Callable[[], datetime] = _now) -> None:
+        self._now = now
         namespaces = settings.watch_namespaces
         self._settings = settings
         self._store = ResourceStore()
@@ -80,13 +86,13 @@ class Operator:
         self._relists = Aggregator(_RELIST_QUIET_SECONDS, _RELIST_LONGEST_SECONDS)
         self._leadership = Leadership(api, settings.namespace, settings.identity, changed=self._leadership_changed)
         permit = self._leadership.require
-        self._publisher = Publisher(api, settings.namespace, permit, _now_ms)
+        self._publisher = Publisher(api, settings.namespace, permit, lambda: int(now().timestamp() * 1000))
         token_file = settings.internal_token
         self._seen, enforcement = ObservedState(self._store.get), Enforcement()
         observed = Observed(self._seen.fields, self._seen.written, enforcement.fact if token_file else _not_observed)
         events = EventRecorder(api, settings.identity, permit)
         self._status = StatusWriter(
-            api, self._store, events, changed=self._note, permit=permit, now=_now, observed=observed
+            api, self._store, events, changed=self._note, permit=permit, now=now, observed=observed
         )
         departures = Departures(events, self._seen.usage.gateways, awaits_proof=token_file is not None)
         self._proof = Proof(enforcement, departures, self._status, asks=token_file is not None)
@@ -99,7 +105,7 @@ class Operator:
             status=self._status,
             events=events,
             may_gather=lambda: self._may_take_turns() and self._seen.is_known,
-            now=_now,
+            now=now,
         )
         self._reader = ReferenceReader(api, self._store, namespaces)
         self._resync = Resync(api, self._store, self._reader, namespaces)
@@ -112,7 +118,7 @@ class Operator:
             status=self._status,
             seen=self._seen,
             proof=self._proof,
-            now=_now,
+            now=now,
         )
         self._watch = Watch(settings.kubeconfig, namespaces, self._report_from_thread, self._store.names)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -259,7 +265,7 @@ class Operator:
             self._alarm = None
         deadline = self._reconciler.deadline
         if deadline is not None:
-            seconds = (deadline - _now()).total_seconds() + _PAST_DEADLINE_SECONDS
+            seconds = (deadline - self._now()).total_seconds() + _PAST_DEADLINE_SECONDS
             # Not for longer than a resync, which takes a turn anyway, as clocks are set and timers are bounded.
             if seconds < RESYNC_SECONDS:
                 self._alarm = self._loop.call_later(max(seconds, _RETRY_SECONDS), self._changes.wake)
@@ -298,11 +304,3 @@ async def _until_done(what: str, attempt: Callable[[], Awaitable[Change]]) -> Ch
 
 def _not_observed(_resource: Resource, _verdict: Verdict) -> Fact:
     return Fact("Unknown", NOT_OBSERVED, "the operator has no token to ask the CUPS pods with")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
