@@ -47,6 +47,7 @@ _RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 15.0
 _PAST_DEADLINE_SECONDS = 1.0
 _RELEASE_SECONDS = 2.0
+_CLOCK_SET_SECONDS = 2.0
 _log = logging.getLogger("stationkeeper.operator")
 
 
@@ -126,6 +127,7 @@ class Operator:
         self._is_listing = True
         self._listed_at = float("-inf")
         self._leading_since = float("inf")
+        self._judged_ahead = self._ahead()
         self._alarm: asyncio.TimerHandle | None = None
 
     def is_healthy(self) -> bool:
@@ -246,6 +248,7 @@ class Operator:
             pause = min(pause * 2, _LONGEST_RETRY_SECONDS)
 
     async def _turn(self) -> bool:
+        self._judged_ahead = self._ahead()
         try:
             return await self._reconciler.turn()
         except SupersededError:
@@ -275,11 +278,16 @@ class Operator:
         self._loop.call_later(seconds, self._changes.wake)
 
     async def _verify(self) -> None:
-        """Looks after what no watch shows: the published Secrets, and Secrets that lack their label."""
+        """Looks after what no watch shows: the clock, the published Secrets, and Secrets that lack their label."""
         while True:
             await asyncio.sleep(VERIFY_SECONDS)
             if not self._may_take_turns():
                 continue
+            set_by = self._ahead() - self._judged_ahead
+            if abs(set_by) > _CLOCK_SET_SECONDS:
+                fields = {"seconds": round(set_by)}
+                _log.warning("the clock was set, what depends on it is judged anew", extra={"fields": fields})
+                self._changes.wake(urgent=True)
             try:
                 untouched = await self._publisher.is_untouched()
             except ApiError as error:
@@ -289,6 +297,10 @@ class Operator:
                 self._changes.wake(urgent=True)
             if await self._reader.read(islice(self._store.unwatched, FEW)):
                 self._changes.wake()
+
+    def _ahead(self) -> float:
+        """By how many seconds the clock is ahead of the machine's own count: the same for as long as nobody sets it."""
+        return self._now().timestamp() - time.monotonic()
 
 
 async def _until_done(what: str, attempt: Callable[[], Awaitable[Change]]) -> Change:

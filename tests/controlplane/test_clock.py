@@ -22,7 +22,7 @@ from tests.controlplane.revocation_lists import crl, pem, revoked
 
 pytestmark = pytest.mark.timeout(90)
 
-STOP_SECONDS = 10.0
+STOP_SECONDS, NOTICED_SECONDS = 10.0, 15.0
 
 
 class Clock:
@@ -119,9 +119,22 @@ def test_with_a_clock_at_1970_nothing_that_is_trusted_vanishes_and_what_is_taken
         assert wrong["trust"] > before["trust"]
 
         clock.off = timedelta()
+        wait_for(lambda: revoked(cluster, "revoking") == {7, 8}, "the new CRL is in force", NOTICED_SECONDS)
         cluster.apply("Gateway", "after", gateway("00000000000000A3"))
         cluster.wait_ready("Gateway/meanwhile", "Gateway/after", "TrustedCA/kept", "TrustedCA/new")
-        wait_for(lambda: revoked(cluster, "revoking") == {7, 8}, "the new CRL is in force", PROMPTLY)
         assert in_force(cluster).keys() == {"kept", "revoking", "new"}
         right_again = generations(cluster)
         assert all(right_again[each] >= wrong[each] for each in DOCUMENTS)
+
+
+def test_a_clock_far_ahead_that_is_set_right_again_brings_back_what_had_seemed_to_be_expired(cluster: Release) -> None:
+    clock = Clock(timedelta())
+    with operating(cluster, clock):
+        cluster.apply("TrustedCA", "kept", trusted_ca("kept"))
+        wait_for(lambda: cluster.published("trust") and "kept" in in_force(cluster), "it is trusted", PROMPTLY)
+        clock.off = timedelta(days=36500)
+        wait_for(lambda: not in_force(cluster), "to this operator it has expired", NOTICED_SECONDS)
+        ahead = generations(cluster)
+        clock.off = timedelta()
+        wait_for(lambda: "kept" in in_force(cluster), "it is trusted again", NOTICED_SECONDS)
+        assert generations(cluster)["trust"] > ahead["trust"]

@@ -72,15 +72,25 @@ def test_while_the_api_server_is_away_gateways_are_answered_and_a_ca_removed_on_
 
 def test_what_was_deleted_past_a_watch_that_expired_goes(running: Stage) -> None:
     running.trust("dropped")
-    version = running.admin.get(CAS)["metadata"]["resourceVersion"]
-    before = running.log("operator")
     with running.asking(KEPT, always=True):
-        running.own.stop_api_server()
-        revision = running.delete_in_etcd("trustedcas", "dropped")
-        running.etcd("compaction", {"revision": str(revision), "physical": True})
-        running.own.start_api_server()
-        assert _is_expired(running, version)
+        expire_watches_over_deletions(running, "trustedcas/dropped")
         running.untrusted("dropped", RETURN_SECONDS)
+
+
+def test_what_was_the_last_of_its_kind_and_deleted_past_a_watch_that_expired_goes_too(running: Stage) -> None:
+    expire_watches_over_deletions(running, "gateways/roof", f"trustedcas/{KEPT}")
+    running.untrusted(KEPT, RETURN_SECONDS)
+
+
+def expire_watches_over_deletions(running: Stage, *resources: str) -> None:
+    """Breaks all watches, deletes the resources meanwhile, and has the API server forget that; the operator leads on."""
+    version, before = running.admin.get(CAS)["metadata"]["resourceVersion"], running.log("operator")
+    running.own.stop_api_server()
+    for each in resources:
+        revision = running.delete_in_etcd(*each.split("/"))
+    running.etcd("compaction", {"revision": str(revision), "physical": True})
+    running.own.start_api_server()
+    assert _is_expired(running, version)
     assert "no longer leading" not in running.log("operator")[len(before) :]
 
 
