@@ -32,7 +32,7 @@ from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Observed, StatusWriter
 from stationkeeper_operator.resources import Resource
 from stationkeeper_operator.settings import Settings
-from stationkeeper_operator.watching.handlers import Report, ResourceReport
+from stationkeeper_operator.watching.handlers import RelistReport, Report, ResourceReport
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
 from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 from stationkeeper_operator.watching.resync import Resync
@@ -172,9 +172,9 @@ class Operator:
             self._loop.call_soon_threadsafe(self._take_in, report)
 
     def _take_in(self, report: Report) -> None:
-        if isinstance(report, ResourceReport):
-            if report.relisted:
-                self._relists.wake()
+        if isinstance(report, RelistReport):
+            self._relists.wake()
+        elif isinstance(report, ResourceReport):
             change = self._store.remove(report.resource) if report.deleted else self._store.put(report.resource)
             if change is Change.STATUS:
                 self._status.look_again(report.resource.key)
