@@ -3,7 +3,8 @@
 A gateway that cannot use what it is sent does not say so: it reports the old CRC again, while a good URI of the same
 answer is kept. So deliveries are counted. After `TRIES` of one target that the gateway does not report it is not
 converging, and is sent the same at most once in `SPACING`; another target, or a report of all, begins anew. What a
-redirect leads back here is the same case: its CUPS URI stays outstanding.
+redirect leads back here is the same case: its CUPS URI stays outstanding. Who is to have something else is pending from
+then on, not only from its next request.
 
 A first delivery to a gateway whose files are PEM is reported at its next request and never counts as trouble. A request
 that reports nothing of what the gateway has, as by hand, is answered in full and not counted.
@@ -92,6 +93,17 @@ def deliver(request: UpdateInfoRequest, gateway: RegisteredGateway, before: Prog
     return Delivery(UpdateInfoResponse() if suppressed else response, after, suppressed, stalls)
 
 
+def reconfigured(before: Progress, gateway: RegisteredGateway) -> Progress:
+    """What `before` means once the configuration of `gateway` is in force: pending, unless it is the same as then."""
+    target = _target(gateway)
+    return before if before.target == target else Progress(target, DeliveryState.PENDING, at=before.at)
+
+
+def has_same_target(one: RegisteredGateway, other: RegisteredGateway) -> bool:
+    """Whether a gateway is told the same by both."""
+    return _parts(one) == _parts(other)
+
+
 def segments(response: UpdateInfoResponse) -> tuple[Segment, ...]:
     """The parts that `response` has."""
     parts = {
@@ -110,7 +122,11 @@ def _reports_nothing(request: UpdateInfoRequest) -> bool:
 
 def _target(gateway: RegisteredGateway) -> bytes:
     digest = hashlib.sha256()
-    texts = (gateway.cups_uri.encode(), gateway.lns_uri.encode())
-    for part in (*texts, gateway.cups_credentials, gateway.lns_credentials):
+    for part in _parts(gateway):
         digest.update(len(part).to_bytes(4, "big") + part)
     return digest.digest()
+
+
+def _parts(gateway: RegisteredGateway) -> tuple[bytes, ...]:
+    texts = (gateway.cups_uri.encode(), gateway.lns_uri.encode())
+    return (*texts, gateway.cups_credentials, gateway.lns_credentials)

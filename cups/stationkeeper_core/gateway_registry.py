@@ -1,5 +1,7 @@
 """The gateways in force, by EUI."""
 
+from collections.abc import Iterator
+
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published import BUCKETS, RegisteredGateway, RegistryDocument, bucket_of
 
@@ -19,6 +21,9 @@ class RegistryBucket:
 
     def __len__(self) -> int:
         return len(self._gateways)
+
+    def __iter__(self) -> Iterator[RegisteredGateway]:
+        return iter(self._gateways.values())
 
     def find(self, eui: EUI64) -> RegisteredGateway | None:
         """The gateway with `eui`, or None."""

@@ -20,7 +20,7 @@ class DeliveryState(StrEnum):
     DELIVERED = "Delivered"
     """It reports all that it is to have."""
     PENDING = "Pending"
-    """It was sent something and did not report it yet."""
+    """It is to have something that it did not report yet, be that sent or not."""
     NOT_CONVERGING = "NotConverging"
     """It was sent the same several times, and still reports something else."""
 

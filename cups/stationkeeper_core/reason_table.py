@@ -194,8 +194,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The resource is suspended by its spec.", "Set `spec.suspended` to false to use it again."
     ),
     Reason.SUBJECT_CONFLICT: _resource(
-        "Another TrustedCA in force, or the same one, has a certificate with the same subject and another key: "
-        "a handshake could not tell them apart.",
+        "Another TrustedCA in force, or the same one, has a certificate with the same subject and another key, or "
+        "with the same key and other constraints: a handshake could not tell them apart.",
         "Use a CA with another subject, or take the other away first; the message names it.",
     ),
     Reason.EUI_CONFLICT: _resource(
@@ -281,6 +281,6 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.DOCUMENT_MISSING: _load("A document is not there yet.", "Check that the operator runs and leads."),
     Reason.SERVER_CERTIFICATE_INVALID: _load(
         "The server's certificate and key cannot be used.",
-        "Check the TLS Secret: a PEM chain and the key that matches it.",
+        "Check the TLS Secret: a PEM chain, of a kind that a Basics Station accepts, and the key that matches it.",
     ),
 }

@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from stationkeeper_cups.metrics import CONTENT_TYPE, Metrics
 from stationkeeper_cups.observations import Observations
+from stationkeeper_cups.server_certificate import ServerCertificate, shown
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.tls_context import ServerCredentials, server_authentication
 
@@ -28,12 +29,13 @@ _MAX_CURSOR_DIGITS = 18
 _OBSERVATIONS_SHUT = "observations need a token: set STATIONKEEPER_INTERNAL_TOKEN_FILE to a file that holds one\n"
 
 
-def internal_application(
+def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
     state: ServingState,
     metrics: Metrics,
     observations: Observations,
     is_serving: Callable[[], bool],
     token: Callable[[], bytes] | None,
+    server_certificate: ServerCertificate,
 ) -> web.Application:
     """The routes of the internal port.
 
@@ -44,6 +46,7 @@ def internal_application(
         is_serving: whether the gateways' port accepts connections.
         token: reads the bearer token of `/generation` and `/observations`; None leaves the first open and the second
             shut.
+        server_certificate: whose end `/generation` tells.
     """
 
     async def healthz(_request: web.Request) -> web.Response:
@@ -62,7 +65,9 @@ def internal_application(
         refused = {
             document: {"reason": error.reason, "detail": error.detail} for document, error in state.refused.items()
         }
-        return web.json_response({"generations": state.generations, "missing": state.missing, "refused": refused})
+        end = server_certificate.not_after
+        answer = {"generations": state.generations, "missing": state.missing, "refused": refused}
+        return web.json_response(answer | ({"serverCertificate": {"notAfter": shown(end)}} if end else {}))
 
     async def observed(request: web.Request) -> web.Response:
         if token is None:

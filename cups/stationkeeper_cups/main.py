@@ -15,6 +15,7 @@ from aiohttp import web
 
 from stationkeeper_cups.derived_identity import DerivedIdentity
 from stationkeeper_cups.file_source import FileSource
+from stationkeeper_cups.gateway_expiry import GatewayExpiry
 from stationkeeper_cups.internal_server import internal_application, provisional_context
 from stationkeeper_cups.json_log import log_as_json
 from stationkeeper_cups.kubernetes_source import KubernetesSource
@@ -22,6 +23,7 @@ from stationkeeper_cups.listener import Limits, Listener, Refusal
 from stationkeeper_cups.log_budget import LogBudget
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
+from stationkeeper_cups.server_certificate import ServerCertificate
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.settings import Address, Files, Settings, SettingsError, read_settings
 from stationkeeper_cups.tls_context import load_credentials
@@ -64,11 +66,16 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     metrics = Metrics()
     state = ServingState(metrics, token_authentication=settings.token_authentication)
     observations = Observations(metrics)
+    metrics.add(GatewayExpiry(observations.certificate_ends, _now))
     server = UpdateInfoServer(state, metrics, observations, _now)
     listener = Listener(_bound(settings.cups), state.next_context, server, _refusal_logger(metrics), _limits())
     server.on_closed = listener.closed
     state.on_trust_change = server.close_untrusted
-    internal = await _start_internal(settings, state, metrics, observations, listener)
+    state.on_gateways_loaded = observations.reconfigured
+    certificate = ServerCertificate(metrics, _now)
+    state.on_server_credentials_loaded = certificate.loaded
+    internal = await _start_internal(settings, state, metrics, observations, listener, certificate)
+    checking = asyncio.create_task(certificate.run())
     source = asyncio.create_task(_source(settings, state).run())
     try:
         await _first(source, stop, state.complete)
@@ -78,6 +85,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             await _first(source, stop)
     finally:
         source.cancel()
+        checking.cancel()
         await listener.stop()
         await server.drain(DRAIN_SECONDS)
         await internal.cleanup()
@@ -96,15 +104,20 @@ async def _first(source: asyncio.Task[None], *events: asyncio.Event) -> None:
             wait.cancel()
 
 
-async def _start_internal(
-    settings: Settings, state: ServingState, metrics: Metrics, observations: Observations, listener: Listener
+async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells about
+    settings: Settings,
+    state: ServingState,
+    metrics: Metrics,
+    observations: Observations,
+    listener: Listener,
+    certificate: ServerCertificate,
 ) -> web.AppRunner:
     context = provisional_context(_now())
     state.on_server_credentials = lambda credentials: load_credentials(context, credentials)
     token = settings.internal_token.read_bytes if settings.internal_token else None
     if token is not None:
         DerivedIdentity(token).attach(context)
-    application = internal_application(state, metrics, observations, lambda: listener.is_open, token)
+    application = internal_application(state, metrics, observations, lambda: listener.is_open, token, certificate)
     runner = web.AppRunner(application, access_log=None, keepalive_timeout=30)
     await runner.setup()
     await web.SockSite(runner, _bound(settings.internal), ssl_context=context).start()

@@ -1,6 +1,7 @@
 """What CUPS counts and measures, for Prometheus. Labels are reasons and documents only, never names of gateways."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.registry import Collector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -41,6 +42,11 @@ class Metrics:
             ["document", "reason"],
             registry=self._registry,
         )
+        self.server_certificate_expires = Gauge(
+            "stationkeeper_server_certificate_expires_timestamp_seconds",
+            "When the server's certificate ends, in Unix seconds.",
+            registry=self._registry,
+        )
         self.trusted_cas = Gauge("stationkeeper_trusted_cas", "TrustedCAs in force.", registry=self._registry)
         self.gateways = Gauge("stationkeeper_gateways", "Gateways in force.", registry=self._registry)
         self.deliveries = Counter(
@@ -66,6 +72,10 @@ class Metrics:
             ["kind"],
             registry=self._registry,
         )
+
+    def add(self, collector: Collector) -> None:
+        """Has `collector` asked at each exposition."""
+        self._registry.register(collector)
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""

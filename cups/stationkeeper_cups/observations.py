@@ -1,9 +1,9 @@
 """What this pod remembers of the gateways that asked it: bounded, in memory only, and gone with the process.
 
-A record is changed by a visit, a request that was let in and answered, or by the refusal of somebody who proved to hold
-a certificate for the EUI. A refusal never changes what a visit left: whoever else may have a certificate for the EUI
-made must not overwrite what the real gateway showed. A record belongs to one Gateway; another one with its EUI begins
-with an empty one.
+A record is changed by a visit, a request that was let in and answered, by the refusal of somebody who proved to hold a
+certificate for the EUI, and by another configuration for the gateway, which is pending from then on. A refusal never
+changes what a visit left: whoever else may have a certificate for the EUI made must not overwrite what the real gateway
+showed. A record belongs to one Gateway; another one with its EUI begins with an empty one.
 
 Registered and unregistered EUIs have bounds of their own, so that strangers displace no gateway; the record that
 changed longest ago makes room. Changes are numbered, and a page is found by its number: it costs what it holds and what
@@ -14,13 +14,13 @@ import secrets
 import sys
 from bisect import bisect_right
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
-from stationkeeper_core.delivery import Progress
+from stationkeeper_core.delivery import Progress, reconfigured
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.observation import (
@@ -135,6 +135,24 @@ class Observations:
         before = known.observation if known else Observation(eui=gateway.eui, uid=gateway.uid)
         self._keep(eui, msgspec.structs.replace(before, refusal=refusal), known.progress if known else None)
 
+    def reconfigured(self, gateways: Iterable[RegisteredGateway]) -> None:
+        """Has those of `gateways` be pending that are to have something else than before."""
+        for gateway in gateways:
+            known = self._find(_eui(gateway), gateway.uid)
+            if known is None or known.progress is None:
+                continue
+            progress = reconfigured(known.progress, gateway)
+            if progress is not known.progress:
+                observation = msgspec.structs.replace(known.observation, delivery=_seen(progress))
+                self._put(_eui(gateway), observation, progress)
+        self._measure()
+
+    def certificate_ends(self) -> Iterator[datetime]:
+        """When the certificates end by which registered gateways came in last."""
+        for record in self._records["registered"].values():
+            if record.observation.certificate is not None:
+                yield record.observation.certificate.not_after
+
     def page(self, since: int) -> ObservationPage:
         """What changed after the change `since`, the longest ago first, `MAX_PAGE` at most."""
         found: list[_Record] = []
@@ -167,6 +185,10 @@ class Observations:
         return record if record and record.observation.uid == uid else None
 
     def _keep(self, eui: EUI64, observation: Observation, progress: Progress | None) -> None:
+        self._put(eui, observation, progress)
+        self._measure()
+
+    def _put(self, eui: EUI64, observation: Observation, progress: Progress | None) -> None:
         for records in self._records.values():
             self._count(records.pop(eui, None), -1)
         self._changes += 1
@@ -179,7 +201,6 @@ class Observations:
         self._numbers.append(record.change)
         self._changed.append(eui)
         self._drop_superseded()
-        self._measure()
 
     def _drop_superseded(self) -> None:
         """Keeps the list of changes no longer than twice the records, at a cost that is spread over the changes."""

@@ -8,13 +8,14 @@ refused is logged, counted and shown on the internal port, and the last good sta
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.published import TRUST
+from stationkeeper_core.published import TRUST, RegisteredGateway
 from stationkeeper_core.snapshot import Holdings, Snapshot
 from stationkeeper_cups.metrics import Metrics
+from stationkeeper_cups.server_certificate import check_for_stations
 from stationkeeper_cups.tls_context import ServerCredentials, client_authentication
 
 CONNECTIONS_A_CONTEXT = 2000
@@ -41,6 +42,8 @@ class ServingState:
         token_authentication: as given.
         complete: set once all is there that the server needs, and for ever then.
         on_trust_change: called after other trust than before is in force.
+        on_gateways_loaded: called with the gateways of a registry document after it is in force.
+        on_server_credentials_loaded: called after other server credentials are in force.
         on_server_credentials: called before other server credentials are put in force; may refuse them.
     """
 
@@ -52,7 +55,9 @@ class ServingState:
         self._accepted = 0
         self.complete = asyncio.Event()
         self.on_trust_change: Callable[[], None] = lambda: None
+        self.on_gateways_loaded: Callable[[Iterable[RegisteredGateway]], None] = lambda _gateways: None
         self.on_server_credentials: Callable[[ServerCredentials], None] = lambda _credentials: None
+        self.on_server_credentials_loaded: Callable[[ServerCredentials], None] = lambda _credentials: None
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -114,6 +119,8 @@ class ServingState:
         self._measure(document)
         if document == TRUST:
             self.on_trust_change()
+        else:
+            self.on_gateways_loaded(holdings.buckets[document])
 
     def load_server_credentials(self, credentials: ServerCredentials) -> None:
         """Has the server prove itself with `credentials`, or leaves all as it is and says why."""
@@ -121,6 +128,7 @@ class ServingState:
             return
         changed = replace(self._state, credentials=credentials)
         try:
+            check_for_stations(credentials)
             changed = replace(changed, context=self._new_context(changed))
             self.on_server_credentials(credentials)
         except StationkeeperError as error:
@@ -129,6 +137,7 @@ class ServingState:
         self._refused.pop(SERVER_CERTIFICATE, None)
         self._enforce(changed)
         _log.info("loaded", extra={"fields": {"document": SERVER_CERTIFICATE}})
+        self.on_server_credentials_loaded(credentials)
 
     def _new_context(self, state: _State) -> ssl.SSLContext | None:
         if state.credentials is None:

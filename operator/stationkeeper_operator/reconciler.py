@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
+from prometheus_client import Histogram
+
 from stationkeeper_core.published import Document
 from stationkeeper_operator.compiling.compile import PublishPlan, compile_plan
 from stationkeeper_operator.compiling.world import World
@@ -31,9 +33,10 @@ class Reconciler:
         publisher: of the Secrets.
         nudge: of the pods.
         status: of the resources.
-        seen: told which resources there are.
+        seen: told which resources there are, and what was published.
         proof: follows what is published.
         now: the time, aware.
+        compile_seconds: where it is measured what a compile takes.
 
     Attributes:
         deadline: when another turn is due by time alone, aware; None for never.
@@ -51,6 +54,7 @@ class Reconciler:
         seen: ObservedState,
         proof: Proof,
         now: Callable[[], datetime],
+        compile_seconds: Histogram,
     ) -> None:
         self._release_namespace = release_namespace
         self._store = store
@@ -61,6 +65,7 @@ class Reconciler:
         self._seen = seen
         self._proof = proof
         self._now = now
+        self._compile_seconds = compile_seconds
         self.deadline: datetime | None = None
 
     async def turn(self) -> bool:
@@ -81,7 +86,8 @@ class Reconciler:
         self._seen.know(known.resources)
         self._proof.begin(self._publisher.generations)
         world = World(self._release_namespace, known.resources, known.referenced)
-        plan = await asyncio.to_thread(compile_plan, world, in_force, self._now())
+        with self._compile_seconds.time():
+            plan = await asyncio.to_thread(compile_plan, world, in_force, self._now())
         self.deadline = plan.deadline
         differing = self._publisher.differing(plan.payloads)
         first = plan.reduces(in_force) & differing if differing else frozenset[str]()
@@ -113,7 +119,8 @@ class Reconciler:
         if not documents:
             return
         generations = await self._publisher.write(documents, plan.payloads)
-        self._proof.published(in_force, plan.documents, generations)
+        changes = self._proof.published(in_force, plan.documents, generations)
+        self._status.observe(self._seen.reconfigured(changes))
         if generations:
             await self._nudge.nudge(str(max(generations.values())))
 

@@ -19,6 +19,7 @@ from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.leadership import Leadership, NotLeadingError
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.health import serve_health
+from stationkeeper_operator.metrics import Metrics, ResourceMetrics
 from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.gatherer import Gatherer
@@ -65,7 +66,7 @@ async def operate(settings: Settings, stop: asyncio.Event) -> None:
     """
     async with KubernetesApi(Credentials(settings.kubeconfig)) as api:
         operator = Operator(settings, api)
-        async with serve_health(settings.health, operator.is_healthy, operator.is_ready):
+        async with serve_health(settings.health, operator.is_healthy, operator.is_ready, operator.metrics):
             await operator.run(stop)
 
 
@@ -76,6 +77,9 @@ class Operator:
         settings: of the process.
         api: of the cluster.
         now: the time, aware; it may be as wrong as the machine's clock.
+
+    Attributes:
+        metrics: of this process.
     """
 
     def __init__(self, settings: Settings, api: KubernetesApi, now: Callable[[], datetime] = _now) -> None:
@@ -95,6 +99,8 @@ class Operator:
         self._status = StatusWriter(
             api, self._store, events, changed=self._note, permit=permit, now=now, observed=observed
         )
+        self.metrics = Metrics()
+        self.metrics.add(ResourceMetrics(lambda: self._status.verdicts, self._store.get, now))
         departures = Departures(events, self._seen.usage.gateways, awaits_proof=token_file is not None)
         self._proof = Proof(enforcement, departures, self._status, asks=token_file is not None)
         self._gatherer = Gatherer(
@@ -120,6 +126,7 @@ class Operator:
             seen=self._seen,
             proof=self._proof,
             now=now,
+            compile_seconds=self.metrics.compile_seconds,
         )
         self._watch = Watch(settings.kubeconfig, namespaces, self._report_from_thread, self._store.names)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -196,6 +203,7 @@ class Operator:
         self._proof.forget()
         self._gatherer.forget()
         self._leading_since = float("inf")
+        self.metrics.leading.set(self._leadership.is_leading)
         if self._leadership.is_leading:
             self._leading_since = time.monotonic()
             if self._may_take_turns():
@@ -240,6 +248,7 @@ class Operator:
             if not self._may_take_turns():
                 continue
             done = await self._turn()
+            self.metrics.turns.labels("Done" if done else "Again").inc()
             self._set_alarm()
             if done:
                 pause = _RETRY_SECONDS

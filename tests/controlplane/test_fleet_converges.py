@@ -111,7 +111,10 @@ async def test_a_fleet_converges_after_each_change(demo: Demo, fleet: Fleet) -> 
     soon(lambda: all(_is_ready(demo, eui) for eui in fleet.euis), "the fleet is registered", CONVERGES_SECONDS)
     await fleet.converges(_has_lns(_LNS, "Bearer FIRST"))
 
+    soon(lambda: _deliveries(demo, fleet) == {"Delivered"}, "every delivery is reported", GATHERED_SECONDS)
+
     demo.apply(fleet.default(_OTHER_LNS))
+    soon(lambda: _deliveries(demo, fleet) == {"Pending"}, "nobody is said to have it yet", GATHERED_SECONDS)
     await fleet.converges(_has_lns(_OTHER_LNS, "Bearer FIRST"))
 
     demo.apply(token_secret("fleet-lns", "Bearer SECOND"))

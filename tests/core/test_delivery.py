@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stationkeeper_core.credentials import NOTHING_CONFIGURED, crc
-from stationkeeper_core.delivery import SPACING, TRIES, Delivery, Progress, deliver, segments
+from stationkeeper_core.delivery import SPACING, TRIES, Delivery, Progress, deliver, reconfigured, segments
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.observation import DeliveryState, Segment
 from stationkeeper_core.published import RegisteredGateway
@@ -178,3 +178,24 @@ def test_whatever_happens_no_more_than_the_tries_go_out_within_the_spacing(
         assert deliveries == len(sent)
         assert (state is STUCK) == (len(sent) - (not delivery.suppressed) >= TRIES and bool(outstanding))
         assert all(later - earlier >= SPACING for earlier, later in zip(sent[TRIES - 1 :], sent[TRIES:], strict=False))
+
+
+def test_what_has_all_of_an_earlier_configuration_is_pending_before_it_asks_again() -> None:
+    station = Station()
+    station.ask(GATEWAY, BEGIN)
+    delivered = station.ask(GATEWAY, BEGIN + MINUTE).progress
+    assert delivered is not None
+
+    pending = reconfigured(delivered, msgspec.structs.replace(GATEWAY, lns_uri="wss://other:8887"))
+
+    assert (pending.state, pending.deliveries, pending.at) == (PENDING, 0, BEGIN)
+    assert reconfigured(delivered, msgspec.structs.replace(GATEWAY, trusted_cas=("n/ca",))) == delivered
+
+
+def test_files_that_are_pem_are_one_resend_and_no_trouble() -> None:
+    station = Station(tc_uri=GATEWAY.lns_uri, tc_crc=crc(b"the same in PEM"))
+
+    found = [station.ask(GATEWAY, BEGIN + number * MINUTE) for number in range(3)]
+
+    assert [segments(each.response) for each in found] == [(Segment.LNS_CREDENTIALS,), (), ()]
+    assert [_state(each)[0] for each in found] == [PENDING, DELIVERED, DELIVERED]

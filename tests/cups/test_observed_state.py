@@ -249,3 +249,25 @@ async def test_the_gateways_port_never_shows_the_derived_identity(guarded: Cups,
 
     certificate = await asyncio.to_thread(shown)
     assert certificate == ssl.PEM_cert_to_DER_cert(pki.server.certificate_pem.decode())
+
+
+async def test_another_configuration_is_pending_before_the_gateway_asks_again(guarded: Cups, pki: Pki) -> None:
+    await guarded.client(pki.a_gateway).ask(json.dumps(REPORT).encode())
+    cursor = (await _page(guarded)).cursor
+
+    await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui, options={"lns_uri": "wss://other:8887"})])
+
+    (found,) = (await _page(guarded, cursor)).observations
+    assert found.delivery is not None
+    assert (found.delivery.state, found.delivery.deliveries) == (DeliveryState.PENDING, 0)
+    metrics = (await get_internal(guarded.internal_port, "/metrics")).body.decode()
+    assert 'stationkeeper_gateway_deliveries{state="Delivered"} 0.0' in metrics
+
+
+async def test_the_same_configuration_published_again_leaves_it_delivered(guarded: Cups, pki: Pki) -> None:
+    await guarded.client(pki.a_gateway).ask(json.dumps(REPORT).encode())
+    cursor = (await _page(guarded)).cursor
+
+    await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui), Gateway(OTHER_EUI)])
+
+    assert not (await _page(guarded, cursor)).observations

@@ -1,12 +1,15 @@
 import asyncio
 import json
+import logging
+import socket
 import ssl
+import struct
 
 import pytest
 
 from stationkeeper_core.credentials import crc
 from stationkeeper_core.update_info import NO_CHANGE
-from tests.cups.client import exchange, get_internal
+from tests.cups.client import exchange, get_internal, until
 from tests.cups.conftest import Cups
 from tests.cups.documents import LNS_CREDENTIALS, LNS_URI, Gateway, Trusted
 from tests.cups.pki import Pki
@@ -156,3 +159,38 @@ async def test_what_is_not_http_is_refused_with_400_in_few_words(
     assert b"aiohttp" not in answer
     assert len(answer) < 2000
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "application/json", "text/plain; charset=utf-16"]
+)
+async def test_the_content_type_of_a_request_is_no_matter(cups: Cups, pki: Pki, kind: str) -> None:
+    answer = await cups.client(pki.a_gateway).ask(headers=(f"Content-Type: {kind}",))
+
+    assert answer.status == 200
+
+
+async def test_an_answer_is_neither_chunked_nor_compressed_whatever_the_client_takes(cups: Cups, pki: Pki) -> None:
+    answer = await cups.client(pki.a_gateway).ask(headers=("Accept-Encoding: gzip, deflate, br", "TE: chunked"))
+
+    assert not answer.headers.keys() & {"Content-Encoding", "Transfer-Encoding"}
+    assert answer.headers["Content-Length"] == str(len(answer.body))
+
+
+async def test_a_client_that_closes_abruptly_after_its_answer_is_no_trouble(
+    cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture
+) -> None:
+    def ask_and_reset() -> int:
+        connection = cups.client(pki.a_gateway).connect()
+        status = exchange(connection).status
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        return status
+
+    assert await asyncio.to_thread(ask_and_reset) == 200
+
+    async def gone() -> bool:
+        return "stationkeeper_connections 0.0" in (await get_internal(cups.internal_port, "/metrics")).body.decode()
+
+    await until(gone, "the connection is ended")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

@@ -28,7 +28,7 @@ def saw(
     number: int, minutes: float = 0, *, uid: str | None = None, ca: str = "lorawan/acme", **fields: Any
 ) -> Observation:
     """What a pod says of the gateway `number`, which it saw `minutes` after `NOW`."""
-    certificate = SeenCertificate(serial="1F", sha256="ab" * 32, not_after=NOW + timedelta(days=30), trusted_ca=ca)
+    certificate = SeenCertificate(serial="1F", sha256="ab" * 32, not_after=NOW + timedelta(days=3650), trusted_ca=ca)
     base: dict[str, Any] = {
         "eui": eui(number),
         "uid": f"uid-lorawan-gw-{number}" if uid is None else uid,

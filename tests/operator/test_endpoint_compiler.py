@@ -286,3 +286,23 @@ def test_every_secret_and_config_map_of_both_servers_is_followed() -> None:
         Reference(SECRET, "lorawan", "trust"),
         Reference(SECRET, "lorawan", "server-token"),
     }
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_an_address_instead_of_a_name_is_taken_and_it_is_said_what_its_certificate_needs(server: str) -> None:
+    scheme = SERVERS[server]["uri"].partition("://")[0]
+    record, verdict = compiled({server: {**SERVERS[server], "uri": f"{scheme}://192.0.2.1:8887"}})
+    assert record is not None
+    assert f"{server}.uri has an address" in verdict.message
+    assert "has an address" not in compiled({server: SERVERS[server]})[1].message
+
+
+def test_an_address_without_tls_is_no_matter() -> None:
+    assert "has an address" not in compiled({"lns": {"uri": "ws://192.0.2.1:1887"}})[1].message
+
+
+def test_a_move_that_takes_the_client_certificate_away_says_so() -> None:
+    _, verdict = compiled({"cups": CUPS})
+    assert "loses its client certificate or token" in verdict.message
+    _, verdict = compiled({"cups": {**CUPS, "auth": TOKEN}})
+    assert "loses its client certificate or token" not in verdict.message

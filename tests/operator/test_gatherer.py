@@ -3,7 +3,7 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from stationkeeper_operator.observing import gatherer, proof
 from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.gatherer import Gatherer
-from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal
+from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal, ServerCertificate
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
@@ -279,3 +279,17 @@ async def test_without_a_token_nobody_is_asked_and_that_is_said_once(
         task.cancel()
     assert server.requests == []
     assert json.dumps([record.getMessage() for record in caplog.records]).count("--internal-token-file") == 1
+
+
+async def test_the_end_of_a_pods_certificate_is_told_once_a_stage(stage: Stage, port: InternalPort) -> None:
+    def ends(days: int) -> Loaded:
+        end = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
+        return Loaded({TRUST: 5}, server_certificate=ServerCertificate(end))
+
+    port.loaded = ends(20)
+    stage.add_pod("cups-0", port)
+    stage.lay()
+    await until(lambda: stage.told == [("ServerCertificateExpiring", "cups-0")])
+    port.loaded = ends(5)
+    await until(lambda: len(stage.told) == 2)
+    assert stage.told[1] == ("ServerCertificateExpiring", "cups-0")

@@ -122,6 +122,9 @@ async def test_a_gateway_that_does_not_converge_is_an_event_once(stage: Stage) -
         await until(lambda: stage.writer.is_idle)
     assert stage.status(0)["delivery"]["state"] == "NotConverging"
     assert stage.told == [("NotConverging", "gw-0")]
+    (event,) = [each for path, each in stage.server.objects.items() if "/events/" in path]
+    assert "LNSCredentials" in event["message"]
+    assert "look into the gateway's log" in event["message"]
 
 
 async def test_a_gateway_that_comes_by_a_token_shows_no_certificate_any_more(stage: Stage) -> None:

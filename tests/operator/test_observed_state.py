@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stationkeeper_core.observation import DeliveryState, Observation
+from stationkeeper_core.published import RegisteredGateway, RegistryDocument
+from stationkeeper_operator.compiling.document_changes import document_changes
 from stationkeeper_operator.observing.certificate_usage import MAX_UNREGISTERED
 from stationkeeper_operator.observing.sighting import NOTHING_SEEN, Sighting, merged
 from tests.operator.resource_building import NOW
@@ -31,7 +33,7 @@ def test_the_first_visit_is_written_at_once_with_all_that_is_known() -> None:
     assert status["certificate"] == {
         "serial": "1F",
         "sha256": "ab" * 32,
-        "notAfter": "2026-07-01T00:00:00Z",
+        "notAfter": "2036-05-29T00:00:00Z",
         "trustedCA": "lorawan/acme",
     }
     assert status["delivery"] == {"state": "Pending", "deliveries": 1, "outstanding": ["LNSCredentials"]}
@@ -198,3 +200,45 @@ def test_an_unregistered_gateway_that_came_no_more_is_forgotten() -> None:
     fleet.state.take_in("a", [saw(7, uid="")], NOW)
     fleet.state.count(NOW + timedelta(hours=26))
     assert "unregistered" not in fleet.write(CA)
+
+
+def _published(uid: str, lns_uri: str = "wss://lns:8887", **options: object) -> RegistryDocument:
+    record = RegisteredGateway(eui=eui(0), namespace="lorawan", name="gw-0", uid=uid, lns_uri=lns_uri, **options)  # type: ignore[arg-type]
+    return RegistryDocument(bucket=0, gateways=(record,))
+
+
+@pytest.mark.parametrize("state", [DELIVERED, STUCK])
+def test_what_is_published_anew_is_pending_until_a_pod_saw_it_reported(state: DeliveryState) -> None:
+    fleet = Fleet()
+    fleet.state.take_in("a", [saw(0, delivery=delivery(state))], NOW)
+    fleet.write(fleet.key())
+    uid = fleet.resources[fleet.key()].metadata.uid
+
+    changes = document_changes(_published(uid), _published(uid, "wss://other:8887"))
+
+    assert fleet.state.reconfigured([changes]) == [fleet.key()]
+    assert fleet.write(fleet.key())["delivery"] == {"state": "Pending", "deliveries": 0, "outstanding": []}
+    fleet.state.take_in("a", [saw(0, 1, delivery=delivery(DELIVERED))], at(1))
+    assert fleet.write(fleet.key())["delivery"]["state"] == "Delivered"
+
+
+def test_what_is_published_of_its_clients_leaves_what_it_has_delivered() -> None:
+    fleet = Fleet()
+    fleet.state.take_in("a", [saw(0, delivery=delivery(DELIVERED))], NOW)
+    fleet.write(fleet.key())
+    uid = fleet.resources[fleet.key()].metadata.uid
+
+    changes = document_changes(_published(uid), _published(uid, trusted_cas=("lorawan/acme",)))
+
+    assert fleet.state.reconfigured([changes]) == []
+    assert not fleet.pending(fleet.key())
+
+
+def test_a_gateway_that_was_never_seen_is_not_said_to_be_pending() -> None:
+    fleet = Fleet()
+    uid = fleet.resources[fleet.key()].metadata.uid
+
+    changes = document_changes(_published(uid), _published(uid, "wss://other:8887"))
+
+    assert fleet.state.reconfigured([changes]) == []
+    assert not fleet.pending(fleet.key())

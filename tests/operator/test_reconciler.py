@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.observed_state import ObservedState
@@ -45,10 +46,11 @@ class OverheardStatusWriter(StatusWriter):
 class Stage:
     def __init__(self, server: SmallApiServer, api: KubernetesApi) -> None:
         self.server = server
+        self.version = 0
         self.store = ResourceStore()
         events = EventRecorder(api, "test", _permit)
         self.status = OverheardStatusWriter(api, self.store, events, changed=lambda _: None, permit=_permit, now=_now)
-        seen = ObservedState(self.store.get)
+        self.seen = seen = ObservedState(self.store.get)
         self.reconciler = Reconciler(
             RELEASE,
             self.store,
@@ -61,11 +63,14 @@ class Stage:
                 Enforcement(), Departures(events, seen.usage.gateways, awaits_proof=False), self.status, asks=False
             ),
             now=_now,
+            compile_seconds=Metrics().compile_seconds,
         )
 
-    def put(self, key: Key, spec: dict[str, Any]) -> None:
-        metadata = {"name": key.name, "namespace": key.namespace, "uid": f"uid-{key.name}", "resourceVersion": "1"}
-        self.store.put(decode_resource(key.kind, {"metadata": metadata, "spec": spec}))
+    def put(self, key: Key, spec: dict[str, Any], status: dict[str, Any] | None = None) -> None:
+        self.version += 1
+        metadata = {"name": key.name, "namespace": key.namespace, "uid": f"uid-{key.name}"}
+        metadata |= {"resourceVersion": str(self.version)}
+        self.store.put(decode_resource(key.kind, {"metadata": metadata, "spec": spec, "status": status or {}}))
 
     def reasons(self) -> dict[Key, str]:
         return {key: judgement.verdict.reason for key, judgement in self.status.judgements.items()}
@@ -105,3 +110,16 @@ async def test_a_default_that_names_what_does_not_exist_is_judged_and_so_are_its
     stage.put(SHORT, {"eui": "0000000000000001"})
     assert await stage.reconciler.turn()
     assert stage.reasons() == {DEFAULTS: "ReferenceNotFound", SHORT: "LNSMissing"}
+
+
+async def test_what_was_delivered_is_pending_once_something_else_is_published(stage: Stage) -> None:
+    delivered = {"lastSeen": "2026-01-01T00:00:00Z", "delivery": {"state": "Delivered"}}
+    stage.put(LONG, {"eui": "0000000000000002", "lns": LNS}, delivered)
+    assert await stage.reconciler.turn()
+    assert not stage.seen.fields(stage.store.picture().resources[LONG])
+
+    stage.put(LONG, {"eui": "0000000000000002", "lns": {**LNS, "uri": "wss://other.example.com:8887"}}, delivered)
+    assert await stage.reconciler.turn()
+
+    shown = stage.seen.fields(stage.store.picture().resources[LONG])
+    assert shown["delivery"] == {"state": "Pending", "deliveries": 0, "outstanding": []}

@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
-from stationkeeper_operator.compiling.verdict import RevocationListStatus, Verdict
+from stationkeeper_operator.compiling.verdict import RevocationListStatus, Use, Validity, Verdict
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
 from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Key, decode_resource
@@ -29,13 +29,15 @@ class Stage:
         self.store = ResourceStore()
         self.leading = True
         self.changes: list[Change] = []
+        self.late = timedelta()
         self.writer = StatusWriter(
             api,
             self.store,
             EventRecorder(api, "test", self.permit),
             changed=self.changes.append,
             permit=self.permit,
-            now=lambda: datetime.now(UTC),
+            now=lambda: datetime.now(UTC) + self.late,
+            sweep_seconds=0.05,
         )
 
     def lay(self, uid: str = "u1", generation: int = 1, status: dict[str, Any] | None = None) -> None:
@@ -183,3 +185,19 @@ async def test_that_something_else_does_not_fit_is_told_too(stage: Stage) -> Non
     for message, expected in (("is full", 1), ("is full", 1), ("what it revokes does not act", 2)):
         await stage.judge(Judgement("u1", 1, Verdict(False, "CapacityExceeded", message, "trust"), True))
         assert stage.told == [("Warning", "CapacityExceeded")] * expected
+
+
+async def test_time_alone_has_each_threshold_written_and_told_once(stage: Stage) -> None:
+    stage.lay()
+    trust = Validity(Use.LNS_TRUST, "CN=lns", datetime.now(UTC) + timedelta(days=40))
+    await stage.judge(Judgement("u1", 1, Verdict(True, "Accepted", "fine", "registry-00", validities=(trust,)), True))
+    assert stage.conditions["Expiring"] == "False"
+    assert stage.told == []
+    expected = []
+    for days, reason in ((15, "ExpiresWithin30Days"), (35, "ExpiresWithin7Days"), (41, "Expired")):
+        stage.late = timedelta(days=days)
+        expected.append(("Warning", reason))
+        await until(lambda: len(stage.told) == len(expected))
+        assert sorted(stage.told) == sorted(expected)
+    assert stage.conditions["Expiring"] == "True"
+    assert stage.conditions["Ready"] == "True"

@@ -19,3 +19,9 @@ def test_every_reason_has_its_row_and_every_row_a_meaning_and_a_remedy() -> None
 def test_only_refused_requests_have_a_status() -> None:
     with_status = {info.fault for info in REASONS.values() if info.http_status}
     assert with_status == {Fault.REQUEST}
+
+
+def test_no_status_asks_a_gateway_to_wait_or_tells_of_the_servers_own_trouble() -> None:
+    statuses = {info.http_status for info in REASONS.values() if info.http_status}
+    assert all(400 <= status < 500 for status in statuses)
+    assert 429 not in statuses

@@ -38,6 +38,7 @@ from stationkeeper_operator.compiling.trusted_ca_compiler import (
     configured_anchors,
     deadlines,
 )
+from stationkeeper_operator.compiling.validities import validities_of
 from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import Gateway, Key, TrustedCA
@@ -94,6 +95,7 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
         documents[name], payloads[name] = registry.document, registry.payload
         verdicts |= _gateway_verdicts(name, candidates, registry)
     verdicts |= _gateway_verdicts(None, buckets.get(None, []), None)
+    verdicts = _with_validities(world, verdicts, trust)
     coming = (when for record in trust.records.values() for when in deadlines(record) if when >= now)
     return PublishPlan(payloads, verdicts, documents, min(coming, default=None))
 
@@ -119,7 +121,8 @@ def _gateway_candidates(
     held = {each.uid: each for document in registries for each in document.gateways}
     found: dict[int | None, list[Candidate[RegisteredGateway]]] = {}
     owners: dict[EUI64, Gateway] = {}
-    for gateway in sorted((each for each in world.resources.values() if isinstance(each, Gateway)), key=_precedence):
+    gateways = (each for each in world.resources.values() if isinstance(each, Gateway))
+    for gateway in sorted(gateways, key=lambda each: _precedence(each, held)):
         previous = held.get(gateway.metadata.uid)
         eui = claimed_eui(gateway, previous)
         owner = gateway if eui is None else owners.setdefault(eui, gateway)
@@ -131,8 +134,9 @@ def _gateway_candidates(
     return found
 
 
-def _precedence(gateway: Gateway) -> tuple[datetime, Key]:
-    return (gateway.metadata.creation_timestamp, gateway.key)
+def _precedence(gateway: Gateway, held: Mapping[str, RegisteredGateway]) -> tuple[datetime, bool, Key]:
+    """The oldest first; of those created in one second, and creation is told no finer, the one in force."""
+    return (gateway.metadata.creation_timestamp, gateway.metadata.uid not in held, gateway.key)
 
 
 def _conflict(gateway: Gateway, eui: EUI64, owner: Gateway) -> Candidate[RegisteredGateway]:
@@ -178,6 +182,15 @@ def _still_trusted(world: World, verdicts: Mapping[Key, Verdict], trust: Documen
     return found
 
 
+def _with_validities(
+    world: World, verdicts: Mapping[Key, Verdict], trust: Fitted[TrustedAuthority]
+) -> dict[Key, Verdict]:
+    return {
+        key: replace(verdict, validities=validities_of(world.resources[key], world, trust.records.get(key)))
+        for key, verdict in verdicts.items()
+    }
+
+
 def _gateway_verdicts(
     name: str | None, candidates: Iterable[Candidate[RegisteredGateway]], registry: Fitted[RegisteredGateway] | None
 ) -> dict[Key, Verdict]:
@@ -190,7 +203,7 @@ def _verdict(
     candidate: Candidate[R], record: R | None, document: str | None, certificates: tuple[CertificateStatus, ...]
 ) -> Verdict:
     refusal = candidate.refusal
-    if candidate.wanted is not None and record != candidate.wanted:
+    if refusal is None and candidate.wanted is not None and record != candidate.wanted:
         refusal = _does_not_fit(candidate)
     if refusal is None:
         message = candidate.note or "the spec is in force"

@@ -6,7 +6,7 @@ A `ws` LNS gets no credentials: a Basics Station cannot parse a set without a tr
 asks for a DER sequence first) and authenticates itself over TLS alone, so `auth` for a `ws` LNS is refused.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
@@ -26,6 +26,10 @@ from stationkeeper_operator.compiling.certificate_rules import expired, read_cer
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.specs import Auth, ClientCertificateSource, Endpoint, TokenSource
 
+_WITHOUT_AUTH = (
+    "cups has a trust without auth: the gateway loses its client certificate or token, so the new server must not ask "
+    "for one; give cups.auth where it does"
+)
 _REMEMBERED = 8192  # more RSA keys than fit into the registry's Secrets
 
 
@@ -87,7 +91,8 @@ def compile_cups(cups: Endpoint, namespace: str, world: World, now: datetime) ->
     place = _Place(world, namespace, "cups", now)
     _check_uri(cups.uri, ("https",), place)
     if _has_trust(cups):
-        return _with_credentials(cups, place)
+        target = _with_credentials(cups, place)
+        return target if _has_auth(cups) else replace(target, notes=(*target.notes, _WITHOUT_AUTH))
     if _has_auth(cups):
         raise StationkeeperError(
             Reason.TRUST_MISSING,
@@ -103,6 +108,11 @@ def _has_trust(endpoint: Endpoint) -> bool:
 
 def _has_auth(endpoint: Endpoint) -> bool:
     return endpoint.auth is not None and endpoint.auth != Auth()
+
+
+def _is_address(uri: str) -> bool:
+    host = uri.partition("://")[2].rpartition(":")[0]
+    return all(part.isdigit() for part in host.split("."))
 
 
 def _without_tls(lns: Endpoint) -> Target:
@@ -126,7 +136,14 @@ def _with_credentials(endpoint: Endpoint, place: _Place) -> Target:
     trust = _trust(endpoint, place)
     past = expired((trust,), place.now)
     server = "LNS" if place.field == "lns" else "CUPS server"
-    notes = (f"the {server}'s trust {show(past)} has expired: gateways will refuse that {server}",) if past else ()
+    notes: tuple[str, ...] = (
+        (f"the {server}'s trust {show(past)} has expired: gateways will refuse that {server}",) if past else ()
+    )
+    if _is_address(endpoint.uri):
+        notes += (
+            f"{place.field}.uri has an address: a Basics Station finds it in no IP entry of a certificate, only where "
+            "one of its DNS names is written like it; give a name",
+        )
     auth = endpoint.auth or Auth()
     if auth.token is not None and auth.client_certificate is not None:
         raise StationkeeperError(

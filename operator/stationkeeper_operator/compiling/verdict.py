@@ -1,7 +1,9 @@
 """What became of a resource, before it is written as conditions."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from stationkeeper_core.pem import Certificate
 
@@ -9,6 +11,7 @@ ACCEPTED = "Accepted"
 MAX_MESSAGE = 1024
 
 _MAX_SUBJECT = 256
+_MAX_NAMED_SUBJECT = 100
 
 
 class Role(StrEnum):
@@ -54,6 +57,33 @@ class RevocationListStatus:
     overdue: bool
 
 
+class Use(StrEnum):
+    """What a certificate is for, as conditions and metrics call it."""
+
+    TRUST_ANCHOR = "TrustAnchor"
+    INTERMEDIATE = "Intermediate"
+    LNS_TRUST = "LNSTrust"
+    LNS_CLIENT = "LNSClient"
+    CUPS_TRUST = "CUPSTrust"
+    CUPS_CLIENT = "CUPSClient"
+    GATEWAY = "Gateway"
+
+
+@dataclass(frozen=True)
+class Validity:
+    """How long a certificate is valid.
+
+    Attributes:
+        use: what it is for.
+        name: says which it is, for people: its subject, cut, and its serial number in hex.
+        not_after: its end, aware.
+    """
+
+    use: Use
+    name: str
+    not_after: datetime
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What became of a resource.
@@ -66,6 +96,7 @@ class Verdict:
         certificates: those in force, for a TrustedCA.
         gateways: how many have no LNS of their own and look to it, for a GatewayDefaults.
         revocation_lists: those in force, for a TrustedCA.
+        validities: of the certificates that its spec brings, those that have expired among them.
         still_trusted_by: of a suspended TrustedCA, `namespace/name` of the others in force that hold one of its
             certificates or keys; None where that is no question.
     """
@@ -77,6 +108,7 @@ class Verdict:
     certificates: tuple[CertificateStatus, ...] = ()
     gateways: int = 0
     revocation_lists: tuple[RevocationListStatus, ...] = ()
+    validities: tuple[Validity, ...] = ()
     still_trusted_by: tuple[str, ...] | None = None
 
 
@@ -88,3 +120,10 @@ def certificate_status(certificate: Certificate, role: Role) -> CertificateStatu
         not_after=certificate.x509.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
         role=role,
     )
+
+
+@lru_cache(maxsize=2048)
+def validity(use: Use, certificate: Certificate) -> Validity:
+    """How long `certificate` is valid."""
+    name = f"{certificate.subject[:_MAX_NAMED_SUBJECT]!a} (serial {certificate.x509.serial_number:X})"
+    return Validity(use, name, certificate.x509.not_valid_after_utc)

@@ -9,15 +9,16 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
+from stationkeeper_core.expiry import Stage, stage_of
 from stationkeeper_core.observation import MAX_PAGE
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.observing.cups_pods import CupsPod, list_cups_pods
 from stationkeeper_operator.observing.enforcement import POD_CANNOT_LOAD, PodReport
-from stationkeeper_operator.observing.loaded import LoadRefusal
+from stationkeeper_operator.observing.loaded import LoadRefusal, ServerCertificate
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.pod_client import PodClient, PodError
 from stationkeeper_operator.observing.proof import Proof
@@ -26,6 +27,7 @@ from stationkeeper_operator.reporting.status_writer import StatusWriter
 
 GATHER_SECONDS = 5.0
 COUNT_SECONDS = 15.0
+SERVER_CERTIFICATE_EXPIRING = "ServerCertificateExpiring"
 
 _MAX_PAGES = 200
 _READ_SECONDS = 20.0
@@ -79,6 +81,7 @@ class Gatherer:
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._cursors: dict[str, _Cursor] = {}
         self._reports: dict[str, PodReport] = {}
+        self._expiring: dict[str, tuple[datetime, Stage | None]] = {}
         self._problems: dict[tuple[str, str], str] = {}
         self._counted_at = float("-inf")
 
@@ -86,6 +89,7 @@ class Gatherer:
         """Asks for all anew: another operator led."""
         self._cursors.clear()
         self._reports.clear()
+        self._expiring.clear()
         self._counted_at = float("-inf")
 
     async def run(self) -> None:
@@ -130,7 +134,7 @@ class Gatherer:
             return None
         self._say("", "list", "")
         present = {pod.uid for pod in pods}
-        for known in (self._cursors, self._reports):
+        for known in (self._cursors, self._reports, self._expiring):
             for uid in known.keys() - present:
                 del known[uid]
         names = {"", *(pod.name for pod in pods)}
@@ -147,6 +151,7 @@ class Gatherer:
             return PodReport(pod.name, before.generations, before.refused, str(error))
         self._say(pod.name, "loaded", "")
         report = self._reports[pod.uid] = PodReport(pod.name, loaded.generations, loaded.refused)
+        await self._tell_expiry(pod, loaded.server_certificate)
         for document, refusal in report.refused.items():
             if before.refused.get(document) != refusal:
                 await self._tell_refusal(pod, document, refusal)
@@ -156,6 +161,20 @@ class Gatherer:
         message = f"{document} is not loaded, the last good state stays in force: {refusal.reason}: {refusal.detail}"
         with contextlib.suppress(NotLeadingError):
             await self._events.pod_warning(self._namespace, pod.name, pod.uid, POD_CANNOT_LOAD, message)
+
+    async def _tell_expiry(self, pod: CupsPod, certificate: ServerCertificate | None) -> None:
+        """Once per stage of each certificate."""
+        if certificate is None or certificate.not_after.tzinfo is None:
+            return
+        stage = stage_of(certificate.not_after, self._now())
+        told = self._expiring.get(pod.uid)
+        self._expiring[pod.uid] = (certificate.not_after, stage)
+        if stage is None or told == (certificate.not_after, stage):
+            return
+        end = certificate.not_after.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        message = f"{stage}: the server's certificate ends at {end}, no gateway connects after that; renew its Secret"
+        with contextlib.suppress(NotLeadingError):
+            await self._events.pod_warning(self._namespace, pod.name, pod.uid, SERVER_CERTIFICATE_EXPIRING, message)
 
     async def _read_for_a_while(self, client: PodClient, pod: CupsPod) -> None:
         """A pod that is slow, or has very much to tell, goes on in the next round."""

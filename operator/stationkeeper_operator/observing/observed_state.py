@@ -7,17 +7,24 @@ a visit when the status is `REFRESH` old.
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
+
+from stationkeeper_core.delivery import has_same_target
 from stationkeeper_core.observation import DeliveryState, Observation
+from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_operator.compiling.document_changes import DocumentChanges
 from stationkeeper_operator.observing.certificate_usage import CertificateUsage
-from stationkeeper_operator.observing.sighting import NOTHING_SEEN, Sighting, fields_of, merged, shown_in
+from stationkeeper_operator.observing.sighting import NOTHING_SEEN, DeliveryShown, Sighting, fields_of, merged, shown_in
 from stationkeeper_operator.resources import Gateway, Key, Resource, TrustedCA
 
 REFRESH = timedelta(minutes=10)
 AHEAD = timedelta(minutes=5)
+
+_ALL_PENDING = DeliveryShown(state=DeliveryState.PENDING)
 
 
 @dataclass
@@ -94,6 +101,17 @@ class ObservedState:
                 found[key] = None
         return list(found)
 
+    def reconfigured(self, changes: Iterable[DocumentChanges]) -> list[Key]:
+        """Takes in what was published: a gateway that is to have something else is pending until it reports that.
+
+        The pods say so too once they have loaded it, of the gateways that they remember.
+
+        Returns:
+            Whose status is to be written now.
+        """
+        pending = (self._expect(uid) for each in changes for uid in _with_other_target(each))
+        return [key for key in pending if key is not None]
+
     def due(self, now: datetime) -> list[Key]:
         """Whose status is to be written as it got old."""
         found: list[Key] = []
@@ -162,6 +180,19 @@ class ObservedState:
             self._postpone(seen.uid, unwritten, shown)
         return None
 
+    def _expect(self, uid: str) -> Key | None:
+        key = self._keys.get(uid)
+        resource = self._current(key) if key is not None else None
+        if not isinstance(resource, Gateway) or resource.metadata.uid != uid:
+            return None
+        unwritten = self._unwritten.get(uid)
+        held = unwritten.sighting if unwritten is not None else shown_in(resource)
+        if held.delivery is None:
+            return None
+        self._stuck_at.pop(uid, None)
+        self._unwritten[uid] = _Unwritten(msgspec.structs.replace(held, delivery=_ALL_PENDING), due=True)
+        return key
+
     def _stranger(self, seen: Observation) -> Key | None:
         return None if seen.eui in self._registered else self.usage.stranger(seen)
 
@@ -180,6 +211,15 @@ class ObservedState:
     def _postpone(self, uid: str, unwritten: _Unwritten, shown: Sighting) -> None:
         unwritten.due = False
         heapq.heappush(self._later, (shown.newest + REFRESH, uid))
+
+
+def _with_other_target(changes: DocumentChanges) -> Iterator[str]:
+    for each in changes.changed:
+        before = changes.before.get(each.uid)
+        if not isinstance(each, RegisteredGateway) or not isinstance(before, RegisteredGateway):
+            continue
+        if not has_same_target(before, each):
+            yield each.uid
 
 
 def _is_believed(seen: Observation, now: datetime) -> bool:

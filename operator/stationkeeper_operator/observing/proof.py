@@ -59,25 +59,27 @@ class Proof:
 
     def published(
         self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int]
-    ) -> None:
-        """Takes in that documents were written.
+    ) -> Sequence[DocumentChanges]:
+        """Takes in that documents were written, and gives what that changed.
 
         Args:
             before: the contents by document.
             after: likewise.
             generations: of those that were written.
         """
-        now = self._clock()
+        now, found = self._clock(), list[DocumentChanges]()
         for document, generation in generations.items():
             changes = document_changes(before.get(document), after[document])
+            found.append(changes)
             records = (*changes.changed, *changes.removed)
             subjects = (Subject(record_key(each), each.uid) for each in records)
             if self._asks:
                 self._enforcement.published(Step(document, generation, now), subjects)
-            self._changes.append(changes)
+        self._changes += found
         if generations:
             self._hurry_until = now + HURRY_SECONDS
             self._wake.set()
+        return found
 
     def lacking(self, documents: Collection[str]) -> None:
         """Takes in which documents a turn could not write."""

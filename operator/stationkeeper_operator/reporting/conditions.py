@@ -15,7 +15,8 @@ from stationkeeper_operator.compiling.verdict import (
     RevocationListStatus,
     Verdict,
 )
-from stationkeeper_operator.resources import Condition, GatewayDefaults, Resource, TrustedCA
+from stationkeeper_operator.reporting.expiry import EXPIRING, expiring, seen_validity
+from stationkeeper_operator.resources import Condition, Gateway, GatewayDefaults, Resource, TrustedCA
 
 PUBLISHED = "Published"
 ENFORCED = "Enforced"
@@ -27,7 +28,7 @@ PUBLISH_PENDING = "PublishPending"
 NOT_OBSERVED = "NotObserved"
 NO_OTHER_TRUSTED_CA = "NoOtherTrustedCA"
 
-_MINE = (ACCEPTED, PUBLISHED, READY, STILL_TRUSTED_BY)
+_MINE = (ACCEPTED, PUBLISHED, READY, STILL_TRUSTED_BY, EXPIRING)
 
 
 class Fact(NamedTuple):
@@ -66,16 +67,17 @@ def status_of(  # noqa: PLR0913, PLR0917 - what a status is made of
 
     Returns:
         `observedGeneration`, the conditions `Accepted`, `Published`, `Enforced` and `Ready` (which is all of them), of
-        a suspended TrustedCA `StillTrustedBy`, and of a TrustedCA `certificates`, their number and `revocationLists`. A
-        GatewayDefaults is never published by itself: it has neither `Published` nor `Enforced`, and the number of
-        `gateways` that look to it instead.
+        a suspended TrustedCA `StillTrustedBy`, `Expiring` where there are certificates, and of a TrustedCA
+        `certificates`, their number and `revocationLists`. A GatewayDefaults is never published by itself: it has
+        neither `Published` nor `Enforced`, and the number of `gateways` that look to it instead.
     """
     facts = _facts(resource, verdict, _carried(verdict, published, published_message), enforced)
-    present = {each.type: each for each in resource.status.conditions}
     generation = resource.metadata.generation
-    conditions = [_condition(present.get(kind), kind, fact, generation, now) for kind, fact in facts.items()]
     fields = {**resource.status.value, **(observed or {}), "observedGeneration": generation}
     status = {name: value for name, value in fields.items() if value is not None}
+    facts |= _expiry(resource, verdict, status, now)
+    present = {each.type: each for each in resource.status.conditions}
+    conditions = [_condition(present.get(kind), kind, fact, generation, now) for kind, fact in facts.items()]
     status["conditions"] = conditions + _others(status.get("conditions"), facts)
     if isinstance(resource, TrustedCA):
         status["certificates"] = [_certificate(each) for each in verdict.certificates]
@@ -96,6 +98,13 @@ def _facts(resource: Resource, verdict: Verdict, carried: Fact, enforced: Fact |
     if verdict.still_trusted_by is not None:
         facts[STILL_TRUSTED_BY] = _still_trusted(verdict.still_trusted_by)
     return facts
+
+
+def _expiry(resource: Resource, verdict: Verdict, status: Mapping[str, object], now: datetime) -> dict[str, Fact]:
+    is_used = isinstance(resource, Gateway) and not resource.suspended
+    seen = seen_validity(status.get("certificate")) if is_used else None
+    found = expiring((*verdict.validities, *((seen,) if seen else ())), now)
+    return {EXPIRING: Fact(*found)} if found else {}
 
 
 def _ready(facts: Iterable[Fact]) -> Fact:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.observation import DeliveryState
+from stationkeeper_core.observation import DeliveryState, Segment
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.api.rate_limit import RateLimit
@@ -20,12 +20,14 @@ from stationkeeper_operator.api.resource_paths import resource_path
 from stationkeeper_operator.compiling.verdict import ACCEPTED, RevocationListStatus, Verdict
 from stationkeeper_operator.reporting.conditions import Fact, status_of
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.expiry import EXPIRING, is_graver
 from stationkeeper_operator.resources import Condition, Key, Resource, decode_resource
 from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 
 _WORKERS = 4
 _RETRY_SECONDS = 2.0
 _CHECKS_BETWEEN_PAUSES = 50
+_SWEEP_SECONDS = 3600.0
 _log = logging.getLogger("stationkeeper.operator.status_writer")
 
 
@@ -73,6 +75,7 @@ class StatusWriter:
         limit: of the writes of what was judged, together.
         observed: what else is known; asked whenever a status is compared.
         observed_limit: of the writes of what was observed, together.
+        sweep_seconds: after which all are compared once more, as time alone changes what a status says.
     """
 
     def __init__(  # noqa: PLR0913 - its collaborators
@@ -87,6 +90,7 @@ class StatusWriter:
         limit: RateLimit | None = None,
         observed: Observed | None = None,
         observed_limit: RateLimit | None = None,
+        sweep_seconds: float = _SWEEP_SECONDS,
     ) -> None:
         self._api = api
         self._store = store
@@ -97,6 +101,7 @@ class StatusWriter:
         self._limit = limit or RateLimit(per_second=50, burst=100)
         self._observed = observed or Observed()
         self._observed_limit = observed_limit or RateLimit(per_second=10, burst=10)
+        self._sweep_seconds = sweep_seconds
         self._judged: dict[Key, Judgement] = {}
         self._changes: dict[Key, None] = {}
         self._backlog: dict[Key, None] = {}
@@ -156,6 +161,18 @@ class StatusWriter:
             for _ in range(_WORKERS):
                 group.create_task(self._worker((self._changes, self._backlog), self._limit))
             group.create_task(self._worker((self._observations,), self._observed_limit))
+            group.create_task(self._sweep())
+
+    @property
+    def verdicts(self) -> Mapping[Key, Verdict]:
+        """The present verdict on each resource."""
+        return {key: each.verdict for key, each in self._judged.items()}
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self._sweep_seconds)
+            self._backlog |= dict.fromkeys(self._judged)
+            self._work.set()
 
     async def _worker(self, queues: Sequence[dict[Key, None]], limit: RateLimit) -> None:
         checks = 0
@@ -219,6 +236,7 @@ class StatusWriter:
         _log.log(level, "status", extra={"fields": _log_fields(key, judgement)})
         await self._announce(before, judgement.verdict)
         await self._announce_delivery(before, after)
+        await self._announce_expiry(before, after)
 
     async def _announce(self, before: Resource, verdict: Verdict) -> None:
         told = next((each for each in before.status.conditions if each.type == ACCEPTED), None)
@@ -237,9 +255,17 @@ class StatusWriter:
         listed = _delivery(after).get("outstanding")
         if state == word and _delivery(before).get("state") != word:
             outstanding = ", ".join(str(each) for each in listed) if isinstance(listed, list) else ""
-            await self._events.warning(
-                after, word, f"it was sent the same several times and still lacks: {outstanding}"
+            message = (
+                f"it was sent the same several times and still lacks: {outstanding}; {_not_converging(outstanding)}"
             )
+            await self._events.warning(after, word, message)
+
+    async def _announce_expiry(self, before: Resource, after: Resource) -> None:
+        was, told = (
+            next((each for each in of.status.conditions if each.type == EXPIRING), None) for of in (before, after)
+        )
+        if told is not None and is_graver(told.reason, was.reason if was else None):
+            await self._events.warning(after, told.reason, told.message)
 
     def _desired(self, resource: Resource, judgement: Judgement) -> dict[str, object]:
         enforced = self._observed.enforced(resource, judgement.verdict)
@@ -255,6 +281,13 @@ def _is_about(judgement: Judgement, resource: Resource) -> bool:
 def _delivery(resource: Resource) -> dict[str, object]:
     found = resource.status.value.get("delivery")
     return found if isinstance(found, dict) else {}
+
+
+def _not_converging(outstanding: str) -> str:
+    """What to do."""
+    log = "look into the gateway's log for what it does not take or keep"
+    returns = Segment.CUPS_URI in outstanding
+    return f"{log}, and whether the server of cups.uri sends it back here" if returns else log
 
 
 def _is_told(told: Condition, verdict: Verdict) -> bool:

@@ -179,3 +179,15 @@ async def test_credentials_that_tls_cannot_use_are_a_failure(pki: Pki, boot: str
     outcome = await ask_once(station(pki.eui, f"https://localhost:{free_port()}", sets[boot]))
 
     assert [each.fault for each in outcome.faults] == [StationFault.CREDENTIALS_UNUSABLE]
+
+
+async def test_credentials_of_65535_bytes_arrive_whole(cups: Cups, pki: Pki) -> None:
+    blob = token_blob(pki.server_ca)
+    blob = blob[:-2] + b"x" * (65_535 - len(blob)) + blob[-2:]
+    cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui, options={"lns_credentials": blob})])
+    await cups.loaded()
+
+    outcome = await ask_once(boot_station(cups, pki))
+
+    assert (outcome.result, outcome.faults) == (Result.ANSWERED, ())
+    assert outcome.crcs_after[Server.LNS] == zlib.crc32(blob)

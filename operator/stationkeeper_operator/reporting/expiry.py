@@ -1,0 +1,82 @@
+"""Which certificates of a resource have expired or soon will: the condition `Expiring`. Pure; time passed in.
+
+A message names certificates by their dates, never by the days that are left, so that it changes only when a threshold
+is crossed.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+
+from stationkeeper_core.expiry import Stage, stage_of
+from stationkeeper_operator.compiling.verdict import Use, Validity
+
+EXPIRING = "Expiring"
+NOT_EXPIRING = "NotExpiring"
+
+_SHOWN = 3
+_MAX_SERIAL = 64
+_TODO = {
+    Use.TRUST_ANCHOR: "what it signed is refused from then on: add its successor beside it, and take it out",
+    Use.INTERMEDIATE: "put its successor into intermediates",
+    Use.LNS_TRUST: "gateways refuse the LNS from then on: give the successor in lns",
+    Use.LNS_CLIENT: "the LNS refuses the gateway from then on: renew it",
+    Use.CUPS_TRUST: "gateways refuse that CUPS server from then on: give the successor in cups",
+    Use.CUPS_CLIENT: "that CUPS server refuses the gateway from then on: renew it",
+    Use.GATEWAY: "CUPS refuses the gateway from then on: renew its certificate",
+}
+
+
+_GRAVITY = (NOT_EXPIRING, Stage.WITHIN_30_DAYS, Stage.WITHIN_7_DAYS, Stage.EXPIRED)
+
+
+def expiring(validities: Collection[Validity], now: datetime) -> tuple[str, str, str] | None:
+    """What the condition says.
+
+    Args:
+        validities: of all certificates of the resource.
+        now: aware.
+
+    Returns:
+        Its status, reason and message; None where there is no certificate.
+    """
+    ordered = sorted(validities, key=lambda each: (each.not_after, each.use, each.name))
+    if not ordered:
+        return None
+    near = [each for each in ordered if stage_of(each.not_after, now) is not None]
+    stage = stage_of(ordered[0].not_after, now)
+    if stage is None:
+        return "False", NOT_EXPIRING, f"{_shown(ordered[0])}, before all others"
+    return "True", stage.value, _message(near, now)
+
+
+def is_graver(reason: str, than: str | None) -> bool:
+    """Whether a condition of `reason` is worse than one of `than` was; None for none."""
+    return _gravity(reason) > _gravity(than)
+
+
+def seen_validity(shown: object) -> Validity | None:
+    """The certificate that a gateway came with last, from `status.certificate`; None where that cannot be told."""
+    if not isinstance(shown, dict) or not isinstance(shown.get("notAfter"), str):
+        return None
+    try:
+        not_after = datetime.fromisoformat(shown["notAfter"])
+    except ValueError:
+        return None
+    if not_after.tzinfo is None:
+        return None
+    return Validity(Use.GATEWAY, f"serial {str(shown.get('serial'))[:_MAX_SERIAL]!a}", not_after)
+
+
+def _gravity(reason: str | None) -> int:
+    return _GRAVITY.index(reason) if reason in _GRAVITY else 0
+
+
+def _message(near: Sequence[Validity], now: datetime) -> str:
+    told = [f"{_shown(each, now)}; {_TODO[each.use]}" for each in near[:_SHOWN]]
+    more = [f"and {len(near) - _SHOWN} more"] if len(near) > _SHOWN else []
+    return ". ".join([*told, *more])
+
+
+def _shown(each: Validity, now: datetime | None = None) -> str:
+    word = "expired" if now is not None and each.not_after < now else "expires"
+    return f"{each.use} {each.name} {word} at {each.not_after.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"
