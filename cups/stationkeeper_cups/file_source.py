@@ -7,6 +7,7 @@ several times a second. Nothing is missed by that, whatever the file system, and
 import asyncio
 import logging
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,10 @@ def _fingerprint(paths: _Paths) -> _Fingerprint | None:
         found = [os.stat(path) for path in paths]  # noqa: PTH116 - a third of the cost of Path.stat
     except FileNotFoundError:
         return None
+    for path, each in zip(paths, found, strict=True):
+        # A pipe would keep the server waiting for somebody who writes into it.
+        if not stat.S_ISREG(each.st_mode):
+            raise OSError(f"{path} is no regular file")
     return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
 
 

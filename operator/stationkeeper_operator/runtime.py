@@ -33,7 +33,7 @@ from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Observed, StatusWriter
 from stationkeeper_operator.resources import Resource
 from stationkeeper_operator.settings import Settings
-from stationkeeper_operator.watching.handlers import Report, ResourceReport
+from stationkeeper_operator.watching.handlers import RelistReport, Report, ResourceReport
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
 from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 from stationkeeper_operator.watching.resync import Resync
@@ -48,7 +48,12 @@ _RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 15.0
 _PAST_DEADLINE_SECONDS = 1.0
 _RELEASE_SECONDS = 2.0
+_CLOCK_SET_SECONDS = 2.0
 _log = logging.getLogger("stationkeeper.operator")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 async def operate(settings: Settings, stop: asyncio.Event) -> None:
@@ -71,12 +76,14 @@ class Operator:
     Args:
         settings: of the process.
         api: of the cluster.
+        now: the time, aware; it may be as wrong as the machine's clock.
 
     Attributes:
         metrics: of this process.
     """
 
-    def __init__(self, settings: Settings, api: KubernetesApi) -> None:
+    def __init__(self, settings: Settings, api: KubernetesApi, now: Callable[[], datetime] = _now) -> None:
+        self._now = now
         namespaces = settings.watch_namespaces
         self._settings = settings
         self._store = ResourceStore()
@@ -84,16 +91,16 @@ class Operator:
         self._relists = Aggregator(_RELIST_QUIET_SECONDS, _RELIST_LONGEST_SECONDS)
         self._leadership = Leadership(api, settings.namespace, settings.identity, changed=self._leadership_changed)
         permit = self._leadership.require
-        self._publisher = Publisher(api, settings.namespace, permit, _now_ms)
+        self._publisher = Publisher(api, settings.namespace, permit, lambda: int(now().timestamp() * 1000))
         token_file = settings.internal_token
         self._seen, enforcement = ObservedState(self._store.get), Enforcement()
         observed = Observed(self._seen.fields, self._seen.written, enforcement.fact if token_file else _not_observed)
         events = EventRecorder(api, settings.identity, permit)
         self._status = StatusWriter(
-            api, self._store, events, changed=self._note, permit=permit, now=_now, observed=observed
+            api, self._store, events, changed=self._note, permit=permit, now=now, observed=observed
         )
         self.metrics = Metrics()
-        self.metrics.add(ResourceMetrics(lambda: self._status.verdicts, self._store.get, _now))
+        self.metrics.add(ResourceMetrics(lambda: self._status.verdicts, self._store.get, now))
         departures = Departures(events, self._seen.usage.gateways, awaits_proof=token_file is not None)
         self._proof = Proof(enforcement, departures, self._status, asks=token_file is not None)
         self._gatherer = Gatherer(
@@ -105,7 +112,7 @@ class Operator:
             status=self._status,
             events=events,
             may_gather=lambda: self._may_take_turns() and self._seen.is_known,
-            now=_now,
+            now=now,
         )
         self._reader = ReferenceReader(api, self._store, namespaces)
         self._resync = Resync(api, self._store, self._reader, namespaces)
@@ -118,7 +125,7 @@ class Operator:
             status=self._status,
             seen=self._seen,
             proof=self._proof,
-            now=_now,
+            now=now,
             compile_seconds=self.metrics.compile_seconds,
         )
         self._watch = Watch(settings.kubeconfig, namespaces, self._report_from_thread, self._store.names)
@@ -127,6 +134,7 @@ class Operator:
         self._is_listing = True
         self._listed_at = float("-inf")
         self._leading_since = float("inf")
+        self._judged_ahead = self._ahead()
         self._alarm: asyncio.TimerHandle | None = None
 
     def is_healthy(self) -> bool:
@@ -171,9 +179,9 @@ class Operator:
             self._loop.call_soon_threadsafe(self._take_in, report)
 
     def _take_in(self, report: Report) -> None:
-        if isinstance(report, ResourceReport):
-            if report.relisted:
-                self._relists.wake()
+        if isinstance(report, RelistReport):
+            self._relists.wake()
+        elif isinstance(report, ResourceReport):
             change = self._store.remove(report.resource) if report.deleted else self._store.put(report.resource)
             if change is Change.STATUS:
                 self._status.look_again(report.resource.key)
@@ -249,6 +257,7 @@ class Operator:
             pause = min(pause * 2, _LONGEST_RETRY_SECONDS)
 
     async def _turn(self) -> bool:
+        self._judged_ahead = self._ahead()
         try:
             return await self._reconciler.turn()
         except SupersededError:
@@ -268,7 +277,7 @@ class Operator:
             self._alarm = None
         deadline = self._reconciler.deadline
         if deadline is not None:
-            seconds = (deadline - _now()).total_seconds() + _PAST_DEADLINE_SECONDS
+            seconds = (deadline - self._now()).total_seconds() + _PAST_DEADLINE_SECONDS
             # Not for longer than a resync, which takes a turn anyway, as clocks are set and timers are bounded.
             if seconds < RESYNC_SECONDS:
                 self._alarm = self._loop.call_later(max(seconds, _RETRY_SECONDS), self._changes.wake)
@@ -278,11 +287,16 @@ class Operator:
         self._loop.call_later(seconds, self._changes.wake)
 
     async def _verify(self) -> None:
-        """Looks after what no watch shows: the published Secrets, and Secrets that lack their label."""
+        """Looks after what no watch shows: the clock, the published Secrets, and Secrets that lack their label."""
         while True:
             await asyncio.sleep(VERIFY_SECONDS)
             if not self._may_take_turns():
                 continue
+            set_by = self._ahead() - self._judged_ahead
+            if abs(set_by) > _CLOCK_SET_SECONDS:
+                fields = {"seconds": round(set_by)}
+                _log.warning("the clock was set, what depends on it is judged anew", extra={"fields": fields})
+                self._changes.wake(urgent=True)
             try:
                 untouched = await self._publisher.is_untouched()
             except ApiError as error:
@@ -292,6 +306,10 @@ class Operator:
                 self._changes.wake(urgent=True)
             if await self._reader.read(islice(self._store.unwatched, FEW)):
                 self._changes.wake()
+
+    def _ahead(self) -> float:
+        """By how many seconds the clock is ahead of the machine's own count: the same for as long as nobody sets it."""
+        return self._now().timestamp() - time.monotonic()
 
 
 async def _until_done(what: str, attempt: Callable[[], Awaitable[Change]]) -> Change:
@@ -307,11 +325,3 @@ async def _until_done(what: str, attempt: Callable[[], Awaitable[Change]]) -> Ch
 
 def _not_observed(_resource: Resource, _verdict: Verdict) -> Fact:
     return Fact("Unknown", NOT_OBSERVED, "the operator has no token to ask the CUPS pods with")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -25,7 +25,7 @@ from stationkeeper_tools import manifests
 from stationkeeper_tools.api_client import ApiClient
 from stationkeeper_tools.cluster import Cluster
 from stationkeeper_tools.ports import free_port
-from tests.controlplane.operator_process import OperatorProcess, wait_for
+from tests.controlplane.operator_process import EVENTUALLY, OperatorProcess, wait_for
 
 PROMPTLY = 5.0
 
@@ -35,6 +35,7 @@ _LEASES = "/apis/coordination.k8s.io/v1"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _PLURALS = {"TrustedCA": "trustedcas", "Gateway": "gateways", "GatewayDefaults": "gatewaydefaults"}
 _ACCOUNT = "stationkeeper-operator"
+_PUBLISHED = "labelSelector=app.kubernetes.io/managed-by=stationkeeper"
 
 
 class Release:
@@ -66,6 +67,12 @@ class Release:
     def start(self, identity: str = "") -> OperatorProcess:
         """Starts an operator."""
         identity = identity or f"op-{secrets.token_hex(2)}"
+        process = OperatorProcess(self.environment(identity), self._folder / f"{self.namespace}-{identity}.log")
+        self._processes.append(process)
+        return process
+
+    def environment(self, identity: str) -> dict[str, str]:
+        """What an operator of that name finds its settings in."""
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("STATIONKEEPER_")},
             "STATIONKEEPER_NAMESPACE": self.namespace,
@@ -78,9 +85,7 @@ class Release:
             token = self._folder / f"{self.namespace}.internal-token"
             token.write_text(self.internal_token)
             environment["STATIONKEEPER_INTERNAL_TOKEN_FILE"] = str(token)
-        process = OperatorProcess(environment, self._folder / f"{self.namespace}-{identity}.log")
-        self._processes.append(process)
-        return process
+        return environment
 
     def start_leading(self, identity: str = "") -> OperatorProcess:
         """Starts an operator and waits until it has published all documents."""
@@ -185,8 +190,7 @@ class Release:
 
     def versions(self) -> dict[str, str]:
         """The resourceVersion of each published Secret."""
-        selector = "labelSelector=app.kubernetes.io/managed-by=stationkeeper"
-        return _versions(self._api.items(f"/api/v1/namespaces/{self.namespace}/secrets?{selector}"))
+        return _versions(self._api.items(f"/api/v1/namespaces/{self.namespace}/secrets?{_PUBLISHED}"))
 
     def everything(self) -> dict[str, str]:
         """The resourceVersions of all that the operator writes, but for the Lease."""
@@ -240,6 +244,16 @@ class Release:
         """Who holds the Lease; empty where nobody does."""
         lease = self._lease()
         return "" if lease is None else str(lease["spec"]["holderIdentity"])
+
+    def give_up_lease(self) -> None:
+        """Frees the Lease of an operator that died, as time does."""
+        self._api.delete(f"{_LEASES}/namespaces/{self.namespace}/leases/stationkeeper-operator")
+
+    def watch_secrets(self) -> Iterator[Any]:
+        """An event for each published Secret that is written from now on, as soon as it is."""
+        found = self._api.get(f"/api/v1/namespaces/{self.namespace}/secrets?{_PUBLISHED}")
+        query = f"{_PUBLISHED}&watch=1&resourceVersion={found['metadata']['resourceVersion']}"
+        return self._api.watch(f"/api/v1/namespaces/{self.namespace}/secrets?{query}", EVENTUALLY)
 
     def lease_version(self) -> str:
         lease = self._lease()

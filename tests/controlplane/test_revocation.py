@@ -2,22 +2,16 @@
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from stationkeeper_core.published import TrustDocument
-from stationkeeper_core.serial_numbers import unpack_serials
 from stationkeeper_tools.api_client import RequestError
 from tests.controlplane.operator_process import wait_for
 from tests.controlplane.operator_release import PROMPTLY, Release, install_crds, release
-from tests.controlplane.operator_resources import root, trusted_ca
+from tests.controlplane.operator_resources import trusted_ca
+from tests.controlplane.revocation_lists import crl, pem, revoked
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -32,31 +26,6 @@ def cluster(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with release(kubeconfig, tmp_path_factory.mktemp("operator")) as made:
         made.start_leading("revoking")
         yield made
-
-
-def crl(name: str, *serials: int, seconds: float = 3600) -> bytes:
-    """DER of a list by the root of that name, its next update due in so many seconds."""
-    pair, now = root(name), datetime.now(UTC)
-    key = load_pem_private_key(pair.key_pem, None)
-    assert isinstance(key, rsa.RSAPrivateKey)
-    begins, ends = now - timedelta(minutes=1), now + timedelta(seconds=seconds)
-    entries = [x509.RevokedCertificateBuilder(serial, begins).build() for serial in serials]
-    builder = x509.CertificateRevocationListBuilder(pair.x509.subject, begins, ends, [], entries)
-    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
-
-
-def pem(der: bytes) -> str:
-    return x509.load_der_x509_crl(der).public_bytes(Encoding.PEM).decode()
-
-
-def revoked(cluster: Release, name: str) -> set[int] | None:
-    found = cluster.published("trust")
-    assert found is not None
-    assert isinstance(found.content, TrustDocument)
-    for authority in found.content.authorities:
-        if (authority.namespace, authority.name) == (cluster.team, name):
-            return {serial for each in authority.revocation_lists for serial in unpack_serials(each.serials)}
-    return None
 
 
 def test_a_list_in_a_config_map_is_followed_and_a_broken_one_unrevokes_nothing(cluster: Release) -> None:

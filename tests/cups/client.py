@@ -1,6 +1,7 @@
 """A gateway's side of the connection, with the standard library's blocking TLS in threads."""
 
 import asyncio
+import copy
 import http.client
 import json
 import socket
@@ -59,6 +60,12 @@ class Client:
             path = Path(folder) / "pair.pem"
             path.write_bytes(b"\n".join([pair.key_pem, pair.certificate_pem, *(c.certificate_pem for c in chain)]))
             self.context.load_cert_chain(path)
+
+    def at(self, port: int) -> "Client":
+        """The same client, its TLS sessions with it, asking the server at another port."""
+        other = copy.copy(self)
+        other._port = port
+        return other
 
     async def ask(
         self,

@@ -125,8 +125,9 @@ async def token_cups(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
 async def _serve(cups: Cups, pki: Pki, *gateways: Gateway) -> None:
     cups.lay_server_tls(pki.server)
     cups.publish([Trusted("a", pki.a)], list(gateways))
-    await until(lambda: _ready(cups), "the server is ready")
+    await until(lambda: ready(cups), "the server is ready")
 
 
-async def _ready(cups: Cups) -> bool:
+async def ready(cups: Cups) -> bool:
+    """Whether it says that it serves gateways."""
     return (await get_internal(cups.internal_port, "/readyz")).status == 200

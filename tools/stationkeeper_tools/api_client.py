@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -81,6 +82,27 @@ class ApiClient:
     def delete(self, path: str) -> Any:
         """Deletes the object, or all objects of the collection, at `path`."""
         return self.send("DELETE", path)
+
+    def watch(self, path: str, seconds: float) -> Iterator[Any]:
+        """The events of the watch at `path`, as they come.
+
+        Args:
+            path: with the query that makes it a watch.
+            seconds: the longest time to wait for an event.
+
+        Raises:
+            TimeoutError: none came in time.
+        """
+        connection = http.client.HTTPSConnection(self._netloc, timeout=seconds, context=self._context)
+        try:
+            connection.request("GET", path, headers={"Authorization": self._authorization, "Accept": _JSON})
+            answer = connection.getresponse()
+            if answer.status >= http.client.BAD_REQUEST:
+                raise RequestError(answer.status, answer.read())
+            for line in answer:
+                yield json.loads(line)
+        finally:
+            connection.close()
 
     def send(self, method: str, path: str, body: object = None, content_type: str = _JSON) -> Any:
         """Any other request."""

@@ -121,7 +121,7 @@ class Cluster:
             raise ConditionTimeoutError(f"{error}: {self.condition(kind, name, condition)}") from None
 
     def _is_established(self, path: str) -> bool:
-        conditions = self._api.get(path).get("status", {}).get("conditions", [])
+        conditions = self._api.get(path).get("status", {}).get("conditions") or []
         return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
     def _grant(self, kind: str, account: str, role: str, rules: object) -> None:

@@ -112,6 +112,13 @@ class ControlPlane:
         """The `kubectl` of the same set of programs, where it has one."""
         return self._binaries.kubectl
 
+    @property
+    def etcd_client(self) -> LoopbackClient:
+        """A client of etcd with all rights; the API is JSON under `/v3/`."""
+        context = ssl.create_default_context(cafile=str(self.ca_file))
+        context.load_cert_chain(self._pki.certificate_file, self._pki.key_file)
+        return LoopbackClient(self._started_ports.etcd, context)
+
     def service_account_kubeconfig(self, namespace: str, name: str, path: Path) -> Path:
         """Writes a kubeconfig, mode 0600, with a token of that ServiceAccount, valid for 24 hours; gives its path back.
 
@@ -158,12 +165,6 @@ class ControlPlane:
         context = ssl.create_default_context(cafile=str(self.ca_file))
         return LoopbackClient(self._started_ports.api, context, self._token)
 
-    @property
-    def _etcd_client(self) -> LoopbackClient:
-        context = ssl.create_default_context(cafile=str(self.ca_file))
-        context.load_cert_chain(self._pki.certificate_file, self._pki.key_file)
-        return LoopbackClient(self._started_ports.etcd, context)
-
     def _request_token(self, namespace: str, name: str) -> str:
         path = f"/api/v1/namespaces/{quote(namespace, safe='')}/serviceaccounts/{quote(name, safe='')}/token"
         request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
@@ -190,7 +191,7 @@ class ControlPlane:
     def _start_both(self, ports: _Ports) -> None:
         self._etcd = ManagedProcess("etcd", self._etcd_command(ports), self._folder / "etcd.log")
         self._etcd.start()
-        client = self._etcd_client
+        client = self.etcd_client
         self._etcd.wait_until(lambda: client.answers("/health"), READY_SECONDS, "etcd is ready")
         self._api_server = ManagedProcess(
             "kube-apiserver", self._api_server_command(ports), self._folder / "kube-apiserver.log"

@@ -54,15 +54,20 @@ class Credentials:
             raise CredentialsError(f"no credentials for the API server in {where}: {error}") from None
         self._configuration, self._read_at = fresh, time.monotonic()
 
-    async def session(self) -> aiohttp.ClientSession:
+    async def session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
         """A new session, the caller's to close, that authorizes each request with what is valid then.
+
+        Args:
+            middlewares: what each request passes before it is authorized.
 
         Raises:
             CredentialsError: they cannot be read.
         """
         await self.load()
         connector = aiohttp.TCPConnector(ssl=self._ssl_context(), limit=0)
-        return aiohttp.ClientSession(connector=connector, middlewares=(self._authorize,), proxy=self._loaded.proxy)
+        return aiohttp.ClientSession(
+            connector=connector, middlewares=(*middlewares, self._authorize), proxy=self._loaded.proxy
+        )
 
     @property
     def server(self) -> str:

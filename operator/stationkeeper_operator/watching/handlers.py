@@ -28,12 +28,10 @@ class ResourceReport:
     Attributes:
         resource: the object, with the resourceVersion of what happened.
         deleted: whether it was.
-        relisted: whether this is part of what kopf lists when it begins, or begins again, to watch.
     """
 
     resource: Resource
     deleted: bool
-    relisted: bool
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,12 @@ class ReferencedReport:
     found: ReferencedObject | None
 
 
-Report = ResourceReport | ReferencedReport
+@dataclass(frozen=True)
+class RelistReport:
+    """kopf lists a collection, as it begins, or begins again, to watch; it tells what is there, not what is gone."""
+
+
+Report = ResourceReport | ReferencedReport | RelistReport
 Login = Callable[[], Awaitable[kopf.AiohttpSession]]
 
 
@@ -80,7 +83,7 @@ def registry_of_handlers(
 def _resource_handler(kind: str, report: Callable[[Report], None]) -> Callable[..., Awaitable[None]]:
     async def handle(event: Mapping[str, Any], **_: Any) -> None:
         resource = decode_resource(kind, event["object"])
-        report(ResourceReport(resource, deleted=event["type"] == DELETED, relisted=event["type"] is None))
+        report(ResourceReport(resource, deleted=event["type"] == DELETED))
 
     return handle
 

@@ -14,17 +14,20 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 import kopf
 from kopf._core.engines.peering import Identity
 
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
+from stationkeeper_operator.api.resource_paths import REFERENCED, RESOURCES
 from stationkeeper_operator.compiling.world import CREDENTIALS_LABEL
 from stationkeeper_operator.resources import Reference
-from stationkeeper_operator.watching.handlers import Report, registry_of_handlers
+from stationkeeper_operator.watching.handlers import RelistReport, Report, registry_of_handlers
 
 BEAT_SECONDS = 0.1
 _WATCHING = "multidimensional multitasker"
 _IDENTITY = Identity("stationkeeper-operator")
+_COLLECTIONS = frozenset({*RESOURCES.values(), *REFERENCED.values()})
 STUCK_SECONDS = 60.0
 
 _LOGIN_PAUSE_SECONDS = 2.0
@@ -144,9 +147,18 @@ class Watch:
         if since < _LOGIN_PAUSE_SECONDS:
             await asyncio.sleep(_LOGIN_PAUSE_SECONDS - since)
         credentials = Credentials(self._kubeconfig)
-        session = await credentials.session()
+        session = await credentials.session(self._notice_list)
         self._logged_in_at = time.monotonic()
         return kopf.AiohttpSession(server=credentials.server, aiohttp_session=session)
+
+    async def _notice_list(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        response = await handler(request)
+        # Of a collection that is empty no handler is told; what was deleted since the last list, neither.
+        if request.url.name in _COLLECTIONS and "watch" not in request.url.query:
+            self._report(RelistReport())
+        return response
 
 
 def _settle(ended: asyncio.Future[str], detail: str) -> None:

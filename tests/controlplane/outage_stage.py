@@ -1,0 +1,174 @@
+"""The whole product on a control plane of its own, which a test may break, and gateways that ask meanwhile."""
+
+import asyncio
+import base64
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from stationkeeper_core.eui64 import EUI64, format_hex, format_id6
+from stationkeeper_core.published import secret_name
+from stationkeeper_tools.api_client import ApiClient
+from stationkeeper_tools.binaries import ControlPlaneBinaries
+from stationkeeper_tools.cluster import Cluster
+from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.release_processes import ReleaseProcesses
+from stationkeeper_tools.sample_pki import make_gateway, make_root, make_server
+from tests.controlplane.operator_process import wait_for
+from tests.controlplane.operator_resources import gateway, root, trusted_ca
+from tests.cups.client import Client, exchange, get_internal
+
+NAMESPACE = "stationkeeper"
+KEPT, EUI = "kept", EUI64(0xA840_4100_0000_0001)
+BODY = json.dumps({"router": format_id6(EUI)}).encode()
+PAUSE_SECONDS = 0.02
+
+
+class Stage:
+    """A release of an operator and a CUPS that watches, with one CA that stays and one Gateway.
+
+    Attributes:
+        own: the control plane.
+        cluster: the administrator's hands on the release.
+        admin: the same, for all else.
+    """
+
+    def __init__(self, own: ControlPlane, folder: Path, processes: ReleaseProcesses) -> None:
+        self.own = own
+        self.cluster = Cluster(own.admin_kubeconfig, NAMESPACE)
+        self.admin = ApiClient(own.admin_kubeconfig)
+        self._processes = processes
+        self._folder = folder
+        now = datetime.now(UTC)
+        self._server_ca = make_root("Operator", now)
+        self._server = make_server(["localhost"], ["127.0.0.1"], self._server_ca, now)
+
+    def start(self) -> None:
+        tls = {"tls.crt": self._server.certificate_pem, "tls.key": self._server.key_pem}
+        self.cluster.apply_secret("stationkeeper-server-tls", tls, kind="kubernetes.io/tls")
+        self._processes.start_operator()
+        self.cluster.apply("TrustedCA", KEPT, trusted_ca(KEPT))
+        self.cluster.apply("Gateway", "roof", gateway(format_hex(EUI)))
+        wait_for(lambda: self.secret("trust"), "it is published")
+        self._processes.start_cups()
+        wait_for(lambda: self.answer(KEPT) == "200", "the gateway is answered")
+
+    # -- what a user does
+
+    def trust(self, name: str) -> None:
+        self.cluster.apply("TrustedCA", name, trusted_ca(name))
+        wait_for(lambda: self.answer(name) == "200", "a gateway of the new CA is answered")
+
+    def untrusted(self, name: str, seconds: float) -> None:
+        """Waits until no gateway of the CA is let in."""
+        wait_for(lambda: self.answer(name) != "200", f"{name} is not trusted any more", seconds)
+
+    # -- gateways
+
+    def answer(self, name: str) -> str:
+        """What a new connection with a certificate of that CA meets: the status, or the kind of failure."""
+        try:
+            with self._client(name).connect() as connection:
+                return str(exchange(connection, BODY).status)
+        except OSError as error:
+            return type(error).__name__
+
+    @contextmanager
+    def asking(self, name: str, *, always: bool) -> Iterator[list[str]]:
+        """Has gateways of that CA ask over and over, and holds that they are answered `always`, or never."""
+        done, answers = threading.Event(), list[str]()
+
+        def new_connections() -> None:
+            while not done.wait(PAUSE_SECONDS):
+                answers.append(self.answer(name))
+
+        def one_connection() -> None:
+            try:
+                with self._client(name).connect() as connection:
+                    while not done.wait(PAUSE_SECONDS):
+                        answers.append(str(exchange(connection, BODY).status))
+            except (OSError, http.client.HTTPException) as error:
+                answers.append(type(error).__name__)
+
+        threads = [threading.Thread(target=each) for each in (new_connections, one_connection)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield answers
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+        assert answers
+        assert set(answers) == {"200"} if always else "200" not in answers
+
+    def _client(self, name: str) -> Client:
+        port = urlsplit(self._processes.cups_url).port
+        assert port is not None
+        return Client(port, self._server_ca, _pair(name))
+
+    # -- the published Secrets, and what CUPS says of them
+
+    def secret(self, document: str) -> bytes | None:
+        found = self.admin.find(self._path(document))
+        return None if found is None else base64.b64decode(found["data"][document])
+
+    def overwrite(self, document: str, value: bytes) -> None:
+        self.admin.merge(self._path(document), {"data": {document: base64.b64encode(value).decode()}})
+
+    def loaded(self) -> Any:
+        """What `/generation` says."""
+        port = urlsplit(self._processes.internal_url).port
+        assert port is not None
+        token = (self._folder / "internal.token").read_text()
+        return asyncio.run(get_internal(port, "/generation", token)).json()
+
+    def _path(self, document: str) -> str:
+        return f"/api/v1/namespaces/{NAMESPACE}/secrets/{secret_name(document)}"
+
+    # -- the control plane
+
+    def log(self, process: str) -> str:
+        """What `operator` or `cups` logged."""
+        return (self._folder / f"{process}.log").read_text()
+
+    def noticed(self, process: str, before: str) -> bool:
+        """Whether the process tells of a failure since `before`, an earlier state of its log."""
+        return any(word in self.log(process)[len(before) :] for word in ("trying again", "cannot be read"))
+
+    def etcd(self, method: str, body: dict[str, Any]) -> Any:
+        status, answer = self.own.etcd_client.post(f"/v3/kv/{method}", body)
+        assert status == 200, answer
+        return answer
+
+    def delete_in_etcd(self, plural: str, name: str) -> int:
+        """Deletes a resource past the API server; etcd's revision then."""
+        key = f"/registry/stationkeeper.io/{plural}/{NAMESPACE}/{name}"
+        answer = self.etcd("deleterange", {"key": base64.b64encode(key.encode()).decode()})
+        assert answer["deleted"] == "1"
+        return int(answer["header"]["revision"])
+
+
+@contextmanager
+def stage(binaries: ControlPlaneBinaries, folder: Path) -> Iterator[Stage]:
+    """A stage on which all runs, and that is cleared in the end."""
+    with ControlPlane(binaries, folder / "control-plane") as own:
+        cluster = Cluster(own.admin_kubeconfig, NAMESPACE)
+        cluster.install_crds()
+        cluster.install_release()
+        with ReleaseProcesses(folder / "release", own, NAMESPACE) as processes:
+            made = Stage(own, folder / "release", processes)
+            made.start()
+            yield made
+
+
+@cache
+def _pair(name: str) -> Any:
+    return make_gateway(format_hex(EUI), root(name), datetime.now(UTC))

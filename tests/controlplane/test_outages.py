@@ -1,0 +1,102 @@
+"""Operator and CUPS while Secrets are spoilt and the API server is away: gateways are answered throughout."""
+
+import http.client
+from collections.abc import Iterator
+
+import pytest
+
+from stationkeeper_tools.api_client import RequestError
+from stationkeeper_tools.binaries import ControlPlaneBinaries
+from tests.controlplane.operator_process import wait_for
+from tests.controlplane.outage_stage import KEPT, NAMESPACE, Stage, stage
+
+pytestmark = pytest.mark.timeout(120)
+
+PROMPTLY = 5.0
+REPAIR_SECONDS = 20.0
+RETURN_SECONDS = 30.0
+CAS = f"/apis/stationkeeper.io/v1alpha1/namespaces/{NAMESPACE}/trustedcas"
+
+
+@pytest.fixture(scope="module")
+def running(control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with stage(control_plane_binaries, tmp_path_factory.mktemp("outages")) as made:
+        yield made
+
+
+def test_a_spoilt_secret_is_refused_by_name_and_repaired_and_a_removed_ca_stays_out(running: Stage) -> None:
+    running.trust("dropped")
+    old = running.secret("trust")
+    assert old is not None
+    running.cluster.delete("TrustedCA", "dropped")
+    running.untrusted("dropped", PROMPTLY)
+
+    def is_repaired(before: int) -> bool:
+        told = running.loaded()
+        return int(told["generations"]["trust"]) > before and not told["refused"]
+
+    with running.asking(KEPT, always=True), running.asking("dropped", always=False):
+        before = running.loaded()["generations"]["trust"]
+        running.overwrite("trust", b"")
+        wait_for(lambda: is_repaired(before), "it is repaired", REPAIR_SECONDS)
+        # The operator has just looked, and looks again in some seconds.
+        before = running.loaded()["generations"]["trust"]
+        for spoilt, reason in (
+            (old[: len(old) // 2], "MalformedDocument"),
+            (old, "OlderGeneration"),
+            (old[::-1], "MalformedDocument"),
+        ):
+            running.overwrite("trust", spoilt)
+            wait_for(lambda: _refusal(running) == reason, f"{reason} is told", PROMPTLY)  # noqa: B023 - called at once
+        wait_for(lambda: is_repaired(before), "it is repaired", REPAIR_SECONDS)
+
+
+def _refusal(running: Stage) -> str:
+    reason: str = running.loaded()["refused"].get("trust", {}).get("reason", "")
+    return reason
+
+
+def test_while_the_api_server_is_away_gateways_are_answered_and_a_ca_removed_on_its_return_goes(
+    running: Stage,
+) -> None:
+    running.trust("dropped")
+    logs = {each: running.log(each) for each in ("operator", "cups")}
+    with running.asking(KEPT, always=True):
+        running.own.stop_api_server()
+        for process, log in logs.items():
+            wait_for(lambda: running.noticed(process, log), f"{process} notices it")  # noqa: B023 - called at once
+        running.own.start_api_server()
+        running.cluster.delete("TrustedCA", "dropped")
+        running.untrusted("dropped", RETURN_SECONDS)
+
+
+def test_what_was_deleted_past_a_watch_that_expired_goes(running: Stage) -> None:
+    running.trust("dropped")
+    with running.asking(KEPT, always=True):
+        expire_watches_over_deletions(running, "trustedcas/dropped")
+        running.untrusted("dropped", RETURN_SECONDS)
+
+
+def test_what_was_the_last_of_its_kind_and_deleted_past_a_watch_that_expired_goes_too(running: Stage) -> None:
+    expire_watches_over_deletions(running, "gateways/roof", f"trustedcas/{KEPT}")
+    running.untrusted(KEPT, RETURN_SECONDS)
+
+
+def expire_watches_over_deletions(running: Stage, *resources: str) -> None:
+    """Breaks all watches, deletes the resources meanwhile, and has that be forgotten."""
+    version = running.admin.get(CAS)["metadata"]["resourceVersion"]
+    running.own.stop_api_server()
+    for each in resources:
+        revision = running.delete_in_etcd(*each.split("/"))
+    running.etcd("compaction", {"revision": str(revision), "physical": True})
+    running.own.start_api_server()
+    assert _is_expired(running, version)
+
+
+def _is_expired(running: Stage, version: str) -> bool:
+    """Whether a watch from there is one that the API server does not serve any more."""
+    try:
+        answer = running.admin.get(f"{CAS}?watch=1&timeoutSeconds=1&resourceVersion={version}")
+    except RequestError as error:
+        return error.status == http.client.GONE
+    return bool(answer["type"] == "ERROR" and answer["object"]["code"] == http.client.GONE)

@@ -1,0 +1,35 @@
+"""A CUPS in a process of its own, so that what loads it does not hold it up, and so that it can be killed."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.cups.client import until
+from tests.cups.conftest import Cups, ready
+
+START_SECONDS = 15.0
+
+
+@contextmanager
+def process(cups: Cups, log: Path) -> Iterator[None]:
+    """A server of its own over the folders of `cups`, that is killed in the end."""
+    command = [
+        *(sys.executable, "-c", "from stationkeeper_cups.main import main; main()"),
+        f"--listen=127.0.0.1:{cups.port}",
+        f"--internal-listen=127.0.0.1:{cups.internal_port}",
+        f"--directory={cups.documents}",
+        f"--tls-cert={cups.server_tls / 'tls.crt'}",
+        f"--tls-key={cups.server_tls / 'tls.key'}",
+    ]
+    with log.open("ab") as sink, subprocess.Popen(command, stdout=sink, stderr=sink) as running:
+        try:
+            yield
+        finally:
+            running.kill()
+
+
+async def serves(cups: Cups) -> None:
+    """Waits until the process is there for gateways."""
+    await until(lambda: ready(cups), "it serves", START_SECONDS)

@@ -1,0 +1,163 @@
+"""Many clients and many swaps: no wrong yes ever, and no wrong no for bystanders."""
+
+import asyncio
+import http.client
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count, pairwise
+from pathlib import Path
+
+import pytest
+
+from stationkeeper_core.pem import parse_certificates
+from stationkeeper_tools.sample_pki import KeyPair, make_gateway
+from tests.cups.client import Client, exchange, until
+from tests.cups.conftest import Cups
+from tests.cups.documents import Gateway, Trusted
+from tests.cups.own_process import process, serves
+from tests.cups.pki import Pki
+
+CLIENTS, SWAPS, BYSTANDERS_ANSWERS = 10, 36, 2000
+DEADLINE_SECONDS = 60.0
+VICTIM = "A840410000000001"
+BODY = b'{"router":"a840:4100:0:1"}'
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request of the victim's: between which times, and whether it was let in."""
+
+    begun: float
+    ended: float
+    let_in: bool
+
+
+@dataclass
+class Phase:
+    """What is in force of what was published; at the latest from when `/generation` said so."""
+
+    lets_in: bool
+    published: float
+    confirmed: float = float("inf")
+
+
+@dataclass
+class Load:
+    """What clients meet in threads of their own, until they are told to stop."""
+
+    done: threading.Event = field(default_factory=threading.Event)
+    bystanders: Counter[object] = field(default_factory=Counter)
+    victims: list[Asked] = field(default_factory=list)
+
+    def bystander(self, client: Client, *, keep: bool) -> None:
+        while not self.done.is_set():
+            with client.connect() as connection:
+                self.bystanders[exchange(connection).status] += 1
+                while keep and not self.done.is_set():
+                    self.bystanders[exchange(connection).status] += 1
+
+    def victim(self, client: Client, *, keep: bool) -> None:
+        connection: ssl.SSLSocket | None = None
+        since = time.monotonic()
+        while not self.done.is_set():
+            try:
+                connection = connection or client.connect()
+                let_in = exchange(connection, BODY).status == 200
+            except (OSError, http.client.HTTPException):
+                let_in = False
+            ended = time.monotonic()
+            self.victims.append(Asked(since, ended, let_in))
+            # A connection that is kept may be closed at any time after its last answer.
+            since = ended
+            if connection and not (keep and let_in):
+                connection.close()
+                connection = None
+        if connection:
+            connection.close()
+
+
+def _trusting(pki: Pki, *, suspended: bool = False, **options: object) -> tuple[list[Trusted], list[Gateway]]:
+    gateways = [Gateway(pki.eui), Gateway(VICTIM, options={"suspended": suspended})]
+    return [Trusted("a", pki.a), Trusted("b", pki.b, options=options)], gateways
+
+
+def _reductions(pki: Pki, victim: KeyPair) -> list[tuple[list[Trusted], list[Gateway]]]:
+    (certificate,) = parse_certificates(victim.certificate_pem.decode())
+    trusted, gateways = _trusting(pki)
+    return [
+        (trusted[:1], gateways),
+        _trusting(pki, revoked_serials=(f"{certificate.x509.serial_number:X}",)),
+        _trusting(pki, suspended=True),
+        _trusting(pki, revoked_sha256=(certificate.sha256,)),
+        (trusted, gateways[:1]),
+        _trusting(pki, eui_ranges=(f"{pki.eui}/64",)),
+    ]
+
+
+def _unexplained(phases: list[Phase], asked: list[Asked]) -> list[Asked]:
+    """The answers for which no state was in force at any time between request and answer."""
+    ends = [*(later.confirmed for _, later in pairwise(phases)), float("inf")]
+
+    def is_explained(each: Asked) -> bool:
+        return any(
+            phase.lets_in == each.let_in and phase.published <= each.ended and each.begun <= end
+            for phase, end in zip(phases, ends, strict=True)
+        )
+
+    return [each for each in asked if not is_explained(each)]
+
+
+async def _more(counted: Callable[[], int], by: int) -> None:
+    enough = counted() + by
+
+    async def has_grown() -> bool:
+        return counted() >= enough
+
+    await until(has_grown, "requests are answered", DEADLINE_SECONDS)
+
+
+@pytest.mark.timeout(120)
+async def test_every_answer_is_explained_by_a_state_in_force_between_request_and_answer(
+    tmp_path: Path, pki: Pki
+) -> None:
+    cups, load = Cups(tmp_path, pki), Load()
+    cups.lay_server_tls(pki.server)
+    victim = make_gateway(VICTIM, pki.b, datetime.now(UTC))
+    reductions = _reductions(pki, victim)
+    phases = [Phase(lets_in=True, published=time.monotonic())]
+    cups.publish(*_trusting(pki))
+    with process(cups, tmp_path / "log"), ThreadPoolExecutor(CLIENTS) as pool:
+        await serves(cups)
+        running = [
+            *(pool.submit(load.bystander, cups.client(pki.a_gateway), keep=keep) for keep in (True, False) * 3),
+            *(pool.submit(load.victim, cups.client(victim), keep=keep) for keep in (True, False) * 2),
+        ]
+        try:
+            for number in count(1):
+                phases.append(Phase(lets_in=number % 2 == 0, published=time.monotonic()))
+                cups.publish(*(_trusting(pki) if number % 2 == 0 else reductions[number // 2 % len(reductions)]))
+                await cups.loaded()
+                phases[-1].confirmed = time.monotonic()
+                await _more(lambda: len(load.victims), 8)
+                if number >= SWAPS and load.bystanders.total() >= BYSTANDERS_ANSWERS:
+                    break
+        finally:
+            load.done.set()
+            await asyncio.gather(*map(asyncio.wrap_future, running))
+
+    assert set(load.bystanders) == {200}
+    assert {each.let_in for each in load.victims} == {True, False}
+    assert _unexplained(phases, load.victims) == []
+
+
+def test_a_wrong_answer_would_be_found() -> None:
+    phases = [Phase(lets_in=True, published=0, confirmed=1), Phase(lets_in=False, published=10, confirmed=11)]
+    right = [Asked(2, 3, let_in=True), Asked(10.5, 10.6, let_in=True), Asked(10.5, 10.6, let_in=False)]
+    wrong = [Asked(11.1, 11.2, let_in=True), Asked(8, 9.9, let_in=False)]
+    assert _unexplained(phases, right + wrong) == wrong
