@@ -15,6 +15,7 @@ from functools import cached_property
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
@@ -83,6 +84,17 @@ class Certificate:
         except (x509.ExtensionNotFound, *_UNREADABLE):
             return False
         return constraints.value.ca
+
+    @property
+    def may_issue_to_clients(self) -> bool:
+        """Whether its extended key usage, if there is one, has clientAuth; so OpenSSL judges each issuer of a chain."""
+        try:
+            usage = self.x509.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+        except x509.ExtensionNotFound:
+            return True
+        except _UNREADABLE:
+            return False
+        return ExtendedKeyUsageOID.CLIENT_AUTH in usage.value
 
     @property
     def may_sign_certificates(self) -> bool:

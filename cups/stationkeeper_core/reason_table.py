@@ -194,8 +194,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The resource is suspended by its spec.", "Set `spec.suspended` to false to use it again."
     ),
     Reason.SUBJECT_CONFLICT: _resource(
-        "Another TrustedCA in force, or the same one, has a certificate with the same subject and another key: "
-        "a handshake could not tell them apart.",
+        "Another TrustedCA in force, or the same one, has a certificate with the same subject and another key, or "
+        "with the same key and other constraints: a handshake could not tell them apart.",
         "Use a CA with another subject, or take the other away first; the message names it.",
     ),
     Reason.EUI_CONFLICT: _resource(

@@ -253,7 +253,10 @@ class _Examination:
         return [self.leaf.issuer, *(each.issuer for same in self.presented.values() for each in same)]
 
     def verifies(self, chain: tuple[_Link, ...]) -> bool:
-        """Whether OpenSSL takes `chain`, its last certificate being trusted."""
+        """Whether OpenSSL takes `chain`, its last certificate being trusted, and none issues for other purposes only.
+
+        The handshake asks that too, but of the chain that it finds, perhaps with another TrustedCA's certificates.
+        """
         found = self._verified.get(chain)
         if found is None:
             found = self._verified[chain] = self._verify(chain)
@@ -261,6 +264,8 @@ class _Examination:
 
     def _verify(self, chain: tuple[_Link, ...]) -> bool:
         leaf, *helpers, anchor = chain
+        if not all(each.certificate.may_issue_to_clients for each in chain[1:]):
+            return False
         # A store takes only the first time that it is told, so it cannot outlive the examination.
         store = crypto.X509Store()
         store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)

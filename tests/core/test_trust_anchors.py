@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.name import _ASN1Type
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from OpenSSL import crypto
@@ -312,3 +312,18 @@ def test_the_handshake_is_given_each_certificate_once() -> None:
 
     assert trust.handshake_certificates == tuple(sorted({ROOT.der, ISSUING.der}))
     assert _trust().handshake_certificates == ()
+
+
+@pytest.mark.parametrize(
+    ("purpose", "vouching"),
+    [(ExtendedKeyUsageOID.CLIENT_AUTH, ["vendor"]), (ExtendedKeyUsageOID.SERVER_AUTH, [])],
+)
+def test_a_ca_that_issues_for_servers_only_vouches_for_no_client(
+    purpose: x509.ObjectIdentifier, vouching: list[str]
+) -> None:
+    limited = ca("Limited", ROOT, extensions=(x509.ExtendedKeyUsage([purpose]),))
+    as_intermediate = _trust(authority(ROOT, intermediates=(limited.der,), name="vendor"))
+    as_anchor = _trust(authority(limited, name="vendor"))
+
+    assert _vouchers(as_intermediate, leaf(limited)) == vouching
+    assert _vouchers(as_anchor, leaf(limited)) == vouching

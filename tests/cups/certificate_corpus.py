@@ -149,6 +149,12 @@ def _by_intermediate(
     return row(root, intermediate, leaf(intermediate))
 
 
+def _below_servers_only(row: Callable[[Party, Party, Party], Row]) -> Row:
+    root = ca("Servers", extensions=((x509.ExtendedKeyUsage([_SERVER]), False),))
+    intermediate = ca("Intermediate", root)
+    return row(root, intermediate, leaf(intermediate))
+
+
 def _constrained(permitted: x509.GeneralName, outcome: str, subject: x509.Name) -> Row:
     constraints = ((x509.NameConstraints([permitted], None), True),)
     intermediate = ca("Constrained", ROOT, extensions=constraints)
@@ -317,6 +323,16 @@ CORPUS: dict[str, Callable[[], Row]] = {
         x509.DirectoryName(_prefix("Vendor")), "CertificateInvalid", _organization("Other")
     ),
     "cross-signed CA": _cross_signed,
+    "root for servers only, intermediate in the TrustedCA": lambda: _below_servers_only(
+        lambda root, issuing, gateway: Row(
+            gateway.pair, (root.pair,), "NoTrustedCA", intermediates=(issuing.pair,), openssl_accepts=False
+        )
+    ),
+    "root for servers only, intermediate sent by the gateway": lambda: _below_servers_only(
+        lambda root, issuing, gateway: Row(
+            gateway.pair, (root.pair,), "CertificateWrongPurpose", presented=(issuing.pair,), openssl_accepts=False
+        )
+    ),
     "CA certificate renewed with the same key": _renewed_anchor,
     "two CAs with one subject, told apart by key identifiers": _another_key_of_that_name,
     "P-384": lambda: _plain(ACCEPTED, key=ec.generate_private_key(ec.SECP384R1())),

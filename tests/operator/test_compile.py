@@ -70,6 +70,16 @@ def test_of_two_created_in_the_same_second_the_first_by_name_wins() -> None:
     assert [each.namespace for each in gateways(plan_of(second, first))] == ["a"]
 
 
+def test_of_two_created_in_the_same_second_the_one_in_force_keeps_its_eui() -> None:
+    first, second = make_gateway(spec(), "z", "z"), make_gateway(spec(), "a", "a")
+    before = plan_of(first)
+
+    after = plan_of(second, first, in_force=before.documents)
+
+    assert gateways(after) == gateways(before)
+    assert verdict_on(second, after).reason == Reason.EUI_CONFLICT
+
+
 def test_the_oldest_keeps_its_eui_even_when_it_is_broken() -> None:
     newer, older = make_gateway(spec(), "a", age=1), make_gateway(spec(), "z", age=2)
     broken = make_gateway({"eui": 7}, "z", age=2)

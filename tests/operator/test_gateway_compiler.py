@@ -4,12 +4,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from stationkeeper_core.errors import Reason
+from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published import REGISTRY, Document, RegisteredGateway, RegistryDocument, bucket_of
 from stationkeeper_operator.compiling.compile import PublishPlan
-from stationkeeper_operator.resources import Reference, ReferencedObject
+from stationkeeper_operator.compiling.endpoint_compiler import Target
+from stationkeeper_operator.compiling.gateway_compiler import compile_gateway
+from stationkeeper_operator.resources import Gateway, Reference, ReferencedObject
 from tests.operator.resource_building import (
     EUI,
     NOW,
@@ -21,6 +24,7 @@ from tests.operator.resource_building import (
     make_secret,
     plan_of,
     verdict_on,
+    world_of,
 )
 
 TRUST_PEM = make_pem("lns-root")
@@ -154,6 +158,10 @@ def test_a_suspended_gateway_is_registered_as_such_whatever_its_spec_is_like() -
         assert verdict.document is not None
 
 
+def no_default(resource: Gateway) -> Target:
+    raise StationkeeperError(Reason.LNS_MISSING, resource.metadata.name)
+
+
 def in_force(first: dict[str, Any]) -> Mapping[str, Document]:
     return plan_of(make_gateway(first)).documents
 
@@ -186,6 +194,18 @@ def test_a_broken_spec_suspends_and_a_refused_one_does_not_bring_back() -> None:
     still = plan_of(make_gateway(spec({"uri": "x"})), in_force=suspended.documents)
     assert gateways(still)[0].suspended
     assert not gateways(plan_of(make_gateway(spec()), in_force=still.documents))[0].suspended
+
+
+def test_a_gateway_that_is_suspended_falls_back_on_less_room_than_it_has() -> None:
+    (held,) = gateways(plan_of(make_gateway(spec())))
+    changed = make_gateway(spec({**WSS, "uri": "wss://another.example.com:8887"}, suspended=True))
+
+    found = compile_gateway(changed, world_of(changed), held, NOW, default_lns=no_default)
+
+    assert found.wanted is not None
+    assert (found.wanted.lns_uri, found.wanted.suspended) == ("wss://another.example.com:8887", True)
+    assert found.kept == replace(held, suspended=True)
+    assert found.shrunk == replace(held, suspended=True, lns_uri="", lns_credentials=b"")
 
 
 def test_what_was_only_ever_suspended_is_no_last_good() -> None:

@@ -1,3 +1,7 @@
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.pem import to_pem
 from stationkeeper_core.published import TRUST, TrustDocument
@@ -73,3 +77,25 @@ def test_the_way_is_free_once_the_other_is_gone() -> None:
     in_force = plan_of(older, newer).documents
 
     assert trusted(plan_of(newer, in_force=in_force)) == ["lorawan/newer"]
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
+        x509.NameConstraints(None, [x509.DirectoryName(name("0102030405060708"))]),
+    ],
+)
+def test_a_certificate_of_anothers_key_that_limits_what_stands_below_it_shuts_nobody_out(
+    limit: x509.ExtensionType,
+) -> None:
+    older = make_ca({"certificates": pem(FIRST)}, "older", "z", age=20)
+    limited = issue(Wish(FIRST.subject, ca=True, key=FIRST.key, extensions=(limit,)), SECOND)
+    newer = make_ca({"certificates": pem(limited)}, "newer", "a", age=10)
+
+    plan = plan_of(newer, older)
+
+    assert trusted(plan) == ["z/older"]
+    refused = verdict_on(newer, plan)
+    assert refused.reason == Reason.SUBJECT_CONFLICT
+    assert "same subject and key but other constraints" in refused.message

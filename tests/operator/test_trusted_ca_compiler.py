@@ -36,6 +36,7 @@ REFUSED: list[tuple[dict[str, Any], Reason]] = [
     ({"certificates": ROOT, "certificatesFrom": REF}, Reason.INVALID_SPEC),
     ({"certificatesFrom": {}}, Reason.INVALID_SPEC),
     ({"certificatesFrom": REF}, Reason.REFERENCE_NOT_FOUND),
+    ({"certificates": ROOT, "euiRanges": []}, Reason.INVALID_SPEC),
     ({"certificates": "hello"}, Reason.NO_CERTIFICATE),
     ({"certificates": "-----BEGIN CERTIFICATE-----\n"}, Reason.MALFORMED_PEM),
     ({"certificates": ROOT + PRIVATE_KEY}, Reason.PRIVATE_KEY_IN_TRUSTED_CA),
@@ -184,7 +185,8 @@ def test_a_refused_spec_revokes_and_unrevokes_nothing() -> None:
 @pytest.mark.parametrize(
     ("first", "second", "in_force"),
     [
-        ([], ["0100000000000000/8"], ("0100000000000000/8",)),
+        (None, ["0100000000000000/8"], ("0100000000000000/8",)),
+        (["0100000000000000/8"], None, ("0100000000000000/8",)),
         (["0100000000000000/8"], [], ("0100000000000000/8",)),
         (["0100000000000000/8"], ["0000000000000000/0"], ("0100000000000000/8",)),
         (["0100000000000000/8"], ["0102000000000000/16", "0200000000000000/8"], ("0102000000000000/16",)),
@@ -193,7 +195,14 @@ def test_a_refused_spec_revokes_and_unrevokes_nothing() -> None:
     ],
 )
 def test_a_refused_spec_only_narrows_the_ranges(
-    first: list[str], second: list[str], in_force: tuple[str, ...] | None
+    first: list[str] | None, second: list[str] | None, in_force: tuple[str, ...] | None
 ) -> None:
     found = reduce({"certificates": ROOT, "euiRanges": first}, {"certificates": ROOT, "euiRanges": second, **BROKEN})
     assert (found.eui_ranges if found else None) == in_force
+
+
+def test_a_list_of_ranges_that_became_empty_does_not_open_every_eui() -> None:
+    found = reduce({"certificates": ROOT, "euiRanges": ["0100000000000000/8"]}, {"certificates": ROOT, "euiRanges": []})
+
+    assert found is not None
+    assert found.eui_ranges == ("0100000000000000/8",)

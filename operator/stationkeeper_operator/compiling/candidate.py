@@ -32,8 +32,8 @@ class Candidate(Generic[R]):
         kept: what stays in force if `wanted` is None or does not fit.
         refusal: why the spec is not accepted, None where it is.
         note: what its author should know about an accepted spec.
-        shrunk: `kept` without what it revokes anew, which can only take less room than what is in force; None where
-            that is `kept` itself.
+        shrunk: `kept` without what it revokes anew, or without the LNS of a Gateway that is suspended, which can only
+            take less room than what is in force; None where that is `kept` itself.
     """
 
     resource: Resource

@@ -121,7 +121,8 @@ def _gateway_candidates(
     held = {each.uid: each for document in registries for each in document.gateways}
     found: dict[int | None, list[Candidate[RegisteredGateway]]] = {}
     owners: dict[EUI64, Gateway] = {}
-    for gateway in sorted((each for each in world.resources.values() if isinstance(each, Gateway)), key=_precedence):
+    gateways = (each for each in world.resources.values() if isinstance(each, Gateway))
+    for gateway in sorted(gateways, key=lambda each: _precedence(each, held)):
         previous = held.get(gateway.metadata.uid)
         eui = claimed_eui(gateway, previous)
         owner = gateway if eui is None else owners.setdefault(eui, gateway)
@@ -133,8 +134,9 @@ def _gateway_candidates(
     return found
 
 
-def _precedence(gateway: Gateway) -> tuple[datetime, Key]:
-    return (gateway.metadata.creation_timestamp, gateway.key)
+def _precedence(gateway: Gateway, held: Mapping[str, RegisteredGateway]) -> tuple[datetime, bool, Key]:
+    """The oldest first; of those created in one second, and creation is told no finer, the one in force."""
+    return (gateway.metadata.creation_timestamp, gateway.metadata.uid not in held, gateway.key)
 
 
 def _conflict(gateway: Gateway, eui: EUI64, owner: Gateway) -> Candidate[RegisteredGateway]:
@@ -201,7 +203,7 @@ def _verdict(
     candidate: Candidate[R], record: R | None, document: str | None, certificates: tuple[CertificateStatus, ...]
 ) -> Verdict:
     refusal = candidate.refusal
-    if candidate.wanted is not None and record != candidate.wanted:
+    if refusal is None and candidate.wanted is not None and record != candidate.wanted:
         refusal = _does_not_fit(candidate)
     if refusal is None:
         message = candidate.note or "the spec is in force"

@@ -74,7 +74,8 @@ def compile_gateway(
     refusal = problems.refusal
     wanted = None if refusal else _gateway(resource, eui, part)
     if resource.suspended:
-        return _suspended(resource, eui, wanted or kept, held is not None, refusal)
+        bare = _gateway(resource, eui, _Part())
+        return _suspended(resource, bare, wanted or kept, kept or (held and bare), refusal)
     return Candidate(resource, wanted, kept, refusal, "; ".join(part.notes))
 
 
@@ -84,16 +85,23 @@ def _no_eui(resource: Gateway) -> StationkeeperError:
 
 
 def _suspended(
-    resource: Gateway, eui: EUI64, record: RegisteredGateway | None, in_force: bool, refusal: StationkeeperError | None
+    resource: Gateway,
+    bare: RegisteredGateway,
+    wanted: RegisteredGateway | None,
+    kept: RegisteredGateway | None,
+    refusal: StationkeeperError | None,
 ) -> Candidate[RegisteredGateway]:
     """Registered as suspended whatever else the spec says; a record without a server is never fallen back on."""
-    base = record or _gateway(resource, eui, _Part())
     detail = "spec.suspended is true: the gateway is refused"
     if refusal is not None:
         detail = f"{detail}; besides, {refusal.detail}"
-    suspended = replace(base, suspended=True)
-    kept = suspended if in_force else None
-    return Candidate(resource, suspended, kept, StationkeeperError(Reason.SUSPENDED, detail))
+    return Candidate(
+        resource,
+        replace(wanted or bare, suspended=True),
+        kept and replace(kept, suspended=True),
+        StationkeeperError(Reason.SUSPENDED, detail),
+        shrunk=kept and replace(bare, suspended=True),
+    )
 
 
 def _gateway(resource: Gateway, eui: EUI64, part: _Part) -> RegisteredGateway:

@@ -1,16 +1,20 @@
-"""One subject, one key, over all TrustedCAs in force.
+"""One subject, one key and one set of constraints, over all TrustedCAs in force.
 
 The TLS library that judges handshakes looks an issuer up by its name and takes the first that it finds. Of two CAs with
 one subject and different keys it would refuse the gateways of one, those at least whose certificates do not name their
-issuer's key, as version 1 certificates never do. Whoever may apply a TrustedCA could so lock another's gateways out.
-What is in force goes first, then the oldest; the other is refused by name.
+issuer's key, as version 1 certificates never do. The same key is no better where the certificate limits what may stand
+below it: anybody can issue one for another's name and public key, such as for servers only. Whoever may apply a
+TrustedCA could so lock another's gateways out. What is in force goes first, then the oldest; the other is refused by
+name.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtensionOID
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.pem import parse_certificate
@@ -20,8 +24,17 @@ from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.resources import Key
 
 _REMEMBERED = 4096
+_NETSCAPE_CERTIFICATE_TYPE = x509.ObjectIdentifier("2.16.840.1.113730.1.1")
+_LIMITING = {
+    ExtensionOID.BASIC_CONSTRAINTS,
+    ExtensionOID.EXTENDED_KEY_USAGE,
+    ExtensionOID.NAME_CONSTRAINTS,
+    _NETSCAPE_CERTIFICATE_TYPE,
+}
 
-_Owners = dict[str, tuple[bytes, Key]]
+_Identity = tuple[bytes, frozenset[tuple[str, bytes]]]
+"""The public key, and the extensions by which a chain may fail, by their OIDs."""
+_Owners = dict[str, tuple[_Identity, Key]]
 
 
 def refuse_subject_conflicts(
@@ -38,8 +51,8 @@ def refuse_subject_conflicts(
     for candidate in sorted(candidates, key=lambda each: (_brings_something(each, held), each.seniority)):
         refusal = _conflict(candidate, owners)
         kept = replace(candidate, wanted=None, refusal=refusal) if refusal else candidate
-        for subject, key in _identities(kept.wanted or kept.kept):
-            owners.setdefault(subject, (key, candidate.key))
+        for subject, identity in _identities(kept.wanted or kept.kept):
+            owners.setdefault(subject, (identity, candidate.key))
         judged.append(kept)
     return judged
 
@@ -51,19 +64,20 @@ def _brings_something(candidate: Candidate[TrustedAuthority], held: Mapping[str,
 
 def _conflict(candidate: Candidate[TrustedAuthority], owners: _Owners) -> StationkeeperError | None:
     own: _Owners = {}
-    for subject, key in _identities(candidate.wanted):
-        known, owner = owners.get(subject) or own.setdefault(subject, (key, candidate.key))
-        if known != key:
+    for subject, identity in _identities(candidate.wanted):
+        known, owner = owners.get(subject) or own.setdefault(subject, (identity, candidate.key))
+        if known != identity:
             whose = "itself" if owner == candidate.key else f"TrustedCA {owner.namespace}/{owner.name}"
+            what = "another key" if known[0] != identity[0] else "key but other constraints"
             return StationkeeperError(
                 Reason.SUBJECT_CONFLICT,
-                f"{whose} holds a certificate with the same subject and another key; use a CA with another subject,"
+                f"{whose} holds a certificate with the same subject and {what}; use a CA with another subject,"
                 " or take the other away first",
             )
     return None
 
 
-def _identities(record: TrustedAuthority | None) -> Iterator[tuple[str, bytes]]:
+def _identities(record: TrustedAuthority | None) -> Iterator[tuple[str, _Identity]]:
     return (_identity(der) for der in _certificates(record))
 
 
@@ -72,7 +86,15 @@ def _certificates(record: TrustedAuthority | None) -> tuple[bytes, ...]:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _identity(der: bytes) -> tuple[str, bytes]:
+def _identity(der: bytes) -> tuple[str, _Identity]:
     certificate = parse_certificate(der)
     key = certificate.x509.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return folded_name(certificate.subject), key
+    limits = frozenset(
+        (each.oid.dotted_string, each.value.public_bytes()) for each in certificate.x509.extensions if _limits(each)
+    )
+    return folded_name(certificate.subject), (key, limits)
+
+
+def _limits(extension: x509.Extension[x509.ExtensionType]) -> bool:
+    """Whether a chain may fail by it; a key usage cannot, as all that are taken may sign certificates."""
+    return extension.oid in _LIMITING or (extension.critical and extension.oid != ExtensionOID.KEY_USAGE)

@@ -114,7 +114,7 @@ def _read(
     parts = _Parts(
         anchors=anchors and tuple(each for each in anchors if each not in past),
         intermediates=None if intermediates is None else tuple(each for each in intermediates if each not in past),
-        ranges=problems.attempt(lambda: tuple(sorted({parse_range(text) for text in spec.eui_ranges or ()}))),
+        ranges=problems.attempt(lambda: _ranges(spec.eui_ranges)),
         serials=problems.attempt_each(_serial, revocation.serials or ()),
         fingerprints=problems.attempt_each(_revoked_fingerprint, revocation.sha256_fingerprints or ()),
         lists=read_revocation_lists(crls, issuers, problems, refuse_overdue=refuse_overdue, now=now),
@@ -149,6 +149,12 @@ def _intermediates(spec: TrustedCASpec) -> tuple[Certificate, ...]:
     found = read_certificates(spec.intermediates, "intermediates", Reason.PRIVATE_KEY_IN_TRUSTED_CA)
     check_authorities(found, "intermediates")
     return found
+
+
+def _ranges(listed: tuple[str, ...] | None) -> tuple[EUIRange, ...]:
+    if listed is not None and not listed:
+        raise StationkeeperError(Reason.INVALID_SPEC, "euiRanges is empty; leave it out to allow every EUI")
+    return tuple(sorted({parse_range(text) for text in listed or ()}))
 
 
 def _serial(text: str) -> str:
