@@ -45,7 +45,7 @@ def expiring(validities: Collection[Validity], now: datetime) -> tuple[str, str,
     near = [each for each in ordered if stage_of(each.not_after, now) is not None]
     stage = stage_of(ordered[0].not_after, now)
     if stage is None:
-        return "False", NOT_EXPIRING, f"the first to expire is {_shown(ordered[0])}"
+        return "False", NOT_EXPIRING, f"{_shown(ordered[0])}, before all others"
     return "True", stage.value, _message(near, now)
 
 
