@@ -271,7 +271,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "A document's payload does not have the digest it claims.", "Check who else writes the Secret."
     ),
     Reason.UNKNOWN_CONTRACT: _load(
-        "A document has a contract version that this CUPS does not know.", "Upgrade CUPS before the operator."
+        "A document has a contract version that this CUPS does not know.",
+        "Upgrade CUPS to the version of the operator.",
     ),
     Reason.WRONG_DOCUMENT: _load(
         "A document is not the one that belongs in its place.",

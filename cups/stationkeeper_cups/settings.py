@@ -111,7 +111,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
     base = "/var/run/stationkeeper"
     add("--listen", "STATIONKEEPER_CUPS_ADDRESS", "0.0.0.0:8987", "host:port where gateways connect")
-    add("--internal-listen", "STATIONKEEPER_INTERNAL_ADDRESS", "0.0.0.0:8080", "host:port of health and metrics")
+    internal = "host:port of health, metrics, what is loaded and what was seen"
+    add("--internal-listen", "STATIONKEEPER_INTERNAL_ADDRESS", "0.0.0.0:8080", internal)
     add("--source", "STATIONKEEPER_SOURCE", FILES, f"{FILES}: mounted Secrets; {WATCH}: the Secrets by the API server")
     add("--directory", "STATIONKEEPER_DOCUMENTS_FOLDER", f"{base}/documents", f"{FILES}: of the published documents")
     pair = f"{base}/server-tls/tls"

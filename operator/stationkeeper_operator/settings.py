@@ -34,9 +34,9 @@ class Settings:
 
     Attributes:
         namespace: the release's, where the Secrets, the Lease and the CUPS pods are.
-        watch_namespaces: whose TrustedCAs and Gateways are served, sorted; none means all.
+        watch_namespaces: whose resources are served, sorted; none means all.
         identity: the holder's name in the Lease; no two processes may have the same.
-        health: where `/healthz` and `/readyz` are served.
+        health: where `/healthz`, `/readyz` and `/metrics` are served.
         kubeconfig: None means the ServiceAccount of the pod.
         internal_token: a file with the token of the CUPS pods' internal port; None means that they are not asked.
         log_level: a name that `logging` knows.
@@ -77,7 +77,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="stationkeeper-operator",
-        description="Publishes TrustedCAs and Gateways to the CUPS server, and reports their status.",
+        description="Publishes TrustedCAs, Gateways and GatewayDefaults to CUPS, and reports what became of them.",
     )
 
     def add(flag: str, variable: str, default: str, text: str) -> None:
@@ -87,7 +87,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--watch-namespaces", "STATIONKEEPER_WATCH_NAMESPACES", "", "namespaces to serve, by comma; empty: all")
     identity = f"{socket.gethostname()}-{secrets.token_hex(4)}"
     add("--identity", "STATIONKEEPER_IDENTITY", identity, "holder of the Lease; default: host name and a random part")
-    add("--health-address", "STATIONKEEPER_HEALTH_ADDRESS", "0.0.0.0:8081", "host:port of /healthz and /readyz")
+    add("--health-address", "STATIONKEEPER_HEALTH_ADDRESS", "0.0.0.0:8081", "host:port of /healthz, /readyz, /metrics")
     add("--kubeconfig", "KUBECONFIG", "", "kubeconfig file; default: the pod's ServiceAccount")
     internal = "bearer token of the CUPS pods' internal port; empty: they are not asked"
     add("--internal-token-file", "STATIONKEEPER_INTERNAL_TOKEN_FILE", "", internal)

@@ -44,7 +44,7 @@ def reasons_page() -> str:
         "# Reasons",
         "",
         "One word for one refusal, the same in the log, in the metrics and in the conditions.",
-        "This page is generated from the table in `stationkeeper_core.errors` by `make docs`.",
+        "This page is generated from the table in `stationkeeper_core.reason_table` by `make docs`.",
     ]
     for fault, title in titles.items():
         lines += ["", f"## {title}", "", "| reason | status | meaning | what to do |", "|-|-|-|-|"]

@@ -1,0 +1,205 @@
+"""The pages say what the code does: metrics, conditions, reasons, events, examples, links."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stationkeeper_core.errors import Reason
+from stationkeeper_core.expiry import Stage
+from stationkeeper_core.observation import DeliveryState
+from stationkeeper_operator.compiling.verdict import Use
+from stationkeeper_operator.reporting.conditions import (
+    ENFORCED,
+    NO_OTHER_TRUSTED_CA,
+    PUBLISHED,
+    READY,
+    STILL_TRUSTED_BY,
+)
+from stationkeeper_operator.reporting.expiry import EXPIRING
+from stationkeeper_operator.resources import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, decode_resource
+
+ROOT = Path()
+OPERATOR = ROOT / "operator/stationkeeper_operator"
+CUPS = ROOT / "cups/stationkeeper_cups"
+PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+
+METRIC_KINDS = {"Counter": "_total", "Gauge": "", "Histogram": "", "GaugeMetricFamily": ""}
+CAMEL_CASE = re.compile(r"[A-Z][A-Za-z0-9]+")
+EVENT_METHODS = {"warning": 1, "normal": 1, "pod_warning": 3}
+
+
+def trees(folder: Path) -> Iterator[ast.Module]:
+    return (ast.parse(path.read_text()) for path in sorted(folder.rglob("*.py")))
+
+
+def calls(folder: Path) -> Iterator[ast.Call]:
+    return (node for tree in trees(folder) for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def texts(node: ast.AST) -> tuple[str, ...]:
+    return tuple(
+        each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)
+    )
+
+
+def metrics(folder: Path) -> dict[str, tuple[str, ...]]:
+    """The labels of each metric, by the name that Prometheus shows."""
+    found = {}
+    for call in calls(folder):
+        suffix = METRIC_KINDS.get(call.func.id) if isinstance(call.func, ast.Name) else None
+        if suffix is None or not call.args or not "".join(texts(call.args[0])).startswith("stationkeeper_"):
+            continue
+        given = [*call.args[2:], *(each.value for each in call.keywords if each.arg == "labels")]
+        found[texts(call.args[0])[0] + suffix] = tuple(text for each in given for text in texts(each))
+    return found
+
+
+def metric_rows(title: str) -> dict[str, tuple[str, ...]]:
+    """The labels of each metric, as the table below `title` has them."""
+    table = PAGES["operation.md"].partition(f"| {title} |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `")]
+    return {
+        name: tuple(re.findall(r"`(\w+)`", labels)) for names, labels in rows for name in re.findall(r"`(\w+)`", names)
+    }
+
+
+def rows_of(*pages: str) -> str:
+    return "\n".join(line for page in pages for line in PAGES[page].splitlines() if line.startswith("|"))
+
+
+def rows_below(heading: str) -> str:
+    section = PAGES["operation.md"].partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+    return "\n".join(line for line in section.splitlines() if line.startswith("|"))
+
+
+def words() -> dict[str, str]:
+    """The words that modules which tell of resources have as public constants, by the constants' names."""
+    return {
+        target.id: node.value.value
+        for room in ("reporting", "observing")
+        for tree in trees(OPERATOR / room)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for target in node.targets
+        if isinstance(target, ast.Name) and not target.id.startswith("_") and CAMEL_CASE.fullmatch(node.value.value)
+    }
+
+
+def told_reasons() -> Iterator[tuple[str, ast.expr]]:
+    """What each event and each condition in the code gives as its reason, and as which of the two."""
+    for call in calls(OPERATOR):
+        if isinstance(call.func, ast.Name) and call.func.id == "Fact" and len(call.args) > 1:
+            yield "condition", call.args[1]
+        elif isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value).endswith("_events"):
+            yield "event", call.args[EVENT_METHODS[call.func.attr]]
+
+
+def missing(wanted: set[str], text: str) -> list[str]:
+    return sorted(each for each in wanted if f"`{each}`" not in text)
+
+
+@pytest.mark.parametrize(("folder", "title"), [(CUPS, "metric of CUPS"), (OPERATOR, "metric of the operator")])
+def test_the_tables_of_metrics_have_each_one_with_its_labels_and_no_other(folder: Path, title: str) -> None:
+    found = metrics(folder)
+    assert found
+    assert metric_rows(title) == found
+
+
+def test_each_use_of_a_certificate_that_a_metric_counts_is_explained() -> None:
+    assert missing({each.value for each in Use}, PAGES["operation.md"]) == []
+
+
+def test_each_condition_and_reason_of_the_operator_stands_in_a_table() -> None:
+    found = set(words().values())
+    assert {PUBLISHED, ENFORCED, READY, STILL_TRUSTED_BY, EXPIRING, NO_OTHER_TRUSTED_CA} <= found
+    wanted = found | {each.value for each in (*Stage, *DeliveryState)}
+    assert missing(wanted, rows_of("resources.md", "operation.md")) == []
+
+
+def test_each_reason_of_a_refusal_stands_in_a_table() -> None:
+    assert missing({each.value for each in Reason}, rows_of("reasons.md")) == []
+
+
+def test_each_event_is_explained_with_what_to_do() -> None:
+    constants = words()
+    told = {ast.unparse(each) for kind, each in told_reasons() if kind == "event"}
+    named = {constants[each] for each in told & constants.keys()}
+    assert {ENFORCED, STILL_TRUSTED_BY} <= named
+    others = {Reason.CRL_EXPIRED.value, DeliveryState.NOT_CONVERGING.value, *(each.value for each in Stage)}
+    assert missing(named | others, rows_below("## Events")) == []
+
+
+def test_no_event_and_no_condition_has_a_reason_that_is_spelt_out_where_it_is_told() -> None:
+    told = list(told_reasons())
+    assert {kind for kind, _ in told} == {"condition", "event"}
+    assert [ast.unparse(each) for _, each in told if isinstance(each, ast.Constant)] == []
+
+
+def examples() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, page in PAGES.items():
+        for block in re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
+            for document in yaml.safe_load_all(block):
+                if document and document.get("apiVersion", "").startswith("stationkeeper.io/"):
+                    yield f"{name}: {document['kind']} {document['metadata']['name']}", document
+
+
+EXAMPLES = dict(examples())
+
+
+def unknown_fields(value: Any, schema: dict[str, Any], path: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, child in value.items():
+            if name not in schema.get("properties", {}):
+                yield f"{path}.{name}"
+            else:
+                yield from unknown_fields(child, schema["properties"][name], f"{path}.{name}")
+    elif isinstance(value, list):
+        for child in value:
+            yield from unknown_fields(child, schema["items"], path)
+
+
+def spec_schema(kind: str) -> dict[str, Any]:
+    crds = (yaml.safe_load(path.read_text()) for path in (ROOT / "crds").glob("*.yaml"))
+    crd = next(each for each in crds if each["spec"]["names"]["kind"] == kind)
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    assert isinstance(schema, dict)
+    return schema
+
+
+def test_there_is_an_example_of_each_kind() -> None:
+    assert {each["kind"] for each in EXAMPLES.values()} == {TRUSTED_CA, GATEWAY, GATEWAY_DEFAULTS}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_is_of_the_schema_and_can_be_decoded(name: str) -> None:
+    document = EXAMPLES[name]
+    assert list(unknown_fields(document["spec"], spec_schema(document["kind"]), "spec")) == []
+    assert decode_resource(document["kind"], document).problem == ""
+
+
+def anchors(page: str) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_link_within_the_documentation_leads_somewhere(name: str) -> None:
+    folder = ROOT if name == "README.md" else ROOT / "docs"
+    broken = []
+    for target, anchor in re.findall(r"\]\(([^)#:\s]*)(?:#([^)]+))?\)", PAGES[name].replace("\n", " ")):
+        path = folder / target if target else None
+        page = PAGES[name] if path is None else path.read_text() if path.is_file() else ""
+        if not page or (anchor and anchor not in anchors(page)):
+            broken.append(f"{target}#{anchor}")
+    assert broken == []
+
+
+def test_each_variable_that_a_page_names_is_read_somewhere() -> None:
+    named = {each for page in PAGES.values() for each in re.findall(r"STATIONKEEPER_[A-Z_]+", page)}
+    read = "".join((folder / "settings.py").read_text() for folder in (CUPS, OPERATOR))
+    assert [each for each in sorted(named) if f'"{each}"' not in read] == []
