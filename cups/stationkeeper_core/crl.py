@@ -10,7 +10,7 @@ Source: RFC 5280, section 5.
 import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -24,6 +24,8 @@ from stationkeeper_core.trust_anchors import folded_name
 MAX_CRL_BYTES = 1_048_576
 MAX_CRLS = 100
 MAX_ENTRIES = 100_000
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""How far an issuer's clock may be ahead: what a CRL made just now revokes must not wait for that."""
 
 _SEQUENCE = b"\x30"  # which is the digit 0 as well
 _LABELS = {"X509 CRL", "CRL"}
@@ -161,7 +163,7 @@ def signer_of(crl: Crl, issuers: Iterable[Certificate], now: datetime) -> Certif
         raise StationkeeperError(
             Reason.CRL_SIGNER_NOT_ALLOWED, f"the key usage of its issuer {_shown(crl)} lacks cRLSign"
         )
-    if crl.this_update > now:
+    if crl.this_update > now + CLOCK_TOLERANCE:
         raise StationkeeperError(
             Reason.CRL_NOT_YET_VALID, f"the CRL of {_shown(crl)} was made at {crl.this_update}, which is in the future"
         )

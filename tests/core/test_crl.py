@@ -167,8 +167,19 @@ def test_a_list_that_its_issuer_did_not_sign_or_may_not_is_refused() -> None:
     assert _signer_refusal(SAMPLE, OTHER, ISSUING) is Reason.CRL_ISSUER_UNKNOWN
     assert _signer_refusal(SAMPLE, SAME_NAME) is Reason.CRL_SIGNATURE_INVALID
     assert _signer_refusal(make_crl(no_crl, 1), no_crl) is Reason.CRL_SIGNER_NOT_ALLOWED
-    tomorrow = CrlWish((1,), begins=NOW + timedelta(seconds=1), ends=NOW + timedelta(days=9))
+    tomorrow = CrlWish((1,), begins=NOW + timedelta(days=1), ends=NOW + timedelta(days=9))
     assert _signer_refusal(make_crl(ROOT, wish=tomorrow), ROOT) is Reason.CRL_NOT_YET_VALID
+
+
+@pytest.mark.parametrize(("seconds", "taken"), [(0, True), (300, True), (301, False)])
+def test_an_issuer_whose_clock_is_a_little_ahead_has_its_list_taken_at_once(seconds: int, taken: bool) -> None:
+    wish = CrlWish((1,), begins=NOW + timedelta(seconds=seconds), ends=NOW + timedelta(days=9))
+    crl = parse_crl(make_crl(ROOT, wish=wish))
+    if taken:
+        assert signer_of(crl, [ROOT.certificate], NOW).der == ROOT.der
+    else:
+        with pytest.raises(StationkeeperError, match="in the future"):
+            signer_of(crl, [ROOT.certificate], NOW)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.observing import gatherer, proof
 from stationkeeper_operator.observing.departures import Departures
-from stationkeeper_operator.observing.enforcement import Enforcement
+from stationkeeper_operator.observing.enforcement import Enforcement, PodReport
 from stationkeeper_operator.observing.gatherer import Gatherer
 from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal, ServerCertificate
 from stationkeeper_operator.observing.observed_state import ObservedState
@@ -291,6 +291,14 @@ async def test_a_deleted_ca_in_use_is_told_until_no_pod_trusts_it_any_more(stage
     await until(lambda: ("Enforced", "acme") in stage.told)
     (told,) = [each for each in stage.server.objects.values() if each.get("reason") == "StillTrustedBy"]
     assert "lorawan/twin" in told["message"]
+
+
+async def test_pods_that_are_quicker_than_the_turn_leave_the_proof_of_a_removal_to_be_told(stage: Stage) -> None:
+    before, after = trust(authority()), trust()
+    stage.publish(TRUST, before, after, 6)
+    await stage.proof.take_in([PodReport("cups-0", {TRUST: 6})])
+    await stage.proof.tell({TRUST: after}, {})
+    assert stage.told == [("Enforced", "acme")]
 
 
 async def test_a_ca_that_gives_up_an_anchor_that_another_holds_is_told(stage: Stage) -> None:

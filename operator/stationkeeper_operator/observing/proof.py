@@ -9,6 +9,7 @@ from stationkeeper_core.published import TRUST, Document, TrustDocument
 from stationkeeper_operator.compiling.document_changes import DocumentChanges, document_changes, record_key
 from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, Step, Subject
+from stationkeeper_operator.reporting.conditions import Fact
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources import Key, Resource
 
@@ -44,12 +45,14 @@ class Proof:
         self._wake = asyncio.Event()
         self._hurry_until = float("-inf")
         self._changes: list[DocumentChanges] = []
+        self._proven: list[tuple[Subject, Fact]] = []
 
     def forget(self) -> None:
         """Another operator leads."""
         self._enforcement.forget()
         self._departures.forget()
         self._changes.clear()
+        self._proven.clear()
 
     def begin(self, generations: Mapping[str, int]) -> None:
         """Takes in which generations are in force before a turn writes."""
@@ -86,7 +89,7 @@ class Proof:
         self._enforcement.unwritten = frozenset(documents)
 
     async def tell(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> None:
-        """Tells of what was taken away since the last time.
+        """Tells of what was taken away since the last time, and of what was proven of it meanwhile.
 
         Args:
             after: the contents by document now.
@@ -95,11 +98,13 @@ class Proof:
         Raises:
             NotLeadingError: the Lease is not held any more.
         """
-        changes, self._changes = self._changes, []
         trust = after.get(TRUST)
-        if isinstance(trust, TrustDocument):
-            for each in changes:
-                await self._departures.announce(each, trust, present)
+        while self._changes:
+            if isinstance(trust, TrustDocument):
+                await self._departures.announce(self._changes[0], trust, present)
+            del self._changes[:1]
+        proven, self._proven = self._proven, []
+        await self._departures.enforced(proven)
 
     async def due(self, pace: float) -> None:
         """Returns when the pods are to be asked: at once after a publish, then quickly for a while, else at `pace`."""
@@ -118,4 +123,8 @@ class Proof:
         self._status.recheck(subject.key for subject in outcome.subjects)
         if outcome.documents:
             self._status.look_again_at(outcome.documents)
-        await self._departures.enforced(outcome.proven)
+        if self._changes:
+            # The pods were quicker than the turn: what was taken away is not known yet to those who tell of it.
+            self._proven += outcome.proven
+        else:
+            await self._departures.enforced(outcome.proven)
