@@ -55,6 +55,11 @@ class Certificate:
         return hashlib.sha256(self.der).hexdigest()
 
     @cached_property
+    def serial(self) -> str:
+        """The serial number, upper-case hex without leading zeros."""
+        return f"{self.x509.serial_number:X}"
+
+    @cached_property
     def subject(self) -> str:
         """The subject as RFC 4514 writes it."""
         return self.x509.subject.rfc4514_string()

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 
+from stationkeeper_core.der import element
 from stationkeeper_core.errors import Reason, StationkeeperError
 
 MAX_KEY_TEXT_BYTES = 8 * 1024
@@ -145,8 +146,4 @@ def _sec1(key: ec.EllipticCurvePrivateKey) -> bytes:
     if identifier is None:
         raise _unusable(f"is on the curve {key.curve.name}; {_USABLE}")
     number = key.private_numbers().private_value.to_bytes((key.curve.key_size + 7) // 8, "big")
-    return _element(0x30, b"\x02\x01\x01" + _element(0x04, number) + _element(0xA0, identifier))
-
-
-def _element(tag: int, content: bytes) -> bytes:
-    return bytes((tag, len(content))) + content
+    return element(0x30, b"\x02\x01\x01" + element(0x04, number) + element(0xA0, identifier))

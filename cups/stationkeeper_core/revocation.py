@@ -18,13 +18,13 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
+from stationkeeper_core.der import LONGEST_SHORT_LENGTH, element
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import RevocationList
 from stationkeeper_core.serial_numbers import unpack_serials
 
 _BIT_STRING, _SEQUENCE = 0x03, 0x30
-_LONGEST_SHORT_LENGTH = 0x7F
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Revocations:
 
     def hold_any_of(self, chain: tuple[Certificate, ...]) -> bool:
         """Whether a certificate of `chain`, which goes from the end entity to the anchor, is revoked."""
-        if self.serials and any(f"{each.x509.serial_number:X}" in self.serials for each in chain):
+        if self.serials and any(each.serial in self.serials for each in chain):
             return True
         return bool(self.sha256) and not self.sha256.isdisjoint(_fingerprints(chain))
 
@@ -118,18 +118,10 @@ def twin_fingerprint(certificate: Certificate, issuer: Certificate) -> str | Non
     r, s = decode_dss_signature(signature)
     signed = certificate.x509.tbs_certificate_bytes
     content = certificate.der[_header_bytes(certificate.der) :]
-    algorithm = content[len(signed) : -len(_element(_BIT_STRING, b"\0" + signature))]
-    twin = _element(_BIT_STRING, b"\0" + encode_dss_signature(r, key.curve.group_order - s))
-    return hashlib.sha256(_element(_SEQUENCE, signed + algorithm + twin)).hexdigest()
+    algorithm = content[len(signed) : -len(element(_BIT_STRING, b"\0" + signature))]
+    twin = element(_BIT_STRING, b"\0" + encode_dss_signature(r, key.curve.group_order - s))
+    return hashlib.sha256(element(_SEQUENCE, signed + algorithm + twin)).hexdigest()
 
 
 def _header_bytes(der: bytes) -> int:
-    return 2 if der[1] <= _LONGEST_SHORT_LENGTH else 2 + (der[1] & _LONGEST_SHORT_LENGTH)
-
-
-def _element(tag: int, content: bytes) -> bytes:
-    length = len(content)
-    if length <= _LONGEST_SHORT_LENGTH:
-        return bytes([tag, length]) + content
-    size = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes([tag, 0x80 | len(size)]) + size + content
+    return 2 if der[1] <= LONGEST_SHORT_LENGTH else 2 + (der[1] & LONGEST_SHORT_LENGTH)

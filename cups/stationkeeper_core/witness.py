@@ -53,7 +53,7 @@ def seen_certificate(certificate: ClientCertificate, vouchers: tuple[Voucher, ..
     """What is remembered of `certificate`, for which `vouchers`, at least one, vouch."""
     leaf = certificate.leaf
     return SeenCertificate(
-        serial=f"{leaf.x509.serial_number:X}",
+        serial=leaf.serial,
         sha256=leaf.sha256,
         not_after=leaf.x509.not_valid_after_utc,
         trusted_ca=min(each.authority.reference for each in vouchers),

@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_cups.metrics import CONTENT_TYPE, Metrics
 from stationkeeper_cups.observations import Observations
-from stationkeeper_cups.server_certificate import ServerCertificate, shown
+from stationkeeper_cups.server_certificate import ServerCertificate
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.tls_context import ServerCredentials, server_authentication
 
@@ -67,7 +68,7 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
         }
         end = server_certificate.not_after
         answer = {"generations": state.generations, "missing": state.missing, "refused": refused}
-        return web.json_response(answer | ({"serverCertificate": {"notAfter": shown(end)}} if end else {}))
+        return web.json_response(answer | ({"serverCertificate": {"notAfter": rfc3339(end)}} if end else {}))
 
     async def observed(request: web.Request) -> web.Response:
         if token is None:

@@ -15,6 +15,7 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.expiry import Stage, stage_of
 from stationkeeper_core.pem import parse_certificate
 from stationkeeper_core.station_certificate import check_client
+from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.tls_context import ServerCredentials
 
@@ -53,7 +54,7 @@ class ServerCertificate:
         if stage is None or stage is self._told or self.not_after is None:
             return
         self._told = stage
-        fields = {"reason": stage.value, "not_after": shown(self.not_after)}
+        fields = {"reason": stage.value, "not_after": rfc3339(self.not_after)}
         _log.warning("renew the server's certificate: gateways refuse it once expired", extra={"fields": fields})
 
     async def run(self) -> None:
@@ -79,11 +80,6 @@ def check_for_stations(credentials: ServerCredentials) -> None:
         if error.reason is Reason.CERTIFICATE_UNUSABLE:
             detail = f"gateways would not connect any more: {error.detail}"
             raise StationkeeperError(Reason.SERVER_CERTIFICATE_INVALID, detail) from None
-
-
-def shown(moment: datetime) -> str:
-    """RFC 3339, in UTC, to the second."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _end(credentials: ServerCredentials) -> datetime | None:

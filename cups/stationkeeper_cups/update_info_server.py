@@ -266,7 +266,7 @@ class UpdateInfoServer(web.Server):
     def _is_stranger(self, request: web.BaseRequest) -> bool:
         """Whether the client of a refused request may be anybody, since no certificate was asked of it."""
         connection = _tls(request.transport)
-        return self._state.token_authentication and (connection is None or not has_certificate(connection))
+        return self._state.token_authentication if connection is None else self._goes_by_token(connection)
 
 
 class _Answer(web.Response):

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from stationkeeper_core.der import element
 from stationkeeper_core.pem import to_pem
 
 _SHA256_WITH_RSA = bytes.fromhex("300d06092a864886f70d01010b0500")
@@ -86,15 +87,15 @@ def make_gateway(eui: str, issuer: KeyPair, now: datetime, days: int = 365) -> K
     """
     key = _rsa_key()
     spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    validity = _der(_SEQUENCE, _utc_time(now) + _utc_time(now + timedelta(days=days)))
+    validity = element(_SEQUENCE, _utc_time(now) + _utc_time(now + timedelta(days=days)))
     names = issuer.x509.subject.public_bytes(), _name(eui).public_bytes()
     serial = _integer(x509.random_serial_number())
-    to_be_signed = _der(_SEQUENCE, serial + _SHA256_WITH_RSA + names[0] + validity + names[1] + spki)
+    to_be_signed = element(_SEQUENCE, serial + _SHA256_WITH_RSA + names[0] + validity + names[1] + spki)
     issuer_key = _key_of(issuer)
     if not isinstance(issuer_key, rsa.RSAPrivateKey):
         raise TypeError("the issuer's key is not RSA")
     signature = issuer_key.sign(to_be_signed, padding.PKCS1v15(), hashes.SHA256())
-    certificate = _der(_SEQUENCE, to_be_signed + _SHA256_WITH_RSA + _der(_BIT_STRING, b"\0" + signature))
+    certificate = element(_SEQUENCE, to_be_signed + _SHA256_WITH_RSA + element(_BIT_STRING, b"\0" + signature))
     return KeyPair(_key_pem(key), to_pem(certificate).encode("ascii"))
 
 
@@ -173,16 +174,8 @@ def _key_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _integer(value: int) -> bytes:
-    return _der(_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+    return element(_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
 
 
 def _utc_time(time: datetime) -> bytes:
-    return _der(_UTC_TIME, time.strftime("%y%m%d%H%M%SZ").encode("ascii"))
-
-
-def _der(tag: int, content: bytes) -> bytes:
-    length = len(content)
-    if length < 0x80:  # noqa: PLR2004 - the short form ends here
-        return bytes([tag, length]) + content
-    size = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes([tag, 0x80 | len(size)]) + size + content
+    return element(_UTC_TIME, time.strftime("%y%m%d%H%M%SZ").encode("ascii"))

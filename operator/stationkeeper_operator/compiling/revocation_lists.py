@@ -15,6 +15,7 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import RevocationList, TrustedAuthority
 from stationkeeper_core.serial_numbers import count_serials, pack_serials, unpack_serials
+from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_operator.compiling.candidate import Problems
 from stationkeeper_operator.compiling.certificate_rules import certificate_of
 from stationkeeper_operator.compiling.verdict import RevocationListStatus
@@ -115,8 +116,8 @@ def revocation_list_statuses(record: TrustedAuthority, now: datetime) -> tuple[R
         RevocationListStatus(
             issuer=subjects.get(each.issuer_key, f"key {each.issuer_key}"),
             entries=count_serials(each.serials),
-            this_update=_rfc3339(each.this_update),
-            next_update="" if each.next_update is None else _rfc3339(each.next_update),
+            this_update=_shown_seconds(each.this_update),
+            next_update="" if each.next_update is None else _shown_seconds(each.next_update),
             overdue=each.next_update is not None and each.next_update < now.timestamp(),
         )
         for each in record.revocation_lists[:_MAX_STATUSES]
@@ -172,5 +173,5 @@ def _published(issuer_key: str, crls: Sequence[Crl], refuse_overdue: bool) -> Re
     )
 
 
-def _rfc3339(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _shown_seconds(seconds: int) -> str:
+    return rfc3339(datetime.fromtimestamp(seconds, UTC))

@@ -15,6 +15,7 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui_range import EUIRange, parse_range
 from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import RevocationList, TrustedAuthority
+from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
 from stationkeeper_operator.compiling.certificate_rules import (
     certificate_of,
@@ -240,4 +241,4 @@ def _der(certificates: tuple[Certificate, ...]) -> tuple[bytes, ...]:
 
 
 def _latest_end(certificates: tuple[Certificate, ...]) -> str:
-    return max(each.x509.not_valid_after_utc for each in certificates).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return rfc3339(max(each.x509.not_valid_after_utc for each in certificates))

@@ -6,6 +6,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from stationkeeper_core.pem import Certificate
+from stationkeeper_core.timestamps import rfc3339
 
 ACCEPTED = "Accepted"
 MAX_MESSAGE = 1024
@@ -117,7 +118,7 @@ def certificate_status(certificate: Certificate, role: Role) -> CertificateStatu
     return CertificateStatus(
         subject=certificate.subject[:_MAX_SUBJECT],
         sha256=certificate.sha256,
-        not_after=certificate.x509.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        not_after=rfc3339(certificate.x509.not_valid_after_utc),
         role=role,
     )
 
@@ -125,5 +126,5 @@ def certificate_status(certificate: Certificate, role: Role) -> CertificateStatu
 @lru_cache(maxsize=2048)
 def validity(use: Use, certificate: Certificate) -> Validity:
     """How long `certificate` is valid."""
-    name = f"{certificate.subject[:_MAX_NAMED_SUBJECT]!a} (serial {certificate.x509.serial_number:X})"
+    name = f"{certificate.subject[:_MAX_NAMED_SUBJECT]!a} (serial {certificate.serial})"
     return Validity(use, name, certificate.x509.not_valid_after_utc)

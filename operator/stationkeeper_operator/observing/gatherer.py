@@ -10,11 +10,12 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from stationkeeper_core.expiry import Stage, stage_of
 from stationkeeper_core.observation import MAX_PAGE
+from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.observing.cups_pods import CupsPod, list_cups_pods
@@ -177,7 +178,7 @@ class Gatherer:
         self._expiring[pod.uid] = (certificate.not_after, stage)
         if stage is None or told == (certificate.not_after, stage):
             return
-        end = certificate.not_after.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        end = rfc3339(certificate.not_after)
         message = f"{stage}: the server's certificate ends at {end}, no gateway connects after that; renew its Secret"
         with contextlib.suppress(NotLeadingError):
             await self._events.pod_warning(self._namespace, pod.name, pod.uid, SERVER_CERTIFICATE_EXPIRING, message)

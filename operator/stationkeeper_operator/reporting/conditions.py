@@ -4,10 +4,11 @@ The result equals the present status where nothing changed, so that whoever writ
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from stationkeeper_core.published import secret_name
+from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_operator.compiling.verdict import (
     ACCEPTED,
     MAX_MESSAGE,
@@ -136,7 +137,7 @@ def _condition(present: Condition | None, kind: str, fact: Fact, generation: int
         "status": status,
         "reason": reason,
         "message": message[:MAX_MESSAGE],
-        "lastTransitionTime": unchanged or now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lastTransitionTime": unchanged or rfc3339(now),
         "observedGeneration": generation,
     }
 

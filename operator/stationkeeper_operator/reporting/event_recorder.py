@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi, object_body, path_of
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.api.resource_paths import GROUP_VERSION
@@ -66,7 +67,7 @@ class EventRecorder:
             _log.warning("an event was not written", extra={"fields": fields})
 
     def _body(self, involved: Mapping[str, str], kind: str, reason: str, message: str) -> dict[str, object]:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = rfc3339(datetime.now(UTC))
         name = f"{involved['name'][:_MAX_NAME].rstrip('.-')}.{secrets.token_hex(8)}"
         return object_body(
             "v1",

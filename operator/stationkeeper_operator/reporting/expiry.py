@@ -5,9 +5,10 @@ is crossed.
 """
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from stationkeeper_core.expiry import Stage, stage_of
+from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_operator.compiling.verdict import Use, Validity
 
 EXPIRING = "Expiring"
@@ -79,4 +80,4 @@ def _message(near: Sequence[Validity], now: datetime) -> str:
 
 def _shown(each: Validity, now: datetime | None = None) -> str:
     word = "expired" if now is not None and each.not_after < now else "expires"
-    return f"{each.use} {each.name} {word} at {each.not_after.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"
+    return f"{each.use} {each.name} {word} at {rfc3339(each.not_after)}"

@@ -1,0 +1,15 @@
+"""One element of DER around its content.
+
+Source: X.690, sections 8.1 and 10.1.
+"""
+
+LONGEST_SHORT_LENGTH = 0x7F
+
+
+def element(tag: int, content: bytes) -> bytes:
+    """Tag, definite length in its shortest form, content."""
+    length = len(content)
+    if length <= LONGEST_SHORT_LENGTH:
+        return bytes([tag, length]) + content
+    size = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(size)]) + size + content
