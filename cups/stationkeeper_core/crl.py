@@ -19,7 +19,7 @@ from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.pem import Certificate, pem_blocks
 from stationkeeper_core.serial_numbers import pack_serials
-from stationkeeper_core.trust_anchors import folded_name
+from stationkeeper_core.x509.names import folded_name
 
 MAX_CRL_BYTES = 1_048_576
 MAX_CRLS = 100

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
 from cryptography import x509
@@ -19,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.x509.names import folded_name
 
 MAX_PEM_BYTES = 256 * 1024
 MAX_CERTIFICATES = 100
@@ -58,6 +60,31 @@ class Certificate:
     def serial(self) -> str:
         """The serial number, upper-case hex without leading zeros."""
         return f"{self.x509.serial_number:X}"
+
+    @property
+    def serial_number(self) -> int:
+        """The serial number, which may be negative."""
+        return self.x509.serial_number
+
+    @cached_property
+    def not_before(self) -> datetime:
+        """From when it is valid, aware."""
+        return self.x509.not_valid_before_utc
+
+    @cached_property
+    def not_after(self) -> datetime:
+        """Until when it is valid, with that second, aware."""
+        return self.x509.not_valid_after_utc
+
+    @cached_property
+    def folded_subject(self) -> str:
+        """The subject, fit to be compared."""
+        return folded_name(self.subject)
+
+    @cached_property
+    def folded_issuer(self) -> str:
+        """The issuer, fit to be compared."""
+        return folded_name(self.issuer)
 
     @cached_property
     def subject(self) -> str:

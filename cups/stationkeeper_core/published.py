@@ -20,7 +20,9 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, parse_hex
 from stationkeeper_core.serial_numbers import unpack_serials
 
-CONTRACT = 1
+CONTRACT = 2
+READABLE_CONTRACTS = (1, CONTRACT)
+"""An operator that takes over from an older one still reads what that one published, so that it stays in force."""
 BUCKETS = 16
 MAX_SECRET_BYTES = 1_000_000
 MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
@@ -28,6 +30,7 @@ MAX_AUTHORITIES = 2_000
 MAX_GENERATION = 2**63 - 1
 
 TRUST = "trust"
+ALL_NAMESPACES = "*"
 REGISTRY = tuple(f"registry-{bucket:02d}" for bucket in range(BUCKETS))
 DOCUMENTS = (TRUST, *REGISTRY)
 
@@ -55,6 +58,18 @@ class RevocationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     refuse_overdue: bool = False
 
 
+class ServedNamespace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, order=True):
+    """A namespace whose Gateways a TrustedCA of the release's namespace speaks for, beside its own.
+
+    Attributes:
+        namespace: its name, or `ALL_NAMESPACES`.
+        eui_ranges: `prefix/bits`, sorted, of the EUIs that it speaks for in there; none means every EUI.
+    """
+
+    namespace: str
+    eui_ranges: tuple[str, ...] = ()
+
+
 class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One TrustedCA as it is in force.
 
@@ -67,6 +82,8 @@ class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
         revoked_sha256: fingerprints, lower-case hex, sorted.
         revocation_lists: what CRLs revoke, one for each issuer's key, sorted by it.
         weak_signatures: whether chains with SHA-1 signatures or RSA keys of 1024 to 2047 bits are taken.
+        serves: the namespaces that a TrustedCA of the release's namespace speaks for beside its own, sorted; none
+            means its own alone. Without effect for a TrustedCA of another namespace.
     """
 
     namespace: str
@@ -79,6 +96,7 @@ class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     revoked_sha256: tuple[str, ...] = ()
     revocation_lists: tuple[RevocationList, ...] = ()
     weak_signatures: bool = False
+    serves: tuple[ServedNamespace, ...] = ()
 
 
 class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -98,6 +116,8 @@ class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
             `Authorization: `.
         token_sources: for each of these, `name/key` of the Secret in the Gateway's namespace that held it: so that a
             token which is taken out of the spec is told apart from one that cannot be read for a while.
+        rank: among the Gateways and reservations of several namespaces with this EUI, the lower one is meant where one
+            CA or token serves several of them; 0 for the first, and for nearly all.
     """
 
     eui: str
@@ -113,13 +133,32 @@ class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     cups_credentials: bytes = b""
     token_sha256s: tuple[str, ...] = ()
     token_sources: tuple[str, ...] = ()
+    rank: int = 0
+
+
+class ReservedEUI(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An EUI whose Gateway was in force and is gone.
+
+    A chain that a TrustedCA of its namespace's scope vouches for is refused as not registered, so that no Gateway of
+    another namespace with this EUI and a higher rank inherits it without a person's word.
+
+    Attributes:
+        eui: 16 upper-case hex digits.
+        namespace, uid: of the Gateway that was in force.
+        rank: that Gateway's.
+    """
+
+    eui: str
+    namespace: str
+    uid: str
+    rank: int = 0
 
 
 class TrustDocument(msgspec.Struct, frozen=True, kw_only=True):
     """Who may vouch for gateways.
 
     Attributes:
-        release_namespace: the namespace whose TrustedCAs speak for the Gateways of all namespaces.
+        release_namespace: the namespace whose TrustedCAs may speak for the Gateways of other namespaces too.
         authorities: sorted by namespace and name.
     """
 
@@ -128,10 +167,17 @@ class TrustDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegistryDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """The gateways of one bucket, sorted by EUI."""
+    """The gateways of one bucket.
+
+    Attributes:
+        bucket: its number.
+        gateways: sorted by EUI, rank and namespace; an EUI at most once in each namespace.
+        reserved: sorted likewise; an EUI and namespace that has a Gateway is not among them.
+    """
 
     bucket: int
     gateways: tuple[RegisteredGateway, ...] = ()
+    reserved: tuple[ReservedEUI, ...] = ()
 
 
 Document = TrustDocument | RegistryDocument
@@ -232,13 +278,21 @@ def _sorted(content: Document) -> Document:
     if isinstance(content, TrustDocument):
         authorities = sorted(content.authorities, key=lambda each: (each.namespace, each.name))
         return msgspec.structs.replace(content, authorities=tuple(authorities))
-    return msgspec.structs.replace(content, gateways=tuple(sorted(content.gateways, key=lambda each: each.eui)))
+    return msgspec.structs.replace(
+        content,
+        gateways=tuple(sorted(content.gateways, key=_order)),
+        reserved=tuple(sorted(content.reserved, key=_order)),
+    )
+
+
+def _order(each: RegisteredGateway | ReservedEUI) -> tuple[str, int, str]:
+    return (each.eui, each.rank, each.namespace)
 
 
 def _header(document: str, line: bytes) -> Header:
     try:
         contract = msgspec.json.decode(line, type=dict[str, msgspec.Raw]).get("contract")
-        if contract is not None and msgspec.json.decode(contract) != CONTRACT:
+        if contract is not None and msgspec.json.decode(contract) not in READABLE_CONTRACTS:
             raise StationkeeperError(
                 Reason.UNKNOWN_CONTRACT,
                 f"{document} has contract {bytes(contract)[:20]!r}, this is {CONTRACT}",
@@ -286,9 +340,10 @@ def _check_serials(document: str, trust: TrustDocument) -> None:
 def _check_bucket(document: str, registry: RegistryDocument) -> None:
     if not 0 <= registry.bucket < BUCKETS or REGISTRY[registry.bucket] != document:
         raise StationkeeperError(Reason.WRONG_DOCUMENT, f"{document} holds bucket {registry.bucket}")
-    seen: set[EUI64] = set()
-    for gateway in registry.gateways:
-        eui = parse_hex(gateway.eui)
-        if eui is None or eui in seen or bucket_of(eui) != registry.bucket:
-            raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} holds {gateway.eui[:20]!a}")
-        seen.add(eui)
+    seen: set[tuple[EUI64, str]] = set()
+    held: tuple[RegisteredGateway | ReservedEUI, ...] = (*registry.gateways, *registry.reserved)
+    for each in held:
+        eui = parse_hex(each.eui)
+        if eui is None or (eui, each.namespace) in seen or bucket_of(eui) != registry.bucket:
+            raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} holds {each.eui[:20]!a}")
+        seen.add((eui, each.namespace))

@@ -9,7 +9,6 @@ the right name and never tries a second, so that of two CAs with one subject (a 
 refuse the clients of one.
 """
 
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,11 +27,9 @@ from stationkeeper_core.pem import Certificate, parse_certificate
 from stationkeeper_core.published import TrustDocument, TrustedAuthority
 from stationkeeper_core.revocation import Revocations, issuer_lists
 from stationkeeper_core.strength import Strength, key_strength, signature_strength
+from stationkeeper_core.x509.names import folded_name
 
 MAX_CHAINS = 128
-
-_PART = re.compile(r"(?:[^\\,]|\\.)+", re.DOTALL)
-_VALUE = re.compile(r"(?:[^\\+]|\\.)+", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -185,23 +182,6 @@ class TrustGeneration:
         named = dict.fromkeys(each for issuer in examination.issuers for each in self._by_subject.get(issuer, ()))
         answers = (authority.vouch(examination) for authority in named)
         return tuple(answer for answer in answers if answer is not None)
-
-
-def folded_name(name: str) -> str:
-    """`name` without case, white space and order within a part: equal for all names that are equal to OpenSSL.
-
-    A few more are equal too, among them those that differ in backslashes, some of which only escape white space.
-
-    Args:
-        name: as RFC 4514 writes it: parts that commas separate, and pluses the values of a part.
-    """
-    if "+" not in name:
-        return _folded(name)
-    return ",".join("+".join(sorted(map(_folded, _VALUE.findall(part)))) for part in _PART.findall(name))
-
-
-def _folded(value: str) -> str:
-    return "".join(value.replace("\\", "").split()).casefold()
 
 
 class _Link:

@@ -43,7 +43,7 @@ def test_the_payload_of_a_document_is_these_bytes() -> None:
         b'{"bucket":3,"gateways":['
         b'{"eui":"1111111111111111","namespace":"n","name":"one","uid":"1","lns_uri":"wss://a:1",'
         b'"lns_credentials":"eA=="},'
-        b'{"eui":"2222222222222222","namespace":"n","name":"two","uid":"2","suspended":true,"trusted_cas":[]}]}'
+        b'{"eui":"2222222222222222","namespace":"n","name":"two","uid":"2","suspended":true,"trusted_cas":[]}],"reserved":[]}'
     )
 
 
@@ -63,6 +63,6 @@ def test_an_empty_world_gives_the_same_documents_ever_after() -> None:
     payloads = plan_of().payloads
     assert payloads[TRUST] == b'{"release_namespace":"stationkeeper","authorities":[]}'
     assert [payloads[name] for name in REGISTRY] == [
-        f'{{"bucket":{number},"gateways":[]}}'.encode() for number in range(16)
+        f'{{"bucket":{number},"gateways":[],"reserved":[]}}'.encode() for number in range(16)
     ]
     assert len({hashlib.sha256(each).hexdigest() for each in payloads.values()}) == len(DOCUMENTS)

@@ -151,9 +151,9 @@ def test_any_payload_behind_a_right_header_is_refused_by_name(text: str, junk: b
         (lambda value: b"x" * (MAX_SECRET_BYTES + 1), Reason.MALFORMED_DOCUMENT),
         (lambda value: value[:-1], Reason.MALFORMED_DOCUMENT),
         (lambda value: value + b"x", Reason.MALFORMED_DOCUMENT),
-        (lambda value: value.replace(b'"contract":1', b'"contract":2'), Reason.UNKNOWN_CONTRACT),
-        (lambda value: value.replace(b'"contract":1', b'"contract":"x"'), Reason.UNKNOWN_CONTRACT),
-        (lambda value: value.replace(b'"contract":1', b'"contract":null'), Reason.UNKNOWN_CONTRACT),
+        (lambda value: value.replace(b'"contract":2', b'"contract":9'), Reason.UNKNOWN_CONTRACT),
+        (lambda value: value.replace(b'"contract":2', b'"contract":"x"'), Reason.UNKNOWN_CONTRACT),
+        (lambda value: value.replace(b'"contract":2', b'"contract":null'), Reason.UNKNOWN_CONTRACT),
         (lambda value: value.replace(b'"document":"trust"', b'"document":"registry-00"'), Reason.WRONG_DOCUMENT),
         (lambda value: value.replace(b'"buckets":16', b'"buckets":17'), Reason.WRONG_DOCUMENT),
         (lambda value: value.replace(b'"sha256":"', b'"sha256":"0'), Reason.DIGEST_MISMATCH),
@@ -190,7 +190,7 @@ def test_a_payload_that_no_operator_writes_is_refused_by_name(payload: bytes) ->
 
 
 def test_a_document_of_another_contract_is_told_from_one_that_is_malformed() -> None:
-    assert _refusal(TRUST, b'{"contract":2,"nothing":"known"}\nanything') is Reason.UNKNOWN_CONTRACT
+    assert _refusal(TRUST, b'{"contract":9,"nothing":"known"}\nanything') is Reason.UNKNOWN_CONTRACT
 
 
 def test_inflating_stops_at_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ from OpenSSL import crypto
 from stationkeeper_core.client_certificate import read_client_certificate
 from stationkeeper_core.pem import parse_certificates, to_pem
 from stationkeeper_core.published import TrustedAuthority
-from stationkeeper_core.trust_anchors import TrustGeneration, folded_name
+from stationkeeper_core.trust_anchors import TrustGeneration
+from stationkeeper_core.x509.names import folded_name
 from stationkeeper_tools.sample_pki import make_gateway, make_root
 from tests.core.certificates import EUI, MAY_SIGN, NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.states import authority, presented, trust_document

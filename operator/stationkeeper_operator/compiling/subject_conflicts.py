@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtensionOID
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.pem import parse_certificate
 from stationkeeper_core.published import TrustedAuthority
-from stationkeeper_core.trust_anchors import folded_name
+from stationkeeper_core.x509.names import folded_name
 from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.resources import Key
 
