@@ -149,9 +149,7 @@ def key_usage(reader: DerReader) -> KeyUsage:
     Raises:
         MalformedDERError: it cannot be read, or allows nothing at all.
     """
-    content, unused = reader.bit_string()
-    if content:
-        content = content[:-1] + bytes([content[-1] >> unused << unused])
+    content, _ = reader.bit_string()
     if not any(content):
         raise MalformedDERError("it allows nothing")
     return KeyUsage(bool(content[0] & 0x80), bool(content[0] & 0x04), bool(content[0] & 0x02))
@@ -163,7 +161,7 @@ def extended_key_usage(reader: DerReader) -> tuple[str, ...]:
     Raises:
         MalformedDERError: it cannot be read.
     """
-    content, found = reader.enter(SEQUENCE), []
+    content, found = reader.enter_list(SEQUENCE), []
     while content.at < content.end:
         found.append(dotted(content.object_identifier()))
     return tuple(found)

@@ -116,10 +116,8 @@ def _split(der: bytes) -> tuple[bytes, bytes, bytes]:
     identifier = content.enter(SEQUENCE)
     algorithm = identifier.object_identifier()
     parameters = identifier.data[identifier.at : identifier.end]
-    bits, unused = content.bit_string()
+    bits, _ = content.bit_string()
     content.finish()
-    if unused:
-        raise MalformedDERError("a key has a part of a byte")
     return algorithm, parameters, bits
 
 
