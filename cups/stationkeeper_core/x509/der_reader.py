@@ -121,14 +121,22 @@ class DerReader:
             raise MalformedDERError(f"it has the tag {found:02x} where {tag:02x} belongs")
         return segments(self.data, start, stop)
 
+    def content(self, tag: int) -> bytes:
+        """The content of the next element, which has to have `tag`.
+
+        Raises:
+            MalformedDERError: it has another tag, or is cut short.
+        """
+        start, stop = self.expect(tag)
+        return self.data[start:stop]
+
     def integer(self) -> int:
         """The next element, an INTEGER in as few bytes as it needs.
 
         Raises:
             MalformedDERError: it is something else.
         """
-        start, stop = self.expect(INTEGER)
-        content = self.data[start:stop]
+        content = self.content(INTEGER)
         if not content:
             raise MalformedDERError("an integer is empty")
         # OpenSSL refuses a padded integer too (`c2i_ibuf`), so that a serial number has one form only.
@@ -153,8 +161,7 @@ class DerReader:
         Raises:
             MalformedDERError: it is something else.
         """
-        start, stop = self.expect(OBJECT_IDENTIFIER)
-        content = self.data[start:stop]
+        content = self.content(OBJECT_IDENTIFIER)
         is_identifier = _is_short_identifier if len(content) <= _LONGEST_IDENTIFIER else _is_identifier
         if not is_identifier(content):
             raise MalformedDERError("an object identifier is cut short or has leading zeros")
