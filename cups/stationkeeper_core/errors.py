@@ -82,6 +82,8 @@ class Reason(StrEnum):
     TOO_LARGE = "TooLarge"
     PRIVATE_KEY_IN_TRUSTED_CA = "PrivateKeyInTrustedCA"
     NOT_A_CERTIFICATE_AUTHORITY = "NotACertificateAuthority"
+    KEY_KIND_UNSUPPORTED = "KeyKindUnsupported"
+    CURVE_UNSUPPORTED = "CurveUnsupported"
     ANCHOR_EXPIRED = "AnchorExpired"
     MALFORMED_CRL = "MalformedCRL"
     CRL_UNSUPPORTED = "CRLUnsupported"
