@@ -93,6 +93,7 @@ class Reason(StrEnum):
     CRL_SIGNER_NOT_ALLOWED = "CRLSignerNotAllowed"
     CRL_NOT_YET_VALID = "CRLNotYetValid"
     SUSPENDED = "Suspended"
+    BEING_DELETED = "BeingDeleted"
     SUBJECT_CONFLICT = "SubjectConflict"
     EUI_CONFLICT = "EUIConflict"
     EUI_RANGE_INVALID = "EUIRangeInvalid"

@@ -212,6 +212,10 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.SUSPENDED: _resource(
         "The resource is suspended by its spec.", "Set `spec.suspended` to false to use it again."
     ),
+    Reason.BEING_DELETED: _resource(
+        "The resource is being deleted and a finalizer still holds it: nothing of it is in force.",
+        "Nothing, or clear the finalizer; a deletion cannot be taken back, create it anew to use it again.",
+    ),
     Reason.SUBJECT_CONFLICT: _resource(
         "Another TrustedCA in force, or the same one, has a certificate with the same subject and another key, or "
         "with the same key and other constraints: a handshake could not tell them apart.",

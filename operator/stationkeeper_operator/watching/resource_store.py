@@ -37,7 +37,7 @@ class Change(Enum):
     """Only the status, or other metadata."""
     SPEC = 2
     REDUCTION = 3
-    """The resource is gone, or suspended, or lets in less than before."""
+    """The resource is gone or being deleted, or suspended, or lets in less than before."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +254,7 @@ class ResourceStore:
         if found is not None and held is not None:
             if _number(found.metadata.resource_version) < _number(held.metadata.resource_version):
                 return False
-            same = found.data == held.data and found.metadata.labels == held.metadata.labels
+            same = found.data == held.data and _counts(found) == _counts(held)
             self._known[reference] = found
             return not same
         self._known[reference] = found
@@ -268,7 +268,12 @@ def _is_watched(reference: Reference, found: ReferencedObject | None) -> bool:
 
 
 def _wanted(resource: Resource) -> tuple[object, ...]:
-    return (resource.spec, resource.suspended, resource.problem)
+    metadata = resource.metadata
+    return (resource.spec, resource.suspended, resource.problem, metadata.being_deleted, metadata.annotations)
+
+
+def _counts(found: ReferencedObject) -> tuple[object, ...]:
+    return (found.metadata.labels, found.metadata.being_deleted)
 
 
 def _in_scope(key: Key, scope: Scope) -> bool:
