@@ -18,6 +18,9 @@ from stationkeeper_operator.resources import (
 from stationkeeper_operator.specs import KeySource, TokenSource
 
 CREDENTIALS_LABEL = "stationkeeper.io/credentials"
+TRUST_LABEL = "stationkeeper.io/trust"
+SECRET_LABELS = (CREDENTIALS_LABEL, TRUST_LABEL)
+"""The labels, with the value `true`, of Secrets that are read: what gateways may be given, and whom to trust."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class World:
             field: where the spec says it, for the message.
 
         Raises:
-            StationkeeperError: `InvalidSpec`, `ReferenceNotFound`, `ReferenceNotLabelled` or `ReferenceKeyMissing`.
+            StationkeeperError: `InvalidSpec`, `ReferenceNotFound`, `CapacityExceeded`, `ReferenceNotLabelled` or
+                `ReferenceKeyMissing`.
         """
         found = source_reference(namespace, source)
         if found is None:
@@ -69,6 +73,8 @@ class World:
         holder = self.referenced.get(reference)
         if holder is None:
             raise StationkeeperError(Reason.REFERENCE_NOT_FOUND, f"{field} names {shown}, which does not exist")
+        if holder.problem:
+            raise StationkeeperError(Reason.CAPACITY_EXCEEDED, f"{field} names {shown}: {holder.problem}")
         if reference.kind == SECRET and holder.metadata.labels.get(CREDENTIALS_LABEL) != "true":
             raise StationkeeperError(
                 Reason.REFERENCE_NOT_LABELLED,
