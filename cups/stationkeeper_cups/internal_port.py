@@ -173,6 +173,7 @@ class InternalPort:
         self._held.append(held)
 
     def _make_room(self, address: str) -> None:
+        self._held = [held for held in self._held if held.connection.fileno() >= 0]
         counts = Counter(held.address for held in self._held)
         if counts[address] >= self._bounds.of_one_address:
             crowded = address

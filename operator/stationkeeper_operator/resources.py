@@ -299,7 +299,8 @@ def _sources(endpoint: Endpoint | None) -> tuple[KeySource | TokenSource | None,
         return ()
     auth = endpoint.auth or Auth()
     client = auth.client_certificate
-    return (endpoint.trust_from, auth.token, client.certificate if client is not None else None)
+    pair = (client.certificate, client.key) if client is not None else ()
+    return (endpoint.trust_from, auth.token, *pair)
 
 
 def _client_sources(client: Client | None) -> tuple[TokenSource, ...]:

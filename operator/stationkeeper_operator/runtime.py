@@ -94,7 +94,7 @@ class Operator:
         permit = self._leadership.require
         self._publisher = Publisher(api, settings.namespace, permit, lambda: int(now().timestamp() * 1000))
         token_file = settings.internal_token
-        self._seen, enforcement = ObservedState(self._store.get), Enforcement()
+        self._seen, enforcement = ObservedState(self._store.get, settings.namespace), Enforcement()
         observed = Observed(self._seen.fields, self._seen.written, enforcement.fact if token_file else _not_observed)
         events = EventRecorder(api, settings.identity, permit)
         self._status = StatusWriter(
