@@ -18,6 +18,9 @@ from stationkeeper_operator.resources import (
 from stationkeeper_operator.specs import KeySource, TokenSource
 
 CREDENTIALS_LABEL = "stationkeeper.io/credentials"
+TRUST_LABEL = "stationkeeper.io/trust"
+SECRET_LABELS = (CREDENTIALS_LABEL, TRUST_LABEL)
+"""The labels, with the value `true`, of Secrets that are read: what gateways may be given, and whom to trust."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class World:
 
         Raises:
             StationkeeperError: `InvalidSpec`, `ReferenceNotFound` (an object that is being deleted gives nothing new),
-                `ReferenceNotLabelled` or `ReferenceKeyMissing`.
+                `CapacityExceeded`, `ReferenceNotLabelled` or `ReferenceKeyMissing`.
         """
         found = source_reference(namespace, source)
         if found is None:
@@ -84,6 +87,8 @@ class World:
             raise StationkeeperError(Reason.REFERENCE_NOT_FOUND, f"{field} names {shown}, which does not exist")
         if holder.metadata.being_deleted:
             raise StationkeeperError(Reason.REFERENCE_NOT_FOUND, f"{field} names {shown}, which is being deleted")
+        if holder.problem:
+            raise StationkeeperError(Reason.CAPACITY_EXCEEDED, f"{field} names {shown}: {holder.problem}")
         if reference.kind == SECRET and holder.metadata.labels.get(CREDENTIALS_LABEL) != "true":
             raise StationkeeperError(
                 Reason.REFERENCE_NOT_LABELLED,
