@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui_range import EUIRange, parse_range
-from stationkeeper_core.published import RevocationList, TrustedAuthority
+from stationkeeper_core.published import RevocationList, ServedNamespace, TrustedAuthority
 from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
@@ -26,6 +26,7 @@ from stationkeeper_operator.compiling.certificate_rules import (
 )
 from stationkeeper_operator.compiling.reductions import common_ranges, revokes_more
 from stationkeeper_operator.compiling.revocation_lists import Source, find_crls, merged_lists, read_revocation_lists
+from stationkeeper_operator.compiling.served_namespaces import common_serves, read_serves
 from stationkeeper_operator.compiling.verdict import CertificateStatus, Role, certificate_status
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import TrustedCA
@@ -49,6 +50,7 @@ class _Parts:
     refuse_overdue: bool = False
     weak_signatures: bool = True
     note: str = ""
+    serves: tuple[ServedNamespace, ...] | None = None
 
 
 def compile_trusted_ca(
@@ -127,8 +129,13 @@ def _read(
         refuse_overdue=refuse_overdue,
         weak_signatures=spec.weak_signatures == "Allow",
         note=_note(past, *(each.left_out for each in (read_anchors, read_intermediates) if each)),
+        serves=problems.attempt(lambda: read_serves(spec.serves, is_release=_is_release(resource, world))),
     )
     return parts, problems.refusal
+
+
+def _is_release(resource: TrustedCA, world: World) -> bool:
+    return resource.metadata.namespace == world.release_namespace
 
 
 def _anchors(resource: TrustedCA, spec: TrustedCASpec, world: World, now: datetime) -> Authorities:
@@ -196,6 +203,7 @@ def _authority(resource: TrustedCA, parts: _Parts) -> TrustedAuthority:
         revoked_sha256=tuple(sorted(set(parts.fingerprints))),
         revocation_lists=parts.lists,
         weak_signatures=parts.weak_signatures,
+        serves=parts.serves or (),
     )
 
 
@@ -222,6 +230,7 @@ def _reduced(previous: TrustedAuthority, parts: _Parts, now: datetime) -> Truste
         revoked_sha256=tuple(sorted({*previous.revoked_sha256, *parts.fingerprints})),
         revocation_lists=merged_lists(previous.revocation_lists, parts.lists, refuse_overdue=parts.refuse_overdue),
         weak_signatures=previous.weak_signatures and parts.weak_signatures,
+        serves=previous.serves if parts.serves is None else common_serves(previous.serves, parts.serves),
     )
 
 

@@ -98,8 +98,8 @@ class Verdict:
         gateways: how many have no LNS of their own and look to it, for a GatewayDefaults.
         revocation_lists: those in force, for a TrustedCA.
         validities: of the certificates that its spec brings, those that have expired among them.
-        still_trusted_by: of a suspended TrustedCA, `namespace/name` of the others in force that hold one of its
-            certificates or keys; None where that is no question.
+        still_trusted_by: of a TrustedCA that is suspended or being deleted, `namespace/name` of the others in force
+            that hold one of its certificates or keys, of other tenants the number alone; None where nobody asks.
     """
 
     accepted: bool
