@@ -178,7 +178,7 @@ def _check_extensions(certificate: Certificate, known: x509.Certificate) -> None
 
 
 def _check_key_usage(found: KeyUsage | Absence, known: x509.KeyUsage) -> None:
-    flags = KeyUsage(known.digital_signature, known.key_cert_sign, known.crl_sign)
+    flags = KeyUsage(known.digital_signature, known.key_agreement, known.key_cert_sign, known.crl_sign)
     # Of a usage that allows nothing OpenSSL takes no chain, so nothing is told of it.
     assert found == flags or isinstance(found, Absence)
 

@@ -3,7 +3,6 @@
 Source: RFC 4514; OpenSSL, `x509_name_canon` and `asn1_string_canon` in `crypto/x509/x_name.c`.
 """
 
-import re
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -41,8 +40,6 @@ _SHORT = {
     bytes.fromhex("0992268993f22c640101"): "UID",
 }
 _ESCAPED = str.maketrans({each: f"\\{each}" for each in '\\"+,;<>'} | {"\0": "\\00"})
-_PART = re.compile(r"(?:[^\\,]|\\.)+", re.DOTALL)
-_VALUE = re.compile(r"(?:[^\\+]|\\.)+", re.DOTALL)
 
 
 class Attribute(NamedTuple):
@@ -127,23 +124,6 @@ def read_name(der: bytes) -> Name:
         MalformedDERError: it is none, or has more than `MAX_ATTRIBUTES`.
     """
     return _remembered(der) if len(der) <= MAX_REMEMBERED_BYTES else _read(der)
-
-
-def folded_name(name: str) -> str:
-    """`name` without case, white space and order within a part: equal for all names that are equal to OpenSSL.
-
-    A few more are equal too, among them those that differ in backslashes, some of which only escape white space.
-
-    Args:
-        name: as RFC 4514 writes it: parts that commas separate, and pluses the values of a part.
-    """
-    if "+" not in name:
-        return _folded(name)
-    return ",".join("+".join(sorted(map(_folded, _VALUE.findall(part)))) for part in _PART.findall(name))
-
-
-def _folded(value: str) -> str:
-    return "".join(value.replace("\\", "").split()).casefold()
 
 
 def _read(der: bytes) -> Name:
