@@ -120,8 +120,7 @@ class Gatherer:
                 continue
             asked = [pod for pod in pods if pod.ready or pod.host]
             reports = await asyncio.gather(*(self._report(client, pod) for pod in asked))
-            with contextlib.suppress(NotLeadingError):
-                await self._proof.take_in(reports)
+            self._proof.take_in(reports)
 
     async def _gather_what_was_seen(self, client: PodClient) -> None:
         while True:
