@@ -92,7 +92,9 @@ class Operator:
         self._relists = Aggregator(_RELIST_QUIET_SECONDS, _RELIST_LONGEST_SECONDS)
         self._leadership = Leadership(api, settings.namespace, settings.identity, changed=self._leadership_changed)
         permit = self._leadership.require
-        self._publisher = Publisher(api, settings.namespace, permit, lambda: int(now().timestamp() * 1000))
+        self._publisher = Publisher(
+            api, settings.namespace, permit, lambda: int(now().timestamp() * 1000), lambda: self._leadership.term
+        )
         token_file = settings.internal_token
         self._seen, enforcement = ObservedState(self._store.get, settings.namespace), Enforcement()
         observed = Observed(self._seen.fields, self._seen.written, enforcement.fact if token_file else _not_observed)

@@ -28,6 +28,7 @@ from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 
 _WORKERS = 4
 _RETRY_SECONDS = 2.0
+_CONFLICT_SECONDS = 0.3
 _CHECKS_BETWEEN_PAUSES = 50
 _SWEEP_SECONDS = 3600.0
 _log = logging.getLogger("stationkeeper.operator.status_writer")
@@ -205,7 +206,11 @@ class StatusWriter:
         except NotLeadingError:
             return
         except ApiError as error:
-            if error.is_not_found or error.is_conflict:
+            if error.is_not_found:
+                return
+            if error.is_conflict:
+                # The watch tells what was written; it may have told so already, while this write was under way.
+                asyncio.get_running_loop().call_later(_CONFLICT_SECONDS, self._retry, queue, key)
                 return
             fields = {"resource": "/".join(key), "detail": error}
             _log.warning("a status was not written, trying again", extra={"fields": fields})
@@ -223,9 +228,11 @@ class StatusWriter:
         desired = self._desired(before, judgement)
         path = resource_path(*key, "status")
         self._permit()
-        # With the uid, a resource of the same name that was created meanwhile is a conflict.
+        # With the uid, a resource of the same name that was created meanwhile is a conflict; with the version, whatever
+        # was written since, so that a leader which was frozen here does not write over a later leader's word.
+        condition = {"uid": judgement.uid, "resourceVersion": before.metadata.resource_version}
         gone = dict.fromkeys(before.status.value.keys() - desired.keys())
-        answer = await self._api.merge_patch(path, {"metadata": {"uid": judgement.uid}, "status": {**gone, **desired}})
+        answer = await self._api.merge_patch(path, {"metadata": condition, "status": {**gone, **desired}})
         after = decode_resource(key.kind, answer)
         self._changed(self._store.put(after))
         self._observed.written(after)
