@@ -29,6 +29,10 @@ class DeliveryState(StrEnum):
     """It is to have something that it did not report yet, be that sent or not."""
     NOT_CONVERGING = "NotConverging"
     """It was sent the same several times, and still reports something else."""
+    MOVED = "Moved"
+    """It was sent to another CUPS server, and has not asked here since."""
+    FELL_BACK = "FellBack"
+    """It reports the CUPS configuration that it was sent, and still asks with what it had before: that fails."""
 
 
 class Segment(StrEnum):

@@ -30,6 +30,9 @@ GATEWAY_DEFAULTS = "GatewayDefaults"
 SECRET = "Secret"  # noqa: S105 - a kind, not a secret
 CONFIG_MAP = "ConfigMap"
 
+TAKES_OVER = "stationkeeper.io/takes-over"
+"""The annotation by which a person hands an EUI over to a Gateway of another namespace."""
+
 DEFAULTS_NAME = "default"
 """The only name that a GatewayDefaults may have, so that a namespace has no more than one."""
 
@@ -54,6 +57,16 @@ class Reference(NamedTuple):
     name: str
 
 
+class Annotations(msgspec.Struct, frozen=True, kw_only=True):
+    """Those annotations that count; all others are not kept, as some are large.
+
+    Attributes:
+        takes_over: the uid of the Gateway of another namespace whose EUI a person hands over to this one.
+    """
+
+    takes_over: str = msgspec.field(default="", name=TAKES_OVER)
+
+
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What is used of an object's metadata; a field that cannot be read has its default.
 
@@ -62,7 +75,9 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         generation: of its spec, as the API server counts.
         resource_version: of all of it.
         creation_timestamp: aware; where it cannot be read, the object counts as the newest.
+        deletion_timestamp: when its deletion was asked for; None where it was not.
         labels: those it carries.
+        annotations: those that count.
     """
 
     name: str = ""
@@ -71,7 +86,17 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     generation: int = 0
     resource_version: str = ""
     creation_timestamp: datetime = _NEVER
+    deletion_timestamp: Any = None
     labels: dict[str, str] = msgspec.field(default_factory=dict)
+    annotations: Annotations = Annotations()
+
+    @property
+    def being_deleted(self) -> bool:
+        """Whether its deletion was asked for and a finalizer still holds it: it is gone for all that it lets in.
+
+        Any value counts, be it readable or not: a deletion is never taken back.
+        """
+        return self.deletion_timestamp is not None
 
     @property
     def seniority(self) -> tuple[datetime, str]:

@@ -1,10 +1,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from stationkeeper_operator.resources import (
     GATEWAY,
     SECRET,
+    TAKES_OVER,
     TRUSTED_CA,
     Key,
     Reference,
@@ -34,6 +36,23 @@ def secret(version: int, content: str = "dA==", *, labelled: bool = True) -> Ref
     labels = {"stationkeeper.io/credentials": "true"} if labelled else {}
     metadata = {"name": "token", "namespace": "team", "resourceVersion": str(version), "labels": labels}
     return decode_referenced(SECRET, {"metadata": metadata, "data": {"token": content}})
+
+
+def leaving(resource: Resource) -> Resource:
+    return replace(resource, metadata=replace(resource.metadata, deletion_timestamp="2026-01-01T00:00:00Z"))
+
+
+def annotated(resource: Resource, name: str) -> Resource:
+    metadata = resource.metadata
+    raw = {
+        "name": metadata.name,
+        "namespace": metadata.namespace,
+        "uid": metadata.uid,
+        "resourceVersion": metadata.resource_version,
+        "annotations": {name: "some-uid"},
+    }
+    decoded = decode_resource(GATEWAY, {"metadata": raw, "spec": {"eui": "0000000000000001"}})
+    return replace(resource, metadata=decoded.metadata)
 
 
 def read(store: ResourceStore, found: ReferencedObject | None) -> bool:
@@ -72,7 +91,23 @@ class TestEvents:
 
     def test_a_recreation_is_a_change_though_the_spec_is_the_same(self, store: ResourceStore) -> None:
         store.put(gateway(1))
-        assert store.put(gateway(2, uid="u2")) is Change.SPEC
+        assert store.put(gateway(2, uid="u2")) is Change.REDUCTION
+
+    def test_a_deletion_that_a_finalizer_holds_up_is_a_reduction(self, store: ResourceStore) -> None:
+        store.put(gateway(1))
+        assert store.put(leaving(gateway(2))) is Change.REDUCTION
+        assert store.put(leaving(gateway(3))) is Change.STATUS
+
+    def test_a_hand_over_is_a_change_and_another_annotation_is_none(self, store: ResourceStore) -> None:
+        store.put(gateway(1))
+        assert store.put(annotated(gateway(2), "another")) is Change.STATUS
+        assert store.put(annotated(gateway(3), TAKES_OVER)) is Change.SPEC
+
+    def test_a_secret_that_is_being_deleted_is_another_one(self, store: ResourceStore) -> None:
+        store.put(gateway(1))
+        read(store, secret(5))
+        held = secret(6)
+        assert read(store, replace(held, metadata=replace(held.metadata, deletion_timestamp="2026-01-01")))
 
     def test_deletion_and_suspension_are_reductions(self, store: ResourceStore) -> None:
         store.put(gateway(1))

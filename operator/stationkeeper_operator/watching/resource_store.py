@@ -40,7 +40,7 @@ class Change(Enum):
     """Only the status, or other metadata."""
     SPEC = 2
     REDUCTION = 3
-    """The resource is gone, or suspended, or lets in less than before."""
+    """The resource is gone or being deleted, or suspended, or lets in less than before."""
 
 
 @dataclass(frozen=True)
@@ -324,11 +324,12 @@ def _is_watched(reference: Reference, found: ReferencedObject | None) -> bool:
 
 
 def _substance(found: ReferencedObject) -> tuple[object, ...]:
-    return (found.data, found.metadata.labels, found.problem)
+    return (found.data, found.metadata.labels, found.metadata.being_deleted, found.problem)
 
 
 def _wanted(resource: Resource) -> tuple[object, ...]:
-    return (resource.spec, resource.suspended, resource.problem)
+    metadata = resource.metadata
+    return (resource.spec, resource.suspended, resource.problem, metadata.being_deleted, metadata.annotations)
 
 
 def _in_scope(key: Key, scope: Scope) -> bool:
