@@ -103,6 +103,8 @@ class Reason(StrEnum):
     CERTIFICATE_UNUSABLE = "CertificateUnusable"
     PRIVATE_KEY_UNUSABLE = "PrivateKeyUnusable"
     PRIVATE_KEY_MISMATCH = "PrivateKeyMismatch"
+    CLIENT_CERTIFICATE_IS_CA = "ClientCertificateIsCA"
+    PRIVATE_KEY_OF_CA = "PrivateKeyOfCA"
     CREDENTIALS_UNUSABLE = "CredentialsUnusable"
     REFERENCE_NOT_FOUND = "ReferenceNotFound"
     REFERENCE_NOT_LABELLED = "ReferenceNotLabelled"

@@ -249,6 +249,14 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The private key does not belong to the client certificate.",
         "Put both of one issuance into the Secret, and the end-entity certificate first.",
     ),
+    Reason.CLIENT_CERTIFICATE_IS_CA: _resource(
+        "The certificate that gateways would be given with its key is that of a certificate authority (CA:TRUE).",
+        "Issue a certificate for the gateways, and name that. Nothing of the CA's Secret was sent.",
+    ),
+    Reason.PRIVATE_KEY_OF_CA: _resource(
+        "The private key that gateways would be given is that of a TrustedCA's anchor or intermediate.",
+        "Make a key for the gateways, and never share one with a CA.",
+    ),
     Reason.CREDENTIALS_UNUSABLE: _resource(
         "The credentials, put together, are not what a Basics Station can cut into its parts again.",
         "The message says which part; issue that certificate or key anew.",
@@ -257,8 +265,9 @@ REASONS: dict[Reason, ReasonInfo] = {
         "A Secret or ConfigMap that the spec names does not exist.", "Create it in the same namespace."
     ),
     Reason.REFERENCE_NOT_LABELLED: _resource(
-        'A Secret that the spec names does not carry the label `stationkeeper.io/credentials: "true"`.',
-        "Label it if gateways may be given its content.",
+        "A Secret that the spec names does not carry the label `stationkeeper.io/credentials` with the value for this "
+        'use: `"true"` for what gateways are given and for their tokens, `"trust"` for certificates and CRLs.',
+        "Label it if it may be used for that; better, keep certificates and CRLs in a ConfigMap.",
     ),
     Reason.REFERENCE_KEY_MISSING: _resource(
         "The Secret or ConfigMap lacks the key that the spec names.",

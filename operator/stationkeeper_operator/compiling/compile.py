@@ -21,9 +21,11 @@ from stationkeeper_core.published import (
     TrustedAuthority,
     secret_name,
 )
+from stationkeeper_operator.compiling.authority_keys import authority_keys
 from stationkeeper_operator.compiling.candidate import Candidate, R
 from stationkeeper_operator.compiling.capacity import Fitted, fit
 from stationkeeper_operator.compiling.defaults_compiler import compile_defaults
+from stationkeeper_operator.compiling.gateway_compiler import Surroundings
 from stationkeeper_operator.compiling.reductions import reduced_documents, revokes_more
 from stationkeeper_operator.compiling.registry_compiler import Bucket, compile_registry
 from stationkeeper_operator.compiling.revocation_lists import overdue_note, revocation_list_statuses
@@ -84,10 +86,11 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
     documents[TRUST], payloads[TRUST] = trust.document, trust.payload
     verdicts |= {each.key: _trusted_ca_verdict(each, trust.records.get(each.key), now) for each in authorities}
     verdicts |= _still_trusted(everything, verdicts, trust.document)
-    defaults = compile_defaults(world, now)
+    keys = authority_keys(everything, (trust.document, in_force.get(TRUST)))
+    defaults = compile_defaults(world, now, keys)
     verdicts |= defaults.verdicts()
     assert isinstance(trust.document, TrustDocument)  # noqa: S101 - it was built as that
-    buckets = compile_registry(world, in_force, trust.document, now, defaults)
+    buckets = compile_registry(Surroundings(world, now, defaults.lns_for, keys), in_force, trust.document)
     for number, name in enumerate(REGISTRY):
         bucket = buckets.get(number, Bucket())
         registry = fit(name, bucket.candidates, partial(bucket.document, number), in_force.get(name))

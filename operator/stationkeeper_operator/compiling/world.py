@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_operator.resources import (
@@ -17,7 +18,20 @@ from stationkeeper_operator.resources import (
 )
 from stationkeeper_operator.specs import KeySource, TokenSource
 
-CREDENTIALS_LABEL = "stationkeeper.io/credentials"
+SECRETS_LABEL = "stationkeeper.io/credentials"
+
+
+class SecretUse(StrEnum):
+    """What a Secret may be used for: the value of its label `SECRETS_LABEL`, so that no Secret is for both."""
+
+    CREDENTIALS = "true"
+    """What gateways are given, and what lets them in without a certificate."""
+    TRUST = "trust"
+    """Certificates and CRLs, of which nothing is secret."""
+
+
+SECRETS_SELECTOR = f"{SECRETS_LABEL} in ({','.join(each.value for each in SecretUse)})"
+"""Selects the Secrets that are of use at all."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +74,16 @@ class World:
             return self
         return replace(self, resources={key: each for key, each in self.resources.items() if key not in gone})
 
-    def read(self, namespace: str, source: KeySource | TokenSource, field: str) -> bytes:
+    def read(
+        self, namespace: str, source: KeySource | TokenSource, field: str, use: SecretUse = SecretUse.TRUST
+    ) -> bytes:
         """The content of the key that `source` names.
 
         Args:
             namespace: of the resource.
             source: what the spec says.
             field: where the spec says it, for the message.
+            use: what a Secret has to be labelled for.
 
         Raises:
             StationkeeperError: `InvalidSpec`, `ReferenceNotFound` (an object that is being deleted gives nothing new),
@@ -84,10 +101,9 @@ class World:
             raise StationkeeperError(Reason.REFERENCE_NOT_FOUND, f"{field} names {shown}, which does not exist")
         if holder.metadata.being_deleted:
             raise StationkeeperError(Reason.REFERENCE_NOT_FOUND, f"{field} names {shown}, which is being deleted")
-        if reference.kind == SECRET and holder.metadata.labels.get(CREDENTIALS_LABEL) != "true":
+        if reference.kind == SECRET and holder.metadata.labels.get(SECRETS_LABEL) != use:
             raise StationkeeperError(
-                Reason.REFERENCE_NOT_LABELLED,
-                f'{field} names {shown}, which lacks the label {CREDENTIALS_LABEL}: "true"',
+                Reason.REFERENCE_NOT_LABELLED, f'{field} names {shown}, which lacks the label {SECRETS_LABEL}: "{use}"'
             )
         content = holder.data.get(key)
         if content is None:

@@ -12,7 +12,7 @@ import msgspec
 
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.resource_paths import REFERENCED, referenced_path
-from stationkeeper_operator.compiling.world import CREDENTIALS_LABEL
+from stationkeeper_operator.compiling.world import SECRETS_SELECTOR
 from stationkeeper_operator.resources import SECRET, Reference, decode_referenced
 from stationkeeper_operator.watching.resource_store import ResourceStore
 
@@ -79,7 +79,7 @@ class ReferenceReader:
 
     async def _list(self, kind: str, wanted: Collection[Reference]) -> tuple[set[Reference], bool]:
         tickets = {reference: self._store.ticket(reference) for reference in wanted}
-        query = {"labelSelector": f"{CREDENTIALS_LABEL}=true"} if kind == SECRET else {}
+        query = {"labelSelector": SECRETS_SELECTOR} if kind == SECRET else {}
         found: set[Reference] = set()
         changed = False
         for namespace in self._namespaces:

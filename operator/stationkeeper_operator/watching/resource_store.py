@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from stationkeeper_operator.compiling.reductions import resource_reduced
-from stationkeeper_operator.compiling.world import CREDENTIALS_LABEL
+from stationkeeper_operator.compiling.world import SECRETS_LABEL, SecretUse
 from stationkeeper_operator.resources import (
     SECRET,
     Key,
@@ -264,7 +264,7 @@ class ResourceStore:
 def _is_watched(reference: Reference, found: ReferencedObject | None) -> bool:
     if found is None:
         return False
-    return reference.kind != SECRET or found.metadata.labels.get(CREDENTIALS_LABEL) == "true"
+    return reference.kind != SECRET or found.metadata.labels.get(SECRETS_LABEL) in set(SecretUse)
 
 
 def _wanted(resource: Resource) -> tuple[object, ...]:

@@ -20,7 +20,7 @@ from kopf._core.engines.peering import Identity
 
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.resource_paths import REFERENCED, RESOURCES
-from stationkeeper_operator.compiling.world import CREDENTIALS_LABEL
+from stationkeeper_operator.compiling.world import SECRETS_SELECTOR
 from stationkeeper_operator.resources import Reference
 from stationkeeper_operator.watching.handlers import RelistReport, Report, registry_of_handlers
 
@@ -179,7 +179,7 @@ def watch_settings() -> kopf.OperatorSettings:
     settings.queueing.exit_timeout = 0.5
     settings.queueing.idle_timeout = 1.0
     settings.watching.chunk_size = 500
-    settings.watching.label_selectors["", "v1", "secrets"] = f"{CREDENTIALS_LABEL}=true"
+    settings.watching.label_selectors["", "v1", "secrets"] = SECRETS_SELECTOR
     # Every namespace has one of these, and no Gateway should trust it.
     settings.watching.field_selectors["", "v1", "configmaps"] = "metadata.name!=kube-root-ca.crt"
     return settings
