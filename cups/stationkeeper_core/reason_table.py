@@ -274,8 +274,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Name an existing key; the message says which is missing.",
     ),
     Reason.CAPACITY_EXCEEDED: _resource(
-        "It no longer fits into the Secret that it belongs to.",
-        "Delete resources that are not needed; see the docs on capacity.",
+        "Its namespace would have more than its share of the Secret that it belongs to, and there is no room beyond.",
+        "Delete resources of this namespace that are not needed; see the docs on capacity.",
     ),
     Reason.MALFORMED_DOCUMENT: _load(
         "A document is not in the form of the contract.", "Check who else writes the Secret."

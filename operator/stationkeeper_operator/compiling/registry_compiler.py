@@ -39,12 +39,27 @@ class Bucket:
     kept: dict[tuple[str, str], ReservedEUI] = field(default_factory=dict)
     contested: set[str] = field(default_factory=set)
 
-    def document(self, number: int, records: Iterable[RegisteredGateway]) -> RegistryDocument:
-        """The document with these of its Gateways."""
+    def document(self, number: int, records: Iterable[RegisteredGateway], thrift: int) -> RegistryDocument:
+        """The document with these of its Gateways.
+
+        Args:
+            number: of the bucket.
+            records: of the Gateways.
+            thrift: what is left out of what is reserved: from 1 on who waits, from 2 on what no other namespace asks
+                for, from 3 on all.
+        """
         gateways = tuple(sorted(records, key=lambda each: (each.eui, each.rank, each.namespace)))
         present = {(each.eui, each.namespace) for each in gateways}
-        reserved = (each for owner, each in sorted(self.kept.items()) if owner not in present)
+        reserved = (
+            each
+            for owner, each in sorted(self.kept.items())
+            if owner not in present and not self._can_do_without(each, thrift)
+        )
         return RegistryDocument(bucket=number, gateways=gateways, reserved=tuple(self._bounded(reserved)))
+
+    def _can_do_without(self, reserved: ReservedEUI, thrift: int) -> bool:
+        least = 1 if reserved.waits else 3 if reserved.eui in self.contested else 2
+        return thrift >= least
 
     def _bounded(self, reserved: Iterable[ReservedEUI]) -> list[ReservedEUI]:
         """So many of each namespace, first those that another namespace has to do with, the lowest EUI first."""
