@@ -91,7 +91,6 @@ class Reason(StrEnum):
     CRL_NOT_YET_VALID = "CRLNotYetValid"
     SUSPENDED = "Suspended"
     BEING_DELETED = "BeingDeleted"
-    SUBJECT_CONFLICT = "SubjectConflict"
     EUI_CONFLICT = "EUIConflict"
     EUI_RANGE_INVALID = "EUIRangeInvalid"
     LNS_MISSING = "LNSMissing"

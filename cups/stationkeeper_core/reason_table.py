@@ -197,14 +197,11 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The resource is being deleted and a finalizer still holds it: nothing of it is in force.",
         "Nothing, or clear the finalizer; a deletion cannot be taken back, create it anew to use it again.",
     ),
-    Reason.SUBJECT_CONFLICT: _resource(
-        "Another TrustedCA in force, or the same one, has a certificate with the same subject and another key, or "
-        "with the same key and other constraints: a handshake could not tell them apart.",
-        "Use a CA with another subject, or take the other away first; the message names it.",
-    ),
     Reason.EUI_CONFLICT: _resource(
-        "An older Gateway has the same EUI; the oldest wins.",
-        "Delete one of the two; the message names the other.",
+        "An older Gateway of the namespace has the same EUI, or another namespace had it before and one TrustedCA, key "
+        "or token serves both.",
+        "In one namespace delete one of the two, the message names the other; from another namespace a person has to "
+        "hand the EUI over, see the docs on resources.",
     ),
     Reason.EUI_RANGE_INVALID: _resource(
         "An entry of `euiRanges` is not a prefix such as `0102030405000000/40`.",

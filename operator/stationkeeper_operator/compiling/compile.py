@@ -30,7 +30,6 @@ from stationkeeper_operator.compiling.registry_compiler import Bucket, compile_r
 from stationkeeper_operator.compiling.revocation_lists import overdue_note, revocation_list_statuses
 from stationkeeper_operator.compiling.room import REGISTRY_BOUNDS, TRUST_BOUNDS
 from stationkeeper_operator.compiling.still_trusted import still_trusted_by
-from stationkeeper_operator.compiling.subject_conflicts import refuse_subject_conflicts
 from stationkeeper_operator.compiling.trusted_ca_compiler import (
     certificate_statuses,
     compile_trusted_ca,
@@ -110,12 +109,11 @@ def _authority_candidates(
 ) -> list[Candidate[TrustedAuthority]]:
     document = in_force.get(TRUST)
     held = {each.uid: each for each in document.authorities} if isinstance(document, TrustDocument) else {}
-    candidates = (
+    return [
         compile_trusted_ca(resource, world, held.get(resource.metadata.uid), now)
         for resource in world.resources.values()
         if isinstance(resource, TrustedCA)
-    )
-    return refuse_subject_conflicts(candidates, held)
+    ]
 
 
 def _trust_document(release_namespace: str, records: Iterable[TrustedAuthority], _thrift: int) -> TrustDocument:
@@ -193,7 +191,8 @@ def _verdict(
 def _revocation_does_not_fit(refusal: StationkeeperError | None) -> StationkeeperError:
     detail = (
         "what it revokes anew does NOT act, and such certificates are still accepted:"
-        f" Secret {secret_name(TRUST)} has no room for it; delete TrustedCAs of this namespace or shorten their CRLs, or suspend this one"
+        f" Secret {secret_name(TRUST)} has no room for it; delete TrustedCAs of this namespace or shorten their CRLs,"
+        " or suspend this one"
     )
     return StationkeeperError(Reason.CAPACITY_EXCEEDED, f"{detail}; {refusal.detail}" if refusal else detail)
 
