@@ -139,6 +139,9 @@ class Release:
         body["binaryData"] = {key: base64.b64encode(value).decode() for key, value in (binary or {}).items()}
         self._api.apply(f"/api/v1/namespaces/{self.team}/configmaps/{name}", body)
 
+    def delete_config_map(self, name: str) -> None:
+        self._api.delete(f"/api/v1/namespaces/{self.team}/configmaps/{name}")
+
     def delete_document(self, document: str) -> None:
         """Deletes a published Secret."""
         self._api.delete(self._document_path(document))

@@ -232,3 +232,19 @@ def test_credentials_never_pass_to_another_eui() -> None:
 def test_a_suspended_gateway_is_said_to_keep_its_lns() -> None:
     suspended = make_gateway(spec(suspended=True))
     assert "take its key away at the LNS" in verdict_on(suspended, plan_of(suspended)).message
+
+
+@pytest.mark.parametrize(
+    ("eui", "said"),
+    [
+        ("0000AABB0000CCDD", "asks as AABB00FFFE00CCDD"),
+        ("0000000000000001", "asks as 000000FFFE000001"),
+        ("0001000000000000", ""),
+    ],
+)
+def test_an_eui_that_a_station_takes_for_a_mac_is_accepted_with_a_note(eui: str, said: str) -> None:
+    resource = make_gateway({**spec(), "eui": eui})
+    verdict = verdict_on(resource, plan_of(resource))
+    assert verdict.accepted
+    assert ("a Basics Station takes for a MAC" in verdict.message) == bool(said)
+    assert said in verdict.message

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import Document, TrustDocument
+from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.candidate import Problems
 from stationkeeper_operator.compiling.certificate_rules import certificate_of, read_certificates, read_content
 from stationkeeper_operator.compiling.scopes import has_signed

@@ -8,10 +8,10 @@ from functools import lru_cache
 from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.eui64 import EUI64, format_hex, parse_hex
-from stationkeeper_core.pem import Certificate
+from stationkeeper_core.eui64 import EUI64, eui_asked_by_station, format_hex, parse_hex
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_core.station_preflight import preflight
+from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.authority_keys import AuthorityKeys
 from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
 from stationkeeper_operator.compiling.certificate_rules import certificate_of
@@ -95,7 +95,7 @@ def compile_gateway(
     if resource.suspended:
         bare = _gateway(resource, eui, _Part())
         return _suspended(resource, bare, wanted or kept, kept or (held and bare), refusal)
-    return Candidate(resource, wanted, kept, refusal, "; ".join(part.notes))
+    return Candidate(resource, wanted, kept, refusal, "; ".join((*_read_as_mac(eui), *part.notes)))
 
 
 def _gives_away(held: RegisteredGateway, keys: AuthorityKeys) -> bool:
@@ -116,6 +116,16 @@ def _client_of(blob: bytes) -> Certificate | None:
 def _no_eui(resource: Gateway) -> StationkeeperError:
     detail = resource.problem or f"eui: {resource.spec.eui[:40] if resource.spec else ''!a} is not 16 hex digits"
     return StationkeeperError(Reason.INVALID_SPEC, detail)
+
+
+def _read_as_mac(eui: EUI64) -> tuple[str, ...]:
+    asked = eui_asked_by_station(eui)
+    if asked == eui:
+        return ()
+    return (
+        f"eui begins with 0000, which a Basics Station takes for a MAC: given this EUI, it asks as "
+        f"{format_hex(asked)}, and that is the one to register",
+    )
 
 
 def _suspended(

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import Document, TrustDocument, TrustedAuthority
+from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.certificate_rules import certificate_of
 from stationkeeper_operator.compiling.served_namespaces import serves
 

@@ -4,8 +4,6 @@ import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
 
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
 from stationkeeper_core.published import TrustDocument
 from stationkeeper_operator.compiling.certificate_rules import certificate_of
 
@@ -33,12 +31,7 @@ def still_trusted_by(certificates: Iterable[bytes], uid: str, trust: TrustDocume
 
 
 @lru_cache(maxsize=4096)
-def _key_of(der: bytes) -> bytes:
+def _key_of(der: bytes) -> str:
     """A digest of the public key; of the certificate itself where its key cannot be read."""
     certificate = certificate_of(der)
-    try:
-        key = certificate.x509.public_key() if certificate is not None else None
-        content = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) if key is not None else der
-    except Exception:
-        content = der
-    return hashlib.sha256(content).digest()
+    return (certificate and certificate.key_sha256) or hashlib.sha256(der).hexdigest()

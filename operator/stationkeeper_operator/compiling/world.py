@@ -18,20 +18,19 @@ from stationkeeper_operator.resources import (
 )
 from stationkeeper_operator.specs import KeySource, TokenSource
 
-SECRETS_LABEL = "stationkeeper.io/credentials"
+CREDENTIALS_LABEL = "stationkeeper.io/credentials"
+TRUST_LABEL = "stationkeeper.io/trust"
+SECRET_LABELS = (CREDENTIALS_LABEL, TRUST_LABEL)
+"""The labels, with the value `true`, of Secrets that are read: what gateways may be given, and whom to trust."""
 
 
 class SecretUse(StrEnum):
-    """What a Secret may be used for: the value of its label `SECRETS_LABEL`, so that no Secret is for both."""
+    """What a Secret is used for, by the label that it then has to have; neither opens the other use."""
 
-    CREDENTIALS = "true"
+    CREDENTIALS = CREDENTIALS_LABEL
     """What gateways are given, and what lets them in without a certificate."""
-    TRUST = "trust"
+    TRUST = TRUST_LABEL
     """Certificates and CRLs, of which nothing is secret."""
-
-
-SECRETS_SELECTOR = f"{SECRETS_LABEL} in ({','.join(each.value for each in SecretUse)})"
-"""Selects the Secrets that are of use at all."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class World:
 
         Raises:
             StationkeeperError: `InvalidSpec`, `ReferenceNotFound` (an object that is being deleted gives nothing new),
-                `ReferenceNotLabelled` or `ReferenceKeyMissing`.
+                `CapacityExceeded`, `ReferenceNotLabelled` or `ReferenceKeyMissing`.
         """
         found = source_reference(namespace, source)
         if found is None:
@@ -101,9 +100,11 @@ class World:
             raise StationkeeperError(Reason.REFERENCE_NOT_FOUND, f"{field} names {shown}, which does not exist")
         if holder.metadata.being_deleted:
             raise StationkeeperError(Reason.REFERENCE_NOT_FOUND, f"{field} names {shown}, which is being deleted")
-        if reference.kind == SECRET and holder.metadata.labels.get(SECRETS_LABEL) != use:
+        if holder.problem:
+            raise StationkeeperError(Reason.CAPACITY_EXCEEDED, f"{field} names {shown}: {holder.problem}")
+        if reference.kind == SECRET and holder.metadata.labels.get(use) != "true":
             raise StationkeeperError(
-                Reason.REFERENCE_NOT_LABELLED, f'{field} names {shown}, which lacks the label {SECRETS_LABEL}: "{use}"'
+                Reason.REFERENCE_NOT_LABELLED, f'{field} names {shown}, which lacks the label {use}: "true"'
             )
         content = holder.data.get(key)
         if content is None:
