@@ -89,13 +89,14 @@ def _any_signed(children: Iterable[Certificate], signers: Iterable[Certificate])
         named.setdefault(each.folded_subject, {}).setdefault(each.key_sha256 or each.sha256, each)
     for child in children:
         found = sorted(named.get(child.folded_issuer, {}).items())[:_MAX_SIGNERS]
-        if any(_signed(child.der, signer.der) for _, signer in found):
+        if any(has_signed(signer.der, child.der) for _, signer in found):
             return True
     return False
 
 
 @lru_cache(maxsize=65_536)
-def _signed(child: bytes, signer: bytes) -> bool:
+def has_signed(signer: bytes, child: bytes) -> bool:
+    """Whether the certificate `child` names `signer` as its issuer and carries its signature; both in DER."""
     below, above = certificate_of(child), certificate_of(signer)
     if below is None or above is None:
         return False
