@@ -284,4 +284,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The server's certificate and key cannot be used.",
         "Check the TLS Secret: a PEM chain, of a kind that a Basics Station accepts, and the key that matches it.",
     ),
+    Reason.SERVER_ROOT_CHANGED: _load(
+        "The server's new chain ends in another root than the one in force, which stays while it is valid.",
+        "Issue it from the old root, or move the gateways by `spec.cups` first and then allow the change.",
+    ),
 }

@@ -40,12 +40,12 @@ def check_trust(certificate: Certificate) -> None:
     Raises:
         StationkeeperError: `CertificateUnusable`.
     """
-    _check_readable(certificate)
+    check_readable(certificate)
     if certificate.is_authority:
         if not certificate.may_sign_certificates:
             raise _unusable(certificate, "has a key usage without keyCertSign")
         return
-    _check_strong(certificate)
+    check_strong(certificate)
     if certificate.x509.version is not x509.Version.v1 and certificate.x509.subject != certificate.x509.issuer:
         raise _unusable(certificate, "is neither a CA certificate nor self-signed; give the root that signs the server")
 
@@ -56,8 +56,8 @@ def check_client(certificate: Certificate) -> None:
     Raises:
         StationkeeperError: `CertificateUnusable`.
     """
-    _check_readable(certificate)
-    _check_strong(certificate)
+    check_readable(certificate)
+    check_strong(certificate)
 
 
 def public_key(certificate: Certificate) -> bytes:
@@ -65,7 +65,12 @@ def public_key(certificate: Certificate) -> bytes:
     return certificate.x509.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _check_readable(certificate: Certificate) -> None:
+def check_readable(certificate: Certificate) -> None:
+    """Refuses a certificate that a Basics Station cannot parse, wherever in a chain it stands.
+
+    Raises:
+        StationkeeperError: `CertificateUnusable`.
+    """
     signature = certificate.x509.signature_algorithm_oid.dotted_string
     if signature == _PSS_SIGNATURE or not signature.startswith((_RSA_SIGNATURE, _ECDSA_SIGNATURE)):
         raise _unusable(certificate, "is signed with neither RSA (PKCS#1 v1.5) nor ECDSA, which a Basics Station needs")
@@ -78,7 +83,12 @@ def _check_readable(certificate: Certificate) -> None:
             raise _unusable(certificate, f"has the critical extension {oid}, which a Basics Station does not know")
 
 
-def _check_strong(certificate: Certificate) -> None:
+def check_strong(certificate: Certificate) -> None:
+    """Refuses a certificate whose signature a Basics Station finds too weak.
+
+    Raises:
+        StationkeeperError: `CertificateUnusable`.
+    """
     if certificate.x509.signature_algorithm_oid.dotted_string in _WEAK_SIGNATURES:
         raise _unusable(certificate, "has a signature with SHA-1 or weaker; issue it with SHA-256")
 
