@@ -164,7 +164,8 @@ def _read(resource: Gateway, world: World, problems: Problems, now: datetime, de
     tokens = read_tokens(spec.client, namespace, world, problems)
     lns = problems.attempt(lambda: _lns(resource, spec, world, now, default_lns))
     cups = problems.attempt(lambda: None if spec.cups is None else compile_cups(spec.cups, namespace, world, now))
-    notes = (*_unknown_authorities(trusted_cas, world), *(lns or _NOWHERE).notes, *(cups or _NOWHERE).notes)
+    servers = (*(lns or _NOWHERE).notes, *(cups or _NOWHERE).notes)
+    notes = (*_unknown_authorities(trusted_cas, world), *tokens.notes, *servers)
     return _Part(trusted_cas, fingerprints, lns, cups, notes, tokens)
 
 
