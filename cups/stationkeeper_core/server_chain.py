@@ -7,21 +7,19 @@ Source: the CUPS protocol, how the client behaves; mbedTLS 2.28, `x509_crt.c` an
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TypeVar
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.pem import Certificate
 from stationkeeper_core.station_certificate import check_readable, check_strong
 from stationkeeper_core.timestamps import rfc3339
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_core.x509.extensions import Absence
 
 MAX_CHAIN = 20
 
 Chain = Sequence[Certificate]
-_E = TypeVar("_E", bound=x509.ExtensionType)
+_FOR_SERVERS = {"1.3.6.1.5.5.7.3.1", "2.5.29.37.0"}  # serverAuth, anyExtendedKeyUsage
 
 
 def check_server(chain: Chain) -> None:
@@ -40,7 +38,7 @@ def check_server(chain: Chain) -> None:
         check_readable(each)
     _check_purpose(chain[0])
     for each in (chain[0], *_issuers_of(chain)):
-        if not _is_self_signed(each) or each is chain[0]:
+        if not each.signs_itself or each is chain[0]:
             check_strong(each)
 
 
@@ -59,7 +57,7 @@ def check_times(chain: Chain, now: datetime) -> None:
     for child in (chain[0], *_issuers_of(chain)):
         issuers = [each for each in chain if each is not child and _is_issued_by(child, each)]
         problems = [_time_problem(each, now) for each in issuers]
-        if issuers and not _is_self_signed(child) and all(problems):
+        if issuers and not child.signs_itself and all(problems):
             raise _unusable(issuers[0], problems[0] or "")
 
 
@@ -82,20 +80,12 @@ def root_name(chain: Chain) -> str:
 
 
 def _check_purpose(leaf: Certificate) -> None:
-    usages = _extension(leaf, x509.ExtendedKeyUsage)
-    allowed = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
-    if usages is not None and not allowed & {*usages}:
+    usages = leaf.extended_key_usage
+    if not isinstance(usages, Absence) and not _FOR_SERVERS & {*usages}:
         raise _unusable(leaf, "has an extended key usage without serverAuth; issue it for a server")
-    usage = _extension(leaf, x509.KeyUsage)
-    if usage is not None and not usage.digital_signature:
+    usage = leaf.key_usage
+    if not isinstance(usage, Absence) and not usage.digital_signature:
         raise _unusable(leaf, "has a key usage without digitalSignature, which every handshake of a Station needs")
-
-
-def _extension(certificate: Certificate, kind: type[_E]) -> _E | None:
-    try:
-        return certificate.x509.extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
 
 
 def _time_problem(certificate: Certificate, now: datetime) -> str:
@@ -128,34 +118,36 @@ def _ends(chain: Chain) -> list[Certificate]:
 
 def _is_end(certificate: Certificate, chain: Chain) -> bool:
     others = (each for each in chain[:MAX_CHAIN] if each != certificate)
-    return _is_self_signed(certificate) or not any(_is_issued_by(certificate, each) for each in others)
+    return certificate.signs_itself or not any(_is_issued_by(certificate, each) for each in others)
 
 
 def _reaches(certificate: Certificate, end: Certificate, chain: Chain) -> bool:
     """Whether a way through `certificate` of `chain` is verified by the root at which `end` is the last certificate."""
-    if _is_self_signed(end):
+    if end.signs_itself:
         same = (certificate.folded_subject, certificate.key_sha256) == (end.folded_subject, end.key_sha256)
         return same or _is_issued_by(certificate, end)
     if _is_issued_by(end, certificate):
         return True
-    if _is_self_signed(certificate) or not _is_end(certificate, chain):
+    if certificate.signs_itself or not _is_end(certificate, chain):
         return False
     key_ids = {each for each in (_issuers_key_id(certificate), _issuers_key_id(end)) if each is not None}
     return certificate.folded_issuer == end.folded_issuer and len(key_ids) < 2  # noqa: PLR2004 - they do not differ
 
 
 def _issuers_key_id(certificate: Certificate) -> bytes | None:
-    found = _extension(certificate, x509.AuthorityKeyIdentifier)
-    return found.key_identifier if found is not None else None
-
-
-def _is_self_signed(certificate: Certificate) -> bool:
-    return _is_issued_by(certificate, certificate)
+    found = certificate.authority_key_identifier
+    return None if isinstance(found, Absence) else found
 
 
 def _is_issued_by(child: Certificate, issuer: Certificate) -> bool:
+    if child.folded_issuer != issuer.folded_subject:
+        return False
     try:
-        child.x509.verify_directly_issued_by(issuer.x509)
+        read = child.x509, issuer.x509
+    except ValueError:
+        return True  # What cryptography cannot read is told by the names alone.
+    try:
+        read[0].verify_directly_issued_by(read[1])
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True

@@ -4,20 +4,21 @@ The end is measured, and a warning in the log once per stage and load.
 """
 
 import asyncio
+import base64
 import hashlib
 import logging
+import re
 from collections.abc import Callable
 from datetime import datetime
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.expiry import Stage, stage_of
-from stationkeeper_core.pem import Certificate, parse_certificate
 from stationkeeper_core.server_chain import check_server, check_times, has_root_of, root_name
 from stationkeeper_core.timestamps import rfc3339
+from stationkeeper_core.x509.certificate import Certificate, parse_certificate
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.tls_context import ServerCredentials
 
@@ -25,6 +26,8 @@ CHECK_SECONDS = 600.0
 OFFER_SECONDS = 30.0
 """How often a source offers the pair that it holds, since one that was refused may be taken later."""
 
+_LABEL = rb"(?:X509 )?CERTIFICATE-----"
+_BLOCK = re.compile(rb"-----BEGIN " + _LABEL + rb"([^-]*)-----END " + _LABEL)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _log = logging.getLogger("stationkeeper.cups.server_certificate")
@@ -141,11 +144,15 @@ def check_for_stations(credentials: ServerCredentials) -> None:
 def _chain(credentials: ServerCredentials) -> tuple[Certificate, ...]:
     """All certificates of tls.crt, at least one."""
     try:
-        found = x509.load_pem_x509_certificates(credentials.certificates)
-        return tuple(parse_certificate(each.public_bytes(Encoding.DER)) for each in found)
+        found = tuple(parse_certificate(base64.b64decode(each)) for each in _BLOCK.findall(credentials.certificates))
     except (ValueError, StationkeeperError) as error:
-        detail = f"tls.crt is not a chain of PEM certificates: {_form_of(credentials.certificates) or error}"
-        raise StationkeeperError(Reason.SERVER_CERTIFICATE_INVALID, detail) from None
+        found, problem = (), str(error)
+    else:
+        problem = _form_of(credentials.certificates)
+    if not found:
+        detail = f"tls.crt is not a chain of PEM certificates: {problem}"
+        raise StationkeeperError(Reason.SERVER_CERTIFICATE_INVALID, detail)
+    return found
 
 
 def _form_of(content: bytes) -> str:
@@ -156,7 +163,7 @@ def _form_of(content: bytes) -> str:
         return "it is UTF-16 text; save it as ASCII"
     if content.startswith(b"\x30\x82"):
         return "it is DER; convert it with: openssl x509 -inform DER -in FILE"
-    return ""
+    return "it has none"
 
 
 def _key_sha256(key: bytes) -> str | None:

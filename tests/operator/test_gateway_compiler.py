@@ -148,6 +148,12 @@ def test_the_narrowing_of_clients_is_published_normalised() -> None:
     assert "'other/acme'" in verdict_on(resource, plan).message
 
 
+def test_whether_another_tenant_has_a_trusted_ca_is_not_told() -> None:
+    resource = make_gateway(spec(client={"trustedCAs": ["other/acme"]}))
+    there = plan_of(resource, make_ca({"certificates": TRUST_PEM}, "acme", "other"))
+    assert verdict_on(resource, there) == verdict_on(resource, plan_of(resource))
+
+
 def test_a_suspended_gateway_is_registered_as_such_whatever_its_spec_is_like() -> None:
     for broken in (spec(), spec(None), spec({"uri": "x"})):
         resource = make_gateway({**broken, "suspended": True})

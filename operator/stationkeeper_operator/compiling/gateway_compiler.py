@@ -165,7 +165,7 @@ def _read(resource: Gateway, world: World, problems: Problems, now: datetime, de
     lns = problems.attempt(lambda: _lns(resource, spec, world, now, default_lns))
     cups = problems.attempt(lambda: None if spec.cups is None else compile_cups(spec.cups, namespace, world, now))
     servers = (*(lns or _NOWHERE).notes, *(cups or _NOWHERE).notes)
-    notes = (*_unknown_authorities(trusted_cas, world), *tokens.notes, *servers)
+    notes = (*_unknown_authorities(trusted_cas, namespace, world), *tokens.notes, *servers)
     return _Part(trusted_cas, fingerprints, lns, cups, notes, tokens)
 
 
@@ -195,9 +195,15 @@ def _not_empty(listed: tuple[str, ...], field: str) -> None:
         raise StationkeeperError(Reason.INVALID_SPEC, f"{field} is empty; leave it out to allow all")
 
 
-def _unknown_authorities(names: _Names, world: World) -> tuple[str, ...]:
-    unknown = [name for name in names or () if Key(TRUSTED_CA, *name.split("/", 1)) not in world.resources]
-    return (f"client.trustedCAs names {unknown[0]!a}, which does not exist",) if unknown else ()
+def _unknown_authorities(names: _Names, namespace: str, world: World) -> tuple[str, ...]:
+    """What to know about names that are of no use; whether another tenant has such a TrustedCA is not told."""
+    for name in names or ():
+        key = Key(TRUSTED_CA, *name.split("/", 1))
+        if key.namespace not in {namespace, world.release_namespace}:
+            return (f"client.trustedCAs names {name!a}, of a namespace that never speaks for this one",)
+        if key not in world.resources:
+            return (f"client.trustedCAs names {name!a}, which does not exist",)
+    return ()
 
 
 def _lns(resource: Gateway, spec: GatewaySpec, world: World, now: datetime, default_lns: DefaultLNS) -> Target | None:
