@@ -285,7 +285,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.CAPACITY_EXCEEDED: _resource(
         "It no longer fits into the Secret that it belongs to.",
-        "Delete resources that are not needed; see the docs on capacity.",
+        "Delete resources that are not needed; see Bounds in `docs/operation.md`.",
     ),
     Reason.MALFORMED_DOCUMENT: _load(
         "A document is not in the form of the contract.", "Check who else writes the Secret."

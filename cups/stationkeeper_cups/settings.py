@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from stationkeeper_cups.kubernetes_source import ApiServer
@@ -107,6 +108,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         description="Answers /update-info of LoRa Basics Station gateways over mutual TLS.",
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('stationkeeper')}")
 
     def add(flag: str, variable: str, default: str, text: str) -> None:
         shown = f"; default: {default}" if default else ""
