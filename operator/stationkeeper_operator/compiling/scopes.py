@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import Document, TrustDocument, TrustedAuthority
+from stationkeeper_core.trust.path_certificate import PathCertificate
+from stationkeeper_core.trust.verification import is_signed
+from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.certificate_rules import certificate_of
 from stationkeeper_operator.compiling.served_namespaces import serves
 
@@ -97,12 +99,8 @@ def _signed(child: bytes, signer: bytes) -> bool:
     below, above = certificate_of(child), certificate_of(signer)
     if below is None or above is None:
         return False
-    try:
-        below.x509.verify_directly_issued_by(above.x509)
-    except Exception:
-        # Whatever cannot be verified vouches for nobody either.
-        return False
-    return True
+    child_certificate = PathCertificate(below)
+    return is_signed(child_certificate, child_certificate if child == signer else PathCertificate(above))
 
 
 def _certificates(authorities: Iterable[TrustedAuthority]) -> frozenset[bytes]:

@@ -24,7 +24,6 @@ from stationkeeper_core.x509.extensions import (
     NETSCAPE_CERTIFICATE_TYPE,
     Extension,
 )
-from stationkeeper_core.x509.names import folded_name
 from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.resources import Key
 
@@ -97,7 +96,7 @@ def _identity(der: bytes) -> tuple[str, _Identity]:
     certificate = parse_certificate(der)
     key = (certificate.key and certificate.key.der) or der
     limits = frozenset((each.identifier, each.value) for each in certificate.fields.extensions if _limits(each))
-    return folded_name(certificate.subject), (key, limits)
+    return certificate.folded_subject, (key, limits)
 
 
 def _limits(extension: Extension) -> bool:
