@@ -291,7 +291,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.CAPACITY_EXCEEDED: _resource(
         "Its namespace would have more than its share of the Secret that it belongs to, and there is no room beyond.",
-        "Delete resources of this namespace that are not needed; see the docs on capacity.",
+        "Delete resources of this namespace that are not needed; see Capacity in `docs/operation.md`.",
     ),
     Reason.MALFORMED_DOCUMENT: _load(
         "A document is not in the form of the contract.", "Check who else writes the Secret."
@@ -312,5 +312,9 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.SERVER_CERTIFICATE_INVALID: _load(
         "The server's certificate and key cannot be used.",
         "Check the TLS Secret: a PEM chain, of a kind that a Basics Station accepts, and the key that matches it.",
+    ),
+    Reason.SERVER_ROOT_CHANGED: _load(
+        "The server's new chain ends in another root than the one in force, which stays while it is valid.",
+        "Issue it from the old root, or move the gateways by `spec.cups` first and then allow the change.",
     ),
 }

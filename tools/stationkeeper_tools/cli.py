@@ -28,7 +28,7 @@ def main() -> None:
     try:
         from stationkeeper_tools.demo import run_demo  # noqa: PLC0415 - only the demo needs the extra `tools`
     except ModuleNotFoundError as error:
-        sys.exit(f"stationkeeper demo needs {error.name}: pip install 'stationkeeper[tools]'")
+        sys.exit(f"stationkeeper demo needs {error.name}: in the folder of the sources, pip install '.[tools]'")
     sys.exit(run_demo(keep=arguments.keep, as_json=arguments.json))
 
 
