@@ -14,20 +14,9 @@ from stationkeeper_tools.commands.commands_command import commands_page
 from stationkeeper_tools.commands.exit_codes import MEANINGS, ExitCode
 from stationkeeper_tools.commands.output import counted
 from stationkeeper_tools.commands.program import COMMANDS, program
+from tests.tools.command_line import PROGRAM, process, stationkeeper
 
 PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
-PROGRAM = [sys.executable, "-c", "from stationkeeper_tools.cli import main; main()"]
-
-
-def stationkeeper(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*PROGRAM, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, **environment},
-        check=False,
-    )
 
 
 def all_commands() -> Iterator[tuple[str, click.Command]]:
@@ -63,7 +52,7 @@ def test_without_a_command_the_help_is_shown_and_the_use_is_wrong() -> None:
 
 
 def test_it_tells_its_version() -> None:
-    assert stationkeeper("--version").stdout.startswith("stationkeeper, version ")
+    assert process("--version").stdout.startswith("stationkeeper, version ")
 
 
 def test_a_command_that_there_is_not_is_a_wrong_use() -> None:
@@ -74,7 +63,7 @@ def test_a_command_that_there_is_not_is_a_wrong_use() -> None:
 
 
 def test_the_simulator_reads_its_own_flags() -> None:
-    shown = stationkeeper("station", "--help")
+    shown = process("station", "--help")
 
     assert shown.returncode == 0
     assert "--lns-connected" in shown.stdout

@@ -12,8 +12,6 @@ class CommandFault(StrEnum):
 
     BAD_INPUT = "BadInput"
     """A file or an option cannot be used."""
-    ALREADY_RUNNING = "AlreadyRunning"
-    """The same command works in the same folder at this time."""
     NOT_READABLE = "NotReadable"
     """A file or folder cannot be read or written."""
     SERVER_UNREACHABLE = "ServerUnreachable"

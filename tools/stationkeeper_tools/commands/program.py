@@ -12,11 +12,13 @@ from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_tools.commands.errors import CommandError, CommandFault
 from stationkeeper_tools.commands.exit_codes import ExitCode
 from stationkeeper_tools.commands.output import Colour, Output, chosen_output, coloured, print_json, print_note
+from stationkeeper_tools.input_errors import InputError
 from stationkeeper_tools.tool_errors import ToolError
 
 NAME = "stationkeeper"
 
 COMMANDS = {
+    "issue": "issue_command",
     "demo": "demo_command",
     "station": "station_command",
     "completion": "completion_command",
@@ -51,6 +53,8 @@ class Program(click.Group):
             return super().invoke(ctx)
         except StationkeeperError as error:
             raise CommandError(error.reason.value, error.detail) from error
+        except InputError as error:
+            raise CommandError(CommandFault.BAD_INPUT, str(error)) from error
         except ToolError as error:
             raise CommandError(error.fault.value, error.detail, ExitCode.UNREACHABLE) from error
         except BrokenPipeError:
