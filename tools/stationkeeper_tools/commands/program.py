@@ -19,6 +19,7 @@ NAME = "stationkeeper"
 
 COMMANDS = {
     "issue": "issue_command",
+    "check": "check_command",
     "demo": "demo_command",
     "station": "station_command",
     "completion": "completion_command",

@@ -132,7 +132,7 @@ class Issuer:
     def _prove(self, source: str) -> None:
         """Refuse an authority under which no certificate verifies, such as one with limits that exclude gateways."""
         leaf = self.issue(EUI64(0x0123456789ABCDEF)).certificate
-        check_client(Certificate(leaf.public_bytes(Encoding.DER), leaf))
+        check_client(parse_der_certificate(leaf.public_bytes(Encoding.DER)))
         store = crypto.X509Store()
         store.add_cert(crypto.X509.from_cryptography(self.authority.x509))
         store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
