@@ -5,6 +5,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -113,7 +114,10 @@ def test_what_takes_longer_than_a_second_has_a_progress_bar(monkeypatch: pytest.
         monkeypatch.setattr("sys.stderr", stream)
         assert list(counted(range(3), 3, "quick", iter((0.0, 0.1, 0.2, 0.3)).__next__)) == [0, 1, 2]
         assert list(counted(range(3), 3, "Working", iter((0.0, 0.5, 2.0, 3.0)).__next__)) == [0, 1, 2]
-    shown = os.read(controller, 65536).decode()
+    shown = ""
+    with suppress(OSError):  # the end, once the terminal is closed
+        while True:
+            shown += os.read(controller, 65536).decode()
     os.close(controller)
     assert "Working" in shown
     assert "100%" in shown

@@ -42,13 +42,21 @@ def commands_page(root: click.Group) -> str:
         for name in root.list_commands(context):
             found = root.get_command(context, name)
             if found is not None:
-                lines += _section(found, click.Context(found, info_name=name, parent=context))
+                lines += _sections(found, click.Context(found, info_name=name, parent=context), "##")
     return "\n".join(lines) + "\n"
 
 
-def _section(command: click.Command, context: click.Context) -> Iterator[str]:
+def _sections(command: click.Command, context: click.Context, mark: str) -> Iterator[str]:
+    """Yield the section of a command, and those of the commands below it."""
+    yield from _section(command, context, mark)
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            yield from _sections(below, click.Context(below, info_name=name, parent=context), f"{mark}#")
+
+
+def _section(command: click.Command, context: click.Context, mark: str) -> Iterator[str]:
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
-    yield from ("", f"## {context.info_name}", "", "```", usage, "```")
+    yield from ("", f"{mark} {context.command_path.partition(' ')[2]}", "", "```", usage, "```")
     yield from ("", inspect.cleandoc(command.help or ""))
     options = [each for each in command.params if isinstance(each, click.Option)]
     if options:

@@ -20,6 +20,8 @@ NAME = "stationkeeper"
 COMMANDS = {
     "issue": "issue_command",
     "check": "check_command",
+    "register": "register_command",
+    "import": "import_command",
     "demo": "demo_command",
     "station": "station_command",
     "completion": "completion_command",
