@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "check_command",
     "register": "register_command",
     "import": "import_command",
+    "trust": "trust_command",
     "demo": "demo_command",
     "station": "station_command",
     "completion": "completion_command",
