@@ -162,7 +162,13 @@ def _is_plain(reader: DerReader, depth: int = 0) -> bool:
         except MalformedDERError:
             return False
         is_segmented = tag < 0x40 and tag & CONSTRUCTED and tag not in {SEQUENCE, SET}  # noqa: PLR2004 - universal
-        if is_segmented or reader.at != stop or start - at > 2 + _MAX_LENGTH_BYTES or depth > _MAX_DEPTH:
+        if (
+            is_segmented
+            or tag != reader.data[at]
+            or reader.at != stop
+            or start - at > 2 + _MAX_LENGTH_BYTES
+            or depth > _MAX_DEPTH
+        ):
             return False
         if tag & CONSTRUCTED and not _is_plain(DerReader(reader.data, start, stop), depth + 1):
             return False

@@ -88,7 +88,7 @@ def read_fields(der: bytes) -> CertificateFields:
     Raises:
         UnreadableFieldError: which one cannot be read, and why.
     """
-    field = "signed part"
+    field = "outer form"
     try:
         envelope = open_envelope(der)
         content = envelope.content
@@ -151,8 +151,8 @@ def open_envelope(der: bytes) -> Envelope:
     parameters = der[identifier.at : identifier.end]
     signature, unused = outer.bit_string()
     outer.finish()
-    strict = element(SEQUENCE, signed + algorithm + element(BIT_STRING, bytes([unused]) + signature))
-    is_strict = der == strict and _is_strict_algorithm(algorithm, parameters)
+    strict = element(SEQUENCE, signed + algorithm + element(BIT_STRING, b"\0" + signature))
+    is_strict = not unused and der == strict and _is_strict_algorithm(algorithm, parameters)
     return Envelope(signed, content, algorithm, signature, is_strict)
 
 
@@ -211,7 +211,7 @@ def _extensions(content: DerReader) -> tuple[Extension, ...]:
     if content.next_tag != _EXTENSIONS:
         return ()
     explicit = content.enter(_EXTENSIONS)
-    found = read_extensions(explicit.enter(SEQUENCE))
+    found = read_extensions(explicit.enter_list(SEQUENCE))
     explicit.finish()
     return found
 

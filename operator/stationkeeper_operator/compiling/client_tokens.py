@@ -11,7 +11,7 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.policy.token_authorization import MAX_TOKENS, token_sha256
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_operator.compiling.candidate import Problems
-from stationkeeper_operator.compiling.world import World
+from stationkeeper_operator.compiling.world import SecretUse, World
 from stationkeeper_operator.specs import Client, TokenSource
 
 
@@ -65,7 +65,7 @@ def remaining_tokens(held: RegisteredGateway, listed: ClientTokens | None) -> tu
 
 
 def _digest(source: TokenSource, field: str, namespace: str, world: World) -> str:
-    content = world.read(namespace, source, field)
+    content = world.read(namespace, source, field, SecretUse.CREDENTIALS)
     try:
         return token_sha256(content)
     except StationkeeperError as error:
