@@ -40,7 +40,7 @@ SHORT_OF_A_GROUP = {
 
 METRIC_KINDS = {"Counter": "_total", "Gauge": "", "Histogram": "", "GaugeMetricFamily": ""}
 CAMEL_CASE = re.compile(r"[A-Z][A-Za-z0-9]+")
-EVENT_METHODS = {"warning": 1, "normal": 1, "pod_warning": 3}
+EVENT_METHODS = {"warning": 1, "normal": 1, "assure": 2}
 
 
 def trees(folder: Path) -> Iterator[ast.Module]:
@@ -105,7 +105,13 @@ def told_reasons() -> Iterator[tuple[str, ast.expr]]:
     for call in calls(OPERATOR):
         if isinstance(call.func, ast.Name) and call.func.id == "Fact" and len(call.args) > 1:
             yield "condition", call.args[1]
-        elif isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value).endswith("_events"):
+        elif isinstance(call.func, ast.Attribute) and call.func.attr == "_tell":
+            yield "event", call.args[1]
+        elif (
+            isinstance(call.func, ast.Attribute)
+            and ast.unparse(call.func.value).endswith("_events")
+            and call.func.attr in EVENT_METHODS
+        ):
             yield "event", call.args[EVENT_METHODS[call.func.attr]]
 
 

@@ -73,7 +73,11 @@ def is_signed(certificate: PathCertificate, issuer: PathCertificate) -> bool:
     """Whether the key of `issuer` signed `certificate`, whatever times, purposes and constraints say."""
     store = crypto.X509Store()
     store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN | _NO_CHECK_TIME | _IGNORE_CRITICAL)
-    path = (certificate,) if certificate is issuer else (certificate, issuer)
+    path: Path = (certificate, issuer)
+    if certificate is issuer:
+        # Of what is trusted as it is, OpenSSL checks the signature only if told to.
+        store.set_flags(crypto.X509StoreFlags.CHECK_SS_SIGNATURE)
+        path = (certificate,)
     found = _verify(store, path)
     if found.verdict is Verdict.OTHER and not found.signed:
         # OpenSSL looks at what an issuer may do before it looks at the signature.
