@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published import Document, TrustDocument, TrustedAuthority
+from stationkeeper_core.trust.path_certificate import PathCertificate
+from stationkeeper_core.trust.verification import is_signed
 from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.certificate_rules import certificate_of
 from stationkeeper_operator.compiling.served_namespaces import serves
@@ -94,16 +97,15 @@ def _any_signed(children: Iterable[Certificate], signers: Iterable[Certificate])
 
 @lru_cache(maxsize=65_536)
 def has_signed(signer: bytes, child: bytes) -> bool:
-    """Whether the certificate `child` names `signer` as its issuer and carries its signature; both in DER."""
+    """Whether the key of `signer` signed `child`, as CUPS judges it; both are certificates in DER."""
     below, above = certificate_of(child), certificate_of(signer)
     if below is None or above is None:
         return False
     try:
-        below.x509.verify_directly_issued_by(above.x509)
-    except Exception:
-        # Whatever cannot be verified vouches for nobody either.
+        return is_signed(PathCertificate(below), PathCertificate(above))
+    except (StationkeeperError, ValueError):
+        # What cannot be verified vouches for nobody either.
         return False
-    return True
 
 
 def _certificates(authorities: Iterable[TrustedAuthority]) -> frozenset[bytes]:
