@@ -172,8 +172,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Remove it, and treat that key as exposed: whoever may read the resource has it.",
     ),
     Reason.NOT_A_CERTIFICATE_AUTHORITY: _resource(
-        "A configured anchor or intermediate is neither a CA certificate (basic constraints CA:TRUE) nor, as an anchor, "
-        "a v1 root that signs itself.",
+        "A configured anchor or intermediate is neither a CA certificate (basic constraints CA:TRUE) nor, as an "
+        "anchor, a v1 root that signs itself.",
         "Configure the certificate that signs the gateways' certificates, not a gateway's own.",
     ),
     Reason.KEY_KIND_UNSUPPORTED: _resource(

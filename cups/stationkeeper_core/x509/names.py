@@ -135,14 +135,14 @@ def _read(der: bytes) -> Name:
     listed = reader.enter_list(SEQUENCE)
     reader.finish()
     parts: list[tuple[Attribute, ...]] = []
-    left = MAX_ATTRIBUTES
+    count = 0
     while listed.at < listed.end:
         part = listed.enter_list(SET)
         attributes: list[Attribute] = []
-        while part.at < part.end:
+        while part.at < part.end and count + len(attributes) <= MAX_ATTRIBUTES:
             attributes.append(_attribute(part.enter(SEQUENCE)))
-        left -= max(len(attributes), 1)
-        if left < 0:
+        count += max(len(attributes), 1)
+        if count > MAX_ATTRIBUTES:
             raise MalformedDERError(f"it has more than {MAX_ATTRIBUTES} parts")
         parts.append(tuple(attributes))
     return Name(der, tuple(parts))
