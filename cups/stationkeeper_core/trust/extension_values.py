@@ -17,7 +17,8 @@ NAME_CONSTRAINTS = b"\x55\x1d\x1e"
 NETSCAPE_CERTIFICATE_TYPE = b"\x60\x86\x48\x01\x86\xf8\x42\x01\x01"
 
 _SEQUENCE, _OBJECT_IDENTIFIER, _OCTET_STRING, _BIT_STRING = 0x30, 0x06, 0x04, 0x03
-_EXTENSIONS, _KEY_IDENTIFIER = 0xA3, 0x80
+_VERSION, _EXTENSIONS, _KEY_IDENTIFIER = 0xA0, 0xA3, 0x80
+_PLACE_OF_KEY = 5  # after serial number, signature algorithm, issuer, validity and subject
 _LONGEST_SHORT_LENGTH, _MULTI_BYTE_TAG = 0x7F, 0x1F
 _MOST_LENGTH_BYTES = 4
 
@@ -58,6 +59,27 @@ def extension_values(der: bytes) -> Mapping[bytes, bytes]:
         if parts and parts[0][0] == _OBJECT_IDENTIFIER and parts[-1][0] == _OCTET_STRING:
             found.setdefault(parts[0][1], parts[-1][1])
     return found
+
+
+def public_key_of(der: bytes) -> tuple[bytes, bytes, bytes]:
+    """Of a certificate's public key the object identifier of its kind, the parameters, and the key itself.
+
+    Each empty where it cannot be read. Of the parameters it is the content of the first element, such as a curve's
+    object identifier; of the key that of the bit string, without the number of unused bits.
+    """
+    tbs = list(elements(_inner(_inner(der, _SEQUENCE), _SEQUENCE)))
+    place = _PLACE_OF_KEY + bool(tbs and tbs[0][0] == _VERSION)
+    parts = list(elements(tbs[place][1])) if len(tbs) > place else []
+    algorithm = list(elements(parts[0][1])) if parts else []
+    kind = algorithm[0][1] if algorithm else b""
+    parameters = algorithm[1][1] if len(algorithm) > 1 and algorithm[1][0] == _OBJECT_IDENTIFIER else b""
+    return kind, parameters, parts[1][1][1:] if len(parts) > 1 else b""
+
+
+def rsa_bits(key: bytes) -> tuple[int, int]:
+    """The bits of an RSA key's modulus and of its public exponent; zeros where it cannot be read."""
+    numbers = [int.from_bytes(content, "big").bit_length() for _, content in elements(_inner(key, _SEQUENCE))]
+    return (numbers[0], numbers[1]) if len(numbers) > 1 else (0, 0)
 
 
 def object_identifiers(value: bytes) -> list[bytes]:
