@@ -70,7 +70,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
             raise NotLeadingError
 
     async with small_api_server(tmp_path) as (server, api):
-        yield Stage(server, Publisher(api, "release", permit, clock), leading, clock)
+        yield Stage(server, Publisher(api, "release", permit, clock, lambda: ""), leading, clock)
 
 
 async def test_all_documents_are_created_once(stage: Stage) -> None:

@@ -50,12 +50,12 @@ class Stage:
         self.store = ResourceStore()
         events = EventRecorder(api, "test", _permit)
         self.status = OverheardStatusWriter(api, self.store, events, changed=lambda _: None, permit=_permit, now=_now)
-        self.seen = seen = ObservedState(self.store.get)
+        self.seen = seen = ObservedState(self.store.get, "release")
         self.reconciler = Reconciler(
             RELEASE,
             self.store,
             reader=ReferenceReader(api, self.store, ()),
-            publisher=Publisher(api, RELEASE, _permit, lambda: 5000),
+            publisher=Publisher(api, RELEASE, _permit, lambda: 5000, lambda: ""),
             nudge=PodNudge(api, RELEASE),
             status=self.status,
             seen=seen,

@@ -9,27 +9,20 @@ from functools import cached_property
 from OpenSSL import crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.pem import Certificate, parse_certificate
 from stationkeeper_core.strength import Strength, key_strength, signature_strength
-from stationkeeper_core.trust.extension_values import (
-    AUTHORITY_KEY_IDENTIFIER,
-    SUBJECT_KEY_IDENTIFIER,
-    authority_key_identifier,
-    extension_values,
-    key_identifier,
-    public_key_of,
-    rsa_bits,
-)
+from stationkeeper_core.x509.certificate import Certificate, parse_certificate
+from stationkeeper_core.x509.keys import KeyKind
+from stationkeeper_core.x509.openssl import has_usable_key, load
 
-# Measured on a slow core, in microseconds; curves that are not listed count as the slowest.
-_EC, _RSA, _RSA_PSS = (
-    b"\x2a\x86\x48\xce\x3d\x02\x01",
-    b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01",
-    b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a",
-)
-_ED25519, _ED448 = b"\x2b\x65\x70", b"\x2b\x65\x71"
-_P256, _P384, _P521 = b"\x2a\x86\x48\xce\x3d\x03\x01\x07", b"\x2b\x81\x04\x00\x22", b"\x2b\x81\x04\x00\x23"
-_CURVE_UNITS = {_P256: 80, _P384: 400, _P521: 500}
+# Measured on a slow core, in microseconds; what is not listed counts as the slowest.
+_CURVE_UNITS = {
+    "secp256r1": 80,
+    "secp224r1": 120,
+    "secp256k1": 250,
+    "brainpoolP256r1": 250,
+    "secp384r1": 400,
+    "secp521r1": 500,
+}
 _OTHER_CURVE_UNITS = 2_000
 _EDWARDS_UNITS = 150
 _RSA_UNITS, _RSA_BITS, _RSA_EXPONENT_BITS = 30, 2048, 17
@@ -68,19 +61,16 @@ class PathCertificate:
         return self.certificate.key_sha256 or self.certificate.sha256
 
     @cached_property
-    def extensions(self) -> dict[bytes, bytes]:
-        """The values of its extensions by object identifier."""
-        return dict(extension_values(self.certificate.der))
-
-    @cached_property
     def key_identifier(self) -> bytes | None:
         """What it says its own key is called."""
-        return key_identifier(self.extensions.get(SUBJECT_KEY_IDENTIFIER, b""))
+        found = self.certificate.subject_key_identifier
+        return found if isinstance(found, bytes) and found else None
 
     @cached_property
     def authority_key_identifier(self) -> bytes | None:
         """What it says its issuer's key is called."""
-        return authority_key_identifier(self.extensions.get(AUTHORITY_KEY_IDENTIFIER, b""))
+        found = self.certificate.authority_key_identifier
+        return found if isinstance(found, bytes) and found else None
 
     @cached_property
     def key_strength(self) -> Strength:
@@ -97,29 +87,31 @@ class PathCertificate:
         """For OpenSSL.
 
         Raises:
-            StationkeeperError: `MalformedCertificate`. OpenSSL reads bytes that it would not write: then one content
-                has several fingerprints, so that the revocation of one says nothing of the others.
+            StationkeeperError: `MalformedCertificate`.
         """
         try:
-            loaded = crypto.load_certificate(crypto.FILETYPE_ASN1, self.certificate.der)
-            written = crypto.dump_certificate(crypto.FILETYPE_ASN1, loaded)
-        except crypto.Error:
-            written = b""
-        if written != self.certificate.der:
-            raise StationkeeperError(Reason.MALFORMED_CERTIFICATE, "OpenSSL cannot read the certificate")
-        return loaded
+            # Not kept with the facts: those are remembered for long, in a client's judgement.
+            return load(self.certificate.der)
+        except ValueError as error:
+            raise StationkeeperError(Reason.MALFORMED_CERTIFICATE, str(error)) from None
 
     @cached_property
     def verification_units(self) -> int:
         """What it costs to verify a signature by its key, see `budget`."""
-        kind, parameters, key = public_key_of(self.certificate.der)
-        if kind in {_RSA, _RSA_PSS}:
-            modulus, exponent = rsa_bits(key)
-            size = max(modulus, _RSA_BITS) ** 2 * max(exponent, _RSA_EXPONENT_BITS)
-            return _RSA_UNITS * size // (_RSA_BITS**2 * _RSA_EXPONENT_BITS)
-        if kind == _EC:
-            return _CURVE_UNITS.get(parameters, _OTHER_CURVE_UNITS)
-        return _EDWARDS_UNITS if kind in {_ED25519, _ED448} else _UNKNOWN_UNITS
+        key = self.certificate.key
+        if key is None or key.der is None:
+            return _UNKNOWN_UNITS if self._has_usable_key() else 0
+        if key.kind is KeyKind.RSA:
+            exponent = max(key.exponent.bit_length(), _RSA_EXPONENT_BITS)
+            return _RSA_UNITS * max(key.bits, _RSA_BITS) ** 2 * exponent // (_RSA_BITS**2 * _RSA_EXPONENT_BITS)
+        return _CURVE_UNITS.get(key.curve, _OTHER_CURVE_UNITS) if key.kind is KeyKind.EC else _EDWARDS_UNITS
+
+    def _has_usable_key(self) -> bool:
+        """Whether OpenSSL can verify anything by it."""
+        try:
+            return has_usable_key(self.openssl)
+        except StationkeeperError:
+            return False
 
     def is_valid(self, seconds: int) -> bool:
         """Whether it is valid at `seconds` since the epoch."""
