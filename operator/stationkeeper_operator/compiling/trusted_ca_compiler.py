@@ -143,10 +143,10 @@ def _anchors(resource: TrustedCA, spec: TrustedCASpec, world: World, now: dateti
         raise StationkeeperError(Reason.INVALID_SPEC, "the spec needs exactly one of certificates and certificatesFrom")
     if spec.certificates_from is not None:
         field = "certificatesFrom"
-        text = world.read_text(resource.metadata.namespace, spec.certificates_from, field)
+        content: str | bytes = world.read(resource.metadata.namespace, spec.certificates_from, field)
     else:
-        field, text = "certificates", spec.certificates or ""
-    found = read_authorities(text, field, Role.ANCHOR)
+        field, content = "certificates", spec.certificates or ""
+    found = read_authorities(content, field, Role.ANCHOR)
     past = expired(found.certificates, now)
     if len(past) == len(found.certificates):
         raise StationkeeperError(

@@ -116,14 +116,3 @@ class World:
     def _has(self, key: Key) -> bool:
         found = self.resources.get(key)
         return found is not None and not found.metadata.being_deleted
-
-    def read_text(self, namespace: str, source: KeySource, field: str) -> str:
-        """The content of the key that `source` names, as text.
-
-        Raises:
-            StationkeeperError: as `read`, or `MalformedPEM` where it is not UTF-8.
-        """
-        try:
-            return self.read(namespace, source, field).decode()
-        except UnicodeDecodeError:
-            raise StationkeeperError(Reason.MALFORMED_PEM, f"what {field} names is not PEM text") from None
