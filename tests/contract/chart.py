@@ -124,7 +124,11 @@ CASES: dict[str, Values] = {
             "gatewaysFrom": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
             "prometheusFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
         },
-        "serviceMonitor": {"enabled": True, "interval": "30s", "labels": {"release": "prometheus"}},
+        "monitoring": {
+            "serviceMonitor": {"enabled": True, "interval": "30s", "labels": {"release": "prometheus"}},
+            "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+            "dashboard": {"enabled": True},
+        },
     },
     "closed network, files": {"networkPolicy": {"enabled": True}, "cups": {"service": {"type": "NodePort"}}},
 }

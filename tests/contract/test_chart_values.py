@@ -49,6 +49,10 @@ def key(**values: Any) -> Values:
         (key(algorithm="Ed25519", size=256), "privateKey/algorithm"),
         (key(algorithm="RSA", size=3072), "privateKey/size"),
         ({"fullnameOverride": "Keeper"}, "/fullnameOverride"),
+        (
+            {"monitoring": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}},
+            "all would be scraped and counted twice",
+        ),
         ({"enabled": False}, "condition: stationkeeper.enabled"),
         ({"helmTest": {"gatewaySecret": "rooftop"}}, "/helmTest/eui"),
         ({"watchNamespaces": "team-a"}, "/watchNamespaces"),

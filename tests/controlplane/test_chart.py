@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("helm")
 
 INSTALLED = "chart-installed"
 NAMESPACES = (NAMESPACE, "team-a", INSTALLED)
-KINDS_OF_OTHERS = {"Certificate", "ServiceMonitor"}
+KINDS_OF_OTHERS = {"Certificate", "ServiceMonitor", "PodMonitor", "PrometheusRule"}
 TOKEN = "stationkeeper-internal-token"
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
