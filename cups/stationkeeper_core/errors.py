@@ -65,6 +65,7 @@ class Reason(StrEnum):
     TOKEN_REFUSED = "TokenRefused"  # noqa: S105 - a reason, not a token
     CRL_EXPIRED = "CRLExpired"
     CERTIFICATE_TOO_WEAK = "CertificateTooWeak"
+    TRUST_BUDGET_SPENT = "TrustBudgetSpent"
 
     CLIENT_CERTIFICATE_MISSING = "ClientCertificateMissing"
     UNKNOWN_CA = "UnknownCA"
@@ -82,6 +83,8 @@ class Reason(StrEnum):
     TOO_LARGE = "TooLarge"
     PRIVATE_KEY_IN_TRUSTED_CA = "PrivateKeyInTrustedCA"
     NOT_A_CERTIFICATE_AUTHORITY = "NotACertificateAuthority"
+    KEY_KIND_UNSUPPORTED = "KeyKindUnsupported"
+    CURVE_UNSUPPORTED = "CurveUnsupported"
     ANCHOR_EXPIRED = "AnchorExpired"
     MALFORMED_CRL = "MalformedCRL"
     CRL_UNSUPPORTED = "CRLUnsupported"
@@ -90,6 +93,7 @@ class Reason(StrEnum):
     CRL_SIGNER_NOT_ALLOWED = "CRLSignerNotAllowed"
     CRL_NOT_YET_VALID = "CRLNotYetValid"
     SUSPENDED = "Suspended"
+    BEING_DELETED = "BeingDeleted"
     SUBJECT_CONFLICT = "SubjectConflict"
     EUI_CONFLICT = "EUIConflict"
     EUI_RANGE_INVALID = "EUIRangeInvalid"

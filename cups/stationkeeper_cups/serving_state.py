@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.published import TRUST, RegisteredGateway
 from stationkeeper_core.snapshot import Holdings, Snapshot
+from stationkeeper_core.trust_anchors import handshake_certificates, takes_weak_signatures
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.server_certificate import check_for_stations
 from stationkeeper_cups.tls_context import ServerCredentials, client_authentication
@@ -153,10 +154,10 @@ class ServingState:
             return None
         trust = state.holdings.trust
         return client_authentication(
-            trust.handshake_certificates(self._clock()) if trust else (),
+            handshake_certificates(trust, self._clock()) if trust else (),
             state.credentials,
             certificate_optional=self.token_authentication,
-            weak=trust is not None and trust.takes_weak_signatures,
+            weak=trust is not None and takes_weak_signatures(trust),
         )
 
     def _enforce(self, state: _State) -> None:
@@ -176,6 +177,6 @@ class ServingState:
         generation = self.generations[document]
         self._metrics.loaded_generation.labels(document).set(generation)
         trust, snapshot = self._state.holdings.trust, self.snapshot
-        self._metrics.trusted_cas.set(len(trust.authorities) if trust else 0)
+        self._metrics.trusted_cas.set(len(trust.trusted_cas) if trust else 0)
         self._metrics.gateways.set(len(snapshot.registry) if snapshot else 0)
         _log.info("loaded", extra={"fields": {"document": document, "generation": generation}})
