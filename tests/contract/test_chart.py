@@ -178,6 +178,18 @@ def test_a_pod_starts_before_there_is_a_server_certificate() -> None:
     assert (secret["secretName"], secret["optional"], secret["defaultMode"]) == ("mine", True, 0o440)
 
 
+def test_the_secrets_to_publish_are_created_without_a_content_and_kept() -> None:
+    labelled = {
+        each["metadata"]["name"]: each
+        for each in render({})
+        if each["metadata"].get("labels", {}).get("app.kubernetes.io/component") == "documents"
+    }
+    assert labelled.keys() == {secret_name(document) for document in DOCUMENTS}
+    for secret in labelled.values():
+        assert secret.keys() == {"apiVersion", "kind", "metadata", "type"}
+        assert secret["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
 def test_a_watching_pod_mounts_no_published_secret() -> None:
     assert volumes(render(CASES["watching"]), "cups").keys() == {"tmp", "internal-token"}
 
@@ -193,7 +205,7 @@ def test_the_internal_token_is_made_unless_there_is_one() -> None:
     made = the(render({}), "Secret", "stationkeeper-internal-token")
     assert len(made["data"]["token"]) >= 48
     existing = render({"cups": {"internalToken": {"existingSecret": "mine"}}})
-    assert "Secret" not in kinds(existing)
+    assert "stationkeeper-internal-token" not in {each["metadata"]["name"] for each in existing}
     assert volumes(existing, "cups")["internal-token"]["secret"]["secretName"] == "mine"
     assert environment(existing, "cups")["STATIONKEEPER_INTERNAL_TOKEN_FILE"].endswith("/internal-token/token")
 
