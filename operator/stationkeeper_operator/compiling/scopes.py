@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import Document, TrustDocument, TrustedAuthority
+from stationkeeper_core.trust.path_certificate import PathCertificate
+from stationkeeper_core.trust.verification import is_signed
+from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.certificate_rules import certificate_of
 from stationkeeper_operator.compiling.served_namespaces import serves
 
@@ -87,22 +89,19 @@ def _any_signed(children: Iterable[Certificate], signers: Iterable[Certificate])
         named.setdefault(each.folded_subject, {}).setdefault(each.key_sha256 or each.sha256, each)
     for child in children:
         found = sorted(named.get(child.folded_issuer, {}).items())[:_MAX_SIGNERS]
-        if any(_signed(child.der, signer.der) for _, signer in found):
+        if any(has_signed(signer.der, child.der) for _, signer in found):
             return True
     return False
 
 
 @lru_cache(maxsize=65_536)
-def _signed(child: bytes, signer: bytes) -> bool:
+def has_signed(signer: bytes, child: bytes) -> bool:
+    """Whether the certificate `child` names `signer` as its issuer and carries its signature; both in DER."""
     below, above = certificate_of(child), certificate_of(signer)
     if below is None or above is None:
         return False
-    try:
-        below.x509.verify_directly_issued_by(above.x509)
-    except Exception:
-        # Whatever cannot be verified vouches for nobody either.
-        return False
-    return True
+    child_certificate = PathCertificate(below)
+    return is_signed(child_certificate, child_certificate if child == signer else PathCertificate(above))
 
 
 def _certificates(authorities: Iterable[TrustedAuthority]) -> frozenset[bytes]:
