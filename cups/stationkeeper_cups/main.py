@@ -9,29 +9,32 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from aiohttp import web
+from OpenSSL import SSL
 
+from stationkeeper_cups.admission import Admission
+from stationkeeper_cups.connection_limits import ConnectionLimits, derived_limits, memory_limit
 from stationkeeper_cups.derived_identity import DerivedIdentity
 from stationkeeper_cups.file_source import FileSource
 from stationkeeper_cups.gateway_expiry import GatewayExpiry
 from stationkeeper_cups.internal_server import internal_application, provisional_context
 from stationkeeper_cups.json_log import log_as_json
 from stationkeeper_cups.kubernetes_source import KubernetesSource
-from stationkeeper_cups.listener import Limits, Listener, Refusal
+from stationkeeper_cups.listener import Listener, Refusal
 from stationkeeper_cups.log_budget import LogBudget
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.server_certificate import ServerCertificate
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.settings import Address, Files, Settings, SettingsError, read_settings
+from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls_context import load_credentials
 from stationkeeper_cups.update_info_server import UpdateInfoServer
 
 DRAIN_SECONDS = 10.0
-
-_RESERVED_DESCRIPTORS = 128
 
 _log = logging.getLogger("stationkeeper.cups")
 
@@ -64,12 +67,16 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         SettingsError: an address cannot be bound.
     """
     metrics = Metrics()
-    state = ServingState(metrics, token_authentication=settings.token_authentication, clock=_now)
+    state = ServingState(metrics, token_authentication=settings.token_authentication)
+    admission = Admission(lambda: state.trust, _now)
+
+    def begin(_peer: str) -> tuple[SSL.Context, Judge] | None:
+        return (state.context, admission.judge) if state.context else None
+
     observations = Observations(metrics)
     metrics.add(GatewayExpiry(observations.certificate_ends, _now))
     server = UpdateInfoServer(state, metrics, observations, _now)
-    listener = Listener(_bound(settings.cups), state.next_context, server, _refusal_logger(metrics), _limits())
-    server.on_closed = listener.closed
+    listener = Listener(_bound(settings.cups), begin, server, _refusal_logger(metrics), _limits(settings))
     state.on_trust_change = server.close_untrusted
     state.on_gateways_loaded = observations.reconfigured
     certificate = ServerCertificate(metrics, _now)
@@ -86,8 +93,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     finally:
         source.cancel()
         checking.cancel()
-        await listener.stop()
+        listener.stop()
         await server.drain(DRAIN_SECONDS)
+        listener.cut()
         await internal.cleanup()
         _log.info("stopped")
 
@@ -146,14 +154,14 @@ def _bound(address: Address) -> socket.socket:
     return bound
 
 
-def _limits() -> Limits:
-    """As many connections as there are file descriptors for, two each while they shake hands."""
+def _limits(settings: Settings) -> ConnectionLimits:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    available = Limits().connections if hard == resource.RLIM_INFINITY else (hard - _RESERVED_DESCRIPTORS) // 2
-    connections = max(1, min(Limits().connections, available))
-    return Limits(connections=connections, handshakes=max(1, connections // 2))
+    descriptors = None if hard == resource.RLIM_INFINITY else hard
+    limits = derived_limits(memory_limit(), descriptors, settings.handshake_seconds)
+    _log.info("limits", extra={"fields": asdict(limits)})
+    return limits
 
 
 def _refusal_logger(metrics: Metrics) -> Callable[[Refusal], None]:

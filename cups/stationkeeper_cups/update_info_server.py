@@ -13,7 +13,6 @@ Source: the CUPS protocol, how the client behaves.
 
 import asyncio
 import logging
-import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -38,7 +37,7 @@ from stationkeeper_core.witness import bear_witness, seen_certificate
 from stationkeeper_cups.log_budget import LogBudget
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
-from stationkeeper_cups.peer_certificate import has_certificate, peer_certificate
+from stationkeeper_cups.peer_certificate import gateway_transport, peer_certificate
 from stationkeeper_cups.serving_state import ServingState
 
 PATH = "/update-info"
@@ -131,14 +130,11 @@ class UpdateInfoServer(web.Server):
         """
         snapshot = self._state.snapshot
         for handler in list(self._open):
-            connection = _tls(handler.transport)
-            if connection is None or snapshot is None or self._goes_by_token(connection):
+            connection = gateway_transport(handler.transport)
+            certificate = peer_certificate(connection) if connection else None
+            if certificate is None or snapshot is None:
                 continue
-            try:
-                trusted = bool(snapshot.trust.vouchers(peer_certificate(connection), self._clock()))
-            except StationkeeperError:
-                trusted = False
-            if not trusted:
+            if not snapshot.trust.vouchers(certificate, self._clock()):
                 _cut(handler)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -173,16 +169,17 @@ class UpdateInfoServer(web.Server):
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         _check_target(request)
         update_info = parse_request(await _body(request))
-        connection, snapshot = _tls(request.transport), self._state.snapshot
+        connection, snapshot = gateway_transport(request.transport), self._state.snapshot
         if connection is None or snapshot is None:
             # The client has gone, or was accepted in the very moment before the first load.
             return _without_answer(request)
         now = self._clock()
-        if self._goes_by_token(connection):
+        certificate = peer_certificate(connection)
+        if certificate is None:
             grant = authorize_by_token(TokenClaim(_authorization(request), update_info.router), snapshot)
             gateway, seen, way_in = grant.gateway, None, {"token": grant.source}
         else:
-            claim = self._authorize(peer_certificate(connection), update_info, snapshot, now)
+            claim = self._authorize(certificate, update_info, snapshot, now)
             gateway, seen, way_in = claim.registered, seen_certificate(claim.certificate, claim.vouchers), {}
         delivery = deliver(update_info, gateway, self._observations.progress(gateway), now)
         body = encode_response(delivery.response)
@@ -260,13 +257,10 @@ class UpdateInfoServer(web.Server):
             fields["left_out"] = left_out
         _log.warning("refused", extra={"fields": fields})
 
-    def _goes_by_token(self, connection: ssl.SSLObject) -> bool:
-        return self._state.token_authentication and not has_certificate(connection)
-
     def _is_stranger(self, request: web.BaseRequest) -> bool:
         """Whether the client of a refused request may be anybody, since no certificate was asked of it."""
-        connection = _tls(request.transport)
-        return self._state.token_authentication if connection is None else self._goes_by_token(connection)
+        connection = gateway_transport(request.transport)
+        return self._state.token_authentication and (connection is None or peer_certificate(connection) is None)
 
 
 class _Answer(web.Response):
@@ -343,11 +337,6 @@ def _authorization(request: web.BaseRequest) -> tuple[bytes, ...]:
     return tuple(value for name, value in request.raw_headers if name.lower() == b"authorization")
 
 
-def _tls(transport: asyncio.BaseTransport | None) -> ssl.SSLObject | None:
-    found = None if transport is None else transport.get_extra_info("ssl_object")
-    return found if isinstance(found, ssl.SSLObject) else None
-
-
 def _without_answer(request: web.BaseRequest) -> web.StreamResponse:
     if request.transport is not None:
         request.transport.abort()
@@ -365,12 +354,9 @@ def _described(request: web.BaseRequest, update_info: UpdateInfoRequest) -> dict
 
 
 def _certificate(request: web.BaseRequest) -> dict[str, object]:
-    connection = _tls(request.transport)
-    if connection is None:
-        return {}
-    try:
-        certificate = peer_certificate(connection)
-    except StationkeeperError:
+    connection = gateway_transport(request.transport)
+    certificate = peer_certificate(connection) if connection else None
+    if certificate is None:
         return {}
     return {
         "common_name": ", ".join(certificate.common_names),

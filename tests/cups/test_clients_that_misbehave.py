@@ -55,15 +55,6 @@ async def test_a_client_that_reads_no_answer_loses_its_connection(
     connection.close()
 
 
-async def test_contexts_are_renewed_without_a_request_lost(
-    cups: Cups, pki: Pki, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stationkeeper_cups.serving_state.CONNECTIONS_A_CONTEXT", 2)
-    client = cups.client(pki.a_gateway)
-
-    assert [(await client.ask()).status for _ in range(7)] == [200] * 7
-
-
 async def test_a_compressed_body_is_not_inflated(cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture) -> None:
     head = b"POST /update-info HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 28\r\n\r\n"
 
