@@ -22,13 +22,18 @@ class ClientCertificate:
 
     Attributes:
         leaf: the end-entity certificate.
-        presented: the CA certificates (CA:TRUE) that the client sent with it, of its first `MAX_PRESENTED`; unverified.
+        others: DER of what the client sent with it, the first `MAX_PRESENTED`; unread.
         common_names: every Common Name of the subject, as text.
     """
 
     leaf: Certificate
-    presented: tuple[Certificate, ...]
+    others: tuple[bytes, ...]
     common_names: tuple[str, ...]
+
+    @cached_property
+    def presented(self) -> tuple[Certificate, ...]:
+        """The CA certificates (CA:TRUE) among the others that can be read; unverified."""
+        return _readable(self.others)
 
     @cached_property
     def eui(self) -> EUI64:
@@ -42,6 +47,14 @@ class ClientCertificate:
             shown = ", ".join(f"{name[:64]!a}" for name in self.common_names[:3]) or "none"
             raise StationkeeperError(Reason.COMMON_NAME_NOT_EUI, f"the certificate's Common Name is {shown}")
         return eui
+
+    @cached_property
+    def eui_or_none(self) -> EUI64 | None:
+        """The EUI, None where the Common Name is none."""
+        try:
+            return self.eui
+        except StationkeeperError:
+            return None
 
 
 def read_client_certificate(chain: tuple[bytes, ...]) -> ClientCertificate:
@@ -59,7 +72,7 @@ def read_client_certificate(chain: tuple[bytes, ...]) -> ClientCertificate:
         names = leaf.x509.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     except (StationkeeperError, ValueError, IndexError) as error:
         raise StationkeeperError(Reason.MALFORMED_CERTIFICATE, f"the client certificate: {error}") from None
-    return ClientCertificate(leaf, _readable(chain[1 : MAX_PRESENTED + 1]), tuple(_text(name) for name in names))
+    return ClientCertificate(leaf, chain[1 : MAX_PRESENTED + 1], tuple(_text(name) for name in names))
 
 
 def _readable(chain: tuple[bytes, ...]) -> tuple[Certificate, ...]:

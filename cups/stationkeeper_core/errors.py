@@ -65,6 +65,7 @@ class Reason(StrEnum):
     TOKEN_REFUSED = "TokenRefused"  # noqa: S105 - a reason, not a token
     CRL_EXPIRED = "CRLExpired"
     CERTIFICATE_TOO_WEAK = "CertificateTooWeak"
+    TRUST_BUDGET_SPENT = "TrustBudgetSpent"
 
     CLIENT_CERTIFICATE_MISSING = "ClientCertificateMissing"
     UNKNOWN_CA = "UnknownCA"

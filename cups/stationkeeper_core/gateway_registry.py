@@ -1,9 +1,13 @@
-"""The gateways in force, by EUI."""
+"""The gateways in force and the EUIs that are reserved, by EUI."""
 
 from collections.abc import Iterator
 
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published import BUCKETS, RegisteredGateway, RegistryDocument, bucket_of
+from stationkeeper_core.published import BUCKETS, RegisteredGateway, RegistryDocument, ReservedEUI, bucket_of
+from stationkeeper_core.trust.scope import Scope
+
+Holder = RegisteredGateway | ReservedEUI
+"""Of an EUI: the Gateway of one namespace that has it, or the reservation for a namespace whose Gateway had it."""
 
 
 class RegistryBucket:
@@ -17,17 +21,23 @@ class RegistryBucket:
     def __init__(self, document: RegistryDocument, generation: int, sha256: str) -> None:
         self.generation = generation
         self.sha256 = sha256
-        self._gateways = {int(gateway.eui, 16): gateway for gateway in document.gateways}
+        self._gateways = document.gateways
+        self._holders: dict[int, tuple[Holder, ...]] = {}
+        held: tuple[Holder, ...] = (*document.gateways, *document.reserved)
+        for each in held:
+            eui = int(each.eui, 16)
+            known = self._holders.get(eui, ())
+            self._holders[eui] = tuple(sorted((*known, each), key=_order)) if known else (each,)
 
     def __len__(self) -> int:
         return len(self._gateways)
 
     def __iter__(self) -> Iterator[RegisteredGateway]:
-        return iter(self._gateways.values())
+        return iter(self._gateways)
 
-    def find(self, eui: EUI64) -> RegisteredGateway | None:
-        """The gateway with `eui`, or None."""
-        return self._gateways.get(eui)
+    def holders(self, eui: EUI64) -> tuple[Holder, ...]:
+        """The Gateways and reservations with `eui`, in order of their rank, then their namespace."""
+        return self._holders.get(eui, ())
 
 
 class GatewayRegistry:
@@ -41,6 +51,14 @@ class GatewayRegistry:
     def __len__(self) -> int:
         return sum(len(bucket) for bucket in self._buckets)
 
-    def find(self, eui: EUI64) -> RegisteredGateway | None:
-        """The gateway with `eui`, or None."""
-        return self._buckets[bucket_of(eui)].find(eui)
+    def holders(self, eui: EUI64) -> tuple[Holder, ...]:
+        """The Gateways and reservations with `eui`, in order of their rank, then their namespace."""
+        return self._buckets[bucket_of(eui)].holders(eui)
+
+    def scope(self, eui: EUI64 | None) -> Scope:
+        """Which TrustedCAs are asked about a certificate with `eui`; None for one without an EUI."""
+        return Scope(eui, () if eui is None else tuple(each.namespace for each in self.holders(eui)))
+
+
+def _order(holder: Holder) -> tuple[int, str]:
+    return holder.rank, holder.namespace

@@ -7,6 +7,10 @@ def _request(status: int, meaning: str, remedy: str) -> ReasonInfo:
     return ReasonInfo(Fault.REQUEST, meaning, remedy, status)
 
 
+def _discreet(status: int, meaning: str, remedy: str) -> ReasonInfo:
+    return ReasonInfo(Fault.REQUEST, meaning, remedy, status, discreet=True)
+
+
 def _handshake(meaning: str, remedy: str) -> ReasonInfo:
     return ReasonInfo(Fault.HANDSHAKE, meaning, remedy)
 
@@ -54,38 +58,39 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The client certificate was issued for another EUI than the request's `router`.",
         "Install the certificate that was issued for this gateway.",
     ),
-    Reason.GATEWAY_NOT_REGISTERED: _request(
+    Reason.GATEWAY_NOT_REGISTERED: _discreet(
         404, "There is no accepted Gateway with this EUI.", "Apply a Gateway with this EUI."
     ),
-    Reason.GATEWAY_SUSPENDED: _request(
+    Reason.GATEWAY_SUSPENDED: _discreet(
         403, "The Gateway is suspended.", "Set `spec.suspended` to false to let it in again."
     ),
-    Reason.NO_TRUSTED_CA: _request(
+    Reason.NO_TRUSTED_CA: _discreet(
         403,
         "No TrustedCA in force vouches for the client certificate any more.",
         "Apply a TrustedCA that holds its issuer.",
     ),
-    Reason.TRUSTED_CA_OF_ANOTHER_NAMESPACE: _request(
+    Reason.TRUSTED_CA_OF_ANOTHER_NAMESPACE: _discreet(
         403,
         "Only a TrustedCA of another namespace vouches for the client certificate.",
-        "Put the TrustedCA into the Gateway's namespace, or into the release's to have it speak for all.",
+        "Put the TrustedCA into the Gateway's namespace, or have one of the release's namespace serve it "
+        "(`spec.serves`).",
     ),
-    Reason.TRUSTED_CA_NOT_ALLOWED: _request(
+    Reason.TRUSTED_CA_NOT_ALLOWED: _discreet(
         403,
         "The Gateway's `client.trustedCAs` does not name the TrustedCA that vouches for the certificate.",
         "Name that TrustedCA, or use a certificate of one that is named.",
     ),
-    Reason.EUI_OUT_OF_RANGE: _request(
+    Reason.EUI_OUT_OF_RANGE: _discreet(
         403,
         "The EUI lies outside the `euiRanges` of the TrustedCA that vouches for the certificate.",
         "Widen the ranges if this CA may speak for the gateway.",
     ),
-    Reason.CERTIFICATE_NOT_PINNED: _request(
+    Reason.CERTIFICATE_NOT_PINNED: _discreet(
         403,
         "The certificate is not among the Gateway's `client.sha256Fingerprints`.",
         "Add the certificate's SHA-256 fingerprint, or use one that is listed.",
     ),
-    Reason.CERTIFICATE_REVOKED: _request(
+    Reason.CERTIFICATE_REVOKED: _discreet(
         403,
         "The certificate, or a certificate of its chain, is revoked by the TrustedCA.",
         "Issue a new certificate for the gateway.",
@@ -95,24 +100,30 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The client sent neither a certificate nor an `Authorization` header.",
         "Install a client certificate on the gateway, or one of the tokens of its Gateway's `client.tokens`.",
     ),
-    Reason.TOKEN_REFUSED: ReasonInfo(
-        Fault.REQUEST,
+    Reason.TOKEN_REFUSED: _discreet(
+        403,
         "The token does not open the gateway that the request names.",
         "The log line's detail says why: no such Gateway, suspended, without tokens, or another token.",
-        403,
-        discreet=True,
     ),
-    Reason.CRL_EXPIRED: _request(
+    Reason.CRL_EXPIRED: _discreet(
         403,
         "The CRL of an issuer of the chain has passed its next update, and the TrustedCA says `crlExpired: Refuse`. "
         "Under `Warn` it is only an event and a note.",
         "Publish a new CRL in `spec.revocation`; until then none of that issuer's certificates is accepted.",
     ),
-    Reason.CERTIFICATE_TOO_WEAK: _request(
+    Reason.CERTIFICATE_TOO_WEAK: _discreet(
         403,
         "A key or signature of the chain is too weak (RSA below 2048 bits, SHA-1). Where no TrustedCA allows that, the "
         "handshake refuses it already.",
         "Issue it with RSA 2048 or P-256 and SHA-256, or better; or set `weakSignatures: Allow` on the TrustedCA.",
+    ),
+    Reason.TRUST_BUDGET_SPENT: ReasonInfo(
+        Fault.REQUEST,
+        "More paths from the certificate to trust anchors are possible than one decision may try, and none of those "
+        "that were tried verifies; the connection is closed, or its handshake refused.",
+        "Give the TrustedCAs of the namespace fewer certificates with the same subject, and the certificates key "
+        "identifiers.",
+        discreet=True,
     ),
     Reason.CLIENT_CERTIFICATE_MISSING: _handshake(
         "The client sent no certificate.", "Install a client certificate on the gateway."

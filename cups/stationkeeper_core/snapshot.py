@@ -9,10 +9,23 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
+import msgspec
+
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.gateway_registry import GatewayRegistry, RegistryBucket
-from stationkeeper_core.published import DOCUMENTS, REGISTRY, TRUST, TrustDocument, decode
-from stationkeeper_core.trust_anchors import TrustGeneration
+from stationkeeper_core.published import (
+    ALL_NAMESPACES,
+    DOCUMENTS,
+    REGISTRY,
+    TRUST,
+    Header,
+    ServedNamespace,
+    TrustDocument,
+    decode,
+)
+from stationkeeper_core.trust.generation import TrustGeneration
+
+CONTRACT_WITH_SERVED_NAMESPACES = 2
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,7 @@ class Holdings:
             if (header.generation, header.sha256) == (held.generation, held.sha256):
                 return self
         if isinstance(published.content, TrustDocument):
-            return replace(self, trust=_trust(published.content, header.generation, header.sha256))
+            return replace(self, trust=_trust(published.content, header, self.trust))
         bucket = RegistryBucket(published.content, header.generation, header.sha256)
         return replace(self, buckets=MappingProxyType({**self.buckets, document: bucket}))
 
@@ -81,8 +94,23 @@ class Holdings:
         return self.trust if document == TRUST else self.buckets.get(document)
 
 
-def _trust(document: TrustDocument, generation: int, sha256: str) -> TrustGeneration:
+def _trust(document: TrustDocument, header: Header, previous: TrustGeneration | None) -> TrustGeneration:
+    if header.contract < CONTRACT_WITH_SERVED_NAMESPACES:
+        document = _serving_all(document)
     try:
-        return TrustGeneration(document, generation, sha256)
+        return TrustGeneration(document, header.generation, header.sha256, previous)
     except StationkeeperError as error:
         raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{TRUST}: {error.detail}") from None
+
+
+def _serving_all(document: TrustDocument) -> TrustDocument:
+    """`document` as the operator meant it that published it: a release's TrustedCA spoke for every namespace.
+
+    So no gateway is refused between the update of CUPS and that of the operator.
+    """
+    everywhere = (ServedNamespace(namespace=ALL_NAMESPACES),)
+    authorities = (
+        msgspec.structs.replace(each, serves=everywhere) if each.namespace == document.release_namespace else each
+        for each in document.authorities
+    )
+    return msgspec.structs.replace(document, authorities=tuple(authorities))

@@ -33,9 +33,9 @@ from stationkeeper_core.observation import (
     SeenDelivery,
     SeenRefusal,
 )
+from stationkeeper_core.policy.refused_client import RefusedClient
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_core.update_info import UpdateInfoRequest
-from stationkeeper_core.witness import Witness
 from stationkeeper_cups.metrics import Metrics
 
 MAX_REGISTERED = 131_072
@@ -108,17 +108,17 @@ class Observations:
         )
         self._keep(_eui(gateway), observation, progress)
 
-    def refused(self, witness: Witness, request: UpdateInfoRequest, reason: Reason, now: datetime) -> None:
+    def refused(self, client: RefusedClient, request: UpdateInfoRequest, reason: Reason, now: datetime) -> None:
         """Remembers a refusal under the EUI of the certificate.
 
         Args:
-            witness: who was refused.
+            client: who was refused.
             request: what it reported; remembered for EUIs without a Gateway only.
             reason: why.
             now: aware.
         """
         refusal = SeenRefusal(reason=reason, at=now)
-        eui, gateway = witness.eui, witness.gateway
+        eui, gateway = client.eui, client.gateway
         if gateway is None:
             stranger = Observation(
                 eui=format_hex(eui),
@@ -126,7 +126,7 @@ class Observations:
                 station=_text(request.station),
                 model=_text(request.model),
                 package=_text(request.package),
-                certificate=witness.certificate,
+                certificate=client.certificate,
                 refusal=refusal,
             )
             self._keep(eui, stranger, None)

@@ -15,7 +15,7 @@ from OpenSSL import SSL
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.published import TRUST, RegisteredGateway
 from stationkeeper_core.snapshot import Holdings, Snapshot
-from stationkeeper_core.trust_anchors import TrustGeneration
+from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.server_certificate import check_for_stations
 from stationkeeper_cups.tls.context import gateway_context
@@ -144,6 +144,6 @@ class ServingState:
         generation = self.generations[document]
         self._metrics.loaded_generation.labels(document).set(generation)
         trust, snapshot = self._state.holdings.trust, self.snapshot
-        self._metrics.trusted_cas.set(len(trust.authorities) if trust else 0)
+        self._metrics.trusted_cas.set(len(trust.trusted_cas) if trust else 0)
         self._metrics.gateways.set(len(snapshot.registry) if snapshot else 0)
         _log.info("loaded", extra={"fields": {"document": document, "generation": generation}})

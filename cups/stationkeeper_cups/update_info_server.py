@@ -22,18 +22,20 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from stationkeeper_core.authorization import Claim, authorize
 from stationkeeper_core.client_certificate import ClientCertificate
 from stationkeeper_core.delivery import Delivery, deliver, segments
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import format_hex
 from stationkeeper_core.observation import SeenCertificate
+from stationkeeper_core.policy.authorization import Claim, authorize
+from stationkeeper_core.policy.refused_client import identify_refused, seen_certificate
+from stationkeeper_core.policy.token_authorization import TokenClaim, authorize_by_token
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_core.reason_table import REASONS
 from stationkeeper_core.snapshot import Snapshot
-from stationkeeper_core.token_authorization import TokenClaim, authorize_by_token
+from stationkeeper_core.trust.judgement import Judgement
+from stationkeeper_core.trust.judging import judge
 from stationkeeper_core.update_info import MAX_BODY_BYTES, UpdateInfoRequest, encode_response, parse_request
-from stationkeeper_core.witness import bear_witness, seen_certificate
 from stationkeeper_cups.log_budget import LogBudget
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
@@ -134,7 +136,11 @@ class UpdateInfoServer(web.Server):
             certificate = peer_certificate(connection) if connection else None
             if certificate is None or snapshot is None:
                 continue
-            if not snapshot.trust.vouchers(certificate, self._clock()):
+            try:
+                trusted = self._judge(peer_certificate(connection), snapshot, self._clock()).vouched
+            except StationkeeperError:
+                trusted = False
+            if not trusted:
                 _cut(handler)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -179,8 +185,9 @@ class UpdateInfoServer(web.Server):
             grant = authorize_by_token(TokenClaim(_authorization(request), update_info.router), snapshot)
             gateway, seen, way_in = grant.gateway, None, {"token": grant.source}
         else:
-            claim = self._authorize(certificate, update_info, snapshot, now)
-            gateway, seen, way_in = claim.registered, seen_certificate(claim.certificate, claim.vouchers), {}
+            judgement = self._judge(peer_certificate(connection), snapshot, now)
+            gateway, way_in = self._authorize(judgement, update_info, snapshot, now), {}
+            seen = seen_certificate(judgement)
         delivery = deliver(update_info, gateway, self._observations.progress(gateway), now)
         body = encode_response(delivery.response)
         outcome = "Answered" if any(body) else "Unchanged"
@@ -194,15 +201,18 @@ class UpdateInfoServer(web.Server):
         return _Answer(body, lambda: self._record(gateway, update_info, seen, delivery, now))
 
     def _authorize(
-        self, certificate: ClientCertificate, update_info: UpdateInfoRequest, snapshot: Snapshot, now: datetime
-    ) -> Claim:
+        self, judgement: Judgement, update_info: UpdateInfoRequest, snapshot: Snapshot, now: datetime
+    ) -> RegisteredGateway:
         try:
-            return authorize(Claim(certificate, update_info.router), snapshot, now)
+            return authorize(Claim(judgement, update_info.router), snapshot).registered
         except StationkeeperError as error:
-            witness = bear_witness(certificate, snapshot, now)
-            if witness is not None:
-                self._observations.refused(witness, update_info, error.reason, now)
+            refused = identify_refused(judgement, snapshot.registry)
+            if refused is not None:
+                self._observations.refused(refused, update_info, error.reason, now)
             raise
+
+    def _judge(self, certificate: ClientCertificate, snapshot: Snapshot, now: datetime) -> Judgement:
+        return judge(certificate, snapshot.trust, snapshot.registry.scope(certificate.eui_or_none), now)
 
     def _record(
         self,

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from stationkeeper_core.pem import MAX_CERTIFICATES, MAX_PEM_BYTES
-from stationkeeper_core.token_authorization import MAX_TOKENS
+from stationkeeper_core.policy.token_authorization import MAX_TOKENS
 from stationkeeper_operator.compiling.compile import CertificateStatus
 from stationkeeper_operator.observing.certificate_usage import MAX_UNREGISTERED, Unregistered
 from stationkeeper_operator.observing.sighting import Sighting

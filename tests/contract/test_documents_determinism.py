@@ -56,7 +56,7 @@ def test_what_the_operator_plans_is_what_cups_takes() -> None:
     assert holdings.missing == ()
     assert holdings.snapshot is not None
     assert len(holdings.snapshot.registry) == 40
-    assert len(holdings.snapshot.trust.authorities) == 1
+    assert len(holdings.snapshot.trust.trusted_cas) == 1
 
 
 def test_an_empty_world_gives_the_same_documents_ever_after() -> None:

@@ -1,15 +1,20 @@
 """Snapshots from short descriptions."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from stationkeeper_core.client_certificate import ClientCertificate, read_client_certificate
 from stationkeeper_core.eui64 import parse_hex
+from stationkeeper_core.gateway_registry import Holder
 from stationkeeper_core.published import (
+    ALL_NAMESPACES,
     BUCKETS,
     REGISTRY,
     TRUST,
     RegisteredGateway,
     RegistryDocument,
+    ReservedEUI,
+    ServedNamespace,
     TrustDocument,
     TrustedAuthority,
     bucket_of,
@@ -17,13 +22,20 @@ from stationkeeper_core.published import (
     encode_payload,
 )
 from stationkeeper_core.snapshot import Holdings, Snapshot
-from tests.core.certificates import EUI, Signer
+from stationkeeper_core.trust.judgement import Judgement
+from stationkeeper_core.trust.judging import judge
+from tests.core.certificates import EUI, NOW, Signer
 
 RELEASE = "stationkeeper"
 
 
 def authority(anchor: Signer, name: str = "ca", namespace: str = "radio", **options: object) -> TrustedAuthority:
     return TrustedAuthority(namespace=namespace, name=name, uid=name, anchors=(anchor.der,), **options)  # type: ignore[arg-type]
+
+
+def release_ca(anchor: Signer, name: str = "ca", serves: str = ALL_NAMESPACES, **options: object) -> TrustedAuthority:
+    """A TrustedCA of the release's namespace that serves another one, or all."""
+    return authority(anchor, name, RELEASE, serves=(ServedNamespace(namespace=serves),), **options)
 
 
 def gateway(eui: str = EUI, **options: object) -> RegisteredGateway:
@@ -35,13 +47,18 @@ def trust_document(*authorities: TrustedAuthority) -> TrustDocument:
     return TrustDocument(release_namespace=RELEASE, authorities=authorities)
 
 
-def registry_document(document: str, gateways: Iterable[RegisteredGateway]) -> RegistryDocument:
+def registry_document(document: str, holders: Iterable[Holder]) -> RegistryDocument:
     bucket = REGISTRY.index(document)
-    return RegistryDocument(bucket=bucket, gateways=tuple(each for each in gateways if _bucket(each) == bucket))
+    mine = [each for each in holders if _bucket(each) == bucket]
+    return RegistryDocument(
+        bucket=bucket,
+        gateways=tuple(each for each in mine if isinstance(each, RegisteredGateway)),
+        reserved=tuple(each for each in mine if isinstance(each, ReservedEUI)),
+    )
 
 
 def values(
-    authorities: Iterable[TrustedAuthority], gateways: Iterable[RegisteredGateway], generation: int = 1
+    authorities: Iterable[TrustedAuthority], gateways: Iterable[Holder], generation: int = 1
 ) -> dict[str, bytes]:
     """Every document, encoded."""
     kept = list(gateways)
@@ -52,7 +69,7 @@ def values(
     return found
 
 
-def snapshot(authorities: Iterable[TrustedAuthority], gateways: Iterable[RegisteredGateway]) -> Snapshot:
+def snapshot(authorities: Iterable[TrustedAuthority], gateways: Iterable[Holder]) -> Snapshot:
     holdings = Holdings()
     for document, value in values(authorities, gateways).items():
         holdings = holdings.accept(document, value)
@@ -64,7 +81,12 @@ def presented(end_entity: Signer, *others: Signer) -> ClientCertificate:
     return read_client_certificate((end_entity.der, *(each.der for each in others)))
 
 
-def _bucket(record: RegisteredGateway) -> int:
+def judged(certificate: ClientCertificate, state: Snapshot, now: datetime = NOW) -> Judgement:
+    """What the state's trust says of the certificate, in the scope that its registry gives."""
+    return judge(certificate, state.trust, state.registry.scope(certificate.eui_or_none), now)
+
+
+def _bucket(record: Holder) -> int:
     eui = parse_hex(record.eui)
     assert eui is not None
     return bucket_of(eui)

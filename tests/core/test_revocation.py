@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stationkeeper_core.pem import Certificate, parse_certificate, parse_certificates, to_pem
-from stationkeeper_core.revocation import Revocations, twin_fingerprint
+from stationkeeper_core.trust.revocation import Revocations, twin_fingerprint
 from stationkeeper_tools.sample_pki import make_gateway, make_root
 from tests.core.certificates import EUI, NOW, Wish, ca, issue, leaf, name
 

@@ -3,13 +3,13 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_core.authorization import Claim, authorize
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
+from stationkeeper_core.policy.authorization import Claim, authorize
 from stationkeeper_core.published import RevocationList, TrustedAuthority
 from tests.core.certificates import EUI, NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.revocation_lists import revocation_list
-from tests.core.states import RELEASE, authority, gateway, presented, snapshot
+from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot
 
 ROOT, OTHER = ca("Root"), ca("Other")
 ISSUING, SIBLING = ca("Issuing", ROOT, serial=0x11), ca("Sibling", ROOT, serial=0x12)
@@ -19,9 +19,10 @@ HOUR = timedelta(hours=1)
 
 
 def _outcome(end_entity: Signer, *authorities: TrustedAuthority, sent: tuple[Signer, ...] = ()) -> str:
-    claim = Claim(presented(end_entity, *sent), EUI64(int(EUI, 16)))
+    state = snapshot(authorities, [gateway()])
+    claim = Claim(judged(presented(end_entity, *sent), state), EUI64(int(EUI, 16)))
     try:
-        authorize(claim, snapshot(authorities, [gateway()]), NOW)
+        authorize(claim, state)
     except StationkeeperError as error:
         return error.reason
     return "accepted"
@@ -82,7 +83,7 @@ def test_a_ca_without_a_list_is_unaffected_by_that_of_another() -> None:
 def test_any_ca_in_scope_that_vouches_revokes() -> None:
     without = authority(ROOT, "without")
     assert _outcome(DIRECT, without, authority(ROOT, "with", **_lists(of_root(1)))) == REVOKED
-    assert _outcome(DIRECT, without, authority(ROOT, "with", namespace=RELEASE, **_lists(of_root(1)))) == REVOKED
+    assert _outcome(DIRECT, without, release_ca(ROOT, "with", **_lists(of_root(1)))) == REVOKED
     assert _outcome(DIRECT, without, authority(ROOT, "with", namespace="x", **_lists(of_root(1)))) == "accepted"
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_core.authorization import Claim, authorize
 from stationkeeper_core.client_certificate import read_client_certificate
 from stationkeeper_core.eui64 import format_id6, parse_hex, parse_router
 from stationkeeper_core.pem import parse_certificates
+from stationkeeper_core.policy.authorization import Claim, authorize
 from stationkeeper_core.published import (
     BUCKETS,
     REGISTRY,
@@ -23,6 +23,7 @@ from stationkeeper_core.published import (
     encode_payload,
 )
 from stationkeeper_core.snapshot import Holdings, Snapshot
+from stationkeeper_core.trust.judging import judge
 
 DOCUMENTED_EUI = "0123456789ABCDEF"
 PASSPHRASE = "a-passphrase"
@@ -76,9 +77,11 @@ def test_the_certificate_of_the_documents_commands_opens_its_gateway(folder: Pat
     (leaf,) = parse_certificates((folder / "gateway.crt").read_text())
     eui = parse_hex(DOCUMENTED_EUI)
     assert eui is not None
-    claim = Claim(read_client_certificate((leaf.der,)), parse_router(format_id6(eui)))
+    state, certificate = _snapshot(root.der), read_client_certificate((leaf.der,))
+    judgement = judge(certificate, state.trust, state.registry.scope(certificate.eui), datetime.now(UTC))
+    claim = Claim(judgement, parse_router(format_id6(eui)))
 
-    gateway = authorize(claim, _snapshot(root.der), datetime.now(UTC)).registered
+    gateway = authorize(claim, state).registered
 
     assert gateway.eui == DOCUMENTED_EUI
     assert root.is_authority

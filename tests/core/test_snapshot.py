@@ -34,8 +34,8 @@ def test_documents_may_come_in_any_order_and_all_of_them_make_a_snapshot(order: 
     assert holdings.missing == ()
     assert holdings.generations == dict.fromkeys(DOCUMENTS, 1)
     assert holdings.snapshot is not None
-    found = holdings.snapshot.registry.find(EUI64(int(EUI, 16)))
-    assert found == gateway()
+    found = holdings.snapshot.registry.holders(EUI64(int(EUI, 16)))
+    assert found == (gateway(),)
     assert len(holdings.snapshot.registry) == 1
 
 
@@ -48,7 +48,7 @@ def test_an_older_document_is_refused_and_the_one_in_force_stays() -> None:
 
     assert refused.value.reason is Reason.OLDER_GENERATION
     assert holdings.trust is not None
-    assert len(holdings.trust.authorities) == 1
+    assert len(holdings.trust.trusted_cas) == 1
 
 
 @given(st.permutations([(document, generation) for document in DOCUMENTS[:3] for generation in (1, 2, 3)]))
@@ -75,7 +75,7 @@ def test_other_content_under_the_generation_in_force_takes_its_place() -> None:
     after = _complete().accept(TRUST, encode(TRUST, 1, encode_payload(trust_document())))
 
     assert after.trust is not None
-    assert after.trust.authorities == ()
+    assert after.trust.trusted_cas == ()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -95,10 +95,10 @@ def test_a_newer_document_takes_its_place_alone() -> None:
     after = before.accept(TRUST, encode(TRUST, 2, encode_payload(trust_document())))
 
     assert after.trust is not None
-    assert after.trust.authorities == ()
+    assert after.trust.trusted_cas == ()
     assert after.buckets is before.buckets
     assert before.trust is not None
-    assert len(before.trust.authorities) == 1
+    assert len(before.trust.trusted_cas) == 1
 
 
 def test_the_document_in_force_again_changes_nothing() -> None:

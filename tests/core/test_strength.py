@@ -4,16 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from stationkeeper_core.authorization import Claim, authorize
 from stationkeeper_core.client_certificate import read_client_certificate
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.pem import Certificate, parse_certificates
+from stationkeeper_core.policy.authorization import Claim, authorize
 from stationkeeper_core.published import TrustedAuthority
 from stationkeeper_core.strength import Strength, key_strength, signature_strength
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.core.certificates import EUI, ca
-from tests.core.states import gateway, snapshot
+from tests.core.states import gateway, judged, snapshot
 from tests.weak_pki import WeakPki
 
 LATER = datetime.now(UTC) + timedelta(minutes=5)
@@ -58,9 +58,10 @@ def _authority(corpus: Corpus, name: str = "ca", **options: object) -> TrustedAu
 
 
 def _outcome(corpus: Corpus, kind: str, *authorities: TrustedAuthority) -> str:
-    claim = Claim(read_client_certificate(tuple(each.der for each in corpus.leaves[kind])), EUI64(int(EUI, 16)))
+    certificate = read_client_certificate(tuple(each.der for each in corpus.leaves[kind]))
+    state = snapshot(authorities, [gateway()])
     try:
-        authorize(claim, snapshot(authorities, [gateway()]), LATER)
+        authorize(Claim(judged(certificate, state, LATER), EUI64(int(EUI, 16))), state)
     except StationkeeperError as error:
         return error.reason
     return "accepted"

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from stationkeeper_core.authorization import Claim, authorize
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
+from stationkeeper_core.policy.authorization import Claim, authorize
 from stationkeeper_core.published import TrustedAuthority
-from tests.core.certificates import EUI, NOW, Signer, ca, leaf
-from tests.core.states import RELEASE, authority, gateway, presented, snapshot
+from tests.core.certificates import EUI, Signer, ca, leaf
+from tests.core.states import RELEASE, authority, gateway, judged, presented, release_ca, snapshot
 
 A, B = "tenant-a", "tenant-b"
 ROUTER = EUI64(int(EUI, 16))
@@ -38,9 +38,9 @@ class Attempt:
     def opens(self, namespace: str) -> Reason | None:
         """The reason of the refusal at a Gateway of that namespace, None where it is opened."""
         state = snapshot(self.authorities, [gateway(namespace=namespace, trusted_cas=self.allowed)])
-        claim = Claim(presented(self.end_entity, *self.presenting), ROUTER)
+        claim = Claim(judged(presented(self.end_entity, *self.presenting), state), ROUTER)
         try:
-            authorize(claim, state, NOW)
+            authorize(claim, state)
         except StationkeeperError as error:
             return error.reason
         return None
@@ -116,7 +116,7 @@ def test_a_ca_that_a_cross_signed_for_b_does_not_open_b_by_the_anchor_of_a() -> 
 
 @pytest.mark.parametrize("namespace", [A, B, RELEASE])
 def test_a_ca_of_the_releases_namespace_speaks_for_all(namespace: str) -> None:
-    of_all = authority(ROOT_A, "all", RELEASE)
+    of_all = release_ca(ROOT_A, "all")
     assert Attempt(leaf(ROOT_A), authorities=(of_all, OF_B)).opens(namespace) is None
     assert Attempt(leaf(ROOT_A), authorities=(OF_A, of_all)).opens(namespace) is None
 

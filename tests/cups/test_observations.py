@@ -6,9 +6,9 @@ from stationkeeper_core.delivery import deliver
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.observation import MAX_PAGE, MAX_TEXT, DeliveryState, Observation, SeenCertificate
+from stationkeeper_core.policy.refused_client import RefusedClient
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_core.update_info import UpdateInfoRequest
-from stationkeeper_core.witness import Witness
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 
@@ -28,9 +28,9 @@ def _visit(observations: Observations, number: int, uid: str = "uid", **report: 
 
 
 def _refuse(observations: Observations, number: int, gateway: RegisteredGateway | None, later: int = 1) -> None:
-    witness = Witness(EUI64(number), gateway, ANOTHER)
+    client = RefusedClient(EUI64(number), gateway, ANOTHER)
     request, now = UpdateInfoRequest(EUI64(99), model="theirs"), NOW + timedelta(seconds=later)
-    observations.refused(witness, request, Reason.COMMON_NAME_MISMATCH, now)
+    observations.refused(client, request, Reason.COMMON_NAME_MISMATCH, now)
 
 
 def _all(observations: Observations) -> list[Observation]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.policy.token_authorization import MAX_TOKENS, token_sha256
 from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_core.token_authorization import MAX_TOKENS, token_sha256
 from stationkeeper_operator.compiling.candidate import Problems
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.specs import Client, TokenSource

@@ -12,15 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from OpenSSL import crypto
 
-from stationkeeper_core.client_certificate import read_client_certificate
+from stationkeeper_core.client_certificate import ClientCertificate, read_client_certificate
+from stationkeeper_core.errors import Reason
 from stationkeeper_core.pem import parse_certificates, to_pem
 from stationkeeper_core.published import TrustedAuthority
-from stationkeeper_core.trust_anchors import TrustGeneration
+from stationkeeper_core.trust.generation import TrustGeneration
+from stationkeeper_core.trust.judgement import TrustPath
+from stationkeeper_core.trust.judging import judge
+from stationkeeper_core.trust.scope import Scope
 from stationkeeper_core.x509.names import folded_name
 from stationkeeper_tools.sample_pki import make_gateway, make_root
 from tests.core.certificates import EUI, MAY_SIGN, NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.states import authority, presented, trust_document
 
+NAMESPACES = ("radio", "n")
 ROOT = ca("Root")
 ISSUING = ca("Issuing", ROOT)
 DEEP = ca("Deep", ISSUING)
@@ -37,7 +42,11 @@ def _trust(*authorities: TrustedAuthority) -> TrustGeneration:
 
 
 def _vouchers(trust: TrustGeneration, end_entity: Signer, *others: Signer, now: datetime = NOW) -> list[str]:
-    return sorted(each.authority.record.name for each in trust.vouchers(presented(end_entity, *others), now))
+    return sorted(each.trusted_ca.record.name for each in _paths(trust, presented(end_entity, *others), now))
+
+
+def _paths(trust: TrustGeneration, certificate: ClientCertificate, now: datetime = NOW) -> tuple[TrustPath, ...]:
+    return judge(certificate, trust, Scope(certificate.eui_or_none, NAMESPACES), now).paths
 
 
 def _typed(common_name: str, kind: _ASN1Type) -> x509.Name:
@@ -140,7 +149,7 @@ def test_a_version_1_certificate_is_vouched_for() -> None:
     )
     record = TrustedAuthority(namespace="n", name="v1", uid="u", anchors=(anchor.der,))
 
-    assert _trust(record).vouchers(read_client_certificate((end_entity.der,)), now + timedelta(minutes=1))
+    assert _paths(_trust(record), read_client_certificate((end_entity.der,)), now + timedelta(minutes=1))
 
 
 def test_the_zone_of_the_time_does_not_matter() -> None:
@@ -302,55 +311,10 @@ def test_a_certificate_is_revoked_by_its_own_or_its_chains_serial_or_fingerprint
         revoked_sha256=tuple(known.get(each, "0" * 64) for each in fingerprints),
     )
 
-    (voucher,) = _trust(record).vouchers(presented(end_entity), NOW)
+    (path,) = _paths(_trust(record), presented(end_entity))
 
-    assert voucher.revokes is revoked
-    assert [each.der for each in voucher.chain] == [end_entity.der, issuing.der, ROOT.der]
-
-
-def test_the_handshake_is_given_each_certificate_once() -> None:
-    trust = _trust(authority(ROOT, "a", intermediates=(ISSUING.der,)), authority(ROOT, "b"), authority(ISSUING, "c"))
-
-    assert trust.handshake_certificates(NOW) == tuple(sorted({ROOT.der, ISSUING.der}))
-    assert _trust().handshake_certificates(NOW) == ()
-
-
-SERVERS_ONLY = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
-CLIENTS_TOO = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-
-
-def _twin(*extensions: x509.ExtensionType, **options: object) -> Signer:
-    wish = Wish(name("Root"), ca=True, key=ROOT.key, extensions=extensions, **options)  # type: ignore[arg-type]
-    return issue(wish, OTHER)
-
-
-@pytest.mark.parametrize(
-    ("twin", "left_out"),
-    [
-        (_twin(SERVERS_ONLY), True),
-        (_twin(x509.NameConstraints(None, [x509.DirectoryName(x509.Name([]))])), True),
-        (_twin(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")), True),
-        (_twin(CLIENTS_TOO), False),
-        (_twin(MAY_SIGN), False),
-        (_twin(), False),
-        (issue(Wish(name("Root"), ca=True, extensions=(SERVERS_ONLY,))), False),
-    ],
-)
-def test_a_certificate_that_limits_more_than_another_of_its_key_is_not_given_to_the_handshake(
-    twin: Signer, left_out: bool
-) -> None:
-    trust = _trust(authority(ROOT, "a"), authority(twin, "b", namespace="elsewhere"))
-
-    assert (twin.der not in trust.handshake_certificates(NOW)) is left_out
-    assert ROOT.der in trust.handshake_certificates(NOW)
-
-
-@pytest.mark.parametrize("away", [timedelta(days=-30), timedelta(days=30)])
-def test_one_without_a_limit_that_is_not_valid_takes_the_place_of_none(away: timedelta) -> None:
-    limited, free = _twin(SERVERS_ONLY), _twin(begins=NOW + away, ends=NOW + away + timedelta(days=10))
-    trust = _trust(authority(limited, "a"), authority(free, "b"))
-
-    assert set(trust.handshake_certificates(NOW)) == {limited.der, free.der}
+    assert (path.revocation is Reason.CERTIFICATE_REVOKED) is revoked
+    assert [each.der for each in path.certificates] == [end_entity.der, issuing.der, ROOT.der]
 
 
 @pytest.mark.parametrize(

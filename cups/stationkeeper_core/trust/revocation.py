@@ -11,6 +11,7 @@ Source: SEC 1, section 4.1.4; RFC 5280, section 4.1.
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -55,21 +56,39 @@ class Revocations:
     lists: Mapping[str, IssuerList] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
+    def is_any(self) -> bool:
+        """Whether anything is revoked, or may be by a CRL that is overdue."""
+        return self.names_certificates or bool(self.lists)
+
+    @cached_property
+    def deadlines(self) -> tuple[int, ...]:
+        """The last seconds in which CRLs are not overdue, since the epoch, of those that refuse then."""
+        return tuple(each.refused_after for each in self.lists.values() if each.refused_after is not None)
+
+    def could_refuse(self, signed: Iterable[tuple[Certificate, Certificate]]) -> bool:
+        """Whether a CRL of an issuer of `signed`, certificates each with that of its issuer, says anything of them."""
+        lists = ((each, self.lists.get(issuer.key_sha256 or "")) for each, issuer in signed)
+        return any(
+            known is not None and (known.refused_after is not None or each.serial_number in known.serials)
+            for each, known in lists
+        )
+
+    @property
     def names_certificates(self) -> bool:
         """Whether serial numbers or fingerprints are listed, which count in whatever chain."""
         return bool(self.serials or self.sha256)
 
-    def refusal_of(self, signed: Iterable[tuple[Certificate, Certificate]], seconds: float) -> Reason | None:
+    def refusal_of(self, signed: Iterable[tuple[Certificate, Certificate]], seconds: int) -> Reason | None:
         """Why a CRL refuses one of the certificates `signed`: it is revoked, or else its issuer's CRL is overdue.
 
         Args:
             signed: certificates, each with that of its issuer.
-            seconds: the time, since the epoch.
+            seconds: the time, since the epoch; whole, as all times of certificates and CRLs are.
         """
         if not self.lists:
             return None
         found = [(each, known) for each, issuer in signed if (known := self.lists.get(issuer.key_sha256 or ""))]
-        if any(each.x509.serial_number in known.serials for each, known in found):
+        if any(each.serial_number in known.serials for each, known in found):
             return Reason.CERTIFICATE_REVOKED
         if any(known.refused_after is not None and known.refused_after < seconds for _, known in found):
             return Reason.CRL_EXPIRED

@@ -1,9 +1,12 @@
 """Whether a client without a certificate may speak for the gateway that its request names, by a token.
 
-As with certificates the steps are numbered, one function each, and the first that fails decides. Step 2 refuses nobody
-and comes before all that depends on the registry: it takes the same time whether there is such a gateway or not, and
-whichever of its tokens matches. Nor does a refusal tell: `TokenRefused` stands for all that could be learnt about a
+As with certificates the steps are functions in one table, and the first that fails decides. `token_is_compared` refuses
+nobody and comes before all that depends on the registry: it takes the same time whether there is such a gateway or not,
+and whichever of its tokens matches. Nor does a refusal tell: `TokenRefused` stands for all that could be learnt about a
 gateway by asking, and only its detail, which is for the log, says which it was.
+
+Several namespaces may each have a Gateway with the EUI: the one is meant whose token it is, the first in order of rank
+and namespace. A reservation has no token, so nobody comes in by one.
 """
 
 import hashlib
@@ -18,6 +21,8 @@ from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_core.snapshot import Snapshot
 
 MAX_TOKENS = 4
+MAX_COMPARED = 8
+"""For so many Gateways with one EUI it takes the same time, however many there are."""
 MIN_SECRET_BYTES = 16
 
 _NO_DIGEST = "-" * 64
@@ -30,8 +35,8 @@ class TokenClaim:
     Attributes:
         headers: the values of the `Authorization` headers of the request, of which there should be one.
         router: the EUI that the request names.
-        gateway: the Gateway with that EUI, from step 2 on, if there is one.
-        match: which of that Gateway's tokens it is, from step 2 on, if it is one.
+        gateway: the Gateway that is meant, once the token is compared: whose token it is, else the first with that EUI.
+        match: which of that Gateway's tokens it is, once the token is compared, if it is one.
     """
 
     headers: tuple[bytes, ...]
@@ -44,7 +49,7 @@ class TokenClaim:
 
     @property
     def registered(self) -> RegisteredGateway:
-        """The Gateway; only steps after step 3 may ask for it."""
+        """The Gateway; only steps after `gateway_is_registered` may ask for it."""
         if self.gateway is None:
             raise LookupError("a step that needs the gateway ran before it was looked up")
         return self.gateway
@@ -104,7 +109,8 @@ def authorize_by_token(claim: TokenClaim, snapshot: Snapshot) -> TokenGrant:
     return TokenGrant(claim.registered, _source(claim))
 
 
-def _1_one_token_is_presented(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
+def one_token_is_presented(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
+    """Refuse a request without a token, or with several."""
     if not claim.headers:
         raise StationkeeperError(Reason.TOKEN_MISSING, "the client sent neither a certificate nor a token")
     if len(claim.headers) > 1:
@@ -112,47 +118,61 @@ def _1_one_token_is_presented(claim: TokenClaim, _snapshot: Snapshot) -> TokenCl
     return claim
 
 
-def _2_token_is_compared(claim: TokenClaim, snapshot: Snapshot) -> TokenClaim:
-    gateway = snapshot.registry.find(claim.router)
-    known = gateway.token_sha256s if gateway is not None else ()
-    padding = (_NO_DIGEST,) * (MAX_TOKENS - len(known))
+def token_is_compared(claim: TokenClaim, snapshot: Snapshot) -> TokenClaim:
+    """Find the Gateway whose token it is; refuse nobody."""
+    holders = snapshot.registry.holders(claim.router)
+    gateways = [each for each in holders if isinstance(each, RegisteredGateway)]
     presented = _digest(claim.headers[0]).encode()
-    found = [hmac.compare_digest(presented, each.encode()) for each in (*known, *padding)]
-    return replace(claim, gateway=gateway, match=found.index(True) if any(found) else None)
+    places = [_match(presented, each.token_sha256s) for each in gateways]
+    for _ in range(MAX_COMPARED - len(gateways)):
+        _match(presented, ())
+    fitting = ((each, place) for each, place in zip(gateways, places, strict=True) if place is not None)
+    gateway, match = next(fitting, (gateways[0] if gateways else None, None))
+    return replace(claim, gateway=gateway, match=match)
 
 
-def _3_gateway_is_registered(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
+def gateway_is_registered(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
+    """Refuse an EUI without a Gateway."""
     if claim.gateway is None:
         raise _refused(claim, "there is no accepted Gateway with that EUI")
     return claim
 
 
-def _4_gateway_is_not_suspended(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
+def gateway_is_not_suspended(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
+    """Refuse a suspended Gateway."""
     if claim.registered.suspended:
         raise _refused(claim, f"Gateway {_name(claim)} is suspended")
     return claim
 
 
-def _5_gateway_has_tokens(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
+def gateway_has_tokens(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
+    """Refuse a Gateway that goes by certificates alone."""
     if not claim.registered.token_sha256s:
         raise _refused(claim, f"Gateway {_name(claim)} has no token")
     return claim
 
 
-def _6_a_token_matches(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
+def a_token_matches(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
+    """Refuse what is no token of any Gateway with that EUI."""
     if claim.match is None:
         raise _refused(claim, f"it is no token of Gateway {_name(claim)}")
     return claim
 
 
 STEPS: tuple[Step, ...] = (
-    _1_one_token_is_presented,
-    _2_token_is_compared,
-    _3_gateway_is_registered,
-    _4_gateway_is_not_suspended,
-    _5_gateway_has_tokens,
-    _6_a_token_matches,
+    one_token_is_presented,
+    token_is_compared,
+    gateway_is_registered,
+    gateway_is_not_suspended,
+    gateway_has_tokens,
+    a_token_matches,
 )
+
+
+def _match(presented: bytes, known: tuple[str, ...]) -> int | None:
+    padding = (_NO_DIGEST,) * (MAX_TOKENS - len(known))
+    found = [hmac.compare_digest(presented, each.encode()) for each in (*known, *padding)]
+    return found.index(True) if any(found) else None
 
 
 def _refused(claim: TokenClaim, found: str) -> StationkeeperError:

@@ -1,0 +1,1 @@
+"""Which TrustedCA vouches for a client certificate, by which path, and until when that holds."""

@@ -1,0 +1,116 @@
+"""One client certificate at one time: what is known of it, and what was found out so far."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import cached_property
+
+from stationkeeper_core.client_certificate import ClientCertificate
+from stationkeeper_core.trust.extension_values import NAME_CONSTRAINTS, SUBJECT_ALTERNATIVE_NAME
+from stationkeeper_core.trust.generation import TrustGeneration
+from stationkeeper_core.trust.judgement import FOR_EVER
+from stationkeeper_core.trust.path_certificate import PathCertificate, PathCertificates
+from stationkeeper_core.trust.verification import Path, Verification, is_signed, verify
+
+MAX_CONSTRAINT_BYTES = 2**21
+"""Bytes of names times bytes of name constraints, which OpenSSL compares each with each: some 10 ms at most."""
+
+
+class Examination:
+    """A client certificate and the time at which it is judged.
+
+    Each question to OpenSSL is asked once, however many TrustedCAs have it; what one of them is charged for it does not
+    depend on that.
+
+    Args:
+        certificate: what was presented.
+        trust: whose certificates are taken where the same were presented.
+        now: aware.
+
+    Attributes:
+        leaf: the end-entity certificate.
+        seconds: the time since the epoch, whole.
+    """
+
+    def __init__(self, certificate: ClientCertificate, trust: TrustGeneration, now: datetime) -> None:
+        self._certificate = certificate
+        self._certificates = PathCertificates(trust.certificates)
+        self._now = now.astimezone(UTC)
+        self._verified: dict[Path, Verification] = {}
+        self._signed: dict[tuple[PathCertificate, PathCertificate], bool] = {}
+        self._boundaries: set[int] = set()
+        self.leaf = self._certificates.of_certificate(certificate.leaf)
+        self.seconds = int(self._now.timestamp() // 1)
+        self.consider((self.leaf,))
+
+    @property
+    def has_presented(self) -> bool:
+        """Whether anything else was presented beside it."""
+        return any(der != self._certificate.leaf.der for der in self._certificate.others)
+
+    @cached_property
+    def presented(self) -> tuple[PathCertificate, ...]:
+        """The CA certificates that were presented beside it."""
+        found = dict.fromkeys(self._certificates.of_certificate(each) for each in self._certificate.presented)
+        found.pop(self.leaf, None)
+        self.consider(found)
+        return tuple(found)
+
+    @cached_property
+    def presented_by_subject(self) -> dict[str, list[PathCertificate]]:
+        """The same, by their folded subjects."""
+        found: dict[str, list[PathCertificate]] = {}
+        for each in self.presented:
+            found.setdefault(each.subject, []).append(each)
+        return found
+
+    @property
+    def names(self) -> list[str]:
+        """The folded names under which a TrustedCA may hold the issuer of the certificate, or itself."""
+        return [self.leaf.issuer, self.leaf.subject]
+
+    @property
+    def presented_names(self) -> list[str]:
+        """The same for what was presented beside it."""
+        return [each.issuer for each in self.presented]
+
+    def consider(self, certificates: Iterable[PathCertificate]) -> None:
+        """Note that the judgement depends on when `certificates` are valid."""
+        for each in certificates:
+            self._boundaries.add(each.begins)
+            self._boundaries.add(each.ends + 1)
+
+    def consider_deadlines(self, deadlines: Iterable[int]) -> None:
+        """Note that the judgement depends on whether each of `deadlines`, its second included, has passed."""
+        self._boundaries.update(each + 1 for each in deadlines)
+
+    @property
+    def interval(self) -> tuple[int, int]:
+        """From when, and up to but without when, nothing that was considered changes its state."""
+        since = max((each for each in self._boundaries if each <= self.seconds), default=-FOR_EVER)
+        until = min((each for each in self._boundaries if each > self.seconds), default=FOR_EVER)
+        return since, until
+
+    def verify(self, path: Path) -> Verification:
+        """What OpenSSL says of `path` at this time."""
+        found = self._verified.get(path)
+        if found is None:
+            found = self._verified[path] = verify(path, self._now)
+        return found
+
+    def is_signed(self, certificate: PathCertificate, issuer: PathCertificate) -> bool:
+        """Whether the key of `issuer` signed `certificate`."""
+        found = self._signed.get((certificate, issuer))
+        if found is None:
+            found = self._signed[certificate, issuer] = is_signed(certificate, issuer)
+        return found
+
+
+def constraint_bytes(path: Path) -> int:
+    """How many bytes of names OpenSSL compares with how many of name constraints, multiplied."""
+    names = sum(_name_bytes(each) for each in path[:-1])
+    return names * sum(len(each.extensions.get(NAME_CONSTRAINTS, b"")) for each in path[1:])
+
+
+def _name_bytes(certificate: PathCertificate) -> int:
+    subject = len(certificate.certificate.subject)
+    return subject + len(certificate.extensions.get(SUBJECT_ALTERNATIVE_NAME, b""))

@@ -1,0 +1,166 @@
+"""The trust decision: a presented certificate, the TrustedCAs in force, a scope and a time give a judgement.
+
+Pure: the same question gets the same answer. What one TrustedCA or tenant holds changes nothing of what another's
+TrustedCAs say: each namespace is searched by itself, on a budget of its own.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import partial
+
+from stationkeeper_core.client_certificate import ClientCertificate
+from stationkeeper_core.errors import Reason
+from stationkeeper_core.trust.budget import (
+    ELSEWHERE_UNITS,
+    LEAST_NAMESPACE_UNITS,
+    NAMESPACE_UNITS,
+    NEAR_MISS_UNITS,
+    PATH_UNITS,
+    PRESENTED_UNITS,
+    Budget,
+)
+from stationkeeper_core.trust.examination import Examination
+from stationkeeper_core.trust.generation import TrustGeneration
+from stationkeeper_core.trust.judgement import Judgement, NearMiss, TrustPath
+from stationkeeper_core.trust.path_search import PathSearch, Refused
+from stationkeeper_core.trust.scope import Scope
+from stationkeeper_core.trust.trusted_ca import TrustedCA
+
+_NEAREST = (
+    Reason.CERTIFICATE_EXPIRED,
+    Reason.CERTIFICATE_NOT_YET_VALID,
+    Reason.CERTIFICATE_WRONG_PURPOSE,
+    Reason.CERTIFICATE_INVALID,
+)
+
+
+def judge(certificate: ClientCertificate, trust: TrustGeneration, scope: Scope, now: datetime) -> Judgement:
+    """Return what the TrustedCAs of `trust` say of `certificate`.
+
+    Args:
+        certificate: what the client presented; that it holds the key is the TLS connection's to prove.
+        trust: the TrustedCAs in force.
+        scope: whose Gateways the certificate may speak for; TrustedCAs of others are asked only where none of these
+            vouches, and only to give a reason.
+        now: aware.
+
+    Raises:
+        StationkeeperError: `MalformedCertificate`, OpenSSL cannot read the end-entity certificate.
+    """
+    examination = Examination(certificate, trust, now)
+    _ = examination.leaf.openssl
+    court = _Court(examination, trust, scope)
+    paths = court.paths_in_scope()
+    elsewhere = () if paths else court.paths_elsewhere()
+    near_misses = () if paths or elsewhere else court.near_misses()
+    since, until = examination.interval
+    return Judgement(
+        certificate=certificate,
+        scope=scope,
+        paths=paths,
+        elsewhere=elsewhere,
+        near_misses=near_misses,
+        budget_spent=court.is_spent,
+        is_final=bool(paths) or court.is_final(),
+        since=since,
+        until=until,
+    )
+
+
+class _Court:
+    """The searches of one judgement."""
+
+    def __init__(self, examination: Examination, trust: TrustGeneration, scope: Scope) -> None:
+        self._examination = examination
+        self._trust = trust
+        self._scope = scope
+        self._searches: list[PathSearch] = []
+        self._elsewhere: PathSearch | None = None
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether a TrustedCA in scope, or for want of a scope any, may have a path that was not looked at."""
+        searches = self._searches if self._scope.namespaces else [self._elsewhere]
+        return any(each is not None and (each.is_spent or each.undecided) for each in searches)
+
+    def paths_in_scope(self) -> tuple[TrustPath, ...]:
+        """Those of the TrustedCAs in scope, each namespace and the release on a budget of its own."""
+        found: list[TrustPath] = []
+        undecided = False
+        for group in self._groups():
+            search = PathSearch(self._examination, self._units, min(self._units, PRESENTED_UNITS))
+            self._searches.append(search)
+            paths = search.ask(self._named(group), partial(self._named_by_presented, group))
+            undecided = undecided or (search.undecided and group == self._trust.release_namespace)
+            found.extend(() if search.undecided else paths)
+        return () if undecided else tuple(sorted(found, key=lambda each: each.trusted_ca.reference))
+
+    def paths_elsewhere(self) -> tuple[TrustPath, ...]:
+        """Those of the TrustedCAs that are not in scope, all on one small budget."""
+        search = self._elsewhere = PathSearch(self._examination, ELSEWHERE_UNITS, PRESENTED_UNITS)
+        names, presented = self._examination.names, self._examination.presented_names
+        return tuple(search.ask(self._outside(names), lambda: self._outside(presented)))
+
+    def near_misses(self) -> tuple[NearMiss, ...]:
+        """The TrustedCAs that would vouch but for one thing: of those in scope, else of the others."""
+        for searches in (self._searches, [self._elsewhere]):
+            found = [near for each in searches if each is not None for near in self._proven(each.refused)]
+            if found:
+                return tuple(sorted(found, key=lambda each: _NEAREST.index(each.reason)))
+        return ()
+
+    def is_final(self) -> bool:
+        """Whether nothing else that the client may have presented could turn a no into a yes.
+
+        OpenSSL shows the one path that it found among what was presented. Where that is the certificate alone, none of
+        the others has its issuer's name; then one of them could help only above a configured intermediate.
+        """
+        if self._examination.has_presented:
+            return False
+        issuer = self._examination.leaf.issuer
+        return not any(issuer in each.intermediates for each in self._trust.named([issuer]) if self._is_asked(each))
+
+    @property
+    def _units(self) -> int:
+        return max(NAMESPACE_UNITS // max(len(self._scope.namespaces), 1), LEAST_NAMESPACE_UNITS)
+
+    def _groups(self) -> Iterable[str]:
+        """The namespaces whose TrustedCAs are in scope."""
+        found = dict.fromkeys(self._scope.namespaces)
+        return (*found, self._trust.release_namespace) if found else ()
+
+    def _named(self, namespace: str) -> list[TrustedCA]:
+        names = self._examination.names
+        return [each for each in self._trust.named_in(namespace, names) if self._is_in_scope(each)]
+
+    def _named_by_presented(self, namespace: str) -> list[TrustedCA]:
+        names = self._examination.presented_names
+        return [each for each in self._trust.named_in(namespace, names) if self._is_in_scope(each)]
+
+    def _outside(self, names: Sequence[str]) -> list[TrustedCA]:
+        return [each for each in self._trust.named(names) if not self._is_in_scope(each)]
+
+    def _is_in_scope(self, trusted_ca: TrustedCA) -> bool:
+        return any(trusted_ca.serves(namespace, self._scope.eui) for namespace in self._scope.namespaces)
+
+    def _is_asked(self, trusted_ca: TrustedCA) -> bool:
+        return not self._scope.namespaces or self._is_in_scope(trusted_ca)
+
+    def _proven(self, refused: Iterable[Refused]) -> list[NearMiss]:
+        budget = Budget(NEAR_MISS_UNITS)
+        found: dict[TrustedCA, NearMiss] = {}
+        for each in refused:
+            if each.trusted_ca not in found and self._is_proven(each, budget):
+                certificates = tuple(part.certificate for part in each.path)
+                found[each.trusted_ca] = NearMiss(each.trusted_ca, certificates, each.reason, each.detail)
+        return list(found.values())
+
+    def _is_proven(self, refused: Refused, budget: Budget) -> bool:
+        if refused.signed:
+            return True
+        units = sum(PATH_UNITS + each.verification_units for each in refused.path[1:])
+        if not budget.allows(units):
+            return False
+        budget.spend(units)
+        links = list(zip(refused.path, refused.path[1:], strict=False))
+        return all(self._examination.is_signed(*each) for each in reversed(links))

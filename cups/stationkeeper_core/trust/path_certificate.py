@@ -1,0 +1,173 @@
+"""A certificate as a part of trust paths; what is costly to derive of it is derived once.
+
+Two of these are the same certificate exactly where they are the same object: a generation and an examination keep each
+DER once.
+"""
+
+from functools import cached_property
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from OpenSSL import crypto
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.pem import Certificate, parse_certificate
+from stationkeeper_core.strength import Strength, key_strength, signature_strength
+from stationkeeper_core.trust.extension_values import (
+    AUTHORITY_KEY_IDENTIFIER,
+    SUBJECT_KEY_IDENTIFIER,
+    authority_key_identifier,
+    extension_values,
+    key_identifier,
+)
+
+# Measured on a slow core, in microseconds; what is not listed counts as the slowest.
+_CURVE_UNITS = {"secp256r1": 80, "secp224r1": 120, "secp256k1": 250, "brainpoolP256r1": 250, "secp384r1": 400}
+_SLOW_CURVE_UNITS = 500
+_OTHER_CURVE_UNITS = 2_000
+_EDWARDS_UNITS = 150
+_RSA_UNITS, _RSA_BITS, _RSA_EXPONENT_BITS = 30, 2048, 17
+_UNKNOWN_UNITS = 20_000
+
+
+class PathCertificate:
+    """A certificate of a path.
+
+    Args:
+        certificate: its facts.
+
+    Attributes:
+        certificate: as given.
+        begins, ends: the first and the last second of its validity, since the epoch.
+    """
+
+    def __init__(self, certificate: Certificate) -> None:
+        self.certificate = certificate
+        self.begins = int(certificate.not_before.timestamp())
+        self.ends = int(certificate.not_after.timestamp())
+
+    @property
+    def subject(self) -> str:
+        """Its subject, folded."""
+        return self.certificate.folded_subject
+
+    @property
+    def issuer(self) -> str:
+        """Its issuer, folded."""
+        return self.certificate.folded_issuer
+
+    @cached_property
+    def key(self) -> str:
+        """The same for all certificates with this key."""
+        return self.certificate.key_sha256 or self.certificate.sha256
+
+    @cached_property
+    def extensions(self) -> dict[bytes, bytes]:
+        """The values of its extensions by object identifier."""
+        return dict(extension_values(self.certificate.der))
+
+    @cached_property
+    def key_identifier(self) -> bytes | None:
+        """What it says its own key is called."""
+        return key_identifier(self.extensions.get(SUBJECT_KEY_IDENTIFIER, b""))
+
+    @cached_property
+    def authority_key_identifier(self) -> bytes | None:
+        """What it says its issuer's key is called."""
+        return authority_key_identifier(self.extensions.get(AUTHORITY_KEY_IDENTIFIER, b""))
+
+    @cached_property
+    def key_strength(self) -> Strength:
+        """How strong its key is."""
+        return key_strength(self.certificate)
+
+    @cached_property
+    def signature_strength(self) -> Strength:
+        """How strong the signature under it is."""
+        return signature_strength(self.certificate)
+
+    @cached_property
+    def openssl(self) -> crypto.X509:
+        """For OpenSSL.
+
+        Raises:
+            StationkeeperError: `MalformedCertificate`. OpenSSL reads bytes that it would not write: then one content
+                has several fingerprints, so that the revocation of one says nothing of the others.
+        """
+        try:
+            loaded = crypto.load_certificate(crypto.FILETYPE_ASN1, self.certificate.der)
+            written = crypto.dump_certificate(crypto.FILETYPE_ASN1, loaded)
+        except crypto.Error:
+            written = b""
+        if written != self.certificate.der:
+            raise StationkeeperError(Reason.MALFORMED_CERTIFICATE, "OpenSSL cannot read the certificate")
+        return loaded
+
+    @cached_property
+    def verification_units(self) -> int:
+        """What it costs to verify a signature by its key, see `budget`."""
+        try:
+            public = self.openssl.get_pubkey()
+        except (crypto.Error, StationkeeperError):
+            return 0  # OpenSSL cannot read the key, and so verifies nothing by it.
+        try:
+            key = public.to_cryptography_key()
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            return _OTHER_CURVE_UNITS
+        if isinstance(key, rsa.RSAPublicKey):
+            exponent = max(key.public_numbers().e.bit_length(), _RSA_EXPONENT_BITS)
+            return _RSA_UNITS * max(key.key_size, _RSA_BITS) ** 2 * exponent // (_RSA_BITS**2 * _RSA_EXPONENT_BITS)
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            slow = _SLOW_CURVE_UNITS if key.curve.name == "secp521r1" else _OTHER_CURVE_UNITS
+            return _CURVE_UNITS.get(key.curve.name, slow)
+        if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+            return _EDWARDS_UNITS
+        return _UNKNOWN_UNITS
+
+    def is_valid(self, seconds: int) -> bool:
+        """Whether it is valid at `seconds` since the epoch."""
+        return self.begins <= seconds <= self.ends
+
+    def may_have_issued(self, other: "PathCertificate") -> bool:
+        """Whether key identifiers allow that it issued `other`, whose issuer has its name.
+
+        OpenSSL takes no issuer whose key identifier differs from the one that the certificate names (check_issued).
+        """
+        named, own = other.authority_key_identifier, self.key_identifier
+        return named is None or own is None or named == own
+
+
+class PathCertificates:
+    """Certificates by their DER, each once.
+
+    Args:
+        known: others of which the certificates are taken where they are among them.
+    """
+
+    def __init__(self, known: "PathCertificates | None" = None) -> None:
+        self._outer = known
+        self._known: dict[bytes, PathCertificate] = {}
+
+    def find(self, der: bytes) -> PathCertificate | None:
+        """The certificate with `der` where it is known."""
+        found = self._known.get(der)
+        return self._outer.find(der) if found is None and self._outer is not None else found
+
+    def of(self, der: bytes) -> PathCertificate:
+        """The certificate with `der`.
+
+        Raises:
+            StationkeeperError: `MalformedPEM` or `TooLarge`.
+        """
+        found = self.find(der)
+        return self.keep(PathCertificate(parse_certificate(der))) if found is None else found
+
+    def of_certificate(self, certificate: Certificate) -> PathCertificate:
+        """The certificate with these facts."""
+        found = self.find(certificate.der)
+        return self.keep(PathCertificate(certificate)) if found is None else found
+
+    def keep(self, certificate: PathCertificate) -> PathCertificate:
+        """`certificate`, which is known from now on."""
+        self._known[certificate.certificate.der] = certificate
+        return certificate

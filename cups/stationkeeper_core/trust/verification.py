@@ -1,0 +1,124 @@
+"""One path, verified by OpenSSL, and nothing but that path.
+
+OpenSSL is given the path's anchor as the only trust and the path's other certificates as help. Of those it takes what
+it likes: it may skip one (a certificate beside the end entity's that merely has the anchor's name), so what it verified
+is compared with what was proposed, and a path that it did not take as a whole does not count.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from OpenSSL import crypto
+
+from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_core.trust.path_certificate import PathCertificate
+
+Path = tuple[PathCertificate, ...]
+
+# Flags of OpenSSL's <openssl/x509_vfy.h>, X509_V_FLAG_*.
+_NO_CHECK_TIME, _IGNORE_CRITICAL = 0x200000, 0x10
+# X509_V_ERR_*, the same in OpenSSL 1.1 to 4.0.
+_SIGNATURE_FAILURE = 7
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_INVALID_CA, _INVALID_NON_CA = 24, 37
+# Name constraints are looked at after all signatures hold.
+_NAME_CONSTRAINTS = frozenset(range(47, 55))
+
+
+class Verdict(Enum):
+    """What OpenSSL says of a path."""
+
+    VERIFIED = "verified"
+    ANOTHER_PATH = "OpenSSL verified another path"
+    NOT_YET_VALID = "a certificate is not valid yet"
+    EXPIRED = "a certificate has expired"
+    SIGNATURE = "a signature does not verify"
+    OTHER = "something else"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of a path.
+
+    Attributes:
+        verdict: what OpenSSL says.
+        detail: the same in OpenSSL's words.
+        depth: at which place of the path it failed, 0 is the end entity; -1 where it did not.
+        signed: whether the signatures are known to hold all the same.
+    """
+
+    verdict: Verdict
+    detail: str = ""
+    depth: int = -1
+    signed: bool = False
+
+
+def verify(path: Path, now: datetime) -> Verification:
+    """Have OpenSSL verify exactly `path` at `now`.
+
+    Args:
+        path: from the end entity to the anchor, which alone is trusted; one certificate that is both is a path too.
+        now: aware; whole seconds count.
+    """
+    store = crypto.X509Store()
+    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+    store.set_time(now.astimezone(UTC))
+    return _verify(store, path)
+
+
+def is_signed(certificate: PathCertificate, issuer: PathCertificate) -> bool:
+    """Whether the key of `issuer` signed `certificate`, whatever times, purposes and constraints say."""
+    store = crypto.X509Store()
+    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN | _NO_CHECK_TIME | _IGNORE_CRITICAL)
+    path = (certificate,) if certificate is issuer else (certificate, issuer)
+    found = _verify(store, path)
+    if found.verdict is Verdict.OTHER and not found.signed:
+        # OpenSSL looks at what an issuer may do before it looks at the signature.
+        return _is_signed_by_key(certificate, issuer)
+    return found.signed
+
+
+def _verify(store: crypto.X509Store, path: Path) -> Verification:
+    try:
+        leaf, *helpers = [each.openssl for each in path[:-1]] or [path[0].openssl]
+        store.add_cert(path[-1].openssl)
+        verified = crypto.X509StoreContext(store, leaf, helpers).get_verified_chain()
+    except crypto.X509StoreContextError as error:
+        return _failure(error)
+    except (crypto.Error, StationkeeperError) as error:
+        return Verification(Verdict.OTHER, str(error)[:100])
+    if not _is_same(verified, path):
+        return Verification(Verdict.ANOTHER_PATH)
+    return Verification(Verdict.VERIFIED, signed=True)
+
+
+def _is_same(verified: Sequence[crypto.X509], path: Path) -> bool:
+    # The first is the end entity and the last is trusted, so of three at most, each once, there is but one order.
+    settled = 3
+    if len(verified) != len(path):
+        return False
+    return len(path) <= settled or all(
+        crypto.dump_certificate(crypto.FILETYPE_ASN1, each) == proposed.certificate.der
+        for each, proposed in zip(verified, path, strict=True)
+    )
+
+
+def _failure(error: crypto.X509StoreContextError) -> Verification:
+    code, depth, text = error.errors[:3]
+    verdict = {
+        _SIGNATURE_FAILURE: Verdict.SIGNATURE,
+        _NOT_YET_VALID: Verdict.NOT_YET_VALID,
+        _EXPIRED: Verdict.EXPIRED,
+    }.get(code, Verdict.OTHER)
+    return Verification(verdict, f"{text} (X.509 error {code})", depth, signed=code in _NAME_CONSTRAINTS)
+
+
+def _is_signed_by_key(certificate: PathCertificate, issuer: PathCertificate) -> bool:
+    try:
+        certificate.openssl.to_cryptography().verify_directly_issued_by(issuer.openssl.to_cryptography())
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, StationkeeperError):
+        return False
+    return True
