@@ -15,11 +15,25 @@ _HEX16 = re.compile(r"[0-9A-Fa-f]{16}")
 _SEPARATED = re.compile(r"[0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){7}|[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){7}")
 _ID6_GROUP = re.compile(r"[0-9A-Fa-f]{1,4}")
 _GROUPS = 4
+_MAC_BITS = 48
 
 
 def parse_hex(text: str) -> EUI64 | None:
     """The EUI of exactly 16 hex digits in either case, or None where `text` is anything else."""
     return EUI64(int(text, 16)) if _HEX16.fullmatch(text) else None
+
+
+def eui_asked_by_station(configured: EUI64) -> EUI64:
+    """Return the EUI by which a Basics Station asks.
+
+    Args:
+        configured: the EUI that the gateway is given. A Station takes one whose upper 16 bits are zero for a MAC of 48
+            bits, and inserts FFFE in its middle: 0000AABB0000CCDD asks as AABB00FFFE00CCDD (seen with Station 2.0.6).
+    """
+    if configured >> _MAC_BITS:
+        return configured
+    half = _MAC_BITS // 2
+    return EUI64(configured >> half << 40 | 0xFFFE << half | configured & ((1 << half) - 1))
 
 
 def parse_router(text: str) -> EUI64:

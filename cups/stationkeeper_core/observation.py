@@ -14,6 +14,12 @@ MAX_TEXT = 128
 MAX_PAGE = 1000
 
 
+def clean(text: str, most: int = MAX_TEXT) -> str:
+    """`text` cut at `most` characters, fit for JSON and for a terminal."""
+    cut = text[:most]
+    return cut if cut.isprintable() else "".join(each if each.isprintable() else "?" for each in cut)
+
+
 class DeliveryState(StrEnum):
     """How far a gateway is with what it was sent."""
 
@@ -23,6 +29,10 @@ class DeliveryState(StrEnum):
     """It is to have something that it did not report yet, be that sent or not."""
     NOT_CONVERGING = "NotConverging"
     """It was sent the same several times, and still reports something else."""
+    MOVED = "Moved"
+    """It was sent to another CUPS server, and has not asked here since."""
+    FELL_BACK = "FellBack"
+    """It reports the CUPS configuration that it was sent, and still asks with what it had before: that fails."""
 
 
 class Segment(StrEnum):
@@ -67,16 +77,18 @@ class SeenCertificate(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     trusted_ca: str
 
 
-class SeenRefusal(msgspec.Struct, frozen=True, kw_only=True):
+class SeenRefusal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A refusal of somebody who proved to hold a certificate for the gateway's EUI.
 
     Attributes:
         reason: the reason's word.
         at: when, aware.
+        trusted_ca: `namespace/name` of the TrustedCA that vouches for that certificate.
     """
 
     reason: str
     at: datetime
+    trusted_ca: str = ""
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -146,12 +146,15 @@ class ReservedEUI(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         eui: 16 upper-case hex digits.
         namespace, uid: of the Gateway that was in force.
         rank: that Gateway's.
+        waits: whether it is kept only to remember that the namespace has a Gateway that waits for another one's EUI,
+            and was never in force with it; the uid is that Gateway's. For the answer to a request that is the same.
     """
 
     eui: str
     namespace: str
     uid: str
     rank: int = 0
+    waits: bool = False
 
 
 class TrustDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -175,6 +175,14 @@ REASONS: dict[Reason, ReasonInfo] = {
         "A configured anchor or intermediate is not a CA certificate (basic constraints CA:TRUE).",
         "Configure the certificate that signs the gateways' certificates, not a gateway's own.",
     ),
+    Reason.KEY_KIND_UNSUPPORTED: _resource(
+        "A certificate has a key of a kind that is not taken: neither RSA nor EC, Ed25519 or Ed448. DSA is one.",
+        "Issue it with RSA of 2048 bits or more, P-256, P-384 or Ed25519.",
+    ),
+    Reason.CURVE_UNSUPPORTED: _resource(
+        "A certificate has a key on a curve that OpenSSL does not take, or that is given by numbers instead of a name.",
+        "Issue it with P-256, P-384 or P-521, and with the curve by its name.",
+    ),
     Reason.ANCHOR_EXPIRED: _resource(
         "Every configured anchor has expired.", "Configure a CA certificate that is valid."
     ),
@@ -203,6 +211,10 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.SUSPENDED: _resource(
         "The resource is suspended by its spec.", "Set `spec.suspended` to false to use it again."
+    ),
+    Reason.BEING_DELETED: _resource(
+        "The resource is being deleted and a finalizer still holds it: nothing of it is in force.",
+        "Nothing, or clear the finalizer; a deletion cannot be taken back, create it anew to use it again.",
     ),
     Reason.SUBJECT_CONFLICT: _resource(
         "Another TrustedCA in force, or the same one, has a certificate with the same subject and another key, or "

@@ -139,10 +139,11 @@ def _segment(code: str, content: bytes, limit: int) -> bytes:
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
-    # `package` passes raw bytes of the gateway's file, so the body may not be UTF-8.
-    text = body.decode("utf-8", errors="replace")
+    # `package` passes raw bytes of the gateway's file: not always UTF-8, and control characters unescaped. Home-made
+    # clients send a byte order mark, or the zero byte that ends a string in C.
+    text = body.decode("utf-8", errors="replace").removeprefix("\ufeff").rstrip("\0")
     try:
-        value = json.loads(text)
+        value = json.loads(text, strict=False)
     except RecursionError:
         raise StationkeeperError(Reason.MALFORMED_REQUEST, "the body is nested too deeply") from None
     except ValueError as error:

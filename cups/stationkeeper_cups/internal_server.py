@@ -6,8 +6,10 @@ shut without one.
 """
 
 import hmac
+import logging
 import ssl
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -27,6 +29,8 @@ from stationkeeper_cups.tls_context import ServerCredentials, server_authenticat
 
 _YEARS = timedelta(days=3650)
 _MAX_CURSOR_DIGITS = 18
+_EXPOSITION_SHARE = 20.0
+_log = logging.getLogger("stationkeeper.cups.internal_server")
 _OBSERVATIONS_SHUT = "observations need a token: set STATIONKEEPER_INTERNAL_TOKEN_FILE to a file that holds one\n"
 
 
@@ -37,6 +41,7 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
     is_serving: Callable[[], bool],
     token: Callable[[], bytes] | None,
     server_certificate: ServerCertificate,
+    guard: Callable[[web.Request, bool], bool] = lambda _request, _vouched: True,
 ) -> web.Application:
     """The routes of the internal port.
 
@@ -48,7 +53,23 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
         token: reads the bearer token of `/generation` and `/observations`; None leaves the first open and the second
             shut.
         server_certificate: whose end `/generation` tells.
+        guard: told of each request and whether it has the token; says whether it may be answered.
     """
+    said = _Trouble()
+    exposed = _Exposition(metrics, time.monotonic)
+
+    def is_vouched(request: web.Request) -> bool:
+        return token is not None and _holds(request, said.read(token))
+
+    @web.middleware
+    async def guarded(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if not guard(request, is_vouched(request)):
+            refusal = web.Response(status=429, text="too many requests\n")
+            refusal.force_close()
+            return refusal
+        return await handler(request)
 
     async def healthz(_request: web.Request) -> web.Response:
         return web.json_response({"alive": True})
@@ -58,10 +79,10 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
         return web.json_response({"ready": ready, "missing": state.missing}, status=200 if ready else 503)
 
     async def exposition(_request: web.Request) -> web.Response:
-        return web.Response(body=metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=exposed.text(), headers={"Content-Type": CONTENT_TYPE})
 
     async def generation(request: web.Request) -> web.Response:
-        if token is not None and not _holds(request, token()):
+        if token is not None and not is_vouched(request):
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
         refused = {
             document: {"reason": error.reason, "detail": error.detail} for document, error in state.refused.items()
@@ -73,12 +94,12 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
     async def observed(request: web.Request) -> web.Response:
         if token is None:
             raise web.HTTPForbidden(text=_OBSERVATIONS_SHUT)
-        if not _holds(request, token()):
+        if not is_vouched(request):
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
         page = observations.page(_cursor(request.query.get("since", "0")))
         return web.Response(body=msgspec.json.encode(page), content_type="application/json")
 
-    application = web.Application(client_max_size=1024)
+    application = web.Application(client_max_size=1024, middlewares=(guarded,))
     application.router.add_get("/healthz", healthz)
     application.router.add_get("/readyz", readyz)
     application.router.add_get("/metrics", exposition)
@@ -101,6 +122,44 @@ def provisional_context(now: datetime) -> ssl.SSLContext:
     return server_authentication(ServerCredentials(certificate.public_bytes(Encoding.PEM), pem))
 
 
+class _Exposition:
+    """The metrics as text. It is used again for `_EXPOSITION_SHARE` times as long as it took to make.
+
+    With a fleet in memory it takes tens of milliseconds, and everybody in the cluster may ask for it.
+    """
+
+    def __init__(self, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        self._text = b""
+        self._until = float("-inf")
+
+    def text(self) -> bytes:
+        began = self._clock()
+        if began >= self._until:
+            self._text = self._metrics.exposition()
+            ended = self._clock()
+            self._until = ended + _EXPOSITION_SHARE * (ended - began)
+        return self._text
+
+
+class _Trouble:
+    """Reads the token; where it cannot be read, nobody has it, and the log says so once."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def read(self, token: Callable[[], bytes]) -> bytes:
+        try:
+            found, trouble = token(), ""
+        except OSError as error:
+            found, trouble = b"", error.strerror or type(error).__name__
+        if trouble and trouble != self._said:
+            _log.warning("the internal token cannot be read", extra={"fields": {"detail": trouble}})
+        self._said = trouble
+        return found
+
+
 def _cursor(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > _MAX_CURSOR_DIGITS:
         raise web.HTTPBadRequest(text="since is not a number that an earlier answer gave as its cursor\n")
@@ -110,4 +169,6 @@ def _cursor(text: str) -> int:
 def _holds(request: web.Request, token: bytes) -> bool:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     expected = token.strip()
-    return bool(expected) and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), expected)
+    # aiohttp gives bytes that are no UTF-8 as surrogates, which plain UTF-8 cannot encode.
+    presented = given.strip().encode("utf-8", "surrogateescape")
+    return bool(expected) and scheme.lower() == "bearer" and hmac.compare_digest(presented, expected)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from aiohttp import web
 from OpenSSL import SSL
 
 from stationkeeper_cups.admission import Admission
@@ -20,6 +19,7 @@ from stationkeeper_cups.connection_limits import ConnectionLimits, derived_limit
 from stationkeeper_cups.derived_identity import DerivedIdentity
 from stationkeeper_cups.file_source import FileSource
 from stationkeeper_cups.gateway_expiry import GatewayExpiry
+from stationkeeper_cups.internal_port import RunningInternalPort, start_internal
 from stationkeeper_cups.internal_server import internal_application, provisional_context
 from stationkeeper_cups.json_log import log_as_json
 from stationkeeper_cups.kubernetes_source import KubernetesSource
@@ -96,7 +96,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         listener.stop()
         await server.drain(DRAIN_SECONDS)
         listener.cut()
-        await internal.cleanup()
+        await internal.stop()
         _log.info("stopped")
 
 
@@ -119,17 +119,19 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
     observations: Observations,
     listener: Listener,
     certificate: ServerCertificate,
-) -> web.AppRunner:
+) -> RunningInternalPort:
     context = provisional_context(_now())
     state.on_server_credentials = lambda credentials: load_credentials(context, credentials)
     token = settings.internal_token.read_bytes if settings.internal_token else None
     if token is not None:
         DerivedIdentity(token).attach(context)
-    application = internal_application(state, metrics, observations, lambda: listener.is_open, token, certificate)
-    runner = web.AppRunner(application, access_log=None, keepalive_timeout=30)
-    await runner.setup()
-    await web.SockSite(runner, _bound(settings.internal), ssl_context=context).start()
-    return runner
+    return await start_internal(
+        lambda guard: internal_application(
+            state, metrics, observations, lambda: listener.is_open, token, certificate, guard
+        ),
+        _bound(settings.internal),
+        context,
+    )
 
 
 def _source(settings: Settings, state: ServingState) -> FileSource | KubernetesSource:

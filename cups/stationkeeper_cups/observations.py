@@ -25,13 +25,13 @@ from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.observation import (
     MAX_PAGE,
-    MAX_TEXT,
     DeliveryState,
     Observation,
     ObservationPage,
     SeenCertificate,
     SeenDelivery,
     SeenRefusal,
+    clean,
 )
 from stationkeeper_core.policy.refused_client import RefusedClient
 from stationkeeper_core.published import RegisteredGateway
@@ -117,7 +117,7 @@ class Observations:
             reason: why.
             now: aware.
         """
-        refusal = SeenRefusal(reason=reason, at=now)
+        refusal = SeenRefusal(reason=reason, at=now, trusted_ca=client.certificate.trusted_ca)
         eui, gateway = client.eui, client.gateway
         if gateway is None:
             stranger = Observation(
@@ -235,7 +235,4 @@ def _seen(progress: Progress | None) -> SeenDelivery | None:
 
 def _text(reported: str | None) -> str:
     """What a gateway reports, fit for JSON and for a terminal; interned, since the fleet reports much the same."""
-    text = (reported or "")[:MAX_TEXT]
-    if not text.isprintable():
-        text = "".join(each if each.isprintable() else "?" for each in text)
-    return sys.intern(text)
+    return sys.intern(clean(reported or ""))

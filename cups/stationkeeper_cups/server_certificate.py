@@ -8,14 +8,11 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.expiry import Stage, stage_of
-from stationkeeper_core.pem import parse_certificate
 from stationkeeper_core.station_certificate import check_client
 from stationkeeper_core.timestamps import rfc3339
+from stationkeeper_core.x509.pem import first_certificate
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.tls_context import ServerCredentials
 
@@ -70,20 +67,16 @@ def check_for_stations(credentials: ServerCredentials) -> None:
     Raises:
         StationkeeperError: `ServerCertificateInvalid`.
     """
-    try:
-        check_client(
-            parse_certificate(x509.load_pem_x509_certificates(credentials.certificates)[0].public_bytes(Encoding.DER))
-        )
-    except (ValueError, IndexError):
+    certificate = first_certificate(credentials.certificates)
+    if certificate is None:
         return
+    try:
+        check_client(certificate)
     except StationkeeperError as error:
-        if error.reason is Reason.CERTIFICATE_UNUSABLE:
-            detail = f"gateways would not connect any more: {error.detail}"
-            raise StationkeeperError(Reason.SERVER_CERTIFICATE_INVALID, detail) from None
+        detail = f"gateways would not connect any more: {error.detail}"
+        raise StationkeeperError(Reason.SERVER_CERTIFICATE_INVALID, detail) from None
 
 
 def _end(credentials: ServerCredentials) -> datetime | None:
-    try:
-        return x509.load_pem_x509_certificates(credentials.certificates)[0].not_valid_after_utc
-    except (ValueError, IndexError):
-        return None
+    certificate = first_certificate(credentials.certificates)
+    return None if certificate is None else certificate.not_after

@@ -370,6 +370,6 @@ def _certificate(request: web.BaseRequest) -> dict[str, object]:
         return {}
     return {
         "common_name": ", ".join(certificate.common_names),
-        "issuer": certificate.leaf.x509.issuer.rfc4514_string(),
+        "issuer": certificate.leaf.issuer,
         "sha256": certificate.leaf.sha256,
     }

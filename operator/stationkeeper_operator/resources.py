@@ -30,6 +30,9 @@ GATEWAY_DEFAULTS = "GatewayDefaults"
 SECRET = "Secret"  # noqa: S105 - a kind, not a secret
 CONFIG_MAP = "ConfigMap"
 
+TAKES_OVER = "stationkeeper.io/takes-over"
+"""The annotation by which a person hands an EUI over to a Gateway of another namespace."""
+
 DEFAULTS_NAME = "default"
 """The only name that a GatewayDefaults may have, so that a namespace has no more than one."""
 
@@ -54,6 +57,16 @@ class Reference(NamedTuple):
     name: str
 
 
+class Annotations(msgspec.Struct, frozen=True, kw_only=True):
+    """Those annotations that count; all others are not kept, as some are large.
+
+    Attributes:
+        takes_over: the uid of the Gateway of another namespace whose EUI a person hands over to this one.
+    """
+
+    takes_over: str = msgspec.field(default="", name=TAKES_OVER)
+
+
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What is used of an object's metadata; a field that cannot be read has its default.
 
@@ -62,7 +75,9 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         generation: of its spec, as the API server counts.
         resource_version: of all of it.
         creation_timestamp: aware; where it cannot be read, the object counts as the newest.
+        deletion_timestamp: when its deletion was asked for; None where it was not.
         labels: those it carries.
+        annotations: those that count.
     """
 
     name: str = ""
@@ -71,7 +86,17 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     generation: int = 0
     resource_version: str = ""
     creation_timestamp: datetime = _NEVER
+    deletion_timestamp: Any = None
     labels: dict[str, str] = msgspec.field(default_factory=dict)
+    annotations: Annotations = Annotations()
+
+    @property
+    def being_deleted(self) -> bool:
+        """Whether its deletion was asked for and a finalizer still holds it: it is gone for all that it lets in.
+
+        Any value counts, be it readable or not: a deletion is never taken back.
+        """
+        return self.deletion_timestamp is not None
 
     @property
     def seniority(self) -> tuple[datetime, str]:
@@ -190,10 +215,12 @@ class ReferencedObject(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         metadata: of the object.
         data: the content of each key, decoded.
+        problem: why its content is not kept; empty where it is.
     """
 
     metadata: Metadata
     data: dict[str, bytes]
+    problem: str = ""
 
 
 class _Envelope(msgspec.Struct, rename="camel"):
@@ -258,29 +285,38 @@ def source_reference(namespace: str, source: KeySource | TokenSource | None) -> 
     return None
 
 
-def references(resource: Resource) -> frozenset[Reference]:
-    """The Secrets and ConfigMaps that the resource's spec names."""
+def reference_keys(resource: Resource) -> frozenset[tuple[Reference, str]]:
+    """The Secrets and ConfigMaps that the resource's spec names, each with a key in it that it names."""
     sources: tuple[KeySource | TokenSource | None, ...] = ()
     if isinstance(resource, Gateway) and resource.spec is not None:
         sources = (*_sources(resource.spec.lns), *_sources(resource.spec.cups))
     elif isinstance(resource, GatewayDefaults) and resource.spec is not None:
         sources = _sources(resource.spec.lns)
-    return _named(resource, sources) | admitting_references(resource)
+    return _named(resource, (*sources, *_admitting_sources(resource)))
+
+
+def references(resource: Resource) -> frozenset[Reference]:
+    """The Secrets and ConfigMaps that the resource's spec names."""
+    return frozenset(reference for reference, _ in reference_keys(resource))
 
 
 def admitting_references(resource: Resource) -> frozenset[Reference]:
     """Those of `references` that say whom to let in: with certificates, CRLs or clients' tokens."""
+    return frozenset(reference for reference, _ in _named(resource, _admitting_sources(resource)))
+
+
+def _admitting_sources(resource: Resource) -> tuple[KeySource | TokenSource | None, ...]:
     if isinstance(resource, TrustedCA) and resource.spec is not None:
         revocation = resource.spec.revocation or Revocation()
-        return _named(resource, (resource.spec.certificates_from, revocation.crl_from))
+        return (resource.spec.certificates_from, revocation.crl_from)
     if isinstance(resource, Gateway) and resource.spec is not None:
-        return _named(resource, _client_sources(resource.spec.client))
-    return frozenset()
+        return _client_sources(resource.spec.client)
+    return ()
 
 
-def _named(resource: Resource, sources: Iterable[KeySource | TokenSource | None]) -> frozenset[Reference]:
+def _named(resource: Resource, sources: Iterable[KeySource | TokenSource | None]) -> frozenset[tuple[Reference, str]]:
     found = (source_reference(resource.metadata.namespace, source) for source in sources)
-    return frozenset(each[0] for each in found if each is not None)
+    return frozenset(each for each in found if each is not None)
 
 
 def _sources(endpoint: Endpoint | None) -> tuple[KeySource | TokenSource | None, ...]:
@@ -288,7 +324,8 @@ def _sources(endpoint: Endpoint | None) -> tuple[KeySource | TokenSource | None,
         return ()
     auth = endpoint.auth or Auth()
     client = auth.client_certificate
-    return (endpoint.trust_from, auth.token, client.certificate if client is not None else None)
+    pair = (client.certificate, client.key) if client is not None else ()
+    return (endpoint.trust_from, auth.token, *pair)
 
 
 def _client_sources(client: Client | None) -> tuple[TokenSource, ...]:

@@ -31,10 +31,11 @@ from stationkeeper_operator.reconciler import Reconciler
 from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Observed, StatusWriter
-from stationkeeper_operator.resources import Resource
+from stationkeeper_operator.resources import Reference, Resource
 from stationkeeper_operator.settings import Settings
-from stationkeeper_operator.watching.handlers import RelistReport, Report, ResourceReport
+from stationkeeper_operator.watching.handlers import RelistReport, Report
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
+from stationkeeper_operator.watching.reference_watch import ReferenceWatch
 from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 from stationkeeper_operator.watching.resync import Resync
 from stationkeeper_operator.watching.watch import Watch
@@ -93,7 +94,7 @@ class Operator:
         permit = self._leadership.require
         self._publisher = Publisher(api, settings.namespace, permit, lambda: int(now().timestamp() * 1000))
         token_file = settings.internal_token
-        self._seen, enforcement = ObservedState(self._store.get), Enforcement()
+        self._seen, enforcement = ObservedState(self._store.get, settings.namespace), Enforcement()
         observed = Observed(self._seen.fields, self._seen.written, enforcement.fact if token_file else _not_observed)
         events = EventRecorder(api, settings.identity, permit)
         self._status = StatusWriter(
@@ -128,7 +129,10 @@ class Operator:
             now=now,
             compile_seconds=self.metrics.compile_seconds,
         )
-        self._watch = Watch(settings.kubeconfig, namespaces, self._report_from_thread, self._store.names)
+        self._watch = Watch(settings.kubeconfig, namespaces, self._report_from_thread)
+        self._references = ReferenceWatch(
+            api, self._store, self._reader, namespaces, changed=self._reference_changed, broken=self._relists.wake
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listed = asyncio.Event()
         self._is_listing = True
@@ -181,16 +185,14 @@ class Operator:
     def _take_in(self, report: Report) -> None:
         if isinstance(report, RelistReport):
             self._relists.wake()
-        elif isinstance(report, ResourceReport):
+        else:
             change = self._store.remove(report.resource) if report.deleted else self._store.put(report.resource)
             if change is Change.STATUS:
                 self._status.look_again(report.resource.key)
             self._note(change)
-        elif report.found is None:
-            self._store.doubt(report.reference)
-            self._changes.wake()
-        elif self._store.observe(report.reference, report.found):
-            self._changes.wake(urgent=self._store.lets_in(report.reference))
+
+    def _reference_changed(self, reference: Reference) -> None:
+        self._changes.wake(urgent=self._store.lets_in(reference))
 
     def _note(self, change: Change) -> None:
         if change in {Change.SPEC, Change.REDUCTION}:
@@ -239,7 +241,9 @@ class Operator:
     async def _watch_once_listed(self) -> None:
         # kopf looks only once for the resources to watch: the CRDs have to be there, and a LIST has shown that.
         await self._listed.wait()
-        await self._watch.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch.run())
+            group.create_task(self._references.run())
 
     async def _turns(self) -> None:
         pause = _RETRY_SECONDS

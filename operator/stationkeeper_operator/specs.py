@@ -29,6 +29,13 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     crl_expired: Literal["Refuse", "Warn"] | None = None
 
 
+class Served(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A namespace whose Gateways a TrustedCA of the release's namespace speaks for, as written."""
+
+    namespace: str
+    eui_ranges: tuple[str, ...] | None = None
+
+
 class TrustedCASpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The spec of a TrustedCA, as written."""
 
@@ -36,6 +43,7 @@ class TrustedCASpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     certificates_from: KeySource | None = None
     intermediates: str | None = None
     eui_ranges: tuple[str, ...] | None = None
+    serves: tuple[Served, ...] | None = None
     revocation: Revocation | None = None
     weak_signatures: Literal["Refuse", "Allow"] | None = None
     suspended: bool | None = None

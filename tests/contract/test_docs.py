@@ -28,6 +28,16 @@ OPERATOR = ROOT / "operator/stationkeeper_operator"
 CUPS = ROOT / "cups/stationkeeper_cups"
 PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 
+SAID = sorted(
+    path
+    for pattern in ("*.md", "docs/*.md", "crds/*", "helm/**/*.*", "tools/**/*.py", "operator/**/*.py", "cups/**/*.py")
+    for path in ROOT.glob(pattern)
+    if path.is_file()
+)
+SHORT_OF_A_GROUP = {
+    *("gateway", "gateways", "gtw", "trustedca", "trustedcas", "tca", "gatewaydefaults", "gtwd"),
+}
+
 METRIC_KINDS = {"Counter": "_total", "Gauge": "", "Histogram": "", "GaugeMetricFamily": ""}
 CAMEL_CASE = re.compile(r"[A-Z][A-Za-z0-9]+")
 EVENT_METHODS = {"warning": 1, "normal": 1, "pod_warning": 3}
@@ -97,6 +107,22 @@ def told_reasons() -> Iterator[tuple[str, ast.expr]]:
             yield "condition", call.args[1]
         elif isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value).endswith("_events"):
             yield "event", call.args[EVENT_METHODS[call.func.attr]]
+
+
+def kubectl_commands(text: str) -> Iterator[list[str]]:
+    """The words after each `kubectl`, up to the end of its line or of its code span."""
+    for found in re.finditer(r"\bkubectl((?:\\\n|[^\n`|]|(?<![.:])\n(?=[a-z]))*)", text):
+        yield re.split(r"[\s,]+", found[1])
+
+
+def ambiguous(text: str) -> list[str]:
+    """The resources that commands for kubectl name without their group."""
+    return [
+        word
+        for command in kubectl_commands(text)
+        for word in command
+        if re.split(r"[/.](?!stationkeeper\.io)", word)[0].lower() in SHORT_OF_A_GROUP
+    ]
 
 
 def missing(wanted: set[str], text: str) -> list[str]:
@@ -203,3 +229,23 @@ def test_each_variable_that_a_page_names_is_read_somewhere() -> None:
     named = {each for page in PAGES.values() for each in re.findall(r"STATIONKEEPER_[A-Z_]+", page)}
     read = "".join((folder / "settings.py").read_text() for folder in (CUPS, OPERATOR))
     assert [each for each in sorted(named) if f'"{each}"' not in read] == []
+
+
+@pytest.mark.parametrize("path", SAID, ids=str)
+def test_whatever_is_said_of_kubectl_names_resources_with_their_group(path: Path) -> None:
+    assert ambiguous(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "kubectl get gateways",
+        "kubectl -n radio get trustedcas.stationkeeper.io,gateways",
+        "kubectl wait gateway/roof --for=condition=Ready",
+        "kubectl explain gateway.spec",
+        "kubectl -n radio delete \\\n  Gateway roof",
+        "see `kubectl describe\ntrustedca vendor-a`",
+    ],
+)
+def test_a_resource_without_its_group_is_found(command: str) -> None:
+    assert len(ambiguous(command)) == 1

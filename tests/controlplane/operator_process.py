@@ -58,6 +58,13 @@ class OperatorProcess:
         assert self._process.wait(10) == 0
         return time.monotonic() - begin
 
+    def peak_mib(self) -> int:
+        """The most memory that it had."""
+        for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) // 1024
+        raise AssertionError("the process has no status")
+
     def is_running(self) -> bool:
         return self._process.poll() is None
 

@@ -112,6 +112,14 @@ class Release:
     def delete(self, kind: str, name: str, namespace: str = "") -> None:
         self._api.delete(self._resource_path(kind, name, namespace))
 
+    def hold(self, kind: str, name: str, *finalizers: str) -> None:
+        """Has these finalizers, and no others, hold a resource that is deleted from now on."""
+        self._api.merge(self._resource_path(kind, name, ""), {"metadata": {"finalizers": list(finalizers)}})
+
+    def annotate(self, kind: str, name: str, namespace: str, annotation: str, value: str) -> None:
+        body = {"metadata": {"annotations": {annotation: value}}}
+        self._api.merge(self._resource_path(kind, name, namespace), body)
+
     def resource(self, kind: str, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self._api.get(self._resource_path(kind, name))
         return found
@@ -130,6 +138,9 @@ class Release:
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": dict(data)}
         body["binaryData"] = {key: base64.b64encode(value).decode() for key, value in (binary or {}).items()}
         self._api.apply(f"/api/v1/namespaces/{self.team}/configmaps/{name}", body)
+
+    def delete_config_map(self, name: str) -> None:
+        self._api.delete(f"/api/v1/namespaces/{self.team}/configmaps/{name}")
 
     def delete_document(self, document: str) -> None:
         """Deletes a published Secret."""

@@ -30,9 +30,9 @@ def apply_some(cluster: Release) -> None:
     cluster.apply("TrustedCA", "kept", trusted_ca("kept"))
     cluster.apply("TrustedCA", "dropped", trusted_ca("dropped"))
     cluster.apply("Gateway", "kept", gateway("00000000000000A1"))
-    cluster.apply("Gateway", "refused", gateway("00000000000000A2", lns={"uri": "wss://nowhere"}))
+    cluster.apply("Gateway", "refused", gateway("00000000000000A2", lns={"trust": "slip"}))
     cluster.wait_ready("TrustedCA/kept", "TrustedCA/dropped", "Gateway/kept")
-    cluster.wait_reason("Gateway", "refused", "URIInvalid")
+    cluster.wait_reason("Gateway", "refused", "NoCertificate")
     wait_for(lambda: cluster.events("refused"), "the refusal is told")
 
 

@@ -213,10 +213,10 @@ def test_a_ca_that_cannot_be_trusted_says_why_in_its_condition_and_in_an_event(
 def test_a_slip_leaves_the_last_good_state_in_force(registered: Registered, pki: OpensslPki) -> None:
     demo, name = registered.demo, registered.name
     demo.apply(trusted_ca(registered.ca, certificates="-----BEGIN CERTIFICATE-----\nslip"))
-    demo.apply(gateway(name, format_hex(registered.eui), _lns(pki, "wss://lns.example.org:8887/path")))
+    demo.apply(gateway(name, format_hex(registered.eui), {**_lns(pki), "trust": "slip"}))
 
     soon(lambda: demo.condition("trustedca", registered.ca, "Accepted")[1] == "MalformedPEM", "the CA is refused", 5)
-    soon(lambda: demo.condition("gateway", name, "Accepted")[1] == "URIInvalid", "the URI is refused", 5)
+    soon(lambda: demo.condition("gateway", name, "Accepted")[1] == "NoCertificate", "the trust is refused", 5)
     assert registered.outcome() == "200"
 
 

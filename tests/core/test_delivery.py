@@ -1,13 +1,14 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_core.credentials import NOTHING_CONFIGURED, crc
-from stationkeeper_core.delivery import SPACING, TRIES, Delivery, Progress, deliver, reconfigured, segments
+from stationkeeper_core.credentials import ABSENT, NOTHING_CONFIGURED, client_authentication, crc, server_authentication
+from stationkeeper_core.delivery import SPACING, TRIES, Asked, Delivery, Progress, deliver, reconfigured, segments
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.observation import DeliveryState, Segment
 from stationkeeper_core.published import RegisteredGateway
@@ -199,3 +200,112 @@ def test_files_that_are_pem_are_one_resend_and_no_trouble() -> None:
 
     assert [segments(each.response) for each in found] == [(Segment.LNS_CREDENTIALS,), (), ()]
     assert [_state(each)[0] for each in found] == [PENDING, DELIVERED, DELIVERED]
+
+
+def _asks(**reported: Any) -> UpdateInfoRequest:
+    fields: dict[str, Any] = {
+        "cups_uri": "https://cups:8987",
+        "tc_uri": "wss://lns:8887",
+        "cups_credentials_crc": 1,
+        "tc_credentials_crc": crc(b"new"),
+    }
+    return UpdateInfoRequest(EUI64(1), **(fields | reported))
+
+
+EMPTY: dict[str, Any] = {"tc_uri": None, "tc_credentials_crc": NOTHING_CONFIGURED}
+
+
+def test_a_gateway_without_an_lns_gets_it_each_time_it_asks_and_is_said_not_to_converge() -> None:
+    progress, found = None, []
+    for number in range(10):
+        found.append(deliver(_asks(**EMPTY), GATEWAY, progress, BEGIN + number * MINUTE))
+        progress = found[-1].progress
+
+    both = (Segment.LNS_URI, Segment.LNS_CREDENTIALS)
+    assert [segments(each.response) for each in found] == [both] * 10
+    assert [_state(each)[:2] for each in found[2:5]] == [(PENDING, 3), (STUCK, 4), (STUCK, 5)]
+    assert [each.stalls for each in found].count(True) == 1
+    assert not any(each.suppressed for each in found)
+
+
+def test_an_lns_uri_of_no_characters_is_none() -> None:
+    progress = None
+    for number in range(6):
+        found = deliver(_asks(tc_uri="", tc_credentials_crc=None), GATEWAY, progress, BEGIN + number * MINUTE)
+        progress = found.progress
+        assert segments(found.response)
+
+
+def test_a_gateway_without_cups_credentials_gets_them_each_time_while_its_lns_is_spaced_out() -> None:
+    gateway = msgspec.structs.replace(GATEWAY, cups_credentials=b"cups")
+    request = _asks(cups_credentials_crc=NOTHING_CONFIGURED, tc_credentials_crc=7)
+    progress, found = None, []
+    for number in range(5):
+        found.append(deliver(request, gateway, progress, BEGIN + number * MINUTE))
+        progress = found[-1].progress
+
+    both, cups = (Segment.CUPS_CREDENTIALS, Segment.LNS_CREDENTIALS), (Segment.CUPS_CREDENTIALS,)
+    assert [segments(each.response) for each in found] == [both, both, both, cups, cups]
+    assert found[-1].suppressed
+    later = deliver(request, gateway, progress, BEGIN + 2 * MINUTE + SPACING)
+    assert segments(later.response) == both
+
+
+def test_who_asks_with_nothing_in_a_gateways_place_does_not_use_up_its_tries() -> None:
+    progress = None
+    for _ in range(10):
+        progress = deliver(_asks(**EMPTY, cups_credentials_crc=NOTHING_CONFIGURED), GATEWAY, progress, BEGIN).progress
+
+    for number in range(TRIES):
+        found = deliver(_asks(tc_credentials_crc=7), GATEWAY, progress, BEGIN + number * MINUTE)
+        progress = found.progress
+        assert segments(found.response) == (Segment.LNS_CREDENTIALS,)
+
+
+TRUST, LEAF, KEY = b"\x30\x02\x30\x00", b"\x30\x04\x30\x02\x05\x00", b"\x30\x06\x02\x01\x00\x02\x01\x01"
+SET = client_authentication(TRUST, LEAF, KEY)
+ROTATED = msgspec.structs.replace(GATEWAY, cups_credentials=SET)
+MOVED_AWAY = msgspec.structs.replace(GATEWAY, cups_uri="https://new.example.org:443")
+
+
+@pytest.mark.parametrize(
+    ("gateway", "reported", "asked", "state"),
+    [
+        (ROTATED, {"cups_credentials_crc": crc(SET)}, Asked("cups:8987", LEAF), DELIVERED),
+        (ROTATED, {"cups_credentials_crc": crc(SET)}, Asked("cups:8987", b"old"), DeliveryState.FELL_BACK),
+        (ROTATED, {"cups_credentials_crc": crc(SET)}, Asked("cups:8987", None), DeliveryState.FELL_BACK),
+        (ROTATED, {"cups_credentials_crc": crc(SET)}, None, DELIVERED),
+        (ROTATED, {"cups_credentials_crc": 5}, Asked("cups:8987", b"old"), PENDING),
+        (MOVED_AWAY, {"cups_uri": "https://new.example.org:443"}, Asked("New.example.org", b"x"), DELIVERED),
+        (MOVED_AWAY, {"cups_uri": "https://new.example.org:443"}, Asked("cups:8987", b"x"), DeliveryState.FELL_BACK),
+        (MOVED_AWAY, {"cups_uri": "https://new.example.org:443"}, Asked("", b"x"), DELIVERED),
+        (MOVED_AWAY, {}, Asked("cups:8987", b"x"), DeliveryState.MOVED),
+        (MOVED_AWAY, {}, Asked("new.example.org:443", b"x"), PENDING),
+        (MOVED_AWAY, {}, None, PENDING),
+        (GATEWAY, {"cups_uri": "https://other:8987"}, Asked("cups:8987", b"x"), DELIVERED),
+    ],
+    ids=str,
+)
+def test_delivered_means_that_the_gateway_asked_with_what_it_reports(
+    gateway: RegisteredGateway, reported: dict[str, object], asked: Asked | None, state: DeliveryState
+) -> None:
+    assert _state(deliver(_asks(**reported), gateway, None, BEGIN, asked))[0] is state
+
+
+def test_a_set_without_a_certificate_is_not_in_use_where_one_is_presented() -> None:
+    blob = server_authentication(TRUST)
+    gateway, request = msgspec.structs.replace(GATEWAY, cups_credentials=blob), _asks(cups_credentials_crc=crc(blob))
+
+    assert blob == TRUST + ABSENT * 2
+    assert _state(deliver(request, gateway, None, BEGIN, Asked("cups:8987", LEAF)))[0] is DeliveryState.FELL_BACK
+    assert _state(deliver(request, gateway, None, BEGIN, Asked("cups:8987", None)))[0] is DELIVERED
+
+
+def test_falling_back_is_told_once_and_ends_with_a_visit_by_the_new_set() -> None:
+    request, progress, told = _asks(cups_credentials_crc=crc(SET)), None, []
+    for certificate in (b"old", b"old", LEAF, b"old"):
+        found = deliver(request, ROTATED, progress, BEGIN, Asked("cups:8987", certificate))
+        progress = found.progress
+        told.append(found.falls_back)
+
+    assert told == [True, False, False, True]

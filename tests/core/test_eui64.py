@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.eui64 import EUI64, format_hex, format_id6, parse_hex, parse_router
+from stationkeeper_core.eui64 import EUI64, eui_asked_by_station, format_hex, format_id6, parse_hex, parse_router
 
 EUIS = st.integers(min_value=0, max_value=2**64 - 1).map(EUI64)
 SPARSE = st.lists(st.sampled_from([0, 0, 1, 0xAABB, 0xFFFF]), min_size=4, max_size=4).map(
@@ -104,3 +104,19 @@ def test_a_common_name_that_is_not_16_hex_digits_is_no_eui(text: str) -> None:
 )
 def test_an_id6_is_written_as_the_client_writes_it(eui: int, id6: str) -> None:
     assert format_id6(EUI64(eui)) == id6
+
+
+@pytest.mark.parametrize(
+    ("configured", "asked"),
+    [
+        ("0000AABB0000CCDD", "aabb:ff:fe00:ccdd"),
+        ("0000000000000001", "0:ff:fe00:1"),
+        ("0000FFFFFFFFFFFF", "ffff:ffff:feff:ffff"),
+        ("0001000000000000", "1::"),
+        ("AABB0000CCDD0001", "aabb:0:ccdd:1"),
+    ],
+)
+def test_a_station_takes_an_eui_whose_upper_16_bits_are_zero_for_a_mac(configured: str, asked: str) -> None:
+    eui = parse_hex(configured)
+    assert eui is not None
+    assert format_id6(eui_asked_by_station(eui)) == asked

@@ -4,13 +4,20 @@ from functools import cache
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.pem import MAX_CERTIFICATES, MAX_PEM_BYTES, parse_certificate, parse_certificates, to_pem
+from stationkeeper_core.x509.certificate import parse_certificate
+from stationkeeper_core.x509.pem import MAX_CERTIFICATES, MAX_PEM_BYTES, parse_bundle, parse_certificates, to_pem
 from stationkeeper_tools.sample_pki import make_gateway, make_root
+from tests.core import odd_certificates
 from tests.core.certificates import X400_NAME, Wish, issue, name
 
 REASONS = {
@@ -18,6 +25,8 @@ REASONS = {
     Reason.TOO_LARGE,
     Reason.TOO_MANY_CERTIFICATES,
     Reason.PRIVATE_KEY_IN_TRUSTED_CA,
+    Reason.KEY_KIND_UNSUPPORTED,
+    Reason.CURVE_UNSUPPORTED,
 }
 LINES = st.sampled_from(
     [
@@ -131,13 +140,23 @@ def test_a_private_key_is_named_even_where_the_text_around_it_is_broken(before: 
     assert _refusal(f"{before}-----BEGIN EC PRIVATE KEY-----\nMHc").reason is Reason.PRIVATE_KEY_IN_TRUSTED_CA
 
 
-def test_a_private_key_under_the_label_of_a_certificate_is_refused_without_repeating_it() -> None:
-    key = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+SECRET = ec.generate_private_key(ec.SECP256R1())
+KEYS = {
+    "PKCS#8": SECRET.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
+    "SEC1": SECRET.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption()),
+    "encrypted": SECRET.private_bytes(Encoding.DER, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")),
+}
 
-    refused = _refusal(to_pem(key))
 
-    assert refused.reason is Reason.MALFORMED_PEM
+@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
+@pytest.mark.parametrize("part", [1, 2])
+def test_a_private_key_under_the_label_of_a_certificate_refuses_the_whole_text(key: bytes, part: int) -> None:
+    refused = _refusal(root() + to_pem(key[: len(key) // part]))
+
+    assert refused.reason is Reason.PRIVATE_KEY_IN_TRUSTED_CA
     assert base64.b64encode(key).decode()[:20] not in str(refused)
+    with pytest.raises(StationkeeperError):
+        parse_bundle(root() + to_pem(key[: len(key) // part]))
 
 
 @pytest.mark.parametrize(
@@ -170,11 +189,34 @@ def test_bytes_after_a_certificate_are_refused() -> None:
     assert refused.value.reason is Reason.MALFORMED_PEM
 
 
-def test_an_extension_that_cannot_be_read_is_refused_in_a_resource_and_left_to_openssl_elsewhere() -> None:
+def test_an_extension_that_cannot_be_read_is_refused_by_its_name_in_a_resource_and_left_to_openssl_elsewhere() -> None:
+    odd = odd_certificates.root(
+        extensions=(odd_certificates.extension(odd_certificates.BASIC_CONSTRAINTS, b"abc"),)
+    ).der
+
+    refused = _refusal(to_pem(odd))
+    assert refused.reason is Reason.MALFORMED_PEM
+    assert "basic constraints" in refused.detail
+    assert not parse_certificate(odd).is_authority
+
+
+def test_a_name_that_only_cryptography_does_not_know_is_no_reason_to_refuse() -> None:
     odd = issue(Wish(name("Odd"), extensions=(X400_NAME,)))
 
-    assert _refusal(to_pem(odd.der)).reason is Reason.MALFORMED_PEM
-    assert not parse_certificate(odd.der).is_authority
+    assert [each.der for each in parse_certificates(to_pem(odd.der))] == [odd.der]
+
+
+def test_of_a_text_those_certificates_are_told_apart_that_cannot_be_used() -> None:
+    dsa_key = odd_certificates.sequence(odd_certificates.sequence(odd_certificates.oid("2a8648ce380401")), b"\3\2\0\0")
+    of_dsa = odd_certificates.root(key=dsa_key).der
+    broken = odd_certificates.root(serial=b"\2\0").der
+
+    bundle = parse_bundle(to_pem(of_dsa) + root() + to_pem(broken) + leaf())
+
+    assert [to_pem(each.der) for each in bundle.certificates] == [root(), leaf()]
+    assert [each.reason for each in bundle.refused] == [Reason.KEY_KIND_UNSUPPORTED, Reason.MALFORMED_PEM]
+    assert "line 1:" in bundle.refused[0].detail
+    assert "serial number" in bundle.refused[1].detail
 
 
 def test_a_certificate_that_openssl_cannot_read_is_refused_before_it_spoils_the_trust_of_all() -> None:
@@ -189,15 +231,18 @@ def test_a_certificate_that_openssl_cannot_read_is_refused_before_it_spoils_the_
     assert "OpenSSL" in refused.detail
 
 
-@pytest.mark.parametrize("oid", ["06072a8648ce3d0201", "06082a8648ce3d030107"])
-def test_a_key_of_an_unknown_kind_or_curve_is_refused_in_a_resource(oid: str) -> None:
+@pytest.mark.parametrize(
+    ("oid", "reason"),
+    [("06072a8648ce3d0201", Reason.KEY_KIND_UNSUPPORTED), ("06082a8648ce3d030107", Reason.CURVE_UNSUPPORTED)],
+)
+def test_a_key_of_an_unknown_kind_or_curve_is_refused_in_a_resource(oid: str, reason: Reason) -> None:
     known = bytes.fromhex(oid)
     der = issue(Wish(name("Root"), ca=True)).der.replace(known, known[:-1] + b"\x7f")
 
     assert parse_certificate(der).key_sha256 is None
     with pytest.raises(StationkeeperError, match="public key") as refused:
         parse_certificates(to_pem(der))
-    assert refused.value.reason is Reason.MALFORMED_PEM
+    assert refused.value.reason is reason
 
 
 def test_sizes_and_counts_are_bounded() -> None:

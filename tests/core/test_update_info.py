@@ -182,3 +182,22 @@ def test_what_does_not_fit_into_an_answer_is_never_cut(response: UpdateInfoRespo
 def test_an_answer_that_is_cut_or_holds_an_update_is_not_decoded(body: bytes) -> None:
     with pytest.raises(ValueError):
         decode_response(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"router":"102:304:506:708","package":"a\x01b\x1f\tc"}',
+        b'\xef\xbb\xbf{"router":"102:304:506:708","package":"a"}',
+        b'{"router":"102:304:506:708","package":"a"}\0',
+        b'{"router":"102:304:506:708","package":"a"}\n\0\0',
+        b'{"router":"102:304:506:708","package":"\xff\xfe"}',
+    ],
+)
+def test_a_request_of_an_untidy_client_is_read(body: bytes) -> None:
+    assert parse_request(body).router == EUI64(0x0102030405060708)
+
+
+def test_bytes_after_the_object_are_still_refused() -> None:
+    with pytest.raises(StationkeeperError, match="MalformedRequest"):
+        parse_request(b'{"router":"102:304:506:708"}\0x')

@@ -13,8 +13,8 @@ START_SECONDS = 15.0
 
 
 @contextmanager
-def process(cups: Cups, log: Path) -> Iterator[None]:
-    """A server of its own over the folders of `cups`, that is killed in the end."""
+def process(cups: Cups, log: Path, *arguments: str) -> Iterator[int]:
+    """A server of its own over the folders of `cups`, that is killed in the end; its process id."""
     command = [
         *(sys.executable, "-c", "from stationkeeper_cups.main import main; main()"),
         f"--listen=127.0.0.1:{cups.port}",
@@ -22,10 +22,11 @@ def process(cups: Cups, log: Path) -> Iterator[None]:
         f"--directory={cups.documents}",
         f"--tls-cert={cups.server_tls / 'tls.crt'}",
         f"--tls-key={cups.server_tls / 'tls.key'}",
+        *arguments,
     ]
     with log.open("ab") as sink, subprocess.Popen(command, stdout=sink, stderr=sink) as running:
         try:
-            yield
+            yield running.pid
         finally:
             running.kill()
 

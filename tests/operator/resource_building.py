@@ -34,6 +34,13 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 EUI = "0123456789ABCDEF"
 _KEY = ec.generate_private_key(ec.SECP256R1())
 
+
+@lru_cache(maxsize=64)
+def key_of(name: str) -> ec.EllipticCurvePrivateKey:
+    """The key of that name; the empty one is the one that nearly all certificates of these tests have."""
+    return ec.generate_private_key(ec.SECP256R1()) if name else _KEY
+
+
 PRIVATE_KEY = _KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
@@ -45,14 +52,22 @@ def make_pem(
     key_cert_sign: bool | None = None,
     start: int = -10,
     end: int = 365,
+    key: str = "",
+    issuer: tuple[str, str] | None = None,
 ) -> str:
-    """A self-signed certificate, valid from `start` to `end` days from `NOW`; None leaves the extension out."""
+    """A certificate, valid from `start` to `end` days from `NOW`; None leaves the extension out.
+
+    Args:
+        key: the name of its key.
+        issuer: the names of the issuer and of its key; None for a self-signed one.
+    """
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    issuer_name, issuer_key = issuer or (name, key)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(_KEY.public_key())
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer_name)]))
+        .public_key(key_of(key).public_key())
         .serial_number(int.from_bytes(name.encode()[:16], "big") + 1)
         .not_valid_before(NOW + timedelta(days=start))
         .not_valid_after(NOW + timedelta(days=end))
@@ -63,7 +78,7 @@ def make_pem(
         builder = builder.add_extension(
             x509.KeyUsage(True, False, False, False, False, key_cert_sign, False, False, False), critical=True
         )
-    return builder.sign(_KEY, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+    return builder.sign(key_of(issuer_key), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
 def der(pem: str) -> bytes:

@@ -64,7 +64,7 @@ class Fleet:
 
     def start(self) -> None:
         """A new operator, that knows no more than the resources."""
-        self.state = ObservedState(self.resources.get)
+        self.state = ObservedState(self.resources.get, "release")
         self.state.know(self.resources)
 
     def make(self, key: Key, spec: dict[str, Any], status: dict[str, Any] | None = None) -> Resource:

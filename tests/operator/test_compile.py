@@ -1,5 +1,6 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.published import DOCUMENTS, REGISTRY, decode, encode
@@ -56,22 +57,22 @@ def test_a_plan_over_its_own_documents_changes_nothing() -> None:
     assert again.reduces(plan.documents) == frozenset()
 
 
-def test_of_two_gateways_with_one_eui_the_oldest_wins_across_namespaces() -> None:
-    newer, older = make_gateway(spec(), "a", "a", age=1), make_gateway(spec(), "z", "z", age=2)
+def test_of_two_gateways_with_one_eui_in_a_namespace_the_oldest_wins() -> None:
+    newer, older = make_gateway(spec(), "a", age=1), make_gateway(spec(), "z", age=2)
     plan = plan_of(newer, older)
     assert [each.name for each in gateways(plan)] == ["z"]
     assert verdict_on(newer, plan).reason == Reason.EUI_CONFLICT
-    assert "z/z" in verdict_on(newer, plan).message
+    assert "older Gateway z of this namespace" in verdict_on(newer, plan).message
     assert verdict_on(newer, plan).document is None
 
 
 def test_of_two_created_in_the_same_second_the_first_by_name_wins() -> None:
-    first, second = make_gateway(spec(), "b", "a", uid="2"), make_gateway(spec(), "a", "b", uid="1")
-    assert [each.namespace for each in gateways(plan_of(second, first))] == ["a"]
+    first, second = make_gateway(spec(), "a", uid="2"), make_gateway(spec(), "b", uid="1")
+    assert [each.name for each in gateways(plan_of(second, first))] == ["a"]
 
 
 def test_of_two_created_in_the_same_second_the_one_in_force_keeps_its_eui() -> None:
-    first, second = make_gateway(spec(), "z", "z"), make_gateway(spec(), "a", "a")
+    first, second = make_gateway(spec(), "z"), make_gateway(spec(), "a")
     before = plan_of(first)
 
     after = plan_of(second, first, in_force=before.documents)
@@ -126,3 +127,57 @@ def test_an_empty_world_is_published_too() -> None:
 def test_the_verdict_names_the_bucket_of_the_eui() -> None:
     resource = make_gateway({"eui": EUI, "lns": WSS})
     assert verdict_on(resource, plan_of(resource)).document in REGISTRY
+
+
+def being_deleted(resource: Resource) -> Resource:
+    metadata = replace(resource.metadata, deletion_timestamp="2026-06-01T00:00:00Z")
+    return replace(resource, metadata=metadata)
+
+
+def test_what_is_being_deleted_is_gone_though_a_finalizer_holds_it() -> None:
+    authority, gateway = make_ca({"certificates": make_pem("one")}), make_gateway(spec())
+    before = plan_of(authority, gateway)
+    for leaving in (authority, gateway):
+        held = [being_deleted(each) if each is leaving else each for each in (authority, gateway)]
+        gone = [each for each in (authority, gateway) if each is not leaving]
+        for in_force in ({}, before.documents):
+            plan = plan_of(*held, in_force=in_force)
+            assert plan.payloads == plan_of(*gone, in_force=in_force).payloads
+            verdict = verdict_on(leaving, plan)
+            assert (verdict.accepted, verdict.reason, verdict.document) == (False, Reason.BEING_DELETED, None)
+        assert plan.reduces(before.documents)
+
+
+def test_a_ca_that_is_being_deleted_says_who_still_trusts_its_key() -> None:
+    other = make_ca({"certificates": make_pem("one")}, "another")
+    leaving = being_deleted(make_ca({"certificates": make_pem("one")}))
+    assert verdict_on(leaving, plan_of(leaving, other)).still_trusted_by == ("lorawan/another",)
+
+
+def test_defaults_that_are_being_deleted_give_no_lns() -> None:
+    gateway, release = make_gateway({"eui": EUI}), make_defaults({"lns": {"uri": "ws://all:1"}}, "stationkeeper")
+    leaving = being_deleted(make_defaults({"lns": WSS}))
+    (found,) = gateways(plan_of(gateway, leaving, release))
+    assert found.lns_uri == "ws://all:1"
+    alone = plan_of(gateway, leaving)
+    assert gateways(alone) == []
+    assert verdict_on(gateway, alone).reason == Reason.LNS_MISSING
+    assert verdict_on(leaving, alone).reason == Reason.BEING_DELETED
+
+
+def test_a_gateway_makes_room_for_its_successor_as_soon_as_it_is_being_deleted() -> None:
+    old, new = make_gateway(spec(), "old", age=9), make_gateway(spec(), "new", age=1)
+    plan = plan_of(being_deleted(old), new, in_force=plan_of(old).documents)
+    assert [each.name for each in gateways(plan)] == ["new"]
+
+
+def test_an_object_that_is_being_deleted_gives_nothing_new_and_takes_nothing() -> None:
+    ref = {"token": {"secretKeyRef": {"name": "lns-token", "key": "token"}}}
+    resource = make_gateway(spec({**WSS, "auth": ref}))
+    first = plan_of(resource, referenced=make_secret({"token": "Zmlyc3Q="}))
+    (reference, found), *_ = make_secret({"token": "c2Vjb25k"}).items()
+    leaving = {reference: replace(found, metadata=replace(found.metadata, deletion_timestamp="now"))}
+    assert verdict_on(resource, plan_of(resource, referenced=leaving)).reason == Reason.REFERENCE_NOT_FOUND
+    plan = plan_of(resource, referenced=leaving, in_force=first.documents)
+    assert gateways(plan) == gateways(first)
+    assert "being deleted" in verdict_on(resource, plan).message

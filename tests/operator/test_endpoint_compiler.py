@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.published import REGISTRY, RegisteredGateway, RegistryDocument
+from stationkeeper_core.x509.pem import to_pem
 from stationkeeper_operator.compiling.compile import PublishPlan, Verdict
 from stationkeeper_operator.resources import (
     CONFIG_MAP,
@@ -26,7 +27,9 @@ from stationkeeper_operator.resources import (
     decode_referenced,
     references,
 )
+from tests.core import odd_certificates
 from tests.core.certificates import name
+from tests.core.odd_certificates import common_name
 from tests.core.private_keys import CURVES, fixed, fixed_ec, written
 from tests.operator.resource_building import (
     EUI,
@@ -108,12 +111,9 @@ def test_a_tls_secret_becomes_credentials_that_a_station_can_use(server: str, ke
 
 
 def test_a_certificate_so_short_that_a_station_misreads_its_length_is_refused_by_the_preflight() -> None:
-    key, nobody = fixed_ec("P-256"), x509.Name([])
-    builder = x509.CertificateBuilder(nobody, nobody, key.public_key(), 7)
-    builder = builder.not_valid_before(NOW).not_valid_after(NOW + timedelta(days=1))
-    short = builder.sign(key, hashes.SHA256())
-    assert len(short.public_bytes(Encoding.DER)) < 256
-    record, verdict = compiled({"cups": {**CUPS, "trust": pem(short).decode()}})
+    short = odd_certificates.leaf(version=b"", issuer=common_name("a"), subject=odd_certificates.sequence()).der
+    assert len(short) < 256
+    record, verdict = compiled({"cups": {**CUPS, "trust": to_pem(short)}})
     assert (record, verdict.reason) == (None, Reason.CREDENTIALS_UNUSABLE)
     assert verdict.message.startswith("cups: the credentials have a trust whose length a Basics Station misreads")
 

@@ -148,6 +148,12 @@ def test_the_narrowing_of_clients_is_published_normalised() -> None:
     assert "'other/acme'" in verdict_on(resource, plan).message
 
 
+def test_whether_another_tenant_has_a_trusted_ca_is_not_told() -> None:
+    resource = make_gateway(spec(client={"trustedCAs": ["other/acme"]}))
+    there = plan_of(resource, make_ca({"certificates": TRUST_PEM}, "acme", "other"))
+    assert verdict_on(resource, there) == verdict_on(resource, plan_of(resource))
+
+
 def test_a_suspended_gateway_is_registered_as_such_whatever_its_spec_is_like() -> None:
     for broken in (spec(), spec(None), spec({"uri": "x"})):
         resource = make_gateway({**broken, "suspended": True})
@@ -225,3 +231,19 @@ def test_credentials_never_pass_to_another_eui() -> None:
 def test_a_suspended_gateway_is_said_to_keep_its_lns() -> None:
     suspended = make_gateway(spec(suspended=True))
     assert "take its key away at the LNS" in verdict_on(suspended, plan_of(suspended)).message
+
+
+@pytest.mark.parametrize(
+    ("eui", "said"),
+    [
+        ("0000AABB0000CCDD", "asks as AABB00FFFE00CCDD"),
+        ("0000000000000001", "asks as 000000FFFE000001"),
+        ("0001000000000000", ""),
+    ],
+)
+def test_an_eui_that_a_station_takes_for_a_mac_is_accepted_with_a_note(eui: str, said: str) -> None:
+    resource = make_gateway({**spec(), "eui": eui})
+    verdict = verdict_on(resource, plan_of(resource))
+    assert verdict.accepted
+    assert ("a Basics Station takes for a MAC" in verdict.message) == bool(said)
+    assert said in verdict.message

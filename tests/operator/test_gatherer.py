@@ -58,7 +58,7 @@ class Stage:
     def __init__(self, server: SmallApiServer, api: KubernetesApi, token_file: Path | None) -> None:
         self.server = server
         self.store = ResourceStore()
-        self.state = ObservedState(self.store.get)
+        self.state = ObservedState(self.store.get, "release")
         enforcement = Enforcement()
         events = EventRecorder(api, "test", lambda: None)
         self.writer = StatusWriter(

@@ -17,7 +17,7 @@ from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.reporting.conditions import status_of
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Judgement, Observed, StatusWriter
-from stationkeeper_operator.resources import GATEWAY, Key, decode_resource
+from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Key, decode_resource
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.resource_building import NOW
 from tests.operator.seeing import delivery, eui, saw
@@ -37,7 +37,7 @@ class Stage:
     def __init__(self, server: SmallApiServer, api: KubernetesApi, per_second: float, burst: int) -> None:
         self.server = server
         self.store = ResourceStore()
-        self.state = ObservedState(self.store.get)
+        self.state = ObservedState(self.store.get, "release")
         self.writer = StatusWriter(
             api,
             self.store,
@@ -50,7 +50,9 @@ class Stage:
         )
 
     def lay(self, gateways: int) -> None:
-        """So many Gateways whose conditions are written already."""
+        """So many Gateways whose conditions are written already, and the TrustedCA that vouches for them."""
+        ca = {"name": "acme", "namespace": "lorawan", "uid": "uid-acme", "resourceVersion": "1"}
+        self.store.put(decode_resource(TRUSTED_CA, {"metadata": ca, "spec": {"certificates": "x"}}))
         for number in range(gateways):
             found = {"namespace": "lorawan", "uid": f"uid-lorawan-gw-{number}", "generation": 1}
             body = {"metadata": {**found, "name": f"gw-{number}"}, "spec": {"eui": eui(number)}}

@@ -50,7 +50,7 @@ class Stage:
         self.store = ResourceStore()
         events = EventRecorder(api, "test", _permit)
         self.status = OverheardStatusWriter(api, self.store, events, changed=lambda _: None, permit=_permit, now=_now)
-        self.seen = seen = ObservedState(self.store.get)
+        self.seen = seen = ObservedState(self.store.get, "release")
         self.reconciler = Reconciler(
             RELEASE,
             self.store,

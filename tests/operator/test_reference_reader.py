@@ -78,4 +78,4 @@ async def test_many_are_taken_from_a_list(stage: Stage) -> None:
     stage.name(*names)
     await stage.read()
     assert len(stage.store.picture().referenced) == FEW + 7
-    assert len(stage.server.requests) == 2, "one LIST, and a GET for the one that it lacks"
+    assert len(stage.server.requests) == 3, "a LIST for each label, and a GET for the one that they lack"

@@ -5,6 +5,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from msgspec.structs import replace
 
 from stationkeeper_core.published import TrustDocument, TrustedAuthority
 from stationkeeper_operator.compiling.document_changes import document_changes
@@ -53,13 +54,20 @@ def authority(name: str, anchors: tuple[bytes, ...], intermediates: tuple[bytes,
 )
 def test_who_holds_the_same_certificate_or_key_is_named(others: list[TrustedAuthority], named: tuple[str, ...]) -> None:
     trust = TrustDocument(release_namespace="release", authorities=tuple(others))
-    assert still_trusted_by([ROOT], "gone", trust) == named
+    assert still_trusted_by([ROOT], "gone", trust, "team") == named
 
 
 def test_what_held_nothing_is_trusted_by_nobody_and_what_cannot_be_read_compares_by_its_bytes() -> None:
     trust = TrustDocument(release_namespace="release", authorities=(authority("odd", (b"odd",)),))
-    assert still_trusted_by([], "gone", trust) == ()
-    assert still_trusted_by([b"odd"], "gone", trust) == ("team/odd",)
+    assert still_trusted_by([], "gone", trust, "team") == ()
+    assert still_trusted_by([b"odd"], "gone", trust, "team") == ("team/odd",)
+
+
+def test_of_other_tenants_one_learns_no_more_than_their_number_and_the_release_all() -> None:
+    others = [replace(authority(name, (ROOT,)), namespace=name) for name in ("release", "team", "secret-a", "secret-b")]
+    trust = TrustDocument(release_namespace="release", authorities=tuple(others))
+    assert still_trusted_by([ROOT], "gone", trust, "team") == ("release/release", "team/team", "2 of other namespaces")
+    assert still_trusted_by([ROOT], "gone", trust, "release")[1:3] == ("secret-a/secret-a", "secret-b/secret-b")
 
 
 def test_the_verdict_on_a_suspended_ca_alone_says_who_else_trusts_its_key() -> None:

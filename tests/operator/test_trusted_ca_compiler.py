@@ -1,11 +1,17 @@
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, x25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.published import TRUST, TrustDocument, TrustedAuthority
+from stationkeeper_core.x509.pem import to_pem
 from stationkeeper_operator.compiling.compile import PublishPlan
+from tests.core import odd_certificates
+from tests.core.odd_certificates import CA_TRUE
 from tests.operator.resource_building import (
     NOW,
     PRIVATE_KEY,
@@ -211,3 +217,117 @@ def test_a_list_of_ranges_that_became_empty_does_not_open_every_eui() -> None:
 
     assert found is not None
     assert found.eui_ranges == ("0100000000000000/8",)
+
+
+V1_ROOT = odd_certificates.root(version=b"", extensions=())
+ODD_ROOTS = {
+    "v1, signs itself": V1_ROOT,
+    "critical FALSE written out": odd_certificates.root(
+        extensions=(
+            odd_certificates.extension(odd_certificates.BASIC_CONSTRAINTS, CA_TRUE, odd_certificates.TRUE),
+            odd_certificates.extension(odd_certificates.KEY_USAGE, b"\x03\x02\x01\x06", odd_certificates.FALSE),
+        )
+    ),
+    "ECDSA with NULL": odd_certificates.root(algorithm=odd_certificates.ECDSA_SHA256_WITH_NULL),
+    "T61String with Latin-1": odd_certificates.root(
+        subject=odd_certificates.common_name(b"Gr\xfcn", 20), issuer=odd_certificates.common_name(b"Gr\xfcn", 20)
+    ),
+}
+
+
+@pytest.mark.parametrize("root", ODD_ROOTS.values(), ids=ODD_ROOTS)
+def test_a_root_of_an_old_or_home_made_encoder_is_an_anchor(root: odd_certificates.Parts) -> None:
+    resource = make_ca({"certificates": to_pem(root.der)})
+    plan = plan_of(resource)
+    assert verdict_on(resource, plan).accepted
+    assert authorities(plan)[0].anchors == (root.der,)
+
+
+NO_ROOTS = {
+    "v1, of another issuer": odd_certificates.leaf(version=b""),
+    "v1, named as its issuer but signed by another key": replace(
+        V1_ROOT, sign=odd_certificates.ecdsa(odd_certificates.OTHER_KEY)
+    ),
+    "v1, expired, signed by another key": replace(
+        V1_ROOT,
+        sign=odd_certificates.ecdsa(odd_certificates.OTHER_KEY),
+        validity=odd_certificates.validity(b"200101000000Z", b"210101000000Z"),
+    ),
+    "v3, without basic constraints": odd_certificates.root(extensions=()),
+}
+
+
+@pytest.mark.parametrize("root", NO_ROOTS.values(), ids=NO_ROOTS)
+def test_what_is_neither_a_ca_certificate_nor_a_v1_root_is_no_anchor(root: odd_certificates.Parts) -> None:
+    resource = make_ca({"certificates": to_pem(root.der)})
+    assert verdict_on(resource, plan_of(resource)).reason == Reason.NOT_A_CERTIFICATE_AUTHORITY
+
+
+def test_a_v1_root_is_no_intermediate() -> None:
+    resource = make_ca({"certificates": ROOT, "intermediates": to_pem(V1_ROOT.der)})
+    assert verdict_on(resource, plan_of(resource)).reason == Reason.NOT_A_CERTIFICATE_AUTHORITY
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (dsa.generate_private_key(2048), Reason.KEY_KIND_UNSUPPORTED),
+        (x25519.X25519PrivateKey.generate(), Reason.KEY_KIND_UNSUPPORTED),
+        (ec.generate_private_key(ec.SECP256K1()), None),
+        (ed25519.Ed25519PrivateKey.generate(), None),
+    ],
+)
+def test_the_kind_of_an_anchors_key_decides(key: Any, reason: Reason | None) -> None:
+    resource = make_ca({"certificates": to_pem(odd_certificates.root(key=odd_certificates.public_key(key)).der)})
+    verdict = verdict_on(resource, plan_of(resource))
+    assert verdict.reason == (reason or "Accepted")
+
+
+UNUSABLE = {
+    "serial number": to_pem(odd_certificates.root(serial=b"\x02\x00").der),
+    "not a CA certificate": LEAF,
+    "is of the kind": to_pem(
+        odd_certificates.root(key=odd_certificates.public_key(dsa.generate_private_key(2048))).der
+    ),
+    "gives by numbers": to_pem(
+        odd_certificates.root(
+            key=odd_certificates.sequence(
+                odd_certificates.sequence(odd_certificates.oid("2a8648ce3d0201"), odd_certificates.sequence()),
+                b"\x03\x02\x00\x04",
+            )
+        ).der
+    ),
+    "cut short": to_pem(V1_ROOT.der[:-9]),
+}
+
+
+@pytest.mark.parametrize("said", UNUSABLE)
+@pytest.mark.parametrize("field", ["certificates", "intermediates"])
+def test_a_certificate_that_cannot_be_used_is_named_and_keeps_no_other_out(said: str, field: str) -> None:
+    spec = {"certificates": ROOT, "intermediates": make_pem("between")}
+    resource = make_ca({**spec, field: UNUSABLE[said] + spec[field]})
+    plan = plan_of(resource)
+    verdict = verdict_on(resource, plan)
+    assert (verdict.accepted, verdict.reason) == (True, "Accepted")
+    assert f"left out because they cannot be used: {field}:" in verdict.message
+    assert said in verdict.message
+    assert authorities(plan)[0].anchors == (der(ROOT),)
+    assert authorities(plan)[0].intermediates == (der(make_pem("between")),)
+
+
+@pytest.mark.parametrize("said", UNUSABLE)
+def test_a_text_with_nothing_else_is_refused_and_what_was_in_force_stays(said: str) -> None:
+    before = plan_of(make_ca({"certificates": ROOT}))
+    resource = make_ca({"certificates": UNUSABLE[said]})
+    after = plan_of(resource, in_force=before.documents)
+    assert not verdict_on(resource, after).accepted
+    assert said in verdict_on(resource, after).message
+    assert authorities(after)[0].anchors == (der(ROOT),)
+
+
+def test_a_private_key_refuses_the_whole_text_even_under_the_label_of_a_certificate() -> None:
+    key = odd_certificates.KEY.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    resource = make_ca({"certificates": ROOT + to_pem(key)})
+    plan = plan_of(resource)
+    assert verdict_on(resource, plan).reason == Reason.PRIVATE_KEY_IN_TRUSTED_CA
+    assert authorities(plan) == ()

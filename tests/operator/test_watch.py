@@ -29,7 +29,7 @@ async def test_it_runs_as_a_user_without_a_name(kubeconfig: Path, monkeypatch: p
         raise KeyError("getpwuid(): uid not found: 65532")
 
     monkeypatch.setattr(getpass, "getuser", nameless)
-    watch = Watch(kubeconfig, (), lambda _report: None, lambda _reference: False)
+    watch = Watch(kubeconfig, (), lambda _report: None)
 
     running = asyncio.create_task(watch.run())
     ended, _ = await asyncio.wait({running}, timeout=1.0)

@@ -162,7 +162,7 @@ def _show(steps: Steps, answer: UpdateInfoResponse) -> None:
 
 
 def _show_status(steps: Steps, cluster: Cluster) -> None:
-    """What `kubectl get gtw` shows, field by field."""
+    """What `kubectl get gateways.stationkeeper.io` shows, field by field."""
     gateway, authority = cluster.status("Gateway", GATEWAY), cluster.status("TrustedCA", CA)
     conditions: list[dict[str, str]] = authority.get("conditions", [])
     enforced = next((each for each in conditions if each["type"] == "Enforced"), {})
@@ -203,7 +203,7 @@ def _wait_for_a_signal(steps: Steps, control_plane: ControlPlane, release: Relea
 All is up. In another terminal:
 
   export KUBECONFIG={control_plane.admin_kubeconfig}
-  kubectl -n {NAMESPACE} get trustedcas,gateways
+  kubectl -n {NAMESPACE} get trustedcas.stationkeeper.io,gateways.stationkeeper.io
   {curl_command(release.cups_url, pki.gateway, EUI)} | xxd
   curl --cacert {pki.gateway.server_ca} {release.internal_url}/metrics
   less {release.log_folder}/*.log

@@ -1,9 +1,131 @@
-"""Names of subjects and issuers, fit to be compared."""
+"""Names of subjects and issuers: as text for people, and folded for comparison exactly as OpenSSL compares them.
+
+Source: RFC 4514; OpenSSL, `x509_name_canon` and `asn1_string_canon` in `crypto/x509/x_name.c`.
+"""
 
 import re
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
+from stationkeeper_core.der import element
+from stationkeeper_core.x509.der_reader import (
+    CONSTRUCTED,
+    OBJECT_IDENTIFIER,
+    SEQUENCE,
+    SET,
+    DerReader,
+    MalformedDERError,
+    dotted,
+    segments,
+)
+
+MAX_ATTRIBUTES = 256
+MAX_REMEMBERED_BYTES = 512
+_REMEMBERED = 4096
+
+_UTF8, _NUMERIC, _PRINTABLE, _T61, _IA5, _VISIBLE, _UNIVERSAL, _BMP = 12, 18, 19, 20, 22, 26, 28, 30
+_WIDE = {_BMP: "utf-16-be", _UNIVERSAL: "utf-32-be"}
+# OpenSSL reads each of their bytes as one character (Latin-1), whatever the standards say of T61String.
+_NARROW = {_NUMERIC, _PRINTABLE, _T61, _IA5, _VISIBLE, 23, 24}
+_FOLDED = {_UTF8, _PRINTABLE, _T61, _IA5, _VISIBLE, _UNIVERSAL, _BMP}
+_COMMON_NAME = bytes.fromhex("550403")
+_SHORT = {
+    _COMMON_NAME: "CN",
+    bytes.fromhex("550407"): "L",
+    bytes.fromhex("550408"): "ST",
+    bytes.fromhex("55040a"): "O",
+    bytes.fromhex("55040b"): "OU",
+    bytes.fromhex("550406"): "C",
+    bytes.fromhex("550409"): "STREET",
+    bytes.fromhex("0992268993f22c640119"): "DC",
+    bytes.fromhex("0992268993f22c640101"): "UID",
+}
+_ESCAPED = str.maketrans({each: f"\\{each}" for each in '\\"+,;<>'} | {"\0": "\\00"})
 _PART = re.compile(r"(?:[^\\,]|\\.)+", re.DOTALL)
 _VALUE = re.compile(r"(?:[^\\+]|\\.)+", re.DOTALL)
+
+
+class Attribute(NamedTuple):
+    """One part of a name.
+
+    Attributes:
+        kind: the content of its object identifier.
+        tag: of its string.
+        content: of its string, as it is encoded.
+        text: the string; None where its tag is none of text.
+    """
+
+    kind: bytes
+    tag: int
+    content: bytes
+    text: str | None
+
+    def __str__(self) -> str:
+        """The attribute as RFC 4514 writes it."""
+        return f"{_SHORT.get(self.kind) or dotted(self.kind)}={self._escaped()}"
+
+    @property
+    def folded(self) -> bytes:
+        """The attribute in DER, without case and superfluous white space, whatever kind of string it was."""
+        tag, content = self.tag, self.content
+        if tag in _FOLDED:
+            text = content.decode("latin-1") if tag in _NARROW else self.text or ""
+            # Of `bytes`, both know ASCII alone, as OpenSSL's do.
+            tag, content = _UTF8, b" ".join(text.encode("utf-8", "surrogatepass").split()).lower()
+        return element(SEQUENCE, element(OBJECT_IDENTIFIER, self.kind) + element(tag, content))
+
+    def _escaped(self) -> str:
+        if self.text is None:
+            return f"#{self.content.hex()}" if self.content else ""
+        text = self.text.translate(_ESCAPED)
+        if text.startswith("#") or (text.startswith(" ") and len(text) > 1):
+            text = f"\\{text}"
+        return f"{text[:-1]}\\ " if text.endswith(" ") else text
+
+
+class Name:
+    """A subject or issuer.
+
+    Attributes:
+        der: the bytes that it was read from.
+        parts: its relative distinguished names, as they are encoded: the root of the tree first.
+    """
+
+    def __init__(self, der: bytes, parts: tuple[tuple[Attribute, ...], ...]) -> None:
+        self.der = der
+        self.parts = parts
+
+    @cached_property
+    def text(self) -> str:
+        """The name as RFC 4514 writes it: the root of the tree last."""
+        return ",".join("+".join(map(str, part)) for part in reversed(self.parts))
+
+    @cached_property
+    def folded(self) -> str:
+        """Equal for two names exactly where they are equal to OpenSSL; to be compared, not to be shown."""
+        # What OpenSSL keeps of a name as `canon_enc`; a part without attributes is no part to it.
+        sets = (element(SET, b"".join(sorted(each.folded for each in part))) for part in self.parts if part)
+        return b"".join(sets).decode("latin-1")
+
+    @cached_property
+    def common_names(self) -> tuple[str, ...]:
+        """Every Common Name, in the order of the encoding; bytes that are no text as Latin-1."""
+        listed = (each for part in self.parts for each in part if each.kind == _COMMON_NAME)
+        return tuple(each.content.decode("latin-1") if each.text is None else each.text for each in listed)
+
+    @property
+    def tags(self) -> frozenset[int]:
+        """The tags of its strings."""
+        return frozenset(each.tag for part in self.parts for each in part)
+
+
+def read_name(der: bytes) -> Name:
+    """The name that `der`, one element, holds.
+
+    Raises:
+        MalformedDERError: it is none, or has more than `MAX_ATTRIBUTES`.
+    """
+    return _remembered(der) if len(der) <= MAX_REMEMBERED_BYTES else _read(der)
 
 
 def folded_name(name: str) -> str:
@@ -21,3 +143,52 @@ def folded_name(name: str) -> str:
 
 def _folded(value: str) -> str:
     return "".join(value.replace("\\", "").split()).casefold()
+
+
+def _read(der: bytes) -> Name:
+    reader = DerReader(der)
+    listed = reader.enter(SEQUENCE)
+    reader.finish()
+    parts: list[tuple[Attribute, ...]] = []
+    left = MAX_ATTRIBUTES
+    while listed.at < listed.end:
+        part = listed.enter(SET)
+        attributes: list[Attribute] = []
+        while part.at < part.end:
+            attributes.append(_attribute(part.enter(SEQUENCE)))
+        left -= max(len(attributes), 1)
+        if left < 0:
+            raise MalformedDERError(f"it has more than {MAX_ATTRIBUTES} parts")
+        parts.append(tuple(attributes))
+    return Name(der, tuple(parts))
+
+
+_remembered = lru_cache(maxsize=_REMEMBERED)(_read)
+
+
+def _attribute(reader: DerReader) -> Attribute:
+    kind = reader.object_identifier()
+    tag, start, stop = reader.read()
+    reader.finish()
+    if tag & CONSTRUCTED:
+        tag, content = tag & ~CONSTRUCTED, segments(reader.data, start, stop)
+    else:
+        content = reader.data[start:stop]
+    return Attribute(kind, tag, content, _text(tag, content))
+
+
+def _text(tag: int, content: bytes) -> str | None:
+    try:
+        if tag == _UTF8:
+            return content.decode()
+        if tag in _WIDE:
+            return content.decode(_WIDE[tag])
+    except UnicodeDecodeError:
+        raise MalformedDERError("a text in it is not encoded as it says") from None
+    if tag not in _NARROW:
+        return None
+    # Many encoders write UTF-8 as T61String or PrintableString, so it is shown as that where it can be.
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("latin-1")

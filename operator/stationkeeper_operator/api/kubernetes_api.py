@@ -1,9 +1,12 @@
-"""Requests to the API server, as this operator needs them: bytes of JSON in and out, a time limit on each.
+"""Requests to the API server, as this operator needs them: bytes of JSON in and out, limits of time and size on each.
 
-Every failure is an `ApiError`; whatever was cut short or not understood is one too.
+Every failure is an `ApiError`; whatever was cut short or not understood is one too. What the API server holds was
+written by tenants: an answer is read up to a bound, a LIST in pages that get smaller where objects are large, and of
+large answers few at a time.
 """
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +18,21 @@ from stationkeeper_operator.api.kubernetes_credentials import Credentials, Crede
 FIELD_MANAGER = "stationkeeper-operator"
 REQUEST_SECONDS = 10.0
 LIST_SECONDS = 60.0
+WATCH_SECONDS = 240.0
+WATCH_SILENCE_SECONDS = 90.0
 PAGE_LIMIT = 500
+MAX_PAGE_BYTES = 8 * 1024 * 1024
+MAX_OBJECT_BYTES = 16 * 1024 * 1024
+"""Of one object. etcd takes 1.5 MiB, which JSON's escapes can make six times as large."""
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
-_NOT_FOUND, _CONFLICT, _FORBIDDEN, _FAILED = 404, 409, 403, 400
+_NOT_FOUND, _CONFLICT, _GONE, _FORBIDDEN, _FAILED = 404, 409, 410, 403, 400
 _MAX_MESSAGE = 300
+_SMALL_BYTES = 256 * 1024
+_LARGE_AT_ONCE = 2
+_CHUNK = 64 * 1024
+_TOO_LARGE = "AnswerTooLarge"
 
 
 class ApiError(Exception):
@@ -40,6 +52,16 @@ class ApiError(Exception):
     def is_not_found(self) -> bool:
         """Whether the object does not exist. No other failure says so."""
         return self.status == _NOT_FOUND
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether the answer has more bytes than are read."""
+        return self.reason == _TOO_LARGE
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether a watch cannot go on from where it was: all has to be listed again."""
+        return self.status == _GONE
 
     @property
     def is_conflict(self) -> bool:
@@ -81,6 +103,7 @@ class KubernetesApi:
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
         self._open: aiohttp.ClientSession | None = None
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
     async def __aenter__(self) -> "KubernetesApi":
         self._open = await self._credentials.session()
@@ -98,17 +121,61 @@ class KubernetesApi:
         self, path: str, query: Mapping[str, str] | None = None, accept: str = "application/json"
     ) -> AsyncIterator[Page]:
         """The pages of the LIST at `path`; complete only where the iteration ends without an error."""
-        parameters = {"limit": str(PAGE_LIMIT), **(query or {})}
+        parameters, limit = dict(query or {}), PAGE_LIMIT
         while True:
-            body = await self._request("GET", path, query=parameters, headers={"Accept": accept}, seconds=LIST_SECONDS)
+            parameters["limit"] = str(limit)
+            try:
+                body = await self._request(
+                    "GET",
+                    path,
+                    query=parameters,
+                    headers={"Accept": accept},
+                    seconds=LIST_SECONDS,
+                    most=MAX_PAGE_BYTES if limit > 1 else MAX_OBJECT_BYTES,
+                )
+            except ApiError as error:
+                if not error.is_too_large or limit == 1:
+                    raise
+                limit = max(1, limit // 4)
+                continue
             try:
                 found = msgspec.json.decode(body, type=_List)
             except (msgspec.MsgspecError, UnicodeError) as error:
                 raise ApiError(0, "MalformedAnswer", str(error)[:_MAX_MESSAGE]) from None
+            if len(body) < MAX_PAGE_BYTES // 8:
+                limit = min(PAGE_LIMIT, limit * 2)
+            del body
             yield Page(found.metadata.resource_version, tuple(found.items or ()))
             if not found.metadata.continue_:
                 return
             parameters["continue"] = found.metadata.continue_
+
+    async def watch(self, path: str, query: Mapping[str, str], accept: str) -> AsyncGenerator[bytes, None]:
+        """The lines of a watch of the collection at `path`, each a JSON text, until the API server ends it.
+
+        Raises:
+            ApiError: it cannot be begun, broke off, was silent for `WATCH_SILENCE_SECONDS`, or a line is too large.
+        """
+        if self._open is None:
+            raise ApiError(0, "NotConnected")
+        timeout = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
+        parameters = {**query, "watch": "true", "timeoutSeconds": str(int(WATCH_SECONDS))}
+        headers = {"Accept": accept, "Accept-Encoding": "identity"}
+        url, held = self._credentials.server + path, bytearray()
+        try:
+            async with self._open.request("GET", url, params=parameters, headers=headers, timeout=timeout) as response:
+                if response.status >= _FAILED:
+                    raise _error(response.status, await self._read(response, MAX_OBJECT_BYTES))
+                async for chunk in response.content.iter_chunked(_CHUNK):
+                    *lines, rest = chunk.split(b"\n")
+                    for line in lines:
+                        yield bytes(held + line)
+                        held.clear()
+                    held += rest
+                    if len(held) > MAX_OBJECT_BYTES:
+                        raise ApiError(0, _TOO_LARGE)
+        except (aiohttp.ClientError, TimeoutError, OSError, CredentialsError) as error:
+            raise ApiError(0, type(error).__name__, str(error)[:_MAX_MESSAGE]) from None
 
     async def create(self, path: str, body: object) -> bytes:
         """Creates `body` in the collection at `path`."""
@@ -138,23 +205,43 @@ class KubernetesApi:
         body: object = None,
         headers: Mapping[str, str] | None = None,
         seconds: float = REQUEST_SECONDS,
+        most: int = MAX_OBJECT_BYTES,
     ) -> bytes:
         if self._open is None:
             raise ApiError(0, "NotConnected")
         data = None if body is None else msgspec.json.encode(body)
-        all_headers = {"Content-Type": "application/json", **(headers or {})}
+        # Compressed, a small answer could become a large one in a single step.
+        all_headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **(headers or {})}
         timeout = aiohttp.ClientTimeout(total=seconds)
         url = self._credentials.server + path
         try:
             async with self._open.request(
                 method, url, params=query, data=data, headers=all_headers, timeout=timeout
             ) as response:
-                content = await response.read()
+                content = await self._read(response, most)
         except (aiohttp.ClientError, TimeoutError, OSError, CredentialsError) as error:
             raise ApiError(0, type(error).__name__, str(error)[:_MAX_MESSAGE]) from None
         if response.status >= _FAILED:
             raise _error(response.status, content)
         return content
+
+    async def _read(self, response: aiohttp.ClientResponse, most: int) -> bytes:
+        """The answer; of those that are not small, few are read at a time, and the others wait on the network."""
+        content = bytearray()
+        chunks = response.content.iter_chunked(_CHUNK)
+        async for chunk in chunks:
+            content += chunk
+            if len(content) > _SMALL_BYTES:
+                break
+        else:
+            return bytes(content)
+        async with self._large:
+            async for chunk in chunks:
+                content += chunk
+                if len(content) > most:
+                    response.close()
+                    raise ApiError(0, _TOO_LARGE, f"more than {most} bytes")
+        return bytes(content)
 
 
 def _error(status: int, content: bytes) -> ApiError:

@@ -6,7 +6,7 @@ takes away in those parts that can be read. So no slip in one part of a spec eve
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Generic, TypeVar
@@ -47,6 +47,11 @@ class Candidate(Generic[R]):
     def key(self) -> Key:
         """Of the resource."""
         return self.resource.key
+
+    def mapped(self, change: Callable[[R], R]) -> "Candidate[R]":
+        """The same with `change` made to all of its records."""
+        wanted, kept, shrunk = (each and change(each) for each in (self.wanted, self.kept, self.shrunk))
+        return replace(self, wanted=wanted, kept=kept, shrunk=shrunk)
 
     @property
     def seniority(self) -> tuple[datetime, str, Key]:

@@ -4,19 +4,60 @@ Parsing is remembered, within a bound: a compile sees the same few texts of all 
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.pem import Certificate, parse_certificate, parse_certificates, parse_der_certificate
+from stationkeeper_core.x509.certificate import Certificate, parse_certificate
+from stationkeeper_core.x509.pem import Bundle, parse_bundle, parse_der_certificate
+from stationkeeper_operator.compiling.verdict import Role
 
 _REMEMBERED = 2048
 _SHOWN = 3
 _MAX_SUBJECT = 100
 
 
+@dataclass(frozen=True)
+class Authorities:
+    """The CA certificates of a text.
+
+    Attributes:
+        certificates: those that can be used, at least one.
+        left_out: why each of the others cannot be, for a message.
+    """
+
+    certificates: tuple[Certificate, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def read_authorities(text: str, field: str, role: Role) -> Authorities:
+    """The CA certificates of a PEM text; one that cannot be used is left out and keeps no other from being used.
+
+    Args:
+        text: what the spec holds or refers to.
+        field: where, for the message.
+        role: what they are for.
+
+    Raises:
+        StationkeeperError: there is none that can be used, under the reason of the first, or `NoCertificate`; or what
+            `parse_bundle` raises: what is wrong with the text as a whole, a private key first of all.
+    """
+    bundle = _named(_parse(text, Reason.PRIVATE_KEY_IN_TRUSTED_CA), field)
+    usable, refused = [], list(bundle.refused)
+    for certificate in bundle.certificates:
+        problem = _authority_problem(certificate, role)
+        if problem is None:
+            usable.append(certificate)
+        else:
+            refused.append(problem)
+    if not usable:
+        raise StationkeeperError(refused[0].reason, f"{field}: {'; '.join(each.detail for each in refused[:_SHOWN])}")
+    return Authorities(tuple(usable), tuple(f"{field}: {each.detail}" for each in refused))
+
+
 def read_certificates(text: str, field: str, private_key_reason: Reason) -> tuple[Certificate, ...]:
-    """The certificates of a PEM text, at least one.
+    """The certificates of a PEM text, at least one, and each of them usable.
 
     Args:
         text: what the spec holds or refers to.
@@ -26,7 +67,7 @@ def read_certificates(text: str, field: str, private_key_reason: Reason) -> tupl
     Raises:
         StationkeeperError: `NoCertificate`, or what `parse_certificates` raises.
     """
-    return _named(_parse(text, private_key_reason), field)
+    return _complete(_named(_parse(text, private_key_reason), field), field)
 
 
 def read_content(content: bytes, field: str) -> tuple[Certificate, ...]:
@@ -40,7 +81,7 @@ def read_content(content: bytes, field: str) -> tuple[Certificate, ...]:
         StationkeeperError: `NoCertificate`, or what `parse_certificates` raises.
     """
     if _is_der(content):
-        return _named(_parse_der(content), field)
+        return _complete(_named(_parse_der(content), field), field)
     try:
         text = content.decode()
     except UnicodeDecodeError:
@@ -48,28 +89,9 @@ def read_content(content: bytes, field: str) -> tuple[Certificate, ...]:
     return read_certificates(text, field, Reason.MALFORMED_PEM)
 
 
-def check_authorities(certificates: Iterable[Certificate], field: str) -> None:
-    """Refuses certificates that may not sign others.
-
-    CA:TRUE is asked of each, and keyCertSign where there is a key usage: with partial chains allowed, a gateway's own
-    certificate would otherwise become an anchor.
-
-    Raises:
-        StationkeeperError: `NotACertificateAuthority`.
-    """
-    for certificate in certificates:
-        if not certificate.is_authority:
-            problem = "is not a CA certificate (basic constraints CA:TRUE)"
-        elif not certificate.may_sign_certificates:
-            problem = "has a key usage without keyCertSign"
-        else:
-            continue
-        raise StationkeeperError(Reason.NOT_A_CERTIFICATE_AUTHORITY, f"{field}: {show([certificate])} {problem}")
-
-
 def expired(certificates: Iterable[Certificate], now: datetime) -> tuple[Certificate, ...]:
     """Those of `certificates` that are no longer valid at `now`; one that is not valid yet is not among them."""
-    return tuple(each for each in certificates if each.x509.not_valid_after_utc < now)
+    return tuple(each for each in certificates if each.not_after < now)
 
 
 def show(certificates: Iterable[Certificate]) -> str:
@@ -93,18 +115,42 @@ def _is_der(content: bytes) -> bool:
     return content[:1] == b"\x30" and content[1:2] >= b"\x80"
 
 
-def _named(found: tuple[Certificate, ...] | StationkeeperError, field: str) -> tuple[Certificate, ...]:
+def _authority_problem(certificate: Certificate, role: Role) -> StationkeeperError | None:
+    """Why a certificate may not sign others, None where it may.
+
+    CA:TRUE is asked of each, and keyCertSign where there is a key usage: with partial chains allowed, a gateway's own
+    certificate would otherwise become an anchor. A root of X.509 v1 has neither; that it signs itself, with its own
+    key, is what tells it from a gateway's certificate. OpenSSL takes such a root, and only at the end of a chain.
+    """
+    if role is Role.ANCHOR and certificate.version == 1 and certificate.signs_itself:
+        return None
+    if not certificate.is_authority:
+        problem = "is not a CA certificate (basic constraints CA:TRUE)"
+    elif not certificate.may_sign_certificates:
+        problem = "has a key usage without keyCertSign"
+    else:
+        return None
+    return StationkeeperError(Reason.NOT_A_CERTIFICATE_AUTHORITY, f"{show([certificate])} {problem}")
+
+
+def _named(found: Bundle | StationkeeperError, field: str) -> Bundle:
     if isinstance(found, StationkeeperError):
         raise StationkeeperError(found.reason, f"{field}: {found.detail}")
-    if not found:
+    if not found.certificates and not found.refused:
         raise StationkeeperError(Reason.NO_CERTIFICATE, f"{field} holds no PEM certificate")
     return found
 
 
+def _complete(found: Bundle, field: str) -> tuple[Certificate, ...]:
+    if found.refused:
+        raise StationkeeperError(found.refused[0].reason, f"{field}: {found.refused[0].detail}")
+    return found.certificates
+
+
 @lru_cache(maxsize=_REMEMBERED)
-def _parse_der(content: bytes) -> tuple[Certificate, ...] | StationkeeperError:
+def _parse_der(content: bytes) -> Bundle | StationkeeperError:
     try:
-        return (parse_der_certificate(content),)
+        return Bundle((parse_der_certificate(content),), ())
     except StationkeeperError as error:
         return StationkeeperError(error.reason, error.detail)
     except Exception as error:
@@ -113,9 +159,9 @@ def _parse_der(content: bytes) -> tuple[Certificate, ...] | StationkeeperError:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _parse(text: str, private_key_reason: Reason) -> tuple[Certificate, ...] | StationkeeperError:
+def _parse(text: str, private_key_reason: Reason) -> Bundle | StationkeeperError:
     try:
-        return parse_certificates(text, private_key_reason)
+        return parse_bundle(text, private_key_reason)
     except StationkeeperError as error:
         return StationkeeperError(error.reason, error.detail)
     except Exception as error:

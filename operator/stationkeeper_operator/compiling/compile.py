@@ -10,7 +10,6 @@ from datetime import datetime
 from functools import partial
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.published import (
     MAX_AUTHORITIES,
     MAX_SECRET_BYTES,
@@ -18,17 +17,15 @@ from stationkeeper_core.published import (
     TRUST,
     Document,
     RegisteredGateway,
-    RegistryDocument,
     TrustDocument,
     TrustedAuthority,
-    bucket_of,
     secret_name,
 )
 from stationkeeper_operator.compiling.candidate import Candidate, R
 from stationkeeper_operator.compiling.capacity import Fitted, fit
-from stationkeeper_operator.compiling.defaults_compiler import Defaults, compile_defaults
-from stationkeeper_operator.compiling.gateway_compiler import claimed_eui, compile_gateway
+from stationkeeper_operator.compiling.defaults_compiler import compile_defaults
 from stationkeeper_operator.compiling.reductions import reduced_documents, revokes_more
+from stationkeeper_operator.compiling.registry_compiler import Bucket, compile_registry
 from stationkeeper_operator.compiling.revocation_lists import overdue_note, revocation_list_statuses
 from stationkeeper_operator.compiling.still_trusted import still_trusted_by
 from stationkeeper_operator.compiling.subject_conflicts import refuse_subject_conflicts
@@ -41,7 +38,7 @@ from stationkeeper_operator.compiling.trusted_ca_compiler import (
 from stationkeeper_operator.compiling.validities import validities_of
 from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
 from stationkeeper_operator.compiling.world import World
-from stationkeeper_operator.resources import Gateway, Key, TrustedCA
+from stationkeeper_operator.resources import Key, Resource, TrustedCA
 
 __all__ = ["CertificateStatus", "PublishPlan", "Verdict", "World", "compile_plan"]
 
@@ -80,21 +77,23 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
     """
     documents: dict[str, Document] = {}
     payloads: dict[str, bytes] = {}
-    verdicts: dict[Key, Verdict] = {}
+    verdicts: dict[Key, Verdict] = {each.key: _leaving(each) for each in world.being_deleted}
+    everything, world = world, world.without_deleted()
     authorities = _authority_candidates(world, in_force, now)
     trust = fit(TRUST, authorities, partial(_trust_document, world.release_namespace), in_force.get(TRUST))
     documents[TRUST], payloads[TRUST] = trust.document, trust.payload
     verdicts |= {each.key: _trusted_ca_verdict(each, trust.records.get(each.key), now) for each in authorities}
-    verdicts |= _still_trusted(world, verdicts, trust.document)
+    verdicts |= _still_trusted(everything, verdicts, trust.document)
     defaults = compile_defaults(world, now)
     verdicts |= defaults.verdicts()
-    buckets = _gateway_candidates(world, in_force, now, defaults)
-    for bucket, name in enumerate(REGISTRY):
-        candidates = buckets.get(bucket, [])
-        registry = fit(name, candidates, partial(_registry_document, bucket), in_force.get(name))
+    assert isinstance(trust.document, TrustDocument)  # noqa: S101 - it was built as that
+    buckets = compile_registry(world, in_force, trust.document, now, defaults)
+    for number, name in enumerate(REGISTRY):
+        bucket = buckets.get(number, Bucket())
+        registry = fit(name, bucket.candidates, partial(bucket.document, number), in_force.get(name))
         documents[name], payloads[name] = registry.document, registry.payload
-        verdicts |= _gateway_verdicts(name, candidates, registry)
-    verdicts |= _gateway_verdicts(None, buckets.get(None, []), None)
+        verdicts |= _gateway_verdicts(name, bucket.candidates, registry)
+    verdicts |= _gateway_verdicts(None, buckets[None].candidates, None)
     verdicts = _with_validities(world, verdicts, trust)
     coming = (when for record in trust.records.values() for when in deadlines(record) if when >= now)
     return PublishPlan(payloads, verdicts, documents, min(coming, default=None))
@@ -113,47 +112,9 @@ def _authority_candidates(
     return refuse_subject_conflicts(candidates, held)
 
 
-def _gateway_candidates(
-    world: World, in_force: Mapping[str, Document], now: datetime, defaults: Defaults
-) -> dict[int | None, list[Candidate[RegisteredGateway]]]:
-    """By the bucket that they belong into; under None those whose EUI is not known or another's."""
-    registries = (document for document in in_force.values() if isinstance(document, RegistryDocument))
-    held = {each.uid: each for document in registries for each in document.gateways}
-    found: dict[int | None, list[Candidate[RegisteredGateway]]] = {}
-    owners: dict[EUI64, Gateway] = {}
-    gateways = (each for each in world.resources.values() if isinstance(each, Gateway))
-    for gateway in sorted(gateways, key=lambda each: _precedence(each, held)):
-        previous = held.get(gateway.metadata.uid)
-        eui = claimed_eui(gateway, previous)
-        owner = gateway if eui is None else owners.setdefault(eui, gateway)
-        if eui is not None and owner is not gateway:
-            found.setdefault(None, []).append(_conflict(gateway, eui, owner))
-            continue
-        candidate = compile_gateway(gateway, world, previous, now, defaults.lns_for)
-        found.setdefault(None if eui is None else bucket_of(eui), []).append(candidate)
-    return found
-
-
-def _precedence(gateway: Gateway, held: Mapping[str, RegisteredGateway]) -> tuple[datetime, bool, Key]:
-    """The oldest first; of those created in one second, and creation is told no finer, the one in force."""
-    return (gateway.metadata.creation_timestamp, gateway.metadata.uid not in held, gateway.key)
-
-
-def _conflict(gateway: Gateway, eui: EUI64, owner: Gateway) -> Candidate[RegisteredGateway]:
-    detail = (
-        f"EUI {format_hex(eui)} belongs to the older Gateway {owner.metadata.namespace}/{owner.metadata.name};"
-        " delete one of the two"
-    )
-    return Candidate(gateway, None, None, StationkeeperError(Reason.EUI_CONFLICT, detail))
-
-
 def _trust_document(release_namespace: str, records: Iterable[TrustedAuthority]) -> TrustDocument:
     ordered = sorted(records, key=lambda each: (each.namespace, each.name))
     return TrustDocument(release_namespace=release_namespace, authorities=tuple(ordered))
-
-
-def _registry_document(bucket: int, records: Iterable[RegisteredGateway]) -> RegistryDocument:
-    return RegistryDocument(bucket=bucket, gateways=tuple(sorted(records, key=lambda each: each.eui)))
 
 
 def _trusted_ca_verdict(
@@ -172,12 +133,13 @@ def _trusted_ca_verdict(
 
 
 def _still_trusted(world: World, verdicts: Mapping[Key, Verdict], trust: Document) -> dict[Key, Verdict]:
-    """The verdicts on suspended TrustedCAs, with who else holds what they would."""
+    """The verdicts on TrustedCAs that are suspended or being deleted, with who else holds what they would."""
     found: dict[Key, Verdict] = {}
     for key, verdict in verdicts.items():
         resource = world.resources[key]
-        if isinstance(resource, TrustedCA) and resource.suspended and isinstance(trust, TrustDocument):
-            others = still_trusted_by(configured_anchors(resource, world), resource.metadata.uid, trust)
+        is_taken_away = resource.suspended or resource.metadata.being_deleted
+        if isinstance(resource, TrustedCA) and is_taken_away and isinstance(trust, TrustDocument):
+            others = still_trusted_by(configured_anchors(resource, world), resource.metadata.uid, trust, key.namespace)
             found[key] = replace(verdict, still_trusted_by=others)
     return found
 
@@ -187,8 +149,15 @@ def _with_validities(
 ) -> dict[Key, Verdict]:
     return {
         key: replace(verdict, validities=validities_of(world.resources[key], world, trust.records.get(key)))
+        if key in world.resources
+        else verdict
         for key, verdict in verdicts.items()
     }
+
+
+def _leaving(resource: Resource) -> Verdict:
+    what = "nothing of it is in force; a finalizer still holds it"
+    return Verdict(False, Reason.BEING_DELETED.value, f"metadata.deletionTimestamp is set: {what}", None)
 
 
 def _gateway_verdicts(

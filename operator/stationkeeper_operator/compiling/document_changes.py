@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
-from stationkeeper_core.published import Document, RegisteredGateway, TrustDocument, TrustedAuthority
+from stationkeeper_core.published import (
+    Document,
+    RegisteredGateway,
+    RegistryDocument,
+    TrustDocument,
+    TrustedAuthority,
+)
 from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Key
 
 Record = TrustedAuthority | RegisteredGateway
@@ -16,11 +22,13 @@ class DocumentChanges:
         changed: records that are new, or other than before, as they are now.
         removed: records that are no more, as they were.
         before: what the records were that `changed` holds, by uid; without those that are new.
+        reserved: the uids of those Gateways whose EUI is kept for their namespace from now on, as they are gone.
     """
 
     changed: tuple[Record, ...]
     removed: tuple[Record, ...]
     before: dict[str, Record]
+    reserved: frozenset[str] = frozenset()
 
 
 def document_changes(old: Document | None, new: Document) -> DocumentChanges:
@@ -32,6 +40,7 @@ def document_changes(old: Document | None, new: Document) -> DocumentChanges:
         changed=changed,
         removed=tuple(each for uid, each in held.items() if uid not in present),
         before={each.uid: held[each.uid] for each in changed if each.uid in held},
+        reserved=_reserved(new) - _reserved(old),
     )
 
 
@@ -39,6 +48,11 @@ def record_key(record: Record) -> Key:
     """Which resource the record is of."""
     kind = TRUSTED_CA if isinstance(record, TrustedAuthority) else GATEWAY
     return Key(kind, record.namespace, record.name)
+
+
+def _reserved(document: Document | None) -> frozenset[str]:
+    listed = document.reserved if isinstance(document, RegistryDocument) else ()
+    return frozenset(each.uid for each in listed if not each.waits)
 
 
 def _records(document: Document) -> tuple[Record, ...]:

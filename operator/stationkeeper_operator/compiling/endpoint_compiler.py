@@ -18,10 +18,10 @@ from stationkeeper_core.credentials import (
     token_authentication,
 )
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.pem import Certificate
 from stationkeeper_core.private_key import parse_private_key
 from stationkeeper_core.station_certificate import check_client, check_trust, public_key
 from stationkeeper_core.station_preflight import preflight
+from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.certificate_rules import expired, read_certificates, read_content, show
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.specs import Auth, ClientCertificateSource, Endpoint, TokenSource

@@ -7,7 +7,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.eui64 import EUI64, format_hex, parse_hex
+from stationkeeper_core.eui64 import EUI64, eui_asked_by_station, format_hex, parse_hex
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
 from stationkeeper_operator.compiling.client_tokens import ClientTokens, read_tokens, remaining_tokens
@@ -77,12 +77,22 @@ def compile_gateway(
     if resource.suspended:
         bare = _gateway(resource, eui, _Part())
         return _suspended(resource, bare, wanted or kept, kept or (held and bare), refusal)
-    return Candidate(resource, wanted, kept, refusal, "; ".join(part.notes))
+    return Candidate(resource, wanted, kept, refusal, "; ".join((*_read_as_mac(eui), *part.notes)))
 
 
 def _no_eui(resource: Gateway) -> StationkeeperError:
     detail = resource.problem or f"eui: {resource.spec.eui[:40] if resource.spec else ''!a} is not 16 hex digits"
     return StationkeeperError(Reason.INVALID_SPEC, detail)
+
+
+def _read_as_mac(eui: EUI64) -> tuple[str, ...]:
+    asked = eui_asked_by_station(eui)
+    if asked == eui:
+        return ()
+    return (
+        f"eui begins with 0000, which a Basics Station takes for a MAC: given this EUI, it asks as "
+        f"{format_hex(asked)}, and that is the one to register",
+    )
 
 
 def _suspended(
@@ -154,7 +164,7 @@ def _read(resource: Gateway, world: World, problems: Problems, now: datetime, de
     tokens = read_tokens(spec.client, namespace, world, problems)
     lns = problems.attempt(lambda: _lns(resource, spec, world, now, default_lns))
     cups = problems.attempt(lambda: None if spec.cups is None else compile_cups(spec.cups, namespace, world, now))
-    notes = (*_unknown_authorities(trusted_cas, world), *(lns or _NOWHERE).notes, *(cups or _NOWHERE).notes)
+    notes = (*_unknown_authorities(trusted_cas, namespace, world), *(lns or _NOWHERE).notes, *(cups or _NOWHERE).notes)
     return _Part(trusted_cas, fingerprints, lns, cups, notes, tokens)
 
 
@@ -184,9 +194,15 @@ def _not_empty(listed: tuple[str, ...], field: str) -> None:
         raise StationkeeperError(Reason.INVALID_SPEC, f"{field} is empty; leave it out to allow all")
 
 
-def _unknown_authorities(names: _Names, world: World) -> tuple[str, ...]:
-    unknown = [name for name in names or () if Key(TRUSTED_CA, *name.split("/", 1)) not in world.resources]
-    return (f"client.trustedCAs names {unknown[0]!a}, which does not exist",) if unknown else ()
+def _unknown_authorities(names: _Names, namespace: str, world: World) -> tuple[str, ...]:
+    """What to know about names that are of no use; whether another tenant has such a TrustedCA is not told."""
+    for name in names or ():
+        key = Key(TRUSTED_CA, *name.split("/", 1))
+        if key.namespace not in {namespace, world.release_namespace}:
+            return (f"client.trustedCAs names {name!a}, of a namespace that never speaks for this one",)
+        if key not in world.resources:
+            return (f"client.trustedCAs names {name!a}, which does not exist",)
+    return ()
 
 
 def _lns(resource: Gateway, spec: GatewaySpec, world: World, now: datetime, default_lns: DefaultLNS) -> Target | None:

@@ -13,6 +13,7 @@ from stationkeeper_core.published import (
     TrustedAuthority,
 )
 from stationkeeper_core.serial_numbers import unpack_serials
+from stationkeeper_operator.compiling.served_namespaces import serves_less
 from stationkeeper_operator.resources import Gateway, Resource, TrustedCA
 
 
@@ -22,11 +23,14 @@ def reduced_documents(in_force: Mapping[str, Document], planned: Mapping[str, Do
 
 
 def resource_reduced(old: Resource, new: Resource) -> bool:
-    """Whether the spec of `new`, as written, may let in less than that of `old`: where in doubt, it does.
+    """Whether `new`, as written, may let in less than `old`: where in doubt, it does.
 
-    A Gateway's LNS lets in nobody; a resource whose spec cannot be read keeps what it had.
+    A Gateway's LNS lets in nobody; a resource whose spec cannot be read keeps what it had. One whose deletion was asked
+    for lets in nobody, and one with another uid means that the old one was deleted.
     """
-    if new.suspended and not old.suspended:
+    if new.metadata.uid != old.metadata.uid or (new.suspended and not old.suspended):
+        return True
+    if new.metadata.being_deleted and not old.metadata.being_deleted:
         return True
     if isinstance(old, TrustedCA) and isinstance(new, TrustedCA):
         return new.spec is not None and new.spec != old.spec
@@ -86,6 +90,7 @@ def _authority_reduced(old: TrustedAuthority, new: TrustedAuthority | None) -> b
         or (old.weak_signatures and not new.weak_signatures)
         or revokes_more(old, new)
         or (old.eui_ranges != new.eui_ranges and not _covers(new.eui_ranges, old.eui_ranges))
+        or (old.serves != new.serves and serves_less(old.serves, new.serves))
     )
 
 
@@ -101,8 +106,12 @@ def _covers(new: tuple[str, ...], old: tuple[str, ...]) -> bool:
 
 
 def _gateways_reduced(old: RegistryDocument, new: RegistryDocument) -> bool:
+    """Whether a Gateway lets in less, or an EUI is kept from the Gateways of other namespaces that was not before."""
     present = {each.uid: each for each in new.gateways}
-    return any(_gateway_reduced(each, present.get(each.uid)) for each in old.gateways)
+    kept = {(each.eui, each.namespace): each.rank for each in old.reserved}
+    return any(_gateway_reduced(each, present.get(each.uid)) for each in old.gateways) or any(
+        kept.get((each.eui, each.namespace), each.rank + 1) > each.rank for each in new.reserved
+    )
 
 
 def _gateway_reduced(old: RegisteredGateway, new: RegisteredGateway | None) -> bool:
@@ -110,6 +119,7 @@ def _gateway_reduced(old: RegisteredGateway, new: RegisteredGateway | None) -> b
         return True
     return (
         (new.suspended and not old.suspended)
+        or new.rank > old.rank
         or _narrowed(old.trusted_cas, new.trusted_cas)
         or _narrowed(old.sha256_fingerprints, new.sha256_fingerprints)
         or not set(old.token_sha256s) <= set(new.token_sha256s)

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from stationkeeper_core.crl import Crl, newest, parse_crl, signer_of, split_crls
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import RevocationList, TrustedAuthority
 from stationkeeper_core.serial_numbers import count_serials, pack_serials, unpack_serials
 from stationkeeper_core.timestamps import rfc3339
+from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.candidate import Problems
 from stationkeeper_operator.compiling.certificate_rules import certificate_of
 from stationkeeper_operator.compiling.verdict import RevocationListStatus

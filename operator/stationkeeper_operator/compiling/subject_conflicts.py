@@ -12,25 +12,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtensionOID
-
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.pem import parse_certificate
 from stationkeeper_core.published import TrustedAuthority
+from stationkeeper_core.x509.der_reader import dotted
+from stationkeeper_core.x509.extensions import (
+    BASIC_CONSTRAINTS,
+    EXTENDED_KEY_USAGE,
+    KEY_USAGE,
+    NAME_CONSTRAINTS,
+    NETSCAPE_CERTIFICATE_TYPE,
+    Extension,
+)
 from stationkeeper_core.x509.names import folded_name
 from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.resources import Key
 
 _REMEMBERED = 4096
-_NETSCAPE_CERTIFICATE_TYPE = x509.ObjectIdentifier("2.16.840.1.113730.1.1")
-_LIMITING = {
-    ExtensionOID.BASIC_CONSTRAINTS,
-    ExtensionOID.EXTENDED_KEY_USAGE,
-    ExtensionOID.NAME_CONSTRAINTS,
-    _NETSCAPE_CERTIFICATE_TYPE,
-}
+_LIMITING = set(map(dotted, (BASIC_CONSTRAINTS, EXTENDED_KEY_USAGE, NAME_CONSTRAINTS, NETSCAPE_CERTIFICATE_TYPE)))
 
 _Identity = tuple[bytes, frozenset[tuple[str, bytes]]]
 """The public key, and the extensions by which a chain may fail, by their OIDs."""
@@ -96,13 +95,11 @@ def _certificates(record: TrustedAuthority | None) -> tuple[bytes, ...]:
 @lru_cache(maxsize=_REMEMBERED)
 def _identity(der: bytes) -> tuple[str, _Identity]:
     certificate = parse_certificate(der)
-    key = certificate.x509.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    limits = frozenset(
-        (each.oid.dotted_string, each.value.public_bytes()) for each in certificate.x509.extensions if _limits(each)
-    )
+    key = (certificate.key and certificate.key.der) or der
+    limits = frozenset((each.identifier, each.value) for each in certificate.fields.extensions if _limits(each))
     return folded_name(certificate.subject), (key, limits)
 
 
-def _limits(extension: x509.Extension[x509.ExtensionType]) -> bool:
+def _limits(extension: Extension) -> bool:
     """Whether a chain may fail by it; a key usage cannot, as all that are taken may sign certificates."""
-    return extension.oid in _LIMITING or (extension.critical and extension.oid != ExtensionOID.KEY_USAGE)
+    return extension.identifier in _LIMITING or (extension.is_critical and extension.kind != KEY_USAGE)

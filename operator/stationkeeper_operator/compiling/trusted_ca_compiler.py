@@ -13,25 +13,27 @@ from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui_range import EUIRange, parse_range
-from stationkeeper_core.pem import Certificate
-from stationkeeper_core.published import RevocationList, TrustedAuthority
+from stationkeeper_core.published import RevocationList, ServedNamespace, TrustedAuthority
 from stationkeeper_core.timestamps import rfc3339
+from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
 from stationkeeper_operator.compiling.certificate_rules import (
+    Authorities,
     certificate_of,
-    check_authorities,
     expired,
-    read_certificates,
+    read_authorities,
     show,
 )
 from stationkeeper_operator.compiling.reductions import common_ranges, revokes_more
 from stationkeeper_operator.compiling.revocation_lists import Source, find_crls, merged_lists, read_revocation_lists
+from stationkeeper_operator.compiling.served_namespaces import common_serves, read_serves
 from stationkeeper_operator.compiling.verdict import CertificateStatus, Role, certificate_status
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import TrustedCA
 from stationkeeper_operator.specs import Revocation, TrustedCASpec
 
 _TRAFFIC = "its gateways keep the LNS credentials that they have: to end their traffic, take their keys away at the LNS"
+_SHOWN = 3
 _SERIAL = re.compile(r"[0-9A-Fa-f]{1,64}")
 
 
@@ -48,6 +50,7 @@ class _Parts:
     refuse_overdue: bool = False
     weak_signatures: bool = True
     note: str = ""
+    serves: tuple[ServedNamespace, ...] | None = None
 
 
 def compile_trusted_ca(
@@ -82,7 +85,8 @@ def configured_anchors(resource: TrustedCA, world: World) -> tuple[bytes, ...]:
     if resource.spec is None:
         return ()
     spec, long_ago = resource.spec, datetime.min.replace(tzinfo=UTC)
-    return _der(Problems().attempt(lambda: _anchors(resource, spec, world, long_ago)) or ())
+    found = Problems().attempt(lambda: _anchors(resource, spec, world, long_ago))
+    return _der(found.certificates if found else ())
 
 
 def certificate_statuses(record: TrustedAuthority) -> tuple[CertificateStatus, ...]:
@@ -95,7 +99,7 @@ def certificate_statuses(record: TrustedAuthority) -> tuple[CertificateStatus, .
 def deadlines(record: TrustedAuthority) -> Iterator[datetime]:
     """When time alone changes something about it: its certificates' ends and its CRLs' next updates."""
     for certificate in _readable((*record.anchors, *record.intermediates)):
-        yield certificate.x509.not_valid_after_utc
+        yield certificate.not_after
     for each in record.revocation_lists:
         if each.next_update is not None:
             yield datetime.fromtimestamp(each.next_update, UTC)
@@ -105,8 +109,10 @@ def _read(
     resource: TrustedCA, spec: TrustedCASpec, world: World, previous: TrustedAuthority | None, now: datetime
 ) -> tuple[_Parts, StationkeeperError | None]:
     problems, revocation = Problems(), spec.revocation or Revocation()
-    anchors = problems.attempt(lambda: _anchors(resource, spec, world, now))
-    intermediates = problems.attempt(lambda: _intermediates(spec))
+    read_anchors = problems.attempt(lambda: _anchors(resource, spec, world, now))
+    read_intermediates = problems.attempt(lambda: _intermediates(spec))
+    anchors = read_anchors.certificates if read_anchors else None
+    intermediates = read_intermediates.certificates if read_intermediates else None
     past = (*expired(anchors or (), now), *expired(intermediates or (), now))
     issuers = (*(anchors or ()), *(intermediates or ()))
     if previous is not None and (anchors is None or intermediates is None):
@@ -122,12 +128,17 @@ def _read(
         lists=read_revocation_lists(crls, issuers, problems, refuse_overdue=refuse_overdue, now=now),
         refuse_overdue=refuse_overdue,
         weak_signatures=spec.weak_signatures == "Allow",
-        note=f"left out because expired: {show(past)}" if past else "",
+        note=_note(past, *(each.left_out for each in (read_anchors, read_intermediates) if each)),
+        serves=problems.attempt(lambda: read_serves(spec.serves, is_release=_is_release(resource, world))),
     )
     return parts, problems.refusal
 
 
-def _anchors(resource: TrustedCA, spec: TrustedCASpec, world: World, now: datetime) -> tuple[Certificate, ...]:
+def _is_release(resource: TrustedCA, world: World) -> bool:
+    return resource.metadata.namespace == world.release_namespace
+
+
+def _anchors(resource: TrustedCA, spec: TrustedCASpec, world: World, now: datetime) -> Authorities:
     if (spec.certificates is None) == (spec.certificates_from is None):
         raise StationkeeperError(Reason.INVALID_SPEC, "the spec needs exactly one of certificates and certificatesFrom")
     if spec.certificates_from is not None:
@@ -135,22 +146,30 @@ def _anchors(resource: TrustedCA, spec: TrustedCASpec, world: World, now: dateti
         text = world.read_text(resource.metadata.namespace, spec.certificates_from, field)
     else:
         field, text = "certificates", spec.certificates or ""
-    found = read_certificates(text, field, Reason.PRIVATE_KEY_IN_TRUSTED_CA)
-    check_authorities(found, field)
-    past = expired(found, now)
-    if len(past) == len(found):
+    found = read_authorities(text, field, Role.ANCHOR)
+    past = expired(found.certificates, now)
+    if len(past) == len(found.certificates):
         raise StationkeeperError(
             Reason.ANCHOR_EXPIRED, f"{field}: every anchor has expired, {show(past)} at {_latest_end(past)}"
         )
     return found
 
 
-def _intermediates(spec: TrustedCASpec) -> tuple[Certificate, ...]:
+def _intermediates(spec: TrustedCASpec) -> Authorities:
     if not (spec.intermediates and spec.intermediates.strip()):
-        return ()
-    found = read_certificates(spec.intermediates, "intermediates", Reason.PRIVATE_KEY_IN_TRUSTED_CA)
-    check_authorities(found, "intermediates")
-    return found
+        return Authorities(())
+    return read_authorities(spec.intermediates, "intermediates", Role.INTERMEDIATE)
+
+
+def _note(past: tuple[Certificate, ...], *left_out: tuple[str, ...]) -> str:
+    """What of the text is not in force."""
+    problems = tuple(each for some in left_out for each in some)
+    more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    parts = (
+        f"left out because expired: {show(past)}" if past else "",
+        f"left out because they cannot be used: {'; '.join(problems[:_SHOWN])}{more}" if problems else "",
+    )
+    return "; ".join(filter(None, parts))
 
 
 def _ranges(listed: tuple[str, ...] | None) -> tuple[EUIRange, ...]:
@@ -184,6 +203,7 @@ def _authority(resource: TrustedCA, parts: _Parts) -> TrustedAuthority:
         revoked_sha256=tuple(sorted(set(parts.fingerprints))),
         revocation_lists=parts.lists,
         weak_signatures=parts.weak_signatures,
+        serves=parts.serves or (),
     )
 
 
@@ -210,6 +230,7 @@ def _reduced(previous: TrustedAuthority, parts: _Parts, now: datetime) -> Truste
         revoked_sha256=tuple(sorted({*previous.revoked_sha256, *parts.fingerprints})),
         revocation_lists=merged_lists(previous.revocation_lists, parts.lists, refuse_overdue=parts.refuse_overdue),
         weak_signatures=previous.weak_signatures and parts.weak_signatures,
+        serves=previous.serves if parts.serves is None else common_serves(previous.serves, parts.serves),
     )
 
 
@@ -241,4 +262,4 @@ def _der(certificates: tuple[Certificate, ...]) -> tuple[bytes, ...]:
 
 
 def _latest_end(certificates: tuple[Certificate, ...]) -> str:
-    return rfc3339(max(each.x509.not_valid_after_utc for each in certificates))
+    return rfc3339(max(each.not_after for each in certificates))

@@ -4,12 +4,17 @@ What is in force of a TrustedCA counts beside its spec, as a spec that is refuse
 """
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import TrustedAuthority
+from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.candidate import Problems
-from stationkeeper_operator.compiling.certificate_rules import certificate_of, read_certificates, read_content
+from stationkeeper_operator.compiling.certificate_rules import (
+    certificate_of,
+    read_authorities,
+    read_certificates,
+    read_content,
+)
 from stationkeeper_operator.compiling.trusted_ca_compiler import configured_anchors
-from stationkeeper_operator.compiling.verdict import Use, Validity, validity
+from stationkeeper_operator.compiling.verdict import Role, Use, Validity, validity
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import Gateway, GatewayDefaults, Resource, TrustedCA
 from stationkeeper_operator.specs import Endpoint, GatewaySpec, KeySource, TokenSource
@@ -36,11 +41,12 @@ def validities_of(resource: Resource, world: World, in_force: TrustedAuthority |
 def _authority(resource: TrustedCA, world: World, in_force: TrustedAuthority | None) -> tuple[Validity, ...]:
     anchors = (*configured_anchors(resource, world), *(in_force.anchors if in_force else ()))
     text = (resource.spec.intermediates if resource.spec else None) or ""
-    listed = _read(text, "intermediates", Reason.PRIVATE_KEY_IN_TRUSTED_CA)
+    found = Problems().attempt(lambda: read_authorities(text, "intermediates", Role.INTERMEDIATE))
+    listed = found.certificates if found else ()
     held = _readable(in_force.intermediates if in_force else ())
     intermediates = (*listed, *held)
-    found = [validity(Use.TRUST_ANCHOR, each) for each in _readable(anchors)]
-    return (*found, *(validity(Use.INTERMEDIATE, each) for each in intermediates))
+    roots = (validity(Use.TRUST_ANCHOR, each) for each in _readable(anchors))
+    return (*roots, *(validity(Use.INTERMEDIATE, each) for each in intermediates))
 
 
 def _endpoints(resource: Gateway | GatewayDefaults, world: World) -> tuple[Validity, ...]:

@@ -5,8 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 
-from stationkeeper_core.pem import Certificate
 from stationkeeper_core.timestamps import rfc3339
+from stationkeeper_core.x509.certificate import Certificate
 
 ACCEPTED = "Accepted"
 MAX_MESSAGE = 1024
@@ -98,8 +98,8 @@ class Verdict:
         gateways: how many have no LNS of their own and look to it, for a GatewayDefaults.
         revocation_lists: those in force, for a TrustedCA.
         validities: of the certificates that its spec brings, those that have expired among them.
-        still_trusted_by: of a suspended TrustedCA, `namespace/name` of the others in force that hold one of its
-            certificates or keys; None where that is no question.
+        still_trusted_by: of a TrustedCA that is suspended or being deleted, `namespace/name` of the others in force
+            that hold one of its certificates or keys, of other tenants the number alone; None where nobody asks.
     """
 
     accepted: bool
@@ -118,7 +118,7 @@ def certificate_status(certificate: Certificate, role: Role) -> CertificateStatu
     return CertificateStatus(
         subject=certificate.subject[:_MAX_SUBJECT],
         sha256=certificate.sha256,
-        not_after=rfc3339(certificate.x509.not_valid_after_utc),
+        not_after=rfc3339(certificate.not_after),
         role=role,
     )
 
@@ -127,4 +127,4 @@ def certificate_status(certificate: Certificate, role: Role) -> CertificateStatu
 def validity(use: Use, certificate: Certificate) -> Validity:
     """How long `certificate` is valid."""
     name = f"{certificate.subject[:_MAX_NAMED_SUBJECT]!a} (serial {certificate.serial})"
-    return Validity(use, name, certificate.x509.not_valid_after_utc)
+    return Validity(use, name, certificate.not_after)

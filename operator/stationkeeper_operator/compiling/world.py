@@ -1,7 +1,7 @@
 """All that the operator knows of the cluster at one time, and how a spec's references are looked up in it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_operator.resources import (
@@ -18,6 +18,9 @@ from stationkeeper_operator.resources import (
 from stationkeeper_operator.specs import KeySource, TokenSource
 
 CREDENTIALS_LABEL = "stationkeeper.io/credentials"
+TRUST_LABEL = "stationkeeper.io/trust"
+SECRET_LABELS = (CREDENTIALS_LABEL, TRUST_LABEL)
+"""The labels, with the value `true`, of Secrets that are read: what gateways may be given, and whom to trust."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,19 @@ class World:
             return None
         namespaces = (resource.metadata.namespace, self.release_namespace)
         found = (Key(GATEWAY_DEFAULTS, namespace, DEFAULTS_NAME) for namespace in namespaces)
-        return next((key for key in found if key in self.resources), None)
+        return next((key for key in found if self._has(key)), None)
+
+    @property
+    def being_deleted(self) -> tuple[Resource, ...]:
+        """The resources whose deletion was asked for: gone for all that they let in, though a finalizer holds them."""
+        return tuple(each for each in self.resources.values() if each.metadata.being_deleted)
+
+    def without_deleted(self) -> "World":
+        """The same without the resources that are being deleted."""
+        gone = {each.key for each in self.being_deleted}
+        if not gone:
+            return self
+        return replace(self, resources={key: each for key, each in self.resources.items() if key not in gone})
 
     def read(self, namespace: str, source: KeySource | TokenSource, field: str) -> bytes:
         """The content of the key that `source` names.
@@ -57,7 +72,8 @@ class World:
             field: where the spec says it, for the message.
 
         Raises:
-            StationkeeperError: `InvalidSpec`, `ReferenceNotFound`, `ReferenceNotLabelled` or `ReferenceKeyMissing`.
+            StationkeeperError: `InvalidSpec`, `ReferenceNotFound` (an object that is being deleted gives nothing new),
+                `CapacityExceeded`, `ReferenceNotLabelled` or `ReferenceKeyMissing`.
         """
         found = source_reference(namespace, source)
         if found is None:
@@ -69,6 +85,10 @@ class World:
         holder = self.referenced.get(reference)
         if holder is None:
             raise StationkeeperError(Reason.REFERENCE_NOT_FOUND, f"{field} names {shown}, which does not exist")
+        if holder.metadata.being_deleted:
+            raise StationkeeperError(Reason.REFERENCE_NOT_FOUND, f"{field} names {shown}, which is being deleted")
+        if holder.problem:
+            raise StationkeeperError(Reason.CAPACITY_EXCEEDED, f"{field} names {shown}: {holder.problem}")
         if reference.kind == SECRET and holder.metadata.labels.get(CREDENTIALS_LABEL) != "true":
             raise StationkeeperError(
                 Reason.REFERENCE_NOT_LABELLED,
@@ -80,6 +100,10 @@ class World:
                 Reason.REFERENCE_KEY_MISSING, f"{field} names the key {key[:64]!a}, which {shown} does not have"
             )
         return content
+
+    def _has(self, key: Key) -> bool:
+        found = self.resources.get(key)
+        return found is not None and not found.metadata.being_deleted
 
     def read_text(self, namespace: str, source: KeySource, field: str) -> str:
         """The content of the key that `source` names, as text.

@@ -1,15 +1,19 @@
-"""By which TrustedCAs gateways came in lately, registered or not. Pure; what strangers could fill is bounded."""
+"""By which TrustedCAs gateways came in lately, registered or not. Pure.
+
+Only TrustedCAs and Gateways that exist are counted, which the caller checks, and `MAX_UNREGISTERED` unregistered
+gateways of each TrustedCA.
+"""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from stationkeeper_core.eui64 import format_hex, parse_hex
-from stationkeeper_core.observation import MAX_TEXT, Observation
-from stationkeeper_operator.resources import TRUSTED_CA, Key, TrustedCA
+from stationkeeper_core.observation import Observation, clean
+from stationkeeper_operator.resources import Key, TrustedCA
 
 WINDOW = timedelta(hours=25)
 MAX_UNREGISTERED = 50
@@ -64,17 +68,24 @@ class CertificateUsage:
         for each in listed[:MAX_UNREGISTERED]:
             self._put(_name(resource.key), each)
 
-    def stranger(self, seen: Observation) -> Key | None:
-        """An EUI without a Gateway proved to have a certificate; the TrustedCA whose list has an entry more."""
-        eui, certificate, at = parse_hex(seen.eui), seen.certificate, seen.last_seen
-        if eui is None or certificate is None or at is None or at.tzinfo is None:
+    def stranger(self, seen: Observation, authority: Key) -> Key | None:
+        """An EUI without a Gateway proved to have a certificate.
+
+        Args:
+            seen: what a pod tells of it.
+            authority: the TrustedCA that vouches for the certificate; it exists.
+
+        Returns:
+            The TrustedCA, if its list has an entry more.
+        """
+        eui, at = parse_hex(seen.eui), seen.last_seen
+        if eui is None or at is None or at.tzinfo is None:
             return None
-        authority = Key(TRUSTED_CA, *certificate.trusted_ca.partition("/")[::2])
         entry = Unregistered(
             eui=format_hex(eui),
             last_seen=at.astimezone(UTC).replace(microsecond=0),
-            model=seen.model[:MAX_TEXT],
-            station=seen.station[:MAX_TEXT],
+            model=clean(seen.model),
+            station=clean(seen.station),
         )
         return authority if self._put(_name(authority), entry) else None
 
@@ -93,18 +104,28 @@ class CertificateUsage:
         """How many Gateways came in by that TrustedCA, as of the last count."""
         return self._counts[_name(key)]
 
-    def fields_of(self, key: Key, registered: Mapping[str, int]) -> dict[str, object]:
+    def left_out(self, authorities: Collection[Key]) -> None:
+        """Forget the unregistered gateways of TrustedCAs that do not exist any more.
+
+        Args:
+            authorities: all that exist.
+        """
+        present = {_name(key) for key in authorities}
+        for name in self._unregistered.keys() - present:
+            del self._unregistered[name]
+
+    def fields_of(self, key: Key, is_registered: Callable[[str], bool]) -> dict[str, object]:
         """The status fields of a TrustedCA.
 
         Args:
             key: which.
-            registered: EUIs that have a Gateway by now.
+            is_registered: whether an EUI has a Gateway by now, for which the TrustedCA may speak.
         """
-        listed = sorted(self._listed(key, registered), key=lambda each: (each.last_seen, each.eui), reverse=True)
+        listed = sorted(self._listed(key, is_registered), key=lambda each: (each.last_seen, each.eui), reverse=True)
         return {"gatewaysSeen": self.gateways(key), "unregistered": msgspec.to_builtins(listed) or None}
 
-    def _listed(self, key: Key, registered: Mapping[str, int]) -> Iterator[Unregistered]:
-        return (each for eui, each in self._unregistered.get(_name(key), {}).items() if eui not in registered)
+    def _listed(self, key: Key, is_registered: Callable[[str], bool]) -> Iterator[Unregistered]:
+        return (each for eui, each in self._unregistered.get(_name(key), {}).items() if not is_registered(eui))
 
     def _put(self, authority: str, entry: Unregistered) -> bool:
         listed = self._unregistered.setdefault(authority, {})

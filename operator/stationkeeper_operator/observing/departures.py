@@ -6,15 +6,16 @@ that are gone.
 
 from collections.abc import Callable, Iterable, Mapping
 
-from stationkeeper_core.published import TrustDocument, TrustedAuthority
+from stationkeeper_core.published import RegisteredGateway, TrustDocument, TrustedAuthority
 from stationkeeper_operator.compiling.document_changes import DocumentChanges, Record, record_key
 from stationkeeper_operator.compiling.still_trusted import still_trusted_by
 from stationkeeper_operator.observing.enforcement import Subject
 from stationkeeper_operator.reporting.conditions import ENFORCED, STILL_TRUSTED_BY, Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.resources import Key, Resource, decode_resource
+from stationkeeper_operator.resources import TAKES_OVER, Key, Resource, decode_resource
 
 IN_USE = "InUse"
+EUI_RESERVED = "EUIReserved"
 
 _MAX_AWAITED = 10_000
 
@@ -49,8 +50,8 @@ class Departures:
         for record in changes.removed:
             key = record_key(record)
             resource = present.get(key)
-            if resource is None or resource.metadata.uid != record.uid:
-                await self._left(record, key, trust)
+            if resource is None or resource.metadata.being_deleted or resource.metadata.uid != record.uid:
+                await self._left(record, key, trust, is_reserved=record.uid in changes.reserved)
         for record in changes.changed:
             before, resource = changes.before.get(record.uid), present.get(record_key(record))
             if isinstance(before, TrustedAuthority) and isinstance(record, TrustedAuthority) and resource is not None:
@@ -63,12 +64,14 @@ class Departures:
             if resource is not None:
                 await self._events.normal(resource, ENFORCED, f"its removal was {fact.message}")
 
-    async def _left(self, record: Record, key: Key, trust: TrustDocument) -> None:
+    async def _left(self, record: Record, key: Key, trust: TrustDocument, *, is_reserved: bool) -> None:
         metadata = {"namespace": key.namespace, "name": key.name, "uid": record.uid}
         resource = decode_resource(key.kind, {"metadata": metadata})
         if self._awaits_proof and len(self._deleted) < _MAX_AWAITED:
             self._deleted[Subject(key, record.uid)] = resource
         if not isinstance(record, TrustedAuthority):
+            if is_reserved:
+                await self._events.normal(resource, EUI_RESERVED, _reserved(record))
             return
         count = self._gateways(key)
         if count:
@@ -77,7 +80,14 @@ class Departures:
         await self._still_trusted(resource, record.anchors, trust)
 
     async def _still_trusted(self, resource: Resource, anchors: Iterable[bytes], trust: TrustDocument) -> None:
-        names = still_trusted_by(anchors, resource.metadata.uid, trust)
+        names = still_trusted_by(anchors, resource.metadata.uid, trust, resource.metadata.namespace)
         if names:
             message = f"what it no longer trusts, or the same key, is still trusted by: {', '.join(names)}"
             await self._events.warning(resource, STILL_TRUSTED_BY, message)
+
+
+def _reserved(record: RegisteredGateway) -> str:
+    return (
+        f"EUI {record.eui} stays reserved for this namespace; to hand it over to a Gateway of another one that waits"
+        f" for it, give that the annotation {TAKES_OVER}: {record.uid}"
+    )

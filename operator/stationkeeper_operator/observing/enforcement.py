@@ -75,6 +75,7 @@ class Step:
 
 
 _NOWHERE = Step("", 0)
+_TAKEN_AWAY = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
 
 
 @dataclass(frozen=True)
@@ -175,15 +176,22 @@ class Enforcement:
 
     def fact(self, resource: Resource, verdict: Verdict) -> Fact:
         """What the condition `Enforced` of `resource` says."""
-        document = verdict.document or (TRUST if isinstance(resource, TrustedCA) else None)
-        if document is None or (verdict.document is None and verdict.reason != Reason.SUSPENDED):
+        document = verdict.document or self._document_of(resource)
+        if document is None or (verdict.document is None and verdict.reason not in _TAKEN_AWAY):
             return Fact(_FALSE, NOT_PUBLISHED, "nothing of it is published")
         if document in self.unwritten:
             return Fact(_FALSE, PENDING, f"Secret {secret_name(document)} is not written yet")
         fact = self._loaded(resource, document)
-        if fact.status == _TRUE and not verdict.accepted and verdict.reason != Reason.SUSPENDED:
+        if fact.status == _TRUE and not verdict.accepted and verdict.reason not in _TAKEN_AWAY:
             return Fact(_FALSE, NOT_ACCEPTED, f"the spec is not accepted; what is in force of it is {fact.message}")
         return fact
+
+    def _document_of(self, resource: Resource) -> str | None:
+        """The document that nothing of `resource` is in any more."""
+        if isinstance(resource, TrustedCA):
+            return TRUST
+        step = self._steps.get(Subject(resource.key, resource.metadata.uid))
+        return step.document if step is not None else None
 
     def _loaded(self, resource: Resource, document: str) -> Fact:
         """Whether what is in force of `resource` is loaded."""

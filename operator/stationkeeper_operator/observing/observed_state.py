@@ -1,12 +1,13 @@
 """What the CUPS pods saw, on its way into the statuses: coalesced, so that a fleet does not flood the API server. Pure.
 
 A status itself is the memory: held here is only what it does not show yet, and which TrustedCA each gateway came in by.
-So a restart loses nothing, and a round costs what changed. A change of substance is due at once; a mere later time of
+So a restart loses nothing, and a round costs what changed. A pod may have been taken over, and a tenant may have a
+certificate made for any EUI: what is told counts only of Gateways and TrustedCAs that exist, and only where the
+TrustedCA may speak for the Gateway's namespace. A change of substance is due at once; a mere later time of
 a visit when the status is `REFRESH` old.
 """
 
 import heapq
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,12 +15,13 @@ from datetime import datetime, timedelta
 import msgspec
 
 from stationkeeper_core.delivery import has_same_target
+from stationkeeper_core.eui64 import parse_hex
 from stationkeeper_core.observation import DeliveryState, Observation
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_operator.compiling.document_changes import DocumentChanges
 from stationkeeper_operator.observing.certificate_usage import CertificateUsage
 from stationkeeper_operator.observing.sighting import NOTHING_SEEN, DeliveryShown, Sighting, fields_of, merged, shown_in
-from stationkeeper_operator.resources import Gateway, Key, Resource, TrustedCA
+from stationkeeper_operator.resources import TRUSTED_CA, Gateway, Key, Resource, TrustedCA
 
 REFRESH = timedelta(minutes=10)
 AHEAD = timedelta(minutes=5)
@@ -40,16 +42,19 @@ class ObservedState:
 
     Args:
         current: the resource as it is, None where it is gone.
+        release_namespace: the namespace whose TrustedCAs may speak for the Gateways of other namespaces.
 
     Attributes:
         usage: by which TrustedCAs gateways came in.
     """
 
-    def __init__(self, current: Callable[[Key], Resource | None]) -> None:
+    def __init__(self, current: Callable[[Key], Resource | None], release_namespace: str) -> None:
         self.usage = CertificateUsage()
         self._current = current
+        self._release_namespace = release_namespace
         self._keys: dict[str, Key] = {}
-        self._registered: Counter[str] = Counter()
+        self._registered: frozenset[tuple[str, str]] = frozenset()
+        self._euis: frozenset[str] = frozenset()
         self._unwritten: dict[str, _Unwritten] = {}
         self._later: list[tuple[datetime, str]] = []
         self._stuck_at: dict[str, str] = {}
@@ -63,16 +68,20 @@ class ObservedState:
 
     def forget(self) -> None:
         """Forgets all: another operator leads, and writes the statuses."""
-        for each in (self._keys, self._registered, self._unwritten, self._later, self._stuck_at):
+        for each in (self._keys, self._unwritten, self._later, self._stuck_at):
             each.clear()
+        self._registered, self._euis = frozenset(), frozenset()
         self._counted = self._known = False
         self.usage.forget()
 
     def know(self, resources: Mapping[Key, Resource]) -> None:
         """Takes in which resources there are; what the statuses of new ones already tell is taken over."""
-        self._registered = Counter(
-            each.spec.eui for each in resources.values() if isinstance(each, Gateway) and each.spec is not None
+        self._registered = frozenset(
+            (key.namespace, each.spec.eui)
+            for key, each in resources.items()
+            if isinstance(each, Gateway) and each.spec is not None
         )
+        self._euis = frozenset(eui for _, eui in self._registered)
         uids = {each.metadata.uid: key for key, each in resources.items()}
         for uid in self._keys.keys() - uids.keys():
             self._unwritten.pop(uid, None)
@@ -81,6 +90,7 @@ class ObservedState:
         for uid in uids.keys() - self._keys.keys():
             self._seed(resources[uids[uid]])
         self._keys = uids
+        self.usage.left_out([key for key, each in resources.items() if isinstance(each, TrustedCA)])
         self._known = True
 
     def take_in(self, instance: str, observations: Iterable[Observation], now: datetime) -> list[Key]:
@@ -132,7 +142,7 @@ class ObservedState:
     def fields(self, resource: Resource) -> Mapping[str, object]:
         """The status fields of `resource` that are to be written now."""
         if isinstance(resource, TrustedCA):
-            return self.usage.fields_of(resource.key, self._registered) if self._counted else {}
+            return self.usage.fields_of(resource.key, self._registered_for(resource.key)) if self._counted else {}
         unwritten = self._unwritten.get(resource.metadata.uid)
         return fields_of(unwritten.sighting) if unwritten is not None and unwritten.due else {}
 
@@ -157,8 +167,9 @@ class ObservedState:
     def _visit(self, instance: str, seen: Observation, now: datetime) -> Key | None:
         key = self._keys.get(seen.uid)
         resource = self._current(key) if key is not None else None
-        if key is None or not isinstance(resource, Gateway) or resource.metadata.uid != seen.uid:
+        if key is None or not isinstance(resource, Gateway) or not _is_about(seen, resource):
             return None
+        seen = self._in_scope(seen, key.namespace)
         unwritten = self._unwritten.get(seen.uid)
         shown = shown_in(resource)
         if shown.newest > now + AHEAD:
@@ -194,7 +205,36 @@ class ObservedState:
         return key
 
     def _stranger(self, seen: Observation) -> Key | None:
-        return None if seen.eui in self._registered else self.usage.stranger(seen)
+        if seen.certificate is None:
+            return None
+        authority = self._authority(seen.certificate.trusted_ca)
+        if authority is None or self._registered_for(authority)(seen.eui):
+            return None
+        return self.usage.stranger(seen, authority)
+
+    def _authority(self, name: str) -> Key | None:
+        """The TrustedCA that a pod names as `namespace/name`; None where there is none."""
+        key = Key(TRUSTED_CA, *name.partition("/")[::2])
+        return key if isinstance(self._current(key), TrustedCA) else None
+
+    def _in_scope(self, seen: Observation, namespace: str) -> Observation:
+        """Without the visit, and without the refusal, that a TrustedCA of another tenant vouches for."""
+        if seen.certificate is not None and not self._speaks_for(seen.certificate.trusted_ca, namespace):
+            seen = msgspec.structs.replace(seen, last_seen=None, certificate=None)
+        refusal = seen.refusal
+        if refusal is not None and refusal.trusted_ca and not self._speaks_for(refusal.trusted_ca, namespace):
+            seen = msgspec.structs.replace(seen, refusal=None)
+        return seen
+
+    def _speaks_for(self, name: str, namespace: str) -> bool:
+        authority = self._authority(name)
+        return authority is not None and authority.namespace in {namespace, self._release_namespace}
+
+    def _registered_for(self, authority: Key) -> Callable[[str], bool]:
+        """Whether an EUI has a Gateway among those that a TrustedCA may speak for."""
+        if authority.namespace == self._release_namespace:
+            return self._euis.__contains__
+        return lambda eui: (authority.namespace, eui) in self._registered
 
     def _use(self, uid: str, sighting: Sighting) -> None:
         if sighting.certificate is not None and sighting.last_seen is not None:
@@ -220,6 +260,11 @@ def _with_other_target(changes: DocumentChanges) -> Iterator[str]:
             continue
         if not has_same_target(before, each):
             yield each.uid
+
+
+def _is_about(seen: Observation, gateway: Gateway) -> bool:
+    eui = gateway.spec.eui if gateway.spec is not None else ""
+    return seen.uid == gateway.metadata.uid and parse_hex(seen.eui) == parse_hex(eui)
 
 
 def _is_believed(seen: Observation, now: datetime) -> bool:

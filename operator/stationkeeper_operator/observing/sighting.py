@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from stationkeeper_core.observation import MAX_TEXT, DeliveryState, Observation, SeenCertificate, SeenDelivery, Segment
+from stationkeeper_core.observation import DeliveryState, Observation, SeenCertificate, SeenDelivery, Segment, clean
 from stationkeeper_operator.resources import Gateway
 
 _MAX_NAME = 317
@@ -57,8 +57,12 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def substance(self) -> tuple[object, ...]:
-        """All but what changes with every visit: two of the same substance differ in times and counts alone."""
-        refusal = self.last_refusal.reason if self.last_refusal else None
+        """All but what changes with every visit: two of the same substance differ in times and counts alone.
+
+        Whether the newest thing that is known is a refusal is of substance: a gateway that is let in again is shown so
+        at once.
+        """
+        refusal = (self.last_refusal.reason, self.newest != self.last_seen) if self.last_refusal else None
         delivery = (self.delivery.state, self.delivery.outstanding) if self.delivery else None
         identity = (self.station, self.model, self.package, self.certificate)
         return (self.last_seen is None, *identity, refusal, delivery)
@@ -95,15 +99,15 @@ def merged(held: Sighting, seen: Observation, *, keep_not_converging: bool = Fal
         found = msgspec.structs.replace(
             held,
             last_seen=visit,
-            station=seen.station[:MAX_TEXT] or None,
-            model=seen.model[:MAX_TEXT] or None,
-            package=seen.package[:MAX_TEXT] or None,
+            station=clean(seen.station) or None,
+            model=clean(seen.model) or None,
+            package=clean(seen.package) or None,
             certificate=_certificate(seen.certificate),
             delivery=_delivery(held.delivery, seen.delivery, keep_not_converging),
         )
     refused = _second(seen.refusal.at) if seen.refusal else None
     if seen.refusal and refused and (held.last_refusal is None or refused >= held.last_refusal.time):
-        refusal = RefusalShown(reason=seen.refusal.reason[:MAX_TEXT], time=refused)
+        refusal = RefusalShown(reason=clean(seen.refusal.reason), time=refused)
         found = msgspec.structs.replace(found, last_refusal=refusal)
     return found
 
@@ -112,10 +116,10 @@ def _certificate(seen: SeenCertificate | None) -> CertificateShown | None:
     if seen is None:
         return None
     return CertificateShown(
-        serial=seen.serial[:MAX_TEXT],
-        sha256=seen.sha256[:MAX_TEXT],
+        serial=clean(seen.serial),
+        sha256=clean(seen.sha256),
         not_after=_second(seen.not_after) or seen.not_after,
-        trusted_ca=seen.trusted_ca[:_MAX_NAME],
+        trusted_ca=clean(seen.trusted_ca, _MAX_NAME),
     )
 
 

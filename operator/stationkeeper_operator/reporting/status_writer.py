@@ -28,6 +28,7 @@ _WORKERS = 4
 _RETRY_SECONDS = 2.0
 _CHECKS_BETWEEN_PAUSES = 50
 _SWEEP_SECONDS = 3600.0
+_ASKED_FOR = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
 _log = logging.getLogger("stationkeeper.operator.status_writer")
 
 
@@ -244,7 +245,7 @@ class StatusWriter:
         if verdict.accepted:
             if told is not None and was_refused and told.reason != Reason.SUSPENDED:
                 await self._events.normal(before, ACCEPTED, "accepted again")
-        elif verdict.reason != Reason.SUSPENDED and not (told and was_refused and _is_told(told, verdict)):
+        elif verdict.reason not in _ASKED_FOR and not (told and was_refused and _is_told(told, verdict)):
             await self._events.warning(before, verdict.reason, verdict.message)
         for each in _newly_overdue(before, verdict):
             message = f"the CRL of {each.issuer} is overdue since {each.next_update}; publish a new one"

@@ -1,18 +1,21 @@
 """Reads the Secrets and ConfigMaps that resources name.
 
-A few are read one by one; of many, those that a LIST shows are taken from it, and only the rest is read one by one.
-Only a 404 says that an object does not exist: after any other failure it is as unknown as before.
+A ConfigMap is read by its name, however many are named: what nothing names may be very much. A few Secrets are read by
+name too. Of many Secrets, those that a LIST by label shows are taken from it, and the others are read by name. The
+namespaces take turns. Only a 404 says that an object does not exist: after any other failure it stays unknown.
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Collection, Iterable
 
 import msgspec
 
+from stationkeeper_operator.api.fair_queue import interleaved
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.resource_paths import REFERENCED, referenced_path
-from stationkeeper_operator.compiling.world import CREDENTIALS_LABEL
+from stationkeeper_operator.compiling.world import SECRET_LABELS
 from stationkeeper_operator.resources import SECRET, Reference, decode_referenced
 from stationkeeper_operator.watching.resource_store import ResourceStore
 
@@ -56,14 +59,20 @@ class ReferenceReader:
         changed = False
         for kind in REFERENCED:
             of_kind = {reference for reference in wanted if reference.kind == kind}
-            if len(of_kind) > FEW:
+            if kind == SECRET and len(of_kind) > FEW:
                 listed, any_changed = await self._list(kind, of_kind)
                 of_kind -= listed
                 changed |= any_changed
-            changed |= any(await asyncio.gather(*(self._get(reference) for reference in of_kind)))
+            in_turns = interleaved(of_kind, lambda reference: reference.namespace)
+            changed |= any(await asyncio.gather(*(self.read_one(reference) for reference in in_turns)))
         return changed
 
-    async def _get(self, reference: Reference) -> bool:
+    async def read_one(self, reference: Reference) -> bool:
+        """Reads one object; a failure is logged, and has it read again by the next turn.
+
+        Returns:
+            Whether anything that matters has changed.
+        """
         ticket = self._store.ticket(reference)
         path = referenced_path(*reference)
         async with self._slots:
@@ -74,15 +83,16 @@ class ReferenceReader:
                     return self._store.settle(reference, ticket, None)
                 fields = {"object": "/".join(reference), "detail": error}
                 _log.warning("a named object cannot be read, trying again", extra={"fields": fields})
+                self._store.doubt(reference)
                 return False
         return self._store.settle(reference, ticket, decode_referenced(reference.kind, content))
 
     async def _list(self, kind: str, wanted: Collection[Reference]) -> tuple[set[Reference], bool]:
         tickets = {reference: self._store.ticket(reference) for reference in wanted}
-        query = {"labelSelector": f"{CREDENTIALS_LABEL}=true"} if kind == SECRET else {}
         found: set[Reference] = set()
         changed = False
-        for namespace in self._namespaces:
+        for namespace, label in itertools.product(self._namespaces, SECRET_LABELS):
+            query = {"labelSelector": f"{label}=true"}
             try:
                 async for page in self._api.pages(referenced_path(kind, namespace), query):
                     for item in page.items:

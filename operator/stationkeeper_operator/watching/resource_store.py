@@ -5,8 +5,8 @@ true as of their resourceVersion. Versions are compared as integers, and the new
 is not newer than it and not in it exists, so a late event cannot bring back what is gone; a deletion that is newer than
 the LIST stays one.
 
-Of Secrets and ConfigMaps only those are kept that a resource names. One that was never seen is *unresolved* until it
-was read, or the API server said that it does not exist.
+Of Secrets and ConfigMaps only those keys are kept that a resource names, within a budget of each namespace. An object
+of which a named key was never read is *unresolved* until it was read, or the API server said that it does not exist.
 """
 
 from collections import Counter
@@ -14,8 +14,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
+
 from stationkeeper_operator.compiling.reductions import resource_reduced
-from stationkeeper_operator.compiling.world import CREDENTIALS_LABEL
+from stationkeeper_operator.compiling.world import SECRET_LABELS
 from stationkeeper_operator.resources import (
     SECRET,
     Key,
@@ -23,8 +25,9 @@ from stationkeeper_operator.resources import (
     ReferencedObject,
     Resource,
     admitting_references,
-    references,
+    reference_keys,
 )
+from stationkeeper_operator.watching.reference_budget import ReferenceBudget
 
 Scope = tuple[str, str | None]
 
@@ -37,7 +40,7 @@ class Change(Enum):
     """Only the status, or other metadata."""
     SPEC = 2
     REDUCTION = 3
-    """The resource is gone, or suspended, or lets in less than before."""
+    """The resource is gone or being deleted, or suspended, or lets in less than before."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,19 @@ class ListInProgress:
 
 
 class ResourceStore:
-    """The store; used from one thread only."""
+    """The store; used from one thread only.
 
-    def __init__(self) -> None:
+    Args:
+        budget: of what namespaces name.
+    """
+
+    def __init__(self, budget: ReferenceBudget | None = None) -> None:
         self._resources: dict[Key, Resource] = {}
         self._gone: dict[Key, int] = {}
         self._listed: dict[Scope, int] = {}
-        self._uses: Counter[Reference] = Counter()
+        self._budget = budget or ReferenceBudget()
+        self._keys: dict[Reference, Counter[str]] = {}
+        self._read: dict[Reference, frozenset[str]] = {}
         self._admitting: Counter[Reference] = Counter()
         self._known: dict[Reference, ReferencedObject | None] = {}
         self._unresolved: set[Reference] = set()
@@ -92,7 +101,7 @@ class ResourceStore:
     @property
     def named(self) -> frozenset[Reference]:
         """All objects that resources name."""
-        return frozenset(self._uses)
+        return frozenset(self._keys)
 
     @property
     def unwatched(self) -> frozenset[Reference]:
@@ -101,7 +110,7 @@ class ResourceStore:
 
     def names(self, reference: Reference) -> bool:
         """Whether a resource names that object."""
-        return reference in self._uses
+        return reference in self._keys
 
     def lets_in(self, reference: Reference) -> bool:
         """Whether a resource names that object to say whom to let in."""
@@ -175,7 +184,7 @@ class ResourceStore:
         Returns:
             Whether anything that matters has changed.
         """
-        if reference not in self._uses:
+        if reference not in self._keys:
             return False
         current = ticket == self._reports[reference]
         if found is None and not current:
@@ -184,26 +193,40 @@ class ResourceStore:
             self._unresolved.discard(reference)
         return self._know(reference, found)
 
-    def observe(self, reference: Reference, found: ReferencedObject) -> bool:
-        """Takes in an event that says how a Secret or ConfigMap is; whether that matters."""
-        if reference not in self._uses:
+    def stir(self, reference: Reference, resource_version: str, *, gone: bool) -> bool:
+        """Takes in that a Secret or ConfigMap changed, or left what is watched.
+
+        Args:
+            reference: which object.
+            resource_version: as of the change.
+            gone: whether it was deleted, or lost its label.
+
+        Returns:
+            Whether it has to be read.
+        """
+        if reference not in self._keys:
+            return False
+        held = self._known.get(reference)
+        if not gone and held is not None and held.metadata.resource_version == resource_version:
             return False
         self._reports[reference] += 1
-        self._unresolved.discard(reference)
-        return self._know(reference, found)
+        return True
 
     def doubt(self, reference: Reference) -> None:
-        """Takes in an event that says that the object left the watch: deleted, or only its label removed."""
-        if reference in self._uses:
-            self._reports[reference] += 1
+        """Takes in that the object changed and could not be read."""
+        if reference in self._keys:
             self._unresolved.add(reference)
 
     def picture(self) -> Known:
         """All that is known now."""
-        never_seen = {reference for reference in self._unresolved if reference not in self._known}
+        never_read = {
+            (reference, key)
+            for reference in self._unresolved
+            for key in self._keys[reference].keys() - self._read.get(reference, frozenset())
+        }
         undecided = (
-            frozenset(key for key, each in self._resources.items() if references(each) & never_seen)
-            if never_seen
+            frozenset(key for key, each in self._resources.items() if reference_keys(each) & never_read)
+            if never_read
             else frozenset[Key]()
         )
         existing = {reference: found for reference, found in self._known.items() if found is not None}
@@ -229,46 +252,84 @@ class ResourceStore:
         self._admitting.update(admitting_references(resource))
         if held is not None:
             self._admitting.subtract(admitting_references(held))
-        self._count(references(resource), references(held) if held is not None else frozenset())
+        self._count(reference_keys(resource), reference_keys(held) if held is not None else frozenset())
 
     def _drop(self, key: Key) -> None:
         dropped = self._resources.pop(key)
         self._admitting.subtract(admitting_references(dropped))
-        self._count(frozenset(), references(dropped))
+        self._count(frozenset(), reference_keys(dropped))
 
-    def _count(self, new: Collection[Reference], old: Collection[Reference]) -> None:
-        for reference in new:
-            if reference not in old and self._known.get(reference) is None:
+    def _count(self, new: Collection[tuple[Reference, str]], old: Collection[tuple[Reference, str]]) -> None:
+        for reference, key in new:
+            keys = self._keys.setdefault(reference, Counter())
+            keys[key] += 1
+            if (reference, key) not in old and (
+                self._known.get(reference) is None or key not in self._read.get(reference, ())
+            ):
                 self._unresolved.add(reference)
-            self._uses[reference] += 1
-        for reference in old:
-            self._uses[reference] -= 1
-            if not self._uses[reference]:
-                del self._uses[reference], self._reports[reference], self._admitting[reference]
-                self._known.pop(reference, None)
-                self._unresolved.discard(reference)
+        for reference, key in old:
+            keys = self._keys[reference]
+            keys[key] -= 1
+            if not keys[key]:
+                del keys[key]
+            if not keys:
+                self._let_go(reference)
+
+    def _let_go(self, reference: Reference) -> None:
+        del self._keys[reference], self._reports[reference], self._admitting[reference]
+        self._known.pop(reference, None)
+        self._read.pop(reference, None)
+        self._unresolved.discard(reference)
+        self._budget.release(reference)
+        self._retry_refused(reference.namespace)
 
     def _know(self, reference: Reference, found: ReferencedObject | None) -> bool:
         unknown = reference not in self._known
         held = self._known.get(reference)
-        if found is not None and held is not None:
-            if _number(found.metadata.resource_version) < _number(held.metadata.resource_version):
-                return False
-            same = found.data == held.data and found.metadata.labels == held.metadata.labels
-            self._known[reference] = found
-            return not same
-        self._known[reference] = found
-        return unknown or found is not held
+        if (
+            found is not None
+            and held is not None
+            and _number(found.metadata.resource_version) < _number(held.metadata.resource_version)
+        ):
+            return False
+        before, named = self._read.get(reference, frozenset[str]()), frozenset(self._keys[reference])
+        kept = self._cut(reference, named, found)
+        self._known[reference], self._read[reference] = kept, named
+        if held is None or kept is None:
+            return unknown or kept is not held
+        return named - before != frozenset() or _substance(kept) != _substance(held)
+
+    def _cut(
+        self, reference: Reference, named: Collection[str], found: ReferencedObject | None
+    ) -> ReferencedObject | None:
+        """Only what is named and used of an object, if that is within the budget."""
+        if found is None:
+            self._budget.release(reference)
+            self._retry_refused(reference.namespace)
+            return None
+        labels = {name: found.metadata.labels[name] for name in SECRET_LABELS if name in found.metadata.labels}
+        data = {key: content for key, content in found.data.items() if key in named}
+        problem = self._budget.take(reference, sum(map(len, data.values())))
+        metadata = msgspec.structs.replace(found.metadata, labels=labels)
+        return ReferencedObject(metadata=metadata, data={} if problem else data, problem=problem)
+
+    def _retry_refused(self, namespace: str) -> None:
+        self._unresolved |= self._budget.refused(namespace) & self._keys.keys()
 
 
 def _is_watched(reference: Reference, found: ReferencedObject | None) -> bool:
     if found is None:
         return False
-    return reference.kind != SECRET or found.metadata.labels.get(CREDENTIALS_LABEL) == "true"
+    return reference.kind != SECRET or "true" in found.metadata.labels.values()
+
+
+def _substance(found: ReferencedObject) -> tuple[object, ...]:
+    return (found.data, found.metadata.labels, found.metadata.being_deleted, found.problem)
 
 
 def _wanted(resource: Resource) -> tuple[object, ...]:
-    return (resource.spec, resource.suspended, resource.problem)
+    metadata = resource.metadata
+    return (resource.spec, resource.suspended, resource.problem, metadata.being_deleted, metadata.annotations)
 
 
 def _in_scope(key: Key, scope: Scope) -> bool:

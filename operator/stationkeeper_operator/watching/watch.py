@@ -1,8 +1,9 @@
 """kopf, in a thread and event loop of its own, set up to watch and do nothing else.
 
 In a thread, because the first delivery of a large cluster keeps an event loop busy for minutes, and the Lease has to be
-renewed meanwhile. It writes nothing: no finalizers, annotations, events or peering. Where the API server is away, it
-tries again for ever.
+renewed meanwhile. It watches the operator's own kinds alone, as it holds whole objects; Secrets and ConfigMaps may be
+many and large. It writes nothing: no finalizers, annotations, events or peering. Where the API server is away, it tries
+again for ever.
 """
 
 import asyncio
@@ -19,15 +20,13 @@ import kopf
 from kopf._core.engines.peering import Identity
 
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
-from stationkeeper_operator.api.resource_paths import REFERENCED, RESOURCES
-from stationkeeper_operator.compiling.world import CREDENTIALS_LABEL
-from stationkeeper_operator.resources import Reference
+from stationkeeper_operator.api.resource_paths import RESOURCES
 from stationkeeper_operator.watching.handlers import RelistReport, Report, registry_of_handlers
 
 BEAT_SECONDS = 0.1
 _WATCHING = "multidimensional multitasker"
 _IDENTITY = Identity("stationkeeper-operator")
-_COLLECTIONS = frozenset({*RESOURCES.values(), *REFERENCED.values()})
+_COLLECTIONS = frozenset(RESOURCES.values())
 STUCK_SECONDS = 60.0
 
 _LOGIN_PAUSE_SECONDS = 2.0
@@ -56,7 +55,6 @@ class Watch:
         kubeconfig: as `Credentials` takes it.
         namespaces: those to watch; none means all.
         report: takes what happened; called in the watching thread.
-        is_named: whether a resource names that Secret or ConfigMap; called in the watching thread.
     """
 
     def __init__(
@@ -64,12 +62,10 @@ class Watch:
         kubeconfig: Path | None,
         namespaces: Collection[str],
         report: Callable[[Report], None],
-        is_named: Callable[[Reference], bool],
     ) -> None:
         self._kubeconfig = kubeconfig
         self._namespaces = tuple(namespaces)
         self._report = report
-        self._is_named = is_named
         self._stop = threading.Event()
         self._beat_at: float | None = None
         self._logged_in_at = float("-inf")
@@ -114,7 +110,7 @@ class Watch:
     async def _watch(self, end: Callable[[str], None]) -> None:
         stop = asyncio.Event()
         beat = asyncio.create_task(self._beat(stop, end))
-        registry = registry_of_handlers(self._login, self._report, self._is_named)
+        registry = registry_of_handlers(self._login, self._report)
         try:
             await kopf.operator(
                 registry=registry,
@@ -178,8 +174,6 @@ def watch_settings() -> kopf.OperatorSettings:
     settings.networking.connect_timeout = 5.0
     settings.queueing.exit_timeout = 0.5
     settings.queueing.idle_timeout = 1.0
-    settings.watching.chunk_size = 500
-    settings.watching.label_selectors["", "v1", "secrets"] = f"{CREDENTIALS_LABEL}=true"
-    # Every namespace has one of these, and no Gateway should trust it.
-    settings.watching.field_selectors["", "v1", "configmaps"] = "metadata.name!=kube-root-ca.crt"
+    # A TrustedCA may have a megabyte, and kopf holds a page of them as Python objects.
+    settings.watching.chunk_size = 50
     return settings

@@ -112,7 +112,8 @@ async def test_with_a_bad_uri_in_its_folder_it_does_not_start_as_a_station_does_
         (["--cups", "https://a:1"], "--trust is needed"),
         (["--cups", "https://a:1", "--trust", "missing", "--cert", "missing"], "--cert and --key go together"),
         (["--cups", "https://a:1", "--trust", "missing"], "missing: No such file"),
-        (["--eui", "102:304:506:708"], "is not an EUI"),
+        (["--eui", "102:304:506"], "is not an EUI: write 16 hex digits"),
+        (["--fresh"], "--fresh forgets all sets: give --cups"),
         (["--retry", "nan"], "is not a number of seconds"),
         (["--once", "--count", "2"], "not allowed with"),
     ],
@@ -126,3 +127,53 @@ async def test_a_wrong_use_exits_with_2_and_says_what_is_wrong(
 
     assert status == 2
     assert problem in err
+
+
+async def test_a_used_folder_says_what_it_ignores_and_starts_anew_when_told(
+    cups: Cups, pki: Pki, tmp_path: Path
+) -> None:
+    cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
+    await cups.loaded()
+    arguments = options(pki, cups.port, tmp_path)
+    closed = ["--eui", pki.eui, "--home", str(tmp_path / "home"), "--cups", f"https://localhost:{free_port()}"]
+    await ended(await start(*closed, "--trust", str(tmp_path / "trust"), "--once"))
+
+    ignoring = await ended(await start(*arguments, "--once"))
+    anew = await ended(await start(*arguments, "--once", "--fresh"))
+    again = await ended(await start(*arguments, "--once"))
+
+    assert ignoring[0] == 1
+    assert "not what is given by --cert, --key, --cups: ignored; --fresh starts anew" in ignoring[2]
+    assert (anew[0], anew[2]) == (0, "")
+    assert (again[0], again[2]) == (0, "")
+
+
+async def test_a_regular_set_that_is_asked_first_is_told(cups: Cups, pki: Pki, tmp_path: Path) -> None:
+    cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
+    await cups.loaded()
+    arguments = options(pki, cups.port, tmp_path)
+    await ended(await start(*arguments, "--once"))
+    (tmp_path / "home" / "cups.uri").write_text("https://elsewhere.example.org:8987")
+
+    _, _, err = await ended(await start(*arguments, "--once", "--timeout", "1"))
+
+    assert "REG set with another CUPS server, 'https://elsewhere.example.org:8987', which is asked first" in err
+
+
+async def test_there_is_one_block_for_each_answer(cups: Cups, pki: Pki, tmp_path: Path) -> None:
+    cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
+    await cups.loaded()
+    once = await ended(await start(*options(pki, cups.port, tmp_path), "--once"))
+    process = await start(
+        *options(pki, cups.port, tmp_path), "--fresh", "--retry", "0", "--interval", "0", "--count", "2"
+    )
+    _, twice, _ = await ended(process)
+
+    (block,) = once[1].split("\n\n")
+    assert block.startswith("Asking localhost")
+    assert "without a URI, passed over: REG, BAK" in block
+    assert "Answered with status 200" in block
+    first, second = twice.split("\n\n")
+    assert first.startswith("The REG set has no URI; next: BAK set in 0 s; REG -> BAK\n")
+    assert [each.count("Answered with status 200") for each in (first, second)] == [1, 1]
+    assert "NoURI" not in once[1] + twice

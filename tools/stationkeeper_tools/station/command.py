@@ -4,17 +4,19 @@ import argparse
 import asyncio
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from stationkeeper_core.credentials import parse_token
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.eui64 import EUI64, parse_hex
+from stationkeeper_core.eui64 import EUI64
 from stationkeeper_tools.station.connection import CONNECTION_TIMEOUT_SECONDS
 from stationkeeper_tools.station.credential_set import CredentialSet
 from stationkeeper_tools.station.faults import StationError, StationFault
 from stationkeeper_tools.station.files import FolderFiles
+from stationkeeper_tools.station.gateway_eui import parse_gateway_eui
 from stationkeeper_tools.station.machine import Attempt, Behaviour, Outcome, Result, Station
-from stationkeeper_tools.station.report import event, json_line, text
+from stationkeeper_tools.station.report import Blocks, event, json_line
 from stationkeeper_tools.station.runner import ask_once, live
 from stationkeeper_tools.station.server_uri import MAX_URI_CHARACTERS, parse_server_uri
 from stationkeeper_tools.station.state import Server, SetName, StationState
@@ -30,7 +32,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--home", type=Path, metavar="DIR", required=True, help="the folder of its files, made where there is none"
     )
-    parser.add_argument("--eui", type=_eui, required=True, help="16 hex digits")
+    parser.add_argument(
+        "--eui", type=_eui, required=True, help="16 hex digits, with dashes or colons too; a MAC; or an ID6"
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="forget all sets of the folder first, so that the BOOT set is made anew"
+    )
     boot = parser.add_argument_group("the BOOT set", "is made of these where the folder has none; else they are unused")
     boot.add_argument("--cups", type=_uri, metavar="URI", help="https://host:port, without a path")
     boot.add_argument("--trust", type=Path, metavar="FILE", help="certificate that verifies the server, PEM or DER")
@@ -84,13 +91,15 @@ class _UsageError(Exception):
 
 
 async def _run(station: Station, arguments: argparse.Namespace) -> int:
-    stop = asyncio.Event()
+    stop, blocks = asyncio.Event(), Blocks(waits=not arguments.once)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
     def tell(happened: Attempt | Outcome) -> None:
         fields = event(happened, show_secrets=arguments.show_secrets)
-        print(json_line(fields) if arguments.json else text(fields), flush=True)  # noqa: T201 - this is the output
+        said = json_line(fields) if arguments.json else blocks.next(fields)
+        if said:
+            print(said, flush=True)  # noqa: T201 - this is the output
 
     if arguments.once:
         asking = asyncio.create_task(ask_once(station, tell, arguments.timeout))
@@ -111,9 +120,38 @@ def _exit_status(outcome: Outcome | None) -> int:
 
 def _state(arguments: argparse.Namespace) -> StationState:
     state = StationState(FolderFiles(arguments.home))
-    if state.stored_uri(Server.CUPS, SetName.BOOT) is None and arguments.cups:
-        state.seed(arguments.cups, _boot_credentials(arguments))
+    if arguments.fresh:
+        if not arguments.cups:
+            raise _UsageError("--fresh forgets all sets: give --cups and the other options of the BOOT set")
+        _boot_credentials(arguments)
+        state.forget()
+    if state.stored_uri(Server.CUPS, SetName.BOOT) is None:
+        if arguments.cups:
+            state.seed(arguments.cups, _boot_credentials(arguments))
+        return state
+    for note in _unused(arguments, state):
+        print(f"stationkeeper station: {note}", file=sys.stderr)  # noqa: T201 - this is the output
     return state
+
+
+def _unused(arguments: argparse.Namespace, state: StationState) -> Iterator[str]:
+    """What a person gave that is not used, since the folder has its sets already."""
+    anew = "--fresh starts anew with what is given"
+    given = CredentialSet(
+        _content(arguments.trust), _content(arguments.cert), _token(arguments) or _content(arguments.key)
+    )
+    options = {"trust": "--trust", "crt": "--cert", "key": "--token" if arguments.token else "--key", "uri": "--cups"}
+    if differing := [options[part] for part in state.differing(arguments.cups, given)]:
+        yield (
+            f"{arguments.home} has a BOOT set already, which is used; it is not what is given by "
+            f"{', '.join(differing)}: ignored; {anew}"
+        )
+    regular = state.stored_uri(Server.CUPS, SetName.REGULAR)
+    if arguments.cups and regular and regular != arguments.cups.encode():
+        yield (
+            f"{arguments.home} has a REG set with another CUPS server, {regular.decode('latin-1')!a}, which is asked "
+            f"first; {anew}"
+        )
 
 
 def _boot_credentials(arguments: argparse.Namespace) -> CredentialSet:
@@ -124,12 +162,18 @@ def _boot_credentials(arguments: argparse.Namespace) -> CredentialSet:
     if not arguments.trust and arguments.cups.lower().startswith("https"):
         raise _UsageError("--trust is needed: the certificate that verifies the CUPS server")
     if arguments.token:
-        try:
-            token = parse_token(_content(arguments.token))
-        except StationkeeperError as error:
-            raise _UsageError(f"{arguments.token}: {error}") from None
-        return CredentialSet(_content(arguments.trust), b"", token)
+        return CredentialSet(_content(arguments.trust), b"", _token(arguments))
     return CredentialSet(*(_content(path) for path in (arguments.trust, arguments.cert, arguments.key)))
+
+
+def _token(arguments: argparse.Namespace) -> bytes:
+    """The header line of `--token`; empty where there is none."""
+    if not arguments.token:
+        return b""
+    try:
+        return parse_token(_content(arguments.token))
+    except StationkeeperError as error:
+        raise _UsageError(f"{arguments.token}: {error}") from None
 
 
 def _content(path: Path | None) -> bytes:
@@ -150,10 +194,10 @@ def _behaviour(arguments: argparse.Namespace) -> Behaviour:
 
 
 def _eui(value: str) -> EUI64:
-    eui = parse_hex(value)
-    if eui is None:
-        raise argparse.ArgumentTypeError(f"{value!r} is not an EUI of 16 hex digits")
-    return eui
+    try:
+        return parse_gateway_eui(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _uri(value: str) -> str:

@@ -7,7 +7,7 @@ the `StationState`; the set in use and the number of failures end with it, as wi
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from stationkeeper_core.eui64 import EUI64
+from stationkeeper_core.eui64 import EUI64, eui_asked_by_station
 from stationkeeper_tools.station.answer import Answer, parse_answer
 from stationkeeper_tools.station.credential_set import Authentication, CredentialSet, split_blob
 from stationkeeper_tools.station.faults import StationError, StationFault
@@ -127,13 +127,13 @@ class Station:
     """One gateway.
 
     Args:
-        eui: of the gateway.
+        eui: of the gateway; one whose upper 16 bits are zero is read as a MAC, as the real client does.
         state: its files.
         behaviour: what it says and how often.
     """
 
     def __init__(self, eui: EUI64, state: StationState, behaviour: Behaviour | None = None) -> None:
-        self.eui = eui
+        self.eui = eui_asked_by_station(eui)
         self.state = state
         self.behaviour = behaviour or Behaviour()
         self.set_name = SetName.REGULAR

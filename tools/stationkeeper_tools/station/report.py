@@ -10,7 +10,7 @@ from stationkeeper_core.eui64 import format_id6
 from stationkeeper_tools.station.answer import Answer
 from stationkeeper_tools.station.credential_set import CredentialSet
 from stationkeeper_tools.station.description import describe
-from stationkeeper_tools.station.machine import Attempt, Outcome, Received
+from stationkeeper_tools.station.machine import Attempt, Outcome, Received, Result
 from stationkeeper_tools.station.state import Server
 
 _REFUSAL_BYTES = 500
@@ -32,6 +32,38 @@ def json_line(fields: dict[str, Any]) -> str:
 def text(fields: dict[str, Any]) -> str:
     """The fields as lines for people."""
     return "\n".join(_attempt_lines(fields) if fields["event"] == "request" else _outcome_lines(fields))
+
+
+class Blocks:
+    """The lines for people, one block for each request: what was asked, and what became of it.
+
+    A set without a URI is passed over: the block of the next request names it, or a line of its own where the Station
+    waits until then.
+
+    Args:
+        waits: whether it waits between a set without a URI and the next set.
+    """
+
+    def __init__(self, *, waits: bool) -> None:
+        self._waits = waits
+        self._begun = False
+        self._passed_over: list[str] = []
+
+    def next(self, fields: dict[str, Any]) -> str:
+        """Return what to print of these fields; empty for nothing."""
+        if fields["event"] == "outcome" and fields["result"] == Result.NOT_CONFIGURED:
+            if self._waits:
+                return f"The {fields['set']} set has no URI; {_next(fields)}"
+            self._passed_over.append(fields["set"])
+            return ""
+        begins = fields["event"] == "request"
+        gap = "\n" if begins and self._begun else ""
+        self._begun = True
+        lines = text(fields)
+        if begins and self._passed_over:
+            lines += f"\n  without a URI, passed over: {', '.join(self._passed_over)}"
+            self._passed_over.clear()
+        return gap + lines
 
 
 def _attempt(attempt: Attempt, *, show_secrets: bool) -> dict[str, Any]:
@@ -150,11 +182,15 @@ def _consequences(fields: dict[str, Any]) -> list[str]:
         "restartsLNS": "a Station restarts its LNS connection",
         "reconnects": "a Station asks CUPS again with what it was given",
     }
-    rotated = f"; {fields['set']} -> {fields['nextSet']}" if fields["set"] != fields["nextSet"] else ""
     return [
         *(f"  {sentence}" for key, sentence in said.items() if fields[key]),
-        f"  next: {fields['nextSet']} set in {fields['nextSeconds']:g} s{rotated}",
+        f"  {_next(fields)}",
     ]
+
+
+def _next(fields: dict[str, Any]) -> str:
+    rotated = f"; {fields['set']} -> {fields['nextSet']}" if fields["set"] != fields["nextSet"] else ""
+    return f"next: {fields['nextSet']} set in {fields['nextSeconds']:g} s{rotated}"
 
 
 def _listed(fields: dict[str, str]) -> str:

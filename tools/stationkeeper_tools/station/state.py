@@ -91,6 +91,27 @@ class StationState:
             self._files.write(f"cups-boot.{part}", content)
         return True
 
+    def differing(self, uri: str | None, credentials: CredentialSet) -> list[str]:
+        """Return the parts of the BOOT set, such as `trust`, that are stored and are not as given here.
+
+        Args:
+            uri: None where none is given.
+            credentials: as files; an empty part is not given.
+        """
+        given = (credentials.trust, credentials.certificate, credentials.key, (uri or "").encode())
+        return [
+            part
+            for part, content in zip(_PARTS, given, strict=True)
+            if content and self._files.read(f"{Server.CUPS}{SetName.BOOT}.{part}") != content
+        ]
+
+    def forget(self) -> None:
+        """Remove every set, so that the Station is as it left the factory; software and its keys stay."""
+        for server in Server:
+            for name in (*SetName, "-temp"):
+                for part in (*_PARTS, "done", "cpy", "upd"):
+                    self._files.remove(f"{server}{name}.{part}")
+
     def stored_uri(self, server: Server, name: SetName) -> bytes | None:
         """The URI as it is stored, without white space at its end; None where there is none."""
         content = self._files.read(f"{server}{name}.uri")

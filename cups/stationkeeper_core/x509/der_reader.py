@@ -1,0 +1,254 @@
+"""Reading DER, and as much of BER as OpenSSL reads: total and bounded.
+
+Old and home-made encoders write lengths with leading zeros, lengths that are left open, and strings in segments.
+OpenSSL takes all of that, so it is read here too. Any bytes give elements or a `MalformedDERError`.
+Source: X.690, section 8; OpenSSL, `crypto/asn1/tasn_dec.c` and `asn1_lib.c`.
+"""
+
+import re
+from functools import lru_cache
+
+INTEGER, BIT_STRING, OCTET_STRING, NULL, OBJECT_IDENTIFIER = 0x02, 0x03, 0x04, 0x05, 0x06
+BOOLEAN, SEQUENCE, SET = 0x01, 0x30, 0x31
+UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
+CONSTRUCTED = 0x20
+
+MAX_ELEMENTS_OF_OPEN_LENGTH = 1000
+"""How many elements are looked at to find the end of one whose length is left open."""
+MAX_SEGMENT_DEPTH = 5
+"""How deep a string may be cut into segments of segments; as deep as OpenSSL goes."""
+
+_LONG_FORM, _OPEN_LENGTH, _HIGH_TAG = 0x80, 0x80, 0x1F
+_MAX_LENGTH_BYTES = 8
+_MAX_UNUSED_BITS = 7
+_END = b"\0\0"
+_LONGEST_IDENTIFIER = 64
+# Numbers of seven bits a byte, the first byte of none being a zero.
+_IDENTIFIER = re.compile(rb"(?:(?!\x80)[\x80-\xff]*[\x00-\x7f])+", re.DOTALL)
+
+
+class MalformedDERError(ValueError):
+    """Bytes that are not what they should be; the message says how."""
+
+
+class DerReader:
+    """Reads one element after the other from a part of some bytes.
+
+    Attributes:
+        data: all of the bytes.
+        at: where the next element begins.
+        end: where the part ends.
+    """
+
+    __slots__ = ("at", "data", "end")
+
+    def __init__(self, data: bytes, at: int = 0, end: int | None = None) -> None:
+        self.data = data
+        self.at = at
+        self.end = len(data) if end is None else end
+
+    @property
+    def next_tag(self) -> int:
+        """The first byte of the next element, -1 at the end."""
+        return self.data[self.at] if self.at < self.end else -1
+
+    def read(self) -> tuple[int, int, int]:
+        """The first byte of the next element, and where its content begins and ends.
+
+        Raises:
+            MalformedDERError: there is none, or it does not end within the part.
+        """
+        data, at = self.data, self.at
+        if at + 2 > self.end:
+            raise MalformedDERError("it is cut short")
+        tag, length = data[at], data[at + 1]
+        if length >= _LONG_FORM or tag & _HIGH_TAG == _HIGH_TAG:
+            return self._read_unusual()
+        start = at + 2
+        stop = start + length
+        if stop > self.end:
+            raise MalformedDERError("it is cut short")
+        self.at = stop
+        return tag, start, stop
+
+    def expect(self, tag: int) -> tuple[int, int]:
+        """Where the content of the next element, which has to have `tag`, begins and ends.
+
+        Raises:
+            MalformedDERError: it has another tag, or is cut short.
+        """
+        found, start, stop = self.read()
+        if found != tag:
+            raise MalformedDERError(f"it has the tag {found:02x} where {tag:02x} belongs")
+        return start, stop
+
+    def enter(self, tag: int) -> "DerReader":
+        """A reader of the content of the next element, which has to have `tag`.
+
+        Raises:
+            MalformedDERError: it has another tag, or is cut short.
+        """
+        start, stop = self.expect(tag)
+        return DerReader(self.data, start, stop)
+
+    def finish(self) -> None:
+        """Refuse what is left.
+
+        Raises:
+            MalformedDERError: there is more.
+        """
+        if self.at != self.end:
+            raise MalformedDERError("there is more in it than belongs there")
+
+    def string(self, tag: int) -> bytes:
+        """The content of the next element, a string of `tag`, its segments put together.
+
+        Raises:
+            MalformedDERError: it has another tag, is cut short, or its segments are too deep.
+        """
+        found, start, stop = self.read()
+        if found == tag:
+            return self.data[start:stop]
+        if found != tag | CONSTRUCTED:
+            raise MalformedDERError(f"it has the tag {found:02x} where {tag:02x} belongs")
+        return segments(self.data, start, stop)
+
+    def integer(self) -> int:
+        """The next element, an INTEGER in as few bytes as it needs.
+
+        Raises:
+            MalformedDERError: it is something else.
+        """
+        start, stop = self.expect(INTEGER)
+        content = self.data[start:stop]
+        if not content:
+            raise MalformedDERError("an integer is empty")
+        # OpenSSL refuses a padded integer too (`c2i_ibuf`), so that a serial number has one form only.
+        if len(content) > 1 and (content[0], content[1] >> 7) in {(0, 0), (0xFF, 1)}:
+            raise MalformedDERError("an integer has more bytes than it needs")
+        return int.from_bytes(content, "big", signed=True)
+
+    def boolean(self) -> bool:
+        """The next element, a BOOLEAN; any byte but zero is true.
+
+        Raises:
+            MalformedDERError: it is something else.
+        """
+        start, stop = self.expect(BOOLEAN)
+        if stop - start != 1:
+            raise MalformedDERError("a boolean has not one byte")
+        return self.data[start] != 0
+
+    def object_identifier(self) -> bytes:
+        """The content of the next element, an OBJECT IDENTIFIER.
+
+        Raises:
+            MalformedDERError: it is something else.
+        """
+        start, stop = self.expect(OBJECT_IDENTIFIER)
+        content = self.data[start:stop]
+        is_identifier = _is_short_identifier if len(content) <= _LONGEST_IDENTIFIER else _is_identifier
+        if not is_identifier(content):
+            raise MalformedDERError("an object identifier is cut short or has leading zeros")
+        return content
+
+    def bit_string(self) -> tuple[bytes, int]:
+        """The next element, a BIT STRING: its bytes, and how many bits of the last do not belong to it.
+
+        Raises:
+            MalformedDERError: it is something else.
+        """
+        content = self.string(BIT_STRING)
+        if not content or content[0] > _MAX_UNUSED_BITS:
+            raise MalformedDERError("a bit string does not say how many bits it has")
+        return content[1:], content[0]
+
+    def _read_unusual(self) -> tuple[int, int, int]:
+        data, begin, end = self.data, self.at, self.end
+        at = begin + 1
+        if data[begin] & _HIGH_TAG == _HIGH_TAG:
+            while at < end and data[at] & 0x80:
+                at += 1
+            at += 1
+        if at >= end:
+            raise MalformedDERError("it is cut short")
+        length = data[at]
+        at += 1
+        if length == _OPEN_LENGTH:
+            return self._read_open(data[begin], at)
+        if length > _OPEN_LENGTH:
+            size = length & 0x7F
+            digits = data[at : at + size]
+            at += size
+            if at > end or len(digits.lstrip(b"\0")) > _MAX_LENGTH_BYTES:
+                raise MalformedDERError("it is cut short")
+            length = int.from_bytes(digits, "big")
+        if at + length > end:
+            raise MalformedDERError("it is cut short")
+        self.at = at + length
+        return data[begin], at, self.at
+
+    def _read_open(self, tag: int, start: int) -> tuple[int, int, int]:
+        if not tag & CONSTRUCTED:
+            raise MalformedDERError("a string has no length")
+        stop = _end_of_open(self.data, start, self.end)
+        self.at = stop + len(_END)
+        return tag, start, stop
+
+
+def segments(data: bytes, start: int, stop: int, depth: int = 1) -> bytes:
+    """The strings between `start` and `stop`, put together; of whatever tags, as OpenSSL takes them.
+
+    Raises:
+        MalformedDERError: they are cut short, or too deep.
+    """
+    if depth > MAX_SEGMENT_DEPTH:
+        raise MalformedDERError("a string has segments of too many segments")
+    reader, found = DerReader(data, start, stop), []
+    while reader.at < stop:
+        tag, begin, end = reader.read()
+        found.append(segments(data, begin, end, depth + 1) if tag & CONSTRUCTED else data[begin:end])
+    return b"".join(found)
+
+
+@lru_cache(maxsize=512)
+def dotted(identifier: bytes) -> str:
+    """An object identifier's content as numbers with dots; as hex where it is longer than any in use."""
+    if len(identifier) > _LONGEST_IDENTIFIER:
+        return identifier.hex()
+    numbers: list[int] = []
+    value = 0
+    for byte in identifier:
+        value = value << 7 | byte & 0x7F
+        if not byte & 0x80:
+            numbers.append(value)
+            value = 0
+    first = min(numbers[0] // 40, 2)
+    return ".".join(map(str, (first, numbers[0] - 40 * first, *numbers[1:])))
+
+
+def _is_identifier(content: bytes) -> bool:
+    return _IDENTIFIER.fullmatch(content) is not None
+
+
+_is_short_identifier = lru_cache(maxsize=512)(_is_identifier)
+
+
+def _end_of_open(data: bytes, start: int, end: int) -> int:
+    """Where the end mark stands of an element whose length is left open."""
+    at, depth = start, 1
+    for _ in range(MAX_ELEMENTS_OF_OPEN_LENGTH):
+        if data[at : at + 2] == _END and at + 2 <= end:
+            depth -= 1
+            if depth == 0:
+                return at
+            at += 2
+            continue
+        if at + 2 <= end and data[at + 1] == _OPEN_LENGTH and data[at] & CONSTRUCTED and data[at] & 0x1F != _HIGH_TAG:
+            depth += 1
+            at += 2
+            continue
+        reader = DerReader(data, at, end)
+        reader.read()
+        at = reader.at
+    raise MalformedDERError("the end of an element without a length is not found")

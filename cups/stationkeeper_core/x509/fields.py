@@ -1,0 +1,228 @@
+"""A certificate taken apart into its fields: total and bounded, and as tolerant as OpenSSL.
+
+Each field is read by itself, so that what cannot be read is refused by its name. What a field means is not asked here.
+Source: RFC 5280, section 4.1; OpenSSL, `crypto/x509/x_x509.c`.
+"""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from stationkeeper_core.der import element
+from stationkeeper_core.x509.der_reader import (
+    BIT_STRING,
+    GENERALIZED_TIME,
+    NULL,
+    SEQUENCE,
+    UTC_TIME,
+    DerReader,
+    MalformedDERError,
+)
+from stationkeeper_core.x509.extensions import Extension, read_extensions
+from stationkeeper_core.x509.names import Name, read_name
+
+_VERSION, _ISSUER_IDENTIFIER, _SUBJECT_IDENTIFIER, _EXTENSIONS = 0xA0, 0x81, 0x82, 0xA3
+_CONSTRUCTED = 0x20
+_UTC_DIGITS, _GENERALIZED_DIGITS = 12, 14
+_FIRST_YEAR_OF_THE_OTHER_CENTURY = 50
+_NULL = element(NULL, b"")
+
+
+class UnreadableFieldError(ValueError):
+    """A field of a certificate or CRL that cannot be read; the message begins with its name."""
+
+
+class CertificateFields(NamedTuple):
+    """The fields of a certificate.
+
+    Attributes:
+        signed: the part that is signed, as it is encoded.
+        version: 1 for X.509 v1, 3 for v3.
+        serial_number: may be zero or negative.
+        inner_algorithm: AlgorithmIdentifier within the signed part, as it is encoded.
+        issuer: its name.
+        not_before, not_after: from when and until when, with that second, it is valid; aware.
+        subject: its name.
+        public_key: SubjectPublicKeyInfo, as it is encoded.
+        extensions: in their order.
+        signature_algorithm: AlgorithmIdentifier beside the signature, as it is encoded.
+        signature: its bytes.
+        has_strict_envelope: whether what is not signed is in DER.
+    """
+
+    signed: bytes
+    version: int
+    serial_number: int
+    inner_algorithm: bytes
+    issuer: Name
+    not_before: datetime
+    not_after: datetime
+    subject: Name
+    public_key: bytes
+    extensions: tuple[Extension, ...]
+    signature_algorithm: bytes
+    signature: bytes
+    has_strict_envelope: bool
+
+
+class Envelope(NamedTuple):
+    """What a certificate and a CRL have in common: something signed, and the signature.
+
+    Attributes:
+        signed: the signed part, as it is encoded.
+        content: reads what is in it.
+        algorithm: AlgorithmIdentifier beside the signature, as it is encoded.
+        signature: its bytes.
+        is_strict: whether what is not signed is in DER.
+    """
+
+    signed: bytes
+    content: DerReader
+    algorithm: bytes
+    signature: bytes
+    is_strict: bool
+
+
+def read_fields(der: bytes) -> CertificateFields:
+    """The fields of the certificate that `der` is, all of it.
+
+    Raises:
+        UnreadableFieldError: which one cannot be read, and why.
+    """
+    field = "signed part"
+    try:
+        envelope = open_envelope(der)
+        content = envelope.content
+        field = "version"
+        version = _version(content)
+        field = "serial number"
+        serial_number = content.integer()
+        field = "signature algorithm"
+        inner_algorithm = take(content)
+        DerReader(inner_algorithm).enter(SEQUENCE).object_identifier()
+        field = "issuer"
+        issuer = read_name(take(content))
+        field = "validity"
+        period = content.enter(SEQUENCE)
+        not_before, not_after = read_time(period), read_time(period)
+        period.finish()
+        field = "subject"
+        subject = read_name(take(content))
+        field = "public key"
+        public_key = take(content)
+        field = "list of extensions"
+        extensions = _extensions(content)
+        content.finish()
+    except MalformedDERError as error:
+        raise UnreadableFieldError(f"{field} cannot be read: {error}") from None
+    return CertificateFields(
+        envelope.signed,
+        version,
+        serial_number,
+        inner_algorithm,
+        issuer,
+        not_before,
+        not_after,
+        subject,
+        public_key,
+        extensions,
+        envelope.algorithm,
+        envelope.signature,
+        envelope.is_strict,
+    )
+
+
+def open_envelope(der: bytes) -> Envelope:
+    """A signed object, taken apart into what is signed and how.
+
+    Raises:
+        MalformedDERError: `der` is none, or more than one.
+    """
+    reader = DerReader(der)
+    outer = reader.enter(SEQUENCE)
+    if reader.at != reader.end:
+        raise MalformedDERError("bytes follow it")
+    begin = outer.at
+    content = outer.enter(SEQUENCE)
+    signed = der[begin : outer.at]
+    begin = outer.at
+    identifier = outer.enter(SEQUENCE)
+    identifier.object_identifier()
+    algorithm = der[begin : outer.at]
+    parameters = der[identifier.at : identifier.end]
+    signature, unused = outer.bit_string()
+    outer.finish()
+    strict = element(SEQUENCE, signed + algorithm + element(BIT_STRING, bytes([unused]) + signature))
+    is_strict = der == strict and _is_strict_algorithm(algorithm, parameters)
+    return Envelope(signed, content, algorithm, signature, is_strict)
+
+
+def take(reader: DerReader) -> bytes:
+    """The next element as it is encoded.
+
+    Raises:
+        MalformedDERError: there is none.
+    """
+    begin = reader.at
+    reader.read()
+    return reader.data[begin : reader.at]
+
+
+def read_time(reader: DerReader) -> datetime:
+    """The next element, a time in the one form with which OpenSSL verifies a chain: to the second, in UTC.
+
+    The year 0 becomes the year 1, which is as far back as a `datetime` goes.
+
+    Raises:
+        MalformedDERError: it is none.
+    """
+    tag = reader.next_tag & ~_CONSTRUCTED
+    if tag not in {UTC_TIME, GENERALIZED_TIME}:
+        raise MalformedDERError("a time has the wrong tag")
+    text = reader.string(tag)
+    size = _UTC_DIGITS if tag == UTC_TIME else _GENERALIZED_DIGITS
+    # Of `bytes`, `isdigit` knows ASCII alone.
+    if len(text) != size + 1 or text[size:] != b"Z" or not text[:size].isdigit():
+        raise MalformedDERError("a time is not written as YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ")
+    year = int(text[: size - 10])
+    if tag == UTC_TIME:
+        year += 1900 if year >= _FIRST_YEAR_OF_THE_OTHER_CENTURY else 2000
+    month, day, hour, minute, second = (int(text[at : at + 2]) for at in range(size - 10, size, 2))
+    try:
+        # The year 0 is a leap year, as the year 4 is.
+        moment = datetime(year or 4, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        raise MalformedDERError("a time is none of the calendar") from None
+    return moment if year else datetime.min.replace(tzinfo=UTC)
+
+
+def _version(content: DerReader) -> int:
+    if content.next_tag != _VERSION:
+        return 1
+    explicit = content.enter(_VERSION)
+    version = explicit.integer() + 1
+    explicit.finish()
+    return version
+
+
+def _extensions(content: DerReader) -> tuple[Extension, ...]:
+    for identifier in (_ISSUER_IDENTIFIER, _SUBJECT_IDENTIFIER):
+        if content.next_tag | _CONSTRUCTED == identifier | _CONSTRUCTED:
+            content.string(identifier)
+    if content.next_tag != _EXTENSIONS:
+        return ()
+    explicit = content.enter(_EXTENSIONS)
+    found = read_extensions(explicit.enter(SEQUENCE))
+    explicit.finish()
+    return found
+
+
+def _is_strict_algorithm(algorithm: bytes, parameters: bytes) -> bool:
+    """Whether OpenSSL would write an AlgorithmIdentifier in the same way: it keeps the bytes of a sequence."""
+    if parameters not in {b"", _NULL} and parameters[0] != SEQUENCE:
+        return False
+    reader = DerReader(algorithm)
+    start, stop = reader.expect(SEQUENCE)
+    if element(SEQUENCE, algorithm[start:stop]) != algorithm:
+        return False
+    identifier = algorithm[start : stop - len(parameters)]
+    return element(0x06, identifier[2:]) == identifier

@@ -1,0 +1,165 @@
+"""PEM text to X.509 certificates, strictly.
+
+Total and bounded: any text gives certificates or a `StationkeeperError` that says what is wrong and at which line. Text
+outside the blocks (`openssl x509 -text`, comments of CA bundles) is allowed; any block that is not a certificate is
+not, and a private key is named as such.
+Source: RFC 7468.
+"""
+
+import base64
+import re
+from typing import NamedTuple
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.x509.certificate import Certificate, parse_certificate
+from stationkeeper_core.x509.usable import check_usable
+
+MAX_PEM_BYTES = 256 * 1024
+MAX_CERTIFICATES = 100
+
+_BEGIN = re.compile(r"-----BEGIN ([A-Z0-9 #.]*)-----")
+# Two headers of a sequence and an object identifier, or one and an integer; it need not be complete to be a key.
+_HEADER = rb"\x30(?:[\x00-\x80]|\x81.|\x82..|\x83...|\x84....)"
+_KEY = re.compile(_HEADER + rb"(?:\x02|" + _HEADER + rb"\x06)", re.DOTALL)
+_FIRST_BLOCK = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----([^-]*)-----END (?:X509 )?CERTIFICATE-----")
+_BYTE_ORDER_MARK = "\ufeff"
+_CERTIFICATE_LABELS = {"CERTIFICATE", "X509 CERTIFICATE"}
+
+
+class Bundle(NamedTuple):
+    """What a PEM text holds.
+
+    Attributes:
+        certificates: those that can be used, in their order, each once.
+        refused: why each of the others cannot be; the detail begins with its line.
+    """
+
+    certificates: tuple[Certificate, ...]
+    refused: tuple[StationkeeperError, ...]
+
+
+def parse_certificates(
+    text: str, reason_for_private_key: Reason = Reason.PRIVATE_KEY_IN_TRUSTED_CA
+) -> tuple[Certificate, ...]:
+    """The certificates of `text`, in their order, duplicates dropped; none where there is no block.
+
+    Raises:
+        StationkeeperError: what `parse_bundle` raises, or why a certificate cannot be used.
+    """
+    bundle = parse_bundle(text, reason_for_private_key)
+    if bundle.refused:
+        raise bundle.refused[0]
+    return bundle.certificates
+
+
+def parse_bundle(text: str, reason_for_private_key: Reason = Reason.PRIVATE_KEY_IN_TRUSTED_CA) -> Bundle:
+    """The certificates of `text`, those that cannot be used told apart.
+
+    A block that is cut short, or is something else than a certificate, is a slip in the text and refuses it as a whole.
+
+    Raises:
+        StationkeeperError: `MalformedPEM`, `TooLarge`, `TooManyCertificates` or `reason_for_private_key`.
+    """
+    if len(text) > MAX_PEM_BYTES:
+        raise StationkeeperError(
+            Reason.TOO_LARGE, f"the PEM text has {len(text)} characters, at most {MAX_PEM_BYTES} are allowed"
+        )
+    # A key is looked for first, and anywhere: it must be named even where the text around it is broken.
+    if "PRIVATE KEY" in text:
+        line = text[: text.index("PRIVATE KEY")].count("\n") + 1
+        raise StationkeeperError(
+            reason_for_private_key, f"there is a private key at line {line}; remove it and replace that key"
+        )
+    found: dict[bytes, Certificate] = {}
+    refused: list[StationkeeperError] = []
+    for line, label, body in pem_blocks(text):
+        if label not in _CERTIFICATE_LABELS:
+            raise StationkeeperError(
+                Reason.MALFORMED_PEM, f"the block at line {line} is {label[:40]!a}, not a certificate"
+            )
+        if len(found) + len(refused) == MAX_CERTIFICATES:
+            raise StationkeeperError(
+                Reason.TOO_MANY_CERTIFICATES, f"there are more than {MAX_CERTIFICATES} certificates"
+            )
+        der = _decoded(line, body)
+        if _looks_like_a_key(der):
+            raise StationkeeperError(
+                reason_for_private_key, f"the block at line {line} holds a key, not a certificate; remove it"
+            )
+        try:
+            certificate = parse_der_certificate(der)
+        except StationkeeperError as error:
+            refused.append(StationkeeperError(error.reason, f"the block at line {line}: {error.detail}"))
+        else:
+            found.setdefault(certificate.der, certificate)
+    return Bundle(tuple(found.values()), tuple(refused))
+
+
+def parse_der_certificate(der: bytes) -> Certificate:
+    """The certificate of `der` that a resource refers to; refused where one of `parse_certificates` would be.
+
+    Raises:
+        StationkeeperError: what `parse_certificate` or `check_usable` raises.
+    """
+    certificate = parse_certificate(der)
+    check_usable(certificate)
+    return certificate
+
+
+def first_certificate(text: bytes) -> Certificate | None:
+    """The first certificate of PEM text, whatever stands around it; None where it cannot be read."""
+    found = _FIRST_BLOCK.search(text)
+    try:
+        return parse_certificate(base64.b64decode(found[1])) if found else None
+    except (ValueError, StationkeeperError):
+        return None
+
+
+def to_pem(der: bytes) -> str:
+    """One certificate as a PEM block."""
+    body = base64.encodebytes(der).decode("ascii").replace("\n", "")
+    lines = [body[start : start + 64] for start in range(0, len(body), 64)]
+    return "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])
+
+
+def pem_blocks(text: str) -> list[tuple[int, str, str]]:
+    """The blocks of `text`: the line where each begins, its label and its base64 text.
+
+    Raises:
+        StationkeeperError: `MalformedPEM`, a block has no beginning or end.
+    """
+    blocks: list[tuple[int, str, str]] = []
+    begun: tuple[int, str] | None = None
+    body: list[str] = []
+    for number, raw in enumerate(text.removeprefix(_BYTE_ORDER_MARK).splitlines(), start=1):
+        line = raw.strip()
+        begin = _BEGIN.fullmatch(line)
+        if begun is None:
+            if begin:
+                begun, body = (number, begin[1]), []
+            elif line.startswith("-----") or "-----BEGIN " in line:
+                raise StationkeeperError(Reason.MALFORMED_PEM, f"line {number} is not the beginning of a block")
+        elif line == f"-----END {begun[1]}-----":
+            blocks.append((*begun, "".join(body)))
+            begun = None
+        elif line.startswith("-----"):
+            raise StationkeeperError(
+                Reason.MALFORMED_PEM, f"the block at line {begun[0]} has no end before line {number}"
+            )
+        else:
+            body.append(line)
+    if begun is not None:
+        raise StationkeeperError(Reason.MALFORMED_PEM, f"the block at line {begun[0]} has no end")
+    return blocks
+
+
+def _decoded(line: int, body: str) -> bytes:
+    try:
+        return base64.b64decode(body, validate=True)
+    except ValueError as error:
+        raise StationkeeperError(Reason.MALFORMED_PEM, f"the block at line {line} is not base64: {error}") from None
+
+
+def _looks_like_a_key(der: bytes) -> bool:
+    """Whether it begins as PKCS#1, PKCS#8 and SEC1 do, or an encrypted or public key, and no certificate does."""
+    return _KEY.match(der) is not None

@@ -1,0 +1,127 @@
+"""For which namespaces a TrustedCA of the release's namespace speaks: as a spec says it, and what two of them share."""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.eui64 import EUI64
+from stationkeeper_core.eui_range import EUIRange, parse_range
+from stationkeeper_core.published import ALL_NAMESPACES, ServedNamespace
+from stationkeeper_operator.specs import Served
+
+MAX_SERVED = 256
+"""Entries of `serves`."""
+MAX_SERVED_RANGES = 1_024
+"""EUI ranges of all entries together."""
+
+_EVERYTHING = EUIRange(0, 0)
+_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def read_serves(listed: tuple[Served, ...] | None, *, is_release: bool) -> tuple[ServedNamespace, ...]:
+    """What a spec says; nothing means the own namespace alone.
+
+    Args:
+        listed: the entries, as written.
+        is_release: whether the TrustedCA is in the release's namespace; no other one speaks for another namespace.
+
+    Raises:
+        StationkeeperError: `InvalidSpec`, `EUIRangeInvalid`.
+    """
+    if not listed:
+        return ()
+    if not is_release:
+        raise StationkeeperError(
+            Reason.INVALID_SPEC,
+            "serves: only a TrustedCA of the release's namespace speaks for other namespaces; take it out",
+        )
+    count = sum(len(each.eui_ranges or ()) for each in listed)
+    if len(listed) > MAX_SERVED or count > MAX_SERVED_RANGES:
+        raise StationkeeperError(
+            Reason.INVALID_SPEC,
+            f"serves has {len(listed)} entries with {count} EUI ranges, at most {MAX_SERVED} with {MAX_SERVED_RANGES}"
+            " are possible",
+        )
+    found: dict[str, ServedNamespace] = {}
+    for each in listed:
+        if each.namespace != ALL_NAMESPACES and not _NAMESPACE.fullmatch(each.namespace):
+            detail = f'serves: {each.namespace[:64]!a} is neither the name of a namespace nor "*"'
+            raise StationkeeperError(Reason.INVALID_SPEC, detail)
+        if each.namespace in found:
+            raise StationkeeperError(Reason.INVALID_SPEC, f"serves names {each.namespace[:64]!a} twice")
+        if each.eui_ranges is not None and not each.eui_ranges:
+            detail = f"serves: euiRanges of {each.namespace!a} is empty; leave it out to serve every EUI"
+            raise StationkeeperError(Reason.INVALID_SPEC, detail)
+        found[each.namespace] = _served(each.namespace, map(parse_range, each.eui_ranges or ()))
+    return tuple(found[namespace] for namespace in sorted(found))
+
+
+def serves(listed: tuple[ServedNamespace, ...], namespace: str, eui: EUI64) -> bool:
+    """Whether a TrustedCA of the release's namespace speaks for the Gateways with `eui` of another namespace."""
+    entries = (each for each in listed if each.namespace in {namespace, ALL_NAMESPACES})
+    return any(eui in each for entry in entries for each in _ranges(entry))
+
+
+def common_serves(
+    held: tuple[ServedNamespace, ...], listed: tuple[ServedNamespace, ...]
+) -> tuple[ServedNamespace, ...]:
+    """What both serve, sorted by namespace."""
+    found: dict[str, set[EUIRange]] = {}
+    for one in held:
+        for other in listed:
+            if ALL_NAMESPACES not in {one.namespace, other.namespace} and one.namespace != other.namespace:
+                continue
+            namespace = other.namespace if one.namespace == ALL_NAMESPACES else one.namespace
+            ranges = _common(_ranges(one), _ranges(other))
+            if ranges:
+                found.setdefault(namespace, set()).update(ranges)
+    return tuple(_served(namespace, _outermost(found[namespace])) for namespace in sorted(found))
+
+
+def serves_less(old: tuple[ServedNamespace, ...], new: tuple[ServedNamespace, ...]) -> bool:
+    """Whether something that `old` serves is not certain to be served by `new`."""
+    return any(not any(_covers(other, one) for other in new) for one in old)
+
+
+def _covers(wide: ServedNamespace, narrow: ServedNamespace) -> bool:
+    if wide.namespace not in {ALL_NAMESPACES, narrow.namespace}:
+        return False
+    return all(any(_holds(outer, inner) for outer in _ranges(wide)) for inner in _ranges(narrow))
+
+
+@lru_cache(maxsize=4096)
+def _ranges(served: ServedNamespace) -> tuple[EUIRange, ...]:
+    """Its ranges; none where a document holds some that cannot be read, which then serve nobody."""
+    if not served.eui_ranges:
+        return (_EVERYTHING,)
+    try:
+        return tuple(parse_range(text) for text in served.eui_ranges)
+    except StationkeeperError:
+        return ()
+
+
+def _common(one: tuple[EUIRange, ...], other: tuple[EUIRange, ...]) -> set[EUIRange]:
+    """Of any two ranges that have an EUI in common, one lies in the other."""
+    inner = {each for each in one if any(_holds(outer, each) for outer in other)}
+    return inner | {each for each in other if any(_holds(outer, each) for outer in one)}
+
+
+def _outermost(ranges: Iterable[EUIRange]) -> list[EUIRange]:
+    """`ranges` without those that lie in another one."""
+    kept: list[EUIRange] = []
+    for each in sorted(ranges):
+        if not kept or not _holds(kept[-1], each):
+            kept.append(each)
+    return kept
+
+
+def _holds(outer: EUIRange, inner: EUIRange) -> bool:
+    return outer.bits <= inner.bits and (inner.prefix ^ outer.prefix) >> (64 - outer.bits) == 0
+
+
+def _served(namespace: str, ranges: Iterable[EUIRange]) -> ServedNamespace:
+    found = sorted(set(ranges))
+    return ServedNamespace(
+        namespace=namespace, eui_ranges=() if _EVERYTHING in found else tuple(str(each) for each in found)
+    )

@@ -1,0 +1,150 @@
+"""Follows the Secrets and ConfigMaps that resources name: their metadata is watched, and what is named is read by name.
+
+A watch shows every ConfigMap of the cluster, and every Secret with a label; of most of them nothing is wanted, and each
+may have a megabyte. So only metadata is asked for, and nothing of it is kept. An object that a resource names, and that
+is not known in the version that the watch shows, is read, the namespaces taking turns.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import random
+from collections.abc import Callable, Collection
+from typing import NoReturn
+
+import msgspec
+
+from stationkeeper_operator.api.fair_queue import FairQueue
+from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi
+from stationkeeper_operator.api.resource_paths import referenced_path
+from stationkeeper_operator.compiling.world import SECRET_LABELS
+from stationkeeper_operator.resources import CONFIG_MAP, SECRET, Reference
+from stationkeeper_operator.watching.reference_reader import ReferenceReader
+from stationkeeper_operator.watching.resource_store import ResourceStore
+
+_READERS = 4
+_PAUSE_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 5.0
+_AGAIN_SECONDS = 0.1
+# Every namespace has one of these, and no Gateway should trust it.
+_CONFIG_MAPS = {"fieldSelector": "metadata.name!=kube-root-ca.crt"}
+_BOOKMARK, _DELETED, _ERROR = "BOOKMARK", "DELETED", "ERROR"
+_log = logging.getLogger("stationkeeper.operator.reference_watch")
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    name: str = ""
+    namespace: str = ""
+    resource_version: str = ""
+
+
+class _Object(msgspec.Struct):
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+    code: int = 0
+
+
+class _Event(msgspec.Struct):
+    type: str
+    object: _Object
+
+
+class ReferenceWatch:
+    """Of one operator.
+
+    Args:
+        api: of the cluster.
+        store: asked what is named, and in which version it is known.
+        reader: reads what changed into the store.
+        namespaces: those that are served; none means all.
+        changed: told of each object whose content, as it is used, changed.
+        broken: called where something may have been missed, so that all has to be listed.
+    """
+
+    def __init__(  # noqa: PLR0913 - its collaborators
+        self,
+        api: KubernetesApi,
+        store: ResourceStore,
+        reader: ReferenceReader,
+        namespaces: Collection[str],
+        *,
+        changed: Callable[[Reference], None],
+        broken: Callable[[], None],
+    ) -> None:
+        self._api = api
+        self._store = store
+        self._reader = reader
+        self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
+        self._changed = changed
+        self._broken = broken
+        self._stale: FairQueue[Reference] = FairQueue(lambda reference: reference.namespace)
+        self._busy: set[Reference] = set()
+        self._work = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        queries = [(CONFIG_MAP, _CONFIG_MAPS), *((SECRET, {"labelSelector": f"{each}=true"}) for each in SECRET_LABELS)]
+        async with asyncio.TaskGroup() as group:
+            for (kind, query), namespace in itertools.product(queries, self._namespaces):
+                group.create_task(self._follow(kind, namespace, query))
+            for _ in range(_READERS):
+                group.create_task(self._read())
+
+    async def _follow(self, kind: str, namespace: str | None, query: dict[str, str]) -> NoReturn:
+        path, version, pause = referenced_path(kind, namespace), "", _PAUSE_SECONDS
+        while True:
+            if not version:
+                # Without a version the watch begins with all that exists, but does not tell what was deleted.
+                self._broken()
+            parameters = query | {"allowWatchBookmarks": "true"} | ({"resourceVersion": version} if version else {})
+            try:
+                async with contextlib.aclosing(self._api.watch(path, parameters, METADATA_ONLY)) as lines:
+                    async for line in lines:
+                        version, pause = self._take_in(kind, line) or version, _PAUSE_SECONDS
+            except ApiError as error:
+                if error.is_gone or error.is_too_large:
+                    version = ""
+                else:
+                    fields = {"kind": kind, "namespace": namespace or "", "detail": error}
+                    _log.info("a watch broke off, beginning again", extra={"fields": fields})
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - nothing secret
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def _take_in(self, kind: str, line: bytes) -> str:
+        """Takes in a line of a watch; the version up to which all is seen, if it says so.
+
+        Raises:
+            ApiError: it is an error, or cannot be decoded.
+        """
+        try:
+            event = msgspec.json.decode(line, type=_Event)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise ApiError(0, "MalformedAnswer", type(error).__name__) from None
+        if event.type == _ERROR:
+            raise ApiError(event.object.code, "WatchError")
+        metadata = event.object.metadata
+        if event.type != _BOOKMARK:
+            reference = Reference(kind, metadata.namespace, metadata.name)
+            if self._store.stir(reference, metadata.resource_version, gone=event.type == _DELETED):
+                self._stale.add((reference,))
+                self._work.set()
+        return metadata.resource_version
+
+    async def _read(self) -> NoReturn:
+        while True:
+            reference = self._stale.take(self._busy)
+            if reference is None:
+                self._work.clear()
+                await self._work.wait()
+                continue
+            self._busy.add(reference)
+            try:
+                if await self._reader.read_one(reference) or reference in self._store.unresolved:
+                    self._changed(reference)
+            finally:
+                # Who changes an object all the time has it read a few times a second.
+                asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._free, reference)
+
+    def _free(self, reference: Reference) -> None:
+        self._busy.discard(reference)
+        self._work.set()

@@ -1,0 +1,269 @@
+"""Any pod of the cluster may reach the internal port: what it can do there without the token, and what it cannot."""
+
+import asyncio
+import contextlib
+import logging
+import select
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stationkeeper_cups.internal_port import AddressRates, InternalBounds, start_internal
+from stationkeeper_cups.internal_server import provisional_context
+from tests.cups.client import free_port, get_internal, until
+from tests.cups.conftest import Cups
+from tests.cups.documents import Gateway, Trusted
+from tests.cups.own_process import START_SECONDS, process
+from tests.cups.pki import Pki
+
+TOKEN = "correct-token-of-some-bytes"
+HIGH = bytes(range(0x80, 0x100))
+HEADERS = (
+    b"Bearer \xff",
+    b"Bearer " + HIGH,
+    b"\xffearer " + TOKEN.encode(),
+    b"Bearer " + TOKEN.encode() + b"\xff",
+    b"Bearer \xed\xa0\x80",
+    b"Bearer",
+    b"",
+    b"Basic " + TOKEN.encode(),
+)
+STRANGE_PATHS = (
+    b"/observations?since=\xff",
+    b"/\xff\xfe",
+    b"//",
+    b"/../../etc/passwd",
+    b"/%00",
+    b"*",
+    b"/generation/%2e%2e",
+    b"http://[",
+    b"/" * 5000,
+)
+
+
+def _context() -> ssl.SSLContext:
+    return ssl._create_unverified_context()  # noqa: S323 - who the port is does not matter here
+
+
+def _raw(port: int, request: bytes, source: str = "127.0.0.1") -> bytes:
+    """What the port answers to these bytes, until it closes or nothing more comes."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(source, 0)) as plain,
+        _context().wrap_socket(plain) as connection,
+    ):
+        connection.sendall(request)
+        connection.settimeout(1)
+        found = b""
+        with contextlib.suppress(TimeoutError, OSError):
+            while chunk := connection.recv(65536):
+                found += chunk
+        return found
+
+
+def _get(path: bytes, authorization: bytes) -> bytes:
+    lines = (b"GET " + path + b" HTTP/1.1", b"Host: x", b"Connection: close", b"Authorization: " + authorization)
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
+    cups = Cups(tmp_path, pki, token=TOKEN)
+    cups.start()
+    cups.lay_server_tls(pki.server)
+    cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
+
+    async def ready() -> bool:
+        return (await get_internal(cups.internal_port, "/readyz")).status == 200
+
+    await until(ready, "the server is ready")
+    yield cups
+    await cups.stop()
+
+
+@pytest.mark.parametrize(
+    "path", [b"/generation", b"/observations", b"/observations?since=%ff", b"/observations?since=-1"]
+)
+async def test_whatever_stands_in_the_authorization_it_is_401_and_no_line_in_the_log(
+    guarded: Cups, caplog: pytest.LogCaptureFixture, path: bytes
+) -> None:
+    caplog.clear()
+    for authorization in HEADERS:
+        answer = await asyncio.to_thread(_raw, guarded.internal_port, _get(path, authorization))
+        assert answer.startswith(b"HTTP/1.1 401 "), (authorization, answer)
+    assert caplog.records == []
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=st.binary(max_size=200).filter(lambda each: not set(each) & set(b"\r\n\0")))
+async def test_no_header_opens_or_breaks_anything(guarded: Cups, value: bytes) -> None:
+    answer = await asyncio.to_thread(_raw, guarded.internal_port, _get(b"/observations", value))
+    assert answer.split(b" ")[1] in {b"401", b"400"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    STRANGE_PATHS,
+)
+async def test_no_path_breaks_anything(guarded: Cups, path: bytes) -> None:
+    answer = await asyncio.to_thread(_raw, guarded.internal_port, _get(path, b"Bearer x"))
+    assert answer.split(b" ")[1] in {b"400", b"401", b"404"}
+
+
+@pytest.mark.parametrize("since", ["%ff", "%00", "-1", "1e9", "9" * 19, "%D9%A3", "", "0;0", "%0a1"])
+async def test_no_cursor_breaks_anything_with_the_token_either(guarded: Cups, since: str) -> None:
+    answer = await get_internal(guarded.internal_port, f"/observations?since={since}", TOKEN)
+    assert answer.status == 400
+
+
+async def test_what_is_no_http_is_logged_within_a_budget(guarded: Cups, caplog: pytest.LogCaptureFixture) -> None:
+    def flood(number: int) -> None:
+        with contextlib.suppress(OSError):
+            _raw(guarded.internal_port, b"GET / HTTP/1.1\r\n\xff broken\r\n\r\n", f"127.0.1.{number}")
+
+    caplog.clear()
+    began = time.monotonic()
+    for _ in range(4):
+        await asyncio.gather(*(asyncio.to_thread(flood, number) for number in range(1, 200)))
+    lines = [each for each in caplog.records if each.levelno >= logging.WARNING]
+    assert len(lines) <= 2 * (200 + 20 * (time.monotonic() - began))
+
+
+async def test_a_token_file_that_is_gone_opens_nothing_and_is_said_once(
+    guarded: Cups, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "token").unlink()
+    caplog.clear()
+    answers = [await get_internal(guarded.internal_port, "/generation", TOKEN) for _ in range(5)]
+    assert {answer.status for answer in answers} == {401}
+    assert [each.getMessage() for each in caplog.records] == ["the internal token cannot be read"]
+
+
+def _resident(pid: int) -> int:
+    """In MiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) // 1024
+    raise AssertionError("no such process")
+
+
+@contextlib.asynccontextmanager
+async def _own_process(tmp_path: Path, pki: Pki) -> AsyncIterator[tuple[Cups, int]]:
+    cups = Cups(tmp_path, pki, token=TOKEN)
+    cups.lay_server_tls(pki.server)
+    cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
+    with process(cups, tmp_path / "log", f"--internal-token-file={tmp_path / 'token'}") as pid:
+
+        async def ready() -> bool:
+            with contextlib.suppress(OSError):
+                return (await get_internal(cups.internal_port, "/readyz")).status == 200
+            return False
+
+        await until(ready, "it serves", START_SECONDS)
+        yield cups, pid
+
+
+@pytest.mark.parametrize("finish_handshakes", [False, True])
+async def test_two_thousand_idle_connections_take_little_memory_and_keep_nobody_out(
+    tmp_path: Path, pki: Pki, finish_handshakes: bool
+) -> None:
+    async with _own_process(tmp_path, pki) as (cups, pid):
+        before = _resident(pid)
+        idle: list[socket.socket] = []
+
+        def connect(number: int) -> None:
+            source = f"127.0.2.{1 + number % 20}"
+            with contextlib.suppress(OSError):
+                plain = socket.create_connection(("127.0.0.1", cups.internal_port), 2, (source, 0))
+                idle.append(_context().wrap_socket(plain) if finish_handshakes else plain)
+
+        for start in range(0, 2000, 100):
+            await asyncio.gather(*(asyncio.to_thread(connect, number) for number in range(start, start + 100)))
+        try:
+            grown = _resident(pid) - before
+            assert grown < 48, f"{grown} MiB"
+            for source in ("127.0.0.1", "127.0.0.9", "127.0.2.1"):
+                for path, authorization in (
+                    (b"/healthz", b""),
+                    (b"/metrics", b""),
+                    (b"/generation", b"Bearer " + TOKEN.encode()),
+                ):
+                    began = time.monotonic()
+                    answer = await asyncio.to_thread(_raw, cups.internal_port, _get(path, authorization), source)
+                    assert answer.startswith(b"HTTP/1.1 200 "), (source, path)
+                    assert time.monotonic() - began < 1
+        finally:
+            for each in idle:
+                each.close()
+
+
+async def test_who_does_not_read_or_drips_loses_its_place(tmp_path: Path) -> None:
+    bounds = InternalBounds(handshake_seconds=0.5, idle_seconds=0.5, lifetime_seconds=1)
+
+    async def much(_: web.Request) -> web.Response:
+        return web.Response(body=bytes(32 * 1024 * 1024))
+
+    port = free_port()
+    with socket.socket() as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", port))
+
+        def application(_: object) -> web.Application:
+            made = web.Application()
+            made.router.add_get("/", much)
+            return made
+
+        running = await start_internal(application, bound, provisional_context(datetime.now(UTC)), bounds)
+
+        def hold(request: bytes) -> float:
+            """How long the connection is kept for a client that sends this and does not read."""
+            plain = socket.create_connection(("127.0.0.1", port), timeout=5)
+            with plain, _context().wrap_socket(plain) as connection:
+                began = time.monotonic()
+                connection.sendall(request)
+                while not _is_reset(connection) and time.monotonic() - began < 8:
+                    time.sleep(0.05)
+                return time.monotonic() - began
+
+        try:
+            requests = (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX: ", b"")
+            kept = await asyncio.gather(*(asyncio.to_thread(hold, request) for request in requests))
+            assert max(kept) < 4, kept
+        finally:
+            await running.stop()
+
+
+def _is_reset(connection: ssl.SSLSocket) -> bool:
+    """Whether the peer has closed or reset it; nothing is read."""
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
+    return bool(poll.poll(0))
+
+
+async def test_requests_on_one_connection_are_bounded_for_each_address(guarded: Cups) -> None:
+    bounds = InternalBounds()
+    many = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * (3 * bounds.burst)
+    answers = await asyncio.to_thread(_raw, guarded.internal_port, many, "127.0.0.7")
+    assert answers.count(b"HTTP/1.1 200 ") <= bounds.burst + 3 * bounds.a_second
+    assert b"HTTP/1.1 429 " in answers
+    other = await asyncio.to_thread(_raw, guarded.internal_port, _get(b"/metrics", b""), "127.0.0.8")
+    assert other.startswith(b"HTTP/1.1 200 ")
+
+
+def test_rates_are_for_each_address_and_remember_a_bounded_number() -> None:
+    now = 0.0
+    rates = AddressRates(1.0, 2, lambda: now)
+    assert [rates.take("a") for _ in range(3)] == [True, True, False]
+    assert rates.take("b")
+    now = 1.0
+    assert [rates.take("a") for _ in range(2)] == [True, False]
+    for number in range(5000):
+        rates.take(str(number))
+    assert [rates.take("a") for _ in range(3)] == [True, True, False], "it was forgotten for newer ones"
