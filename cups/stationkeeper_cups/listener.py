@@ -54,19 +54,20 @@ class Listener:
         begin: gives what the next handshake begins with, None to close the connection.
         protocol_factory: makes the inner protocol of a connection whose handshake is done.
         on_refusal: told of every handshake that came to nothing.
+        times: where its stages are kept.
         limits: what clients may take.
 
     Attributes:
         handshake, farewell: stages of connections that are not, or no longer, the inner protocol's.
-        times: where the inner protocols make stages of their own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a port is made of
         self,
         bound: socket.socket,
         begin: Callable[[str], tuple[SSL.Context, Judge] | None],
         protocol_factory: Callable[[], asyncio.Protocol],
         on_refusal: Callable[[Refusal], None],
+        times: TimeLimits,
         limits: ConnectionLimits,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -75,9 +76,9 @@ class Listener:
         self._protocol_factory = protocol_factory
         self._on_refusal = on_refusal
         self._limits = limits
-        self.times = TimeLimits(self._loop)
-        self.handshake = self.times.stage("handshake", limits.handshake_seconds)
-        self.farewell = self.times.stage("farewell", limits.farewell_seconds)
+        self._times = times
+        self.handshake = times.stage("handshake", limits.handshake_seconds)
+        self.farewell = times.stage("farewell", limits.farewell_seconds)
         self._connections: set[TLSTransport] = set()
         self._silent: dict[TLSTransport, None] = {}
         self._by_address: dict[str, dict[TLSTransport, None]] = {}
@@ -119,7 +120,7 @@ class Listener:
         """End all connections at once."""
         for transport in list(self._connections):
             transport.abort()
-        self.times.stop()
+        self._times.stop()
 
     # The host of its transports.
 

@@ -135,6 +135,27 @@ class Observations:
         before = known.observation if known else Observation(eui=gateway.eui, uid=gateway.uid)
         self._keep(eui, msgspec.structs.replace(before, refusal=refusal), known.progress if known else None)
 
+    def claimed(self, client: RefusedClient, reason: Reason, now: datetime) -> None:
+        """Remember a refused handshake under the Gateway that its certificate means; it proved no key.
+
+        It takes the place of nothing that was proven since the gateway's last visit.
+
+        Args:
+            client: who was refused; without a Gateway nothing is remembered.
+            reason: why.
+            now: aware.
+        """
+        gateway = client.gateway
+        if gateway is None:
+            return
+        known = self._find(client.eui, gateway.uid)
+        before = known.observation if known else Observation(eui=gateway.eui, uid=gateway.uid)
+        proven = before.refusal if before.refusal and not before.refusal.claimed else None
+        if proven and (before.last_seen is None or proven.at > before.last_seen):
+            return
+        refusal = SeenRefusal(reason=reason, at=now, trusted_ca=client.certificate.trusted_ca, claimed=True)
+        self._keep(client.eui, msgspec.structs.replace(before, refusal=refusal), known.progress if known else None)
+
     def reconfigured(self, gateways: Iterable[RegisteredGateway]) -> None:
         """Has those of `gateways` be pending that are to have something else than before."""
         for gateway in gateways:

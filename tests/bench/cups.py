@@ -1,8 +1,8 @@
 """What a request costs the server: CPU for a new connection, a full mutual handshake and an answer, beside peers.
 
-All servers run at the same time and are asked in turn, round by round, by one client that waits for each answer. Printed
-are medians of the rounds, in µs of the server's CPU; a ratio is the median of the rounds' ratios. Warm are chains that
-were seen before, cold is each chain's first time.
+All servers run at the same time and are asked in turn, round by round, by one client that waits for each answer.
+Printed are medians of the rounds, in µs of the server's CPU; a ratio is the median of the rounds' ratios. Warm are
+chains that were seen before, cold is each chain's first time.
 """
 
 import argparse

@@ -130,7 +130,8 @@ def _wait(process: "subprocess.Popen[bytes]", port: int) -> None:
     deadline = time.monotonic() + 30
     listening = f"0100007F:{port:04X}"
     while not any(
-        fields[1] == listening and fields[3] == "0A" for fields in map(str.split, Path("/proc/net/tcp").open())
+        fields[1] == listening and fields[3] == "0A"
+        for fields in map(str.split, Path("/proc/net/tcp").read_text().splitlines())
     ):
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"{process.args!r} does not listen")

@@ -12,6 +12,7 @@ from stationkeeper_cups.connection_limits import ConnectionLimits
 from stationkeeper_cups.listener import GIVEN_UP, Listener, Refusal
 from stationkeeper_cups.tls.connection import Verdict
 from stationkeeper_cups.tls.context import gateway_context
+from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls_context import ServerCredentials
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.cups.client import Client, until
@@ -35,9 +36,12 @@ async def _listening(
 ) -> AsyncIterator[tuple[int, Listener]]:
     credentials = ServerCredentials(pki.server.certificate_pem, pki.server.key_pem)
     context = gateway_context(credentials, certificate_optional=True)
+    times = TimeLimits(asyncio.get_running_loop())
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
-    listener = Listener(bound, lambda _peer: (context, lambda _chain: Verdict(None)), _Echo, refusals.append, limits)
+    listener = Listener(
+        bound, lambda _peer: (context, lambda _chain: Verdict(None)), _Echo, refusals.append, times, limits
+    )
     listener.start()
     yield bound.getsockname()[1], listener
     listener.stop()
