@@ -79,6 +79,7 @@ class TLSTransport(asyncio.Transport):
         "_is_reading",
         "_is_writing",
         "_loop",
+        "_number",
         "_protocol",
         "_protocol_is_paused",
         "_rest",
@@ -92,6 +93,8 @@ class TLSTransport(asyncio.Transport):
     def __init__(self, loop: asyncio.AbstractEventLoop, accepted: socket.socket, peer: str, host: Host) -> None:
         self._loop = loop
         self._socket = accepted
+        # The event loop formats what it does not know yet into a message, which a number keeps short.
+        self._number = accepted.fileno()
         self._host = host
         self._protocol: asyncio.BaseProtocol | None = None
         self._unsent = b""
@@ -105,7 +108,7 @@ class TLSTransport(asyncio.Transport):
         self.stage: Stage | None = None
         self.tls: TLSConnection | None = None
         self._is_reading = True
-        loop.add_reader(accepted, self._readable)
+        loop.add_reader(self._number, self._readable)
 
     # For the inner protocol: asyncio's transport.
 
@@ -354,7 +357,7 @@ class TLSTransport(asyncio.Transport):
             if sent == len(data):
                 return
             self._unsent = data[sent:]
-            self._loop.add_writer(self._socket, self._writable)
+            self._loop.add_writer(self._number, self._writable)
             self._is_writing = True
         if len(self._unsent) > MAX_UNSENT_BYTES:
             self.abort()
@@ -380,7 +383,7 @@ class TLSTransport(asyncio.Transport):
 
     def _all_is_sent(self) -> None:
         if self._is_writing:
-            self._loop.remove_writer(self._socket)
+            self._loop.remove_writer(self._number)
             self._is_writing = False
         told, self._flushed = self._flushed, []
         for each in told:
@@ -391,18 +394,18 @@ class TLSTransport(asyncio.Transport):
     def _watch_for_bytes(self, wanted: bool) -> None:
         self._is_reading = wanted
         if wanted:
-            self._loop.add_reader(self._socket, self._readable)
+            self._loop.add_reader(self._number, self._readable)
         else:
-            self._loop.remove_reader(self._socket)
+            self._loop.remove_reader(self._number)
 
     def _lose(self, error: OSError | None) -> None:
         if self._is_lost:
             return
         self._is_lost = self._is_closing = True
         if self._is_reading:
-            self._loop.remove_reader(self._socket)
+            self._loop.remove_reader(self._number)
         if self._is_writing:
-            self._loop.remove_writer(self._socket)
+            self._loop.remove_writer(self._number)
         if self.stage is not None:
             self.stage.remove(self)
         if self.tls is not None:
