@@ -32,6 +32,7 @@ bench: .venv/.synced
 
 docs: .venv/.synced
 	@$(UV) run --frozen stationkeeper reasons > docs/reasons.md
+	@$(UV) run --frozen stationkeeper commands > docs/commands.md
 
 clean:
 	rm -rf .venv .tools build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
