@@ -216,7 +216,7 @@ def _cross_signed() -> Row:
 
 def _issued_by_a_gateway() -> Row:
     gateway = leaf(ROOT, name("0807060504030201"))
-    outcome = "CertificateInvalid"
+    outcome = "UnknownCA"
     return Row(leaf(gateway).pair, (ROOT.pair,), outcome, presented=(gateway.pair,), openssl_accepts=False)
 
 
@@ -311,7 +311,7 @@ CORPUS: dict[str, Callable[[], Row]] = {
     ),
     "path length exceeded by the TrustedCA's intermediate": lambda: _by_intermediate(
         lambda root, issuing, gateway: Row(
-            gateway.pair, (root.pair,), "NoTrustedCA", intermediates=(issuing.pair,), openssl_accepts=False
+            gateway.pair, (root.pair,), "CertificateInvalid", intermediates=(issuing.pair,), openssl_accepts=False
         ),
         path_length=0,
     ),
@@ -330,7 +330,7 @@ CORPUS: dict[str, Callable[[], Row]] = {
     "cross-signed CA": _cross_signed,
     "root for servers only, intermediate in the TrustedCA": lambda: _below_servers_only(
         lambda root, issuing, gateway: Row(
-            gateway.pair, (root.pair,), "NoTrustedCA", intermediates=(issuing.pair,), openssl_accepts=False
+            gateway.pair, (root.pair,), "CertificateWrongPurpose", intermediates=(issuing.pair,), openssl_accepts=False
         )
     ),
     "root for servers only, intermediate sent by the gateway": lambda: _below_servers_only(
@@ -350,7 +350,7 @@ CORPUS: dict[str, Callable[[], Row]] = {
     "SHA-1 signature": _sha_1,
     "SHA-1 signature, `weakSignatures: Allow`": lambda: _allowed(_sha_1()),
     "chain of 9 intermediates": lambda: _long_chain(9, ACCEPTED),
-    "chain of 12 intermediates": lambda: _long_chain(12, "NoTrustedCA"),
+    "chain of 12 intermediates": lambda: _long_chain(12, "UnknownCA"),
     "30 certificates that have no part in the chain": lambda: _many_strangers(30, ACCEPTED),
     "400 certificates that have no part in the chain": lambda: _many_strangers(400, "HandshakeFailed"),
     "certificate of 8 KiB": lambda: _padded(8 * 1024, ACCEPTED),
