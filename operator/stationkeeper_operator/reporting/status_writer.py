@@ -32,6 +32,12 @@ _CONFLICT_SECONDS = 0.3
 _CHECKS_BETWEEN_PAUSES = 50
 _SWEEP_SECONDS = 3600.0
 _ASKED_FOR = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
+_FELL_BACK = (
+    "it reports the configuration of spec.cups, but asked here with what it had before, so that configuration does not "
+    "work: mend that server, its trust or the client certificate in spec.cups. What it falls back to (BAK) is the first "
+    "set that it was given, which nothing renews: keep the CA of that certificate until the gateway asks with the new "
+    "one, or it cannot come back"
+)
 _log = logging.getLogger("stationkeeper.operator.status_writer")
 
 
@@ -256,14 +262,13 @@ class StatusWriter:
             await self._events.warning(before, Reason.CRL_EXPIRED, message)
 
     async def _announce_delivery(self, before: Resource, after: Resource) -> None:
-        state, word = _delivery(after).get("state"), DeliveryState.NOT_CONVERGING
-        listed = _delivery(after).get("outstanding")
-        if state == word and _delivery(before).get("state") != word:
-            outstanding = ", ".join(str(each) for each in listed) if isinstance(listed, list) else ""
-            message = (
-                f"it was sent the same several times and still lacks: {outstanding}; {_not_converging(outstanding)}"
-            )
-            await self._events.warning(after, word, message)
+        state = _delivery(after).get("state")
+        if state == _delivery(before).get("state"):
+            return
+        if state == DeliveryState.NOT_CONVERGING:
+            await self._events.warning(after, DeliveryState.NOT_CONVERGING, _not_converging(after))
+        elif state == DeliveryState.FELL_BACK:
+            await self._events.warning(after, DeliveryState.FELL_BACK, _FELL_BACK)
 
     async def _announce_expiry(self, before: Resource, after: Resource) -> None:
         was, told = (
@@ -292,11 +297,13 @@ def _delivery(resource: Resource) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _not_converging(outstanding: str) -> str:
-    """What to do."""
+def _not_converging(resource: Resource) -> str:
+    listed = _delivery(resource).get("outstanding")
+    outstanding = ", ".join(str(each) for each in listed) if isinstance(listed, list) else ""
     log = "look into the gateway's log for what it does not take or keep"
     returns = Segment.CUPS_URI in outstanding
-    return f"{log}, and whether the server of cups.uri sends it back here" if returns else log
+    cure = f"{log}, and whether the server of cups.uri sends it back here" if returns else log
+    return f"it was sent the same several times and still lacks: {outstanding}; {cure}"
 
 
 def _is_told(told: Condition, verdict: Verdict) -> bool:
