@@ -34,8 +34,8 @@ _SWEEP_SECONDS = 3600.0
 _ASKED_FOR = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
 _FELL_BACK = (
     "it reports the configuration of spec.cups, but asked here with what it had before, so that configuration does not "
-    "work: mend that server, its trust or the client certificate in spec.cups. What it falls back to (BAK) is the first "
-    "set that it was given, which nothing renews: keep the CA of that certificate until the gateway asks with the new "
+    "work: mend that server, its trust or the client certificate in spec.cups. What it falls back to (BAK) is the "
+    "first set that it was given, which nothing renews: keep the CA of that certificate until it asks with the new "
     "one, or it cannot come back"
 )
 _log = logging.getLogger("stationkeeper.operator.status_writer")
