@@ -8,7 +8,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 import msgspec
 
@@ -32,6 +32,11 @@ CONFIG_MAP = "ConfigMap"
 
 TAKES_OVER = "stationkeeper.io/takes-over"
 """The annotation by which a person hands an EUI over to a Gateway of another namespace."""
+
+CERTIFICATE_NAME = "cert-manager.io/certificate-name"
+"""The annotation by which cert-manager says on a Secret which Certificate it belongs to."""
+
+MAX_NAME = 253
 
 DEFAULTS_NAME = "default"
 """The only name that a GatewayDefaults may have, so that a namespace has no more than one."""
@@ -62,9 +67,11 @@ class Annotations(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         takes_over: the uid of the Gateway of another namespace whose EUI a person hands over to this one.
+        certificate: of a Secret that cert-manager writes, the name of its Certificate.
     """
 
     takes_over: str = msgspec.field(default="", name=TAKES_OVER)
+    certificate: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] = msgspec.field(default="", name=CERTIFICATE_NAME)
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

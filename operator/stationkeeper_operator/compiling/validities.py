@@ -45,7 +45,9 @@ def _authority(resource: TrustedCA, world: World, in_force: TrustedAuthority | N
     listed = found.certificates if found else ()
     held = _readable(in_force.intermediates if in_force else ())
     intermediates = (*listed, *held)
-    roots = (validity(Use.TRUST_ANCHOR, each) for each in _readable(anchors))
+    source = resource.spec.certificates_from if resource.spec else None
+    renewed_by = world.renewed_by(resource.metadata.namespace, source)
+    roots = (validity(Use.TRUST_ANCHOR, each, renewed_by) for each in _readable(anchors))
     return (*roots, *(validity(Use.INTERMEDIATE, each) for each in intermediates))
 
 
@@ -65,8 +67,13 @@ def _endpoint(uses: tuple[Use, Use], endpoint: Endpoint | None, namespace: str, 
     client = endpoint.auth.client_certificate if endpoint.auth else None
     trusted = _read(endpoint.trust or "", "trust", Reason.MALFORMED_PEM) + _named(endpoint.trust_from, namespace, world)
     # Of a chain, the first alone is delivered.
-    shown = _named(client.certificate if client else None, namespace, world, SecretUse.CREDENTIALS)[:1]
-    return (*(validity(uses[0], each) for each in trusted), *(validity(uses[1], each) for each in shown))
+    source = client.certificate if client else None
+    shown = _named(source, namespace, world, SecretUse.CREDENTIALS)[:1]
+    renewed_by = tuple(world.renewed_by(namespace, each) for each in (endpoint.trust_from, source))
+    return (
+        *(validity(uses[0], each, renewed_by[0]) for each in trusted),
+        *(validity(uses[1], each, renewed_by[1]) for each in shown),
+    )
 
 
 def _named(

@@ -113,6 +113,12 @@ class World:
             )
         return content
 
+    def renewed_by(self, namespace: str, source: KeySource | TokenSource | None) -> str:
+        """The Certificate of cert-manager that renews what `source` names; empty where none is known to."""
+        found = source_reference(namespace, source)
+        holder = self.referenced.get(found[0]) if found is not None else None
+        return holder.metadata.annotations.certificate if holder is not None else ""
+
     def _has(self, key: Key) -> bool:
         found = self.resources.get(key)
         return found is not None and not found.metadata.being_deleted

@@ -238,8 +238,8 @@ class StatusWriter:
         # With the uid, a resource of the same name that was created meanwhile is a conflict; with the version, whatever
         # was written since, so that a leader which was frozen here does not write over a later leader's word.
         condition = {"uid": judgement.uid, "resourceVersion": before.metadata.resource_version}
-        gone = dict.fromkeys(before.status.value.keys() - desired.keys())
-        answer = await self._api.merge_patch(path, {"metadata": condition, "status": {**gone, **desired}})
+        changes = _merge_patch(before.status.value, desired)
+        answer = await self._api.merge_patch(path, {"metadata": condition, "status": changes})
         after = decode_resource(key.kind, answer)
         self._changed(self._store.put(after))
         self._observed.written(after)
@@ -285,6 +285,15 @@ class StatusWriter:
 
 def _namespace(key: Key) -> str:
     return key.namespace
+
+
+def _merge_patch(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, object]:
+    """Return what makes `after` of `before`, as RFC 7396 merges: a field that goes is null, in objects inside too."""
+    gone: dict[str, object] = dict.fromkeys(before.keys() - after.keys())
+    for name, value in after.items():
+        held = before.get(name)
+        gone[name] = _merge_patch(held, value) if isinstance(held, dict) and isinstance(value, dict) else value
+    return gone
 
 
 def _is_about(judgement: Judgement, resource: Resource) -> bool:
