@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from stationkeeper_core.published import TRUST, encode
+from stationkeeper_core.published import CONTRACT, TRUST, encode
 from tests.cups.client import exchange, get_internal, until
 from tests.cups.conftest import Cups
 from tests.cups.documents import Gateway, Trusted, contents
@@ -121,7 +121,7 @@ async def test_the_gateways_lns_changes_without_a_restart(cups: Cups, pki: Pki) 
     [
         (lambda value: b"", "MalformedDocument"),
         (lambda value: value[:-20], "MalformedDocument"),
-        (lambda value: value.replace(b'"contract":1', b'"contract":9'), "UnknownContract"),
+        (lambda value: value.replace(b'"contract":%d' % CONTRACT, b'"contract":9'), "UnknownContract"),
         (lambda value: value.replace(b'"sha256":"', b'"sha256":"0'), "DigestMismatch"),
         (lambda value: encode(TRUST, 1, contents([], [])[TRUST]), "OlderGeneration"),
     ],
