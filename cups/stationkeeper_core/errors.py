@@ -120,6 +120,7 @@ class Reason(StrEnum):
     OLDER_GENERATION = "OlderGeneration"
     DOCUMENT_MISSING = "DocumentMissing"
     SERVER_CERTIFICATE_INVALID = "ServerCertificateInvalid"
+    SERVER_ROOT_CHANGED = "ServerRootChanged"
 
 
 class StationkeeperError(Exception):

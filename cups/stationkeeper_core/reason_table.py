@@ -159,8 +159,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The spec does not have the form that the CRD describes.", "The message names the field."
     ),
     Reason.MALFORMED_PEM: _resource(
-        "The text is not a sequence of PEM certificates.",
-        "The message says at which line; paste the file as it is.",
+        "The text is not a sequence of PEM certificates, or none of them can be read.",
+        "The message says at which line, and which field; paste the file as it is.",
     ),
     Reason.NO_CERTIFICATE: _resource("There is no certificate in it.", "Give at least one PEM certificate."),
     Reason.TOO_MANY_CERTIFICATES: _resource(
@@ -172,7 +172,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Remove it, and treat that key as exposed: whoever may read the resource has it.",
     ),
     Reason.NOT_A_CERTIFICATE_AUTHORITY: _resource(
-        "A configured anchor or intermediate is not a CA certificate (basic constraints CA:TRUE).",
+        "A configured anchor or intermediate is neither a CA certificate (basic constraints CA:TRUE) nor, as an "
+        "anchor, a v1 root that signs itself.",
         "Configure the certificate that signs the gateways' certificates, not a gateway's own.",
     ),
     Reason.KEY_KIND_UNSUPPORTED: _resource(
@@ -291,7 +292,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.CAPACITY_EXCEEDED: _resource(
         "Its namespace would have more than its share of the Secret that it belongs to, and there is no room beyond.",
-        "Delete resources of this namespace that are not needed; see the docs on capacity.",
+        "Delete resources of this namespace that are not needed; see Capacity in `docs/operation.md`.",
     ),
     Reason.MALFORMED_DOCUMENT: _load(
         "A document is not in the form of the contract.", "Check who else writes the Secret."
@@ -312,5 +313,9 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.SERVER_CERTIFICATE_INVALID: _load(
         "The server's certificate and key cannot be used.",
         "Check the TLS Secret: a PEM chain, of a kind that a Basics Station accepts, and the key that matches it.",
+    ),
+    Reason.SERVER_ROOT_CHANGED: _load(
+        "The server's new chain ends in another root than the one in force, which stays while it is valid.",
+        "Issue it from the old root, or move the gateways by `spec.cups` first and then allow the change.",
     ),
 }

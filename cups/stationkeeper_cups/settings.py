@@ -3,14 +3,17 @@
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from stationkeeper_cups.kubernetes_source import ApiServer
 
 FILES, WATCH = "files", "watch"
+HANDSHAKE_SECONDS = 30.0
 
 _SERVER_TLS = "stationkeeper-server-tls"
 _MAX_PORT = 65535
+_MAX_SECONDS = 600
 _SWITCH = {"true": True, "false": False}
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -67,6 +70,8 @@ class Settings:
             open and the second shut.
         log_level: a name that `logging` knows.
         token_authentication: whether gateways without a certificate may come in by a token.
+        server_root_may_change: whether a server certificate of another root than the one in force is taken at once.
+        handshake_seconds: how long a TLS handshake may take.
     """
 
     cups: Address
@@ -75,6 +80,8 @@ class Settings:
     internal_token: Path | None
     log_level: str
     token_authentication: bool = False
+    server_root_may_change: bool = False
+    handshake_seconds: float = HANDSHAKE_SECONDS
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -95,6 +102,8 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         internal_token=Path(given.internal_token_file) if given.internal_token_file else None,
         log_level=level,
         token_authentication=_switch("--token-authentication", given.token_authentication),
+        server_root_may_change=_switch("--server-root-may-change", given.server_root_may_change),
+        handshake_seconds=_seconds("--handshake-seconds", given.handshake_seconds),
     )
 
 
@@ -104,6 +113,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         description="Answers /update-info of LoRa Basics Station gateways over mutual TLS.",
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('stationkeeper')}")
 
     def add(flag: str, variable: str, default: str, text: str) -> None:
         shown = f"; default: {default}" if default else ""
@@ -132,6 +142,10 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     tokens = "true or false: gateways without a client certificate may come in by a token"
     add("--token-authentication", "STATIONKEEPER_TOKEN_AUTHENTICATION", "false", tokens)
+    root = "true or false: a server certificate of another root than the one in force is taken at once"
+    add("--server-root-may-change", "STATIONKEEPER_SERVER_ROOT_MAY_CHANGE", "false", root)
+    handshake = "how long a TLS handshake may take, in seconds; gateways on slow links need more than 10"
+    add("--handshake-seconds", "STATIONKEEPER_HANDSHAKE_SECONDS", f"{HANDSHAKE_SECONDS:g}", handshake)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))
     return parser
 
@@ -163,6 +177,12 @@ def _switch(flag: str, text: str) -> bool:
     if text not in _SWITCH:
         raise SettingsError(f"{flag} is {text[:80]!a}; set it to {' or '.join(_SWITCH)}")
     return _SWITCH[text]
+
+
+def _seconds(flag: str, text: str) -> float:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MAX_SECONDS:
+        raise SettingsError(f"{flag} is {text[:80]!a}; set it to a whole number from 1 to {_MAX_SECONDS}")
+    return float(text)
 
 
 def _address(flag: str, text: str) -> Address:

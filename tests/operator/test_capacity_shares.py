@@ -255,7 +255,7 @@ def test_thousands_of_records_at_the_bound_are_fitted_within_seconds() -> None:
     contents = Contents(candidates, bucket_document, RELEASE, (BYTES,))
     began = time.process_time()
     found = fit(contents, None)
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 20
     assert 800_000 < len(encode(REGISTRY[0], 1, found.payload)) <= 1_000_000
     held = [Candidate(each.resource, each.wanted, found.records.get(each.key), None) for each in candidates]
     again = fit(Contents(held, bucket_document, RELEASE, (BYTES,)), found.document)

@@ -8,5 +8,5 @@ def main() -> None:
     try:
         from stationkeeper_tools.commands.program import run  # noqa: PLC0415 - click belongs to the extra `tools`
     except ModuleNotFoundError as error:
-        sys.exit(f"stationkeeper needs the package {error.name}: pip install 'stationkeeper[tools]'")
+        sys.exit(f"stationkeeper needs the package {error.name}: in the folder of the sources, pip install '.[tools]'")
     run()

@@ -3,6 +3,7 @@
 Source: RFC 3279, RFC 5480, RFC 8410; SEC 2 and RFC 5639 for the curves.
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from stationkeeper_core.der import element
-from stationkeeper_core.x509.curves import CURVES, CURVES_BY_NAME
+from stationkeeper_core.x509.curves import CURVES, CURVES_BY_NAME, Curve
 from stationkeeper_core.x509.der_reader import (
     BIT_STRING,
     INTEGER,
@@ -72,11 +73,16 @@ RSA_ENCRYPTION = "1.2.840.113549.1.1.1"
 _RSA, _RSA_PSS, _RSA_OF_X500 = map(bytes.fromhex, ("2a864886f70d010101", "2a864886f70d01010a", "55080101"))
 _EC = bytes.fromhex("2a8648ce3d0201")
 _EDWARDS = {bytes.fromhex("2b6570"): (KeyKind.ED25519, 32, 256), bytes.fromhex("2b6571"): (KeyKind.ED448, 57, 456)}
+_EC_ALGORITHM = dotted(_EC)
 _UNCOMPRESSED = 0x04
 
 
 def read_public_key(der: bytes) -> PublicKey | None:
     """The key of a SubjectPublicKeyInfo as a certificate writes it; None where not even its algorithm can be read."""
+    header = len(der) - _POINT_BYTES.get(len(der), len(der))
+    curve = _AS_USUAL.get(der[:header]) if header else None
+    if curve is not None:
+        return PublicKey(KeyKind.EC, _EC_ALGORITHM, curve.bits, curve.name, der)
     try:
         algorithm, parameters, bits = _split(der)
     except MalformedDERError:
@@ -134,7 +140,7 @@ def _integer(value: int) -> bytes:
 
 
 def _elliptic(parameters: bytes, point: bytes) -> PublicKey:
-    algorithm = dotted(_EC)
+    algorithm = _EC_ALGORITHM
     try:
         reader = DerReader(parameters)
         if reader.next_tag == SEQUENCE:
@@ -159,3 +165,16 @@ def _uncompressed(der: bytes) -> bytes | None:
         return load_der_public_key(der).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
+
+
+def _usual_headers() -> Iterator[tuple[bytes, int, Curve]]:
+    """What stands before the coordinates of a point on each curve, how many bytes they have, and the curve."""
+    for identifier, curve in CURVES.items():
+        size = 2 * ((curve.bits + 7) // 8)
+        whole = _written(_EC, element(OBJECT_IDENTIFIER, identifier), bytes([_UNCOMPRESSED]) + bytes(size))
+        yield whole[:-size], size, curve
+
+
+# Nearly all keys are written in just this way, and need no more than a look.
+_AS_USUAL = {header: curve for header, _, curve in _usual_headers()}
+_POINT_BYTES = {len(header) + size: size for header, size, _ in _usual_headers()}

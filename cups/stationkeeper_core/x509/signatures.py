@@ -107,16 +107,17 @@ def read_signature_algorithm(der: bytes) -> SignatureAlgorithm:
     if identifier in _OWN_HASH:
         return SignatureAlgorithm(identifier, None, has_own_hash=True)
     if identifier == PSS:
-        parameters = _pss(content)
-        return SignatureAlgorithm(identifier, parameters and parameters.hash_name, pss=parameters)
+        return _pss(content)
     return SignatureAlgorithm(identifier, _HASHES.get(identifier))
 
 
-def _pss(parameters: DerReader) -> PssParameters | None:
+def _pss(parameters: DerReader) -> SignatureAlgorithm:
+    hash_name: str | None = None
     try:
         listed = parameters.enter(SEQUENCE)
-        hash_name, mask_hash_name, salt_bytes = "sha1", "sha1", 20
+        mask_hash_name, salt_bytes, hash_name = "sha1", 20, "sha1"
         if listed.next_tag == _HASH_OF_PSS:
+            hash_name = None
             hash_name = _digest(listed.enter(_HASH_OF_PSS))
         if listed.next_tag == _MASK_OF_PSS:
             mask = listed.enter(_MASK_OF_PSS).enter(SEQUENCE)
@@ -125,8 +126,8 @@ def _pss(parameters: DerReader) -> PssParameters | None:
         if listed.next_tag == _SALT_OF_PSS:
             salt_bytes = listed.enter(_SALT_OF_PSS).integer()
     except (MalformedDERError, KeyError):
-        return None
-    return PssParameters(hash_name, mask_hash_name, salt_bytes)
+        return SignatureAlgorithm(PSS, hash_name)
+    return SignatureAlgorithm(PSS, hash_name, pss=PssParameters(hash_name, mask_hash_name, salt_bytes))
 
 
 def _digest(reader: DerReader) -> str:

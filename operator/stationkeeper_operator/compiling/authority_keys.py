@@ -9,7 +9,6 @@ from stationkeeper_core.published import Document, TrustDocument
 from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.candidate import Problems
 from stationkeeper_operator.compiling.certificate_rules import certificate_of, read_certificates, read_content
-from stationkeeper_operator.compiling.scopes import has_signed
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import TrustedCA
 from stationkeeper_operator.specs import TrustedCASpec
@@ -51,7 +50,7 @@ def authority_keys(world: World, documents: Iterable[Document | None]) -> Author
         if key is None:
             continue
         found.setdefault(namespace, set()).add(key)
-        if namespace == world.release_namespace or has_signed(certificate.der, certificate.der):
+        if namespace == world.release_namespace or certificate.signs_itself:
             everywhere.add(key)
     return AuthorityKeys(frozenset(everywhere), {namespace: frozenset(keys) for namespace, keys in found.items()})
 

@@ -21,6 +21,7 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.private_key import parse_private_key
 from stationkeeper_core.station_certificate import check_client, check_trust, public_key
 from stationkeeper_core.station_preflight import preflight
+from stationkeeper_core.token_notes import token_notes
 from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.authority_keys import AuthorityKeys
 from stationkeeper_operator.compiling.certificate_rules import expired, read_certificates, read_content, show
@@ -154,7 +155,7 @@ def _with_credentials(endpoint: Endpoint, place: _Place) -> Target:
         )
     more: tuple[str, ...] = ()
     if auth.token is not None:
-        blob = _token(trust, auth.token, place)
+        blob, more = _token(trust, auth.token, place)
     elif auth.client_certificate is not None:
         blob, more = _client(trust, auth.client_certificate, place)
     else:
@@ -185,12 +186,14 @@ def _trust(endpoint: Endpoint, place: _Place) -> Certificate:
     return found[0]
 
 
-def _token(trust: Certificate, source: TokenSource, place: _Place) -> bytes:
+def _token(trust: Certificate, source: TokenSource, place: _Place) -> tuple[bytes, tuple[str, ...]]:
+    field = f"{place.field}.auth.token"
     content = place.read(source, "auth.token")
     try:
-        return token_authentication(trust.der, parse_token(content))
+        blob = token_authentication(trust.der, parse_token(content))
     except StationkeeperError as error:
-        raise _at(f"{place.field}.auth.token", error) from None
+        raise _at(field, error) from None
+    return blob, tuple(f"{field}: the token {note}" for note in token_notes(content))
 
 
 def _client(trust: Certificate, source: ClientCertificateSource, place: _Place) -> tuple[bytes, tuple[str, ...]]:

@@ -197,7 +197,8 @@ def _read(resource: Gateway, around: Surroundings, problems: Problems) -> _Part:
     tokens = read_tokens(spec.client, namespace, world, problems)
     lns = problems.attempt(lambda: _lns(resource, spec, around))
     cups = problems.attempt(lambda: _cups(spec, namespace, around))
-    notes = (*_unknown_authorities(trusted_cas, namespace, world), *(lns or _NOWHERE).notes, *(cups or _NOWHERE).notes)
+    servers = (*(lns or _NOWHERE).notes, *(cups or _NOWHERE).notes)
+    notes = (*_unknown_authorities(trusted_cas, namespace, world), *tokens.notes, *servers)
     return _Part(trusted_cas, fingerprints, lns, cups, notes, tokens)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published import Document, TrustDocument, TrustedAuthority
 from stationkeeper_core.trust.path_certificate import PathCertificate
@@ -96,12 +97,16 @@ def _any_signed(children: Iterable[Certificate], signers: Iterable[Certificate])
 
 @lru_cache(maxsize=65_536)
 def has_signed(signer: bytes, child: bytes) -> bool:
-    """Whether the certificate `child` names `signer` as its issuer and carries its signature; both in DER."""
+    """Whether the key of `signer` signed `child`, as CUPS judges it; both are certificates in DER."""
     below, above = certificate_of(child), certificate_of(signer)
     if below is None or above is None:
         return False
     child_certificate = PathCertificate(below)
-    return is_signed(child_certificate, child_certificate if child == signer else PathCertificate(above))
+    try:
+        return is_signed(child_certificate, child_certificate if child == signer else PathCertificate(above))
+    except (StationkeeperError, ValueError):
+        # What cannot be verified vouches for nobody either.
+        return False
 
 
 def _certificates(authorities: Iterable[TrustedAuthority]) -> frozenset[bytes]:

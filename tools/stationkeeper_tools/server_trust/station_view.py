@@ -1,6 +1,6 @@
 """What a Basics Station, with mbed TLS 2.28, would say to a server's certificates and one root.
 
-Source: the CUPS protocol, how the client behaves; mbed TLS 2.28, `ssl_tls.c`, `mbedtls_ssl_check_cert_usage`.
+Source: the CUPS protocol, how the client behaves; mbed TLS 2.28.
 """
 
 from collections.abc import Iterator
@@ -8,12 +8,11 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.pem import parse_der_certificate
-from stationkeeper_core.station_certificate import check_client, check_trust
+from stationkeeper_core.station_certificate import check_trust
 from stationkeeper_tools.server_trust.presented_chain import PresentedChain
 from stationkeeper_tools.station.faults import StationError
 from stationkeeper_tools.station.server_certificate import check_server_certificate
@@ -28,44 +27,17 @@ def station_problems(chain: PresentedChain, root: x509.Certificate, host: str, n
         host: as it stands in the URI.
         now: the time, aware.
     """
-    leaf = chain.certificates[0]
     if chain.only_tls_1_3:
         yield "the server speaks TLS 1.3 alone, and a Station at most TLS 1.2: switch TLS 1.2 on"
     try:
         check_trust(parse_der_certificate(_der(root)))
     except StationkeeperError as error:
         yield f"the root: {error.detail}"
-    for each in chain.certificates:
-        if each != root:
-            yield from _unreadable(each)
-    yield from _usage_problems(leaf)
     try:
-        check_server_certificate(leaf, host)
+        check_server_certificate(chain.certificates, host)
     except StationError as error:
         yield error.detail
     yield from _path_problem(chain, root, now)
-
-
-def _unreadable(certificate: x509.Certificate) -> Iterator[str]:
-    try:
-        check_client(parse_der_certificate(_der(certificate)))
-    except StationkeeperError as error:
-        yield error.detail
-
-
-def _usage_problems(leaf: x509.Certificate) -> Iterator[str]:
-    try:
-        usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
-        if not usage.digital_signature:
-            yield "the server's certificate has a key usage without digitalSignature: issue it with that"
-    except (x509.ExtensionNotFound, ValueError):
-        pass
-    try:
-        purposes = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-        if not {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(purposes):
-            yield "the server's certificate has an extended key usage without serverAuth: issue it with that"
-    except (x509.ExtensionNotFound, ValueError):
-        pass
 
 
 def _path_problem(chain: PresentedChain, root: x509.Certificate, now: datetime) -> Iterator[str]:
