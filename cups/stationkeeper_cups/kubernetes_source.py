@@ -158,7 +158,13 @@ class KubernetesSource:
         self._loaders[name](data)
 
     def _loader(self, document: str) -> Callable[[Mapping[str, bytes]], None]:
-        return lambda data: self._state.load_document(document, data.get(document, b""))
+        def load(data: Mapping[str, bytes]) -> None:
+            if document in data:
+                self._state.load_document(document, data[document])
+            else:  # The chart creates it so, for the operator to fill.
+                _log.info("the Secret holds no document yet", extra={"fields": {"document": document}})
+
+        return load
 
     def _load_credentials(self, data: Mapping[str, bytes]) -> None:
         self._state.load_server_credentials(ServerCredentials(data.get("tls.crt", b""), data.get("tls.key", b"")))

@@ -178,6 +178,18 @@ def test_a_pod_starts_before_there_is_a_server_certificate() -> None:
     assert (secret["secretName"], secret["optional"], secret["defaultMode"]) == ("mine", True, 0o440)
 
 
+def test_the_secrets_to_publish_are_created_without_a_content_and_kept() -> None:
+    labelled = {
+        each["metadata"]["name"]: each
+        for each in render({})
+        if each["metadata"].get("labels", {}).get("app.kubernetes.io/component") == "documents"
+    }
+    assert labelled.keys() == {secret_name(document) for document in DOCUMENTS}
+    for secret in labelled.values():
+        assert secret.keys() == {"apiVersion", "kind", "metadata", "type"}
+        assert secret["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
 def test_a_watching_pod_mounts_no_published_secret() -> None:
     assert volumes(render(CASES["watching"]), "cups").keys() == {"tmp", "internal-token"}
 
@@ -193,7 +205,7 @@ def test_the_internal_token_is_made_unless_there_is_one() -> None:
     made = the(render({}), "Secret", "stationkeeper-internal-token")
     assert len(made["data"]["token"]) >= 48
     existing = render({"cups": {"internalToken": {"existingSecret": "mine"}}})
-    assert "Secret" not in kinds(existing)
+    assert "stationkeeper-internal-token" not in {each["metadata"]["name"] for each in existing}
     assert volumes(existing, "cups")["internal-token"]["secret"]["secretName"] == "mine"
     assert environment(existing, "cups")["STATIONKEEPER_INTERNAL_TOKEN_FILE"].endswith("/internal-token/token")
 
@@ -301,65 +313,6 @@ def test_with_files_cups_may_open_no_connection() -> None:
 
 def test_a_parent_chart_may_pass_globals() -> None:
     assert render({"global": {"anything": 1}})
-
-
-def names_of(manifests: list[Manifest], component: str) -> set[tuple[str, str]]:
-    return {
-        (each["kind"], each["metadata"]["name"])
-        for each in manifests
-        if each["metadata"].get("labels", {}).get("app.kubernetes.io/component") == component
-    }
-
-
-@pytest.mark.parametrize(
-    ("values", "prefix"),
-    [
-        ({}, "stationkeeper"),
-        ({"nameOverride": "cups"}, "stationkeeper-cups"),
-        ({"nameOverride": "keeper"}, "stationkeeper"),
-        ({"fullnameOverride": "sk", "nameOverride": "cups"}, "sk"),
-    ],
-)
-def test_the_names_of_objects_begin_as_the_values_say(values: Values, prefix: str) -> None:
-    names = names_of(render(values), "cups")
-    assert {
-        ("Deployment", f"{prefix}-cups"),
-        ("Service", f"{prefix}-cups"),
-        ("ServiceAccount", f"{prefix}-cups"),
-    } <= names
-    assert pod_template(render(values), "cups")["spec"]["serviceAccountName"] == f"{prefix}-cups"
-
-
-def test_every_object_of_the_release_is_in_the_namespace_that_the_values_name() -> None:
-    manifests = render({**CASES["other names"], "networkPolicy": {"enabled": True}, "cups": {"source": "watch"}})
-    assert {each["metadata"].get("namespace") for each in manifests} == {"team-a", None}
-    assert kinds([each for each in manifests if "namespace" not in each["metadata"]]) == {
-        "ClusterRole",
-        "ClusterRoleBinding",
-    }
-    for each in manifests:
-        for subject in each.get("subjects", []):
-            assert subject["namespace"] == "team-a"
-
-
-def test_what_the_operator_finds_by_name_is_called_the_same_whatever_the_values_say() -> None:
-    for values in CASES.values():
-        (role,) = [
-            each for each in render(values) if each["kind"] == "Role" and each["rules"] == rules("operator-release")
-        ]
-        named = {name for rule in role["rules"] for name in rule.get("resourceNames", [])}
-        assert {secret_name(document) for document in DOCUMENTS} | {"stationkeeper-operator"} == named
-
-
-def test_a_serviceaccount_that_is_not_created_gets_the_rights_all_the_same() -> None:
-    manifests = render(CASES["everything"])
-    accounts = {each["metadata"]["name"] for each in manifests if each["kind"] == "ServiceAccount"}
-    assert accounts == {"answering"}
-    bound = {each["subjects"][0]["name"] for each in manifests if each["kind"] == "RoleBinding"}
-    assert bound == {"answering", "publishing"}
-    assert pod_template(manifests, "operator")["spec"]["serviceAccountName"] == "publishing"
-    unnamed = render({"operator": {"serviceAccount": {"create": False}}})
-    assert pod_template(unnamed, "operator")["spec"]["serviceAccountName"] == "default"
 
 
 @pytest.mark.parametrize("component", ["operator", "cups"])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from stationkeeper_operator.api.kubernetes_api import FIELD_MANAGER
 from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.sample_pki import make_root
@@ -214,7 +215,52 @@ def previous(folder: Path) -> Path:
     shutil.copytree(CHART, chart, symlinks=False)
     (chart / "definitions").rename(chart / "crds")
     (chart / "templates/definitions.yaml").unlink()
+    (chart / "templates/documents.yaml").unlink()
     return chart
+
+
+def publish(run_kubectl: Kubectl, content: str, labels: dict[str, str] | None = None) -> None:
+    """What the operator does, and with labels what it did when it had to create the Secret too."""
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "stationkeeper-trust", "namespace": INSTALLED, **({"labels": labels} if labels else {})},
+        "type": "Opaque",
+        "data": {"trust": base64.b64encode(content.encode()).decode()},
+    }
+    options = ("--server-side", f"--field-manager={FIELD_MANAGER}", "--force-conflicts")
+    assert run_kubectl("apply", *options, "--filename=-", stdin=secret).returncode == 0
+
+
+def published(run_kubectl: Kubectl) -> str:
+    what = ("secret", "stationkeeper-trust", "--output=jsonpath={.data.trust}")
+    return base64.b64decode(run_kubectl("get", f"--namespace={INSTALLED}", *what).stdout).decode()
+
+
+@pytest.mark.parametrize("way", ["--server-side=true", "--server-side=false"])
+def test_helm_never_empties_a_published_secret(run_kubectl: Kubectl, helm_here: Callable[..., str], way: str) -> None:
+    helm_here("install", "stationkeeper", str(CHART), way)
+    assert published(run_kubectl) == ""
+    publish(run_kubectl, "first")
+    helm_here("upgrade", "stationkeeper", str(CHART), way, "--set", "cups.replicas=3", "--set", "commonLabels.a=b")
+    assert published(run_kubectl) == "first"
+    publish(run_kubectl, "second")
+    helm_here("rollback", "stationkeeper", "1", way)
+    assert published(run_kubectl) == "second"
+    helm_here("uninstall", "stationkeeper")
+    assert published(run_kubectl) == "second"
+    helm_here("install", "stationkeeper", str(CHART), way)
+    assert published(run_kubectl) == "second"
+
+
+def test_an_upgrade_creates_a_published_secret_that_was_deleted(
+    run_kubectl: Kubectl, helm_here: Callable[..., str]
+) -> None:
+    helm_here("install", "stationkeeper", str(CHART))
+    run_kubectl("delete", "secret", "stationkeeper-trust", f"--namespace={INSTALLED}")
+    helm_here("upgrade", "stationkeeper", str(CHART))
+    found = run_kubectl("get", "secret", "stationkeeper-trust", f"--namespace={INSTALLED}", "--output=name")
+    assert found.stdout.strip() == "secret/stationkeeper-trust"
 
 
 def test_an_upgrade_takes_over_what_an_older_chart_left_outside_of_the_release(
@@ -222,10 +268,14 @@ def test_an_upgrade_takes_over_what_an_older_chart_left_outside_of_the_release(
 ) -> None:
     helm_here("install", "stationkeeper", str(previous(tmp_path)))
     register_gateway(run_kubectl)
+    publish(run_kubectl, "before", {"app.kubernetes.io/managed-by": "stationkeeper"})
     with pytest.raises(RefusedValuesError, match="invalid ownership metadata"):
         helm_here("upgrade", "stationkeeper", str(CHART))
-    helm_here("upgrade", "stationkeeper", str(CHART), "--take-ownership")
+    helm_here("upgrade", "stationkeeper", str(CHART), "--take-ownership", "--force-conflicts")
+    assert published(run_kubectl) == "before"
+    publish(run_kubectl, "after")
     helm_here("upgrade", "stationkeeper", str(CHART), "--set", "cups.replicas=3")
+    assert published(run_kubectl) == "after"
     helm_here("uninstall", "stationkeeper")
     assert gateways(run_kubectl) == "gateway.stationkeeper.io/rooftop"
 

@@ -19,12 +19,15 @@ from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.published import DOCUMENTS, MAX_GENERATION, Document, decode, digest, encode, secret_name
 from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
 
-_LABELS = {"app.kubernetes.io/managed-by": "stationkeeper"}
 _log = logging.getLogger("stationkeeper.operator.publisher")
 
 
 class SupersededError(Exception):
     """A Secret is not as it was read: read again, compile again."""
+
+
+class MissingSecretError(Exception):
+    """A Secret that the release should have is not there; the operator has no right to create one."""
 
 
 @dataclass(frozen=True)
@@ -144,11 +147,11 @@ class Publisher:
         return written
 
     def _failed(self, document: str, failure: BaseException) -> None:
-        if not isinstance(failure, ApiError | StationkeeperError):
+        if not isinstance(failure, ApiError | StationkeeperError | MissingSecretError):
             raise failure
         _log.error("not published", extra={"fields": {"document": document, "detail": failure}})
-        # A write that was not answered may have been done nevertheless.
-        if isinstance(failure, ApiError):
+        # A write that was not answered may have been done nevertheless; a missing Secret may be there by now.
+        if isinstance(failure, ApiError | MissingSecretError):
             self._held.pop(document, None)
 
     async def _write(self, document: str, payload: bytes) -> int:
@@ -164,11 +167,10 @@ class Publisher:
     async def _send(self, document: str, held: _Held, value: bytes) -> _Secret:
         name = secret_name(document)
         data = {document: base64.b64encode(value).decode("ascii")}
-        metadata = {"name": name, "namespace": self._namespace, "labels": _LABELS}
         if held.resource_version is None:
-            body = object_body("v1", "Secret", metadata, type="Opaque", data=data)
-            return _secret(await self._api.create(path_of("v1", self._namespace, "secrets"), body))
-        metadata["resourceVersion"] = held.resource_version
+            raise MissingSecretError(f"the Secret {name} is missing: have `helm upgrade` create it again")
+        # Labels are the chart's: were they applied here too, the next upgrade would be refused as a conflict.
+        metadata = {"name": name, "namespace": self._namespace, "resourceVersion": held.resource_version}
         body = object_body("v1", "Secret", metadata, type="Opaque", data=data)
         return _secret(await self._api.apply(self._path(document), body))
 
@@ -179,8 +181,11 @@ class Publisher:
             if error.is_not_found:
                 return _Held()
             raise
+        encoded = (secret.data or {}).get(document)
+        if encoded is None:  # As the chart creates it.
+            return _Held(secret.metadata.resource_version)
         try:
-            value = base64.b64decode((secret.data or {}).get(document, ""), validate=True)
+            value = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             value = b""
         return await asyncio.to_thread(_decoded, document, secret.metadata.resource_version, value)
