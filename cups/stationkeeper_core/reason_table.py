@@ -216,14 +216,11 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The resource is being deleted and a finalizer still holds it: nothing of it is in force.",
         "Nothing, or clear the finalizer; a deletion cannot be taken back, create it anew to use it again.",
     ),
-    Reason.SUBJECT_CONFLICT: _resource(
-        "Another TrustedCA in force, or the same one, has a certificate with the same subject and another key, or "
-        "with the same key and other constraints: a handshake could not tell them apart.",
-        "Use a CA with another subject, or take the other away first; the message names it.",
-    ),
     Reason.EUI_CONFLICT: _resource(
-        "An older Gateway has the same EUI; the oldest wins.",
-        "Delete one of the two; the message names the other.",
+        "An older Gateway of the namespace has the same EUI, or another namespace had it before and one TrustedCA, key "
+        "or token serves both.",
+        "In one namespace delete one of the two, the message names the other; from another namespace a person has to "
+        "hand the EUI over, see the docs on resources.",
     ),
     Reason.EUI_RANGE_INVALID: _resource(
         "An entry of `euiRanges` is not a prefix such as `0102030405000000/40`.",
@@ -268,6 +265,14 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The private key does not belong to the client certificate.",
         "Put both of one issuance into the Secret, and the end-entity certificate first.",
     ),
+    Reason.CLIENT_CERTIFICATE_IS_CA: _resource(
+        "The certificate that gateways would be given with its key is that of a certificate authority (CA:TRUE).",
+        "Issue a certificate for the gateways, and name that. Nothing of the CA's Secret was sent.",
+    ),
+    Reason.PRIVATE_KEY_OF_CA: _resource(
+        "The private key that gateways would be given is that of a TrustedCA's anchor or intermediate.",
+        "Make a key for the gateways, and never share one with a CA.",
+    ),
     Reason.CREDENTIALS_UNUSABLE: _resource(
         "The credentials, put together, are not what a Basics Station can cut into its parts again.",
         "The message says which part; issue that certificate or key anew.",
@@ -276,16 +281,17 @@ REASONS: dict[Reason, ReasonInfo] = {
         "A Secret or ConfigMap that the spec names does not exist.", "Create it in the same namespace."
     ),
     Reason.REFERENCE_NOT_LABELLED: _resource(
-        'A Secret that the spec names does not carry the label `stationkeeper.io/credentials: "true"`.',
-        "Label it if gateways may be given its content.",
+        "A Secret that the spec names does not carry the label for this use: `stationkeeper.io/credentials` for what "
+        'gateways are given and for their tokens, `stationkeeper.io/trust` for certificates and CRLs; each `"true"`.',
+        "Label it if it may be used for that; better, keep certificates and CRLs in a ConfigMap.",
     ),
     Reason.REFERENCE_KEY_MISSING: _resource(
         "The Secret or ConfigMap lacks the key that the spec names.",
         "Name an existing key; the message says which is missing.",
     ),
     Reason.CAPACITY_EXCEEDED: _resource(
-        "It no longer fits into the Secret that it belongs to.",
-        "Delete resources that are not needed; see the docs on capacity.",
+        "Its namespace would have more than its share of the Secret that it belongs to, and there is no room beyond.",
+        "Delete resources of this namespace that are not needed; see Capacity in `docs/operation.md`.",
     ),
     Reason.MALFORMED_DOCUMENT: _load(
         "A document is not in the form of the contract.", "Check who else writes the Secret."
@@ -306,5 +312,9 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.SERVER_CERTIFICATE_INVALID: _load(
         "The server's certificate and key cannot be used.",
         "Check the TLS Secret: a PEM chain, of a kind that a Basics Station accepts, and the key that matches it.",
+    ),
+    Reason.SERVER_ROOT_CHANGED: _load(
+        "The server's new chain ends in another root than the one in force, which stays while it is valid.",
+        "Issue it from the old root, or move the gateways by `spec.cups` first and then allow the change.",
     ),
 }

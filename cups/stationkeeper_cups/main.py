@@ -25,7 +25,7 @@ from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.server_certificate import ServerCertificate
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.settings import Address, Files, Settings, SettingsError, read_settings
-from stationkeeper_cups.tls_context import load_credentials
+from stationkeeper_cups.tls_context import ServerCredentials, load_credentials
 from stationkeeper_cups.update_info_server import UpdateInfoServer
 
 DRAIN_SECONDS = 10.0
@@ -71,7 +71,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     server.on_closed = listener.closed
     state.on_trust_change = server.close_untrusted
     state.on_gateways_loaded = observations.reconfigured
-    certificate = ServerCertificate(metrics, _now)
+    certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)
     state.on_server_credentials_loaded = certificate.loaded
     internal = await _start_internal(settings, state, metrics, observations, listener, certificate)
     checking = asyncio.create_task(certificate.run())
@@ -112,7 +112,12 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
     certificate: ServerCertificate,
 ) -> RunningInternalPort:
     context = provisional_context(_now())
-    state.on_server_credentials = lambda credentials: load_credentials(context, credentials)
+
+    def take(credentials: ServerCredentials) -> None:
+        certificate.admit(credentials)
+        load_credentials(context, credentials)
+
+    state.on_server_credentials = take
     token = settings.internal_token.read_bytes if settings.internal_token else None
     if token is not None:
         DerivedIdentity(token).attach(context)

@@ -135,6 +135,7 @@ class ServingState:
     def load_server_credentials(self, credentials: ServerCredentials) -> None:
         """Has the server prove itself with `credentials`, or leaves all as it is and says why."""
         if credentials == self._state.credentials:
+            self._refused.pop(SERVER_CERTIFICATE, None)
             return
         changed = replace(self._state, credentials=credentials)
         try:

@@ -172,6 +172,13 @@ def test_token_authentication_is_off_unless_it_is_switched_on(values: Values, sw
     assert environment(render(values), "cups")["STATIONKEEPER_TOKEN_AUTHENTICATION"] == switched
 
 
+@pytest.mark.parametrize(
+    ("values", "switched"), [({}, "false"), ({"server": {"certificate": {"rootMayChange": True}}}, "true")]
+)
+def test_the_root_of_the_server_may_not_change_unless_that_is_switched_on(values: Values, switched: str) -> None:
+    assert environment(render(values), "cups")["STATIONKEEPER_SERVER_ROOT_MAY_CHANGE"] == switched
+
+
 def test_a_pod_starts_before_there_is_a_server_certificate() -> None:
     named = {"server": {"certificate": {"secretName": "mine"}}}
     secret = volumes(render(named), "cups")["server-tls"]["secret"]

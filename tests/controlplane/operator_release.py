@@ -214,9 +214,19 @@ class Release:
         """The resourceVersion of each published Secret."""
         return _versions(self._api.items(f"/api/v1/namespaces/{self.namespace}/secrets?{_PUBLISHED}"))
 
-    def everything(self) -> dict[str, str]:
-        """The resourceVersions of all that the operator writes, but for the Lease."""
-        found = {f"secrets/{name}": version for name, version in self.versions().items()}
+    def contents(self) -> dict[str, str]:
+        """The content of each published Secret: a leader that begins to lead marks them, and changes no content."""
+        found = self._api.items(f"/api/v1/namespaces/{self.namespace}/secrets?{_PUBLISHED}")
+        return {each["metadata"]["name"]: str(each.get("data")) for each in found}
+
+    def everything(self, *, contents: bool = False) -> dict[str, str]:
+        """The resourceVersions of all that the operator writes, but for the Lease.
+
+        Args:
+            contents: the contents of the Secrets instead of their versions.
+        """
+        secrets_held = self.contents() if contents else self.versions()
+        found = {f"secrets/{name}": version for name, version in secrets_held.items()}
         paths = {plural: f"{_GROUP}/namespaces/{self.team}/{plural}" for plural in _PLURALS.values()}
         paths["events"] = f"/api/v1/namespaces/{self.team}/events"
         for plural, path in paths.items():

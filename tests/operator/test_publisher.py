@@ -72,7 +72,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with small_api_server(tmp_path) as (server, api):
         for document in DOCUMENTS:
             server.put(path(document), {})
-        yield Stage(server, Publisher(api, "release", permit, clock), leading, clock)
+        yield Stage(server, Publisher(api, "release", permit, clock, lambda: ""), leading, clock)
 
 
 async def test_all_documents_are_written_once(stage: Stage) -> None:

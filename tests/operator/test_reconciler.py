@@ -56,7 +56,7 @@ class Stage:
             RELEASE,
             self.store,
             reader=ReferenceReader(api, self.store, ()),
-            publisher=Publisher(api, RELEASE, _permit, lambda: 5000),
+            publisher=Publisher(api, RELEASE, _permit, lambda: 5000, lambda: ""),
             nudge=PodNudge(api, RELEASE),
             status=self.status,
             seen=seen,

@@ -7,6 +7,7 @@ TrustedCAs say: each namespace is searched by itself, on a budget of its own.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import pairwise
 
 from stationkeeper_core.client_certificate import ClientCertificate
 from stationkeeper_core.errors import Reason
@@ -126,8 +127,8 @@ class _Court:
 
     def _groups(self) -> Iterable[str]:
         """The namespaces whose TrustedCAs are in scope."""
-        found = dict.fromkeys(self._scope.namespaces)
-        return (*found, self._trust.release_namespace) if found else ()
+        namespaces = self._scope.namespaces
+        return dict.fromkeys((*namespaces, self._trust.release_namespace)) if namespaces else ()
 
     def _named(self, namespace: str) -> list[TrustedCA]:
         names = self._examination.names
@@ -162,5 +163,5 @@ class _Court:
         if not budget.allows(units):
             return False
         budget.spend(units)
-        links = list(zip(refused.path, refused.path[1:], strict=False))
+        links = list(pairwise(refused.path))
         return all(self._examination.is_signed(*each) for each in reversed(links))

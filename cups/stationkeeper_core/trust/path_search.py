@@ -83,8 +83,11 @@ class PathSearch:
 
     @property
     def is_spent(self) -> bool:
-        """Whether something was left undone."""
-        return self._budget.is_spent or self._presented_budget.is_spent
+        """Whether a path by configured certificates was left out for want of units.
+
+        What the client adds and is left out does not count: else it could change the reason of its refusal by that.
+        """
+        return self._budget.is_spent
 
     def ask(self, trusted_cas: Iterable[TrustedCA], by_presented: Callable[[], list[TrustedCA]]) -> list[TrustPath]:
         """Of each TrustedCA that vouches, the path that decides; ordered by their references.
