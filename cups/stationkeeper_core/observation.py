@@ -84,11 +84,14 @@ class SeenRefusal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
         reason: the reason's word.
         at: when, aware.
         trusted_ca: `namespace/name` of the TrustedCA that vouches for that certificate.
+        claimed: whether it was refused in its handshake, before it proved to hold the certificate's key; the TrustedCA
+            would vouch but for the reason. It may be anybody who has seen the certificate.
     """
 
     reason: str
     at: datetime
     trusted_ca: str = ""
+    claimed: bool = False
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

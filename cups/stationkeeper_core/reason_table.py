@@ -159,8 +159,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The spec does not have the form that the CRD describes.", "The message names the field."
     ),
     Reason.MALFORMED_PEM: _resource(
-        "The text is not a sequence of PEM certificates.",
-        "The message says at which line; paste the file as it is.",
+        "The text is not a sequence of PEM certificates, or none of them can be read.",
+        "The message says at which line, and which field; paste the file as it is.",
     ),
     Reason.NO_CERTIFICATE: _resource("There is no certificate in it.", "Give at least one PEM certificate."),
     Reason.TOO_MANY_CERTIFICATES: _resource(
@@ -172,7 +172,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Remove it, and treat that key as exposed: whoever may read the resource has it.",
     ),
     Reason.NOT_A_CERTIFICATE_AUTHORITY: _resource(
-        "A configured anchor or intermediate is not a CA certificate (basic constraints CA:TRUE).",
+        "A configured anchor or intermediate is neither a CA certificate (basic constraints CA:TRUE) nor, as an "
+        "anchor, a v1 root that signs itself.",
         "Configure the certificate that signs the gateways' certificates, not a gateway's own.",
     ),
     Reason.KEY_KIND_UNSUPPORTED: _resource(

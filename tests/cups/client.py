@@ -28,6 +28,11 @@ class Answer:
     def reason(self) -> str:
         return self.body.decode("ascii").partition(":")[0]
 
+    @property
+    def ends(self) -> bool:
+        """Whether the server ends the connection after it."""
+        return self.headers.get("Connection") == "close"
+
     def json(self) -> Any:
         return json.loads(self.body)
 

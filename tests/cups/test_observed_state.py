@@ -4,7 +4,9 @@ import asyncio
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -105,18 +107,45 @@ async def test_a_request_by_hand_is_answered_in_full_however_often(guarded: Cups
     assert (await _only(guarded)).delivery is None
 
 
-async def _lost(*_arguments: object) -> None:
-    raise ConnectionResetError
+def _with_an_end(connection: ssl.SSLSocket) -> None:
+    connection.close()
 
 
-async def test_an_answer_that_could_not_be_written_was_not_sent(
-    guarded: Cups, pki: Pki, monkeypatch: pytest.MonkeyPatch
+def _with_a_goodbye(connection: ssl.SSLSocket) -> None:
+    connection.settimeout(0.1)
+    with suppress(OSError):
+        connection.unwrap()
+    connection.close()
+
+
+def _with_a_reset(connection: ssl.SSLSocket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+@pytest.mark.parametrize("tls", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("leave", [_with_an_end, _with_a_goodbye, _with_a_reset])
+async def test_an_answer_to_a_client_that_has_gone_was_not_sent(
+    guarded: Cups,
+    pki: Pki,
+    caplog: pytest.LogCaptureFixture,
+    leave: Callable[[ssl.SSLSocket], None],
+    tls: ssl.TLSVersion,
 ) -> None:
+    caplog.set_level("INFO")
     stale = json.dumps(REPORT | {"tcCredCrc": 1}).encode()
-    with monkeypatch.context() as broken:
-        broken.setattr("stationkeeper_cups.update_info_server._Answer.write_eof", _lost)
-        assert not (await guarded.client(pki.a_gateway).alert()).startswith("answered")
+    request = b"POST /update-info HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s" % (len(stale), stale)
+    for _ in range(4):
+        connection = await asyncio.to_thread(guarded.client(pki.a_gateway, tls=tls).connect)
+        await asyncio.sleep(0.05)
+        # The server shares this thread: it meets the request and the end at once.
+        connection.sendall(request)
+        leave(connection)
+        await asyncio.sleep(0.05)
     assert not (await _page(guarded)).observations
+    assert not [record for record in caplog.records if record.getMessage() == "answered"]
+    metrics = (await get_internal(guarded.internal_port, "/metrics")).body.decode()
+    assert 'stationkeeper_requests_total{outcome="Answered"} 0.0' in metrics
 
     await guarded.client(pki.a_gateway).ask(stale)
     found = await _only(guarded)

@@ -10,19 +10,21 @@ from pathlib import Path
 from stationkeeper_core.client_certificate import read_client_certificate
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import EUI64
+from stationkeeper_core.gateway_registry import GatewayRegistry, RegistryBucket
 from stationkeeper_core.policy.authorization import Claim, authorize
-from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.published import REGISTRY, RegisteredGateway
 from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import Judgement
 from stationkeeper_core.trust.judging import judge
 from stationkeeper_core.trust.memory import JudgementMemory
-from tests.core.states import snapshot
+from tests.core.states import registry_document, trust_document
 from tests.oracle.model import GOOD, NONE, REFUSED, Model, World, serves
 from tests.oracle.openssl_verify import Verdicts
 from tests.oracle.random_pki import TIMES, Issued, Pki, make_pki
 
 DECISIONS_A_PKI = 4_000
-DECISIONS_A_WORLD = 40
+DECISIONS_A_WORLD = 100
 
 
 @dataclass
@@ -64,11 +66,17 @@ def compare(seed: int, decisions: int = DECISIONS_A_PKI) -> Report:
         worlds: list[tuple[World, Snapshot]] = []
         while report.decisions < decisions:
             world = model.make_world(chance)
-            state = snapshot([each.record for each in world.trusted], world.holders)
+            state = _state(world, worlds[-1][1] if worlds else None)
             worlds = [*worlds[-1:], (world, state)]
             for _ in range(min(DECISIONS_A_WORLD, decisions - report.decisions)):
                 _decide(chance, model, pki, chance.choice((*worlds, worlds[-1])), memory, report)
     return report
+
+
+def _state(world: World, before: Snapshot | None) -> Snapshot:
+    trust = trust_document(*(each.record for each in world.trusted))
+    buckets = (RegistryBucket(registry_document(each, world.holders), 1, "") for each in REGISTRY)
+    return Snapshot(TrustGeneration(trust, 1, "", before.trust if before else None), GatewayRegistry(tuple(buckets)))
 
 
 def _decide(

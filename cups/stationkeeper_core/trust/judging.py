@@ -17,7 +17,6 @@ from stationkeeper_core.trust.budget import (
     NAMESPACE_UNITS,
     NEAR_MISS_UNITS,
     PATH_UNITS,
-    PRESENTED_UNITS,
     Budget,
 )
 from stationkeeper_core.trust.examination import Examination
@@ -89,7 +88,7 @@ class _Court:
         found: list[TrustPath] = []
         undecided = False
         for group in self._groups():
-            search = PathSearch(self._examination, self._units, min(self._units, PRESENTED_UNITS))
+            search = PathSearch(self._examination, self._units)
             self._searches.append(search)
             paths = search.ask(self._named(group), partial(self._named_by_presented, group))
             undecided = undecided or (search.undecided and group == self._trust.release_namespace)
@@ -98,7 +97,7 @@ class _Court:
 
     def paths_elsewhere(self) -> tuple[TrustPath, ...]:
         """Those of the TrustedCAs that are not in scope, all on one small budget."""
-        search = self._elsewhere = PathSearch(self._examination, ELSEWHERE_UNITS, PRESENTED_UNITS)
+        search = self._elsewhere = PathSearch(self._examination, ELSEWHERE_UNITS)
         names, presented = self._examination.names, self._examination.presented_names
         return tuple(search.ask(self._outside(names), lambda: self._outside(presented)))
 
