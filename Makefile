@@ -32,6 +32,8 @@ bench: .venv/.synced
 
 docs: .venv/.synced
 	@$(UV) run --frozen stationkeeper reasons > docs/reasons.md
+	@$(UV) run --frozen python helm/document_values.py
+	@$(UV) run --frozen stationkeeper commands > docs/commands.md
 
 clean:
 	rm -rf .venv .tools build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -6,9 +6,6 @@ Knows no TLS library: the CUPS server's adapter hands over DER bytes as the conn
 from dataclasses import dataclass
 from functools import cached_property
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
-
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, parse_hex
 from stationkeeper_core.pem import Certificate, parse_certificate
@@ -69,10 +66,9 @@ def read_client_certificate(chain: tuple[bytes, ...]) -> ClientCertificate:
     """
     try:
         leaf = parse_certificate(chain[0])
-        names = leaf.x509.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except (StationkeeperError, ValueError, IndexError) as error:
+    except (StationkeeperError, IndexError) as error:
         raise StationkeeperError(Reason.MALFORMED_CERTIFICATE, f"the client certificate: {error}") from None
-    return ClientCertificate(leaf, chain[1 : MAX_PRESENTED + 1], tuple(_text(name) for name in names))
+    return ClientCertificate(leaf, chain[1 : MAX_PRESENTED + 1], leaf.common_names)
 
 
 def _readable(chain: tuple[bytes, ...]) -> tuple[Certificate, ...]:
@@ -85,8 +81,3 @@ def _readable(chain: tuple[bytes, ...]) -> tuple[Certificate, ...]:
         if certificate.is_authority:
             found.append(certificate)
     return tuple(found)
-
-
-def _text(attribute: x509.NameAttribute[str | bytes]) -> str:
-    value = attribute.value
-    return value if isinstance(value, str) else value.decode("latin-1")

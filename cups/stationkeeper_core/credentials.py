@@ -15,7 +15,14 @@ from stationkeeper_core.update_info import MAX_CREDENTIALS_BYTES, MAX_URI_BYTES
 ABSENT = bytes(4)
 MAX_TOKEN_BYTES = 4096
 
-_HEADER = b"Authorization: "
+_HEADER, _AUTHORIZATION = b"Authorization: ", b"authorization"
+_HEADER_NAME = re.compile(rb"[A-Za-z0-9_-]+")
+_HEADERS_OF_A_STATION = frozenset(
+    (
+        *(b"host", b"content-type", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"origin"),
+        *(b"sec-websocket-" + each for each in (b"key", b"version", b"protocol", b"extensions", b"accept")),
+    )
+)
 _PRINTABLE = re.compile(rb"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
@@ -59,27 +66,51 @@ def token_authentication(trust: bytes, token: bytes) -> bytes:
 
 
 def parse_token(content: bytes) -> bytes:
-    """The header line, with CR and LF, for the content of a Secret's key.
+    """The header lines, each with CR and LF, for the content of a Secret's key; the first is `Authorization`.
 
     Args:
         content: what follows `Authorization: `, such as `Bearer NNSXS…`, word for word but for white space around it;
-            the name of the header before it is dropped.
+            the name of the header before it is dropped. Or several lines `Name: value`, as Basics Station's
+            documentation has them in `tc.key`, one of which is `Authorization`.
 
     Raises:
         StationkeeperError: `TokenInvalid`; the detail does not repeat the token.
     """
-    line = content.strip()
-    if len(line) > MAX_TOKEN_BYTES:
-        raise StationkeeperError(
-            Reason.TOKEN_INVALID, f"the token has {len(line)} bytes, at most {MAX_TOKEN_BYTES} are allowed"
-        )
-    if line[: len(_HEADER) - 1].lower() == _HEADER.strip().lower():
-        line = line[len(_HEADER) - 1 :].strip()
-    if not line or line.lower() == b"bearer":
-        raise StationkeeperError(Reason.TOKEN_INVALID, "the token is empty")
-    if not _PRINTABLE.fullmatch(line):
-        raise StationkeeperError(Reason.TOKEN_INVALID, "the token is not one line of printable ASCII")
-    return _HEADER + line + b"\r\n"
+    text = content.strip()
+    if len(text) > MAX_TOKEN_BYTES:
+        raise _token_invalid(f"has {len(text)} bytes, at most {MAX_TOKEN_BYTES} are allowed")
+    if b"\n" in text:
+        return _header_lines([line.strip() for line in text.split(b"\n") if line.strip()])
+    if text[: len(_HEADER) - 1].lower() == _HEADER.strip().lower():
+        text = text[len(_HEADER) - 1 :].strip()
+    return _HEADER + _header_value(text) + b"\r\n"
+
+
+def _header_lines(lines: list[bytes]) -> bytes:
+    found: dict[bytes, bytes] = {}
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if not colon or not _HEADER_NAME.fullmatch(name):
+            raise _token_invalid("has several lines, and each has to be a header, `Name: value`; or write one line")
+        if name.lower() in found or name.lower() in _HEADERS_OF_A_STATION:
+            raise _token_invalid("has a header twice, or one that a Basics Station writes itself")
+        found[name.lower()] = name + b": " + _header_value(value.strip()) + b"\r\n"
+    authorization = found.pop(_AUTHORIZATION, None)
+    if authorization is None:
+        raise _token_invalid("has several lines, and none of them is `Authorization: …`")
+    return _HEADER + authorization[len(_HEADER) :] + b"".join(found.values())
+
+
+def _header_value(value: bytes) -> bytes:
+    if not value or value.lower() == b"bearer":
+        raise _token_invalid("is empty")
+    if not _PRINTABLE.fullmatch(value):
+        raise _token_invalid("is not one line of printable ASCII, nor several lines `Name: value`")
+    return value
+
+
+def _token_invalid(problem: str) -> StationkeeperError:
+    return StationkeeperError(Reason.TOKEN_INVALID, f"the token {problem}")
 
 
 def check_uri(uri: str, schemes: tuple[str, ...]) -> None:

@@ -12,14 +12,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
-
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.pem import Certificate, pem_blocks
 from stationkeeper_core.serial_numbers import pack_serials
-from stationkeeper_core.x509.names import folded_name
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_core.x509.crl_fields import CrlFields, TooManyEntriesError, read_crl_fields
+from stationkeeper_core.x509.der_reader import SEQUENCE, DerReader
+from stationkeeper_core.x509.extensions import ABSENT, AUTHORITY_KEY_IDENTIFIER, Absence, Extension, find
+from stationkeeper_core.x509.fields import UnreadableFieldError
+from stationkeeper_core.x509.pem import pem_blocks
+from stationkeeper_core.x509.signing import is_signed_by
 
 MAX_CRL_BYTES = 1_048_576
 MAX_CRLS = 100
@@ -27,27 +28,39 @@ MAX_ENTRIES = 100_000
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far an issuer's clock may be ahead: what a CRL made just now revokes must not wait for that."""
 
-_SEQUENCE = b"\x30"  # which is the digit 0 as well
+_DIGIT_ZERO = b"\x30"  # which is a SEQUENCE as well
 _LABELS = {"X509 CRL", "CRL"}
 _SHOWN = 100
-_UNREADABLE = (
-    ValueError,
-    TypeError,
-    OverflowError,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-    UnsupportedAlgorithm,
-)
+
+_CRL_NUMBER = bytes.fromhex("551d14")
+_DISTRIBUTION_POINT = bytes.fromhex("551d1c")
+_DELTA = bytes.fromhex("551d1b")
+_AUTHORITY_INFORMATION = bytes.fromhex("2b06010505070101")
+_ISSUER_ALTERNATIVE_NAME = bytes.fromhex("551d12")
+_FRESHEST = bytes.fromhex("551d2e")
 _UNDERSTOOD = {
-    ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
-    ExtensionOID.AUTHORITY_INFORMATION_ACCESS,
-    ExtensionOID.ISSUER_ALTERNATIVE_NAME,
-    ExtensionOID.CRL_NUMBER,
-    ExtensionOID.FRESHEST_CRL,
-    ExtensionOID.ISSUING_DISTRIBUTION_POINT,
+    AUTHORITY_KEY_IDENTIFIER,
+    _AUTHORITY_INFORMATION,
+    _ISSUER_ALTERNATIVE_NAME,
+    _CRL_NUMBER,
+    _FRESHEST,
+    _DISTRIBUTION_POINT,
 }
-_UNDERSTOOD_OF_ENTRIES = {CRLEntryExtensionOID.CRL_REASON, CRLEntryExtensionOID.INVALIDITY_DATE}
+_REASON = bytes.fromhex("551d15")
+_INVALIDITY_DATE = bytes.fromhex("551d18")
+_CERTIFICATE_ISSUER = bytes.fromhex("551d1d")
+_UNDERSTOOD_OF_ENTRIES = {_REASON, _INVALIDITY_DATE}
+_ENUMERATED = 0x0A
+_REMOVE_FROM_CRL = b"\x08"
+# The fields of an issuing distribution point after which a list is not complete for what it covers.
+_PARTIAL = {
+    0x82: "a CRL of CA certificates only",
+    0x83: "a CRL of some reasons only",
+    0x84: "an indirect CRL",
+    0x85: "a CRL of attribute certificates only",
+}
+_SOME_REASONS = 0x83
+_POINT_AND_USERS = {0xA0, 0x81}
 
 
 @dataclass(frozen=True)
@@ -55,14 +68,14 @@ class Crl:
     """A list whose form is understood; who signed it is not known yet.
 
     Attributes:
-        x509: the parsed list.
+        fields: what it was taken apart into.
         serials: of the revoked certificates, as `serial_numbers` packs them.
         entries: how many those are.
         number: its CRL number, -1 where it has none.
         scope: DER of its issuing distribution point, empty where it has none.
     """
 
-    x509: x509.CertificateRevocationList
+    fields: CrlFields
     serials: bytes
     entries: int
     number: int
@@ -71,17 +84,17 @@ class Crl:
     @property
     def issuer(self) -> str:
         """Its issuer as RFC 4514 writes it."""
-        return self.x509.issuer.rfc4514_string()
+        return self.fields.issuer.text
 
     @property
     def this_update(self) -> datetime:
         """When it was made, aware."""
-        return self.x509.last_update_utc
+        return self.fields.this_update
 
     @property
     def next_update(self) -> datetime | None:
         """When the next one is due, aware; None where it does not say."""
-        return self.x509.next_update_utc
+        return self.fields.next_update
 
     @property
     def age(self) -> tuple[int, datetime]:
@@ -124,18 +137,17 @@ def parse_crl(der: bytes) -> Crl:
         StationkeeperError: `MalformedCRL`, `TooLarge` or `CRLUnsupported`.
     """
     try:
-        crl = x509.load_der_x509_crl(der)
-        if len(crl) > MAX_ENTRIES:
-            raise StationkeeperError(Reason.TOO_LARGE, f"it has {len(crl)} entries, at most {MAX_ENTRIES} are allowed")
-        _ = crl.issuer.rfc4514_string(), crl.last_update_utc, crl.next_update_utc
-        _check_extensions(crl.extensions)
-        for entry in crl:
-            _check_entry(entry)
-        return Crl(
-            crl, pack_serials(entry.serial_number for entry in crl), len(crl), _number(crl), _scope(crl.extensions)
-        )
-    except _UNREADABLE as error:
-        raise StationkeeperError(Reason.MALFORMED_CRL, f"it cannot be read: {error}") from None
+        fields = read_crl_fields(der, MAX_ENTRIES)
+        serials = pack_serials(fields.serials)
+    except TooManyEntriesError as error:
+        raise StationkeeperError(Reason.TOO_LARGE, str(error)) from None
+    except UnreadableFieldError as error:
+        raise _malformed(f"its {error}") from None
+    except ValueError as error:
+        raise _malformed(str(error)) from None
+    scope = _check_extensions(fields.extensions)
+    _check_entries(fields.entry_extensions)
+    return Crl(fields, serials, len(fields.serials), _number(fields.extensions), scope)
 
 
 def signer_of(crl: Crl, issuers: Iterable[Certificate], now: datetime) -> Certificate:
@@ -149,8 +161,7 @@ def signer_of(crl: Crl, issuers: Iterable[Certificate], now: datetime) -> Certif
     Raises:
         StationkeeperError: `CRLIssuerUnknown`, `CRLSignatureInvalid`, `CRLSignerNotAllowed` or `CRLNotYetValid`.
     """
-    folded = folded_name(crl.issuer)
-    named = [each for each in issuers if folded_name(each.subject) == folded]
+    named = [each for each in issuers if each.folded_subject == crl.fields.issuer.folded]
     if not named:
         raise StationkeeperError(
             Reason.CRL_ISSUER_UNKNOWN, f"its issuer {_shown(crl)} is none of the anchors and intermediates"
@@ -158,7 +169,7 @@ def signer_of(crl: Crl, issuers: Iterable[Certificate], now: datetime) -> Certif
     signers = [each for each in named if _signed(crl, each)]
     if not signers:
         raise StationkeeperError(Reason.CRL_SIGNATURE_INVALID, f"it is not signed by the key of {_shown(crl)}")
-    signer = next((each for each in signers if _may_sign_crls(each)), None)
+    signer = next((each for each in signers if each.may_sign_crls), None)
     if signer is None:
         raise StationkeeperError(
             Reason.CRL_SIGNER_NOT_ALLOWED, f"the key usage of its issuer {_shown(crl)} lacks cRLSign"
@@ -184,7 +195,7 @@ def _text(content: bytes) -> str | None:
         text = content.decode()
     except UnicodeDecodeError:
         return None
-    return None if content.startswith(_SEQUENCE) and "-----BEGIN " not in text else text
+    return None if content.startswith(_DIGIT_ZERO) and "-----BEGIN " not in text else text
 
 
 def _decoded(line: int, label: str, body: str) -> bytes:
@@ -196,70 +207,77 @@ def _decoded(line: int, label: str, body: str) -> bytes:
         raise StationkeeperError(Reason.MALFORMED_CRL, f"the block at line {line} is not base64: {error}") from None
 
 
-def _check_extensions(extensions: x509.Extensions) -> None:
-    for each in extensions:
-        if isinstance(each.value, x509.DeltaCRLIndicator):
-            raise _unsupported("a delta CRL")
-        if isinstance(each.value, x509.IssuingDistributionPoint):
-            _check_distribution_point(each.value)
-        if each.critical and each.oid not in _UNDERSTOOD:
-            raise _unsupported(f"one with the critical extension {each.oid.dotted_string[:_SHOWN]}")
-
-
-def _check_distribution_point(point: x509.IssuingDistributionPoint) -> None:
-    kinds = {
-        "an indirect CRL": point.indirect_crl,
-        "a CRL of CA certificates only": point.only_contains_ca_certs,
-        "a CRL of attribute certificates only": point.only_contains_attribute_certs,
-        "a CRL of some reasons only": bool(point.only_some_reasons),
-    }
-    for kind, holds in kinds.items():
-        if holds:
-            raise _unsupported(kind)
-
-
-def _check_entry(entry: x509.RevokedCertificate) -> None:
-    for each in entry.extensions:
-        if isinstance(each.value, x509.CertificateIssuer):
-            raise _unsupported("an indirect CRL (an entry names a certificate issuer)")
-        if isinstance(each.value, x509.CRLReason) and each.value.reason is x509.ReasonFlags.remove_from_crl:
-            raise _unsupported("one with an entry removeFromCRL, which only a delta CRL may have")
-        if each.critical and each.oid not in _UNDERSTOOD_OF_ENTRIES:
-            raise _unsupported(f"one with the critical entry extension {each.oid.dotted_string[:_SHOWN]}")
+def _malformed(problem: str) -> StationkeeperError:
+    return StationkeeperError(Reason.MALFORMED_CRL, f"it cannot be read: {problem}")
 
 
 def _unsupported(kind: str) -> StationkeeperError:
     return StationkeeperError(Reason.CRL_UNSUPPORTED, f"this is {kind}")
 
 
-def _number(crl: x509.CertificateRevocationList) -> int:
-    try:
-        return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    except x509.ExtensionNotFound:
-        return -1
+def _check_extensions(extensions: tuple[Extension, ...]) -> bytes:
+    """Refuse a list from which revocation cannot be told by issuer and serial number alone.
 
-
-def _scope(extensions: x509.Extensions) -> bytes:
-    try:
-        return extensions.get_extension_for_class(x509.IssuingDistributionPoint).value.public_bytes()
-    except x509.ExtensionNotFound:
+    Returns:
+        DER of its issuing distribution point, empty where it has none.
+    """
+    for each in extensions:
+        if each.kind == _DELTA:
+            raise _unsupported("a delta CRL")
+        if each.is_critical and each.kind not in _UNDERSTOOD:
+            raise _unsupported(f"one with the critical extension {each.identifier[:_SHOWN]}")
+    point = find(extensions, _DISTRIBUTION_POINT, _distribution_point)
+    if point is ABSENT:
         return b""
+    if isinstance(point, Absence):
+        raise _malformed("its issuing distribution point cannot be read, or is there twice")
+    for tag, content in point:
+        if tag not in _PARTIAL and tag not in _POINT_AND_USERS:
+            raise _malformed("its issuing distribution point has an unknown field")
+        if tag in _PARTIAL and (any(content) or tag == _SOME_REASONS):
+            raise _unsupported(_PARTIAL[tag])
+    return next(each.value for each in extensions if each.kind == _DISTRIBUTION_POINT)
+
+
+def _distribution_point(reader: DerReader) -> tuple[tuple[int, bytes], ...]:
+    """The tags and contents of its fields."""
+    content, found = reader.enter(SEQUENCE), []
+    while content.at < content.end:
+        tag, start, stop = content.read()
+        found.append((tag, content.data[start:stop]))
+    return tuple(found)
+
+
+def _check_entries(extensions: tuple[Extension, ...]) -> None:
+    for each in extensions:
+        if each.kind == _CERTIFICATE_ISSUER:
+            raise _unsupported("an indirect CRL (an entry names a certificate issuer)")
+        if each.kind == _REASON and _reason(each) == _REMOVE_FROM_CRL:
+            raise _unsupported("one with an entry removeFromCRL, which only a delta CRL may have")
+        if each.is_critical and each.kind not in _UNDERSTOOD_OF_ENTRIES:
+            raise _unsupported(f"one with the critical entry extension {each.identifier[:_SHOWN]}")
+
+
+def _reason(extension: Extension) -> bytes:
+    found = find((extension,), _REASON, lambda reader: reader.content(_ENUMERATED))
+    if isinstance(found, Absence):
+        raise _malformed("the reason of an entry cannot be read")
+    return found
+
+
+def _number(extensions: tuple[Extension, ...]) -> int:
+    found = find(extensions, _CRL_NUMBER, DerReader.integer)
+    if found is ABSENT:
+        return -1
+    if isinstance(found, Absence):
+        raise _malformed("its CRL number cannot be read, or is there twice")
+    return found
 
 
 def _signed(crl: Crl, issuer: Certificate) -> bool:
-    try:
-        return crl.x509.is_signature_valid(issuer.x509.public_key())  # type: ignore[arg-type]
-    except _UNREADABLE:
+    if issuer.key is None:
         return False
-
-
-def _may_sign_crls(certificate: Certificate) -> bool:
-    try:
-        return certificate.x509.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign
-    except x509.ExtensionNotFound:
-        return True
-    except _UNREADABLE:
-        return False
+    return is_signed_by(issuer.key, crl.fields.algorithm, crl.fields.signed, crl.fields.signature)
 
 
 def _shown(crl: Crl) -> str:

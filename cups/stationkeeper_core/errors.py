@@ -94,7 +94,6 @@ class Reason(StrEnum):
     CRL_NOT_YET_VALID = "CRLNotYetValid"
     SUSPENDED = "Suspended"
     BEING_DELETED = "BeingDeleted"
-    SUBJECT_CONFLICT = "SubjectConflict"
     EUI_CONFLICT = "EUIConflict"
     EUI_RANGE_INVALID = "EUIRangeInvalid"
     LNS_MISSING = "LNSMissing"
@@ -106,6 +105,8 @@ class Reason(StrEnum):
     CERTIFICATE_UNUSABLE = "CertificateUnusable"
     PRIVATE_KEY_UNUSABLE = "PrivateKeyUnusable"
     PRIVATE_KEY_MISMATCH = "PrivateKeyMismatch"
+    CLIENT_CERTIFICATE_IS_CA = "ClientCertificateIsCA"
+    PRIVATE_KEY_OF_CA = "PrivateKeyOfCA"
     CREDENTIALS_UNUSABLE = "CredentialsUnusable"
     REFERENCE_NOT_FOUND = "ReferenceNotFound"
     REFERENCE_NOT_LABELLED = "ReferenceNotLabelled"
@@ -119,6 +120,7 @@ class Reason(StrEnum):
     OLDER_GENERATION = "OlderGeneration"
     DOCUMENT_MISSING = "DocumentMissing"
     SERVER_CERTIFICATE_INVALID = "ServerCertificateInvalid"
+    SERVER_ROOT_CHANGED = "ServerRootChanged"
 
 
 class StationkeeperError(Exception):

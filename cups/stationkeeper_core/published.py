@@ -2,7 +2,8 @@
 
 One trust document and `BUCKETS` registry documents, each in a Secret of its own under the one key that is also the
 name of the file where a kubelet lays it. A document is a line of JSON, its header, and a zlib stream, its payload, in
-one value: a single read cannot mix two generations. Each stands alone, so no order among them matters.
+one value: a single read cannot mix two generations. Each stands alone, so no order among them matters. In a payload
+the records of a namespace stand together, see `document_segments`.
 
 Encoding is deterministic: the same content gives the same payload whatever the order it came in, and the header's
 digest is over the uncompressed payload, so that contents compare without regard to who compressed them. Decoding is
@@ -11,11 +12,13 @@ total and bounded: any bytes give a document or a `StationkeeperError` with a lo
 
 import hashlib
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 import msgspec
 
+from stationkeeper_core.document_segments import compress
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, parse_hex
 from stationkeeper_core.serial_numbers import unpack_serials
@@ -27,6 +30,10 @@ BUCKETS = 16
 MAX_SECRET_BYTES = 1_000_000
 MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
 MAX_AUTHORITIES = 2_000
+MAX_TRUSTED_CERTIFICATES = 4_000
+"""Of all TrustedCAs, anchors and intermediates together."""
+MAX_NAMESPACE_CERTIFICATES = 1_000
+"""Of the TrustedCAs of one namespace: a request is decided by those of two, the Gateway's and the release's."""
 MAX_GENERATION = 2**63 - 1
 
 TRUST = "trust"
@@ -225,7 +232,7 @@ def bucket_of(eui: EUI64) -> int:
 
 def encode_payload(content: Document) -> bytes:
     """The uncompressed payload of `content`, deterministic."""
-    return msgspec.json.encode(_sorted(content), order="deterministic")
+    return msgspec.json.encode(_by_namespace(content), order="deterministic")
 
 
 def digest(payload: bytes) -> str:
@@ -240,7 +247,7 @@ def encode(document: str, generation: int, payload: bytes) -> bytes:
         StationkeeperError: `CapacityExceeded` where it would not fit into a Secret.
     """
     header = Header(contract=CONTRACT, document=document, generation=generation, sha256=digest(payload))
-    value = msgspec.json.encode(header) + b"\n" + zlib.compress(payload, 6)
+    value = msgspec.json.encode(header) + b"\n" + compress(payload)
     if len(value) > MAX_SECRET_BYTES or len(payload) > MAX_PAYLOAD_BYTES:
         raise StationkeeperError(
             Reason.CAPACITY_EXCEEDED,
@@ -271,10 +278,12 @@ def decode(document: str, value: bytes) -> Published:
     if document == TRUST:
         trust = _content(document, payload, TrustDocument)
         _check_serials(document, trust)
+        if header.contract >= CONTRACT:
+            _check_certificates(document, trust)
         return Published(header, trust)
     registry = _content(document, payload, RegistryDocument)
     _check_bucket(document, registry)
-    return Published(header, registry)
+    return Published(header, _sorted(registry))
 
 
 def _sorted(content: Document) -> Document:
@@ -285,6 +294,16 @@ def _sorted(content: Document) -> Document:
         content,
         gateways=tuple(sorted(content.gateways, key=_order)),
         reserved=tuple(sorted(content.reserved, key=_order)),
+    )
+
+
+def _by_namespace(content: Document) -> Document:
+    if isinstance(content, TrustDocument):
+        return _sorted(content)
+    return msgspec.structs.replace(
+        content,
+        gateways=tuple(sorted(content.gateways, key=lambda each: (each.namespace, each.eui))),
+        reserved=tuple(sorted(content.reserved, key=lambda each: (each.namespace, each.eui))),
     )
 
 
@@ -338,6 +357,20 @@ def _check_serials(document: str, trust: TrustDocument) -> None:
                 unpack_serials(each.serials)
     except ValueError as error:
         raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document}: {error}") from None
+
+
+def _check_certificates(document: str, trust: TrustDocument) -> None:
+    counts: Counter[str] = Counter()
+    for each in trust.authorities:
+        counts[each.namespace] += len(each.anchors) + len(each.intermediates)
+    largest = max(counts.values(), default=0)
+    if len(trust.authorities) > MAX_AUTHORITIES or counts.total() > MAX_TRUSTED_CERTIFICATES:
+        detail = f"{len(trust.authorities)} TrustedCAs with {counts.total()} certificates"
+    elif largest > MAX_NAMESPACE_CERTIFICATES:
+        detail = f"{largest} certificates of one namespace"
+    else:
+        return
+    raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} holds {detail}, more than the contract allows")
 
 
 def _check_bucket(document: str, registry: RegistryDocument) -> None:

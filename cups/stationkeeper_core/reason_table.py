@@ -159,8 +159,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The spec does not have the form that the CRD describes.", "The message names the field."
     ),
     Reason.MALFORMED_PEM: _resource(
-        "The text is not a sequence of PEM certificates.",
-        "The message says at which line; paste the file as it is.",
+        "The text is not a sequence of PEM certificates, or none of them can be read.",
+        "The message says at which line, and which field; paste the file as it is.",
     ),
     Reason.NO_CERTIFICATE: _resource("There is no certificate in it.", "Give at least one PEM certificate."),
     Reason.TOO_MANY_CERTIFICATES: _resource(
@@ -172,7 +172,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Remove it, and treat that key as exposed: whoever may read the resource has it.",
     ),
     Reason.NOT_A_CERTIFICATE_AUTHORITY: _resource(
-        "A configured anchor or intermediate is not a CA certificate (basic constraints CA:TRUE).",
+        "A configured anchor or intermediate is neither a CA certificate (basic constraints CA:TRUE) nor, as an "
+        "anchor, a v1 root that signs itself.",
         "Configure the certificate that signs the gateways' certificates, not a gateway's own.",
     ),
     Reason.KEY_KIND_UNSUPPORTED: _resource(
@@ -216,14 +217,11 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The resource is being deleted and a finalizer still holds it: nothing of it is in force.",
         "Nothing, or clear the finalizer; a deletion cannot be taken back, create it anew to use it again.",
     ),
-    Reason.SUBJECT_CONFLICT: _resource(
-        "Another TrustedCA in force, or the same one, has a certificate with the same subject and another key, or "
-        "with the same key and other constraints: a handshake could not tell them apart.",
-        "Use a CA with another subject, or take the other away first; the message names it.",
-    ),
     Reason.EUI_CONFLICT: _resource(
-        "An older Gateway has the same EUI; the oldest wins.",
-        "Delete one of the two; the message names the other.",
+        "An older Gateway of the namespace has the same EUI, or another namespace had it before and one TrustedCA, key "
+        "or token serves both.",
+        "In one namespace delete one of the two, the message names the other; from another namespace a person has to "
+        "hand the EUI over, see the docs on resources.",
     ),
     Reason.EUI_RANGE_INVALID: _resource(
         "An entry of `euiRanges` is not a prefix such as `0102030405000000/40`.",
@@ -268,6 +266,14 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The private key does not belong to the client certificate.",
         "Put both of one issuance into the Secret, and the end-entity certificate first.",
     ),
+    Reason.CLIENT_CERTIFICATE_IS_CA: _resource(
+        "The certificate that gateways would be given with its key is that of a certificate authority (CA:TRUE).",
+        "Issue a certificate for the gateways, and name that. Nothing of the CA's Secret was sent.",
+    ),
+    Reason.PRIVATE_KEY_OF_CA: _resource(
+        "The private key that gateways would be given is that of a TrustedCA's anchor or intermediate.",
+        "Make a key for the gateways, and never share one with a CA.",
+    ),
     Reason.CREDENTIALS_UNUSABLE: _resource(
         "The credentials, put together, are not what a Basics Station can cut into its parts again.",
         "The message says which part; issue that certificate or key anew.",
@@ -276,16 +282,17 @@ REASONS: dict[Reason, ReasonInfo] = {
         "A Secret or ConfigMap that the spec names does not exist.", "Create it in the same namespace."
     ),
     Reason.REFERENCE_NOT_LABELLED: _resource(
-        'A Secret that the spec names does not carry the label `stationkeeper.io/credentials: "true"`.',
-        "Label it if gateways may be given its content.",
+        "A Secret that the spec names does not carry the label for this use: `stationkeeper.io/credentials` for what "
+        'gateways are given and for their tokens, `stationkeeper.io/trust` for certificates and CRLs; each `"true"`.',
+        "Label it if it may be used for that; better, keep certificates and CRLs in a ConfigMap.",
     ),
     Reason.REFERENCE_KEY_MISSING: _resource(
         "The Secret or ConfigMap lacks the key that the spec names.",
         "Name an existing key; the message says which is missing.",
     ),
     Reason.CAPACITY_EXCEEDED: _resource(
-        "It no longer fits into the Secret that it belongs to.",
-        "Delete resources that are not needed; see the docs on capacity.",
+        "Its namespace would have more than its share of the Secret that it belongs to, and there is no room beyond.",
+        "Delete resources of this namespace that are not needed; see Capacity in `docs/operation.md`.",
     ),
     Reason.MALFORMED_DOCUMENT: _load(
         "A document is not in the form of the contract.", "Check who else writes the Secret."
@@ -306,5 +313,9 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.SERVER_CERTIFICATE_INVALID: _load(
         "The server's certificate and key cannot be used.",
         "Check the TLS Secret: a PEM chain, of a kind that a Basics Station accepts, and the key that matches it.",
+    ),
+    Reason.SERVER_ROOT_CHANGED: _load(
+        "The server's new chain ends in another root than the one in force, which stays while it is valid.",
+        "Issue it from the old root, or move the gateways by `spec.cups` first and then allow the change.",
     ),
 }

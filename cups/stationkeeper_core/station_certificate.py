@@ -50,12 +50,12 @@ def check_trust(certificate: Certificate) -> None:
     Raises:
         StationkeeperError: `CertificateUnusable`.
     """
-    _check_readable(certificate)
+    check_readable(certificate)
     if certificate.is_authority:
         if not certificate.may_sign_certificates:
             raise _unusable(certificate, "has a key usage without keyCertSign")
         return
-    _check_strong(certificate)
+    check_strong(certificate)
     if certificate.version != 1 and not _is_self_issued(certificate):
         raise _unusable(certificate, "is neither a CA certificate nor self-signed; give the root that signs the server")
 
@@ -66,8 +66,8 @@ def check_client(certificate: Certificate) -> None:
     Raises:
         StationkeeperError: `CertificateUnusable`.
     """
-    _check_readable(certificate)
-    _check_strong(certificate)
+    check_readable(certificate)
+    check_strong(certificate)
 
 
 def public_key(certificate: Certificate) -> bytes:
@@ -75,7 +75,12 @@ def public_key(certificate: Certificate) -> bytes:
     return certificate.key.der if certificate.key is not None and certificate.key.der is not None else b""
 
 
-def _check_readable(certificate: Certificate) -> None:
+def check_readable(certificate: Certificate) -> None:
+    """Refuses a certificate that a Basics Station cannot parse, wherever in a chain it stands.
+
+    Raises:
+        StationkeeperError: `CertificateUnusable`.
+    """
     signature = certificate.signature_algorithm.identifier
     if signature == PSS or not signature.startswith((_RSA_SIGNATURE, _ECDSA_SIGNATURE)):
         raise _unusable(certificate, "is signed with neither RSA (PKCS#1 v1.5) nor ECDSA, which a Basics Station needs")
@@ -87,7 +92,12 @@ def _check_readable(certificate: Certificate) -> None:
         raise _unusable(certificate, f"{problem}, which a Basics Station does not know")
 
 
-def _check_strong(certificate: Certificate) -> None:
+def check_strong(certificate: Certificate) -> None:
+    """Refuses a certificate whose signature a Basics Station finds too weak.
+
+    Raises:
+        StationkeeperError: `CertificateUnusable`.
+    """
     if certificate.signature_algorithm.hash_name not in _STRONG_HASHES:
         raise _unusable(certificate, "has a signature with SHA-1 or weaker; issue it with SHA-256")
 
@@ -162,7 +172,13 @@ def _is_plain(reader: DerReader, depth: int = 0) -> bool:
         except MalformedDERError:
             return False
         is_segmented = tag < 0x40 and tag & CONSTRUCTED and tag not in {SEQUENCE, SET}  # noqa: PLR2004 - universal
-        if is_segmented or reader.at != stop or start - at > 2 + _MAX_LENGTH_BYTES or depth > _MAX_DEPTH:
+        if (
+            is_segmented
+            or tag != reader.data[at]
+            or reader.at != stop
+            or start - at > 2 + _MAX_LENGTH_BYTES
+            or depth > _MAX_DEPTH
+        ):
             return False
         if tag & CONSTRUCTED and not _is_plain(DerReader(reader.data, start, stop), depth + 1):
             return False

@@ -8,7 +8,7 @@ a word, and it cuts wrong what it misreads; so whatever it would drop or misread
   work. If it begins with a zero byte, the four bytes there stand for none.
 - The length of a sequence is one byte, or the third and the fourth byte wherever the second has its highest bit set. So
   `30 81 xx` and `30 83 xx xx xx` are misread.
-- The key is a DER sequence, or absent, or else all that is left is a token. Nothing follows a key.
+- The key is a DER sequence, or absent, or else all that is left is a token, of header lines. Nothing follows a key.
 - PEM is never read.
 """
 
@@ -21,6 +21,7 @@ _NONE = b"\0\0\0\0"
 _KEY_BEGINS = (b"\x02\x01\0\x02", b"\x02\x01\x01\x04")  # PKCS#1: version, modulus; SEC1: version, the octets
 _ALGORITHMS = (b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01")
 _TOKEN_BEGIN, _TOKEN_END = b"Authorization: ", b"\r\n"
+_NAME_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"  # as the client's parser of key files
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,14 @@ def _token(rest: bytes) -> bytes:
         return b""
     if rest[:1] == b"\x30":
         raise _unusable("have a key without a client certificate")
-    value = rest[len(_TOKEN_BEGIN) : -len(_TOKEN_END)]
-    if rest != _TOKEN_BEGIN + value + _TOKEN_END or not value:
-        raise _unusable("have a token that is not one line `Authorization: …` with CR and LF, or lack a key's place")
-    if not all(0x20 <= byte <= 0x7E for byte in value):  # noqa: PLR2004 - printable ASCII
-        raise _unusable("have a token with characters that cannot stand in a header")
+    if not rest.startswith(_TOKEN_BEGIN) or not rest.endswith(_TOKEN_END):
+        raise _unusable("have a token that is no line `Authorization: …` with CR and LF, or lack a key's place")
+    for line in rest.removesuffix(_TOKEN_END).split(_TOKEN_END):
+        name, colon, value = line.partition(b": ")
+        if not colon or not value or not name or not all(byte in _NAME_BYTES for byte in name):
+            raise _unusable("have a token with a line that is not `Name: value`")
+        if not all(0x20 <= byte <= 0x7E for byte in value):  # noqa: PLR2004 - printable ASCII
+            raise _unusable("have a token with characters that cannot stand in a header")
     return rest
 
 

@@ -8,12 +8,15 @@ import asyncio
 import logging
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from stationkeeper_core.published import DOCUMENTS, MAX_SECRET_BYTES
+from stationkeeper_cups.server_certificate import OFFER_SECONDS, server_credentials
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.tls_context import ServerCredentials
+from stationkeeper_cups.waiting_notice import WaitingNotice
 
 INTERVAL_SECONDS = 0.2
 
@@ -34,6 +37,11 @@ class FileSource:
 
     def __init__(self, documents: Path, certificates: Path, key: Path, state: ServingState) -> None:
         self._state = state
+        self._notice = WaitingNotice(
+            lambda: state.missing, f"{documents}, {certificates}, {key}", monotonic=time.monotonic
+        )
+        self._credentials: ServerCredentials | None = None
+        self._offered = 0.0
         self._seen: dict[_Paths, _Fingerprint] = {}
         self._problems: dict[_Paths, str] = {}
         self._followed: dict[_Paths, Callable[[list[bytes]], None]] = {(certificates, key): self._load_credentials}
@@ -44,6 +52,8 @@ class FileSource:
         """Follows the files until cancelled."""
         while True:
             self.look()
+            self._offer_again()
+            self._notice.look()
             await asyncio.sleep(INTERVAL_SECONDS)
 
     def look(self) -> None:
@@ -68,7 +78,14 @@ class FileSource:
         return lambda contents: self._state.load_document(document, contents[0])
 
     def _load_credentials(self, contents: list[bytes]) -> None:
-        self._state.load_server_credentials(ServerCredentials(*contents))
+        self._credentials, self._offered = server_credentials(*contents), time.monotonic()
+        self._state.load_server_credentials(self._credentials)
+
+    def _offer_again(self) -> None:
+        """What was refused may be taken later: it was not valid yet, or what is in force has ended."""
+        if self._credentials is not None and time.monotonic() - self._offered >= OFFER_SECONDS:
+            self._offered = time.monotonic()
+            self._state.load_server_credentials(self._credentials)
 
     def _complain(self, paths: _Paths, detail: str) -> None:
         if self._problems.get(paths) != detail:

@@ -18,8 +18,10 @@ import aiohttp
 import msgspec
 
 from stationkeeper_core.published import DOCUMENTS, secret_name
+from stationkeeper_cups.server_certificate import OFFER_SECONDS, server_credentials
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.tls_context import ServerCredentials
+from stationkeeper_cups.waiting_notice import WaitingNotice
 
 WATCH_SECONDS = 240
 SILENCE_SECONDS = WATCH_SECONDS + 30
@@ -84,6 +86,8 @@ class KubernetesSource:
     def __init__(self, api: ApiServer, server_tls: str, state: ServingState) -> None:
         self._api = api
         self._state = state
+        self._notice = WaitingNotice(lambda: state.missing, f"Secrets of namespace {api.namespace}", time.monotonic)
+        self._credentials: ServerCredentials | None = None
         self._loaders: dict[str, Callable[[Mapping[str, bytes]], None]] = {server_tls: self._load_credentials}
         for document in DOCUMENTS:
             self._loaders[secret_name(document)] = self._loader(document)
@@ -101,6 +105,17 @@ class KubernetesSource:
         ):
             for name in self._loaders:
                 group.create_task(self._follow(session, name))
+            group.create_task(self._look_again())
+
+    async def _look_again(self) -> None:
+        """Offer the server's pair again, since one that was refused may be taken later; tell what is waited for."""
+        offered = time.monotonic()
+        while True:
+            await asyncio.sleep(1.0)
+            self._notice.look()
+            if self._credentials is not None and time.monotonic() - offered >= OFFER_SECONDS:
+                offered = time.monotonic()
+                self._state.load_server_credentials(self._credentials)
 
     async def _follow(self, session: aiohttp.ClientSession, name: str) -> None:
         pause = _FIRST_PAUSE_SECONDS
@@ -158,10 +173,17 @@ class KubernetesSource:
         self._loaders[name](data)
 
     def _loader(self, document: str) -> Callable[[Mapping[str, bytes]], None]:
-        return lambda data: self._state.load_document(document, data.get(document, b""))
+        def load(data: Mapping[str, bytes]) -> None:
+            if document in data:
+                self._state.load_document(document, data[document])
+            else:  # The chart creates it so, for the operator to fill.
+                _log.info("the Secret holds no document yet", extra={"fields": {"document": document}})
+
+        return load
 
     def _load_credentials(self, data: Mapping[str, bytes]) -> None:
-        self._state.load_server_credentials(ServerCredentials(data.get("tls.crt", b""), data.get("tls.key", b"")))
+        self._credentials = server_credentials(data.get("tls.crt", b""), data.get("tls.key", b""))
+        self._state.load_server_credentials(self._credentials)
 
 
 async def _pause(seconds: float) -> float:

@@ -35,7 +35,7 @@ from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.settings import Address, Files, Settings, SettingsError, read_settings
 from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls.time_limits import TimeLimits
-from stationkeeper_cups.tls_context import load_credentials
+from stationkeeper_cups.tls_context import ServerCredentials, load_credentials
 
 DRAIN_SECONDS = 10.0
 
@@ -90,7 +90,7 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
     listener = Listener(_bound(settings.cups), begin, connections, refusals.handshake, times, _limits(settings))
     state.on_trust_change = connections.close_untrusted
     state.on_gateways_loaded = observations.reconfigured
-    certificate = ServerCertificate(metrics, _now)
+    certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)
     state.on_server_credentials_loaded = certificate.loaded
     internal = await _start_internal(settings, state, metrics, observations, listener, certificate)
     checking = asyncio.create_task(certificate.run())
@@ -132,7 +132,12 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
     certificate: ServerCertificate,
 ) -> RunningInternalPort:
     context = provisional_context(_now())
-    state.on_server_credentials = lambda credentials: load_credentials(context, credentials)
+
+    def take(credentials: ServerCredentials) -> None:
+        certificate.admit(credentials)
+        load_credentials(context, credentials)
+
+    state.on_server_credentials = take
     token = settings.internal_token.read_bytes if settings.internal_token else None
     if token is not None:
         DerivedIdentity(token).attach(context)

@@ -62,7 +62,7 @@ class Metrics:
         )
         self.gateway_deliveries = Gauge(
             "stationkeeper_gateway_deliveries",
-            "Gateways that asked this pod, by how far they are: Delivered, Pending, NotConverging.",
+            "Gateways that asked this pod, by how far they are (Delivered, Pending, …).",
             ["state"],
             registry=self._registry,
         )

@@ -113,6 +113,7 @@ class ServingState:
     def load_server_credentials(self, credentials: ServerCredentials) -> None:
         """Has the server prove itself with `credentials`, or leaves all as it is and says why."""
         if credentials == self._state.credentials:
+            self._refused.pop(SERVER_CERTIFICATE, None)
             return
         try:
             check_for_stations(credentials)

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from stationkeeper_cups.kubernetes_source import ApiServer
@@ -69,6 +70,7 @@ class Settings:
             open and the second shut.
         log_level: a name that `logging` knows.
         token_authentication: whether gateways without a certificate may come in by a token.
+        server_root_may_change: whether a server certificate of another root than the one in force is taken at once.
         handshake_seconds: how long a TLS handshake may take.
     """
 
@@ -78,6 +80,7 @@ class Settings:
     internal_token: Path | None
     log_level: str
     token_authentication: bool = False
+    server_root_may_change: bool = False
     handshake_seconds: float = HANDSHAKE_SECONDS
 
 
@@ -99,6 +102,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         internal_token=Path(given.internal_token_file) if given.internal_token_file else None,
         log_level=level,
         token_authentication=_switch("--token-authentication", given.token_authentication),
+        server_root_may_change=_switch("--server-root-may-change", given.server_root_may_change),
         handshake_seconds=_seconds("--handshake-seconds", given.handshake_seconds),
     )
 
@@ -109,6 +113,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         description="Answers /update-info of LoRa Basics Station gateways over mutual TLS.",
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('stationkeeper')}")
 
     def add(flag: str, variable: str, default: str, text: str) -> None:
         shown = f"; default: {default}" if default else ""
@@ -137,6 +142,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     tokens = "true or false: gateways without a client certificate may come in by a token"
     add("--token-authentication", "STATIONKEEPER_TOKEN_AUTHENTICATION", "false", tokens)
+    root = "true or false: a server certificate of another root than the one in force is taken at once"
+    add("--server-root-may-change", "STATIONKEEPER_SERVER_ROOT_MAY_CHANGE", "false", root)
     handshake = "how long a TLS handshake may take, in seconds; gateways on slow links need more than 10"
     add("--handshake-seconds", "STATIONKEEPER_HANDSHAKE_SECONDS", f"{HANDSHAKE_SECONDS:g}", handshake)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))

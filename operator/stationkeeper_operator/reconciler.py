@@ -102,7 +102,7 @@ class Reconciler:
                 if key in known.resources and _is_decided(known, world, key)
             }
         )
-        await self._proof.tell(plan.documents, known.resources)
+        self._proof.tell(plan.documents, known.resources)
         return not unwritten and not self._store.unresolved
 
     async def _resolve(self) -> None:

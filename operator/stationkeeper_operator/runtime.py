@@ -92,11 +92,13 @@ class Operator:
         self._relists = Aggregator(_RELIST_QUIET_SECONDS, _RELIST_LONGEST_SECONDS)
         self._leadership = Leadership(api, settings.namespace, settings.identity, changed=self._leadership_changed)
         permit = self._leadership.require
-        self._publisher = Publisher(api, settings.namespace, permit, lambda: int(now().timestamp() * 1000))
+        self._publisher = Publisher(
+            api, settings.namespace, permit, lambda: int(now().timestamp() * 1000), lambda: self._leadership.term
+        )
         token_file = settings.internal_token
         self._seen, enforcement = ObservedState(self._store.get, settings.namespace), Enforcement()
         observed = Observed(self._seen.fields, self._seen.written, enforcement.fact if token_file else _not_observed)
-        events = EventRecorder(api, settings.identity, permit)
+        events = self._events = EventRecorder(api, settings.identity, permit)
         self._status = StatusWriter(
             api, self._store, events, changed=self._note, permit=permit, now=now, observed=observed
         )
@@ -157,7 +159,7 @@ class Operator:
         """
         self._loop = asyncio.get_running_loop()
         ours = (self._list, self._watch_once_listed, self._turns, self._verify)
-        parts = (self._leadership.run, *ours, self._status.run, self._gatherer.run)
+        parts = (self._leadership.run, *ours, self._status.run, self._events.run, self._gatherer.run)
         tasks = [asyncio.create_task(part(), name=part.__name__) for part in parts]
         stopped = asyncio.create_task(stop.wait())
         try:
@@ -204,6 +206,7 @@ class Operator:
         self._seen.forget()
         self._proof.forget()
         self._gatherer.forget()
+        self._events.forget()
         self._leading_since = float("inf")
         self.metrics.leading.set(self._leadership.is_leading)
         if self._leadership.is_leading:

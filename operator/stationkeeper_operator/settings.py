@@ -6,6 +6,7 @@ import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -80,8 +81,11 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         description="Publishes TrustedCAs, Gateways and GatewayDefaults to CUPS, and reports what became of them.",
     )
 
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('stationkeeper')}")
+
     def add(flag: str, variable: str, default: str, text: str) -> None:
-        parser.add_argument(flag, default=environment.get(variable, default), help=f"{text} ({variable})")
+        shown = f"; default: {default}" if default and "default:" not in text else ""
+        parser.add_argument(flag, default=environment.get(variable, default), help=f"{text} ({variable}{shown})")
 
     add("--namespace", "STATIONKEEPER_NAMESPACE", "", "namespace of the release; default: the pod's own")
     add("--watch-namespaces", "STATIONKEEPER_WATCH_NAMESPACES", "", "namespaces to serve, by comma; empty: all")

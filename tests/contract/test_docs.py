@@ -9,9 +9,21 @@ from typing import Any
 import pytest
 import yaml
 
+from stationkeeper_core.client_certificate import MAX_PRESENTED
+from stationkeeper_core.credentials import MAX_TOKEN_BYTES
+from stationkeeper_core.crl import MAX_CRL_BYTES, MAX_CRLS
+from stationkeeper_core.der import element
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.expiry import Stage
-from stationkeeper_core.observation import DeliveryState
+from stationkeeper_core.observation import MAX_PAGE, MAX_TEXT, DeliveryState
+from stationkeeper_core.policy.token_authorization import MAX_TOKENS, MIN_SECRET_BYTES
+from stationkeeper_core.private_key import MAX_KEY_TEXT_BYTES
+from stationkeeper_core.published import CONTRACT, MAX_AUTHORITIES, MAX_SECRET_BYTES
+from stationkeeper_core.update_info import MAX_BODY_BYTES, MAX_CREDENTIALS_BYTES, MAX_URI_BYTES
+from stationkeeper_core.x509.certificate import MAX_CERTIFICATE_BYTES
+from stationkeeper_core.x509.pem import MAX_CERTIFICATES, MAX_PEM_BYTES
+from stationkeeper_cups.observations import MAX_REGISTERED, MAX_UNREGISTERED
+from stationkeeper_cups.waiting_notice import FIRST_SECONDS
 from stationkeeper_operator.compiling.verdict import Use
 from stationkeeper_operator.reporting.conditions import (
     ENFORCED,
@@ -40,7 +52,7 @@ SHORT_OF_A_GROUP = {
 
 METRIC_KINDS = {"Counter": "_total", "Gauge": "", "Histogram": "", "GaugeMetricFamily": ""}
 CAMEL_CASE = re.compile(r"[A-Z][A-Za-z0-9]+")
-EVENT_METHODS = {"warning": 1, "normal": 1, "pod_warning": 3}
+EVENT_METHODS = {"warning": 1, "normal": 1, "assure": 2}
 
 
 def trees(folder: Path) -> Iterator[ast.Module]:
@@ -105,7 +117,13 @@ def told_reasons() -> Iterator[tuple[str, ast.expr]]:
     for call in calls(OPERATOR):
         if isinstance(call.func, ast.Name) and call.func.id == "Fact" and len(call.args) > 1:
             yield "condition", call.args[1]
-        elif isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value).endswith("_events"):
+        elif isinstance(call.func, ast.Attribute) and call.func.attr == "_tell":
+            yield "event", call.args[1]
+        elif (
+            isinstance(call.func, ast.Attribute)
+            and ast.unparse(call.func.value).endswith("_events")
+            and call.func.attr in EVENT_METHODS
+        ):
             yield "event", call.args[EVENT_METHODS[call.func.attr]]
 
 
@@ -249,3 +267,46 @@ def test_whatever_is_said_of_kubectl_names_resources_with_their_group(path: Path
 )
 def test_a_resource_without_its_group_is_found(command: str) -> None:
     assert len(ambiguous(command)) == 1
+
+
+KIB, MIB = 1024, 1024 * 1024
+NUMBERS = {
+    "operation.md": (
+        f"| body | {MAX_BODY_BYTES // KIB} KiB, ",
+        f"| certificates besides the client's own that are looked at | {MAX_PRESENTED} |",
+        f"| PEM text | {MAX_PEM_BYTES // KIB} KiB, {MAX_CERTIFICATES} certificates of at most "
+        f"{MAX_CERTIFICATE_BYTES // KIB} KiB;",
+        f"| CRLs of a TrustedCA | {MAX_CRL_BYTES // MIB} MiB (inline {MAX_PEM_BYTES // KIB} KiB), {MAX_CRLS} CRLs: ",
+        f"| tokens of a gateway | {MAX_TOKENS}, each of at most {MAX_TOKEN_BYTES // KIB} KiB |",
+        f"| a URI | {MAX_URI_BYTES} characters |",
+        f"| a private key | {MAX_KEY_TEXT_BYTES // KIB} KiB of text |",
+        f"| credentials, put together | {MAX_CREDENTIALS_BYTES:,} bytes |",
+        f"| TrustedCAs in force | {MAX_AUTHORITIES:,} |",
+        f"| a published Secret | {MAX_SECRET_BYTES:,} bytes;",
+        f"| EUIs that a pod remembers | {MAX_REGISTERED:,} registered, {MAX_UNREGISTERED:,} unregistered;",
+        f"| a text that a gateway reports, as remembered | {MAX_TEXT} characters |",
+        f"| a page of `/observations` | {MAX_PAGE:,} records |",
+        f"the version in the header of each published Secret, now {CONTRACT}.",
+        f"after {FIRST_SECONDS:g} s, then every five minutes",
+    ),
+    "resources.md": (
+        f"at most {MAX_URI_BYTES} characters",
+        f"Up to {MAX_CRLS} CRLs within {MAX_CRL_BYTES // MIB} MiB",
+        f"at least {MIN_SECRET_BYTES} bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_the_numbers_on_a_page_are_those_of_the_code(name: str) -> None:
+    page = " ".join(PAGES[name].split())
+    assert [each for each in NUMBERS[name] if " ".join(each.split()) not in page] == []
+
+
+def test_as_many_entries_of_a_crl_fit_as_the_pages_say() -> None:
+    revoked = element(0x30, element(0x02, bytes([0x7F] * 16)) + element(0x17, b"260101000000Z"))
+    in_der = MAX_CRL_BYTES // len(revoked)
+    in_pem = in_der * 48 // 65
+    assert (28_000 <= in_der < 31_000, 21_000 <= in_pem < 23_000) == (True, True)
+    for name in ("operation.md", "resources.md"):
+        assert re.search(r"about 28,000 entries in DER(?:,| and) 21,000 in PEM", PAGES[name])

@@ -80,7 +80,8 @@ def test_with_named_namespaces_too_the_operator_may_do_all_that_gathering_takes(
         cluster.wait_ready("Gateway/roof")
         uid = cluster.resource("Gateway", "roof")["metadata"]["uid"]
         now = datetime.now(UTC)
-        told.port.seen = [saw(0, uid=uid, eui=name_of(EUI), last_seen=now, delivery=delivery(LOST, 5))]
+        seen = saw(0, uid=uid, eui=name_of(EUI), last_seen=now, certificate=None, delivery=delivery(LOST, 5))
+        told.port.seen = [seen]
         wait_for(lambda: ("Warning", "NotConverging") in cluster.events("roof"), "the event")
         status = cluster.resource("Gateway", "roof")["status"]
         assert status["delivery"] == {"state": "NotConverging", "deliveries": 5, "outstanding": ["LNSCredentials"]}

@@ -76,24 +76,27 @@ def test_after_a_crash_the_follower_takes_over_and_rewrites_nothing(cluster: Rel
     wait_for(lambda: second.answers("/readyz") == 200, "the follower is ready")
     apply_some(cluster)
     assert "published" not in {line["event"] for line in second.lines()}, "only the leader writes"
-    before = cluster.everything()
+    before = cluster.everything(contents=True)
     first.kill()
     cluster.delete("TrustedCA", "dropped")
     wait_for(lambda: cluster.holder() == "second", "the follower took over", 20.0)
     wait_for(lambda: cluster.trusted() == {f"{cluster.team}/kept"}, "the follower works", PROMPTLY)
-    assert differences(before, cluster.everything()) == {"secrets/stationkeeper-trust", "trustedcas/dropped"}
+    assert differences(before, cluster.everything(contents=True)) == {
+        "secrets/stationkeeper-trust",
+        "trustedcas/dropped",
+    }
 
 
 def test_a_restart_rewrites_nothing_and_tells_nothing_twice(cluster: Release) -> None:
     first = cluster.start_leading()
     apply_some(cluster)
-    before = cluster.everything()
+    before = cluster.everything(contents=True)
     first.terminate()
     second = cluster.start()
     wait_for(lambda: cluster.holder() == second.identity, "the next one leads")
     cluster.apply("TrustedCA", "proof", trusted_ca("proof"))
     cluster.wait_ready("TrustedCA/proof")
-    assert differences(before, cluster.everything()) == {"secrets/stationkeeper-trust", "trustedcas/proof"}
+    assert differences(before, cluster.everything(contents=True)) == {"secrets/stationkeeper-trust", "trustedcas/proof"}
 
 
 def test_an_api_server_that_restarts_is_found_again(cluster: Release, control_plane: Any) -> None:

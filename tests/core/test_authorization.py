@@ -186,7 +186,7 @@ AUTHORITIES = st.builds(
             (ServedNamespace(namespace="elsewhere", eui_ranges=(f"{EUI}/64",)), ServedNamespace(namespace="other")),
         ]
     ),
-    revoked_serials=st.sampled_from([(), ("1F",), (f"{LEAF.certificate.x509.serial_number:X}",)]),
+    revoked_serials=st.sampled_from([(), ("1F",), (LEAF.certificate.serial,)]),
 )
 GATEWAYS = st.builds(
     gateway,
@@ -219,7 +219,7 @@ def _may_speak_for(registered: RegisteredGateway, authorities: Sequence[TrustedA
         if registered.trusted_cas is None or f"{each.namespace}/{each.name}" in registered.trusted_cas
         if not each.eui_ranges or f"{EUI}/64" in each.eui_ranges
     ]
-    own = f"{LEAF.certificate.x509.serial_number:X}"
+    own = LEAF.certificate.serial
     return (
         registered.eui == EUI
         and not registered.suspended

@@ -42,9 +42,14 @@ def test_a_blob_that_does_not_fit_is_refused() -> None:
         (b"Basic dXNlcjpwYXNz", b"Authorization: Basic dXNlcjpwYXNz\r\n"),
         (b"Authorization: Bearer NNSXS.ABC\r\n", b"Authorization: Bearer NNSXS.ABC\r\n"),
         (b"authorization:NNSXS.ABC", b"Authorization: NNSXS.ABC\r\n"),
+        (
+            b"Authorization: Bearer NNSXS.ABC\r\nX-Tenant: radio\r\n",
+            b"Authorization: Bearer NNSXS.ABC\r\nX-Tenant: radio\r\n",
+        ),
+        (b"X-Tenant:radio\n\n authorization: Bearer A \n", b"Authorization: Bearer A\r\nX-Tenant: radio\r\n"),
     ],
 )
-def test_a_token_becomes_one_header_line(content: bytes, line: bytes) -> None:
+def test_a_token_becomes_header_lines_the_first_of_which_is_authorization(content: bytes, line: bytes) -> None:
     assert parse_token(content) == line
 
 
@@ -61,6 +66,13 @@ def test_a_token_becomes_one_header_line(content: bytes, line: bytes) -> None:
         b"a\0b",
         b"\xc3\xa9",
         b"a\tb",
+        b"X-Tenant: radio\nX-Injected: b",
+        b"Authorization: Bearer A\nauthorization: Bearer Injected",
+        b"Authorization: Bearer A\nContent-Length: 0",
+        b"Authorization: Bearer A\nHost: Injected",
+        b"Authorization: Bearer A\nX-Tenant:",
+        b"Authorization: Bearer A\nX Tenant: Injected",
+        b"Authorization: Bearer A\nNo header",
         b"x" * (MAX_TOKEN_BYTES + 1),
     ],
 )
@@ -71,8 +83,11 @@ def test_a_token_that_cannot_stand_in_a_header_is_refused_without_repeating_it(c
     assert "Injected" not in refused.value.detail
 
 
-@given(st.binary(max_size=100))
-def test_any_bytes_are_one_header_line_or_refused_by_name(content: bytes) -> None:
+@given(
+    st.binary(max_size=100)
+    | st.lists(st.sampled_from([b"Authorization: ", b"X-A: ", b"b", b"\r\n", b"\n", b"\r", b":"])).map(b"".join)
+)
+def test_any_bytes_are_header_lines_or_refused_by_name(content: bytes) -> None:
     try:
         line = parse_token(content)
     except StationkeeperError as error:
@@ -80,8 +95,8 @@ def test_any_bytes_are_one_header_line_or_refused_by_name(content: bytes) -> Non
     else:
         assert line.startswith(b"Authorization: ")
         assert line.endswith(b"\r\n")
-        assert line[:-2].isascii()
-        assert not set(line[:-2]) & set(b"\r\n\0")
+        assert line.isascii()
+        assert all(not set(each) & set(b"\r\n\0") and b": " in each for each in line[:-2].split(b"\r\n"))
 
 
 @pytest.mark.parametrize(

@@ -2,29 +2,30 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stationkeeper_core.pem import Certificate, parse_certificate, parse_certificates, to_pem
 from stationkeeper_core.trust.revocation import Revocations, twin_fingerprint
+from stationkeeper_core.x509.curves import CURVES_BY_NAME
 from stationkeeper_tools.sample_pki import make_gateway, make_root
 from tests.core.certificates import EUI, NOW, Wish, ca, issue, leaf, name
+from tests.core.odd_certificates import oid, sequence, tlv
 
+ECDSA_WITH_SHA256 = "2a8648ce3d040302"
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 ROOT = ca("Root")
 
 
-def _twin(certificate: Certificate) -> Certificate:
+def _twin(certificate: Certificate, order: int = ORDER) -> Certificate:
     """The other certificate with the same content, as its holder can make it."""
-    signature = certificate.x509.signature
-    r, s = decode_dss_signature(signature)
-    other = encode_dss_signature(r, ORDER - s)
-    head, _, tail = certificate.der.partition(signature)
-    assert tail == b""
-    body = head[4 if head[1] == 0x82 else 3 : -3] + bytes([3, len(other) + 1, 0]) + other
-    size = bytes([0x81, len(body)]) if len(body) < 0x100 else b"\x82" + len(body).to_bytes(2, "big")
-    return parse_certificate(b"\x30" + size + body)
+    known = x509.load_der_x509_certificate(certificate.der)
+    r, s = decode_dss_signature(known.signature)
+    algorithm = sequence(oid(ECDSA_WITH_SHA256))
+    other = tlv(3, b"\0" + encode_dss_signature(r, order - s))
+    return parse_certificate(sequence(known.tbs_certificate_bytes, algorithm, other))
 
 
 @settings(max_examples=30)
@@ -45,6 +46,23 @@ def test_openssl_verifies_that_other_certificate(tmp_path: Path) -> None:
 
     command = ["openssl", "verify", "-attime", str(int(NOW.timestamp())), "-CAfile", "anchor", "twin"]
     assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("curve", ["sect283r1", "brainpoolP384r1", "secp521r1"])
+def test_a_fingerprint_revokes_that_other_certificate_on_every_curve(tmp_path: Path, curve: str) -> None:
+    def openssl(command: str) -> None:
+        subprocess.run(["openssl", *command.split()], cwd=tmp_path, check=True, capture_output=True)
+
+    new_key = f"-newkey ec -pkeyopt ec_paramgen_curve:{curve} -nodes"
+    openssl(f"req -x509 {new_key} -keyout root.key -subj /CN=Root -out root.crt")
+    openssl(f"req {new_key} -keyout leaf.key -subj /CN={EUI} -out leaf.csr")
+    openssl("x509 -req -in leaf.csr -CA root.crt -CAkey root.key -out leaf.crt")
+    root, end_entity = (parse_certificates((tmp_path / name).read_text())[0] for name in ("root.crt", "leaf.crt"))
+    twin = _twin(end_entity, CURVES_BY_NAME[curve].order)
+    (tmp_path / "twin.crt").write_text(to_pem(twin.der))
+
+    openssl("verify -CAfile root.crt twin.crt")
+    assert twin_fingerprint(end_entity, root) == twin.sha256
 
 
 def test_an_rsa_signature_has_no_other() -> None:

@@ -255,6 +255,7 @@ def _unknown_critical() -> Row:
 
 
 _CLIENT, _SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
+_ANY = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 
 CORPUS: dict[str, Callable[[], Row]] = {
     "X.509 v1, a Common Name and nothing else": _version_1,
@@ -264,7 +265,11 @@ CORPUS: dict[str, Callable[[], Row]] = {
     "extended key usage clientAuth": lambda: _purposes(ACCEPTED, _CLIENT),
     "extended key usage clientAuth and serverAuth": lambda: _purposes(ACCEPTED, _CLIENT, _SERVER),
     "extended key usage serverAuth only": lambda: _purposes("CertificateWrongPurpose", _SERVER),
+    "extended key usage anyExtendedKeyUsage only": lambda: _purposes("CertificateWrongPurpose", _ANY),
     "key usage without digitalSignature": lambda: _key_usage("CertificateWrongPurpose", digital_signature=False),
+    "key usage keyAgreement only": lambda: _plain(
+        ACCEPTED, x509.KeyUsage(False, False, False, False, True, False, False, False, False)
+    ),
     "Common Name in lower case": lambda: _plain(ACCEPTED, subject=name("aabbccddeeff0011")),
     "Common Name as BMPString": lambda: _common_name_as(_ASN1Type.BMPString),
     "Common Name as T61String": lambda: _common_name_as(_ASN1Type.T61String),

@@ -8,16 +8,18 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.x509.oid import NameOID
 
 from stationkeeper_core.eui64 import format_id6, parse_hex
+from stationkeeper_core.x509.pem import first_certificate
 from stationkeeper_tools.sample_pki import KeyPair
-from tests.cups.certificate_corpus import ACCEPTED, CORPUS, EUI, Row
+from tests.cups.certificate_corpus import ACCEPTED, EUI, Row
+from tests.cups.certificate_corpus import CORPUS as ORDINARY_CORPUS
 from tests.cups.client import Answer
 from tests.cups.conftest import Cups
 from tests.cups.documents import Gateway, Trusted
+from tests.cups.odd_corpus import ODD_CORPUS
 
+CORPUS = {**ORDINARY_CORPUS, **ODD_CORPUS}
 PAGE = Path(__file__).parents[2] / "docs" / "certificates.md"
 
 
@@ -76,10 +78,9 @@ async def _outcome(asked: Awaitable[Answer], caplog: pytest.LogCaptureFixture) -
 
 
 def _eui(pair: KeyPair) -> str:
-    subject = x509.load_pem_x509_certificate(pair.certificate_pem).subject
-    found = subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
-    eui = parse_hex(str(found))
-    return EUI if eui is None else str(found).upper()
+    certificate = first_certificate(pair.certificate_pem)
+    found = "" if certificate is None else certificate.common_names[0]
+    return EUI if parse_hex(found) is None else found.upper()
 
 
 def _request(eui: str) -> bytes:

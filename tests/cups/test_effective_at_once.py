@@ -37,7 +37,7 @@ class Before:
 
 
 def _serial(pki: Pki) -> str:
-    return f"{parse_certificates(pki.b_gateway.certificate_pem.decode())[0].x509.serial_number:X}"
+    return parse_certificates(pki.b_gateway.certificate_pem.decode())[0].serial
 
 
 def _sha256(pki: Pki) -> str:

@@ -197,7 +197,7 @@ async def test_a_tenants_certificate_for_somebody_elses_eui_overwrites_nothing(g
 
     await guarded.client(pki.b_gateway).ask(json.dumps(REPORT | {"model": "theirs"}).encode())
 
-    assert await _only(guarded) == before
+    assert await _only(guarded) == before, "nor is the refusal told in another tenant's status"
 
 
 async def test_an_unregistered_gateway_is_listed_with_its_certificate(guarded: Cups, pki: Pki) -> None:

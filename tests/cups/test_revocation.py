@@ -21,7 +21,7 @@ def _with_list(pki: Pki, *serials: int, **options: object) -> Trusted:
 
 
 async def test_a_list_revokes_on_an_open_connection_and_harms_no_other_ca(cups: Cups, pki: Pki) -> None:
-    serial = _certificate(pki.a_gateway).x509.serial_number
+    serial = _certificate(pki.a_gateway).serial_number
     with await asyncio.to_thread(cups.client(pki.a_gateway).connect) as connection:
         assert (await asyncio.to_thread(exchange, connection)).status == 200
         cups.publish([_with_list(pki, serial), Trusted("b", pki.b)], [Gateway(pki.eui)])

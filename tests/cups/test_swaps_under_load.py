@@ -96,7 +96,7 @@ def _reductions(pki: Pki, victim: KeyPair) -> list[tuple[list[Trusted], list[Gat
     trusted, gateways = _trusting(pki)
     return [
         (trusted[:1], gateways),
-        _trusting(pki, revoked_serials=(f"{certificate.x509.serial_number:X}",)),
+        _trusting(pki, revoked_serials=(certificate.serial,)),
         _trusting(pki, suspended=True),
         _trusting(pki, revoked_sha256=(certificate.sha256,)),
         (trusted, gateways[:1]),

@@ -97,10 +97,10 @@ def main() -> None:
         try:
             state = run(seed)
         except BaseException:
-            print(f"seed {seed}")  # noqa: T201 - what to repeat it with
+            print(f"seed {seed}")
             raise
         states[state] = states.get(state, 0) + 1
-    print({state.value: number for state, number in states.items()})  # noqa: T201 - the result
+    print({state.value: number for state, number in states.items()})
 
 
 if __name__ == "__main__":

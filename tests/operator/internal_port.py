@@ -60,9 +60,11 @@ class InternalPort:
 
 
 @contextlib.asynccontextmanager
-async def internal_port(folder: Path, token: str = TOKEN) -> AsyncIterator[InternalPort]:
-    """One that shows the identity of `token`."""
-    made = InternalPort()
+async def internal_port(
+    folder: Path, token: str = TOKEN, made: InternalPort | None = None
+) -> AsyncIterator[InternalPort]:
+    """One that shows the identity of `token`; it answers as `made` does."""
+    made = made or InternalPort()
     identity = await asyncio.to_thread(derive_identity, token.encode())
     pem = folder / f"identity-{id(made)}.pem"
     pem.write_bytes(identity.certificate_pem + identity.key_pem)

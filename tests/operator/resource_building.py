@@ -113,6 +113,8 @@ def make_secret(
     data: Mapping[str, str], name: str = "lns-token", namespace: str = "lorawan", label: str | None = "true"
 ) -> dict[Reference, ReferencedObject]:
     labels = {} if label is None else {"stationkeeper.io/credentials": label}
+    if label == "trust":
+        labels = {"stationkeeper.io/trust": "true"}
     raw = {"metadata": metadata(name, namespace, labels=labels), "data": dict(data)}
     return {Reference(SECRET, namespace, name): decode_referenced(SECRET, raw)}
 

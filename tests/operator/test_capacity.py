@@ -2,10 +2,12 @@ import random
 from collections.abc import Iterable
 
 import pytest
+from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.published import (
     MAX_AUTHORITIES,
+    MAX_NAMESPACE_CERTIFICATES,
     MAX_SECRET_BYTES,
     TRUST,
     TrustDocument,
@@ -14,15 +16,16 @@ from stationkeeper_core.published import (
     encode_payload,
 )
 from stationkeeper_operator.compiling.candidate import Candidate
-from stationkeeper_operator.compiling.capacity import Fitted, fit
+from stationkeeper_operator.compiling.capacity import Contents, Fitted, fit
 from stationkeeper_operator.compiling.compile import PublishPlan
+from stationkeeper_operator.compiling.room import AUTHORITIES, TRUST_BOUNDS
 from stationkeeper_operator.resources import TrustedCA
 from tests.operator.resource_building import make_ca, make_pem, plan_of, verdict_on
 
 KILOBYTE = 1000
 
 
-def document_of(records: Iterable[TrustedAuthority]) -> TrustDocument:
+def document_of(records: Iterable[TrustedAuthority], _thrift: int = 0) -> TrustDocument:
     return TrustDocument(release_namespace="r", authorities=tuple(sorted(records, key=lambda each: each.name)))
 
 
@@ -73,26 +76,31 @@ def test_what_does_not_fit_is_refused_on_the_newest_and_evicts_none(
     candidates: list[Candidate[TrustedAuthority]], expected: dict[str, int]
 ) -> None:
     for ordered in (candidates, candidates[::-1]):
-        fitted = fit(TRUST, ordered, document_of, None)
+        fitted = fit(Contents(ordered, document_of, "r", TRUST_BOUNDS), None)
         assert sizes(fitted) == expected
         assert len(encode(TRUST, 1, fitted.payload)) <= MAX_SECRET_BYTES
         assert fitted.payload == encode_payload(fitted.document)
 
 
-def test_the_number_of_authorities_is_bounded() -> None:
-    candidates = [
-        Candidate(make_ca({}, f"ca-{n:04}", age=9999 - n), record(f"ca-{n:04}", 1), None, None)
-        for n in range(MAX_AUTHORITIES + 2)
-    ]
+def test_the_number_of_authorities_is_bounded_and_so_are_the_certificates_of_a_namespace() -> None:
     small = [
         Candidate(
-            each.resource, TrustedAuthority(namespace="n", name=each.key.name, uid="", anchors=(b"",)), None, None
+            make_ca({}, f"ca-{n:04}", f"n{n % 4}", age=9999 - n),
+            TrustedAuthority(namespace=f"n{n % 4}", name=f"ca-{n:04}", uid="", anchors=(b"",)),
+            None,
+            None,
         )
-        for each in candidates
+        for n in range(MAX_AUTHORITIES + 100)
     ]
-    fitted = fit(TRUST, small, document_of, None)
-    assert len(fitted.records) == MAX_AUTHORITIES
-    assert {each.key for each in small} - set(fitted.records) == {each.key for each in small[-2:]}
+    fitted = fit(Contents(small, document_of, "r", TRUST_BOUNDS), None)
+    common = AUTHORITIES.most - AUTHORITIES.shares - AUTHORITIES.release_share
+    assert {each.key for each in small} - set(fitted.records) == {each.key for each in small[common:]}
+    alone = [
+        Candidate(each.resource, replace(record, namespace="n0"), None, None)
+        for each in small
+        if (record := each.wanted)
+    ]
+    assert len(fit(Contents(alone, document_of, "r", TRUST_BOUNDS), None).records) == MAX_NAMESPACE_CERTIFICATES
 
 
 def many(count: int) -> list[TrustedCA]:

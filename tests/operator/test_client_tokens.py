@@ -178,3 +178,18 @@ def test_a_suspended_gateway_keeps_its_tokens_for_when_it_is_back() -> None:
 def test_another_resource_of_the_same_name_inherits_no_token() -> None:
     second = make_gateway(spec("old", lns={"uri": "x"}), uid="new")
     assert registered(plan_of(second, referenced=BOTH, in_force=in_force("old"))) is None
+
+
+def test_a_token_that_looks_like_a_mistake_is_registered_with_a_note() -> None:
+    found = verdict(secret("old", '"Bearer old-0123456789abcdef"'), "old")
+    assert found.accepted
+    assert "client.tokens[0]: the token is in quotes" in found.message
+    assert "0123456789" not in found.message
+
+
+def test_of_a_token_of_several_header_lines_the_authorization_counts() -> None:
+    resource = make_gateway(spec("old"))
+    plan = plan_of(resource, referenced=secret("old", f"X-Tenant: radio\nAuthorization: {OLD}"))
+    found = registered(plan)
+    assert found is not None
+    assert found.token_sha256s == (digest(OLD),)

@@ -10,6 +10,7 @@ from stationkeeper_operator.compiling.compile import CertificateStatus, Verdict
 from stationkeeper_operator.compiling.verdict import Role
 from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact, status_of
 from stationkeeper_operator.resources import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, Resource, Status, decode_resource
+from tests.kstatus import CURRENT, FAILED, IN_PROGRESS, kstatus
 from tests.operator.resource_building import NOW
 
 LATER = NOW + timedelta(hours=1)
@@ -47,6 +48,7 @@ def test_refused_is_not_ready_for_the_same_reason() -> None:
         "Accepted": ("False", "URIInvalid"),
         "Published": ("False", "NotPublished"),
         "Ready": ("False", "URIInvalid"),
+        "Stalled": ("True", "URIInvalid"),
     }
     assert status["conditions"][2]["message"] == "bad uri"
 
@@ -114,7 +116,11 @@ def test_a_gateway_defaults_is_never_published_by_itself_and_shows_how_many_look
     assert facts(accepted) == {"Accepted": ("True", "Accepted"), "Ready": ("True", "Ready")}
     assert accepted["gateways"] == 7
     refused = status_of(with_status(accepted, GATEWAY_DEFAULTS), REFUSED, False, "", NOW)
-    assert facts(refused) == {"Accepted": ("False", "URIInvalid"), "Ready": ("False", "URIInvalid")}
+    assert facts(refused) == {
+        "Accepted": ("False", "URIInvalid"),
+        "Ready": ("False", "URIInvalid"),
+        "Stalled": ("True", "URIInvalid"),
+    }
     assert refused["gateways"] == 0
 
 
@@ -154,3 +160,71 @@ def test_what_was_observed_is_taken_over_and_what_is_none_is_left_out() -> None:
     status = status_of(before, ACCEPTED, True, "", NOW, None, {"certificate": None, "station": "new"})
     assert "certificate" not in status
     assert status["station"] == "new"
+
+
+BY_SPEC = "by its spec"
+LOADED, PENDING = Fact("True", "Enforced", "by all"), Fact("False", "Pending", "not yet")
+TELLS_NOTHING = Fact("Unknown", NOT_OBSERVED, "no token")
+
+
+def object_with(verdict: Verdict, enforced: Fact | None, kind: str, published: bool = True) -> dict[str, Any]:
+    status = status_of(resource(kind), verdict, published, "", NOW, enforced)
+    return {"metadata": {"generation": 3}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("kind", "document"), [(TRUSTED_CA, None), (GATEWAY, "registry-03")], ids=["TrustedCA", "Gateway"]
+)
+@pytest.mark.parametrize(
+    ("enforced", "expected"), [(LOADED, CURRENT), (PENDING, IN_PROGRESS), (None, CURRENT), (TELLS_NOTHING, CURRENT)]
+)
+def test_what_its_spec_suspends_is_current_once_that_is_in_force(
+    kind: str, document: str | None, enforced: Fact | None, expected: str
+) -> None:
+    suspended = Verdict(False, Reason.SUSPENDED, BY_SPEC, document)
+    found = object_with(suspended, enforced, kind)
+    assert kstatus(found) == expected
+    ready = facts(found["status"])["Ready"]
+    assert ready == (("True", "Suspended") if expected == CURRENT else ("False", "Pending"))
+    assert facts(found["status"])["Accepted"] == ("False", "Suspended")
+
+
+def test_a_suspended_gateway_is_in_progress_until_it_is_published() -> None:
+    suspended = Verdict(False, Reason.SUSPENDED, BY_SPEC, "registry-03")
+    assert kstatus(object_with(suspended, None, GATEWAY, published=False)) == IN_PROGRESS
+
+
+@pytest.mark.parametrize("kind", [TRUSTED_CA, GATEWAY, GATEWAY_DEFAULTS])
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        (Reason.URI_INVALID, FAILED),
+        (Reason.MALFORMED_PEM, FAILED),
+        (Reason.EUI_CONFLICT, FAILED),
+        (Reason.REFERENCE_NOT_LABELLED, FAILED),
+        (Reason.REFERENCE_NOT_FOUND, IN_PROGRESS),
+        (Reason.REFERENCE_KEY_MISSING, IN_PROGRESS),
+        (Reason.LNS_MISSING, IN_PROGRESS),
+    ],
+)
+def test_what_is_refused_has_failed_unless_what_it_names_may_still_come(
+    kind: str, reason: Reason, expected: str
+) -> None:
+    assert kstatus(object_with(Verdict(False, reason, "why", None), None, kind)) == expected
+
+
+@pytest.mark.parametrize("kind", [TRUSTED_CA, GATEWAY, GATEWAY_DEFAULTS])
+def test_what_is_accepted_is_current_once_it_is_in_force(kind: str) -> None:
+    assert kstatus(object_with(ACCEPTED, LOADED, kind)) == CURRENT
+    assert kstatus(object_with(ACCEPTED, PENDING, kind)) == (CURRENT if kind == GATEWAY_DEFAULTS else IN_PROGRESS)
+
+
+def test_a_refusal_that_is_mended_is_not_stalled_any_more() -> None:
+    refused = status_of(resource(), REFUSED, True, "", NOW)
+    assert "Stalled" not in facts(status_of(with_status(refused), ACCEPTED, True, "", LATER))
+
+
+def test_the_lns_that_a_gateway_is_sent_to_is_shown_and_goes_with_it() -> None:
+    sent = status_of(resource(), replace(ACCEPTED, lns_uri="wss://lns:8887"), True, "", NOW)
+    assert sent["lnsURI"] == "wss://lns:8887"
+    assert "lnsURI" not in status_of(with_status(sent), ACCEPTED, True, "", NOW)

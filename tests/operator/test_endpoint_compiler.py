@@ -119,6 +119,23 @@ def test_a_certificate_so_short_that_a_station_misreads_its_length_is_refused_by
 
 
 @pytest.mark.parametrize("server", SERVERS)
+def test_a_token_that_looks_like_a_mistake_is_delivered_with_a_note(server: str) -> None:
+    record, verdict = compiled({server: {**SERVERS[server], "auth": TOKEN}}, token_secret("NNSXS.SECRET"))
+    assert blob_of(record, server).endswith(b"Authorization: NNSXS.SECRET\r\n")
+    assert verdict.accepted
+    assert f"{server}.auth.token: the token has no word such as Bearer" in verdict.message
+    assert "NNSXS" not in verdict.message
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_token_of_several_header_lines_is_delivered_as_a_station_reads_them(server: str) -> None:
+    lines = "Authorization: Bearer NNSXS.SECRET\r\nX-Tenant: radio\r\n"
+    record, verdict = compiled({server: {**SERVERS[server], "auth": TOKEN}}, token_secret(lines))
+    assert blob_of(record, server) == der(TRUST) + bytes(4) + lines.encode()
+    assert verdict.message == "the spec is in force"
+
+
+@pytest.mark.parametrize("server", SERVERS)
 def test_a_token_and_no_auth_work_for_both_servers_alike(server: str) -> None:
     token = b"Authorization: Bearer NNSXS.SECRET\r\n"
     record, _ = compiled({server: {**SERVERS[server], "auth": TOKEN}}, token_secret())

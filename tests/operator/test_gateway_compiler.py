@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published import REGISTRY, Document, RegisteredGateway, RegistryDocument, bucket_of
+from stationkeeper_operator.compiling.authority_keys import AuthorityKeys
 from stationkeeper_operator.compiling.compile import PublishPlan
 from stationkeeper_operator.compiling.endpoint_compiler import Target
-from stationkeeper_operator.compiling.gateway_compiler import compile_gateway
+from stationkeeper_operator.compiling.gateway_compiler import Surroundings, compile_gateway
 from stationkeeper_operator.resources import Gateway, Reference, ReferencedObject
 from tests.operator.resource_building import (
     EUI,
@@ -206,7 +207,7 @@ def test_a_gateway_that_is_suspended_falls_back_on_less_room_than_it_has() -> No
     (held,) = gateways(plan_of(make_gateway(spec())))
     changed = make_gateway(spec({**WSS, "uri": "wss://another.example.com:8887"}, suspended=True))
 
-    found = compile_gateway(changed, world_of(changed), held, NOW, default_lns=no_default)
+    found = compile_gateway(changed, held, Surroundings(world_of(changed), NOW, no_default, AuthorityKeys()))
 
     assert found.wanted is not None
     assert (found.wanted.lns_uri, found.wanted.suspended) == ("wss://another.example.com:8887", True)

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 
 from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal
-from stationkeeper_operator.observing.pod_client import MAX_BYTES, PodClient, PodError
+from stationkeeper_operator.observing.pod_client import MAX_PAGE_BYTES, PodClient, PodError
 from stationkeeper_tools.ports import free_port
 from tests.operator.internal_port import TOKEN, InternalPort, internal_port
 from tests.operator.seeing import saw
@@ -60,7 +60,7 @@ async def test_a_changed_token_is_used_from_the_next_request_on(tmp_path: Path, 
         (web.Response(body=b"\xff"), "contract"),
         (web.Response(text="[" * 100_000), "contract"),
         (web.Response(text='{"generations": {"trust": "many"}}'), "contract"),
-        (web.Response(body=b" " * (MAX_BYTES + 1)), "more than"),
+        (web.Response(body=b" " * (MAX_PAGE_BYTES + 1)), "more than"),
     ],
 )
 async def test_an_answer_that_cannot_be_used_is_a_named_problem(

@@ -138,8 +138,8 @@ def test_an_issuer_that_may_not_sign_lists_is_refused() -> None:
     ("secret", "reason"),
     [
         (make_secret({"ca.crl": "AA=="}, label=None), Reason.REFERENCE_NOT_LABELLED),
-        (make_secret({}), Reason.REFERENCE_KEY_MISSING),
-        (make_secret({"ca.crl": ""}), Reason.MALFORMED_CRL),
+        (make_secret({}, label="trust"), Reason.REFERENCE_KEY_MISSING),
+        (make_secret({"ca.crl": ""}, label="trust"), Reason.MALFORMED_CRL),
     ],
 )
 def test_a_reference_that_cannot_be_used_is_refused(secret: Any, reason: Reason) -> None:

@@ -87,8 +87,8 @@ def test_no_message_repeats_a_key_and_all_are_bounded(spec: dict[str, Any], reas
     [
         (make_secret({"ca": "AA=="}, label=None), Reason.REFERENCE_NOT_LABELLED),
         (make_secret({"ca": "AA=="}, label="false"), Reason.REFERENCE_NOT_LABELLED),
-        (make_secret({}), Reason.REFERENCE_KEY_MISSING),
-        (make_secret({"ca": "/w=="}), Reason.MALFORMED_PEM),
+        (make_secret({}, label="trust"), Reason.REFERENCE_KEY_MISSING),
+        (make_secret({"ca": "/w=="}, label="trust"), Reason.MALFORMED_PEM),
     ],
 )
 def test_a_reference_that_cannot_be_used_is_refused(secret: Any, reason: Reason) -> None:

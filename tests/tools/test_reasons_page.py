@@ -2,7 +2,7 @@ from pathlib import Path
 
 from stationkeeper_core.errors import Fault, Reason
 from stationkeeper_core.reason_table import REASONS
-from stationkeeper_tools.cli import reasons_page
+from stationkeeper_tools.commands.reasons_command import reasons_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "reasons.md"
 

@@ -74,7 +74,7 @@ Step = Callable[[TokenClaim, Snapshot], TokenClaim]
 def token_sha256(content: bytes) -> str:
     """The digest by which a gateway's token is registered, lower-case hex, for the content of a Secret's key.
 
-    It is of what follows `Authorization: `, the scheme's word included.
+    It is of what follows `Authorization: `, the scheme's word included; other header lines are not compared.
 
     Args:
         content: as `parse_token` takes it.
@@ -82,7 +82,7 @@ def token_sha256(content: bytes) -> str:
     Raises:
         StationkeeperError: `TokenInvalid` or `TokenTooShort`; the detail does not repeat the token.
     """
-    value = parse_token(content).partition(b": ")[2].removesuffix(b"\r\n")
+    value = parse_token(content).partition(b": ")[2].partition(b"\r\n")[0]
     scheme, space, secret = value.partition(b" ")
     length = len(secret.strip() if space else scheme)
     if length < MIN_SECRET_BYTES:

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from stationkeeper_core.client_certificate import ClientCertificate
-from stationkeeper_core.trust.extension_values import NAME_CONSTRAINTS, SUBJECT_ALTERNATIVE_NAME
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import FOR_EVER
 from stationkeeper_core.trust.path_certificate import PathCertificate, PathCertificates
 from stationkeeper_core.trust.verification import Path, Verification, is_signed, verify
+from stationkeeper_core.x509.extensions import NAME_CONSTRAINTS, SUBJECT_ALTERNATIVE_NAME
 
 MAX_CONSTRAINT_BYTES = 2**21
 """Bytes of names times bytes of name constraints, which OpenSSL compares each with each: some 10 ms at most."""
@@ -108,9 +108,9 @@ class Examination:
 def constraint_bytes(path: Path) -> int:
     """How many bytes of names OpenSSL compares with how many of name constraints, multiplied."""
     names = sum(_name_bytes(each) for each in path[:-1])
-    return names * sum(len(each.extensions.get(NAME_CONSTRAINTS, b"")) for each in path[1:])
+    return names * sum(each.certificate.extension_bytes(NAME_CONSTRAINTS) for each in path[1:])
 
 
 def _name_bytes(certificate: PathCertificate) -> int:
     subject = len(certificate.certificate.subject)
-    return subject + len(certificate.extensions.get(SUBJECT_ALTERNATIVE_NAME, b""))
+    return subject + certificate.certificate.extension_bytes(SUBJECT_ALTERNATIVE_NAME)

@@ -64,7 +64,7 @@ class Judgement:
         elsewhere: the same of TrustedCAs that are not in scope; looked for only where `paths` is empty, so that a
             refusal can say so. Nothing of it may let anybody in.
         near_misses: where no path was found, the TrustedCAs that would vouch but for one thing; those in scope first.
-        budget_spent: whether a path may exist that was not looked at, as the budget was spent.
+        budget_spent: whether a path by configured certificates was left out, as the budget was spent.
         is_final: whether no certificate that the client may have presented beside these could turn a no into a yes.
         since, until: from when, and up to but without when, all this holds for this trust; seconds since the epoch.
     """

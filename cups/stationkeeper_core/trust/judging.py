@@ -7,6 +7,7 @@ TrustedCAs say: each namespace is searched by itself, on a budget of its own.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import pairwise
 
 from stationkeeper_core.client_certificate import ClientCertificate
 from stationkeeper_core.errors import Reason
@@ -16,7 +17,6 @@ from stationkeeper_core.trust.budget import (
     NAMESPACE_UNITS,
     NEAR_MISS_UNITS,
     PATH_UNITS,
-    PRESENTED_UNITS,
     Budget,
 )
 from stationkeeper_core.trust.examination import Examination
@@ -88,7 +88,7 @@ class _Court:
         found: list[TrustPath] = []
         undecided = False
         for group in self._groups():
-            search = PathSearch(self._examination, self._units, min(self._units, PRESENTED_UNITS))
+            search = PathSearch(self._examination, self._units)
             self._searches.append(search)
             paths = search.ask(self._named(group), partial(self._named_by_presented, group))
             undecided = undecided or (search.undecided and group == self._trust.release_namespace)
@@ -97,7 +97,7 @@ class _Court:
 
     def paths_elsewhere(self) -> tuple[TrustPath, ...]:
         """Those of the TrustedCAs that are not in scope, all on one small budget."""
-        search = self._elsewhere = PathSearch(self._examination, ELSEWHERE_UNITS, PRESENTED_UNITS)
+        search = self._elsewhere = PathSearch(self._examination, ELSEWHERE_UNITS)
         names, presented = self._examination.names, self._examination.presented_names
         return tuple(search.ask(self._outside(names), lambda: self._outside(presented)))
 
@@ -126,8 +126,8 @@ class _Court:
 
     def _groups(self) -> Iterable[str]:
         """The namespaces whose TrustedCAs are in scope."""
-        found = dict.fromkeys(self._scope.namespaces)
-        return (*found, self._trust.release_namespace) if found else ()
+        namespaces = self._scope.namespaces
+        return dict.fromkeys((*namespaces, self._trust.release_namespace)) if namespaces else ()
 
     def _named(self, namespace: str) -> list[TrustedCA]:
         names = self._examination.names
@@ -162,5 +162,5 @@ class _Court:
         if not budget.allows(units):
             return False
         budget.spend(units)
-        links = list(zip(refused.path, refused.path[1:], strict=False))
+        links = list(pairwise(refused.path))
         return all(self._examination.is_signed(*each) for each in reversed(links))

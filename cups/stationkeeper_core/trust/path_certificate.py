@@ -6,28 +6,27 @@ DER once.
 
 from functools import cached_property
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from OpenSSL import crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.pem import Certificate, parse_certificate
 from stationkeeper_core.strength import Strength, key_strength, signature_strength
-from stationkeeper_core.trust.extension_values import (
-    AUTHORITY_KEY_IDENTIFIER,
-    SUBJECT_KEY_IDENTIFIER,
-    authority_key_identifier,
-    extension_values,
-    key_identifier,
-)
+from stationkeeper_core.x509.certificate import Certificate, parse_certificate
+from stationkeeper_core.x509.keys import KeyKind
+from stationkeeper_core.x509.openssl import has_usable_key, load
 
 # Measured on a slow core, in microseconds; what is not listed counts as the slowest.
-_CURVE_UNITS = {"secp256r1": 80, "secp224r1": 120, "secp256k1": 250, "brainpoolP256r1": 250, "secp384r1": 400}
-_SLOW_CURVE_UNITS = 500
+_CURVE_UNITS = {
+    "secp256r1": 80,
+    "secp224r1": 120,
+    "secp256k1": 250,
+    "brainpoolP256r1": 250,
+    "secp384r1": 400,
+    "secp521r1": 500,
+}
 _OTHER_CURVE_UNITS = 2_000
 _EDWARDS_UNITS = 150
 _RSA_UNITS, _RSA_BITS, _RSA_EXPONENT_BITS = 30, 2048, 17
-_UNKNOWN_UNITS = 20_000
+_UNKNOWN_UNITS = 2_000
 
 
 class PathCertificate:
@@ -62,19 +61,16 @@ class PathCertificate:
         return self.certificate.key_sha256 or self.certificate.sha256
 
     @cached_property
-    def extensions(self) -> dict[bytes, bytes]:
-        """The values of its extensions by object identifier."""
-        return dict(extension_values(self.certificate.der))
-
-    @cached_property
     def key_identifier(self) -> bytes | None:
         """What it says its own key is called."""
-        return key_identifier(self.extensions.get(SUBJECT_KEY_IDENTIFIER, b""))
+        found = self.certificate.subject_key_identifier
+        return found if isinstance(found, bytes) and found else None
 
     @cached_property
     def authority_key_identifier(self) -> bytes | None:
         """What it says its issuer's key is called."""
-        return authority_key_identifier(self.extensions.get(AUTHORITY_KEY_IDENTIFIER, b""))
+        found = self.certificate.authority_key_identifier
+        return found if isinstance(found, bytes) and found else None
 
     @cached_property
     def key_strength(self) -> Strength:
@@ -91,38 +87,31 @@ class PathCertificate:
         """For OpenSSL.
 
         Raises:
-            StationkeeperError: `MalformedCertificate`. OpenSSL reads bytes that it would not write: then one content
-                has several fingerprints, so that the revocation of one says nothing of the others.
+            StationkeeperError: `MalformedCertificate`.
         """
         try:
-            loaded = crypto.load_certificate(crypto.FILETYPE_ASN1, self.certificate.der)
-            written = crypto.dump_certificate(crypto.FILETYPE_ASN1, loaded)
-        except crypto.Error:
-            written = b""
-        if written != self.certificate.der:
-            raise StationkeeperError(Reason.MALFORMED_CERTIFICATE, "OpenSSL cannot read the certificate")
-        return loaded
+            # Not kept with the facts: those are remembered for long, in a client's judgement.
+            return load(self.certificate.der)
+        except ValueError as error:
+            raise StationkeeperError(Reason.MALFORMED_CERTIFICATE, str(error)) from None
 
     @cached_property
     def verification_units(self) -> int:
         """What it costs to verify a signature by its key, see `budget`."""
+        key = self.certificate.key
+        if key is None or key.der is None:
+            return _UNKNOWN_UNITS if self._has_usable_key() else 0
+        if key.kind is KeyKind.RSA:
+            exponent = max(key.exponent.bit_length(), _RSA_EXPONENT_BITS)
+            return _RSA_UNITS * max(key.bits, _RSA_BITS) ** 2 * exponent // (_RSA_BITS**2 * _RSA_EXPONENT_BITS)
+        return _CURVE_UNITS.get(key.curve, _OTHER_CURVE_UNITS) if key.kind is KeyKind.EC else _EDWARDS_UNITS
+
+    def _has_usable_key(self) -> bool:
+        """Whether OpenSSL can verify anything by it."""
         try:
-            public = self.openssl.get_pubkey()
-        except (crypto.Error, StationkeeperError):
-            return 0  # OpenSSL cannot read the key, and so verifies nothing by it.
-        try:
-            key = public.to_cryptography_key()
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            return _OTHER_CURVE_UNITS
-        if isinstance(key, rsa.RSAPublicKey):
-            exponent = max(key.public_numbers().e.bit_length(), _RSA_EXPONENT_BITS)
-            return _RSA_UNITS * max(key.key_size, _RSA_BITS) ** 2 * exponent // (_RSA_BITS**2 * _RSA_EXPONENT_BITS)
-        if isinstance(key, ec.EllipticCurvePublicKey):
-            slow = _SLOW_CURVE_UNITS if key.curve.name == "secp521r1" else _OTHER_CURVE_UNITS
-            return _CURVE_UNITS.get(key.curve.name, slow)
-        if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
-            return _EDWARDS_UNITS
-        return _UNKNOWN_UNITS
+            return has_usable_key(self.openssl)
+        except StationkeeperError:
+            return False
 
     def is_valid(self, seconds: int) -> bool:
         """Whether it is valid at `seconds` since the epoch."""

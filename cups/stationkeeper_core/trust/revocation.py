@@ -15,11 +15,9 @@ from functools import cached_property
 from itertools import pairwise
 from types import MappingProxyType
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from stationkeeper_core.der import LONGEST_SHORT_LENGTH, element
+from stationkeeper_core.der import element
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import RevocationList
@@ -127,20 +125,10 @@ def twin_fingerprint(certificate: Certificate, issuer: Certificate) -> str | Non
         certificate: verified to be signed by `issuer`.
         issuer: whose key says whether the signature is ECDSA, and on which curve.
     """
-    try:
-        key = issuer.x509.public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    order = issuer.key.group_order if issuer.key is not None else None
+    if order is None:
         return None
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        return None
-    signature = certificate.x509.signature
-    r, s = decode_dss_signature(signature)
-    signed = certificate.x509.tbs_certificate_bytes
-    content = certificate.der[_header_bytes(certificate.der) :]
-    algorithm = content[len(signed) : -len(element(_BIT_STRING, b"\0" + signature))]
-    twin = element(_BIT_STRING, b"\0" + encode_dss_signature(r, key.curve.group_order - s))
-    return hashlib.sha256(element(_SEQUENCE, signed + algorithm + twin)).hexdigest()
-
-
-def _header_bytes(der: bytes) -> int:
-    return 2 if der[1] <= LONGEST_SHORT_LENGTH else 2 + (der[1] & LONGEST_SHORT_LENGTH)
+    r, s = decode_dss_signature(certificate.signature)
+    twin = element(_BIT_STRING, b"\0" + encode_dss_signature(r, order - s))
+    content = certificate.signed_bytes + certificate.signature_algorithm_der + twin
+    return hashlib.sha256(element(_SEQUENCE, content)).hexdigest()

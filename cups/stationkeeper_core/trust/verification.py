@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from OpenSSL import crypto
 
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.trust.path_certificate import PathCertificate
+from stationkeeper_core.x509.signing import is_signed_by
 
 Path = tuple[PathCertificate, ...]
 
@@ -73,7 +73,11 @@ def is_signed(certificate: PathCertificate, issuer: PathCertificate) -> bool:
     """Whether the key of `issuer` signed `certificate`, whatever times, purposes and constraints say."""
     store = crypto.X509Store()
     store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN | _NO_CHECK_TIME | _IGNORE_CRITICAL)
-    path = (certificate,) if certificate is issuer else (certificate, issuer)
+    path: Path = (certificate, issuer)
+    if certificate is issuer:
+        # Of what is trusted as it is, OpenSSL checks the signature only if told to.
+        store.set_flags(crypto.X509StoreFlags.CHECK_SS_SIGNATURE)
+        path = (certificate,)
     found = _verify(store, path)
     if found.verdict is Verdict.OTHER and not found.signed:
         # OpenSSL looks at what an issuer may do before it looks at the signature.
@@ -117,8 +121,9 @@ def _failure(error: crypto.X509StoreContextError) -> Verification:
 
 
 def _is_signed_by_key(certificate: PathCertificate, issuer: PathCertificate) -> bool:
-    try:
-        certificate.openssl.to_cryptography().verify_directly_issued_by(issuer.openssl.to_cryptography())
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, StationkeeperError):
-        return False
-    return True
+    signed, key = certificate.certificate, issuer.certificate.key
+    return (
+        key is not None
+        and certificate.issuer == issuer.subject
+        and is_signed_by(key, signed.signature_algorithm, signed.signed_bytes, signed.signature)
+    )

@@ -171,6 +171,20 @@ class Certificate:
         return extensions.find(self.fields.extensions, kind, read)
 
     @property
+    def netscape_certificate_type(self) -> int | Absence:
+        """The bits of that old extension, the first one being 0x80."""
+        kind, read = extensions.NETSCAPE_CERTIFICATE_TYPE, extensions.netscape_certificate_type
+        return extensions.find(self.fields.extensions, kind, read)
+
+    def extension_bytes(self, kind: bytes) -> int:
+        """How many bytes the extensions of one kind have.
+
+        Args:
+            kind: the content of its object identifier.
+        """
+        return sum(len(each.value) for each in self.fields.extensions if each.kind == kind)
+
+    @property
     def critical_extensions(self) -> tuple[str, ...]:
         """The extensions that have to be understood, object identifiers with dots."""
         return tuple(each.identifier for each in self.fields.extensions if each.is_critical)

@@ -91,6 +91,14 @@ class DerReader:
         start, stop = self.expect(tag)
         return DerReader(self.data, start, stop)
 
+    def enter_list(self, tag: int) -> "DerReader":
+        """A reader of a SEQUENCE OF or SET OF, of which OpenSSL does not ask that it be marked as constructed.
+
+        Raises:
+            MalformedDERError: it has another tag, or is cut short.
+        """
+        return self.enter(tag & ~CONSTRUCTED if self.next_tag == tag & ~CONSTRUCTED else tag)
+
     def finish(self) -> None:
         """Refuse what is left.
 
@@ -113,14 +121,22 @@ class DerReader:
             raise MalformedDERError(f"it has the tag {found:02x} where {tag:02x} belongs")
         return segments(self.data, start, stop)
 
+    def content(self, tag: int) -> bytes:
+        """The content of the next element, which has to have `tag`.
+
+        Raises:
+            MalformedDERError: it has another tag, or is cut short.
+        """
+        start, stop = self.expect(tag)
+        return self.data[start:stop]
+
     def integer(self) -> int:
         """The next element, an INTEGER in as few bytes as it needs.
 
         Raises:
             MalformedDERError: it is something else.
         """
-        start, stop = self.expect(INTEGER)
-        content = self.data[start:stop]
+        content = self.content(INTEGER)
         if not content:
             raise MalformedDERError("an integer is empty")
         # OpenSSL refuses a padded integer too (`c2i_ibuf`), so that a serial number has one form only.
@@ -145,15 +161,14 @@ class DerReader:
         Raises:
             MalformedDERError: it is something else.
         """
-        start, stop = self.expect(OBJECT_IDENTIFIER)
-        content = self.data[start:stop]
+        content = self.content(OBJECT_IDENTIFIER)
         is_identifier = _is_short_identifier if len(content) <= _LONGEST_IDENTIFIER else _is_identifier
         if not is_identifier(content):
             raise MalformedDERError("an object identifier is cut short or has leading zeros")
         return content
 
     def bit_string(self) -> tuple[bytes, int]:
-        """The next element, a BIT STRING: its bytes, and how many bits of the last do not belong to it.
+        """The next element, a BIT STRING: its bytes, and how many bits of the last do not belong to it and are zero.
 
         Raises:
             MalformedDERError: it is something else.
@@ -161,21 +176,26 @@ class DerReader:
         content = self.string(BIT_STRING)
         if not content or content[0] > _MAX_UNUSED_BITS:
             raise MalformedDERError("a bit string does not say how many bits it has")
-        return content[1:], content[0]
+        return masked(content[1:], content[0]), content[0]
 
     def _read_unusual(self) -> tuple[int, int, int]:
         data, begin, end = self.data, self.at, self.end
-        at = begin + 1
-        if data[begin] & _HIGH_TAG == _HIGH_TAG:
+        at, tag = begin + 1, data[begin]
+        if tag & _HIGH_TAG == _HIGH_TAG:
+            number = 0
             while at < end and data[at] & 0x80:
+                number = min(number << 7 | data[at] & 0x7F, _HIGH_TAG)
                 at += 1
+            number = number << 7 | data[at] if at < end else _HIGH_TAG
             at += 1
+            # A number that fits into the first byte is the same tag; all others are as good as one.
+            tag = tag & ~_HIGH_TAG | min(number, _HIGH_TAG)
         if at >= end:
             raise MalformedDERError("it is cut short")
         length = data[at]
         at += 1
         if length == _OPEN_LENGTH:
-            return self._read_open(data[begin], at)
+            return self._read_open(tag, at)
         if length > _OPEN_LENGTH:
             size = length & 0x7F
             digits = data[at : at + size]
@@ -186,7 +206,7 @@ class DerReader:
         if at + length > end:
             raise MalformedDERError("it is cut short")
         self.at = at + length
-        return data[begin], at, self.at
+        return tag, at, self.at
 
     def _read_open(self, tag: int, start: int) -> tuple[int, int, int]:
         if not tag & CONSTRUCTED:
@@ -194,6 +214,11 @@ class DerReader:
         stop = _end_of_open(self.data, start, self.end)
         self.at = stop + len(_END)
         return tag, start, stop
+
+
+def masked(bits: bytes, unused: int) -> bytes:
+    """The bytes of a bit string with zeros for the `unused` last bits, which may be anything where nobody asks."""
+    return bits[:-1] + bytes([bits[-1] >> unused << unused & 0xFF]) if unused and bits else bits
 
 
 def segments(data: bytes, start: int, stop: int, depth: int = 1) -> bytes:

@@ -83,6 +83,7 @@ class KeyUsage(NamedTuple):
     """What a key may be used for; only what is asked for here."""
 
     digital_signature: bool
+    key_agreement: bool
     key_cert_sign: bool
     crl_sign: bool
 
@@ -149,12 +150,10 @@ def key_usage(reader: DerReader) -> KeyUsage:
     Raises:
         MalformedDERError: it cannot be read, or allows nothing at all.
     """
-    content, unused = reader.bit_string()
-    if content:
-        content = content[:-1] + bytes([content[-1] >> unused << unused])
+    content, _ = reader.bit_string()
     if not any(content):
         raise MalformedDERError("it allows nothing")
-    return KeyUsage(bool(content[0] & 0x80), bool(content[0] & 0x04), bool(content[0] & 0x02))
+    return KeyUsage(*(bool(content[0] & bit) for bit in (0x80, 0x08, 0x04, 0x02)))
 
 
 def extended_key_usage(reader: DerReader) -> tuple[str, ...]:
@@ -163,7 +162,7 @@ def extended_key_usage(reader: DerReader) -> tuple[str, ...]:
     Raises:
         MalformedDERError: it cannot be read.
     """
-    content, found = reader.enter(SEQUENCE), []
+    content, found = reader.enter_list(SEQUENCE), []
     while content.at < content.end:
         found.append(dotted(content.object_identifier()))
     return tuple(found)
@@ -190,6 +189,16 @@ def authority_key_identifier(reader: DerReader) -> bytes | None:
     return content.string(_KEY_IDENTIFIER)
 
 
+def netscape_certificate_type(reader: DerReader) -> int:
+    """The content of that old extension: its first eight bits, the first one being 0x80.
+
+    Raises:
+        MalformedDERError: it cannot be read.
+    """
+    content, _ = reader.bit_string()
+    return content[0] if content else 0
+
+
 def _sequence(reader: DerReader) -> None:
     """Look only whether it is a sequence of elements."""
     content = reader.enter(SEQUENCE)
@@ -207,7 +216,7 @@ READERS: Final[Mapping[bytes, tuple[str, Callable[[DerReader], object]]]] = Mapp
         SUBJECT_ALTERNATIVE_NAME: ("subject alternative name", _sequence),
         NAME_CONSTRAINTS: ("name constraints", _sequence),
         CRL_DISTRIBUTION_POINTS: ("CRL distribution points", _sequence),
-        NETSCAPE_CERTIFICATE_TYPE: ("Netscape certificate type", DerReader.bit_string),
+        NETSCAPE_CERTIFICATE_TYPE: ("Netscape certificate type", netscape_certificate_type),
     }
 )
 """The extensions that OpenSSL reads of every certificate in a chain: what they are called, and how they are read."""

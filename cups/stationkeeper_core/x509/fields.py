@@ -5,6 +5,7 @@ Source: RFC 5280, section 4.1; OpenSSL, `crypto/x509/x_x509.c`.
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from stationkeeper_core.der import element
@@ -88,7 +89,7 @@ def read_fields(der: bytes) -> CertificateFields:
     Raises:
         UnreadableFieldError: which one cannot be read, and why.
     """
-    field = "signed part"
+    field = "outer form"
     try:
         envelope = open_envelope(der)
         content = envelope.content
@@ -98,7 +99,8 @@ def read_fields(der: bytes) -> CertificateFields:
         serial_number = content.integer()
         field = "signature algorithm"
         inner_algorithm = take(content)
-        DerReader(inner_algorithm).enter(SEQUENCE).object_identifier()
+        if inner_algorithm != envelope.algorithm:
+            DerReader(inner_algorithm).enter(SEQUENCE).object_identifier()
         field = "issuer"
         issuer = read_name(take(content))
         field = "validity"
@@ -151,8 +153,8 @@ def open_envelope(der: bytes) -> Envelope:
     parameters = der[identifier.at : identifier.end]
     signature, unused = outer.bit_string()
     outer.finish()
-    strict = element(SEQUENCE, signed + algorithm + element(BIT_STRING, bytes([unused]) + signature))
-    is_strict = der == strict and _is_strict_algorithm(algorithm, parameters)
+    strict = element(SEQUENCE, signed + algorithm + element(BIT_STRING, b"\0" + signature))
+    is_strict = not unused and der == strict and _is_strict_algorithm(algorithm, parameters)
     return Envelope(signed, content, algorithm, signature, is_strict)
 
 
@@ -183,13 +185,20 @@ def read_time(reader: DerReader) -> datetime:
     # Of `bytes`, `isdigit` knows ASCII alone.
     if len(text) != size + 1 or text[size:] != b"Z" or not text[:size].isdigit():
         raise MalformedDERError("a time is not written as YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ")
-    year = int(text[: size - 10])
+    at = size - 10
+    year = int(text[:at])
     if tag == UTC_TIME:
         year += 1900 if year >= _FIRST_YEAR_OF_THE_OTHER_CENTURY else 2000
-    month, day, hour, minute, second = (int(text[at : at + 2]) for at in range(size - 10, size, 2))
     try:
-        # The year 0 is a leap year, as the year 4 is.
-        moment = datetime(year or 4, month, day, hour, minute, second, tzinfo=UTC)
+        moment = datetime(
+            year or 4,  # The year 0 is a leap year, as the year 4 is.
+            int(text[at : at + 2]),
+            int(text[at + 2 : at + 4]),
+            int(text[at + 4 : at + 6]),
+            int(text[at + 6 : at + 8]),
+            int(text[at + 8 : at + 10]),
+            tzinfo=UTC,
+        )
     except ValueError:
         raise MalformedDERError("a time is none of the calendar") from None
     return moment if year else datetime.min.replace(tzinfo=UTC)
@@ -211,11 +220,12 @@ def _extensions(content: DerReader) -> tuple[Extension, ...]:
     if content.next_tag != _EXTENSIONS:
         return ()
     explicit = content.enter(_EXTENSIONS)
-    found = read_extensions(explicit.enter(SEQUENCE))
+    found = read_extensions(explicit.enter_list(SEQUENCE))
     explicit.finish()
     return found
 
 
+@lru_cache(maxsize=256)
 def _is_strict_algorithm(algorithm: bytes, parameters: bytes) -> bool:
     """Whether OpenSSL would write an AlgorithmIdentifier in the same way: it keeps the bytes of a sequence."""
     if parameters not in {b"", _NULL} and parameters[0] != SEQUENCE:

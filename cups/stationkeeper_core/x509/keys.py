@@ -3,6 +3,7 @@
 Source: RFC 3279, RFC 5480, RFC 8410; SEC 2 and RFC 5639 for the curves.
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from stationkeeper_core.der import element
+from stationkeeper_core.x509.curves import CURVES, CURVES_BY_NAME, Curve
 from stationkeeper_core.x509.der_reader import (
     BIT_STRING,
     INTEGER,
@@ -43,6 +45,7 @@ class PublicKey(NamedTuple):
             the curve is given by numbers. Empty for other kinds than EC.
         der: SubjectPublicKeyInfo in DER, the same for one key however a certificate writes it; None where the key is of
             another kind or cannot be read.
+        exponent: of an RSA key; 0 for other kinds.
     """
 
     kind: KeyKind
@@ -50,11 +53,18 @@ class PublicKey(NamedTuple):
     bits: int = 0
     curve: str = ""
     der: bytes | None = None
+    exponent: int = 0
 
     @property
     def is_on_known_curve(self) -> bool:
         """Whether it is an EC key on a curve whose name is known here."""
-        return self.curve in _CURVE_NAMES
+        return self.curve in CURVES_BY_NAME
+
+    @property
+    def group_order(self) -> int | None:
+        """Of the curve, None for other kinds than EC and for curves that are not known."""
+        curve = CURVES_BY_NAME.get(self.curve)
+        return None if curve is None else curve.order
 
 
 EXPLICIT_CURVE = "explicit"
@@ -63,36 +73,16 @@ RSA_ENCRYPTION = "1.2.840.113549.1.1.1"
 _RSA, _RSA_PSS, _RSA_OF_X500 = map(bytes.fromhex, ("2a864886f70d010101", "2a864886f70d01010a", "55080101"))
 _EC = bytes.fromhex("2a8648ce3d0201")
 _EDWARDS = {bytes.fromhex("2b6570"): (KeyKind.ED25519, 32, 256), bytes.fromhex("2b6571"): (KeyKind.ED448, 57, 456)}
+_EC_ALGORITHM = dotted(_EC)
 _UNCOMPRESSED = 0x04
-_CURVES = {
-    bytes.fromhex(identifier): (name, bits)
-    for identifier, name, bits in (
-        ("2a8648ce3d030107", "secp256r1", 256),
-        ("2b81040022", "secp384r1", 384),
-        ("2b81040023", "secp521r1", 521),
-        ("2b81040021", "secp224r1", 224),
-        ("2a8648ce3d030101", "secp192r1", 192),
-        ("2b8104000a", "secp256k1", 256),
-        ("2b2403030208010107", "brainpoolP256r1", 256),
-        ("2b240303020801010b", "brainpoolP384r1", 384),
-        ("2b240303020801010d", "brainpoolP512r1", 512),
-        ("2b81040001", "sect163k1", 163),
-        ("2b8104000f", "sect163r2", 163),
-        ("2b8104001a", "sect233k1", 233),
-        ("2b8104001b", "sect233r1", 233),
-        ("2b81040010", "sect283k1", 283),
-        ("2b81040011", "sect283r1", 283),
-        ("2b81040024", "sect409k1", 409),
-        ("2b81040025", "sect409r1", 409),
-        ("2b81040026", "sect571k1", 571),
-        ("2b81040027", "sect571r1", 571),
-    )
-}
-_CURVE_NAMES = frozenset(name for name, _ in _CURVES.values())
 
 
 def read_public_key(der: bytes) -> PublicKey | None:
     """The key of a SubjectPublicKeyInfo as a certificate writes it; None where not even its algorithm can be read."""
+    header = len(der) - _POINT_BYTES.get(len(der), len(der))
+    curve = _AS_USUAL.get(der[:header]) if header else None
+    if curve is not None:
+        return PublicKey(KeyKind.EC, _EC_ALGORITHM, curve.bits, curve.name, der)
     try:
         algorithm, parameters, bits = _split(der)
     except MalformedDERError:
@@ -116,10 +106,8 @@ def _split(der: bytes) -> tuple[bytes, bytes, bytes]:
     identifier = content.enter(SEQUENCE)
     algorithm = identifier.object_identifier()
     parameters = identifier.data[identifier.at : identifier.end]
-    bits, unused = content.bit_string()
+    bits, _ = content.bit_string()
     content.finish()
-    if unused:
-        raise MalformedDERError("a key has a part of a byte")
     return algorithm, parameters, bits
 
 
@@ -138,7 +126,7 @@ def _rsa(algorithm: bytes, bits: bytes) -> PublicKey:
     content = element(SEQUENCE, _integer(modulus) + _integer(exponent))
     # A key that is kept for PSS is the same key where it is written as one for all purposes.
     written = _written(_RSA, element(NULL, b""), content)
-    return PublicKey(KeyKind.RSA, dotted(algorithm), modulus.bit_length(), der=written)
+    return PublicKey(KeyKind.RSA, dotted(algorithm), modulus.bit_length(), der=written, exponent=exponent)
 
 
 def _magnitude(reader: DerReader) -> int:
@@ -152,7 +140,7 @@ def _integer(value: int) -> bytes:
 
 
 def _elliptic(parameters: bytes, point: bytes) -> PublicKey:
-    algorithm = dotted(_EC)
+    algorithm = _EC_ALGORITHM
     try:
         reader = DerReader(parameters)
         if reader.next_tag == SEQUENCE:
@@ -161,14 +149,14 @@ def _elliptic(parameters: bytes, point: bytes) -> PublicKey:
         reader.finish()
     except MalformedDERError:
         return PublicKey(KeyKind.EC, algorithm, curve="unknown")
-    if identifier not in _CURVES:
+    curve = CURVES.get(identifier)
+    if curve is None:
         return PublicKey(KeyKind.EC, algorithm, curve=dotted(identifier))
-    name, bits = _CURVES[identifier]
-    if len(point) == 1 + 2 * ((bits + 7) // 8) and point[0] == _UNCOMPRESSED:
+    if len(point) == 1 + 2 * ((curve.bits + 7) // 8) and point[0] == _UNCOMPRESSED:
         written: bytes | None = _written(_EC, element(OBJECT_IDENTIFIER, identifier), point)
     else:
         written = _uncompressed(_written(_EC, element(OBJECT_IDENTIFIER, identifier), point))
-    return PublicKey(KeyKind.EC, algorithm, bits if written else 0, name, written)
+    return PublicKey(KeyKind.EC, algorithm, curve.bits if written else 0, curve.name, written)
 
 
 def _uncompressed(der: bytes) -> bytes | None:
@@ -177,3 +165,16 @@ def _uncompressed(der: bytes) -> bytes | None:
         return load_der_public_key(der).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
+
+
+def _usual_headers() -> Iterator[tuple[bytes, int, Curve]]:
+    """What stands before the coordinates of a point on each curve, how many bytes they have, and the curve."""
+    for identifier, curve in CURVES.items():
+        size = 2 * ((curve.bits + 7) // 8)
+        whole = _written(_EC, element(OBJECT_IDENTIFIER, identifier), bytes([_UNCOMPRESSED]) + bytes(size))
+        yield whole[:-size], size, curve
+
+
+# Nearly all keys are written in just this way, and need no more than a look.
+_AS_USUAL = {header: curve for header, _, curve in _usual_headers()}
+_POINT_BYTES = {len(header) + size: size for header, size, _ in _usual_headers()}

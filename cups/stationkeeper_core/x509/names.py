@@ -3,12 +3,12 @@
 Source: RFC 4514; OpenSSL, `x509_name_canon` and `asn1_string_canon` in `crypto/x509/x_name.c`.
 """
 
-import re
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from stationkeeper_core.der import element
 from stationkeeper_core.x509.der_reader import (
+    BIT_STRING,
     CONSTRUCTED,
     OBJECT_IDENTIFIER,
     SEQUENCE,
@@ -16,6 +16,7 @@ from stationkeeper_core.x509.der_reader import (
     DerReader,
     MalformedDERError,
     dotted,
+    masked,
     segments,
 )
 
@@ -26,7 +27,7 @@ _REMEMBERED = 4096
 _UTF8, _NUMERIC, _PRINTABLE, _T61, _IA5, _VISIBLE, _UNIVERSAL, _BMP = 12, 18, 19, 20, 22, 26, 28, 30
 _WIDE = {_BMP: "utf-16-be", _UNIVERSAL: "utf-32-be"}
 # OpenSSL reads each of their bytes as one character (Latin-1), whatever the standards say of T61String.
-_NARROW = {_NUMERIC, _PRINTABLE, _T61, _IA5, _VISIBLE, 23, 24}
+_NARROW = {_NUMERIC, _PRINTABLE, _T61, _IA5, _VISIBLE, 4, 23, 24}
 _FOLDED = {_UTF8, _PRINTABLE, _T61, _IA5, _VISIBLE, _UNIVERSAL, _BMP}
 _COMMON_NAME = bytes.fromhex("550403")
 _SHORT = {
@@ -41,8 +42,6 @@ _SHORT = {
     bytes.fromhex("0992268993f22c640101"): "UID",
 }
 _ESCAPED = str.maketrans({each: f"\\{each}" for each in '\\"+,;<>'} | {"\0": "\\00"})
-_PART = re.compile(r"(?:[^\\,]|\\.)+", re.DOTALL)
-_VALUE = re.compile(r"(?:[^\\+]|\\.)+", re.DOTALL)
 
 
 class Attribute(NamedTuple):
@@ -51,7 +50,7 @@ class Attribute(NamedTuple):
     Attributes:
         kind: the content of its object identifier.
         tag: of its string.
-        content: of its string, as it is encoded.
+        content: of its string, as it is encoded; all of a sequence, which OpenSSL takes in the place of a string.
         text: the string; None where its tag is none of text.
     """
 
@@ -72,7 +71,10 @@ class Attribute(NamedTuple):
             text = content.decode("latin-1") if tag in _NARROW else self.text or ""
             # Of `bytes`, both know ASCII alone, as OpenSSL's do.
             tag, content = _UTF8, b" ".join(text.encode("utf-8", "surrogatepass").split()).lower()
-        return element(SEQUENCE, element(OBJECT_IDENTIFIER, self.kind) + element(tag, content))
+        elif tag == BIT_STRING and content:
+            content = bytes([content[0] if len(content) > 1 else 0]) + masked(content[1:], content[0])
+        value = content if tag == SEQUENCE else element(tag, content)
+        return element(SEQUENCE, element(OBJECT_IDENTIFIER, self.kind) + value)
 
     def _escaped(self) -> str:
         if self.text is None:
@@ -128,36 +130,19 @@ def read_name(der: bytes) -> Name:
     return _remembered(der) if len(der) <= MAX_REMEMBERED_BYTES else _read(der)
 
 
-def folded_name(name: str) -> str:
-    """`name` without case, white space and order within a part: equal for all names that are equal to OpenSSL.
-
-    A few more are equal too, among them those that differ in backslashes, some of which only escape white space.
-
-    Args:
-        name: as RFC 4514 writes it: parts that commas separate, and pluses the values of a part.
-    """
-    if "+" not in name:
-        return _folded(name)
-    return ",".join("+".join(sorted(map(_folded, _VALUE.findall(part)))) for part in _PART.findall(name))
-
-
-def _folded(value: str) -> str:
-    return "".join(value.replace("\\", "").split()).casefold()
-
-
 def _read(der: bytes) -> Name:
     reader = DerReader(der)
-    listed = reader.enter(SEQUENCE)
+    listed = reader.enter_list(SEQUENCE)
     reader.finish()
     parts: list[tuple[Attribute, ...]] = []
-    left = MAX_ATTRIBUTES
+    count = 0
     while listed.at < listed.end:
-        part = listed.enter(SET)
+        part = listed.enter_list(SET)
         attributes: list[Attribute] = []
-        while part.at < part.end:
+        while part.at < part.end and count + len(attributes) <= MAX_ATTRIBUTES:
             attributes.append(_attribute(part.enter(SEQUENCE)))
-        left -= max(len(attributes), 1)
-        if left < 0:
+        count += max(len(attributes), 1)
+        if count > MAX_ATTRIBUTES:
             raise MalformedDERError(f"it has more than {MAX_ATTRIBUTES} parts")
         parts.append(tuple(attributes))
     return Name(der, tuple(parts))
@@ -168,9 +153,12 @@ _remembered = lru_cache(maxsize=_REMEMBERED)(_read)
 
 def _attribute(reader: DerReader) -> Attribute:
     kind = reader.object_identifier()
+    begin = reader.at
     tag, start, stop = reader.read()
     reader.finish()
-    if tag & CONSTRUCTED:
+    if tag == SEQUENCE:
+        content = reader.data[begin : reader.at]
+    elif tag & CONSTRUCTED:
         tag, content = tag & ~CONSTRUCTED, segments(reader.data, start, stop)
     else:
         content = reader.data[start:stop]

@@ -6,7 +6,7 @@ Source: RFC 3279, RFC 4055, RFC 5758, RFC 8410.
 from functools import lru_cache
 from typing import NamedTuple
 
-from stationkeeper_core.x509.der_reader import OBJECT_IDENTIFIER, SEQUENCE, DerReader, MalformedDERError, dotted
+from stationkeeper_core.x509.der_reader import SEQUENCE, DerReader, MalformedDERError, dotted
 
 
 class SignatureAlgorithm(NamedTuple):
@@ -16,11 +16,27 @@ class SignatureAlgorithm(NamedTuple):
         identifier: the object identifier with dots.
         hash_name: such as `sha256`; None where the algorithm is not known, or brings its own.
         has_own_hash: whether the algorithm leaves no choice of a hash: Ed25519 and Ed448.
+        pss: what RSASSA-PSS is told; None for other algorithms, and for parameters that are odd.
     """
 
     identifier: str
     hash_name: str | None
     has_own_hash: bool = False
+    pss: "PssParameters | None" = None
+
+
+class PssParameters(NamedTuple):
+    """The parameters of RSASSA-PSS, with its defaults (RFC 4055, section 3.1).
+
+    Attributes:
+        hash_name: of the message.
+        mask_hash_name: of MGF1.
+        salt_bytes: how long the salt is.
+    """
+
+    hash_name: str
+    mask_hash_name: str
+    salt_bytes: int
 
 
 PSS = "1.2.840.113549.1.1.10"
@@ -71,7 +87,7 @@ _DIGESTS = {
     f"{_NIST}.2.9": "sha3_384",
     f"{_NIST}.2.10": "sha3_512",
 }
-_HASH_OF_PSS = 0xA0
+_HASH_OF_PSS, _MASK_OF_PSS, _SALT_OF_PSS = 0xA0, 0xA1, 0xA2
 
 
 @lru_cache(maxsize=256)
@@ -91,17 +107,28 @@ def read_signature_algorithm(der: bytes) -> SignatureAlgorithm:
     if identifier in _OWN_HASH:
         return SignatureAlgorithm(identifier, None, has_own_hash=True)
     if identifier == PSS:
-        return SignatureAlgorithm(identifier, _pss_hash(content))
+        return _pss(content)
     return SignatureAlgorithm(identifier, _HASHES.get(identifier))
 
 
-def _pss_hash(parameters: DerReader) -> str | None:
-    """The hash under RSASSA-PSS, SHA-1 where none is named (RFC 4055, section 3.1); None for odd parameters."""
+def _pss(parameters: DerReader) -> SignatureAlgorithm:
+    hash_name: str | None = None
     try:
         listed = parameters.enter(SEQUENCE)
-        if listed.next_tag != _HASH_OF_PSS:
-            return "sha1"
-        named = listed.enter(_HASH_OF_PSS).enter(SEQUENCE)
-        return _DIGESTS.get(dotted(named.object_identifier())) if named.next_tag == OBJECT_IDENTIFIER else None
-    except MalformedDERError:
-        return None
+        mask_hash_name, salt_bytes, hash_name = "sha1", 20, "sha1"
+        if listed.next_tag == _HASH_OF_PSS:
+            hash_name = None
+            hash_name = _digest(listed.enter(_HASH_OF_PSS))
+        if listed.next_tag == _MASK_OF_PSS:
+            mask = listed.enter(_MASK_OF_PSS).enter(SEQUENCE)
+            mask.object_identifier()
+            mask_hash_name = _digest(mask)
+        if listed.next_tag == _SALT_OF_PSS:
+            salt_bytes = listed.enter(_SALT_OF_PSS).integer()
+    except (MalformedDERError, KeyError):
+        return SignatureAlgorithm(PSS, hash_name)
+    return SignatureAlgorithm(PSS, hash_name, pss=PssParameters(hash_name, mask_hash_name, salt_bytes))
+
+
+def _digest(reader: DerReader) -> str:
+    return _DIGESTS[dotted(reader.enter(SEQUENCE).object_identifier())]

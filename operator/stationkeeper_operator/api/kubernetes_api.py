@@ -153,6 +153,8 @@ class KubernetesApi:
     async def watch(self, path: str, query: Mapping[str, str], accept: str) -> AsyncGenerator[bytes, None]:
         """The lines of a watch of the collection at `path`, each a JSON text, until the API server ends it.
 
+        The first one is empty: it says that the watch has begun.
+
         Raises:
             ApiError: it cannot be begun, broke off, was silent for `WATCH_SILENCE_SECONDS`, or a line is too large.
         """
@@ -166,6 +168,7 @@ class KubernetesApi:
             async with self._open.request("GET", url, params=parameters, headers=headers, timeout=timeout) as response:
                 if response.status >= _FAILED:
                     raise _error(response.status, await self._read(response, MAX_OBJECT_BYTES))
+                yield b""
                 async for chunk in response.content.iter_chunked(_CHUNK):
                     *lines, rest = chunk.split(b"\n")
                     for line in lines:

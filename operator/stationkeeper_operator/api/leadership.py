@@ -105,6 +105,14 @@ class Leadership:
         """Whether the Lease is held for sure, with a margin."""
         return self._held is not None and self._clock() - self._renewed_at < self._timing.deadline
 
+    @property
+    def term(self) -> str:
+        """Names this time of leading; another candidate's, and a later one of this candidate, has another name."""
+        if self._held is None:
+            return ""
+        spec = self._held.spec
+        return f"{spec.lease_transitions or 0} {self._identity} {spec.acquire_time or ''}"
+
     def require(self) -> None:
         """To be called before each write.
 

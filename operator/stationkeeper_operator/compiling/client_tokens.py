@@ -10,8 +10,9 @@ from functools import partial
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.policy.token_authorization import MAX_TOKENS, token_sha256
 from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.token_notes import token_notes
 from stationkeeper_operator.compiling.candidate import Problems
-from stationkeeper_operator.compiling.world import World
+from stationkeeper_operator.compiling.world import SecretUse, World
 from stationkeeper_operator.specs import Client, TokenSource
 
 
@@ -21,9 +22,11 @@ class ClientTokens:
 
     Attributes:
         digests: the SHA-256 in lower-case hex by `name/key` of the Secret; None for one that cannot be used.
+        notes: what the author of the spec should know.
     """
 
     digests: dict[str, str | None]
+    notes: tuple[str, ...] = ()
 
     @property
     def usable(self) -> tuple[tuple[str, str], ...]:
@@ -48,14 +51,14 @@ def read_tokens(client: Client | None, namespace: str, world: World, problems: P
     if len(listed) > MAX_TOKENS:
         detail = f"client.tokens lists {len(listed)}, at most {MAX_TOKENS} are possible"
         problems.found.append(StationkeeperError(Reason.INVALID_SPEC, detail))
-    return ClientTokens(
-        {
-            f"{each.secret_key_ref.name}/{each.secret_key_ref.key}": problems.attempt(
-                partial(_digest, each, f"client.tokens[{position}]", namespace, world)
-            )
-            for position, each in enumerate(listed)
-        }
-    )
+    notes: list[str] = []
+    digests = {
+        f"{each.secret_key_ref.name}/{each.secret_key_ref.key}": problems.attempt(
+            partial(_digest, each, f"client.tokens[{position}]", namespace, world, notes)
+        )
+        for position, each in enumerate(listed)
+    }
+    return ClientTokens(digests, tuple(notes))
 
 
 def remaining_tokens(held: RegisteredGateway, listed: ClientTokens | None) -> tuple[tuple[str, str], ...]:
@@ -64,9 +67,11 @@ def remaining_tokens(held: RegisteredGateway, listed: ClientTokens | None) -> tu
     return tuple(each for each in in_force if listed is None or listed.still_allows(*each))
 
 
-def _digest(source: TokenSource, field: str, namespace: str, world: World) -> str:
-    content = world.read(namespace, source, field)
+def _digest(source: TokenSource, field: str, namespace: str, world: World, notes: list[str]) -> str:
+    content = world.read(namespace, source, field, SecretUse.CREDENTIALS)
     try:
-        return token_sha256(content)
+        digest = token_sha256(content)
     except StationkeeperError as error:
         raise StationkeeperError(error.reason, f"{field}: {error.detail}") from None
+    notes += (f"{field}: the token {note}" for note in token_notes(content))
+    return digest

@@ -11,8 +11,7 @@ from functools import partial
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.published import (
-    MAX_AUTHORITIES,
-    MAX_SECRET_BYTES,
+    MAX_NAMESPACE_CERTIFICATES,
     REGISTRY,
     TRUST,
     Document,
@@ -21,14 +20,16 @@ from stationkeeper_core.published import (
     TrustedAuthority,
     secret_name,
 )
+from stationkeeper_operator.compiling.authority_keys import authority_keys
 from stationkeeper_operator.compiling.candidate import Candidate, R
-from stationkeeper_operator.compiling.capacity import Fitted, fit
+from stationkeeper_operator.compiling.capacity import Contents, Fitted, fit
 from stationkeeper_operator.compiling.defaults_compiler import compile_defaults
+from stationkeeper_operator.compiling.gateway_compiler import Surroundings
 from stationkeeper_operator.compiling.reductions import reduced_documents, revokes_more
 from stationkeeper_operator.compiling.registry_compiler import Bucket, compile_registry
 from stationkeeper_operator.compiling.revocation_lists import overdue_note, revocation_list_statuses
+from stationkeeper_operator.compiling.room import REGISTRY_BOUNDS, TRUST_BOUNDS
 from stationkeeper_operator.compiling.still_trusted import still_trusted_by
-from stationkeeper_operator.compiling.subject_conflicts import refuse_subject_conflicts
 from stationkeeper_operator.compiling.trusted_ca_compiler import (
     certificate_statuses,
     compile_trusted_ca,
@@ -80,17 +81,21 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
     verdicts: dict[Key, Verdict] = {each.key: _leaving(each) for each in world.being_deleted}
     everything, world = world, world.without_deleted()
     authorities = _authority_candidates(world, in_force, now)
-    trust = fit(TRUST, authorities, partial(_trust_document, world.release_namespace), in_force.get(TRUST))
+    release = world.release_namespace
+    contents = Contents(authorities, partial(_trust_document, release), release, TRUST_BOUNDS)
+    trust = fit(contents, in_force.get(TRUST))
     documents[TRUST], payloads[TRUST] = trust.document, trust.payload
     verdicts |= {each.key: _trusted_ca_verdict(each, trust.records.get(each.key), now) for each in authorities}
     verdicts |= _still_trusted(everything, verdicts, trust.document)
-    defaults = compile_defaults(world, now)
+    keys = authority_keys(everything, (trust.document, in_force.get(TRUST)))
+    defaults = compile_defaults(world, now, keys)
     verdicts |= defaults.verdicts()
     assert isinstance(trust.document, TrustDocument)  # noqa: S101 - it was built as that
-    buckets = compile_registry(world, in_force, trust.document, now, defaults)
+    buckets = compile_registry(Surroundings(world, now, defaults.lns_for, keys), in_force, trust.document)
     for number, name in enumerate(REGISTRY):
         bucket = buckets.get(number, Bucket())
-        registry = fit(name, bucket.candidates, partial(bucket.document, number), in_force.get(name))
+        build = partial(bucket.document, number)
+        registry = fit(Contents(bucket.candidates, build, release, REGISTRY_BOUNDS), in_force.get(name))
         documents[name], payloads[name] = registry.document, registry.payload
         verdicts |= _gateway_verdicts(name, bucket.candidates, registry)
     verdicts |= _gateway_verdicts(None, buckets[None].candidates, None)
@@ -104,15 +109,14 @@ def _authority_candidates(
 ) -> list[Candidate[TrustedAuthority]]:
     document = in_force.get(TRUST)
     held = {each.uid: each for each in document.authorities} if isinstance(document, TrustDocument) else {}
-    candidates = (
+    return [
         compile_trusted_ca(resource, world, held.get(resource.metadata.uid), now)
         for resource in world.resources.values()
         if isinstance(resource, TrustedCA)
-    )
-    return refuse_subject_conflicts(candidates, held)
+    ]
 
 
-def _trust_document(release_namespace: str, records: Iterable[TrustedAuthority]) -> TrustDocument:
+def _trust_document(release_namespace: str, records: Iterable[TrustedAuthority], _thrift: int) -> TrustDocument:
     ordered = sorted(records, key=lambda each: (each.namespace, each.name))
     return TrustDocument(release_namespace=release_namespace, authorities=tuple(ordered))
 
@@ -165,7 +169,12 @@ def _gateway_verdicts(
 ) -> dict[Key, Verdict]:
     records = registry.records if registry is not None else {}
     found = ((each, records.get(each.key)) for each in candidates)
-    return {each.key: _verdict(each, record, name if record else None, ()) for each, record in found}
+    return {
+        each.key: replace(
+            _verdict(each, record, name if record else None, ()), lns_uri=record.lns_uri if record is not None else ""
+        )
+        for each, record in found
+    }
 
 
 def _verdict(
@@ -186,15 +195,16 @@ def _verdict(
 
 def _revocation_does_not_fit(refusal: StationkeeperError | None) -> StationkeeperError:
     detail = (
-        f"what it revokes anew does NOT act, and such certificates are still accepted: Secret {secret_name(TRUST)} is"
-        f" full ({MAX_SECRET_BYTES} bytes); delete TrustedCAs or shorten CRLs, or suspend this one"
+        "what it revokes anew does NOT act, and such certificates are still accepted:"
+        f" Secret {secret_name(TRUST)} has no room for it; delete TrustedCAs of this namespace or shorten their CRLs,"
+        " or suspend this one"
     )
     return StationkeeperError(Reason.CAPACITY_EXCEEDED, f"{detail}; {refusal.detail}" if refusal else detail)
 
 
 def _does_not_fit(candidate: Candidate[R]) -> StationkeeperError:
-    if isinstance(candidate.resource, TrustedCA):
-        what = f"Secret {secret_name(TRUST)} is full ({MAX_SECRET_BYTES} bytes or {MAX_AUTHORITIES} TrustedCAs)"
-    else:
-        what = f"the registry Secret that its EUI belongs to is full ({MAX_SECRET_BYTES} bytes)"
-    return StationkeeperError(Reason.CAPACITY_EXCEEDED, f"{what}; what is newest is refused")
+    is_authority = isinstance(candidate.resource, TrustedCA)
+    secret = f"Secret {secret_name(TRUST)}" if is_authority else "the registry Secret that its EUI belongs to"
+    what = f"{MAX_NAMESPACE_CERTIFICATES} certificates, or " if is_authority else ""
+    detail = f"this namespace would have more than {what}its share of {secret}, and there is no room beyond"
+    return StationkeeperError(Reason.CAPACITY_EXCEEDED, f"{detail}; delete what is not needed in this namespace")

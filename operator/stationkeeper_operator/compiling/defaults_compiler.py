@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_operator.compiling.authority_keys import AuthorityKeys
 from stationkeeper_operator.compiling.endpoint_compiler import Target, compile_lns
 from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, Verdict
 from stationkeeper_operator.compiling.world import World
@@ -60,18 +61,21 @@ class Defaults:
         return f"there is no GatewayDefaults in namespace {' or '.join(namespaces)}: give lns.uri, or make one"
 
 
-def compile_defaults(world: World, now: datetime) -> Defaults:
+def compile_defaults(world: World, now: datetime, keys: AuthorityKeys) -> Defaults:
     """All GatewayDefaults of `world`.
 
     Args:
         world: where they are, and where their references are looked up.
         now: to tell whether an LNS' trust has expired; aware.
+        keys: of the TrustedCAs, which no gateway is given.
     """
     found = (each for each in world.resources.values() if isinstance(each, GatewayDefaults))
-    return Defaults(world, {each.key: _compile(each, world, now) for each in found})
+    return Defaults(world, {each.key: _compile(each, world, now, keys) for each in found})
 
 
-def _compile(resource: GatewayDefaults, world: World, now: datetime) -> Target | StationkeeperError:
+def _compile(
+    resource: GatewayDefaults, world: World, now: datetime, keys: AuthorityKeys
+) -> Target | StationkeeperError:
     name = resource.metadata.name
     if name != DEFAULTS_NAME:
         return StationkeeperError(
@@ -80,7 +84,7 @@ def _compile(resource: GatewayDefaults, world: World, now: datetime) -> Target |
     if resource.spec is None:
         return StationkeeperError(Reason.INVALID_SPEC, resource.problem)
     try:
-        return compile_lns(resource.spec.lns, resource.metadata.namespace, world, now)
+        return compile_lns(resource.spec.lns, resource.metadata.namespace, world, now, keys)
     except StationkeeperError as error:
         return error
 

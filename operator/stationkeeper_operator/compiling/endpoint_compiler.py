@@ -21,9 +21,11 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.private_key import parse_private_key
 from stationkeeper_core.station_certificate import check_client, check_trust, public_key
 from stationkeeper_core.station_preflight import preflight
+from stationkeeper_core.token_notes import token_notes
 from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_operator.compiling.authority_keys import AuthorityKeys
 from stationkeeper_operator.compiling.certificate_rules import expired, read_certificates, read_content, show
-from stationkeeper_operator.compiling.world import World
+from stationkeeper_operator.compiling.world import SecretUse, World
 from stationkeeper_operator.specs import Auth, ClientCertificateSource, Endpoint, TokenSource
 
 _WITHOUT_AUTH = (
@@ -56,12 +58,13 @@ class _Place:
     namespace: str
     field: str
     now: datetime
+    keys: AuthorityKeys
 
     def read(self, source: TokenSource, field: str) -> bytes:
-        return self.world.read(self.namespace, source, f"{self.field}.{field}")
+        return self.world.read(self.namespace, source, f"{self.field}.{field}", SecretUse.CREDENTIALS)
 
 
-def compile_lns(lns: Endpoint, namespace: str, world: World, now: datetime) -> Target:
+def compile_lns(lns: Endpoint, namespace: str, world: World, now: datetime, keys: AuthorityKeys) -> Target:
     """What a gateway is told of its LNS.
 
     Args:
@@ -69,11 +72,12 @@ def compile_lns(lns: Endpoint, namespace: str, world: World, now: datetime) -> T
         namespace: of the resource.
         world: where its references are looked up.
         now: to tell whether a certificate has expired; aware.
+        keys: of the TrustedCAs, which no gateway is given.
 
     Raises:
         StationkeeperError: why the spec cannot be used; the detail begins with the field.
     """
-    place = _Place(world, namespace, "lns", now)
+    place = _Place(world, namespace, "lns", now, keys)
     _check_uri(lns.uri, ("wss", "ws"), place)
     if lns.uri.startswith("ws://"):
         return _without_tls(lns)
@@ -82,13 +86,13 @@ def compile_lns(lns: Endpoint, namespace: str, world: World, now: datetime) -> T
     return _with_credentials(lns, place)
 
 
-def compile_cups(cups: Endpoint, namespace: str, world: World, now: datetime) -> Target:
+def compile_cups(cups: Endpoint, namespace: str, world: World, now: datetime, keys: AuthorityKeys) -> Target:
     """What a gateway is told of the CUPS server that it is moved to; as `compile_lns`.
 
     Raises:
         StationkeeperError: as there.
     """
-    place = _Place(world, namespace, "cups", now)
+    place = _Place(world, namespace, "cups", now, keys)
     _check_uri(cups.uri, ("https",), place)
     if _has_trust(cups):
         target = _with_credentials(cups, place)
@@ -151,7 +155,7 @@ def _with_credentials(endpoint: Endpoint, place: _Place) -> Target:
         )
     more: tuple[str, ...] = ()
     if auth.token is not None:
-        blob = _token(trust, auth.token, place)
+        blob, more = _token(trust, auth.token, place)
     elif auth.client_certificate is not None:
         blob, more = _client(trust, auth.client_certificate, place)
     else:
@@ -182,12 +186,14 @@ def _trust(endpoint: Endpoint, place: _Place) -> Certificate:
     return found[0]
 
 
-def _token(trust: Certificate, source: TokenSource, place: _Place) -> bytes:
+def _token(trust: Certificate, source: TokenSource, place: _Place) -> tuple[bytes, tuple[str, ...]]:
+    field = f"{place.field}.auth.token"
     content = place.read(source, "auth.token")
     try:
-        return token_authentication(trust.der, parse_token(content))
+        blob = token_authentication(trust.der, parse_token(content))
     except StationkeeperError as error:
-        raise _at(f"{place.field}.auth.token", error) from None
+        raise _at(field, error) from None
+    return blob, tuple(f"{field}: the token {note}" for note in token_notes(content))
 
 
 def _client(trust: Certificate, source: ClientCertificateSource, place: _Place) -> tuple[bytes, tuple[str, ...]]:
@@ -196,8 +202,30 @@ def _client(trust: Certificate, source: ClientCertificateSource, place: _Place) 
     key = _key_of(chain[0], place.read(source.key, "auth.clientCertificate"))
     if isinstance(key, StationkeeperError):
         raise _at(field, key)
+    check_not_of_authority(chain[0], place.keys, place.namespace, field)
     blob = client_authentication(trust.der, chain[0].der, key)
     return blob, _client_notes(chain, field, place.now)
+
+
+def check_not_of_authority(certificate: Certificate, keys: AuthorityKeys, namespace: str, field: str) -> None:
+    """Refuses what would make a gateway a certificate authority: a CA's certificate, or the key of one.
+
+    Args:
+        certificate: that the gateway would show.
+        keys: of all TrustedCAs.
+        namespace: of the resource.
+        field: of the spec, for the message.
+
+    Raises:
+        StationkeeperError: `ClientCertificateIsCA`, `PrivateKeyOfCA`.
+    """
+    shown = show((certificate,))
+    if certificate.is_authority:
+        detail = f"{field}: {shown} is a CA certificate (CA:TRUE), whose key no gateway may be given"
+        raise StationkeeperError(Reason.CLIENT_CERTIFICATE_IS_CA, detail)
+    if keys.has(certificate, namespace):
+        detail = f"{field}: the key of {shown} is that of a TrustedCA, which no gateway may be given"
+        raise StationkeeperError(Reason.PRIVATE_KEY_OF_CA, detail)
 
 
 def _client_notes(chain: tuple[Certificate, ...], field: str, now: datetime) -> tuple[str, ...]:

@@ -3,13 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, eui_asked_by_station, format_hex, parse_hex
 from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.station_preflight import preflight
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_operator.compiling.authority_keys import AuthorityKeys
 from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
+from stationkeeper_operator.compiling.certificate_rules import certificate_of
 from stationkeeper_operator.compiling.client_tokens import ClientTokens, read_tokens, remaining_tokens
 from stationkeeper_operator.compiling.endpoint_compiler import Target, compile_cups, compile_lns
 from stationkeeper_operator.compiling.world import World
@@ -21,6 +26,23 @@ _NOWHERE = Target("", b"")
 _TRAFFIC = "it keeps the LNS credentials that it has: to end its traffic, take its key away at the LNS"
 
 DefaultLNS = Callable[[Gateway], Target]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a Gateway is compiled in.
+
+    Attributes:
+        world: where its references are looked up.
+        now: to tell whether a certificate of its servers has expired; aware.
+        default_lns: gives the LNS of a Gateway whose spec has none; raises `LNSMissing`.
+        keys: of the TrustedCAs, which no gateway is given.
+    """
+
+    world: World
+    now: datetime
+    default_lns: DefaultLNS
+    keys: AuthorityKeys
 
 
 @dataclass(frozen=True)
@@ -50,27 +72,23 @@ def claimed_eui(resource: Gateway, previous: RegisteredGateway | None) -> EUI64 
 
 
 def compile_gateway(
-    resource: Gateway,
-    world: World,
-    previous: RegisteredGateway | None,
-    now: datetime,
-    default_lns: DefaultLNS,
+    resource: Gateway, previous: RegisteredGateway | None, around: Surroundings
 ) -> Candidate[RegisteredGateway]:
     """What is to be published of the Gateway that has its EUI to itself.
 
     Args:
         resource: the Gateway.
-        world: where its references are looked up.
         previous: what is in force of the same resource, None where nothing is.
-        now: to tell whether a certificate of its servers has expired; aware.
-        default_lns: gives the LNS of a Gateway whose spec has none; raises `LNSMissing`.
+        around: what it is compiled in.
     """
     eui = claimed_eui(resource, previous)
     if eui is None:
         return Candidate(resource, None, None, _no_eui(resource))
     held = previous if previous is not None and previous.eui == format_hex(eui) else None
+    if held is not None and _gives_away(held, around.keys):
+        held = None
     problems = Problems()
-    part = _read(resource, world, problems, now, default_lns)
+    part = _read(resource, around, problems)
     kept = _reduced(held, part) if held is not None and (held.lns_uri or held.cups_uri) else None
     refusal = problems.refusal
     wanted = None if refusal else _gateway(resource, eui, part)
@@ -78,6 +96,21 @@ def compile_gateway(
         bare = _gateway(resource, eui, _Part())
         return _suspended(resource, bare, wanted or kept, kept or (held and bare), refusal)
     return Candidate(resource, wanted, kept, refusal, "; ".join((*_read_as_mac(eui), *part.notes)))
+
+
+def _gives_away(held: RegisteredGateway, keys: AuthorityKeys) -> bool:
+    """Whether what is in force has the key of a certificate authority, as since then that became a TrustedCA's."""
+    found = (_client_of(blob) for blob in (held.lns_credentials, held.cups_credentials) if blob)
+    return any(each is not None and (each.is_authority or keys.has(each, held.namespace)) for each in found)
+
+
+@lru_cache(maxsize=8192)
+def _client_of(blob: bytes) -> Certificate | None:
+    """The certificate that a gateway with these credentials shows, None where it shows none."""
+    try:
+        return certificate_of(preflight(blob).certificate)
+    except StationkeeperError:
+        return None
 
 
 def _no_eui(resource: Gateway) -> StationkeeperError:
@@ -151,8 +184,8 @@ def _common(held: _Names, listed: _Names) -> _Names:
     return tuple(each for each in held if each in listed)
 
 
-def _read(resource: Gateway, world: World, problems: Problems, now: datetime, default_lns: DefaultLNS) -> _Part:
-    spec = resource.spec
+def _read(resource: Gateway, around: Surroundings, problems: Problems) -> _Part:
+    spec, world = resource.spec, around.world
     if spec is None:
         problems.found.append(StationkeeperError(Reason.INVALID_SPEC, resource.problem))
         return _Part()
@@ -162,9 +195,10 @@ def _read(resource: Gateway, world: World, problems: Problems, now: datetime, de
     trusted_cas = problems.attempt(lambda: _names(names, namespace))
     fingerprints = problems.attempt(lambda: _pins(pins))
     tokens = read_tokens(spec.client, namespace, world, problems)
-    lns = problems.attempt(lambda: _lns(resource, spec, world, now, default_lns))
-    cups = problems.attempt(lambda: None if spec.cups is None else compile_cups(spec.cups, namespace, world, now))
-    notes = (*_unknown_authorities(trusted_cas, namespace, world), *(lns or _NOWHERE).notes, *(cups or _NOWHERE).notes)
+    lns = problems.attempt(lambda: _lns(resource, spec, around))
+    cups = problems.attempt(lambda: _cups(spec, namespace, around))
+    servers = (*(lns or _NOWHERE).notes, *(cups or _NOWHERE).notes)
+    notes = (*_unknown_authorities(trusted_cas, namespace, world), *tokens.notes, *servers)
     return _Part(trusted_cas, fingerprints, lns, cups, notes, tokens)
 
 
@@ -205,10 +239,14 @@ def _unknown_authorities(names: _Names, namespace: str, world: World) -> tuple[s
     return ()
 
 
-def _lns(resource: Gateway, spec: GatewaySpec, world: World, now: datetime, default_lns: DefaultLNS) -> Target | None:
+def _cups(spec: GatewaySpec, namespace: str, around: Surroundings) -> Target | None:
+    return None if spec.cups is None else compile_cups(spec.cups, namespace, around.world, around.now, around.keys)
+
+
+def _lns(resource: Gateway, spec: GatewaySpec, around: Surroundings) -> Target | None:
     """The LNS that the gateway is sent to; None where it is only moved to another CUPS server."""
     if spec.lns is not None:
-        return compile_lns(spec.lns, resource.metadata.namespace, world, now)
-    if spec.cups is not None and world.defaults_of(resource) is None:
+        return compile_lns(spec.lns, resource.metadata.namespace, around.world, around.now, around.keys)
+    if spec.cups is not None and around.world.defaults_of(resource) is None:
         return None
-    return default_lns(resource)
+    return around.default_lns(resource)

@@ -17,11 +17,9 @@ from stationkeeper_core.published import (
     bucket_of,
 )
 from stationkeeper_operator.compiling.candidate import Candidate
-from stationkeeper_operator.compiling.defaults_compiler import Defaults
 from stationkeeper_operator.compiling.eui_claims import MAX_RESERVED, Claim, Grounds, Settled, settle
-from stationkeeper_operator.compiling.gateway_compiler import claimed_eui, compile_gateway
+from stationkeeper_operator.compiling.gateway_compiler import Surroundings, claimed_eui, compile_gateway
 from stationkeeper_operator.compiling.scopes import Scopes
-from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import Gateway, Key
 
 _Owner = tuple[EUI64, str]
@@ -41,12 +39,27 @@ class Bucket:
     kept: dict[tuple[str, str], ReservedEUI] = field(default_factory=dict)
     contested: set[str] = field(default_factory=set)
 
-    def document(self, number: int, records: Iterable[RegisteredGateway]) -> RegistryDocument:
-        """The document with these of its Gateways."""
+    def document(self, number: int, records: Iterable[RegisteredGateway], thrift: int) -> RegistryDocument:
+        """The document with these of its Gateways.
+
+        Args:
+            number: of the bucket.
+            records: of the Gateways.
+            thrift: what is left out of what is reserved: from 1 on who waits, from 2 on what no other namespace asks
+                for, from 3 on all.
+        """
         gateways = tuple(sorted(records, key=lambda each: (each.eui, each.rank, each.namespace)))
         present = {(each.eui, each.namespace) for each in gateways}
-        reserved = (each for owner, each in sorted(self.kept.items()) if owner not in present)
+        reserved = (
+            each
+            for owner, each in sorted(self.kept.items())
+            if owner not in present and not self._can_do_without(each, thrift)
+        )
         return RegistryDocument(bucket=number, gateways=gateways, reserved=tuple(self._bounded(reserved)))
+
+    def _can_do_without(self, reserved: ReservedEUI, thrift: int) -> bool:
+        least = 1 if reserved.waits else 3 if reserved.eui in self.contested else 2
+        return thrift >= least
 
     def _bounded(self, reserved: Iterable[ReservedEUI]) -> list[ReservedEUI]:
         """So many of each namespace, first those that another namespace has to do with, the lowest EUI first."""
@@ -60,21 +73,19 @@ class Bucket:
 
 
 def compile_registry(
-    world: World, in_force: Mapping[str, Document], trust: TrustDocument, now: datetime, defaults: Defaults
+    around: Surroundings, in_force: Mapping[str, Document], trust: TrustDocument
 ) -> dict[int | None, Bucket]:
     """The candidates by the bucket that they belong into; under None those whose EUI is not known or taken.
 
     Args:
-        world: all resources.
+        around: all resources, and what Gateways are compiled in.
         in_force: the present documents.
         trust: what is to be trusted.
-        now: aware.
-        defaults: the LNS of those Gateways that have none of their own.
     """
     registries = [document for document in in_force.values() if isinstance(document, RegistryDocument)]
     held = {each.uid: each for document in registries for each in document.gateways}
     buckets: dict[int | None, Bucket] = {None: Bucket()}
-    owners = _owners(world, held, now, defaults, buckets[None])
+    owners = _owners(around, held, buckets[None])
     claims = _claims(owners, registries)
     scopes, before = Scopes.of_document(trust), Scopes.of_document(in_force.get(TRUST))
     waiting = Counter(
@@ -103,22 +114,22 @@ def _take_in(bucket: Bucket, settled: Settled) -> None:
 
 
 def _owners(
-    world: World, held: Mapping[str, RegisteredGateway], now: datetime, defaults: Defaults, nowhere: Bucket
+    around: Surroundings, held: Mapping[str, RegisteredGateway], nowhere: Bucket
 ) -> dict[_Owner, Candidate[RegisteredGateway]]:
     """The Gateway that has an EUI in its namespace: the oldest."""
     owners: dict[_Owner, Candidate[RegisteredGateway]] = {}
-    gateways = (each for each in world.resources.values() if isinstance(each, Gateway))
+    gateways = (each for each in around.world.resources.values() if isinstance(each, Gateway))
     for gateway in sorted(gateways, key=lambda each: _precedence(each, held)):
         previous = held.get(gateway.metadata.uid)
         eui = claimed_eui(gateway, previous)
         if eui is None:
-            nowhere.candidates.append(compile_gateway(gateway, world, previous, now, defaults.lns_for))
+            nowhere.candidates.append(compile_gateway(gateway, previous, around))
             continue
         owner = owners.get((eui, gateway.metadata.namespace))
         if owner is not None:
             nowhere.candidates.append(_conflict(gateway, eui, owner.key))
             continue
-        owners[eui, gateway.metadata.namespace] = compile_gateway(gateway, world, previous, now, defaults.lns_for)
+        owners[eui, gateway.metadata.namespace] = compile_gateway(gateway, previous, around)
     return owners
 
 

@@ -7,9 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import Document, TrustDocument, TrustedAuthority
+from stationkeeper_core.trust.path_certificate import PathCertificate
+from stationkeeper_core.trust.verification import is_signed
+from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.certificate_rules import certificate_of
 from stationkeeper_operator.compiling.served_namespaces import serves
 
@@ -87,22 +90,23 @@ def _any_signed(children: Iterable[Certificate], signers: Iterable[Certificate])
         named.setdefault(each.folded_subject, {}).setdefault(each.key_sha256 or each.sha256, each)
     for child in children:
         found = sorted(named.get(child.folded_issuer, {}).items())[:_MAX_SIGNERS]
-        if any(_signed(child.der, signer.der) for _, signer in found):
+        if any(has_signed(signer.der, child.der) for _, signer in found):
             return True
     return False
 
 
 @lru_cache(maxsize=65_536)
-def _signed(child: bytes, signer: bytes) -> bool:
+def has_signed(signer: bytes, child: bytes) -> bool:
+    """Whether the key of `signer` signed `child`, as CUPS judges it; both are certificates in DER."""
     below, above = certificate_of(child), certificate_of(signer)
     if below is None or above is None:
         return False
+    child_certificate = PathCertificate(below)
     try:
-        below.x509.verify_directly_issued_by(above.x509)
-    except Exception:
-        # Whatever cannot be verified vouches for nobody either.
+        return is_signed(child_certificate, child_certificate if child == signer else PathCertificate(above))
+    except (StationkeeperError, ValueError):
+        # What cannot be verified vouches for nobody either.
         return False
-    return True
 
 
 def _certificates(authorities: Iterable[TrustedAuthority]) -> frozenset[bytes]:

@@ -81,13 +81,11 @@ def common_serves(
 
 def serves_less(old: tuple[ServedNamespace, ...], new: tuple[ServedNamespace, ...]) -> bool:
     """Whether something that `old` serves is not certain to be served by `new`."""
-    return any(not any(_covers(other, one) for other in new) for one in old)
+    return any(not any(_covers(other, one.namespace, each) for other in new) for one in old for each in _ranges(one))
 
 
-def _covers(wide: ServedNamespace, narrow: ServedNamespace) -> bool:
-    if wide.namespace not in {ALL_NAMESPACES, narrow.namespace}:
-        return False
-    return all(any(_holds(outer, inner) for outer in _ranges(wide)) for inner in _ranges(narrow))
+def _covers(wide: ServedNamespace, namespace: str, inner: EUIRange) -> bool:
+    return wide.namespace in {ALL_NAMESPACES, namespace} and any(_holds(outer, inner) for outer in _ranges(wide))
 
 
 @lru_cache(maxsize=4096)

@@ -15,7 +15,7 @@ from stationkeeper_operator.compiling.certificate_rules import (
 )
 from stationkeeper_operator.compiling.trusted_ca_compiler import configured_anchors
 from stationkeeper_operator.compiling.verdict import Role, Use, Validity, validity
-from stationkeeper_operator.compiling.world import World
+from stationkeeper_operator.compiling.world import SecretUse, World
 from stationkeeper_operator.resources import Gateway, GatewayDefaults, Resource, TrustedCA
 from stationkeeper_operator.specs import Endpoint, GatewaySpec, KeySource, TokenSource
 
@@ -65,14 +65,16 @@ def _endpoint(uses: tuple[Use, Use], endpoint: Endpoint | None, namespace: str, 
     client = endpoint.auth.client_certificate if endpoint.auth else None
     trusted = _read(endpoint.trust or "", "trust", Reason.MALFORMED_PEM) + _named(endpoint.trust_from, namespace, world)
     # Of a chain, the first alone is delivered.
-    shown = _named(client.certificate if client else None, namespace, world)[:1]
+    shown = _named(client.certificate if client else None, namespace, world, SecretUse.CREDENTIALS)[:1]
     return (*(validity(uses[0], each) for each in trusted), *(validity(uses[1], each) for each in shown))
 
 
-def _named(source: KeySource | TokenSource | None, namespace: str, world: World) -> tuple[Certificate, ...]:
+def _named(
+    source: KeySource | TokenSource | None, namespace: str, world: World, use: SecretUse = SecretUse.TRUST
+) -> tuple[Certificate, ...]:
     if source is None:
         return ()
-    return Problems().attempt(lambda: read_content(world.read(namespace, source, ""), "")) or ()
+    return Problems().attempt(lambda: read_content(world.read(namespace, source, "", use), "")) or ()
 
 
 def _read(text: str, field: str, private_key_reason: Reason) -> tuple[Certificate, ...]:

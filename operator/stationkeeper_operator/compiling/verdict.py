@@ -96,6 +96,7 @@ class Verdict:
         document: the name of the document that carries it, None where nothing of it is published.
         certificates: those in force, for a TrustedCA.
         gateways: how many have no LNS of their own and look to it, for a GatewayDefaults.
+        lns_uri: where a Gateway is sent by what is in force of it; empty where it is sent nowhere.
         revocation_lists: those in force, for a TrustedCA.
         validities: of the certificates that its spec brings, those that have expired among them.
         still_trusted_by: of a TrustedCA that is suspended or being deleted, `namespace/name` of the others in force
@@ -108,6 +109,7 @@ class Verdict:
     document: str | None
     certificates: tuple[CertificateStatus, ...] = ()
     gateways: int = 0
+    lns_uri: str = ""
     revocation_lists: tuple[RevocationListStatus, ...] = ()
     validities: tuple[Validity, ...] = ()
     still_trusted_by: tuple[str, ...] | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_operator.resources import (
@@ -21,6 +22,15 @@ CREDENTIALS_LABEL = "stationkeeper.io/credentials"
 TRUST_LABEL = "stationkeeper.io/trust"
 SECRET_LABELS = (CREDENTIALS_LABEL, TRUST_LABEL)
 """The labels, with the value `true`, of Secrets that are read: what gateways may be given, and whom to trust."""
+
+
+class SecretUse(StrEnum):
+    """What a Secret is used for, by the label that it then has to have; neither opens the other use."""
+
+    CREDENTIALS = CREDENTIALS_LABEL
+    """What gateways are given, and what lets them in without a certificate."""
+    TRUST = TRUST_LABEL
+    """Certificates and CRLs, of which nothing is secret."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +73,16 @@ class World:
             return self
         return replace(self, resources={key: each for key, each in self.resources.items() if key not in gone})
 
-    def read(self, namespace: str, source: KeySource | TokenSource, field: str) -> bytes:
+    def read(
+        self, namespace: str, source: KeySource | TokenSource, field: str, use: SecretUse = SecretUse.TRUST
+    ) -> bytes:
         """The content of the key that `source` names.
 
         Args:
             namespace: of the resource.
             source: what the spec says.
             field: where the spec says it, for the message.
+            use: what a Secret has to be labelled for.
 
         Raises:
             StationkeeperError: `InvalidSpec`, `ReferenceNotFound` (an object that is being deleted gives nothing new),
@@ -89,10 +102,9 @@ class World:
             raise StationkeeperError(Reason.REFERENCE_NOT_FOUND, f"{field} names {shown}, which is being deleted")
         if holder.problem:
             raise StationkeeperError(Reason.CAPACITY_EXCEEDED, f"{field} names {shown}: {holder.problem}")
-        if reference.kind == SECRET and holder.metadata.labels.get(CREDENTIALS_LABEL) != "true":
+        if reference.kind == SECRET and holder.metadata.labels.get(use) != "true":
             raise StationkeeperError(
-                Reason.REFERENCE_NOT_LABELLED,
-                f'{field} names {shown}, which lacks the label {CREDENTIALS_LABEL}: "true"',
+                Reason.REFERENCE_NOT_LABELLED, f'{field} names {shown}, which lacks the label {use}: "true"'
             )
         content = holder.data.get(key)
         if content is None:

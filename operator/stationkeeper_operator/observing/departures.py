@@ -4,6 +4,7 @@ A deleted resource has no status any more, so its events are all there is to see
 that are gone.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from stationkeeper_core.published import RegisteredGateway, TrustDocument, TrustedAuthority
@@ -17,7 +18,8 @@ from stationkeeper_operator.resources import TAKES_OVER, Key, Resource, decode_r
 IN_USE = "InUse"
 EUI_RESERVED = "EUIReserved"
 
-_MAX_AWAITED = 10_000
+_MAX_AWAITED = 5_000
+"""Of one namespace."""
 
 
 class Departures:
@@ -34,12 +36,14 @@ class Departures:
         self._gateways = gateways
         self._awaits_proof = awaits_proof
         self._deleted: dict[Subject, Resource] = {}
+        self._awaited: Counter[str] = Counter()
 
     def forget(self) -> None:
         """Another operator leads."""
         self._deleted.clear()
+        self._awaited.clear()
 
-    async def announce(self, changes: DocumentChanges, trust: TrustDocument, present: Mapping[Key, Resource]) -> None:
+    def announce(self, changes: DocumentChanges, trust: TrustDocument, present: Mapping[Key, Resource]) -> None:
         """Tells of what a publish took away.
 
         Args:
@@ -51,39 +55,41 @@ class Departures:
             key = record_key(record)
             resource = present.get(key)
             if resource is None or resource.metadata.being_deleted or resource.metadata.uid != record.uid:
-                await self._left(record, key, trust, is_reserved=record.uid in changes.reserved)
+                self._left(record, key, trust, is_reserved=record.uid in changes.reserved)
         for record in changes.changed:
             before, resource = changes.before.get(record.uid), present.get(record_key(record))
             if isinstance(before, TrustedAuthority) and isinstance(record, TrustedAuthority) and resource is not None:
-                await self._still_trusted(resource, set(before.anchors) - set(record.anchors), trust)
+                self._still_trusted(resource, set(before.anchors) - set(record.anchors), trust)
 
-    async def enforced(self, proven: Iterable[tuple[Subject, Fact]]) -> None:
+    def enforced(self, proven: Iterable[tuple[Subject, Fact]]) -> None:
         """Tells of those deleted resources among `proven` that no pod holds any more."""
         for subject, fact in proven:
             resource = self._deleted.pop(subject, None)
             if resource is not None:
-                await self._events.normal(resource, ENFORCED, f"its removal was {fact.message}")
+                self._awaited[subject.key.namespace] -= 1
+                self._events.assure(resource, "Normal", ENFORCED, f"its removal was {fact.message}")
 
-    async def _left(self, record: Record, key: Key, trust: TrustDocument, *, is_reserved: bool) -> None:
+    def _left(self, record: Record, key: Key, trust: TrustDocument, *, is_reserved: bool) -> None:
         metadata = {"namespace": key.namespace, "name": key.name, "uid": record.uid}
         resource = decode_resource(key.kind, {"metadata": metadata})
-        if self._awaits_proof and len(self._deleted) < _MAX_AWAITED:
+        if self._awaits_proof and self._awaited[key.namespace] < _MAX_AWAITED:
+            self._awaited[key.namespace] += Subject(key, record.uid) not in self._deleted
             self._deleted[Subject(key, record.uid)] = resource
         if not isinstance(record, TrustedAuthority):
             if is_reserved:
-                await self._events.normal(resource, EUI_RESERVED, _reserved(record))
+                self._events.assure(resource, "Normal", EUI_RESERVED, _reserved(record))
             return
         count = self._gateways(key)
         if count:
             message = f"deleted while in use; gateways that came in by it in the last 25 h: {count}"
-            await self._events.warning(resource, IN_USE, message)
-        await self._still_trusted(resource, record.anchors, trust)
+            self._events.assure(resource, "Warning", IN_USE, message)
+        self._still_trusted(resource, record.anchors, trust)
 
-    async def _still_trusted(self, resource: Resource, anchors: Iterable[bytes], trust: TrustDocument) -> None:
+    def _still_trusted(self, resource: Resource, anchors: Iterable[bytes], trust: TrustDocument) -> None:
         names = still_trusted_by(anchors, resource.metadata.uid, trust, resource.metadata.namespace)
         if names:
             message = f"what it no longer trusts, or the same key, is still trusted by: {', '.join(names)}"
-            await self._events.warning(resource, STILL_TRUSTED_BY, message)
+            self._events.assure(resource, "Warning", STILL_TRUSTED_BY, message)
 
 
 def _reserved(record: RegisteredGateway) -> str:

@@ -14,10 +14,10 @@ from datetime import datetime
 from pathlib import Path
 
 from stationkeeper_core.expiry import Stage, stage_of
-from stationkeeper_core.observation import MAX_PAGE
 from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
+from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.observing.cups_pods import CupsPod, list_cups_pods
 from stationkeeper_operator.observing.enforcement import POD_CANNOT_LOAD, PodReport
 from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal, ServerCertificate
@@ -32,7 +32,10 @@ COUNT_SECONDS = 15.0
 SERVER_CERTIFICATE_EXPIRING = "ServerCertificateExpiring"
 
 _MAX_PAGES = 200
-_READ_SECONDS = 20.0
+_PAGES_A_SECOND = 4.0
+_EVENTS_OF_A_POD = 20
+_EVENTS_OF_A_POD_A_SECOND = 1 / 300
+_READ_SECONDS = 5.0
 _NOT_READY_SECONDS = 1.0
 _AT_ONCE = 16
 _log = logging.getLogger("stationkeeper.operator.gatherer")
@@ -86,6 +89,8 @@ class Gatherer:
         self._reports: dict[str, PodReport] = {}
         self._expiring: dict[str, tuple[datetime, Stage | None]] = {}
         self._problems: dict[tuple[str, str], str] = {}
+        self._pages: dict[str, RateLimit] = {}
+        self._pod_events: dict[str, RateLimit] = {}
         self._counted_at = float("-inf")
 
     def forget(self) -> None:
@@ -115,8 +120,7 @@ class Gatherer:
                 continue
             asked = [pod for pod in pods if pod.ready or pod.host]
             reports = await asyncio.gather(*(self._report(client, pod) for pod in asked))
-            with contextlib.suppress(NotLeadingError):
-                await self._proof.take_in(reports)
+            self._proof.take_in(reports)
 
     async def _gather_what_was_seen(self, client: PodClient) -> None:
         while True:
@@ -139,7 +143,7 @@ class Gatherer:
             return None
         self._say("", "list", "")
         present = {pod.uid for pod in pods}
-        for known in (self._cursors, self._reports, self._expiring):
+        for known in (self._cursors, self._reports, self._expiring, self._pages, self._pod_events):
             for uid in known.keys() - present:
                 del known[uid]
         names = {"", *(pod.name for pod in pods)}
@@ -156,7 +160,8 @@ class Gatherer:
                 self._say(pod.name, "loaded", str(error))
             return replace(before, problem=str(error), ready=pod.ready, ends=pod.ends)
         self._say(pod.name, "loaded", "")
-        report = PodReport(pod.name, loaded.generations, loaded.refused, ready=pod.ready, ends=pod.ends)
+        refused = {name: _unless_same(before.refused.get(name), each) for name, each in loaded.refused.items()}
+        report = PodReport(pod.name, loaded.generations, refused, ready=pod.ready, ends=pod.ends)
         self._reports[pod.uid] = report
         await self._tell_expiry(pod, loaded.server_certificate)
         for document, refusal in report.refused.items():
@@ -166,8 +171,7 @@ class Gatherer:
 
     async def _tell_refusal(self, pod: CupsPod, document: str, refusal: LoadRefusal) -> None:
         message = f"{document} is not loaded, the last good state stays in force: {refusal.reason}: {refusal.detail}"
-        with contextlib.suppress(NotLeadingError):
-            await self._events.pod_warning(self._namespace, pod.name, pod.uid, POD_CANNOT_LOAD, message)
+        await self._tell(pod, POD_CANNOT_LOAD, message)
 
     async def _tell_expiry(self, pod: CupsPod, certificate: ServerCertificate | None) -> None:
         """Once per stage of each certificate."""
@@ -180,8 +184,14 @@ class Gatherer:
             return
         end = rfc3339(certificate.not_after)
         message = f"{stage}: the server's certificate ends at {end}, no gateway connects after that; renew its Secret"
-        with contextlib.suppress(NotLeadingError):
-            await self._events.pod_warning(self._namespace, pod.name, pod.uid, SERVER_CERTIFICATE_EXPIRING, message)
+        await self._tell(pod, SERVER_CERTIFICATE_EXPIRING, message)
+
+    async def _tell(self, pod: CupsPod, reason: str, message: str) -> None:
+        """Within a budget of the pod: one that was taken over can say something else each time."""
+        budget = self._pod_events.setdefault(pod.uid, RateLimit(_EVENTS_OF_A_POD_A_SECOND, _EVENTS_OF_A_POD))
+        if budget.take():
+            with contextlib.suppress(NotLeadingError):
+                await self._events.pod_warning(self._namespace, pod.name, pod.uid, reason, message)
 
     async def _read_for_a_while(self, client: PodClient, pod: CupsPod) -> None:
         """A pod that is slow, or has very much to tell, goes on in the next round."""
@@ -191,7 +201,9 @@ class Gatherer:
 
     async def _read(self, client: PodClient, pod: CupsPod) -> None:
         cursor = self._cursors.get(pod.uid, _Cursor())
-        for _ in range(_MAX_PAGES):
+        pages = self._pages.setdefault(pod.uid, RateLimit(_PAGES_A_SECOND, _MAX_PAGES))
+        # All that a pod can remember fits into the burst; what comes faster than the rate afterwards waits.
+        while pages.take():
             try:
                 async with self._slots:
                     page = await client.observations(pod, cursor.position)
@@ -202,7 +214,7 @@ class Gatherer:
             if page.instance != cursor.instance and cursor.position:
                 cursor = _Cursor(page.instance)
                 continue
-            self._status.observe(self._state.take_in(page.instance, page.observations[:MAX_PAGE], self._now()))
+            self._status.observe(self._state.take_in(page.instance, page.observations, self._now()))
             cursor = self._cursors[pod.uid] = _Cursor(page.instance, page.cursor)
             if not page.more:
                 return
@@ -217,6 +229,11 @@ class Gatherer:
             _log.warning("a CUPS pod does not tell", extra={"fields": fields})
         else:
             _log.info("a CUPS pod tells again", extra={"fields": fields})
+
+
+def _unless_same(before: LoadRefusal | None, now: LoadRefusal) -> LoadRefusal:
+    """A detail that changes alone is no news: it would have the status of every resource written anew."""
+    return before if before is not None and before.reason == now.reason else now
 
 
 async def _loaded(client: PodClient, pod: CupsPod) -> Loaded:

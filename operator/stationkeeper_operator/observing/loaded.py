@@ -4,6 +4,14 @@ from datetime import datetime
 
 import msgspec
 
+from stationkeeper_core.observation import clean
+from stationkeeper_core.published import DOCUMENTS, MAX_GENERATION
+
+SERVER_CERTIFICATE = "server-certificate"
+
+_MAX_REASON = 64
+_MAX_DETAIL = 300
+
 
 class LoadRefusal(msgspec.Struct, frozen=True):
     """Why a pod did not put a document in force."""
@@ -34,3 +42,24 @@ class Loaded(msgspec.Struct, frozen=True, rename="camel"):
     generations: dict[str, int] = {}
     refused: dict[str, LoadRefusal] = {}
     server_certificate: ServerCertificate | None = None
+
+
+def bounded(loaded: Loaded) -> Loaded:
+    """Only what concerns documents that exist, texts cut: the pod that tells it may have been taken over."""
+    return Loaded(
+        {
+            name: number
+            for name, number in loaded.generations.items()
+            if _is_one(name) and 0 <= number <= MAX_GENERATION
+        },
+        {
+            name: LoadRefusal(clean(each.reason, _MAX_REASON), clean(each.detail, _MAX_DETAIL))
+            for name, each in loaded.refused.items()
+            if _is_one(name) or name == SERVER_CERTIFICATE
+        },
+        loaded.server_certificate,
+    )
+
+
+def _is_one(document: str) -> bool:
+    return document in DOCUMENTS

@@ -12,13 +12,17 @@ import aiohttp
 import msgspec
 
 from stationkeeper_core.internal_identity import SERVER_NAME, InternalIdentity, derive_identity
-from stationkeeper_core.observation import ObservationPage
+from stationkeeper_core.observation import MAX_PAGE, ObservationPage
 from stationkeeper_operator.observing.cups_pods import CupsPod
-from stationkeeper_operator.observing.loaded import Loaded
+from stationkeeper_operator.observing.loaded import Loaded, bounded
 
 REQUEST_SECONDS = 5.0
 CONNECT_SECONDS = 2.0
-MAX_BYTES = 4 * 1024 * 1024
+MAX_LOADED_BYTES = 128 * 1024
+MAX_PAGE_BYTES = 3 * 1024 * 1024
+"""Of `MAX_PAGE` observations, each text of them as long as a pod makes it."""
+MAX_INSTANCE = 64
+MAX_CURSOR = 10**18
 
 _OK = 200
 _MAX_DETAIL = 200
@@ -63,19 +67,23 @@ class PodClient:
         Raises:
             PodError: it does not tell; so for every method here.
         """
-        return await self._ask(pod, "/generation", Loaded)
+        return bounded(await self._ask(pod, "/generation", Loaded, MAX_LOADED_BYTES))
 
     async def observations(self, pod: CupsPod, since: int) -> ObservationPage:
         """What the pod has seen since the cursor `since`."""
-        return await self._ask(pod, f"/observations?since={since}", ObservationPage)
+        page = await self._ask(pod, f"/observations?since={since}", ObservationPage, MAX_PAGE_BYTES)
+        fits = len(page.instance) <= MAX_INSTANCE and len(page.observations) <= MAX_PAGE
+        if not fits or not 0 <= page.cursor < MAX_CURSOR:
+            raise PodError("its answer to /observations is beyond the bounds of the contract")
+        return page
 
-    async def _ask(self, pod: CupsPod, path: str, kind: type[_S]) -> _S:
+    async def _ask(self, pod: CupsPod, path: str, kind: type[_S], most: int) -> _S:
         try:
-            return msgspec.json.decode(await self._get(pod, path), type=kind)
+            return msgspec.json.decode(await self._get(pod, path, most), type=kind)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             raise PodError(f"its answer to {path.partition('?')[0]} is not of the contract") from None
 
-    async def _get(self, pod: CupsPod, path: str) -> bytes:
+    async def _get(self, pod: CupsPod, path: str, most: int) -> bytes:
         if self._session is None:
             raise PodError("there is no session")
         if not pod.host:
@@ -92,7 +100,7 @@ class PodClient:
             ) as response:
                 if response.status != _OK:
                     raise PodError(f"it answers {path.partition('?')[0]} with {response.status}")
-                return await _bounded(response)
+                return await _read(response, most)
         except aiohttp.ServerFingerprintMismatch:
             raise PodError("it does not prove to know the internal token") from None
         except aiohttp.ClientConnectorError as error:
@@ -124,10 +132,10 @@ def _pin(identity: InternalIdentity) -> aiohttp.Fingerprint:
     return aiohttp.Fingerprint(identity.sha256)
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
     body = bytearray()
     async for chunk in response.content.iter_chunked(_CHUNK):
         body += chunk
-        if len(body) > MAX_BYTES:
-            raise PodError(f"its answer has more than {MAX_BYTES} bytes")
+        if len(body) > most:
+            raise PodError(f"its answer has more than {most} bytes")
     return bytes(body)

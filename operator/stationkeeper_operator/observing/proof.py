@@ -88,23 +88,20 @@ class Proof:
         """Takes in which documents a turn could not write."""
         self._enforcement.unwritten = frozenset(documents)
 
-    async def tell(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> None:
+    def tell(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> None:
         """Tells of what was taken away since the last time, and of what was proven of it meanwhile.
 
         Args:
             after: the contents by document now.
             present: all resources.
-
-        Raises:
-            NotLeadingError: the Lease is not held any more.
         """
         trust = after.get(TRUST)
         while self._changes:
             if isinstance(trust, TrustDocument):
-                await self._departures.announce(self._changes[0], trust, present)
+                self._departures.announce(self._changes[0], trust, present)
             del self._changes[:1]
         proven, self._proven = self._proven, []
-        await self._departures.enforced(proven)
+        self._departures.enforced(proven)
 
     async def due(self, pace: float) -> None:
         """Returns when the pods are to be asked: at once after a publish, then quickly for a while, else at `pace`."""
@@ -113,12 +110,8 @@ class Proof:
             await asyncio.wait_for(self._wake.wait(), QUICK_SECONDS if hurries else pace)
         self._wake.clear()
 
-    async def take_in(self, reports: Sequence[PodReport]) -> None:
-        """Takes in what the pods have loaded.
-
-        Raises:
-            NotLeadingError: the Lease is not held any more.
-        """
+    def take_in(self, reports: Sequence[PodReport]) -> None:
+        """Takes in what the pods have loaded."""
         outcome = self._enforcement.take_in(reports, self._clock())
         self._status.recheck(subject.key for subject in outcome.subjects)
         if outcome.documents:
@@ -127,4 +120,4 @@ class Proof:
             # The pods were quicker than the turn: what was taken away is not known yet to those who tell of it.
             self._proven += outcome.proven
         else:
-            await self._departures.enforced(outcome.proven)
+            self._departures.enforced(outcome.proven)

@@ -4,6 +4,10 @@ Only what differs is written, each write conditional on what was read before: wh
 nothing is known until all was read again. A document that cannot be decoded counts as missing, but the generation that
 its header shows is still a floor, since CUPS refuses to go back. So is every generation that this process ever saw, of
 whichever document: a Secret that was deleted or replayed, and a clock that went back, must not lead below it.
+
+Who begins to lead marks each Secret with its term before it trusts what it read: the mark changes the resourceVersion,
+so that a write which a leader before sent, and which arrives late, is refused. A check of the Lease before a write can
+not do that: a process may be frozen, and a packet delayed, between the two.
 """
 
 import asyncio
@@ -11,7 +15,7 @@ import base64
 import binascii
 import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -19,12 +23,16 @@ from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.published import DOCUMENTS, MAX_GENERATION, Document, decode, digest, encode, secret_name
 from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
 
-_LABELS = {"app.kubernetes.io/managed-by": "stationkeeper"}
+TERM = "stationkeeper.io/term"
 _log = logging.getLogger("stationkeeper.operator.publisher")
 
 
 class SupersededError(Exception):
     """A Secret is not as it was read: read again, compile again."""
+
+
+class MissingSecretError(Exception):
+    """A Secret that the release should have is not there; the operator has no right to create one."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +44,19 @@ class _Held:
         generation: the lowest that the next one must exceed.
         sha256: of the payload, empty where it cannot be decoded.
         content: None where it cannot be decoded.
+        term: of the leader that wrote or marked it last.
     """
 
     resource_version: str | None = None
     generation: int = 0
     sha256: str = ""
     content: Document | None = None
+    term: str = ""
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
     resource_version: str = ""
+    annotations: dict[str, str] | None = None
 
 
 class _Secret(msgspec.Struct):
@@ -65,15 +76,22 @@ class Publisher:
         namespace: of the release.
         permit: called before each write; raises where it must not be done.
         now_ms: milliseconds since the epoch.
+        term: names the present time of leading.
     """
 
     def __init__(
-        self, api: KubernetesApi, namespace: str, permit: Callable[[], None], now_ms: Callable[[], int]
+        self,
+        api: KubernetesApi,
+        namespace: str,
+        permit: Callable[[], None],
+        now_ms: Callable[[], int],
+        term: Callable[[], str],
     ) -> None:
         self._api = api
         self._namespace = namespace
         self._permit = permit
         self._now_ms = now_ms
+        self._term = term
         self._held: dict[str, _Held] = {}
         self._floor = 0
 
@@ -84,13 +102,40 @@ class Publisher:
     async def in_force(self) -> Mapping[str, Document]:
         """The documents in force by name, without those that are missing or cannot be decoded.
 
+        Each is marked with the present term, so that nothing that a leader before sent changes it afterwards.
+
         Raises:
-            ApiError: a Secret cannot be read. That it does not exist is no failure.
+            ApiError: a Secret cannot be read or marked. That it does not exist is no failure.
+            SupersededError: a Secret is not as it was read.
+            NotLeadingError: the Lease is not held any more.
         """
         missing = [document for document in DOCUMENTS if document not in self._held]
         self._held.update(zip(missing, await asyncio.gather(*(self._read(each) for each in missing)), strict=True))
         self._floor = max(self._floor, *(held.generation for held in self._held.values()))
+        await self._mark(self._term())
         return {document: held.content for document, held in self._held.items() if held.content is not None}
+
+    async def _mark(self, term: str) -> None:
+        others = [
+            document for document, held in self._held.items() if held.resource_version is not None and held.term != term
+        ]
+        results = await asyncio.gather(*(self._mark_one(each, term) for each in others), return_exceptions=True)
+        failures = [each for each in results if isinstance(each, BaseException)]
+        for document, result in zip(others, results, strict=True):
+            if isinstance(result, BaseException):
+                self._held.pop(document, None)
+        if any(isinstance(each, ApiError) and (each.is_conflict or each.is_not_found) for each in failures):
+            raise SupersededError
+        if failures:
+            raise failures[0]
+
+    async def _mark_one(self, document: str, term: str) -> None:
+        held = self._held[document]
+        metadata = {"resourceVersion": held.resource_version, "annotations": {TERM: term}}
+        self._permit()
+        answer = await self._api.merge_patch(self._path(document), {"metadata": metadata}, METADATA_ONLY)
+        version = _secret(answer).metadata.resource_version
+        self._held[document] = replace(held, resource_version=version, term=term)
 
     @property
     def generations(self) -> Mapping[str, int]:
@@ -144,11 +189,11 @@ class Publisher:
         return written
 
     def _failed(self, document: str, failure: BaseException) -> None:
-        if not isinstance(failure, ApiError | StationkeeperError):
+        if not isinstance(failure, ApiError | StationkeeperError | MissingSecretError):
             raise failure
         _log.error("not published", extra={"fields": {"document": document, "detail": failure}})
-        # A write that was not answered may have been done nevertheless.
-        if isinstance(failure, ApiError):
+        # A write that was not answered may have been done nevertheless; a missing Secret may be there by now.
+        if isinstance(failure, ApiError | MissingSecretError):
             self._held.pop(document, None)
 
     async def _write(self, document: str, payload: bytes) -> int:
@@ -158,17 +203,17 @@ class Publisher:
         self._permit()
         self._floor = max(self._floor, generation)
         secret = await self._send(document, held, value)
-        self._held[document] = await asyncio.to_thread(_decoded, document, secret.metadata.resource_version, value)
+        self._held[document] = await asyncio.to_thread(_decoded, document, secret.metadata, value)
         return generation
 
     async def _send(self, document: str, held: _Held, value: bytes) -> _Secret:
         name = secret_name(document)
         data = {document: base64.b64encode(value).decode("ascii")}
-        metadata = {"name": name, "namespace": self._namespace, "labels": _LABELS}
         if held.resource_version is None:
-            body = object_body("v1", "Secret", metadata, type="Opaque", data=data)
-            return _secret(await self._api.create(path_of("v1", self._namespace, "secrets"), body))
-        metadata["resourceVersion"] = held.resource_version
+            raise MissingSecretError(f"the Secret {name} is missing: have `helm upgrade` create it again")
+        # Labels are the chart's: were they applied here too, the next upgrade would be refused as a conflict.
+        metadata: dict[str, object] = {"name": name, "namespace": self._namespace}
+        metadata |= {"resourceVersion": held.resource_version, "annotations": {TERM: self._term()}}
         body = object_body("v1", "Secret", metadata, type="Opaque", data=data)
         return _secret(await self._api.apply(self._path(document), body))
 
@@ -179,11 +224,14 @@ class Publisher:
             if error.is_not_found:
                 return _Held()
             raise
+        encoded = (secret.data or {}).get(document)
+        if encoded is None:  # As the chart creates it.
+            return _Held(secret.metadata.resource_version, term=_term_of(secret.metadata))
         try:
-            value = base64.b64decode((secret.data or {}).get(document, ""), validate=True)
+            value = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             value = b""
-        return await asyncio.to_thread(_decoded, document, secret.metadata.resource_version, value)
+        return await asyncio.to_thread(_decoded, document, secret.metadata, value)
 
     async def _version(self, document: str) -> str | None:
         try:
@@ -200,15 +248,20 @@ class Publisher:
         return path_of("v1", self._namespace, "secrets", secret_name(document))
 
 
-def _decoded(document: str, resource_version: str, value: bytes) -> _Held:
+def _decoded(document: str, metadata: _Metadata, value: bytes) -> _Held:
+    version, term = metadata.resource_version, _term_of(metadata)
     try:
         published = decode(document, value)
     except StationkeeperError as error:
         fields = {"document": document, "reason": error.reason, "detail": error.detail}
         _log.warning("a published document cannot be read", extra={"fields": fields})
-        return _Held(resource_version, _floor(value))
+        return _Held(version, _floor(value), term=term)
     header = published.header
-    return _Held(resource_version, header.generation, header.sha256, published.content)
+    return _Held(version, header.generation, header.sha256, published.content, term)
+
+
+def _term_of(metadata: _Metadata) -> str:
+    return (metadata.annotations or {}).get(TERM, "")
 
 
 def _floor(value: bytes) -> int:

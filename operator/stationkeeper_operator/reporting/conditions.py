@@ -3,10 +3,11 @@
 The result equals the present status where nothing changed, so that whoever writes it compares and writes what differs.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from stationkeeper_core.errors import Reason
 from stationkeeper_core.published import secret_name
 from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_operator.compiling.verdict import (
@@ -29,7 +30,13 @@ PUBLISH_PENDING = "PublishPending"
 NOT_OBSERVED = "NotObserved"
 NO_OTHER_TRUSTED_CA = "NoOtherTrustedCA"
 
-_MINE = (ACCEPTED, PUBLISHED, READY, STILL_TRUSTED_BY, EXPIRING)
+STALLED = "Stalled"
+
+_MINE = (ACCEPTED, PUBLISHED, READY, STALLED, STILL_TRUSTED_BY, EXPIRING)
+_NOT_STALLED = frozenset(
+    # The spec asks for it; and what may be there in a moment, as where all is applied at once.
+    (Reason.SUSPENDED, Reason.REFERENCE_NOT_FOUND, Reason.REFERENCE_KEY_MISSING, Reason.LNS_MISSING)
+)
 
 
 class Fact(NamedTuple):
@@ -67,9 +74,10 @@ def status_of(  # noqa: PLR0913, PLR0917 - what a status is made of
         observed: more fields, as CUPS saw the resource used; one that is None is left out.
 
     Returns:
-        `observedGeneration`, the conditions `Accepted`, `Published`, `Enforced` and `Ready` (which is all of them), of
-        a suspended TrustedCA `StillTrustedBy`, `Expiring` where there are certificates, and of a TrustedCA
-        `certificates`, their number and `revocationLists`. A GatewayDefaults is never published by itself: it has
+        `observedGeneration`, the conditions `Accepted`, `Published`, `Enforced` and `Ready` (which is all of them, and
+        of what is suspended whether that is in force), `Stalled` where only another spec helps, of a suspended
+        TrustedCA `StillTrustedBy`, `Expiring` where there are certificates, and of a TrustedCA `certificates`, their
+        number and `revocationLists`. A GatewayDefaults is never published by itself: it has
         neither `Published` nor `Enforced`, and the number of `gateways` that look to it instead.
     """
     facts = _facts(resource, verdict, _carried(verdict, published, published_message), enforced)
@@ -84,6 +92,10 @@ def status_of(  # noqa: PLR0913, PLR0917 - what a status is made of
         status["certificates"] = [_certificate(each) for each in verdict.certificates]
         status["certificateCount"] = len(verdict.certificates)
         status["revocationLists"] = [_revocation_list(each) for each in verdict.revocation_lists]
+    if isinstance(resource, Gateway):
+        status |= {"lnsURI": verdict.lns_uri}
+        if not verdict.lns_uri:
+            del status["lnsURI"]
     if isinstance(resource, GatewayDefaults):
         status["gateways"] = verdict.gateways
     return status
@@ -95,7 +107,9 @@ def _facts(resource: Resource, verdict: Verdict, carried: Fact, enforced: Fact |
         facts[PUBLISHED] = carried
         if enforced is not None:
             facts[ENFORCED] = enforced
-    facts[READY] = _ready(facts.values())
+    facts[READY] = _ready(facts)
+    if not verdict.accepted and verdict.reason not in _NOT_STALLED:
+        facts[STALLED] = facts[ACCEPTED]._replace(status="True")
     if verdict.still_trusted_by is not None:
         facts[STILL_TRUSTED_BY] = _still_trusted(verdict.still_trusted_by)
     return facts
@@ -108,10 +122,19 @@ def _expiry(resource: Resource, verdict: Verdict, status: Mapping[str, object], 
     return {EXPIRING: Fact(*found)} if found else {}
 
 
-def _ready(facts: Iterable[Fact]) -> Fact:
-    told = (each for each in facts if each.reason != NOT_OBSERVED)
-    missing = next((each for each in told if each.status != "True"), None)
-    return Fact("False", missing.reason, missing.message) if missing else Fact("True", READY, "in force")
+def _ready(facts: Mapping[str, Fact]) -> Fact:
+    """Whether what the spec says is in force; of a suspended resource, whether CUPS has no trust in it any more."""
+    accepted = facts[ACCEPTED]
+    suspended = accepted.reason == Reason.SUSPENDED
+    told = {kind: each for kind, each in facts.items() if each.reason != NOT_OBSERVED}
+    if suspended:
+        del told[ACCEPTED]
+        if facts.get(PUBLISHED, accepted).reason == NOT_PUBLISHED:
+            del told[PUBLISHED]
+    missing = next((each for each in told.values() if each.status != "True"), None)
+    if missing is not None:
+        return Fact("False", missing.reason, missing.message)
+    return Fact("True", accepted.reason, accepted.message) if suspended else Fact("True", READY, "in force")
 
 
 def _still_trusted(names: Collection[str]) -> Fact:

@@ -1,25 +1,50 @@
 """Kubernetes events for what a person must act on; seen in `kubectl describe`.
 
-Told once, when it happens. An event is only news, never needed for anything to work: under a flood they are dropped,
-and a failure to write one is logged and nothing else.
+Told once, when it happens. An event is only news, never needed for anything to work: each namespace has a rate, beyond
+which its events are dropped, and a failure to write one is logged and nothing else. What became of trust that was taken
+away is told for certain: that waits, the namespaces taking turns, and is tried again.
 """
 
+import asyncio
 import logging
 import secrets
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NoReturn
 
 from stationkeeper_core.timestamps import rfc3339
+from stationkeeper_operator.api.fair_queue import FairQueue
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi, object_body, path_of
+from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.api.resource_paths import GROUP_VERSION
 from stationkeeper_operator.resources import Resource
 
 COMPONENT = "stationkeeper-operator"
 
+PER_SECOND = 2.0
+BURST = 30
+
 _MAX_MESSAGE = 1024
 _MAX_NAME = 200
+_MAX_NAMESPACES = 4096
+_MAX_WAITING = 5_000
+_ASSURED_A_SECOND, _ASSURED_BURST = 20.0, 50
+_LINES_A_SECOND, _LINES = 0.2, 10
+_RETRY_SECONDS = 2.0
+# The namespace, or the right, is gone, or the API server will never take it.
+_HOPELESS = {400, 403, 404, 405, 409, 413, 422}
 _log = logging.getLogger("stationkeeper.operator.event_recorder")
+
+
+@dataclass(frozen=True, eq=False)
+class _Assured:
+    """An event that waits to be written."""
+
+    involved: Mapping[str, str]
+    body: Mapping[str, object]
 
 
 class EventRecorder:
@@ -29,16 +54,77 @@ class EventRecorder:
         api: of the cluster.
         instance: which process this is.
         permit: called before each write; raises where it must not be done.
-        limit: of all events together.
+        limit: makes the limit of a namespace.
+        assured: limit of those that are told for certain, together.
     """
 
     def __init__(
-        self, api: KubernetesApi, instance: str, permit: Callable[[], None], limit: RateLimit | None = None
+        self,
+        api: KubernetesApi,
+        instance: str,
+        permit: Callable[[], None],
+        limit: Callable[[], RateLimit] = lambda: RateLimit(PER_SECOND, BURST),
+        assured: RateLimit | None = None,
     ) -> None:
         self._api = api
         self._instance = instance
         self._permit = permit
-        self._limit = limit or RateLimit(per_second=10, burst=50)
+        self._limit = limit
+        self._limits: OrderedDict[str, RateLimit] = OrderedDict()
+        self._assured_limit = assured or RateLimit(_ASSURED_A_SECOND, _ASSURED_BURST)
+        self._assured: FairQueue[_Assured] = FairQueue(lambda each: each.involved["namespace"])
+        self._work = asyncio.Event()
+        self._lines = RateLimit(_LINES_A_SECOND, _LINES)
+        self._dropped = 0
+
+    def forget(self) -> None:
+        """Drop what waits: another operator leads."""
+        self._assured.clear()
+
+    async def run(self) -> NoReturn:
+        """Write what is told for certain, until cancelled."""
+        while True:
+            each = self._assured.take()
+            if each is None:
+                self._work.clear()
+                await self._work.wait()
+                continue
+            await self._assured_limit.wait()
+            await self._write_assured(each)
+
+    def assure(self, resource: Resource, kind: str, reason: str, message: str) -> None:
+        """Tell for certain, as soon as it can be written.
+
+        Args:
+            resource: that it is about; it may be gone.
+            kind: `Normal` or `Warning`.
+            reason: a CamelCase word.
+            message: what is to be told.
+        """
+        involved = _involved(resource)
+        if self._assured.waiting(involved["namespace"]) >= _MAX_WAITING:
+            self._say_dropped(_shown(involved))
+            return
+        self._assured.add((_Assured(involved, self._body(involved, kind, reason, message)),))
+        self._work.set()
+
+    async def _write_assured(self, each: _Assured) -> None:
+        try:
+            self._permit()
+            await self._api.create(path_of("v1", each.involved["namespace"], "events"), each.body)
+        except NotLeadingError:
+            return
+        except ApiError as error:
+            fields = {"resource": _shown(each.involved), "reason": each.body["reason"], "detail": error}
+            if error.status in _HOPELESS:
+                _log.warning("an event was not written", extra={"fields": fields})
+                return
+            _log.warning("an event was not written, trying again", extra={"fields": fields})
+            asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._again, each)
+
+    def _again(self, each: _Assured) -> None:
+        self._assured.add((each,))
+        self._work.set()
 
     async def warning(self, resource: Resource, reason: str, message: str) -> None:
         """Says that something has to be done about `resource`."""
@@ -54,9 +140,9 @@ class EventRecorder:
         await self._record(involved, "Warning", reason, message)
 
     async def _record(self, involved: Mapping[str, str], kind: str, reason: str, message: str) -> None:
-        shown = f"{involved['kind']}/{involved['namespace']}/{involved['name']}"
-        if not self._limit.take():
-            _log.warning("too many events, one was dropped", extra={"fields": {"resource": shown}})
+        shown = _shown(involved)
+        if not self._limit_of(involved["namespace"]).take():
+            self._say_dropped(shown)
             return
         self._permit()
         path = path_of("v1", involved["namespace"], "events")
@@ -65,6 +151,21 @@ class EventRecorder:
         except ApiError as error:
             fields = {"resource": shown, "reason": reason, "detail": error}
             _log.warning("an event was not written", extra={"fields": fields})
+
+    def _say_dropped(self, shown: str) -> None:
+        """Within a budget: whoever causes very many events must not fill the log instead."""
+        self._dropped += 1
+        if self._lines.take():
+            fields = {"resource": shown, "dropped": self._dropped}
+            _log.warning("too many events of a namespace, some were dropped", extra={"fields": fields})
+            self._dropped = 0
+
+    def _limit_of(self, namespace: str) -> RateLimit:
+        limit = self._limits.pop(namespace, None) or self._limit()
+        self._limits[namespace] = limit
+        if len(self._limits) > _MAX_NAMESPACES:
+            self._limits.popitem(last=False)
+        return limit
 
     def _body(self, involved: Mapping[str, str], kind: str, reason: str, message: str) -> dict[str, object]:
         now = rfc3339(datetime.now(UTC))
@@ -84,6 +185,10 @@ class EventRecorder:
             lastTimestamp=now,
             count=1,
         )
+
+
+def _shown(involved: Mapping[str, str]) -> str:
+    return f"{involved['kind']}/{involved['namespace']}/{involved['name']}"
 
 
 def _involved(resource: Resource) -> dict[str, str]:

@@ -1,18 +1,20 @@
 """Writes what became of each resource into its status, and events where that calls for a person.
 
 Only what differs from the present status is written, changes before the backlog that a new leader finds, at a bounded
-rate. A judgement is written only to the very generation of the resource that was judged. What CUPS saw of gateways has
-a queue and a rate of its own: however much that is, it holds up nothing else.
+rate that the namespaces share: they take turns, so that one with very much to write holds up no other. A judgement is
+written only to the very generation of the resource that was judged. What CUPS saw of gateways has a queue and a rate of
+its own: however much that is, it holds up nothing else.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.observation import DeliveryState, Segment
+from stationkeeper_operator.api.fair_queue import FairQueue
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.api.rate_limit import RateLimit
@@ -26,6 +28,7 @@ from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 
 _WORKERS = 4
 _RETRY_SECONDS = 2.0
+_CONFLICT_SECONDS = 0.3
 _CHECKS_BETWEEN_PAUSES = 50
 _SWEEP_SECONDS = 3600.0
 _ASKED_FOR = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
@@ -104,64 +107,63 @@ class StatusWriter:
         self._observed_limit = observed_limit or RateLimit(per_second=10, burst=10)
         self._sweep_seconds = sweep_seconds
         self._judged: dict[Key, Judgement] = {}
-        self._changes: dict[Key, None] = {}
-        self._backlog: dict[Key, None] = {}
-        self._observations: dict[Key, None] = {}
+        self._judgements: FairQueue[Key] = FairQueue(_namespace)
+        self._observations: FairQueue[Key] = FairQueue(_namespace)
         self._busy: set[Key] = set()
         self._work = asyncio.Event()
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is left to be written."""
-        return not (self._changes or self._backlog or self._observations or self._busy)
+        return not (self._judgements or self._observations or self._busy)
 
     def forget(self) -> None:
         """Drops what is still to be written: this process does not lead."""
         self._judged.clear()
-        self._changes.clear()
-        self._backlog.clear()
+        self._judgements.clear()
         self._observations.clear()
 
     def judge(self, judgements: Mapping[Key, Judgement]) -> None:
         """Takes over the judgements on all resources; the first ones of a leader are the backlog."""
-        queue = self._changes if self._judged else self._backlog
+        is_news = bool(self._judged)
         for key in [key for key in self._judged if key not in judgements]:
             if self._store.get(key) is None:
                 del self._judged[key]
         for key, judgement in judgements.items():
             if self._judged.get(key) != judgement:
                 self._judged[key] = judgement
-                queue[key] = None
+                self._judgements.add((key,), urgent=is_news)
         self._work.set()
 
     def look_again(self, key: Key) -> None:
         """Has the status of a resource compared once more: somebody wrote to it."""
         if key in self._judged and key not in self._busy:
-            self._changes[key] = None
+            self._judgements.add((key,))
             self._work.set()
 
     def recheck(self, keys: Iterable[Key]) -> None:
         """Has the status of these compared once more, even if it is being written: what is known of them changed."""
-        self._changes |= {key: None for key in keys if key in self._judged}
+        self._judgements.add(key for key in keys if key in self._judged)
         self._work.set()
 
     def look_again_at(self, documents: Collection[str]) -> None:
         """Has the status of all resources compared once more that one of the documents carries, or that none does."""
         carriers = {*documents, None}
-        self._backlog |= {key: None for key, each in self._judged.items() if each.verdict.document in carriers}
+        carried = (key for key, each in self._judged.items() if each.verdict.document in carriers)
+        self._judgements.add(carried, urgent=False)
         self._work.set()
 
     def observe(self, keys: Iterable[Key]) -> None:
         """Has the status of these compared, as there is news of what CUPS saw of them."""
-        self._observations |= dict.fromkeys(keys)
+        self._observations.add(keys)
         self._work.set()
 
     async def run(self) -> None:
         """Writes until cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(_WORKERS):
-                group.create_task(self._worker((self._changes, self._backlog), self._limit))
-            group.create_task(self._worker((self._observations,), self._observed_limit))
+                group.create_task(self._worker(self._judgements, self._limit))
+            group.create_task(self._worker(self._observations, self._observed_limit))
             group.create_task(self._sweep())
 
     @property
@@ -172,20 +174,20 @@ class StatusWriter:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(self._sweep_seconds)
-            self._backlog |= dict.fromkeys(self._judged)
+            self._judgements.add(self._judged, urgent=False)
             self._work.set()
 
-    async def _worker(self, queues: Sequence[dict[Key, None]], limit: RateLimit) -> None:
+    async def _worker(self, queue: FairQueue[Key], limit: RateLimit) -> None:
         checks = 0
         while True:
-            key = self._next(queues)
+            key = queue.take(self._busy)
             if key is None:
                 self._work.clear()
                 await self._work.wait()
                 continue
             self._busy.add(key)
             try:
-                await self._bring_up_to_date(key, queues[-1], limit)
+                await self._bring_up_to_date(key, queue, limit)
             finally:
                 self._busy.discard(key)
                 self._work.set()
@@ -193,15 +195,7 @@ class StatusWriter:
             if checks % _CHECKS_BETWEEN_PAUSES == 0:
                 await asyncio.sleep(0)
 
-    def _next(self, queues: Sequence[dict[Key, None]]) -> Key | None:
-        for queue in queues:
-            for key in queue:
-                if key not in self._busy:
-                    del queue[key]
-                    return key
-        return None
-
-    async def _bring_up_to_date(self, key: Key, retries: dict[Key, None], limit: RateLimit) -> None:
+    async def _bring_up_to_date(self, key: Key, queue: FairQueue[Key], limit: RateLimit) -> None:
         judgement, resource = self._judged.get(key), self._store.get(key)
         if judgement is None or resource is None or not _is_about(judgement, resource):
             return
@@ -213,12 +207,20 @@ class StatusWriter:
         except NotLeadingError:
             return
         except ApiError as error:
-            if error.is_not_found or error.is_conflict:
+            if error.is_not_found:
+                return
+            if error.is_conflict:
+                # The watch tells what was written; it may have told so already, while this write was under way.
+                asyncio.get_running_loop().call_later(_CONFLICT_SECONDS, self._retry, queue, key)
                 return
             fields = {"resource": "/".join(key), "detail": error}
             _log.warning("a status was not written, trying again", extra={"fields": fields})
-            await asyncio.sleep(_RETRY_SECONDS)
-            retries[key] = None
+            # Later, and not here: what cannot be written holds up nothing else.
+            asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._retry, queue, key)
+
+    def _retry(self, queue: FairQueue[Key], key: Key) -> None:
+        queue.add((key,), urgent=False)
+        self._work.set()
 
     async def _write(self, key: Key) -> None:
         judgement, before = self._judged.get(key), self._store.get(key)
@@ -227,9 +229,11 @@ class StatusWriter:
         desired = self._desired(before, judgement)
         path = resource_path(*key, "status")
         self._permit()
-        # With the uid, a resource of the same name that was created meanwhile is a conflict.
+        # With the uid, a resource of the same name that was created meanwhile is a conflict; with the version, whatever
+        # was written since, so that a leader which was frozen here does not write over a later leader's word.
+        condition = {"uid": judgement.uid, "resourceVersion": before.metadata.resource_version}
         gone = dict.fromkeys(before.status.value.keys() - desired.keys())
-        answer = await self._api.merge_patch(path, {"metadata": {"uid": judgement.uid}, "status": {**gone, **desired}})
+        answer = await self._api.merge_patch(path, {"metadata": condition, "status": {**gone, **desired}})
         after = decode_resource(key.kind, answer)
         self._changed(self._store.put(after))
         self._observed.written(after)
@@ -272,6 +276,10 @@ class StatusWriter:
         enforced = self._observed.enforced(resource, judgement.verdict)
         fields = self._observed.fields(resource)
         return status_of(resource, judgement.verdict, judgement.published, "", self._now(), enforced, fields)
+
+
+def _namespace(key: Key) -> str:
+    return key.namespace
 
 
 def _is_about(judgement: Judgement, resource: Resource) -> bool:

@@ -93,14 +93,16 @@ class ReferenceWatch:
     async def _follow(self, kind: str, namespace: str | None, query: dict[str, str]) -> NoReturn:
         path, version, pause = referenced_path(kind, namespace), "", _PAUSE_SECONDS
         while True:
-            if not version:
-                # Without a version the watch begins with all that exists, but does not tell what was deleted.
-                self._broken()
             parameters = query | {"allowWatchBookmarks": "true"} | ({"resourceVersion": version} if version else {})
             try:
                 async with contextlib.aclosing(self._api.watch(path, parameters, METADATA_ONLY)) as lines:
                     async for line in lines:
-                        version, pause = self._take_in(kind, line) or version, _PAUSE_SECONDS
+                        if line:
+                            version = self._take_in(kind, line) or version
+                        elif not version:
+                            # Without a version a watch begins with all that exists, but does not tell what was deleted.
+                            self._broken()
+                        pause = _PAUSE_SECONDS
             except ApiError as error:
                 if error.is_gone or error.is_too_large:
                     version = ""

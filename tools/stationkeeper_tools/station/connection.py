@@ -107,10 +107,10 @@ class _TlsChannel:
                 await self._flush()
                 raise StationError(StationFault.TLS_FAILED, error_text(error)) from None
         await self._flush()
-        certificate = self._tls.get_peer_certificate(as_cryptography=True)
-        if certificate is None:
+        chain = self._tls.get_peer_cert_chain(as_cryptography=True)
+        if not chain:
             raise StationError(StationFault.TLS_FAILED, "the server showed no certificate")
-        check_server_certificate(certificate, host)
+        check_server_certificate(chain, host)
 
     async def send(self, data: bytes) -> None:
         try:

@@ -1,38 +1,43 @@
-"""Whether a Station takes a server's certificate, beyond its chain: the name in it and the kind of its key.
+"""Whether a Station takes what a server shows, beyond what OpenSSL has verified of it.
 
-Source: the CUPS protocol; mbed TLS 2.28, with which the client is built, knows DNS names only and matches an address as
+mbed TLS 2.28, with which the client is built, parses every certificate that is sent, and knows fewer extensions, keys
+and signatures. It asks a server's certificate for digitalSignature. It knows DNS names only, and matches an address as
 if it were a name.
+Source: the CUPS protocol; mbed TLS 2.28, `x509_crt.c`, `mbedtls_ssl_check_cert_usage`.
 """
 
+from collections.abc import Sequence
+
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_core.server_chain import check_server
+from stationkeeper_core.x509.certificate import parse_certificate
 from stationkeeper_tools.station.faults import StationError, StationFault
 
-_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
-
-def check_server_certificate(certificate: x509.Certificate, host: str) -> None:
+def check_server_certificate(chain: Sequence[x509.Certificate], host: str) -> None:
     """Refuses what a Station refuses.
 
     Args:
-        certificate: the server's, its chain verified.
+        chain: as the server sent it, its own certificate first; verified by OpenSSL.
         host: as it stands in the URI.
 
     Raises:
         StationError: `TLSFailed`.
     """
     try:
-        names = _names(certificate)
-        key = certificate.public_key()
+        names = _names(chain[0])
+        check_server([parse_certificate(each.public_bytes(Encoding.DER)) for each in chain])
     except ValueError as error:
         raise StationError(StationFault.TLS_FAILED, f"the server's certificate cannot be read: {error}") from None
+    except StationkeeperError as error:
+        raise StationError(StationFault.TLS_FAILED, f"what the server sent: {error.detail}") from None
     if not any(_matches(name.lower(), host.lower()) for name in names):
         detail = f"the server's certificate is for the DNS names {names}, not for {host!a}"
         raise StationError(StationFault.TLS_FAILED, detail)
-    if not (isinstance(key, rsa.RSAPublicKey) or (isinstance(key, ec.EllipticCurvePublicKey) and _is_known(key))):
-        raise StationError(StationFault.TLS_FAILED, "a Station does not know the kind of the server's key")
 
 
 def _names(certificate: x509.Certificate) -> list[str]:
@@ -48,7 +53,3 @@ def _matches(name: str, host: str) -> bool:
     """Equality, or a `*.` that stands for all before the host's first dot."""
     dot = host.find(".")
     return name == host or (name.startswith("*.") and dot > 0 and name[1:] == host[dot:])
-
-
-def _is_known(key: ec.EllipticCurvePublicKey) -> bool:
-    return isinstance(key.curve, _CURVES)

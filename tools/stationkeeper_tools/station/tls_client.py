@@ -7,9 +7,12 @@ resumed, and none is closed in order. Built on pyOpenSSL, since the standard lib
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key, load_pem_private_key
 from OpenSSL import SSL, crypto
 
+from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_core.station_certificate import check_readable
+from stationkeeper_core.x509.certificate import parse_certificate
 from stationkeeper_tools.station.credential_set import Authentication, CredentialSet
 from stationkeeper_tools.station.faults import StationError, StationFault
 
@@ -84,8 +87,9 @@ def _trust(context: SSL.Context, content: bytes) -> None:
         raise RuntimeError("a new TLS context has a store")
     try:
         for certificate in read_certificates(content):
+            check_readable(parse_certificate(certificate.public_bytes(Encoding.DER)))
             store.add_cert(crypto.X509.from_cryptography(certificate))
-    except (ValueError, crypto.Error) as error:
+    except (ValueError, StationkeeperError, crypto.Error) as error:
         raise StationError(StationFault.CREDENTIALS_UNUSABLE, f"the trust cannot be read: {error}") from None
     store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
 

@@ -1,0 +1,76 @@
+"""The keys of certificate authorities, which no gateway may ever be given as its own."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from stationkeeper_core.errors import Reason
+from stationkeeper_core.published import Document, TrustDocument
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_operator.compiling.candidate import Problems
+from stationkeeper_operator.compiling.certificate_rules import certificate_of, read_certificates, read_content
+from stationkeeper_operator.compiling.world import World
+from stationkeeper_operator.resources import TrustedCA
+from stationkeeper_operator.specs import TrustedCASpec
+
+
+@dataclass(frozen=True)
+class AuthorityKeys:
+    """Digests of public keys, as `Certificate.key_sha256` gives them.
+
+    Attributes:
+        everywhere: those that count in all namespaces.
+        by_namespace: those that count in one.
+    """
+
+    everywhere: frozenset[str] = frozenset()
+    by_namespace: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def has(self, certificate: Certificate, namespace: str) -> bool:
+        """Whether the key of `certificate` is one that no gateway of `namespace` may be given."""
+        key = certificate.key_sha256
+        return key in self.everywhere or key in self.by_namespace.get(namespace, ())
+
+
+def authority_keys(world: World, documents: Iterable[Document | None]) -> AuthorityKeys:
+    """The keys of all TrustedCAs, of what is in force of them and of what their specs name, accepted or not.
+
+    Those of a namespace count there, and those of the release's everywhere. Of another tenant's only a self-signed
+    certificate counts: its issuer has proven to have the private key. Anybody may have a certificate made for a key
+    that is somebody else's, and would otherwise keep that one's gateways from their credentials.
+
+    Args:
+        world: all resources, those that are suspended or being deleted among them.
+        documents: those in force and those that are to be.
+    """
+    found: dict[str, set[str]] = {}
+    everywhere: set[str] = set()
+    for namespace, certificate in _held(world, documents):
+        key = certificate.key_sha256
+        if key is None:
+            continue
+        found.setdefault(namespace, set()).add(key)
+        if namespace == world.release_namespace or certificate.signs_itself:
+            everywhere.add(key)
+    return AuthorityKeys(frozenset(everywhere), {namespace: frozenset(keys) for namespace, keys in found.items()})
+
+
+def _held(world: World, documents: Iterable[Document | None]) -> Iterable[tuple[str, Certificate]]:
+    for document in documents:
+        for authority in document.authorities if isinstance(document, TrustDocument) else ():
+            for der in (*authority.anchors, *authority.intermediates):
+                certificate = certificate_of(der)
+                if certificate is not None:
+                    yield authority.namespace, certificate
+    for resource in world.resources.values():
+        if isinstance(resource, TrustedCA) and resource.spec is not None:
+            namespace = resource.metadata.namespace
+            yield from ((namespace, each) for each in _applied(resource.spec, namespace, world))
+
+
+def _applied(spec: TrustedCASpec, namespace: str, world: World) -> Iterable[Certificate]:
+    for text in filter(None, (spec.certificates, spec.intermediates)):
+        yield from Problems().attempt(partial(read_certificates, text, "", Reason.MALFORMED_PEM)) or ()
+    source = spec.certificates_from
+    if source is not None:
+        yield from Problems().attempt(lambda: read_content(world.read(namespace, source, ""), "")) or ()

@@ -1,0 +1,133 @@
+import random
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stationkeeper_core.crl import Crl, parse_crl, signer_of
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.serial_numbers import unpack_serials
+from stationkeeper_core.x509.certificate import parse_certificate
+from stationkeeper_core.x509.signing import is_signed_by
+from tests.core import odd_certificates as odd
+from tests.core.certificates import NOW, ca, name
+from tests.core.revocation_lists import CrlWish, make_crl
+from tests.fuzz.der_mutations import mutated
+
+REASONS = {Reason.MALFORMED_CRL, Reason.TOO_LARGE, Reason.CRL_UNSUPPORTED}
+SAMPLE = make_crl(ca("Root"), wish=CrlWish((1, 2**100), number=7))
+
+
+def _odd_crl(**odd_parts: Any) -> bytes:
+    """A list that `odd.KEY` signs, of the serial numbers 7 and -129."""
+    time = odd.tlv(23, b"260531000000Z")
+    parts = {
+        "version": b"\x02\x01\x01",
+        "algorithm": odd.ECDSA_SHA256,
+        "issuer": odd.common_name("Root"),
+        "this_update": time,
+        "next_update": odd.tlv(23, b"260701000000Z"),
+        "entries": odd.sequence(odd.sequence(b"\x02\x01\x07", time), odd.sequence(b"\x02\x02\xff\x7f", time)),
+        "extensions": b"",
+    } | odd_parts
+    outer = parts.pop("outer", parts["algorithm"])
+    return odd.Parts(algorithm=outer).sealed(odd.sequence(*parts.values()))
+
+
+def _entry_with(extension: bytes) -> bytes:
+    time = odd.tlv(23, b"260531000000Z")
+    entries = (odd.sequence(serial, time, odd.sequence(extension)) for serial in (b"\x02\x01\x07", b"\x02\x02\xff\x7f"))
+    return odd.sequence(*entries)
+
+
+ODD = {
+    "version 1": _odd_crl(version=b""),
+    "no next update": _odd_crl(next_update=b""),
+    "ECDSA with NULL": _odd_crl(algorithm=odd.ECDSA_SHA256_WITH_NULL),
+    "issuer as T61String": _odd_crl(issuer=odd.common_name("ROOT ", 20)),
+    "critical FALSE written out": _odd_crl(
+        extensions=odd.tlv(0xA0, odd.sequence(odd.extension("551d14", b"\x02\x01\x05", odd.FALSE)))
+    ),
+    "a point with FALSE written out": _odd_crl(
+        extensions=odd.tlv(0xA0, odd.sequence(odd.extension("551d1c", b"\x30\x03\x84\x01\x00", odd.TRUE)))
+    ),
+    "entries with an odd extension": _odd_crl(entries=_entry_with(odd.extension("2a03", b"abc", odd.FALSE))),
+    "long lengths": _odd_crl(entries=odd.long_form(0x30, _entry_with(odd.extension("551d15", b"\x0a\x01\x01"))[2:])),
+}
+
+
+@pytest.mark.parametrize("der", ODD.values(), ids=ODD)
+def test_a_list_of_an_old_or_home_made_encoder_counts(der: bytes) -> None:
+    crl = parse_crl(der)
+
+    assert unpack_serials(crl.serials) == {7, -129}
+    assert signer_of(crl, [parse_certificate(odd.ROOT.der)], NOW).der == odd.ROOT.der
+
+
+@pytest.mark.parametrize(
+    ("field", "der"),
+    [
+        ("signature algorithm", _odd_crl(algorithm=odd.sequence(b"\x06\0"), outer=odd.ECDSA_SHA256)),
+        ("signature algorithm", _odd_crl(outer=odd.sequence(odd.oid("2a03")))),
+        ("issuer", _odd_crl(issuer=odd.common_name(b"\xff"))),
+        ("thisUpdate", _odd_crl(this_update=odd.tlv(23, b"2605310000Z"))),
+        ("nextUpdate", _odd_crl(next_update=odd.tlv(24, b"20261301000000Z"))),
+        ("list of entries", _odd_crl(entries=odd.sequence(odd.sequence(b"\x02\x02\0\x07")))),
+        ("list of extensions", _odd_crl(extensions=odd.tlv(0xA0, b"\x30\x01\x30"))),
+        ("CRL number", _odd_crl(extensions=odd.tlv(0xA0, odd.sequence(odd.extension("551d14", b"a"))))),
+        ("reason of an entry", _odd_crl(entries=_entry_with(odd.extension("551d15", b"a")))),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_refused_by_the_name_of_its_field(field: str, der: bytes) -> None:
+    with pytest.raises(StationkeeperError, match=field) as refused:
+        parse_crl(der)
+    assert refused.value.reason is Reason.MALFORMED_CRL
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.integers(0, 2**64))
+def test_any_change_of_a_list_is_refused_by_name_or_read_as_cryptography_reads_it(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    der = mutated(chance.choice([SAMPLE, *ODD.values()]), chance)
+    try:
+        found = parse_crl(der)
+    except StationkeeperError as error:
+        assert error.reason in REASONS
+        return
+    try:
+        known = x509.load_der_x509_crl(der)
+        assert found.issuer == known.issuer.rfc4514_string()
+        assert (found.this_update, found.next_update) == (known.last_update_utc, known.next_update_utc)
+        assert unpack_serials(found.serials) == {each.serial_number for each in known}
+        assert signed_by(found) == known.is_signature_valid(odd.KEY.public_key())
+    except (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm):
+        return
+
+
+def signed_by(crl: Crl) -> bool:
+    """Whether `odd.KEY` signed it, whatever name it bears."""
+    key = parse_certificate(odd.ROOT.der).key
+    assert key is not None
+    return is_signed_by(key, crl.fields.algorithm, crl.fields.signed, crl.fields.signature)
+
+
+@pytest.mark.parametrize("salt", [20, 32])
+def test_a_list_signed_with_rsa_pss_counts_with_its_own_parameters(salt: int) -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    builder = x509.CertificateRevocationListBuilder(name("Root"), NOW, NOW + timedelta(days=1), [], [])
+    scheme = padding.PSS(padding.MGF1(hashes.SHA256()), salt)
+    der = builder.sign(key, hashes.SHA256(), rsa_padding=scheme).public_bytes(Encoding.DER)
+    spki = odd.public_key(key)
+    mine, other = parse_certificate(odd.root(key=spki).der), parse_certificate(odd.ROOT.der)
+
+    assert signer_of(parse_crl(der), [mine], NOW).key_sha256 == mine.key_sha256
+    with pytest.raises(StationkeeperError) as refused:
+        signer_of(parse_crl(der), [other], NOW)
+    assert refused.value.reason is Reason.CRL_SIGNATURE_INVALID

@@ -1,0 +1,105 @@
+from datetime import datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.trust.judgement import Judgement
+from stationkeeper_core.trust.memory import JudgementMemory
+from tests.core.certificates import NOW, Signer, Wish, ca, issue, leaf, name
+from tests.core.revocation_lists import revocation_list
+from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot
+
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
+ROOT, OTHER = ca("Root", ends=NOW + 9 * DAY), ca("Other")
+ISSUING = ca("Issuing", ROOT, begins=NOW - 2 * DAY, ends=NOW + 2 * DAY)
+RENEWED = issue(Wish(name("Issuing"), ca=True, key=ISSUING.key, begins=NOW + DAY, ends=NOW + 5 * DAY), ROOT)
+LEAVES = [
+    leaf(ROOT),
+    leaf(ISSUING, ends=NOW + 3 * DAY),
+    leaf(OTHER, serial=7),
+    leaf(ca("Nobody")),
+    leaf(ROOT, "no EUI"),
+]
+CRL = revocation_list(OTHER.certificate, next_update=int((NOW + DAY).timestamp()), refuse_overdue=True)
+
+STATES: list[Snapshot] = [
+    snapshot([authority(ROOT, intermediates=(ISSUING.der,))], [gateway()]),
+    snapshot([authority(ROOT, intermediates=(ISSUING.der, RENEWED.der)), authority(OTHER, "b")], []),
+    snapshot([authority(ROOT, namespace="elsewhere"), authority(OTHER, "b", revocation_lists=(CRL,))], [gateway()]),
+    snapshot([release_ca(ROOT), release_ca(OTHER, "b", "elsewhere")], [gateway(), gateway(namespace="elsewhere")]),
+]
+# One trust, two registries: the scope changes while the generation stays.
+STATES.append(Snapshot(STATES[0].trust, STATES[3].registry))
+BOUNDARIES = [NOW + days * DAY for days in (-10, -2, 1, 2, 3, 5, 9, 10)]
+TIMES = st.builds(
+    lambda at, offset: at + offset, st.sampled_from(BOUNDARIES), st.sampled_from([-SECOND, 0 * DAY, SECOND])
+)
+CHAINS = st.builds(
+    lambda end_entity, sent: (end_entity, *sent),
+    st.sampled_from(LEAVES),
+    st.lists(st.sampled_from([ISSUING, RENEWED, ROOT, ca("Issuing")]), max_size=2, unique=True).map(tuple),
+)
+
+
+def _said(judgement: Judgement) -> tuple[object, ...]:
+    paths = [
+        [(each.trusted_ca.reference, each.certificates, each.revocation, each.too_weak) for each in found]
+        for found in (judgement.paths, judgement.elsewhere)
+    ]
+    misses = [(each.trusted_ca.reference, each.reason) for each in judgement.near_misses]
+    return paths, misses, judgement.scope, judgement.is_final, judgement.budget_spent, judgement.handshake_refusal
+
+
+def _ders(chain: tuple[Signer, ...]) -> tuple[bytes, ...]:
+    return tuple(each.der for each in chain)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(CHAINS, st.sampled_from(STATES), TIMES), min_size=2, max_size=12))
+def test_with_and_without_the_memory_the_judgements_are_the_same(
+    asked: list[tuple[tuple[Signer, ...], Snapshot, datetime]],
+) -> None:
+    memory = JudgementMemory(vouched=3, others=2)
+    for chain, state, now in asked:
+        assert _said(memory.judge(_ders(chain), state, now)) == _said(judged(presented(*chain), state, now))
+        assert len(memory) <= 2 * (3 + 2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(CHAINS, st.sampled_from(STATES), TIMES)
+def test_a_judgement_holds_to_the_last_second_of_its_interval_and_says_so(
+    chain: tuple[Signer, ...], state: Snapshot, now: datetime
+) -> None:
+    found = judged(presented(*chain), state, now)
+
+    assert found.holds_at(now)
+    for seconds in (found.since, found.until - 1):
+        if abs(seconds) < 2**40:
+            there = datetime.fromtimestamp(seconds, NOW.tzinfo)
+            assert _said(judged(presented(*chain), state, there)) == _said(found)
+            assert found.holds_at(there)
+    for seconds in (found.since - 1, found.until):
+        if abs(seconds) < 2**40:
+            assert not found.holds_at(datetime.fromtimestamp(seconds, NOW.tzinfo))
+
+
+def test_what_is_remembered_is_the_same_object_and_another_generation_drops_it() -> None:
+    memory, chain = JudgementMemory(), (LEAVES[0].der,)
+    first = memory.judge(chain, STATES[0], NOW)
+
+    assert memory.judge(chain, STATES[0], NOW + SECOND) is first
+    assert memory.judge(chain, STATES[2], NOW) is not first
+    assert memory.judge(chain, STATES[0], NOW) is not first
+    assert len(memory) == 1
+
+
+def test_junk_beside_a_known_certificate_takes_the_place_of_no_other() -> None:
+    memory = JudgementMemory(vouched=2, others=2)
+    known = memory.judge((LEAVES[1].der,), STATES[0], NOW)
+    for _ in range(5):
+        memory.judge((LEAVES[0].der, ca("Junk").der), STATES[0], NOW)
+        memory.judge((leaf(ca("Nobody")).der,), STATES[0], NOW)
+
+    assert memory.judge((LEAVES[1].der,), STATES[0], NOW) is known
+    assert len(memory) <= 1 + 2 + 2

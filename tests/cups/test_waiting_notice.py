@@ -1,0 +1,45 @@
+import logging
+from pathlib import Path
+
+import pytest
+
+from stationkeeper_cups import file_source, waiting_notice
+from stationkeeper_cups.waiting_notice import WaitingNotice
+from tests.cups.client import until
+from tests.cups.conftest import Cups
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    found = [each for each in caplog.records if each.name == "stationkeeper.cups.waiting"]
+    assert all(each.levelno == logging.WARNING for each in found)
+    return [getattr(each, "fields", {})["missing"] for each in found]
+
+
+def test_what_is_missing_is_told_after_10_seconds_and_every_five_minutes(caplog: pytest.LogCaptureFixture) -> None:
+    looks = [0.0, 0.1, 9.9, 10.0, 10.2, 300.0, 310.0, 610.0, 1000.0]
+    left = {**dict.fromkeys(looks, ("trust", "server-certificate")), 610.0: ("server-certificate",), 1000.0: ()}
+    times = iter(looks)
+    now = [next(times)]
+    notice = WaitingNotice(lambda: left[now[0]], "/documents", lambda: now[0])
+    for now[0] in times:
+        notice.look()
+    assert said(caplog) == ["trust, server-certificate", "trust, server-certificate", "server-certificate"]
+
+
+async def test_a_server_that_was_given_nothing_says_where_it_looks(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, pki: object
+) -> None:
+    monkeypatch.setattr(waiting_notice, "FIRST_SECONDS", 0.1)
+    assert file_source.INTERVAL_SECONDS < 1
+    cups = Cups(tmp_path, pki)  # type: ignore[arg-type]
+    cups.start()
+
+    async def told() -> bool:
+        return bool(said(caplog))
+
+    await until(told, "it is told")
+    await cups.stop()
+    fields = next(each for each in caplog.records if each.name == "stationkeeper.cups.waiting").__dict__["fields"]
+    assert str(tmp_path / "documents") in fields["where"]
+    assert "trust" in fields["missing"]
+    assert "server-certificate" in fields["missing"]

@@ -1,0 +1,183 @@
+"""A tenant with very much to say holds up nobody else: statuses and events are shared among namespaces."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stationkeeper_operator.api.fair_queue import FairQueue, interleaved
+from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.api.rate_limit import RateLimit
+from stationkeeper_operator.compiling.verdict import Verdict
+from stationkeeper_operator.reporting.event_recorder import BURST, EventRecorder
+from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
+from stationkeeper_operator.resources import GATEWAY, Key, decode_resource
+from stationkeeper_operator.watching.resource_store import ResourceStore
+from tests.operator.small_api_server import SmallApiServer, small_api_server
+from tests.operator.test_status_writer import until
+
+FLEET = 1500
+A, B = "team-a", "team-b"
+
+
+class Stage:
+    def __init__(self, server: SmallApiServer, api: KubernetesApi) -> None:
+        self.server = server
+        self.store = ResourceStore()
+        self.events = EventRecorder(api, "test", lambda: None)
+        self.writer = StatusWriter(
+            api,
+            self.store,
+            self.events,
+            changed=lambda _: None,
+            permit=lambda: None,
+            now=lambda: datetime.now(UTC),
+            limit=RateLimit(per_second=50, burst=100),
+        )
+
+    def lay(self, namespace: str, gateways: int) -> None:
+        for number in range(gateways):
+            key = Key(GATEWAY, namespace, f"gw-{number}")
+            metadata = {"namespace": namespace, "uid": f"uid-{namespace}-{number}", "generation": 1}
+            body = self.server.put(
+                self.path(key), {"metadata": metadata, "spec": {"eui": f"{number:016X}"}, "status": {}}
+            )
+            self.store.put(decode_resource(GATEWAY, body))
+
+    def judge(self, message: str, namespace: str = "") -> None:
+        """Another verdict on everything that there is: as where a GatewayDefaults changes."""
+        judged = {}
+        for key, each in self.store.picture().resources.items():
+            if namespace not in {"", key.namespace}:
+                continue
+            verdict = Verdict(False, "LNSMissing", message, None)
+            judged[key] = Judgement(each.metadata.uid, 1, verdict, False)
+        self.writer.judge(judged)
+
+    def path(self, key: Key) -> str:
+        return f"/apis/stationkeeper.io/v1alpha1/namespaces/{key.namespace}/gateways/{key.name}"
+
+    def says(self, key: Key, message: str) -> bool:
+        return message in str(self.server.objects[self.path(key)].get("status"))
+
+    def told(self, namespace: str, reason: str) -> int:
+        here = f"/api/v1/namespaces/{namespace}/events/"
+        return sum(path.startswith(here) and each["reason"] == reason for path, each in self.server.objects.items())
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with small_api_server(tmp_path) as (server, api):
+        made = Stage(server, api)
+        tasks = [asyncio.create_task(part()) for part in (made.writer.run, made.events.run)]
+        yield made
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_tenant_that_changes_1500_gateways_twice_a_second_delays_nobody_else(stage: Stage) -> None:
+    stage.lay(B, FLEET)
+    stage.lay(A, 1)
+    stage.judge("first")
+    mine, gone = Key(GATEWAY, A, "gw-0"), decode_resource(GATEWAY, {"metadata": {"namespace": A, "name": "gone"}})
+
+    async def churn() -> None:
+        for number in range(20):
+            stage.judge(f"churn {number}", B)
+            await asyncio.sleep(0.5)
+
+    churning = asyncio.create_task(churn())
+    try:
+        await asyncio.sleep(1.0)
+        for number in range(3):
+            await stage.events.warning(decode_resource(GATEWAY, {"metadata": {"namespace": B, "name": "x"}}), "R", "m")
+            key_of = stage.store.get(mine)
+            assert key_of is not None
+            began = time.monotonic()
+            stage.writer.judge(
+                {mine: Judgement(key_of.metadata.uid, 1, Verdict(False, "LNSMissing", f"mine {number}", None), False)}
+            )
+            stage.events.assure(gone, "Normal", "Enforced", f"its removal was proven {number}")
+            await until(lambda: stage.says(mine, f"mine {number}"))  # noqa: B023
+            await until(lambda: stage.told(A, "Enforced") == number + 1)  # noqa: B023
+            assert time.monotonic() - began < 1.0
+    finally:
+        churning.cancel()
+
+
+async def test_events_of_one_namespace_are_dropped_for_none_of_another(stage: Stage) -> None:
+    for number in range(200):
+        theirs = decode_resource(GATEWAY, {"metadata": {"namespace": B, "name": f"b-{number}"}})
+        await stage.events.warning(theirs, "Flood", "m")
+    mine = decode_resource(GATEWAY, {"metadata": {"namespace": A, "name": "a"}})
+    await stage.events.warning(mine, "Mine", "m")
+    assert stage.told(B, "Flood") <= BURST + 5
+    assert stage.told(A, "Mine") == 1
+
+
+async def test_what_is_told_for_certain_is_tried_again_and_overtakes_the_others_queue(stage: Stage) -> None:
+    events = f"/api/v1/namespaces/{A}/events"
+    stage.server.failing[events] = 503
+    for number in range(300):
+        theirs = decode_resource(GATEWAY, {"metadata": {"namespace": B, "name": f"b-{number}"}})
+        stage.events.assure(theirs, "Normal", "Enforced", "m")
+    mine = decode_resource(GATEWAY, {"metadata": {"namespace": A, "name": "a"}})
+    stage.events.assure(mine, "Normal", "Enforced", "m")
+    await until(lambda: ("POST", events) in stage.server.requests)
+    assert stage.told(A, "Enforced") == 0
+    stage.server.failing.clear()
+    await until(lambda: stage.told(A, "Enforced") == 1)
+    assert stage.told(B, "Enforced") < 300
+
+
+async def test_a_status_that_cannot_be_written_holds_up_no_other(stage: Stage) -> None:
+    stage.lay(B, 20)
+    stage.lay(A, 1)
+    for number in range(20):
+        stage.server.failing[f"{stage.path(Key(GATEWAY, B, f'gw-{number}'))}/status"] = 500
+    began = time.monotonic()
+    stage.judge("now")
+    await until(lambda: stage.says(Key(GATEWAY, A, "gw-0"), "now"))
+    assert time.monotonic() - began < 1.0
+
+
+KEYS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 30)), max_size=80)
+
+
+@given(keys=KEYS, urgent=KEYS)
+def test_each_key_is_taken_once_and_none_waits_for_more_than_one_of_each_other_namespace(
+    keys: list[tuple[str, int]], urgent: list[tuple[str, int]]
+) -> None:
+    queue: FairQueue[tuple[str, int]] = FairQueue(lambda key: key[0])
+    queue.add(keys, urgent=False)
+    queue.add(urgent)
+    waiting = {namespace: queue.waiting(namespace) for namespace in "abcd"}
+    taken = []
+    with contextlib.suppress(StopIteration):
+        while (key := queue.take()) is not None:
+            taken.append(key)
+    assert sorted(taken) == sorted({*keys, *urgent})
+    for namespace, count in waiting.items():
+        places = [place for place, key in enumerate(taken) if key[0] == namespace]
+        gaps = [later - earlier for earlier, later in pairwise(places)]
+        assert all(gap <= len(waiting) for gap in gaps)
+        assert len(places) == count
+        of = [key for key in taken if key[0] == namespace]
+        assert of == sorted(of, key=lambda key: key not in set(urgent))
+    assert not queue
+
+
+def test_keys_that_are_busy_are_left_for_later() -> None:
+    queue: FairQueue[str] = FairQueue(lambda key: key[0])
+    queue.add(["a1", "a2", "b1"])
+    assert queue.take(busy={"a1"}) == "a2"
+    assert queue.take(busy={"a1", "b1"}) is None
+    assert [*interleaved(["a1", "a2", "a3", "b1"], lambda key: key[0])] == ["a1", "b1", "a2", "a3"]

@@ -1,0 +1,101 @@
+"""Any pod of the cluster may reach the operator's health port: it takes little there, and keeps nobody out."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import time
+import urllib.request
+from collections.abc import AsyncIterator
+
+import pytest
+
+from stationkeeper_operator.health import MAX_CONNECTIONS, serve_health
+from stationkeeper_operator.metrics import Metrics
+from stationkeeper_operator.settings import Address
+from stationkeeper_tools.ports import free_port
+
+IDLE = 600
+
+
+class SlowMetrics(Metrics):
+    """With so many resources that an exposition takes a while.
+
+    Attributes:
+        made: how often it was made.
+    """
+
+    made = 0
+
+    def exposition(self) -> bytes:
+        self.made += 1
+        time.sleep(0.02)
+        return super().exposition()
+
+
+@pytest.fixture
+def metrics() -> SlowMetrics:
+    return SlowMetrics()
+
+
+@pytest.fixture
+async def port(metrics: SlowMetrics) -> AsyncIterator[int]:
+    found = free_port()
+    async with serve_health(Address("127.0.0.1", found), lambda: True, lambda: True, metrics):
+        yield found
+
+
+async def get(port: int, path: str) -> int:
+    def ask() -> int:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+            response.read()
+            return int(response.status)
+
+    return await asyncio.to_thread(ask)
+
+
+async def test_idle_connections_are_few_and_keep_nobody_out(port: int) -> None:
+    idle: list[socket.socket] = []
+    try:
+        for number in range(IDLE):
+            idle.append(await asyncio.to_thread(socket.create_connection, ("127.0.0.1", port), 2))
+            if number % 100 == 0:
+                assert await get(port, "/healthz") == 200
+        assert await get(port, "/readyz") == 200
+        await asyncio.sleep(0.1)
+        assert sum(_is_open(each) for each in idle) <= MAX_CONNECTIONS
+    finally:
+        for each in idle:
+            each.close()
+
+
+def _is_open(connection: socket.socket) -> bool:
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+async def test_metrics_take_a_small_share_of_the_time_however_often_they_are_asked_for(
+    port: int, metrics: SlowMetrics
+) -> None:
+    began = time.monotonic()
+    for _ in range(40):
+        assert await get(port, "/metrics") == 200
+    assert metrics.made <= 2 + (time.monotonic() - began) / 0.4
+
+
+async def test_what_is_no_http_is_logged_within_a_budget(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    def send(number: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), 2) as connection, contextlib.suppress(OSError):
+            connection.sendall(b"GET / HTTP/1.1\r\n\xff%d\r\n\r\n" % number)
+            connection.settimeout(1)
+            connection.recv(1000)
+
+    for start in range(0, 200, 20):
+        await asyncio.gather(*(asyncio.to_thread(send, number) for number in range(start, start + 20)))
+    assert len([each for each in caplog.records if each.levelno >= logging.WARNING]) < 60
+    assert await get(port, "/healthz") == 200

@@ -1,0 +1,208 @@
+"""Random configurations over a PKI, and the rules once more in their plainest form.
+
+Nothing in here knows how paths are searched: every chain that `openssl verify` takes is there, and the rules pick.
+"""
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+from stationkeeper_core.pem import parse_certificate
+from stationkeeper_core.published import (
+    ALL_NAMESPACES,
+    RegisteredGateway,
+    ReservedEUI,
+    RevocationList,
+    ServedNamespace,
+    TrustedAuthority,
+)
+from stationkeeper_core.serial_numbers import pack_serials
+from tests.core.states import RELEASE
+from tests.oracle.openssl_verify import Chain, Verdicts
+from tests.oracle.random_pki import EUIS, TIMES, Issued, Pki
+
+NAMESPACES = ("tenant-a", "tenant-b", RELEASE)
+NONE, GOOD, REFUSED = "none", "good", "refused"
+
+Holder = RegisteredGateway | ReservedEUI
+
+
+@dataclass(frozen=True)
+class Crl:
+    """What the CRL of a key says: the serial numbers that it revokes, and until when it is good."""
+
+    key: int
+    serials: frozenset[int]
+    next_update: int | None
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """One TrustedCA, in the oracle's terms."""
+
+    record: TrustedAuthority
+    anchors: tuple[Issued, ...]
+    intermediates: tuple[Issued, ...]
+    serials: frozenset[int]
+    fingerprints: frozenset[str]
+    crls: tuple[Crl, ...]
+
+
+@dataclass(frozen=True)
+class World:
+    """What is in force at one time."""
+
+    trusted: tuple[Trusted, ...]
+    holders: tuple[Holder, ...]
+
+
+class Model:
+    """The rules over one PKI.
+
+    Args:
+        pki: its certificates.
+        verdicts: what `openssl` says of its chains.
+    """
+
+    def __init__(self, pki: Pki, verdicts: Verdicts) -> None:
+        self._pki = pki
+        self._verdicts = verdicts
+        self._facts = {each.der: parse_certificate(each.der) for each in (*pki.cas, *pki.leaves)}
+
+    def make_world(self, chance: random.Random) -> World:
+        """A random configuration."""
+        trusted = tuple(self._trusted(chance, f"ca-{number}") for number in range(chance.randint(1, 4)))
+        holders: list[Holder] = []
+        for eui in EUIS:
+            for namespace in chance.sample(NAMESPACES, chance.choice((0, 1, 1, 1, 2, 3))):
+                rank = chance.randint(0, 2)
+                if chance.random() < 0.2:
+                    holders.append(ReservedEUI(eui=eui, namespace=namespace, uid="uid", rank=rank))
+                else:
+                    uid = f"{namespace}-{eui}"
+                    holders.append(RegisteredGateway(eui=eui, namespace=namespace, name="g", uid=uid, rank=rank))
+        return World(trusted, tuple(holders))
+
+    def vouchable(self, world: World, time: datetime) -> list[Issued]:
+        """The end-entity certificates from which a chain leads to somebody's anchor."""
+        anchors = {anchor.der for each in world.trusted for anchor in each.anchors}
+        return [
+            leaf
+            for leaf in self._pki.leaves
+            if any(chain[-1].der in anchors for chain in self._verdicts.chains(leaf, time))
+        ]
+
+    def outcome(self, trusted: Trusted, leaf: Issued, presented: Iterable[Issued], time: datetime) -> str:
+        """What one TrustedCA says of a certificate."""
+        chains = self._usable(trusted, leaf, presented, time)
+        if not chains:
+            return NONE
+        if any(self._is_named(trusted, each) for chain in chains for each in chain):
+            return REFUSED
+        return GOOD if any(not self._is_refused(trusted, chain, time) for chain in chains) else REFUSED
+
+    def opened(self, world: World, leaf: Issued, presented: Iterable[Issued], time: datetime) -> str | None:
+        """The uid of the Gateway that the certificate opens, None where it opens none."""
+        sent = list(presented)
+        holders = [each for each in world.holders if each.eui == leaf.subject]
+        for holder in sorted(holders, key=lambda each: (each.rank, each.namespace)):
+            said = [
+                self.outcome(each, leaf, sent, time)
+                for each in world.trusted
+                if serves(each.record, holder.namespace, leaf.subject)
+            ]
+            if {GOOD, REFUSED}.isdisjoint(said):
+                continue
+            return holder.uid if isinstance(holder, RegisteredGateway) and REFUSED not in said else None
+        return None
+
+    def _usable(self, trusted: Trusted, leaf: Issued, presented: Iterable[Issued], time: datetime) -> list[Chain]:
+        help_there_is = {each.der for each in (*trusted.intermediates, *presented) if each not in trusted.anchors}
+        return [
+            chain
+            for chain in self._verdicts.chains(leaf, time)
+            if chain[-1] in trusted.anchors
+            and all(each.der in help_there_is and each is not leaf for each in chain[1:-1])
+        ]
+
+    def _is_named(self, trusted: Trusted, certificate: Issued) -> bool:
+        return certificate.serial in trusted.serials or self._facts[certificate.der].sha256 in trusted.fingerprints
+
+    def _is_refused(self, trusted: Trusted, chain: Chain, time: datetime) -> bool:
+        pairs = list(pairwise(chain))
+        above = (*trusted.anchors, *trusted.intermediates)
+        pairs += [(chain[-1], each) for each in above if self._verdicts.issued(each, chain[-1])]
+        return any(
+            crl.key == issuer.key
+            and (
+                certificate.serial in crl.serials
+                or (crl.next_update is not None and crl.next_update < int(time.timestamp()))
+            )
+            for certificate, issuer in pairs
+            for crl in trusted.crls
+        )
+
+    def _trusted(self, chance: random.Random, name: str) -> Trusted:
+        anchors = tuple(chance.sample(self._pki.cas, chance.choice((1, 1, 2, 3))))
+        intermediates = tuple(chance.sample(self._pki.cas, chance.choice((0, 0, 1, 2, 3))))
+        leaf, ca = chance.choice(self._pki.leaves), chance.choice(self._pki.cas)
+        serials = frozenset(chance.choice(((), (), (), (1,), (leaf.serial,), (ca.serial,))))
+        fingerprints = frozenset(
+            self._facts[each.der].sha256 for each in chance.choice(((), (), (), (leaf,), (ca,), (leaf, ca)))
+        )
+        crls = tuple(
+            Crl(
+                key,
+                frozenset(chance.sample((1, 2, 3, leaf.serial, ca.serial), chance.randint(0, 2))),
+                chance.choice((None, None, int(TIMES[1].timestamp()) - chance.choice((1, 0, -1)))),
+            )
+            for key in sorted({each.key for each in chance.sample(self._pki.cas, chance.choice((0, 0, 1, 2)))})
+        )
+        namespace = chance.choice(NAMESPACES)
+        record = TrustedAuthority(
+            namespace=namespace,
+            name=name,
+            uid=name,
+            anchors=tuple(each.der for each in anchors),
+            intermediates=tuple(each.der for each in intermediates),
+            revoked_serials=tuple(sorted(f"{each:X}" for each in serials)),
+            revoked_sha256=tuple(sorted(fingerprints)),
+            revocation_lists=tuple(self._list(each) for each in crls),
+            serves=_random_serves(chance),
+        )
+        return Trusted(record, anchors, intermediates, serials, fingerprints, crls)
+
+    def _list(self, crl: Crl) -> RevocationList:
+        issuer = next(each for each in self._pki.cas if each.key == crl.key)
+        return RevocationList(
+            issuer_key=self._facts[issuer.der].key_sha256 or "",
+            serials=pack_serials(crl.serials),
+            next_update=crl.next_update,
+            refuse_overdue=crl.next_update is not None,
+        )
+
+
+def serves(record: TrustedAuthority, namespace: str, eui: str) -> bool:
+    """Whether a TrustedCA is asked about a Gateway of `namespace`."""
+    if record.namespace == namespace:
+        return True
+    return record.namespace == RELEASE and any(
+        each.namespace in {namespace, ALL_NAMESPACES} and (not each.eui_ranges or f"{eui}/64" in each.eui_ranges)
+        for each in record.serves
+    )
+
+
+def _random_serves(chance: random.Random) -> tuple[ServedNamespace, ...]:
+    return chance.choice(
+        (
+            (),
+            (ServedNamespace(namespace=ALL_NAMESPACES),),
+            (ServedNamespace(namespace="tenant-a"),),
+            (
+                ServedNamespace(namespace="tenant-a", eui_ranges=(f"{EUIS[0]}/64",)),
+                ServedNamespace(namespace="tenant-b", eui_ranges=(f"{EUIS[1]}/64", f"{EUIS[2]}/64")),
+            ),
+        )
+    )

@@ -1,0 +1,67 @@
+"""All that is found in manifests, before anything is applied."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from stationkeeper_operator.resources import Key
+from stationkeeper_tools.checking.findings import CheckReason, Finding, Severity
+from stationkeeper_tools.checking.manifests import OWN_KINDS, Manifest, ManifestSet
+from stationkeeper_tools.checking.resource_schema import schema_findings
+from stationkeeper_tools.checking.verdicts import build_world, plan_of, verdict_findings
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What was found.
+
+    Attributes:
+        findings: sorted by file and line.
+        resources: how many TrustedCAs, Gateways and GatewayDefaults were judged.
+        others: how many objects of other kinds were left alone.
+    """
+
+    findings: tuple[Finding, ...]
+    resources: int
+    others: int
+
+    @property
+    def errors(self) -> int:
+        """How many findings are errors."""
+        return sum(each.severity is Severity.ERROR for each in self.findings)
+
+    @property
+    def warnings(self) -> int:
+        """How many findings are warnings."""
+        return len(self.findings) - self.errors
+
+
+def check(found: ManifestSet, release_namespace: str, now: datetime) -> CheckResult:
+    """Judge manifests as the API server and the operator would.
+
+    Args:
+        found: what the files hold.
+        release_namespace: where Stationkeeper is installed.
+        now: the time, aware.
+    """
+    own = [each for each in found.manifests if each.kind in OWN_KINDS]
+    by_schema = [finding for each in own for finding in schema_findings(each)]
+    by_name = [each for each in found.findings if each.reason == CheckReason.INVALID_METADATA]
+    refused = {(each.file, each.subject) for each in (*by_name, *by_schema)}
+    # The API server does not let in what the schema refuses, so the operator has nothing to say of it.
+    judged = [each for each in own if (each.file, each.subject) not in refused]
+    by_operator = list(_verdicts(judged, found, release_namespace, now))
+    findings = {*found.findings, *by_schema, *by_operator}
+    return CheckResult(tuple(sorted(findings)), len(own), found.others)
+
+
+def _verdicts(
+    judged: Collection[Manifest], found: ManifestSet, release_namespace: str, now: datetime
+) -> Iterator[Finding]:
+    admitted = {id(each) for each in judged}
+    objects = [each for each in found.manifests if each.kind not in OWN_KINDS or id(each) in admitted]
+    plan = plan_of(build_world(objects, release_namespace), now)
+    for each in judged:
+        verdict = plan.verdicts.get(Key(each.kind, each.namespace, each.name))
+        if verdict is not None:
+            yield from verdict_findings(each, verdict, now)

@@ -1,0 +1,204 @@
+"""YAML with the line of every value.
+
+As kubectl reads it: no dates, and no key twice. Bounded: aliases that multiply and deep nesting are refused.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+MAX_BYTES = 32 * 1024 * 1024
+MAX_VALUES = 2_000_000
+MAX_DEPTH = 64
+
+Path = Sequence[str | int]
+
+_FLOW_DEPTH = re.compile(r"[\[{]{64}")
+
+
+class MalformedYamlError(Exception):
+    """The text cannot be read as YAML.
+
+    Attributes:
+        line: where, from 1.
+        problem: what is wrong.
+    """
+
+    def __init__(self, line: int, problem: str) -> None:
+        super().__init__(f"line {line}: {problem}")
+        self.line = line
+        self.problem = problem
+
+
+class _Loader(yaml.CSafeLoader):
+    """Reads dates as text, since JSON has none."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+@dataclass(frozen=True)
+class LocatedYaml:
+    """A value and where its parts are.
+
+    Attributes:
+        value: as Python has it.
+        node: as YAML has it.
+    """
+
+    value: Any
+    node: yaml.Node
+
+    @property
+    def line(self) -> int:
+        """The line where it begins, from 1."""
+        return _line(self.node)
+
+    def at(self, path: Path) -> "LocatedYaml | None":
+        """Return the value at `path`, None where there is none."""
+        node: yaml.Node | None = self.node
+        value = self.value
+        for step in path:
+            node = _child(node, step)
+            if node is None:
+                return None
+            value = value[step]
+        return LocatedYaml(value, node) if node is not None else None
+
+    def line_of(self, path: Path) -> int:
+        """Return the line of the key or item at `path`, or of the innermost one around it that exists."""
+        line, node = self.line, self.node
+        for step in path:
+            key = _key(node, step)
+            child = _child(node, step)
+            if child is None:
+                break
+            line = _line(key if key is not None else child)
+            node = child
+        return line
+
+    def items(self) -> Iterator["LocatedYaml"]:
+        """Yield the items of a sequence."""
+        if isinstance(self.node, yaml.SequenceNode):
+            for value, node in zip(self.value, self.node.value, strict=True):
+                yield LocatedYaml(value, node)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a scalar without quotes."""
+        return isinstance(self.node, yaml.ScalarNode) and not self.node.style
+
+    @property
+    def is_block(self) -> bool:
+        """Whether it is a text whose lines stand below its key, after `|`."""
+        return isinstance(self.node, yaml.ScalarNode) and self.node.style == "|"
+
+    def doubled_keys(self) -> Iterator[tuple[int, str]]:
+        """Yield every key that stands twice in one mapping, with the line of the second."""
+        seen: set[int] = set()
+        waiting = [self.node]
+        while waiting:
+            node = waiting.pop()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            if isinstance(node, yaml.MappingNode):
+                keys: set[str] = set()
+                for key, child in node.value:
+                    text = str(key.value)
+                    if text in keys and text != "<<":
+                        yield _line(key), text
+                    keys.add(text)
+                    waiting.append(child)
+            elif isinstance(node, yaml.SequenceNode):
+                waiting += node.value
+
+
+def read_documents(text: str) -> list[LocatedYaml]:
+    """Return the documents of `text`; empty ones are left out.
+
+    Raises:
+        MalformedYamlError: it cannot be read.
+    """
+    if len(text) > MAX_BYTES:
+        raise MalformedYamlError(1, f"has {len(text)} characters, at most {MAX_BYTES} are read; split the file")
+    deep = _FLOW_DEPTH.search(text)
+    if deep is not None:
+        raise MalformedYamlError(text.count("\n", 0, deep.start()) + 1, f"is nested deeper than {MAX_DEPTH} levels")
+    found: list[LocatedYaml] = []
+    loader = _Loader(text)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            if node is None:
+                continue
+            _bound(node)
+            value = loader.construct_document(node)
+            if value is not None:
+                found.append(LocatedYaml(value, node))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise MalformedYamlError(mark.line + 1 if mark else 1, error.problem or "cannot be read") from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise MalformedYamlError(1, str(error)[:200]) from None
+    except RecursionError:
+        raise MalformedYamlError(1, f"is nested deeper than {MAX_DEPTH} levels") from None
+    finally:
+        loader.dispose()
+    return found
+
+
+def _bound(root: yaml.Node) -> None:
+    """Refuse a document that is too deep or, with its aliases written out, too large."""
+    sizes: dict[int, int] = {}
+    inside: set[int] = set()
+
+    def size(node: yaml.Node, depth: int) -> int:
+        if id(node) in sizes:
+            return sizes[id(node)]
+        if depth > MAX_DEPTH or id(node) in inside:
+            raise MalformedYamlError(_line(node), f"is nested deeper than {MAX_DEPTH} levels")
+        inside.add(id(node))
+        total = 1
+        for child in _children(node):
+            total += size(child, depth + 1)
+            if total > MAX_VALUES:
+                raise MalformedYamlError(_line(node), f"has more than {MAX_VALUES} values, its aliases written out")
+        inside.discard(id(node))
+        sizes[id(node)] = total
+        return total
+
+    size(root, 0)
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            yield from pair
+    elif isinstance(node, yaml.SequenceNode):
+        yield from node.value
+
+
+def _key(node: yaml.Node, step: str | int) -> yaml.Node | None:
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    return next((key for key, _ in reversed(node.value) if key.value == step), None)
+
+
+def _child(node: yaml.Node | None, step: str | int) -> yaml.Node | None:
+    if isinstance(node, yaml.MappingNode):
+        return next((child for key, child in reversed(node.value) if key.value == step), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        child: yaml.Node = node.value[step]
+        return child
+    return None
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1

@@ -1,0 +1,112 @@
+"""What a command prints: text for people, or JSON for programs; colour and progress on terminals only."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import click
+
+PROGRESS_AFTER_SECONDS = 1.0
+
+_META_KEY = "stationkeeper.output"
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+_Item = TypeVar("_Item")
+
+
+class Output(StrEnum):
+    """The forms that a result can have."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+    GITHUB = "github"
+
+
+class Colour(StrEnum):
+    """The colours in use, by what they say."""
+
+    GOOD = "green"
+    BAD = "red"
+    DOUBT = "yellow"
+    NAME = "cyan"
+
+
+def output_option(*more: Output) -> Callable[[_Decorated], _Decorated]:
+    """The option `--output` of a command: text, JSON, and the forms in `more`."""
+    choices = [each.value for each in (Output.TEXT, Output.JSON, *more)]
+
+    def remember(context: click.Context, _parameter: click.Parameter, value: str) -> Output:
+        context.meta[_META_KEY] = Output(value)
+        return Output(value)
+
+    return click.option(
+        "--output",
+        type=click.Choice(choices),
+        default=Output.TEXT.value,
+        show_default=True,
+        is_eager=True,
+        callback=remember,
+        help="The form of the result on standard output.",
+    )
+
+
+def chosen_output(context: click.Context | None) -> Output:
+    """The form that the command line asks for; text where it does not say."""
+    found = context.meta.get(_META_KEY, Output.TEXT) if context is not None else Output.TEXT
+    return Output(found)
+
+
+def print_json(fields: Mapping[str, Any]) -> None:
+    """Print one JSON object on standard output."""
+    click.echo(json.dumps(fields, indent=2, ensure_ascii=False))
+
+
+def print_text(text: str = "") -> None:
+    """Print lines for people on standard output; colours go away where it is no terminal."""
+    click.echo(text, color=_colour())
+
+
+def print_note(text: str) -> None:
+    """Print lines for people on standard error."""
+    click.echo(text, err=True, color=_colour())
+
+
+def coloured(text: str, colour: Colour, *, bold: bool = False) -> str:
+    """Return `text` in a colour, for `print_text` and `print_note`."""
+    return click.style(text, fg=colour.value, bold=bold)
+
+
+def counted(
+    items: Iterable[_Item], length: int, label: str, clock: Callable[[], float] = time.monotonic
+) -> Iterator[_Item]:
+    """Yield `items`, and show a progress bar on standard error once they take longer than a second.
+
+    Args:
+        items: to go through.
+        length: how many they are.
+        label: what is done to them.
+        clock: monotonic seconds.
+    """
+    begin = clock()
+    bar: Any = None
+    try:
+        for number, item in enumerate(items):
+            yield item
+            if bar is not None:
+                bar.update(1)
+            elif sys.stderr.isatty() and clock() - begin > PROGRESS_AFTER_SECONDS:
+                bar = click.progressbar(length=length, label=label, file=sys.stderr, update_min_steps=1 + length // 500)
+                bar.__enter__()
+                bar.update(number + 1)
+    finally:
+        if bar is not None:
+            bar.__exit__(None, None, None)
+
+
+def _colour() -> bool | None:
+    """Return False where the person asks for none (https://no-color.org), None where the terminal decides."""
+    return False if os.environ.get("NO_COLOR") else None

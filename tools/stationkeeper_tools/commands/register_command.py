@@ -1,0 +1,38 @@
+"""`stationkeeper register`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stationkeeper_tools.commands.output import Output, output_option
+from stationkeeper_tools.commands.registering import chosen, register_all, where_options
+from stationkeeper_tools.fleet.gateway_csv import read_gateway_csv
+from stationkeeper_tools.registering.registration import FoundGateway
+
+
+@click.command("register")
+@click.option(
+    "--csv",
+    "csv_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="The list of gateways: a column eui, in any spelling, and a column name if you like.",
+)
+@where_options
+@output_option()
+def command(
+    csv_file: Path,
+    output: Output,
+    **options: Any,
+) -> int:
+    """Register the gateways of a list, and say what changed.
+
+    Each gateway gets a Gateway resource that is as short as its EUI; the GatewayDefaults of the namespace gives its
+    LNS. A gateway that is registered already stays as it is, under whatever name, so the same command can run again.
+
+    Example: `stationkeeper register --csv gateways.csv --namespace radio --apply --dry-run`
+    """
+    where = chosen(options)
+    found = [FoundGateway(f"{csv_file}:{each.line}", each.eui, each.name) for each in read_gateway_csv(csv_file)]
+    return register_all(found, where, (), output)

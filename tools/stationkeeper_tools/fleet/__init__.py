@@ -1,0 +1,1 @@
+"""Lists of gateways as people have them."""

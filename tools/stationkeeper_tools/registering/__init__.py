@@ -1,0 +1,1 @@
+"""Gateways of a list to Gateway resources, in a folder or in a cluster."""

@@ -1,0 +1,121 @@
+"""What is registered for each gateway of a list."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stationkeeper_core.eui64 import EUI64, format_hex
+from stationkeeper_tools.checking.located_yaml import read_documents
+from stationkeeper_tools.checking.manifests import GROUP, VERSION, Manifest
+from stationkeeper_tools.checking.resource_schema import schema_findings
+from stationkeeper_tools.input_errors import InputError
+from stationkeeper_tools.registering.manifest_text import manifest_text
+
+_MAX_NAME = 200
+_LABELS = {"stationkeeper.io/credentials": "true"}
+
+
+@dataclass(frozen=True)
+class FoundGateway:
+    """A gateway of a list, before it has the name of a resource.
+
+    Attributes:
+        where: file and line or number, for messages.
+        eui: of the gateway.
+        name: as the list has it; empty where it has none.
+        lns: of its spec; None where the GatewayDefaults of the namespace gives it.
+        token: for its LNS, what follows `Authorization: `; empty for none. Never to be shown.
+    """
+
+    where: str
+    eui: EUI64
+    name: str = ""
+    lns: Mapping[str, Any] | None = None
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What a gateway gets.
+
+    Attributes:
+        eui: of the gateway.
+        name: of the Gateway resource.
+        gateway: the Gateway.
+        secret: the Secret with the token for its LNS; None where there is none.
+    """
+
+    eui: EUI64
+    name: str
+    gateway: Mapping[str, Any]
+    secret: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+def registrations(gateways: Iterable[FoundGateway], namespace: str) -> list[Registration]:
+    """Return what the gateways of a list get.
+
+    A Gateway is called as in the list, in letters that Kubernetes takes. The EUI makes the name where two would be
+    called the same, or the list has no name.
+
+    Args:
+        gateways: of one list.
+        namespace: of the resources.
+
+    Raises:
+        InputError: a Gateway would not be accepted, or an EUI stands twice.
+    """
+    found = list(gateways)
+    _check_unique(found)
+    names = Counter(_slug(each.name) for each in found)
+    made = [_registration(each, names, namespace) for each in found]
+    problems = [
+        f"{gateway.where}: {finding.message}"
+        for gateway, each in zip(found, made, strict=True)
+        for finding in schema_findings(_as_manifest(each.gateway, namespace))
+    ]
+    if problems:
+        raise InputError(*problems)
+    return made
+
+
+def _check_unique(found: Iterable[FoundGateway]) -> None:
+    first: dict[EUI64, FoundGateway] = {}
+    problems = [
+        f"{each.where}: EUI {format_hex(each.eui)} stands at {first[each.eui].where} already; remove one of the two"
+        for each in found
+        if first.setdefault(each.eui, each) is not each
+    ]
+    if problems:
+        raise InputError(*problems)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())[:_MAX_NAME].strip("-")
+
+
+def _registration(found: FoundGateway, names: Mapping[str, int], namespace: str) -> Registration:
+    digits, slug = format_hex(found.eui).lower(), _slug(found.name)
+    name = slug if slug and names[slug] == 1 else f"{slug or 'gateway'}-{digits}"
+    spec: dict[str, Any] = {"eui": format_hex(found.eui)}
+    secret = None
+    if found.lns is not None:
+        spec["lns"] = dict(found.lns)
+        if found.token:
+            key = {"name": f"{name}-lns", "key": "token"}
+            spec["lns"]["auth"] = {"token": {"secretKeyRef": key}}
+            metadata = {"name": key["name"], "namespace": namespace, "labels": _LABELS}
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"token": found.token}}
+    gateway = {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": "Gateway",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+    return Registration(found.eui, name, gateway, secret)
+
+
+def _as_manifest(gateway: Mapping[str, Any], namespace: str) -> Manifest:
+    (content,) = read_documents(manifest_text(gateway))
+    return Manifest("", content, "Gateway", namespace, gateway["metadata"]["name"])

@@ -1,0 +1,77 @@
+"""From a server's certificate up to its root, through what the server presents and a bundle of known roots. Pure."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+_MAX_DEPTH = 10
+_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----")
+
+
+@dataclass(frozen=True)
+class RootSearch:
+    """The way from a server's certificate upwards.
+
+    Attributes:
+        path: the server's certificate, and each issuer that was found, without the root.
+        root: the self-signed certificate at the end; None where it was not found.
+        is_presented: whether the server presents the root itself.
+        missing: the name of the issuer that was not found; empty where there is a root.
+    """
+
+    path: tuple[x509.Certificate, ...]
+    root: x509.Certificate | None
+    is_presented: bool = False
+    missing: str = ""
+
+
+def find_root(presented: Sequence[x509.Certificate], known: Iterable[x509.Certificate]) -> RootSearch:
+    """Return the way to the root, by signatures; of several roots the one that is reached first.
+
+    Args:
+        presented: by the server, its own first, the others in any order; at least one.
+        known: roots that the server need not present.
+    """
+    others = list(known)
+    path = [presented[0]]
+    if _is_self_signed(presented[0]):
+        return RootSearch(tuple(path), presented[0], is_presented=True)
+    while len(path) < _MAX_DEPTH:
+        issuers = [each for each in (*presented, *others) if each not in path and _issued(each, path[-1])]
+        root = next((each for each in issuers if _is_self_signed(each)), None)
+        if root is not None:
+            return RootSearch(tuple(path), root, is_presented=root in presented)
+        if not issuers:
+            break
+        path.append(issuers[0])
+    return RootSearch(tuple(path), None, missing=path[-1].issuer.rfc4514_string())
+
+
+def read_bundle(content: bytes) -> list[x509.Certificate]:
+    """Return the certificates of a PEM bundle, or of one in DER; those that cannot be read are left out."""
+    blocks = _BLOCK.findall(content)
+    found = []
+    for block in blocks or [content]:
+        try:
+            load = x509.load_pem_x509_certificate if blocks else x509.load_der_x509_certificate
+            found.append(load(block))
+        except ValueError:
+            continue
+    return found
+
+
+def _is_self_signed(certificate: x509.Certificate) -> bool:
+    return certificate.subject == certificate.issuer and _issued(certificate, certificate)
+
+
+def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    if certificate.issuer != issuer.subject:
+        return False
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
