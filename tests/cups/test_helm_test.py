@@ -164,7 +164,7 @@ async def test_a_stranger_who_is_answered_though_tokens_are_off_is_told(
 async def test_a_trials_certificate_is_served_and_would_be_trusted(tmp_path: Path, idle_cups: Cups, pki: Pki) -> None:
     data = the(render(CASES["trial"]), "Secret", "stationkeeper-trial-tls", NAMESPACE)["data"]
     trial = {name.replace(".", "_"): base64.b64decode(value) for name, value in data.items()}
-    idle_cups.lay_server_tls(KeyPair(trial["tls_crt"], trial["tls_key"]))
+    idle_cups.lay_server_tls(KeyPair(certificate_pem=trial["tls_crt"], key_pem=trial["tls_key"]))
     idle_cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
     await until(lambda: ready(idle_cups), "the server is ready with the trial's certificate")
     helm_test = HelmTest(tmp_path, idle_cups, pki)
