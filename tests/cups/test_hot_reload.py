@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from stationkeeper_core.published import CONTRACT, TRUST, encode
+from tests.bench.fleet import Fleet
 from tests.cups.client import exchange, get_internal, until
 from tests.cups.conftest import Cups
 from tests.cups.documents import Gateway, Trusted, contents
@@ -178,3 +179,36 @@ async def test_what_is_gone_from_the_volume_stays_in_force(cups: Cups, pki: Pki)
     cups.lay_documents({})
 
     assert (await cups.client(pki.a_gateway).ask()).status == 200
+
+
+async def test_a_change_of_trust_closes_just_the_connections_that_it_concerns(cups: Cups, pki: Pki) -> None:
+    staying, leaving = Fleet("ECDSA"), Fleet("ECDSA")
+    members = [(fleet, member) for fleet in (staying, leaving) for member in fleet.gateways(60)]
+    gateways = [Gateway(each.eui) for _, each in members[:60]]
+    trusted = [Trusted("a", staying.ca), Trusted("b", leaving.ca)]
+    cups.publish(trusted, gateways)
+    await cups.loaded()
+
+    def connect(number: int) -> ssl.SSLSocket:
+        connection = cups.client(members[number][1].pair).connect()
+        connection.settimeout(2)
+        return connection
+
+    connections = [await asyncio.to_thread(connect, number) for number in range(len(members))]
+    cups.publish(trusted[:1], gateways)
+    await cups.loaded()
+
+    def is_ended(connection: ssl.SSLSocket) -> bool:
+        connection.settimeout(0.1)
+        try:
+            return connection.recv(1) == b""
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+
+    await asyncio.sleep(0.5)
+    ended = [await asyncio.to_thread(is_ended, each) for each in connections]
+    for each in connections:
+        each.close()
+    assert ended == [False] * 60 + [True] * 60
