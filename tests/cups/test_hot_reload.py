@@ -2,6 +2,7 @@ import asyncio
 import ssl
 import threading
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 
@@ -83,11 +84,13 @@ async def test_a_request_that_was_begun_before_a_removal_is_decided_after_it(cup
         connection.sendall(b"POST /update-info HTTP/1.1\r\nHost: localhost\r\nContent-Length: 28\r\n\r\n")
         cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
         await cups.loaded()
-        connection.sendall(b'{"router":"102:304:506:708"}')
+        answer = b""
+        # The connection is ended; whether the client sees that while it sends or while it reads is chance.
+        with suppress(OSError):
+            connection.sendall(b'{"router":"102:304:506:708"}')
+            answer = await asyncio.to_thread(connection.recv, 1000)
 
-        answer = await asyncio.to_thread(connection.recv, 1000)
-
-    assert answer == b"" or b" 403 " in answer
+    assert answer == b""
 
 
 @pytest.mark.parametrize("tls", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
