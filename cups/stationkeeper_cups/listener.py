@@ -8,6 +8,7 @@ import asyncio
 import errno
 import logging
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from OpenSSL import SSL
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_cups.connection_limits import ConnectionLimits
+from stationkeeper_cups.log_budget import LogBudget
 from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
@@ -86,6 +88,7 @@ class Listener:
         self._retry: asyncio.TimerHandle | None = None
         self._is_open = False
         self._is_accepting = False
+        self._trouble = LogBudget(time.monotonic)
 
     def start(self) -> None:
         """Listen and accept."""
@@ -147,6 +150,13 @@ class Listener:
         presented, verdict = (transport.tls.presented, transport.tls.verdict) if transport.tls else ((), None)
         judgement = verdict.judgement if verdict else None
         self._on_refusal(Refusal(transport.peer, failure.reason, failure.detail, presented, judgement))
+
+    def failed(self, transport: TLSTransport) -> None:
+        """Log a fault of the server's own."""
+        left_out = self._trouble.take()
+        if left_out is not None:
+            fields = {"peer": transport.peer, "left_out": left_out}
+            _log.exception("a connection is given up", extra={"fields": fields})
 
     def unused(self, transport: TLSTransport) -> None:
         """Tell of a connection without a byte: somebody has looked whether the port is open."""

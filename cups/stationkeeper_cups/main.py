@@ -92,7 +92,7 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
     state.on_gateways_loaded = observations.reconfigured
     certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)
     state.on_server_credentials_loaded = certificate.loaded
-    internal = await _start_internal(settings, state, metrics, observations, listener, certificate)
+    internal = await _start_internal(settings, state, metrics, observations, listener, certificate, refusals)
     checking = asyncio.create_task(certificate.run())
     source = asyncio.create_task(_source(settings, state).run())
     try:
@@ -130,6 +130,7 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
     observations: Observations,
     listener: Listener,
     certificate: ServerCertificate,
+    refusals: Refusals,
 ) -> RunningInternalPort:
     context = provisional_context(_now())
 
@@ -143,7 +144,7 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
         DerivedIdentity(token).attach(context)
     return await start_internal(
         lambda guard: internal_application(
-            state, metrics, observations, lambda: listener.is_open, token, certificate, guard
+            state, metrics, observations, lambda: listener.is_open, token, certificate, guard, lambda: refusals.recent
         ),
         _bound(settings.internal),
         context,

@@ -1,14 +1,15 @@
 """What the server decides on at this moment, and how that changes.
 
 Sources hand over documents and server credentials as they find them. A change is made whole or not at all: the new
-state is complete before it takes the place of the old one in a single assignment. What is
-refused is logged, counted and shown on the internal port, and the last good state stays in force.
+state is complete before it takes the place of the old one in a single assignment. What is refused is logged, counted
+and shown on the internal port, and the last good state stays in force.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from OpenSSL import SSL
 
@@ -22,6 +23,7 @@ from stationkeeper_cups.tls.context import gateway_context
 from stationkeeper_cups.tls_context import ServerCredentials
 
 SERVER_CERTIFICATE = "server-certificate"
+GATEWAYS_A_STEP = 500
 
 _log = logging.getLogger("stationkeeper.cups.state")
 
@@ -44,7 +46,7 @@ class ServingState:
         token_authentication: as given.
         complete: set once all is there that the server needs, and for ever then.
         on_trust_change: called after other trust than before is in force.
-        on_gateways_loaded: called with the gateways of a registry document after it is in force.
+        on_gateways_loaded: called with the gateways of a registry document after it is in force, some at a time.
         on_server_credentials_loaded: called after other server credentials are in force.
         on_server_credentials: called before other server credentials are put in force; may refuse them.
     """
@@ -54,6 +56,7 @@ class ServingState:
         self.token_authentication = token_authentication
         self._state = _State(Holdings(), credentials=None, context=None)
         self._refused: dict[str, StationkeeperError] = {}
+        self._loading = asyncio.Lock()
         self.complete = asyncio.Event()
         self.on_trust_change: Callable[[], None] = lambda: None
         self.on_gateways_loaded: Callable[[Iterable[RegisteredGateway]], None] = lambda _gateways: None
@@ -91,24 +94,32 @@ class ServingState:
         """What was given last but not put in force, and why."""
         return dict(self._refused)
 
-    def load_document(self, document: str, value: bytes) -> None:
-        """Puts `value` in force as `document`, or leaves all as it is and says why."""
-        before = self._state
-        try:
-            holdings = before.holdings.accept(document, value)
-            changed = replace(before, holdings=holdings)
-        except StationkeeperError as error:
-            self._refuse(document, error)
-            return
-        self._refused.pop(document, None)
-        if holdings is before.holdings:
-            return
-        self._enforce(changed)
-        self._measure(document)
-        if document == TRUST:
-            self.on_trust_change()
-        else:
-            self.on_gateways_loaded(holdings.buckets[document])
+    async def load_document(self, document: str, value: bytes) -> None:
+        """Put `value` in force as `document`, or leave all as it is and say why.
+
+        What grows with the document is done in a thread or in steps, so that gateways are answered meanwhile. One
+        document is loaded at a time, in the order of the calls.
+        """
+        async with self._loading:
+            before = self._state.holdings
+            try:
+                holdings = await asyncio.to_thread(before.accept, document, value)
+            except StationkeeperError as error:
+                self._refuse(document, error)
+                return
+            self._refused.pop(document, None)
+            if holdings is before:
+                return
+            # The server's credentials may have changed while the thread ran.
+            self._enforce(replace(self._state, holdings=holdings))
+            self._measure(document)
+            if document == TRUST:
+                self.on_trust_change()
+                return
+            gateways = iter(holdings.buckets[document])
+            while step := tuple(islice(gateways, GATEWAYS_A_STEP)):
+                self.on_gateways_loaded(step)
+                await asyncio.sleep(0)
 
     def load_server_credentials(self, credentials: ServerCredentials) -> None:
         """Has the server prove itself with `credentials`, or leaves all as it is and says why."""

@@ -13,7 +13,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,12 +49,16 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--case", action="append", choices=list(CASES), help="default: all")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON about TLS 1.2 with ECDSA")
     parser.add_argument("--memory", type=int, metavar="CONNECTIONS", help="tell the memory after so many connections")
+    parser.add_argument("--held", type=int, metavar="CONNECTIONS", help="tell what connections of each kind cost")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     if options.memory:
         _report_memory(options.memory)
+        return
+    if options.held:
+        _report_held(options.held)
         return
     print(f"{'':20}{'':24}{'warm':>8}{'cold':>8}{'ours / it, warm':>18}{'cold':>8}")
     summary: dict[str, float] = {}
@@ -174,3 +178,41 @@ def _report_memory(connections: int) -> None:
                 print(f"{asked:8} connections {server.resident_bytes() / 2**20:8.1f} MiB", flush=True)
             if asked < connections:
                 _ask_all(server, members, known)
+
+
+def _report_held(number: int) -> None:
+    """Print the resident memory of the server by the state of the connections that it holds."""
+    fleet = Fleet("ECDSA")
+    members = fleet.gateways(number)
+    known = list(contexts(fleet, members, ssl.TLSVersion.TLSv1_2))
+    for kind in ("silent", "in its handshake", "idle after its handshake", "idle after a request"):
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            lay(folder, fleet)
+            server = stack.enter_context(stationkeeper(folder, fleet, members))
+            _ask_all(server, members[:100], known[:100])
+            before = server.resident_bytes()
+            held = [_held(kind, server.port, member, known) for member, known in zip(members, known, strict=True)]
+            cost = (server.resident_bytes() - before) / number / 1024
+            print(f"{kind:28}{cost:8.1f} KiB a connection", flush=True)
+            for each in held:
+                each.close()
+
+
+def _held(kind: str, port: int, member: Member, context: ssl.SSLContext) -> socket.socket:
+    raw = socket.create_connection(("127.0.0.1", port))
+    if kind == "silent":
+        return raw
+    if kind == "in its handshake":
+        out = ssl.MemoryBIO()
+        with suppress(ssl.SSLWantReadError):
+            context.wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost").do_handshake()
+        raw.sendall(out.read())
+        return raw
+    connection = context.wrap_socket(raw, server_hostname="localhost")
+    if kind == "idle after a request":
+        body = _body(member)
+        head = f"POST /update-info HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        connection.recv(4096)
+    return connection

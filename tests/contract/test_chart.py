@@ -322,65 +322,6 @@ def test_a_parent_chart_may_pass_globals() -> None:
     assert render({"global": {"anything": 1}})
 
 
-def names_of(manifests: list[Manifest], component: str) -> set[tuple[str, str]]:
-    return {
-        (each["kind"], each["metadata"]["name"])
-        for each in manifests
-        if each["metadata"].get("labels", {}).get("app.kubernetes.io/component") == component
-    }
-
-
-@pytest.mark.parametrize(
-    ("values", "prefix"),
-    [
-        ({}, "stationkeeper"),
-        ({"nameOverride": "cups"}, "stationkeeper-cups"),
-        ({"nameOverride": "keeper"}, "stationkeeper"),
-        ({"fullnameOverride": "sk", "nameOverride": "cups"}, "sk"),
-    ],
-)
-def test_the_names_of_objects_begin_as_the_values_say(values: Values, prefix: str) -> None:
-    names = names_of(render(values), "cups")
-    assert {
-        ("Deployment", f"{prefix}-cups"),
-        ("Service", f"{prefix}-cups"),
-        ("ServiceAccount", f"{prefix}-cups"),
-    } <= names
-    assert pod_template(render(values), "cups")["spec"]["serviceAccountName"] == f"{prefix}-cups"
-
-
-def test_every_object_of_the_release_is_in_the_namespace_that_the_values_name() -> None:
-    manifests = render({**CASES["other names"], "networkPolicy": {"enabled": True}, "cups": {"source": "watch"}})
-    assert {each["metadata"].get("namespace") for each in manifests} == {"team-a", None}
-    assert kinds([each for each in manifests if "namespace" not in each["metadata"]]) == {
-        "ClusterRole",
-        "ClusterRoleBinding",
-    }
-    for each in manifests:
-        for subject in each.get("subjects", []):
-            assert subject["namespace"] == "team-a"
-
-
-def test_what_the_operator_finds_by_name_is_called_the_same_whatever_the_values_say() -> None:
-    for values in CASES.values():
-        (role,) = [
-            each for each in render(values) if each["kind"] == "Role" and each["rules"] == rules("operator-release")
-        ]
-        named = {name for rule in role["rules"] for name in rule.get("resourceNames", [])}
-        assert {secret_name(document) for document in DOCUMENTS} | {"stationkeeper-operator"} == named
-
-
-def test_a_serviceaccount_that_is_not_created_gets_the_rights_all_the_same() -> None:
-    manifests = render(CASES["everything"])
-    accounts = {each["metadata"]["name"] for each in manifests if each["kind"] == "ServiceAccount"}
-    assert accounts == {"answering"}
-    bound = {each["subjects"][0]["name"] for each in manifests if each["kind"] == "RoleBinding"}
-    assert bound == {"answering", "publishing"}
-    assert pod_template(manifests, "operator")["spec"]["serviceAccountName"] == "publishing"
-    unnamed = render({"operator": {"serviceAccount": {"create": False}}})
-    assert pod_template(unnamed, "operator")["spec"]["serviceAccountName"] == "default"
-
-
 @pytest.mark.parametrize("component", ["operator", "cups"])
 def test_variables_volumes_and_mounts_can_be_added(component: str) -> None:
     manifests = render(CASES["everything"])

@@ -264,7 +264,8 @@ class Release:
     def document_value(self, document: str) -> bytes | None:
         """What the Secret of the document holds, None where there is none."""
         secret = self._api.find(self._document_path(document))
-        return None if secret is None else base64.b64decode(secret["data"][document])
+        content = (secret or {}).get("data", {}).get(document)
+        return None if content is None else base64.b64decode(content)
 
     def events(self, name: str) -> list[tuple[str, str]]:
         """Type and reason of the events about a resource."""

@@ -25,7 +25,7 @@ SLOW_ONES = [
     TrustedAuthority(
         namespace="radio", name=f"slow-{number:02}", uid=f"{number}", anchors=tuple(each.der for each in SAME_NAME)
     )
-    for number in range(20)
+    for number in range(9)
 ]
 
 

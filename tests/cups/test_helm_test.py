@@ -13,7 +13,7 @@ import pytest
 from stationkeeper_tools.sample_pki import KeyPair, make_server
 from tests.contract.chart import CASES, NAMESPACE, render, the
 from tests.cups.client import free_port, until
-from tests.cups.conftest import Cups
+from tests.cups.conftest import Cups, ready
 from tests.cups.documents import Gateway, Trusted
 from tests.cups.pki import Pki
 
@@ -135,6 +135,13 @@ async def test_a_missing_secret_is_told_by_its_name(helm_test: HelmTest) -> None
     assert "WRONG: the Secret stationkeeper-server-tls has no tls.crt" in told
 
 
+async def test_a_name_that_cannot_be_resolved_is_told(helm_test: HelmTest) -> None:
+    helm_test.environment["HOST"] = "stationkeeper-cups.invalid"
+    code, told = await helm_test.run()
+    assert code == 1
+    assert "WRONG: the name stationkeeper-cups.invalid cannot be resolved" in told
+
+
 async def test_that_nobody_listens_is_told(helm_test: HelmTest) -> None:
     helm_test.environment["PORT"] = str(free_port())
     code, told = await helm_test.run()
@@ -161,16 +168,16 @@ async def test_a_stranger_who_is_answered_though_tokens_are_off_is_told(
 
 
 @pytest.mark.usefixtures("helm")
-async def test_a_trials_certificate_is_served_and_would_be_trusted(helm_test: HelmTest, cups: Cups, pki: Pki) -> None:
+async def test_a_trials_certificate_is_served_and_would_be_trusted(tmp_path: Path, idle_cups: Cups, pki: Pki) -> None:
     data = the(render(CASES["trial"]), "Secret", "stationkeeper-trial-tls", NAMESPACE)["data"]
     trial = {name.replace(".", "_"): base64.b64decode(value) for name, value in data.items()}
-    cups.lay_server_tls(KeyPair(trial["tls_crt"], trial["tls_key"]))
+    idle_cups.lay_server_tls(KeyPair(trial["tls_key"], trial["tls_crt"]))
+    idle_cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
+    await until(lambda: ready(idle_cups), "the server is ready")
+    helm_test = HelmTest(tmp_path, idle_cups, pki)
     helm_test.has_server(tls_crt=trial["tls_crt"], ca_crt=trial["ca_crt"])
     helm_test.has_gateway(pki.a_gateway)
-
-    async def is_shown() -> bool:
-        return (await helm_test.run())[0] == 0
-
-    await until(is_shown, "the trial's certificate is shown", 15)
-    _, told = await helm_test.run()
+    code, told = await helm_test.run()
+    assert code == 0
     assert "ok: the server's certificate is for stationkeeper-cups, " in told
+    assert "ok: the gateway is answered with" in told

@@ -348,3 +348,36 @@ async def test_the_same_configuration_published_again_leaves_it_delivered(guarde
     await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui), Gateway(OTHER_EUI)])
 
     assert not (await _page(guarded, cursor)).observations
+
+
+async def test_a_refused_handshake_is_told_of_with_its_certificate(guarded: Cups, pki: Pki) -> None:
+    await guarded.client(pki.b_gateway).alert()
+
+    assert (await get_internal(guarded.internal_port, "/refusals")).status == 401
+    (told,) = (await get_internal(guarded.internal_port, "/refusals", TOKEN)).json()["refusals"]
+    assert (told["reason"], told["commonName"], told["issuer"]) == ("UnknownCA", pki.eui, "CN=Vendor B")
+    assert told["inHandshake"]
+
+
+async def test_a_gateway_whose_certificate_has_expired_shows_it_as_claimed_and_keeps_what_a_visit_left(
+    guarded: Cups, pki: Pki
+) -> None:
+    await guarded.client(pki.a_gateway).ask(json.dumps(REPORT).encode())
+    before = await _only(guarded)
+    assert "EXPIRED" in await guarded.client(pki.a_expired_gateway).alert()
+
+    after = await _only(guarded)
+    assert after.refusal is not None
+    assert (after.refusal.reason, after.refusal.claimed) == ("CertificateExpired", True)
+    assert msgspec.structs.replace(after, refusal=None) == before
+
+
+async def test_what_is_claimed_takes_the_place_of_nothing_that_was_proven(guarded: Cups, pki: Pki) -> None:
+    await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui, options={"suspended": True})])
+    await guarded.client(pki.a_gateway).ask(json.dumps(REPORT).encode())
+    before = await _only(guarded)
+    await guarded.client(pki.a_expired_gateway).alert()
+
+    assert before.refusal is not None
+    assert (before.refusal.reason, before.refusal.claimed) == ("GatewaySuspended", False)
+    assert await _only(guarded) == before

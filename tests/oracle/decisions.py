@@ -105,6 +105,7 @@ def _decide(
     report.wrong += [f"{case_named}: {each}" for each in wrong]
     report.kinds["vouched" if fresh.paths else "not vouched"] += 1
     report.kinds["budget spent"] += fresh.budget_spent
+    report.kinds["presented left out"] += fresh.left_out_presented
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _differences(case: _Case) -> list[str]:
         if any(serves(trusted.record, each, case.leaf.subject) for each in case.judgement.scope.namespaces):
             expected = case.model.outcome(trusted, case.leaf, case.presented, case.time)
             got = said.get(trusted.record.name, NONE)
-            if got != expected and not (got == NONE and case.judgement.budget_spent):
+            if got != expected and not (expected != NONE and _is_cut(case.judgement)):
                 found.append(f"{trusted.record.name} says {got}, openssl {expected}")
     return found
 
@@ -139,9 +140,13 @@ def _opening(case: _Case) -> list[str]:
     else:
         opened, reason = gateway.uid, "accepted"
         assert isinstance(gateway, RegisteredGateway)
-    if opened == expected or (opened is None and case.judgement.budget_spent):
+    if opened == expected or (opened is None and _is_cut(case.judgement)):
         return []
     return [f"opens {opened} ({reason}), expected {expected}"]
+
+
+def _is_cut(judgement: Judgement) -> bool:
+    return judgement.budget_spent or judgement.left_out_presented
 
 
 def _fresh(chain: tuple[bytes, ...], state: Snapshot, now: datetime) -> Judgement:

@@ -61,6 +61,7 @@ def judge(certificate: ClientCertificate, trust: TrustGeneration, scope: Scope, 
         elsewhere=elsewhere,
         near_misses=near_misses,
         budget_spent=court.is_spent,
+        left_out_presented=court.left_out_presented,
         is_final=bool(paths) or court.is_final(),
         since=since,
         until=until,
@@ -82,6 +83,11 @@ class _Court:
         """Whether a TrustedCA in scope, or for want of a scope any, may have a path that was not looked at."""
         searches = self._searches if self._scope.namespaces else [self._elsewhere]
         return any(each is not None and (each.is_spent or each.undecided) for each in searches)
+
+    @property
+    def left_out_presented(self) -> bool:
+        """Whether a path by presented certificates was left out."""
+        return any(each.left_out_presented for each in (*self._searches, self._elsewhere) if each is not None)
 
     def paths_in_scope(self) -> tuple[TrustPath, ...]:
         """Those of the TrustedCAs in scope, each namespace and the release on a budget of its own."""

@@ -88,6 +88,11 @@ class PathSearch:
         """
         return self._budget.is_spent
 
+    @property
+    def left_out_presented(self) -> bool:
+        """Whether a path by certificates that the client presented was left out, since too many of them failed."""
+        return self._presented_budget.is_spent
+
     def ask(self, trusted_cas: Iterable[TrustedCA], by_presented: Callable[[], list[TrustedCA]]) -> list[TrustPath]:
         """Of each TrustedCA that vouches, the path that decides; ordered by their references.
 

@@ -207,7 +207,11 @@ class TLSConnection:
             leaf = self._ssl.get_peer_certificate()
             if leaf is None:
                 return True
-            self.presented = (_der(leaf), *map(_der, self._ssl.get_peer_cert_chain() or ()))
+            try:
+                self.presented = (_der(leaf), *map(_der, self._ssl.get_peer_cert_chain() or ()))
+            except crypto.Error:
+                self._fail(Reason.MALFORMED_CERTIFICATE, "OpenSSL cannot write the client's certificates")
+                return False
             self.verdict = self._judge(self.presented)
         refusal = self.verdict.refusal if self.verdict else None
         if refusal is None:
@@ -274,7 +278,10 @@ class TLSConnection:
 def verify(connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, _ok: int) -> bool:
     """OpenSSL's question for each error and each certificate of the path that it built."""
     found = connection.get_app_data()
-    return isinstance(found, TLSConnection) and found.examine(certificate, error, depth)
+    try:
+        return isinstance(found, TLSConnection) and found.examine(certificate, error, depth)
+    except crypto.Error:
+        return False
 
 
 def explain(error: SSL.Error) -> str:
@@ -300,8 +307,12 @@ def _fits(error: int, reason: Reason, leaf: crypto.X509) -> bool:
 
 def _is_out_of_time(certificate: crypto.X509) -> bool:
     now = time.strftime("%Y%m%d%H%M%SZ", time.gmtime()).encode()
-    begin, end = certificate.get_notBefore(), certificate.get_notAfter()
-    return begin is None or end is None or not begin <= now <= end
+    try:
+        begin, end = certificate.get_notBefore(), certificate.get_notAfter()
+    except crypto.Error:
+        # A time that cannot be read has no alert of its own.
+        return False
+    return begin is not None and end is not None and not begin <= now <= end
 
 
 def _der(certificate: crypto.X509) -> bytes:

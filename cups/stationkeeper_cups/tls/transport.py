@@ -5,7 +5,6 @@ TLS connection. There is no task, no future and no timer for each. A client that
 """
 
 import asyncio
-import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,8 +24,6 @@ LOW_WATER_BYTES = 16 * 1024
 MAX_UNSENT_BYTES = 512 * 1024
 # What a client that is told goodbye may still send before the connection is cut.
 MAX_FAREWELL_BYTES = 256 * 1024
-
-_log = logging.getLogger("stationkeeper.cups.tls")
 
 
 class Host(Protocol):
@@ -48,6 +45,9 @@ class Host(Protocol):
 
     def refused(self, transport: "TLSTransport", failure: StationkeeperError) -> None:
         """Be told of a handshake that came to nothing."""
+
+    def failed(self, transport: "TLSTransport") -> None:
+        """Be told, while the exception is handled, of a fault of the server's own; the connection is cut."""
 
     def unused(self, transport: "TLSTransport") -> None:
         """Be told of a connection that ended before its first byte."""
@@ -245,7 +245,7 @@ class TLSTransport(asyncio.Transport):
         try:
             self._receive(data)
         except Exception:
-            _log.exception("a connection is given up", extra={"fields": {"peer": self.peer}})
+            self._host.failed(self)
             self.abort()
 
     def _receive(self, data: bytes) -> None:

@@ -98,6 +98,8 @@ def connected(address: tuple[str, int], name: str, tls: ssl.SSLContext) -> Itera
     """
     try:
         plain = socket.create_connection(address, TIMEOUT_SECONDS)
+    except socket.gaierror as error:
+        raise Wrong(f"the name {address[0]} cannot be resolved ({error}): is the cluster's DNS well?") from error
     except OSError as error:
         raise Wrong(
             f"{address[0]}:{address[1]} takes no connection ({error}): no CUPS pod is ready, or a NetworkPolicy "
