@@ -18,6 +18,7 @@ from stationkeeper_operator.specs import (
     Endpoint,
     GatewayDefaultsSpec,
     GatewaySpec,
+    KeyRef,
     KeySource,
     Revocation,
     TokenSource,
@@ -37,6 +38,8 @@ CERTIFICATE_NAME = "cert-manager.io/certificate-name"
 """The annotation by which cert-manager says on a Secret which Certificate it belongs to."""
 
 MAX_NAME = 253
+
+_ISSUER_CERTIFICATE, OWN_CERTIFICATE = "ca.crt", "tls.crt"
 
 DEFAULTS_NAME = "default"
 """The only name that a GatewayDefaults may have, so that a namespace has no more than one."""
@@ -292,8 +295,16 @@ def source_reference(namespace: str, source: KeySource | TokenSource | None) -> 
     return None
 
 
+def own_certificate(source: KeySource | None) -> KeySource | None:
+    """The key with the own certificate of a CA whose issuer, in the key `ca.crt` of a Secret, `source` names."""
+    named = source.secret_key_ref if source is not None else None
+    if named is None or named.key != _ISSUER_CERTIFICATE:
+        return None
+    return KeySource(secret_key_ref=KeyRef(named.name, OWN_CERTIFICATE))
+
+
 def reference_keys(resource: Resource) -> frozenset[tuple[Reference, str]]:
-    """The Secrets and ConfigMaps that the resource's spec names, each with a key in it that it names."""
+    """The Secrets and ConfigMaps that the resource's spec names, each with a key in it that is read."""
     sources: tuple[KeySource | TokenSource | None, ...] = ()
     if isinstance(resource, Gateway) and resource.spec is not None:
         sources = (*_sources(resource.spec.lns), *_sources(resource.spec.cups))
@@ -315,7 +326,8 @@ def admitting_references(resource: Resource) -> frozenset[Reference]:
 def _admitting_sources(resource: Resource) -> tuple[KeySource | TokenSource | None, ...]:
     if isinstance(resource, TrustedCA) and resource.spec is not None:
         revocation = resource.spec.revocation or Revocation()
-        return (resource.spec.certificates_from, revocation.crl_from)
+        named = (resource.spec.certificates_from, resource.spec.intermediates_from)
+        return (*named, revocation.crl_from, *(own_certificate(each) for each in named))
     if isinstance(resource, Gateway) and resource.spec is not None:
         return _client_sources(resource.spec.client)
     return ()

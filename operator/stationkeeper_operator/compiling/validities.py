@@ -9,12 +9,11 @@ from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.candidate import Problems
 from stationkeeper_operator.compiling.certificate_rules import (
     certificate_of,
-    read_authorities,
     read_certificates,
     read_content,
 )
-from stationkeeper_operator.compiling.trusted_ca_compiler import configured_anchors
-from stationkeeper_operator.compiling.verdict import Role, Use, Validity, validity
+from stationkeeper_operator.compiling.trusted_ca_compiler import configured_anchors, read_configured_intermediates
+from stationkeeper_operator.compiling.verdict import Use, Validity, validity
 from stationkeeper_operator.compiling.world import SecretUse, World
 from stationkeeper_operator.resources import Gateway, GatewayDefaults, Resource, TrustedCA
 from stationkeeper_operator.specs import Endpoint, GatewaySpec, KeySource, TokenSource
@@ -40,15 +39,14 @@ def validities_of(resource: Resource, world: World, in_force: TrustedAuthority |
 
 def _authority(resource: TrustedCA, world: World, in_force: TrustedAuthority | None) -> tuple[Validity, ...]:
     anchors = (*configured_anchors(resource, world), *(in_force.anchors if in_force else ()))
-    text = (resource.spec.intermediates if resource.spec else None) or ""
-    found = Problems().attempt(lambda: read_authorities(text, "intermediates", Role.INTERMEDIATE))
-    listed = found.certificates if found else ()
+    namespace, spec = resource.metadata.namespace, resource.spec
+    read = Problems().attempt(lambda: read_configured_intermediates(resource, spec, world)) if spec else None
+    listed = read.certificates if read else ()
     held = _readable(in_force.intermediates if in_force else ())
-    intermediates = (*listed, *held)
-    source = resource.spec.certificates_from if resource.spec else None
-    renewed_by = world.renewed_by(resource.metadata.namespace, source)
-    roots = (validity(Use.TRUST_ANCHOR, each, renewed_by) for each in _readable(anchors))
-    return (*roots, *(validity(Use.INTERMEDIATE, each) for each in intermediates))
+    sources = (spec.certificates_from, spec.intermediates_from) if spec else (None, None)
+    renewals = [world.renewed_by(namespace, each) for each in sources]
+    roots = (validity(Use.TRUST_ANCHOR, each, renewals[0]) for each in _readable(anchors))
+    return (*roots, *(validity(Use.INTERMEDIATE, each, renewals[1]) for each in (*listed, *held)))
 
 
 def _endpoints(resource: Gateway | GatewayDefaults, world: World) -> tuple[Validity, ...]:
