@@ -89,6 +89,8 @@ class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
         revoked_sha256: fingerprints, lower-case hex, sorted.
         revocation_lists: what CRLs revoke, one for each issuer's key, sorted by it.
         weak_signatures: whether chains with SHA-1 signatures or RSA keys of 1024 to 2047 bits are taken.
+        presented_intermediates: whether CA certificates that a client presents help to build chains, or only those that
+            are listed here.
         serves: the namespaces that a TrustedCA of the release's namespace speaks for beside its own, sorted; none
             means its own alone. Without effect for a TrustedCA of another namespace.
     """
@@ -103,6 +105,7 @@ class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     revoked_sha256: tuple[str, ...] = ()
     revocation_lists: tuple[RevocationList, ...] = ()
     weak_signatures: bool = False
+    presented_intermediates: bool = True
     serves: tuple[ServedNamespace, ...] = ()
 
 

@@ -47,6 +47,7 @@ class TrustedCASpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     serves: tuple[Served, ...] | None = None
     revocation: Revocation | None = None
     weak_signatures: Literal["Refuse", "Allow"] | None = None
+    presented_intermediates: Literal["Allow", "Refuse"] | None = None
     suspended: bool | None = None
 
 

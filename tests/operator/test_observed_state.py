@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +40,30 @@ def test_the_first_visit_is_written_at_once_with_all_that_is_known() -> None:
     assert status["delivery"] == {"state": "Pending", "deliveries": 1, "outstanding": ["LNSCredentials"]}
     assert "package" not in status
     assert not fleet.pending(fleet.key())
+
+
+def test_gateways_with_certificates_that_are_cas_are_counted_and_noted_on_their_trusted_ca() -> None:
+    fleet = Fleet(3)
+    regular = saw(0).certificate
+    assert regular is not None
+    ca = msgspec.structs.replace(regular, is_ca=True)
+    fleet.state.take_in("a", [saw(0, certificate=ca), saw(1, certificate=ca), saw(2)], NOW)
+    for number in range(3):
+        fleet.write(fleet.key(number))
+    fleet.start()
+    fleet.state.count(NOW)
+    status = fleet.write(CA)
+    assert (status["gatewaysSeen"], status["caCertificatesSeen"]) == (3, 2)
+    accepted = next(each for each in status["conditions"] if each["type"] == "Accepted")
+    assert "2 gateways came with a certificate that is a CA" in accepted["message"]
+    assert "presentedIntermediates: Refuse" in accepted["message"]
+    fleet.resources[CA] = fleet.make(CA, {"certificates": "x", "presentedIntermediates": "Refuse"}, status)
+    status = fleet.write(CA)
+    assert status["caCertificatesSeen"] == 2
+    assert "is a CA" not in next(each for each in status["conditions"] if each["type"] == "Accepted")["message"]
+    fleet.state.take_in("a", [saw(0, 1), saw(1, 1)], at(1))
+    fleet.state.count(at(1))
+    assert "caCertificatesSeen" not in fleet.write(CA)
 
 
 def test_what_is_known_already_is_not_written_again() -> None:

@@ -6,7 +6,7 @@ itself it takes the first issuer of the right name and never tries a second, so 
 whose key was replaced) it would refuse the clients of one.
 
 What the client presented is looked at last and has a budget of its own, so that it never takes away what is found
-without.
+without. A TrustedCA that takes only listed intermediates is not asked with it at all.
 """
 
 from collections import deque
@@ -109,7 +109,8 @@ class PathSearch:
             if self._budget.is_spent and each.revocations.is_any:
                 self.undecided = self.undecided or found.get(each, _Finding()).path is None
         if self._examination.has_presented:
-            for each in sorted({*found, *by_presented()}, key=_order):
+            taking = (each for each in {*found, *by_presented()} if each.record.presented_intermediates)
+            for each in sorted(taking, key=_order):
                 before = found.get(each, _Finding())
                 if not before.decides and self._presented_budget.take(ASKED_UNITS):
                     found[each] = self._decide(each, before, self._presented_budget, presented=True)

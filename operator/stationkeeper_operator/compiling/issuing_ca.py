@@ -10,7 +10,7 @@ from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.candidate import Problems
 from stationkeeper_operator.compiling.certificate_rules import read_content, show
 from stationkeeper_operator.compiling.world import World
-from stationkeeper_operator.resources import OWN_CERTIFICATE, own_certificate
+from stationkeeper_operator.named_references import OWN_CERTIFICATE, own_certificate
 from stationkeeper_operator.specs import KeySource, TrustedCASpec
 
 

@@ -50,6 +50,7 @@ class _Parts:
     lists: tuple[RevocationList, ...] = ()
     refuse_overdue: bool = False
     weak_signatures: bool = True
+    presented_intermediates: bool = True
     note: str = ""
     serves: tuple[ServedNamespace, ...] | None = None
 
@@ -130,6 +131,7 @@ def _read(
         lists=lists.with_those_in_force(previous.revocation_lists if previous else (), refuse_overdue=refuse_overdue),
         refuse_overdue=refuse_overdue,
         weak_signatures=spec.weak_signatures == "Allow",
+        presented_intermediates=spec.presented_intermediates != "Refuse",
         note="; ".join(
             filter(
                 None,
@@ -225,6 +227,7 @@ def _authority(resource: TrustedCA, parts: _Parts) -> TrustedAuthority:
         revoked_sha256=tuple(sorted(set(parts.fingerprints))),
         revocation_lists=parts.lists,
         weak_signatures=parts.weak_signatures,
+        presented_intermediates=parts.presented_intermediates,
         serves=parts.serves or (),
     )
 
@@ -252,6 +255,7 @@ def _reduced(previous: TrustedAuthority, parts: _Parts, now: datetime) -> Truste
         revoked_sha256=tuple(sorted({*previous.revoked_sha256, *parts.fingerprints})),
         revocation_lists=merged_lists(previous.revocation_lists, parts.lists, refuse_overdue=parts.refuse_overdue),
         weak_signatures=previous.weak_signatures and parts.weak_signatures,
+        presented_intermediates=previous.presented_intermediates and parts.presented_intermediates,
         serves=previous.serves if parts.serves is None else common_serves(previous.serves, parts.serves),
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_operator.named_references import source_reference
 from stationkeeper_operator.resources import (
     DEFAULTS_NAME,
     GATEWAY_DEFAULTS,
@@ -14,7 +15,6 @@ from stationkeeper_operator.resources import (
     Reference,
     ReferencedObject,
     Resource,
-    source_reference,
 )
 from stationkeeper_operator.specs import KeySource, TokenSource
 

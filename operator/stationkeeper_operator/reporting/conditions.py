@@ -17,6 +17,7 @@ from stationkeeper_operator.compiling.verdict import (
     RevocationListStatus,
     Verdict,
 )
+from stationkeeper_operator.reporting.ca_certificates import ca_certificate_note
 from stationkeeper_operator.reporting.expiry import EXPIRING, expiring, seen_validity
 from stationkeeper_operator.resources import Condition, Gateway, GatewayDefaults, Resource, TrustedCA
 
@@ -84,6 +85,7 @@ def status_of(  # noqa: PLR0913, PLR0917 - what a status is made of
     generation = resource.metadata.generation
     fields = {**resource.status.value, **(observed or {}), "observedGeneration": generation}
     status = {name: value for name, value in fields.items() if value is not None}
+    facts[ACCEPTED] = _with_note(facts[ACCEPTED], ca_certificate_note(resource, status))
     facts |= _expiry(resource, verdict, status, now)
     present = {each.type: each for each in resource.status.conditions}
     conditions = [_condition(present.get(kind), kind, fact, generation, now) for kind, fact in facts.items()]
@@ -113,6 +115,10 @@ def _facts(resource: Resource, verdict: Verdict, carried: Fact, enforced: Fact |
     if verdict.still_trusted_by is not None:
         facts[STILL_TRUSTED_BY] = _still_trusted(verdict.still_trusted_by)
     return facts
+
+
+def _with_note(fact: Fact, note: str) -> Fact:
+    return fact._replace(message=f"{fact.message}; {note}") if note and fact.status == "True" else fact
 
 
 def _expiry(resource: Resource, verdict: Verdict, status: Mapping[str, object], now: datetime) -> dict[str, Fact]:
