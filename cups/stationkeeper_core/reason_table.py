@@ -205,7 +205,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Fetch the CRL anew; check that the issuer's certificate is the one whose key is in use.",
     ),
     Reason.CRL_SIGNER_NOT_ALLOWED: _resource(
-        "The CRL's issuer has a key usage without cRLSign.", "Configure the certificate that may sign CRLs."
+        "The CRL's issuer has a key usage without cRLSign: that CRL alone is left out, as a note in `Accepted` says.",
+        "Have the CA's certificate issued anew with cRLSign; until then revoke by `serials` or `sha256Fingerprints`.",
     ),
     Reason.CRL_NOT_YET_VALID: _resource(
         "The CRL's thisUpdate lies in the future.", "Check the clocks of the CA and of the cluster."

@@ -171,11 +171,11 @@ class Observations:
                 observation = msgspec.structs.replace(known.observation, delivery=_seen(progress))
                 self._put(_eui(gateway), observation, progress)
 
-    def certificate_ends(self) -> Iterator[datetime]:
-        """When the certificates end by which registered gateways came in last."""
+    def certificates(self) -> Iterator[SeenCertificate]:
+        """The certificates by which registered gateways came in last."""
         for record in self._records["registered"].values():
             if record.observation.certificate is not None:
-                yield record.observation.certificate.not_after
+                yield record.observation.certificate
 
     def page(self, since: int) -> ObservationPage:
         """What changed after the change `since`, the longest ago first, `MAX_PAGE` at most."""

@@ -42,6 +42,7 @@ class TrustedCASpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     certificates: str | None = None
     certificates_from: KeySource | None = None
     intermediates: str | None = None
+    intermediates_from: KeySource | None = None
     eui_ranges: tuple[str, ...] | None = None
     serves: tuple[Served, ...] | None = None
     revocation: Revocation | None = None

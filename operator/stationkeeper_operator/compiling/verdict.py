@@ -78,11 +78,15 @@ class Validity:
         use: what it is for.
         name: says which it is, for people: its subject, cut, and its serial number in hex.
         not_after: its end, aware.
+        not_before: its begin, aware; None where that is not known.
+        renewed_by: the Certificate of cert-manager that renews it; empty where none is known to.
     """
 
     use: Use
     name: str
     not_after: datetime
+    not_before: datetime | None = None
+    renewed_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ def certificate_status(certificate: Certificate, role: Role) -> CertificateStatu
 
 
 @lru_cache(maxsize=2048)
-def validity(use: Use, certificate: Certificate) -> Validity:
-    """How long `certificate` is valid."""
+def validity(use: Use, certificate: Certificate, renewed_by: str = "") -> Validity:
+    """How long `certificate` is valid, which the Certificate `renewed_by` of cert-manager renews."""
     name = f"{certificate.subject[:_MAX_NAMED_SUBJECT]!a} (serial {certificate.serial})"
-    return Validity(use, name, certificate.not_after)
+    return Validity(use, name, certificate.not_after, certificate.not_before, renewed_by)
