@@ -27,6 +27,7 @@ from stationkeeper_operator.compiling.defaults_compiler import compile_defaults
 from stationkeeper_operator.compiling.gateway_compiler import Surroundings
 from stationkeeper_operator.compiling.reductions import reduced_documents, revokes_more
 from stationkeeper_operator.compiling.registry_compiler import Bucket, compile_registry
+from stationkeeper_operator.compiling.revocation_entries import Known, known_certificates, unmatched_note
 from stationkeeper_operator.compiling.revocation_lists import overdue_note, revocation_list_statuses
 from stationkeeper_operator.compiling.room import REGISTRY_BOUNDS, TRUST_BOUNDS
 from stationkeeper_operator.compiling.still_trusted import still_trusted_by
@@ -85,7 +86,9 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
     contents = Contents(authorities, partial(_trust_document, release), release, TRUST_BOUNDS)
     trust = fit(contents, in_force.get(TRUST))
     documents[TRUST], payloads[TRUST] = trust.document, trust.payload
-    verdicts |= {each.key: _trusted_ca_verdict(each, trust.records.get(each.key), now) for each in authorities}
+    revokes = any(each.revoked_serials or each.revoked_sha256 for each in trust.records.values())
+    known = known_certificates(world.resources.values() if revokes else ())
+    verdicts |= {each.key: _trusted_ca_verdict(each, trust.records.get(each.key), known, now) for each in authorities}
     verdicts |= _still_trusted(everything, verdicts, trust.document)
     keys = authority_keys(everything, (trust.document, in_force.get(TRUST)))
     defaults = compile_defaults(world, now, keys)
@@ -122,13 +125,14 @@ def _trust_document(release_namespace: str, records: Iterable[TrustedAuthority],
 
 
 def _trusted_ca_verdict(
-    candidate: Candidate[TrustedAuthority], record: TrustedAuthority | None, now: datetime
+    candidate: Candidate[TrustedAuthority], record: TrustedAuthority | None, known: Known, now: datetime
 ) -> Verdict:
     if record is None:
         return _verdict(candidate, None, None, ())
     lists = revocation_list_statuses(record, now)
     refused = any(each.refuse_overdue for each in record.revocation_lists)
     notes = [candidate.note, *(overdue_note(each, refused=refused) for each in lists if each.overdue)]
+    notes.append(unmatched_note(record, known))
     noted = replace(candidate, note="; ".join(filter(None, notes)))
     expected = candidate.wanted or candidate.kept
     if expected is not None and record != expected and revokes_more(record, expected):

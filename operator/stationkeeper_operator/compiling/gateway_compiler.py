@@ -10,10 +10,11 @@ from msgspec.structs import replace
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, eui_asked_by_station, format_hex, parse_hex
 from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.revoked_names import parse_fingerprint
 from stationkeeper_core.station_preflight import preflight
 from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.authority_keys import AuthorityKeys
-from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
+from stationkeeper_operator.compiling.candidate import Candidate, Problems
 from stationkeeper_operator.compiling.certificate_rules import certificate_of
 from stationkeeper_operator.compiling.client_tokens import ClientTokens, read_tokens, remaining_tokens
 from stationkeeper_operator.compiling.endpoint_compiler import Target, compile_cups, compile_lns
@@ -220,7 +221,7 @@ def _pins(listed: _Names) -> _Names:
     if listed is None:
         return None
     _not_empty(listed, "client.sha256Fingerprints")
-    return tuple(sorted({read_fingerprint(text, "client.sha256Fingerprints") for text in listed}))
+    return tuple(sorted({parse_fingerprint(text, "client.sha256Fingerprints") for text in listed}))
 
 
 def _not_empty(listed: tuple[str, ...], field: str) -> None:

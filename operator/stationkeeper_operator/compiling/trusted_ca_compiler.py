@@ -4,7 +4,6 @@ Each part of the spec (anchors, intermediates, ranges, revocation, CRLs) is read
 used does the spec come into force; else what is in force may only shrink, see `candidate`.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from stationkeeper_core.eui_range import EUIRange, parse_range
 from stationkeeper_core.published import RevocationList, ServedNamespace, TrustedAuthority
 from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_core.x509.certificate import Certificate
-from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
+from stationkeeper_operator.compiling.candidate import Candidate, Problems
 from stationkeeper_operator.compiling.certificate_rules import (
     Authorities,
     certificate_of,
@@ -25,6 +24,7 @@ from stationkeeper_operator.compiling.certificate_rules import (
     show,
 )
 from stationkeeper_operator.compiling.reductions import common_ranges, revokes_more
+from stationkeeper_operator.compiling.revocation_entries import read_revoked_fingerprint, read_serial
 from stationkeeper_operator.compiling.revocation_lists import Source, find_crls, merged_lists, read_revocation_lists
 from stationkeeper_operator.compiling.served_namespaces import common_serves, read_serves
 from stationkeeper_operator.compiling.verdict import CertificateStatus, Role, certificate_status
@@ -34,7 +34,6 @@ from stationkeeper_operator.specs import Revocation, TrustedCASpec
 
 _TRAFFIC = "its gateways keep the LNS credentials that they have: to end their traffic, take their keys away at the LNS"
 _SHOWN = 3
-_SERIAL = re.compile(r"[0-9A-Fa-f]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -123,8 +122,8 @@ def _read(
         anchors=anchors and tuple(each for each in anchors if each not in past),
         intermediates=None if intermediates is None else tuple(each for each in intermediates if each not in past),
         ranges=problems.attempt(lambda: _ranges(spec.eui_ranges)),
-        serials=problems.attempt_each(_serial, revocation.serials or ()),
-        fingerprints=problems.attempt_each(_revoked_fingerprint, revocation.sha256_fingerprints or ()),
+        serials=problems.attempt_each(read_serial, revocation.serials or ()),
+        fingerprints=problems.attempt_each(read_revoked_fingerprint, revocation.sha256_fingerprints or ()),
         lists=read_revocation_lists(crls, issuers, problems, refuse_overdue=refuse_overdue, now=now),
         refuse_overdue=refuse_overdue,
         weak_signatures=spec.weak_signatures == "Allow",
@@ -176,19 +175,6 @@ def _ranges(listed: tuple[str, ...] | None) -> tuple[EUIRange, ...]:
     if listed is not None and not listed:
         raise StationkeeperError(Reason.INVALID_SPEC, "euiRanges is empty; leave it out to allow every EUI")
     return tuple(sorted({parse_range(text) for text in listed or ()}))
-
-
-def _serial(text: str) -> str:
-    digits = text.replace(":", "")
-    if not _SERIAL.fullmatch(digits):
-        raise StationkeeperError(
-            Reason.INVALID_SPEC, f"revocation.serials: {text[:100]!a} is not a serial number in hex"
-        )
-    return f"{int(digits, 16):X}"
-
-
-def _revoked_fingerprint(text: str) -> str:
-    return read_fingerprint(text, "revocation.sha256Fingerprints")
 
 
 def _authority(resource: TrustedCA, parts: _Parts) -> TrustedAuthority:
