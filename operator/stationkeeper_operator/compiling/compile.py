@@ -37,8 +37,10 @@ from stationkeeper_operator.compiling.trusted_ca_compiler import (
     configured_anchors,
     deadlines,
 )
+from stationkeeper_operator.compiling.usability import unusable_note
 from stationkeeper_operator.compiling.validities import validities_of
 from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
+from stationkeeper_operator.compiling.vouching import Vouchers
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import Key, Resource, TrustedCA
 
@@ -94,13 +96,14 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
     defaults = compile_defaults(world, now, keys)
     verdicts |= defaults.verdicts()
     assert isinstance(trust.document, TrustDocument)  # noqa: S101 - it was built as that
+    vouchers = Vouchers(everything, verdicts, trust.records, now)
     buckets = compile_registry(Surroundings(world, now, defaults.lns_for, keys), in_force, trust.document)
     for number, name in enumerate(REGISTRY):
         bucket = buckets.get(number, Bucket())
         build = partial(bucket.document, number)
         registry = fit(Contents(bucket.candidates, build, release, REGISTRY_BOUNDS), in_force.get(name))
         documents[name], payloads[name] = registry.document, registry.payload
-        verdicts |= _gateway_verdicts(name, bucket.candidates, registry)
+        verdicts |= _vouched(_gateway_verdicts(name, bucket.candidates, registry), registry, vouchers)
     verdicts |= _gateway_verdicts(None, buckets[None].candidates, None)
     verdicts = _with_validities(world, verdicts, trust)
     coming = (when for record in trust.records.values() for when in deadlines(record) if when >= now)
@@ -132,12 +135,12 @@ def _trusted_ca_verdict(
     lists = revocation_list_statuses(record, now)
     refused = any(each.refuse_overdue for each in record.revocation_lists)
     notes = [candidate.note, *(overdue_note(each, refused=refused) for each in lists if each.overdue)]
-    notes.append(unmatched_note(record, known))
+    notes += [unusable_note(record, now), unmatched_note(record, known)]
     noted = replace(candidate, note="; ".join(filter(None, notes)))
     expected = candidate.wanted or candidate.kept
     if expected is not None and record != expected and revokes_more(record, expected):
         noted = replace(noted, wanted=None, refusal=_revocation_does_not_fit(candidate.refusal))
-    return replace(_verdict(noted, record, TRUST, certificate_statuses(record)), revocation_lists=lists)
+    return replace(_verdict(noted, record, TRUST, certificate_statuses(record, now)), revocation_lists=lists)
 
 
 def _still_trusted(world: World, verdicts: Mapping[Key, Verdict], trust: Document) -> dict[Key, Verdict]:
@@ -174,6 +177,15 @@ def _gateway_verdicts(
     records = registry.records if registry is not None else {}
     found = ((each, records.get(each.key)) for each in candidates)
     return {each.key: _verdict(each, record, name if record else None, ()) for each, record in found}
+
+
+def _vouched(
+    verdicts: dict[Key, Verdict], registry: Fitted[RegisteredGateway], vouchers: Vouchers
+) -> dict[Key, Verdict]:
+    return {
+        key: replace(verdict, vouching=vouchers.of(registry.records[key])) if key in registry.records else verdict
+        for key, verdict in verdicts.items()
+    }
 
 
 def _verdict(

@@ -27,6 +27,7 @@ from stationkeeper_operator.compiling.reductions import common_ranges, revokes_m
 from stationkeeper_operator.compiling.revocation_entries import read_revoked_fingerprint, read_serial
 from stationkeeper_operator.compiling.revocation_lists import Source, find_crls, merged_lists, read_revocation_lists
 from stationkeeper_operator.compiling.served_namespaces import common_serves, read_serves
+from stationkeeper_operator.compiling.usability import intermediate_problem_of, problem_of
 from stationkeeper_operator.compiling.verdict import CertificateStatus, Role, certificate_status
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import TrustedCA
@@ -88,16 +89,23 @@ def configured_anchors(resource: TrustedCA, world: World) -> tuple[bytes, ...]:
     return _der(found.certificates if found else ())
 
 
-def certificate_statuses(record: TrustedAuthority) -> tuple[CertificateStatus, ...]:
-    """What the status shows of the certificates in force."""
-    listed = [(der, Role.ANCHOR) for der in record.anchors] + [(der, Role.INTERMEDIATE) for der in record.intermediates]
-    found = ((certificate_of(der), role) for der, role in listed)
-    return tuple(certificate_status(certificate, role) for certificate, role in found if certificate is not None)
+def certificate_statuses(record: TrustedAuthority, now: datetime) -> tuple[CertificateStatus, ...]:
+    """What the status shows of the certificates in force; `now` is aware."""
+    held = (
+        (Role.ANCHOR, record.anchors, problem_of),
+        (Role.INTERMEDIATE, record.intermediates, intermediate_problem_of),
+    )
+    return tuple(
+        certificate_status(each, role, judge(each, now, takes_weak=record.weak_signatures))
+        for role, listed, judge in held
+        for each in _readable(listed)
+    )
 
 
 def deadlines(record: TrustedAuthority) -> Iterator[datetime]:
-    """When time alone changes something about it: its certificates' ends and its CRLs' next updates."""
+    """When time alone changes something about it: its certificates begin or end, a CRL's next update is due."""
     for certificate in _readable((*record.anchors, *record.intermediates)):
+        yield certificate.not_before
         yield certificate.not_after
     for each in record.revocation_lists:
         if each.next_update is not None:
