@@ -104,7 +104,7 @@ class Operator:
         )
         self.metrics = Metrics()
         self.metrics.add(ResourceMetrics(lambda: self._status.verdicts, self._store.get, now))
-        departures = Departures(events, self._seen.usage.gateways, awaits_proof=token_file is not None)
+        departures = Departures(events, self._seen.usage.users, awaits_proof=token_file is not None)
         self._proof = Proof(enforcement, departures, self._status, asks=token_file is not None)
         self._gatherer = Gatherer(
             api,
