@@ -130,6 +130,7 @@ class Operator:
             proof=self._proof,
             now=now,
             compile_seconds=self.metrics.compile_seconds,
+            cups_names=settings.cups_names,
         )
         self._watch = Watch(settings.kubeconfig, namespaces, self._report_from_thread)
         self._references = ReferenceWatch(

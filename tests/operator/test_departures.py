@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from stationkeeper_core.published import TRUST, RevocationList, ServedNamespace, TrustDocument, TrustedAuthority
 from stationkeeper_core.serial_numbers import pack_serials
 from stationkeeper_core.x509.certificate import parse_certificate
-from stationkeeper_operator.api.credentials import Credentials
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.compiling.document_changes import document_changes
 from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.reporting.event_recorder import EventRecorder

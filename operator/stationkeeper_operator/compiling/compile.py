@@ -25,6 +25,7 @@ from stationkeeper_operator.compiling.candidate import Candidate, R
 from stationkeeper_operator.compiling.capacity import Contents, Fitted, fit
 from stationkeeper_operator.compiling.defaults_compiler import compile_defaults
 from stationkeeper_operator.compiling.gateway_compiler import Surroundings
+from stationkeeper_operator.compiling.own_cups import OwnCUPS
 from stationkeeper_operator.compiling.reductions import reduced_documents, revokes_more
 from stationkeeper_operator.compiling.registry_compiler import Bucket, compile_registry
 from stationkeeper_operator.compiling.revocation_entries import Known, known_certificates, unmatched_note
@@ -55,7 +56,7 @@ class PublishPlan:
         payloads: of every document of the contract, by its name.
         verdicts: on every resource.
         documents: what the payloads hold.
-        deadline: when time alone will change something about a TrustedCA, aware; None for never.
+        deadline: when time alone will change something, aware; None for never.
     """
 
     payloads: Mapping[str, bytes]
@@ -97,7 +98,9 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
     verdicts |= defaults.verdicts()
     assert isinstance(trust.document, TrustDocument)  # noqa: S101 - it was built as that
     vouchers = Vouchers(everything, verdicts, trust.records, now)
-    buckets = compile_registry(Surroundings(world, now, defaults.lns_for, keys), in_force, trust.document)
+    own_cups = OwnCUPS(world.cups_names, trust.document, now)
+    around = Surroundings(world, now, defaults.lns_for, keys, own_cups)
+    buckets = compile_registry(around, in_force, trust.document)
     for number, name in enumerate(REGISTRY):
         bucket = buckets.get(number, Bucket())
         build = partial(bucket.document, number)
@@ -106,7 +109,8 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
         verdicts |= _vouched(_gateway_verdicts(name, bucket.candidates, registry), registry, vouchers)
     verdicts |= _gateway_verdicts(None, buckets[None].candidates, None)
     verdicts = _with_validities(world, verdicts, trust)
-    coming = (when for record in trust.records.values() for when in deadlines(record) if when >= now)
+    ends = (when for record in trust.records.values() for when in deadlines(record))
+    coming = (when for when in (*ends, *own_cups.deadlines) if when >= now)
     return PublishPlan(payloads, verdicts, documents, min(coming, default=None))
 
 
