@@ -275,6 +275,11 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The private key that gateways would be given is that of a TrustedCA's anchor or intermediate.",
         "Make a key for the gateways, and never share one with a CA.",
     ),
+    Reason.WOULD_BE_REFUSED: _resource(
+        "`cups` leads to this release's own CUPS, which would refuse the gateway with the credentials of `cups.auth`.",
+        "The message says why: have the certificate issued by a TrustedCA in the Gateway's scope, for its EUI, and"
+        " list it in `client.sha256Fingerprints` where that pins; list a token in `client.tokens`.",
+    ),
     Reason.CREDENTIALS_UNUSABLE: _resource(
         "The credentials, put together, are not what a Basics Station can cut into its parts again.",
         "The message says which part; issue that certificate or key anew.",

@@ -116,6 +116,24 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     observed_generation: int = 0
 
 
+class StatusCertificate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The certificate that a gateway came with last, as far as it is compared.
+
+    Attributes:
+        serial: upper-case hex without leading zeros.
+        sha256: 64 lower-case hex digits.
+        trusted_ca: `namespace/name` of the TrustedCA that vouched for it.
+    """
+
+    serial: str = ""
+    sha256: str = ""
+    trusted_ca: str = msgspec.field(default="", name="trustedCA")
+
+
+class _Seen(msgspec.Struct):
+    certificate: StatusCertificate | None = None
+
+
 class Status(msgspec.Struct, frozen=True):
     """The present status of a resource.
 
@@ -129,6 +147,16 @@ class Status(msgspec.Struct, frozen=True):
     def value(self) -> dict[str, Any]:
         """All of it; empty where it is no object."""
         return _object(self.raw)
+
+    @property
+    def certificate(self) -> StatusCertificate | None:
+        """The certificate that a gateway came with last; None where none is shown."""
+        if b'"trustedCA"' not in self.raw:
+            return None
+        try:
+            return msgspec.json.decode(self.raw, type=_Seen).certificate
+        except _UNDECODABLE:
+            return None
 
     @property
     def conditions(self) -> tuple[Condition, ...]:

@@ -8,12 +8,11 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
-
-from OpenSSL import SSL
+from typing import Any
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_cups.tls.connection import Judge, State, TLSConnection
+from stationkeeper_cups.tls.connection import State, TLSConnection
+from stationkeeper_cups.tls.host import Host
 from stationkeeper_cups.tls.time_limits import Stage
 
 READ_BYTES = 16 * 1024
@@ -24,36 +23,6 @@ LOW_WATER_BYTES = 16 * 1024
 MAX_UNSENT_BYTES = 512 * 1024
 # What a client that is told goodbye may still send before the connection is cut.
 MAX_FAREWELL_BYTES = 256 * 1024
-
-
-class Host(Protocol):
-    """Who accepted a connection.
-
-    Attributes:
-        handshake: the stage until the handshake is done.
-        farewell: the stage in which a connection ends.
-    """
-
-    handshake: Stage
-    farewell: Stage
-
-    def begin(self, transport: "TLSTransport") -> tuple[SSL.Context, Judge] | None:
-        """Return what to begin TLS with at the client's first bytes; None ends the connection."""
-
-    def welcome(self, transport: "TLSTransport") -> asyncio.Protocol | None:
-        """Return the inner protocol of a connection whose handshake is done; None ends the connection."""
-
-    def refused(self, transport: "TLSTransport", failure: StationkeeperError) -> None:
-        """Be told of a handshake that came to nothing."""
-
-    def failed(self, transport: "TLSTransport") -> None:
-        """Be told, while the exception is handled, of a fault of the server's own; the connection is cut."""
-
-    def unused(self, transport: "TLSTransport") -> None:
-        """Be told of a connection that ended before its first byte."""
-
-    def gone(self, transport: "TLSTransport") -> None:
-        """Be told, once, that the socket is closed."""
 
 
 class TLSTransport(asyncio.Transport):

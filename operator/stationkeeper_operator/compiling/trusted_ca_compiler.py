@@ -4,7 +4,6 @@ Each part of the spec (anchors, intermediates, ranges, revocation, CRLs) is read
 used does the spec come into force; else what is in force may only shrink, see `candidate`.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from stationkeeper_core.eui_range import EUIRange, parse_range
 from stationkeeper_core.published import RevocationList, ServedNamespace, TrustedAuthority
 from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_core.x509.certificate import Certificate
-from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
+from stationkeeper_operator.compiling.candidate import Candidate, Problems
 from stationkeeper_operator.compiling.certificate_rules import (
     Authorities,
     certificate_of,
@@ -26,8 +25,10 @@ from stationkeeper_operator.compiling.certificate_rules import (
 )
 from stationkeeper_operator.compiling.issuing_ca import issuing_ca_note
 from stationkeeper_operator.compiling.reductions import common_ranges, revokes_more
+from stationkeeper_operator.compiling.revocation_entries import read_revoked_fingerprint, read_serial
 from stationkeeper_operator.compiling.revocation_lists import Source, find_crls, merged_lists, read_revocation_lists
 from stationkeeper_operator.compiling.served_namespaces import common_serves, read_serves
+from stationkeeper_operator.compiling.usability import intermediate_problem_of, problem_of
 from stationkeeper_operator.compiling.verdict import CertificateStatus, Role, certificate_status
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import TrustedCA
@@ -35,7 +36,6 @@ from stationkeeper_operator.specs import Revocation, TrustedCASpec
 
 _TRAFFIC = "its gateways keep the LNS credentials that they have: to end their traffic, take their keys away at the LNS"
 _SHOWN = 3
-_SERIAL = re.compile(r"[0-9A-Fa-f]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -91,16 +91,23 @@ def configured_anchors(resource: TrustedCA, world: World) -> tuple[bytes, ...]:
     return _der(found.certificates if found else ())
 
 
-def certificate_statuses(record: TrustedAuthority) -> tuple[CertificateStatus, ...]:
-    """What the status shows of the certificates in force."""
-    listed = [(der, Role.ANCHOR) for der in record.anchors] + [(der, Role.INTERMEDIATE) for der in record.intermediates]
-    found = ((certificate_of(der), role) for der, role in listed)
-    return tuple(certificate_status(certificate, role) for certificate, role in found if certificate is not None)
+def certificate_statuses(record: TrustedAuthority, now: datetime) -> tuple[CertificateStatus, ...]:
+    """What the status shows of the certificates in force; `now` is aware."""
+    held = (
+        (Role.ANCHOR, record.anchors, problem_of),
+        (Role.INTERMEDIATE, record.intermediates, intermediate_problem_of),
+    )
+    return tuple(
+        certificate_status(each, role, judge(each, now, takes_weak=record.weak_signatures))
+        for role, listed, judge in held
+        for each in _readable(listed)
+    )
 
 
 def deadlines(record: TrustedAuthority) -> Iterator[datetime]:
-    """When time alone changes something about it: its certificates' ends and its CRLs' next updates."""
+    """When time alone changes something about it: its certificates begin or end, a CRL's next update is due."""
     for certificate in _readable((*record.anchors, *record.intermediates)):
+        yield certificate.not_before
         yield certificate.not_after
     for each in record.revocation_lists:
         if each.next_update is not None:
@@ -126,8 +133,8 @@ def _read(
         anchors=anchors and tuple(each for each in anchors if each not in past),
         intermediates=None if intermediates is None else tuple(each for each in intermediates if each not in past),
         ranges=problems.attempt(lambda: _ranges(spec.eui_ranges)),
-        serials=problems.attempt_each(_serial, revocation.serials or ()),
-        fingerprints=problems.attempt_each(_revoked_fingerprint, revocation.sha256_fingerprints or ()),
+        serials=problems.attempt_each(read_serial, revocation.serials or ()),
+        fingerprints=problems.attempt_each(read_revoked_fingerprint, revocation.sha256_fingerprints or ()),
         lists=lists.with_those_in_force(previous.revocation_lists if previous else (), refuse_overdue=refuse_overdue),
         refuse_overdue=refuse_overdue,
         weak_signatures=spec.weak_signatures == "Allow",
@@ -200,19 +207,6 @@ def _ranges(listed: tuple[str, ...] | None) -> tuple[EUIRange, ...]:
     if listed is not None and not listed:
         raise StationkeeperError(Reason.INVALID_SPEC, "euiRanges is empty; leave it out to allow every EUI")
     return tuple(sorted({parse_range(text) for text in listed or ()}))
-
-
-def _serial(text: str) -> str:
-    digits = text.replace(":", "")
-    if not _SERIAL.fullmatch(digits):
-        raise StationkeeperError(
-            Reason.INVALID_SPEC, f"revocation.serials: {text[:100]!a} is not a serial number in hex"
-        )
-    return f"{int(digits, 16):X}"
-
-
-def _revoked_fingerprint(text: str) -> str:
-    return read_fingerprint(text, "revocation.sha256Fingerprints")
 
 
 def _authority(resource: TrustedCA, parts: _Parts) -> TrustedAuthority:

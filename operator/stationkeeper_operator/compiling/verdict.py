@@ -31,12 +31,14 @@ class CertificateStatus:
         sha256: the fingerprint, 64 lower-case hex digits.
         not_after: RFC 3339, in UTC, to the second.
         role: what it is for.
+        problem: why no gateway can come in by it at present; empty where one can.
     """
 
     subject: str
     sha256: str
     not_after: str
     role: Role
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,21 @@ class Validity:
 
 
 @dataclass(frozen=True)
+class Vouching:
+    """Who could let a gateway in.
+
+    Attributes:
+        vouched: whether anybody could.
+        reason: a CamelCase word.
+        message: for people; names nothing of other tenants.
+    """
+
+    vouched: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What became of a resource.
 
@@ -105,6 +122,7 @@ class Verdict:
         validities: of the certificates that its spec brings, those that have expired among them.
         still_trusted_by: of a TrustedCA that is suspended or being deleted, `namespace/name` of the others in force
             that hold one of its certificates or keys, of other tenants the number alone; None where nobody asks.
+        vouching: who could let it in, for a Gateway that is in force and not suspended.
     """
 
     accepted: bool
@@ -117,15 +135,23 @@ class Verdict:
     revocation_lists: tuple[RevocationListStatus, ...] = ()
     validities: tuple[Validity, ...] = ()
     still_trusted_by: tuple[str, ...] | None = None
+    vouching: Vouching | None = None
 
 
-def certificate_status(certificate: Certificate, role: Role) -> CertificateStatus:
-    """How the status shows `certificate`."""
+def certificate_status(certificate: Certificate, role: Role, problem: str) -> CertificateStatus:
+    """How the status shows `certificate`.
+
+    Args:
+        certificate: in force.
+        role: what it is for.
+        problem: why no gateway can come in by it; empty where one can.
+    """
     return CertificateStatus(
         subject=certificate.subject[:_MAX_SUBJECT],
         sha256=certificate.sha256,
         not_after=rfc3339(certificate.not_after),
         role=role,
+        problem=problem[:_MAX_SUBJECT],
     )
 
 

@@ -41,11 +41,13 @@ class World:
         release_namespace: the namespace whose TrustedCAs and GatewayDefaults are for the Gateways of all namespaces.
         resources: all TrustedCAs, Gateways and GatewayDefaults.
         referenced: the Secrets and ConfigMaps that they name; one that is missing here does not exist.
+        cups_names: by which gateways reach the release's CUPS: lower-case hosts, or `host:port`.
     """
 
     release_namespace: str
     resources: Mapping[Key, Resource]
     referenced: Mapping[Reference, ReferencedObject]
+    cups_names: tuple[str, ...] = ()
 
     def defaults_of(self, resource: Resource) -> Key | None:
         """The GatewayDefaults that has to give the LNS of `resource`: its namespace's, else the release's.

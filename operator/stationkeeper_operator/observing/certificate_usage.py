@@ -106,6 +106,11 @@ class CertificateUsage:
         """How many Gateways came in by that TrustedCA, as of the last count."""
         return self._counts[_name(key)]
 
+    def users(self, key: Key) -> frozenset[str]:
+        """The uids of the Gateways that came in by that TrustedCA; within `WINDOW`, as of the last count."""
+        name = _name(key)
+        return frozenset(uid for uid, (authority, _) in self._used.items() if authority == name)
+
     def left_out(self, authorities: Collection[Key]) -> None:
         """Forget the unregistered gateways of TrustedCAs that do not exist any more.
 
