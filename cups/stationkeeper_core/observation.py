@@ -88,8 +88,9 @@ class SeenRefusal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
         reason: the reason's word.
         at: when, aware.
         trusted_ca: `namespace/name` of the TrustedCA that vouches for that certificate.
-        claimed: whether it was refused in its handshake, before it proved to hold the certificate's key; the TrustedCA
-            would vouch but for the reason. It may be anybody who has seen the certificate.
+        claimed: whether nothing was proven. It was refused in its handshake, before it proved to hold the certificate's
+            key, and may be anybody who has seen the certificate; or its certificate is another gateway's, which named
+            this one in its request. The TrustedCA vouches for the certificate, or would but for the reason.
     """
 
     reason: str

@@ -140,7 +140,7 @@ class Observations:
         self._keep(eui, msgspec.structs.replace(before, refusal=refusal), known.progress if known else None)
 
     def claimed(self, client: RefusedClient, reason: Reason, now: datetime) -> None:
-        """Remember a refused handshake under the Gateway that its certificate means; it proved no key.
+        """Remember a refusal under the Gateway that a handshake's certificate or a request names, without proof of it.
 
         It takes the place of nothing that was proven since the gateway's last visit.
 

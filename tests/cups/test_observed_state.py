@@ -229,16 +229,18 @@ async def test_a_cursor_gets_what_is_new_and_a_server_that_started_anew_has_anot
         await again.stop()
 
 
-async def test_a_refusal_stands_with_the_eui_of_the_certificate_never_with_the_one_that_is_named(
+async def test_a_refusal_stands_with_the_eui_of_the_certificate_and_as_a_claim_with_the_one_that_is_named(
     guarded: Cups, pki: Pki
 ) -> None:
     await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui), Gateway(OTHER_EUI)])
 
     await guarded.client(pki.a_gateway).ask(b'{"router":"aabb:ccdd:0:1"}')
 
-    found = await _only(guarded)
-    assert found.refusal is not None
-    assert (found.eui, found.refusal.reason, found.last_seen) == (pki.eui, "CommonNameMismatch", None)
+    found = {each.eui: each for each in (await _page(guarded)).observations}
+    claims = {each.eui: each.refusal.claimed for each in found.values() if each.refusal}
+    assert claims == {pki.eui: False, OTHER_EUI: True}
+    assert {each.refusal.reason for each in found.values() if each.refusal} == {"CommonNameMismatch"}
+    assert [each.last_seen for each in found.values()] == [None, None]
 
 
 async def test_a_tenants_certificate_for_somebody_elses_eui_overwrites_nothing(guarded: Cups, pki: Pki) -> None:
@@ -381,3 +383,34 @@ async def test_what_is_claimed_takes_the_place_of_nothing_that_was_proven(guarde
     assert before.refusal is not None
     assert (before.refusal.reason, before.refusal.claimed) == ("GatewaySuspended", False)
     assert await _only(guarded) == before
+
+
+async def test_a_client_with_another_gateways_certificate_shows_on_both_and_changes_nothing_of_a_visit(
+    guarded: Cups, pki: Pki
+) -> None:
+    other = make_gateway(OTHER_EUI, pki.a, datetime.now(UTC))
+    await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui)])
+    await guarded.client(pki.a_gateway).ask(json.dumps(REPORT).encode())
+    before = await _only(guarded)
+
+    answer = await guarded.client(other).ask(json.dumps(REPORT | {"model": "forged"}).encode())
+
+    assert (answer.status, answer.reason) == (403, "CommonNameMismatch")
+    shown = {each.eui: each for each in (await _page(guarded)).observations}
+    asked_for, own = shown[pki.eui], shown[OTHER_EUI]
+    assert asked_for.refusal is not None
+    assert (asked_for.refusal.reason, asked_for.refusal.claimed) == ("CommonNameMismatch", True)
+    assert asked_for.refusal.trusted_ca == "radio/a"
+    assert msgspec.structs.replace(asked_for, refusal=None) == before
+    assert own.refusal is not None
+    assert not own.refusal.claimed
+    assert not own.uid
+
+
+async def test_another_tenants_ca_writes_no_claim(guarded: Cups, pki: Pki) -> None:
+    other = make_gateway(OTHER_EUI, pki.b, datetime.now(UTC))
+    trusted = [Trusted("a", pki.a), Trusted("b", pki.b, namespace="tenant")]
+    await _publish(guarded, trusted, [Gateway(pki.eui)])
+
+    assert (await guarded.client(other).ask(json.dumps(REPORT).encode())).status == 403
+    assert pki.eui not in {each.eui for each in (await _page(guarded)).observations}

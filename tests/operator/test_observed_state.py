@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from typing import Any
 
 import msgspec
 import pytest
@@ -267,3 +268,24 @@ def test_a_gateway_that_was_never_seen_is_not_said_to_be_pending() -> None:
 
     assert fleet.state.reconfigured([changes]) == []
     assert not fleet.pending(fleet.key())
+
+
+def test_a_claimed_refusal_is_shown_as_that_and_hides_nothing_that_was_proven() -> None:
+    def shown(*seen: Observation) -> Any:
+        held = NOTHING_SEEN
+        for each in seen:
+            held = merged(held, each)
+        refusal = held.last_refusal
+        return refusal and (refusal.reason, refusal.claimed)
+
+    def refused(minutes: float, reason: str, *, claimed: bool, **fields: Any) -> Observation:
+        found = msgspec.structs.replace(refusal(minutes, reason), claimed=claimed)
+        return saw(0, refusal=found, **{"last_seen": None, "certificate": None, **fields})
+
+    claim = refused(3, "CommonNameMismatch", claimed=True)
+    assert shown(saw(0, 1), claim) == ("CommonNameMismatch", True)
+    assert shown(saw(0, 1), refused(2, "CertificateRevoked", claimed=False), claim) == ("CertificateRevoked", False)
+    assert shown(refused(0, "CertificateRevoked", claimed=False), saw(0, 1), claim) == ("CommonNameMismatch", True)
+    assert shown(claim, refused(4, "CertificateRevoked", claimed=False)) == ("CertificateRevoked", False)
+    after = merged(merged(NOTHING_SEEN, saw(0, 1)), claim)
+    assert msgspec.structs.replace(after, last_refusal=None) == merged(NOTHING_SEEN, saw(0, 1))

@@ -109,7 +109,7 @@ class CertificateUsage:
     def users(self, key: Key) -> frozenset[str]:
         """The uids of the Gateways that came in by that TrustedCA; within `WINDOW`, as of the last count."""
         name = _name(key)
-        return frozenset(uid for uid, (authority, _) in self._used.items() if authority == name)
+        return frozenset(uid for uid, (authority, _, _) in self._used.items() if authority == name)
 
     def left_out(self, authorities: Collection[Key]) -> None:
         """Forget the unregistered gateways of TrustedCAs that do not exist any more.
