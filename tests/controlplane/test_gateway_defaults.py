@@ -40,7 +40,7 @@ def test_a_gateway_as_short_as_its_eui_follows_the_releases_default_and_then_its
     def follows(uri: str) -> None:
         wait_for(lambda: lns_uri(cluster, "short") == uri, f"the gateway is sent to {uri}", SOON)
 
-    cluster.apply("Gateway", "short", {"eui": "00000000000D0001"})
+    cluster.apply("Gateway", "short", {"eui": "01000000000D0001"})
     cluster.wait_reason("Gateway", "short", "LNSMissing")
     assert lns_uri(cluster, "short") == ""
     cluster.apply("GatewayDefaults", "default", defaults(ALL), cluster.namespace)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui_range import EUIRange, parse_range
-from stationkeeper_core.published import RevocationList, ServedNamespace, TrustedAuthority
+from stationkeeper_core.published import RetainedAnchor, RevocationList, ServedNamespace, TrustedAuthority
 from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.candidate import Candidate, Problems
@@ -24,6 +24,14 @@ from stationkeeper_operator.compiling.certificate_rules import (
     show,
 )
 from stationkeeper_operator.compiling.reductions import common_ranges, revokes_more
+from stationkeeper_operator.compiling.retained_anchors import (
+    Retained,
+    as_before,
+    read_retain,
+    retained_anchors,
+    source_text,
+    still_retained,
+)
 from stationkeeper_operator.compiling.revocation_entries import read_revoked_fingerprint, read_serial
 from stationkeeper_operator.compiling.revocation_lists import Source, find_crls, merged_lists, read_revocation_lists
 from stationkeeper_operator.compiling.served_namespaces import common_serves, read_serves
@@ -51,6 +59,8 @@ class _Parts:
     weak_signatures: bool = True
     note: str = ""
     serves: tuple[ServedNamespace, ...] | None = None
+    source: str = ""
+    retained: tuple[RetainedAnchor, ...] = ()
 
 
 def compile_trusted_ca(
@@ -95,8 +105,11 @@ def certificate_statuses(record: TrustedAuthority, now: datetime) -> tuple[Certi
         (Role.ANCHOR, record.anchors, problem_of),
         (Role.INTERMEDIATE, record.intermediates, intermediate_problem_of),
     )
+    retained = {each.sha256: rfc3339(datetime.fromtimestamp(each.until, UTC)) for each in record.retained}
     return tuple(
-        certificate_status(each, role, judge(each, now, takes_weak=record.weak_signatures))
+        certificate_status(
+            each, role, judge(each, now, takes_weak=record.weak_signatures), retained.get(each.sha256, "")
+        )
         for role, listed, judge in held
         for each in _readable(listed)
     )
@@ -107,6 +120,8 @@ def deadlines(record: TrustedAuthority) -> Iterator[datetime]:
     for certificate in _readable((*record.anchors, *record.intermediates)):
         yield certificate.not_before
         yield certificate.not_after
+    for kept in record.retained:
+        yield datetime.fromtimestamp(kept.until, UTC)
     for each in record.revocation_lists:
         if each.next_update is not None:
             yield datetime.fromtimestamp(each.next_update, UTC)
@@ -118,7 +133,9 @@ def _read(
     problems, revocation = Problems(), spec.revocation or Revocation()
     read_anchors = problems.attempt(lambda: _anchors(resource, spec, world, now))
     read_intermediates = problems.attempt(lambda: _intermediates(spec))
-    anchors = read_anchors.certificates if read_anchors else None
+    source = source_text(resource.metadata.namespace, spec.certificates_from)
+    retained = _retained(spec, source, previous, read_anchors, problems, now)
+    anchors = (*read_anchors.certificates, *retained.certificates) if read_anchors else None
     intermediates = read_intermediates.certificates if read_intermediates else None
     past = (*expired(anchors or (), now), *expired(intermediates or (), now))
     issuers = (*(anchors or ()), *(intermediates or ()))
@@ -135,10 +152,34 @@ def _read(
         lists=read_revocation_lists(crls, issuers, problems, refuse_overdue=refuse_overdue, now=now),
         refuse_overdue=refuse_overdue,
         weak_signatures=spec.weak_signatures == "Allow",
-        note=_note(past, *(each.left_out for each in (read_anchors, read_intermediates) if each)),
+        note="; ".join(
+            filter(
+                None,
+                (_note(past, *(each.left_out for each in (read_anchors, read_intermediates) if each)), retained.note),
+            )
+        ),
         serves=problems.attempt(lambda: read_serves(spec.serves, is_release=_is_release(resource, world))),
+        source=source,
+        retained=retained.records,
     )
     return parts, problems.refusal
+
+
+def _retained(  # noqa: PLR0913, PLR0917 - all that it depends on
+    spec: TrustedCASpec,
+    source: str,
+    previous: TrustedAuthority | None,
+    read: Authorities | None,
+    problems: Problems,
+    now: datetime,
+) -> Retained:
+    """The anchors that the source held before it was renewed; none where another one was named meanwhile."""
+    retain = problems.attempt(lambda: read_retain(spec.certificates_from))
+    if previous is None or read is None or previous.anchors_source != source:
+        return Retained()
+    if retain is None:
+        return as_before(previous, read.certificates, now)
+    return retained_anchors(previous, read.certificates, retain, now)
 
 
 def _is_release(resource: TrustedCA, world: World) -> bool:
@@ -198,6 +239,8 @@ def _authority(resource: TrustedCA, parts: _Parts) -> TrustedAuthority:
         revocation_lists=parts.lists,
         weak_signatures=parts.weak_signatures,
         serves=parts.serves or (),
+        anchors_source=parts.source,
+        retained=parts.retained,
     )
 
 
@@ -207,6 +250,10 @@ def _reduced(previous: TrustedAuthority, parts: _Parts, now: datetime) -> Truste
     No ranges mean every EUI, so that ranges without anything in common leave nothing rather than an empty list.
     """
     anchors = _remaining(previous.anchors, parts.anchors, now)
+    retained = parts.retained if parts.anchors is not None else still_retained(previous, now)
+    ended = {each.sha256 for each in previous.retained} - {each.sha256 for each in retained}
+    if parts.anchors is None:
+        anchors = tuple(each.der for each in _readable(anchors) if each.sha256 not in ended)
     held = Problems().attempt(lambda: tuple(parse_range(text) for text in previous.eui_ranges))
     if held is None or not anchors:
         return None
@@ -225,6 +272,8 @@ def _reduced(previous: TrustedAuthority, parts: _Parts, now: datetime) -> Truste
         revocation_lists=merged_lists(previous.revocation_lists, parts.lists, refuse_overdue=parts.refuse_overdue),
         weak_signatures=previous.weak_signatures and parts.weak_signatures,
         serves=previous.serves if parts.serves is None else common_serves(previous.serves, parts.serves),
+        anchors_source=previous.anchors_source,
+        retained=retained,
     )
 
 
