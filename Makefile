@@ -32,6 +32,7 @@ bench: .venv/.synced
 
 docs: .venv/.synced
 	@$(UV) run --frozen stationkeeper reasons > docs/reasons.md
+	@$(UV) run --frozen python helm/document_values.py
 	@$(UV) run --frozen stationkeeper commands > docs/commands.md
 
 clean:

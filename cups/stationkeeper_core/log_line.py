@@ -5,6 +5,8 @@ import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+import msgspec
+
 MAX_VALUE = 1024
 
 
@@ -33,7 +35,18 @@ def log_line(seconds: float, level: str, logger: str, event: str, fields: Mappin
     line: dict[str, object] = {"time": time, "level": level.lower(), "logger": logger, "event": event[:MAX_VALUE]}
     for name, value in fields.items():
         line[name] = _value(value, MAX_VALUE * 4 if name == "traceback" else MAX_VALUE)
-    return json.dumps(line)
+    return _ascii(line)
+
+
+def _ascii(line: dict[str, object]) -> str:
+    """JSON without a character that a terminal may act on."""
+    try:
+        found = msgspec.json.encode(line)
+    except UnicodeEncodeError:
+        # Half of a surrogate pair, which only escapes can write.
+        return json.dumps(line)
+    # The fast encoder escapes no letters beyond ASCII, nor DEL.
+    return found.decode("ascii") if found.isascii() and b"\x7f" not in found else json.dumps(line)
 
 
 def _value(value: object, longest: int) -> object:

@@ -159,8 +159,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The spec does not have the form that the CRD describes.", "The message names the field."
     ),
     Reason.MALFORMED_PEM: _resource(
-        "The text is not a sequence of PEM certificates.",
-        "The message says at which line; paste the file as it is.",
+        "The text is not a sequence of PEM certificates, or none of them can be read.",
+        "The message says at which line, and which field; paste the file as it is.",
     ),
     Reason.NO_CERTIFICATE: _resource("There is no certificate in it.", "Give at least one PEM certificate."),
     Reason.TOO_MANY_CERTIFICATES: _resource(
@@ -172,7 +172,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Remove it, and treat that key as exposed: whoever may read the resource has it.",
     ),
     Reason.NOT_A_CERTIFICATE_AUTHORITY: _resource(
-        "A configured anchor or intermediate is not a CA certificate (basic constraints CA:TRUE).",
+        "A configured anchor or intermediate is neither a CA certificate (basic constraints CA:TRUE) nor, as an "
+        "anchor, a v1 root that signs itself.",
         "Configure the certificate that signs the gateways' certificates, not a gateway's own.",
     ),
     Reason.KEY_KIND_UNSUPPORTED: _resource(
@@ -204,7 +205,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Fetch the CRL anew; check that the issuer's certificate is the one whose key is in use.",
     ),
     Reason.CRL_SIGNER_NOT_ALLOWED: _resource(
-        "The CRL's issuer has a key usage without cRLSign.", "Configure the certificate that may sign CRLs."
+        "The CRL's issuer has a key usage without cRLSign: that CRL alone is left out, as a note in `Accepted` says.",
+        "Have the CA's certificate issued anew with cRLSign; until then revoke by `serials` or `sha256Fingerprints`.",
     ),
     Reason.CRL_NOT_YET_VALID: _resource(
         "The CRL's thisUpdate lies in the future.", "Check the clocks of the CA and of the cluster."

@@ -9,7 +9,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from stationkeeper_core.published import DOCUMENTS, MAX_SECRET_BYTES
@@ -24,6 +24,7 @@ _log = logging.getLogger("stationkeeper.cups.file_source")
 
 _Paths = tuple[Path, ...]
 _Fingerprint = tuple[tuple[int, int, int], ...]
+_Load = Callable[[list[bytes]], Awaitable[None]]
 
 
 class FileSource:
@@ -44,20 +45,20 @@ class FileSource:
         self._offered = 0.0
         self._seen: dict[_Paths, _Fingerprint] = {}
         self._problems: dict[_Paths, str] = {}
-        self._followed: dict[_Paths, Callable[[list[bytes]], None]] = {(certificates, key): self._load_credentials}
+        self._followed: dict[_Paths, _Load] = {(certificates, key): self._load_credentials}
         for document in DOCUMENTS:
             self._followed[(documents / document,)] = self._loader(document)
 
     async def run(self) -> None:
         """Follows the files until cancelled."""
         while True:
-            self.look()
+            await self.look()
             self._offer_again()
             self._notice.look()
             await asyncio.sleep(INTERVAL_SECONDS)
 
-    def look(self) -> None:
-        """Hands over all that changed since the last look; what fails is tried again at the next."""
+    async def look(self) -> None:
+        """Hand over all that changed since the last look; what fails is tried again at the next."""
         for paths, load in self._followed.items():
             try:
                 before = _fingerprint(paths)
@@ -67,17 +68,17 @@ class FileSource:
                 # A swap between two reads would pair a certificate with another's key: the next look reads again.
                 if _fingerprint(paths) != before:
                     continue
-                load(contents)
+                await load(contents)
             except OSError as error:
                 self._complain(paths, str(error))
                 continue
             self._seen[paths] = before
             self._problems.pop(paths, None)
 
-    def _loader(self, document: str) -> Callable[[list[bytes]], None]:
+    def _loader(self, document: str) -> _Load:
         return lambda contents: self._state.load_document(document, contents[0])
 
-    def _load_credentials(self, contents: list[bytes]) -> None:
+    async def _load_credentials(self, contents: list[bytes]) -> None:
         self._credentials, self._offered = server_credentials(*contents), time.monotonic()
         self._state.load_server_credentials(self._credentials)
 

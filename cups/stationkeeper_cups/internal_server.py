@@ -9,7 +9,7 @@ import hmac
 import logging
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from stationkeeper_core.timestamps import rfc3339
+from stationkeeper_cups.http.refusals import RecentRefusal
 from stationkeeper_cups.metrics import CONTENT_TYPE, Metrics
 from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.server_certificate import ServerCertificate
@@ -42,6 +43,7 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
     token: Callable[[], bytes] | None,
     server_certificate: ServerCertificate,
     guard: Callable[[web.Request, bool], bool] = lambda _request, _vouched: True,
+    recent_refusals: Callable[[], Iterable[RecentRefusal]] = lambda: (),
 ) -> web.Application:
     """The routes of the internal port.
 
@@ -54,6 +56,7 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
             shut.
         server_certificate: whose end `/generation` tells.
         guard: told of each request and whether it has the token; says whether it may be answered.
+        recent_refusals: what `/refusals` tells, which is as shut as `/observations`.
     """
     said = _Trouble()
     exposed = _Exposition(metrics, time.monotonic)
@@ -87,15 +90,25 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
         refused = {
             document: {"reason": error.reason, "detail": error.detail} for document, error in state.refused.items()
         }
-        end = server_certificate.not_after
-        answer = {"generations": state.generations, "missing": state.missing, "refused": refused}
-        return web.json_response(answer | ({"serverCertificate": {"notAfter": rfc3339(end)}} if end else {}))
+        begin, end = server_certificate.not_before, server_certificate.not_after
+        answer: dict[str, object] = {"generations": state.generations, "missing": state.missing, "refused": refused}
+        if begin and end:
+            answer["serverCertificate"] = {"notBefore": rfc3339(begin), "notAfter": rfc3339(end)}
+        return web.json_response(answer)
 
-    async def observed(request: web.Request) -> web.Response:
+    def check_token(request: web.Request) -> None:
         if token is None:
             raise web.HTTPForbidden(text=_OBSERVATIONS_SHUT)
         if not is_vouched(request):
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
+
+    async def refused_lately(request: web.Request) -> web.Response:
+        check_token(request)
+        answer = {"refusals": list(recent_refusals())}
+        return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+
+    async def observed(request: web.Request) -> web.Response:
+        check_token(request)
         page = observations.page(_cursor(request.query.get("since", "0")))
         return web.Response(body=msgspec.json.encode(page), content_type="application/json")
 
@@ -105,6 +118,7 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
     application.router.add_get("/metrics", exposition)
     application.router.add_get("/generation", generation)
     application.router.add_get("/observations", observed)
+    application.router.add_get("/refusals", refused_lately)
     return application
 
 

@@ -10,7 +10,7 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,9 @@ class _Secret(msgspec.Struct):
     data: dict[str, str] | None = None
 
 
+_Load = Callable[[Mapping[str, bytes]], Awaitable[None]]
+
+
 class _SecretList(msgspec.Struct):
     metadata: _Metadata
     items: list[_Secret]
@@ -88,7 +91,7 @@ class KubernetesSource:
         self._state = state
         self._notice = WaitingNotice(lambda: state.missing, f"Secrets of namespace {api.namespace}", time.monotonic)
         self._credentials: ServerCredentials | None = None
-        self._loaders: dict[str, Callable[[Mapping[str, bytes]], None]] = {server_tls: self._load_credentials}
+        self._loaders: dict[str, _Load] = {server_tls: self._load_credentials}
         for document in DOCUMENTS:
             self._loaders[secret_name(document)] = self._loader(document)
 
@@ -138,7 +141,7 @@ class KubernetesSource:
         async with self._get(session, name, {}) as response:
             found = msgspec.json.decode(await response.read(), type=_SecretList)
         for secret in found.items:
-            self._load(name, secret)
+            await self._load(name, secret)
         return found.metadata.resource_version
 
     async def _watch(self, session: aiohttp.ClientSession, name: str, version: str) -> str:
@@ -154,7 +157,7 @@ class KubernetesSource:
                     fields = {"secret": name}
                     _log.warning("the Secret is gone, the last good state stays in force", extra={"fields": fields})
                 else:
-                    self._load(name, secret)
+                    await self._load(name, secret)
         return version
 
     def _get(
@@ -168,14 +171,20 @@ class KubernetesSource:
             raise_for_status=_raise_for_status,
         )
 
-    def _load(self, name: str, secret: _Secret) -> None:
+    async def _load(self, name: str, secret: _Secret) -> None:
         data = {key: base64.b64decode(value) for key, value in (secret.data or {}).items()}
-        self._loaders[name](data)
+        await self._loaders[name](data)
 
-    def _loader(self, document: str) -> Callable[[Mapping[str, bytes]], None]:
-        return lambda data: self._state.load_document(document, data.get(document, b""))
+    def _loader(self, document: str) -> _Load:
+        async def load(data: Mapping[str, bytes]) -> None:
+            if document in data:
+                await self._state.load_document(document, data[document])
+            else:  # The chart creates it so, for the operator to fill.
+                _log.info("the Secret holds no document yet", extra={"fields": {"document": document}})
 
-    def _load_credentials(self, data: Mapping[str, bytes]) -> None:
+        return load
+
+    async def _load_credentials(self, data: Mapping[str, bytes]) -> None:
         self._credentials = server_credentials(data.get("tls.crt", b""), data.get("tls.key", b""))
         self._state.load_server_credentials(self._credentials)
 

@@ -1,49 +1,35 @@
-"""TLS connections from one listening socket to an HTTP protocol, each under the context that is current as it comes in.
+"""Accepts connections on one bound socket and bounds them; each becomes a TLS transport at once.
 
-The socket is bound once. A change of trust is a change of what `context` returns: whoever is being served stays so, and
-whoever comes next meets the new trust. How many connections there are and how long a handshake takes is bounded.
+The socket is bound once. What a handshake begins with is asked for at its first bytes, so that a change of the server's
+credentials or of trust acts on every connection that has not said anything before it.
 """
 
 import asyncio
 import errno
 import logging
 import socket
-import ssl
+import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
-from stationkeeper_core.errors import Reason
-from stationkeeper_cups.tls_context import RefusedHandshakeError
+from OpenSSL import SSL
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_cups.connection_limits import ConnectionLimits
+from stationkeeper_cups.log_budget import LogBudget
+from stationkeeper_cups.tls.connection import Judge
+from stationkeeper_cups.tls.time_limits import TimeLimits
+from stationkeeper_cups.tls.transport import TLSTransport
+
+GIVEN_UP = "given up for newer connections"
+
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_PAUSE_SECONDS = 1.0
 
 _log = logging.getLogger("stationkeeper.cups.listener")
 
-_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
-
-@dataclass(frozen=True)
-class Limits:
-    """How much the clients may take.
-
-    Attributes:
-        connections: at one time, those in their handshake among them; the kernel's backlog holds the others.
-        handshakes: of these that may be in their handshake; over that, the oldest is given up.
-        handshake_seconds: for one handshake.
-        shutdown_seconds: for what was written to be sent, and TLS to be closed, at the end of a connection.
-        linger_seconds: how long a refused client is listened to, so that it gets to read the alert.
-        backlog: connections that the kernel holds before they are accepted.
-    """
-
-    connections: int = 4096
-    handshakes: int = 2048
-    handshake_seconds: float = 10.0
-    linger_seconds: float = 1.0
-    shutdown_seconds: float = 10.0
-    backlog: int = 4096
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A handshake that came to nothing.
 
@@ -51,144 +37,212 @@ class Refusal:
         peer: address of the client.
         reason: the reason's word.
         detail: what was found.
+        presented: the certificates that the client presented, DER, its own first; empty where none came.
+        judgement: what was found out about them; None where they were not judged.
     """
 
     peer: str
     reason: Reason
     detail: str
+    presented: tuple[bytes, ...] = ()
+    judgement: object = None
 
 
 class Listener:
-    """Accepts connections on a bound socket and hands them, once their handshake is done, to new protocols.
+    """The gateways' port.
 
     Args:
         bound: a bound TCP socket; `start` makes it listen.
-        context: gives the TLS context for the next connection; where it gives None the connection is closed.
-        protocol_factory: makes the protocol of a connection; it is to call `closed` when the connection is lost.
+        begin: gives what the next handshake begins with, None to close the connection.
+        protocol_factory: makes the inner protocol of a connection whose handshake is done.
         on_refusal: told of every handshake that came to nothing.
+        times: where its stages are kept.
+        limits: what clients may take.
+
+    Attributes:
+        handshake, farewell: stages of connections that are not, or no longer, the inner protocol's.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a port is made of
         self,
         bound: socket.socket,
-        context: Callable[[], ssl.SSLContext | None],
+        begin: Callable[[str], tuple[SSL.Context, Judge] | None],
         protocol_factory: Callable[[], asyncio.Protocol],
         on_refusal: Callable[[Refusal], None],
-        limits: Limits = Limits(),
+        times: TimeLimits,
+        limits: ConnectionLimits,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._socket = bound
-        self._context = context
+        self._begin = begin
         self._protocol_factory = protocol_factory
         self._on_refusal = on_refusal
         self._limits = limits
-        self._free = asyncio.Semaphore(limits.connections)
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._handshakes: dict[asyncio.Task[bool], str] = {}
-        self._open = False
+        self._times = times
+        self.handshake = times.stage("handshake", limits.handshake_seconds)
+        self.farewell = times.stage("farewell", limits.farewell_seconds)
+        self._connections: set[TLSTransport] = set()
+        self._settled: dict[TLSTransport, None] = {}
+        self._silent: dict[TLSTransport, None] = {}
+        self._by_address: dict[str, dict[TLSTransport, None]] = {}
+        self._by_certificate: dict[bytes, dict[TLSTransport, None]] = {}
+        self._retry: asyncio.TimerHandle | None = None
+        self._is_open = False
+        self._is_accepting = False
+        self._trouble = LogBudget(time.monotonic)
 
     def start(self) -> None:
-        """Begins to listen and to accept."""
+        """Listen and accept."""
         self._socket.setblocking(False)
+        # An accepted socket inherits it: answers are written whole, and small ones must not wait for each other.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.listen(self._limits.backlog)
-        self._tasks.add(asyncio.get_running_loop().create_task(self._accept()))
-        self._open = True
+        self._is_open = True
+        self._accept_again()
 
     @property
     def is_open(self) -> bool:
         """Whether it accepts connections."""
-        return self._open
+        return self._is_open
 
-    async def stop(self) -> None:
-        """Stops to accept, and gives up the handshakes that are not done; connections that are stay."""
-        self._open = False
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    @property
+    def connections(self) -> int:
+        """How many there are, those in their handshake among them."""
+        return len(self._connections)
+
+    def stop(self) -> None:
+        """Accept no more, and give up the handshakes that are not done; other connections stay."""
+        self._is_open = False
+        self._pause()
+        if self._retry is not None:
+            self._retry.cancel()
         self._socket.close()
+        for transport in [each for mine in self._by_address.values() for each in mine]:
+            transport.abort()
 
-    def closed(self) -> None:
-        """Frees the place of a connection that had been handed to a protocol."""
-        self._free.release()
+    def cut(self) -> None:
+        """End all connections at once."""
+        for transport in list(self._connections):
+            transport.abort()
+        self._times.stop()
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._free.acquire()
-            try:
-                connection, address = await loop.sock_accept(self._socket)
-            except OSError as error:
-                self._free.release()
-                if error.errno in _OUT_OF_RESOURCES:
-                    _log.warning("cannot accept connections", extra={"fields": {"detail": str(error)}})
-                    await asyncio.sleep(1)
-                continue
-            except BaseException:
-                self._free.release()
-                raise
-            self._shake(connection, str(address[0]))
-            # A burst of connections must not keep those that are being served waiting.
-            await asyncio.sleep(0)
+    # The host of its transports.
 
-    async def _greet(self, connection: socket.socket, peer: str) -> bool:
-        """Whether the connection was handed to a protocol."""
-        context = self._context()
+    def begin(self, transport: TLSTransport) -> tuple[SSL.Context, Judge] | None:
+        """Return what a handshake begins with."""
+        self._silent.pop(transport, None)
+        return self._begin(transport.peer)
+
+    def welcome(self, transport: TLSTransport) -> asyncio.Protocol | None:
+        """Return the inner protocol for a connection whose handshake is done."""
+        self._shaken(transport)
+        leaf = _leaf(transport)
+        if leaf is not None:
+            same = self._by_certificate.setdefault(leaf, {})
+            same[transport] = None
+            if len(same) > self._limits.connections_per_certificate:
+                next(iter(same)).abort()
+        self._settled[transport] = None
+        return self._protocol_factory()
+
+    def refused(self, transport: TLSTransport, failure: StationkeeperError) -> None:
+        """Tell of a handshake that came to nothing."""
+        self._shaken(transport)
+        self._settled[transport] = None
+        presented, verdict = (transport.tls.presented, transport.tls.verdict) if transport.tls else ((), None)
+        judgement = verdict.judgement if verdict else None
+        self._on_refusal(Refusal(transport.peer, failure.reason, failure.detail, presented, judgement))
+
+    def failed(self, transport: TLSTransport) -> None:
+        """Log a fault of the server's own."""
+        left_out = self._trouble.take()
+        if left_out is not None:
+            fields = {"peer": transport.peer, "left_out": left_out}
+            _log.exception("a connection is given up", extra={"fields": fields})
+
+    def unused(self, transport: TLSTransport) -> None:
+        """Tell of a connection without a byte: somebody has looked whether the port is open."""
+        _log.debug("connected and left", extra={"fields": {"peer": transport.peer}})
+
+    def gone(self, transport: TLSTransport) -> None:
+        """Free the place of a connection."""
+        self._connections.discard(transport)
+        self._settled.pop(transport, None)
+        self._shaken(transport)
+        leaf = _leaf(transport)
+        same = self._by_certificate.get(leaf) if leaf is not None else None
+        if leaf is not None and same is not None:
+            same.pop(transport, None)
+            if not same:
+                del self._by_certificate[leaf]
+
+    def _shaken(self, transport: TLSTransport) -> None:
+        """Forget a handshake that is over."""
+        self._silent.pop(transport, None)
+        mine = self._by_address.get(transport.peer)
+        if mine is not None:
+            mine.pop(transport, None)
+            if not mine:
+                del self._by_address[transport.peer]
+        if transport.stage is self.handshake:
+            self.handshake.remove(transport)
+
+    # Accepting.
+
+    def _accept(self) -> None:
+        # One at a time: a burst of connections must not keep those that are being served waiting.
         try:
-            return context is not None and await self._shake_hands(connection, peer, context)
+            accepted, address = self._socket.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
         except OSError as error:
-            _log.warning("a connection is given up", extra={"fields": {"peer": peer, "detail": str(error)}})
-            return False
+            if error.errno in _OUT_OF_RESOURCES:
+                _log.warning("cannot accept connections", extra={"fields": {"detail": str(error)}})
+                self._pause()
+                self._retry = self._loop.call_later(_PAUSE_SECONDS, self._accept_again)
+            return
+        accepted.setblocking(False)
+        peer = str(address[0])
+        self._make_room(peer)
+        transport = TLSTransport(self._loop, accepted, peer, self)
+        self._connections.add(transport)
+        self._silent[transport] = None
+        self._by_address.setdefault(peer, {})[transport] = None
+        self.handshake.add(transport, self._loop.time())
 
-    async def _shake_hands(self, connection: socket.socket, peer: str, context: ssl.SSLContext) -> bool:
-        with connection.dup() as spare:
-            try:
-                await asyncio.get_running_loop().connect_accepted_socket(
-                    self._protocol_factory,
-                    connection,
-                    ssl=context,
-                    ssl_handshake_timeout=self._limits.handshake_seconds,
-                    ssl_shutdown_timeout=self._limits.shutdown_seconds,
-                )
-            except RefusedHandshakeError as error:
-                self._on_refusal(Refusal(peer, error.stable_reason, error.detail))
-                await self._tell(spare, error.alert)
-                return False
-            except OSError as error:
-                timed_out = isinstance(error, ConnectionAbortedError | TimeoutError)
-                reason = Reason.HANDSHAKE_TIMEOUT if timed_out else Reason.HANDSHAKE_FAILED
-                self._on_refusal(Refusal(peer, reason, str(error) or type(error).__name__))
-                return False
-            return True
+    def _make_room(self, peer: str) -> None:
+        has_many = len(self.handshake) >= self._limits.handshakes
+        if not has_many and len(self._connections) < self._limits.connections:
+            return
+        if not has_many and self._settled:
+            # A gateway asks as soon as it may, so who has been here the longest is not the one that has to wait. Else
+            # a tenant with many certificates, or anybody where none is needed, could take every place.
+            next(iter(self._settled)).abort()
+            return
+        mine = self._by_address.get(peer, {})
+        if len(mine) >= self._limits.handshakes_per_address:
+            oldest: TLSTransport | None = next(iter(mine))
+        else:
+            oldest = next(iter(self._silent), None) or self._oldest_handshake()
+        if oldest is not None:
+            oldest.give_up(GIVEN_UP)
 
-    async def _tell(self, connection: socket.socket, alert: bytes) -> None:
-        loop = asyncio.get_running_loop()
-        connection.setblocking(False)
-        with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(self._limits.linger_seconds):
-                await loop.sock_sendall(connection, alert)
-                connection.shutdown(socket.SHUT_WR)
-                while await loop.sock_recv(connection, 65536):
-                    pass
+    def _oldest_handshake(self) -> TLSTransport | None:
+        found = self.handshake.oldest
+        return found if isinstance(found, TLSTransport) else None
 
-    def _shake(self, connection: socket.socket, peer: str) -> None:
-        """Begins a handshake; where too many are under way, the oldest makes room: it is none of an honest client."""
-        if len(self._handshakes) >= self._limits.handshakes:
-            oldest = next(iter(self._handshakes))
-            self._on_refusal(
-                Refusal(self._handshakes.pop(oldest), Reason.HANDSHAKE_TIMEOUT, "given up for newer connections")
-            )
-            oldest.cancel()
-        task = asyncio.get_running_loop().create_task(self._greet(connection, peer))
-        self._handshakes[task] = peer
-        self._tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(done, connection))
+    def _accept_again(self) -> None:
+        self._retry = None
+        if self._is_open and not self._is_accepting:
+            self._is_accepting = True
+            self._loop.add_reader(self._socket, self._accept)
 
-    def _ended(self, handshake: asyncio.Task[bool], connection: socket.socket) -> None:
-        self._tasks.discard(handshake)
-        self._handshakes.pop(handshake, None)
-        failure = None if handshake.cancelled() else handshake.exception()
-        if failure is not None:
-            _log.error("a handshake failed unforeseen", exc_info=failure)
-        if handshake.cancelled() or failure is not None or not handshake.result():
-            connection.close()
-            self._free.release()
+    def _pause(self) -> None:
+        if self._is_accepting:
+            self._is_accepting = False
+            self._loop.remove_reader(self._socket)
+
+
+def _leaf(transport: TLSTransport) -> bytes | None:
+    presented = transport.tls.presented if transport.tls else ()
+    return presented[0] if presented else None

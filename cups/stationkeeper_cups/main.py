@@ -7,30 +7,37 @@ import resource
 import signal
 import socket
 import sys
-import time
-from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 
+from OpenSSL import SSL
+
+from stationkeeper_cups.admission import Admission
+from stationkeeper_cups.connection_limits import ConnectionLimits, derived_limits, memory_limit
 from stationkeeper_cups.derived_identity import DerivedIdentity
 from stationkeeper_cups.file_source import FileSource
 from stationkeeper_cups.gateway_expiry import GatewayExpiry
+from stationkeeper_cups.http.connection import REQUEST_SECONDS, RequestSeconds
+from stationkeeper_cups.http.connections import Connections
+from stationkeeper_cups.http.handler import UpdateInfoHandler
+from stationkeeper_cups.http.refusals import Refusals
 from stationkeeper_cups.internal_port import RunningInternalPort, start_internal
 from stationkeeper_cups.internal_server import internal_application, provisional_context
 from stationkeeper_cups.json_log import log_as_json
+from stationkeeper_cups.judgement_budget import JudgementBudget
 from stationkeeper_cups.kubernetes_source import KubernetesSource
-from stationkeeper_cups.listener import Limits, Listener, Refusal
-from stationkeeper_cups.log_budget import LogBudget
+from stationkeeper_cups.listener import Listener
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.server_certificate import ServerCertificate
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.settings import Address, Files, Settings, SettingsError, read_settings
+from stationkeeper_cups.tls.connection import Judge
+from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls_context import ServerCredentials, load_credentials
-from stationkeeper_cups.update_info_server import UpdateInfoServer
 
 DRAIN_SECONDS = 10.0
-
-_RESERVED_DESCRIPTORS = 128
 
 _log = logging.getLogger("stationkeeper.cups")
 
@@ -53,27 +60,39 @@ async def _run(settings: Settings) -> None:
     await serve(settings, stop)
 
 
-async def serve(settings: Settings, stop: asyncio.Event) -> None:
+async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds = REQUEST_SECONDS) -> None:
     """Serves gateways and the internal port until `stop` is set.
 
     The gateways' port is bound at once, to fail early, but accepts nothing before the first complete load. In the end
     it is closed first, and what is being answered has `DRAIN_SECONDS` to be done.
 
+    Args:
+        settings: as configured.
+        stop: set from outside.
+        seconds: how long the parts of a request may take.
+
     Raises:
         SettingsError: an address cannot be bound.
     """
     metrics = Metrics()
-    state = ServingState(metrics, token_authentication=settings.token_authentication, clock=_now)
+    state = ServingState(metrics, token_authentication=settings.token_authentication)
     observations = Observations(metrics)
-    metrics.add(GatewayExpiry(observations.certificate_ends, _now))
-    server = UpdateInfoServer(state, metrics, observations, _now)
-    listener = Listener(_bound(settings.cups), state.next_context, server, _refusal_logger(metrics), _limits())
-    server.on_closed = listener.closed
-    state.on_trust_change = server.close_untrusted
+    metrics.add(GatewayExpiry(observations.certificates, _now))
+    admission = Admission(lambda: state.snapshot, _now, JudgementBudget())
+    refusals = Refusals(metrics, observations, _now)
+    handler = UpdateInfoHandler(lambda: state.snapshot, admission, refusals, metrics, observations, _now)
+
+    def begin(peer: str) -> tuple[SSL.Context, Judge] | None:
+        return (state.context, partial(admission.judge, peer=peer)) if state.context else None
+
+    times = TimeLimits(asyncio.get_running_loop())
+    connections = Connections(handler, admission.is_trusted, metrics, times, seconds)
+    listener = Listener(_bound(settings.cups), begin, connections, refusals.handshake, times, _limits(settings))
+    state.on_trust_change = connections.close_untrusted
     state.on_gateways_loaded = observations.reconfigured
     certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)
     state.on_server_credentials_loaded = certificate.loaded
-    internal = await _start_internal(settings, state, metrics, observations, listener, certificate)
+    internal = await _start_internal(settings, state, metrics, observations, listener, certificate, refusals)
     checking = asyncio.create_task(certificate.run())
     source = asyncio.create_task(_source(settings, state).run())
     try:
@@ -85,8 +104,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     finally:
         source.cancel()
         checking.cancel()
-        await listener.stop()
-        await server.drain(DRAIN_SECONDS)
+        listener.stop()
+        await connections.drain(DRAIN_SECONDS)
+        listener.cut()
         await internal.stop()
         _log.info("stopped")
 
@@ -110,6 +130,7 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
     observations: Observations,
     listener: Listener,
     certificate: ServerCertificate,
+    refusals: Refusals,
 ) -> RunningInternalPort:
     context = provisional_context(_now())
 
@@ -123,7 +144,7 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
         DerivedIdentity(token).attach(context)
     return await start_internal(
         lambda guard: internal_application(
-            state, metrics, observations, lambda: listener.is_open, token, certificate, guard
+            state, metrics, observations, lambda: listener.is_open, token, certificate, guard, lambda: refusals.recent
         ),
         _bound(settings.internal),
         context,
@@ -152,28 +173,14 @@ def _bound(address: Address) -> socket.socket:
     return bound
 
 
-def _limits() -> Limits:
-    """As many connections as there are file descriptors for, two each while they shake hands."""
+def _limits(settings: Settings) -> ConnectionLimits:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    available = Limits().connections if hard == resource.RLIM_INFINITY else (hard - _RESERVED_DESCRIPTORS) // 2
-    connections = max(1, min(Limits().connections, available))
-    return Limits(connections=connections, handshakes=max(1, connections // 2))
-
-
-def _refusal_logger(metrics: Metrics) -> Callable[[Refusal], None]:
-    budget = LogBudget(time.monotonic)
-
-    def log(refusal: Refusal) -> None:
-        metrics.handshake_refusals.labels(refusal.reason).inc()
-        left_out = budget.take()
-        if left_out is None:
-            return
-        fields = {"peer": refusal.peer, "reason": refusal.reason, "detail": refusal.detail, "left_out": left_out}
-        _log.warning("handshake refused", extra={"fields": fields})
-
-    return log
+    descriptors = None if hard == resource.RLIM_INFINITY else hard
+    limits = derived_limits(memory_limit(), descriptors, settings.handshake_seconds)
+    _log.info("limits", extra={"fields": asdict(limits)})
+    return limits
 
 
 def _now() -> datetime:

@@ -17,6 +17,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
@@ -64,13 +65,16 @@ class Observations:
         self, metrics: Metrics, registered: int = MAX_REGISTERED, unregistered: int = MAX_UNREGISTERED
     ) -> None:
         self.instance = secrets.token_hex(8)
-        self._metrics = metrics
         self._bounds = {"registered": registered, "unregistered": unregistered}
         self._records: dict[str, OrderedDict[EUI64, _Record]] = {kind: OrderedDict() for kind in self._bounds}
         self._states: Counter[DeliveryState] = Counter()
         self._changes = 0
         self._numbers: list[int] = []
         self._changed: list[EUI64] = []
+        for kind, records in self._records.items():
+            metrics.observations.labels(kind).set_function(partial(len, records))
+        for state in DeliveryState:
+            metrics.gateway_deliveries.labels(state).set_function(partial(self._states.__getitem__, state))
 
     def progress(self, gateway: RegisteredGateway) -> Progress | None:
         """How far `gateway` is with its configuration; None where that is not known."""
@@ -135,6 +139,27 @@ class Observations:
         before = known.observation if known else Observation(eui=gateway.eui, uid=gateway.uid)
         self._keep(eui, msgspec.structs.replace(before, refusal=refusal), known.progress if known else None)
 
+    def claimed(self, client: RefusedClient, reason: Reason, now: datetime) -> None:
+        """Remember a refused handshake under the Gateway that its certificate means; it proved no key.
+
+        It takes the place of nothing that was proven since the gateway's last visit.
+
+        Args:
+            client: who was refused; without a Gateway nothing is remembered.
+            reason: why.
+            now: aware.
+        """
+        gateway = client.gateway
+        if gateway is None:
+            return
+        known = self._find(client.eui, gateway.uid)
+        before = known.observation if known else Observation(eui=gateway.eui, uid=gateway.uid)
+        proven = before.refusal if before.refusal and not before.refusal.claimed else None
+        if proven and (before.last_seen is None or proven.at > before.last_seen):
+            return
+        refusal = SeenRefusal(reason=reason, at=now, trusted_ca=client.certificate.trusted_ca, claimed=True)
+        self._keep(client.eui, msgspec.structs.replace(before, refusal=refusal), known.progress if known else None)
+
     def reconfigured(self, gateways: Iterable[RegisteredGateway]) -> None:
         """Has those of `gateways` be pending that are to have something else than before."""
         for gateway in gateways:
@@ -145,13 +170,12 @@ class Observations:
             if progress is not known.progress:
                 observation = msgspec.structs.replace(known.observation, delivery=_seen(progress))
                 self._put(_eui(gateway), observation, progress)
-        self._measure()
 
-    def certificate_ends(self) -> Iterator[datetime]:
-        """When the certificates end by which registered gateways came in last."""
+    def certificates(self) -> Iterator[SeenCertificate]:
+        """The certificates by which registered gateways came in last."""
         for record in self._records["registered"].values():
             if record.observation.certificate is not None:
-                yield record.observation.certificate.not_after
+                yield record.observation.certificate
 
     def page(self, since: int) -> ObservationPage:
         """What changed after the change `since`, the longest ago first, `MAX_PAGE` at most."""
@@ -186,7 +210,6 @@ class Observations:
 
     def _keep(self, eui: EUI64, observation: Observation, progress: Progress | None) -> None:
         self._put(eui, observation, progress)
-        self._measure()
 
     def _put(self, eui: EUI64, observation: Observation, progress: Progress | None) -> None:
         for records in self._records.values():
@@ -213,12 +236,6 @@ class Observations:
     def _count(self, record: _Record | None, step: int) -> None:
         if record is not None and record.progress is not None:
             self._states[record.progress.state] += step
-
-    def _measure(self) -> None:
-        for kind, records in self._records.items():
-            self._metrics.observations.labels(kind).set(len(records))
-        for state in DeliveryState:
-            self._metrics.gateway_deliveries.labels(state).set(self._states[state])
 
 
 def _eui(gateway: RegisteredGateway) -> EUI64:

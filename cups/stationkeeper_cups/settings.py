@@ -9,9 +9,11 @@ from pathlib import Path
 from stationkeeper_cups.kubernetes_source import ApiServer
 
 FILES, WATCH = "files", "watch"
+HANDSHAKE_SECONDS = 30.0
 
 _SERVER_TLS = "stationkeeper-server-tls"
 _MAX_PORT = 65535
+_MAX_SECONDS = 600
 _SWITCH = {"true": True, "false": False}
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -69,6 +71,7 @@ class Settings:
         log_level: a name that `logging` knows.
         token_authentication: whether gateways without a certificate may come in by a token.
         server_root_may_change: whether a server certificate of another root than the one in force is taken at once.
+        handshake_seconds: how long a TLS handshake may take.
     """
 
     cups: Address
@@ -78,6 +81,7 @@ class Settings:
     log_level: str
     token_authentication: bool = False
     server_root_may_change: bool = False
+    handshake_seconds: float = HANDSHAKE_SECONDS
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -99,6 +103,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         log_level=level,
         token_authentication=_switch("--token-authentication", given.token_authentication),
         server_root_may_change=_switch("--server-root-may-change", given.server_root_may_change),
+        handshake_seconds=_seconds("--handshake-seconds", given.handshake_seconds),
     )
 
 
@@ -139,6 +144,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--token-authentication", "STATIONKEEPER_TOKEN_AUTHENTICATION", "false", tokens)
     root = "true or false: a server certificate of another root than the one in force is taken at once"
     add("--server-root-may-change", "STATIONKEEPER_SERVER_ROOT_MAY_CHANGE", "false", root)
+    handshake = "how long a TLS handshake may take, in seconds; gateways on slow links need more than 10"
+    add("--handshake-seconds", "STATIONKEEPER_HANDSHAKE_SECONDS", f"{HANDSHAKE_SECONDS:g}", handshake)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))
     return parser
 
@@ -170,6 +177,12 @@ def _switch(flag: str, text: str) -> bool:
     if text not in _SWITCH:
         raise SettingsError(f"{flag} is {text[:80]!a}; set it to {' or '.join(_SWITCH)}")
     return _SWITCH[text]
+
+
+def _seconds(flag: str, text: str) -> float:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MAX_SECONDS:
+        raise SettingsError(f"{flag} is {text[:80]!a}; set it to a whole number from 1 to {_MAX_SECONDS}")
+    return float(text)
 
 
 def _address(flag: str, text: str) -> Address:

@@ -8,7 +8,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from stationkeeper_operator.specs import (
     Endpoint,
     GatewayDefaultsSpec,
     GatewaySpec,
+    KeyRef,
     KeySource,
     Revocation,
     TokenSource,
@@ -32,6 +33,13 @@ CONFIG_MAP = "ConfigMap"
 
 TAKES_OVER = "stationkeeper.io/takes-over"
 """The annotation by which a person hands an EUI over to a Gateway of another namespace."""
+
+CERTIFICATE_NAME = "cert-manager.io/certificate-name"
+"""The annotation by which cert-manager says on a Secret which Certificate it belongs to."""
+
+MAX_NAME = 253
+
+_ISSUER_CERTIFICATE, OWN_CERTIFICATE = "ca.crt", "tls.crt"
 
 DEFAULTS_NAME = "default"
 """The only name that a GatewayDefaults may have, so that a namespace has no more than one."""
@@ -62,9 +70,11 @@ class Annotations(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         takes_over: the uid of the Gateway of another namespace whose EUI a person hands over to this one.
+        certificate: of a Secret that cert-manager writes, the name of its Certificate.
     """
 
     takes_over: str = msgspec.field(default="", name=TAKES_OVER)
+    certificate: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] = msgspec.field(default="", name=CERTIFICATE_NAME)
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -313,8 +323,16 @@ def source_reference(namespace: str, source: KeySource | TokenSource | None) -> 
     return None
 
 
+def own_certificate(source: KeySource | None) -> KeySource | None:
+    """The key with the own certificate of a CA whose issuer, in the key `ca.crt` of a Secret, `source` names."""
+    named = source.secret_key_ref if source is not None else None
+    if named is None or named.key != _ISSUER_CERTIFICATE:
+        return None
+    return KeySource(secret_key_ref=KeyRef(named.name, OWN_CERTIFICATE))
+
+
 def reference_keys(resource: Resource) -> frozenset[tuple[Reference, str]]:
-    """The Secrets and ConfigMaps that the resource's spec names, each with a key in it that it names."""
+    """The Secrets and ConfigMaps that the resource's spec names, each with a key in it that is read."""
     sources: tuple[KeySource | TokenSource | None, ...] = ()
     if isinstance(resource, Gateway) and resource.spec is not None:
         sources = (*_sources(resource.spec.lns), *_sources(resource.spec.cups))
@@ -336,7 +354,8 @@ def admitting_references(resource: Resource) -> frozenset[Reference]:
 def _admitting_sources(resource: Resource) -> tuple[KeySource | TokenSource | None, ...]:
     if isinstance(resource, TrustedCA) and resource.spec is not None:
         revocation = resource.spec.revocation or Revocation()
-        return (resource.spec.certificates_from, revocation.crl_from)
+        named = (resource.spec.certificates_from, resource.spec.intermediates_from)
+        return (*named, revocation.crl_from, *(own_certificate(each) for each in named))
     if isinstance(resource, Gateway) and resource.spec is not None:
         return _client_sources(resource.spec.client)
     return ()

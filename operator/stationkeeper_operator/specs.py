@@ -48,6 +48,7 @@ class TrustedCASpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     certificates: str | None = None
     certificates_from: CertificatesSource | None = None
     intermediates: str | None = None
+    intermediates_from: KeySource | None = None
     eui_ranges: tuple[str, ...] | None = None
     serves: tuple[Served, ...] | None = None
     revocation: Revocation | None = None

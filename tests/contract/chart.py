@@ -1,8 +1,9 @@
 """The chart as helm renders it, and the values with which tests render it."""
 
 import json
+import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,18 +25,52 @@ CASES: dict[str, Values] = {
     "watching": {"cups": {"source": "watch"}},
     "one pod on IPv6": {"listenAddress": "::", "cups": {"replicas": 1}},
     "cert-manager": {
-        "cups": {
-            "tls": {"certManager": {"enabled": True, "dnsNames": ["cups.example.com"], "issuerRef": {"name": "a"}}}
+        "server": {
+            "certificate": {
+                "source": "cert-manager",
+                "dnsNames": ["cups.example.com"],
+                "certManager": {"issuerRef": {"name": "a"}},
+            }
         }
     },
+    "trial": {"server": {"certificate": {"source": "trial"}}},
+    "other names": {"nameOverride": "cups", "namespace": "team-a", "crds": {"install": False}},
     "everything": {
         "watchNamespaces": ["team-a"],
         "logLevel": "DEBUG",
+        "fullnameOverride": "sk",
         "commonLabels": {"team": "radio"},
         "commonAnnotations": {"example.com/contact": "radio"},
         "imagePullSecrets": [{"name": "registry"}],
+        "extraObjects": [
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "more", "namespace": "{{ .Release.Namespace }}"},
+            },
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: text, namespace: '{{ .Release.Namespace }}'}",
+        ],
+        "crds": {"keep": False},
+        "server": {
+            "certificate": {
+                "source": "cert-manager",
+                "secretName": "mine",
+                "dnsNames": ["cups.example.com", "*.example.com"],
+                "certManager": {
+                    "issuerRef": {"name": "a", "kind": "ClusterIssuer"},
+                    "privateKey": {"algorithm": "RSA", "size": 2048},
+                    "duration": "2160h",
+                    "renewBefore": "720h",
+                },
+            }
+        },
+        "helmTest": {"gatewaySecret": "rooftop", "eui": "0123456789ABCDEF"},
         "operator": {
-            "replicas": 2,
+            "replicas": 3,
+            "serviceAccount": {"create": False, "name": "publishing"},
+            "extraEnv": [{"name": "EXTRA", "value": "yes"}],
+            "extraVolumes": [{"name": "more", "emptyDir": {}}],
+            "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
             "image": {"repository": "registry.example.com/operator", "digest": f"sha256:{'ab' * 32}"},
             "podLabels": {"team": "operators"},
             "podAnnotations": {"example.com/pod": "yes"},
@@ -48,20 +83,32 @@ CASES: dict[str, Values] = {
             "source": "watch",
             "replicas": 3,
             "image": {"tag": "next", "pullPolicy": "Always"},
-            "tls": {
-                "certManager": {
-                    "enabled": True,
-                    "dnsNames": ["cups.example.com"],
-                    "issuerRef": {"name": "a", "kind": "ClusterIssuer"},
-                    "duration": "2160h",
-                    "renewBefore": "720h",
-                }
+            "autoscaling": {
+                "enabled": True,
+                "minReplicas": 3,
+                "metrics": [
+                    {
+                        "type": "Pods",
+                        "pods": {
+                            "metric": {"name": "stationkeeper_requests_per_second"},
+                            "target": {"type": "AverageValue", "averageValue": "50"},
+                        },
+                    }
+                ],
+                "behavior": {"scaleDown": {"stabilizationWindowSeconds": 600}},
             },
+            "serviceAccount": {"name": "answering", "annotations": {"example.com/role": "none"}},
+            "extraEnv": [{"name": "EXTRA", "value": "yes"}],
+            "extraVolumes": [{"name": "more", "emptyDir": {}}],
+            "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
             "internalToken": {"existingSecret": "internal"},
             "service": {
                 "type": "LoadBalancer",
                 "port": 443,
                 "nodePort": 30987,
+                "clusterIP": "",
+                "loadBalancerIP": "192.0.2.7",
+                "ipFamilies": ["IPv4"],
                 "annotations": {"example.com/pool": "edge"},
                 "externalTrafficPolicy": "Local",
                 "loadBalancerClass": "example.com/edge",
@@ -72,8 +119,16 @@ CASES: dict[str, Values] = {
             "podAnnotations": {"example.com/pod": "yes"},
             "nodeSelector": {"kubernetes.io/os": "linux"},
         },
-        "networkPolicy": {"enabled": True, "gatewaysFrom": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]},
-        "serviceMonitor": {"enabled": True, "interval": "30s", "labels": {"release": "prometheus"}},
+        "networkPolicy": {
+            "enabled": True,
+            "gatewaysFrom": [{"ipBlock": {"cidr": "192.0.2.0/24"}}],
+            "prometheusFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+        },
+        "monitoring": {
+            "serviceMonitor": {"enabled": True, "interval": "30s", "labels": {"release": "prometheus"}},
+            "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+            "dashboard": {"enabled": True},
+        },
     },
     "closed network, files": {"networkPolicy": {"enabled": True}, "cups": {"service": {"type": "NodePort"}}},
 }
@@ -123,16 +178,27 @@ def the(manifests: list[Manifest], kind: str, name: str, namespace: str | None =
     return found
 
 
+def notes(values: Values) -> str:
+    """What `helm install` prints for a person, as it is for a release in `NAMESPACE`."""
+    text = run_helm(
+        "install", "stationkeeper", CHART, "--namespace", NAMESPACE, "--dry-run=client", "--values", "-",
+        stdin=json.dumps(values),
+    )  # fmt: skip
+    return text.partition("\nNOTES:\n")[2]
+
+
+def commands(text: str) -> str:
+    """The shell commands in what is printed: all but its numbered paragraphs and what is indented below them."""
+    blocks = re.split(r"\n(?=\d\. )", text)[1:]
+    return "\n".join(block.partition("\n\n")[2].partition("\nwatchNamespaces does not")[0] for block in blocks)
+
+
 def pod_template(manifests: list[Manifest], component: str) -> Manifest:
-    """The pod template of the Deployment of `component`."""
-    template: Manifest = the(manifests, "Deployment", f"stationkeeper-{component}")["spec"]["template"]
+    """The pod template of the Deployment of `component`, whatever the objects are called."""
+    (deployment,) = (
+        each
+        for each in manifests
+        if each["kind"] == "Deployment" and each["metadata"]["labels"]["app.kubernetes.io/component"] == component
+    )
+    template: Manifest = deployment["spec"]["template"]
     return template
-
-
-def value_leaves(schema: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Path and description of each value that stands for itself in the chart's schema, `global` left out."""
-    for name, child in schema["properties"].items():
-        if any("description" in each for each in child.get("properties", {}).values()):
-            yield from value_leaves(child, (*path, name))
-        elif (*path, name) != ("global",):
-            yield (*path, name), child["description"]

@@ -14,13 +14,11 @@ from tests.contract.chart import (
     CHART,
     NAMESPACE,
     Manifest,
-    RefusedValuesError,
     Values,
     pod_template,
     render,
     run_helm,
     the,
-    value_leaves,
 )
 
 pytestmark = pytest.mark.usefixtures("helm")
@@ -31,11 +29,6 @@ RESOURCES_ROLE = f"stationkeeper-operator-resources-{NAMESPACE}"
 
 def rules(name: str) -> list[Any]:
     found: list[Any] = yaml.safe_load((CHART / "rbac" / f"{name}.yaml").read_text())
-    return found
-
-
-def schema() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
     return found
 
 
@@ -64,21 +57,34 @@ def test_helm_lint_finds_nothing(values: Values, tmp_path: Path) -> None:
     assert "0 chart(s) failed" in run_helm("lint", "--strict", "--values", file, CHART)
 
 
-def test_the_package_holds_the_definitions_that_the_chart_links_to(tmp_path: Path) -> None:
+def test_the_package_holds_the_definitions_that_the_chart_links_to_and_its_readme(tmp_path: Path) -> None:
     run_helm("package", CHART, "--destination", tmp_path)
     (archive,) = tmp_path.glob("stationkeeper-*.tgz")
     with tarfile.open(archive) as package:
         files = {member.name: member for member in package.getmembers()}
+        assert "stationkeeper/README.md" in files
         for path in (ROOT / "crds").glob("*.yaml"):
-            packed = package.extractfile(files[f"stationkeeper/crds/{path.name}"])
+            packed = package.extractfile(files[f"stationkeeper/definitions/{path.name}"])
             assert packed is not None
             assert packed.read() == path.read_bytes()
-    assert (CHART / "crds").readlink() == Path("../../crds")
+    assert (CHART / "definitions").readlink() == Path("../../crds")
 
 
-def test_the_definitions_are_rendered_on_request() -> None:
-    definitions = [each for each in render({}, "--include-crds") if each["kind"] == "CustomResourceDefinition"]
-    assert {each["spec"]["names"]["kind"] for each in definitions} == {"TrustedCA", "Gateway", "GatewayDefaults"}
+def definitions(values: Values) -> list[Manifest]:
+    return [each for each in render(values) if each["kind"] == "CustomResourceDefinition"]
+
+
+def test_the_definitions_are_those_of_the_project_and_are_kept() -> None:
+    written = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "crds").glob("*.yaml"))]
+    assert [each["spec"] for each in definitions({})] == [each["spec"] for each in written]
+    for each in definitions({}):
+        assert each["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_the_definitions_can_be_left_out_or_go_with_the_release() -> None:
+    assert definitions({"crds": {"install": False}}) == []
+    for each in definitions({"crds": {"keep": False}}):
+        assert "helm.sh/resource-policy" not in each["metadata"].get("annotations", {})
 
 
 def test_chart_package_and_images_have_one_version() -> None:
@@ -122,8 +128,8 @@ def test_without_named_namespaces_the_operator_has_the_rules_cluster_wide() -> N
 
 
 def test_the_operator_is_told_by_which_names_gateways_reach_cups() -> None:
-    issued = {"enabled": True, "dnsNames": ["cups.example.org", "*.example.org"], "issuerRef": {"name": "root"}}
-    values = {"operator": {"cupsNames": ["cups.example.net:443"]}, "cups": {"tls": {"certManager": issued}}}
+    certificate = {"dnsNames": ["cups.example.org", "*.example.org"]}
+    values = {"operator": {"cupsNames": ["cups.example.net:443"]}, "server": {"certificate": certificate}}
     assert environment(render({}), "operator")["STATIONKEEPER_CUPS_NAMES"] == ""
     assert (
         environment(render(values), "operator")["STATIONKEEPER_CUPS_NAMES"] == "cups.example.net:443,cups.example.org"
@@ -143,7 +149,10 @@ def test_with_named_namespaces_the_operator_has_the_rules_there_and_no_cluster_w
 
 @pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
 def test_in_the_namespace_of_the_release_the_operator_has_its_rules_whatever_it_watches(values: Values) -> None:
-    assert the(render(values), "Role", "stationkeeper-operator")["rules"] == rules("operator-release")
+    roles = [each for each in render(values) if each["kind"] == "Role"]
+    assert [each["rules"] for each in roles if each["rules"] == rules("operator-release")] == [
+        rules("operator-release")
+    ]
 
 
 def test_cups_has_a_token_and_rules_only_if_it_watches() -> None:
@@ -172,14 +181,29 @@ def test_token_authentication_is_off_unless_it_is_switched_on(values: Values, sw
     assert environment(render(values), "cups")["STATIONKEEPER_TOKEN_AUTHENTICATION"] == switched
 
 
-@pytest.mark.parametrize(("values", "switched"), [({}, "false"), ({"cups": {"tls": {"rootMayChange": True}}}, "true")])
+@pytest.mark.parametrize(
+    ("values", "switched"), [({}, "false"), ({"server": {"certificate": {"rootMayChange": True}}}, "true")]
+)
 def test_the_root_of_the_server_may_not_change_unless_that_is_switched_on(values: Values, switched: str) -> None:
     assert environment(render(values), "cups")["STATIONKEEPER_SERVER_ROOT_MAY_CHANGE"] == switched
 
 
 def test_a_pod_starts_before_there_is_a_server_certificate() -> None:
-    secret = volumes(render({"cups": {"tls": {"secretName": "mine"}}}), "cups")["server-tls"]["secret"]
+    named = {"server": {"certificate": {"secretName": "mine"}}}
+    secret = volumes(render(named), "cups")["server-tls"]["secret"]
     assert (secret["secretName"], secret["optional"], secret["defaultMode"]) == ("mine", True, 0o440)
+
+
+def test_the_secrets_to_publish_are_created_without_a_content_and_kept() -> None:
+    labelled = {
+        each["metadata"]["name"]: each
+        for each in render({})
+        if each["metadata"].get("labels", {}).get("app.kubernetes.io/component") == "documents"
+    }
+    assert labelled.keys() == {secret_name(document) for document in DOCUMENTS}
+    for secret in labelled.values():
+        assert secret.keys() == {"apiVersion", "kind", "metadata", "type"}
+        assert secret["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
 def test_a_watching_pod_mounts_no_published_secret() -> None:
@@ -197,7 +221,7 @@ def test_the_internal_token_is_made_unless_there_is_one() -> None:
     made = the(render({}), "Secret", "stationkeeper-internal-token")
     assert len(made["data"]["token"]) >= 48
     existing = render({"cups": {"internalToken": {"existingSecret": "mine"}}})
-    assert "Secret" not in kinds(existing)
+    assert "stationkeeper-internal-token" not in {each["metadata"]["name"] for each in existing}
     assert volumes(existing, "cups")["internal-token"]["secret"]["secretName"] == "mine"
     assert environment(existing, "cups")["STATIONKEEPER_INTERNAL_TOKEN_FILE"].endswith("/internal-token/token")
 
@@ -220,10 +244,22 @@ def test_in_a_closed_network_the_operator_reaches_the_internal_port_of_cups() ->
     assert {"podSelector": operator["podSelector"]} in ingress["from"]
 
 
+@pytest.mark.parametrize("component", ["operator", "cups"])
 @pytest.mark.parametrize(("replicas", "budgets"), [(0, 0), (1, 0), (2, 1)])
-def test_only_more_than_one_pod_has_a_disruption_budget(replicas: int, budgets: int) -> None:
-    manifests = render({"cups": {"replicas": replicas}})
+def test_only_more_than_one_pod_has_a_disruption_budget(component: str, replicas: int, budgets: int) -> None:
+    other = {"operator": "cups", "cups": "operator"}[component]
+    manifests = render({component: {"replicas": replicas}, other: {"replicas": 1}})
     assert [each["kind"] for each in manifests].count("PodDisruptionBudget") == budgets
+
+
+def test_where_pods_are_scaled_the_deployment_does_not_say_how_many() -> None:
+    manifests = render(CASES["everything"])
+    assert "replicas" not in the(manifests, "Deployment", "sk-cups")["spec"]
+    scaler = the(manifests, "HorizontalPodAutoscaler", "sk-cups")["spec"]
+    assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "sk-cups"}
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (3, 10)
+    assert [each["type"] for each in scaler["metrics"]] == ["Resource", "Pods"]
+    assert the(manifests, "PodDisruptionBudget", "sk-cups")["spec"]["maxUnavailable"] == 1
 
 
 def test_a_rollout_takes_no_pod_away_before_the_new_one_is_ready() -> None:
@@ -241,8 +277,12 @@ def test_a_named_constraint_selects_cups_pods_without_saying_so() -> None:
     assert (constraint["maxSkew"], constraint["whenUnsatisfiable"]) == (1, "DoNotSchedule")
 
 
-def test_without_named_constraints_the_pods_spread_softly_over_nodes_and_zones() -> None:
-    constraints = pod_template(render({}), "cups")["spec"]["topologySpreadConstraints"]
+@pytest.mark.parametrize("component", ["operator", "cups"])
+def test_without_named_constraints_the_pods_spread_softly_over_nodes_and_zones(component: str) -> None:
+    template = pod_template(render({}), component)
+    constraints = template["spec"]["topologySpreadConstraints"]
+    for each in constraints:
+        assert each["labelSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
     assert {each["topologyKey"] for each in constraints} == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
     assert {each["whenUnsatisfiable"] for each in constraints} == {"ScheduleAnyway"}
 
@@ -254,19 +294,22 @@ def test_an_ipv6_address_is_listened_on_in_brackets() -> None:
 
 
 def test_the_service_says_of_a_load_balancer_what_the_values_say() -> None:
-    spec = the(render(CASES["everything"]), "Service", "stationkeeper-cups")["spec"]
+    spec = the(render(CASES["everything"]), "Service", "sk-cups")["spec"]
     assert (spec["type"], spec["externalTrafficPolicy"]) == ("LoadBalancer", "Local")
+    assert (spec["loadBalancerIP"], spec["ipFamilies"]) == ("192.0.2.7", ["IPv4"])
     assert spec["loadBalancerSourceRanges"] == ["192.0.2.0/24", "2001:db8::/32"]
     assert spec["ports"] == [{"name": "cups", "port": 443, "targetPort": "cups", "nodePort": 30987}]
 
 
 def test_the_internal_port_is_no_port_of_the_gateways_service() -> None:
     for values in CASES.values():
-        manifests = render(values)
-        (port,) = the(manifests, "Service", "stationkeeper-cups")["spec"]["ports"]
-        assert port["targetPort"] == "cups"
-        internal = the(manifests, "Service", "stationkeeper-cups-internal")["spec"]
-        assert internal["type"] == "ClusterIP"
+        services = {
+            each["metadata"]["labels"]["app.kubernetes.io/component"]: each["spec"]
+            for each in render(values)
+            if each["kind"] == "Service"
+        }
+        assert [port["targetPort"] for port in services["cups"]["ports"]] == ["cups"]
+        assert services["cups-internal"]["type"] == "ClusterIP"
 
 
 def test_a_digest_goes_before_a_tag() -> None:
@@ -284,80 +327,41 @@ def test_with_files_cups_may_open_no_connection() -> None:
     assert policy["egress"] == []
 
 
-def test_cert_manager_writes_the_secret_that_cups_reads() -> None:
-    certificate = the(render(CASES["cert-manager"]), "Certificate", "stationkeeper-server-tls")["spec"]
-    assert certificate["secretName"] == "stationkeeper-server-tls"
-    assert certificate["dnsNames"] == ["cups.example.com"]
-    assert certificate["issuerRef"] == {"name": "a", "kind": "Issuer", "group": "cert-manager.io"}
-
-
 def test_a_parent_chart_may_pass_globals() -> None:
     assert render({"global": {"anything": 1}})
 
 
-@pytest.mark.parametrize(
-    ("values", "told"),
-    [
-        ({"replicas": 2}, "replicas"),
-        ({"cups": {"replica": 2}}, "replica"),
-        ({"cups": {"replicas": "two"}}, "/cups/replicas"),
-        ({"cups": {"source": "secrets"}}, "/cups/source"),
-        ({"cups": {"tokenAuthentication": "yes"}}, "/cups/tokenAuthentication"),
-        ({"cups": {"service": {"type": "ExternalName"}}}, "/cups/service/type"),
-        ({"cups": {"service": {"port": 0}}}, "/cups/service/port"),
-        ({"cups": {"service": {"loadBalancerSourceRanges": ["all"]}}}, "/cups/service/loadBalancerSourceRanges"),
-        ({"cups": {"image": {"digest": "abc"}}}, "/cups/image/digest"),
-        ({"cups": {"resources": {"limit": {}}}}, "limit"),
-        ({"cups": {"podLabels": {"app.kubernetes.io/component": "x"}}}, "app.kubernetes.io/component"),
-        ({"cups": {"tls": {"certManager": {"enabled": True, "issuerRef": {"name": "a"}}}}}, "dnsNames"),
-        ({"cups": {"tls": {"certManager": {"enabled": True, "dnsNames": ["a"]}}}}, "issuerRef"),
-        ({"cups": {"source": "watch", "tls": {"secretName": "mine"}}}, "stationkeeper-server-tls"),
-        ({"watchNamespaces": "team-a"}, "/watchNamespaces"),
-        ({"watchNamespaces": ["Team"]}, "/watchNamespaces"),
-        ({"logLevel": "TRACE"}, "/logLevel"),
-    ],
-)
-def test_values_that_cannot_be_meant_are_refused_by_name(values: Values, told: str) -> None:
-    with pytest.raises(RefusedValuesError) as refusal:
-        render(values)
-    assert told in str(refusal.value)
+@pytest.mark.parametrize("component", ["operator", "cups"])
+def test_variables_volumes_and_mounts_can_be_added(component: str) -> None:
+    manifests = render(CASES["everything"])
+    assert environment(manifests, component)["EXTRA"] == "yes"
+    assert volumes(manifests, component)["more"] == {"name": "more", "emptyDir": {}}
+    assert {"name": "more", "mountPath": "/more"} in container(manifests, component)["volumeMounts"]
 
 
-def test_every_value_has_a_description_and_every_description_a_value() -> None:
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
-    described = {path for path, _ in value_leaves(schema())}
-    for path in described:
-        found = values
-        for name in path:
-            found = found[name]
-
-    def undescribed(mapping: dict[str, Any], path: tuple[str, ...]) -> list[tuple[str, ...]]:
-        missing = []
-        for name, value in mapping.items():
-            if (*path, name) in described:
-                continue
-            missing += undescribed(value, (*path, name)) if isinstance(value, dict) and value else [(*path, name)]
-        return missing
-
-    assert undescribed(values, ()) == []
+def test_objects_can_be_added_as_a_mapping_or_as_a_text() -> None:
+    manifests = render(CASES["everything"])
+    assert {the(manifests, "ConfigMap", name)["kind"] for name in ("more", "text")} == {"ConfigMap"}
 
 
-def test_the_comments_of_the_values_are_the_descriptions_of_the_schema() -> None:
-    commented: list[str] = []
-    for line in (CHART / "values.yaml").read_text().splitlines():
-        text = line.strip()
-        commented.append(text.removeprefix("# ") if text.startswith("# ") else "\n")
-    paragraphs = {" ".join(part.split()) for part in " ".join(commented).split("\n")}
-    assert [description for _, description in value_leaves(schema()) if description not in paragraphs] == []
+@pytest.mark.parametrize("component", ["operator", "cups"])
+def test_the_ids_of_a_pod_can_be_left_to_the_cluster(component: str) -> None:
+    free = {"runAsUser": None, "runAsGroup": None, "fsGroup": None}
+    context = pod_template(render({component: {"podSecurityContext": free}}), component)["spec"]["securityContext"]
+    assert context == {
+        "runAsNonRoot": True,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
 
 
-def test_the_documentation_lists_every_value_with_its_default() -> None:
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
-    rows = []
-    for path, description in value_leaves(schema()):
-        found = values
-        for name in path:
-            found = found[name]
-        rows.append(f"| `{'.'.join(path)}` | `{json.dumps(found)}` | {description} |")
-    page = (ROOT / "docs/chart.md").read_text().splitlines()
-    assert [line for line in page if line.startswith("| `")] == rows
+def test_prometheus_is_let_in_where_the_network_is_closed() -> None:
+    manifests = render(CASES["everything"])
+    (peer,) = CASES["everything"]["networkPolicy"]["prometheusFrom"]
+    (operator,) = the(manifests, "NetworkPolicy", "sk-operator")["spec"]["ingress"]
+    assert operator == {"ports": [{"port": "health"}], "from": [peer]}
+    ports = {
+        each["ports"][0]["port"]: each["from"] for each in the(manifests, "NetworkPolicy", "sk-cups")["spec"]["ingress"]
+    }
+    assert peer in ports["internal"]
+    assert peer not in ports["cups"]

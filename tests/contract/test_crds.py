@@ -133,7 +133,7 @@ def test_the_schema_of_a_certificate_is_what_the_operator_writes() -> None:
 def test_the_schema_of_what_was_seen_is_what_the_operator_writes() -> None:
     status = schema("gateways")["properties"]["status"]
     assert declared(status) >= written(Sighting)
-    assert set(status["properties"]) - written(Sighting) == {"observedGeneration", "conditions"}
+    assert set(status["properties"]) - written(Sighting) == {"observedGeneration", "conditions", "lnsURI"}
     unregistered = schema("trustedcas")["properties"]["status"]["properties"]["unregistered"]
     assert declared(unregistered["items"]) == written(Unregistered)
     assert unregistered["maxItems"] == MAX_UNREGISTERED

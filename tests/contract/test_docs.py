@@ -282,7 +282,7 @@ NUMBERS = {
         f"| a private key | {MAX_KEY_TEXT_BYTES // KIB} KiB of text |",
         f"| credentials, put together | {MAX_CREDENTIALS_BYTES:,} bytes |",
         f"| TrustedCAs in force | {MAX_AUTHORITIES:,} |",
-        f"| a published Secret | {MAX_SECRET_BYTES:,} bytes;",
+        f"| a published Secret | {MAX_SECRET_BYTES:,} bytes",
         f"| EUIs that a pod remembers | {MAX_REGISTERED:,} registered, {MAX_UNREGISTERED:,} unregistered;",
         f"| a text that a gateway reports, as remembered | {MAX_TEXT} characters |",
         f"| a page of `/observations` | {MAX_PAGE:,} records |",

@@ -35,7 +35,7 @@ _LEASES = "/apis/coordination.k8s.io/v1"
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _PLURALS = {"TrustedCA": "trustedcas", "Gateway": "gateways", "GatewayDefaults": "gatewaydefaults"}
 _ACCOUNT = "stationkeeper-operator"
-_PUBLISHED = "labelSelector=app.kubernetes.io/managed-by=stationkeeper"
+_PUBLISHED = "labelSelector=app.kubernetes.io/component=documents"
 
 
 class Release:
@@ -59,6 +59,8 @@ class Release:
         self._processes: list[OperatorProcess] = []
         for namespace in (self.namespace, self.team):
             self._api.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+        for document in DOCUMENTS:
+            self.create_document(document)
         self._grant()
         self._kubeconfig = self._operators_kubeconfig(kubeconfig)
 
@@ -91,7 +93,7 @@ class Release:
         """Starts an operator and waits until it has published all documents."""
         process = self.start(identity)
         wait_for(lambda: self.holder() == process.identity, "the operator leads")
-        wait_for(lambda: len(self.versions()) == len(DOCUMENTS), "all documents are published")
+        wait_for(lambda: all(self.published(each) for each in DOCUMENTS), "all documents are published")
         return process
 
     def close(self) -> None:
@@ -142,6 +144,11 @@ class Release:
     def delete_config_map(self, name: str) -> None:
         self._api.delete(f"/api/v1/namespaces/{self.team}/configmaps/{name}")
 
+    def create_document(self, document: str) -> None:
+        """Creates the Secret of a document without a content, as the chart does."""
+        metadata = {"name": secret_name(document), "labels": {"app.kubernetes.io/component": "documents"}}
+        self._api.create(f"/api/v1/namespaces/{self.namespace}/secrets", {"metadata": metadata, "type": "Opaque"})
+
     def delete_document(self, document: str) -> None:
         """Deletes a published Secret."""
         self._api.delete(self._document_path(document))
@@ -169,13 +176,17 @@ class Release:
 
     # -- what can be seen
 
+    def log(self) -> str:
+        """What all its operators logged."""
+        return "".join(each.log.read_text() for each in self._processes)
+
     def published(self, document: str) -> Published | None:
         """The document in force, None where its Secret or its content is missing or broken."""
         secret = self._api.find(self._document_path(document))
         if secret is None:
             return None
         try:
-            return decode(document, base64.b64decode(secret["data"][document]))
+            return decode(document, base64.b64decode((secret.get("data") or {}).get(document, "")))
         except StationkeeperError:
             return None
 
@@ -253,7 +264,8 @@ class Release:
     def document_value(self, document: str) -> bytes | None:
         """What the Secret of the document holds, None where there is none."""
         secret = self._api.find(self._document_path(document))
-        return None if secret is None else base64.b64decode(secret["data"][document])
+        content = (secret or {}).get("data", {}).get(document)
+        return None if content is None else base64.b64decode(content)
 
     def events(self, name: str) -> list[tuple[str, str]]:
         """Type and reason of the events about a resource."""

@@ -118,7 +118,8 @@ class Stage:
 
     def secret(self, document: str) -> bytes | None:
         found = self.admin.find(self._path(document))
-        return None if found is None else base64.b64decode(found["data"][document])
+        content = (found or {}).get("data", {}).get(document)
+        return None if content is None else base64.b64decode(content)
 
     def overwrite(self, document: str, value: bytes) -> None:
         self.admin.merge(self._path(document), {"data": {document: base64.b64encode(value).decode()}})

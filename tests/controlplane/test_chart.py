@@ -1,29 +1,50 @@
+import base64
 import copy
 import json
+import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.contract.chart import CASES, CHART, NAMESPACE, Manifest, Values, pod_template, render, run_helm
+from stationkeeper_operator.api.kubernetes_api import FIELD_MANAGER
+from stationkeeper_tools.binaries import ControlPlaneBinaries
+from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.sample_pki import make_root
+from tests.contract.chart import (
+    CASES,
+    CHART,
+    NAMESPACE,
+    Manifest,
+    RefusedValuesError,
+    Values,
+    commands,
+    notes,
+    pod_template,
+    render,
+    run_helm,
+)
 
 pytestmark = pytest.mark.usefixtures("helm")
 
-CRDS = CHART.parents[1] / "crds"
 INSTALLED = "chart-installed"
 NAMESPACES = (NAMESPACE, "team-a", INSTALLED)
-KINDS_OF_OTHERS = {"Certificate", "ServiceMonitor"}
+KINDS_OF_OTHERS = {"Certificate", "ServiceMonitor", "PodMonitor", "PrometheusRule"}
 TOKEN = "stationkeeper-internal-token"
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def kubeconfig(control_plane: Any) -> Path:
-    path: Path = control_plane.admin_kubeconfig
-    return path
+def kubeconfig(
+    control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """Of a control plane of its own, since the chart installs and removes definitions that other tests use."""
+    with ControlPlane(control_plane_binaries, tmp_path_factory.mktemp("chart-control-plane")) as running:
+        yield running.admin_kubeconfig
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +63,6 @@ def run_kubectl(kubectl: Path, kubeconfig: Path) -> Kubectl:
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
         assert not run("apply", "--filename=-", stdin=namespace).stderr
-    run("apply", "--server-side", f"--filename={CRDS}")
-    assert run("wait", "--for=condition=Established", f"--filename={CRDS}").returncode == 0
     return run
 
 
@@ -54,6 +73,8 @@ def helm_here(helm: Path, run_kubectl: Kubectl, kubeconfig: Path) -> Iterator[Ca
 
     yield run
     run("uninstall", "stationkeeper", "--ignore-not-found")
+    for each in ("secrets", "trustedcas", "gateways", "customresourcedefinitions"):
+        run_kubectl("delete", each, "--all", f"--namespace={INSTALLED}", "--wait=true", "--ignore-not-found")
 
 
 def as_list(manifests: list[Manifest]) -> Manifest:
@@ -69,7 +90,7 @@ def pod(template: Manifest, name: str) -> Manifest:
 
 @pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
 def test_the_api_server_takes_every_object_without_a_warning(run_kubectl: Kubectl, values: Values) -> None:
-    manifests = as_list(render(values, "--include-crds"))
+    manifests = as_list(render(values))
     done = run_kubectl(
         "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "--filename=-",
         stdin=manifests,
@@ -84,9 +105,9 @@ def test_pods_satisfy_the_restricted_pod_security_standard(
     run_kubectl: Kubectl, values: Values, component: str
 ) -> None:
     manifests = render(values)
-    accounts = [each for each in manifests if each["kind"] == "ServiceAccount"]
-    run_kubectl("apply", "--filename=-", stdin=as_list(accounts))
     template = pod_template(manifests, component)
+    account = {"name": template["spec"]["serviceAccountName"], "namespace": NAMESPACE}
+    run_kubectl("apply", "--filename=-", stdin={"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
     done = run_kubectl(
         "create", f"--namespace={NAMESPACE}", "--dry-run=server", "--filename=-", stdin=pod(template, component)
     )
@@ -102,7 +123,7 @@ def test_an_upgrade_keeps_the_internal_token(run_kubectl: Kubectl, helm_here: Ca
     def token() -> str:
         return run_kubectl("get", f"--namespace={INSTALLED}", "secret", TOKEN, "--output=jsonpath={.data.token}").stdout
 
-    assert "create secret tls stationkeeper-server-tls" in helm_here("install", "stationkeeper", str(CHART))
+    helm_here("install", "stationkeeper", str(CHART))
     made = token()
     helm_here("upgrade", "stationkeeper", str(CHART), "--set", "cups.replicas=3")
     assert made
@@ -123,3 +144,199 @@ def test_an_operator_of_named_namespaces_can_read_secrets_nowhere_else(
         "team-a": "yes",
         INSTALLED: "no",
     }
+
+
+def test_the_pod_of_helm_test_satisfies_the_restricted_pod_security_standard(run_kubectl: Kubectl) -> None:
+    (made,) = [each for each in render({}) if each["kind"] == "Pod"]
+    default = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": NAMESPACE}}
+    run_kubectl("apply", "--filename=-", stdin=default)
+    done = run_kubectl("create", "--dry-run=server", "--validate=strict", "--filename=-", stdin=made)
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_a_trial_keeps_its_certificate_through_upgrades_and_a_new_installation(
+    run_kubectl: Kubectl, helm_here: Callable[..., str]
+) -> None:
+    def certificate() -> str:
+        what = ("secret", "stationkeeper-trial-tls", "--output=jsonpath={.type} {.data.tls\\.crt}")
+        return run_kubectl("get", f"--namespace={INSTALLED}", *what).stdout
+
+    trial = ("--set", "server.certificate.source=trial")
+    helm_here("install", "stationkeeper", str(CHART), *trial)
+    made = certificate()
+    helm_here("upgrade", "stationkeeper", str(CHART), *trial, "--set", "cups.replicas=3")
+    helm_here("rollback", "stationkeeper", "1")
+    assert made.startswith("kubernetes.io/tls LS0t")
+    assert certificate() == made
+    helm_here("uninstall", "stationkeeper")
+    helm_here("install", "stationkeeper", str(CHART), *trial)
+    assert certificate() == made
+
+
+GATEWAY = {
+    "apiVersion": "stationkeeper.io/v1alpha1",
+    "kind": "Gateway",
+    "metadata": {"name": "rooftop", "namespace": INSTALLED},
+    "spec": {"eui": "0123456789ABCDEF"},
+}
+
+
+def gateways(run_kubectl: Kubectl) -> str:
+    return run_kubectl("get", "gateways", f"--namespace={INSTALLED}", "--output=name").stdout.strip()
+
+
+def register_gateway(run_kubectl: Kubectl) -> None:
+    run_kubectl("wait", "--for=condition=Established", "customresourcedefinition/gateways.stationkeeper.io")
+    assert run_kubectl("apply", "--filename=-", stdin=GATEWAY).returncode == 0
+
+
+def test_definitions_and_resources_outlive_the_release_and_serve_the_next(
+    run_kubectl: Kubectl, helm_here: Callable[..., str]
+) -> None:
+    helm_here("install", "stationkeeper", str(CHART))
+    register_gateway(run_kubectl)
+    helm_here("uninstall", "stationkeeper")
+    assert gateways(run_kubectl) == "gateway.stationkeeper.io/rooftop"
+    helm_here("install", "stationkeeper", str(CHART))
+    helm_here("upgrade", "stationkeeper", str(CHART), "--set", "crds.install=false")
+    assert gateways(run_kubectl) == "gateway.stationkeeper.io/rooftop"
+
+
+def test_definitions_that_are_not_kept_go_with_the_release(run_kubectl: Kubectl, helm_here: Callable[..., str]) -> None:
+    helm_here("install", "stationkeeper", str(CHART), "--set", "crds.keep=false")
+    register_gateway(run_kubectl)
+    helm_here("uninstall", "stationkeeper", "--wait")
+    assert run_kubectl("get", "customresourcedefinitions", "--output=name").stdout == ""
+
+
+def previous(folder: Path) -> Path:
+    """The chart as it was before it held the definitions among its templates."""
+    chart = folder / "stationkeeper"
+    shutil.copytree(CHART, chart, symlinks=False)
+    (chart / "definitions").rename(chart / "crds")
+    (chart / "templates/definitions.yaml").unlink()
+    (chart / "templates/documents.yaml").unlink()
+    return chart
+
+
+def publish(run_kubectl: Kubectl, content: str, labels: dict[str, str] | None = None) -> None:
+    """What the operator does, and with labels what it did when it had to create the Secret too."""
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "stationkeeper-trust", "namespace": INSTALLED, **({"labels": labels} if labels else {})},
+        "type": "Opaque",
+        "data": {"trust": base64.b64encode(content.encode()).decode()},
+    }
+    options = ("--server-side", f"--field-manager={FIELD_MANAGER}", "--force-conflicts")
+    assert run_kubectl("apply", *options, "--filename=-", stdin=secret).returncode == 0
+
+
+def published(run_kubectl: Kubectl) -> str:
+    what = ("secret", "stationkeeper-trust", "--output=jsonpath={.data.trust}")
+    return base64.b64decode(run_kubectl("get", f"--namespace={INSTALLED}", *what).stdout).decode()
+
+
+@pytest.mark.parametrize("way", ["--server-side=true", "--server-side=false"])
+def test_helm_never_empties_a_published_secret(run_kubectl: Kubectl, helm_here: Callable[..., str], way: str) -> None:
+    helm_here("install", "stationkeeper", str(CHART), way)
+    assert published(run_kubectl) == ""
+    publish(run_kubectl, "first")
+    helm_here("upgrade", "stationkeeper", str(CHART), way, "--set", "cups.replicas=3", "--set", "commonLabels.a=b")
+    assert published(run_kubectl) == "first"
+    publish(run_kubectl, "second")
+    helm_here("rollback", "stationkeeper", "1", way)
+    assert published(run_kubectl) == "second"
+    helm_here("uninstall", "stationkeeper")
+    assert published(run_kubectl) == "second"
+    helm_here("install", "stationkeeper", str(CHART), way)
+    assert published(run_kubectl) == "second"
+
+
+def test_an_upgrade_creates_a_published_secret_that_was_deleted(
+    run_kubectl: Kubectl, helm_here: Callable[..., str]
+) -> None:
+    helm_here("install", "stationkeeper", str(CHART))
+    run_kubectl("delete", "secret", "stationkeeper-trust", f"--namespace={INSTALLED}")
+    helm_here("upgrade", "stationkeeper", str(CHART))
+    found = run_kubectl("get", "secret", "stationkeeper-trust", f"--namespace={INSTALLED}", "--output=name")
+    assert found.stdout.strip() == "secret/stationkeeper-trust"
+
+
+def test_an_upgrade_takes_over_what_an_older_chart_left_outside_of_the_release(
+    run_kubectl: Kubectl, helm_here: Callable[..., str], tmp_path: Path
+) -> None:
+    helm_here("install", "stationkeeper", str(previous(tmp_path)))
+    register_gateway(run_kubectl)
+    publish(run_kubectl, "before", {"app.kubernetes.io/managed-by": "stationkeeper"})
+    with pytest.raises(RefusedValuesError, match="invalid ownership metadata"):
+        helm_here("upgrade", "stationkeeper", str(CHART))
+    helm_here("upgrade", "stationkeeper", str(CHART), "--take-ownership", "--force-conflicts")
+    assert published(run_kubectl) == "before"
+    publish(run_kubectl, "after")
+    helm_here("upgrade", "stationkeeper", str(CHART), "--set", "cups.replicas=3")
+    assert published(run_kubectl) == "after"
+    helm_here("uninstall", "stationkeeper")
+    assert gateways(run_kubectl) == "gateway.stationkeeper.io/rooftop"
+
+
+def with_kubectl(kubectl: Path, kubeconfig: Path) -> dict[str, str]:
+    return {**os.environ, "PATH": f"{kubectl.parent}:{os.environ['PATH']}", "KUBECONFIG": str(kubeconfig)}
+
+
+NEED_A_NODE = ("rollout status", " wait ", "port-forward", "curl ", "kill ", "  --")
+
+
+@pytest.mark.parametrize("certificate", ["secret", "trial"])
+def test_the_commands_that_are_printed_run_as_they_are(
+    run_kubectl: Kubectl,
+    helm_here: Callable[..., str],
+    kubectl: Path,
+    kubeconfig: Path,
+    tmp_path: Path,
+    certificate: str,
+) -> None:
+    """Those that need no node here, all of them in tests/cluster."""
+    printed = helm_here("install", "stationkeeper", str(CHART), "--set", f"server.certificate.source={certificate}")
+    script = commands(printed.partition("NOTES:\n")[2])
+    run_kubectl("wait", "--for=condition=Established", "customresourcedefinition/gateways.stationkeeper.io")
+    ca = make_root("acme", datetime.now(UTC))
+    for name, content in {
+        "server.pem": ca.certificate_pem,
+        "server.key": ca.key_pem,
+        "root-ca.crt": ca.certificate_pem,
+        "lns-ca.crt": ca.certificate_pem,
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    here = "\n".join(line for line in script.splitlines() if not any(each in line for each in NEED_A_NODE))
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", here],
+        cwd=tmp_path,
+        env=with_kubectl(kubectl, kubeconfig),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert gateways(run_kubectl) == "gateway.stationkeeper.io/rooftop-1"
+    found = run_kubectl(
+        "get", "trustedca", "acme", f"--namespace={INSTALLED}", "--output=jsonpath={.spec.certificates}"
+    )
+    assert found.stdout.strip() == ca.certificate_pem.decode().strip()
+    if certificate == "trial":
+        assert (tmp_path / "server-ca.crt").read_text().startswith("-----BEGIN CERTIFICATE-----")
+    else:
+        what = ("secret", "stationkeeper-server-tls", "--output=jsonpath={.data.tls\\.crt}")
+        shown = run_kubectl("get", f"--namespace={INSTALLED}", *what).stdout
+        assert base64.b64decode(shown) == ca.certificate_pem
+
+
+@pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
+def test_what_is_printed_is_shell_whatever_the_values_are(values: Values, tmp_path: Path) -> None:
+    script = tmp_path / "printed.sh"
+    script.write_text(commands(notes(values)))
+    done = subprocess.run(["bash", "-n", script], capture_output=True, text=True, timeout=10, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "kubectl apply -f -" in script.read_text()
+    assert "curl " in script.read_text()

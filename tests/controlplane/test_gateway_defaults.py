@@ -40,7 +40,7 @@ def test_a_gateway_as_short_as_its_eui_follows_the_releases_default_and_then_its
     def follows(uri: str) -> None:
         wait_for(lambda: lns_uri(cluster, "short") == uri, f"the gateway is sent to {uri}", SOON)
 
-    cluster.apply("Gateway", "short", {"eui": "01000000000D0001"})
+    cluster.apply("Gateway", "short", {"eui": "A0000000000D0001"})
     cluster.wait_reason("Gateway", "short", "LNSMissing")
     assert lns_uri(cluster, "short") == ""
     cluster.apply("GatewayDefaults", "default", defaults(ALL), cluster.namespace)
@@ -52,6 +52,7 @@ def test_a_gateway_as_short_as_its_eui_follows_the_releases_default_and_then_its
     wait_for(lambda: cluster.resource("GatewayDefaults", "default")["status"]["gateways"] == 1, "it is counted")
     message = f"the LNS is that of GatewayDefaults {cluster.team}/default"
     wait_for(lambda: cluster.wait_reason("Gateway", "short", "Accepted")["message"] == message, "the status says so")
+    assert cluster.resource("Gateway", "short")["status"]["lnsURI"] == TEAM
     cluster.apply("GatewayDefaults", "default", defaults(MOVED))
     follows(MOVED)
     cluster.delete("GatewayDefaults", "default")

@@ -144,13 +144,15 @@ def test_cups_pods_are_nudged_after_a_write(cluster: Release) -> None:
     assert after != before
 
 
-def test_a_published_secret_that_is_deleted_or_edited_is_restored(cluster: Release) -> None:
+def test_a_published_secret_that_is_edited_or_created_again_is_restored(cluster: Release) -> None:
     cluster.apply("TrustedCA", "restored", trusted_ca("restored"))
     wait_for(lambda: f"{cluster.team}/restored" in cluster.trusted(), "the CA is trusted")
     before = cluster.published("trust")
     cluster.delete_document("trust")
     cluster.overwrite_document("registry-03", b"nonsense")
-    wait_for(lambda: f"{cluster.team}/restored" in cluster.trusted(), "the deleted Secret is back")
+    wait_for(lambda: "the Secret stationkeeper-trust is missing" in cluster.log(), "the operator says what is missing")
+    cluster.create_document("trust")
+    wait_for(lambda: f"{cluster.team}/restored" in cluster.trusted(), "the Secret that was created again is filled")
     wait_for(lambda: cluster.published("registry-03"), "the edited Secret is back")
     after = cluster.published("trust")
     assert before is not None

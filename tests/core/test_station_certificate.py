@@ -14,6 +14,7 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.pem import Certificate, parse_certificate, parse_der_certificate
 from stationkeeper_core.station_certificate import check_client, check_trust
 from stationkeeper_tools.sample_pki import make_gateway, make_root
+from tests.core import odd_certificates as odd
 from tests.core.certificates import MAY_SIGN, NOW, Wish, ca, issue, leaf, name
 
 RSA = rsa.generate_private_key(65537, 2048)
@@ -171,3 +172,47 @@ def test_any_certificate_that_can_be_read_is_taken_or_refused_by_name(der: bytes
             Reason.KEY_KIND_UNSUPPORTED,
             Reason.CURVE_UNSUPPORTED,
         }
+
+
+CA_EXTENSION = odd.extension(odd.BASIC_CONSTRAINTS, odd.CA_TRUE, odd.TRUE)
+# What `x509_crt.c` of mbedTLS 2.28 reads though a strict reader of DER does not.
+ODD = {
+    "critical FALSE written out": odd.root(
+        extensions=(CA_EXTENSION, odd.extension(odd.KEY_USAGE, b"\x03\x02\x01\x06", odd.FALSE))
+    ),
+    "ECDSA with NULL": odd.root(algorithm=odd.ECDSA_SHA256_WITH_NULL),
+    "T61String with Latin-1": odd.root(issuer=odd.common_name(b"Gr\xfcn", 20), subject=odd.common_name(b"Gr\xfcn", 20)),
+    "an unknown extension twice": odd.root(
+        extensions=(CA_EXTENSION, odd.extension("2a03", b""), odd.extension("2a03", b""))
+    ),
+}
+
+
+@pytest.mark.parametrize("parts", ODD.values(), ids=ODD)
+def test_what_mbedtls_reads_is_taken_whatever_encoder_wrote_it(parts: odd.Parts) -> None:
+    check_trust(parse_der_certificate(parts.der))
+    check_client(parse_der_certificate(parts.der))
+
+
+PLAIN = odd.root()
+UNREADABLE_TO_MBEDTLS = {
+    "lengths that are left open": PLAIN.sealed(odd.indefinite(0x30, PLAIN.content)),
+    "strings in segments": odd.root(
+        subject=odd.sequence(odd.rdn(odd.sequence(odd.oid(odd.COMMON_NAME), odd.tlv(0x2C, odd.tlv(12, b"a")))))
+    ).der,
+    "with parameters": odd.root(algorithm=odd.sequence(odd.oid("2a8648ce3d040302"), b"\x02\x01\x01")).der,
+    "another kind of string": odd.root(subject=odd.common_name("12", 18)).der,
+    "without parts": odd.root(issuer=odd.sequence(), subject=odd.sequence()).der,
+    "of the version 4": odd.root(version=bytes.fromhex("a003020103")).der,
+    "without being of version 3": odd.root(version=b"").der,
+    "key usage twice or in another form": odd.root(
+        extensions=(CA_EXTENSION, odd.extension(odd.KEY_USAGE, b"\x03\x02\x01\x06\x05\x00"))
+    ).der,
+}
+
+
+@pytest.mark.parametrize("why", UNREADABLE_TO_MBEDTLS)
+def test_what_openssl_reads_and_mbedtls_does_not_is_refused_with_the_reason(why: str) -> None:
+    certificate = parse_der_certificate(UNREADABLE_TO_MBEDTLS[why])
+    assert why in refusal(check_trust, certificate)
+    assert why in refusal(check_client, certificate)

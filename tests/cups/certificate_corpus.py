@@ -216,7 +216,7 @@ def _cross_signed() -> Row:
 
 def _issued_by_a_gateway() -> Row:
     gateway = leaf(ROOT, name("0807060504030201"))
-    outcome = "CertificateInvalid"
+    outcome = "UnknownCA"
     return Row(leaf(gateway).pair, (ROOT.pair,), outcome, presented=(gateway.pair,), openssl_accepts=False)
 
 
@@ -255,6 +255,7 @@ def _unknown_critical() -> Row:
 
 
 _CLIENT, _SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
+_ANY = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 
 CORPUS: dict[str, Callable[[], Row]] = {
     "X.509 v1, a Common Name and nothing else": _version_1,
@@ -264,7 +265,11 @@ CORPUS: dict[str, Callable[[], Row]] = {
     "extended key usage clientAuth": lambda: _purposes(ACCEPTED, _CLIENT),
     "extended key usage clientAuth and serverAuth": lambda: _purposes(ACCEPTED, _CLIENT, _SERVER),
     "extended key usage serverAuth only": lambda: _purposes("CertificateWrongPurpose", _SERVER),
+    "extended key usage anyExtendedKeyUsage only": lambda: _purposes("CertificateWrongPurpose", _ANY),
     "key usage without digitalSignature": lambda: _key_usage("CertificateWrongPurpose", digital_signature=False),
+    "key usage keyAgreement only": lambda: _plain(
+        ACCEPTED, x509.KeyUsage(False, False, False, False, True, False, False, False, False)
+    ),
     "Common Name in lower case": lambda: _plain(ACCEPTED, subject=name("aabbccddeeff0011")),
     "Common Name as BMPString": lambda: _common_name_as(_ASN1Type.BMPString),
     "Common Name as T61String": lambda: _common_name_as(_ASN1Type.T61String),
@@ -306,7 +311,7 @@ CORPUS: dict[str, Callable[[], Row]] = {
     ),
     "path length exceeded by the TrustedCA's intermediate": lambda: _by_intermediate(
         lambda root, issuing, gateway: Row(
-            gateway.pair, (root.pair,), "NoTrustedCA", intermediates=(issuing.pair,), openssl_accepts=False
+            gateway.pair, (root.pair,), "CertificateInvalid", intermediates=(issuing.pair,), openssl_accepts=False
         ),
         path_length=0,
     ),
@@ -325,7 +330,7 @@ CORPUS: dict[str, Callable[[], Row]] = {
     "cross-signed CA": _cross_signed,
     "root for servers only, intermediate in the TrustedCA": lambda: _below_servers_only(
         lambda root, issuing, gateway: Row(
-            gateway.pair, (root.pair,), "NoTrustedCA", intermediates=(issuing.pair,), openssl_accepts=False
+            gateway.pair, (root.pair,), "CertificateWrongPurpose", intermediates=(issuing.pair,), openssl_accepts=False
         )
     ),
     "root for servers only, intermediate sent by the gateway": lambda: _below_servers_only(
@@ -345,7 +350,7 @@ CORPUS: dict[str, Callable[[], Row]] = {
     "SHA-1 signature": _sha_1,
     "SHA-1 signature, `weakSignatures: Allow`": lambda: _allowed(_sha_1()),
     "chain of 9 intermediates": lambda: _long_chain(9, ACCEPTED),
-    "chain of 12 intermediates": lambda: _long_chain(12, "NoTrustedCA"),
+    "chain of 12 intermediates": lambda: _long_chain(12, "UnknownCA"),
     "30 certificates that have no part in the chain": lambda: _many_strangers(30, ACCEPTED),
     "400 certificates that have no part in the chain": lambda: _many_strangers(400, "HandshakeFailed"),
     "certificate of 8 KiB": lambda: _padded(8 * 1024, ACCEPTED),

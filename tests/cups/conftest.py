@@ -3,11 +3,13 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from stationkeeper_core.published import DOCUMENTS, encode
+from stationkeeper_cups.http.connection import REQUEST_SECONDS, RequestSeconds
 from stationkeeper_cups.main import serve
 from stationkeeper_cups.settings import Address, Files, Settings
 from stationkeeper_tools.sample_pki import KeyPair
@@ -24,7 +26,15 @@ def pki() -> Pki:
 class Cups:
     """A running server and the folders it reads."""
 
-    def __init__(self, folder: Path, pki: Pki, token: str | None = None, *, token_authentication: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        pki: Pki,
+        token: str | None = None,
+        *,
+        token_authentication: bool = False,
+        seconds: RequestSeconds = REQUEST_SECONDS,
+    ) -> None:
         self.documents = folder / "documents"
         self.server_tls = folder / "server-tls"
         self.port, self.internal_port = free_port(), free_port()
@@ -32,6 +42,7 @@ class Cups:
         self._pki = pki
         self._volumes = 0
         self._stop = asyncio.Event()
+        self._seconds = seconds
         self._token_authentication = token_authentication
         self._task: asyncio.Task[None] | None = None
         self._token_file = folder / "token" if token else None
@@ -47,7 +58,7 @@ class Cups:
             log_level="INFO",
             token_authentication=self._token_authentication,
         )
-        self._task = asyncio.create_task(serve(settings, self._stop))
+        self._task = asyncio.create_task(serve(settings, self._stop, self._seconds))
 
     async def stop(self) -> None:
         self._stop.set()
@@ -118,6 +129,16 @@ async def token_cups(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
     cups = Cups(tmp_path, pki, token_authentication=True)
     cups.start()
     await _serve(cups, pki, *TOKEN_GATEWAYS)
+    yield cups
+    await cups.stop()
+
+
+@asynccontextmanager
+async def serving(folder: Path, pki: Pki, *gateways: Gateway, **options: object) -> AsyncIterator[Cups]:
+    """A server that trusts CA `a`, made with `options`."""
+    cups = Cups(folder, pki, **options)  # type: ignore[arg-type]
+    cups.start()
+    await _serve(cups, pki, *(gateways or (Gateway(pki.eui),)))
     yield cups
     await cups.stop()
 

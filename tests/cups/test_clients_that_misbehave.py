@@ -1,12 +1,16 @@
 import asyncio
+import socket
 import ssl
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from stationkeeper_cups.log_budget import BURST, LINES_A_SECOND, LogBudget
-from tests.cups.client import get_internal, until
-from tests.cups.conftest import Cups
-from tests.cups.documents import Gateway, Trusted
+from stationkeeper_cups.http.connection import MAX_REQUESTS, RequestSeconds
+from stationkeeper_cups.log_budget import BURST, BURST_EACH, LINES_A_SECOND, LogBudget
+from tests.cups.client import exchange, get_internal, until
+from tests.cups.conftest import Cups, serving
+from tests.cups.documents import Gateway
 from tests.cups.pki import Pki
 
 
@@ -28,40 +32,97 @@ async def test_what_a_client_sends_in_an_overlong_header_is_in_no_log_and_no_ans
     assert "SECRET" not in logged
 
 
-async def test_a_client_that_reads_no_answer_loses_its_connection(
-    cups: Cups, pki: Pki, monkeypatch: pytest.MonkeyPatch
+REQUEST = b"POST /update-info HTTP/1.1\r\nHost: a\r\nContent-Length: 28\r\n\r\n" + b'{"router":"102:304:506:708"}'
+
+
+async def test_a_client_that_reads_no_answer_loses_its_connection(pki: Pki, tmp_path: Path) -> None:
+    large = Gateway(pki.eui, options={"lns_credentials": bytes(65000)})
+    async with serving(tmp_path, pki, large, seconds=RequestSeconds(answer=0.3)) as cups:
+        client = cups.client(pki.a_gateway)
+
+        def flood() -> ssl.SSLSocket:
+            raw = socket.socket()
+            # The kernel must not take all answers in the client's place.
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            raw.connect(("127.0.0.1", cups.port))
+            connection = client.context.wrap_socket(raw, server_hostname="localhost")
+            connection.settimeout(0.5)
+            with suppress(OSError):
+                for _ in range(2000):
+                    connection.sendall(REQUEST)
+            return connection
+
+        connection = await asyncio.to_thread(flood)
+
+        async def gone() -> bool:
+            return "stationkeeper_connections 0.0" in (await get_internal(cups.internal_port, "/metrics")).body.decode()
+
+        await until(gone, "the connection is ended")
+        connection.close()
+
+
+async def test_a_connection_is_ended_after_a_few_requests(cups: Cups, pki: Pki) -> None:
+    def ask_on_and_on() -> list[str]:
+        said: list[str] = []
+        with cups.client(pki.a_gateway).connect() as connection:
+            while not said or said[-1] != "close":
+                said.append(exchange(connection).headers.get("Connection", ""))
+            assert connection.recv(1) == b""
+        return said
+
+    assert len(await asyncio.to_thread(ask_on_and_on)) == MAX_REQUESTS
+
+
+async def test_a_connection_is_ended_after_a_refusal(cups: Cups, pki: Pki) -> None:
+    refused = await cups.client(pki.a_gateway).ask(b'{"router":"1::2"}')
+
+    assert refused.status == 403
+    assert refused.headers["Connection"] == "close"
+
+
+async def test_requests_sent_ahead_are_answered_one_after_the_other(cups: Cups, pki: Pki) -> None:
+    def pipeline() -> bytes:
+        found = b""
+        with cups.client(pki.a_gateway).connect() as connection:
+            connection.sendall(REQUEST * 20)
+            with suppress(OSError):
+                while more := connection.recv(65536):
+                    found += more
+        return found
+
+    assert (await asyncio.to_thread(pipeline)).count(b"HTTP/1.1 200 OK") == MAX_REQUESTS
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+async def test_a_request_may_come_in_any_pieces(cups: Cups, pki: Pki, size: int) -> None:
+    def dribble() -> bytes:
+        with cups.client(pki.a_gateway).connect() as connection:
+            for place in range(0, len(REQUEST), size):
+                connection.sendall(REQUEST[place : place + size])
+            return connection.recv(65536)
+
+    assert (await asyncio.to_thread(dribble)).startswith(b"HTTP/1.1 200 OK")
+
+
+async def test_a_client_that_has_ended_its_side_is_still_answered(cups: Cups, pki: Pki) -> None:
+    def half_close() -> bytes:
+        with cups.client(pki.a_gateway, tls=ssl.TLSVersion.TLSv1_2).connect() as connection:
+            connection.sendall(REQUEST)
+            socket.socket.shutdown(connection, socket.SHUT_WR)
+            return connection.recv(65536)
+
+    assert (await asyncio.to_thread(half_close)).startswith(b"HTTP/1.1 200 OK")
+
+
+async def test_one_gateway_that_asks_without_end_fills_no_log(
+    cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("stationkeeper_cups.update_info_server.ANSWER_SECONDS", 0.3)
-    cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui, options={"lns_credentials": bytes(65000)})])
-    await cups.loaded()
-    request = b"POST /update-info HTTP/1.1\r\nHost: a\r\nContent-Length: 28\r\n\r\n" + b'{"router":"102:304:506:708"}'
+    caplog.set_level("INFO")
+    for _ in range(int(BURST_EACH) + 20):
+        await cups.client(pki.a_gateway).ask()
 
-    def flood() -> ssl.SSLSocket:
-        connection = cups.client(pki.a_gateway).connect()
-        connection.settimeout(0.5)
-        try:
-            for _ in range(2000):
-                connection.sendall(request)
-        except OSError:
-            pass
-        return connection
-
-    connection = await asyncio.to_thread(flood)
-
-    async def gone() -> bool:
-        return "stationkeeper_connections 0.0" in (await get_internal(cups.internal_port, "/metrics")).body.decode()
-
-    await until(gone, "the connection is ended")
-    connection.close()
-
-
-async def test_contexts_are_renewed_without_a_request_lost(
-    cups: Cups, pki: Pki, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stationkeeper_cups.serving_state.CONNECTIONS_A_CONTEXT", 2)
-    client = cups.client(pki.a_gateway)
-
-    assert [(await client.ask()).status for _ in range(7)] == [200] * 7
+    lines = [record for record in caplog.records if record.getMessage() == "answered"]
+    assert BURST_EACH <= len(lines) < BURST_EACH + 15
 
 
 async def test_a_compressed_body_is_not_inflated(cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,21 +2,26 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
-from stationkeeper_cups.listener import Limits, Listener, Refusal
-from stationkeeper_cups.tls_context import ServerCredentials, server_authentication
-from tests.cups.client import until
+from stationkeeper_cups.connection_limits import ConnectionLimits
+from stationkeeper_cups.listener import GIVEN_UP, Listener, Refusal
+from stationkeeper_cups.tls.connection import Verdict
+from stationkeeper_cups.tls.context import gateway_context
+from stationkeeper_cups.tls.time_limits import TimeLimits
+from stationkeeper_cups.tls_context import ServerCredentials
+from stationkeeper_tools.sample_pki import KeyPair
+from tests.cups.client import Client, until
 from tests.cups.pki import Pki
+
+LIMITS = ConnectionLimits()
 
 
 class _Echo(asyncio.Protocol):
-    def __init__(self, closed: Callable[[], None]) -> None:
-        self._closed = closed
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
@@ -24,24 +29,27 @@ class _Echo(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._transport.write(data)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._closed()
-
 
 @asynccontextmanager
-async def _listening(pki: Pki, limits: Limits, refusals: list[Refusal]) -> AsyncIterator[int]:
-    context = server_authentication(ServerCredentials(pki.server.certificate_pem, pki.server.key_pem))
+async def _listening(
+    pki: Pki, limits: ConnectionLimits, refusals: list[Refusal]
+) -> AsyncIterator[tuple[int, Listener]]:
+    credentials = ServerCredentials(pki.server.certificate_pem, pki.server.key_pem)
+    context = gateway_context(credentials, certificate_optional=True)
+    times = TimeLimits(asyncio.get_running_loop())
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
-    listener = Listener(bound, lambda: context, lambda: _Echo(listener.closed), refusals.append, limits)
+    listener = Listener(
+        bound, lambda _peer: (context, lambda _chain: Verdict(None)), _Echo, refusals.append, times, limits
+    )
     listener.start()
-    yield bound.getsockname()[1]
-    await listener.stop()
+    yield bound.getsockname()[1], listener
+    listener.stop()
+    listener.cut()
 
 
-def _connect(port: int, pki: Pki) -> ssl.SSLSocket:
-    context = ssl.create_default_context(cadata=pki.server_ca.certificate_pem.decode())
-    return context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=5), server_hostname="localhost")
+def _connect(port: int, pki: Pki, pair: KeyPair | None = None) -> ssl.SSLSocket:
+    return Client(port, pki.server_ca, pair).connect()
 
 
 def _echoed(connection: ssl.SSLSocket) -> bytes:
@@ -49,37 +57,83 @@ def _echoed(connection: ssl.SSLSocket) -> bytes:
     return connection.recv(100)
 
 
+def _is_ended(connection: ssl.SSLSocket) -> bool:
+    try:
+        return _echoed(connection) == b""
+    except OSError:
+        return True
+
+
+def _silent(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
 async def test_a_handshake_that_stands_still_is_given_up(pki: Pki) -> None:
     refusals: list[Refusal] = []
-    async with _listening(pki, Limits(handshake_seconds=0.3), refusals) as port:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as silent:
-            assert await asyncio.to_thread(silent.recv, 1) == b""
-
-        async def named() -> bool:
-            return [refusal.reason for refusal in refusals] == ["HandshakeTimeout"]
-
-        await until(named, "the refusal is told")
+    async with _listening(pki, replace(LIMITS, handshake_seconds=0.3), refusals) as (port, _):
+        for said in (b"", b"\x16\x03\x01\x02\x00"):
+            with _silent(port) as silent:
+                silent.sendall(said)
+                assert await asyncio.to_thread(silent.recv, 1) == b""
+        assert [refusal.reason for refusal in refusals] == ["HandshakeTimeout"] * 2
         assert refusals[0].peer == "127.0.0.1"
 
 
-async def test_no_more_than_the_allowed_connections_are_served_at_a_time(pki: Pki) -> None:
-    async with _listening(pki, Limits(connections=1), []) as port:
-        first = await asyncio.to_thread(_connect, port, pki)
-        assert await asyncio.to_thread(_echoed, first) == b"hello"
-        second = asyncio.create_task(asyncio.to_thread(_connect, port, pki))
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(second), 0.2)
-        first.close()
+async def test_a_client_that_says_a_byte_now_and_then_gets_no_more_time(pki: Pki) -> None:
+    refusals: list[Refusal] = []
+    async with _listening(pki, replace(LIMITS, handshake_seconds=0.5), refusals) as (port, _):
+        with _silent(port) as slow:
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(OSError, match=r"reset|[Bb]roken"):
+                for each in b"\x16\x03\x01\x02\x00" + bytes(100):
+                    await asyncio.sleep(0.1)
+                    slow.sendall(bytes([each]))
+            assert asyncio.get_running_loop().time() - began < 2
 
-        with await second as served:
+
+async def test_a_look_whether_the_port_is_open_is_no_refusal(pki: Pki) -> None:
+    refusals: list[Refusal] = []
+    async with _listening(pki, LIMITS, refusals) as (port, listener):
+        _silent(port).close()
+
+        async def noticed() -> bool:
+            return listener.connections == 0
+
+        await asyncio.sleep(0.05)
+        await until(noticed, "the connection is gone")
+        assert refusals == []
+
+
+async def test_over_the_allowed_connections_the_oldest_makes_room(pki: Pki) -> None:
+    async with _listening(pki, replace(LIMITS, connections=2), []) as (port, listener):
+        served = []
+        for _ in range(5):
+            served.append(await asyncio.to_thread(_connect, port, pki))
+            assert await asyncio.to_thread(_echoed, served[-1]) == b"hello"
+            assert listener.connections <= 2
+        assert await asyncio.to_thread(_is_ended, served[2])
+        assert await asyncio.to_thread(_echoed, served[3]) == b"hello"
+        for each in served:
+            each.close()
+
+
+async def test_who_keeps_connections_open_without_a_certificate_keeps_no_gateway_out(pki: Pki) -> None:
+    async with _listening(pki, replace(LIMITS, connections=8, handshakes=4), []) as (port, _):
+        taken = [await asyncio.to_thread(_connect, port, pki) for _ in range(20)]
+        silent = [_silent(port) for _ in range(20)]
+        connecting = asyncio.to_thread(_connect, port, pki, pki.a_gateway)
+        with await asyncio.wait_for(connecting, 5) as served:
             assert await asyncio.to_thread(_echoed, served) == b"hello"
+        for each in (*taken, *silent):
+            each.close()
 
 
 async def test_refused_handshakes_free_their_places(pki: Pki) -> None:
     refusals: list[Refusal] = []
-    async with _listening(pki, Limits(connections=2, linger_seconds=0.1), refusals) as port:
+    limits = replace(LIMITS, connections=2, farewell_seconds=0.1)
+    async with _listening(pki, limits, refusals) as (port, _):
         for _ in range(10):
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as wrong:
+            with _silent(port) as wrong:
                 wrong.sendall(b"GET / HTTP/1.1\r\n\r\n")
                 await asyncio.to_thread(wrong.recv, 100)
 
@@ -88,27 +142,59 @@ async def test_refused_handshakes_free_their_places(pki: Pki) -> None:
         assert {refusal.reason for refusal in refusals} == {"HandshakeFailed"}
 
 
-async def test_a_shortage_of_descriptors_leaks_no_place(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
-    def exhausted(_socket: socket.socket) -> socket.socket:
+async def test_a_shortage_of_descriptors_passes(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(_socket: socket.socket) -> tuple[socket.socket, object]:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    async with _listening(pki, Limits(connections=2), []) as port:
+    monkeypatch.setattr("stationkeeper_cups.listener._PAUSE_SECONDS", 0.2)
+    async with _listening(pki, LIMITS, []) as (port, _):
         with monkeypatch.context() as patch:
-            patch.setattr(socket.socket, "dup", exhausted)
-            for _ in range(5):
-                with socket.create_connection(("127.0.0.1", port), timeout=5) as given_up:
-                    assert await asyncio.to_thread(given_up.recv, 1) == b""
+            patch.setattr(socket.socket, "accept", exhausted)
+            waiting = asyncio.create_task(asyncio.to_thread(_connect, port, pki))
+            await asyncio.sleep(0.5)
+            assert not waiting.done()
 
-        with await asyncio.to_thread(_connect, port, pki) as served:
+        with await waiting as served:
             assert await asyncio.to_thread(_echoed, served) == b"hello"
 
 
 async def test_silent_strangers_do_not_keep_a_gateway_out(pki: Pki) -> None:
     refusals: list[Refusal] = []
-    async with _listening(pki, Limits(connections=8, handshakes=4), refusals) as port:
-        silent = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(20)]
+    async with _listening(pki, replace(LIMITS, connections=8, handshakes=4), refusals) as (port, _):
+        silent = [_silent(port) for _ in range(20)]
         with await asyncio.to_thread(_connect, port, pki) as served:
             assert await asyncio.to_thread(_echoed, served) == b"hello"
         for each in silent:
             each.close()
-    assert {refusal.detail for refusal in refusals} >= {"given up for newer connections"}
+    assert {refusal.detail for refusal in refusals} >= {GIVEN_UP}
+
+
+async def test_who_has_said_something_outlives_the_silent(pki: Pki) -> None:
+    refusals: list[Refusal] = []
+    async with _listening(pki, replace(LIMITS, handshakes=4), refusals) as (port, _):
+        with _silent(port) as begun:
+            begun.sendall(b"\x16\x03\x01\x02\x00")
+            await asyncio.sleep(0.05)
+            silent = [_silent(port) for _ in range(20)]
+            await asyncio.sleep(0.2)
+            begun.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                begun.recv(1)
+            for each in silent:
+                each.close()
+
+
+async def test_the_newest_connections_of_one_certificate_stay(pki: Pki) -> None:
+    async with _listening(pki, replace(LIMITS, connections_per_certificate=2), []) as (port, listener):
+        first, second, third = [await asyncio.to_thread(_connect, port, pki, pki.a_gateway) for _ in range(3)]
+        other = await asyncio.to_thread(_connect, port, pki, pki.b_gateway)
+        for served in (second, third, other):
+            assert await asyncio.to_thread(_echoed, served) == b"hello"
+        assert await asyncio.to_thread(_is_ended, first)
+        for each in (first, second, third, other):
+            each.close()
+
+        async def empty() -> bool:
+            return listener.connections == 0
+
+        await until(empty, "all places are free")

@@ -4,7 +4,9 @@ import asyncio
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,11 +14,13 @@ import aiohttp
 import msgspec
 import pytest
 
-from stationkeeper_core.credentials import crc
+from stationkeeper_core.credentials import client_authentication, crc
 from stationkeeper_core.internal_identity import SERVER_NAME, derive_identity
 from stationkeeper_core.observation import DeliveryState, Observation, ObservationPage, Segment
+from stationkeeper_core.pem import parse_certificates
+from stationkeeper_core.private_key import parse_private_key
 from stationkeeper_core.update_info import NO_CHANGE
-from stationkeeper_tools.sample_pki import make_gateway
+from stationkeeper_tools.sample_pki import KeyPair, make_gateway
 from tests.cups.client import get_internal, until
 from tests.cups.conftest import Cups
 from tests.cups.documents import LNS_CREDENTIALS, LNS_URI, Gateway, Trusted
@@ -98,6 +102,55 @@ async def test_a_gateway_that_does_not_take_its_credentials_is_said_to_and_spare
     assert 'stationkeeper_gateway_deliveries{state="NotConverging"} 1.0' in metrics
 
 
+def _der(pair: KeyPair) -> bytes:
+    return parse_certificates(pair.certificate_pem.decode())[0].der
+
+
+def _set_with(pair: KeyPair, pki: Pki) -> bytes:
+    """CUPS credentials with the certificate of `pair`."""
+    return client_authentication(_der(pki.server_ca), _der(pair), parse_private_key(pair.key_pem).der)
+
+
+@pytest.mark.parametrize("tls", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_gateway_that_asks_with_its_old_certificate_and_reports_the_new_set_fell_back(
+    guarded: Cups, pki: Pki, caplog: pytest.LogCaptureFixture, tls: ssl.TLSVersion
+) -> None:
+    renewed = make_gateway(pki.eui, pki.a, datetime.now(UTC))
+    blob = _set_with(renewed, pki)
+    await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui, options={"cups_credentials": blob})])
+    report = json.dumps(REPORT | {"cupsCredCrc": crc(blob)}).encode()
+
+    states = []
+    for pair in (pki.a_gateway, pki.a_gateway, renewed, pki.a_gateway):
+        assert (await guarded.client(pair, tls=tls).ask(report)).status == 200
+        found = await _only(guarded)
+        assert found.delivery is not None
+        states.append(found.delivery.state)
+
+    fell_back = DeliveryState.FELL_BACK
+    assert states == [fell_back, fell_back, DeliveryState.DELIVERED, fell_back]
+    said = [each for each in caplog.records if each.getMessage() == "fell back to an older CUPS configuration"]
+    assert [each.fields["gateway"] for each in said] == ["radio/gateway"] * 2  # type: ignore[attr-defined]
+    metrics = (await get_internal(guarded.internal_port, "/metrics")).body.decode()
+    assert 'stationkeeper_gateway_deliveries{state="FellBack"} 1.0' in metrics
+
+
+async def test_the_host_that_was_asked_tells_a_move_that_works_from_one_that_fails(guarded: Cups, pki: Pki) -> None:
+    uri = "https://cups-new.example.org:443"
+    await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui, options={"cups_uri": uri})])
+
+    async def state(host: str, cups_uri: str) -> DeliveryState | None:
+        report = json.dumps(REPORT | {"cupsUri": cups_uri}).encode()
+        assert (await guarded.client(pki.a_gateway).ask(report, headers=(f"Host: {host}",))).status == 200
+        found = await _only(guarded)
+        return found.delivery.state if found.delivery else None
+
+    assert await state("cups.example.org:8887", "https://cups.example.org:8887") is DeliveryState.MOVED
+    assert await state("cups.example.org:8887", uri) is DeliveryState.FELL_BACK
+    assert await state("cups-new.example.org:443", uri) is DeliveryState.DELIVERED
+    assert await state("CUPS-NEW.example.org", uri) is DeliveryState.DELIVERED
+
+
 async def test_a_request_by_hand_is_answered_in_full_however_often(guarded: Cups, pki: Pki) -> None:
     answers = [await guarded.client(pki.a_gateway).ask() for _ in range(5)]
 
@@ -105,18 +158,45 @@ async def test_a_request_by_hand_is_answered_in_full_however_often(guarded: Cups
     assert (await _only(guarded)).delivery is None
 
 
-async def _lost(*_arguments: object) -> None:
-    raise ConnectionResetError
+def _with_an_end(connection: ssl.SSLSocket) -> None:
+    connection.close()
 
 
-async def test_an_answer_that_could_not_be_written_was_not_sent(
-    guarded: Cups, pki: Pki, monkeypatch: pytest.MonkeyPatch
+def _with_a_goodbye(connection: ssl.SSLSocket) -> None:
+    connection.settimeout(0.1)
+    with suppress(OSError):
+        connection.unwrap()
+    connection.close()
+
+
+def _with_a_reset(connection: ssl.SSLSocket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+@pytest.mark.parametrize("tls", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("leave", [_with_an_end, _with_a_goodbye, _with_a_reset])
+async def test_an_answer_to_a_client_that_has_gone_was_not_sent(
+    guarded: Cups,
+    pki: Pki,
+    caplog: pytest.LogCaptureFixture,
+    leave: Callable[[ssl.SSLSocket], None],
+    tls: ssl.TLSVersion,
 ) -> None:
+    caplog.set_level("INFO")
     stale = json.dumps(REPORT | {"tcCredCrc": 1}).encode()
-    with monkeypatch.context() as broken:
-        broken.setattr("stationkeeper_cups.update_info_server._Answer.write_eof", _lost)
-        assert not (await guarded.client(pki.a_gateway).alert()).startswith("answered")
+    request = b"POST /update-info HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s" % (len(stale), stale)
+    for _ in range(4):
+        connection = await asyncio.to_thread(guarded.client(pki.a_gateway, tls=tls).connect)
+        await asyncio.sleep(0.05)
+        # The server shares this thread: it meets the request and the end at once.
+        connection.sendall(request)
+        leave(connection)
+        await asyncio.sleep(0.05)
     assert not (await _page(guarded)).observations
+    assert not [record for record in caplog.records if record.getMessage() == "answered"]
+    metrics = (await get_internal(guarded.internal_port, "/metrics")).body.decode()
+    assert 'stationkeeper_requests_total{outcome="Answered"} 0.0' in metrics
 
     await guarded.client(pki.a_gateway).ask(stale)
     found = await _only(guarded)
@@ -268,3 +348,36 @@ async def test_the_same_configuration_published_again_leaves_it_delivered(guarde
     await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui), Gateway(OTHER_EUI)])
 
     assert not (await _page(guarded, cursor)).observations
+
+
+async def test_a_refused_handshake_is_told_of_with_its_certificate(guarded: Cups, pki: Pki) -> None:
+    await guarded.client(pki.b_gateway).alert()
+
+    assert (await get_internal(guarded.internal_port, "/refusals")).status == 401
+    (told,) = (await get_internal(guarded.internal_port, "/refusals", TOKEN)).json()["refusals"]
+    assert (told["reason"], told["commonName"], told["issuer"]) == ("UnknownCA", pki.eui, "CN=Vendor B")
+    assert told["inHandshake"]
+
+
+async def test_a_gateway_whose_certificate_has_expired_shows_it_as_claimed_and_keeps_what_a_visit_left(
+    guarded: Cups, pki: Pki
+) -> None:
+    await guarded.client(pki.a_gateway).ask(json.dumps(REPORT).encode())
+    before = await _only(guarded)
+    assert "EXPIRED" in await guarded.client(pki.a_expired_gateway).alert()
+
+    after = await _only(guarded)
+    assert after.refusal is not None
+    assert (after.refusal.reason, after.refusal.claimed) == ("CertificateExpired", True)
+    assert msgspec.structs.replace(after, refusal=None) == before
+
+
+async def test_what_is_claimed_takes_the_place_of_nothing_that_was_proven(guarded: Cups, pki: Pki) -> None:
+    await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui, options={"suspended": True})])
+    await guarded.client(pki.a_gateway).ask(json.dumps(REPORT).encode())
+    before = await _only(guarded)
+    await guarded.client(pki.a_expired_gateway).alert()
+
+    assert before.refusal is not None
+    assert (before.refusal.reason, before.refusal.claimed) == ("GatewaySuspended", False)
+    assert await _only(guarded) == before

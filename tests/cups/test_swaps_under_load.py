@@ -58,24 +58,28 @@ class Load:
     def bystander(self, client: Client, *, keep: bool) -> None:
         while not self.done.is_set():
             with client.connect() as connection:
-                self.bystanders[exchange(connection).status] += 1
-                while keep and not self.done.is_set():
-                    self.bystanders[exchange(connection).status] += 1
+                answer = exchange(connection)
+                self.bystanders[answer.status] += 1
+                while keep and not answer.ends and not self.done.is_set():
+                    answer = exchange(connection)
+                    self.bystanders[answer.status] += 1
 
     def victim(self, client: Client, *, keep: bool) -> None:
         connection: ssl.SSLSocket | None = None
         since = time.monotonic()
         while not self.done.is_set():
+            goes_on = False
             try:
                 connection = connection or client.connect()
-                let_in = exchange(connection, BODY).status == 200
+                answer = exchange(connection, BODY)
+                let_in, goes_on = answer.status == 200, keep and not answer.ends
             except (OSError, http.client.HTTPException):
                 let_in = False
             ended = time.monotonic()
             self.victims.append(Asked(since, ended, let_in))
             # A connection that is kept may be closed at any time after its last answer.
             since = ended
-            if connection and not (keep and let_in):
+            if connection and not goes_on:
                 connection.close()
                 connection = None
         if connection:

@@ -1,10 +1,12 @@
 import ssl
+from collections.abc import Callable
 
 import pytest
+from OpenSSL import SSL
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.pem import parse_certificates
-from stationkeeper_cups.tls_context import ServerCredentials, client_authentication, server_authentication
+from stationkeeper_cups.tls.context import gateway_context
+from stationkeeper_cups.tls_context import ServerCredentials, server_authentication
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.cups.pki import Pki
 
@@ -13,31 +15,24 @@ def _credentials(pair: KeyPair) -> ServerCredentials:
     return ServerCredentials(pair.certificate_pem, pair.key_pem)
 
 
-def test_a_certificate_that_cannot_be_read_does_not_shut_the_door_for_the_others(
-    pki: Pki, caplog: pytest.LogCaptureFixture
-) -> None:
-    good = parse_certificates(pki.a.certificate_pem.decode())[0].der
+def test_nothing_of_a_session_outlives_its_connection(pki: Pki) -> None:
+    context = gateway_context(_credentials(pki.server))
 
-    context = client_authentication([b"0\x03\x02\x01\x01", good], _credentials(pki.server))
-
-    assert context.get_ca_certs(binary_form=True) == [good]
-    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert context.get_session_cache_mode() == SSL.SESS_CACHE_OFF
+    options = context.set_options(0)
+    for option in (SSL.OP_NO_TICKET, SSL.OP_NO_RENEGOTIATION, SSL.OP_NO_COMPRESSION):
+        assert options & option
 
 
-def test_without_any_ca_a_certificate_is_asked_for_all_the_same(pki: Pki) -> None:
-    context = client_authentication([], _credentials(pki.server))
+@pytest.mark.parametrize("optional", [True, False])
+def test_a_certificate_is_asked_for_and_optional_only_where_that_is_said(pki: Pki, *, optional: bool) -> None:
+    mode = gateway_context(_credentials(pki.server), certificate_optional=optional).get_verify_mode()
 
-    assert context.verify_mode is ssl.CERT_REQUIRED
-    assert context.get_ca_certs() == []
-
-
-def test_a_certificate_is_optional_only_where_that_is_said_and_verified_even_then(pki: Pki) -> None:
-    context = client_authentication([], _credentials(pki.server), certificate_optional=True)
-
-    assert context.verify_mode is ssl.CERT_OPTIONAL
-    assert context.get_ca_certs() == []
+    assert mode & SSL.VERIFY_PEER
+    assert bool(mode & SSL.VERIFY_FAIL_IF_NO_PEER_CERT) is not optional
 
 
+@pytest.mark.parametrize("make", [gateway_context, server_authentication])
 @pytest.mark.parametrize(
     "credentials",
     [
@@ -49,11 +44,12 @@ def test_a_certificate_is_optional_only_where_that_is_said_and_verified_even_the
     ],
 )
 def test_server_credentials_that_cannot_be_used_are_refused_without_repeating_them(
-    pki: Pki, credentials: object
+    pki: Pki,
+    credentials: Callable[[Pki], ServerCredentials],
+    make: Callable[[ServerCredentials], SSL.Context | ssl.SSLContext],
 ) -> None:
-    assert callable(credentials)
     with pytest.raises(StationkeeperError) as refused:
-        server_authentication(credentials(pki))
+        make(credentials(pki))
     assert refused.value.reason is Reason.SERVER_CERTIFICATE_INVALID
     assert "PRIVATE" not in refused.value.detail
 

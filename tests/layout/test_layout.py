@@ -23,6 +23,6 @@ def test_no_module_is_a_drawer() -> None:
 
 
 def test_the_chart_includes_the_only_copy_of_the_definitions() -> None:
-    link = ROOT / "helm" / "stationkeeper" / "crds"
+    link = ROOT / "helm" / "stationkeeper" / "definitions"
     assert link.is_symlink()
     assert link.resolve() == (ROOT / "crds").resolve()

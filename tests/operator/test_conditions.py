@@ -222,3 +222,9 @@ def test_what_is_accepted_is_current_once_it_is_in_force(kind: str) -> None:
 def test_a_refusal_that_is_mended_is_not_stalled_any_more() -> None:
     refused = status_of(resource(), REFUSED, True, "", NOW)
     assert "Stalled" not in facts(status_of(with_status(refused), ACCEPTED, True, "", LATER))
+
+
+def test_the_lns_that_a_gateway_is_sent_to_is_shown_and_goes_with_it() -> None:
+    sent = status_of(resource(), replace(ACCEPTED, lns_uri="wss://lns:8887"), True, "", NOW)
+    assert sent["lnsURI"] == "wss://lns:8887"
+    assert "lnsURI" not in status_of(with_status(sent), ACCEPTED, True, "", NOW)

@@ -129,6 +129,23 @@ async def test_a_gateway_that_does_not_converge_is_an_event_once(stage: Stage) -
     assert "look into the gateway's log" in event["message"]
 
 
+async def test_a_gateway_that_fell_back_is_an_event_each_time_it_does(stage: Stage) -> None:
+    stage.lay(1)
+    stage.judge(1)
+    fell_back, delivered = DeliveryState.FELL_BACK, DeliveryState.DELIVERED
+    for minute, (pod, state) in enumerate(
+        [("a", delivered), ("a", fell_back), ("b", fell_back), ("a", fell_back), ("b", delivered), ("a", fell_back)]
+    ):
+        stage.writer.observe(stage.state.take_in(pod, [saw(0, minute, delivery=delivery(state, minute))], NOW))
+        await until(lambda: stage.writer.is_idle)
+        assert stage.status(0)["delivery"]["state"] == state
+    assert stage.told == [("FellBack", "gw-0")] * 2
+    event = next(each for path, each in stage.server.objects.items() if "/events/" in path)
+    assert event["type"] == "Warning"
+    assert "mend that server, its trust or the client certificate in spec.cups" in event["message"]
+    assert "keep the CA of that certificate" in event["message"]
+
+
 async def test_a_gateway_that_comes_by_a_token_shows_no_certificate_any_more(stage: Stage) -> None:
     stage.lay(1)
     stage.judge(1)

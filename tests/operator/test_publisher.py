@@ -70,10 +70,12 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
             raise NotLeadingError
 
     async with small_api_server(tmp_path) as (server, api):
+        for document in DOCUMENTS:
+            server.put(path(document), {})
         yield Stage(server, Publisher(api, "release", permit, clock, lambda: ""), leading, clock)
 
 
-async def test_all_documents_are_created_once(stage: Stage) -> None:
+async def test_all_documents_are_written_once(stage: Stage) -> None:
     assert await stage.publish(EMPTY) == set(DOCUMENTS)
     assert await stage.publish(EMPTY) == set()
     assert stage.generation(TRUST) == NOW_MS
@@ -106,7 +108,7 @@ async def test_the_generation_rises_though_the_clock_went_back_and_the_secret_to
     before = stage.generation(TRUST)
     stage.clock.now = 0
     if value is None:
-        del stage.server.objects[path(TRUST)]
+        stage.server.put(path(TRUST), {})
     else:
         stage.lay(TRUST, value)
     assert not await stage.publisher.is_untouched()
@@ -145,7 +147,7 @@ async def test_a_secret_that_changed_meanwhile_is_not_overwritten_unseen(stage: 
     assert in_force[TRUST] == TrustDocument(release_namespace="elsewhere")
 
 
-async def test_a_secret_that_was_created_meanwhile_is_not_overwritten_unseen(stage: Stage) -> None:
+async def test_a_secret_that_was_filled_meanwhile_is_not_overwritten_unseen(stage: Stage) -> None:
     await stage.publisher.in_force()
     stage.lay(TRUST, encode(TRUST, 9000, OTHER))
     with pytest.raises(SupersededError):
@@ -158,7 +160,32 @@ async def test_a_deleted_or_edited_secret_is_noticed(stage: Stage) -> None:
     del stage.server.objects[path(TRUST)]
     stage.lay(REGISTRY[3], b"nonsense")
     assert not await stage.publisher.is_untouched()
-    assert await stage.publish(EMPTY) == {TRUST, REGISTRY[3]}
+    assert await stage.publish(EMPTY) == {REGISTRY[3]}
+
+
+async def test_a_missing_secret_is_told_and_filled_once_it_is_there_again(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    del stage.server.objects[path(TRUST)]
+    assert await stage.publish(EMPTY) == set(REGISTRY)
+    told = [getattr(each, "fields", {}).get("detail") for each in caplog.records]
+    assert "the Secret stationkeeper-trust is missing: have `helm upgrade` create it again" in map(str, told)
+    stage.server.put(path(TRUST), {})
+    assert await stage.publish(EMPTY) == {TRUST}
+
+
+async def test_the_labels_of_a_secret_are_left_to_who_created_it(stage: Stage) -> None:
+    labels = {"app.kubernetes.io/managed-by": "Helm"}
+    stage.server.put(path(TRUST), {"metadata": {"labels": labels}})
+    assert TRUST in await stage.publish(EMPTY)
+    assert stage.server.objects[path(TRUST)]["metadata"]["labels"] == labels
+
+
+async def test_a_secret_without_a_content_is_no_cause_for_a_warning(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await stage.publisher.in_force() == {}
+    assert caplog.records == []
 
 
 async def test_one_failing_write_does_not_keep_the_others_back(stage: Stage) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from stationkeeper_core.published import DOCUMENTS, secret_name
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.observing.departures import Departures
@@ -87,6 +88,8 @@ def _now() -> datetime:
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with small_api_server(tmp_path) as (server, api):
+        for document in DOCUMENTS:
+            server.put(f"/api/v1/namespaces/{RELEASE}/secrets/{secret_name(document)}", {})
         yield Stage(server, api)
 
 

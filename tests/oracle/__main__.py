@@ -23,6 +23,7 @@ def main() -> None:
     with Pool(arguments.processes) as pool:
         for report in pool.imap_unordered(compare, (arguments.seed * 1_000_003 + each for each in range(pkis))):
             total.add(report)
+            print(f"{total.decisions} decisions, {len(total.wrong)} wrong", file=sys.stderr, flush=True)
     print(f"{total.decisions} decisions over {pkis} PKIs in {time.monotonic() - begin:.0f} s, seed {arguments.seed}")
     print(", ".join(f"{kind}: {count}" for kind, count in sorted(total.kinds.items())))
     print(f"wrong: {len(total.wrong)}")

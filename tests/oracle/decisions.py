@@ -10,19 +10,21 @@ from pathlib import Path
 from stationkeeper_core.client_certificate import read_client_certificate
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import EUI64
+from stationkeeper_core.gateway_registry import GatewayRegistry, RegistryBucket
 from stationkeeper_core.policy.authorization import Claim, authorize
-from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.published import REGISTRY, RegisteredGateway
 from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import Judgement
 from stationkeeper_core.trust.judging import judge
 from stationkeeper_core.trust.memory import JudgementMemory
-from tests.core.states import snapshot
+from tests.core.states import registry_document, trust_document
 from tests.oracle.model import GOOD, NONE, REFUSED, Model, World, serves
 from tests.oracle.openssl_verify import Verdicts
 from tests.oracle.random_pki import TIMES, Issued, Pki, make_pki
 
 DECISIONS_A_PKI = 4_000
-DECISIONS_A_WORLD = 40
+DECISIONS_A_WORLD = 100
 
 
 @dataclass
@@ -64,11 +66,17 @@ def compare(seed: int, decisions: int = DECISIONS_A_PKI) -> Report:
         worlds: list[tuple[World, Snapshot]] = []
         while report.decisions < decisions:
             world = model.make_world(chance)
-            state = snapshot([each.record for each in world.trusted], world.holders)
+            state = _state(world, worlds[-1][1] if worlds else None)
             worlds = [*worlds[-1:], (world, state)]
             for _ in range(min(DECISIONS_A_WORLD, decisions - report.decisions)):
                 _decide(chance, model, pki, chance.choice((*worlds, worlds[-1])), memory, report)
     return report
+
+
+def _state(world: World, before: Snapshot | None) -> Snapshot:
+    trust = trust_document(*(each.record for each in world.trusted))
+    buckets = (RegistryBucket(registry_document(each, world.holders), 1, "") for each in REGISTRY)
+    return Snapshot(TrustGeneration(trust, 1, "", before.trust if before else None), GatewayRegistry(tuple(buckets)))
 
 
 def _decide(
@@ -97,6 +105,7 @@ def _decide(
     report.wrong += [f"{case_named}: {each}" for each in wrong]
     report.kinds["vouched" if fresh.paths else "not vouched"] += 1
     report.kinds["budget spent"] += fresh.budget_spent
+    report.kinds["presented left out"] += fresh.left_out_presented
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,7 @@ def _differences(case: _Case) -> list[str]:
         if any(serves(trusted.record, each, case.leaf.subject) for each in case.judgement.scope.namespaces):
             expected = case.model.outcome(trusted, case.leaf, case.presented, case.time)
             got = said.get(trusted.record.name, NONE)
-            if got != expected and not (got == NONE and case.judgement.budget_spent):
+            if got != expected and not (expected != NONE and _is_cut(case.judgement)):
                 found.append(f"{trusted.record.name} says {got}, openssl {expected}")
     return found
 
@@ -131,9 +140,13 @@ def _opening(case: _Case) -> list[str]:
     else:
         opened, reason = gateway.uid, "accepted"
         assert isinstance(gateway, RegisteredGateway)
-    if opened == expected or (opened is None and case.judgement.budget_spent):
+    if opened == expected or (opened is None and _is_cut(case.judgement)):
         return []
     return [f"opens {opened} ({reason}), expected {expected}"]
+
+
+def _is_cut(judgement: Judgement) -> bool:
+    return judgement.budget_spent or judgement.left_out_presented
 
 
 def _fresh(chain: tuple[bytes, ...], state: Snapshot, now: datetime) -> Judgement:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from stationkeeper_core.published import DOCUMENTS, secret_name
 from stationkeeper_tools.api_client import ApiClient
 from stationkeeper_tools.manifests import crd_files, load, rbac_files
 
@@ -57,10 +58,13 @@ class Cluster:
         wait_until(lambda: all(self._is_established(path) for path in paths), "the definitions are established")
 
     def install_release(self) -> None:
-        """Makes the namespace, the two ServiceAccounts, and gives them the rights that the chart gives them."""
+        """Makes the namespace, the Secrets to publish, the ServiceAccounts, and gives these the rights of the chart."""
         self._api.apply(f"/api/v1/namespaces/{self._namespace}", _object("v1", "Namespace", self._namespace))
         for account in (OPERATOR, CUPS):
             self._api.apply(self._core("serviceaccounts", account), _object("v1", "ServiceAccount", account))
+        for document in DOCUMENTS:
+            name = secret_name(document)
+            self._api.apply(self._core("secrets", name), _object("v1", "Secret", name) | {"type": "Opaque"})
         rules = {file.stem: load(file)[0] for file in rbac_files()}
         self._grant("ClusterRole", OPERATOR, "operator-resources", rules["operator-resources"])
         self._grant("Role", OPERATOR, "operator-release", rules["operator-release"])

@@ -10,8 +10,9 @@ NAMESPACE_UNITS = 4_000
 """For the TrustedCAs of one namespace, and for those of the release: about ten signatures of P-521, 40 of P-256."""
 LEAST_NAMESPACE_UNITS = 500
 """For one namespace however many share an EUI."""
-PRESENTED_UNITS = 800
-"""More, in each namespace, for paths by certificates that the client sent: a client can make any number of them."""
+PRESENTED_FAILURES = 4
+"""In each namespace, after so many paths by certificates that the client sent no more are tried: it can make any number
+of them. An honest client's fail only where CAs share a name, and key identifiers do not tell them apart."""
 ELSEWHERE_UNITS = 1_500
 """For all TrustedCAs that are not in scope together; they only give a reason."""
 NEAR_MISS_UNITS = 800
@@ -19,6 +20,8 @@ NEAR_MISS_UNITS = 800
 
 PATH_UNITS = 25
 """What a path costs beside its signatures."""
+ASKED_UNITS = 8
+"""What it costs to ask a TrustedCA, though nothing has to be verified."""
 LARGEST_PATH_UNITS = 12_000
 """No path that costs more is verified, not even as the first."""
 
@@ -29,11 +32,13 @@ class Budget:
 
     Attributes:
         units: in the beginning.
-        left: at this moment.
+        failures: how many paths may fail.
+        left: units at this moment.
         is_spent: whether something was left undone for want of units.
     """
 
     units: int
+    failures: int = 1_000
     left: int = -1
     is_spent: bool = False
     _is_touched: bool = False
@@ -41,13 +46,25 @@ class Budget:
     def __post_init__(self) -> None:
         self.left = self.units
 
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether nothing more can be verified."""
+        return self.left < PATH_UNITS or self.failures <= 0
+
     def allows(self, units: int) -> bool:
         """Whether `units` may be spent; the first may cost more than there is, within `LARGEST_PATH_UNITS`."""
-        allowed = units <= self.left or (not self._is_touched and units <= LARGEST_PATH_UNITS)
+        enough = units <= self.left or (not self._is_touched and units <= LARGEST_PATH_UNITS)
+        allowed = enough and self.failures > 0
         self._is_touched = True
         self.is_spent = self.is_spent or not allowed
         return allowed
 
     def spend(self, units: int) -> None:
-        """Take `units` away, which `allows` was asked about or which are few."""
+        """Take `units` away, which `allows` was asked about."""
         self.left -= units
+
+    def take(self, units: int) -> bool:
+        """Take a few `units` away; whether they were there."""
+        self.left -= units
+        self.is_spent = self.is_spent or self.left < 0
+        return self.left >= 0

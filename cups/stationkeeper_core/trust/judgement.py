@@ -65,6 +65,8 @@ class Judgement:
             refusal can say so. Nothing of it may let anybody in.
         near_misses: where no path was found, the TrustedCAs that would vouch but for one thing; those in scope first.
         budget_spent: whether a path by configured certificates was left out, as the budget was spent.
+        left_out_presented: whether a path by certificates that the client presented was left out, since too many of
+            them failed. That changes no reason: else a client could choose its own.
         is_final: whether no certificate that the client may have presented beside these could turn a no into a yes.
         since, until: from when, and up to but without when, all this holds for this trust; seconds since the epoch.
     """
@@ -75,6 +77,7 @@ class Judgement:
     elsewhere: tuple[TrustPath, ...] = ()
     near_misses: tuple[NearMiss, ...] = ()
     budget_spent: bool = False
+    left_out_presented: bool = False
     is_final: bool = True
     since: int = -FOR_EVER
     until: int = FOR_EVER

@@ -17,7 +17,6 @@ from stationkeeper_core.trust.budget import (
     NAMESPACE_UNITS,
     NEAR_MISS_UNITS,
     PATH_UNITS,
-    PRESENTED_UNITS,
     Budget,
 )
 from stationkeeper_core.trust.examination import Examination
@@ -62,6 +61,7 @@ def judge(certificate: ClientCertificate, trust: TrustGeneration, scope: Scope, 
         elsewhere=elsewhere,
         near_misses=near_misses,
         budget_spent=court.is_spent,
+        left_out_presented=court.left_out_presented,
         is_final=bool(paths) or court.is_final(),
         since=since,
         until=until,
@@ -84,12 +84,17 @@ class _Court:
         searches = self._searches if self._scope.namespaces else [self._elsewhere]
         return any(each is not None and (each.is_spent or each.undecided) for each in searches)
 
+    @property
+    def left_out_presented(self) -> bool:
+        """Whether a path by presented certificates was left out."""
+        return any(each.left_out_presented for each in (*self._searches, self._elsewhere) if each is not None)
+
     def paths_in_scope(self) -> tuple[TrustPath, ...]:
         """Those of the TrustedCAs in scope, each namespace and the release on a budget of its own."""
         found: list[TrustPath] = []
         undecided = False
         for group in self._groups():
-            search = PathSearch(self._examination, self._units, min(self._units, PRESENTED_UNITS))
+            search = PathSearch(self._examination, self._units)
             self._searches.append(search)
             paths = search.ask(self._named(group), partial(self._named_by_presented, group))
             undecided = undecided or (search.undecided and group == self._trust.release_namespace)
@@ -98,7 +103,7 @@ class _Court:
 
     def paths_elsewhere(self) -> tuple[TrustPath, ...]:
         """Those of the TrustedCAs that are not in scope, all on one small budget."""
-        search = self._elsewhere = PathSearch(self._examination, ELSEWHERE_UNITS, PRESENTED_UNITS)
+        search = self._elsewhere = PathSearch(self._examination, ELSEWHERE_UNITS)
         names, presented = self._examination.names, self._examination.presented_names
         return tuple(search.ask(self._outside(names), lambda: self._outside(presented)))
 

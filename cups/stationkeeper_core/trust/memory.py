@@ -75,6 +75,10 @@ class JudgementMemory:
         self._keep(leaf, chain, _Remembered(certificate, judgement))
         return judgement
 
+    def knows(self, presented: Sequence[bytes], snapshot: Snapshot) -> bool:
+        """Whether a presented chain was judged before on this trust; to ask it costs no signature."""
+        return snapshot.trust is self._trust and self._find(*_digests(presented)) is not None
+
     def clear(self) -> None:
         """Forget everything."""
         for kept in self._kept.values():

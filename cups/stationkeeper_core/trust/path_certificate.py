@@ -12,7 +12,7 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.strength import Strength, key_strength, signature_strength
 from stationkeeper_core.x509.certificate import Certificate, parse_certificate
 from stationkeeper_core.x509.keys import KeyKind
-from stationkeeper_core.x509.openssl import has_usable_key
+from stationkeeper_core.x509.openssl import has_usable_key, load
 
 # Measured on a slow core, in microseconds; what is not listed counts as the slowest.
 _CURVE_UNITS = {
@@ -26,7 +26,7 @@ _CURVE_UNITS = {
 _OTHER_CURVE_UNITS = 2_000
 _EDWARDS_UNITS = 150
 _RSA_UNITS, _RSA_BITS, _RSA_EXPONENT_BITS = 30, 2048, 17
-_UNKNOWN_UNITS = 20_000
+_UNKNOWN_UNITS = 2_000
 
 
 class PathCertificate:
@@ -90,25 +90,28 @@ class PathCertificate:
             StationkeeperError: `MalformedCertificate`.
         """
         try:
-            return self.certificate.openssl
+            # Not kept with the facts: those are remembered for long, in a client's judgement.
+            return load(self.certificate.der)
         except ValueError as error:
             raise StationkeeperError(Reason.MALFORMED_CERTIFICATE, str(error)) from None
 
     @cached_property
     def verification_units(self) -> int:
         """What it costs to verify a signature by its key, see `budget`."""
-        try:
-            if not has_usable_key(self.openssl):
-                return 0
-        except StationkeeperError:
-            return 0  # OpenSSL verifies nothing by it.
         key = self.certificate.key
-        if key is None or key.kind is KeyKind.OTHER:
-            return _UNKNOWN_UNITS
+        if key is None or key.der is None:
+            return _UNKNOWN_UNITS if self._has_usable_key() else 0
         if key.kind is KeyKind.RSA:
             exponent = max(key.exponent.bit_length(), _RSA_EXPONENT_BITS)
             return _RSA_UNITS * max(key.bits, _RSA_BITS) ** 2 * exponent // (_RSA_BITS**2 * _RSA_EXPONENT_BITS)
         return _CURVE_UNITS.get(key.curve, _OTHER_CURVE_UNITS) if key.kind is KeyKind.EC else _EDWARDS_UNITS
+
+    def _has_usable_key(self) -> bool:
+        """Whether OpenSSL can verify anything by it."""
+        try:
+            return has_usable_key(self.openssl)
+        except StationkeeperError:
+            return False
 
     def is_valid(self, seconds: int) -> bool:
         """Whether it is valid at `seconds` since the epoch."""

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.strength import Strength
-from stationkeeper_core.trust.budget import PATH_UNITS, Budget
+from stationkeeper_core.trust.budget import ASKED_UNITS, PATH_UNITS, PRESENTED_FAILURES, Budget
 from stationkeeper_core.trust.examination import MAX_CONSTRAINT_BYTES, Examination, constraint_bytes
 from stationkeeper_core.trust.judgement import TrustPath
 from stationkeeper_core.trust.path_certificate import PathCertificate
@@ -63,8 +63,7 @@ class PathSearch:
 
     Args:
         examination: the certificate and the time.
-        units: for paths by configured certificates, see `budget`.
-        presented_units: more, for paths by certificates that the client presented.
+        units: for paths by configured certificates, see `budget`, and as many for paths by presented ones.
 
     Attributes:
         refused: paths that would count but for one thing, the first `MAX_REFUSED`.
@@ -72,10 +71,10 @@ class PathSearch:
             word counts either.
     """
 
-    def __init__(self, examination: Examination, units: int, presented_units: int) -> None:
+    def __init__(self, examination: Examination, units: int) -> None:
         self._examination = examination
         self._budget = Budget(units)
-        self._presented_budget = Budget(presented_units)
+        self._presented_budget = Budget(units, PRESENTED_FAILURES)
         self._known: dict[Path, Verification] = {}
         self._unsigned: set[tuple[PathCertificate, str]] = set()
         self.refused: list[Refused] = []
@@ -89,6 +88,11 @@ class PathSearch:
         """
         return self._budget.is_spent
 
+    @property
+    def left_out_presented(self) -> bool:
+        """Whether a path by certificates that the client presented was left out, since too many of them failed."""
+        return self._presented_budget.is_spent
+
     def ask(self, trusted_cas: Iterable[TrustedCA], by_presented: Callable[[], list[TrustedCA]]) -> list[TrustPath]:
         """Of each TrustedCA that vouches, the path that decides; ordered by their references.
 
@@ -100,13 +104,14 @@ class PathSearch:
         found: dict[TrustedCA, _Finding] = {}
         # Those that revoke come first, so that others leave them no want of units.
         for each in sorted(trusted_cas, key=_order):
-            found[each] = self._decide(each, _Finding(), self._budget, presented=False)
-            if self._budget.is_spent and each.revocations.is_any and found[each].path is None:
-                self.undecided = True
+            if self._budget.take(ASKED_UNITS):
+                found[each] = self._decide(each, _Finding(), self._budget, presented=False)
+            if self._budget.is_spent and each.revocations.is_any:
+                self.undecided = self.undecided or found.get(each, _Finding()).path is None
         if self._examination.has_presented:
             for each in sorted({*found, *by_presented()}, key=_order):
                 before = found.get(each, _Finding())
-                if not before.decides:
+                if not before.decides and self._presented_budget.take(ASKED_UNITS):
                     found[each] = self._decide(each, before, self._presented_budget, presented=True)
         paths = [each.path for each in found.values() if each.path is not None]
         return sorted(paths, key=lambda each: each.trusted_ca.reference)
@@ -193,6 +198,7 @@ class PathSearch:
         # OpenSSL verifies the anchor's signature first and the end entity's last.
         done = costs[found.depth :] if certain and found.verdict is Verdict.SIGNATURE else costs
         budget.spend(PATH_UNITS + sum(done))
+        budget.failures -= found.verdict is not Verdict.VERIFIED
         if certain and found.verdict is Verdict.SIGNATURE and found.depth + 1 < len(path):
             self._unsigned.add((path[found.depth], path[found.depth + 1].key))
         return found
@@ -209,7 +215,11 @@ class PathSearch:
         for _ in range(MAX_PATHS):
             if not begun:
                 return
+            if budget.is_exhausted:
+                break
             path, has_presented = begun.popleft()
+            if any((child, issuer.key) in self._unsigned for child, issuer in pairwise(path)):
+                continue
             if has_presented is presented:
                 yield from self._ends(trusted_ca, path, budget)
             if len(path) + 1 < MAX_PATH_CERTIFICATES:
@@ -239,9 +249,7 @@ class PathSearch:
         """Those of `named`, which have the issuer's name, that may have issued the last of `path`, the likely first."""
         if not named:
             return ()
-        budget.spend(len(named))
-        if budget.left < 0:
-            budget.is_spent = True
+        if not budget.take(len(named)):
             return ()
         last, seconds = path[-1], self._examination.seconds
         found = [each for each in named if each not in path and each.may_have_issued(last)]

@@ -176,10 +176,7 @@ class DerReader:
         content = self.string(BIT_STRING)
         if not content or content[0] > _MAX_UNUSED_BITS:
             raise MalformedDERError("a bit string does not say how many bits it has")
-        unused = content[0]
-        if unused and len(content) > 1:
-            return content[1:-1] + bytes([content[-1] >> unused << unused]), unused
-        return content[1:], unused
+        return masked(content[1:], content[0]), content[0]
 
     def _read_unusual(self) -> tuple[int, int, int]:
         data, begin, end = self.data, self.at, self.end
@@ -217,6 +214,11 @@ class DerReader:
         stop = _end_of_open(self.data, start, self.end)
         self.at = stop + len(_END)
         return tag, start, stop
+
+
+def masked(bits: bytes, unused: int) -> bytes:
+    """The bytes of a bit string with zeros for the `unused` last bits, which may be anything where nobody asks."""
+    return bits[:-1] + bytes([bits[-1] >> unused << unused & 0xFF]) if unused and bits else bits
 
 
 def segments(data: bytes, start: int, stop: int, depth: int = 1) -> bytes:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from stationkeeper_core.der import element
 from stationkeeper_core.x509.der_reader import (
+    BIT_STRING,
     CONSTRUCTED,
     OBJECT_IDENTIFIER,
     SEQUENCE,
@@ -15,6 +16,7 @@ from stationkeeper_core.x509.der_reader import (
     DerReader,
     MalformedDERError,
     dotted,
+    masked,
     segments,
 )
 
@@ -69,6 +71,8 @@ class Attribute(NamedTuple):
             text = content.decode("latin-1") if tag in _NARROW else self.text or ""
             # Of `bytes`, both know ASCII alone, as OpenSSL's do.
             tag, content = _UTF8, b" ".join(text.encode("utf-8", "surrogatepass").split()).lower()
+        elif tag == BIT_STRING and content:
+            content = bytes([content[0] if len(content) > 1 else 0]) + masked(content[1:], content[0])
         value = content if tag == SEQUENCE else element(tag, content)
         return element(SEQUENCE, element(OBJECT_IDENTIFIER, self.kind) + value)
 
@@ -131,14 +135,14 @@ def _read(der: bytes) -> Name:
     listed = reader.enter_list(SEQUENCE)
     reader.finish()
     parts: list[tuple[Attribute, ...]] = []
-    left = MAX_ATTRIBUTES
+    count = 0
     while listed.at < listed.end:
         part = listed.enter_list(SET)
         attributes: list[Attribute] = []
-        while part.at < part.end:
+        while part.at < part.end and count + len(attributes) <= MAX_ATTRIBUTES:
             attributes.append(_attribute(part.enter(SEQUENCE)))
-        left -= max(len(attributes), 1)
-        if left < 0:
+        count += max(len(attributes), 1)
+        if count > MAX_ATTRIBUTES:
             raise MalformedDERError(f"it has more than {MAX_ATTRIBUTES} parts")
         parts.append(tuple(attributes))
     return Name(der, tuple(parts))

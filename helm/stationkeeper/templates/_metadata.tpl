@@ -27,11 +27,10 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* The name of what the operator may do in the namespaces it serves: unique to the release in the whole cluster. */}}
-{{- define "stationkeeper.resourcesRole" -}}
-stationkeeper-operator-resources-{{ .Release.Namespace }}
-{{- end }}
-
-{{- define "stationkeeper.tokenSecret" -}}
-{{- .Values.cups.internalToken.existingSecret | default "stationkeeper-internal-token" -}}
+{{/* Metadata of an object in the release's namespace. Takes (dict "root" $ "component" "…" "name" "…" "annotations" …);
+     without a name it has that of the component. */}}
+{{- define "stationkeeper.object" -}}
+name: {{ .name | default (printf "%s-%s" (include "stationkeeper.fullname" .root) .component) }}
+namespace: {{ include "stationkeeper.namespace" .root }}
+{{ include "stationkeeper.metadata" . }}
 {{- end }}

@@ -14,20 +14,17 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* What the specs of all pods begin with: the restricted profile of the Pod Security Standards. Takes (list $ "component"). */}}
+{{/* What the specs of all pods begin with. Takes (list $ "component"). */}}
 {{- define "stationkeeper.podBasics" -}}
 {{- $root := index . 0 -}}
-{{- $values := get $root.Values (index . 1) -}}
-serviceAccountName: stationkeeper-{{ index . 1 }}
+{{- $component := index . 1 -}}
+{{- $values := get $root.Values $component -}}
+serviceAccountName: {{ include "stationkeeper.serviceAccount" . }}
 enableServiceLinks: false
+{{- with $values.podSecurityContext }}
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  fsGroup: 65532
-  fsGroupChangePolicy: OnRootMismatch
-  seccompProfile:
-    type: RuntimeDefault
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with $root.Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
@@ -47,6 +44,12 @@ tolerations:
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with $values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- range . }}
+  - {{ include "stationkeeper.spread" (list . $component) | nindent 4 | trim }}
+  {{- end }}
+{{- end }}
 {{- end }}
 
 {{/* What all containers begin with. Takes (list $ "component"). */}}
@@ -56,11 +59,10 @@ affinity:
 name: {{ index . 1 }}
 image: {{ include "stationkeeper.image" (list $values.image $root.Chart.AppVersion) }}
 imagePullPolicy: {{ $values.image.pullPolicy }}
+{{- with $values.securityContext }}
 securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities:
-    drop: [ALL]
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with $values.resources }}
 resources:
   {{- toYaml . | nindent 2 }}
@@ -101,11 +103,12 @@ secret:
       path: token
 {{- end }}
 
-{{/* A topology spread constraint of CUPS' pods, with what the values leave out. */}}
+{{/* A topology spread constraint, with what the values leave out. Takes (list constraint "component"). */}}
 {{- define "stationkeeper.spread" -}}
+{{- $constraint := index . 0 -}}
 {{- $defaults := dict "maxSkew" 1 "whenUnsatisfiable" "ScheduleAnyway" "matchLabelKeys" (list "pod-template-hash") -}}
-{{- if not .labelSelector -}}
-{{- $_ := set $defaults "labelSelector" (dict "matchLabels" (include "stationkeeper.selector" "cups" | fromYaml)) -}}
+{{- if not $constraint.labelSelector -}}
+{{- $_ := set $defaults "labelSelector" (dict "matchLabels" (include "stationkeeper.selector" (index . 1) | fromYaml)) -}}
 {{- end -}}
-{{ toYaml (merge (dict) . $defaults) }}
+{{ toYaml (merge (dict) $constraint $defaults) }}
 {{- end }}

@@ -3,6 +3,8 @@
      ClusterRole and a ClusterRoleBinding. */}}
 {{- define "stationkeeper.role" -}}
 {{- $scope := ternary "" "Cluster" (hasKey . "namespace") -}}
+{{- /* The rules name the server's Secret as it is called by default. */ -}}
+{{- $rules := .root.Files.Get .rules | replace "stationkeeper-server-tls" (include "stationkeeper.serverSecret" .root) -}}
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {{ $scope }}Role
 metadata:
@@ -12,7 +14,7 @@ metadata:
   {{- end }}
   {{- include "stationkeeper.metadata" . | nindent 2 }}
 rules:
-  {{- .root.Files.Get .rules | trim | nindent 2 }}
+  {{- $rules | trim | nindent 2 }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {{ $scope }}RoleBinding
@@ -28,6 +30,6 @@ roleRef:
   name: {{ .name }}
 subjects:
   - kind: ServiceAccount
-    name: stationkeeper-{{ .component }}
-    namespace: {{ .root.Release.Namespace }}
+    name: {{ include "stationkeeper.serviceAccount" (list .root .component) }}
+    namespace: {{ include "stationkeeper.namespace" .root }}
 {{- end }}

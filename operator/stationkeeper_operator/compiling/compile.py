@@ -180,7 +180,12 @@ def _gateway_verdicts(
 ) -> dict[Key, Verdict]:
     records = registry.records if registry is not None else {}
     found = ((each, records.get(each.key)) for each in candidates)
-    return {each.key: _verdict(each, record, name if record else None, ()) for each, record in found}
+    return {
+        each.key: replace(
+            _verdict(each, record, name if record else None, ()), lns_uri=record.lns_uri if record is not None else ""
+        )
+        for each, record in found
+    }
 
 
 def _vouched(

@@ -23,6 +23,7 @@ from stationkeeper_operator.compiling.certificate_rules import (
     read_authorities,
     show,
 )
+from stationkeeper_operator.compiling.issuing_ca import issuing_ca_note
 from stationkeeper_operator.compiling.reductions import common_ranges, revokes_more
 from stationkeeper_operator.compiling.retained_anchors import (
     Retained,
@@ -132,7 +133,7 @@ def _read(
 ) -> tuple[_Parts, StationkeeperError | None]:
     problems, revocation = Problems(), spec.revocation or Revocation()
     read_anchors = problems.attempt(lambda: _anchors(resource, spec, world, now))
-    read_intermediates = problems.attempt(lambda: _intermediates(spec))
+    read_intermediates = problems.attempt(lambda: read_configured_intermediates(resource, spec, world))
     source = source_text(resource.metadata.namespace, spec.certificates_from)
     retained = _retained(spec, source, previous, read_anchors, problems, now)
     anchors = (*read_anchors.certificates, *retained.certificates) if read_anchors else None
@@ -143,19 +144,25 @@ def _read(
         issuers += _readable((*previous.anchors, *previous.intermediates))
     crls = problems.attempt(lambda: find_crls(resource.metadata.namespace, revocation, world)) or Source("")
     refuse_overdue = revocation.crl_expired == "Refuse"
+    lists = read_revocation_lists(crls, issuers, problems, refuse_overdue=refuse_overdue, now=now)
     parts = _Parts(
         anchors=anchors and tuple(each for each in anchors if each not in past),
         intermediates=None if intermediates is None else tuple(each for each in intermediates if each not in past),
         ranges=problems.attempt(lambda: _ranges(spec.eui_ranges)),
         serials=problems.attempt_each(read_serial, revocation.serials or ()),
         fingerprints=problems.attempt_each(read_revoked_fingerprint, revocation.sha256_fingerprints or ()),
-        lists=read_revocation_lists(crls, issuers, problems, refuse_overdue=refuse_overdue, now=now),
+        lists=lists.with_those_in_force(previous.revocation_lists if previous else (), refuse_overdue=refuse_overdue),
         refuse_overdue=refuse_overdue,
         weak_signatures=spec.weak_signatures == "Allow",
         note="; ".join(
             filter(
                 None,
-                (_note(past, *(each.left_out for each in (read_anchors, read_intermediates) if each)), retained.note),
+                (
+                    _note(past, *(each.left_out for each in (read_anchors, read_intermediates) if each)),
+                    retained.note,
+                    lists.note,
+                    issuing_ca_note(spec, resource.metadata.namespace, world, issuers),
+                ),
             )
         ),
         serves=problems.attempt(lambda: read_serves(spec.serves, is_release=_is_release(resource, world))),
@@ -191,10 +198,10 @@ def _anchors(resource: TrustedCA, spec: TrustedCASpec, world: World, now: dateti
         raise StationkeeperError(Reason.INVALID_SPEC, "the spec needs exactly one of certificates and certificatesFrom")
     if spec.certificates_from is not None:
         field = "certificatesFrom"
-        text = world.read_text(resource.metadata.namespace, spec.certificates_from, field)
+        content: str | bytes = world.read(resource.metadata.namespace, spec.certificates_from, field)
     else:
-        field, text = "certificates", spec.certificates or ""
-    found = read_authorities(text, field, Role.ANCHOR)
+        field, content = "certificates", spec.certificates or ""
+    found = read_authorities(content, field, Role.ANCHOR)
     past = expired(found.certificates, now)
     if len(past) == len(found.certificates):
         raise StationkeeperError(
@@ -203,10 +210,21 @@ def _anchors(resource: TrustedCA, spec: TrustedCASpec, world: World, now: dateti
     return found
 
 
-def _intermediates(spec: TrustedCASpec) -> Authorities:
-    if not (spec.intermediates and spec.intermediates.strip()):
-        return Authorities(())
-    return read_authorities(spec.intermediates, "intermediates", Role.INTERMEDIATE)
+def read_configured_intermediates(resource: TrustedCA, spec: TrustedCASpec, world: World) -> Authorities:
+    """The intermediates that a spec gives and refers to, those of both; none where it does neither.
+
+    Raises:
+        StationkeeperError: what `World.read` or `read_authorities` raises.
+    """
+    found: list[Authorities] = []
+    if spec.intermediates and spec.intermediates.strip():
+        found.append(read_authorities(spec.intermediates, "intermediates", Role.INTERMEDIATE))
+    if spec.intermediates_from is not None:
+        field = "intermediatesFrom"
+        content = world.read(resource.metadata.namespace, spec.intermediates_from, field)
+        found.append(read_authorities(content, field, Role.INTERMEDIATE))
+    certificates = dict.fromkeys(certificate for each in found for certificate in each.certificates)
+    return Authorities(tuple(certificates), tuple(problem for each in found for problem in each.left_out))
 
 
 def _note(past: tuple[Certificate, ...], *left_out: tuple[str, ...]) -> str:

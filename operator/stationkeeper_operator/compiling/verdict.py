@@ -82,11 +82,15 @@ class Validity:
         use: what it is for.
         name: says which it is, for people: its subject, cut, and its serial number in hex.
         not_after: its end, aware.
+        not_before: its begin, aware; None where that is not known.
+        renewed_by: the Certificate of cert-manager that renews it; empty where none is known to.
     """
 
     use: Use
     name: str
     not_after: datetime
+    not_before: datetime | None = None
+    renewed_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ class Verdict:
         document: the name of the document that carries it, None where nothing of it is published.
         certificates: those in force, for a TrustedCA.
         gateways: how many have no LNS of their own and look to it, for a GatewayDefaults.
+        lns_uri: where a Gateway is sent by what is in force of it; empty where it is sent nowhere.
         revocation_lists: those in force, for a TrustedCA.
         validities: of the certificates that its spec brings, those that have expired among them.
         still_trusted_by: of a TrustedCA that is suspended or being deleted, `namespace/name` of the others in force
@@ -128,6 +133,7 @@ class Verdict:
     document: str | None
     certificates: tuple[CertificateStatus, ...] = ()
     gateways: int = 0
+    lns_uri: str = ""
     revocation_lists: tuple[RevocationListStatus, ...] = ()
     validities: tuple[Validity, ...] = ()
     still_trusted_by: tuple[str, ...] | None = None
@@ -154,7 +160,7 @@ def certificate_status(certificate: Certificate, role: Role, problem: str, retai
 
 
 @lru_cache(maxsize=2048)
-def validity(use: Use, certificate: Certificate) -> Validity:
-    """How long `certificate` is valid."""
+def validity(use: Use, certificate: Certificate, renewed_by: str = "") -> Validity:
+    """How long `certificate` is valid, which the Certificate `renewed_by` of cert-manager renews."""
     name = f"{certificate.subject[:_MAX_NAMED_SUBJECT]!a} (serial {certificate.serial})"
-    return Validity(use, name, certificate.not_after)
+    return Validity(use, name, certificate.not_after, certificate.not_before, renewed_by)

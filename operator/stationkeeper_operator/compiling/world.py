@@ -115,17 +115,12 @@ class World:
             )
         return content
 
+    def renewed_by(self, namespace: str, source: KeySource | TokenSource | None) -> str:
+        """The Certificate of cert-manager that renews what `source` names; empty where none is known to."""
+        found = source_reference(namespace, source)
+        holder = self.referenced.get(found[0]) if found is not None else None
+        return holder.metadata.annotations.certificate if holder is not None else ""
+
     def _has(self, key: Key) -> bool:
         found = self.resources.get(key)
         return found is not None and not found.metadata.being_deleted
-
-    def read_text(self, namespace: str, source: KeySource, field: str) -> str:
-        """The content of the key that `source` names, as text.
-
-        Raises:
-            StationkeeperError: as `read`, or `MalformedPEM` where it is not UTF-8.
-        """
-        try:
-            return self.read(namespace, source, field).decode()
-        except UnicodeDecodeError:
-            raise StationkeeperError(Reason.MALFORMED_PEM, f"what {field} names is not PEM text") from None

@@ -14,13 +14,15 @@ _MAX_NAME = 317
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-class CertificateShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The certificate that the gateway came with last."""
+class CertificateShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The certificate that the gateway came with last; see `SeenCertificate`."""
 
     serial: str
     sha256: str
     not_after: datetime
     trusted_ca: str = msgspec.field(name="trustedCA")
+    not_before: datetime | None = None
+    is_ca: bool = msgspec.field(default=False, name="isCA")
 
 
 class RefusalShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +122,8 @@ def _certificate(seen: SeenCertificate | None) -> CertificateShown | None:
         sha256=clean(seen.sha256),
         not_after=_second(seen.not_after) or seen.not_after,
         trusted_ca=clean(seen.trusted_ca, _MAX_NAME),
+        not_before=_second(seen.not_before),
+        is_ca=seen.is_ca,
     )
 
 

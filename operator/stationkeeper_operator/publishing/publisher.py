@@ -24,12 +24,15 @@ from stationkeeper_core.published import DOCUMENTS, MAX_GENERATION, Document, de
 from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
 
 TERM = "stationkeeper.io/term"
-_LABELS = {"app.kubernetes.io/managed-by": "stationkeeper"}
 _log = logging.getLogger("stationkeeper.operator.publisher")
 
 
 class SupersededError(Exception):
     """A Secret is not as it was read: read again, compile again."""
+
+
+class MissingSecretError(Exception):
+    """A Secret that the release should have is not there; the operator has no right to create one."""
 
 
 @dataclass(frozen=True)
@@ -186,11 +189,11 @@ class Publisher:
         return written
 
     def _failed(self, document: str, failure: BaseException) -> None:
-        if not isinstance(failure, ApiError | StationkeeperError):
+        if not isinstance(failure, ApiError | StationkeeperError | MissingSecretError):
             raise failure
         _log.error("not published", extra={"fields": {"document": document, "detail": failure}})
-        # A write that was not answered may have been done nevertheless.
-        if isinstance(failure, ApiError):
+        # A write that was not answered may have been done nevertheless; a missing Secret may be there by now.
+        if isinstance(failure, ApiError | MissingSecretError):
             self._held.pop(document, None)
 
     async def _write(self, document: str, payload: bytes) -> int:
@@ -206,12 +209,11 @@ class Publisher:
     async def _send(self, document: str, held: _Held, value: bytes) -> _Secret:
         name = secret_name(document)
         data = {document: base64.b64encode(value).decode("ascii")}
-        metadata: dict[str, object] = {"name": name, "namespace": self._namespace, "labels": _LABELS}
-        metadata["annotations"] = {TERM: self._term()}
         if held.resource_version is None:
-            body = object_body("v1", "Secret", metadata, type="Opaque", data=data)
-            return _secret(await self._api.create(path_of("v1", self._namespace, "secrets"), body))
-        metadata["resourceVersion"] = held.resource_version
+            raise MissingSecretError(f"the Secret {name} is missing: have `helm upgrade` create it again")
+        # Labels are the chart's: were they applied here too, the next upgrade would be refused as a conflict.
+        metadata: dict[str, object] = {"name": name, "namespace": self._namespace}
+        metadata |= {"resourceVersion": held.resource_version, "annotations": {TERM: self._term()}}
         body = object_body("v1", "Secret", metadata, type="Opaque", data=data)
         return _secret(await self._api.apply(self._path(document), body))
 
@@ -222,8 +224,11 @@ class Publisher:
             if error.is_not_found:
                 return _Held()
             raise
+        encoded = (secret.data or {}).get(document)
+        if encoded is None:  # As the chart creates it.
+            return _Held(secret.metadata.resource_version, term=_term_of(secret.metadata))
         try:
-            value = base64.b64decode((secret.data or {}).get(document, ""), validate=True)
+            value = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             value = b""
         return await asyncio.to_thread(_decoded, document, secret.metadata, value)
@@ -244,7 +249,7 @@ class Publisher:
 
 
 def _decoded(document: str, metadata: _Metadata, value: bytes) -> _Held:
-    version, term = metadata.resource_version, (metadata.annotations or {}).get(TERM, "")
+    version, term = metadata.resource_version, _term_of(metadata)
     try:
         published = decode(document, value)
     except StationkeeperError as error:
@@ -253,6 +258,10 @@ def _decoded(document: str, metadata: _Metadata, value: bytes) -> _Held:
         return _Held(version, _floor(value), term=term)
     header = published.header
     return _Held(version, header.generation, header.sha256, published.content, term)
+
+
+def _term_of(metadata: _Metadata) -> str:
+    return (metadata.annotations or {}).get(TERM, "")
 
 
 def _floor(value: bytes) -> int:

@@ -93,6 +93,10 @@ def status_of(  # noqa: PLR0913, PLR0917 - what a status is made of
         status["certificates"] = [_certificate(each) for each in verdict.certificates]
         status["certificateCount"] = len(verdict.certificates)
         status["revocationLists"] = [_revocation_list(each) for each in verdict.revocation_lists]
+    if isinstance(resource, Gateway):
+        status |= {"lnsURI": verdict.lns_uri}
+        if not verdict.lns_uri:
+            del status["lnsURI"]
     if isinstance(resource, GatewayDefaults):
         status["gateways"] = verdict.gateways
     return status

@@ -14,6 +14,6 @@ def command(keep: bool, as_json: bool) -> int:
     try:
         from stationkeeper_tools.demo import run_demo  # noqa: PLC0415 - kubernetes and aiohttp are slow to load
     except ModuleNotFoundError as error:
-        detail = f"the demo needs the package {error.name}: pip install 'stationkeeper[tools]'"
+        detail = f"the demo needs the package {error.name}: in the folder of the sources, pip install '.[tools]'"
         raise CommandError(CommandFault.NOT_INSTALLED, detail, ExitCode.UNREACHABLE) from None
     return run_demo(keep=keep, as_json=as_json)

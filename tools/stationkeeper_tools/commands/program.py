@@ -23,6 +23,7 @@ COMMANDS = {
     "register": "register_command",
     "import": "import_command",
     "trust": "trust_command",
+    "explain": "explain_command",
     "demo": "demo_command",
     "station": "station_command",
     "completion": "completion_command",

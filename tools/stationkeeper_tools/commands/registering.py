@@ -111,10 +111,8 @@ def _results(wanted: Sequence[Registration], where: Where) -> Iterable[RegisterR
 
 
 def _in_cluster(wanted: Sequence[Registration], where: Where) -> Iterable[RegisterResult]:
-    from stationkeeper_tools.registering.cluster_target import (  # noqa: PLC0415 - kubernetes is slow to load
-        ClusterError,
-        ClusterTarget,
-    )
+    from stationkeeper_tools.cluster_access import ClusterError  # noqa: PLC0415 - kubernetes is slow to load
+    from stationkeeper_tools.registering.cluster_target import ClusterTarget  # noqa: PLC0415 - the same
 
     try:
         target: Target = ClusterTarget(where.kubeconfig, where.context, where.namespace, dry_run=where.dry_run)

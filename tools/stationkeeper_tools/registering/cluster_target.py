@@ -6,39 +6,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kubernetes import client, config
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from stationkeeper_tools.cluster_access import (
+    BOUNDED,
+    GATEWAYS,
+    GROUP,
+    NOT_FOUND,
+    VERSION,
+    ClusterError,
+    connect,
+    list_gateways,
+)
 from stationkeeper_tools.registering.register import TargetRefusedError
 from stationkeeper_tools.registering.registration import Registration
 
 FIELD_MANAGER = "stationkeeper-register"
 
-_GROUP, _VERSION, _PLURAL = "stationkeeper.io", "v1alpha1", "gateways"
 _APPLY = "application/apply-patch+yaml"
-_PAGE = 500
-_TIMEOUT_SECONDS = 30.0
-_BOUNDED: Any = {"_request_timeout": _TIMEOUT_SECONDS}
 _SINGLE = {400, 403, 409, 413, 422}  # statuses that are about one object
-_CONFLICT, _NOT_FOUND = 409, 404
+_CONFLICT = 409
 _HINTS = {
     401: "log in again",
     403: "ask for these rights, or write manifests by --to",
-    _NOT_FOUND: "install the definitions of Stationkeeper first",
+    NOT_FOUND: "install the definitions of Stationkeeper first",
 }
-
-
-class ClusterError(Exception):
-    """The cluster cannot be used.
-
-    Attributes:
-        is_refusal: whether it answered.
-    """
-
-    def __init__(self, detail: str, *, is_refusal: bool) -> None:
-        super().__init__(detail)
-        self.is_refusal = is_refusal
 
 
 class ClusterTarget:
@@ -55,15 +49,7 @@ class ClusterTarget:
     """
 
     def __init__(self, kubeconfig: Path | None, context: str | None, namespace: str, *, dry_run: bool) -> None:
-        try:
-            load: Any = config.new_client_from_config  # its types are not published
-            api: client.ApiClient = load(
-                config_file=str(kubeconfig) if kubeconfig is not None else None, context=context
-            )
-        except (config.ConfigException, OSError, ValueError) as error:
-            detail = f"the kubeconfig cannot be used: {error}; give --kubeconfig and --context, or use --to"
-            raise ClusterError(detail, is_refusal=False) from None
-        api.configuration.retries = False
+        api = connect(kubeconfig, context)
         self._objects = client.CustomObjectsApi(api)
         self._core = client.CoreV1Api(api)
         self._namespace = namespace
@@ -71,7 +57,7 @@ class ClusterTarget:
             "field_manager": FIELD_MANAGER,
             "field_validation": "Strict",
             "_content_type": _APPLY,
-            **_BOUNDED,
+            **BOUNDED,
             **({"dry_run": "All"} if dry_run else {}),
         }
 
@@ -81,18 +67,9 @@ class ClusterTarget:
         Raises:
             ClusterError: it cannot be reached, or refuses.
         """
-        more: Any = {}
-        while True:
-            with _explained(f"list Gateways in the namespace {self._namespace}", is_one=False):
-                page: Any = self._objects.list_namespaced_custom_object(
-                    _GROUP, _VERSION, self._namespace, _PLURAL, limit=_PAGE, **_BOUNDED, **more
-                )
-            for item in page["items"]:
+        with _explained(f"list Gateways in the namespace {self._namespace}", is_one=False):
+            for item in list_gateways(self._objects, self._namespace):
                 yield item["metadata"]["name"], item.get("spec") or {}
-            token = page["metadata"].get("continue")
-            if not token:
-                return
-            more = {"_continue": token}
 
     def put(self, registration: Registration, *, is_new: bool, is_same: bool) -> bool:
         """Apply the Secret, then the Gateway.
@@ -106,8 +83,8 @@ class ClusterTarget:
             return is_changed if is_same else self._put_gateway(registration, is_new=is_new) or is_changed
 
     def _put_gateway(self, registration: Registration, *, is_new: bool) -> bool:
-        place = (_GROUP, _VERSION, self._namespace, _PLURAL, registration.name)
-        before: Any = None if is_new else self._objects.get_namespaced_custom_object(*place, **_BOUNDED)
+        place = (GROUP, VERSION, self._namespace, GATEWAYS, registration.name)
+        before: Any = None if is_new else self._objects.get_namespaced_custom_object(*place, **BOUNDED)
         after: Any = self._objects.patch_namespaced_custom_object(*place, dict(registration.gateway), **self._how)
         return before is None or before["metadata"]["generation"] != after["metadata"]["generation"]
 
@@ -116,9 +93,9 @@ class ClusterTarget:
             return False
         name = secret["metadata"]["name"]
         try:
-            before = self._core.read_namespaced_secret(name, self._namespace, **_BOUNDED).data
+            before = self._core.read_namespaced_secret(name, self._namespace, **BOUNDED).data
         except ApiException as error:
-            if error.status != _NOT_FOUND:
+            if error.status != NOT_FOUND:
                 raise
             before = None
         after = self._core.patch_namespaced_secret(name, self._namespace, dict(secret), **self._how)

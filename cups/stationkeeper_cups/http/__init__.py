@@ -1,0 +1,1 @@
+"""`POST /update-info` over HTTP: what a gateway asks, and what it is answered."""

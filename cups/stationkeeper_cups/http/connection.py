@@ -1,0 +1,300 @@
+"""One gateway's connection: HTTP/1.1 requests in, one after the other, answers out.
+
+aiohttp's parser reads the requests. They are answered at once, in the very call that brings their last byte, so that a
+connection needs no task and no future. A Basics Station asks once on each connection and ends it.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http import HttpProcessingError, HttpRequestParser, RawRequestMessage
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestPayloadError
+
+from stationkeeper_core.update_info import MAX_BODY_BYTES
+from stationkeeper_cups.http.messages import Answer, DateHeader, Request
+from stationkeeper_cups.tls.time_limits import Stage, TimeLimits
+from stationkeeper_cups.tls.transport import TLSTransport
+
+# After so many the client has to connect anew, so that no connection keeps its place for ever.
+MAX_REQUESTS = 8
+# Plain bytes that a client may send ahead while an answer waits to be read.
+MAX_AHEAD_BYTES = 32 * 1024
+
+_MAX_LINE_BYTES, _MAX_HEADERS, _MAX_HEADER_BYTES = 2048, 32, 4096
+# The parser's own flow control begins beyond all that is ever handed to it.
+_PARSER_BYTES = 1024 * 1024
+
+_log = logging.getLogger("stationkeeper.cups.http")
+
+
+@dataclass(frozen=True)
+class RequestSeconds:
+    """How long each part of a request may take, in seconds.
+
+    Attributes:
+        head: from the handshake to the end of the first request's head.
+        body: from there to the end of its body.
+        answer: for the client to take the answer.
+        idle: from an answer to the next request.
+    """
+
+    head: float = 15.0
+    body: float = 10.0
+    answer: float = 30.0
+    idle: float = 15.0
+
+
+REQUEST_SECONDS = RequestSeconds()
+
+
+class Handler(Protocol):
+    """Who answers requests."""
+
+    def answer(self, request: Request, client: TLSTransport) -> Answer | None:
+        """Return the answer; None to close the connection without one."""
+
+    def malformed(self, detail: str, client: TLSTransport) -> Answer | None:
+        """Return the answer to what is no HTTP request."""
+
+    def too_slow(self, seconds: float, client: TLSTransport) -> Answer | None:
+        """Return the answer to a request whose body has not come in time."""
+
+
+class Shared:
+    """What all connections of one server have in common.
+
+    Args:
+        handler: answers requests.
+        times: where the stages are kept.
+        seconds: how long they last.
+
+    Attributes:
+        is_draining: whether each connection ends with its next answer.
+        drained: set once the last one has ended then.
+        open: the connections that there are.
+    """
+
+    def __init__(self, handler: Handler, times: TimeLimits, seconds: RequestSeconds) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.handler = handler
+        self.head = times.stage("head", seconds.head)
+        self.body = times.stage("body", seconds.body)
+        self.answer = times.stage("answer", seconds.answer)
+        self.idle = times.stage("idle", seconds.idle)
+        self.date = DateHeader()
+        self.flow_control = BaseProtocol(self.loop)
+        self.is_draining = False
+        self.drained = asyncio.Event()
+        self.open: dict[HTTPConnection, None] = {}
+
+    def lost(self, connection: "HTTPConnection") -> None:
+        """Forget `connection`."""
+        self.open.pop(connection, None)
+        if self.is_draining and not self.open:
+            self.drained.set()
+
+
+class HTTPConnection(asyncio.Protocol):
+    """The inner protocol of a TLS transport.
+
+    Attributes:
+        transport: of the connection; None before and after.
+        stage: in which it is.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_answered",
+        "_has_ended",
+        "_is_busy",
+        "_is_paused",
+        "_message",
+        "_parser",
+        "_shared",
+        "stage",
+        "transport",
+    )
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._parser = HttpRequestParser(
+            shared.flow_control,
+            shared.loop,
+            _PARSER_BYTES,
+            max_line_size=_MAX_LINE_BYTES,
+            max_headers=_MAX_HEADERS,
+            max_field_size=_MAX_HEADER_BYTES,
+            payload_exception=RequestPayloadError,
+            # No gateway compresses, and what inflates is not bounded by what arrives.
+            auto_decompress=False,
+            max_msg_queue_size=1,
+        )
+        self._message: tuple[RawRequestMessage, StreamReader] | None = None
+        self._ahead = b""
+        self._answered = 0
+        self._has_ended = False
+        self._is_busy = False
+        self._is_paused = False
+        self.transport: TLSTransport | None = None
+        self.stage: Stage | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request has begun and no answer is on its way."""
+        return self.stage is self._shared.idle or self.stage is self._shared.head
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the first request."""
+        if not isinstance(transport, TLSTransport):
+            raise TypeError("a gateway's connection is TLS")
+        self.transport = transport
+        self._shared.open[self] = None
+        self._shared.head.add(self, self._shared.loop.time())
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Let go of everything."""
+        if self.stage is not None:
+            self.stage.remove(self)
+        self.transport = None
+        self._message = None
+        self._shared.lost(self)
+
+    def pause_writing(self) -> None:
+        """Answer nothing more until the client has read."""
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        """Go on with what the client has sent ahead."""
+        self._is_paused = False
+        self._go_on()
+
+    def eof_received(self) -> bool:
+        """Answer what was asked all the same; the client may have ended its side alone."""
+        self._has_ended = True
+        return self._is_busy or self._is_paused
+
+    def data_received(self, data: bytes) -> None:
+        """Answer the requests that `data` completes."""
+        if self._is_busy or self._is_paused:
+            self._ahead += data
+            if len(self._ahead) > MAX_AHEAD_BYTES and self.transport is not None:
+                self.transport.pause_reading()
+            return
+        self._feed(data)
+        self._go_on()
+
+    def time_is_up(self, stage: Stage) -> None:
+        """End what took too long."""
+        if self.transport is None:
+            return
+        if stage is self._shared.body:
+            self._finish(self._shared.handler.too_slow(stage.seconds, self.transport), closes=True)
+        elif stage is self._shared.idle:
+            self.transport.close()
+        else:
+            self.transport.abort()
+
+    def cut(self) -> None:
+        """End the connection at once."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _go_on(self) -> None:
+        """Answer all that is complete, as long as the client reads."""
+        while self._is_complete() and not self._is_paused:
+            self._answer()
+            if self.transport is None or self.transport.is_closing():
+                return
+            self._parser.message_consumed()
+            ahead, self._ahead = self._ahead, b""
+            self.transport.resume_reading()
+            self._feed(ahead)
+
+    def _is_complete(self) -> bool:
+        if self._message is None or self.transport is None or self.transport.is_closing():
+            return False
+        payload = self._message[1]
+        return payload.is_eof() or payload.exception() is not None or payload.total_bytes > MAX_BODY_BYTES
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            messages, _upgraded, _tail = self._parser.feed_data(data)
+        except HttpProcessingError as error:
+            if self.transport is not None:
+                # What the parser found quotes what was sent, and that may be a token.
+                self._finish(self._shared.handler.malformed(type(error).__name__, self.transport), closes=True)
+            return
+        if messages:
+            self._message = messages[0]
+            if not self._is_complete() and self.transport is not None:
+                self._shared.body.add(self, self._shared.loop.time())
+
+    def _answer(self) -> None:
+        if self._message is None or self.transport is None:
+            return
+        (message, payload), self._message = self._message, None
+        self._is_busy = True
+        try:
+            self._answered += 1
+            if payload.exception() is not None:
+                answer = self._shared.handler.malformed("its body", self.transport)
+            else:
+                answer = self._shared.handler.answer(_request(message, payload), self.transport)
+        finally:
+            self._is_busy = False
+        closes = (
+            message.should_close
+            or message.upgrade
+            or self._answered >= MAX_REQUESTS
+            or self._shared.is_draining
+            or not payload.is_eof()
+        )
+        self._finish(answer, closes=closes, without_body=message.method == "HEAD")
+
+    def _finish(self, answer: Answer | None, *, closes: bool, without_body: bool = False) -> None:
+        transport = self.transport
+        if transport is None:
+            return
+        if answer is None:
+            transport.abort()
+            return
+        self._is_busy = True
+        listens = transport.check()
+        self._is_busy = False
+        closes = closes or answer.closes or self._has_ended
+        transport.write(answer.encode(self._shared.date.now(), closes=closes, without_body=without_body))
+        if listens and transport.still_listens:
+            if answer.sent is not None:
+                transport.when_sent(answer.sent)
+        elif answer.lost is not None:
+            answer.lost()
+        if closes:
+            if self.stage is not None:
+                self.stage.remove(self)
+            transport.close()
+        elif transport.get_write_buffer_size():
+            self._shared.answer.add(self, self._shared.loop.time())
+            transport.when_sent(self._wait)
+        else:
+            self._wait()
+
+    def _wait(self) -> None:
+        """Wait for the next request."""
+        if self.transport is not None and not self.transport.is_closing():
+            self._shared.idle.add(self, self._shared.loop.time())
+
+
+def _request(message: RawRequestMessage, payload: StreamReader) -> Request:
+    body = payload.read_nowait() if payload.total_bytes else b""
+    raw = message.raw_headers
+    return Request(
+        message.method,
+        message.url.path,
+        message.headers.get("Host", ""),
+        tuple(value for name, value in raw if name.lower() == b"authorization"),
+        body,
+    )

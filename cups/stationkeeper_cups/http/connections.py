@@ -1,0 +1,76 @@
+"""All connections of gateways that are open: who they are, and how they end when trust or the server does."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from stationkeeper_cups.http.connection import Handler, HTTPConnection, RequestSeconds, Shared
+from stationkeeper_cups.metrics import Metrics
+from stationkeeper_cups.tls.time_limits import TimeLimits
+from stationkeeper_cups.tls.transport import TLSTransport
+
+# How long the connections are looked through at a time; requests are answered between.
+STEP_SECONDS = 0.005
+
+
+class Connections:
+    """Makes the protocols of gateways' connections and knows them as long as they are open.
+
+    Args:
+        handler: answers requests.
+        is_trusted: whether the client of a connection may keep it.
+        metrics: what to count in.
+        times: where the stages are kept.
+        seconds: how long they last.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        is_trusted: Callable[[TLSTransport], bool],
+        metrics: Metrics,
+        times: TimeLimits,
+        seconds: RequestSeconds,
+    ) -> None:
+        self._shared = Shared(handler, times, seconds)
+        self._is_trusted = is_trusted
+        metrics.connections.set_function(lambda: len(self._shared.open))
+        self._review: Iterator[HTTPConnection] | None = None
+
+    def __call__(self) -> HTTPConnection:
+        """Return the protocol of a new connection."""
+        return HTTPConnection(self._shared)
+
+    def close_untrusted(self) -> None:
+        """Close every connection whose client is not trusted any more; the others stay as they are.
+
+        They are looked through in steps. A request that comes in before its turn is judged on the new trust anyway.
+        """
+        is_under_way = self._review is not None
+        self._review = iter(list(self._shared.open))
+        if not is_under_way:
+            self._look_through()
+
+    async def drain(self, seconds: float) -> None:
+        """End all connections: idle ones at once, the others when they are answered, or after `seconds`."""
+        self._shared.is_draining = True
+        for each in list(self._shared.open):
+            if each.is_idle:
+                each.cut()
+        if self._shared.open:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._shared.drained.wait(), seconds)
+        for each in list(self._shared.open):
+            each.cut()
+
+    def _look_through(self) -> None:
+        until = time.monotonic() + STEP_SECONDS
+        for connection in self._review or ():
+            transport = connection.transport
+            if transport is not None and not self._is_trusted(transport):
+                connection.cut()
+            if time.monotonic() > until:
+                self._shared.loop.call_soon(self._look_through)
+                return
+        self._review = None

@@ -1,0 +1,200 @@
+"""Answers `POST /update-info`: the boundary between HTTP and the core.
+
+Refusals that are the client's own are answered with 400, 403, 404, 405, 408 or 413 and one short line. For trouble on
+this side the connection is closed without an answer: at any status but 200 a Basics Station drops its credentials,
+while it retries a lost connection.
+
+Where token authentication is on, a client without a certificate is judged by its token. A certificate that is presented
+decides alone, whatever token comes with it.
+
+A visit is remembered, logged and counted once its answer is written to a client that still listens.
+Source: the CUPS protocol, how the client behaves.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+from http import HTTPStatus
+
+from stationkeeper_core.delivery import Asked, Delivery, deliver, segments
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.eui64 import format_hex
+from stationkeeper_core.observation import SeenCertificate
+from stationkeeper_core.policy.authorization import Claim, authorize
+from stationkeeper_core.policy.refused_client import identify_refused, seen_certificate
+from stationkeeper_core.policy.token_authorization import TokenClaim, authorize_by_token
+from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.trust.judgement import Judgement
+from stationkeeper_core.update_info import UpdateInfoRequest, encode_response, parse_request
+from stationkeeper_cups.admission import Admission, Judged
+from stationkeeper_cups.http.messages import Answer, Request
+from stationkeeper_cups.http.refusals import Refusals
+from stationkeeper_cups.log_budget import LogBudget, LogBudgets
+from stationkeeper_cups.metrics import Metrics
+from stationkeeper_cups.observations import Observations
+from stationkeeper_cups.tls.transport import TLSTransport
+
+PATH = "/update-info"
+
+_log = logging.getLogger("stationkeeper.cups.update_info")
+
+
+class UpdateInfoHandler:
+    """Decides on requests.
+
+    Args:
+        snapshot: gives what to decide on; None before the first load.
+        admission: judges certificates.
+        refusals: takes note of refused requests and says what they are answered.
+        metrics: what to count in.
+        observations: what to remember gateways in.
+        clock: the time, aware.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of the server that a request touches
+        self,
+        snapshot: Callable[[], Snapshot | None],
+        admission: Admission,
+        refusals: Refusals,
+        metrics: Metrics,
+        observations: Observations,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._snapshot = snapshot
+        self._admission = admission
+        self._refusals = refusals
+        self._metrics = metrics
+        self._observations = observations
+        self._clock = clock
+        self._outcomes = {each: metrics.requests.labels(each) for each in ("Answered", "Unchanged", "ClientGone")}
+        self._lines = LogBudgets(time.monotonic)
+        self._trouble = LogBudget(time.monotonic)
+
+    def answer(self, request: Request, client: TLSTransport) -> Answer | None:
+        """Return the answer to `request`; None to close the connection without one."""
+        begun = time.perf_counter()
+        try:
+            return self._answer(request, client)
+        except StationkeeperError as error:
+            return self._refuse(client, error)
+        except Exception:
+            self._metrics.requests.labels("InternalError").inc()
+            left_out = self._trouble.take()
+            if left_out is not None:
+                fields = {"peer": client.peer, "left_out": left_out}
+                _log.exception("closed without an answer", extra={"fields": fields})
+            return None
+        finally:
+            self._metrics.request_seconds.observe(time.perf_counter() - begun)
+
+    def malformed(self, detail: str, client: TLSTransport) -> Answer | None:
+        """Return the answer to what is no HTTP request."""
+        return self._refuse(client, StationkeeperError(Reason.MALFORMED_REQUEST, f"not HTTP: {detail}"))
+
+    def too_slow(self, seconds: float, client: TLSTransport) -> Answer | None:
+        """Return the answer to a request whose body has not come in time."""
+        detail = f"the body did not come within {seconds:g} s"
+        return self._refuse(client, StationkeeperError(Reason.REQUEST_TIMEOUT, detail))
+
+    def _answer(self, request: Request, client: TLSTransport) -> Answer | None:
+        _check_target(request)
+        update_info = parse_request(request.body)
+        snapshot, now = self._snapshot(), self._clock()
+        if snapshot is None:
+            return None
+        judgement = self._admission.judgement_of(client, snapshot, now)
+        seen: SeenCertificate | None = None
+        if judgement is None:
+            grant = authorize_by_token(TokenClaim(request.authorization, update_info.router), snapshot)
+            gateway, way_in = grant.gateway, {"token": grant.source}
+        elif not judgement.vouched:
+            # Its trust was taken away since its handshake, which would be refused now; so nor is this answered.
+            return None
+        else:
+            gateway, way_in = self._authorize(judgement, update_info, snapshot, now), {}
+            seen = seen_certificate(judgement)
+        asked = Asked(request.host, judgement.certificate.leaf.der if judgement else None)
+        delivery = deliver(update_info, gateway, self._observations.progress(gateway), now, asked)
+        body = encode_response(delivery.response)
+
+        def sent() -> None:
+            self._served(client, update_info, gateway, delivery, way_in, changes=any(body))
+            self._observations.visited(gateway, update_info, seen, delivery.progress, now)
+
+        return Answer(HTTPStatus.OK, body, sent=sent, lost=lambda: self._lost(client, update_info))
+
+    def _authorize(
+        self, judgement: Judgement, update_info: UpdateInfoRequest, snapshot: Snapshot, now: datetime
+    ) -> RegisteredGateway:
+        try:
+            return authorize(Claim(judgement, update_info.router), snapshot).registered
+        except StationkeeperError as error:
+            refused = identify_refused(judgement, snapshot.registry)
+            if refused is not None:
+                self._observations.refused(refused, update_info, error.reason, now)
+            raise
+
+    def _served(  # noqa: PLR0913 - what there is to tell of a visit
+        self,
+        client: TLSTransport,
+        update_info: UpdateInfoRequest,
+        gateway: RegisteredGateway,
+        delivery: Delivery,
+        way_in: dict[str, str],
+        *,
+        changes: bool,
+    ) -> None:
+        outcome = "Answered" if changes else "Unchanged"
+        self._outcomes[outcome].inc()
+        sent = segments(delivery.response) if changes else ()
+        for segment in sent:
+            self._metrics.deliveries.labels(segment).inc()
+        if delivery.suppressed:
+            self._metrics.suppressed_deliveries.inc()
+        left_out = self._lines.take(gateway.eui)
+        if left_out is None:
+            return
+        name = f"{gateway.namespace}/{gateway.name}"
+        if _log.isEnabledFor(logging.INFO):
+            fields = _described(client, update_info) | {"gateway": name, "sent": sent, **way_in}
+            if left_out:
+                fields["left_out"] = left_out
+            _log.info(outcome.lower(), extra={"fields": fields})
+        if delivery.progress is None:
+            return
+        trouble = {"gateway": name, "eui": gateway.eui, "outstanding": delivery.progress.outstanding}
+        if delivery.stalls:
+            _log.warning("not converging", extra={"fields": trouble})
+        if delivery.falls_back:
+            _log.warning("fell back to an older CUPS configuration", extra={"fields": trouble})
+
+    def _lost(self, client: TLSTransport, update_info: UpdateInfoRequest) -> None:
+        self._outcomes["ClientGone"].inc()
+        left_out = self._lines.take(format_hex(update_info.router))
+        if left_out is not None:
+            fields = _described(client, update_info) | {"left_out": left_out}
+            _log.info("gone before its answer", extra={"fields": fields})
+
+    def _refuse(self, client: TLSTransport, error: StationkeeperError) -> Answer | None:
+        judged = client.tls.verdict.judgement if client.tls and client.tls.verdict else None
+        certificate = judged.judgement.certificate if isinstance(judged, Judged) else None
+        return self._refusals.request(client.peer, error, certificate)
+
+
+def _check_target(request: Request) -> None:
+    if request.path != PATH:
+        raise StationkeeperError(Reason.PATH_NOT_FOUND, f"there is nothing at {request.path[:128]!a}")
+    if request.method != "POST":
+        raise StationkeeperError(Reason.METHOD_NOT_ALLOWED, f"{request.method[:20]!a} is not POST")
+
+
+def _described(client: TLSTransport, update_info: UpdateInfoRequest) -> dict[str, object]:
+    return {
+        "peer": client.peer,
+        "eui": format_hex(update_info.router),
+        "station": update_info.station,
+        "model": update_info.model,
+        "package": update_info.package,
+    }

@@ -1,0 +1,88 @@
+"""A request as far as anything here depends on it, and an answer as bytes."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+
+OCTETS = b"application/octet-stream"
+TEXT = b"text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request whose body is complete.
+
+    Attributes:
+        method, path: of its first line; the path without a query.
+        host: the `Host` header, which says where the client believes to be connected; empty where there is none.
+        authorization: each `Authorization` header.
+        body: at most a byte more than may be.
+    """
+
+    method: str
+    path: str
+    host: str
+    authorization: tuple[bytes, ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a client is sent.
+
+    Attributes:
+        status: of HTTP.
+        body: small unless it is a configuration: a Basics Station crashes at an error of 9 KB.
+        content_type: of the body.
+        headers: more headers, each with its line end.
+        closes: whether the connection ends after it.
+        sent: called once it is written to a client that still listens; what was not is no answer.
+        lost: called where the client has gone before.
+    """
+
+    status: HTTPStatus
+    body: bytes
+    content_type: bytes = OCTETS
+    headers: bytes = b""
+    closes: bool = False
+    sent: Callable[[], None] | None = None
+    lost: Callable[[], None] | None = None
+
+    def encode(self, date: bytes, *, closes: bool, without_body: bool) -> bytes:
+        """Return the bytes of the answer.
+
+        Args:
+            date: for the `Date` header.
+            closes: whether the connection ends after it.
+            without_body: as the answer to HEAD has it.
+        """
+        return b"".join(
+            (
+                b"HTTP/1.1 %d %s\r\nContent-Type: " % (self.status, self.status.phrase.encode("ascii")),
+                self.content_type,
+                b"\r\nContent-Length: %d\r\nServer: Stationkeeper\r\nDate: " % len(self.body),
+                date,
+                b"\r\n",
+                self.headers,
+                b"Connection: close\r\n\r\n" if closes else b"\r\n",
+                b"" if without_body else self.body,
+            )
+        )
+
+
+class DateHeader:
+    """The time as HTTP writes it, formatted once a second (RFC 9110, 6.6.1)."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._second = -1
+        self._text = b""
+
+    def now(self) -> bytes:
+        """Return the value of a `Date` header."""
+        second = int(self._clock())
+        if second != self._second:
+            self._second, self._text = second, formatdate(second, usegmt=True).encode("ascii")
+        return self._text

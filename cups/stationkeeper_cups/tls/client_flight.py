@@ -1,0 +1,97 @@
+"""Which certificates a client presents, read from the bytes that it sent, while OpenSSL shows one path of them only.
+
+In TLS 1.2 the client's Certificate message is in clear text (RFC 5246, 7.4.2): all certificates are known. In TLS 1.3
+it is encrypted, but the lengths of its records are not (RFC 8446, 5.2): where they leave no room for one more
+certificate, what OpenSSL shows is all there is.
+
+Nothing here proves anything. It only tells when a judgement can be final.
+"""
+
+from collections.abc import Iterator
+
+MAX_CERTIFICATES = 32
+# Less than the shortest certificate that has a name, a key of 32 bytes and a signature of 64.
+SMALLEST_CERTIFICATE = 180
+
+_CHANGE_CIPHER_SPEC, _HANDSHAKE, _APPLICATION_DATA = 20, 22, 23
+_CERTIFICATE = 11
+_RECORD_HEADER = 5
+_MESSAGE_HEADER = 4
+_LENGTH_BYTES = 3
+# The tag of the AEAD and the inner content type.
+_ENCRYPTION_BYTES = 17
+# A handshake header, an empty request context and the length of the list.
+_LIST_HEADER = _MESSAGE_HEADER + 4
+# The length of a certificate and the length of its extensions.
+_ENTRY_HEADER = 5
+
+
+def presented_in_clear(received: bytes) -> tuple[bytes, ...] | None:
+    """Return the certificates of the TLS 1.2 handshake that `received` begins with.
+
+    Args:
+        received: all bytes of the client since the connection began.
+
+    Returns:
+        DER, the end-entity certificate first; None where there is no whole Certificate message, or an odd one.
+    """
+    body = _message(b"".join(_handshake(received)), _CERTIFICATE)
+    if body is None or _uint24(body, 0) != len(body) - _LENGTH_BYTES:
+        return None
+    found: list[bytes] = []
+    place = _LENGTH_BYTES
+    while place < len(body):
+        end = place + _LENGTH_BYTES + _uint24(body, place)
+        if end > len(body) or len(found) == MAX_CERTIFICATES:
+            return None
+        found.append(body[place + _LENGTH_BYTES : end])
+        place = end
+    return tuple(found)
+
+
+def leaves_no_room(received: bytes, path_bytes: int) -> bool:
+    """Whether the client of a TLS 1.3 handshake can have presented one certificate only.
+
+    Args:
+        received: all bytes of the client since the connection began.
+        path_bytes: the length of the one certificate that is known.
+    """
+    first = next((content for kind, content in _records(received) if kind == _APPLICATION_DATA), None)
+    if first is None:
+        return False
+    left = len(first) - _ENCRYPTION_BYTES - _LIST_HEADER - _ENTRY_HEADER - path_bytes
+    return 0 <= left < SMALLEST_CERTIFICATE
+
+
+def _records(received: bytes) -> Iterator[tuple[int, bytes]]:
+    place = 0
+    while place + _RECORD_HEADER <= len(received):
+        begin = place + _RECORD_HEADER
+        place = begin + (received[place + 3] << 8 | received[place + 4])
+        if place > len(received):
+            return
+        yield received[begin - _RECORD_HEADER], received[begin:place]
+
+
+def _handshake(received: bytes) -> Iterator[bytes]:
+    for kind, content in _records(received):
+        if kind == _CHANGE_CIPHER_SPEC:
+            return
+        if kind == _HANDSHAKE:
+            yield content
+
+
+def _message(stream: bytes, wanted: int) -> bytes | None:
+    place = 0
+    while place + _MESSAGE_HEADER <= len(stream):
+        end = place + _MESSAGE_HEADER + _uint24(stream, place + 1)
+        if stream[place] == wanted:
+            return stream[place + _MESSAGE_HEADER : end] if end <= len(stream) else None
+        place = end
+    return None
+
+
+def _uint24(data: bytes, place: int) -> int:
+    if place + _LENGTH_BYTES > len(data):
+        return len(data) + 1
+    return data[place] << 16 | data[place + 1] << 8 | data[place + 2]

@@ -1,0 +1,319 @@
+"""One TLS connection without input or output: bytes in; plain bytes, bytes out and a named state.
+
+OpenSSL proves that the client holds the key of its certificate. The judge that is passed in decides whether it is let
+in, on all certificates that the client presented, once: in the handshake where all of them are known by then, so that
+the client reads an alert, else right after it, and then the connection ends without a word.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from OpenSSL import SSL, crypto
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_cups.tls.client_flight import leaves_no_room, presented_in_clear
+
+# A chain of ten certificates with RSA keys of 4096 bits has 20 KiB.
+MAX_HANDSHAKE_BYTES = 64 * 1024
+
+_READ_BYTES = 16 * 1024
+_OUT_BYTES = 32 * 1024
+
+# X509_V_ERR_* of OpenSSL's <openssl/x509_vfy.h>, at which OpenSSL asks and tells the client the fitting alert.
+# An empty store has no issuer for any path: 48, unknown_ca.
+_WITHOUT_ISSUER = frozenset({2, 18, 19, 20, 21, 22})
+_LEAF_WITHOUT_ISSUER = 21
+# What has an alert of its own: 45 certificate_expired, 42 bad_certificate, 43 unsupported_certificate.
+_OWN_ERRORS = {
+    Reason.CERTIFICATE_EXPIRED: frozenset({10}),
+    Reason.CERTIFICATE_NOT_YET_VALID: frozenset({9}),
+    Reason.CERTIFICATE_WRONG_PURPOSE: frozenset({26}),
+    Reason.CERTIFICATE_TOO_WEAK: frozenset({66, 67, 68}),
+}
+_OF_TIME = (Reason.CERTIFICATE_EXPIRED, Reason.CERTIFICATE_NOT_YET_VALID)
+_NO_CERTIFICATE = "peer did not return a certificate"
+
+
+class State(Enum):
+    """Where a connection is.
+
+    Attributes:
+        HANDSHAKE: no plain bytes yet.
+        OPEN: plain bytes both ways.
+        PEER_ENDED: the client sends no more; the server may.
+        ENDED: the server said that it sends no more; what the client still sends is dropped.
+        CLOSED: both have ended.
+        FAILED: the handshake was refused or TLS was broken; what is left to send is the alert.
+    """
+
+    HANDSHAKE = "handshake"
+    OPEN = "open"
+    PEER_ENDED = "peer ended"
+    ENDED = "ended"
+    CLOSED = "closed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a judge says about presented certificates.
+
+    Attributes:
+        refusal: why the client is refused; None where it is let in.
+        judgement: what the judge found out, for those that decide about requests.
+    """
+
+    refusal: StationkeeperError | None
+    judgement: object = None
+
+
+Judge = Callable[[tuple[bytes, ...]], Verdict]
+
+
+class TLSConnection:
+    """The server's side of one connection.
+
+    Args:
+        context: as `gateway_context` makes it.
+        judge: decides about presented certificates, DER, the end-entity certificate first.
+
+    Attributes:
+        state: where the connection is.
+        failure: why it is `FAILED`.
+        truncated: whether the client's TCP connection has ended. Basics Station ends it without TLS' goodbye.
+        presented: what the client presented, once that is known; empty where it came without a certificate.
+        verdict: about what it presented, once it was judged.
+    """
+
+    __slots__ = (
+        "_judge",
+        "_received",
+        "_ssl",
+        "_was_looked_at",
+        "failure",
+        "presented",
+        "state",
+        "truncated",
+        "verdict",
+    )
+
+    def __init__(self, context: SSL.Context, judge: Judge) -> None:
+        self._ssl = SSL.Connection(context, None)
+        self._ssl.set_accept_state()
+        self._ssl.set_app_data(self)
+        self._judge = judge
+        self._received = bytearray()
+        self._was_looked_at = False
+        self.state = State.HANDSHAKE
+        self.failure: StationkeeperError | None = None
+        self.truncated = False
+        self.presented: tuple[bytes, ...] = ()
+        self.verdict: Verdict | None = None
+
+    def receive(self, data: bytes) -> bytes:
+        """Take bytes of the client and return the plain bytes that they hold.
+
+        What is to be sent in turn, if anything, is in `data_to_send`. In a state without use for them the bytes are
+        dropped.
+        """
+        if not data:
+            return b""
+        if self.state is State.HANDSHAKE:
+            return self._shake_hands(data)
+        if self.state not in (State.OPEN, State.ENDED):
+            return b""
+        self._ssl.bio_write(data)
+        return self._plain()
+
+    def receive_end(self) -> None:
+        """Take note that the client's bytes have ended."""
+        self.truncated = True
+        if self.state is State.HANDSHAKE:
+            self._fail(Reason.HANDSHAKE_FAILED, "the client ended the connection")
+        elif self.state is State.OPEN:
+            self.state = State.PEER_ENDED
+        elif self.state is State.ENDED:
+            self.state = State.CLOSED
+
+    def write(self, plain: bytes) -> None:
+        """Encrypt `plain`, into `data_to_send`.
+
+        Raises:
+            ConnectionError: the connection is in no state to write.
+        """
+        if self.state not in (State.OPEN, State.PEER_ENDED):
+            raise ConnectionError(f"the TLS connection is {self.state.value}")
+        if not plain:
+            return
+        try:
+            self._ssl.sendall(plain)
+        except SSL.Error as error:
+            self._fail(Reason.HANDSHAKE_FAILED, f"TLS: {explain(error)}")
+            raise ConnectionError("the TLS connection has failed") from None
+
+    def end(self) -> None:
+        """Say that the server sends no more; the goodbye is in `data_to_send`."""
+        if self.state not in (State.OPEN, State.PEER_ENDED):
+            return
+        try:
+            self._ssl.shutdown()
+        except SSL.Error as error:
+            self._fail(Reason.HANDSHAKE_FAILED, f"TLS: {explain(error)}")
+            return
+        self.state = State.ENDED if self.state is State.OPEN else State.CLOSED
+
+    def data_to_send(self) -> bytes:
+        """Return what the client is sent next, each byte once."""
+        found = b""
+        while True:
+            try:
+                more = self._ssl.bio_read(_OUT_BYTES)
+            except SSL.Error:
+                return found
+            found = found + more if found else more
+            if len(more) < _OUT_BYTES:
+                return found
+
+    def release(self) -> None:
+        """Let go of what only a handshake needs; a connection that is given up in its handshake must be released."""
+        self._ssl.set_app_data(None)
+        self._judge = _no_judge
+        self._received = bytearray()
+
+    def _shake_hands(self, data: bytes) -> bytes:
+        self._received += data
+        if len(self._received) > MAX_HANDSHAKE_BYTES:
+            self._fail(Reason.HANDSHAKE_FAILED, f"a handshake of more than {MAX_HANDSHAKE_BYTES} bytes")
+            return b""
+        self._ssl.bio_write(data)
+        try:
+            self._ssl.do_handshake()
+        except SSL.WantReadError:
+            return b""
+        except SSL.Error as error:
+            self._refuse(error)
+            return b""
+        if not self._is_let_in():
+            return b""
+        self.state = State.OPEN
+        self.release()
+        return self._plain()
+
+    def _is_let_in(self) -> bool:
+        """Judge what was not judged in the handshake; only a client that may come without a certificate has none."""
+        if self.verdict is None:
+            leaf = self._ssl.get_peer_certificate()
+            if leaf is None:
+                return True
+            try:
+                self.presented = (_der(leaf), *map(_der, self._ssl.get_peer_cert_chain() or ()))
+            except crypto.Error:
+                self._fail(Reason.MALFORMED_CERTIFICATE, "OpenSSL cannot write the client's certificates")
+                return False
+            self.verdict = self._judge(self.presented)
+        refusal = self.verdict.refusal if self.verdict else None
+        if refusal is None:
+            return True
+        # TLS 1.2's Finished is held back, so that this client has no handshake either.
+        self.data_to_send()
+        self._fail(refusal.reason, refusal.detail)
+        return False
+
+    def _refuse(self, error: SSL.Error) -> None:
+        refusal = self.verdict.refusal if self.verdict else None
+        if refusal is not None:
+            self._fail(refusal.reason, refusal.detail)
+            return
+        found = explain(error)
+        if found == _NO_CERTIFICATE:
+            self._fail(Reason.CLIENT_CERTIFICATE_MISSING, "the client sent no certificate")
+        else:
+            self._fail(Reason.HANDSHAKE_FAILED, found)
+
+    def _fail(self, reason: Reason, detail: str) -> None:
+        self.state = State.FAILED
+        self.failure = StationkeeperError(reason, detail)
+        self.release()
+
+    def _plain(self) -> bytes:
+        found = b""
+        while True:
+            try:
+                more = self._ssl.recv(_READ_BYTES)
+            except SSL.WantReadError:
+                return found if self.state is State.OPEN else b""
+            except SSL.ZeroReturnError:
+                answer = found if self.state is State.OPEN else b""
+                self.state = State.PEER_ENDED if self.state is State.OPEN else State.CLOSED
+                return answer
+            except SSL.Error as error:
+                self._fail(Reason.HANDSHAKE_FAILED, f"TLS: {explain(error)}")
+                return b""
+            found = found + more if found else more
+
+    def examine(self, certificate: crypto.X509, error: int, depth: int) -> bool:
+        """Whether OpenSSL goes on with the handshake at `error`, about the certificate at `depth` of its path.
+
+        Return False only for a client that the judge refuses, and at the error whose alert fits best.
+        """
+        if not self._was_looked_at and depth == 0:
+            self._was_looked_at = True
+            self.presented = self._all_presented(_der(certificate))
+            if self.presented:
+                self.verdict = self._judge(self.presented)
+        refusal = self.verdict.refusal if self.verdict else None
+        return refusal is None or not _fits(error, refusal.reason, certificate)
+
+    def _all_presented(self, leaf: bytes) -> tuple[bytes, ...]:
+        """What the client presented; empty where more may come to light."""
+        received = bytes(self._received)
+        if self._ssl.get_protocol_version() == SSL.TLS1_2_VERSION:
+            found = presented_in_clear(received) or ()
+            return found if found[:1] == (leaf,) else ()
+        return (leaf,) if leaves_no_room(received, len(leaf)) else ()
+
+
+def verify(connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, _ok: int) -> bool:
+    """OpenSSL's question for each error and each certificate of the path that it built."""
+    found = connection.get_app_data()
+    try:
+        return isinstance(found, TLSConnection) and found.examine(certificate, error, depth)
+    except crypto.Error:
+        return False
+
+
+def explain(error: SSL.Error) -> str:
+    """Return the reasons that OpenSSL gives for `error`, in its own words."""
+    found = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    return ", ".join(str(each[-1]) for each in found) or "the connection was cut off"
+
+
+def _no_judge(_presented: tuple[bytes, ...]) -> Verdict:
+    raise RuntimeError("a connection is judged in its handshake only")
+
+
+def _fits(error: int, reason: Reason, leaf: crypto.X509) -> bool:
+    """Whether OpenSSL tells the client what comes nearest to `reason` where it is stopped at `error`."""
+    own = _OWN_ERRORS.get(reason)
+    if own is None:
+        return error in _WITHOUT_ISSUER
+    if error in own:
+        return True
+    # The last error of a leaf that is fit by itself. Where it is not, its time is asked for after this.
+    return error == _LEAF_WITHOUT_ISSUER and not (reason in _OF_TIME and _is_out_of_time(leaf))
+
+
+def _is_out_of_time(certificate: crypto.X509) -> bool:
+    now = time.strftime("%Y%m%d%H%M%SZ", time.gmtime()).encode()
+    try:
+        begin, end = certificate.get_notBefore(), certificate.get_notAfter()
+    except crypto.Error:
+        # A time that cannot be read has no alert of its own.
+        return False
+    return begin is not None and end is not None and not begin <= now <= end
+
+
+def _der(certificate: crypto.X509) -> bytes:
+    return crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)

@@ -1,0 +1,387 @@
+"""TLS on an accepted socket, as the transport of an inner protocol.
+
+It reads and writes the socket itself: a connection is this object, its place in a stage and, from its first byte on, a
+TLS connection. There is no task, no future and no timer for each. A client that is silent costs the first two.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_cups.tls.connection import State, TLSConnection
+from stationkeeper_cups.tls.host import Host
+from stationkeeper_cups.tls.time_limits import Stage
+
+READ_BYTES = 16 * 1024
+# What the inner protocol has written and the client has not taken: above the first it is asked to pause.
+HIGH_WATER_BYTES = 64 * 1024
+LOW_WATER_BYTES = 16 * 1024
+# Above this the connection is cut: the inner protocol was asked to pause long before.
+MAX_UNSENT_BYTES = 512 * 1024
+# What a client that is told goodbye may still send before the connection is cut.
+MAX_FAREWELL_BYTES = 256 * 1024
+
+
+class TLSTransport(asyncio.Transport):
+    """One accepted connection.
+
+    Args:
+        loop: a loop that watches sockets.
+        accepted: a connected socket that does not block.
+        peer: the client's IP address.
+        host: who accepted it.
+
+    Attributes:
+        peer: as given.
+        stage: in which the connection is.
+        tls: None until the first byte.
+    """
+
+    __slots__ = (
+        "_flushed",
+        "_host",
+        "_is_closing",
+        "_is_lost",
+        "_is_reading",
+        "_is_writing",
+        "_loop",
+        "_number",
+        "_protocol",
+        "_protocol_is_paused",
+        "_rest",
+        "_socket",
+        "_unsent",
+        "peer",
+        "stage",
+        "tls",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, accepted: socket.socket, peer: str, host: Host) -> None:
+        self._loop = loop
+        self._socket = accepted
+        # The event loop formats what it does not know yet into a message, which a number keeps short.
+        self._number = accepted.fileno()
+        self._host = host
+        self._protocol: asyncio.BaseProtocol | None = None
+        self._unsent = b""
+        self._flushed: list[Callable[[], None]] = []
+        self._rest = MAX_FAREWELL_BYTES
+        self._is_closing = False
+        self._is_lost = False
+        self._is_writing = False
+        self._protocol_is_paused = False
+        self.peer = peer
+        self.stage: Stage | None = None
+        self.tls: TLSConnection | None = None
+        self._is_reading = True
+        loop.add_reader(self._number, self._readable)
+
+    # For the inner protocol: asyncio's transport.
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return the `peername`; nothing else is known by name, since the socket is not to be meddled with."""
+        return (self.peer, 0) if name == "peername" else default
+
+    def is_closing(self) -> bool:
+        """Whether the connection has ended or is about to."""
+        return self._is_closing
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Hand the connection over to `protocol`."""
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the inner protocol."""
+        if self._protocol is None:
+            raise RuntimeError("a connection in its handshake has no protocol")
+        return self._protocol
+
+    def is_reading(self) -> bool:
+        """Whether plain bytes are handed to the protocol."""
+        return self._is_reading and not self._is_closing
+
+    def pause_reading(self) -> None:
+        """Leave what the client sends in the kernel."""
+        if self._is_reading and not self._is_closing:
+            self._watch_for_bytes(False)
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if not self._is_reading and not self._is_closing and self.still_listens:
+            self._watch_for_bytes(True)
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many encrypted bytes the kernel has not taken."""
+        return len(self._unsent)
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """Return the marks between which the protocol is paused and resumed."""
+        return LOW_WATER_BYTES, HIGH_WATER_BYTES
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Refuse: the marks bound what a client that does not read may cost."""
+        raise NotImplementedError
+
+    def can_write_eof(self) -> bool:
+        """Whether the server can end its side alone: it cannot, since HTTP does not need that."""
+        return False
+
+    def write_eof(self) -> None:
+        """Refuse, as `can_write_eof` says."""
+        raise NotImplementedError
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Encrypt and send `data`; what cannot reach the client any more is dropped."""
+        if self._is_closing or self.tls is None:
+            return
+        try:
+            self.tls.write(bytes(data))
+        except ConnectionError:
+            self.abort()
+            return
+        self._send(self.tls.data_to_send())
+
+    def close(self) -> None:
+        """End the connection once all is sent: TLS' goodbye, then the client has a moment to read it."""
+        if self._is_closing:
+            return
+        self._is_closing = True
+        if self.tls is None:
+            self._lose(None)
+            return
+        if not self.tls.truncated:
+            self.tls.end()
+            self._send(self.tls.data_to_send())
+        self._part()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._is_closing = True
+        self._lose(None)
+
+    # For those that decide.
+
+    @property
+    def still_listens(self) -> bool:
+        """Whether, as far as is known, the client still reads what it is sent."""
+        return not self._is_closing and self.tls is not None and self.tls.state is State.OPEN
+
+    def check(self) -> bool:
+        """Take in what the client has sent by now, and return whether it still listens.
+
+        A client that asked and is gone has not been answered, however well the answer is written.
+        """
+        if self._is_reading and not self._is_closing:
+            self._readable()
+        return self.still_listens
+
+    def when_sent(self, told: Callable[[], None]) -> None:
+        """Call `told` once the kernel has taken all that was written; never where the connection is lost before."""
+        if self._is_lost:
+            return
+        if self._unsent:
+            self._flushed.append(told)
+        else:
+            told()
+
+    def time_is_up(self, stage: Stage) -> None:
+        """End what took too long."""
+        if stage is self._host.handshake:
+            self.give_up(f"not done within {stage.seconds:g} s")
+        else:
+            self.abort()
+
+    def give_up(self, detail: str) -> None:
+        """End a handshake that is not done."""
+        if not self._is_closing:
+            self._is_closing = True
+            self._host.refused(self, StationkeeperError(Reason.HANDSHAKE_TIMEOUT, detail))
+        self._lose(None)
+
+    # The socket.
+
+    def _readable(self) -> None:
+        try:
+            data = self._socket.recv(READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        try:
+            self._receive(data)
+        except Exception:
+            self._host.failed(self)
+            self.abort()
+
+    def _receive(self, data: bytes) -> None:
+        if self._is_closing:
+            self._say_farewell(data)
+        elif not data:
+            self._end_of_bytes()
+        elif self._protocol is None:
+            self._shake_hands(data)
+        elif self.tls is not None:
+            plain = self.tls.receive(data)
+            if not plain:
+                # TLS may have an answer of its own, to a request for new keys.
+                self._send(self.tls.data_to_send())
+            self._hand_on(plain)
+
+    def _shake_hands(self, data: bytes) -> None:
+        if self.tls is None:
+            begin = self._host.begin(self)
+            if begin is None:
+                self.abort()
+                return
+            self.tls = TLSConnection(*begin)
+        plain = self.tls.receive(data)
+        if self.tls.state is State.HANDSHAKE or self.tls.state is State.FAILED:
+            self._send(self.tls.data_to_send())
+            if self.tls.state is State.FAILED:
+                self._fail()
+            return
+        protocol = self._host.welcome(self)
+        if protocol is None:
+            self.abort()
+            return
+        self._send(self.tls.data_to_send())
+        self._protocol = protocol
+        protocol.connection_made(self)
+        if plain or self.tls.state is not State.OPEN:
+            self._hand_on(plain)
+
+    def _hand_on(self, plain: bytes) -> None:
+        tls, protocol = self.tls, self._protocol
+        if tls is None or not isinstance(protocol, asyncio.Protocol):
+            return
+        if tls.state is State.FAILED:
+            self.abort()
+            return
+        if plain:
+            protocol.data_received(plain)
+        if tls.state is State.PEER_ENDED and not self._is_closing:
+            self._watch_for_bytes(False)
+            if not protocol.eof_received():
+                self.close()
+
+    def _end_of_bytes(self) -> None:
+        if self.tls is None:
+            self._host.unused(self)
+            self.abort()
+            return
+        self.tls.receive_end()
+        if self._protocol is None:
+            self._fail()
+            return
+        self._hand_on(b"")
+
+    def _fail(self) -> None:
+        """Tell of a handshake that came to nothing; the alert is on its way."""
+        if self.tls is not None and self.tls.failure is not None and not self._is_closing:
+            self._is_closing = True
+            self._host.refused(self, self.tls.failure)
+            self._part()
+
+    def _part(self) -> None:
+        """Go on with the end of the connection: all is sent, then TCP is ended, then the client's end is waited for."""
+        if self._is_lost:
+            return
+        if self._unsent:
+            self._host.farewell.add(self, self._loop.time())
+            return
+        if self.tls is None or self.tls.truncated or self.tls.state is State.CLOSED:
+            self._lose(None)
+            return
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self._lose(error)
+            return
+        self._host.farewell.add(self, self._loop.time())
+        if not self._is_reading:
+            self._watch_for_bytes(True)
+
+    def _say_farewell(self, data: bytes) -> None:
+        self._rest -= len(data)
+        if not data or self._rest < 0:
+            self._lose(None)
+
+    def _send(self, data: bytes) -> None:
+        if not data or self._is_lost:
+            return
+        if self._unsent:
+            self._unsent += data
+        else:
+            try:
+                sent = self._socket.send(data)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError as error:
+                self._lose(error)
+                return
+            if sent == len(data):
+                return
+            self._unsent = data[sent:]
+            self._loop.add_writer(self._number, self._writable)
+            self._is_writing = True
+        if len(self._unsent) > MAX_UNSENT_BYTES:
+            self.abort()
+            return
+        if len(self._unsent) > HIGH_WATER_BYTES and not self._protocol_is_paused and self._protocol is not None:
+            self._protocol_is_paused = True
+            self._protocol.pause_writing()
+
+    def _writable(self) -> None:
+        try:
+            sent = self._socket.send(self._unsent[:HIGH_WATER_BYTES])
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        self._unsent = self._unsent[sent:]
+        if len(self._unsent) <= LOW_WATER_BYTES and self._protocol_is_paused and self._protocol is not None:
+            self._protocol_is_paused = False
+            self._protocol.resume_writing()
+        if not self._unsent:
+            self._all_is_sent()
+
+    def _all_is_sent(self) -> None:
+        if self._is_writing:
+            self._loop.remove_writer(self._number)
+            self._is_writing = False
+        told, self._flushed = self._flushed, []
+        for each in told:
+            each()
+        if self._is_closing and not self._is_lost:
+            self._part()
+
+    def _watch_for_bytes(self, wanted: bool) -> None:
+        self._is_reading = wanted
+        if wanted:
+            self._loop.add_reader(self._number, self._readable)
+        else:
+            self._loop.remove_reader(self._number)
+
+    def _lose(self, error: OSError | None) -> None:
+        if self._is_lost:
+            return
+        self._is_lost = self._is_closing = True
+        if self._is_reading:
+            self._loop.remove_reader(self._number)
+        if self._is_writing:
+            self._loop.remove_writer(self._number)
+        if self.stage is not None:
+            self.stage.remove(self)
+        if self.tls is not None:
+            self.tls.release()
+        self._unsent, self._flushed = b"", []
+        with suppress(OSError):
+            self._socket.close()
+        self._host.gone(self)
+        if self._protocol is not None:
+            self._loop.call_soon(self._protocol.connection_lost, error)

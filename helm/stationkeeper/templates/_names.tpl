@@ -1,0 +1,40 @@
+{{/* What the names of objects begin with. */}}
+{{- define "stationkeeper.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{ .Values.fullnameOverride }}
+{{- else if not .Values.nameOverride -}}
+stationkeeper
+{{- else if contains .Values.nameOverride .Release.Name -}}
+{{ .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- else -}}
+{{ printf "%s-%s" .Release.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
+{{- end -}}
+{{- end }}
+
+{{- define "stationkeeper.namespace" -}}
+{{ .Values.namespace | default .Release.Namespace }}
+{{- end }}
+
+{{/* The ServiceAccount of a component. Takes (list $ "component"). */}}
+{{- define "stationkeeper.serviceAccount" -}}
+{{- $root := index . 0 -}}
+{{- $account := (get $root.Values (index . 1)).serviceAccount -}}
+{{- $own := ternary (printf "%s-%s" (include "stationkeeper.fullname" $root) (index . 1)) "default" $account.create -}}
+{{ $account.name | default $own }}
+{{- end }}
+
+{{/* The name of what the operator may do in the namespaces it serves: unique to the release in the whole cluster. */}}
+{{- define "stationkeeper.resourcesRole" -}}
+{{ include "stationkeeper.fullname" . }}-operator-resources-{{ include "stationkeeper.namespace" . }}
+{{- end }}
+
+{{- define "stationkeeper.tokenSecret" -}}
+{{ .Values.cups.internalToken.existingSecret | default (printf "%s-internal-token" (include "stationkeeper.fullname" .)) }}
+{{- end }}
+
+{{/* The Secret of the server's certificate. A trial has one of its own, so that a rendering never lays a trial's
+     certificate over one that gateways trust. */}}
+{{- define "stationkeeper.serverSecret" -}}
+{{- $own := ternary "stationkeeper-trial-tls" "stationkeeper-server-tls" (eq .Values.server.certificate.source "trial") -}}
+{{ .Values.server.certificate.secretName | default $own }}
+{{- end }}

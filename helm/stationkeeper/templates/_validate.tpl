@@ -1,0 +1,21 @@
+{{/* What a schema cannot say of the values. */}}
+{{- define "stationkeeper.validate" -}}
+{{- if not .Values.enabled -}}
+{{- fail "enabled is false, but Helm would install everything: in the parent chart, set `condition: stationkeeper.enabled` in its dependency on stationkeeper" -}}
+{{- end -}}
+{{- $longest := sub (int .Values.cups.terminationGracePeriodSeconds) 10 -}}
+{{- if gt (int .Values.cups.preStopSleepSeconds) (int $longest) -}}
+{{- fail (printf "cups.preStopSleepSeconds is %d, but cups.terminationGracePeriodSeconds of %d leaves at most %d for it, as open requests need 10: a pod would be killed while it answers" (int .Values.cups.preStopSleepSeconds) (int .Values.cups.terminationGracePeriodSeconds) (int $longest)) -}}
+{{- end -}}
+{{- if and .Values.monitoring.serviceMonitor.enabled .Values.monitoring.podMonitor.enabled -}}
+{{- fail "monitoring.serviceMonitor and monitoring.podMonitor are both enabled: all would be scraped and counted twice; enable one" -}}
+{{- end -}}
+{{- with .Values.cups.autoscaling -}}
+{{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) -}}
+{{- fail (printf "cups.autoscaling.minReplicas is %d, more than maxReplicas, which is %d" (int .minReplicas) (int .maxReplicas)) -}}
+{{- end -}}
+{{- if and .enabled (not .targetCPUUtilizationPercentage) (not .metrics) -}}
+{{- fail "cups.autoscaling is enabled but has nothing to scale by: set targetCPUUtilizationPercentage or metrics" -}}
+{{- end -}}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,147 @@
+"""The servers that are measured: stationkeeper-cups with everything on, and its peers with the same TLS."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stationkeeper_core.published import encode
+from tests.bench.fleet import Fleet, Member
+from tests.cups.client import free_port
+from tests.cups.documents import Gateway, Trusted, contents
+
+_NGINX = """
+daemon off;
+worker_processes 1;
+error_log {folder}/nginx-error.log;
+pid {folder}/nginx.pid;
+events {{ worker_connections 4096; }}
+http {{
+    access_log {folder}/nginx-access.log;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate {folder}/server.crt; ssl_certificate_key {folder}/server.key;
+        ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache off; ssl_session_tickets off;
+        ssl_verify_client on; ssl_client_certificate {folder}/ca.crt;
+        location = /update-info {{ default_type application/octet-stream; return 200 "14 bytes of it"; }}
+    }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server.
+
+    Attributes:
+        name: for people.
+        pid: of the process that was started.
+        port: where it listens.
+    """
+
+    name: str
+    pid: int
+    port: int
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU that it and its children have taken."""
+        return sum(map(_cpu_nanoseconds, (self.pid, *_children(self.pid)))) / 1e9
+
+    def resident_bytes(self) -> int:
+        """Return the memory that it has in RAM."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextmanager
+def stationkeeper(folder: Path, fleet: Fleet, members: tuple[Member, ...]) -> Iterator[Server]:
+    """Run stationkeeper-cups for `members`, with observations, metrics and its log at INFO."""
+    documents = folder / "documents"
+    documents.mkdir()
+    gateways = [Gateway(each.eui) for each in members]
+    for document, payload in contents([Trusted("vendor", fleet.ca)], gateways).items():
+        (documents / document).write_bytes(encode(document, 1, payload))
+    port, internal = free_port(), free_port()
+    command = [
+        *(sys.executable, "-c", "from stationkeeper_cups.main import main; main()"),
+        *(f"--listen=127.0.0.1:{port}", f"--internal-listen=127.0.0.1:{internal}", f"--directory={documents}"),
+        *(f"--tls-cert={folder}/server.crt", f"--tls-key={folder}/server.key", "--log-level=INFO"),
+    ]
+    with _running("stationkeeper-cups", command, port, folder) as server:
+        yield server
+
+
+@contextmanager
+def nginx(folder: Path) -> Iterator[Server | None]:
+    """Run nginx; None where there is none."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if program is None:
+        yield None
+        return
+    port = free_port()
+    (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, port=port))
+    with _running("nginx", [program, "-p", str(folder), "-c", str(folder / "nginx.conf")], port, folder) as server:
+        yield server
+
+
+@contextmanager
+def go(folder: Path) -> Iterator[Server | None]:
+    """Run the Go server of `peer.go`; None where there is no Go."""
+    program = shutil.which("go")
+    if program is None:
+        yield None
+        return
+    source, built = Path(__file__).with_name("peer.go"), folder / "peer"
+    subprocess.run([program, "build", "-o", str(built), str(source)], check=True)
+    port = free_port()
+    with _running("Go net/http", [str(built), f"127.0.0.1:{port}", str(folder)], port, folder) as server:
+        yield server
+
+
+def lay(folder: Path, fleet: Fleet) -> None:
+    """Write what all servers read."""
+    (folder / "server.crt").write_bytes(fleet.server.certificate_pem + fleet.server_ca.certificate_pem)
+    (folder / "server.key").write_bytes(fleet.server.key_pem)
+    (folder / "ca.crt").write_bytes(fleet.ca.certificate_pem)
+
+
+@contextmanager
+def _running(name: str, command: list[str], port: int, folder: Path) -> Iterator[Server]:
+    with (
+        (folder / f"{name.replace('/', '-')}.log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, env=os.environ) as process,
+    ):
+        try:
+            _wait(process, port)
+            yield Server(name, process.pid, port)
+        finally:
+            process.terminate()
+            process.wait(timeout=15)
+
+
+def _wait(process: "subprocess.Popen[bytes]", port: int) -> None:
+    deadline = time.monotonic() + 30
+    listening = f"0100007F:{port:04X}"
+    while not any(
+        fields[1] == listening and fields[3] == "0A"
+        for fields in map(str.split, Path("/proc/net/tcp").read_text().splitlines())
+    ):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"{process.args!r} does not listen")
+        time.sleep(0.05)
+
+
+def _children(pid: int) -> list[int]:
+    text = "".join(file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/children"))
+    return [int(each) for each in text.split()]
+
+
+def _cpu_nanoseconds(pid: int) -> int:
+    return sum(int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat"))

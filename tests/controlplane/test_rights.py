@@ -1,0 +1,179 @@
+"""What the two ServiceAccounts may do, and that they may do nothing else: each verb on each resource is tried."""
+
+import base64
+import http.client
+import json
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from stationkeeper_core.published import DOCUMENTS, secret_name
+from stationkeeper_tools.api_client import ApiClient, RequestError
+from stationkeeper_tools.binaries import ControlPlaneBinaries
+from stationkeeper_tools.control_plane import ControlPlane
+from tests.contract.chart import CHART, run_helm
+
+pytestmark = pytest.mark.usefixtures("helm")
+
+RELEASE, TEAM, ELSEWHERE = "rights-release", "rights-team", "rights-elsewhere"
+VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+PUBLISHED = tuple(secret_name(document) for document in DOCUMENTS)
+NO_SECRET_OF_OURS = "stationkeeper-server-tls"
+
+# What may be done whatever the object is called, as "verb group/resource".
+ANYWHERE_SERVED = {
+    *(
+        f"{verb} stationkeeper.io/{kind}"
+        for verb in ("list", "watch")
+        for kind in ("trustedcas", "gateways", "gatewaydefaults")
+    ),
+    *(f"patch stationkeeper.io/{kind}/status" for kind in ("trustedcas", "gateways", "gatewaydefaults")),
+    *(f"{verb} /{kind}" for verb in ("get", "list", "watch") for kind in ("secrets", "configmaps")),
+    "create /events",
+}
+IN_THE_RELEASE = {"create coordination.k8s.io/leases", "list /pods", "patch /pods", "create /events"}
+
+
+class Cluster:
+    """The administrator's view of a cluster."""
+
+    def __init__(self, running: ControlPlane) -> None:
+        self.control_plane = running
+        self.kubeconfig = running.admin_kubeconfig
+        self.api = ApiClient(self.kubeconfig)
+        self.of_everybody: set[str] = set()
+        content = yaml.safe_load(self.kubeconfig.read_text())
+        server = content["clusters"][0]["cluster"]
+        authority = base64.b64decode(server["certificate-authority-data"]).decode()
+        self._authorization = f"Bearer {content['users'][0]['user']['token']}"
+        # One connection for all: thousands of questions are asked.
+        self._connection = http.client.HTTPSConnection(
+            urlsplit(server["server"]).netloc, timeout=20, context=ssl.create_default_context(cadata=authority)
+        )
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def resources(self) -> Iterator[tuple[str, str]]:
+        """Group and name of each resource that the API server has, subresources among them."""
+        groups = [f"/apis/{each['preferredVersion']['groupVersion']}" for each in self.api.get("/apis")["groups"]]
+        for path in ("/api/v1", *groups):
+            for each in self.api.get(path)["resources"]:
+                yield path.removeprefix("/apis/").partition("/")[0] if path != "/api/v1" else "", each["name"]
+
+    def may(self, account: str, namespace: str, verb: str, group: str, resource: str, name: str = "") -> bool:
+        kind, _, subresource = resource.partition("/")
+        attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": kind, "name": name}
+        user = f"system:serviceaccount:{RELEASE}:stationkeeper-{account}"
+        groups = ["system:serviceaccounts", f"system:serviceaccounts:{RELEASE}", "system:authenticated"]
+        spec = {"user": user, "groups": groups, "resourceAttributes": {**attributes, "subresource": subresource}}
+        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        headers = {"Authorization": self._authorization, "Content-Type": "application/json"}
+        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+        self._connection.request("POST", path, json.dumps(body), headers)
+        answer = json.load(self._connection.getresponse())
+        return bool(answer["status"]["allowed"])
+
+    def allowed(self, account: str, namespace: str) -> set[str]:
+        return {
+            f"{verb} {group}/{resource}"
+            for group, resource in self.resources()
+            for verb in VERBS
+            if self.may(account, namespace, verb, group, resource)
+        } - self.of_everybody
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    with ControlPlane(control_plane_binaries, tmp_path_factory.mktemp("rights")) as running:
+        found = Cluster(running)
+        for name in (RELEASE, TEAM, ELSEWHERE):
+            found.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+        # What Kubernetes lets every ServiceAccount do, such as ask what it may do itself.
+        found.of_everybody = found.allowed("operator", RELEASE)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def install(cluster: Cluster) -> Iterator[Callable[..., None]]:
+    where = ("--namespace", RELEASE, "--kubeconfig", cluster.kubeconfig)
+
+    def run(*values: str) -> None:
+        chosen = [argument for each in values for argument in ("--set", each)]
+        run_helm("install", "stationkeeper", CHART, *where, *chosen)
+
+    yield run
+    run_helm("uninstall", "stationkeeper", *where)
+
+
+def test_the_operator_may_do_what_it_needs_and_nothing_else(cluster: Cluster, install: Callable[..., None]) -> None:
+    install("watchNamespaces={rights-team}")
+    assert cluster.allowed("operator", RELEASE) == IN_THE_RELEASE
+    assert cluster.allowed("operator", TEAM) == ANYWHERE_SERVED
+    assert cluster.allowed("operator", ELSEWHERE) == set()
+
+
+def test_an_operator_of_all_namespaces_may_do_no_more_in_each(cluster: Cluster, install: Callable[..., None]) -> None:
+    install()
+    assert cluster.allowed("operator", RELEASE) == IN_THE_RELEASE | ANYWHERE_SERVED
+    assert cluster.allowed("operator", ELSEWHERE) == ANYWHERE_SERVED
+
+
+def test_in_its_namespace_the_operator_reads_and_changes_the_published_secrets_and_its_lease_by_name(
+    cluster: Cluster, install: Callable[..., None]
+) -> None:
+    install("watchNamespaces={rights-team}")
+
+    def verbs(group: str, resource: str, name: str) -> set[str]:
+        return {verb for verb in VERBS if cluster.may("operator", RELEASE, verb, group, resource, name)}
+
+    for name in PUBLISHED:
+        assert verbs("", "secrets", name) == {"get", "patch"}
+    assert verbs("", "secrets", NO_SECRET_OF_OURS) == set()
+    assert verbs("", "secrets", "stationkeeper-internal-token") == set()
+    assert verbs("coordination.k8s.io", "leases", "stationkeeper-operator") == {"get", "update", "create"}
+    assert verbs("coordination.k8s.io", "leases", "another") == {"create"}
+    for name in PUBLISHED:
+        assert not cluster.may("operator", TEAM, "patch", "", "secrets", name)
+
+
+@pytest.mark.parametrize("source", ["files", "watch"])
+def test_cups_may_read_its_secrets_by_name_if_it_watches_and_nothing_else(
+    cluster: Cluster, install: Callable[..., None], source: str
+) -> None:
+    install(f"cups.source={source}")
+    assert cluster.allowed("cups", RELEASE) == set()
+    for name in (*PUBLISHED, NO_SECRET_OF_OURS, "stationkeeper-internal-token"):
+        allowed = {verb for verb in VERBS if cluster.may("cups", RELEASE, verb, "", "secrets", name)}
+        is_read = source == "watch" and name != "stationkeeper-internal-token"
+        assert allowed == ({"get", "list", "watch"} if is_read else set())
+
+
+@pytest.mark.parametrize(
+    ("refused", "body"),
+    [
+        ("secrets", {"type": "kubernetes.io/service-account-token", "metadata": {"name": "token"}}),
+        ("secrets", {"metadata": {"name": "stationkeeper-trust-2"}}),
+        ("pods", {"metadata": {"name": "mine"}, "spec": {"containers": [{"name": "a", "image": "b"}]}}),
+        ("serviceaccounts/stationkeeper-cups/token", {"spec": {"expirationSeconds": 3600}}),
+        ("configmaps", {"metadata": {"name": "mine"}}),
+    ],
+)
+def test_a_stolen_token_of_the_operator_makes_nothing_that_runs_or_is_a_token(
+    cluster: Cluster, install: Callable[..., None], tmp_path: Path, refused: str, body: dict[str, Any]
+) -> None:
+    install()
+    stolen = cluster.control_plane.service_account_kubeconfig(RELEASE, "stationkeeper-operator", tmp_path / "stolen")
+    thief = ApiClient(stolen)
+    assert thief.items(f"/api/v1/namespaces/{RELEASE}/pods") == []
+    with pytest.raises(RequestError) as refusal:
+        thief.create(f"/api/v1/namespaces/{RELEASE}/{refused}", body)
+    assert refusal.value.status == http.client.FORBIDDEN

@@ -1,0 +1,78 @@
+"""A TrustedCA that would vouch but for one thing gives the reason of a refused handshake, and shows on its Gateway."""
+
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from stationkeeper_core.errors import Reason
+from stationkeeper_core.policy.refused_client import identify_refused
+from tests.core.certificates import NOW, Signer, Wish, ca, issue, leaf, name
+from tests.core.states import authority, gateway, judged, presented, snapshot
+
+DAY = timedelta(days=1)
+ROOT, FAKE = ca("Root"), ca("Root")
+OLD = ca("Old", ROOT, begins=NOW - 9 * DAY, ends=NOW - DAY)
+SHALLOW = issue(Wish(name("Shallow"), extensions=(x509.BasicConstraints(True, 0),)), ROOT)
+DEEP = ca("Deep", SHALLOW)
+SERVERS = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+NAMES = x509.NameConstraints(None, [x509.DirectoryName(x509.Name([]))])
+LIMITED = ca("Limited", ROOT, extensions=(NAMES,))
+EXPIRED = leaf(ROOT, ends=NOW - DAY)
+
+CASES: dict[str, tuple[Reason, Signer, tuple[Signer, ...]]] = {
+    "expired": (Reason.CERTIFICATE_EXPIRED, EXPIRED, ()),
+    "not yet valid": (Reason.CERTIFICATE_NOT_YET_VALID, leaf(ROOT, begins=NOW + DAY), ()),
+    "expired intermediate": (Reason.CERTIFICATE_EXPIRED, leaf(OLD), (OLD,)),
+    "for servers": (Reason.CERTIFICATE_WRONG_PURPOSE, leaf(ROOT, extensions=(SERVERS,)), ()),
+    "without digital signature": (
+        Reason.CERTIFICATE_WRONG_PURPOSE,
+        leaf(ROOT, extensions=(x509.KeyUsage(False, False, True, False, False, False, False, False, False),)),
+        (),
+    ),
+    "path too long": (Reason.CERTIFICATE_INVALID, leaf(DEEP), (DEEP, SHALLOW)),
+    "name constraints": (Reason.CERTIFICATE_INVALID, leaf(LIMITED), (LIMITED,)),
+    "unknown CA": (Reason.UNKNOWN_CA, leaf(ca("Nobody")), ()),
+    "unknown CA with the root's name": (Reason.UNKNOWN_CA, leaf(FAKE), ()),
+    "expired, of an unknown CA with the root's name": (Reason.UNKNOWN_CA, leaf(FAKE, ends=NOW - DAY), ()),
+    "for servers, of an unknown CA": (Reason.UNKNOWN_CA, leaf(FAKE, extensions=(SERVERS,)), ()),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_refused_handshake_has_the_nearest_reason_whose_signatures_hold(case: str) -> None:
+    reason, end_entity, sent = CASES[case]
+    refusal = judged(presented(end_entity, *sent), snapshot([authority(ROOT)], [gateway()])).handshake_refusal
+
+    assert refusal is not None
+    assert refusal[0] is reason
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_shows_on_the_gateway_of_the_ca_that_would_vouch_alone(case: str) -> None:
+    reason, end_entity, sent = CASES[case]
+    known = reason is not Reason.UNKNOWN_CA
+    for namespace in ("radio", "elsewhere"):
+        state = snapshot([authority(ROOT)], [gateway(namespace=namespace)])
+        found = identify_refused(judged(presented(end_entity, *sent), state), state.registry)
+        assert (found is not None) == (known and namespace == "radio")
+        assert found is None or found.gateway is not None
+
+
+def test_an_unregistered_gateways_expired_certificate_is_named_so_too() -> None:
+    refusal = judged(presented(EXPIRED), snapshot([authority(ROOT)], [])).handshake_refusal
+
+    assert refusal is not None
+    assert refusal[0] is Reason.CERTIFICATE_EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("configured", "sent", "final"),
+    [((), (), True), ((DEEP,), (), False), ((OLD,), (), True), ((), (SHALLOW,), False)],
+)
+def test_a_no_is_final_unless_another_certificate_could_complete_the_path(
+    configured: tuple[Signer, ...], sent: tuple[Signer, ...], final: bool
+) -> None:
+    record = authority(ROOT, intermediates=tuple(each.der for each in configured))
+    assert judged(presented(leaf(DEEP), *sent), snapshot([record], [gateway()])).is_final is final

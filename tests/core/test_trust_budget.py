@@ -1,0 +1,137 @@
+"""What one decision may cost, whatever is configured and presented."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.eui64 import EUI64
+from stationkeeper_core.policy.authorization import Claim, authorize
+from stationkeeper_core.published import TrustedAuthority
+from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.trust.generation import TrustGeneration
+from stationkeeper_core.trust.judgement import Judgement
+from stationkeeper_core.trust.verification import Path, Verification, verify
+from tests.core.certificates import EUI, ca, leaf
+from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot, trust_document
+
+ROOT = ca("Root")
+SLOW = [ec.generate_private_key(ec.SECP521R1()) for _ in range(100)]
+SAME_NAME = [ca("Root", key=key) for key in SLOW]
+SLOW_ONES = [
+    TrustedAuthority(
+        namespace="radio", name=f"slow-{number:02}", uid=f"{number}", anchors=tuple(each.der for each in SAME_NAME)
+    )
+    for number in range(9)
+]
+
+
+class Asked(list[Path]):
+    """The paths that OpenSSL was asked about."""
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
+    paths = Asked()
+
+    def noting(path: Path, now: datetime) -> Verification:
+        paths.append(path)
+        return verify(path, now)
+
+    monkeypatch.setattr("stationkeeper_core.trust.examination.verify", noting)
+    yield paths
+
+
+def reason_of(judgement: Judgement, state: Snapshot) -> str:
+    try:
+        authorize(Claim(judgement, EUI64(int(EUI, 16))), state)
+    except StationkeeperError as error:
+        return error.reason
+    return "accepted"
+
+
+def test_a_tenants_many_slow_anchors_of_one_name_cost_a_few_signatures_and_say_so(asked: Asked) -> None:
+    state = snapshot(SLOW_ONES, [gateway()])
+    judgement = judged(presented(leaf(ca("Root", key=ec.generate_private_key(ec.SECP521R1())))), state)
+
+    assert len(asked) <= 10
+    assert judgement.budget_spent
+    assert judgement.handshake_refusal is not None
+    assert judgement.handshake_refusal[0] is Reason.TRUST_BUDGET_SPENT
+    assert reason_of(judgement, state) is Reason.TRUST_BUDGET_SPENT
+
+
+def test_they_take_nothing_from_the_cas_of_others(asked: Asked) -> None:
+    state = snapshot(
+        [*SLOW_ONES, authority(ROOT, "theirs", "tenant"), release_ca(ROOT, "release")],
+        [gateway(), gateway(namespace="tenant", rank=1)],
+    )
+    judgement = judged(presented(leaf(ROOT)), state)
+
+    assert [each.trusted_ca.reference for each in judgement.paths] == ["stationkeeper/release", "tenant/theirs"]
+    assert len(asked) <= 12
+
+
+def test_key_identifiers_find_the_right_one_among_many(asked: Asked) -> None:
+    named = [
+        ca("Root", key=key, extensions=(x509.SubjectKeyIdentifier.from_public_key(key.public_key()),)) for key in SLOW
+    ]
+    record = TrustedAuthority(namespace="radio", name="ca", uid="u", anchors=tuple(each.der for each in named))
+    right = x509.AuthorityKeyIdentifier.from_issuer_public_key(SLOW[77].public_key())
+    judgement = judged(presented(leaf(named[77], extensions=(right,))), snapshot([record], [gateway()]))
+
+    assert len(judgement.paths) == len(asked) == 1
+
+
+@pytest.mark.parametrize("named", ["Root", "Issuing"])
+def test_forged_issuers_cost_a_few_signatures_by_configured_keys(asked: Asked, named: str) -> None:
+    state = snapshot([authority(ROOT)], [gateway()])
+    forged = [ca(named, ca("Root")) for _ in range(10)]
+    judgement = judged(presented(leaf(ca(named)), *forged), state)
+
+    assert len(asked) <= 1 + 4
+    assert reason_of(judgement, state) is Reason.NO_TRUSTED_CA
+
+
+def test_more_name_constraints_than_can_be_compared_are_refused_by_name(asked: Asked) -> None:
+    subtrees = [x509.DNSName(f"{number}.x") for number in range(1200)]
+    limited = ca("Limited", extensions=(x509.NameConstraints(None, subtrees),))
+    names = x509.SubjectAlternativeName([x509.DNSName(f"{number}.y") for number in range(1200)])
+    state = snapshot([authority(limited)], [gateway()])
+
+    few = judged(presented(leaf(limited)), state)
+    many = judged(presented(leaf(limited, extensions=(names,))), state)
+
+    assert few.paths
+    assert len(asked) == 1
+    assert many.handshake_refusal is not None
+    assert many.handshake_refusal[0] is Reason.CERTIFICATE_INVALID
+
+
+def test_those_that_revoke_are_asked_first_however_many_there_are() -> None:
+    others = [authority(ROOT, f"ca-{number:04}") for number in range(800)]
+    revoking = authority(ROOT, "zz-revoking", revoked_serials=("5",))
+    state = snapshot([*others, revoking], [gateway()])
+
+    assert reason_of(judged(presented(leaf(ROOT, serial=5)), state), state) is Reason.CERTIFICATE_REVOKED
+    assert reason_of(judged(presented(leaf(ROOT, serial=6)), state), state) == "accepted"
+
+
+def test_where_a_ca_that_revokes_could_not_be_asked_nobody_elses_word_counts() -> None:
+    revoking = [authority(ROOT, f"ca-{number:04}", revoked_serials=("5",)) for number in range(800)]
+    state = snapshot(revoking, [gateway()])
+
+    assert reason_of(judged(presented(leaf(ROOT, serial=5)), state), state) is Reason.TRUST_BUDGET_SPENT
+    assert reason_of(judged(presented(leaf(ROOT, serial=6)), state), state) is Reason.TRUST_BUDGET_SPENT
+
+
+def test_a_new_generation_takes_over_the_certificates_that_it_has_in_common() -> None:
+    before = TrustGeneration(trust_document(authority(ROOT)), 1, "")
+    after = TrustGeneration(trust_document(authority(ROOT), authority(ca("Other"), "other")), 2, "", before)
+    alone = TrustGeneration(trust_document(authority(ROOT)), 2, "")
+
+    assert after.certificates.find(ROOT.der) is before.certificates.find(ROOT.der)
+    assert alone.certificates.find(ROOT.der) is not before.certificates.find(ROOT.der)

@@ -1,0 +1,151 @@
+"""What connections cost, and that silent ones take no server down: under a real memory limit of the kernel."""
+
+import asyncio
+import os
+import resource
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.cups.client import until
+from tests.cups.conftest import Cups, ready
+from tests.cups.documents import Gateway, Trusted
+from tests.cups.pki import Pki
+
+# The chart's limit.
+LIMIT_BYTES = 512 * 1024 * 1024
+START_SECONDS = 30.0
+
+_V2, _V1 = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")
+
+
+@contextmanager
+def _cgroup() -> Iterator[Path]:
+    """A memory cgroup of the chart's limit; skips where the machine gives no right to make one."""
+    is_v2 = (_V2 / "cgroup.controllers").exists()
+    folder = (_V2 if is_v2 else _V1) / f"stationkeeper-test-{os.getpid()}"
+    try:
+        folder.mkdir()
+        (folder / ("memory.max" if is_v2 else "memory.limit_in_bytes")).write_text(str(LIMIT_BYTES))
+    except OSError as error:
+        with suppress(OSError):
+            folder.rmdir()
+        pytest.skip(f"no memory cgroup can be made here: {error}")
+    try:
+        yield folder
+    finally:
+        for _ in range(50):
+            with suppress(OSError):
+                folder.rmdir()
+                break
+
+
+@contextmanager
+def _confined(cups: Cups, cgroup: Path, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """The server as a process that starts inside of `cgroup`."""
+    code = (
+        "import pathlib, os; "
+        f"pathlib.Path({str(cgroup / 'cgroup.procs')!r}).write_text(str(os.getpid())); "
+        "import stationkeeper_cups.connection_limits as limits; "
+        f"limits.memory_limit.__defaults__ = ((pathlib.Path({str(cgroup)!r}) / 'memory.max', "
+        f"pathlib.Path({str(cgroup)!r}) / 'memory.limit_in_bytes'),); "
+        "from stationkeeper_cups.main import main; main()"
+    )
+    command = [
+        *(sys.executable, "-c", code),
+        f"--listen=127.0.0.1:{cups.port}",
+        f"--internal-listen=127.0.0.1:{cups.internal_port}",
+        f"--directory={cups.documents}",
+        f"--tls-cert={cups.server_tls / 'tls.crt'}",
+        f"--tls-key={cups.server_tls / 'tls.key'}",
+    ]
+    with log.open("ab") as sink, subprocess.Popen(command, stdout=sink, stderr=sink) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def _resident(process: "subprocess.Popen[bytes]") -> int:
+    return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _silent(port: int, number: int) -> list[socket.socket]:
+    found: list[socket.socket] = []
+    for _ in range(number):
+        made = socket.socket()
+        made.setblocking(False)
+        # Many places to connect from, as a machine has too few ports for one.
+        made.bind((f"127.0.0.{2 + len(found) % 50}", 0))
+        made.connect_ex(("127.0.0.1", port))
+        found.append(made)
+    return found
+
+
+@pytest.fixture
+def enough_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("number", [1600, 10_000])
+@pytest.mark.usefixtures("enough_descriptors")
+async def test_silent_connections_take_no_server_down(pki: Pki, tmp_path: Path, number: int) -> None:
+    cups = Cups(tmp_path, pki)
+    cups.lay_server_tls(pki.server)
+    cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
+    with _cgroup() as cgroup, _confined(cups, cgroup, tmp_path / "log") as server:
+        await until(lambda: ready(cups), "it serves", START_SECONDS)
+        before = _resident(server)
+        silent = await asyncio.to_thread(_silent, cups.port, number)
+        try:
+            for _ in range(5):
+                assert (await cups.client(pki.a_gateway).ask()).status == 200
+            assert server.poll() is None
+            # A few KiB each, whatever is held of them.
+            assert _resident(server) - before < number * 8 * 1024 + 8 * 1024 * 1024
+        finally:
+            for each in silent:
+                each.close()
+        assert (await cups.client(pki.a_gateway).ask()).status == 200
+        assert server.poll() is None
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.usefixtures("enough_descriptors")
+async def test_half_done_handshakes_take_no_server_down(pki: Pki, tmp_path: Path) -> None:
+    cups = Cups(tmp_path, pki)
+    cups.lay_server_tls(pki.server)
+    cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
+    hello = _client_hello()
+    with _cgroup() as cgroup, _confined(cups, cgroup, tmp_path / "log") as server:
+        await until(lambda: ready(cups), "it serves", START_SECONDS)
+        half = await asyncio.to_thread(_silent, cups.port, 3000)
+        try:
+            for each in half:
+                with suppress(OSError):
+                    each.send(hello)
+            for _ in range(5):
+                assert (await cups.client(pki.a_gateway).ask()).status == 200
+            assert server.poll() is None
+        finally:
+            for each in half:
+                each.close()
+        assert (await cups.client(pki.a_gateway).ask()).status == 200
+
+
+def _client_hello() -> bytes:
+    out = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost")
+    with suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return out.read()

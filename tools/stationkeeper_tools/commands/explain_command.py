@@ -1,0 +1,217 @@
+"""`stationkeeper explain`."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stationkeeper_core.client_certificate import ClientCertificate, read_client_certificate
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.eui64 import EUI64, format_hex
+from stationkeeper_core.pem import parse_certificates
+from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.reason_table import REASONS
+from stationkeeper_tools.checking.manifests import read_manifests
+from stationkeeper_tools.commands.errors import CommandError, CommandFault
+from stationkeeper_tools.commands.exit_codes import ExitCode
+from stationkeeper_tools.commands.output import Colour, Output, coloured, output_option, print_json, print_text
+from stationkeeper_tools.explaining.decision_steps import (
+    Decision,
+    StepState,
+    decide_by_certificate,
+    decide_without_certificate,
+)
+from stationkeeper_tools.explaining.evidence import Evidence, credentials_form, evidence_of_manifests
+from stationkeeper_tools.fleet.eui_spelling import read_eui
+from stationkeeper_tools.input_errors import InputError
+
+_MAX_CERTIFICATE_BYTES = 256 * 1024
+_MARKS = {
+    StepState.PASSED: ("yes", Colour.GOOD),
+    StepState.FAILED: ("NO", Colour.BAD),
+    StepState.NOT_REACHED: ("-", Colour.DOUBT),
+}
+
+
+@click.command("explain")
+@click.argument("eui")
+@click.option(
+    "--cert",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The certificate that the gateway presents, with its chain if it sends one; PEM or DER.",
+)
+@click.option(
+    "--manifests",
+    type=click.Path(exists=True, path_type=Path),
+    multiple=True,
+    help="Decide by these files or folders, and ask no cluster. May be given several times.",
+)
+@click.option("--namespace", "-n", help="Of the Gateway. [default: all; with --manifests: default]")
+@click.option(
+    "--release-namespace", default="stationkeeper", show_default=True, help="Where Stationkeeper is installed."
+)
+@click.option(
+    "--kubeconfig",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Of the cluster. [default: $KUBECONFIG, then ~/.kube/config]",
+)
+@click.option("--context", help="Of the kubeconfig. [default: its current one]")
+@output_option()
+def command(
+    eui: str,
+    cert: Path | None,
+    manifests: tuple[Path, ...],
+    namespace: str | None,
+    release_namespace: str,
+    kubeconfig: Path | None,
+    context: str | None,
+    output: Output,
+) -> int:
+    """Say whether CUPS lets a gateway in, step by step, and what to do where it does not.
+
+    EUI is written in any way. The decision is taken by CUPS' own steps: in a cluster on the Secrets that CUPS loads,
+    and the last visit, the last refusal and the delivery are told; with --manifests on what the operator would publish.
+    Without --cert it ends at the TrustedCAs that may vouch for the gateway.
+
+    The exit code is 0 where the gateway is let in, 1 where it is not.
+    Example: `stationkeeper explain 01-23-45-67-89-AB-CD-EF --cert gateway.crt`
+    """
+    try:
+        wanted = read_eui(eui)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    certificate = _certificate(cert) if cert is not None else None
+    now = datetime.now(UTC)
+    if manifests:
+        found = read_manifests(manifests, namespace or "default")
+        broken = [f"{each.file}:{each.line}: {each.message}" for each in found.findings if not each.subject]
+        if broken:
+            raise InputError(*broken)
+        evidence = evidence_of_manifests(wanted, found, release_namespace, now)
+    else:
+        evidence = _of_cluster(wanted, kubeconfig, context, release_namespace, namespace)
+    if certificate is not None:
+        decision = decide_by_certificate(wanted, certificate, evidence.snapshot, now)
+    else:
+        decision = decide_without_certificate(wanted, evidence.snapshot)
+    if output is Output.JSON:
+        print_json(_fields(wanted, decision, evidence, certificate))
+    else:
+        for line in _lines(wanted, decision, evidence, certificate):
+            print_text(line)
+    return ExitCode.YES if decision.refusal is None else ExitCode.NO
+
+
+def _certificate(path: Path) -> ClientCertificate:
+    with path.open("rb") as file:
+        content = file.read(_MAX_CERTIFICATE_BYTES)
+    try:
+        if b"-----BEGIN " not in content:
+            return read_client_certificate((content,))
+        found = parse_certificates(content.decode("utf-8", "replace"))
+        return read_client_certificate(tuple(each.der for each in found))
+    except StationkeeperError as error:
+        raise InputError(f"{path}: {error.detail}") from None
+
+
+def _of_cluster(
+    eui: EUI64, kubeconfig: Path | None, context: str | None, release_namespace: str, namespace: str | None
+) -> Evidence:
+    from stationkeeper_tools.cluster_access import ClusterError  # noqa: PLC0415 - kubernetes is slow to load
+    from stationkeeper_tools.explaining.cluster_evidence import evidence_of_cluster  # noqa: PLC0415 - the same
+
+    try:
+        return evidence_of_cluster(eui, kubeconfig, context, release_namespace, namespace)
+    except ClusterError as error:
+        fault = CommandFault.CLUSTER_REFUSED if error.is_refusal else CommandFault.CLUSTER_UNREACHABLE
+        raise CommandError(fault, str(error), ExitCode.UNREACHABLE) from None
+
+
+def _todo(decision: Decision, evidence: Evidence) -> str:
+    """Return what to do next; empty where nothing is to be done."""
+    refusal = decision.refusal
+    if refusal is None or refusal.reason is None:
+        return ""
+    if refusal.reason is Reason.GATEWAY_NOT_REGISTERED:
+        waiting = [each for each in evidence.records if each.is_accepted is False]
+        if waiting:
+            first = waiting[0]
+            return f"Gateway {first.namespace}/{first.name} is not accepted ({first.reason}): {first.message}"
+    return REASONS[refusal.reason].remedy
+
+
+def _fields(
+    eui: EUI64, decision: Decision, evidence: Evidence, certificate: ClientCertificate | None
+) -> dict[str, Any]:
+    refusal = decision.refusal
+    return {
+        "eui": format_hex(eui),
+        "letIn": refusal is None,
+        "byCertificate": certificate is not None,
+        "reason": refusal.reason if refusal is not None else None,
+        "next": _todo(decision, evidence),
+        "steps": [
+            {"step": each.name, "state": each.state.value, "reason": each.reason, "detail": each.detail}
+            for each in decision.steps
+        ],
+        "trustedCAs": list(decision.trusted_cas),
+        "delivers": _delivered(decision.gateway) if refusal is None and decision.gateway is not None else None,
+        "gateways": [
+            {
+                "namespace": each.namespace,
+                "name": each.name,
+                "accepted": each.is_accepted,
+                "reason": each.reason,
+                "message": each.message,
+                **{key: each.status[key] for key in ("lastSeen", "lastRefusal", "delivery") if key in each.status},
+            }
+            for each in evidence.records
+        ],
+    }
+
+
+def _delivered(gateway: RegisteredGateway) -> dict[str, str]:
+    return {
+        "lnsURI": gateway.lns_uri,
+        "lnsCredentials": credentials_form(gateway.lns_credentials),
+        "cupsURI": gateway.cups_uri,
+        "cupsCredentials": credentials_form(gateway.cups_credentials),
+    }
+
+
+def _lines(eui: EUI64, decision: Decision, evidence: Evidence, certificate: ClientCertificate | None) -> Iterator[str]:
+    yield f"Gateway {format_hex(eui)}" + ("" if certificate is not None else ", whatever certificate it presents")
+    for step in decision.steps:
+        mark, colour = _MARKS[step.state]
+        told = ": ".join(filter(None, (step.reason.value if step.reason else "", step.detail)))
+        yield f"  {coloured(f'{mark:>3}', colour)}  {step.name}{f' ({told})' if told else ''}"
+    for each in evidence.records:
+        yield from _record_lines(each)
+    if decision.refusal is not None:
+        yield f"CUPS {coloured('refuses', Colour.BAD, bold=True)} it: {decision.refusal.reason}"
+        yield f"Next: {_todo(decision, evidence)}"
+        return
+    condition = "" if certificate is not None else " with a valid certificate of one of these CAs"
+    yield f"CUPS {coloured('lets it in', Colour.GOOD, bold=True)}{condition}."
+    if decision.gateway is not None:
+        delivered = _delivered(decision.gateway)
+        yield f"  LNS: {delivered['lnsURI'] or 'as it has'}, with {delivered['lnsCredentials']}"
+        if delivered["cupsURI"]:
+            yield f"  CUPS: moves to {delivered['cupsURI']}, with {delivered['cupsCredentials']}"
+
+
+def _record_lines(record: Any) -> Iterator[str]:
+    state = {True: "accepted", False: "not accepted", None: "not judged yet"}[record.is_accepted]
+    yield f"  Gateway {record.namespace}/{record.name} is {state}: {record.message or record.reason or 'no word yet'}"
+    if not record.status:
+        return
+    yield f"    last visit: {record.status.get('lastSeen', 'never')}"
+    refusal = record.status.get("lastRefusal")
+    if refusal:
+        yield f"    last refusal: {refusal.get('reason')} at {refusal.get('time')}"
+    delivery = record.status.get("delivery")
+    if delivery:
+        outstanding = ", ".join(delivery.get("outstanding", ()))
+        yield f"    delivery: {delivery.get('state')}{f', outstanding: {outstanding}' if outstanding else ''}"

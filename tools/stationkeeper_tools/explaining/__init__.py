@@ -1,0 +1,1 @@
+"""Why a gateway gets in at CUPS, or does not."""

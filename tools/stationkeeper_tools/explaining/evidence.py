@@ -1,0 +1,115 @@
+"""What is known of one gateway: what CUPS decides on, and the resources that claim its EUI."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_core.eui64 import EUI64, format_hex
+from stationkeeper_core.gateway_registry import GatewayRegistry, RegistryBucket
+from stationkeeper_core.published import REGISTRY, TRUST, Document, RegistryDocument, TrustDocument
+from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.station_preflight import preflight
+from stationkeeper_core.trust.generation import TrustGeneration
+from stationkeeper_operator.resources import GATEWAY, Key
+from stationkeeper_tools.checking.manifests import OWN_KINDS, ManifestSet
+from stationkeeper_tools.checking.resource_schema import schema_findings
+from stationkeeper_tools.checking.verdicts import build_world, plan_of
+
+
+@dataclass(frozen=True)
+class GatewayRecord:
+    """A Gateway resource with the EUI.
+
+    Attributes:
+        namespace, name: of the resource.
+        is_accepted: whether the operator accepts it; None where it has not said so yet.
+        reason: of that.
+        message: of that.
+        status: as the operator wrote it; empty for manifests.
+    """
+
+    namespace: str
+    name: str
+    is_accepted: bool | None
+    reason: str
+    message: str
+    status: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of one gateway.
+
+    Attributes:
+        snapshot: what CUPS decides on.
+        records: the resources with its EUI.
+    """
+
+    snapshot: Snapshot
+    records: tuple[GatewayRecord, ...]
+
+
+def snapshot_of(documents: Mapping[str, Document]) -> Snapshot:
+    """Return what CUPS makes of documents.
+
+    Args:
+        documents: by their names; the trust, and of the registry at least the one with the gateway in question.
+
+    Raises:
+        StationkeeperError: one of them cannot be used.
+    """
+    trust = documents[TRUST]
+    if not isinstance(trust, TrustDocument):
+        raise TypeError("the trust document holds something else")
+    buckets = []
+    for number, name in enumerate(REGISTRY):
+        content = documents.get(name, RegistryDocument(bucket=number, gateways=()))
+        if not isinstance(content, RegistryDocument):
+            raise TypeError(f"the document {name} holds something else")
+        buckets.append(RegistryBucket(content, 1, ""))
+    return Snapshot(TrustGeneration(trust, 1, ""), GatewayRegistry(tuple(buckets)))
+
+
+def evidence_of_manifests(eui: EUI64, found: ManifestSet, release_namespace: str, now: datetime) -> Evidence:
+    """Return what would be known of a gateway, were these manifests applied and nothing else.
+
+    Args:
+        eui: of the gateway.
+        found: the manifests.
+        release_namespace: where Stationkeeper is installed.
+        now: the time, aware.
+    """
+    refused = {
+        id(each): finding
+        for each in found.manifests
+        if each.kind in OWN_KINDS and (finding := next(schema_findings(each), None)) is not None
+    }
+    plan = plan_of(build_world([each for each in found.manifests if id(each) not in refused], release_namespace), now)
+    records = []
+    for each in found.manifests:
+        spec = each.content.value.get("spec")
+        if each.kind != GATEWAY or not isinstance(spec, dict) or str(spec.get("eui")).upper() != format_hex(eui):
+            continue
+        finding = refused.get(id(each))
+        verdict = plan.verdicts.get(Key(each.kind, each.namespace, each.name))
+        if finding is not None:
+            records.append(GatewayRecord(each.namespace, each.name, False, finding.reason, finding.message, {}))
+        elif verdict is not None:
+            told = (verdict.accepted, verdict.reason, verdict.message)
+            records.append(GatewayRecord(each.namespace, each.name, *told, {}))
+    return Evidence(snapshot_of(plan.documents), tuple(records))
+
+
+def credentials_form(blob: bytes) -> str:
+    """Say in words what a set of credentials is; nothing of what is in it."""
+    if not blob:
+        return "no credentials"
+    try:
+        parts = preflight(blob)
+    except StationkeeperError:
+        return "credentials that a Station does not take"
+    if parts.certificate:
+        return "a trust, a client certificate and its key"
+    return "a trust and a token" if parts.key else "a trust"
