@@ -27,9 +27,9 @@ class ClientCertificate:
     others: tuple[bytes, ...]
     common_names: tuple[str, ...]
 
-    @cached_property
+    @property
     def presented(self) -> tuple[Certificate, ...]:
-        """The CA certificates (CA:TRUE) among the others that can be read; unverified."""
+        """The CA certificates (CA:TRUE) among the others that can be read; unverified, and read anew each time."""
         return _readable(self.others)
 
     @cached_property
