@@ -27,7 +27,7 @@ class ClientCertificate:
     others: tuple[bytes, ...]
     common_names: tuple[str, ...]
 
-    @cached_property
+    @property
     def presented(self) -> tuple[Certificate, ...]:
         """The CA certificates (CA:TRUE) among the others that can be read; unverified."""
         return tuple(each for each in self._readable if each.is_authority)

@@ -206,10 +206,7 @@ def _fresh(chain: tuple[bytes, ...], state: Snapshot, now: datetime) -> Judgemen
 
 def _said(judgement: Judgement) -> tuple[object, ...]:
     return (
-        [
-            (each.trusted_ca.reference, each.revocation, [c.sha256 for c in each.certificates])
-            for each in judgement.paths
-        ],
+        [(each.trusted_ca.reference, each.revocation, each.too_weak) for each in judgement.paths],
         [(each.trusted_ca.reference, each.revocation) for each in judgement.elsewhere],
         [(each.trusted_ca.reference, each.reason) for each in judgement.near_misses],
         judgement.budget_spent,
