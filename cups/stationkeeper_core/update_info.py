@@ -21,6 +21,8 @@ NO_CHANGE = bytes(14)
 
 _MAX_TEXT = 256
 _U32_MAX = 0xFFFF_FFFF
+_JSON = json.JSONDecoder(strict=False)
+_NEITHER_SIGNATURE_NOR_UPDATE = struct.pack("<II", 0, 0)
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,7 @@ def encode_response(response: UpdateInfoResponse) -> bytes:
         _segment("H", response.cups_credentials, MAX_CREDENTIALS_BYTES),
         _segment("H", response.tc_credentials, MAX_CREDENTIALS_BYTES),
     ]
-    no_signature, no_update = struct.pack("<I", 0), struct.pack("<I", 0)
-    return b"".join([*segments, no_signature, no_update])
+    return b"".join((*segments, _NEITHER_SIGNATURE_NOR_UPDATE))
 
 
 def decode_response(body: bytes) -> UpdateInfoResponse:
@@ -143,7 +144,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
     # clients send a byte order mark, or the zero byte that ends a string in C.
     text = body.decode("utf-8", errors="replace").removeprefix("\ufeff").rstrip("\0")
     try:
-        value = json.loads(text, strict=False)
+        value = _JSON.decode(text)
     except RecursionError:
         raise StationkeeperError(Reason.MALFORMED_REQUEST, "the body is nested too deeply") from None
     except ValueError as error:

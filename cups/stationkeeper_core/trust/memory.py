@@ -67,13 +67,19 @@ class JudgementMemory:
             self._trust = snapshot.trust
         leaf, chain = _digests(presented)
         known = self._find(leaf, chain)
+        judgement = self._still_holding(known, snapshot, now)
+        if judgement is not None:
+            return judgement
         certificate = read_client_certificate(tuple(presented)) if known is None else known.certificate
-        scope = snapshot.registry.scope(certificate.eui_or_none)
-        if known is not None and known.judgement.scope == scope and known.judgement.holds_at(now):
-            return known.judgement
-        judgement = judge(certificate, snapshot.trust, scope, now)
+        judgement = judge(certificate, snapshot.trust, snapshot.registry.scope(certificate.eui_or_none), now)
         self._keep(leaf, chain, _Remembered(certificate, judgement))
         return judgement
+
+    def recall(self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime) -> Judgement | None:
+        """Return what `judge` would, where it is remembered; None where it is not, or holds no more."""
+        if snapshot.trust is not self._trust:
+            return None
+        return self._still_holding(self._find(*_digests(presented)), snapshot, now)
 
     def knows(self, presented: Sequence[bytes], snapshot: Snapshot) -> bool:
         """Whether a presented chain was judged before on this trust; to ask it costs no signature."""
@@ -83,6 +89,13 @@ class JudgementMemory:
         """Forget everything."""
         for kept in self._kept.values():
             kept.clear()
+
+    @staticmethod
+    def _still_holding(known: _Remembered | None, snapshot: Snapshot, now: datetime) -> Judgement | None:
+        if known is None or not known.judgement.holds_at(now):
+            return None
+        scope = snapshot.registry.scope(known.certificate.eui_or_none)
+        return known.judgement if known.judgement.scope == scope else None
 
     def _find(self, leaf: bytes, chain: bytes) -> _Remembered | None:
         for kept in self._kept.values():

@@ -278,8 +278,13 @@ class TLSConnection:
 def verify(connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, _ok: int) -> bool:
     """OpenSSL's question for each error and each certificate of the path that it built."""
     found = connection.get_app_data()
+    if not isinstance(found, TLSConnection):
+        return False
+    # OpenSSL asks several times in each handshake, and there is nothing to ask once a client is let in.
+    if found.verdict is not None and found.verdict.refusal is None:
+        return True
     try:
-        return isinstance(found, TLSConnection) and found.examine(certificate, error, depth)
+        return found.examine(certificate, error, depth)
     except crypto.Error:
         return False
 
