@@ -7,8 +7,9 @@ Source: the CUPS protocol of LoRa Basics Station, request and response.
 
 import json
 import struct
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, parse_router
@@ -25,8 +26,7 @@ _JSON = json.JSONDecoder(strict=False)
 _NEITHER_SIGNATURE_NOR_UPDATE = struct.pack("<II", 0, 0)
 
 
-@dataclass(frozen=True)
-class UpdateInfoRequest:
+class UpdateInfoRequest(msgspec.Struct, frozen=True):
     """What a gateway reports.
 
     Attributes:
@@ -48,8 +48,7 @@ class UpdateInfoRequest:
     keys: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class UpdateInfoResponse:
+class UpdateInfoResponse(msgspec.Struct, frozen=True):
     """What the gateway is to change; an empty field leaves what it has.
 
     There is no field for an update of the gateway's software: a gateway without a signature key executes unsigned ones.

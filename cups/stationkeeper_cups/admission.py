@@ -1,8 +1,9 @@
 """Judges the certificates of clients, in their handshakes and for each request, on the trust in force."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.snapshot import Snapshot
@@ -13,8 +14,7 @@ from stationkeeper_cups.tls.connection import Verdict
 from stationkeeper_cups.tls.transport import TLSTransport
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True):
     """A judgement and what it was made on.
 
     Attributes:

@@ -7,9 +7,9 @@ the client reads an alert, else right after it, and then the connection ends wit
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
 from OpenSSL import SSL, crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
@@ -56,8 +56,7 @@ class State(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What a judge says about presented certificates.
 
     Attributes:
