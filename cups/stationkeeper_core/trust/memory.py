@@ -64,15 +64,20 @@ class JudgementMemory:
             self._trust = snapshot.trust
         leaf, chain = _digests(presented)
         known = self._find(leaf, chain)
-        if known is not None:
-            scope = snapshot.registry.scope(known.certificate.eui_or_none)
-            if known.scope == scope and known.holds_at(now):
-                return known
+        judgement = self._still_holding(known, snapshot, now)
+        if judgement is not None:
+            return judgement
         certificate = read_client_certificate(tuple(presented))
         scope = snapshot.registry.scope(certificate.eui_or_none)
         judgement = _lean(judge(certificate, snapshot.trust, scope, now))
         self._keep(leaf, chain, judgement)
         return judgement
+
+    def recall(self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime) -> Judgement | None:
+        """Return what `judge` would, where it is remembered; None where it is not, or holds no more."""
+        if snapshot.trust is not self._trust:
+            return None
+        return self._still_holding(self._find(*_digests(presented)), snapshot, now)
 
     def knows(self, presented: Sequence[bytes], snapshot: Snapshot) -> bool:
         """Whether a presented chain was judged before on this trust; to ask it costs no signature."""
@@ -83,6 +88,12 @@ class JudgementMemory:
         for kept in self._kept.values():
             kept.clear()
         self._bytes = {True: 0, False: 0}
+
+    @staticmethod
+    def _still_holding(known: Judgement | None, snapshot: Snapshot, now: datetime) -> Judgement | None:
+        if known is None or not known.holds_at(now):
+            return None
+        return known if known.scope == snapshot.registry.scope(known.certificate.eui_or_none) else None
 
     def _find(self, leaf: bytes, chain: bytes) -> Judgement | None:
         for kept in self._kept.values():
