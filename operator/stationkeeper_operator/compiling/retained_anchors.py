@@ -15,7 +15,7 @@ from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_core.x509.pem import MAX_CERTIFICATES
 from stationkeeper_operator.compiling.certificate_rules import certificate_of, show
-from stationkeeper_operator.resources import source_reference
+from stationkeeper_operator.named_references import source_reference
 from stationkeeper_operator.specs import CertificatesSource
 
 MAX_RETAIN = timedelta(days=366)
