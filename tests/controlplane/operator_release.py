@@ -282,6 +282,11 @@ class Release:
         """Frees the Lease of an operator that died, as time does."""
         self._api.delete(f"{_LEASES}/namespaces/{self.namespace}/leases/stationkeeper-operator")
 
+    def secret_contents(self) -> dict[str, Any]:
+        """What is in each published Secret, by its name."""
+        found = self._api.get(f"/api/v1/namespaces/{self.namespace}/secrets?{_PUBLISHED}")
+        return {each["metadata"]["name"]: each.get("data") for each in found["items"]}
+
     def watch_secrets(self) -> Iterator[Any]:
         """An event for each published Secret that is written from now on, as soon as it is."""
         found = self._api.get(f"/api/v1/namespaces/{self.namespace}/secrets?{_PUBLISHED}")
