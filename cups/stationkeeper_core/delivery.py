@@ -20,9 +20,10 @@ Source: the CUPS protocol, how the client behaves; the sets REG, BAK and BOOT in
 """
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
+
+import msgspec
 
 from stationkeeper_core.credentials import NOTHING_CONFIGURED, crc
 from stationkeeper_core.decision import decide
@@ -39,8 +40,7 @@ SPACING = timedelta(hours=6)
 _DEFAULT_PORTS = {"https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """How far a gateway is with one target.
 
     Attributes:
@@ -60,8 +60,7 @@ class Progress:
     disturbing: int = 0
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """How a gateway asked.
 
     Attributes:
@@ -73,8 +72,7 @@ class Asked:
     certificate: bytes | None = None
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """What to answer, and what is known once that is written.
 
     Attributes:

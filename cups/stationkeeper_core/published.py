@@ -77,6 +77,20 @@ class ServedNamespace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     eui_ranges: tuple[str, ...] = ()
 
 
+class RetainedAnchor(msgspec.Struct, frozen=True, kw_only=True):
+    """An anchor that its source no longer holds, and that is kept for a while; for the operator to remember.
+
+    Attributes:
+        sha256: of the certificate, lower-case hex.
+        replaced: since when the source lacks it, seconds since the epoch.
+        until: up to but without when it is kept, seconds since the epoch.
+    """
+
+    sha256: str
+    replaced: _Seconds
+    until: _Seconds
+
+
 class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One TrustedCA as it is in force.
 
@@ -93,6 +107,8 @@ class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
             are listed here.
         serves: the namespaces that a TrustedCA of the release's namespace speaks for beside its own, sorted; none
             means its own alone. Without effect for a TrustedCA of another namespace.
+        anchors_source: which object's key the anchors were read from, empty where they stand in the spec.
+        retained: those of the anchors that this source no longer holds, sorted.
     """
 
     namespace: str
@@ -107,6 +123,8 @@ class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     weak_signatures: bool = False
     presented_intermediates: bool = True
     serves: tuple[ServedNamespace, ...] = ()
+    anchors_source: str = ""
+    retained: tuple[RetainedAnchor, ...] = ()
 
 
 class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -7,8 +7,9 @@ Source: the CUPS protocol of LoRa Basics Station, request and response.
 
 import json
 import struct
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, parse_router
@@ -21,10 +22,11 @@ NO_CHANGE = bytes(14)
 
 _MAX_TEXT = 256
 _U32_MAX = 0xFFFF_FFFF
+_JSON = json.JSONDecoder(strict=False)
+_NEITHER_SIGNATURE_NOR_UPDATE = struct.pack("<II", 0, 0)
 
 
-@dataclass(frozen=True)
-class UpdateInfoRequest:
+class UpdateInfoRequest(msgspec.Struct, frozen=True):
     """What a gateway reports.
 
     Attributes:
@@ -46,8 +48,7 @@ class UpdateInfoRequest:
     keys: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class UpdateInfoResponse:
+class UpdateInfoResponse(msgspec.Struct, frozen=True):
     """What the gateway is to change; an empty field leaves what it has.
 
     There is no field for an update of the gateway's software: a gateway without a signature key executes unsigned ones.
@@ -103,8 +104,7 @@ def encode_response(response: UpdateInfoResponse) -> bytes:
         _segment("H", response.cups_credentials, MAX_CREDENTIALS_BYTES),
         _segment("H", response.tc_credentials, MAX_CREDENTIALS_BYTES),
     ]
-    no_signature, no_update = struct.pack("<I", 0), struct.pack("<I", 0)
-    return b"".join([*segments, no_signature, no_update])
+    return b"".join((*segments, _NEITHER_SIGNATURE_NOR_UPDATE))
 
 
 def decode_response(body: bytes) -> UpdateInfoResponse:
@@ -143,7 +143,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
     # clients send a byte order mark, or the zero byte that ends a string in C.
     text = body.decode("utf-8", errors="replace").removeprefix("\ufeff").rstrip("\0")
     try:
-        value = json.loads(text, strict=False)
+        value = _JSON.decode(text)
     except RecursionError:
         raise StationkeeperError(Reason.MALFORMED_REQUEST, "the body is nested too deeply") from None
     except ValueError as error:

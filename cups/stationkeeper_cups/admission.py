@@ -1,8 +1,9 @@
 """Judges the certificates of clients, in their handshakes and for each request, on the trust in force."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.snapshot import Snapshot
@@ -13,8 +14,7 @@ from stationkeeper_cups.tls.connection import Verdict
 from stationkeeper_cups.tls.transport import TLSTransport
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True):
     """A judgement and what it was made on.
 
     Attributes:
@@ -56,16 +56,19 @@ class Admission:
         snapshot = self._snapshot()
         if snapshot is None:
             return Verdict(StationkeeperError(Reason.UNKNOWN_CA, "there is no trust yet"))
-        begun = self._budget.begin(peer)
-        if begun is None and not self._memory.knows(presented, snapshot):
-            detail = "too many unknown certificates from this address"
-            return Verdict(StationkeeperError(Reason.TRUST_BUDGET_SPENT, detail))
-        try:
-            judgement = self._memory.judge(presented, snapshot, self._clock())
-        except StationkeeperError as error:
-            return Verdict(error)
-        finally:
-            self._budget.end(peer, begun)
+        now = self._clock()
+        judgement = self._memory.recall(presented, snapshot, now)
+        if judgement is None:
+            begun = self._budget.begin(peer)
+            if begun is None and not self._memory.knows(presented, snapshot):
+                detail = "too many unknown certificates from this address"
+                return Verdict(StationkeeperError(Reason.TRUST_BUDGET_SPENT, detail))
+            try:
+                judgement = self._memory.judge(presented, snapshot, now)
+            except StationkeeperError as error:
+                return Verdict(error)
+            finally:
+                self._budget.end(peer, begun)
         found = judgement.handshake_refusal
         return Verdict(None if found is None else StationkeeperError(*found), Judged(snapshot, judgement))
 

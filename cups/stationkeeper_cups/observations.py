@@ -15,7 +15,6 @@ import sys
 from bisect import bisect_right
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -43,8 +42,7 @@ MAX_REGISTERED = 131_072
 MAX_UNREGISTERED = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
+class _Record(msgspec.Struct, frozen=True):
     change: int
     observation: Observation
     progress: Progress | None = None

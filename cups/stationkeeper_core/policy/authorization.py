@@ -10,7 +10,8 @@ namespace in the same way, so that no other namespace inherits it in silence.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
@@ -20,8 +21,7 @@ from stationkeeper_core.snapshot import Snapshot
 from stationkeeper_core.trust.judgement import Judgement, TrustPath
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """Who says to be which gateway, and what was found out so far.
 
     Attributes:
@@ -48,7 +48,7 @@ class Claim:
         """The claim with `paths` only; refused with `reason` where none is left."""
         if not paths:
             raise StationkeeperError(reason, detail())
-        return self if len(paths) == len(self.paths) else replace(self, paths=paths)
+        return self if len(paths) == len(self.paths) else msgspec.structs.replace(self, paths=paths)
 
 
 Step = Callable[[Claim, Snapshot], Claim]
@@ -127,7 +127,7 @@ def gateway_is_registered(claim: Claim, snapshot: Snapshot) -> Claim:
             Reason.GATEWAY_NOT_REGISTERED,
             f"EUI {format_hex(claim.router)} is reserved for namespace {holder.namespace}, whose Gateway was deleted",
         )
-    return replace(claim, gateway=holder, paths=claim.judgement.within(holder.namespace))
+    return msgspec.structs.replace(claim, gateway=holder, paths=claim.judgement.within(holder.namespace))
 
 
 def gateway_is_not_suspended(claim: Claim, _snapshot: Snapshot) -> Claim:

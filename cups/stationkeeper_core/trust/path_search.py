@@ -160,7 +160,7 @@ class PathSearch:
 
     def _counts(self, trusted_ca: TrustedCA, path: Path, budget: Budget) -> bool:
         """Whether OpenSSL verifies exactly this path, and it is one for clients."""
-        flaw = self._flaw(path)
+        flaw = self._powerless(trusted_ca, path) or self._flaw(path)
         if flaw is not None:
             self._refuse(Refused(trusted_ca, path, *flaw))
             return False
@@ -172,6 +172,14 @@ class PathSearch:
         reason = _TIME.get(found.verdict, Reason.CERTIFICATE_INVALID)
         self._refuse(Refused(trusted_ca, path, reason, found.detail, signed=found.signed))
         return False
+
+    def _powerless(self, trusted_ca: TrustedCA, path: Path) -> tuple[Reason, str] | None:
+        """The flaw of a path by a presented certificate that is no CA's, so that a refusal can say so."""
+        for each in path[1:-1]:
+            if each in self._examination.presented_without_ca and not trusted_ca.is_intermediate(each):
+                subject = each.certificate.subject[:128]
+                return Reason.CERTIFICATE_INVALID, f"the certificate {subject!a} issued another and is no CA's"
+        return None
 
     def _flaw(self, path: Path) -> tuple[Reason, str] | None:
         seconds = self._examination.seconds

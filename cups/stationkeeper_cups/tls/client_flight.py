@@ -35,17 +35,17 @@ def presented_in_clear(received: bytes) -> tuple[bytes, ...] | None:
     Returns:
         DER, the end-entity certificate first; None where there is no whole Certificate message, or an odd one.
     """
-    body = _message(b"".join(_handshake(received)), _CERTIFICATE)
+    body = _message(_handshake(received), _CERTIFICATE)
     if body is None or _uint24(body, 0) != len(body) - _LENGTH_BYTES:
         return None
     found: list[bytes] = []
-    place = _LENGTH_BYTES
-    while place < len(body):
-        end = place + _LENGTH_BYTES + _uint24(body, place)
-        if end > len(body) or len(found) == MAX_CERTIFICATES:
+    place, size = _LENGTH_BYTES, len(body)
+    while place < size:
+        begin = place + _LENGTH_BYTES
+        place = begin + _uint24(body, place)
+        if begin > size or place > size or len(found) == MAX_CERTIFICATES:
             return None
-        found.append(body[place + _LENGTH_BYTES : end])
-        place = end
+        found.append(body[begin:place])
     return tuple(found)
 
 
@@ -64,34 +64,34 @@ def leaves_no_room(received: bytes, path_bytes: int) -> bool:
 
 
 def _records(received: bytes) -> Iterator[tuple[int, bytes]]:
-    place = 0
-    while place + _RECORD_HEADER <= len(received):
+    place, size = 0, len(received)
+    while place + _RECORD_HEADER <= size:
         begin = place + _RECORD_HEADER
         place = begin + (received[place + 3] << 8 | received[place + 4])
-        if place > len(received):
+        if place > size:
             return
         yield received[begin - _RECORD_HEADER], received[begin:place]
 
 
-def _handshake(received: bytes) -> Iterator[bytes]:
+def _handshake(received: bytes) -> bytes:
+    found: list[bytes] = []
     for kind, content in _records(received):
         if kind == _CHANGE_CIPHER_SPEC:
-            return
+            break
         if kind == _HANDSHAKE:
-            yield content
+            found.append(content)
+    return b"".join(found)
 
 
 def _message(stream: bytes, wanted: int) -> bytes | None:
-    place = 0
-    while place + _MESSAGE_HEADER <= len(stream):
+    place, size = 0, len(stream)
+    while place + _MESSAGE_HEADER <= size:
         end = place + _MESSAGE_HEADER + _uint24(stream, place + 1)
         if stream[place] == wanted:
-            return stream[place + _MESSAGE_HEADER : end] if end <= len(stream) else None
+            return stream[place + _MESSAGE_HEADER : end] if end <= size else None
         place = end
     return None
 
 
 def _uint24(data: bytes, place: int) -> int:
-    if place + _LENGTH_BYTES > len(data):
-        return len(data) + 1
-    return data[place] << 16 | data[place + 1] << 8 | data[place + 2]
+    return int.from_bytes(data[place : place + _LENGTH_BYTES], "big")

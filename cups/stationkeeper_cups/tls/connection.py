@@ -7,9 +7,9 @@ the client reads an alert, else right after it, and then the connection ends wit
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
 from OpenSSL import SSL, crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
@@ -56,8 +56,7 @@ class State(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What a judge says about presented certificates.
 
     Attributes:
@@ -278,8 +277,13 @@ class TLSConnection:
 def verify(connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, _ok: int) -> bool:
     """OpenSSL's question for each error and each certificate of the path that it built."""
     found = connection.get_app_data()
+    if not isinstance(found, TLSConnection):
+        return False
+    # OpenSSL asks several times in each handshake, and there is nothing to ask once a client is let in.
+    if found.verdict is not None and found.verdict.refusal is None:
+        return True
     try:
-        return isinstance(found, TLSConnection) and found.examine(certificate, error, depth)
+        return found.examine(certificate, error, depth)
     except crypto.Error:
         return False
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui_range import EUIRange, parse_range
-from stationkeeper_core.published import RevocationList, ServedNamespace, TrustedAuthority
+from stationkeeper_core.published import RetainedAnchor, RevocationList, ServedNamespace, TrustedAuthority
 from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.candidate import Candidate, Problems
@@ -25,6 +25,14 @@ from stationkeeper_operator.compiling.certificate_rules import (
 )
 from stationkeeper_operator.compiling.issuing_ca import issuing_ca_note
 from stationkeeper_operator.compiling.reductions import common_ranges, revokes_more
+from stationkeeper_operator.compiling.retained_anchors import (
+    Retained,
+    as_before,
+    read_retain,
+    retained_anchors,
+    source_text,
+    still_retained,
+)
 from stationkeeper_operator.compiling.revocation_entries import read_revoked_fingerprint, read_serial
 from stationkeeper_operator.compiling.revocation_lists import Source, find_crls, merged_lists, read_revocation_lists
 from stationkeeper_operator.compiling.served_namespaces import common_serves, read_serves
@@ -53,6 +61,8 @@ class _Parts:
     presented_intermediates: bool = True
     note: str = ""
     serves: tuple[ServedNamespace, ...] | None = None
+    source: str = ""
+    retained: tuple[RetainedAnchor, ...] = ()
 
 
 def compile_trusted_ca(
@@ -97,8 +107,11 @@ def certificate_statuses(record: TrustedAuthority, now: datetime) -> tuple[Certi
         (Role.ANCHOR, record.anchors, problem_of),
         (Role.INTERMEDIATE, record.intermediates, intermediate_problem_of),
     )
+    retained = {each.sha256: rfc3339(datetime.fromtimestamp(each.until, UTC)) for each in record.retained}
     return tuple(
-        certificate_status(each, role, judge(each, now, takes_weak=record.weak_signatures))
+        certificate_status(
+            each, role, judge(each, now, takes_weak=record.weak_signatures), retained.get(each.sha256, "")
+        )
         for role, listed, judge in held
         for each in _readable(listed)
     )
@@ -109,6 +122,8 @@ def deadlines(record: TrustedAuthority) -> Iterator[datetime]:
     for certificate in _readable((*record.anchors, *record.intermediates)):
         yield certificate.not_before
         yield certificate.not_after
+    for kept in record.retained:
+        yield datetime.fromtimestamp(kept.until, UTC)
     for each in record.revocation_lists:
         if each.next_update is not None:
             yield datetime.fromtimestamp(each.next_update, UTC)
@@ -120,7 +135,9 @@ def _read(
     problems, revocation = Problems(), spec.revocation or Revocation()
     read_anchors = problems.attempt(lambda: _anchors(resource, spec, world, now))
     read_intermediates = problems.attempt(lambda: read_configured_intermediates(resource, spec, world))
-    anchors = read_anchors.certificates if read_anchors else None
+    source = source_text(resource.metadata.namespace, spec.certificates_from)
+    retained = _retained(spec, source, previous, read_anchors, problems, now)
+    anchors = (*read_anchors.certificates, *retained.certificates) if read_anchors else None
     intermediates = read_intermediates.certificates if read_intermediates else None
     past = (*expired(anchors or (), now), *expired(intermediates or (), now))
     issuers = (*(anchors or ()), *(intermediates or ()))
@@ -144,14 +161,34 @@ def _read(
                 None,
                 (
                     _note(past, *(each.left_out for each in (read_anchors, read_intermediates) if each)),
+                    retained.note,
                     lists.note,
                     issuing_ca_note(spec, resource.metadata.namespace, world, issuers),
                 ),
             )
         ),
         serves=problems.attempt(lambda: read_serves(spec.serves, is_release=_is_release(resource, world))),
+        source=source,
+        retained=retained.records,
     )
     return parts, problems.refusal
+
+
+def _retained(  # noqa: PLR0913, PLR0917 - all that it depends on
+    spec: TrustedCASpec,
+    source: str,
+    previous: TrustedAuthority | None,
+    read: Authorities | None,
+    problems: Problems,
+    now: datetime,
+) -> Retained:
+    """The anchors that the source held before it was renewed; none where another one was named meanwhile."""
+    retain = problems.attempt(lambda: read_retain(spec.certificates_from))
+    if previous is None or read is None or previous.anchors_source != source:
+        return Retained()
+    if retain is None:
+        return as_before(previous, read.certificates, now)
+    return retained_anchors(previous, read.certificates, retain, now)
 
 
 def _is_release(resource: TrustedCA, world: World) -> bool:
@@ -223,6 +260,8 @@ def _authority(resource: TrustedCA, parts: _Parts) -> TrustedAuthority:
         weak_signatures=parts.weak_signatures,
         presented_intermediates=parts.presented_intermediates,
         serves=parts.serves or (),
+        anchors_source=parts.source,
+        retained=parts.retained,
     )
 
 
@@ -232,6 +271,10 @@ def _reduced(previous: TrustedAuthority, parts: _Parts, now: datetime) -> Truste
     No ranges mean every EUI, so that ranges without anything in common leave nothing rather than an empty list.
     """
     anchors = _remaining(previous.anchors, parts.anchors, now)
+    retained = parts.retained if parts.anchors is not None else still_retained(previous, now)
+    ended = {each.sha256 for each in previous.retained} - {each.sha256 for each in retained}
+    if parts.anchors is None:
+        anchors = tuple(each.der for each in _readable(anchors) if each.sha256 not in ended)
     held = Problems().attempt(lambda: tuple(parse_range(text) for text in previous.eui_ranges))
     if held is None or not anchors:
         return None
@@ -251,6 +294,8 @@ def _reduced(previous: TrustedAuthority, parts: _Parts, now: datetime) -> Truste
         weak_signatures=previous.weak_signatures and parts.weak_signatures,
         presented_intermediates=previous.presented_intermediates and parts.presented_intermediates,
         serves=previous.serves if parts.serves is None else common_serves(previous.serves, parts.serves),
+        anchors_source=previous.anchors_source,
+        retained=retained,
     )
 
 

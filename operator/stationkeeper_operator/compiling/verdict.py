@@ -32,6 +32,7 @@ class CertificateStatus:
         not_after: RFC 3339, in UTC, to the second.
         role: what it is for.
         problem: why no gateway can come in by it at present; empty where one can.
+        retained_until: up to when it is kept though its source no longer holds it, RFC 3339; empty for what it holds.
     """
 
     subject: str
@@ -39,6 +40,7 @@ class CertificateStatus:
     not_after: str
     role: Role
     problem: str = ""
+    retained_until: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,13 +140,14 @@ class Verdict:
     vouching: Vouching | None = None
 
 
-def certificate_status(certificate: Certificate, role: Role, problem: str) -> CertificateStatus:
+def certificate_status(certificate: Certificate, role: Role, problem: str, retained_until: str) -> CertificateStatus:
     """How the status shows `certificate`.
 
     Args:
         certificate: in force.
         role: what it is for.
         problem: why no gateway can come in by it; empty where one can.
+        retained_until: up to when it is kept though its source no longer holds it, RFC 3339; empty for what it holds.
     """
     return CertificateStatus(
         subject=certificate.subject[:_MAX_SUBJECT],
@@ -152,6 +155,7 @@ def certificate_status(certificate: Certificate, role: Role, problem: str) -> Ce
         not_after=rfc3339(certificate.not_after),
         role=role,
         problem=problem[:_MAX_SUBJECT],
+        retained_until=retained_until,
     )
 
 

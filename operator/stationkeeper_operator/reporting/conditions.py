@@ -186,7 +186,8 @@ def _certificate(certificate: CertificateStatus) -> dict[str, str]:
         "notAfter": certificate.not_after,
         "role": certificate.role.value,
     }
-    return fields | ({"problem": certificate.problem} if certificate.problem else {})
+    more = {"problem": certificate.problem, "retainedUntil": certificate.retained_until}
+    return fields | {name: text for name, text in more.items() if text}
 
 
 def _revocation_list(each: RevocationListStatus) -> dict[str, Any]:
