@@ -1,10 +1,13 @@
 """No holder of a certificate that is revoked by its fingerprint can make another of it that OpenSSL verifies."""
 
+import ssl
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +19,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.pem import Certificate, parse_certificate
+from stationkeeper_core.strength import Strength, key_strength
 from stationkeeper_core.trust.path_certificate import PathCertificate
 from stationkeeper_core.trust.revocation import Revocations
 from stationkeeper_core.trust.verification import Verdict, verify
-from stationkeeper_core.x509.curves import CURVES_BY_NAME
 from tests.core.certificates import EUI, NOW, name
 from tests.core.odd_certificates import sequence, tlv
 
@@ -216,6 +219,15 @@ def test_a_pss_signature_that_begins_with_zero_is_revoked_with_and_without_it(*,
     assert revocations.hold_any_of((presented, found.root))
 
 
-def test_the_order_of_every_curve_is_known_on_which_a_ca_may_have_its_key() -> None:
-    for curve in (each for each in vars(ec).values() if isinstance(each, type) and issubclass(each, ec.EllipticCurve)):
-        assert curve is ec.EllipticCurve or curve.name in CURVES_BY_NAME
+@pytest.mark.parametrize("curve", ["secp160r1", "brainpoolP320r1", "prime239v1"])
+def test_a_ca_on_a_curve_whose_order_is_not_known_vouches_for_nobody(tmp_path: Path, curve: str) -> None:
+    """So no certificate that it signed has to be revoked together with its twin."""
+    command = (
+        f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:{curve} -nodes -subj /CN=Root -keyout key -out ca"
+    )
+    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    issuer = parse_certificate(ssl.PEM_cert_to_DER_cert((tmp_path / "ca").read_text()))
+
+    assert issuer.key is not None
+    assert issuer.key.group_order is None
+    assert key_strength(issuer) is Strength.BROKEN
