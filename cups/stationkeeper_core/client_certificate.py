@@ -27,9 +27,18 @@ class ClientCertificate:
     others: tuple[bytes, ...]
     common_names: tuple[str, ...]
 
-    @cached_property
+    @property
     def presented(self) -> tuple[Certificate, ...]:
         """The CA certificates (CA:TRUE) among the others that can be read; unverified."""
+        return tuple(each for each in self._readable if each.is_authority)
+
+    @cached_property
+    def presented_without_ca(self) -> tuple[Certificate, ...]:
+        """Those of the others that can be read and are no CA's: they may give a reason for a refusal, no more."""
+        return tuple(each for each in self._readable if not each.is_authority)
+
+    @cached_property
+    def _readable(self) -> tuple[Certificate, ...]:
         return _readable(self.others)
 
     @cached_property
@@ -58,8 +67,7 @@ def read_client_certificate(chain: tuple[bytes, ...]) -> ClientCertificate:
     """The facts of a presented chain.
 
     Args:
-        chain: DER, the end-entity certificate first. Others that cannot be read, or are no CA's, are left out: they
-            can only help, and what is no CA may not.
+        chain: DER, the end-entity certificate first. Others that cannot be read are left out: they can only help.
 
     Raises:
         StationkeeperError: `MalformedCertificate`.
@@ -75,9 +83,7 @@ def _readable(chain: tuple[bytes, ...]) -> tuple[Certificate, ...]:
     found: list[Certificate] = []
     for der in chain:
         try:
-            certificate = parse_certificate(der)
+            found.append(parse_certificate(der))
         except StationkeeperError:
             continue
-        if certificate.is_authority:
-            found.append(certificate)
     return tuple(found)

@@ -148,6 +148,8 @@ def _address_problem(address: str, port: int | None) -> str | None:
     if host.startswith("["):
         # `uri_parse` in src/net.c of Basics Station 2.0.6 takes [2001:db8::1] for the host 2001:db8::
         return "has an IPv6 address, whose last digit a Basics Station drops"
+    if "_" in host:
+        return "has an underscore in its host name, which no host has; give a name of letters, digits and hyphens"
     if not port or not _HOST.fullmatch(host) or not address.endswith(f":{port}"):
         return "has no usable host and port"
     return None

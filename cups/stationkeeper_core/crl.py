@@ -19,7 +19,8 @@ from stationkeeper_core.x509.crl_fields import CrlFields, TooManyEntriesError, r
 from stationkeeper_core.x509.der_reader import SEQUENCE, DerReader
 from stationkeeper_core.x509.extensions import ABSENT, AUTHORITY_KEY_IDENTIFIER, Absence, Extension, find
 from stationkeeper_core.x509.fields import UnreadableFieldError
-from stationkeeper_core.x509.pem import pem_blocks
+from stationkeeper_core.x509.misfiled import explain_crl
+from stationkeeper_core.x509.pem import explained, pem_blocks
 from stationkeeper_core.x509.signing import is_signed_by
 
 MAX_CRL_BYTES = 1_048_576
@@ -114,6 +115,9 @@ def split_crls(content: bytes) -> tuple[bytes, ...]:
         )
     text = _text(content)
     if text is None:
+        explanation = explain_crl(content)
+        if explanation is not None:
+            raise StationkeeperError(Reason.MALFORMED_CRL, explanation)
         return (content,)
     if "PRIVATE KEY" in text:
         raise StationkeeperError(
@@ -121,13 +125,14 @@ def split_crls(content: bytes) -> tuple[bytes, ...]:
         )
     try:
         blocks = pem_blocks(text)
+        found = tuple(_decoded(*block) for block in blocks[: MAX_CRLS + 1])
     except StationkeeperError as error:
-        raise StationkeeperError(Reason.MALFORMED_CRL, error.detail) from None
+        raise StationkeeperError(Reason.MALFORMED_CRL, explained(error.detail, explain_crl(content))) from None
     if not blocks:
-        raise StationkeeperError(Reason.MALFORMED_CRL, "there is no CRL in it")
+        raise StationkeeperError(Reason.MALFORMED_CRL, explained("there is no CRL in it", explain_crl(content)))
     if len(blocks) > MAX_CRLS:
         raise StationkeeperError(Reason.TOO_LARGE, f"there are more than {MAX_CRLS} CRLs")
-    return tuple(_decoded(*block) for block in blocks)
+    return found
 
 
 def parse_crl(der: bytes) -> Crl:

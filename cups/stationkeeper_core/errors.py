@@ -107,6 +107,7 @@ class Reason(StrEnum):
     PRIVATE_KEY_MISMATCH = "PrivateKeyMismatch"
     CLIENT_CERTIFICATE_IS_CA = "ClientCertificateIsCA"
     PRIVATE_KEY_OF_CA = "PrivateKeyOfCA"
+    WOULD_BE_REFUSED = "WouldBeRefused"
     CREDENTIALS_UNUSABLE = "CredentialsUnusable"
     REFERENCE_NOT_FOUND = "ReferenceNotFound"
     REFERENCE_NOT_LABELLED = "ReferenceNotLabelled"

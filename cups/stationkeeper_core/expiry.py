@@ -1,4 +1,8 @@
-"""How near the end of a certificate is, in the stages at which people are told. Pure; time passed in."""
+"""How near the end of a certificate is, in the stages at which people are told. Pure; time passed in.
+
+The stages go by the lifetime, so that a certificate of 24 hours, which is renewed all the time, is near its end only
+where its renewal is late: with a fifth of the lifetime left, and a twentieth, but at most 30 and 7 days.
+"""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,11 +16,20 @@ class Stage(StrEnum):
     WITHIN_30_DAYS = "ExpiresWithin30Days"
 
 
-_DAYS = ((7, Stage.WITHIN_7_DAYS), (30, Stage.WITHIN_30_DAYS))
+_STAGES = ((20, timedelta(days=7), Stage.WITHIN_7_DAYS), (5, timedelta(days=30), Stage.WITHIN_30_DAYS))
 
 
-def stage_of(not_after: datetime, now: datetime) -> Stage | None:
-    """How near an end is; None for more than 30 days. A certificate is valid up to and with its last second."""
+def stage_of(not_before: datetime | None, not_after: datetime, now: datetime) -> Stage | None:
+    """Return how near an end is; None where it is not near.
+
+    Args:
+        not_before: when the certificate begins to be valid, aware; None where that is not known, and the bounds in days
+            alone count.
+        not_after: its end, aware. It is valid up to and with that second.
+        now: aware.
+    """
     if not_after < now:
         return Stage.EXPIRED
-    return next((stage for days, stage in _DAYS if not_after - now <= timedelta(days=days)), None)
+    lifetime = timedelta.max if not_before is None else max(not_after - not_before, timedelta())
+    left = not_after - now
+    return next((stage for part, most, stage in _STAGES if left <= min(lifetime / part, most)), None)

@@ -61,7 +61,7 @@ class SeenDelivery(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
     at: datetime | None = None
 
 
-class SeenCertificate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class SeenCertificate(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """The client certificate of a gateway.
 
     Attributes:
@@ -69,12 +69,16 @@ class SeenCertificate(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
         sha256: of its DER, lower-case hex.
         not_after: when it expires, aware.
         trusted_ca: `namespace/name` of the TrustedCA that vouched for it; the first by name where several do.
+        not_before: when it begins to be valid, aware; None where the pod does not tell.
+        is_ca: whether it may sign others (CA:TRUE): its key can make a certificate for any other gateway.
     """
 
     serial: str
     sha256: str
     not_after: datetime
     trusted_ca: str
+    not_before: datetime | None = None
+    is_ca: bool = msgspec.field(default=False, name="isCA")
 
 
 class SeenRefusal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -84,8 +88,9 @@ class SeenRefusal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
         reason: the reason's word.
         at: when, aware.
         trusted_ca: `namespace/name` of the TrustedCA that vouches for that certificate.
-        claimed: whether it was refused in its handshake, before it proved to hold the certificate's key; the TrustedCA
-            would vouch but for the reason. It may be anybody who has seen the certificate.
+        claimed: whether nothing was proven. It was refused in its handshake, before it proved to hold the certificate's
+            key, and may be anybody who has seen the certificate; or its certificate is another gateway's, which named
+            this one in its request. The TrustedCA vouches for the certificate, or would but for the reason.
     """
 
     reason: str

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from stationkeeper_core.der import element
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.x509.misfiled import explain_key
 
 MAX_KEY_TEXT_BYTES = 8 * 1024
 MAX_KEY_DER_BYTES = 4096
@@ -67,15 +68,25 @@ def parse_private_key(content: bytes) -> PrivateKey:
     """
     if len(content) > MAX_KEY_TEXT_BYTES:
         raise _unusable(f"has {len(content)} bytes, at most {MAX_KEY_TEXT_BYTES} are read")
-    der = _block(content) if b"-----BEGIN " in content else content
-    if len(der) > MAX_KEY_DER_BYTES:
-        raise _unusable(f"has {len(der)} bytes in DER, more than any that can be used; {_USABLE}")
-    key = _load(der)
+    try:
+        key = _read(content)
+    except StationkeeperError as error:
+        explanation = explain_key(content)
+        if explanation is None:
+            raise
+        raise StationkeeperError(error.reason, f"there is no private key that can be read: {explanation}") from None
     if isinstance(key, rsa.RSAPrivateKey):
         return PrivateKey(_pkcs1(key), _public(key))
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return PrivateKey(_sec1(key), _public(key))
     raise _unusable(f"is of a kind that a Basics Station does not know; {_USABLE}")
+
+
+def _read(content: bytes) -> PrivateKeyTypes:
+    der = _block(content) if b"-----BEGIN " in content else content
+    if len(der) > MAX_KEY_DER_BYTES:
+        raise _unusable(f"has {len(der)} bytes in DER, more than any that can be used; {_USABLE}")
+    return _load(der)
 
 
 def _unusable(problem: str) -> StationkeeperError:
@@ -89,6 +100,8 @@ def _block(content: bytes) -> bytes:
         raise _unusable(_DECRYPT)
     if text.count(b"PRIVATE KEY-----") > 2:  # noqa: PLR2004 - the beginning and the end of one
         raise _unusable("is not the only one there; keep the one that belongs to the certificate")
+    if b"CERTIFICATE-----" in text and b"PRIVATE KEY-----" in text:
+        raise _unusable("has a certificate beside it; keep the key alone, as `openssl pkey -in FILE` writes it")
     if len(blocks) != 1 or text.count(b"-----BEGIN ") > 1 + text.count(b"-----BEGIN " + _PARAMETERS):
         raise _unusable("is not one complete PEM block with nothing else beside it; paste the file as it is")
     label, body = blocks[0]

@@ -77,6 +77,20 @@ class ServedNamespace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     eui_ranges: tuple[str, ...] = ()
 
 
+class RetainedAnchor(msgspec.Struct, frozen=True, kw_only=True):
+    """An anchor that its source no longer holds, and that is kept for a while; for the operator to remember.
+
+    Attributes:
+        sha256: of the certificate, lower-case hex.
+        replaced: since when the source lacks it, seconds since the epoch.
+        until: up to but without when it is kept, seconds since the epoch.
+    """
+
+    sha256: str
+    replaced: _Seconds
+    until: _Seconds
+
+
 class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One TrustedCA as it is in force.
 
@@ -89,8 +103,12 @@ class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
         revoked_sha256: fingerprints, lower-case hex, sorted.
         revocation_lists: what CRLs revoke, one for each issuer's key, sorted by it.
         weak_signatures: whether chains with SHA-1 signatures or RSA keys of 1024 to 2047 bits are taken.
+        presented_intermediates: whether CA certificates that a client presents help to build chains, or only those that
+            are listed here.
         serves: the namespaces that a TrustedCA of the release's namespace speaks for beside its own, sorted; none
             means its own alone. Without effect for a TrustedCA of another namespace.
+        anchors_source: which object's key the anchors were read from, empty where they stand in the spec.
+        retained: those of the anchors that this source no longer holds, sorted.
     """
 
     namespace: str
@@ -103,7 +121,10 @@ class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     revoked_sha256: tuple[str, ...] = ()
     revocation_lists: tuple[RevocationList, ...] = ()
     weak_signatures: bool = False
+    presented_intermediates: bool = True
     serves: tuple[ServedNamespace, ...] = ()
+    anchors_source: str = ""
+    retained: tuple[RetainedAnchor, ...] = ()
 
 
 class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -205,7 +205,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Fetch the CRL anew; check that the issuer's certificate is the one whose key is in use.",
     ),
     Reason.CRL_SIGNER_NOT_ALLOWED: _resource(
-        "The CRL's issuer has a key usage without cRLSign.", "Configure the certificate that may sign CRLs."
+        "The CRL's issuer has a key usage without cRLSign: that CRL alone is left out, as a note in `Accepted` says.",
+        "Have the CA's certificate issued anew with cRLSign; until then revoke by `serials` or `sha256Fingerprints`.",
     ),
     Reason.CRL_NOT_YET_VALID: _resource(
         "The CRL's thisUpdate lies in the future.", "Check the clocks of the CA and of the cluster."
@@ -273,6 +274,11 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.PRIVATE_KEY_OF_CA: _resource(
         "The private key that gateways would be given is that of a TrustedCA's anchor or intermediate.",
         "Make a key for the gateways, and never share one with a CA.",
+    ),
+    Reason.WOULD_BE_REFUSED: _resource(
+        "`cups` leads to this release's own CUPS, which would refuse the gateway with the credentials of `cups.auth`.",
+        "The message says why: have the certificate issued by a TrustedCA in the Gateway's scope, for its EUI, and"
+        " list it in `client.sha256Fingerprints` where that pins; list a token in `client.tokens`.",
     ),
     Reason.CREDENTIALS_UNUSABLE: _resource(
         "The credentials, put together, are not what a Basics Station can cut into its parts again.",

@@ -23,7 +23,8 @@ class ConnectionLimits:
     """What clients may take, and for how long.
 
     Attributes:
-        connections: at a time, those in their handshake among them. The kernel's backlog holds the others.
+        connections: at a time, those in their handshake among them. Over that the oldest one is ended whose handshake
+            is done, as long as there are not too many handshakes.
         handshakes: of these that may be in their handshake, silent ones among them. Over that the oldest silent one is
             given up, else the oldest.
         handshakes_per_address: of these from one address, once there are too many in all. Many gateways behind one

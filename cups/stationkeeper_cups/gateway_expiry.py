@@ -1,11 +1,15 @@
 """How many of the gateways that this pod remembers came with a certificate that ends soon; computed when asked for."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from stationkeeper_core.expiry import Stage, stage_of
+from stationkeeper_core.observation import SeenCertificate
 
 _REMEMBERED_SECONDS = 60.0
 
@@ -14,18 +18,18 @@ class GatewayExpiry(Collector):
     """Tells that, at most a minute old.
 
     Args:
-        ends: those of the certificates, aware.
+        certificates: those that there are.
         now: the time, aware.
         clock: monotonic, in seconds.
     """
 
     def __init__(
         self,
-        ends: Callable[[], Iterable[datetime]],
+        certificates: Callable[[], Iterable[SeenCertificate]],
         now: Callable[[], datetime],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ends = ends
+        self._certificates = certificates
         self._now = now
         self._clock = clock
         self._counted_at = float("-inf")
@@ -39,13 +43,11 @@ class GatewayExpiry(Collector):
         """The family; certificates of `7d` count in `30d` too, those that expired in neither."""
         if self._clock() - self._counted_at >= _REMEMBERED_SECONDS:
             now = self._now()
-            week, month = now + timedelta(days=7), now + timedelta(days=30)
-            near = [end for end in self._ends() if end <= month]
-            expired = sum(end < now for end in near)
+            found = Counter(stage_of(each.not_before, each.not_after, now) for each in self._certificates())
             self._family = _family()
-            self._family.add_metric(["30d"], len(near) - expired)
-            self._family.add_metric(["7d"], sum(end <= week for end in near) - expired)
-            self._family.add_metric(["expired"], expired)
+            self._family.add_metric(["30d"], found[Stage.WITHIN_30_DAYS] + found[Stage.WITHIN_7_DAYS])
+            self._family.add_metric(["7d"], found[Stage.WITHIN_7_DAYS])
+            self._family.add_metric(["expired"], found[Stage.EXPIRED])
             self._counted_at = self._clock()
         return (self._family,)
 

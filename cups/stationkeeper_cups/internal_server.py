@@ -90,9 +90,11 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
         refused = {
             document: {"reason": error.reason, "detail": error.detail} for document, error in state.refused.items()
         }
-        end = server_certificate.not_after
-        answer = {"generations": state.generations, "missing": state.missing, "refused": refused}
-        return web.json_response(answer | ({"serverCertificate": {"notAfter": rfc3339(end)}} if end else {}))
+        begin, end = server_certificate.not_before, server_certificate.not_after
+        answer: dict[str, object] = {"generations": state.generations, "missing": state.missing, "refused": refused}
+        if begin and end:
+            answer["serverCertificate"] = {"notBefore": rfc3339(begin), "notAfter": rfc3339(end)}
+        return web.json_response(answer)
 
     def check_token(request: web.Request) -> None:
         if token is None:

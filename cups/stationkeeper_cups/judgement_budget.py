@@ -1,10 +1,14 @@
 """How much of the server's time the certificates of one address may take to be judged.
 
 A judgement that is remembered costs next to nothing and is always made. What is new costs signatures, and whoever makes
-up certificates can ask for any number; an address that has used up its share meets only what is remembered, until time
-has refilled it. Many honest gateways behind one address stay below: a new gateway's judgement takes about 0.2 ms.
+up certificates can ask for any number. Where the judgements of all addresses take too much, an address that has used up
+its share meets only what is remembered, until time has refilled it.
+
+It binds under that pressure only: a whole fleet may be behind one address, and is behind a node's where the Service has
+`externalTrafficPolicy: Cluster`. There a stranger must not shut the gateways out with a few certificates a second.
 """
 
+import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -12,11 +16,15 @@ from collections.abc import Callable
 # Of each second, and saved up: the first moments of a large fleet behind one address.
 SHARE = 0.1
 SAVED_SECONDS = 3.0
+# Of all addresses together; below that no address is refused.
+COMMON_SHARE = 0.5
 MAX_ADDRESSES = 10_000
+
+_IPV6_NETWORK_BITS = 64
 
 
 class JudgementBudget:
-    """The budgets of all addresses, of which the last are remembered.
+    """The budgets of all addresses, of which the last are remembered. Those of one IPv6 network of 64 bits share one.
 
     Args:
         clock: seconds, monotonic.
@@ -30,11 +38,13 @@ class JudgementBudget:
         self._spent = spent
         # What is left, and when that was known.
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._common = (SAVED_SECONDS, clock())
 
     def begin(self, address: str) -> float | None:
-        """Return the mark that `end` takes; None where the address has nothing left."""
-        left, at = self._left.get(address, (SAVED_SECONDS, 0.0))
-        if left <= 0 and left + (self._clock() - at) * SHARE <= 0:
+        """Return the mark that `end` takes; None where the address has nothing left, nor have all together."""
+        now = self._clock()
+        own = self._left.get(_network(address), (SAVED_SECONDS, now))
+        if _refilled(own, now, SHARE) <= 0 and _refilled(self._common, now, COMMON_SHARE) <= 0:
             return None
         return self._spent()
 
@@ -42,8 +52,33 @@ class JudgementBudget:
         """Take what was spent since `begun` from the address."""
         if begun is None:
             return
-        now = self._clock()
-        left, at = self._left.pop(address, (SAVED_SECONDS, now))
-        self._left[address] = (min(SAVED_SECONDS, left + (now - at) * SHARE) - (self._spent() - begun), now)
+        now, cost = self._clock(), self._spent() - begun
+        network = _network(address)
+        own = self._left.pop(network, (SAVED_SECONDS, now))
+        self._left[network] = (_taken(_refilled(own, now, SHARE), cost), now)
+        self._common = (_taken(_refilled(self._common, now, COMMON_SHARE), cost), now)
         if len(self._left) > MAX_ADDRESSES:
             self._left.popitem(last=False)
+
+
+def _refilled(known: tuple[float, float], now: float, share: float) -> float:
+    left, at = known
+    return min(SAVED_SECONDS, left + (now - at) * share)
+
+
+def _taken(left: float, cost: float) -> float:
+    """What is left then; an address that was let in beyond its share does not pay for that later on."""
+    return max(left, 0.0) - cost
+
+
+def _network(address: str) -> str:
+    """Who shares a budget: one host has all addresses of an IPv6 network of 64 bits for the asking."""
+    if ":" not in address:
+        return address
+    try:
+        found = ipaddress.IPv6Address(address)
+    except ValueError:
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(int(found) >> (128 - _IPV6_NETWORK_BITS))

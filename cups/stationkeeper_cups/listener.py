@@ -82,6 +82,7 @@ class Listener:
         self.handshake = times.stage("handshake", limits.handshake_seconds)
         self.farewell = times.stage("farewell", limits.farewell_seconds)
         self._connections: set[TLSTransport] = set()
+        self._settled: dict[TLSTransport, None] = {}
         self._silent: dict[TLSTransport, None] = {}
         self._by_address: dict[str, dict[TLSTransport, None]] = {}
         self._by_certificate: dict[bytes, dict[TLSTransport, None]] = {}
@@ -141,12 +142,13 @@ class Listener:
             same[transport] = None
             if len(same) > self._limits.connections_per_certificate:
                 next(iter(same)).abort()
-        self._regulate()
+        self._settled[transport] = None
         return self._protocol_factory()
 
     def refused(self, transport: TLSTransport, failure: StationkeeperError) -> None:
         """Tell of a handshake that came to nothing."""
         self._shaken(transport)
+        self._settled[transport] = None
         presented, verdict = (transport.tls.presented, transport.tls.verdict) if transport.tls else ((), None)
         judgement = verdict.judgement if verdict else None
         self._on_refusal(Refusal(transport.peer, failure.reason, failure.detail, presented, judgement))
@@ -165,6 +167,7 @@ class Listener:
     def gone(self, transport: TLSTransport) -> None:
         """Free the place of a connection."""
         self._connections.discard(transport)
+        self._settled.pop(transport, None)
         self._shaken(transport)
         leaf = _leaf(transport)
         same = self._by_certificate.get(leaf) if leaf is not None else None
@@ -172,7 +175,6 @@ class Listener:
             same.pop(transport, None)
             if not same:
                 del self._by_certificate[leaf]
-        self._regulate()
 
     def _shaken(self, transport: TLSTransport) -> None:
         """Forget a handshake that is over."""
@@ -209,8 +211,13 @@ class Listener:
         self.handshake.add(transport, self._loop.time())
 
     def _make_room(self, peer: str) -> None:
-        is_full = len(self._connections) >= self._limits.connections
-        if not is_full and len(self.handshake) < self._limits.handshakes:
+        has_many = len(self.handshake) >= self._limits.handshakes
+        if not has_many and len(self._connections) < self._limits.connections:
+            return
+        if not has_many and self._settled:
+            # A gateway asks as soon as it may, so who has been here the longest is not the one that has to wait. Else
+            # a tenant with many certificates, or anybody where none is needed, could take every place.
+            next(iter(self._settled)).abort()
             return
         mine = self._by_address.get(peer, {})
         if len(mine) >= self._limits.handshakes_per_address:
@@ -226,14 +233,7 @@ class Listener:
 
     def _accept_again(self) -> None:
         self._retry = None
-        self._regulate()
-
-    def _regulate(self) -> None:
-        """Accept as long as there is a free place, or one that a handshake can be made to give up."""
-        has_room = len(self._connections) < self._limits.connections or len(self.handshake) > 0
-        if not has_room:
-            self._pause()
-        elif self._is_open and not self._is_accepting and self._retry is None:
+        if self._is_open and not self._is_accepting:
             self._is_accepting = True
             self._loop.add_reader(self._socket, self._accept)
 

@@ -77,7 +77,7 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
     metrics = Metrics()
     state = ServingState(metrics, token_authentication=settings.token_authentication)
     observations = Observations(metrics)
-    metrics.add(GatewayExpiry(observations.certificate_ends, _now))
+    metrics.add(GatewayExpiry(observations.certificates, _now))
     admission = Admission(lambda: state.snapshot, _now, JudgementBudget())
     refusals = Refusals(metrics, observations, _now)
     handler = UpdateInfoHandler(lambda: state.snapshot, admission, refusals, metrics, observations, _now)

@@ -42,6 +42,11 @@ class Metrics:
             ["document", "reason"],
             registry=self._registry,
         )
+        self.server_certificate_begins = Gauge(
+            "stationkeeper_server_certificate_begins_timestamp_seconds",
+            "When the server's certificate begins to be valid, in Unix seconds.",
+            registry=self._registry,
+        )
         self.server_certificate_expires = Gauge(
             "stationkeeper_server_certificate_expires_timestamp_seconds",
             "When the server's certificate ends, in Unix seconds.",

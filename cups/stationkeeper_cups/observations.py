@@ -138,7 +138,7 @@ class Observations:
         self._keep(eui, msgspec.structs.replace(before, refusal=refusal), known.progress if known else None)
 
     def claimed(self, client: RefusedClient, reason: Reason, now: datetime) -> None:
-        """Remember a refused handshake under the Gateway that its certificate means; it proved no key.
+        """Remember a refusal under the Gateway that a handshake's certificate or a request names, without proof of it.
 
         It takes the place of nothing that was proven since the gateway's last visit.
 
@@ -169,11 +169,11 @@ class Observations:
                 observation = msgspec.structs.replace(known.observation, delivery=_seen(progress))
                 self._put(_eui(gateway), observation, progress)
 
-    def certificate_ends(self) -> Iterator[datetime]:
-        """When the certificates end by which registered gateways came in last."""
+    def certificates(self) -> Iterator[SeenCertificate]:
+        """The certificates by which registered gateways came in last."""
         for record in self._records["registered"].values():
             if record.observation.certificate is not None:
-                yield record.observation.certificate.not_after
+                yield record.observation.certificate
 
     def page(self, since: int) -> ObservationPage:
         """What changed after the change `since`, the longest ago first, `MAX_PAGE` at most."""

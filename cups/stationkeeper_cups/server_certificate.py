@@ -42,7 +42,7 @@ class ServerCertificate:
         root_may_change: whether a chain that ends in another root is taken at once.
 
     Attributes:
-        not_after: its end, aware; None before there is one.
+        not_before, not_after: its begin and end, aware; None before there is one.
     """
 
     def __init__(self, metrics: Metrics, now: Callable[[], datetime], *, root_may_change: bool = False) -> None:
@@ -51,6 +51,7 @@ class ServerCertificate:
         self._root_may_change = root_may_change
         self._told: Stage | None = None
         self._in_force: tuple[Certificate, ...] = ()
+        self.not_before: datetime | None = None
         self.not_after: datetime | None = None
 
     def admit(self, credentials: ServerCredentials) -> None:
@@ -80,7 +81,8 @@ class ServerCertificate:
         """Takes in what is in force from now on: a pair that `check_for_stations` and `admit` let pass."""
         self._in_force, self._told = _chain(credentials), None
         leaf = self._in_force[0]
-        self.not_after = leaf.not_after
+        self.not_before, self.not_after = leaf.not_before, leaf.not_after
+        self._metrics.server_certificate_begins.set(leaf.not_before.timestamp())
         self._metrics.server_certificate_expires.set(leaf.not_after.timestamp())
         if self._now() < leaf.not_before:
             fields = {"not_before": rfc3339(leaf.not_before)}
@@ -89,7 +91,8 @@ class ServerCertificate:
 
     def check(self) -> None:
         """Warns if a stage is reached that was not told yet."""
-        stage = stage_of(self.not_after, self._now()) if self.not_after else None
+        leaf = self._in_force[0] if self._in_force else None
+        stage = stage_of(leaf.not_before, leaf.not_after, self._now()) if leaf else None
         if stage is None or stage is self._told or self.not_after is None:
             return
         self._told = stage

@@ -95,7 +95,9 @@ class ResourceMetrics(Collector):
             labels=["use", "within"],
         )
         now = self._now()
-        found = Tally((each.use, stage_of(each.not_after, now)) for each in set(self._validities(verdicts)))
+        found = Tally(
+            (each.use, stage_of(each.not_before, each.not_after, now)) for each in set(self._validities(verdicts))
+        )
         for use in Use:
             for within, stages in _WITHIN.items():
                 family.add_metric([use, within], sum(found[use, stage] for stage in stages))

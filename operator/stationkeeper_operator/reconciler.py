@@ -37,6 +37,7 @@ class Reconciler:
         proof: follows what is published.
         now: the time, aware.
         compile_seconds: where it is measured what a compile takes.
+        cups_names: by which gateways reach the release's CUPS.
 
     Attributes:
         deadline: when another turn is due by time alone, aware; None for never.
@@ -55,8 +56,10 @@ class Reconciler:
         proof: Proof,
         now: Callable[[], datetime],
         compile_seconds: Histogram,
+        cups_names: tuple[str, ...] = (),
     ) -> None:
         self._release_namespace = release_namespace
+        self._cups_names = cups_names
         self._store = store
         self._reader = reader
         self._publisher = publisher
@@ -85,7 +88,7 @@ class Reconciler:
         in_force = await self._publisher.in_force()
         self._seen.know(known.resources)
         self._proof.begin(self._publisher.generations)
-        world = World(self._release_namespace, known.resources, known.referenced)
+        world = World(self._release_namespace, known.resources, known.referenced, self._cups_names)
         with self._compile_seconds.time():
             plan = await asyncio.to_thread(compile_plan, world, in_force, self._now())
         self.deadline = plan.deadline

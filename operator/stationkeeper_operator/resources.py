@@ -6,21 +6,15 @@ an object may be older than the schema; a spec that cannot be decoded gives a re
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 import msgspec
 
 from stationkeeper_operator.specs import (
-    Auth,
-    Client,
-    Endpoint,
     GatewayDefaultsSpec,
     GatewaySpec,
-    KeySource,
-    Revocation,
-    TokenSource,
     TrustedCASpec,
 )
 
@@ -32,6 +26,11 @@ CONFIG_MAP = "ConfigMap"
 
 TAKES_OVER = "stationkeeper.io/takes-over"
 """The annotation by which a person hands an EUI over to a Gateway of another namespace."""
+
+CERTIFICATE_NAME = "cert-manager.io/certificate-name"
+"""The annotation by which cert-manager says on a Secret which Certificate it belongs to."""
+
+MAX_NAME = 253
 
 DEFAULTS_NAME = "default"
 """The only name that a GatewayDefaults may have, so that a namespace has no more than one."""
@@ -62,9 +61,11 @@ class Annotations(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         takes_over: the uid of the Gateway of another namespace whose EUI a person hands over to this one.
+        certificate: of a Secret that cert-manager writes, the name of its Certificate.
     """
 
     takes_over: str = msgspec.field(default="", name=TAKES_OVER)
+    certificate: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] = msgspec.field(default="", name=CERTIFICATE_NAME)
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -115,6 +116,24 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     observed_generation: int = 0
 
 
+class StatusCertificate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The certificate that a gateway came with last, as far as it is compared.
+
+    Attributes:
+        serial: upper-case hex without leading zeros.
+        sha256: 64 lower-case hex digits.
+        trusted_ca: `namespace/name` of the TrustedCA that vouched for it.
+    """
+
+    serial: str = ""
+    sha256: str = ""
+    trusted_ca: str = msgspec.field(default="", name="trustedCA")
+
+
+class _Seen(msgspec.Struct):
+    certificate: StatusCertificate | None = None
+
+
 class Status(msgspec.Struct, frozen=True):
     """The present status of a resource.
 
@@ -128,6 +147,16 @@ class Status(msgspec.Struct, frozen=True):
     def value(self) -> dict[str, Any]:
         """All of it; empty where it is no object."""
         return _object(self.raw)
+
+    @property
+    def certificate(self) -> StatusCertificate | None:
+        """The certificate that a gateway came with last; None where none is shown."""
+        if b'"trustedCA"' not in self.raw:
+            return None
+        try:
+            return msgspec.json.decode(self.raw, type=_Seen).certificate
+        except _UNDECODABLE:
+            return None
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -272,64 +301,6 @@ def decode_referenced(kind: str, raw: bytes | Mapping[str, Any]) -> ReferencedOb
     if kind == CONFIG_MAP:
         data |= {key: value.encode() for key, value in _object(envelope.data).items() if isinstance(value, str)}
     return ReferencedObject(metadata=_metadata(envelope.metadata), data=data)
-
-
-def source_reference(namespace: str, source: KeySource | TokenSource | None) -> tuple[Reference, str] | None:
-    """The object that `source` names and the key in it; None unless it names exactly one."""
-    config_map = source.config_map_key_ref if isinstance(source, KeySource) else None
-    secret = source.secret_key_ref if source is not None else None
-    if config_map is not None and secret is None:
-        return Reference(CONFIG_MAP, namespace, config_map.name), config_map.key
-    if secret is not None and config_map is None:
-        return Reference(SECRET, namespace, secret.name), secret.key
-    return None
-
-
-def reference_keys(resource: Resource) -> frozenset[tuple[Reference, str]]:
-    """The Secrets and ConfigMaps that the resource's spec names, each with a key in it that it names."""
-    sources: tuple[KeySource | TokenSource | None, ...] = ()
-    if isinstance(resource, Gateway) and resource.spec is not None:
-        sources = (*_sources(resource.spec.lns), *_sources(resource.spec.cups))
-    elif isinstance(resource, GatewayDefaults) and resource.spec is not None:
-        sources = _sources(resource.spec.lns)
-    return _named(resource, (*sources, *_admitting_sources(resource)))
-
-
-def references(resource: Resource) -> frozenset[Reference]:
-    """The Secrets and ConfigMaps that the resource's spec names."""
-    return frozenset(reference for reference, _ in reference_keys(resource))
-
-
-def admitting_references(resource: Resource) -> frozenset[Reference]:
-    """Those of `references` that say whom to let in: with certificates, CRLs or clients' tokens."""
-    return frozenset(reference for reference, _ in _named(resource, _admitting_sources(resource)))
-
-
-def _admitting_sources(resource: Resource) -> tuple[KeySource | TokenSource | None, ...]:
-    if isinstance(resource, TrustedCA) and resource.spec is not None:
-        revocation = resource.spec.revocation or Revocation()
-        return (resource.spec.certificates_from, revocation.crl_from)
-    if isinstance(resource, Gateway) and resource.spec is not None:
-        return _client_sources(resource.spec.client)
-    return ()
-
-
-def _named(resource: Resource, sources: Iterable[KeySource | TokenSource | None]) -> frozenset[tuple[Reference, str]]:
-    found = (source_reference(resource.metadata.namespace, source) for source in sources)
-    return frozenset(each for each in found if each is not None)
-
-
-def _sources(endpoint: Endpoint | None) -> tuple[KeySource | TokenSource | None, ...]:
-    if endpoint is None:
-        return ()
-    auth = endpoint.auth or Auth()
-    client = auth.client_certificate
-    pair = (client.certificate, client.key) if client is not None else ()
-    return (endpoint.trust_from, auth.token, *pair)
-
-
-def _client_sources(client: Client | None) -> tuple[TokenSource, ...]:
-    return (client.tokens if client is not None else None) or ()
 
 
 def _envelope(raw: bytes | Mapping[str, Any]) -> tuple[_Envelope, str]:

@@ -104,7 +104,7 @@ class Operator:
         )
         self.metrics = Metrics()
         self.metrics.add(ResourceMetrics(lambda: self._status.verdicts, self._store.get, now))
-        departures = Departures(events, self._seen.usage.gateways, awaits_proof=token_file is not None)
+        departures = Departures(events, self._seen.usage.users, awaits_proof=token_file is not None)
         self._proof = Proof(enforcement, departures, self._status, asks=token_file is not None)
         self._gatherer = Gatherer(
             api,
@@ -130,6 +130,7 @@ class Operator:
             proof=self._proof,
             now=now,
             compile_seconds=self.metrics.compile_seconds,
+            cups_names=settings.cups_names,
         )
         self._watch = Watch(settings.kubeconfig, namespaces, self._report_from_thread)
         self._references = ReferenceWatch(

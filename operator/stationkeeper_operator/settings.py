@@ -12,6 +12,7 @@ from pathlib import Path
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_CUPS_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[1-9][0-9]{0,4})?")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _MAX_PORT = 65535
 _MAX_IDENTITY = 128
@@ -41,6 +42,7 @@ class Settings:
         kubeconfig: None means the ServiceAccount of the pod.
         internal_token: a file with the token of the CUPS pods' internal port; None means that they are not asked.
         log_level: a name that `logging` knows.
+        cups_names: by which gateways reach this release's CUPS, lower-case and sorted: hosts, or `host:port`.
     """
 
     namespace: str
@@ -50,6 +52,7 @@ class Settings:
     kubeconfig: Path | None
     internal_token: Path | None
     log_level: str
+    cups_names: tuple[str, ...] = ()
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -72,6 +75,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         kubeconfig=Path(given.kubeconfig) if given.kubeconfig else None,
         internal_token=Path(given.internal_token_file) if given.internal_token_file else None,
         log_level=given.log_level.upper(),
+        cups_names=_cups_names(given.cups_names),
     )
 
 
@@ -95,6 +99,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--kubeconfig", "KUBECONFIG", "", "kubeconfig file; default: the pod's ServiceAccount")
     internal = "bearer token of the CUPS pods' internal port; empty: they are not asked"
     add("--internal-token-file", "STATIONKEEPER_INTERNAL_TOKEN_FILE", "", internal)
+    names = "host or host:port of this release's CUPS as gateways reach it, by comma; empty: not known"
+    add("--cups-names", "STATIONKEEPER_CUPS_NAMES", "", names)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LEVELS))
     return parser
 
@@ -111,6 +117,14 @@ def _release_namespace(given: str) -> str:
 def _namespaces(given: str) -> tuple[str, ...]:
     names = {name.strip() for name in given.split(",")} - {""}
     return tuple(sorted(_namespace(name, "--watch-namespaces") for name in names))
+
+
+def _cups_names(given: str) -> tuple[str, ...]:
+    names = {name.strip().lower() for name in given.split(",")} - {""}
+    for name in names:
+        if not _CUPS_NAME.fullmatch(name):
+            raise SettingsError(f"--cups-names holds {name[:80]!a}, which is neither a host nor host:port")
+    return tuple(sorted(names))
 
 
 def _namespace(name: str, flag: str) -> str:

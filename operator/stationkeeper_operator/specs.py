@@ -19,6 +19,12 @@ class KeySource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     secret_key_ref: KeyRef | None = None
 
 
+class CertificatesSource(KeySource, frozen=True, kw_only=True, rename="camel"):
+    """Where the anchors of a TrustedCA are kept, and for how long replaced ones are trusted still."""
+
+    retain: str | None = None
+
+
 class Revocation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What a TrustedCA no longer vouches for, as written."""
 
@@ -40,12 +46,14 @@ class TrustedCASpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The spec of a TrustedCA, as written."""
 
     certificates: str | None = None
-    certificates_from: KeySource | None = None
+    certificates_from: CertificatesSource | None = None
     intermediates: str | None = None
+    intermediates_from: KeySource | None = None
     eui_ranges: tuple[str, ...] | None = None
     serves: tuple[Served, ...] | None = None
     revocation: Revocation | None = None
     weak_signatures: Literal["Refuse", "Allow"] | None = None
+    presented_intermediates: Literal["Allow", "Refuse"] | None = None
     suspended: bool | None = None
 
 

@@ -76,6 +76,7 @@ def _cups(pod: str, minute: float, start: float) -> Iterator[Sample]:
     if pod == "b" and minute >= 6:
         yield "stationkeeper_load_refusals_total", {"document": "trust", "reason": "ChecksumMismatch"}, 1
     left = 2 * DAY if minute >= 35 else 40 * DAY
+    yield "stationkeeper_server_certificate_begins_timestamp_seconds", {}, start - 300 * DAY
     yield "stationkeeper_server_certificate_expires_timestamp_seconds", {}, start + left
     yield "stationkeeper_trusted_cas", {}, 3
     yield "stationkeeper_gateways", {}, 1200

@@ -127,6 +127,15 @@ def test_without_named_namespaces_the_operator_has_the_rules_cluster_wide() -> N
     assert environment(manifests, "operator")["STATIONKEEPER_WATCH_NAMESPACES"] == ""
 
 
+def test_the_operator_is_told_by_which_names_gateways_reach_cups() -> None:
+    certificate = {"dnsNames": ["cups.example.org", "*.example.org"]}
+    values = {"operator": {"cupsNames": ["cups.example.net:443"]}, "server": {"certificate": certificate}}
+    assert environment(render({}), "operator")["STATIONKEEPER_CUPS_NAMES"] == ""
+    assert (
+        environment(render(values), "operator")["STATIONKEEPER_CUPS_NAMES"] == "cups.example.net:443,cups.example.org"
+    )
+
+
 def test_with_named_namespaces_the_operator_has_the_rules_there_and_no_cluster_wide_role() -> None:
     manifests = render(CASES["namespaced"])
     assert not kinds(manifests) & {"ClusterRole", "ClusterRoleBinding"}

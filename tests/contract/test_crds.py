@@ -209,7 +209,7 @@ def test_as_many_tokens_may_be_listed_as_are_compared() -> None:
     ("name", "columns"),
     [
         ("trustedcas", ["Ready", "Reason", "Gateways seen in 25 h", "Age"]),
-        ("gateways", ["EUI", "Ready", "Delivery", "Last seen", "Came in by", "Refused", "Reason", "Age"]),
+        ("gateways", ["EUI", "Ready", "Vouched", "Delivery", "Last seen", "Came in by", "Refused", "Reason", "Age"]),
         ("gatewaydefaults", ["LNS", "Gateways", "Ready", "Reason", "Age"]),
     ],
 )

@@ -13,7 +13,7 @@ from stationkeeper_tools.api_client import RequestError
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway
 from tests.controlplane.operator_process import wait_for
 from tests.controlplane.operator_release import PROMPTLY, Release, install_crds, release
-from tests.controlplane.operator_resources import LNS_URI, TOKEN, gateway, root
+from tests.controlplane.operator_resources import LNS_URI, TOKEN, gateway, root, trusted_ca
 from tests.station_answer import CredentialSet, split_credentials
 
 pytestmark = pytest.mark.timeout(90)
@@ -28,6 +28,7 @@ def cluster(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Ite
     install_crds(kubeconfig)
     with release(kubeconfig, tmp_path_factory.mktemp("operator")) as made:
         made.start_leading("credentials")
+        made.apply("TrustedCA", "clients", trusted_ca("clients"))
         yield made
 
 

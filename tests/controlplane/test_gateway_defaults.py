@@ -9,7 +9,7 @@ import pytest
 from stationkeeper_tools.api_client import RequestError
 from tests.controlplane.operator_process import wait_for
 from tests.controlplane.operator_release import Release, install_crds, release
-from tests.controlplane.operator_resources import TOKEN, root
+from tests.controlplane.operator_resources import TOKEN, root, trusted_ca
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -23,6 +23,7 @@ def cluster(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Ite
     install_crds(kubeconfig)
     with release(kubeconfig, tmp_path_factory.mktemp("operator"), namespaced=True) as made:
         made.start_leading("defaults")
+        made.apply("TrustedCA", "clients", trusted_ca("clients"))
         yield made
 
 

@@ -76,6 +76,7 @@ def test_with_named_namespaces_too_the_operator_may_do_all_that_gathering_takes(
         told.port.loaded = Loaded(dict.fromkeys(DOCUMENTS, 2**60))
         cluster.create_cups_pod("cups-0", told.port.port)
         operator = cluster.start_leading()
+        cluster.apply("TrustedCA", "acme", trusted_ca())
         cluster.apply("Gateway", "roof", gateway(name_of(EUI)))
         cluster.wait_ready("Gateway/roof")
         uid = cluster.resource("Gateway", "roof")["metadata"]["uid"]

@@ -128,6 +128,7 @@ def test_no_token_is_ever_logged(cluster: Release) -> None:
     operator = cluster.start_leading()
     cluster.apply_secret("lns-token", {"token": "Bearer VERYSECRET"})
     token = {"secretKeyRef": {"name": "lns-token", "key": "token"}}
+    cluster.apply("TrustedCA", "kept", trusted_ca("kept"))
     cluster.apply("Gateway", "token", gateway("00000000000000A3", lns={"auth": {"token": token}}))
     cluster.wait_ready("Gateway/token")
     operator.terminate()

@@ -69,6 +69,7 @@ def test_time_alone_makes_a_list_overdue_and_that_is_told(cluster: Release) -> N
         {"revocation": {"crlFrom": {}}},
         {"revocation": {"crlExpired": "Perhaps"}},
         {"weakSignatures": "Perhaps"},
+        {"presentedIntermediates": "Perhaps"},
     ],
 )
 def test_what_the_schema_excludes_is_refused_at_apply(cluster: Release, fields: dict[str, Any]) -> None:

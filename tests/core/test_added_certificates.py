@@ -107,7 +107,11 @@ def self_made(draw: st.DrawFn) -> list[Signer]:
         # The public key of a CA is public: a certificate of it can be made by anybody, under the client's signature.
         holder = draw(st.sampled_from([OWN_KEY, ROOT.key, ISSUING.key])) if signer is not None else OWN_KEY
         wish = Wish(
-            name(draw(NAMES)), ca=True, key=holder, serial=draw(st.integers(1, 20)), extensions=draw(IDENTIFIERS)
+            name(draw(NAMES)),
+            ca=draw(st.sampled_from([True, True, False, None])),
+            key=holder,
+            serial=draw(st.integers(1, 20)),
+            extensions=draw(IDENTIFIERS),
         )
         signed = issue(wish, signer)
         made.append(Signer(signed.subject, OWN_KEY if holder is not OWN_KEY else holder, signed.certificate))

@@ -20,4 +20,30 @@ SECOND = timedelta(seconds=1)
     ],
 )
 def test_each_threshold_is_at_its_second(left: timedelta, stage: Stage | None) -> None:
-    assert stage_of(NOW + left, NOW) is stage
+    assert stage_of(NOW + left - timedelta(days=3650), NOW + left, NOW) is stage
+    assert stage_of(None, NOW + left, NOW) is stage
+
+
+@pytest.mark.parametrize(
+    ("hours", "left", "stage"),
+    [
+        (24, 24, None),
+        (24, 4.81, None),
+        (24, 4.8, Stage.WITHIN_30_DAYS),
+        (24, 1.2, Stage.WITHIN_7_DAYS),
+        (24, 0, Stage.WITHIN_7_DAYS),
+        (24, -0.01, Stage.EXPIRED),
+        (1, 0.3, None),
+        (1, 0.2, Stage.WITHIN_30_DAYS),
+        (90 * 24, 18 * 24 + 1, None),
+        (90 * 24, 18 * 24, Stage.WITHIN_30_DAYS),
+        (90 * 24, 4.5 * 24, Stage.WITHIN_7_DAYS),
+        (0, 1, None),
+        (-5, 1, None),
+    ],
+)
+def test_a_short_life_is_near_its_end_only_with_a_fifth_and_a_twentieth_left(
+    hours: float, left: float, stage: Stage | None
+) -> None:
+    end = NOW + timedelta(hours=left)
+    assert stage_of(end - timedelta(hours=hours), end, NOW) is stage

@@ -1,5 +1,8 @@
+import gc
+import tracemalloc
 from datetime import datetime, timedelta
 
+from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,13 +45,18 @@ CHAINS = st.builds(
 )
 
 
-def _said(judgement: Judgement) -> tuple[object, ...]:
+def _decided(judgement: Judgement) -> tuple[object, ...]:
     paths = [
-        [(each.trusted_ca.reference, each.certificates, each.revocation, each.too_weak) for each in found]
+        [(each.trusted_ca.reference, each.revocation, each.too_weak) for each in found]
         for found in (judgement.paths, judgement.elsewhere)
     ]
     misses = [(each.trusted_ca.reference, each.reason) for each in judgement.near_misses]
     return paths, misses, judgement.scope, judgement.is_final, judgement.budget_spent, judgement.handshake_refusal
+
+
+def _said(judgement: Judgement) -> tuple[object, ...]:
+    found = (*judgement.paths, *judgement.elsewhere)
+    return *_decided(judgement), [each.certificates for each in found]
 
 
 def _ders(chain: tuple[Signer, ...]) -> tuple[bytes, ...]:
@@ -62,7 +70,7 @@ def test_with_and_without_the_memory_the_judgements_are_the_same(
 ) -> None:
     memory = JudgementMemory(vouched=3, others=2)
     for chain, state, now in asked:
-        assert _said(memory.judge(_ders(chain), state, now)) == _said(judged(presented(*chain), state, now))
+        assert _decided(memory.judge(_ders(chain), state, now)) == _decided(judged(presented(*chain), state, now))
         assert len(memory) <= 2 * (3 + 2)
 
 
@@ -103,3 +111,36 @@ def test_junk_beside_a_known_certificate_takes_the_place_of_no_other() -> None:
 
     assert memory.judge((LEAVES[1].der,), STATES[0], NOW) is known
     assert len(memory) <= 1 + 2 + 2
+
+
+def _heavy(number: int) -> Signer:
+    extensions = tuple(x509.UnrecognizedExtension(x509.ObjectIdentifier(f"1.2.{each}"), b"") for each in range(200))
+    return issue(Wish(name(f"Heavy {number}"), ca=True, extensions=extensions), ROOT)
+
+
+def test_what_a_client_sends_beside_its_certificate_is_not_kept() -> None:
+    memory = JudgementMemory()
+    others = [_heavy(number) for number in range(10)]
+    chains = [_ders((leaf(others[0]), *others)) for _ in range(20)]
+    memory.judge(chains[0], STATES[0], NOW)
+    tracemalloc.start()
+    kept = [memory.judge(tuple(bytes(bytearray(der)) for der in chain), STATES[0], NOW) for chain in chains]
+    gc.collect()
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert all(each.paths for each in kept)
+    assert taken / len(chains) < 16 * 1024
+
+
+def test_the_end_entity_certificates_that_are_kept_are_bounded_in_bytes() -> None:
+    memory, chains = JudgementMemory(size=2000), [(leaf(ROOT).der,) for _ in range(20)]
+    for chain in chains:
+        memory.judge(chain, STATES[0], NOW)
+    assert 2 <= len(memory) <= 2000 // min(len(chain[0]) for chain in chains)
+    assert memory.knows(chains[-1], STATES[0])
+    memory.judge((leaf(ROOT, "x" * 60, extensions=_padding(3000)).der,), STATES[0], NOW)
+    assert len(memory) == 0
+
+
+def _padding(size: int) -> tuple[x509.ExtensionType, ...]:
+    return (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), bytes(size)),)

@@ -35,7 +35,7 @@ def test_good_pem_and_der_are_nothing_to_explain(certificate: x509.Certificate, 
 
 
 def test_lost_line_breaks_are_named(pem: str) -> None:
-    assert "block (certificates: |)" in (explain_text(pem.replace("\n", "\\n")) or "")
+    assert "as a block (`|`)" in (explain_text(pem.replace("\n", "\\n")) or "")
     assert "not folded" in (explain_text(pem.replace("\n", " ")) or "")
     assert "stand on one line" in (explain_text((pem + pem).replace("-----\n-----BEGIN", "----------BEGIN")) or "")
 

@@ -17,9 +17,14 @@ OLD = ca("Old", ROOT, begins=NOW - 9 * DAY, ends=NOW - DAY)
 SHALLOW = issue(Wish(name("Shallow"), extensions=(x509.BasicConstraints(True, 0),)), ROOT)
 DEEP = ca("Deep", SHALLOW)
 SERVERS = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+NO_SIGNING = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
 NAMES = x509.NameConstraints(None, [x509.DirectoryName(x509.Name([]))])
 LIMITED = ca("Limited", ROOT, extensions=(NAMES,))
 EXPIRED = leaf(ROOT, ends=NOW - DAY)
+NEIGHBOUR, OLD_NEIGHBOUR = leaf(ROOT, "0807060504030201"), leaf(ROOT, "0807060504030201", ends=NOW - DAY)
+STRANGE_NEIGHBOUR = leaf(FAKE, "0807060504030201")
+BELOW = ca("Below", NEIGHBOUR)
+SIGNS_NOTHING = ca("Signs nothing", ROOT, extensions=(NO_SIGNING,))
 
 CASES: dict[str, tuple[Reason, Signer, tuple[Signer, ...]]] = {
     "expired": (Reason.CERTIFICATE_EXPIRED, EXPIRED, ()),
@@ -33,6 +38,12 @@ CASES: dict[str, tuple[Reason, Signer, tuple[Signer, ...]]] = {
     ),
     "path too long": (Reason.CERTIFICATE_INVALID, leaf(DEEP), (DEEP, SHALLOW)),
     "name constraints": (Reason.CERTIFICATE_INVALID, leaf(LIMITED), (LIMITED,)),
+    "issued by a gateway": (Reason.CERTIFICATE_INVALID, leaf(NEIGHBOUR), (NEIGHBOUR,)),
+    "issued by an expired gateway": (Reason.CERTIFICATE_INVALID, leaf(OLD_NEIGHBOUR), (OLD_NEIGHBOUR,)),
+    "issued by a CA of a gateway's": (Reason.CERTIFICATE_INVALID, leaf(BELOW), (NEIGHBOUR, BELOW)),
+    "issued by a gateway of an unknown CA": (Reason.UNKNOWN_CA, leaf(STRANGE_NEIGHBOUR), (STRANGE_NEIGHBOUR,)),
+    "not issued by the gateway that is sent": (Reason.UNKNOWN_CA, leaf(STRANGE_NEIGHBOUR), (NEIGHBOUR,)),
+    "issued by a CA that may not sign": (Reason.CERTIFICATE_INVALID, leaf(SIGNS_NOTHING), (SIGNS_NOTHING,)),
     "unknown CA": (Reason.UNKNOWN_CA, leaf(ca("Nobody")), ()),
     "unknown CA with the root's name": (Reason.UNKNOWN_CA, leaf(FAKE), ()),
     "expired, of an unknown CA with the root's name": (Reason.UNKNOWN_CA, leaf(FAKE, ends=NOW - DAY), ()),
@@ -58,6 +69,23 @@ def test_it_shows_on_the_gateway_of_the_ca_that_would_vouch_alone(case: str) -> 
         found = identify_refused(judged(presented(end_entity, *sent), state), state.registry)
         assert (found is not None) == (known and namespace == "radio")
         assert found is None or found.gateway is not None
+
+
+@pytest.mark.parametrize("sent", [(NEIGHBOUR,), (NEIGHBOUR, BELOW), (BELOW, NEIGHBOUR, ROOT)])
+def test_what_a_gateways_key_signed_lets_nobody_in_however_it_is_presented(sent: tuple[Signer, ...]) -> None:
+    for end_entity in (leaf(NEIGHBOUR), leaf(BELOW)):
+        assert not judged(presented(end_entity, *sent), snapshot([authority(ROOT)], [gateway()])).vouched
+
+
+def test_a_configured_intermediate_that_is_no_ca_is_judged_the_same_where_it_is_presented_too() -> None:
+    record = authority(ROOT, intermediates=(NEIGHBOUR.der,))
+    alone, beside = (
+        judged(presented(leaf(NEIGHBOUR), *sent), snapshot([record], [gateway()])) for sent in ((), (NEIGHBOUR,))
+    )
+
+    assert alone.handshake_refusal is not None
+    assert "X.509 error" in alone.handshake_refusal[1]
+    assert [each.detail for each in beside.near_misses] == [each.detail for each in alone.near_misses]
 
 
 def test_an_unregistered_gateways_expired_certificate_is_named_so_too() -> None:

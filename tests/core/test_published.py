@@ -53,6 +53,7 @@ AUTHORITIES = st.lists(
         revoked_sha256=st.lists(TEXT, max_size=2).map(tuple),
         revocation_lists=st.lists(LISTS, max_size=2).map(tuple),
         weak_signatures=st.booleans(),
+        presented_intermediates=st.booleans(),
     ),
     max_size=4,
     unique_by=lambda each: (each.namespace, each.name),

@@ -3,11 +3,12 @@ from typing import Any
 
 import pytest
 
+from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.gateway_registry import Holder
-from stationkeeper_core.policy.refused_client import RefusedClient, identify_refused
+from stationkeeper_core.policy.refused_client import RefusedClient, identify_claimed, identify_refused
 from stationkeeper_core.published import TrustedAuthority
 from tests.core.certificates import EUI, NOW, Signer, Wish, ca, issue, leaf, name
-from tests.core.states import authority, gateway, judged, presented, snapshot
+from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot
 
 ROOT, OTHER = ca("Root"), ca("Other")
 LEAF = leaf(ROOT)
@@ -56,3 +57,33 @@ def test_the_certificate_is_shown_with_the_first_trusted_ca_by_name() -> None:
     assert found.certificate.sha256 == LEAF.certificate.sha256
     assert found.certificate.not_after == LEAF.certificate.not_after
     assert int(found.certificate.serial, 16) == LEAF.certificate.serial_number
+
+
+ASKED_FOR = "AABBCCDD00000001"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "end_entity", "holders", "known"),
+    [
+        ([authority(ROOT)], LEAF, [gateway(ASKED_FOR)], True),
+        ([authority(ROOT)], LEAF, [gateway(), gateway(ASKED_FOR)], True),
+        ([authority(ROOT)], issue(Wish(name("gateway")), ROOT), [gateway(ASKED_FOR)], True),
+        ([authority(ROOT, namespace="tenant")], LEAF, [gateway(ASKED_FOR)], False),
+        ([authority(ROOT, namespace="tenant")], LEAF, [gateway(), gateway(ASKED_FOR)], False),
+        ([release_ca(ROOT, serves="radio")], LEAF, [gateway(ASKED_FOR)], True),
+        ([release_ca(ROOT, serves="tenant")], LEAF, [gateway(ASKED_FOR)], False),
+        ([authority(ROOT, **REVOKING)], LEAF, [gateway(ASKED_FOR)], False),
+        ([authority(OTHER)], LEAF, [gateway(ASKED_FOR)], False),
+        ([authority(ROOT)], LEAF, [], False),
+    ],
+)
+def test_a_client_is_shown_on_the_gateway_that_it_asked_for_only_by_a_trusted_ca_in_its_scope(
+    trusted: list[TrustedAuthority], end_entity: Signer, holders: list[Holder], known: bool
+) -> None:
+    state = snapshot(trusted, holders)
+    found = identify_claimed(judged(presented(end_entity), state), EUI64(int(ASKED_FOR, 16)), state.registry)
+
+    assert (found is not None) is known
+    if found is not None:
+        assert found.gateway == gateway(ASKED_FOR)
+        assert found.certificate.trusted_ca == trusted[0].namespace + "/ca"

@@ -216,7 +216,7 @@ def _cross_signed() -> Row:
 
 def _issued_by_a_gateway() -> Row:
     gateway = leaf(ROOT, name("0807060504030201"))
-    outcome = "UnknownCA"
+    outcome = "CertificateInvalid"
     return Row(leaf(gateway).pair, (ROOT.pair,), outcome, presented=(gateway.pair,), openssl_accepts=False)
 
 

@@ -109,7 +109,8 @@ def exchange(
     headers: tuple[str, ...] = (),
 ) -> Answer:
     """One request on an open connection."""
-    lines = (f"{method} {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", *headers)
+    host = () if any(each.lower().startswith("host:") for each in headers) else ("Host: localhost",)
+    lines = (f"{method} {path} HTTP/1.1", *host, f"Content-Length: {len(body)}", *headers)
     head = "\r\n".join(lines) + "\r\n\r\n"
     connection.sendall(head.encode() + body)
     response = http.client.HTTPResponse(connection, method=method)

@@ -9,7 +9,7 @@ from stationkeeper_cups.connection_limits import (
     derived_limits,
     memory_limit,
 )
-from stationkeeper_cups.judgement_budget import SAVED_SECONDS, SHARE, JudgementBudget
+from stationkeeper_cups.judgement_budget import COMMON_SHARE, SAVED_SECONDS, SHARE, JudgementBudget
 
 MIB = 1024 * 1024
 
@@ -56,3 +56,30 @@ def test_an_address_that_has_spent_its_budget_gets_its_share_back_with_time_and_
 
     now += 1 / SHARE
     assert budget.begin("192.0.2.1") is not None
+
+
+def test_the_networks_of_ipv6_share_a_budget_and_mapped_addresses_do_not() -> None:
+    now, spent = 0.0, 0.0
+    budget = JudgementBudget(lambda: now, lambda: spent)
+    for number in range(50):
+        begun = budget.begin(f"2001:db8::{number:x}")
+        spent += 0.1
+        budget.end(f"2001:db8::{number:x}", begun)
+    assert budget.begin("2001:db8::ffff:1") is None
+    assert budget.begin("2001:db8:0:1::1") is not None
+    begun = budget.begin("::ffff:192.0.2.1")
+    spent += 10
+    budget.end("::ffff:192.0.2.1", begun)
+    assert budget.begin("192.0.2.1") is None
+    assert budget.begin("::ffff:192.0.2.2") is not None
+
+
+def test_a_stranger_behind_the_address_of_a_fleet_shuts_nobody_out_as_long_as_there_is_time_left() -> None:
+    now, spent = 0.0, 0.0
+    budget = JudgementBudget(lambda: now, lambda: spent)
+    for _ in range(10_000):
+        begun = budget.begin("192.0.2.1")
+        assert begun is not None
+        spent += 0.8 * COMMON_SHARE / 100
+        budget.end("192.0.2.1", begun)
+        now += 0.01

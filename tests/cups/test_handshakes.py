@@ -1,10 +1,21 @@
 import asyncio
 import socket
 import ssl
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
 
-from stationkeeper_tools.sample_pki import KeyPair
+from stationkeeper_tools.sample_pki import KeyPair, make_gateway
 from tests.cups.client import get_internal
 from tests.cups.conftest import Cups
 from tests.cups.documents import Gateway, Trusted
@@ -84,6 +95,56 @@ async def test_a_root_needs_the_intermediate_from_the_ca_or_the_client(cups: Cup
     cups.publish([Trusted("a", pki.a, intermediates=(pki.a_intermediate,))], [Gateway(pki.eui)])
     await cups.loaded()
     assert (await bare.ask()).status == 200
+
+
+def _gateway_that_is_a_ca(eui: str, issuer: KeyPair, now: datetime) -> KeyPair:
+    """As `openssl req -x509 -CA` makes it: CA:TRUE and no key usage."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, eui)])
+    builder = (
+        x509.CertificateBuilder(issuer.x509.subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=9))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    )
+    issuer_key = load_pem_private_key(issuer.key_pem, None)
+    assert isinstance(issuer_key, rsa.RSAPrivateKey)
+    certificate = builder.sign(issuer_key, hashes.SHA256())
+    key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return KeyPair(key_pem, certificate.public_bytes(Encoding.PEM))
+
+
+@pytest.mark.parametrize("tls", VERSIONS)
+async def test_a_gateway_that_is_a_ca_signs_for_no_other_where_only_listed_intermediates_count(
+    cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture, tls: ssl.TLSVersion
+) -> None:
+    now = datetime.now(UTC)
+    thief = _gateway_that_is_a_ca("AABBCCDD00000001", pki.a, now)
+    forged = cups.client(make_gateway(pki.eui, thief, now), chain=(thief,), tls=tls)
+    regular = cups.client(pki.a_indirect_gateway, chain=(pki.a_intermediate,), tls=tls)
+    gateways = [Gateway(pki.eui), Gateway("AABBCCDD00000001")]
+
+    cups.publish([Trusted("a", pki.a)], gateways)
+    await cups.loaded()
+    assert (await forged.ask()).status == 200
+    assert (await regular.ask()).status == 200
+
+    strict: dict[str, object] = {"presented_intermediates": False}
+    cups.publish([Trusted("a", pki.a, options=strict)], gateways)
+    await cups.loaded()
+    # What was presented along is known only after a handshake of TLS 1.3, which then ends without an alert.
+    refused = "TLSV1_ALERT_UNKNOWN_CA" if tls is ssl.TLSVersion.TLSv1_2 else "RemoteDisconnected"
+    assert await forged.alert() == refused
+    assert await regular.alert() == refused
+    assert _reasons(caplog) == ["UnknownCA"] * 2
+    assert (await cups.client(pki.a_gateway, tls=tls).ask()).status == 200
+
+    cups.publish([Trusted("a", pki.a, intermediates=(pki.a_intermediate,), options=strict)], gateways)
+    await cups.loaded()
+    assert await forged.alert() == refused
+    assert (await regular.ask()).status == 200
+    itself = await cups.client(thief, tls=tls).ask(b'{"router":"AABB:CCDD:0000:0001"}')
+    assert itself.status == 200
 
 
 async def test_tls_below_1_2_is_refused(cups: Cups, pki: Pki) -> None:

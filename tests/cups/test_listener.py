@@ -104,17 +104,28 @@ async def test_a_look_whether_the_port_is_open_is_no_refusal(pki: Pki) -> None:
         assert refusals == []
 
 
-async def test_no_more_than_the_allowed_connections_are_served_at_a_time(pki: Pki) -> None:
-    async with _listening(pki, replace(LIMITS, connections=1), []) as (port, _):
-        first = await asyncio.to_thread(_connect, port, pki)
-        assert await asyncio.to_thread(_echoed, first) == b"hello"
-        second = asyncio.create_task(asyncio.to_thread(_connect, port, pki))
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(second), 0.2)
-        first.close()
+async def test_over_the_allowed_connections_the_oldest_makes_room(pki: Pki) -> None:
+    async with _listening(pki, replace(LIMITS, connections=2), []) as (port, listener):
+        served = []
+        for _ in range(5):
+            served.append(await asyncio.to_thread(_connect, port, pki))
+            assert await asyncio.to_thread(_echoed, served[-1]) == b"hello"
+            assert listener.connections <= 2
+        assert await asyncio.to_thread(_is_ended, served[2])
+        assert await asyncio.to_thread(_echoed, served[3]) == b"hello"
+        for each in served:
+            each.close()
 
-        with await second as served:
+
+async def test_who_keeps_connections_open_without_a_certificate_keeps_no_gateway_out(pki: Pki) -> None:
+    async with _listening(pki, replace(LIMITS, connections=8, handshakes=4), []) as (port, _):
+        taken = [await asyncio.to_thread(_connect, port, pki) for _ in range(20)]
+        silent = [_silent(port) for _ in range(20)]
+        connecting = asyncio.to_thread(_connect, port, pki, pki.a_gateway)
+        with await asyncio.wait_for(connecting, 5) as served:
             assert await asyncio.to_thread(_echoed, served) == b"hello"
+        for each in (*taken, *silent):
+            each.close()
 
 
 async def test_refused_handshakes_free_their_places(pki: Pki) -> None:

@@ -14,11 +14,13 @@ import aiohttp
 import msgspec
 import pytest
 
-from stationkeeper_core.credentials import crc
+from stationkeeper_core.credentials import client_authentication, crc
 from stationkeeper_core.internal_identity import SERVER_NAME, derive_identity
 from stationkeeper_core.observation import DeliveryState, Observation, ObservationPage, Segment
+from stationkeeper_core.pem import parse_certificates
+from stationkeeper_core.private_key import parse_private_key
 from stationkeeper_core.update_info import NO_CHANGE
-from stationkeeper_tools.sample_pki import make_gateway
+from stationkeeper_tools.sample_pki import KeyPair, make_gateway
 from tests.cups.client import get_internal, until
 from tests.cups.conftest import Cups
 from tests.cups.documents import LNS_CREDENTIALS, LNS_URI, Gateway, Trusted
@@ -100,6 +102,55 @@ async def test_a_gateway_that_does_not_take_its_credentials_is_said_to_and_spare
     assert 'stationkeeper_gateway_deliveries{state="NotConverging"} 1.0' in metrics
 
 
+def _der(pair: KeyPair) -> bytes:
+    return parse_certificates(pair.certificate_pem.decode())[0].der
+
+
+def _set_with(pair: KeyPair, pki: Pki) -> bytes:
+    """CUPS credentials with the certificate of `pair`."""
+    return client_authentication(_der(pki.server_ca), _der(pair), parse_private_key(pair.key_pem).der)
+
+
+@pytest.mark.parametrize("tls", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_gateway_that_asks_with_its_old_certificate_and_reports_the_new_set_fell_back(
+    guarded: Cups, pki: Pki, caplog: pytest.LogCaptureFixture, tls: ssl.TLSVersion
+) -> None:
+    renewed = make_gateway(pki.eui, pki.a, datetime.now(UTC))
+    blob = _set_with(renewed, pki)
+    await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui, options={"cups_credentials": blob})])
+    report = json.dumps(REPORT | {"cupsCredCrc": crc(blob)}).encode()
+
+    states = []
+    for pair in (pki.a_gateway, pki.a_gateway, renewed, pki.a_gateway):
+        assert (await guarded.client(pair, tls=tls).ask(report)).status == 200
+        found = await _only(guarded)
+        assert found.delivery is not None
+        states.append(found.delivery.state)
+
+    fell_back = DeliveryState.FELL_BACK
+    assert states == [fell_back, fell_back, DeliveryState.DELIVERED, fell_back]
+    said = [each for each in caplog.records if each.getMessage() == "fell back to an older CUPS configuration"]
+    assert [each.fields["gateway"] for each in said] == ["radio/gateway"] * 2  # type: ignore[attr-defined]
+    metrics = (await get_internal(guarded.internal_port, "/metrics")).body.decode()
+    assert 'stationkeeper_gateway_deliveries{state="FellBack"} 1.0' in metrics
+
+
+async def test_the_host_that_was_asked_tells_a_move_that_works_from_one_that_fails(guarded: Cups, pki: Pki) -> None:
+    uri = "https://cups-new.example.org:443"
+    await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui, options={"cups_uri": uri})])
+
+    async def state(host: str, cups_uri: str) -> DeliveryState | None:
+        report = json.dumps(REPORT | {"cupsUri": cups_uri}).encode()
+        assert (await guarded.client(pki.a_gateway).ask(report, headers=(f"Host: {host}",))).status == 200
+        found = await _only(guarded)
+        return found.delivery.state if found.delivery else None
+
+    assert await state("cups.example.org:8887", "https://cups.example.org:8887") is DeliveryState.MOVED
+    assert await state("cups.example.org:8887", uri) is DeliveryState.FELL_BACK
+    assert await state("cups-new.example.org:443", uri) is DeliveryState.DELIVERED
+    assert await state("CUPS-NEW.example.org", uri) is DeliveryState.DELIVERED
+
+
 async def test_a_request_by_hand_is_answered_in_full_however_often(guarded: Cups, pki: Pki) -> None:
     answers = [await guarded.client(pki.a_gateway).ask() for _ in range(5)]
 
@@ -178,16 +229,18 @@ async def test_a_cursor_gets_what_is_new_and_a_server_that_started_anew_has_anot
         await again.stop()
 
 
-async def test_a_refusal_stands_with_the_eui_of_the_certificate_never_with_the_one_that_is_named(
+async def test_a_refusal_stands_with_the_eui_of_the_certificate_and_as_a_claim_with_the_one_that_is_named(
     guarded: Cups, pki: Pki
 ) -> None:
     await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui), Gateway(OTHER_EUI)])
 
     await guarded.client(pki.a_gateway).ask(b'{"router":"aabb:ccdd:0:1"}')
 
-    found = await _only(guarded)
-    assert found.refusal is not None
-    assert (found.eui, found.refusal.reason, found.last_seen) == (pki.eui, "CommonNameMismatch", None)
+    found = {each.eui: each for each in (await _page(guarded)).observations}
+    claims = {each.eui: each.refusal.claimed for each in found.values() if each.refusal}
+    assert claims == {pki.eui: False, OTHER_EUI: True}
+    assert {each.refusal.reason for each in found.values() if each.refusal} == {"CommonNameMismatch"}
+    assert [each.last_seen for each in found.values()] == [None, None]
 
 
 async def test_a_tenants_certificate_for_somebody_elses_eui_overwrites_nothing(guarded: Cups, pki: Pki) -> None:
@@ -330,3 +383,34 @@ async def test_what_is_claimed_takes_the_place_of_nothing_that_was_proven(guarde
     assert before.refusal is not None
     assert (before.refusal.reason, before.refusal.claimed) == ("GatewaySuspended", False)
     assert await _only(guarded) == before
+
+
+async def test_a_client_with_another_gateways_certificate_shows_on_both_and_changes_nothing_of_a_visit(
+    guarded: Cups, pki: Pki
+) -> None:
+    other = make_gateway(OTHER_EUI, pki.a, datetime.now(UTC))
+    await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui)])
+    await guarded.client(pki.a_gateway).ask(json.dumps(REPORT).encode())
+    before = await _only(guarded)
+
+    answer = await guarded.client(other).ask(json.dumps(REPORT | {"model": "forged"}).encode())
+
+    assert (answer.status, answer.reason) == (403, "CommonNameMismatch")
+    shown = {each.eui: each for each in (await _page(guarded)).observations}
+    asked_for, own = shown[pki.eui], shown[OTHER_EUI]
+    assert asked_for.refusal is not None
+    assert (asked_for.refusal.reason, asked_for.refusal.claimed) == ("CommonNameMismatch", True)
+    assert asked_for.refusal.trusted_ca == "radio/a"
+    assert msgspec.structs.replace(asked_for, refusal=None) == before
+    assert own.refusal is not None
+    assert not own.refusal.claimed
+    assert not own.uid
+
+
+async def test_another_tenants_ca_writes_no_claim(guarded: Cups, pki: Pki) -> None:
+    other = make_gateway(OTHER_EUI, pki.b, datetime.now(UTC))
+    trusted = [Trusted("a", pki.a), Trusted("b", pki.b, namespace="tenant")]
+    await _publish(guarded, trusted, [Gateway(pki.eui)])
+
+    assert (await guarded.client(other).ask(json.dumps(REPORT).encode())).status == 403
+    assert pki.eui not in {each.eui for each in (await _page(guarded)).observations}

@@ -27,7 +27,7 @@ METRIC = "stationkeeper_server_certificate_expires_timestamp_seconds"
 
 
 def server(pki: Pki, days: int) -> KeyPair:
-    return make_server(["localhost"], ["127.0.0.1"], pki.server_ca, datetime.now(UTC), days)
+    return make_server(["localhost"], ["127.0.0.1"], pki.server_ca, datetime.now(UTC) - timedelta(days=160), days + 160)
 
 
 def reasons(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -11,7 +11,8 @@ from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published import REGISTRY, Document, RegisteredGateway, RegistryDocument, bucket_of
 from stationkeeper_operator.compiling.compile import PublishPlan, Verdict
-from stationkeeper_operator.resources import SECRET, Reference, ReferencedObject, references
+from stationkeeper_operator.named_references import references
+from stationkeeper_operator.resources import SECRET, Reference, ReferencedObject
 from tests.operator.resource_building import EUI, make_gateway, make_pem, make_secret, plan_of, verdict_on
 
 LNS = {"uri": "wss://lns.example.com:8887", "trust": make_pem("lns-root")}

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published import REGISTRY, Document, RegistryDocument, ReservedEUI, bucket_of
-from stationkeeper_operator.compiling import registry_compiler
+from stationkeeper_operator.compiling import registry_compiler, scopes
 from stationkeeper_operator.compiling.compile import PublishPlan
+from stationkeeper_operator.compiling.scopes import may_meet
 from stationkeeper_operator.resources import TAKES_OVER, Gateway, Resource, TrustedCA
 from tests.operator.resource_building import EUI, make_ca, make_gateway, make_pem, plan_of, verdict_on
 from tests.operator.test_client_tokens import OLD, OTHER, secret
@@ -310,3 +311,27 @@ def keys_of(world: Sequence[Resource], namespace: str) -> set[str]:
         if each.metadata.namespace == namespace or is_served:
             found |= {key for key in KEYS if make_pem(f"root {key}", key=key) in (each.spec.certificates or "")}
     return found
+
+
+def test_many_issuers_of_one_name_do_not_hide_the_one_that_signed() -> None:
+    issued = make_pem("line", key="line", issuer=("root", "root"))
+    mine = make_ca({"certificates": issued}, "acme", "a")
+    decoys = "".join(make_pem("root", key=f"decoy {number}") for number in range(30))
+    theirs = make_ca({"certificates": decoys + make_pem("root", key="root")}, "acme", "b")
+    before = run([A, mine], [A, B, mine, theirs])
+    assert in_force(before) == ["a"]
+    assert verdict_on(B, before).reason == Reason.EUI_CONFLICT
+    assert in_force(run([A, B, theirs], start=before.documents)) == ["a"]
+
+
+def test_more_issuers_of_one_name_than_are_tried_count_as_meeting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scopes, "_MAX_TRIES", 3)
+    may_meet.cache_clear()
+    mine = make_ca({"certificates": make_pem("line", key="line", issuer=("root", "root"))}, "acme", "a")
+    decoys = "".join(make_pem("root", key=f"decoy {number}") for number in range(4))
+    theirs = make_ca({"certificates": decoys}, "acme", "b")
+    assert in_force(run([A, mine], [A, B, mine, theirs])) == ["a"]
+    may_meet.cache_clear()
+    few = make_ca({"certificates": make_pem("root", key="decoy 0")}, "acme", "b")
+    assert in_force(run([A, mine], [A, B, mine, few])) == ["a", "b"]
+    may_meet.cache_clear()

@@ -8,7 +8,7 @@ from stationkeeper_core.errors import Reason
 from stationkeeper_operator.compiling.verdict import Use, Validity
 from stationkeeper_operator.metrics import Metrics, ResourceMetrics
 from stationkeeper_operator.reporting.expiry import expiring, is_graver, seen_validity
-from stationkeeper_operator.resources import Resource
+from stationkeeper_operator.resources import SECRET, Reference, Resource, decode_referenced
 from tests.operator.resource_building import (
     EUI,
     NOW,
@@ -17,11 +17,12 @@ from tests.operator.resource_building import (
     make_gateway,
     make_pem,
     make_secret,
+    metadata,
     plan_of,
     verdict_on,
 )
 
-ROOT, OLD, SOON = make_pem("root"), make_pem("old", end=-1), make_pem("soon", end=20)
+ROOT, OLD, SOON = make_pem("root"), make_pem("old", end=-1), make_pem("soon", start=-345, end=20)
 LNS = {"uri": "wss://lns.example.com:8887", "trust": SOON}
 
 
@@ -42,6 +43,27 @@ def test_the_gravest_of_all_certificates_counts(days: list[float], status: str, 
     found = expiring([ends(each, str(each)) for each in days], NOW)
     assert found is not None
     assert found[:2] == (status, reason)
+
+
+def test_one_of_a_long_life_is_told_although_one_of_a_short_life_ends_before() -> None:
+    short = Validity(Use.LNS_CLIENT, "short", NOW + timedelta(hours=20), NOW - timedelta(hours=4))
+    assert expiring([short], NOW) == (
+        "False",
+        "NotExpiring",
+        "LNSClient short expires at 2026-06-01T20:00:00Z, before all others",
+    )
+    found = expiring([short, ends(20, "root")], NOW)
+    assert found is not None
+    assert found[:2] == ("True", "ExpiresWithin30Days")
+    assert "root" in found[2]
+    assert "short" not in found[2]
+
+
+def test_who_renews_it_is_told() -> None:
+    end = NOW + timedelta(days=2)
+    found = expiring([Validity(Use.TRUST_ANCHOR, "a", end, NOW - timedelta(days=88), renewed_by="vendor-a")], NOW)
+    assert found is not None
+    assert "see whether certificates.cert-manager.io 'vendor-a' is Ready" in found[2]
 
 
 def test_without_a_certificate_there_is_nothing_to_tell() -> None:
@@ -84,6 +106,8 @@ def test_a_certificate_that_the_status_does_not_tell_is_none(shown: object) -> N
 def test_the_certificate_that_a_gateway_came_with_is_told_by_its_serial() -> None:
     found = seen_validity({"serial": "0A", "notAfter": "2026-06-21T00:00:00Z"})
     assert found == Validity(Use.GATEWAY, "serial '0A'", NOW + timedelta(days=20))
+    day = {"serial": "0A", "notBefore": "2026-06-01T00:00:00Z", "notAfter": "2026-06-02T00:00:00Z"}
+    assert seen_validity(day) == Validity(Use.GATEWAY, "serial '0A'", NOW + timedelta(days=1), NOW)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +125,18 @@ def test_the_certificate_that_a_gateway_came_with_is_told_by_its_serial() -> Non
 )
 def test_a_verdict_tells_the_validities_of_its_resource(resource: Resource, uses: list[str]) -> None:
     assert [each.use for each in verdict_on(resource, plan_of(resource)).validities] == uses
+
+
+def test_the_certificate_of_cert_manager_that_renews_it_is_found_on_the_secret() -> None:
+    near = make_pem("near", start=-80, end=10)
+    for name, told in (("vendor-a", "vendor-a"), ("x" * 254, "")):
+        meta = metadata("ca", "lorawan", labels={"stationkeeper.io/trust": "true"})
+        meta["annotations"] = {"cert-manager.io/certificate-name": name, "other": "x"}
+        raw = {"metadata": meta, "data": {"ca.crt": base64.b64encode(near.encode()).decode()}}
+        referenced = {Reference(SECRET, "lorawan", "ca"): decode_referenced(SECRET, raw)}
+        resource = make_ca({"certificatesFrom": {"secretKeyRef": {"name": "ca", "key": "ca.crt"}}})
+        (found,) = verdict_on(resource, plan_of(resource, referenced=referenced)).validities
+        assert found.renewed_by == told
 
 
 def test_what_a_refused_spec_leaves_in_force_is_told_too() -> None:

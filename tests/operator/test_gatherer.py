@@ -70,7 +70,7 @@ class Stage:
             now=_now,
             observed=Observed(self.state.fields, self.state.written, enforcement.fact),
         )
-        departures = Departures(events, self.state.usage.gateways, awaits_proof=True)
+        departures = Departures(events, self.state.usage.users, awaits_proof=True)
         self.proof = Proof(enforcement, departures, self.writer, asks=True)
         self.gatherer = Gatherer(
             api,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from stationkeeper_core.observation import DeliveryState
@@ -127,6 +128,45 @@ async def test_a_gateway_that_does_not_converge_is_an_event_once(stage: Stage) -
     (event,) = [each for path, each in stage.server.objects.items() if "/events/" in path]
     assert "LNSCredentials" in event["message"]
     assert "look into the gateway's log" in event["message"]
+
+
+async def test_a_gateway_that_fell_back_is_an_event_each_time_it_does(stage: Stage) -> None:
+    stage.lay(1)
+    stage.judge(1)
+    fell_back, delivered = DeliveryState.FELL_BACK, DeliveryState.DELIVERED
+    for minute, (pod, state) in enumerate(
+        [("a", delivered), ("a", fell_back), ("b", fell_back), ("a", fell_back), ("b", delivered), ("a", fell_back)]
+    ):
+        stage.writer.observe(stage.state.take_in(pod, [saw(0, minute, delivery=delivery(state, minute))], NOW))
+        await until(lambda: stage.writer.is_idle)
+        assert stage.status(0)["delivery"]["state"] == state
+    assert stage.told == [("FellBack", "gw-0")] * 2
+    event = next(each for path, each in stage.server.objects.items() if "/events/" in path)
+    assert event["type"] == "Warning"
+    assert "mend that server, its trust or the client certificate in spec.cups" in event["message"]
+    assert "keep the CA of that certificate" in event["message"]
+
+
+async def test_a_certificate_that_is_a_ca_is_noted_on_the_gateway_until_it_comes_with_another(stage: Stage) -> None:
+    stage.lay(1)
+    stage.judge(1)
+    regular = saw(0).certificate
+    assert regular is not None
+    ca = msgspec.structs.replace(regular, is_ca=True, not_before=NOW)
+    for minute, certificate in enumerate((ca, regular, ca, None)):
+        seen = saw(0, minute, certificate=certificate)
+        stage.writer.observe(stage.state.take_in("a", [seen], NOW))
+        await until(lambda: stage.writer.is_idle)
+        (accepted,) = [each for each in stage.status(0)["conditions"] if each["type"] == "Accepted"]
+        assert ("a certificate that is a CA (CA:TRUE)" in accepted["message"]) is (certificate is ca)
+        shown = stage.status(0).get("certificate", {})
+        assert (shown.get("isCA"), shown.get("notBefore")) == (
+            (True, "2026-06-01T00:00:00Z") if certificate is ca else (None, None)
+        )
+    before = len(stage.server.writes)
+    stage.writer.look_again(key(0))
+    await until(lambda: stage.writer.is_idle)
+    assert len(stage.server.writes) == before
 
 
 async def test_a_gateway_that_comes_by_a_token_shows_no_certificate_any_more(stage: Stage) -> None:

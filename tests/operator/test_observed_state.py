@@ -1,6 +1,8 @@
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +41,30 @@ def test_the_first_visit_is_written_at_once_with_all_that_is_known() -> None:
     assert status["delivery"] == {"state": "Pending", "deliveries": 1, "outstanding": ["LNSCredentials"]}
     assert "package" not in status
     assert not fleet.pending(fleet.key())
+
+
+def test_gateways_with_certificates_that_are_cas_are_counted_and_noted_on_their_trusted_ca() -> None:
+    fleet = Fleet(3)
+    regular = saw(0).certificate
+    assert regular is not None
+    ca = msgspec.structs.replace(regular, is_ca=True)
+    fleet.state.take_in("a", [saw(0, certificate=ca), saw(1, certificate=ca), saw(2)], NOW)
+    for number in range(3):
+        fleet.write(fleet.key(number))
+    fleet.start()
+    fleet.state.count(NOW)
+    status = fleet.write(CA)
+    assert (status["gatewaysSeen"], status["caCertificatesSeen"]) == (3, 2)
+    accepted = next(each for each in status["conditions"] if each["type"] == "Accepted")
+    assert "2 gateways came with a certificate that is a CA" in accepted["message"]
+    assert "presentedIntermediates: Refuse" in accepted["message"]
+    fleet.resources[CA] = fleet.make(CA, {"certificates": "x", "presentedIntermediates": "Refuse"}, status)
+    status = fleet.write(CA)
+    assert status["caCertificatesSeen"] == 2
+    assert "is a CA" not in next(each for each in status["conditions"] if each["type"] == "Accepted")["message"]
+    fleet.state.take_in("a", [saw(0, 1), saw(1, 1)], at(1))
+    fleet.state.count(at(1))
+    assert "caCertificatesSeen" not in fleet.write(CA)
 
 
 def test_what_is_known_already_is_not_written_again() -> None:
@@ -242,3 +268,24 @@ def test_a_gateway_that_was_never_seen_is_not_said_to_be_pending() -> None:
 
     assert fleet.state.reconfigured([changes]) == []
     assert not fleet.pending(fleet.key())
+
+
+def test_a_claimed_refusal_is_shown_as_that_and_hides_nothing_that_was_proven() -> None:
+    def shown(*seen: Observation) -> Any:
+        held = NOTHING_SEEN
+        for each in seen:
+            held = merged(held, each)
+        refusal = held.last_refusal
+        return refusal and (refusal.reason, refusal.claimed)
+
+    def refused(minutes: float, reason: str, *, claimed: bool, **fields: Any) -> Observation:
+        found = msgspec.structs.replace(refusal(minutes, reason), claimed=claimed)
+        return saw(0, refusal=found, **{"last_seen": None, "certificate": None, **fields})
+
+    claim = refused(3, "CommonNameMismatch", claimed=True)
+    assert shown(saw(0, 1), claim) == ("CommonNameMismatch", True)
+    assert shown(saw(0, 1), refused(2, "CertificateRevoked", claimed=False), claim) == ("CertificateRevoked", False)
+    assert shown(refused(0, "CertificateRevoked", claimed=False), saw(0, 1), claim) == ("CommonNameMismatch", True)
+    assert shown(claim, refused(4, "CertificateRevoked", claimed=False)) == ("CertificateRevoked", False)
+    after = merged(merged(NOTHING_SEEN, saw(0, 1)), claim)
+    assert msgspec.structs.replace(after, last_refusal=None) == merged(NOTHING_SEEN, saw(0, 1))

@@ -61,7 +61,7 @@ class Stage:
             status=self.status,
             seen=seen,
             proof=Proof(
-                Enforcement(), Departures(events, seen.usage.gateways, awaits_proof=False), self.status, asks=False
+                Enforcement(), Departures(events, seen.usage.users, awaits_proof=False), self.status, asks=False
             ),
             now=_now,
             compile_seconds=Metrics().compile_seconds,

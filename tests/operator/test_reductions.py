@@ -82,12 +82,19 @@ def trust_reduced(new: TrustedAuthority | None, old: TrustedAuthority = AUTHORIT
         (lists(1, 2, refuse_overdue=False), False),
         ({"revocation_lists": ()}, False),
         ({"weak_signatures": False}, True),
+        ({"presented_intermediates": False}, True),
         ({"uid": "another"}, True),
         ({"namespace": "another"}, True),
     ],
 )
 def test_less_trust_is_a_reduction(change: dict[str, Any], reduced: bool) -> None:
     assert trust_reduced(replace(AUTHORITY, **change)) is reduced
+
+
+def test_taking_presented_intermediates_again_is_no_reduction() -> None:
+    strict = replace(AUTHORITY, presented_intermediates=False)
+    assert not trust_reduced(AUTHORITY, strict)
+    assert not trust_reduced(strict, strict)
 
 
 def test_an_authority_that_is_gone_or_gets_ranges_is_a_reduction() -> None:

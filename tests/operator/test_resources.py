@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stationkeeper_operator.named_references import references
 from stationkeeper_operator.resources import (
     CONFIG_MAP,
     GATEWAY,
@@ -17,7 +18,6 @@ from stationkeeper_operator.resources import (
     TrustedCA,
     decode_referenced,
     decode_resource,
-    references,
 )
 from tests.operator.resource_building import EUI, make_ca, make_gateway
 

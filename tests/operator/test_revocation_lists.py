@@ -129,9 +129,32 @@ def test_a_list_that_cannot_be_used_is_refused_with_its_reason_and_what_was_revo
     assert revoked(after, ROOT) >= {1, 2}
 
 
-def test_an_issuer_that_may_not_sign_lists_is_refused() -> None:
-    resource = make_ca({"certificates": to_pem(NO_CRL.der), "revocation": {"crl": crl_pem(make_crl(NO_CRL, 1))}})
-    assert verdict_on(resource, plan_of(resource)).reason == Reason.CRL_SIGNER_NOT_ALLOWED
+def test_a_list_whose_issuer_may_not_sign_lists_is_left_out_alone_and_told() -> None:
+    both = to_pem(ROOT.der) + to_pem(NO_CRL.der)
+    crl = crl_pem(make_crl(ROOT, 7), make_crl(NO_CRL, 1))
+    resource = make_ca({"certificates": both, "revocation": {"crl": crl, "serials": ["1A"]}})
+    plan = plan_of(resource)
+    verdict = verdict_on(resource, plan)
+    assert verdict.accepted
+    assert "revocation.crl, CRL 2" in verdict.message
+    assert "lacks cRLSign (CRLSignerNotAllowed)" in verdict.message
+    assert (revoked(plan, ROOT), revoked(plan, NO_CRL)) == ({7}, set())
+    assert authority(plan).revoked_serials == ("1A",)
+
+
+def test_what_is_in_force_of_lists_stays_where_their_issuer_may_sign_no_more() -> None:
+    may = ca("No CRL", key=NO_CRL.key)
+    crl = {"crl": crl_pem(make_crl(may, 1, 2)), "crlExpired": "Refuse"}
+    before = plan_of(make_ca({"certificates": to_pem(may.der), "revocation": crl}))
+    assert revoked(before, may) == {1, 2}
+    spec = {"certificates": to_pem(NO_CRL.der), "revocation": {**crl, "crl": crl_pem(make_crl(NO_CRL, 3))}}
+    for _ in range(2):
+        before, verdict = verdict_after(before, spec)
+        assert verdict.accepted
+        assert revoked(before, may) == {1, 2}
+    after, verdict = verdict_after(before, {"certificates": to_pem(may.der)})
+    assert verdict.accepted
+    assert lists(after) == {}
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,8 @@ def test_two_processes_of_one_host_have_different_identities() -> None:
         ({}, "STATIONKEEPER_NAMESPACE"),
         ({"STATIONKEEPER_NAMESPACE": "Not_A_Name"}, "--namespace"),
         ({**BASE, "STATIONKEEPER_WATCH_NAMESPACES": "a,*"}, "--watch-namespaces"),
+        ({**BASE, "STATIONKEEPER_CUPS_NAMES": "https://cups.example.org"}, "--cups-names"),
+        ({**BASE, "STATIONKEEPER_CUPS_NAMES": "*.example.org"}, "--cups-names"),
         ({**BASE, "STATIONKEEPER_HEALTH_ADDRESS": "8081"}, "--health-address"),
         ({**BASE, "STATIONKEEPER_HEALTH_ADDRESS": "host:65536"}, "--health-address"),
         ({**BASE, "STATIONKEEPER_LOG_LEVEL": "LOUD"}, "--log-level"),
@@ -56,5 +58,10 @@ def test_help_names_every_variable(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         read_settings(["--help"], BASE)
     shown = capsys.readouterr().out
-    for name in ("NAMESPACE", "WATCH_NAMESPACES", "IDENTITY", "HEALTH_ADDRESS", "LOG_LEVEL"):
+    for name in ("NAMESPACE", "WATCH_NAMESPACES", "IDENTITY", "HEALTH_ADDRESS", "CUPS_NAMES", "LOG_LEVEL"):
         assert f"STATIONKEEPER_{name}" in shown
+
+
+def test_the_names_of_cups_are_read_without_regard_to_case_and_order() -> None:
+    found = read_settings([], {**BASE, "STATIONKEEPER_CUPS_NAMES": "b.example.org:8987, A.example.org,,"})
+    assert found.cups_names == ("a.example.org", "b.example.org:8987")

@@ -4,7 +4,7 @@ Nothing in here knows how paths are searched: every chain that `openssl verify` 
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -58,6 +58,15 @@ class World:
     holders: tuple[Holder, ...]
 
 
+@dataclass(frozen=True)
+class Question:
+    """A certificate, what was presented with it, and when."""
+
+    leaf: Issued
+    presented: tuple[Issued, ...]
+    time: datetime
+
+
 class Model:
     """The rules over one PKI.
 
@@ -85,47 +94,78 @@ class Model:
                     holders.append(RegisteredGateway(eui=eui, namespace=namespace, name="g", uid=uid, rank=rank))
         return World(trusted, tuple(holders))
 
-    def vouchable(self, world: World, time: datetime) -> list[Issued]:
-        """The end-entity certificates from which a chain leads to somebody's anchor."""
-        anchors = {anchor.der for each in world.trusted for anchor in each.anchors}
+    def vouchable(self, world: World, time: datetime) -> list[Chain]:
+        """The chains that lead to somebody's anchor."""
+        anchors = {anchor for each in world.trusted for anchor in each.anchors}
         return [
-            leaf
-            for leaf in self._pki.leaves
-            if any(chain[-1].der in anchors for chain in self._verdicts.chains(leaf, time))
+            chain for leaf in self._pki.leaves for chain in self._verdicts.chains(leaf, time) if chain[-1] in anchors
         ]
 
-    def outcome(self, trusted: Trusted, leaf: Issued, presented: Iterable[Issued], time: datetime) -> str:
+    def outcome(self, trusted: Trusted, question: Question) -> str:
         """What one TrustedCA says of a certificate."""
-        chains = self._usable(trusted, leaf, presented, time)
+        chains = self._usable(trusted, question, question.presented)
         if not chains:
             return NONE
-        if any(self._is_named(trusted, each) for chain in chains for each in chain):
+        if any(self._has_named(trusted, chain) for chain in chains):
             return REFUSED
-        return GOOD if any(not self._is_refused(trusted, chain, time) for chain in chains) else REFUSED
+        return GOOD if any(not self._is_refused(trusted, chain, question.time) for chain in chains) else REFUSED
 
-    def opened(self, world: World, leaf: Issued, presented: Iterable[Issued], time: datetime) -> str | None:
-        """The uid of the Gateway that the certificate opens, None where it opens none."""
-        sent = list(presented)
+    def outcomes(self, trusted: Trusted, question: Question, *, all_configured: bool) -> frozenset[str]:
+        """What one TrustedCA may say where chains were left out.
+
+        Args:
+            trusted: the TrustedCA.
+            question: what it is asked.
+            all_configured: whether just chains by presented certificates were left out, not those without.
+        """
+        chains = self._usable(trusted, question, question.presented)
+        certain = self._usable(trusted, question, ()) if all_configured else []
+        unnamed = [chain for chain in chains if not self._has_named(trusted, chain)]
+        good = any(not self._is_refused(trusted, chain, question.time) for chain in unnamed)
+        refused = len(unnamed) < len(chains) or any(
+            self._is_refused(trusted, chain, question.time) for chain in unnamed
+        )
+        if any(self._has_named(trusted, chain) for chain in (certain if all_configured else chains)):
+            good = False
+        if any(not self._is_refused(trusted, chain, question.time) for chain in certain):
+            refused = len(unnamed) < len(chains)
+        return frozenset(said for said, may_be in ((NONE, not certain), (GOOD, good), (REFUSED, refused)) if may_be)
+
+    @staticmethod
+    def openings(world: World, leaf: Issued, said: Mapping[str, frozenset[str]]) -> set[str | None]:
+        """The uids of the Gateways that a certificate may open, None for none of them.
+
+        Args:
+            world: whose Gateways.
+            leaf: the certificate.
+            said: what each TrustedCA that is asked about one of them may say.
+        """
+        found: set[str | None] = set()
         holders = [each for each in world.holders if each.eui == leaf.subject]
         for holder in sorted(holders, key=lambda each: (each.rank, each.namespace)):
-            said = [
-                self.outcome(each, leaf, sent, time)
-                for each in world.trusted
-                if serves(each.record, holder.namespace, leaf.subject)
+            asked = [
+                said[each.record.name] for each in world.trusted if serves(each.record, holder.namespace, leaf.subject)
             ]
-            if {GOOD, REFUSED}.isdisjoint(said):
-                continue
-            return holder.uid if isinstance(holder, RegisteredGateway) and REFUSED not in said else None
-        return None
+            none_refuses = all(each != {REFUSED} for each in asked)
+            if none_refuses and any(GOOD in each for each in asked):
+                found.add(holder.uid if isinstance(holder, RegisteredGateway) else None)
+            if any(REFUSED in each for each in asked):
+                found.add(None)
+            if any(NONE not in each for each in asked):
+                return found
+        return {*found, None}
 
-    def _usable(self, trusted: Trusted, leaf: Issued, presented: Iterable[Issued], time: datetime) -> list[Chain]:
-        help_there_is = {each.der for each in (*trusted.intermediates, *presented) if each not in trusted.anchors}
+    def _usable(self, trusted: Trusted, question: Question, presented: Iterable[Issued]) -> list[Chain]:
+        help_there_is = {*trusted.intermediates, *presented}.difference(trusted.anchors)
         return [
             chain
-            for chain in self._verdicts.chains(leaf, time)
+            for chain in self._verdicts.chains(question.leaf, question.time)
             if chain[-1] in trusted.anchors
-            and all(each.der in help_there_is and each is not leaf for each in chain[1:-1])
+            and all(each in help_there_is and each is not question.leaf for each in chain[1:-1])
         ]
+
+    def _has_named(self, trusted: Trusted, chain: Chain) -> bool:
+        return any(self._is_named(trusted, each) for each in chain)
 
     def _is_named(self, trusted: Trusted, certificate: Issued) -> bool:
         return certificate.serial in trusted.serials or self._facts[certificate.der].sha256 in trusted.fingerprints

@@ -33,7 +33,7 @@ def key(number: int) -> ec.EllipticCurvePrivateKey:
     return ec.derive_private_key(number + 1, ec.SECP256R1())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Issued:
     """A certificate of the oracle.
 
@@ -78,7 +78,8 @@ def make_pki(chance: random.Random, cas: int = 9, leaves: int = 14) -> Pki:
         ends.append(_issue(chance, chance.choice(EUIS), _KEYS + number, issuer, ca=None, number=100 + number))
     if chance.random() < 0.3:
         ends.append(_issue(chance, chance.choice(EUIS), _KEYS, None, ca=None, number=200))
-    return Pki(tuple(made), tuple(ends))
+    # Each is known by its identity from here on.
+    return Pki(tuple({each.der: each for each in made}.values()), tuple({each.der: each for each in ends}.values()))
 
 
 def _issue(

@@ -121,7 +121,7 @@ def test_a_gateway_gets_its_lns_from_the_defaults_of_its_namespace(tmp_path: Pat
 
 
 def test_a_certificate_that_ends_soon_is_a_warning(tmp_path: Path) -> None:
-    old = make_root("Old", datetime.now(UTC) - timedelta(days=9), days=14).certificate_pem.decode()
+    old = make_root("Old", datetime.now(UTC) - timedelta(days=195), days=200).certificate_pem.decode()
 
     assert ("warning", "ExpiresWithin7Days") in found(tmp_path, trusted_ca(certificates=old))
 

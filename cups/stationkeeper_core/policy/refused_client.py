@@ -57,6 +57,25 @@ def identify_refused(judgement: Judgement, registry: GatewayRegistry) -> Refused
     return None if holders else _unregistered(judgement, eui)
 
 
+def identify_claimed(judgement: Judgement, router: EUI64, registry: GatewayRegistry) -> RefusedClient | None:
+    """The Gateway that a client asked for with a certificate of another EUI; None where its refusal concerns nobody.
+
+    Args:
+        judgement: of the certificate.
+        router: the EUI that the request names; so the refusal is a claim, whatever the client proved.
+        registry: the gateways in force.
+
+    Only a TrustedCA in the scope of that Gateway counts, and a certificate that it does not revoke: nobody else may
+    write anything to it.
+    """
+    paths = [each for each in judgement.paths or judgement.elsewhere if each.revocation is None]
+    for holder in registry.holders(router):
+        found = [each.trusted_ca for each in paths if each.trusted_ca.serves(holder.namespace, router)]
+        if found and isinstance(holder, RegisteredGateway):
+            return RefusedClient(router, holder, _seen(judgement, found))
+    return None
+
+
 def seen_certificate(judgement: Judgement) -> SeenCertificate:
     """What is remembered of the judged certificate, for which at least one TrustedCA vouches."""
     return _seen(judgement, [each.trusted_ca for each in judgement.paths or judgement.elsewhere])
@@ -75,6 +94,8 @@ def _seen(judgement: Judgement, trusted_cas: list[TrustedCA]) -> SeenCertificate
     return SeenCertificate(
         serial=leaf.serial,
         sha256=leaf.sha256,
+        not_before=leaf.not_before,
         not_after=leaf.not_after,
         trusted_ca=min(each.reference for each in trusted_cas),
+        is_ca=leaf.is_authority and leaf.may_sign_certificates,
     )

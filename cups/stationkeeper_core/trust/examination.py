@@ -9,6 +9,7 @@ from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import FOR_EVER
 from stationkeeper_core.trust.path_certificate import PathCertificate, PathCertificates
 from stationkeeper_core.trust.verification import Path, Verification, is_signed, verify
+from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_core.x509.extensions import NAME_CONSTRAINTS, SUBJECT_ALTERNATIVE_NAME
 
 MAX_CONSTRAINT_BYTES = 2**21
@@ -50,16 +51,18 @@ class Examination:
     @cached_property
     def presented(self) -> tuple[PathCertificate, ...]:
         """The CA certificates that were presented beside it."""
-        found = dict.fromkeys(self._certificates.of_certificate(each) for each in self._certificate.presented)
-        found.pop(self.leaf, None)
-        self.consider(found)
-        return tuple(found)
+        return self._parts(self._certificate.presented)
+
+    @cached_property
+    def presented_without_ca(self) -> tuple[PathCertificate, ...]:
+        """The others that were presented beside it, which may issue nothing."""
+        return self._parts(self._certificate.presented_without_ca)
 
     @cached_property
     def presented_by_subject(self) -> dict[str, list[PathCertificate]]:
-        """The same, by their folded subjects."""
+        """Both, by their folded subjects; those of CAs first."""
         found: dict[str, list[PathCertificate]] = {}
-        for each in self.presented:
+        for each in (*self.presented, *self.presented_without_ca):
             found.setdefault(each.subject, []).append(each)
         return found
 
@@ -71,7 +74,13 @@ class Examination:
     @property
     def presented_names(self) -> list[str]:
         """The same for what was presented beside it."""
-        return [each.issuer for each in self.presented]
+        return [each.issuer for each in (*self.presented, *self.presented_without_ca)]
+
+    def _parts(self, certificates: Iterable[Certificate]) -> tuple[PathCertificate, ...]:
+        found = dict.fromkeys(self._certificates.of_certificate(each) for each in certificates)
+        found.pop(self.leaf, None)
+        self.consider(found)
+        return tuple(found)
 
     def consider(self, certificates: Iterable[PathCertificate]) -> None:
         """Note that the judgement depends on when `certificates` are valid."""

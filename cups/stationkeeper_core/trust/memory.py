@@ -7,10 +7,10 @@ trust generation, the same scope, and while nothing that it considered changes i
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 
-from stationkeeper_core.client_certificate import ClientCertificate, read_client_certificate
+from stationkeeper_core.client_certificate import read_client_certificate
 from stationkeeper_core.snapshot import Snapshot
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import Judgement
@@ -18,14 +18,10 @@ from stationkeeper_core.trust.judging import judge
 
 MAX_VOUCHED = 4_096
 MAX_OTHERS = 256
+MAX_BYTES = 8 * 1024 * 1024
+"""Of the end-entity certificates of either kind: most have less than 1 KiB, and one may have 16."""
 _VIEWS = 2
 """Of one end-entity certificate: what the handshake's verification sees, and what was presented as a whole."""
-
-
-@dataclass(frozen=True)
-class _Remembered:
-    certificate: ClientCertificate
-    judgement: Judgement
 
 
 class JudgementMemory:
@@ -33,26 +29,27 @@ class JudgementMemory:
 
     Chains are kept by their end-entity certificate, so that a client which adds certificates to one that is known takes
     only that one's place; those that no TrustedCA vouches for, of which anybody can make any number, have places of
-    their own.
+    their own. Of a chain the end-entity certificate alone is kept: a tenant can make any number, and send 64 KiB with
+    each.
 
     Args:
         vouched: how many end-entity certificates are kept that a TrustedCA vouches for.
         others: how many others.
+        size: how many bytes the end-entity certificates of either kind may have.
     """
 
-    def __init__(self, vouched: int = MAX_VOUCHED, others: int = MAX_OTHERS) -> None:
+    def __init__(self, vouched: int = MAX_VOUCHED, others: int = MAX_OTHERS, size: int = MAX_BYTES) -> None:
         self._bounds = {True: vouched, False: others}
-        self._kept: dict[bool, OrderedDict[bytes, dict[bytes, _Remembered]]] = {
-            True: OrderedDict(),
-            False: OrderedDict(),
-        }
+        self._size = size
+        self._kept: dict[bool, OrderedDict[bytes, dict[bytes, Judgement]]] = {True: OrderedDict(), False: OrderedDict()}
+        self._bytes = {True: 0, False: 0}
         self._trust: TrustGeneration | None = None
 
     def __len__(self) -> int:
         return sum(len(views) for kept in self._kept.values() for views in kept.values())
 
     def judge(self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime) -> Judgement:
-        """Return what the TrustedCAs of `snapshot` say of a presented chain.
+        """Return what the TrustedCAs of `snapshot` say of a presented chain, less the certificates of the paths.
 
         Args:
             presented: DER, the end-entity certificate first.
@@ -70,9 +67,10 @@ class JudgementMemory:
         judgement = self._still_holding(known, snapshot, now)
         if judgement is not None:
             return judgement
-        certificate = read_client_certificate(tuple(presented)) if known is None else known.certificate
-        judgement = judge(certificate, snapshot.trust, snapshot.registry.scope(certificate.eui_or_none), now)
-        self._keep(leaf, chain, _Remembered(certificate, judgement))
+        certificate = read_client_certificate(tuple(presented))
+        scope = snapshot.registry.scope(certificate.eui_or_none)
+        judgement = _lean(judge(certificate, snapshot.trust, scope, now))
+        self._keep(leaf, chain, judgement)
         return judgement
 
     def recall(self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime) -> Judgement | None:
@@ -89,15 +87,15 @@ class JudgementMemory:
         """Forget everything."""
         for kept in self._kept.values():
             kept.clear()
+        self._bytes = {True: 0, False: 0}
 
     @staticmethod
-    def _still_holding(known: _Remembered | None, snapshot: Snapshot, now: datetime) -> Judgement | None:
-        if known is None or not known.judgement.holds_at(now):
+    def _still_holding(known: Judgement | None, snapshot: Snapshot, now: datetime) -> Judgement | None:
+        if known is None or not known.holds_at(now):
             return None
-        scope = snapshot.registry.scope(known.certificate.eui_or_none)
-        return known.judgement if known.judgement.scope == scope else None
+        return known if known.scope == snapshot.registry.scope(known.certificate.eui_or_none) else None
 
-    def _find(self, leaf: bytes, chain: bytes) -> _Remembered | None:
+    def _find(self, leaf: bytes, chain: bytes) -> Judgement | None:
         for kept in self._kept.values():
             views = kept.get(leaf)
             if views is not None and chain in views:
@@ -105,21 +103,42 @@ class JudgementMemory:
                 return views[chain]
         return None
 
-    def _keep(self, leaf: bytes, chain: bytes, remembered: _Remembered) -> None:
-        vouched = remembered.judgement.vouched
-        if not vouched and leaf in self._kept[True]:
-            # Other certificates beside a known one: the known one's places are for what lets it in.
-            vouched = True
-        views = self._kept[vouched].pop(leaf, {})
+    def _keep(self, leaf: bytes, chain: bytes, judgement: Judgement) -> None:
+        # Other certificates beside a known one: the known one's places are for what lets it in.
+        vouched = judgement.vouched or leaf in self._kept[True]
+        views = self._take(leaf, vouched=vouched)
         views.pop(chain, None)
         while len(views) >= _VIEWS:
             views.pop(next(iter(views)))
-        views[chain] = remembered
+        views[chain] = judgement
         self._kept[vouched][leaf] = views
+        self._bytes[vouched] += _size(views)
         if vouched:
-            self._kept[False].pop(leaf, None)
-        if len(self._kept[vouched]) > self._bounds[vouched]:
-            self._kept[vouched].popitem(last=False)
+            self._take(leaf, vouched=False)
+        kept = self._kept[vouched]
+        while len(kept) > self._bounds[vouched] or self._bytes[vouched] > self._size:
+            self._take(next(iter(kept)), vouched=vouched)
+
+    def _take(self, leaf: bytes, *, vouched: bool) -> dict[bytes, Judgement]:
+        """Take out what is kept of an end-entity certificate."""
+        views = self._kept[vouched].pop(leaf, {})
+        self._bytes[vouched] -= _size(views)
+        return views
+
+
+def _size(views: dict[bytes, Judgement]) -> int:
+    return sum(len(each.certificate.leaf.der) for each in views.values())
+
+
+def _lean(judgement: Judgement) -> Judgement:
+    """`judgement` without what a client can make large and no decision asks for."""
+    return replace(
+        judgement,
+        certificate=replace(judgement.certificate, others=()),
+        paths=tuple(replace(each, certificates=()) for each in judgement.paths),
+        elsewhere=tuple(replace(each, certificates=()) for each in judgement.elsewhere),
+        near_misses=tuple(replace(each, certificates=()) for each in judgement.near_misses),
+    )
 
 
 def _digests(presented: Sequence[bytes]) -> tuple[bytes, bytes]:

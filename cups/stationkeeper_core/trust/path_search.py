@@ -6,7 +6,7 @@ itself it takes the first issuer of the right name and never tries a second, so 
 whose key was replaced) it would refuse the clients of one.
 
 What the client presented is looked at last and has a budget of its own, so that it never takes away what is found
-without.
+without. A TrustedCA that takes only listed intermediates is not asked with it at all.
 """
 
 from collections import deque
@@ -109,7 +109,8 @@ class PathSearch:
             if self._budget.is_spent and each.revocations.is_any:
                 self.undecided = self.undecided or found.get(each, _Finding()).path is None
         if self._examination.has_presented:
-            for each in sorted({*found, *by_presented()}, key=_order):
+            taking = (each for each in {*found, *by_presented()} if each.record.presented_intermediates)
+            for each in sorted(taking, key=_order):
                 before = found.get(each, _Finding())
                 if not before.decides and self._presented_budget.take(ASKED_UNITS):
                     found[each] = self._decide(each, before, self._presented_budget, presented=True)
@@ -159,7 +160,7 @@ class PathSearch:
 
     def _counts(self, trusted_ca: TrustedCA, path: Path, budget: Budget) -> bool:
         """Whether OpenSSL verifies exactly this path, and it is one for clients."""
-        flaw = self._flaw(path)
+        flaw = self._powerless(trusted_ca, path) or self._flaw(path)
         if flaw is not None:
             self._refuse(Refused(trusted_ca, path, *flaw))
             return False
@@ -171,6 +172,14 @@ class PathSearch:
         reason = _TIME.get(found.verdict, Reason.CERTIFICATE_INVALID)
         self._refuse(Refused(trusted_ca, path, reason, found.detail, signed=found.signed))
         return False
+
+    def _powerless(self, trusted_ca: TrustedCA, path: Path) -> tuple[Reason, str] | None:
+        """The flaw of a path by a presented certificate that is no CA's, so that a refusal can say so."""
+        for each in path[1:-1]:
+            if each in self._examination.presented_without_ca and not trusted_ca.is_intermediate(each):
+                subject = each.certificate.subject[:128]
+                return Reason.CERTIFICATE_INVALID, f"the certificate {subject!a} issued another and is no CA's"
+        return None
 
     def _flaw(self, path: Path) -> tuple[Reason, str] | None:
         seconds = self._examination.seconds

@@ -69,6 +69,10 @@ class TrustedCA:
         """Whether `certificate` is one of its anchors."""
         return any(each is certificate for each in self.anchors.get(certificate.subject, ()))
 
+    def is_intermediate(self, certificate: PathCertificate) -> bool:
+        """Whether `certificate` is one of its intermediates."""
+        return any(each is certificate for each in self.intermediates.get(certificate.subject, ()))
+
 
 def _ranges(texts: Iterable[str]) -> tuple[EUIRange, ...]:
     return tuple(parse_range(text) for text in texts)

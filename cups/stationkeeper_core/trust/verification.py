@@ -23,7 +23,6 @@ _NO_CHECK_TIME, _IGNORE_CRITICAL = 0x200000, 0x10
 # X509_V_ERR_*, the same in OpenSSL 1.1 to 4.0.
 _SIGNATURE_FAILURE = 7
 _NOT_YET_VALID, _EXPIRED = 9, 10
-_INVALID_CA, _INVALID_NON_CA = 24, 37
 # Name constraints are looked at after all signatures hold.
 _NAME_CONSTRAINTS = frozenset(range(47, 55))
 

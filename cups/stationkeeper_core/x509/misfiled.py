@@ -1,4 +1,4 @@
-"""What a text or file is that should hold PEM certificates and does not, and the command that mends it.
+"""What a text or file is that should hold PEM certificates, a CRL or a key and does not, and the command that mends it.
 
 Only for the message of a refusal: nothing is decoded, and nothing of a private key is repeated.
 """
@@ -16,6 +16,11 @@ _LOOKED_AT = 64 * 1024
 _BASE64 = re.compile(rb"[A-Za-z0-9+/=\s]+")
 _LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,60})-----")
 _SHORTEST_CERTIFICATE = 76
+_CERTIFICATE = re.compile(rb"(?:\x30(?:\x81.|\x82..)){2}\xa0\x03\x02\x01", re.DOTALL)
+# Other numbers of hyphens, and the dashes that text processors make of them.
+_ALMOST_BEGIN = re.compile(r"^[-\u2010-\u2015\u2212 ]*BEGIN [A-Z0-9 ]{3,40}[-\u2010-\u2015\u2212 ]*$", re.MULTILINE)
+_PATH = re.compile(r"(?:file:|~|\.{1,2}/|/)?[\w./ -]{1,250}\.(?:pem|crt|cer|der|key|crl|p7b|p12|pfx|jks)")
+_AS_A_BLOCK = "in YAML write the text as a block (`|`)"
 
 _LABELS = {
     "TRUSTED CERTIFICATE": "an OpenSSL TRUSTED CERTIFICATE; convert it: openssl x509 -in FILE -out cert.pem",
@@ -27,62 +32,122 @@ _LABELS = {
     "PUBLIC KEY": "a public key alone; give the certificate",
 }
 
+_KINDS = {
+    "UTF-16": "UTF-16 text; convert it: iconv -f UTF-16 -t UTF-8 FILE > cert.pem",
+    "JKS": (
+        "a Java key store; export the certificate: keytool -exportcert -rfc -keystore FILE -alias ALIAS -file cert.pem"
+    ),
+    "PKCS#7": "PKCS#7 in DER; convert it: openssl pkcs7 -inform DER -print_certs -in FILE -out cert.pem",
+    "PKCS#12": "PKCS#12; take the certificate out: openssl pkcs12 -in FILE -nokeys -out cert.pem",
+}
+_KINDS_AS_KEY = {
+    "UTF-16": "UTF-16 text; convert it: iconv -f UTF-16 -t UTF-8 FILE > key.pem",
+    "PKCS#12": "PKCS#12; take the key out: openssl pkcs12 -in FILE -nocerts -noenc -out key.pem",
+    "JKS": (
+        "a Java key store; convert it: keytool -importkeystore -srckeystore FILE -destkeystore store.p12"
+        " -deststoretype PKCS12, then: openssl pkcs12 -in store.p12 -nocerts -noenc -out key.pem"
+    ),
+}
+
 
 def explain_text(text: str) -> str | None:
     """Return what `text` is instead of PEM certificates and what to do; None where that cannot be told."""
     head = text[:_LOOKED_AT]
     label = next((found for found in _LABEL.findall(head) if found in _LABELS), None)
-    if label is not None:
-        return f"it is {_LABELS[label]}"
-    if "-----BEGIN" in head:
-        return _broken_lines(head)
-    return _encoded_twice(head.encode("utf-8", "replace"))
+    return f"it is {_LABELS[label]}" if label is not None else _explain_form(head, "CERTIFICATE")
 
 
 def explain_bytes(content: bytes) -> str | None:
     """Return what `content` is instead of PEM text or a DER certificate; None where that cannot be told."""
+    kind = _kind_of(content)
+    return f"it is {_KINDS[kind]}" if kind is not None else None
+
+
+def explain_crl(content: bytes) -> str | None:
+    """Return what `content` is instead of a CRL and what to do; None where that cannot be told."""
+    kind = _kind_of(content)
+    if kind is not None:
+        return f"it is {_KINDS[kind]}"
+    head = content[:_LOOKED_AT].decode("utf-8", "replace")
+    if _begins_as_certificate(content) or any("CERTIFICATE" in label for label in _LABEL.findall(head)):
+        return "it is a certificate; give the CRL that the CA publishes"
+    return _explain_form(head, "X509 CRL")
+
+
+def explain_key(content: bytes) -> str | None:
+    """Return what `content` is instead of a private key and what to do; None where that cannot be told."""
+    kind = _kind_of(content)
+    if kind is not None:
+        return f"it is {_KINDS_AS_KEY.get(kind) or _KINDS[kind]}"
+    head = content[:_LOOKED_AT].decode("utf-8", "replace")
+    labels = _LABEL.findall(head)
+    is_certificate = all("CERTIFICATE" in label for label in labels) if labels else _begins_as_certificate(content)
+    if is_certificate and "PRIVATE KEY" not in head:
+        return "it is a certificate; give the private key that belongs to it"
+    if "PUBLIC KEY" in labels:
+        return "it is a public key alone; give the private key"
+    return _explain_form(head, "PRIVATE KEY") if "ENCRYPTED" not in head else None
+
+
+def _kind_of(content: bytes) -> str | None:
     if content.startswith(_UTF16) or b"B\0E\0G\0I\0N\0" in content[:_LOOKED_AT]:
-        return "it is UTF-16 text; convert it: iconv -f UTF-16 -t UTF-8 FILE > cert.pem"
+        return "UTF-16"
     if content.startswith((_JKS, _JCEKS)):
-        return (
-            "it is a Java key store; export the certificate:"
-            " keytool -exportcert -rfc -keystore FILE -alias ALIAS -file cert.pem"
-        )
-    if content[:1] == bytes([_SEQUENCE]):
-        return _explain_der(content)
-    return None
+        return "JKS"
+    return _kind_of_der(content) if content[:1] == bytes([_SEQUENCE]) else None
 
 
-def _explain_der(content: bytes) -> str | None:
+def _kind_of_der(content: bytes) -> str | None:
     if _PKCS7_OID in content[:_SHORTEST_PKCS12] and b"\x02\x01\x03" not in content[:8]:
-        return "it is PKCS#7 in DER; convert it: openssl pkcs7 -inform DER -print_certs -in FILE -out cert.pem"
+        return "PKCS#7"
     # PFX ::= SEQUENCE { version INTEGER (3), authSafe ContentInfo … }, RFC 7292, section 4.
-    if b"\x02\x01\x03\x30" in content[:8]:
-        return "it is PKCS#12; take the certificate out: openssl pkcs12 -in FILE -nokeys -out cert.pem"
-    return None
+    return "PKCS#12" if b"\x02\x01\x03\x30" in content[:8] else None
+
+
+def _begins_as_certificate(content: bytes) -> bool:
+    """Whether it begins with two sequences, of 128 bytes or more each, and then a version: no key does."""
+    return _CERTIFICATE.match(content) is not None
+
+
+def _explain_form(text: str, label: str) -> str | None:
+    """What is wrong with the form of a text that has to be blocks with this label."""
+    if "-----BEGIN" in text:
+        return _broken_lines(text)
+    if _ALMOST_BEGIN.search(text):
+        return (
+            f"its lines BEGIN and END need five hyphens on each side, -----BEGIN {label}-----; paste the file as it is"
+        )
+    if text.lstrip()[:15].lower().startswith(("<!doctype", "<html")):
+        return "it is a web page; download the file itself"
+    if _PATH.fullmatch(text.strip()):
+        return "it is the name of a file; give what the file holds"
+    return _encoded_twice(text.encode("utf-8", "replace"), label)
 
 
 def _broken_lines(text: str) -> str | None:
     if "\\n" in text:
-        return "its line breaks are written as \\n; in YAML write the text as a block (certificates: |)"
+        return f"its line breaks are written as \\n; {_AS_A_BLOCK}"
     for line in text.splitlines():
         if "-----END" in line and "-----BEGIN" in line and line.index("-----END") < line.index("-----BEGIN"):
-            return "the END of one certificate and the BEGIN of the next stand on one line; put a line break between"
+            return "the END of one block and the BEGIN of the next stand on one line; put a line break between"
         begin = _LABEL.search(line)
         if begin is not None and line[begin.end() :].strip():
-            return "its line breaks are lost; in YAML write the text as a block (certificates: |), not folded (>)"
+            return f"its line breaks are lost; {_AS_A_BLOCK}, not folded (>)"
     return None
 
 
-def _encoded_twice(content: bytes) -> str | None:
+def _encoded_twice(content: bytes, label: str) -> str | None:
     if not content.strip() or not _BASE64.fullmatch(content):
         return None
+    text = b"".join(content.split())
     try:
-        inner = base64.b64decode(b"".join(content.split()), validate=True)
+        inner = base64.b64decode(text[: len(text) // 4 * 4], validate=True)
     except binascii.Error:
         return None
     if b"-----BEGIN" in inner:
         return "it is base64 of PEM text (encoded twice); in `data` encode once, or write it in `stringData` as it is"
+    if _kind_of(inner) is not None:
+        return f"it is base64 of {_kind_of(inner)}, which is not taken; decode it, and give certificates in PEM"
     if inner[:1] == bytes([_SEQUENCE]) and len(inner) > _SHORTEST_CERTIFICATE:
-        return "it is base64 without the lines BEGIN CERTIFICATE and END CERTIFICATE; add them"
+        return f"it is base64 without the lines BEGIN {label} and END {label}; add them"
     return None

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.x509.certificate import Certificate, parse_certificate
+from stationkeeper_core.x509.misfiled import explain_bytes, explain_text
 from stationkeeper_core.x509.usable import check_usable
 
 MAX_PEM_BYTES = 256 * 1024
@@ -72,27 +73,43 @@ def parse_bundle(text: str, reason_for_private_key: Reason = Reason.PRIVATE_KEY_
         )
     found: dict[bytes, Certificate] = {}
     refused: list[StationkeeperError] = []
-    for line, label, body in pem_blocks(text):
-        if label not in _CERTIFICATE_LABELS:
-            raise StationkeeperError(
-                Reason.MALFORMED_PEM, f"the block at line {line} is {label[:40]!a}, not a certificate"
-            )
+    for line, body in _blocks(text):
         if len(found) + len(refused) == MAX_CERTIFICATES:
             raise StationkeeperError(
                 Reason.TOO_MANY_CERTIFICATES, f"there are more than {MAX_CERTIFICATES} certificates"
             )
         der = _decoded(line, body)
-        if _looks_like_a_key(der):
-            raise StationkeeperError(
-                reason_for_private_key, f"the block at line {line} holds a key, not a certificate; remove it"
-            )
+        check_no_key(der, f"the block at line {line}", reason_for_private_key)
         try:
             certificate = parse_der_certificate(der)
         except StationkeeperError as error:
-            refused.append(StationkeeperError(error.reason, f"the block at line {line}: {error.detail}"))
+            refused.append(
+                StationkeeperError(
+                    error.reason, f"the block at line {line}: {explained(error.detail, explain_bytes(der))}"
+                )
+            )
         else:
             found.setdefault(certificate.der, certificate)
     return Bundle(tuple(found.values()), tuple(refused))
+
+
+def check_no_key(der: bytes, where: str, reason: Reason) -> None:
+    """Refuse DER that begins as a key does: PKCS#1, PKCS#8, SEC1, an encrypted or a public one.
+
+    Args:
+        der: a block, or a file.
+        where: it is, for the message.
+        reason: under which it is refused.
+
+    Raises:
+        StationkeeperError: `reason`; the detail holds nothing of the key.
+    """
+    # PKCS#12 begins as a key as well, and is named for what it is.
+    if _KEY.match(der) is not None:
+        explanation = explain_bytes(der)
+        if explanation is not None:
+            raise StationkeeperError(Reason.MALFORMED_PEM, f"{where}: {explanation}")
+        raise StationkeeperError(reason, f"{where} holds a key, not a certificate; remove it")
 
 
 def parse_der_certificate(der: bytes) -> Certificate:
@@ -153,13 +170,26 @@ def pem_blocks(text: str) -> list[tuple[int, str, str]]:
     return blocks
 
 
+def _blocks(text: str) -> list[tuple[int, str]]:
+    """The line and base64 text of each certificate; where that fails, the message says what the text is instead."""
+    try:
+        blocks = pem_blocks(text)
+    except StationkeeperError as error:
+        raise StationkeeperError(error.reason, explained(error.detail, explain_text(text))) from None
+    for line, label, _ in blocks:
+        if label not in _CERTIFICATE_LABELS:
+            detail = f"the block at line {line} is {label[:40]!a}, not a certificate"
+            raise StationkeeperError(Reason.MALFORMED_PEM, explained(detail, explain_text(text)))
+    return [(line, body) for line, _, body in blocks]
+
+
+def explained(detail: str, explanation: str | None) -> str:
+    """Return what is wrong, and behind it what is there instead where that is known."""
+    return f"{detail}: {explanation}" if explanation else detail
+
+
 def _decoded(line: int, body: str) -> bytes:
     try:
         return base64.b64decode(body, validate=True)
     except ValueError as error:
         raise StationkeeperError(Reason.MALFORMED_PEM, f"the block at line {line} is not base64: {error}") from None
-
-
-def _looks_like_a_key(der: bytes) -> bool:
-    """Whether it begins as PKCS#1, PKCS#8 and SEC1 do, or an encrypted or public key, and no certificate does."""
-    return _KEY.match(der) is not None

@@ -22,7 +22,7 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import format_hex
 from stationkeeper_core.observation import SeenCertificate
 from stationkeeper_core.policy.authorization import Claim, authorize
-from stationkeeper_core.policy.refused_client import identify_refused, seen_certificate
+from stationkeeper_core.policy.refused_client import identify_claimed, identify_refused, seen_certificate
 from stationkeeper_core.policy.token_authorization import TokenClaim, authorize_by_token
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_core.snapshot import Snapshot
@@ -37,6 +37,8 @@ from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.tls.transport import TLSTransport
 
 PATH = "/update-info"
+# The certificate is not for the EUI that the request names: the refusal is shown on that Gateway too, as claimed.
+_OF_ANOTHER_EUI = {Reason.COMMON_NAME_MISMATCH, Reason.COMMON_NAME_NOT_EUI}
 
 _log = logging.getLogger("stationkeeper.cups.update_info")
 
@@ -134,6 +136,10 @@ class UpdateInfoHandler:
             refused = identify_refused(judgement, snapshot.registry)
             if refused is not None:
                 self._observations.refused(refused, update_info, error.reason, now)
+            if error.reason in _OF_ANOTHER_EUI:
+                asked_for = identify_claimed(judgement, update_info.router, snapshot.registry)
+                if asked_for is not None:
+                    self._observations.claimed(asked_for, error.reason, now)
             raise
 
     def _served(  # noqa: PLR0913 - what there is to tell of a visit

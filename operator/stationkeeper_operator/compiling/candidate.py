@@ -4,7 +4,6 @@ A spec that is refused can only take away: what was published of the same resour
 takes away in those parts that can be read. So no slip in one part of a spec ever widens what another part allows.
 """
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -19,7 +18,6 @@ R = TypeVar("R", TrustedAuthority, RegisteredGateway)
 T = TypeVar("T")
 
 _SHOWN = 3
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -85,17 +83,3 @@ class Problems:
         if not ranked:
             return None
         return StationkeeperError(ranked[0].reason, "; ".join(each.detail for each in ranked[:_SHOWN]))
-
-
-def read_fingerprint(text: str, field_name: str) -> str:
-    """A SHA-256 fingerprint as the documents hold it; colons and case do not matter.
-
-    Raises:
-        StationkeeperError: `InvalidSpec`.
-    """
-    fingerprint = text.replace(":", "").lower()
-    if not _SHA256.fullmatch(fingerprint):
-        raise StationkeeperError(
-            Reason.INVALID_SPEC, f"{field_name}: {text[:100]!a} is not a SHA-256 fingerprint of 64 hex digits"
-        )
-    return fingerprint

@@ -10,7 +10,8 @@ from functools import lru_cache
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.x509.certificate import Certificate, parse_certificate
-from stationkeeper_core.x509.pem import Bundle, parse_bundle, parse_der_certificate
+from stationkeeper_core.x509.misfiled import explain_bytes, explain_text
+from stationkeeper_core.x509.pem import Bundle, check_no_key, explained, parse_bundle, parse_der_certificate
 from stationkeeper_operator.compiling.verdict import Role
 
 _REMEMBERED = 2048
@@ -31,11 +32,11 @@ class Authorities:
     left_out: tuple[str, ...] = ()
 
 
-def read_authorities(text: str, field: str, role: Role) -> Authorities:
+def read_authorities(content: str | bytes, field: str, role: Role) -> Authorities:
     """The CA certificates of a PEM text; one that cannot be used is left out and keeps no other from being used.
 
     Args:
-        text: what the spec holds or refers to.
+        content: the text of the spec, or the bytes that it refers to: PEM text, or one certificate in DER.
         field: where, for the message.
         role: what they are for.
 
@@ -43,7 +44,7 @@ def read_authorities(text: str, field: str, role: Role) -> Authorities:
         StationkeeperError: there is none that can be used, under the reason of the first, or `NoCertificate`; or what
             `parse_bundle` raises: what is wrong with the text as a whole, a private key first of all.
     """
-    bundle = _named(_parse(text, Reason.PRIVATE_KEY_IN_TRUSTED_CA), field)
+    bundle = _bundle(content, field, Reason.PRIVATE_KEY_IN_TRUSTED_CA)
     usable, refused = [], list(bundle.refused)
     for certificate in bundle.certificates:
         problem = _authority_problem(certificate, role)
@@ -67,7 +68,7 @@ def read_certificates(text: str, field: str, private_key_reason: Reason) -> tupl
     Raises:
         StationkeeperError: `NoCertificate`, or what `parse_certificates` raises.
     """
-    return _complete(_named(_parse(text, private_key_reason), field), field)
+    return _complete(_bundle(text, field, private_key_reason), field)
 
 
 def read_content(content: bytes, field: str) -> tuple[Certificate, ...]:
@@ -80,13 +81,7 @@ def read_content(content: bytes, field: str) -> tuple[Certificate, ...]:
     Raises:
         StationkeeperError: `NoCertificate`, or what `parse_certificates` raises.
     """
-    if _is_der(content):
-        return _complete(_named(_parse_der(content), field), field)
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        raise StationkeeperError(Reason.MALFORMED_PEM, f"{field}: it is neither PEM text nor DER") from None
-    return read_certificates(text, field, Reason.MALFORMED_PEM)
+    return _complete(_bundle(content, field, Reason.MALFORMED_PEM), field)
 
 
 def expired(certificates: Iterable[Certificate], now: datetime) -> tuple[Certificate, ...]:
@@ -133,12 +128,33 @@ def _authority_problem(certificate: Certificate, role: Role) -> StationkeeperErr
     return StationkeeperError(Reason.NOT_A_CERTIFICATE_AUTHORITY, f"{show([certificate])} {problem}")
 
 
-def _named(found: Bundle | StationkeeperError, field: str) -> Bundle:
+def _bundle(content: str | bytes, field: str, private_key_reason: Reason) -> Bundle:
+    """The certificates of PEM text, or of bytes that are that or one certificate in DER; at least one, or refused."""
+    if isinstance(content, bytes) and _is_der(content):
+        found = _parse_der(content, private_key_reason)
+    else:
+        found = _parse(_text(content, field), private_key_reason)
     if isinstance(found, StationkeeperError):
         raise StationkeeperError(found.reason, f"{field}: {found.detail}")
     if not found.certificates and not found.refused:
-        raise StationkeeperError(Reason.NO_CERTIFICATE, f"{field} holds no PEM certificate")
+        raise StationkeeperError(Reason.NO_CERTIFICATE, _without_certificate(content, field))
     return found
+
+
+def _text(content: str | bytes, field: str) -> str:
+    if isinstance(content, str):
+        return content
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        detail = explained(f"{field}: it is neither PEM text nor DER", explain_bytes(content))
+        raise StationkeeperError(Reason.MALFORMED_PEM, detail) from None
+
+
+def _without_certificate(content: str | bytes, field: str) -> str:
+    encoded = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
+    explanation = explain_bytes(encoded) or explain_text(encoded.decode("utf-8", "replace"))
+    return explained(f"{field} holds no PEM certificate", explanation)
 
 
 def _complete(found: Bundle, field: str) -> tuple[Certificate, ...]:
@@ -148,11 +164,12 @@ def _complete(found: Bundle, field: str) -> tuple[Certificate, ...]:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _parse_der(content: bytes) -> Bundle | StationkeeperError:
+def _parse_der(content: bytes, private_key_reason: Reason) -> Bundle | StationkeeperError:
     try:
+        check_no_key(content, "in DER", private_key_reason)
         return Bundle((parse_der_certificate(content),), ())
     except StationkeeperError as error:
-        return StationkeeperError(error.reason, error.detail)
+        return StationkeeperError(error.reason, explained(error.detail, explain_bytes(content)))
     except Exception as error:
         # As in `_parse`.
         return StationkeeperError(Reason.MALFORMED_PEM, f"it cannot be read: {type(error).__name__}")

@@ -25,8 +25,10 @@ from stationkeeper_operator.compiling.candidate import Candidate, R
 from stationkeeper_operator.compiling.capacity import Contents, Fitted, fit
 from stationkeeper_operator.compiling.defaults_compiler import compile_defaults
 from stationkeeper_operator.compiling.gateway_compiler import Surroundings
+from stationkeeper_operator.compiling.own_cups import OwnCUPS
 from stationkeeper_operator.compiling.reductions import reduced_documents, revokes_more
 from stationkeeper_operator.compiling.registry_compiler import Bucket, compile_registry
+from stationkeeper_operator.compiling.revocation_entries import Known, known_certificates, unmatched_note
 from stationkeeper_operator.compiling.revocation_lists import overdue_note, revocation_list_statuses
 from stationkeeper_operator.compiling.room import REGISTRY_BOUNDS, TRUST_BOUNDS
 from stationkeeper_operator.compiling.still_trusted import still_trusted_by
@@ -36,8 +38,10 @@ from stationkeeper_operator.compiling.trusted_ca_compiler import (
     configured_anchors,
     deadlines,
 )
+from stationkeeper_operator.compiling.usability import unusable_note
 from stationkeeper_operator.compiling.validities import validities_of
 from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, CertificateStatus, Verdict
+from stationkeeper_operator.compiling.vouching import Vouchers
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import Key, Resource, TrustedCA
 
@@ -52,7 +56,7 @@ class PublishPlan:
         payloads: of every document of the contract, by its name.
         verdicts: on every resource.
         documents: what the payloads hold.
-        deadline: when time alone will change something about a TrustedCA, aware; None for never.
+        deadline: when time alone will change something, aware; None for never.
     """
 
     payloads: Mapping[str, bytes]
@@ -85,22 +89,28 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
     contents = Contents(authorities, partial(_trust_document, release), release, TRUST_BOUNDS)
     trust = fit(contents, in_force.get(TRUST))
     documents[TRUST], payloads[TRUST] = trust.document, trust.payload
-    verdicts |= {each.key: _trusted_ca_verdict(each, trust.records.get(each.key), now) for each in authorities}
+    revokes = any(each.revoked_serials or each.revoked_sha256 for each in trust.records.values())
+    known = known_certificates(world.resources.values() if revokes else ())
+    verdicts |= {each.key: _trusted_ca_verdict(each, trust.records.get(each.key), known, now) for each in authorities}
     verdicts |= _still_trusted(everything, verdicts, trust.document)
     keys = authority_keys(everything, (trust.document, in_force.get(TRUST)))
     defaults = compile_defaults(world, now, keys)
     verdicts |= defaults.verdicts()
     assert isinstance(trust.document, TrustDocument)  # noqa: S101 - it was built as that
-    buckets = compile_registry(Surroundings(world, now, defaults.lns_for, keys), in_force, trust.document)
+    vouchers = Vouchers(everything, verdicts, trust.records, now)
+    own_cups = OwnCUPS(world.cups_names, trust.document, now)
+    around = Surroundings(world, now, defaults.lns_for, keys, own_cups)
+    buckets = compile_registry(around, in_force, trust.document)
     for number, name in enumerate(REGISTRY):
         bucket = buckets.get(number, Bucket())
         build = partial(bucket.document, number)
         registry = fit(Contents(bucket.candidates, build, release, REGISTRY_BOUNDS), in_force.get(name))
         documents[name], payloads[name] = registry.document, registry.payload
-        verdicts |= _gateway_verdicts(name, bucket.candidates, registry)
+        verdicts |= _vouched(_gateway_verdicts(name, bucket.candidates, registry), registry, vouchers)
     verdicts |= _gateway_verdicts(None, buckets[None].candidates, None)
     verdicts = _with_validities(world, verdicts, trust)
-    coming = (when for record in trust.records.values() for when in deadlines(record) if when >= now)
+    ends = (when for record in trust.records.values() for when in deadlines(record))
+    coming = (when for when in (*ends, *own_cups.deadlines) if when >= now)
     return PublishPlan(payloads, verdicts, documents, min(coming, default=None))
 
 
@@ -122,18 +132,19 @@ def _trust_document(release_namespace: str, records: Iterable[TrustedAuthority],
 
 
 def _trusted_ca_verdict(
-    candidate: Candidate[TrustedAuthority], record: TrustedAuthority | None, now: datetime
+    candidate: Candidate[TrustedAuthority], record: TrustedAuthority | None, known: Known, now: datetime
 ) -> Verdict:
     if record is None:
         return _verdict(candidate, None, None, ())
     lists = revocation_list_statuses(record, now)
     refused = any(each.refuse_overdue for each in record.revocation_lists)
     notes = [candidate.note, *(overdue_note(each, refused=refused) for each in lists if each.overdue)]
+    notes += [unusable_note(record, now), unmatched_note(record, known)]
     noted = replace(candidate, note="; ".join(filter(None, notes)))
     expected = candidate.wanted or candidate.kept
     if expected is not None and record != expected and revokes_more(record, expected):
         noted = replace(noted, wanted=None, refusal=_revocation_does_not_fit(candidate.refusal))
-    return replace(_verdict(noted, record, TRUST, certificate_statuses(record)), revocation_lists=lists)
+    return replace(_verdict(noted, record, TRUST, certificate_statuses(record, now)), revocation_lists=lists)
 
 
 def _still_trusted(world: World, verdicts: Mapping[Key, Verdict], trust: Document) -> dict[Key, Verdict]:
@@ -174,6 +185,15 @@ def _gateway_verdicts(
             _verdict(each, record, name if record else None, ()), lns_uri=record.lns_uri if record is not None else ""
         )
         for each, record in found
+    }
+
+
+def _vouched(
+    verdicts: dict[Key, Verdict], registry: Fitted[RegisteredGateway], vouchers: Vouchers
+) -> dict[Key, Verdict]:
+    return {
+        key: replace(verdict, vouching=vouchers.of(registry.records[key])) if key in registry.records else verdict
+        for key, verdict in verdicts.items()
     }
 
 

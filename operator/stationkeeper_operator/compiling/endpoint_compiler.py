@@ -32,6 +32,7 @@ _WITHOUT_AUTH = (
     "cups has a trust without auth: the gateway loses its client certificate or token, so the new server must not ask "
     "for one; give cups.auth where it does"
 )
+_HOLDS_KEY = b"PRIVATE KEY-----"
 _REMEMBERED = 8192  # more RSA keys than fit into the registry's Secrets
 
 
@@ -198,13 +199,24 @@ def _token(trust: Certificate, source: TokenSource, place: _Place) -> tuple[byte
 
 def _client(trust: Certificate, source: ClientCertificateSource, place: _Place) -> tuple[bytes, tuple[str, ...]]:
     field = f"{place.field}.auth.clientCertificate"
-    chain = read_content(place.read(source.certificate, "auth.clientCertificate"), f"{field} (tls.crt)")
+    chain = _chain(source, place, field)
     key = _key_of(chain[0], place.read(source.key, "auth.clientCertificate"))
     if isinstance(key, StationkeeperError):
         raise _at(field, key)
     check_not_of_authority(chain[0], place.keys, place.namespace, field)
     blob = client_authentication(trust.der, chain[0].der, key)
     return blob, _client_notes(chain, field, place.now)
+
+
+def _chain(source: ClientCertificateSource, place: _Place, field: str) -> tuple[Certificate, ...]:
+    """The certificates of tls.crt; where that holds the key, the message says what to do with both."""
+    shown = place.read(source.certificate, "auth.clientCertificate")
+    if _HOLDS_KEY in shown:
+        held = place.read(source.key, "auth.clientCertificate")
+        swapped = b"BEGIN CERTIFICATE-----" in held and _HOLDS_KEY not in held
+        cure = "swap tls.crt and tls.key" if swapped else "keep it in tls.key alone"
+        raise StationkeeperError(Reason.MALFORMED_PEM, f"{field}: tls.crt holds a private key; {cure}")
+    return read_content(shown, f"{field} (tls.crt)")
 
 
 def check_not_of_authority(certificate: Certificate, keys: AuthorityKeys, namespace: str, field: str) -> None:

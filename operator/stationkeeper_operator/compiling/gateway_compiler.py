@@ -10,13 +10,15 @@ from msgspec.structs import replace
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, eui_asked_by_station, format_hex, parse_hex
 from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.revoked_names import parse_fingerprint
 from stationkeeper_core.station_preflight import preflight
 from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.authority_keys import AuthorityKeys
-from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
+from stationkeeper_operator.compiling.candidate import Candidate, Problems
 from stationkeeper_operator.compiling.certificate_rules import certificate_of
 from stationkeeper_operator.compiling.client_tokens import ClientTokens, read_tokens, remaining_tokens
 from stationkeeper_operator.compiling.endpoint_compiler import Target, compile_cups, compile_lns
+from stationkeeper_operator.compiling.own_cups import OwnCUPS
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import TRUSTED_CA, Gateway, Key
 from stationkeeper_operator.specs import GatewaySpec
@@ -37,12 +39,14 @@ class Surroundings:
         now: to tell whether a certificate of its servers has expired; aware.
         default_lns: gives the LNS of a Gateway whose spec has none; raises `LNSMissing`.
         keys: of the TrustedCAs, which no gateway is given.
+        own_cups: this release's CUPS, which a gateway must not be moved to only to be refused; None for none to know.
     """
 
     world: World
     now: datetime
     default_lns: DefaultLNS
     keys: AuthorityKeys
+    own_cups: OwnCUPS | None = None
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,25 @@ def compile_gateway(
     problems = Problems()
     part = _read(resource, around, problems)
     kept = _reduced(held, part) if held is not None and (held.lns_uri or held.cups_uri) else None
+    own = around.own_cups
+    if own is not None and not resource.suspended and part.cups is not None:
+        problems.attempt(lambda: own.check(_gateway(resource, eui, part)))
+        kept = kept and _without_refused_move(kept, own)
     refusal = problems.refusal
     wanted = None if refusal else _gateway(resource, eui, part)
     if resource.suspended:
         bare = _gateway(resource, eui, _Part())
         return _suspended(resource, bare, wanted or kept, kept or (held and bare), refusal)
     return Candidate(resource, wanted, kept, refusal, "; ".join((*_read_as_mac(eui), *part.notes)))
+
+
+def _without_refused_move(kept: RegisteredGateway, own: OwnCUPS) -> RegisteredGateway:
+    """`kept` without credentials that would not let the gateway in any more; those that it has, it keeps."""
+    try:
+        own.check(kept)
+    except StationkeeperError:
+        return replace(kept, cups_credentials=b"")
+    return kept
 
 
 def _gives_away(held: RegisteredGateway, keys: AuthorityKeys) -> bool:
@@ -220,7 +237,7 @@ def _pins(listed: _Names) -> _Names:
     if listed is None:
         return None
     _not_empty(listed, "client.sha256Fingerprints")
-    return tuple(sorted({read_fingerprint(text, "client.sha256Fingerprints") for text in listed}))
+    return tuple(sorted({parse_fingerprint(text, "client.sha256Fingerprints") for text in listed}))
 
 
 def _not_empty(listed: tuple[str, ...], field: str) -> None:

@@ -88,6 +88,7 @@ def _authority_reduced(old: TrustedAuthority, new: TrustedAuthority | None) -> b
         not set(old.anchors) <= set(new.anchors)
         or not set(old.intermediates) <= set(new.intermediates)
         or (old.weak_signatures and not new.weak_signatures)
+        or (old.presented_intermediates and not new.presented_intermediates)
         or revokes_more(old, new)
         or (old.eui_ranges != new.eui_ranges and not _covers(new.eui_ranges, old.eui_ranges))
         or (old.serves != new.serves and serves_less(old.serves, new.serves))

@@ -26,6 +26,7 @@ _REMEMBERED = 64
 _MAX_ISSUER = 256
 _MAX_STATUSES = 200
 _SHOWN = 100
+_SHOWN_PROBLEMS = 3
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,42 @@ def find_crls(namespace: str, revocation: Revocation, world: World) -> Source:
         raise StationkeeperError(error.reason, f"{field}: {error.detail}") from None
 
 
+@dataclass(frozen=True)
+class ReadLists:
+    """What the CRLs of a spec revoke.
+
+    Attributes:
+        lists: sorted by the key of the issuer.
+        left_out: why each CRL does not count whose issuer may not sign CRLs. That is told and refuses the CRL alone: no
+            CRL of that issuer will ever be better, and the rest of the spec does not depend on it.
+    """
+
+    lists: tuple[RevocationList, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """What the author of the spec should know."""
+        if not self.left_out:
+            return ""
+        more = f" and {len(self.left_out) - _SHOWN_PROBLEMS} more" if len(self.left_out) > _SHOWN_PROBLEMS else ""
+        return f"revokes nothing anew: {'; '.join(self.left_out[:_SHOWN_PROBLEMS])}{more}"
+
+    def with_those_in_force(
+        self, held: Iterable[RevocationList], *, refuse_overdue: bool
+    ) -> tuple[RevocationList, ...]:
+        """These, and where a CRL was left out, those of `held`, in force, that none of these takes the place of."""
+        if not self.left_out:
+            return self.lists
+        read = {each.issuer_key for each in self.lists}
+        kept = (replace(each, refuse_overdue=refuse_overdue) for each in held if each.issuer_key not in read)
+        return tuple(sorted((*self.lists, *kept), key=lambda each: each.issuer_key))
+
+
 def read_revocation_lists(
     source: Source, issuers: Sequence[Certificate], problems: Problems, *, refuse_overdue: bool, now: datetime
-) -> tuple[RevocationList, ...]:
-    """What the CRLs of a spec revoke, sorted by the key of the issuer; those that cannot be used are left out.
+) -> ReadLists:
+    """What the CRLs of a spec revoke; those that cannot be used are left out.
 
     Args:
         source: of the CRLs.
@@ -75,12 +108,16 @@ def read_revocation_lists(
         now: aware.
     """
     signed: dict[str, list[Crl]] = {}
+    left_out: list[str] = []
     for number, der in enumerate(source.ders, start=1):
         where = source.field if len(source.ders) == 1 else f"{source.field}, CRL {number}"
         found = problems.attempt(partial(_read, der, issuers, where, now))
-        if found is not None:
+        if isinstance(found, str):
+            left_out.append(found)
+        elif found is not None:
             signed.setdefault(found[0], []).append(found[1])
-    return tuple(_published(key, newest(signed[key]), refuse_overdue) for key in sorted(signed))
+    lists = (_published(key, newest(signed[key]), refuse_overdue) for key in sorted(signed))
+    return ReadLists(tuple(lists), tuple(left_out))
 
 
 def merged_lists(
@@ -137,13 +174,16 @@ def overdue_note(status: RevocationListStatus, *, refused: bool) -> str:
     )
 
 
-def _read(der: bytes, issuers: Sequence[Certificate], where: str, now: datetime) -> tuple[str, Crl]:
+def _read(der: bytes, issuers: Sequence[Certificate], where: str, now: datetime) -> tuple[str, Crl] | str:
+    """The key of the signer and the list; or why the list is left out."""
     crl = _parse(der)
     try:
         if isinstance(crl, StationkeeperError):
             raise crl
         signer = signer_of(crl, issuers, now)
     except StationkeeperError as error:
+        if error.reason == Reason.CRL_SIGNER_NOT_ALLOWED:
+            return f"{where}: {error.detail} ({error.reason})"
         raise StationkeeperError(error.reason, f"{where}: {error.detail}") from None
     return signer.key_sha256 or "", crl
 

@@ -16,8 +16,9 @@ from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.certificate_rules import certificate_of
 from stationkeeper_operator.compiling.served_namespaces import serves
 
-_MAX_SIGNERS = 8
-"""Of one name, so many keys of the other scope are tried: names are for free, and each try costs a signature."""
+_MAX_TRIES = 256
+"""So many signatures are verified to tell whether two scopes meet. Names are for free, so that a tenant could hide the
+one that signed behind others of its name: where there are more, the scopes count as meeting."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,8 @@ def _any_signed(children: Iterable[Certificate], signers: Iterable[Certificate])
     named: dict[str, dict[str, Certificate]] = {}
     for each in signers:
         named.setdefault(each.folded_subject, {}).setdefault(each.key_sha256 or each.sha256, each)
-    for child in children:
-        found = sorted(named.get(child.folded_issuer, {}).items())[:_MAX_SIGNERS]
-        if any(has_signed(signer.der, child.der) for _, signer in found):
-            return True
-    return False
+    pairs = ((signer, child) for child in children for signer in named.get(child.folded_issuer, {}).values())
+    return any(tried >= _MAX_TRIES or has_signed(signer.der, child.der) for tried, (signer, child) in enumerate(pairs))
 
 
 @lru_cache(maxsize=65_536)

@@ -4,7 +4,6 @@ Each part of the spec (anchors, intermediates, ranges, revocation, CRLs) is read
 used does the spec come into force; else what is in force may only shrink, see `candidate`.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,10 +12,10 @@ from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui_range import EUIRange, parse_range
-from stationkeeper_core.published import RevocationList, ServedNamespace, TrustedAuthority
+from stationkeeper_core.published import RetainedAnchor, RevocationList, ServedNamespace, TrustedAuthority
 from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_core.x509.certificate import Certificate
-from stationkeeper_operator.compiling.candidate import Candidate, Problems, read_fingerprint
+from stationkeeper_operator.compiling.candidate import Candidate, Problems
 from stationkeeper_operator.compiling.certificate_rules import (
     Authorities,
     certificate_of,
@@ -24,9 +23,20 @@ from stationkeeper_operator.compiling.certificate_rules import (
     read_authorities,
     show,
 )
+from stationkeeper_operator.compiling.issuing_ca import issuing_ca_note
 from stationkeeper_operator.compiling.reductions import common_ranges, revokes_more
+from stationkeeper_operator.compiling.retained_anchors import (
+    Retained,
+    as_before,
+    read_retain,
+    retained_anchors,
+    source_text,
+    still_retained,
+)
+from stationkeeper_operator.compiling.revocation_entries import read_revoked_fingerprint, read_serial
 from stationkeeper_operator.compiling.revocation_lists import Source, find_crls, merged_lists, read_revocation_lists
 from stationkeeper_operator.compiling.served_namespaces import common_serves, read_serves
+from stationkeeper_operator.compiling.usability import intermediate_problem_of, problem_of
 from stationkeeper_operator.compiling.verdict import CertificateStatus, Role, certificate_status
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import TrustedCA
@@ -34,7 +44,6 @@ from stationkeeper_operator.specs import Revocation, TrustedCASpec
 
 _TRAFFIC = "its gateways keep the LNS credentials that they have: to end their traffic, take their keys away at the LNS"
 _SHOWN = 3
-_SERIAL = re.compile(r"[0-9A-Fa-f]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -49,8 +58,11 @@ class _Parts:
     lists: tuple[RevocationList, ...] = ()
     refuse_overdue: bool = False
     weak_signatures: bool = True
+    presented_intermediates: bool = True
     note: str = ""
     serves: tuple[ServedNamespace, ...] | None = None
+    source: str = ""
+    retained: tuple[RetainedAnchor, ...] = ()
 
 
 def compile_trusted_ca(
@@ -89,17 +101,29 @@ def configured_anchors(resource: TrustedCA, world: World) -> tuple[bytes, ...]:
     return _der(found.certificates if found else ())
 
 
-def certificate_statuses(record: TrustedAuthority) -> tuple[CertificateStatus, ...]:
-    """What the status shows of the certificates in force."""
-    listed = [(der, Role.ANCHOR) for der in record.anchors] + [(der, Role.INTERMEDIATE) for der in record.intermediates]
-    found = ((certificate_of(der), role) for der, role in listed)
-    return tuple(certificate_status(certificate, role) for certificate, role in found if certificate is not None)
+def certificate_statuses(record: TrustedAuthority, now: datetime) -> tuple[CertificateStatus, ...]:
+    """What the status shows of the certificates in force; `now` is aware."""
+    held = (
+        (Role.ANCHOR, record.anchors, problem_of),
+        (Role.INTERMEDIATE, record.intermediates, intermediate_problem_of),
+    )
+    retained = {each.sha256: rfc3339(datetime.fromtimestamp(each.until, UTC)) for each in record.retained}
+    return tuple(
+        certificate_status(
+            each, role, judge(each, now, takes_weak=record.weak_signatures), retained.get(each.sha256, "")
+        )
+        for role, listed, judge in held
+        for each in _readable(listed)
+    )
 
 
 def deadlines(record: TrustedAuthority) -> Iterator[datetime]:
-    """When time alone changes something about it: its certificates' ends and its CRLs' next updates."""
+    """When time alone changes something about it: its certificates begin or end, a CRL's next update is due."""
     for certificate in _readable((*record.anchors, *record.intermediates)):
+        yield certificate.not_before
         yield certificate.not_after
+    for kept in record.retained:
+        yield datetime.fromtimestamp(kept.until, UTC)
     for each in record.revocation_lists:
         if each.next_update is not None:
             yield datetime.fromtimestamp(each.next_update, UTC)
@@ -110,8 +134,10 @@ def _read(
 ) -> tuple[_Parts, StationkeeperError | None]:
     problems, revocation = Problems(), spec.revocation or Revocation()
     read_anchors = problems.attempt(lambda: _anchors(resource, spec, world, now))
-    read_intermediates = problems.attempt(lambda: _intermediates(spec))
-    anchors = read_anchors.certificates if read_anchors else None
+    read_intermediates = problems.attempt(lambda: read_configured_intermediates(resource, spec, world))
+    source = source_text(resource.metadata.namespace, spec.certificates_from)
+    retained = _retained(spec, source, previous, read_anchors, problems, now)
+    anchors = (*read_anchors.certificates, *retained.certificates) if read_anchors else None
     intermediates = read_intermediates.certificates if read_intermediates else None
     past = (*expired(anchors or (), now), *expired(intermediates or (), now))
     issuers = (*(anchors or ()), *(intermediates or ()))
@@ -119,19 +145,50 @@ def _read(
         issuers += _readable((*previous.anchors, *previous.intermediates))
     crls = problems.attempt(lambda: find_crls(resource.metadata.namespace, revocation, world)) or Source("")
     refuse_overdue = revocation.crl_expired == "Refuse"
+    lists = read_revocation_lists(crls, issuers, problems, refuse_overdue=refuse_overdue, now=now)
     parts = _Parts(
         anchors=anchors and tuple(each for each in anchors if each not in past),
         intermediates=None if intermediates is None else tuple(each for each in intermediates if each not in past),
         ranges=problems.attempt(lambda: _ranges(spec.eui_ranges)),
-        serials=problems.attempt_each(_serial, revocation.serials or ()),
-        fingerprints=problems.attempt_each(_revoked_fingerprint, revocation.sha256_fingerprints or ()),
-        lists=read_revocation_lists(crls, issuers, problems, refuse_overdue=refuse_overdue, now=now),
+        serials=problems.attempt_each(read_serial, revocation.serials or ()),
+        fingerprints=problems.attempt_each(read_revoked_fingerprint, revocation.sha256_fingerprints or ()),
+        lists=lists.with_those_in_force(previous.revocation_lists if previous else (), refuse_overdue=refuse_overdue),
         refuse_overdue=refuse_overdue,
         weak_signatures=spec.weak_signatures == "Allow",
-        note=_note(past, *(each.left_out for each in (read_anchors, read_intermediates) if each)),
+        presented_intermediates=spec.presented_intermediates != "Refuse",
+        note="; ".join(
+            filter(
+                None,
+                (
+                    _note(past, *(each.left_out for each in (read_anchors, read_intermediates) if each)),
+                    retained.note,
+                    lists.note,
+                    issuing_ca_note(spec, resource.metadata.namespace, world, issuers),
+                ),
+            )
+        ),
         serves=problems.attempt(lambda: read_serves(spec.serves, is_release=_is_release(resource, world))),
+        source=source,
+        retained=retained.records,
     )
     return parts, problems.refusal
+
+
+def _retained(  # noqa: PLR0913, PLR0917 - all that it depends on
+    spec: TrustedCASpec,
+    source: str,
+    previous: TrustedAuthority | None,
+    read: Authorities | None,
+    problems: Problems,
+    now: datetime,
+) -> Retained:
+    """The anchors that the source held before it was renewed; none where another one was named meanwhile."""
+    retain = problems.attempt(lambda: read_retain(spec.certificates_from))
+    if previous is None or read is None or previous.anchors_source != source:
+        return Retained()
+    if retain is None:
+        return as_before(previous, read.certificates, now)
+    return retained_anchors(previous, read.certificates, retain, now)
 
 
 def _is_release(resource: TrustedCA, world: World) -> bool:
@@ -143,10 +200,10 @@ def _anchors(resource: TrustedCA, spec: TrustedCASpec, world: World, now: dateti
         raise StationkeeperError(Reason.INVALID_SPEC, "the spec needs exactly one of certificates and certificatesFrom")
     if spec.certificates_from is not None:
         field = "certificatesFrom"
-        text = world.read_text(resource.metadata.namespace, spec.certificates_from, field)
+        content: str | bytes = world.read(resource.metadata.namespace, spec.certificates_from, field)
     else:
-        field, text = "certificates", spec.certificates or ""
-    found = read_authorities(text, field, Role.ANCHOR)
+        field, content = "certificates", spec.certificates or ""
+    found = read_authorities(content, field, Role.ANCHOR)
     past = expired(found.certificates, now)
     if len(past) == len(found.certificates):
         raise StationkeeperError(
@@ -155,10 +212,21 @@ def _anchors(resource: TrustedCA, spec: TrustedCASpec, world: World, now: dateti
     return found
 
 
-def _intermediates(spec: TrustedCASpec) -> Authorities:
-    if not (spec.intermediates and spec.intermediates.strip()):
-        return Authorities(())
-    return read_authorities(spec.intermediates, "intermediates", Role.INTERMEDIATE)
+def read_configured_intermediates(resource: TrustedCA, spec: TrustedCASpec, world: World) -> Authorities:
+    """The intermediates that a spec gives and refers to, those of both; none where it does neither.
+
+    Raises:
+        StationkeeperError: what `World.read` or `read_authorities` raises.
+    """
+    found: list[Authorities] = []
+    if spec.intermediates and spec.intermediates.strip():
+        found.append(read_authorities(spec.intermediates, "intermediates", Role.INTERMEDIATE))
+    if spec.intermediates_from is not None:
+        field = "intermediatesFrom"
+        content = world.read(resource.metadata.namespace, spec.intermediates_from, field)
+        found.append(read_authorities(content, field, Role.INTERMEDIATE))
+    certificates = dict.fromkeys(certificate for each in found for certificate in each.certificates)
+    return Authorities(tuple(certificates), tuple(problem for each in found for problem in each.left_out))
 
 
 def _note(past: tuple[Certificate, ...], *left_out: tuple[str, ...]) -> str:
@@ -178,19 +246,6 @@ def _ranges(listed: tuple[str, ...] | None) -> tuple[EUIRange, ...]:
     return tuple(sorted({parse_range(text) for text in listed or ()}))
 
 
-def _serial(text: str) -> str:
-    digits = text.replace(":", "")
-    if not _SERIAL.fullmatch(digits):
-        raise StationkeeperError(
-            Reason.INVALID_SPEC, f"revocation.serials: {text[:100]!a} is not a serial number in hex"
-        )
-    return f"{int(digits, 16):X}"
-
-
-def _revoked_fingerprint(text: str) -> str:
-    return read_fingerprint(text, "revocation.sha256Fingerprints")
-
-
 def _authority(resource: TrustedCA, parts: _Parts) -> TrustedAuthority:
     return TrustedAuthority(
         namespace=resource.metadata.namespace,
@@ -203,7 +258,10 @@ def _authority(resource: TrustedCA, parts: _Parts) -> TrustedAuthority:
         revoked_sha256=tuple(sorted(set(parts.fingerprints))),
         revocation_lists=parts.lists,
         weak_signatures=parts.weak_signatures,
+        presented_intermediates=parts.presented_intermediates,
         serves=parts.serves or (),
+        anchors_source=parts.source,
+        retained=parts.retained,
     )
 
 
@@ -213,6 +271,10 @@ def _reduced(previous: TrustedAuthority, parts: _Parts, now: datetime) -> Truste
     No ranges mean every EUI, so that ranges without anything in common leave nothing rather than an empty list.
     """
     anchors = _remaining(previous.anchors, parts.anchors, now)
+    retained = parts.retained if parts.anchors is not None else still_retained(previous, now)
+    ended = {each.sha256 for each in previous.retained} - {each.sha256 for each in retained}
+    if parts.anchors is None:
+        anchors = tuple(each.der for each in _readable(anchors) if each.sha256 not in ended)
     held = Problems().attempt(lambda: tuple(parse_range(text) for text in previous.eui_ranges))
     if held is None or not anchors:
         return None
@@ -230,7 +292,10 @@ def _reduced(previous: TrustedAuthority, parts: _Parts, now: datetime) -> Truste
         revoked_sha256=tuple(sorted({*previous.revoked_sha256, *parts.fingerprints})),
         revocation_lists=merged_lists(previous.revocation_lists, parts.lists, refuse_overdue=parts.refuse_overdue),
         weak_signatures=previous.weak_signatures and parts.weak_signatures,
+        presented_intermediates=previous.presented_intermediates and parts.presented_intermediates,
         serves=previous.serves if parts.serves is None else common_serves(previous.serves, parts.serves),
+        anchors_source=previous.anchors_source,
+        retained=retained,
     )
 
 

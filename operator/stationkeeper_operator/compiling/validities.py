@@ -9,12 +9,11 @@ from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.candidate import Problems
 from stationkeeper_operator.compiling.certificate_rules import (
     certificate_of,
-    read_authorities,
     read_certificates,
     read_content,
 )
-from stationkeeper_operator.compiling.trusted_ca_compiler import configured_anchors
-from stationkeeper_operator.compiling.verdict import Role, Use, Validity, validity
+from stationkeeper_operator.compiling.trusted_ca_compiler import configured_anchors, read_configured_intermediates
+from stationkeeper_operator.compiling.verdict import Use, Validity, validity
 from stationkeeper_operator.compiling.world import SecretUse, World
 from stationkeeper_operator.resources import Gateway, GatewayDefaults, Resource, TrustedCA
 from stationkeeper_operator.specs import Endpoint, GatewaySpec, KeySource, TokenSource
@@ -40,13 +39,14 @@ def validities_of(resource: Resource, world: World, in_force: TrustedAuthority |
 
 def _authority(resource: TrustedCA, world: World, in_force: TrustedAuthority | None) -> tuple[Validity, ...]:
     anchors = (*configured_anchors(resource, world), *(in_force.anchors if in_force else ()))
-    text = (resource.spec.intermediates if resource.spec else None) or ""
-    found = Problems().attempt(lambda: read_authorities(text, "intermediates", Role.INTERMEDIATE))
-    listed = found.certificates if found else ()
+    namespace, spec = resource.metadata.namespace, resource.spec
+    read = Problems().attempt(lambda: read_configured_intermediates(resource, spec, world)) if spec else None
+    listed = read.certificates if read else ()
     held = _readable(in_force.intermediates if in_force else ())
-    intermediates = (*listed, *held)
-    roots = (validity(Use.TRUST_ANCHOR, each) for each in _readable(anchors))
-    return (*roots, *(validity(Use.INTERMEDIATE, each) for each in intermediates))
+    sources = (spec.certificates_from, spec.intermediates_from) if spec else (None, None)
+    renewals = [world.renewed_by(namespace, each) for each in sources]
+    roots = (validity(Use.TRUST_ANCHOR, each, renewals[0]) for each in _readable(anchors))
+    return (*roots, *(validity(Use.INTERMEDIATE, each, renewals[1]) for each in (*listed, *held)))
 
 
 def _endpoints(resource: Gateway | GatewayDefaults, world: World) -> tuple[Validity, ...]:
@@ -65,8 +65,13 @@ def _endpoint(uses: tuple[Use, Use], endpoint: Endpoint | None, namespace: str, 
     client = endpoint.auth.client_certificate if endpoint.auth else None
     trusted = _read(endpoint.trust or "", "trust", Reason.MALFORMED_PEM) + _named(endpoint.trust_from, namespace, world)
     # Of a chain, the first alone is delivered.
-    shown = _named(client.certificate if client else None, namespace, world, SecretUse.CREDENTIALS)[:1]
-    return (*(validity(uses[0], each) for each in trusted), *(validity(uses[1], each) for each in shown))
+    source = client.certificate if client else None
+    shown = _named(source, namespace, world, SecretUse.CREDENTIALS)[:1]
+    renewed_by = tuple(world.renewed_by(namespace, each) for each in (endpoint.trust_from, source))
+    return (
+        *(validity(uses[0], each, renewed_by[0]) for each in trusted),
+        *(validity(uses[1], each, renewed_by[1]) for each in shown),
+    )
 
 
 def _named(

@@ -31,12 +31,16 @@ class CertificateStatus:
         sha256: the fingerprint, 64 lower-case hex digits.
         not_after: RFC 3339, in UTC, to the second.
         role: what it is for.
+        problem: why no gateway can come in by it at present; empty where one can.
+        retained_until: up to when it is kept though its source no longer holds it, RFC 3339; empty for what it holds.
     """
 
     subject: str
     sha256: str
     not_after: str
     role: Role
+    problem: str = ""
+    retained_until: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,11 +82,30 @@ class Validity:
         use: what it is for.
         name: says which it is, for people: its subject, cut, and its serial number in hex.
         not_after: its end, aware.
+        not_before: its begin, aware; None where that is not known.
+        renewed_by: the Certificate of cert-manager that renews it; empty where none is known to.
     """
 
     use: Use
     name: str
     not_after: datetime
+    not_before: datetime | None = None
+    renewed_by: str = ""
+
+
+@dataclass(frozen=True)
+class Vouching:
+    """Who could let a gateway in.
+
+    Attributes:
+        vouched: whether anybody could.
+        reason: a CamelCase word.
+        message: for people; names nothing of other tenants.
+    """
+
+    vouched: bool
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -101,6 +124,7 @@ class Verdict:
         validities: of the certificates that its spec brings, those that have expired among them.
         still_trusted_by: of a TrustedCA that is suspended or being deleted, `namespace/name` of the others in force
             that hold one of its certificates or keys, of other tenants the number alone; None where nobody asks.
+        vouching: who could let it in, for a Gateway that is in force and not suspended.
     """
 
     accepted: bool
@@ -113,20 +137,30 @@ class Verdict:
     revocation_lists: tuple[RevocationListStatus, ...] = ()
     validities: tuple[Validity, ...] = ()
     still_trusted_by: tuple[str, ...] | None = None
+    vouching: Vouching | None = None
 
 
-def certificate_status(certificate: Certificate, role: Role) -> CertificateStatus:
-    """How the status shows `certificate`."""
+def certificate_status(certificate: Certificate, role: Role, problem: str, retained_until: str) -> CertificateStatus:
+    """How the status shows `certificate`.
+
+    Args:
+        certificate: in force.
+        role: what it is for.
+        problem: why no gateway can come in by it; empty where one can.
+        retained_until: up to when it is kept though its source no longer holds it, RFC 3339; empty for what it holds.
+    """
     return CertificateStatus(
         subject=certificate.subject[:_MAX_SUBJECT],
         sha256=certificate.sha256,
         not_after=rfc3339(certificate.not_after),
         role=role,
+        problem=problem[:_MAX_SUBJECT],
+        retained_until=retained_until,
     )
 
 
 @lru_cache(maxsize=2048)
-def validity(use: Use, certificate: Certificate) -> Validity:
-    """How long `certificate` is valid."""
+def validity(use: Use, certificate: Certificate, renewed_by: str = "") -> Validity:
+    """How long `certificate` is valid, which the Certificate `renewed_by` of cert-manager renews."""
     name = f"{certificate.subject[:_MAX_NAMED_SUBJECT]!a} (serial {certificate.serial})"
-    return Validity(use, name, certificate.not_after)
+    return Validity(use, name, certificate.not_after, certificate.not_before, renewed_by)

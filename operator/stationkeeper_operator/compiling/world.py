@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_operator.named_references import source_reference
 from stationkeeper_operator.resources import (
     DEFAULTS_NAME,
     GATEWAY_DEFAULTS,
@@ -14,7 +15,6 @@ from stationkeeper_operator.resources import (
     Reference,
     ReferencedObject,
     Resource,
-    source_reference,
 )
 from stationkeeper_operator.specs import KeySource, TokenSource
 
@@ -41,11 +41,13 @@ class World:
         release_namespace: the namespace whose TrustedCAs and GatewayDefaults are for the Gateways of all namespaces.
         resources: all TrustedCAs, Gateways and GatewayDefaults.
         referenced: the Secrets and ConfigMaps that they name; one that is missing here does not exist.
+        cups_names: by which gateways reach the release's CUPS: lower-case hosts, or `host:port`.
     """
 
     release_namespace: str
     resources: Mapping[Key, Resource]
     referenced: Mapping[Reference, ReferencedObject]
+    cups_names: tuple[str, ...] = ()
 
     def defaults_of(self, resource: Resource) -> Key | None:
         """The GatewayDefaults that has to give the LNS of `resource`: its namespace's, else the release's.
@@ -113,17 +115,12 @@ class World:
             )
         return content
 
+    def renewed_by(self, namespace: str, source: KeySource | TokenSource | None) -> str:
+        """The Certificate of cert-manager that renews what `source` names; empty where none is known to."""
+        found = source_reference(namespace, source)
+        holder = self.referenced.get(found[0]) if found is not None else None
+        return holder.metadata.annotations.certificate if holder is not None else ""
+
     def _has(self, key: Key) -> bool:
         found = self.resources.get(key)
         return found is not None and not found.metadata.being_deleted
-
-    def read_text(self, namespace: str, source: KeySource, field: str) -> str:
-        """The content of the key that `source` names, as text.
-
-        Raises:
-            StationkeeperError: as `read`, or `MalformedPEM` where it is not UTF-8.
-        """
-        try:
-            return self.read(namespace, source, field).decode()
-        except UnicodeDecodeError:
-            raise StationkeeperError(Reason.MALFORMED_PEM, f"what {field} names is not PEM text") from None

@@ -42,18 +42,19 @@ class _Listed(msgspec.Struct):
 class CertificateUsage:
     """Of one release: a Basics Station asks once a day, so that who did not come within `WINDOW` uses it no more."""
 
-    _used: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    _used: dict[str, tuple[str, datetime, bool]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
+    _cas: Counter[str] = field(default_factory=Counter)
     _unregistered: dict[str, dict[str, Unregistered]] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Forgets all."""
-        for each in (self._used, self._counts, self._unregistered):
+        for each in (self._used, self._counts, self._cas, self._unregistered):
             each.clear()
 
-    def used(self, uid: str, authority: str, at: datetime) -> None:
-        """The Gateway `uid` came in by the TrustedCA `authority`, a `namespace/name`."""
-        self._used[uid] = (authority, at)
+    def used(self, uid: str, authority: str, at: datetime, *, is_ca: bool = False) -> None:
+        """The Gateway `uid` came in by the TrustedCA `authority`, a `namespace/name`; its certificate may be a CA."""
+        self._used[uid] = (authority, at, is_ca)
 
     def left(self, uid: str) -> None:
         """The Gateway `uid` is gone, or came in without a certificate."""
@@ -93,7 +94,8 @@ class CertificateUsage:
         """Counts anew, and forgets what lies further back than `WINDOW`."""
         since = now - WINDOW
         self._used = {uid: use for uid, use in self._used.items() if use[1] >= since}
-        self._counts = Counter(authority for authority, _ in self._used.values())
+        self._counts = Counter(authority for authority, _, _ in self._used.values())
+        self._cas = Counter(authority for authority, _, is_ca in self._used.values() if is_ca)
         for authority, listed in list(self._unregistered.items()):
             recent = {eui: each for eui, each in listed.items() if each.last_seen >= since}
             self._unregistered[authority] = recent
@@ -103,6 +105,11 @@ class CertificateUsage:
     def gateways(self, key: Key) -> int:
         """How many Gateways came in by that TrustedCA, as of the last count."""
         return self._counts[_name(key)]
+
+    def users(self, key: Key) -> frozenset[str]:
+        """The uids of the Gateways that came in by that TrustedCA; within `WINDOW`, as of the last count."""
+        name = _name(key)
+        return frozenset(uid for uid, (authority, _, _) in self._used.items() if authority == name)
 
     def left_out(self, authorities: Collection[Key]) -> None:
         """Forget the unregistered gateways of TrustedCAs that do not exist any more.
@@ -122,7 +129,11 @@ class CertificateUsage:
             is_registered: whether an EUI has a Gateway by now, for which the TrustedCA may speak.
         """
         listed = sorted(self._listed(key, is_registered), key=lambda each: (each.last_seen, each.eui), reverse=True)
-        return {"gatewaysSeen": self.gateways(key), "unregistered": msgspec.to_builtins(listed) or None}
+        return {
+            "gatewaysSeen": self.gateways(key),
+            "caCertificatesSeen": self._cas[_name(key)] or None,
+            "unregistered": msgspec.to_builtins(listed) or None,
+        }
 
     def _listed(self, key: Key, is_registered: Callable[[str], bool]) -> Iterator[Unregistered]:
         return (each for eui, each in self._unregistered.get(_name(key), {}).items() if not is_registered(eui))

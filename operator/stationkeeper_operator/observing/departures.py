@@ -5,21 +5,26 @@ that are gone.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
+from stationkeeper_core.eui64 import parse_hex
 from stationkeeper_core.published import RegisteredGateway, TrustDocument, TrustedAuthority
 from stationkeeper_operator.compiling.document_changes import DocumentChanges, Record, record_key
 from stationkeeper_operator.compiling.still_trusted import still_trusted_by
+from stationkeeper_operator.compiling.taken_away import certificates_gone, is_narrower, revoked_no_more, speaks_for
 from stationkeeper_operator.observing.enforcement import Subject
 from stationkeeper_operator.reporting.conditions import ENFORCED, STILL_TRUSTED_BY, Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.resources import TAKES_OVER, Key, Resource, decode_resource
+from stationkeeper_operator.resources import TAKES_OVER, Gateway, Key, Resource, decode_resource
 
 IN_USE = "InUse"
 EUI_RESERVED = "EUIReserved"
+REVOKED_NO_MORE = "RevokedNoMore"
 
 _MAX_AWAITED = 5_000
 """Of one namespace."""
+_MAX_TOLD = 20
+"""Gateways that are told of one change, each by an event of its own; their number is told on the TrustedCA."""
 
 
 class Departures:
@@ -27,13 +32,13 @@ class Departures:
 
     Args:
         events: where it is told.
-        gateways: how many gateways came in lately by a TrustedCA.
+        users: the uids of the Gateways that came in lately by a TrustedCA.
         awaits_proof: whether it will be told what the pods have loaded.
     """
 
-    def __init__(self, events: EventRecorder, gateways: Callable[[Key], int], *, awaits_proof: bool) -> None:
+    def __init__(self, events: EventRecorder, users: Callable[[Key], Collection[str]], *, awaits_proof: bool) -> None:
         self._events = events
-        self._gateways = gateways
+        self._users = users
         self._awaits_proof = awaits_proof
         self._deleted: dict[Subject, Resource] = {}
         self._awaited: Counter[str] = Counter()
@@ -56,9 +61,13 @@ class Departures:
             resource = present.get(key)
             if resource is None or resource.metadata.being_deleted or resource.metadata.uid != record.uid:
                 self._left(record, key, trust, is_reserved=record.uid in changes.reserved)
+            elif isinstance(record, TrustedAuthority):
+                self._out_of_force(resource, record, trust, present)
         for record in changes.changed:
             before, resource = changes.before.get(record.uid), present.get(record_key(record))
             if isinstance(before, TrustedAuthority) and isinstance(record, TrustedAuthority) and resource is not None:
+                self._narrowed(resource, before, record, present)
+                self._unrevoked(resource, revoked_no_more(before, record))
                 self._still_trusted(resource, set(before.anchors) - set(record.anchors), trust)
 
     def enforced(self, proven: Iterable[tuple[Subject, Fact]]) -> None:
@@ -79,17 +88,87 @@ class Departures:
             if is_reserved:
                 self._events.assure(resource, "Normal", EUI_RESERVED, _reserved(record))
             return
-        count = self._gateways(key)
+        count = len(self._users(key))
         if count:
             message = f"deleted while in use; gateways that came in by it in the last 25 h: {count}"
             self._events.assure(resource, "Warning", IN_USE, message)
-        self._still_trusted(resource, record.anchors, trust)
+        self._let_go(resource, record, trust)
 
-    def _still_trusted(self, resource: Resource, anchors: Iterable[bytes], trust: TrustDocument) -> None:
+    def _out_of_force(
+        self, resource: Resource, record: TrustedAuthority, trust: TrustDocument, present: Mapping[Key, Resource]
+    ) -> None:
+        """Tells of a TrustedCA that is still there, and of which nothing is in force any more."""
+        what = "it was suspended" if resource.suspended else "nothing of it is in force any more"
+        users = self._gateways(resource.key, present)
+        if users:
+            message = f"{what} while in use; gateways that came in by it in the last 25 h: {len(users)}"
+            self._events.assure(resource, "Warning", IN_USE, message)
+            self._tell(users, resource, what)
+        self._let_go(resource, record, trust)
+
+    def _narrowed(
+        self,
+        resource: Resource,
+        before: TrustedAuthority,
+        record: TrustedAuthority,
+        present: Mapping[Key, Resource],
+    ) -> None:
+        """Tells of certificates, ranges or served namespaces that a TrustedCA has no more."""
+        gone, narrower = certificates_gone(before, record), is_narrower(before, record)
+        users = self._gateways(resource.key, present) if gone or narrower else []
+        outside = [each for each in users if _speaks_for(before, each) and not _speaks_for(record, each)]
+        if gone and users:
+            what = f"it no longer has the {gone}"
+            hint = (
+                "those whose certificates chain up to that are refused from now on: give the old certificate again,"
+                " beside the new one, until all have new certificates"
+            )
+            message = f"{what}; gateways that came in by this TrustedCA in the last 25 h: {len(users)}; {hint}"
+            self._events.assure(resource, "Warning", IN_USE, message)
+            self._tell(users, resource, what)
+        if outside:
+            what = "its euiRanges or serves hold less"
+            message = f"{what}; gateways that came in by it in the last 25 h and no longer can: {len(outside)}"
+            self._events.assure(resource, "Warning", IN_USE, message)
+            self._tell(outside, resource, what)
+
+    def _gateways(self, authority: Key, present: Mapping[Key, Resource]) -> list[Gateway]:
+        """The Gateways that came in lately by a TrustedCA, by name."""
+        users = frozenset(self._users(authority))
+        if not users:
+            return []
+        found = (each for each in present.values() if isinstance(each, Gateway) and each.metadata.uid in users)
+        return sorted(found, key=lambda each: each.key)
+
+    def _tell(self, gateways: Iterable[Gateway], authority: Resource, what: str) -> None:
+        for each in list(gateways)[:_MAX_TOLD]:
+            message = f"TrustedCA {authority.key.namespace}/{authority.key.name}, by which it came in last: {what}"
+            self._events.assure(each, "Warning", IN_USE, message)
+
+    def _unrevoked(self, resource: Resource, what: str) -> None:
+        if what:
+            message = (
+                f"revoked no more, and let in again while valid: {what}. If that is a mistake, add them again; entries"
+                " leave a CRL too once their certificates have expired"
+            )
+            self._events.assure(resource, "Warning", REVOKED_NO_MORE, message)
+
+    def _let_go(self, resource: Resource, record: TrustedAuthority, trust: TrustDocument) -> None:
+        """Tells who still trusts all that a TrustedCA did; what it revoked matters only where somebody does."""
+        if self._still_trusted(resource, record.anchors, trust):
+            self._unrevoked(resource, revoked_no_more(record, None))
+
+    def _still_trusted(self, resource: Resource, anchors: Iterable[bytes], trust: TrustDocument) -> bool:
         names = still_trusted_by(anchors, resource.metadata.uid, trust, resource.metadata.namespace)
         if names:
             message = f"what it no longer trusts, or the same key, is still trusted by: {', '.join(names)}"
             self._events.assure(resource, "Warning", STILL_TRUSTED_BY, message)
+        return bool(names)
+
+
+def _speaks_for(record: TrustedAuthority, gateway: Gateway) -> bool:
+    eui = parse_hex(gateway.spec.eui) if gateway.spec is not None else None
+    return eui is not None and speaks_for(record, gateway.metadata.namespace, eui)
 
 
 def _reserved(record: RegisteredGateway) -> str:

@@ -177,7 +177,8 @@ class Gatherer:
         """Once per stage of each certificate."""
         if certificate is None or certificate.not_after.tzinfo is None:
             return
-        stage = stage_of(certificate.not_after, self._now())
+        begin = certificate.not_before if certificate.not_before and certificate.not_before.tzinfo else None
+        stage = stage_of(begin, certificate.not_after, self._now())
         told = self._expiring.get(pod.uid)
         self._expiring[pod.uid] = (certificate.not_after, stage)
         if stage is None or told == (certificate.not_after, stage):

@@ -25,9 +25,11 @@ class ServerCertificate(msgspec.Struct, frozen=True, rename="camel"):
 
     Attributes:
         not_after: its end; without a time zone it is not told.
+        not_before: its begin; None where the pod does not tell.
     """
 
     not_after: datetime
+    not_before: datetime | None = None
 
 
 class Loaded(msgspec.Struct, frozen=True, rename="camel"):

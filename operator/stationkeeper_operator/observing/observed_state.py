@@ -238,7 +238,8 @@ class ObservedState:
 
     def _use(self, uid: str, sighting: Sighting) -> None:
         if sighting.certificate is not None and sighting.last_seen is not None:
-            self.usage.used(uid, sighting.certificate.trusted_ca, sighting.last_seen)
+            shown = sighting.certificate
+            self.usage.used(uid, shown.trusted_ca, sighting.last_seen, is_ca=shown.is_ca)
         elif sighting != NOTHING_SEEN:
             self.usage.left(uid)
 

@@ -14,20 +14,23 @@ _MAX_NAME = 317
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-class CertificateShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The certificate that the gateway came with last."""
+class CertificateShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The certificate that the gateway came with last; see `SeenCertificate`."""
 
     serial: str
     sha256: str
     not_after: datetime
     trusted_ca: str = msgspec.field(name="trustedCA")
+    not_before: datetime | None = None
+    is_ca: bool = msgspec.field(default=False, name="isCA")
 
 
-class RefusalShown(msgspec.Struct, frozen=True, kw_only=True):
-    """Why it was last refused, and when."""
+class RefusalShown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why it was last refused, and when; `claimed` where it was not proven to be the gateway, see `SeenRefusal`."""
 
     reason: str
     time: datetime
+    claimed: bool = False
 
 
 class DeliveryShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +65,8 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         Whether the newest thing that is known is a refusal is of substance: a gateway that is let in again is shown so
         at once.
         """
-        refusal = (self.last_refusal.reason, self.newest != self.last_seen) if self.last_refusal else None
+        refused = self.last_refusal
+        refusal = (refused.reason, refused.claimed, self.newest != self.last_seen) if refused else None
         delivery = (self.delivery.state, self.delivery.outstanding) if self.delivery else None
         identity = (self.station, self.model, self.package, self.certificate)
         return (self.last_seen is None, *identity, refusal, delivery)
@@ -107,9 +111,16 @@ def merged(held: Sighting, seen: Observation, *, keep_not_converging: bool = Fal
         )
     refused = _second(seen.refusal.at) if seen.refusal else None
     if seen.refusal and refused and (held.last_refusal is None or refused >= held.last_refusal.time):
-        refusal = RefusalShown(reason=clean(seen.refusal.reason), time=refused)
-        found = msgspec.structs.replace(found, last_refusal=refusal)
+        refusal = RefusalShown(reason=clean(seen.refusal.reason), time=refused, claimed=seen.refusal.claimed)
+        if not (refusal.claimed and _is_proven_news(found)):
+            found = msgspec.structs.replace(found, last_refusal=refusal)
     return found
+
+
+def _is_proven_news(found: Sighting) -> bool:
+    """Whether the gateway itself was refused since its last visit, which no claim of somebody else may hide."""
+    held = found.last_refusal
+    return held is not None and not held.claimed and (found.last_seen is None or held.time > found.last_seen)
 
 
 def _certificate(seen: SeenCertificate | None) -> CertificateShown | None:
@@ -120,6 +131,8 @@ def _certificate(seen: SeenCertificate | None) -> CertificateShown | None:
         sha256=clean(seen.sha256),
         not_after=_second(seen.not_after) or seen.not_after,
         trusted_ca=clean(seen.trusted_ca, _MAX_NAME),
+        not_before=_second(seen.not_before),
+        is_ca=seen.is_ca,
     )
 
 

@@ -17,12 +17,14 @@ from stationkeeper_operator.compiling.verdict import (
     RevocationListStatus,
     Verdict,
 )
+from stationkeeper_operator.reporting.ca_certificates import ca_certificate_note
 from stationkeeper_operator.reporting.expiry import EXPIRING, expiring, seen_validity
 from stationkeeper_operator.resources import Condition, Gateway, GatewayDefaults, Resource, TrustedCA
 
 PUBLISHED = "Published"
 ENFORCED = "Enforced"
 READY = "Ready"
+VOUCHED = "Vouched"
 STILL_TRUSTED_BY = "StillTrustedBy"
 NOT_PUBLISHED = "NotPublished"
 PUBLISH_PENDING = "PublishPending"
@@ -32,7 +34,7 @@ NO_OTHER_TRUSTED_CA = "NoOtherTrustedCA"
 
 STALLED = "Stalled"
 
-_MINE = (ACCEPTED, PUBLISHED, READY, STALLED, STILL_TRUSTED_BY, EXPIRING)
+_MINE = (ACCEPTED, PUBLISHED, VOUCHED, READY, STALLED, STILL_TRUSTED_BY, EXPIRING)
 _NOT_STALLED = frozenset(
     # The spec asks for it; and what may be there in a moment, as where all is applied at once.
     (Reason.SUSPENDED, Reason.REFERENCE_NOT_FOUND, Reason.REFERENCE_KEY_MISSING, Reason.LNS_MISSING)
@@ -74,16 +76,17 @@ def status_of(  # noqa: PLR0913, PLR0917 - what a status is made of
         observed: more fields, as CUPS saw the resource used; one that is None is left out.
 
     Returns:
-        `observedGeneration`, the conditions `Accepted`, `Published`, `Enforced` and `Ready` (which is all of them, and
-        of what is suspended whether that is in force), `Stalled` where only another spec helps, of a suspended
-        TrustedCA `StillTrustedBy`, `Expiring` where there are certificates, and of a TrustedCA `certificates`, their
-        number and `revocationLists`. A GatewayDefaults is never published by itself: it has
+        `observedGeneration`, the conditions `Accepted`, `Published`, `Enforced`, of a Gateway `Vouched`, and `Ready`
+        (which is all of them, and of what is suspended whether that is in force), `Stalled` where only another spec
+        helps, of a suspended TrustedCA `StillTrustedBy`, `Expiring` where there are certificates, and of a TrustedCA
+        `certificates`, their number and `revocationLists`. A GatewayDefaults is never published by itself: it has
         neither `Published` nor `Enforced`, and the number of `gateways` that look to it instead.
     """
     facts = _facts(resource, verdict, _carried(verdict, published, published_message), enforced)
     generation = resource.metadata.generation
     fields = {**resource.status.value, **(observed or {}), "observedGeneration": generation}
     status = {name: value for name, value in fields.items() if value is not None}
+    facts[ACCEPTED] = _with_note(facts[ACCEPTED], ca_certificate_note(resource, status))
     facts |= _expiry(resource, verdict, status, now)
     present = {each.type: each for each in resource.status.conditions}
     conditions = [_condition(present.get(kind), kind, fact, generation, now) for kind, fact in facts.items()]
@@ -107,12 +110,18 @@ def _facts(resource: Resource, verdict: Verdict, carried: Fact, enforced: Fact |
         facts[PUBLISHED] = carried
         if enforced is not None:
             facts[ENFORCED] = enforced
+    if verdict.vouching is not None:
+        facts[VOUCHED] = Fact(str(verdict.vouching.vouched), verdict.vouching.reason, verdict.vouching.message)
     facts[READY] = _ready(facts)
     if not verdict.accepted and verdict.reason not in _NOT_STALLED:
         facts[STALLED] = facts[ACCEPTED]._replace(status="True")
     if verdict.still_trusted_by is not None:
         facts[STILL_TRUSTED_BY] = _still_trusted(verdict.still_trusted_by)
     return facts
+
+
+def _with_note(fact: Fact, note: str) -> Fact:
+    return fact._replace(message=f"{fact.message}; {note}") if note and fact.status == "True" else fact
 
 
 def _expiry(resource: Resource, verdict: Verdict, status: Mapping[str, object], now: datetime) -> dict[str, Fact]:
@@ -171,12 +180,14 @@ def _others(conditions: object, facts: Collection[str]) -> list[Any]:
 
 
 def _certificate(certificate: CertificateStatus) -> dict[str, str]:
-    return {
+    fields = {
         "subject": certificate.subject,
         "sha256": certificate.sha256,
         "notAfter": certificate.not_after,
         "role": certificate.role.value,
     }
+    more = {"problem": certificate.problem, "retainedUntil": certificate.retained_until}
+    return fields | {name: text for name, text in more.items() if text}
 
 
 def _revocation_list(each: RevocationListStatus) -> dict[str, Any]:

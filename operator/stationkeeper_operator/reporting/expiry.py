@@ -43,11 +43,13 @@ def expiring(validities: Collection[Validity], now: datetime) -> tuple[str, str,
     ordered = sorted(validities, key=lambda each: (each.not_after, each.use, each.name))
     if not ordered:
         return None
-    near = [each for each in ordered if stage_of(each.not_after, now) is not None]
-    stage = stage_of(ordered[0].not_after, now)
-    if stage is None:
+    stages = [(stage_of(each.not_before, each.not_after, now), each) for each in ordered]
+    near = [each for stage, each in stages if stage is not None]
+    if not near:
         return "False", NOT_EXPIRING, f"{_shown(ordered[0])}, before all others"
-    return "True", stage.value, _message(near, now)
+    # One of a long life may be near its end while one of a short life, which ends earlier, is not.
+    gravest = max((stage.value for stage, _ in stages if stage is not None), key=_gravity)
+    return "True", gravest, _message(near, now)
 
 
 def is_graver(reason: str, than: str | None) -> bool:
@@ -59,13 +61,18 @@ def seen_validity(shown: object) -> Validity | None:
     """The certificate that a gateway came with last, from `status.certificate`; None where that cannot be told."""
     if not isinstance(shown, dict) or not isinstance(shown.get("notAfter"), str):
         return None
+    not_after, not_before = _time(shown["notAfter"]), _time(shown.get("notBefore"))
+    if not_after is None:
+        return None
+    return Validity(Use.GATEWAY, f"serial {str(shown.get('serial'))[:_MAX_SERIAL]!a}", not_after, not_before)
+
+
+def _time(shown: object) -> datetime | None:
     try:
-        not_after = datetime.fromisoformat(shown["notAfter"])
+        time = datetime.fromisoformat(shown) if isinstance(shown, str) else None
     except ValueError:
         return None
-    if not_after.tzinfo is None:
-        return None
-    return Validity(Use.GATEWAY, f"serial {str(shown.get('serial'))[:_MAX_SERIAL]!a}", not_after)
+    return time if time is not None and time.tzinfo is not None else None
 
 
 def _gravity(reason: str | None) -> int:
@@ -73,9 +80,15 @@ def _gravity(reason: str | None) -> int:
 
 
 def _message(near: Sequence[Validity], now: datetime) -> str:
-    told = [f"{_shown(each, now)}; {_TODO[each.use]}" for each in near[:_SHOWN]]
+    told = [f"{_shown(each, now)}; {_TODO[each.use]}{_renewal(each)}" for each in near[:_SHOWN]]
     more = [f"and {len(near) - _SHOWN} more"] if len(near) > _SHOWN else []
     return ". ".join([*told, *more])
+
+
+def _renewal(each: Validity) -> str:
+    if not each.renewed_by:
+        return ""
+    return f" (cert-manager renews it: see whether certificates.cert-manager.io {each.renewed_by!a} is Ready)"
 
 
 def _shown(each: Validity, now: datetime | None = None) -> str:

@@ -32,6 +32,12 @@ _CONFLICT_SECONDS = 0.3
 _CHECKS_BETWEEN_PAUSES = 50
 _SWEEP_SECONDS = 3600.0
 _ASKED_FOR = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
+_FELL_BACK = (
+    "it reports the configuration of spec.cups, but asked here with what it had before, so that configuration does not "
+    "work: mend that server, its trust or the client certificate in spec.cups. What it falls back to (BAK) is the "
+    "first set that it was given, which nothing renews: keep the CA of that certificate until it asks with the new "
+    "one, or it cannot come back"
+)
 _log = logging.getLogger("stationkeeper.operator.status_writer")
 
 
@@ -232,8 +238,8 @@ class StatusWriter:
         # With the uid, a resource of the same name that was created meanwhile is a conflict; with the version, whatever
         # was written since, so that a leader which was frozen here does not write over a later leader's word.
         condition = {"uid": judgement.uid, "resourceVersion": before.metadata.resource_version}
-        gone = dict.fromkeys(before.status.value.keys() - desired.keys())
-        answer = await self._api.merge_patch(path, {"metadata": condition, "status": {**gone, **desired}})
+        changes = _merge_patch(before.status.value, desired)
+        answer = await self._api.merge_patch(path, {"metadata": condition, "status": changes})
         after = decode_resource(key.kind, answer)
         self._changed(self._store.put(after))
         self._observed.written(after)
@@ -256,14 +262,13 @@ class StatusWriter:
             await self._events.warning(before, Reason.CRL_EXPIRED, message)
 
     async def _announce_delivery(self, before: Resource, after: Resource) -> None:
-        state, word = _delivery(after).get("state"), DeliveryState.NOT_CONVERGING
-        listed = _delivery(after).get("outstanding")
-        if state == word and _delivery(before).get("state") != word:
-            outstanding = ", ".join(str(each) for each in listed) if isinstance(listed, list) else ""
-            message = (
-                f"it was sent the same several times and still lacks: {outstanding}; {_not_converging(outstanding)}"
-            )
-            await self._events.warning(after, word, message)
+        state = _delivery(after).get("state")
+        if state == _delivery(before).get("state"):
+            return
+        if state == DeliveryState.NOT_CONVERGING:
+            await self._events.warning(after, DeliveryState.NOT_CONVERGING, _not_converging(after))
+        elif state == DeliveryState.FELL_BACK:
+            await self._events.warning(after, DeliveryState.FELL_BACK, _FELL_BACK)
 
     async def _announce_expiry(self, before: Resource, after: Resource) -> None:
         was, told = (
@@ -282,6 +287,15 @@ def _namespace(key: Key) -> str:
     return key.namespace
 
 
+def _merge_patch(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, object]:
+    """Return what makes `after` of `before`, as RFC 7396 merges: a field that goes is null, in objects inside too."""
+    gone: dict[str, object] = dict.fromkeys(before.keys() - after.keys())
+    for name, value in after.items():
+        held = before.get(name)
+        gone[name] = _merge_patch(held, value) if isinstance(held, dict) and isinstance(value, dict) else value
+    return gone
+
+
 def _is_about(judgement: Judgement, resource: Resource) -> bool:
     metadata = resource.metadata
     return (judgement.uid, judgement.generation) == (metadata.uid, metadata.generation)
@@ -292,11 +306,13 @@ def _delivery(resource: Resource) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _not_converging(outstanding: str) -> str:
-    """What to do."""
+def _not_converging(resource: Resource) -> str:
+    listed = _delivery(resource).get("outstanding")
+    outstanding = ", ".join(str(each) for each in listed) if isinstance(listed, list) else ""
     log = "look into the gateway's log for what it does not take or keep"
     returns = Segment.CUPS_URI in outstanding
-    return f"{log}, and whether the server of cups.uri sends it back here" if returns else log
+    cure = f"{log}, and whether the server of cups.uri sends it back here" if returns else log
+    return f"it was sent the same several times and still lacks: {outstanding}; {cure}"
 
 
 def _is_told(told: Condition, verdict: Verdict) -> bool:

@@ -18,15 +18,8 @@ import msgspec
 
 from stationkeeper_operator.compiling.reductions import resource_reduced
 from stationkeeper_operator.compiling.world import SECRET_LABELS
-from stationkeeper_operator.resources import (
-    SECRET,
-    Key,
-    Reference,
-    ReferencedObject,
-    Resource,
-    admitting_references,
-    reference_keys,
-)
+from stationkeeper_operator.named_references import admitting_references, reference_keys
+from stationkeeper_operator.resources import SECRET, Key, Reference, ReferencedObject, Resource
 from stationkeeper_operator.watching.reference_budget import ReferenceBudget
 
 Scope = tuple[str, str | None]

@@ -79,7 +79,7 @@ def verdict_findings(manifest: Manifest, verdict: Verdict, now: datetime) -> Ite
         if notes:
             yield _located(manifest, Severity.WARNING, CheckReason.NOTE, "; ".join(notes))
     for validity in verdict.validities:
-        stage = stage_of(validity.not_after, now)
+        stage = stage_of(validity.not_before, validity.not_after, now)
         # Whether an expired certificate is an error, the verdict says already.
         if stage is not None:
             verb = "has expired" if stage is Stage.EXPIRED else "expires"

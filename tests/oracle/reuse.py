@@ -1,0 +1,55 @@
+"""What the core asks OpenSSL of a PKI, and reads of it, kept while that PKI lasts.
+
+The functions are the core's own and depend on their arguments alone. Of one PKI the same few certificates come back in
+thousands of decisions; kept, a decision costs its search, so that a million can be compared.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from functools import cache
+from unittest.mock import patch
+
+from stationkeeper_core import client_certificate
+from stationkeeper_core.trust import examination, path_certificate, verification
+from stationkeeper_core.trust.path_certificate import PathCertificate
+from stationkeeper_core.trust.verification import Path, Verification
+from stationkeeper_core.x509.certificate import parse_certificate
+from stationkeeper_core.x509.openssl import load
+
+
+@contextmanager
+def kept_answers() -> Iterator[None]:
+    """Have the core keep what it reads and verifies."""
+    with ExitStack() as stack:
+        parse = cache(parse_certificate)
+        for module in (client_certificate, path_certificate):
+            stack.enter_context(patch.object(module, "parse_certificate", parse))
+        stack.enter_context(patch.object(path_certificate, "load", cache(load)))
+        stack.enter_context(patch.object(examination, "verify", _verify()))
+        stack.enter_context(patch.object(examination, "is_signed", _is_signed()))
+        yield
+
+
+def _verify() -> Callable[[Path, datetime], Verification]:
+    known: dict[tuple[datetime, tuple[bytes, ...]], Verification] = {}
+
+    def verify(path: Path, now: datetime) -> Verification:
+        asked = (now, tuple(each.certificate.der for each in path))
+        if asked not in known:
+            known[asked] = verification.verify(path, now)
+        return known[asked]
+
+    return verify
+
+
+def _is_signed() -> Callable[[PathCertificate, PathCertificate], bool]:
+    known: dict[tuple[bytes, bytes], bool] = {}
+
+    def is_signed(certificate: PathCertificate, issuer: PathCertificate) -> bool:
+        asked = (certificate.certificate.der, issuer.certificate.der)
+        if asked not in known:
+            known[asked] = verification.is_signed(certificate, issuer)
+        return known[asked]
+
+    return is_signed
