@@ -34,7 +34,10 @@ def log_line(seconds: float, level: str, logger: str, event: str, fields: Mappin
     time = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
     line: dict[str, object] = {"time": time, "level": level.lower(), "logger": logger, "event": event[:MAX_VALUE]}
     for name, value in fields.items():
-        line[name] = _value(value, MAX_VALUE * 4 if name == "traceback" else MAX_VALUE)
+        if type(value) is str and len(value) <= MAX_VALUE:
+            line[name] = value
+        else:
+            line[name] = _value(value, MAX_VALUE * 4 if name == "traceback" else MAX_VALUE)
     return _ascii(line)
 
 

@@ -2,14 +2,48 @@
 
 import logging
 import sys
+import time
+from collections.abc import Mapping
+from typing import Any
 
 from stationkeeper_core.log_line import JsonFormatter
+
+
+class LeanRecord(logging.LogRecord):
+    """A record that holds what a line has, and no more.
+
+    The standard one takes its file's name apart and asks for the time once more; that cost more than to write the line.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the signature of logging's records
+        self,
+        name: str,
+        level: int,
+        pathname: str,
+        lineno: int,
+        msg: object,
+        args: Any,  # typeshed's type for them is wider than what comes
+        exc_info: Any,
+        func: str | None = None,
+        sinfo: str | None = None,
+        **_kwargs: object,
+    ) -> None:
+        self.name = name
+        self.levelno = level
+        self.levelname = logging.getLevelName(level)
+        self.pathname, self.lineno, self.funcName = pathname, lineno, func or ""
+        # `log("%(name)s", {"name": …})` names its values.
+        is_named = len(args or ()) == 1 and isinstance(args[0], Mapping) and args[0]
+        self.msg, self.args = msg, args[0] if is_named else args
+        self.exc_info, self.exc_text, self.stack_info = exc_info, None, sinfo
+        self.created = time.time()
 
 
 def log_as_json(level: str) -> None:
     """Has everything that is logged from `level` on written as JSON, warnings of libraries among it."""
     # Nothing of these is in a line, and each costs time in every record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.setLogRecordFactory(LeanRecord)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -168,6 +168,19 @@ def test_an_end_without_goodbye_is_told_apart(pki: Pki, tls: ssl.TLSVersion) -> 
 
 
 @pytest.mark.parametrize("tls", VERSIONS)
+def test_plain_bytes_come_at_once_however_their_records_come(pki: Pki, tls: ssl.TLSVersion) -> None:
+    connection, peer = server(pki, Judge()), Peer(pki, pki.a_gateway, tls)
+    shake_hands(connection, peer)
+    first, second, third, fourth, last = (peer.write(each) for each in (b"1" * 100, b"2", b"3" * 16384, b"4", b"5"))
+
+    assert connection.receive(first) == b"1" * 100
+    assert connection.receive(second + third) == b"2" + b"3" * 16384
+    assert connection.receive(fourth[:-1]) == b""
+    assert connection.receive(fourth[-1:] + last) == b"45"
+    assert connection.receive(peer.write(b"6")) == b"6"
+
+
+@pytest.mark.parametrize("tls", VERSIONS)
 def test_a_broken_record_ends_the_connection(pki: Pki, tls: ssl.TLSVersion) -> None:
     connection, peer = server(pki, Judge()), Peer(pki, pki.a_gateway, tls)
     shake_hands(connection, peer)

@@ -94,9 +94,12 @@ class _Court:
         found: list[TrustPath] = []
         undecided = False
         for group in self._groups():
+            named = self._named(group)
+            if not named and not self._examination.has_presented:
+                continue
             search = PathSearch(self._examination, self._units)
             self._searches.append(search)
-            paths = search.ask(self._named(group), partial(self._named_by_presented, group))
+            paths = search.ask(named, partial(self._named_by_presented, group))
             undecided = undecided or (search.undecided and group == self._trust.release_namespace)
             found.extend(() if search.undecided else paths)
         return () if undecided else tuple(sorted(found, key=lambda each: each.trusted_ca.reference))

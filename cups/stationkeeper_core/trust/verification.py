@@ -88,7 +88,12 @@ def _verify(store: crypto.X509Store, path: Path) -> Verification:
     try:
         leaf, *helpers = [each.openssl for each in path[:-1]] or [path[0].openssl]
         store.add_cert(path[-1].openssl)
-        verified = crypto.X509StoreContext(store, leaf, helpers).get_verified_chain()
+        context = crypto.X509StoreContext(store, leaf, helpers)
+        if not helpers:
+            # Of one trusted certificate and at most one other there is but one path: nothing to be copied and compared.
+            context.verify_certificate()
+            return Verification(Verdict.VERIFIED, signed=True)
+        verified = context.get_verified_chain()
     except crypto.X509StoreContextError as error:
         return _failure(error)
     except (crypto.Error, StationkeeperError) as error:

@@ -167,7 +167,9 @@ class UpdateInfoHandler:
             fields = _described(client, update_info) | {"gateway": name, "sent": sent, **way_in}
             if left_out:
                 fields["left_out"] = left_out
-            _log.info(outcome.lower(), extra={"fields": fields})
+            # As `_log.info` does, but for the search of the stack for who calls: no line tells it.
+            extra = {"fields": fields}
+            _log.handle(_log.makeRecord(_log.name, logging.INFO, "", 0, outcome.lower(), (), None, extra=extra))
         if delivery.progress is None:
             return
         trouble = {"gateway": name, "eui": gateway.eui, "outstanding": delivery.progress.outstanding}

@@ -63,6 +63,23 @@ def leaves_no_room(received: bytes, path_bytes: int) -> bool:
     return 0 <= left < SMALLEST_CERTIFICATE
 
 
+def ends_with_a_record(received: bytes) -> bool:
+    """Whether no record of `received` lacks bytes."""
+    place, size = 0, len(received)
+    while place + _RECORD_HEADER <= size:
+        place += _RECORD_HEADER + (received[place + 3] << 8 | received[place + 4])
+    return place == size
+
+
+def is_one_record(received: bytes) -> bool:
+    """Whether `received` is one record of application data, and nothing beside it."""
+    return (
+        len(received) > _RECORD_HEADER
+        and received[0] == _APPLICATION_DATA
+        and _RECORD_HEADER + (received[3] << 8 | received[4]) == len(received)
+    )
+
+
 def _records(received: bytes) -> Iterator[tuple[int, bytes]]:
     place, size = 0, len(received)
     while place + _RECORD_HEADER <= size:

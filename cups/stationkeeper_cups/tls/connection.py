@@ -13,7 +13,7 @@ import msgspec
 from OpenSSL import SSL, crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_cups.tls.client_flight import leaves_no_room, presented_in_clear
+from stationkeeper_cups.tls.client_flight import ends_with_a_record, is_one_record, leaves_no_room, presented_in_clear
 
 # A chain of ten certificates with RSA keys of 4096 bits has 20 KiB.
 MAX_HANDSHAKE_BYTES = 64 * 1024
@@ -87,6 +87,7 @@ class TLSConnection:
     """
 
     __slots__ = (
+        "_is_between_records",
         "_judge",
         "_received",
         "_ssl",
@@ -105,6 +106,7 @@ class TLSConnection:
         self._judge = judge
         self._received = bytearray()
         self._was_looked_at = False
+        self._is_between_records = False
         self.state = State.HANDSHAKE
         self.failure: StationkeeperError | None = None
         self.truncated = False
@@ -123,8 +125,10 @@ class TLSConnection:
             return self._shake_hands(data)
         if self.state not in (State.OPEN, State.ENDED):
             return b""
+        # Once a record has come in parts this is not worth to be known any more.
+        self._is_between_records = self._is_between_records and is_one_record(data)
         self._ssl.bio_write(data)
-        return self._plain()
+        return self._plain(is_one_record=self._is_between_records)
 
     def receive_end(self) -> None:
         """Take note that the client's bytes have ended."""
@@ -197,6 +201,7 @@ class TLSConnection:
         if not self._is_let_in():
             return b""
         self.state = State.OPEN
+        self._is_between_records = ends_with_a_record(bytes(self._received))
         self.release()
         return self._plain()
 
@@ -236,9 +241,10 @@ class TLSConnection:
         self.failure = StationkeeperError(reason, detail)
         self.release()
 
-    def _plain(self) -> bytes:
+    def _plain(self, *, is_one_record: bool = False) -> bytes:
+        """Read all there is; of one record that was all, there is no more to ask OpenSSL for once it gave its bytes."""
         found = b""
-        while True:
+        while not (found and is_one_record):
             try:
                 more = self._ssl.recv(_READ_BYTES)
             except SSL.WantReadError:
@@ -251,6 +257,7 @@ class TLSConnection:
                 self._fail(Reason.HANDSHAKE_FAILED, f"TLS: {explain(error)}")
                 return b""
             found = found + more if found else more
+        return found if self.state is State.OPEN else b""
 
     def examine(self, certificate: crypto.X509, error: int, depth: int) -> bool:
         """Whether OpenSSL goes on with the handshake at `error`, about the certificate at `depth` of its path.

@@ -1,0 +1,120 @@
+"""A change of trust, while many gateways have connections open. What is closed for real: see `test_hot_reload`."""
+
+import asyncio
+import resource
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_cups.http.connection import REQUEST_SECONDS
+from stationkeeper_cups.http.connections import STEP_SECONDS, Connections
+from stationkeeper_cups.http.messages import Answer, Request
+from stationkeeper_cups.metrics import Metrics
+from stationkeeper_cups.tls.time_limits import TimeLimits
+from stationkeeper_cups.tls.transport import TLSTransport
+
+OPEN = 2000
+# A judgement that is not remembered any more takes longer than this.
+JUDGEMENT_SECONDS = 0.0001
+
+
+class Port:
+    """The host of transports that are past their handshake."""
+
+    def __init__(self, times: TimeLimits) -> None:
+        self.handshake = times.stage("handshake", 30)
+        self.farewell = times.stage("farewell", 2)
+        self.left: set[TLSTransport] = set()
+
+    def begin(self, transport: TLSTransport) -> None:
+        raise NotImplementedError
+
+    def welcome(self, transport: TLSTransport) -> None:
+        raise NotImplementedError
+
+    def refused(self, transport: TLSTransport, failure: StationkeeperError) -> None:
+        raise NotImplementedError
+
+    def failed(self, transport: TLSTransport) -> None:
+        raise NotImplementedError
+
+    def unused(self, transport: TLSTransport) -> None:
+        raise NotImplementedError
+
+    def gone(self, transport: TLSTransport) -> None:
+        self.left.add(transport)
+
+
+class Nobody:
+    """Answers nothing, since nothing is asked."""
+
+    def answer(self, request: Request, client: TLSTransport) -> Answer | None:
+        raise NotImplementedError
+
+    def malformed(self, detail: str, client: TLSTransport) -> Answer | None:
+        raise NotImplementedError
+
+    def too_slow(self, seconds: float, client: TLSTransport) -> Answer | None:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def pairs() -> Iterator[list[tuple[socket.socket, socket.socket]]]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    found = [socket.socketpair() for _ in range(OPEN)]
+    yield found
+    for pair in found:
+        for each in pair:
+            each.close()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_it_closes_just_those_that_it_concerns_and_lets_requests_come_between(
+    pairs: list[tuple[socket.socket, socket.socket]],
+) -> None:
+    loop = asyncio.get_running_loop()
+    times = TimeLimits(loop)
+    port = Port(times)
+    judged: list[TLSTransport] = []
+    distrusted: set[TLSTransport] = set()
+
+    def is_trusted(client: TLSTransport) -> bool:
+        judged.append(client)
+        until = time.perf_counter() + JUDGEMENT_SECONDS
+        while time.perf_counter() < until:
+            pass
+        return client not in distrusted
+
+    connections = Connections(Nobody(), is_trusted, Metrics(), times, REQUEST_SECONDS)
+    transports = []
+    for ours, theirs in pairs:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        transport = TLSTransport(loop, ours, "192.0.2.1", port)
+        protocol = connections()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        transports.append(transport)
+    distrusted.update(transports[::3])
+
+    connections.close_untrusted()
+    turns = 0
+    while len(judged) < OPEN:
+        # What becomes ready in the meantime, a request for one, is served in such a turn of the loop.
+        before = len(judged)
+        await asyncio.sleep(0)
+        turns += len(judged) > before
+        assert turns <= OPEN
+
+    assert turns >= OPEN * JUDGEMENT_SECONDS / STEP_SECONDS / 2
+    assert port.left == distrusted
+    assert [not theirs.recv(1) for _, theirs in pairs[::3]] == [True] * len(distrusted)
+    assert not any(each.is_closing() for each in transports if each not in distrusted)
+    times.stop()
+    for each in transports:
+        each.abort()
+    await asyncio.sleep(0)
