@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stationkeeper_core.credentials import crc
+from tests.bench import refused
 from tests.bench.fleet import Fleet, Member, contexts
 from tests.bench.servers import Server, go, lay, nginx, stationkeeper
 from tests.cups.documents import LNS_CREDENTIALS, LNS_URI
@@ -50,12 +51,16 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON about TLS 1.2 with ECDSA")
     parser.add_argument("--memory", type=int, metavar="CONNECTIONS", help="tell the memory after so many connections")
     parser.add_argument("--held", type=int, metavar="CONNECTIONS", help="tell what connections of each kind cost")
+    parser.add_argument("--refused", type=int, metavar="HANDSHAKES", help="tell what clients cost that are refused")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     if options.memory:
         _report_memory(options.memory)
+        return
+    if options.refused:
+        refused.report(options.refused, options.rounds)
         return
     if options.held:
         _report_held(options.held)

@@ -37,14 +37,16 @@ class Fleet:
 
     Args:
         algorithm: `ECDSA` for P-256, or `RSA` for 2048 bits, of all keys.
+        vendor: the name of the gateways' CA.
     """
 
-    def __init__(self, algorithm: str) -> None:
+    def __init__(self, algorithm: str, vendor: str = "Vendor") -> None:
+        self._vendor = vendor
         self.algorithm = algorithm
         self._ca_key, self._server_ca_key, server_key = self._key(), self._key(), self._key()
         # What a handshake costs does not depend on which key it is, and RSA keys take long to make.
         self._gateway_key = self._key()
-        self.ca = _pair(self._ca_key, _authority("Vendor", self._ca_key))
+        self.ca = _pair(self._ca_key, _authority(vendor, self._ca_key))
         server_ca = _authority("Operator", self._server_ca_key)
         self.server_ca = _pair(self._server_ca_key, server_ca)
         names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
@@ -55,6 +57,10 @@ class Fleet:
     def gateways(self, number: int) -> tuple[Member, ...]:
         """Return so many new gateways."""
         return tuple(self._gateway(f"{_FIRST_EUI + next(self._numbers):016X}") for _ in range(number))
+
+    def forged(self, number: int, issuers: int) -> tuple[Member, ...]:
+        """Return new gateways that send CA certificates along, each of which may have issued the others by its name."""
+        return tuple(self._forged(f"{_FIRST_EUI + next(self._numbers):016X}", issuers) for _ in range(number))
 
     def context(self, member: Member, folder: Path, version: ssl.TLSVersion) -> ssl.SSLContext:
         """Return the client's TLS context of a gateway."""
@@ -67,8 +73,13 @@ class Fleet:
         return context
 
     def _gateway(self, eui: str) -> Member:
-        certificate = _builder(eui, "Vendor", self._gateway_key).sign(self._ca_key, hashes.SHA256())
+        certificate = _builder(eui, self._vendor, self._gateway_key).sign(self._ca_key, hashes.SHA256())
         return Member(eui, _pair(self._gateway_key, certificate))
+
+    def _forged(self, eui: str, issuers: int) -> Member:
+        made = self._gateway(eui)
+        sent = [_authority(self._vendor, self._key()).public_bytes(Encoding.PEM) for _ in range(issuers)]
+        return Member(eui, KeyPair(made.pair.key_pem, made.pair.certificate_pem + b"".join(sent)))
 
     def _key(self) -> Key:
         if self.algorithm == "RSA":
