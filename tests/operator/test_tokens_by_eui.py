@@ -15,6 +15,7 @@ from stationkeeper_operator.resources import SECRET, GatewayDefaults, Reference,
 from stationkeeper_operator.specs import EVERY_KEY
 from tests.operator.resource_building import (
     EUI,
+    PRIVATE_KEY,
     make_ca,
     make_defaults,
     make_gateway,
@@ -141,7 +142,9 @@ def test_the_message_to_another_namespace_names_the_key_and_not_the_releases_sec
         assert SECRET_NAME not in message
 
 
-@pytest.mark.parametrize("content", ["", "Bearer", "two\nlines", "Bearer \x07", "Bearer " + "x" * 9000])
+@pytest.mark.parametrize(
+    "content", ["", "Bearer", "two\nlines", "Bearer \x07", "Bearer " + "x" * 9000, PRIVATE_KEY, "Bearer " + PRIVATE_KEY]
+)
 def test_a_token_that_cannot_be_used_concerns_its_gateway_alone_and_is_not_repeated(content: str) -> None:
     broken, good = make_gateway({"eui": EUI}), make_gateway({"eui": SECOND}, "second")
     plan = plan_of(broken, good, by_eui(), referenced=tokens(**{EUI: content, SECOND: "Bearer TWO"}))

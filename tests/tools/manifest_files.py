@@ -11,6 +11,7 @@ from stationkeeper_tools.sample_pki import KeyPair, make_root
 
 EUI = "0123456789ABCDEF"
 LNS_URI = "wss://lns.example.org:8887"
+TOKENS_BY_EUI = {"tokenByEUI": {"secretRef": {"name": "tokens"}}}
 
 
 @cache
@@ -83,6 +84,8 @@ REFUSED_BY_THE_SCHEMA: dict[str, dict[str, Any]] = {
         trust=pem(),
         auth={"token": {"secretKeyRef": {"name": "a", "key": "b"}}, "clientCertificate": {"secretRef": {"name": "a"}}},
     ),
+    "no kind of auth": with_lns(uri=LNS_URI, trust=pem(), auth={}),
+    "tokens by EUI outside of defaults": with_lns(uri=LNS_URI, trust=pem(), auth=TOKENS_BY_EUI),
     "reference without a key": with_lns(uri=LNS_URI, trustFrom={"configMapKeyRef": {"name": "a"}}),
     "suspended as a text": gateway(suspended="yes"),
     "no fingerprint": gateway(client={"sha256Fingerprints": ["abc"]}),
@@ -135,6 +138,10 @@ REFUSED_BY_THE_SCHEMA: dict[str, dict[str, Any]] = {
     "defaults with two kinds of auth": defaults(
         auth={"token": {"secretKeyRef": {"name": "a", "key": "b"}}, "clientCertificate": {"secretRef": {"name": "a"}}}
     ),
+    "defaults with a token and tokens by EUI": defaults(
+        auth={"token": {"secretKeyRef": {"name": "a", "key": "b"}}, **TOKENS_BY_EUI}
+    ),
+    "defaults with no kind of auth": defaults(auth={}),
     "other version": {**gateway(), "apiVersion": "stationkeeper.io/v1"},
     "other kind": {**gateway(), "kind": "Gatway"},
     "name in upper case": resource("Gateway", "Gateway-1", {"eui": EUI}),
