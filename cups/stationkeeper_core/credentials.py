@@ -79,6 +79,8 @@ def parse_token(content: bytes) -> bytes:
     text = content.strip()
     if len(text) > MAX_TOKEN_BYTES:
         raise _token_invalid(f"has {len(text)} bytes, at most {MAX_TOKEN_BYTES} are allowed")
+    if b"PRIVATE KEY" in text:
+        raise _token_invalid("holds a private key, which no gateway gets as a token; name another key of the Secret")
     if b"\n" in text:
         return _header_lines([line.strip() for line in text.split(b"\n") if line.strip()])
     if text[: len(_HEADER) - 1].lower() == _HEADER.strip().lower():

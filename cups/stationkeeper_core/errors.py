@@ -97,6 +97,7 @@ class Reason(StrEnum):
     EUI_CONFLICT = "EUIConflict"
     EUI_RANGE_INVALID = "EUIRangeInvalid"
     LNS_MISSING = "LNSMissing"
+    TOKEN_MISSING_FOR_EUI = "TokenMissingForEUI"  # noqa: S105 - a reason, not a token
     URI_INVALID = "URIInvalid"
     TRUST_MISSING = "TrustMissing"
     TRUST_AMBIGUOUS = "TrustAmbiguous"

@@ -14,13 +14,14 @@ import hashlib
 import zlib
 from collections import Counter
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from stationkeeper_core.document_segments import compress
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, parse_hex
+from stationkeeper_core.retained_anchor import RetainedAnchor, Seconds
 from stationkeeper_core.serial_numbers import unpack_serials
 
 CONTRACT = 2
@@ -43,9 +44,6 @@ DOCUMENTS = (TRUST, *REGISTRY)
 
 _MAX_HEADER_BYTES = 1024
 
-# The years 1 to 9999.
-_Seconds = Annotated[int, msgspec.Meta(ge=-62_135_596_800, le=253_402_300_799)]
-
 
 class RevocationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the CRLs of one issuer revoke.
@@ -60,8 +58,8 @@ class RevocationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     issuer_key: str
     serials: bytes = b""
-    this_update: _Seconds = 0
-    next_update: _Seconds | None = None
+    this_update: Seconds = 0
+    next_update: Seconds | None = None
     refuse_overdue: bool = False
 
 
@@ -75,20 +73,6 @@ class ServedNamespace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     namespace: str
     eui_ranges: tuple[str, ...] = ()
-
-
-class RetainedAnchor(msgspec.Struct, frozen=True, kw_only=True):
-    """An anchor that its source no longer holds, and that is kept for a while; for the operator to remember.
-
-    Attributes:
-        sha256: of the certificate, lower-case hex.
-        replaced: since when the source lacks it, seconds since the epoch.
-        until: up to but without when it is kept, seconds since the epoch.
-    """
-
-    sha256: str
-    replaced: _Seconds
-    until: _Seconds
 
 
 class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

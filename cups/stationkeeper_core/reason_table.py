@@ -233,6 +233,10 @@ REASONS: dict[Reason, ReasonInfo] = {
         "used.",
         "Give `spec.lns.uri`, or make or mend the GatewayDefaults of its namespace or of the release's.",
     ),
+    Reason.TOKEN_MISSING_FOR_EUI: _resource(
+        "The GatewayDefaults that gives the Gateway's LNS takes tokens from a Secret by EUI, which has none for it.",
+        "Add the key that the message names: the EUI, or `NAMESPACE.EUI` in a release's Secret for other namespaces.",
+    ),
     Reason.URI_INVALID: _resource(
         "A URI is not one that a Basics Station can use.",
         "Write `wss://host:port`, for CUPS `https://host:port`: port mandatory, no path, at most 127 characters.",

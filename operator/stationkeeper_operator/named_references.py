@@ -11,7 +11,16 @@ from stationkeeper_operator.resources import (
     Resource,
     TrustedCA,
 )
-from stationkeeper_operator.specs import Auth, Client, Endpoint, KeyRef, KeySource, Revocation, TokenSource
+from stationkeeper_operator.specs import (
+    Auth,
+    Client,
+    Endpoint,
+    EndpointOfMany,
+    KeyRef,
+    KeySource,
+    Revocation,
+    TokenSource,
+)
 
 _ISSUER_CERTIFICATE, OWN_CERTIFICATE = "ca.crt", "tls.crt"
 
@@ -36,7 +45,7 @@ def own_certificate(source: KeySource | None) -> KeySource | None:
 
 
 def reference_keys(resource: Resource) -> frozenset[tuple[Reference, str]]:
-    """The Secrets and ConfigMaps that the resource's spec names, each with a key in it that is read."""
+    """The Secrets and ConfigMaps that the resource's spec names, each with a key in it that is read, or `EVERY_KEY`."""
     sources: tuple[KeySource | TokenSource | None, ...] = ()
     if isinstance(resource, Gateway) and resource.spec is not None:
         sources = (*_sources(resource.spec.lns), *_sources(resource.spec.cups))
@@ -76,7 +85,9 @@ def _sources(endpoint: Endpoint | None) -> tuple[KeySource | TokenSource | None,
     auth = endpoint.auth or Auth()
     client = auth.client_certificate
     pair = (client.certificate, client.key) if client is not None else ()
-    return (endpoint.trust_from, auth.token, *pair)
+    tokens = endpoint.tokens if isinstance(endpoint, EndpointOfMany) else None
+    by_eui = (tokens.keys,) if tokens is not None else ()
+    return (endpoint.trust_from, auth.token, *pair, *by_eui)
 
 
 def _client_sources(client: Client | None) -> tuple[TokenSource, ...]:

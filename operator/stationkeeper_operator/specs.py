@@ -4,6 +4,9 @@ from typing import Literal
 
 import msgspec
 
+EVERY_KEY = ""
+"""In the place of a key: all that the object has. No object has a key of this name."""
+
 
 class KeyRef(msgspec.Struct, frozen=True):
     """A key of a Secret or ConfigMap in the namespace of the resource."""
@@ -93,11 +96,39 @@ class ClientCertificateSource(msgspec.Struct, frozen=True, kw_only=True, rename=
         return TokenSource(secret_key_ref=KeyRef(self.secret_ref.name, "tls.key"))
 
 
+class TokensSource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where the tokens of many gateways are kept, each in a key that is named by its EUI."""
+
+    secret_ref: SecretRef
+
+    @property
+    def keys(self) -> TokenSource:
+        """All keys of that Secret."""
+        return TokenSource(secret_key_ref=KeyRef(self.secret_ref.name, EVERY_KEY))
+
+
 class Auth(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How a gateway authenticates itself to a server: at most one of the two."""
+    """How a gateway authenticates itself to a server: at most one of the ways."""
 
     token: TokenSource | None = None
     client_certificate: ClientCertificateSource | None = None
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The names of those that are given."""
+        ways = (("token", self.token), ("clientCertificate", self.client_certificate))
+        return tuple(name for name, source in ways if source is not None)
+
+
+class AuthOfMany(Auth, frozen=True, kw_only=True, rename="camel"):
+    """How many gateways authenticate themselves to one server: at most one of the ways."""
+
+    token_by_eui: TokensSource | None = msgspec.field(default=None, name="tokenByEUI")
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The names of those that are given."""
+        return super().ways if self.token_by_eui is None else (*super().ways, "tokenByEUI")
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -107,6 +138,17 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     trust: str | None = None
     trust_from: KeySource | None = None
     auth: Auth | None = None
+
+
+class EndpointOfMany(Endpoint, frozen=True, kw_only=True, rename="camel"):
+    """A server that many gateways are to connect to, as written."""
+
+    auth: AuthOfMany | None = None
+
+    @property
+    def tokens(self) -> TokensSource | None:
+        """Where each gateway has a token of its own; None where it has not."""
+        return self.auth.token_by_eui if self.auth is not None else None
 
 
 class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,4 +164,4 @@ class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
 class GatewayDefaultsSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The spec of a GatewayDefaults, as written."""
 
-    lns: Endpoint
+    lns: EndpointOfMany

@@ -126,12 +126,23 @@ class Release:
         found: dict[str, Any] = self._api.get(self._resource_path(kind, name))
         return found
 
-    def apply_secret(self, name: str, data: Mapping[str, str], *, labelled: bool = True, tls: bool = False) -> None:
+    def apply_secret(
+        self,
+        name: str,
+        data: Mapping[str, str],
+        *,
+        labelled: bool = True,
+        tls: bool = False,
+        in_release: bool = False,
+    ) -> None:
+        """Has a Secret with these keys alone; `stringData` would leave those that it had before."""
         labels = {"stationkeeper.io/credentials": "true"} if labelled else {}
         metadata = {"name": name, "labels": labels}
         kind = "kubernetes.io/tls" if tls else "Opaque"
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind, "stringData": dict(data)}
-        self._api.apply(f"/api/v1/namespaces/{self.team}/secrets/{name}", body)
+        content = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind, "data": content}
+        namespace = self.namespace if in_release else self.team
+        self._api.apply(f"/api/v1/namespaces/{namespace}/secrets/{name}", body)
 
     def delete_secret(self, name: str) -> None:
         self._api.delete(f"/api/v1/namespaces/{self.team}/secrets/{name}")
@@ -281,6 +292,11 @@ class Release:
     def give_up_lease(self) -> None:
         """Frees the Lease of an operator that died, as time does."""
         self._api.delete(f"{_LEASES}/namespaces/{self.namespace}/leases/stationkeeper-operator")
+
+    def secret_contents(self) -> dict[str, Any]:
+        """What is in each published Secret, by its name."""
+        found = self._api.get(f"/api/v1/namespaces/{self.namespace}/secrets?{_PUBLISHED}")
+        return {each["metadata"]["name"]: each.get("data") for each in found["items"]}
 
     def watch_secrets(self) -> Iterator[Any]:
         """An event for each published Secret that is written from now on, as soon as it is."""

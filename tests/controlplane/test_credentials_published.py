@@ -99,5 +99,5 @@ def test_a_gateway_is_moved_to_another_cups_server_with_a_token_or_by_the_uri_al
 def test_two_ways_of_authentication_are_refused_at_once(cluster: Release, server: str) -> None:
     spec = gateway("00000000000000A3", cups=cups())
     spec[server] = {**spec[server], "auth": {"token": TOKEN, **CLIENT}}
-    with pytest.raises(RequestError, match="at most one of token and clientCertificate"):
+    with pytest.raises(RequestError, match="exactly one of token and clientCertificate"):
         cluster.apply("Gateway", "both", spec)

@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_core.published import DOCUMENTS, REGISTRY, TRUST, RegistryDocument, TrustDocument, encode_payload
+from stationkeeper_core.published import (
+    DOCUMENTS,
+    REGISTRY,
+    TRUST,
+    RegistryDocument,
+    TrustDocument,
+    encode_payload,
+    secret_name,
+)
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi, path_of
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.leadership import Leadership, Timing
@@ -93,7 +101,11 @@ class Leader:
 async def leaders(control_plane: Any) -> AsyncIterator[tuple[Leader, Leader]]:
     kubeconfig: Path = control_plane.admin_kubeconfig
     namespace = f"fencing-{secrets.token_hex(3)}"
-    ApiClient(kubeconfig).create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+    admin = ApiClient(kubeconfig)
+    admin.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+    for document in DOCUMENTS:
+        # As the chart creates them, for the operator to fill.
+        admin.create(f"/api/v1/namespaces/{namespace}/secrets", {"metadata": {"name": secret_name(document)}})
     async with FreezableApi(Credentials(kubeconfig)) as one, FreezableApi(Credentials(kubeconfig)) as two:
         yield Leader(one, namespace, "one"), Leader(two, namespace, "two")
 
@@ -138,7 +150,7 @@ async def test_a_write_that_arrives_before_the_mark_is_seen_and_undone(leaders: 
     assert await new.publish(EMPTY) == {TRUST}
 
 
-async def test_a_secret_that_both_find_missing_is_of_the_one_that_leads(leaders: tuple[Leader, Leader]) -> None:
+async def test_a_secret_that_both_find_empty_is_of_the_one_that_leads(leaders: tuple[Leader, Leader]) -> None:
     old, new = leaders
     await old.take_over()
     old.api.flows.clear()

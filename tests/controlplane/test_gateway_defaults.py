@@ -84,6 +84,42 @@ def test_the_token_of_a_default_may_come_and_change_and_its_loss_takes_nothing_a
     assert b"Bearer TWO" in credentials()
 
 
+def test_each_gateway_follows_its_own_key_of_one_secret(cluster: Release) -> None:
+    def credentials(name: str) -> bytes:
+        found = cluster.registered().get(name)
+        return b"" if found is None else found.lns_credentials
+
+    first, second = "A0000000000D0011", "A0000000000D0012"
+    by_eui = {"tokenByEUI": {"secretRef": {"name": "tokens"}}}
+    cluster.apply("GatewayDefaults", "default", defaults(TEAM, auth=by_eui))
+    cluster.apply_secret("tokens", {first: "Bearer ONE"})
+    cluster.apply("Gateway", "first", {"eui": first})
+    cluster.apply("Gateway", "second", {"eui": second})
+    cluster.wait_ready("GatewayDefaults/default", "Gateway/first")
+    assert b"Bearer ONE" in credentials("first")
+    said = f"Secret {cluster.team}/tokens has no key {second}: add it"
+    assert said in cluster.wait_reason("Gateway", "second", "TokenMissingForEUI")["message"]
+    cluster.apply_secret("tokens", {first: "Bearer NEW", second: "Bearer TWO"})
+    wait_for(lambda: b"Bearer NEW" in credentials("first"), "the new token is published", SOON)
+    wait_for(lambda: b"Bearer TWO" in credentials("second"), "the missing token is published", SOON)
+    cluster.wait_ready("Gateway/second")
+    cluster.apply_secret("tokens", {second: "Bearer TWO"})
+    cluster.wait_reason("Gateway", "first", "TokenMissingForEUI")
+    assert b"Bearer NEW" in credentials("first"), "what was last accepted stays in force"
+    cluster.wait_ready("Gateway/second", "GatewayDefaults/default")
+
+    cluster.apply("GatewayDefaults", "default", defaults(ALL, auth=by_eui), cluster.namespace)
+    cluster.apply_secret(
+        "tokens", {first: "Bearer RELEASE", f"{cluster.team}.{second}": "Bearer TEAM"}, in_release=True
+    )
+    cluster.delete("GatewayDefaults", "default")
+    wait_for(lambda: b"Bearer TEAM" in credentials("second"), "the release's token for this namespace", SOON)
+    message = cluster.wait_reason("Gateway", "first", "TokenMissingForEUI")["message"]
+    assert f"no key {cluster.team}.{first}" in message
+    assert b"Bearer NEW" in credentials("first"), "another namespace is never given the token of the EUI alone"
+    cluster.delete("GatewayDefaults", "default", cluster.namespace)
+
+
 @pytest.mark.parametrize(
     ("name", "spec", "said"),
     [
@@ -94,6 +130,12 @@ def test_the_token_of_a_default_may_come_and_change_and_its_loss_takes_nothing_a
             defaults(TEAM, trustFrom={"configMapKeyRef": {"name": "a", "key": "b"}}),
             "only one of trust and trustFrom",
         ),
+        (
+            "default",
+            defaults(TEAM, auth={"token": TOKEN, "tokenByEUI": {"secretRef": {"name": "a"}}}),
+            "exactly one of token, tokenByEUI and clientCertificate",
+        ),
+        ("default", defaults(TEAM, auth={}), "exactly one of token, tokenByEUI and clientCertificate"),
     ],
 )
 def test_the_api_server_refuses_what_can_be_no_default(

@@ -161,3 +161,16 @@ def test_any_text_is_a_uri_or_refused_by_name(text: str) -> None:
             check_uri(uri, ("wss",))
         except StationkeeperError as error:
             assert error.reason is Reason.URI_INVALID
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n",
+        b"-----BEGIN EC PRIVATE KEY----- MAA= -----END EC PRIVATE KEY-----",
+        b"Authorization: Bearer x\nX-Key: -----BEGIN RSA PRIVATE KEY-----",
+    ],
+)
+def test_a_private_key_is_no_token(content: bytes) -> None:
+    with pytest.raises(StationkeeperError, match="holds a private key"):
+        parse_token(content)

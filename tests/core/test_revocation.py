@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stationkeeper_core.pem import Certificate, parse_certificate, parse_certificates, to_pem
-from stationkeeper_core.trust.revocation import Revocations, twin_fingerprint
+from stationkeeper_core.trust.revocation import Revocations, twin_fingerprints
 from stationkeeper_core.x509.curves import CURVES_BY_NAME
 from stationkeeper_tools.sample_pki import make_gateway, make_root
 from tests.core.certificates import EUI, NOW, Wish, ca, issue, leaf, name
@@ -35,8 +35,8 @@ def test_a_fingerprint_revokes_the_other_certificate_that_its_holder_can_make_of
     twin = _twin(certificate)
 
     assert twin.sha256 != certificate.sha256
-    assert twin_fingerprint(certificate, ROOT.certificate) == twin.sha256
-    assert twin_fingerprint(twin, ROOT.certificate) == certificate.sha256
+    assert twin_fingerprints(certificate, ROOT.certificate) == {twin.sha256}
+    assert twin_fingerprints(twin, ROOT.certificate) == {certificate.sha256}
     assert Revocations(frozenset(), frozenset({certificate.sha256})).hold_any_of((twin, ROOT.certificate))
 
 
@@ -62,16 +62,16 @@ def test_a_fingerprint_revokes_that_other_certificate_on_every_curve(tmp_path: P
     (tmp_path / "twin.crt").write_text(to_pem(twin.der))
 
     openssl("verify -CAfile root.crt twin.crt")
-    assert twin_fingerprint(end_entity, root) == twin.sha256
+    assert twin_fingerprints(end_entity, root) == {twin.sha256}
 
 
-def test_an_rsa_signature_has_no_other() -> None:
+def test_an_rsa_signature_of_pkcs_1_has_no_other() -> None:
     root = make_root("Root", NOW)
     anchor, end_entity = (
         parse_certificates(each.certificate_pem.decode())[0] for each in (root, make_gateway(EUI, root, NOW))
     )
 
-    assert twin_fingerprint(end_entity, anchor) is None
+    assert twin_fingerprints(end_entity, anchor) == frozenset()
     assert Revocations(frozenset(), frozenset({end_entity.sha256})).hold_any_of((end_entity, anchor))
 
 

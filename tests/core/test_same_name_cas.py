@@ -118,3 +118,11 @@ def test_self_issued_certificates_of_a_key_rollover_work_in_a_path(times: int, c
     else:
         assert vouching([of("a", oldest)], end_entity, *newer) == ["a"]
     assert vouching([of("a", oldest)], end_entity, *newer[:-1]) == []
+
+
+@pytest.mark.parametrize("keys", [2, 5, 12])
+def test_a_presented_intermediate_of_any_of_a_cas_many_keys_lets_in(keys: int) -> None:
+    anchors = [issue(Wish(name("Root"), ca=True, ends=NOW + number * DAY)) for number in range(1, keys + 1)]
+    for anchor in anchors:
+        intermediate = ca("Issuing", anchor)
+        assert vouching([of("a", *anchors)], leaf(intermediate), intermediate) == ["a"]

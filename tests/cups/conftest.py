@@ -23,6 +23,10 @@ def pki() -> Pki:
     return Pki.make()
 
 
+TOKEN = "a-token-that-nobody-guesses"
+"""Of the internal port of `guarded`."""
+
+
 class Cups:
     """A running server and the folders it reads."""
 
@@ -121,6 +125,16 @@ async def cups(idle_cups: Cups, pki: Pki) -> Cups:
     """A server that trusts CA `a`, with the Gateway of its end-entity certificate."""
     await _serve(idle_cups, pki, Gateway(pki.eui))
     return idle_cups
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
+    """A server whose internal port has a token."""
+    cups = Cups(tmp_path, pki, token=TOKEN)
+    cups.start()
+    await _serve(cups, pki, Gateway(pki.eui))
+    yield cups
+    await cups.stop()
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 import asyncio
+import logging
 import socket
 import ssl
+import struct
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -145,6 +147,28 @@ async def test_a_gateway_that_is_a_ca_signs_for_no_other_where_only_listed_inter
     assert (await regular.ask()).status == 200
     itself = await cups.client(thief, tls=tls).ask(b'{"router":"AABB:CCDD:0000:0001"}')
     assert itself.status == 200
+
+
+async def test_who_only_looks_whether_the_port_is_open_is_no_refusal(
+    cups: Cups, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener = logging.getLogger("stationkeeper.cups.listener")
+    listener.setLevel(logging.DEBUG)
+    try:
+        for linger in (None, struct.pack("ii", 1, 0)):
+            with socket.create_connection(("127.0.0.1", cups.port), timeout=5) as probe:
+                if linger is not None:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            await asyncio.sleep(0.2)
+    finally:
+        listener.setLevel(logging.NOTSET)
+
+    left = [each for each in caplog.records if each.getMessage() == "connected and left"]
+    assert [each.levelno for each in left] == [logging.DEBUG] * 2
+    assert _reasons(caplog) == []
+    exposition = (await get_internal(cups.internal_port, "/metrics")).body.decode()
+    counted = [each for each in exposition.splitlines() if each.startswith("stationkeeper_handshake_refusals_total{")]
+    assert [each for each in counted if not each.endswith(" 0.0")] == []
 
 
 async def test_tls_below_1_2_is_refused(cups: Cups, pki: Pki) -> None:

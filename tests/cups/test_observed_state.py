@@ -5,46 +5,25 @@ import json
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-import aiohttp
 import msgspec
 import pytest
 
-from stationkeeper_core.credentials import client_authentication, crc
-from stationkeeper_core.internal_identity import SERVER_NAME, derive_identity
+from stationkeeper_core.credentials import crc
 from stationkeeper_core.observation import DeliveryState, Observation, ObservationPage, Segment
-from stationkeeper_core.pem import parse_certificates
-from stationkeeper_core.private_key import parse_private_key
 from stationkeeper_core.update_info import NO_CHANGE
-from stationkeeper_tools.sample_pki import KeyPair, make_gateway
+from stationkeeper_tools.sample_pki import make_gateway
 from tests.cups.client import get_internal, until
-from tests.cups.conftest import Cups
+from tests.cups.conftest import TOKEN, Cups
 from tests.cups.documents import LNS_CREDENTIALS, LNS_URI, Gateway, Trusted
 from tests.cups.pki import Pki
 
-TOKEN = "a-token-that-nobody-guesses"
 OTHER_EUI = "AABBCCDD00000001"
 REPORT = {"router": "102:304:506:708", "tcUri": LNS_URI, "tcCredCrc": crc(LNS_CREDENTIALS), "model": "minihub"}
-
-
-@pytest.fixture
-async def guarded(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
-    """A server whose internal port has a token."""
-    cups = Cups(tmp_path, pki, token=TOKEN)
-    cups.start()
-    cups.lay_server_tls(pki.server)
-    cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
-
-    async def ready() -> bool:
-        return (await get_internal(cups.internal_port, "/readyz")).status == 200
-
-    await until(ready, "the server is ready")
-    yield cups
-    await cups.stop()
 
 
 async def _page(cups: Cups, since: int = 0) -> ObservationPage:
@@ -100,55 +79,6 @@ async def test_a_gateway_that_does_not_take_its_credentials_is_said_to_and_spare
     assert 'stationkeeper_deliveries_total{segment="LNSCredentials"} 3.0' in metrics
     assert "stationkeeper_suppressed_deliveries_total 2.0" in metrics
     assert 'stationkeeper_gateway_deliveries{state="NotConverging"} 1.0' in metrics
-
-
-def _der(pair: KeyPair) -> bytes:
-    return parse_certificates(pair.certificate_pem.decode())[0].der
-
-
-def _set_with(pair: KeyPair, pki: Pki) -> bytes:
-    """CUPS credentials with the certificate of `pair`."""
-    return client_authentication(_der(pki.server_ca), _der(pair), parse_private_key(pair.key_pem).der)
-
-
-@pytest.mark.parametrize("tls", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_a_gateway_that_asks_with_its_old_certificate_and_reports_the_new_set_fell_back(
-    guarded: Cups, pki: Pki, caplog: pytest.LogCaptureFixture, tls: ssl.TLSVersion
-) -> None:
-    renewed = make_gateway(pki.eui, pki.a, datetime.now(UTC))
-    blob = _set_with(renewed, pki)
-    await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui, options={"cups_credentials": blob})])
-    report = json.dumps(REPORT | {"cupsCredCrc": crc(blob)}).encode()
-
-    states = []
-    for pair in (pki.a_gateway, pki.a_gateway, renewed, pki.a_gateway):
-        assert (await guarded.client(pair, tls=tls).ask(report)).status == 200
-        found = await _only(guarded)
-        assert found.delivery is not None
-        states.append(found.delivery.state)
-
-    fell_back = DeliveryState.FELL_BACK
-    assert states == [fell_back, fell_back, DeliveryState.DELIVERED, fell_back]
-    said = [each for each in caplog.records if each.getMessage() == "fell back to an older CUPS configuration"]
-    assert [each.fields["gateway"] for each in said] == ["radio/gateway"] * 2  # type: ignore[attr-defined]
-    metrics = (await get_internal(guarded.internal_port, "/metrics")).body.decode()
-    assert 'stationkeeper_gateway_deliveries{state="FellBack"} 1.0' in metrics
-
-
-async def test_the_host_that_was_asked_tells_a_move_that_works_from_one_that_fails(guarded: Cups, pki: Pki) -> None:
-    uri = "https://cups-new.example.org:443"
-    await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui, options={"cups_uri": uri})])
-
-    async def state(host: str, cups_uri: str) -> DeliveryState | None:
-        report = json.dumps(REPORT | {"cupsUri": cups_uri}).encode()
-        assert (await guarded.client(pki.a_gateway).ask(report, headers=(f"Host: {host}",))).status == 200
-        found = await _only(guarded)
-        return found.delivery.state if found.delivery else None
-
-    assert await state("cups.example.org:8887", "https://cups.example.org:8887") is DeliveryState.MOVED
-    assert await state("cups.example.org:8887", uri) is DeliveryState.FELL_BACK
-    assert await state("cups-new.example.org:443", uri) is DeliveryState.DELIVERED
-    assert await state("CUPS-NEW.example.org", uri) is DeliveryState.DELIVERED
 
 
 async def test_a_request_by_hand_is_answered_in_full_however_often(guarded: Cups, pki: Pki) -> None:
@@ -281,53 +211,6 @@ async def test_observations_need_the_token(guarded: Cups, token: str | None) -> 
 @pytest.mark.parametrize("since", ["", "x", "-1", "1.0", "%C2%B2", "9" * 19])
 async def test_a_cursor_that_is_none_is_refused(guarded: Cups, since: str) -> None:
     assert (await get_internal(guarded.internal_port, f"/observations?since={since}", TOKEN)).status == 400
-
-
-async def _pinned(cups: Cups, token: str) -> int:
-    pin = aiohttp.Fingerprint(derive_identity(token.encode()).sha256)
-    headers = {"Authorization": f"Bearer {token}"}
-    url = f"https://127.0.0.1:{cups.internal_port}/observations?since=0"
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(url, ssl=pin, server_hostname=SERVER_NAME, headers=headers) as response,
-    ):
-        return response.status
-
-
-async def test_who_asks_for_the_internal_name_is_shown_the_identity_that_the_token_gives(guarded: Cups) -> None:
-    assert await _pinned(guarded, TOKEN) == 200
-    with pytest.raises(aiohttp.ServerFingerprintMismatch):
-        await _pinned(guarded, "another-token-of-some-length")
-
-
-async def test_another_token_gives_another_identity_at_once(guarded: Cups, tmp_path: Path) -> None:
-    assert await _pinned(guarded, TOKEN) == 200
-    (tmp_path / "token").write_text("another-token-of-some-length\n")
-
-    assert await _pinned(guarded, "another-token-of-some-length") == 200
-
-
-@pytest.mark.parametrize("name", ["localhost", None])
-async def test_others_are_shown_the_servers_certificate(guarded: Cups, pki: Pki, name: str | None) -> None:
-    context = ssl.create_default_context(cadata=pki.server_ca.certificate_pem.decode())
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"https://127.0.0.1:{guarded.internal_port}/healthz", ssl=context, server_hostname=name) as answer,
-    ):
-        assert answer.status == 200
-
-
-async def test_the_gateways_port_never_shows_the_derived_identity(guarded: Cups, pki: Pki) -> None:
-    client = guarded.client(pki.a_gateway)
-    client.context.check_hostname = False
-
-    def shown() -> bytes | None:
-        raw = socket.create_connection(("127.0.0.1", guarded.port), timeout=5)
-        with client.context.wrap_socket(raw, server_hostname=SERVER_NAME) as connection:
-            return connection.getpeercert(binary_form=True)
-
-    certificate = await asyncio.to_thread(shown)
-    assert certificate == ssl.PEM_cert_to_DER_cert(pki.server.certificate_pem.decode())
 
 
 async def test_another_configuration_is_pending_before_the_gateway_asks_again(guarded: Cups, pki: Pki) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -13,9 +13,11 @@ from OpenSSL import crypto
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.strength import key_strength, signature_strength
 from stationkeeper_core.x509.certificate import Certificate, parse_certificate
-from stationkeeper_core.x509.extensions import Absence, BasicConstraints, KeyUsage
+from stationkeeper_core.x509.extensions import MAX_EXTENSIONS, Absence, BasicConstraints, KeyUsage
 from stationkeeper_core.x509.keys import KeyKind
+from stationkeeper_core.x509.names import MAX_ATTRIBUTES
 from stationkeeper_core.x509.usable import check_usable
+from tests.core.certificates import NOW
 
 REFUSED = {Reason.MALFORMED_PEM, Reason.TOO_LARGE}
 UNUSABLE = REFUSED | {Reason.KEY_KIND_UNSUPPORTED, Reason.CURVE_UNSUPPORTED}
@@ -33,13 +35,14 @@ _KINDS = {
     ed25519.Ed25519PublicKey: KeyKind.ED25519,
     ed448.Ed448PublicKey: KeyKind.ED448,
 }
-# OpenSSL loads such a certificate and verifies no chain with it; or it is a bound of the reader.
+# OpenSSL loads such a certificate and verifies no chain with it, which is asked.
+_VERIFIES_NOTHING = "a certificate's validity cannot be read"
+# TLS refuses bytes after a certificate (tls_process_client_certificate); the others are bounds of the reader.
 _OPENSSL_LOADS_ALL_THE_SAME = (
-    "validity cannot be read",
-    "bytes follow",
-    "has more than",
-    "are more than",
-    "the end of",
+    "a certificate's outer form cannot be read: bytes follow it",
+    f"cannot be read: it has more than {MAX_ATTRIBUTES} parts",
+    f"a certificate's list of extensions cannot be read: there are more than {MAX_EXTENSIONS}",
+    "the end of an element without a length is not found",
 )
 
 
@@ -55,6 +58,9 @@ def check_certificate(der: bytes) -> bool:
         certificate = parse_certificate(der)
     except StationkeeperError as error:
         assert error.reason in REFUSED, error
+        if loaded is not None and error.detail.startswith(_VERIFIES_NOTHING):
+            assert not _is_verified(loaded), f"OpenSSL verifies it: {error.detail}"
+            return False
         excused = any(each in error.detail for each in _OPENSSL_LOADS_ALL_THE_SAME)
         assert loaded is None or excused or len(der) > 16 * 1024, f"OpenSSL reads it: {error.detail}"
         return False
@@ -179,8 +185,22 @@ def _check_extensions(certificate: Certificate, known: x509.Certificate) -> None
 
 def _check_key_usage(found: KeyUsage | Absence, known: x509.KeyUsage) -> None:
     flags = KeyUsage(known.digital_signature, known.key_agreement, known.key_cert_sign, known.crl_sign)
+    others = known.content_commitment, known.key_encipherment, known.data_encipherment
     # Of a usage that allows nothing OpenSSL takes no chain, so nothing is told of it.
-    assert found == flags or isinstance(found, Absence)
+    assert found == flags or (isinstance(found, Absence) and not any((*flags, *others)))
+
+
+def _is_verified(trusted: crypto.X509) -> bool:
+    """Whether OpenSSL verifies a certificate that is trusted as it is, at a time when those of the seeds are valid."""
+    store = crypto.X509Store()
+    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+    store.set_time(NOW + timedelta(days=1))
+    try:
+        store.add_cert(trusted)
+        crypto.X509StoreContext(store, trusted).verify_certificate()
+    except (crypto.Error, crypto.X509StoreContextError):
+        return False
+    return True
 
 
 def _by_openssl(der: bytes) -> crypto.X509 | None:

@@ -109,6 +109,20 @@ def test_a_tenant_that_has_a_foreign_key_certified_keeps_nobody_from_its_credent
     assert verdict_on(gateway, plan).accepted
 
 
+def test_who_was_given_the_key_of_others_takes_it_from_nobody_by_a_ca_of_that_key() -> None:
+    """Whoever registers a gateway is given the release's default LNS key, and can make a root of it."""
+    gateway, thief = make_gateway({"eui": EUI, "lns": LNS}), make_gateway({"eui": "00000000000000B0"}, "b", "b")
+    root = make_ca({"certificates": make_pem("mine", key="client")}, "mine", "b")
+    credentials = tls(leaf("client"), "client")
+    before = plan_of(gateway, thief, referenced=credentials)
+    assert [each.name for each in gateways(before)] == ["roof"]
+    after = plan_of(gateway, thief, root, referenced=credentials, in_force=before.documents)
+    assert gateways(after) == gateways(before)
+    assert verdict_on(gateway, after).accepted
+    later = plan_of(gateway, thief, root, referenced=credentials, in_force=after.documents)
+    assert gateways(later) == gateways(before)
+
+
 def test_neither_label_opens_the_other_use() -> None:
     gateway = make_gateway({"eui": EUI, "lns": LNS})
     for_trust = tls(leaf("gateway"), "gateway", label="trust")

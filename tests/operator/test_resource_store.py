@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from stationkeeper_operator.resources import (
     GATEWAY,
+    GATEWAY_DEFAULTS,
     SECRET,
     TAKES_OVER,
     TRUSTED_CA,
@@ -36,6 +37,19 @@ def secret(version: int, content: str = "dA==", *, labelled: bool = True) -> Ref
     labels = {"stationkeeper.io/credentials": "true"} if labelled else {}
     metadata = {"name": "token", "namespace": "team", "resourceVersion": str(version), "labels": labels}
     return decode_referenced(SECRET, {"metadata": metadata, "data": {"token": content}})
+
+
+def defaults(version: int) -> Resource:
+    auth = {"tokenByEUI": {"secretRef": {"name": "token"}}}
+    metadata = {"name": "default", "namespace": "team", "uid": "d1", "resourceVersion": str(version)}
+    return decode_resource(
+        GATEWAY_DEFAULTS, {"metadata": metadata, "spec": {"lns": {"uri": "wss://a:1", "auth": auth}}}
+    )
+
+
+def tokens(version: int, **data: str) -> ReferencedObject:
+    metadata = {"name": "token", "namespace": "team", "resourceVersion": str(version)}
+    return decode_referenced(SECRET, {"metadata": metadata, "data": data})
 
 
 def leaving(resource: Resource) -> Resource:
@@ -274,6 +288,34 @@ class TestReferences:
         assert read(store, decode_referenced(SECRET, {"metadata": metadata, "data": data}))
         kept = store.picture().referenced[TOKEN]
         assert (kept.data, kept.metadata.labels) == ({"token": b"t"}, {"stationkeeper.io/credentials": "true"})
+
+    def test_of_a_secret_with_tokens_by_eui_every_key_is_kept_and_each_change_matters(
+        self, store: ResourceStore
+    ) -> None:
+        store.put(gateway(1))
+        assert read(store, tokens(1, token="dA==", other="eA=="))
+        store.put(defaults(2))
+        assert store.unresolved == {TOKEN}
+        assert store.picture().undecided == {Key(GATEWAY_DEFAULTS, "team", "default")}
+        assert read(store, tokens(1, token="dA==", other="eA=="))
+        assert store.picture().undecided == frozenset()
+        assert store.picture().referenced[TOKEN].data == {"token": b"t", "other": b"x"}
+        assert not read(store, tokens(2, token="dA==", other="eA=="))
+        assert read(store, tokens(3, token="dA==", other="dA=="))
+        assert read(store, tokens(4, token="dA==", other="dA==", third="dA=="))
+        assert read(store, tokens(5, token="dA=="))
+        store.remove(defaults(6))
+        read(store, tokens(7, token="dA==", other="eA=="))
+        assert store.picture().referenced[TOKEN].data == {"token": b"t"}
+
+    def test_tokens_by_eui_count_whole_in_the_budget_of_their_namespace(self) -> None:
+        store = ResourceStore(ReferenceBudget(objects=10, size=5))
+        store.put(defaults(1))
+        read(store, tokens(1, one="aaaa", two="aaaa"))
+        kept = store.picture().referenced[TOKEN]
+        assert (kept.data, bool(kept.problem)) == ({}, True)
+        assert read(store, tokens(2, one="aaaa"))
+        assert store.picture().referenced[TOKEN].problem == ""
 
     def test_a_key_that_is_named_later_is_read_and_undecided_until_then(self, store: ResourceStore) -> None:
         store.put(gateway(1))

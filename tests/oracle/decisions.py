@@ -20,7 +20,7 @@ from stationkeeper_core.trust.judgement import Judgement
 from stationkeeper_core.trust.judging import judge
 from stationkeeper_core.trust.memory import JudgementMemory
 from tests.core.states import registry_document, trust_document
-from tests.oracle.model import GOOD, NONE, REFUSED, Model, Question, Trusted, World, serves
+from tests.oracle.model import GOOD, NONE, REFUSED, Model, Question, Trusted, World, make_world, serves
 from tests.oracle.openssl_verify import Chain, Verdicts
 from tests.oracle.random_pki import TIMES, Pki, make_pki
 from tests.oracle.reuse import kept_answers
@@ -89,7 +89,7 @@ class _Comparison:
                 self._decide(self._chance.choice((*states, states[-1])))
 
     def _change(self, before: "_State | None") -> "_State":
-        world = self._model.make_world(self._chance)
+        world = make_world(self._chance, self._pki)
         trust = trust_document(*(each.record for each in world.trusted))
         buckets = (RegistryBucket(registry_document(each, world.holders), 1, "") for each in REGISTRY)
         generation = TrustGeneration(trust, 1, "", before.snapshot.trust if before else None)

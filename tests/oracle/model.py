@@ -78,21 +78,6 @@ class Model:
     def __init__(self, pki: Pki, verdicts: Verdicts) -> None:
         self._pki = pki
         self._verdicts = verdicts
-        self._facts = {each.der: parse_certificate(each.der) for each in (*pki.cas, *pki.leaves)}
-
-    def make_world(self, chance: random.Random) -> World:
-        """A random configuration."""
-        trusted = tuple(self._trusted(chance, f"ca-{number}") for number in range(chance.randint(1, 4)))
-        holders: list[Holder] = []
-        for eui in EUIS:
-            for namespace in chance.sample(NAMESPACES, chance.choice((0, 1, 1, 1, 2, 3))):
-                rank = chance.randint(0, 2)
-                if chance.random() < 0.2:
-                    holders.append(ReservedEUI(eui=eui, namespace=namespace, uid="uid", rank=rank))
-                else:
-                    uid = f"{namespace}-{eui}"
-                    holders.append(RegisteredGateway(eui=eui, namespace=namespace, name="g", uid=uid, rank=rank))
-        return World(trusted, tuple(holders))
 
     def vouchable(self, world: World, time: datetime) -> list[Chain]:
         """The chains that lead to somebody's anchor."""
@@ -168,7 +153,7 @@ class Model:
         return any(self._is_named(trusted, each) for each in chain)
 
     def _is_named(self, trusted: Trusted, certificate: Issued) -> bool:
-        return certificate.serial in trusted.serials or self._facts[certificate.der].sha256 in trusted.fingerprints
+        return certificate.serial in trusted.serials or certificate.sha256 in trusted.fingerprints
 
     def _is_refused(self, trusted: Trusted, chain: Chain, time: datetime) -> bool:
         pairs = list(pairwise(chain))
@@ -184,44 +169,20 @@ class Model:
             for crl in trusted.crls
         )
 
-    def _trusted(self, chance: random.Random, name: str) -> Trusted:
-        anchors = tuple(chance.sample(self._pki.cas, chance.choice((1, 1, 2, 3))))
-        intermediates = tuple(chance.sample(self._pki.cas, chance.choice((0, 0, 1, 2, 3))))
-        leaf, ca = chance.choice(self._pki.leaves), chance.choice(self._pki.cas)
-        serials = frozenset(chance.choice(((), (), (), (1,), (leaf.serial,), (ca.serial,))))
-        fingerprints = frozenset(
-            self._facts[each.der].sha256 for each in chance.choice(((), (), (), (leaf,), (ca,), (leaf, ca)))
-        )
-        crls = tuple(
-            Crl(
-                key,
-                frozenset(chance.sample((1, 2, 3, leaf.serial, ca.serial), chance.randint(0, 2))),
-                chance.choice((None, None, int(TIMES[1].timestamp()) - chance.choice((1, 0, -1)))),
-            )
-            for key in sorted({each.key for each in chance.sample(self._pki.cas, chance.choice((0, 0, 1, 2)))})
-        )
-        namespace = chance.choice(NAMESPACES)
-        record = TrustedAuthority(
-            namespace=namespace,
-            name=name,
-            uid=name,
-            anchors=tuple(each.der for each in anchors),
-            intermediates=tuple(each.der for each in intermediates),
-            revoked_serials=tuple(sorted(f"{each:X}" for each in serials)),
-            revoked_sha256=tuple(sorted(fingerprints)),
-            revocation_lists=tuple(self._list(each) for each in crls),
-            serves=_random_serves(chance),
-        )
-        return Trusted(record, anchors, intermediates, serials, fingerprints, crls)
 
-    def _list(self, crl: Crl) -> RevocationList:
-        issuer = next(each for each in self._pki.cas if each.key == crl.key)
-        return RevocationList(
-            issuer_key=self._facts[issuer.der].key_sha256 or "",
-            serials=pack_serials(crl.serials),
-            next_update=crl.next_update,
-            refuse_overdue=crl.next_update is not None,
-        )
+def make_world(chance: random.Random, pki: Pki) -> World:
+    """A random configuration over a PKI."""
+    trusted = tuple(_trusted(chance, pki, f"ca-{number}") for number in range(chance.randint(1, 4)))
+    holders: list[Holder] = []
+    for eui in EUIS:
+        for namespace in chance.sample(NAMESPACES, chance.choice((0, 1, 1, 1, 2, 3))):
+            rank = chance.randint(0, 2)
+            if chance.random() < 0.2:
+                holders.append(ReservedEUI(eui=eui, namespace=namespace, uid="uid", rank=rank))
+            else:
+                uid = f"{namespace}-{eui}"
+                holders.append(RegisteredGateway(eui=eui, namespace=namespace, name="g", uid=uid, rank=rank))
+    return World(trusted, tuple(holders))
 
 
 def serves(record: TrustedAuthority, namespace: str, eui: str) -> bool:
@@ -245,4 +206,43 @@ def _random_serves(chance: random.Random) -> tuple[ServedNamespace, ...]:
                 ServedNamespace(namespace="tenant-b", eui_ranges=(f"{EUIS[1]}/64", f"{EUIS[2]}/64")),
             ),
         )
+    )
+
+
+def _trusted(chance: random.Random, pki: Pki, name: str) -> Trusted:
+    anchors = tuple(chance.sample(pki.cas, chance.choice((1, 1, 2, 3))))
+    intermediates = tuple(chance.sample(pki.cas, chance.choice((0, 0, 1, 2, 3))))
+    leaf, ca = chance.choice(pki.leaves), chance.choice(pki.cas)
+    serials = frozenset(chance.choice(((), (), (), (1,), (leaf.serial,), (ca.serial,))))
+    fingerprints = frozenset(each.sha256 for each in chance.choice(((), (), (), (leaf,), (ca,), (leaf, ca))))
+    crls = tuple(
+        Crl(
+            key,
+            frozenset(chance.sample((1, 2, 3, leaf.serial, ca.serial), chance.randint(0, 2))),
+            chance.choice((None, None, int(TIMES[1].timestamp()) - chance.choice((1, 0, -1)))),
+        )
+        for key in sorted({each.key for each in chance.sample(pki.cas, chance.choice((0, 0, 1, 2)))})
+    )
+    namespace = chance.choice(NAMESPACES)
+    record = TrustedAuthority(
+        namespace=namespace,
+        name=name,
+        uid=name,
+        anchors=tuple(each.der for each in anchors),
+        intermediates=tuple(each.der for each in intermediates),
+        revoked_serials=tuple(sorted(f"{each:X}" for each in serials)),
+        revoked_sha256=tuple(sorted(fingerprints)),
+        revocation_lists=tuple(_list(pki, each) for each in crls),
+        serves=_random_serves(chance),
+    )
+    return Trusted(record, anchors, intermediates, serials, fingerprints, crls)
+
+
+def _list(pki: Pki, crl: Crl) -> RevocationList:
+    issuer = next(each for each in pki.cas if each.key == crl.key)
+    return RevocationList(
+        issuer_key=parse_certificate(issuer.der).key_sha256 or "",
+        serials=pack_serials(crl.serials),
+        next_update=crl.next_update,
+        refuse_overdue=crl.next_update is not None,
     )

@@ -1,9 +1,10 @@
 """Random certificates that meet in names and keys: chains, cross-signs, twins, self-issued ones, of all constraints."""
 
+import hashlib
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -51,6 +52,10 @@ class Issued:
     issuer: str
     key: int
     is_ca: bool
+
+    @cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.der).hexdigest()
 
     @property
     def serial(self) -> int:

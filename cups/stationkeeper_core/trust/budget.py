@@ -12,7 +12,8 @@ LEAST_NAMESPACE_UNITS = 500
 """For one namespace however many share an EUI."""
 PRESENTED_FAILURES = 4
 """In each namespace, after so many paths by certificates that the client sent no more are tried: it can make any number
-of them. An honest client's fail only where CAs share a name, and key identifiers do not tell them apart."""
+of them. An honest client's fail only where CAs share a name, and key identifiers do not tell them apart; one
+certificate and all anchors with the name of its issuer count as one failure."""
 ELSEWHERE_UNITS = 1_500
 """For all TrustedCAs that are not in scope together; they only give a reason."""
 NEAR_MISS_UNITS = 800

@@ -77,6 +77,7 @@ class PathSearch:
         self._presented_budget = Budget(units, PRESENTED_FAILURES)
         self._known: dict[Path, Verification] = {}
         self._unsigned: set[tuple[PathCertificate, str]] = set()
+        self._failed_at_anchors: set[PathCertificate] = set()
         self.refused: list[Refused] = []
         self.undecided = False
 
@@ -207,10 +208,24 @@ class PathSearch:
         # OpenSSL verifies the anchor's signature first and the end entity's last.
         done = costs[found.depth :] if certain and found.verdict is Verdict.SIGNATURE else costs
         budget.spend(PATH_UNITS + sum(done))
-        budget.failures -= found.verdict is not Verdict.VERIFIED
-        if certain and found.verdict is Verdict.SIGNATURE and found.depth + 1 < len(path):
+        failed = certain and found.verdict is Verdict.SIGNATURE and found.depth + 1 < len(path)
+        if found.verdict is not Verdict.VERIFIED and not (failed and self._has_failed_at_an_anchor(path, found)):
+            budget.failures -= 1
+        if failed:
             self._unsigned.add((path[found.depth], path[found.depth + 1].key))
         return found
+
+    def _has_failed_at_an_anchor(self, path: Path, found: Verification) -> bool:
+        """Whether the anchor did not sign the certificate below it, as another anchor of that name did not before.
+
+        A CA whose key was replaced a few times has as many anchors of one name: that is no failure of the client's.
+        """
+        if found.depth + 2 != len(path):
+            return False
+        below = path[found.depth]
+        has_failed = below in self._failed_at_anchors
+        self._failed_at_anchors.add(below)
+        return has_failed
 
     def _paths(self, trusted_ca: TrustedCA, budget: Budget, *, presented: bool) -> Iterator[Path]:
         """What names and key identifiers allow, the shortest first.

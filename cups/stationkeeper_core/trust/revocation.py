@@ -3,8 +3,9 @@
 What the spec lists itself counts for every certificate of a chain. A CRL counts for those that its issuer's key signed,
 whatever name that issuer goes by: two CAs may well have given out one serial number.
 
-Whoever holds a certificate signed with ECDSA can make a second one of it that verifies just as well: of a signature
-(r, s), (r, n - s) is one too. It has the same serial number and another fingerprint, so a fingerprint revokes both.
+The holder of some certificates can make another of it that verifies just as well: of an ECDSA signature (r, s),
+(r, n - s) is one too, and OpenSSL takes an RSASSA-PSS signature without the zero bytes that it begins with. Such a
+certificate has the same serial number and another fingerprint, so a fingerprint revokes them all.
 Source: SEC 1, section 4.1.4; RFC 5280, section 4.1.
 """
 
@@ -22,8 +23,11 @@ from stationkeeper_core.errors import Reason
 from stationkeeper_core.pem import Certificate
 from stationkeeper_core.published import RevocationList
 from stationkeeper_core.serial_numbers import unpack_serials
+from stationkeeper_core.x509.signatures import PSS
 
 _BIT_STRING, _SEQUENCE = 0x03, 0x30
+_MOST_ZEROS = 16
+"""Bytes; nobody finds a signature that begins with as many, but the holder of the CA's key could make one."""
 
 
 @dataclass(frozen=True)
@@ -114,21 +118,35 @@ def issuer_lists(lists: Iterable[RevocationList]) -> Mapping[str, IssuerList]:
 
 
 def _fingerprints(chain: tuple[Certificate, ...]) -> set[str]:
-    twins = (twin_fingerprint(certificate, issuer) for certificate, issuer in pairwise(chain))
-    return {each.sha256 for each in chain} | {each for each in twins if each is not None}
+    twins = (twin_fingerprints(certificate, issuer) for certificate, issuer in pairwise(chain))
+    return {each.sha256 for each in chain}.union(*twins)
 
 
-def twin_fingerprint(certificate: Certificate, issuer: Certificate) -> str | None:
-    """The fingerprint of the other certificate that verifies wherever `certificate` does; None where there is none.
+def twin_fingerprints(certificate: Certificate, issuer: Certificate) -> frozenset[str]:
+    """The fingerprints of the other certificates that verify wherever `certificate` does, as its holder can make them.
 
     Args:
         certificate: verified to be signed by `issuer`.
-        issuer: whose key says whether the signature is ECDSA, and on which curve.
+        issuer: whose key says whether the signature is ECDSA, and on which curve, or how long one of RSA is.
     """
-    order = issuer.key.group_order if issuer.key is not None else None
-    if order is None:
-        return None
-    r, s = decode_dss_signature(certificate.signature)
-    twin = element(_BIT_STRING, b"\0" + encode_dss_signature(r, order - s))
-    content = certificate.signed_bytes + certificate.signature_algorithm_der + twin
+    key = issuer.key
+    if key is None:
+        return frozenset()
+    if key.group_order is not None:
+        r, s = decode_dss_signature(certificate.signature)
+        return frozenset((_fingerprint(certificate, encode_dss_signature(r, key.group_order - s)),))
+    if certificate.signature_algorithm.identifier == PSS:
+        # OpenSSL takes an RSASSA-PSS signature also where zero bytes are missing in front (rsa_ossl_public_decrypt),
+        # other than RFC 8017, section 8.1.2, step 1, says. Of RSASSA-PKCS1-v1_5 it asks for the length.
+        shortest = certificate.signature.lstrip(b"\0")
+        longest = min((key.bits + 7) // 8, len(shortest) + _MOST_ZEROS)
+        signatures = (shortest.rjust(size, b"\0") for size in range(len(shortest), longest + 1))
+        return frozenset(_fingerprint(certificate, each) for each in signatures if each != certificate.signature)
+    return frozenset()
+
+
+def _fingerprint(certificate: Certificate, signature: bytes) -> str:
+    """The fingerprint of `certificate` with another signature."""
+    written = element(_BIT_STRING, b"\0" + signature)
+    content = certificate.signed_bytes + certificate.signature_algorithm_der + written
     return hashlib.sha256(element(_SEQUENCE, content)).hexdigest()

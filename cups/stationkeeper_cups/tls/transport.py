@@ -209,6 +209,8 @@ class TLSTransport(asyncio.Transport):
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
+            if self.tls is None and not self._is_closing:
+                self._host.unused(self)
             self._lose(error)
             return
         try:

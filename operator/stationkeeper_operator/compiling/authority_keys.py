@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 
-from stationkeeper_core.errors import Reason
-from stationkeeper_core.published import Document, TrustDocument
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.published import Document, RegisteredGateway, TrustDocument
+from stationkeeper_core.station_preflight import preflight
 from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.candidate import Problems
 from stationkeeper_operator.compiling.certificate_rules import certificate_of, read_certificates, read_content
@@ -32,17 +33,23 @@ class AuthorityKeys:
         return key in self.everywhere or key in self.by_namespace.get(namespace, ())
 
 
-def authority_keys(world: World, documents: Iterable[Document | None]) -> AuthorityKeys:
+def authority_keys(
+    world: World, documents: Iterable[Document | None], delivered: Iterable[RegisteredGateway] = ()
+) -> AuthorityKeys:
     """The keys of all TrustedCAs, of what is in force of them and of what their specs name, accepted or not.
 
     Those of a namespace count there, and those of the release's everywhere. Of another tenant's only a self-signed
     certificate counts: its issuer has proven to have the private key. Anybody may have a certificate made for a key
-    that is somebody else's, and would otherwise keep that one's gateways from their credentials.
+    that is somebody else's, and would otherwise keep that one's gateways from their credentials. So would a tenant that
+    was given a key, such as that of the release's GatewayDefaults, and makes a root of it: it counts in that namespace
+    alone if gateways of others had it before.
 
     Args:
         world: all resources, those that are suspended or being deleted among them.
-        documents: those in force and those that are to be.
+        documents: those of trust, in force and to be.
+        delivered: the Gateways in force.
     """
+    owners = _owners(delivered)
     found: dict[str, set[str]] = {}
     everywhere: set[str] = set()
     for namespace, certificate in _held(world, documents):
@@ -50,9 +57,30 @@ def authority_keys(world: World, documents: Iterable[Document | None]) -> Author
         if key is None:
             continue
         found.setdefault(namespace, set()).add(key)
-        if namespace == world.release_namespace or certificate.signs_itself:
+        is_others = bool(owners.get(key, set()) - {namespace})
+        if namespace == world.release_namespace or (certificate.signs_itself and not is_others):
             everywhere.add(key)
     return AuthorityKeys(frozenset(everywhere), {namespace: frozenset(keys) for namespace, keys in found.items()})
+
+
+@lru_cache(maxsize=8192)
+def client_of(blob: bytes) -> Certificate | None:
+    """The certificate that a gateway with these credentials shows, None where it shows none."""
+    try:
+        return certificate_of(preflight(blob).certificate)
+    except StationkeeperError:
+        return None
+
+
+def _owners(delivered: Iterable[RegisteredGateway]) -> dict[str, set[str]]:
+    """The namespaces whose gateways have each key as their own."""
+    blobs = {(blob, each.namespace) for each in delivered for blob in (each.lns_credentials, each.cups_credentials)}
+    found: dict[str, set[str]] = {}
+    for blob, namespace in blobs:
+        certificate = client_of(blob) if blob else None
+        if certificate is not None and certificate.key_sha256 is not None:
+            found.setdefault(certificate.key_sha256, set()).add(namespace)
+    return found
 
 
 def _held(world: World, documents: Iterable[Document | None]) -> Iterable[tuple[str, Certificate]]:

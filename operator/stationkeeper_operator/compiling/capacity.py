@@ -115,7 +115,7 @@ def _change(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]]) -> Non
     """What the specs bring: first what becomes no larger, then what is revoked anew, then what grows."""
     present = filling.records
     changes = [(each.key, each.wanted) for each in oldest_first if each.wanted and each.wanted != present.get(each.key)]
-    smaller = [(key, record) for key, record in changes if key in present and _alone(record) <= _alone(present[key])]
+    smaller = [(key, record) for key, record in changes if key in present and filling.is_smaller(record, present[key])]
     filling.replace(smaller)
     settled = {key for key, record in smaller if filling.records.get(key) == record}
     revoking = [
@@ -183,6 +183,11 @@ class _Filling(Generic[R]):
             )
         while self.room.total_bytes > self._bounds[0].most:
             self._shed()
+
+    def is_smaller(self, record: R, before: R) -> bool:
+        """Whether a record takes no more of anything than the one before."""
+        pairs = zip(self._amounts(0, record), self._amounts(0, before), strict=True)
+        return _alone(record) <= _alone(before) and all(new <= old for new, old in pairs)
 
     def replace(self, changes: Sequence[tuple[Key, R]]) -> None:
         """Has the document hold these in place of those that are larger; not where a namespace grows by it."""
@@ -259,9 +264,10 @@ class _Filling(Generic[R]):
         return tuple(new - old for new, old in zip(more, had, strict=True))
 
     def _amounts(self, size: int, record: R | None) -> Amounts:
-        counts = (size, 0, 0)
+        plain = 0 if record is None else _plain(record)
+        counts = (size, plain, 0, 0)
         if isinstance(record, TrustedAuthority):
-            counts = (size, 1, len(record.anchors) + len(record.intermediates))
+            counts = (size, plain, 1, len(record.anchors) + len(record.intermediates))
         return counts[: len(self._bounds)]
 
     def _shed(self) -> None:
@@ -287,6 +293,12 @@ def _compressed(segment: bytes) -> int:
 def _alone(record: TrustedAuthority | RegisteredGateway) -> int:
     """The bytes that a record takes when it is compressed alone."""
     return len(zlib.compress(msgspec.json.encode(record), 6))
+
+
+@lru_cache(maxsize=16_384)
+def _plain(record: TrustedAuthority | RegisteredGateway) -> int:
+    """The bytes that a record takes before it is compressed."""
+    return len(msgspec.json.encode(record)) + 1
 
 
 @lru_cache(maxsize=4096)

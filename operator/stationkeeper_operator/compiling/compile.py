@@ -16,6 +16,7 @@ from stationkeeper_core.published import (
     TRUST,
     Document,
     RegisteredGateway,
+    RegistryDocument,
     TrustDocument,
     TrustedAuthority,
     secret_name,
@@ -93,7 +94,9 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
     known = known_certificates(world.resources.values() if revokes else ())
     verdicts |= {each.key: _trusted_ca_verdict(each, trust.records.get(each.key), known, now) for each in authorities}
     verdicts |= _still_trusted(everything, verdicts, trust.document)
-    keys = authority_keys(everything, (trust.document, in_force.get(TRUST)))
+    registries = (each for each in in_force.values() if isinstance(each, RegistryDocument))
+    delivered = (each for document in registries for each in document.gateways)
+    keys = authority_keys(everything, (trust.document, in_force.get(TRUST)), delivered)
     defaults = compile_defaults(world, now, keys)
     verdicts |= defaults.verdicts()
     assert isinstance(trust.document, TrustDocument)  # noqa: S101 - it was built as that

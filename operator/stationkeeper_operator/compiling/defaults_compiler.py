@@ -15,11 +15,14 @@ from datetime import datetime
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_operator.compiling.authority_keys import AuthorityKeys
 from stationkeeper_operator.compiling.endpoint_compiler import Target, compile_lns
+from stationkeeper_operator.compiling.tokens_by_eui import LNSByEUI, with_tokens
 from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, Verdict
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import DEFAULTS_NAME, Gateway, GatewayDefaults, Key
 
 _REMAINS = "; Gateways keep the LNS that was last accepted of them, new ones get none"
+
+_Compiled = Target | LNSByEUI | StationkeeperError
 
 
 @dataclass(frozen=True)
@@ -32,15 +35,17 @@ class Defaults:
     """
 
     world: World
-    compiled: Mapping[Key, Target | StationkeeperError]
+    compiled: Mapping[Key, _Compiled]
 
     def lns_for(self, gateway: Gateway) -> Target:
         """The LNS of a Gateway whose spec has none.
 
-        What is wrong with a GatewayDefaults is told in its own status alone: it may be of another namespace.
+        What is wrong with a GatewayDefaults is told in its own status alone: it may be of another namespace. What is
+        wrong with the token of one gateway concerns that one alone.
 
         Raises:
-            StationkeeperError: `LNSMissing`, there is no GatewayDefaults for it, or it is refused.
+            StationkeeperError: `LNSMissing`, there is no GatewayDefaults for it, or it is refused; where each gateway
+                has a token of its own, `TokenMissingForEUI` or why its token cannot be used.
         """
         key = self.world.defaults_of(gateway)
         if key is None:
@@ -49,7 +54,14 @@ class Defaults:
         if isinstance(found, StationkeeperError):
             detail = f"the spec has no lns, and {shown} is refused ({found.reason}): mend it, or give lns.uri here"
             raise StationkeeperError(Reason.LNS_MISSING, detail)
-        return replace(found, notes=(f"the LNS is that of {shown}",))
+        whose = f"the LNS is that of {shown}"
+        if isinstance(found, Target):
+            return replace(found, notes=(whose,))
+        try:
+            target = found.of(gateway)
+        except StationkeeperError as error:
+            raise StationkeeperError(error.reason, f"{whose}, and {error.detail}") from None
+        return replace(target, notes=(whose, *target.notes))
 
     def verdicts(self) -> dict[Key, Verdict]:
         """What became of each."""
@@ -73,23 +85,23 @@ def compile_defaults(world: World, now: datetime, keys: AuthorityKeys) -> Defaul
     return Defaults(world, {each.key: _compile(each, world, now, keys) for each in found})
 
 
-def _compile(
-    resource: GatewayDefaults, world: World, now: datetime, keys: AuthorityKeys
-) -> Target | StationkeeperError:
-    name = resource.metadata.name
+def _compile(resource: GatewayDefaults, world: World, now: datetime, keys: AuthorityKeys) -> _Compiled:
+    name, namespace = resource.metadata.name, resource.metadata.namespace
     if name != DEFAULTS_NAME:
         return StationkeeperError(
             Reason.INVALID_SPEC, f"metadata.name is {name!a}, and only one named {DEFAULTS_NAME} is used; create that"
         )
     if resource.spec is None:
         return StationkeeperError(Reason.INVALID_SPEC, resource.problem)
+    lns = resource.spec.lns
     try:
-        return compile_lns(resource.spec.lns, resource.metadata.namespace, world, now, keys)
+        target = compile_lns(lns, namespace, world, now, keys)
+        return target if lns.tokens is None else with_tokens(target, lns.tokens, namespace, world)
     except StationkeeperError as error:
         return error
 
 
-def _verdict(found: Target | StationkeeperError, gateways: int) -> Verdict:
+def _verdict(found: _Compiled, gateways: int) -> Verdict:
     if isinstance(found, StationkeeperError):
         message = found.detail[: MAX_MESSAGE - len(_REMAINS)] + _REMAINS
         return Verdict(False, found.reason.value, message, None, gateways=gateways)

@@ -69,7 +69,7 @@ def compile_lns(lns: Endpoint, namespace: str, world: World, now: datetime, keys
     """What a gateway is told of its LNS.
 
     Args:
-        lns: what the spec says.
+        lns: what the spec says. With `auth.tokenByEUI` the credentials have no token: the caller adds each gateway's.
         namespace: of the resource.
         world: where its references are looked up.
         now: to tell whether a certificate has expired; aware.
@@ -112,7 +112,7 @@ def _has_trust(endpoint: Endpoint) -> bool:
 
 
 def _has_auth(endpoint: Endpoint) -> bool:
-    return endpoint.auth is not None and endpoint.auth != Auth()
+    return endpoint.auth is not None and endpoint.auth.ways != ()
 
 
 def _is_address(uri: str) -> bool:
@@ -150,10 +150,9 @@ def _with_credentials(endpoint: Endpoint, place: _Place) -> Target:
             "one of its DNS names is written like it; give a name",
         )
     auth = endpoint.auth or Auth()
-    if auth.token is not None and auth.client_certificate is not None:
-        raise StationkeeperError(
-            Reason.INVALID_SPEC, f"{place.field}.auth needs at most one of token and clientCertificate"
-        )
+    if len(auth.ways) > 1:
+        detail = f"{place.field}.auth has {' and '.join(auth.ways)}, and needs at most one of them"
+        raise StationkeeperError(Reason.INVALID_SPEC, detail)
     more: tuple[str, ...] = ()
     if auth.token is not None:
         blob, more = _token(trust, auth.token, place)

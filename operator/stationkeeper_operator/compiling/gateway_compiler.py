@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -11,11 +10,8 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, eui_asked_by_station, format_hex, parse_hex
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_core.revoked_names import parse_fingerprint
-from stationkeeper_core.station_preflight import preflight
-from stationkeeper_core.x509.certificate import Certificate
-from stationkeeper_operator.compiling.authority_keys import AuthorityKeys
+from stationkeeper_operator.compiling.authority_keys import AuthorityKeys, client_of
 from stationkeeper_operator.compiling.candidate import Candidate, Problems
-from stationkeeper_operator.compiling.certificate_rules import certificate_of
 from stationkeeper_operator.compiling.client_tokens import ClientTokens, read_tokens, remaining_tokens
 from stationkeeper_operator.compiling.endpoint_compiler import Target, compile_cups, compile_lns
 from stationkeeper_operator.compiling.own_cups import OwnCUPS
@@ -117,17 +113,8 @@ def _without_refused_move(kept: RegisteredGateway, own: OwnCUPS) -> RegisteredGa
 
 def _gives_away(held: RegisteredGateway, keys: AuthorityKeys) -> bool:
     """Whether what is in force has the key of a certificate authority, as since then that became a TrustedCA's."""
-    found = (_client_of(blob) for blob in (held.lns_credentials, held.cups_credentials) if blob)
+    found = (client_of(blob) for blob in (held.lns_credentials, held.cups_credentials) if blob)
     return any(each is not None and (each.is_authority or keys.has(each, held.namespace)) for each in found)
-
-
-@lru_cache(maxsize=8192)
-def _client_of(blob: bytes) -> Certificate | None:
-    """The certificate that a gateway with these credentials shows, None where it shows none."""
-    try:
-        return certificate_of(preflight(blob).certificate)
-    except StationkeeperError:
-        return None
 
 
 def _no_eui(resource: Gateway) -> StationkeeperError:

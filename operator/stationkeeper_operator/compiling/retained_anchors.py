@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.published import RetainedAnchor, TrustedAuthority
+from stationkeeper_core.published import TrustedAuthority
+from stationkeeper_core.retained_anchor import RetainedAnchor
 from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_core.x509.pem import MAX_CERTIFICATES

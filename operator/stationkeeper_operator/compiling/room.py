@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from stationkeeper_core.published import (
     MAX_AUTHORITIES,
     MAX_NAMESPACE_CERTIFICATES,
+    MAX_PAYLOAD_BYTES,
     MAX_SECRET_BYTES,
     MAX_TRUSTED_CERTIFICATES,
 )
@@ -38,18 +39,21 @@ class Bound:
 
 
 BYTES = Bound(MAX_SECRET_BYTES - 1_000, share=20_000, shares=80_000, release_share=30_000, reserve=60_000)
+PLAIN_BYTES = Bound(MAX_PAYLOAD_BYTES // 4, share=640_000, shares=2_560_000, release_share=960_000, reserve=1_920_000)
+"""Before compression: what is all zeros takes next to nothing of a Secret, and as much of a pod's memory as the rest.
+The rest of what a payload may have is for what is reserved and revoked."""
 AUTHORITIES = Bound(MAX_AUTHORITIES, share=40, shares=200, release_share=40)
 CERTIFICATES = Bound(
     MAX_TRUSTED_CERTIFICATES, share=80, shares=400, release_share=80, namespace_most=MAX_NAMESPACE_CERTIFICATES
 )
-TRUST_BOUNDS = (BYTES, AUTHORITIES, CERTIFICATES)
-REGISTRY_BOUNDS = (BYTES,)
+TRUST_BOUNDS = (BYTES, PLAIN_BYTES, AUTHORITIES, CERTIFICATES)
+REGISTRY_BOUNDS = (BYTES, PLAIN_BYTES)
 
 _REVOKING_SHARES = 4
 """Of the reserve, one namespace gets a fourth for all that it revokes."""
 
 Amounts = tuple[int, ...]
-"""Of bytes, TrustedCAs and certificates, in this order; a registry document has bytes alone."""
+"""Of bytes, bytes before compression, TrustedCAs and certificates, in this order; a registry has the first two."""
 
 
 class Room:

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui_range import EUIRange, parse_range
-from stationkeeper_core.published import RetainedAnchor, RevocationList, ServedNamespace, TrustedAuthority
+from stationkeeper_core.published import RevocationList, ServedNamespace, TrustedAuthority
+from stationkeeper_core.retained_anchor import RetainedAnchor
 from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.candidate import Candidate, Problems

@@ -96,7 +96,27 @@ class World:
                 Reason.INVALID_SPEC, f"{field} needs exactly one of configMapKeyRef and secretKeyRef"
             )
         reference, key = found
-        shown = f"{reference.kind} {reference.namespace}/{reference.name}"
+        content = self._holder(reference, field, use).data.get(key)
+        if content is None:
+            detail = f"{field} names the key {key[:64]!a}, which {_shown(reference)} does not have"
+            raise StationkeeperError(Reason.REFERENCE_KEY_MISSING, detail)
+        return content
+
+    def read_every_key(self, secret: Reference, field: str, use: SecretUse) -> Mapping[str, bytes]:
+        """The content of each key of a Secret; a caller that looks up many keys asks once.
+
+        Args:
+            secret: which one.
+            field: where the spec names it, for the message.
+            use: what it has to be labelled for.
+
+        Raises:
+            StationkeeperError: as `read`, but for `InvalidSpec` and `ReferenceKeyMissing`.
+        """
+        return self._holder(secret, field, use).data
+
+    def _holder(self, reference: Reference, field: str, use: SecretUse) -> ReferencedObject:
+        shown = _shown(reference)
         holder = self.referenced.get(reference)
         if holder is None:
             raise StationkeeperError(Reason.REFERENCE_NOT_FOUND, f"{field} names {shown}, which does not exist")
@@ -108,12 +128,7 @@ class World:
             raise StationkeeperError(
                 Reason.REFERENCE_NOT_LABELLED, f'{field} names {shown}, which lacks the label {use}: "true"'
             )
-        content = holder.data.get(key)
-        if content is None:
-            raise StationkeeperError(
-                Reason.REFERENCE_KEY_MISSING, f"{field} names the key {key[:64]!a}, which {shown} does not have"
-            )
-        return content
+        return holder
 
     def renewed_by(self, namespace: str, source: KeySource | TokenSource | None) -> str:
         """The Certificate of cert-manager that renews what `source` names; empty where none is known to."""
@@ -124,3 +139,7 @@ class World:
     def _has(self, key: Key) -> bool:
         found = self.resources.get(key)
         return found is not None and not found.metadata.being_deleted
+
+
+def _shown(reference: Reference) -> str:
+    return f"{reference.kind} {reference.namespace}/{reference.name}"

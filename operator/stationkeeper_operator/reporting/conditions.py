@@ -37,7 +37,13 @@ STALLED = "Stalled"
 _MINE = (ACCEPTED, PUBLISHED, VOUCHED, READY, STALLED, STILL_TRUSTED_BY, EXPIRING)
 _NOT_STALLED = frozenset(
     # The spec asks for it; and what may be there in a moment, as where all is applied at once.
-    (Reason.SUSPENDED, Reason.REFERENCE_NOT_FOUND, Reason.REFERENCE_KEY_MISSING, Reason.LNS_MISSING)
+    (
+        Reason.SUSPENDED,
+        Reason.REFERENCE_NOT_FOUND,
+        Reason.REFERENCE_KEY_MISSING,
+        Reason.LNS_MISSING,
+        Reason.TOKEN_MISSING_FOR_EUI,
+    )
 )
 
 

@@ -20,6 +20,7 @@ from stationkeeper_operator.compiling.reductions import resource_reduced
 from stationkeeper_operator.compiling.world import SECRET_LABELS
 from stationkeeper_operator.named_references import admitting_references, reference_keys
 from stationkeeper_operator.resources import SECRET, Key, Reference, ReferencedObject, Resource
+from stationkeeper_operator.specs import EVERY_KEY
 from stationkeeper_operator.watching.reference_budget import ReferenceBudget
 
 Scope = tuple[str, str | None]
@@ -301,7 +302,7 @@ class ResourceStore:
             self._retry_refused(reference.namespace)
             return None
         labels = {name: found.metadata.labels[name] for name in SECRET_LABELS if name in found.metadata.labels}
-        data = {key: content for key, content in found.data.items() if key in named}
+        data = {key: content for key, content in found.data.items() if key in named or EVERY_KEY in named}
         problem = self._budget.take(reference, sum(map(len, data.values())))
         metadata = msgspec.structs.replace(found.metadata, labels=labels)
         return ReferencedObject(metadata=metadata, data={} if problem else data, problem=problem)

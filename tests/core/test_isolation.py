@@ -1,0 +1,74 @@
+"""What a TrustedCA says of a certificate does not depend on which others there are, of its own tenant or of another."""
+
+import random
+from collections.abc import Iterable, Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stationkeeper_core.client_certificate import read_client_certificate
+from stationkeeper_core.gateway_registry import GatewayRegistry, Holder, RegistryBucket
+from stationkeeper_core.published import REGISTRY, TrustedAuthority
+from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.trust.generation import TrustGeneration
+from stationkeeper_core.trust.judgement import Judgement
+from tests.core.states import RELEASE, judged, registry_document, trust_document
+from tests.oracle.model import NAMESPACES, make_world
+from tests.oracle.random_pki import TIMES, make_pki
+
+TENANTS = tuple(each for each in NAMESPACES if each != RELEASE)
+QUESTIONS = 10
+
+
+def _state(records: Iterable[TrustedAuthority], holders: Sequence[Holder]) -> Snapshot:
+    buckets = (RegistryBucket(registry_document(each, holders), 1, "") for each in REGISTRY)
+    return Snapshot(TrustGeneration(trust_document(*records), 1, "", None), GatewayRegistry(tuple(buckets)))
+
+
+def _said(judgement: Judgement, *namespaces: str) -> list[tuple[object, ...]]:
+    return [
+        (each.trusted_ca.reference, each.revocation, each.too_weak, [part.sha256 for part in each.certificates])
+        for each in judgement.paths
+        if each.trusted_ca.record.namespace in namespaces
+    ]
+
+
+def _is_whole(*judgements: Judgement) -> bool:
+    return not any(each.budget_spent or each.left_out_presented for each in judgements)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**64))
+def test_what_the_trusted_cas_of_a_tenant_say_is_the_same_without_all_others(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - repeatable
+    pki = make_pki(chance)
+    world = make_world(chance, pki)
+    records = [each.record for each in world.trusted]
+    whole = _state(records, world.holders)
+    singles = {f"{each.namespace}/{each.name}": _state([each], world.holders) for each in records}
+    tenants = {tenant: _without_others(tenant, records, world.holders) for tenant in TENANTS}
+    for _ in range(QUESTIONS):
+        presented = [chance.choice(pki.leaves), *chance.sample(pki.cas, chance.choice((0, 1, 2, 4)))]
+        client = read_client_certificate(tuple(each.der for each in presented))
+        now = chance.choice(TIMES)
+        full = judged(client, whole, now)
+        for tenant, (without_trust, without_gateways) in tenants.items():
+            # The scope stays the same, and so does the budget: not even where it is spent does anything change.
+            assert _said(full, tenant) == _said(judged(client, without_trust, now), tenant)
+            deserted = judged(client, without_gateways, now)
+            if tenant in deserted.scope.namespaces and _is_whole(full, deserted):
+                assert _said(full, tenant) == _said(deserted, tenant)
+        for reference, state in singles.items():
+            single = judged(client, state, now)
+            if _is_whole(full, single):
+                said = [each for each in _said(full, *NAMESPACES) if each[0] == reference]
+                assert said == _said(single, *NAMESPACES)
+
+
+def _without_others(
+    tenant: str, records: Iterable[TrustedAuthority], holders: Iterable[Holder]
+) -> tuple[Snapshot, Snapshot]:
+    """A state without the TrustedCAs of other tenants, and one without their Gateways too."""
+    held = list(holders)
+    kept = [each for each in records if each.namespace in {tenant, RELEASE}]
+    return _state(kept, held), _state(kept, [each for each in held if each.namespace == tenant])
