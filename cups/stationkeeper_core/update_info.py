@@ -60,6 +60,9 @@ class UpdateInfoResponse(msgspec.Struct, frozen=True):
     tc_credentials: bytes = b""
 
 
+_NOTHING = UpdateInfoResponse()
+
+
 def parse_request(body: bytes) -> UpdateInfoRequest:
     """The request that `body` holds.
 
@@ -98,6 +101,9 @@ def encode_response(response: UpdateInfoResponse) -> bytes:
     Raises:
         ValueError: a field is larger than its length field or the client allows; what was published never is.
     """
+    if response == _NOTHING:
+        # Nearly every answer.
+        return NO_CHANGE
     segments = [
         _segment("B", response.cups_uri.encode("ascii"), MAX_URI_BYTES),
         _segment("B", response.tc_uri.encode("ascii"), MAX_URI_BYTES),
