@@ -120,6 +120,7 @@ REFUSED_BY_THE_SCHEMA: dict[str, dict[str, Any]] = {
     "CRL from nowhere": trusted_ca(revocation={"crlFrom": {}}),
     "unknown word": trusted_ca(weakSignatures="Perhaps"),
     "serial": trusted_ca(revocation={"serials": ["not hex"]}),
+    "serial of digits alone": trusted_ca(revocation={"serials": ["1715004"]}),
     "empty range list": trusted_ca(euiRanges=[]),
     "EUI that is null": gateway(eui=None),
     "null in a list": trusted_ca(euiRanges=[None]),
