@@ -169,7 +169,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.TOO_LARGE: _resource("The text is larger than the bound allows.", "The message names the bound."),
     Reason.PRIVATE_KEY_IN_TRUSTED_CA: _resource(
         "There is a private key where only public certificates may be. Nothing of it was published.",
-        "Remove it, and treat that key as exposed: whoever may read the resource has it.",
+        "Remove it, and treat that key as exposed: anyone who may read the resource has it.",
     ),
     Reason.NOT_A_CERTIFICATE_AUTHORITY: _resource(
         "A configured anchor or intermediate is neither a CA certificate (basic constraints CA:TRUE) nor, as an "
