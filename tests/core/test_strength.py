@@ -16,7 +16,10 @@ from tests.core.certificates import EUI, ca
 from tests.core.states import gateway, judged, snapshot
 from tests.weak_pki import WeakPki
 
-LATER = datetime.now(UTC) + timedelta(minutes=5)
+
+def _later() -> datetime:
+    """After the certificates were made, by the clock of the openssl program."""
+    return datetime.now(UTC) + timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def _outcome(corpus: Corpus, kind: str, *authorities: TrustedAuthority) -> str:
     certificate = read_client_certificate(tuple(each.der for each in corpus.leaves[kind]))
     state = snapshot(authorities, [gateway()])
     try:
-        authorize(Claim(judged(certificate, state, LATER), EUI64(int(EUI, 16))), state)
+        authorize(Claim(judged(certificate, state, _later()), EUI64(int(EUI, 16))), state)
     except StationkeeperError as error:
         return error.reason
     return "accepted"
