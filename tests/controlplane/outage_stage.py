@@ -91,9 +91,8 @@ class Stage:
 
         def one_connection() -> None:
             try:
-                with self._client(name).connect() as connection:
-                    while not done.wait(PAUSE_SECONDS):
-                        answers.append(str(exchange(connection, BODY).status))
+                while not done.is_set():
+                    self._ask_until_it_ends(name, done, answers)
             except (OSError, http.client.HTTPException) as error:
                 answers.append(type(error).__name__)
 
@@ -108,6 +107,15 @@ class Stage:
                 thread.join()
         assert answers
         assert set(answers) == {"200"} if always else "200" not in answers
+
+    def _ask_until_it_ends(self, name: str, done: threading.Event, answers: list[str]) -> None:
+        """Ask on one connection until the server ends it, which it does after some requests."""
+        with self._client(name).connect() as connection:
+            while not done.wait(PAUSE_SECONDS):
+                answer = exchange(connection, BODY)
+                answers.append(str(answer.status))
+                if answer.ends:
+                    return
 
     def _client(self, name: str) -> Client:
         port = urlsplit(self._processes.cups_url).port

@@ -190,8 +190,7 @@ def test_a_removal_overtakes_a_flood_of_edits(cluster: Release) -> None:
         cluster.apply("Gateway", f"gw-{number}", gateway(f"{number:016X}"))
     begun = len(published_by(operator))
     drop(cluster)
-    after = published_by(operator)[begun:]
-    assert TRUST in after
+    wait_for(lambda: TRUST in published_by(operator)[begun:], "the log tells of it")
     wait_for(lambda: len(cluster.registered()) == 300, "the flood is worked off")
 
 
