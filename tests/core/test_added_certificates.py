@@ -139,3 +139,17 @@ def test_no_set_of_added_certificates_keeps_a_good_one_out(sent: list[Signer]) -
 
     assert _answer(DIRECT, record, *sent)[0] == "accepted"
     assert _answer(INDIRECT, record, *sent)[0] == "accepted"
+
+
+def test_a_self_issued_anchor_is_revoked_by_its_own_list_only_if_it_signed_itself() -> None:
+    old, own = ca("Issuing"), ec.generate_private_key(ec.SECP256R1())
+    identifiers = (
+        x509.SubjectKeyIdentifier.from_public_key(own.public_key()),
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(old.key.public_key()),
+    )
+    rolled = ca("Issuing", old, key=own, serial=0x10, extensions=identifiers)
+    itself = ca("Issuing", serial=0x10)
+
+    for anchor, answer in ((rolled, "accepted"), (itself, Reason.CERTIFICATE_REVOKED)):
+        record = authority(anchor, revocation_lists=(revocation_list(anchor.certificate, 0x10),))
+        assert _answer(leaf(anchor, serial=5), record)[0] == answer

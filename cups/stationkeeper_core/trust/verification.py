@@ -70,14 +70,15 @@ def verify(path: Path, now: datetime) -> Verification:
 
 def is_signed(certificate: PathCertificate, issuer: PathCertificate) -> bool:
     """Whether the key of `issuer` signed `certificate`, whatever times, purposes and constraints say."""
+    if certificate is issuer:
+        # OpenSSL checks no signature of what is trusted as it is; if told to, only where key identifiers agree.
+        facts = certificate.certificate
+        if facts.key is None:
+            return False
+        return is_signed_by(facts.key, facts.signature_algorithm, facts.signed_bytes, facts.signature)
     store = crypto.X509Store()
     store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN | _NO_CHECK_TIME | _IGNORE_CRITICAL)
-    path: Path = (certificate, issuer)
-    if certificate is issuer:
-        # Of what is trusted as it is, OpenSSL checks the signature only if told to.
-        store.set_flags(crypto.X509StoreFlags.CHECK_SS_SIGNATURE)
-        path = (certificate,)
-    found = _verify(store, path)
+    found = _verify(store, (certificate, issuer))
     if found.verdict is Verdict.OTHER and not found.signed:
         # OpenSSL looks at what an issuer may do before it looks at the signature.
         return _is_signed_by_key(certificate, issuer)
