@@ -75,6 +75,7 @@ class Reason(StrEnum):
     CERTIFICATE_INVALID = "CertificateInvalid"
     HANDSHAKE_FAILED = "HandshakeFailed"
     HANDSHAKE_TIMEOUT = "HandshakeTimeout"
+    CONNECTION_UNUSED = "ConnectionUnused"
 
     INVALID_SPEC = "InvalidSpec"
     MALFORMED_PEM = "MalformedPEM"

@@ -151,6 +151,11 @@ REASONS: dict[Reason, ReasonInfo] = {
         "The TLS handshake failed before the certificate was judged.",
         "The log line's detail names what OpenSSL found; a port scan or a plain HTTP client looks like this.",
     ),
+    Reason.CONNECTION_UNUSED: _handshake(
+        "The client connected and left before it sent a byte, as a TCP health check does. That is no refusal: it is "
+        "logged at DEBUG and not counted.",
+        "Nothing.",
+    ),
     Reason.HANDSHAKE_TIMEOUT: _handshake(
         "The client did not finish its TLS handshake in time.",
         "Check the network between gateway and server.",

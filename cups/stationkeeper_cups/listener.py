@@ -162,7 +162,8 @@ class Listener:
 
     def unused(self, transport: TLSTransport) -> None:
         """Tell of a connection without a byte: somebody has looked whether the port is open."""
-        _log.debug("connected and left", extra={"fields": {"peer": transport.peer}})
+        fields = {"peer": transport.peer, "reason": Reason.CONNECTION_UNUSED}
+        _log.debug("connected and left", extra={"fields": fields})
 
     def gone(self, transport: TLSTransport) -> None:
         """Free the place of a connection."""

@@ -164,6 +164,7 @@ async def test_who_only_looks_whether_the_port_is_open_is_no_refusal(
         listener.setLevel(logging.NOTSET)
 
     left = [each for each in caplog.records if each.getMessage() == "connected and left"]
+    assert {each.__dict__["fields"]["reason"] for each in left} == {"ConnectionUnused"}
     assert [each.levelno for each in left] == [logging.DEBUG] * 2
     assert _reasons(caplog) == []
     exposition = (await get_internal(cups.internal_port, "/metrics")).body.decode()
