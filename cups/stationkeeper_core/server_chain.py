@@ -23,7 +23,7 @@ _FOR_SERVERS = {"1.3.6.1.5.5.7.3.1", "2.5.29.37.0"}  # serverAuth, anyExtendedKe
 
 
 def check_server(chain: Chain) -> None:
-    """Refuse a chain that no Basics Station takes, whatever its clock says.
+    """Refuse a chain that no Basics Station takes at any time.
 
     Args:
         chain: as the server sends it, its own certificate first; at least one. Of more than `MAX_CHAIN` only the first
@@ -62,7 +62,7 @@ def check_times(chain: Chain, now: datetime) -> None:
 
 
 def has_root_of(held: Chain, chain: Chain) -> bool:
-    """Return whether whoever verifies `held` by its root verifies `chain` by the same root.
+    """Return whether a client that verifies `held` by its root also verifies `chain` by that root.
 
     Args:
         held: the chain that is known to work; at least one certificate.

@@ -20,7 +20,7 @@ class TrustPath:
     Attributes:
         trusted_ca: the TrustedCA.
         certificates: from the end-entity certificate to the anchor, as OpenSSL verified them.
-        revocation: why the TrustedCA refuses a certificate of the path all the same (`CertificateRevoked` or
+        revocation: why the TrustedCA still refuses a certificate of the path (`CertificateRevoked` or
             `CRLExpired`), None where it does not.
         too_weak: whether a key or signature of the path is weaker than the TrustedCA takes.
     """

@@ -46,7 +46,7 @@ class Verification:
         verdict: what OpenSSL says.
         detail: the same in OpenSSL's words.
         depth: at which place of the path it failed, 0 is the end entity; -1 where it did not.
-        signed: whether the signatures are known to hold all the same.
+        signed: whether the signatures hold even so.
     """
 
     verdict: Verdict
@@ -72,10 +72,7 @@ def is_signed(certificate: PathCertificate, issuer: PathCertificate) -> bool:
     """Whether the key of `issuer` signed `certificate`, whatever times, purposes and constraints say."""
     if certificate is issuer:
         # OpenSSL checks no signature of what is trusted as it is; if told to, only where key identifiers agree.
-        facts = certificate.certificate
-        if facts.key is None:
-            return False
-        return is_signed_by(facts.key, facts.signature_algorithm, facts.signed_bytes, facts.signature)
+        return _is_signed_by_key(certificate, issuer)
     store = crypto.X509Store()
     store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN | _NO_CHECK_TIME | _IGNORE_CRITICAL)
     found = _verify(store, (certificate, issuer))
