@@ -144,10 +144,3 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: fl
             raise AssertionError(f"not within {seconds} s: {what}")
         await asyncio.sleep(0.01)
     return time.monotonic() - begin
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -12,8 +12,9 @@ from stationkeeper_core.published import DOCUMENTS, encode
 from stationkeeper_cups.http.connection import REQUEST_SECONDS, RequestSeconds
 from stationkeeper_cups.main import serve
 from stationkeeper_cups.settings import Address, Files, Settings
+from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.sample_pki import KeyPair
-from tests.cups.client import Client, free_port, get_internal, until
+from tests.cups.client import Client, get_internal, until
 from tests.cups.documents import TOKEN_GATEWAYS, Gateway, Trusted, contents
 from tests.cups.pki import Pki
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.sample_pki import KeyPair, make_server
 from tests.contract.chart import CASES, NAMESPACE, render, the
-from tests.cups.client import free_port, until
+from tests.cups.client import until
 from tests.cups.conftest import Cups, ready
 from tests.cups.documents import Gateway, Trusted
 from tests.cups.pki import Pki
