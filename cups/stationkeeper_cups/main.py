@@ -75,7 +75,7 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
         SettingsError: an address cannot be bound.
     """
     metrics = Metrics()
-    state = ServingState(metrics, token_authentication=settings.token_authentication)
+    state = ServingState(metrics, token_authentication=settings.token_authentication, buckets=settings.buckets)
     observations = Observations(metrics)
     metrics.add(GatewayExpiry(observations.certificates, _now))
     admission = Admission(lambda: state.snapshot, _now, JudgementBudget())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS
 from stationkeeper_cups.kubernetes_source import ApiServer
 
 FILES, WATCH = "files", "watch"
@@ -72,6 +73,7 @@ class Settings:
         token_authentication: whether gateways without a certificate may come in by a token.
         server_root_may_change: whether a server certificate of another root than the one in force is taken at once.
         handshake_seconds: how long a TLS handshake may take.
+        buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
     """
 
     cups: Address
@@ -82,6 +84,7 @@ class Settings:
     token_authentication: bool = False
     server_root_may_change: bool = False
     handshake_seconds: float = HANDSHAKE_SECONDS
+    buckets: int = BUCKETS
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -104,6 +107,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         token_authentication=_switch("--token-authentication", given.token_authentication),
         server_root_may_change=_switch("--server-root-may-change", given.server_root_may_change),
         handshake_seconds=_seconds("--handshake-seconds", given.handshake_seconds),
+        buckets=_buckets(given.registry_buckets),
     )
 
 
@@ -146,6 +150,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--server-root-may-change", "STATIONKEEPER_SERVER_ROOT_MAY_CHANGE", "false", root)
     handshake = "how long a TLS handshake may take, in seconds; gateways on slow links need more than 10"
     add("--handshake-seconds", "STATIONKEEPER_HANDSHAKE_SECONDS", f"{HANDSHAKE_SECONDS:g}", handshake)
+    buckets = "into how many Secrets the release splits its Gateways"
+    add("--registry-buckets", "STATIONKEEPER_REGISTRY_BUCKETS", str(BUCKETS), buckets)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))
     return parser
 
@@ -177,6 +183,14 @@ def _switch(flag: str, text: str) -> bool:
     if text not in _SWITCH:
         raise SettingsError(f"{flag} is {text[:80]!a}; set it to {' or '.join(_SWITCH)}")
     return _SWITCH[text]
+
+
+def _buckets(text: str) -> int:
+    if text not in {str(count) for count in BUCKET_COUNTS}:
+        raise SettingsError(
+            f"--registry-buckets is {text[:80]!a}; set it to one of {', '.join(map(str, BUCKET_COUNTS))}"
+        )
+    return int(text)
 
 
 def _seconds(flag: str, text: str) -> float:
