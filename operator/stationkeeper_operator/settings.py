@@ -37,7 +37,7 @@ class Settings:
     Attributes:
         namespace: the release's, where the Secrets, the Lease and the CUPS pods are.
         watch_namespaces: whose resources are served, sorted; none means all.
-        identity: the holder's name in the Lease; no two processes may have the same.
+        identity: the holder's name in the Lease; no two pods may have the same, and in a pod each process has the same.
         health: where `/healthz`, `/readyz` and `/metrics` are served.
         kubeconfig: None means the ServiceAccount of the pod.
         internal_token: a file with the token of the CUPS pods' internal port; None means that they are not asked.
@@ -94,7 +94,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--namespace", "STATIONKEEPER_NAMESPACE", "", "namespace of the release; default: the pod's own")
     add("--watch-namespaces", "STATIONKEEPER_WATCH_NAMESPACES", "", "namespaces to serve, by comma; empty: all")
     identity = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-    add("--identity", "STATIONKEEPER_IDENTITY", identity, "holder of the Lease; default: host name and a random part")
+    holder = "holder of the Lease, the same for each process of a pod; default: host name and a random part"
+    add("--identity", "STATIONKEEPER_IDENTITY", identity, holder)
     add("--health-address", "STATIONKEEPER_HEALTH_ADDRESS", "0.0.0.0:8081", "host:port of /healthz, /readyz, /metrics")
     add("--kubeconfig", "KUBECONFIG", "", "kubeconfig file; default: the pod's ServiceAccount")
     internal = "bearer token of the CUPS pods' internal port; empty: they are not asked"
