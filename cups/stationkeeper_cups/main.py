@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -60,7 +61,12 @@ async def _run(settings: Settings) -> None:
     await serve(settings, stop)
 
 
-async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds = REQUEST_SECONDS) -> None:
+async def serve(
+    settings: Settings,
+    stop: asyncio.Event,
+    seconds: RequestSeconds = REQUEST_SECONDS,
+    on_serving: Callable[[], None] = lambda: None,
+) -> None:
     """Serves gateways and the internal port until `stop` is set.
 
     The gateways' port is bound at once, to fail early, but accepts nothing before the first complete load. In the end
@@ -70,6 +76,7 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
         settings: as configured.
         stop: set from outside.
         seconds: how long the parts of a request may take.
+        on_serving: called once gateways can connect.
 
     Raises:
         SettingsError: an address cannot be bound.
@@ -100,6 +107,7 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
         if not stop.is_set():
             listener.start()
             _log.info("serving", extra={"fields": {"port": settings.cups.port}})
+            on_serving()
             await _first(source, stop)
     finally:
         source.cancel()
