@@ -7,9 +7,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from stationkeeper_cups.kubernetes_source import ApiServer
+from stationkeeper_cups.peer_address import Networks, read_networks
 
 FILES, WATCH = "files", "watch"
 HANDSHAKE_SECONDS = 30.0
+NO_NETWORKS = Networks()
 
 _SERVER_TLS = "stationkeeper-server-tls"
 _MAX_PORT = 65535
@@ -72,6 +74,7 @@ class Settings:
         token_authentication: whether gateways without a certificate may come in by a token.
         server_root_may_change: whether a server certificate of another root than the one in force is taken at once.
         handshake_seconds: how long a TLS handshake may take.
+        proxy_protocol_from: the load balancers that send PROXY protocol.
     """
 
     cups: Address
@@ -82,6 +85,7 @@ class Settings:
     token_authentication: bool = False
     server_root_may_change: bool = False
     handshake_seconds: float = HANDSHAKE_SECONDS
+    proxy_protocol_from: Networks = NO_NETWORKS
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -104,6 +108,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         token_authentication=_switch("--token-authentication", given.token_authentication),
         server_root_may_change=_switch("--server-root-may-change", given.server_root_may_change),
         handshake_seconds=_seconds("--handshake-seconds", given.handshake_seconds),
+        proxy_protocol_from=_networks("--proxy-protocol-from", given.proxy_protocol_from),
     )
 
 
@@ -146,6 +151,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--server-root-may-change", "STATIONKEEPER_SERVER_ROOT_MAY_CHANGE", "false", root)
     handshake = "how long a TLS handshake may take, in seconds; gateways on slow links need more than 10"
     add("--handshake-seconds", "STATIONKEEPER_HANDSHAKE_SECONDS", f"{HANDSHAKE_SECONDS:g}", handshake)
+    proxies = "networks (CIDR, comma between) of load balancers, whose connections begin with a PROXY protocol header"
+    add("--proxy-protocol-from", "STATIONKEEPER_PROXY_PROTOCOL_FROM", "", proxies)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))
     return parser
 
@@ -177,6 +184,13 @@ def _switch(flag: str, text: str) -> bool:
     if text not in _SWITCH:
         raise SettingsError(f"{flag} is {text[:80]!a}; set it to {' or '.join(_SWITCH)}")
     return _SWITCH[text]
+
+
+def _networks(flag: str, text: str) -> Networks:
+    try:
+        return read_networks(text)
+    except ValueError as error:
+        raise SettingsError(f"{flag}: {error}") from None
 
 
 def _seconds(flag: str, text: str) -> float:
