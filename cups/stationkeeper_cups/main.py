@@ -31,6 +31,7 @@ from stationkeeper_cups.kubernetes_source import KubernetesSource
 from stationkeeper_cups.listener import Listener
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
+from stationkeeper_cups.opening import ProxyProtocol
 from stationkeeper_cups.server_certificate import ServerCertificate
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.settings import Address, Files, Settings, SettingsError, read_settings
@@ -94,7 +95,8 @@ async def serve(
 
     times = TimeLimits(asyncio.get_running_loop())
     connections = Connections(handler, admission.is_trusted, metrics, times, seconds)
-    listener = Listener(_bound(settings.cups), begin, connections, refusals.handshake, times, _limits(settings))
+    opener = ProxyProtocol(settings.proxy_protocol_from)
+    listener = Listener(_bound(settings.cups), begin, connections, refusals.handshake, times, _limits(settings), opener)
     state.on_trust_change = connections.close_untrusted
     state.on_gateways_loaded = observations.reconfigured
     certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS
 from stationkeeper_cups.kubernetes_source import ApiServer
+from stationkeeper_cups.peer_address import Networks, read_networks
 
 FILES, WATCH = "files", "watch"
 HANDSHAKE_SECONDS = 30.0
+NO_NETWORKS = Networks()
 
 _SERVER_TLS = "stationkeeper-server-tls"
 _MAX_PORT = 65535
@@ -74,6 +76,7 @@ class Settings:
         server_root_may_change: whether a server certificate of another root than the one in force is taken at once.
         handshake_seconds: how long a TLS handshake may take.
         buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
+        proxy_protocol_from: the load balancers that send PROXY protocol.
     """
 
     cups: Address
@@ -85,6 +88,7 @@ class Settings:
     server_root_may_change: bool = False
     handshake_seconds: float = HANDSHAKE_SECONDS
     buckets: int = BUCKETS
+    proxy_protocol_from: Networks = NO_NETWORKS
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -108,6 +112,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         server_root_may_change=_switch("--server-root-may-change", given.server_root_may_change),
         handshake_seconds=_seconds("--handshake-seconds", given.handshake_seconds),
         buckets=_buckets(given.registry_buckets),
+        proxy_protocol_from=_networks("--proxy-protocol-from", given.proxy_protocol_from),
     )
 
 
@@ -152,6 +157,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--handshake-seconds", "STATIONKEEPER_HANDSHAKE_SECONDS", f"{HANDSHAKE_SECONDS:g}", handshake)
     buckets = "into how many Secrets the release splits its Gateways"
     add("--registry-buckets", "STATIONKEEPER_REGISTRY_BUCKETS", str(BUCKETS), buckets)
+    proxies = "networks (CIDR, comma between) of load balancers, whose connections begin with a PROXY protocol header"
+    add("--proxy-protocol-from", "STATIONKEEPER_PROXY_PROTOCOL_FROM", "", proxies)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))
     return parser
 
@@ -191,6 +198,13 @@ def _buckets(text: str) -> int:
             f"--registry-buckets is {text[:80]!a}; set it to one of {', '.join(map(str, BUCKET_COUNTS))}"
         )
     return int(text)
+
+
+def _networks(flag: str, text: str) -> Networks:
+    try:
+        return read_networks(text)
+    except ValueError as error:
+        raise SettingsError(f"{flag}: {error}") from None
 
 
 def _seconds(flag: str, text: str) -> float:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,7 @@ class Cups:
         *,
         token_authentication: bool = False,
         seconds: RequestSeconds = REQUEST_SECONDS,
+        **settings: Any,
     ) -> None:
         self.documents = folder / "documents"
         self.server_tls = folder / "server-tls"
@@ -48,6 +50,7 @@ class Cups:
         self._volumes = 0
         self._stop = asyncio.Event()
         self._seconds = seconds
+        self._settings = settings
         self._token_authentication = token_authentication
         self._task: asyncio.Task[None] | None = None
         self._token_file = folder / "token" if token else None
@@ -62,6 +65,7 @@ class Cups:
             internal_token=self._token_file,
             log_level="INFO",
             token_authentication=self._token_authentication,
+            **self._settings,
         )
         self._task = asyncio.create_task(serve(settings, self._stop, self._seconds))
 

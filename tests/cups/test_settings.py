@@ -56,6 +56,8 @@ def test_a_flag_goes_before_its_variable() -> None:
         (["--registry-buckets", "48"], "--registry-buckets"),
         (["--registry-buckets", "064"], "--registry-buckets"),
         (["--registry-buckets", "2048"], "--registry-buckets"),
+        (["--proxy-protocol-from", "10.0.0.1/8"], "--proxy-protocol-from"),
+        (["--proxy-protocol-from", "0.0.0.0/0"], "--proxy-protocol-from"),
     ],
 )
 def test_what_cannot_be_read_is_named(flags: list[str], named: str) -> None:

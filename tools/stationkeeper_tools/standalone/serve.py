@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -76,7 +75,11 @@ async def serve(settings: ServeSettings, state: StateFolder, tell: Tell, stop: a
         state.write(_TOKEN, secrets.token_urlsafe(36).encode())
     documents = await asyncio.to_thread(state.read_documents)
     statuses = await asyncio.to_thread(lambda: statuses_of(state.read(STATUS)))
-    api = FolderApi(settings.release_namespace, documents, partial(asyncio.to_thread, state.write_document), statuses)
+
+    async def write_document(name: str, content: bytes) -> None:
+        await asyncio.to_thread(state.write_document, name, content)
+
+    api = FolderApi(settings.release_namespace, documents, write_document, statuses)
     api.cups = _pod(settings.internal)
     watch = FolderWatch(settings.manifests, settings.namespace, state, api, _now)
     about = {"manifests": str(settings.manifests), "listen": f"{settings.listen.host}:{settings.listen.port}"}
