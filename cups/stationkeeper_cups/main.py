@@ -106,6 +106,8 @@ async def serve(
     source = asyncio.create_task(_source(settings, state).run())
     try:
         await _first(source, stop, state.complete)
+        if settings.operator_certificate and settings.latest_seconds and not stop.is_set():
+            await _latest(source, stop, state, settings.latest_seconds)
         if not stop.is_set():
             listener.start()
             _log.info("serving", extra={"fields": {"port": settings.cups.port}})
@@ -119,6 +121,20 @@ async def serve(
         listener.cut()
         await internal.stop()
         _log.info("stopped")
+
+
+async def _latest(source: asyncio.Task[None], stop: asyncio.Event, state: ServingState, seconds: float) -> None:
+    """Wait for the operator's word that what the source holds is the latest, for some time.
+
+    The source may hold what was in force minutes ago, and this process cannot know: what was taken away since would be
+    let in once more. Without an operator the last good state serves.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await _first(source, stop, state.is_latest)
+    except TimeoutError:
+        fields = {"seconds": seconds}
+        _log.warning("no operator says what is the latest, serving what the source holds", extra={"fields": fields})
 
 
 async def _first(source: asyncio.Task[None], *events: asyncio.Event) -> None:
@@ -154,7 +170,15 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
         DerivedIdentity(token).attach(context)
     return await start_internal(
         lambda guard: internal_application(
-            state, metrics, observations, lambda: listener.is_open, token, certificate, guard, lambda: refusals.recent
+            state,
+            metrics,
+            observations,
+            lambda: listener.is_open,
+            token,
+            certificate,
+            guard,
+            lambda: refusals.recent,
+            settings.operator_certificate.read_bytes if settings.operator_certificate else None,
         ),
         _bound(settings.internal),
         context,
