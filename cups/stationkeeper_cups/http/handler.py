@@ -31,12 +31,12 @@ from stationkeeper_core.update_info import UpdateInfoRequest, encode_response, p
 from stationkeeper_cups.admission import Admission, Judged
 from stationkeeper_cups.http.messages import Answer, Request
 from stationkeeper_cups.http.refusals import Refusals
+from stationkeeper_cups.http.whole_request import PATH
 from stationkeeper_cups.log_budget import LogBudget, LogBudgets
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.tls.transport import TLSTransport
 
-PATH = "/update-info"
 # The certificate is not for the EUI that the request names: the refusal is shown on that Gateway too, as claimed.
 _OF_ANOTHER_EUI = {Reason.COMMON_NAME_MISMATCH, Reason.COMMON_NAME_NOT_EUI}
 
