@@ -5,6 +5,7 @@ costs as much as what is done then. The standard selector looks each socket up b
 """
 
 import asyncio
+import contextlib
 import math
 import select
 from collections.abc import Mapping
@@ -45,11 +46,9 @@ class EpollSelector(BaseSelector):
             KeyError: it is not watched.
         """
         key = self._keys.pop(_number(fileobj))
-        try:
+        # One that was closed before, the kernel has left out by itself.
+        with contextlib.suppress(OSError):
             self._epoll.unregister(key.fd)
-        except OSError:
-            # It was closed before: the kernel has left it out by itself.
-            pass
         return key
 
     def modify(self, fileobj: _Socket, events: int, data: Any = None) -> SelectorKey:
