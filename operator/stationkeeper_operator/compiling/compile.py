@@ -12,7 +12,6 @@ from functools import partial
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.published import (
     MAX_NAMESPACE_CERTIFICATES,
-    REGISTRY,
     TRUST,
     Document,
     RegisteredGateway,
@@ -21,6 +20,7 @@ from stationkeeper_core.published import (
     TrustedAuthority,
     secret_name,
 )
+from stationkeeper_core.registry_layout import layout_of
 from stationkeeper_operator.compiling.authority_keys import authority_keys
 from stationkeeper_operator.compiling.candidate import Candidate, R
 from stationkeeper_operator.compiling.capacity import Contents, Fitted, fit
@@ -78,7 +78,7 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
 
     Args:
         world: all resources and what they refer to.
-        in_force: the present documents, without those that are missing or cannot be decoded.
+        in_force: the present documents of the world's count, without those that are missing or cannot be decoded.
         now: what has expired by then is left out; aware.
     """
     documents: dict[str, Document] = {}
@@ -104,7 +104,7 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
     own_cups = OwnCUPS(world.cups_names, trust.document, now)
     around = Surroundings(world, now, defaults.lns_for, keys, own_cups)
     buckets = compile_registry(around, in_force, trust.document)
-    for number, name in enumerate(REGISTRY):
+    for number, name in enumerate(layout_of(world.buckets).registry):
         bucket = buckets.get(number, Bucket())
         build = partial(bucket.document, number)
         registry = fit(Contents(bucket.candidates, build, release, REGISTRY_BOUNDS), in_force.get(name))

@@ -89,10 +89,13 @@ def compile_registry(
     claims = _claims(owners, registries)
     scopes, before = Scopes.of_document(trust), Scopes.of_document(in_force.get(TRUST))
     waiting = Counter(
-        (bucket_of(_eui(each.eui)), each.namespace) for one in registries for each in one.reserved if each.waits
+        (bucket_of(_eui(each.eui), around.world.buckets), each.namespace)
+        for one in registries
+        for each in one.reserved
+        if each.waits
     )
     for eui in sorted(claims):
-        number = bucket_of(eui)
+        number = bucket_of(eui, around.world.buckets)
         bucket = buckets.setdefault(number, Bucket())
         involved = list(claims[eui].values())
         full = frozenset(each.namespace for each in involved if waiting[number, each.namespace] >= MAX_RESERVED)
