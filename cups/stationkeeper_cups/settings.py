@@ -8,9 +8,11 @@ from pathlib import Path
 
 from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS
 from stationkeeper_cups.kubernetes_source import ApiServer
+from stationkeeper_cups.peer_address import Networks, read_networks
 
 FILES, WATCH = "files", "watch"
 HANDSHAKE_SECONDS = 30.0
+NO_NETWORKS = Networks()
 
 _SERVER_TLS = "stationkeeper-server-tls"
 _MAX_PORT = 65535
@@ -74,6 +76,11 @@ class Settings:
         server_root_may_change: whether a server certificate of another root than the one in force is taken at once.
         handshake_seconds: how long a TLS handshake may take.
         buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
+        proxy_protocol_from: the load balancers that send PROXY protocol.
+        operator_certificate: a file with the certificate of the key that the operator signs with what it hands over;
+            None: nothing is taken on the internal port.
+        latest_seconds: how long, at most, the gateways' port waits at start for the operator to say that what the
+            source holds is the latest.
     """
 
     cups: Address
@@ -85,6 +92,9 @@ class Settings:
     server_root_may_change: bool = False
     handshake_seconds: float = HANDSHAKE_SECONDS
     buckets: int = BUCKETS
+    proxy_protocol_from: Networks = NO_NETWORKS
+    operator_certificate: Path | None = None
+    latest_seconds: float = 0.0
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -108,6 +118,9 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         server_root_may_change=_switch("--server-root-may-change", given.server_root_may_change),
         handshake_seconds=_seconds("--handshake-seconds", given.handshake_seconds),
         buckets=_buckets(given.registry_buckets),
+        proxy_protocol_from=_networks("--proxy-protocol-from", given.proxy_protocol_from),
+        operator_certificate=Path(given.operator_certificate_file) if given.operator_certificate_file else None,
+        latest_seconds=_seconds("--latest-seconds", given.latest_seconds, least=0),
     )
 
 
@@ -152,6 +165,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--handshake-seconds", "STATIONKEEPER_HANDSHAKE_SECONDS", f"{HANDSHAKE_SECONDS:g}", handshake)
     buckets = "into how many Secrets the release splits its Gateways"
     add("--registry-buckets", "STATIONKEEPER_REGISTRY_BUCKETS", str(BUCKETS), buckets)
+    proxies = "networks (CIDR, comma between) of load balancers, whose connections begin with a PROXY protocol header"
+    add("--proxy-protocol-from", "STATIONKEEPER_PROXY_PROTOCOL_FROM", "", proxies)
+    signer = "PEM certificate of the key that the operator signs with what it hands over; empty: nothing is taken"
+    add("--operator-certificate-file", "STATIONKEEPER_OPERATOR_CERTIFICATE_FILE", "", signer)
+    latest = "how long to wait at start, in seconds, for the operator to say that what the source holds is the latest"
+    add("--latest-seconds", "STATIONKEEPER_LATEST_SECONDS", "0", latest)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))
     return parser
 
@@ -193,9 +212,16 @@ def _buckets(text: str) -> int:
     return int(text)
 
 
-def _seconds(flag: str, text: str) -> float:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MAX_SECONDS:
-        raise SettingsError(f"{flag} is {text[:80]!a}; set it to a whole number from 1 to {_MAX_SECONDS}")
+def _networks(flag: str, text: str) -> Networks:
+    try:
+        return read_networks(text)
+    except ValueError as error:
+        raise SettingsError(f"{flag}: {error}") from None
+
+
+def _seconds(flag: str, text: str, least: int = 1) -> float:
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= _MAX_SECONDS:
+        raise SettingsError(f"{flag} is {text[:80]!a}; set it to a whole number from {least} to {_MAX_SECONDS}")
     return float(text)
 
 

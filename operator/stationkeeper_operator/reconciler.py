@@ -19,7 +19,6 @@ from stationkeeper_operator.compiling.registry_counts import (
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.publishing.pod_nudge import PodNudge
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
 from stationkeeper_operator.resources import Key
@@ -38,7 +37,6 @@ class Reconciler:
         store: what is known.
         reader: for named objects that were never read.
         publisher: of the Secrets.
-        nudge: of the pods.
         status: of the resources.
         seen: told which resources there are, and what was published.
         proof: follows what is published.
@@ -58,7 +56,6 @@ class Reconciler:
         *,
         reader: ReferenceReader,
         publisher: Publisher,
-        nudge: PodNudge,
         status: StatusWriter,
         seen: ObservedState,
         proof: Proof,
@@ -72,7 +69,6 @@ class Reconciler:
         self._store = store
         self._reader = reader
         self._publisher = publisher
-        self._nudge = nudge
         self._status = status
         self._seen = seen
         self._proof = proof
@@ -148,8 +144,6 @@ class Reconciler:
         changes = self._proof.published(found.before, found.plan.documents, leading)
         self._proof.also_published(found.before, found.plan.documents, copies)
         self._status.observe(self._seen.reconfigured(changes))
-        if generations:
-            await self._nudge.nudge(str(max(generations.values())))
 
 
 def _compile(world: World, counts: RegistryCounts, in_force: Mapping[str, Document], now: datetime) -> RegistryPlan:

@@ -56,6 +56,8 @@ def test_a_flag_goes_before_its_variable() -> None:
         (["--registry-buckets", "48"], "--registry-buckets"),
         (["--registry-buckets", "064"], "--registry-buckets"),
         (["--registry-buckets", "2048"], "--registry-buckets"),
+        (["--proxy-protocol-from", "10.0.0.1/8"], "--proxy-protocol-from"),
+        (["--proxy-protocol-from", "0.0.0.0/0"], "--proxy-protocol-from"),
     ],
 )
 def test_what_cannot_be_read_is_named(flags: list[str], named: str) -> None:
@@ -71,7 +73,7 @@ def test_help_explains_every_flag_with_its_variable(capsys: pytest.CaptureFixtur
     shown = capsys.readouterr().out
     for flag in ("--source", "--directory", "--namespace", "--listen", "--internal-listen", "--tls-cert", "--tls-key"):
         assert flag in shown
-    assert shown.count("STATIONKEEPER_") == 17
+    assert shown.count("STATIONKEEPER_") == 20
 
 
 def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,6 @@ from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, Step, Subject
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.publishing.pod_nudge import PodNudge
 from stationkeeper_operator.publishing.publisher import TERM, Publisher
 from stationkeeper_operator.reconciler import Reconciler
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
@@ -304,7 +303,6 @@ class Stage:
             store,
             reader=ReferenceReader(self.api, store, ()),
             publisher=self.publisher,
-            nudge=PodNudge(self.api, RELEASE),
             status=status,
             seen=seen,
             proof=proof,

@@ -6,8 +6,8 @@ import msgspec
 
 from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi, path_of
-from stationkeeper_operator.publishing.pod_nudge import CUPS_PODS
 
+CUPS_PODS = "app.kubernetes.io/name=stationkeeper,app.kubernetes.io/component=cups"
 INTERNAL = "internal"
 BUCKETS_LABEL = "stationkeeper.io/registry-buckets"
 """How many registry documents a pod loads; a pod of an older chart has no such label and loads `BUCKETS`."""
