@@ -76,6 +76,9 @@ class Reason(StrEnum):
     HANDSHAKE_FAILED = "HandshakeFailed"
     HANDSHAKE_TIMEOUT = "HandshakeTimeout"
     CONNECTION_UNUSED = "ConnectionUnused"
+    PROXY_HEADER_MISSING = "ProxyHeaderMissing"
+    PROXY_HEADER_INVALID = "ProxyHeaderInvalid"
+    PROXY_HEADER_NOT_ALLOWED = "ProxyHeaderNotAllowed"
 
     INVALID_SPEC = "InvalidSpec"
     MALFORMED_PEM = "MalformedPEM"

@@ -156,6 +156,20 @@ REASONS: dict[Reason, ReasonInfo] = {
         "logged at DEBUG and not counted.",
         "Nothing.",
     ),
+    Reason.PROXY_HEADER_MISSING: _handshake(
+        "The connection comes from an address that must send a PROXY protocol header first, and does not begin with "
+        "one.",
+        "Have the load balancer send the header, or take the address out of `cups.proxyProtocol.trustedCIDRs`.",
+    ),
+    Reason.PROXY_HEADER_INVALID: _handshake(
+        "The PROXY protocol header of a load balancer is not as versions 1 and 2 are, is too long or was not complete "
+        "before the connection ended.",
+        "The log line's detail names what is wrong; look at the load balancer's settings.",
+    ),
+    Reason.PROXY_HEADER_NOT_ALLOWED: _handshake(
+        "The connection begins with a PROXY protocol header but comes from an address that none is taken from.",
+        "If it is your load balancer, put its networks into `cups.proxyProtocol.trustedCIDRs`.",
+    ),
     Reason.HANDSHAKE_TIMEOUT: _handshake(
         "The client did not finish its TLS handshake in time.",
         "Check the network between gateway and server.",

@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
+from itertools import islice
 
 import msgspec
 from aiohttp import web
@@ -31,6 +32,8 @@ from stationkeeper_cups.tls_context import ServerCredentials, server_authenticat
 
 _YEARS = timedelta(days=3650)
 _MAX_CURSOR_DIGITS = 18
+_MAX_REFUSED_TOLD = 100
+"""Of the documents that were not loaded: the operator reads a bounded answer, and the first ones say what is wrong."""
 _EXPOSITION_SHARE = 20.0
 _log = logging.getLogger("stationkeeper.cups.internal_server")
 _SHUT = "this needs a token: set STATIONKEEPER_INTERNAL_TOKEN_FILE to a file that holds one\n"
@@ -92,12 +95,17 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
         if token is not None and not is_vouched(request):
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
         refused = {
-            document: {"reason": error.reason, "detail": error.detail} for document, error in state.refused.items()
+            document: {"reason": error.reason, "detail": error.detail}
+            for document, error in islice(state.refused.items(), _MAX_REFUSED_TOLD)
         }
         begin, end = server_certificate.not_before, server_certificate.not_after
         answer: dict[str, object] = {"generations": state.generations, "missing": state.missing, "refused": refused}
         if handed_over.is_open:
-            answer["handover"] = {"instance": observations.instance, "isLatest": state.is_latest.is_set()}
+            answer["handover"] = {
+                "instance": observations.instance,
+                "buckets": len(state.documents) - 1,
+                "isLatest": state.is_latest.is_set(),
+            }
         if begin and end:
             answer["serverCertificate"] = {"notBefore": rfc3339(begin), "notAfter": rfc3339(end)}
         return web.json_response(answer)

@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -30,6 +31,7 @@ from stationkeeper_cups.kubernetes_source import KubernetesSource
 from stationkeeper_cups.listener import Listener
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
+from stationkeeper_cups.opening import ProxyProtocol
 from stationkeeper_cups.server_certificate import ServerCertificate
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.settings import Address, Files, Settings, SettingsError, read_settings
@@ -60,7 +62,12 @@ async def _run(settings: Settings) -> None:
     await serve(settings, stop)
 
 
-async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds = REQUEST_SECONDS) -> None:
+async def serve(
+    settings: Settings,
+    stop: asyncio.Event,
+    seconds: RequestSeconds = REQUEST_SECONDS,
+    on_serving: Callable[[], None] = lambda: None,
+) -> None:
     """Serves gateways and the internal port until `stop` is set.
 
     The gateways' port is bound at once, to fail early, but accepts nothing before the first complete load. In the end
@@ -70,12 +77,13 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
         settings: as configured.
         stop: set from outside.
         seconds: how long the parts of a request may take.
+        on_serving: called once gateways can connect.
 
     Raises:
         SettingsError: an address cannot be bound.
     """
     metrics = Metrics()
-    state = ServingState(metrics, token_authentication=settings.token_authentication)
+    state = ServingState(metrics, token_authentication=settings.token_authentication, buckets=settings.buckets)
     observations = Observations(metrics)
     metrics.add(GatewayExpiry(observations.certificates, _now))
     admission = Admission(lambda: state.snapshot, _now, JudgementBudget())
@@ -87,7 +95,8 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
 
     times = TimeLimits(asyncio.get_running_loop())
     connections = Connections(handler, admission.is_trusted, metrics, times, seconds)
-    listener = Listener(_bound(settings.cups), begin, connections, refusals.handshake, times, _limits(settings))
+    opener = ProxyProtocol(settings.proxy_protocol_from)
+    listener = Listener(_bound(settings.cups), begin, connections, refusals.handshake, times, _limits(settings), opener)
     state.on_trust_change = connections.close_untrusted
     state.on_gateways_loaded = observations.reconfigured
     certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)
@@ -102,6 +111,7 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
         if not stop.is_set():
             listener.start()
             _log.info("serving", extra={"fields": {"port": settings.cups.port}})
+            on_serving()
             await _first(source, stop)
     finally:
         source.cancel()

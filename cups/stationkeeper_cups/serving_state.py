@@ -14,7 +14,8 @@ from itertools import islice
 from OpenSSL import SSL
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.published import TRUST, RegisteredGateway
+from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.registry_layout import BUCKETS, TRUST, layout_of
 from stationkeeper_core.snapshot import Holdings, OlderGenerationError, Snapshot
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_cups.metrics import Metrics
@@ -41,6 +42,7 @@ class ServingState:
     Args:
         metrics: what to count in.
         token_authentication: whether a client without a certificate may come in by a token.
+        buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
 
     Attributes:
         token_authentication: as given.
@@ -52,10 +54,10 @@ class ServingState:
         on_server_credentials: called before other server credentials are put in force; may refuse them.
     """
 
-    def __init__(self, metrics: Metrics, *, token_authentication: bool = False) -> None:
+    def __init__(self, metrics: Metrics, *, token_authentication: bool = False, buckets: int = BUCKETS) -> None:
         self._metrics = metrics
         self.token_authentication = token_authentication
-        self._state = _State(Holdings(), credentials=None, context=None)
+        self._state = _State(Holdings(layout=layout_of(buckets)), credentials=None, context=None)
         self._refused: dict[str, StationkeeperError] = {}
         self._source: dict[str, int] = {}
         self._loading = asyncio.Lock()
@@ -80,6 +82,11 @@ class ServingState:
     def context(self) -> SSL.Context | None:
         """What the next handshake begins with; None before there are server credentials. It knows nothing of trust."""
         return self._state.context
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """The names of the documents that it needs."""
+        return self._state.holdings.layout.documents
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS
 from stationkeeper_cups.kubernetes_source import ApiServer
+from stationkeeper_cups.peer_address import Networks, read_networks
 
 FILES, WATCH = "files", "watch"
 HANDSHAKE_SECONDS = 30.0
+NO_NETWORKS = Networks()
 
 _SERVER_TLS = "stationkeeper-server-tls"
 _MAX_PORT = 65535
@@ -76,6 +79,8 @@ class Settings:
             None: nothing is taken on the internal port.
         latest_seconds: how long, at most, the gateways' port waits at start for the operator to say that what the
             source holds is the latest.
+        buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
+        proxy_protocol_from: the load balancers that send PROXY protocol.
     """
 
     cups: Address
@@ -88,6 +93,8 @@ class Settings:
     handshake_seconds: float = HANDSHAKE_SECONDS
     operator_certificate: Path | None = None
     latest_seconds: float = 0.0
+    buckets: int = BUCKETS
+    proxy_protocol_from: Networks = NO_NETWORKS
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -112,6 +119,8 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         handshake_seconds=_seconds("--handshake-seconds", given.handshake_seconds),
         operator_certificate=Path(given.operator_certificate_file) if given.operator_certificate_file else None,
         latest_seconds=_seconds("--latest-seconds", given.latest_seconds, least=0),
+        buckets=_buckets(given.registry_buckets),
+        proxy_protocol_from=_networks("--proxy-protocol-from", given.proxy_protocol_from),
     )
 
 
@@ -158,6 +167,10 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--operator-certificate-file", "STATIONKEEPER_OPERATOR_CERTIFICATE_FILE", "", signer)
     latest = "how long to wait at start, in seconds, for the operator to say that what the source holds is the latest"
     add("--latest-seconds", "STATIONKEEPER_LATEST_SECONDS", "0", latest)
+    buckets = "into how many Secrets the release splits its Gateways"
+    add("--registry-buckets", "STATIONKEEPER_REGISTRY_BUCKETS", str(BUCKETS), buckets)
+    proxies = "networks (CIDR, comma between) of load balancers, whose connections begin with a PROXY protocol header"
+    add("--proxy-protocol-from", "STATIONKEEPER_PROXY_PROTOCOL_FROM", "", proxies)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))
     return parser
 
@@ -189,6 +202,21 @@ def _switch(flag: str, text: str) -> bool:
     if text not in _SWITCH:
         raise SettingsError(f"{flag} is {text[:80]!a}; set it to {' or '.join(_SWITCH)}")
     return _SWITCH[text]
+
+
+def _buckets(text: str) -> int:
+    if text not in {str(count) for count in BUCKET_COUNTS}:
+        raise SettingsError(
+            f"--registry-buckets is {text[:80]!a}; set it to one of {', '.join(map(str, BUCKET_COUNTS))}"
+        )
+    return int(text)
+
+
+def _networks(flag: str, text: str) -> Networks:
+    try:
+        return read_networks(text)
+    except ValueError as error:
+        raise SettingsError(f"{flag}: {error}") from None
 
 
 def _seconds(flag: str, text: str, least: int = 1) -> float:

@@ -101,11 +101,15 @@ class Release:
         wait_for(lambda: all(self.published(each) for each in DOCUMENTS), "all documents are published")
         return process
 
-    def close(self) -> None:
-        """Ends the operators and deletes all resources."""
+    def end_processes(self) -> None:
+        """Ends the operators."""
         for process in self._processes:
             if process.is_running():
                 process.kill()
+
+    def close(self) -> None:
+        """Ends the operators and deletes all resources."""
+        self.end_processes()
         for namespace in (self.team, self.namespace):
             for plural in _PLURALS.values():
                 self._api.delete(f"{_GROUP}/namespaces/{namespace}/{plural}")

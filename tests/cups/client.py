@@ -38,7 +38,7 @@ class Answer:
 
 
 class Client:
-    """Asks one server, with one certificate or none."""
+    """Asks one server, with one certificate or none, from an address of loopback if need be."""
 
     def __init__(
         self,
@@ -49,8 +49,14 @@ class Client:
         tls: ssl.TLSVersion | None = None,
         chain: tuple[KeyPair, ...] = (),
         ciphers: str = "",
+        source: str = "",
+        host: str = "127.0.0.1",
+        before_tls: bytes = b"",
     ) -> None:
         self._port = port
+        self._host = host
+        self._source = (source, 0) if source else None
+        self._before_tls = before_tls
         self.context = ssl.create_default_context(cadata=server_ca.certificate_pem.decode())
         if tls:
             self.context.minimum_version = self.context.maximum_version = tls
@@ -92,8 +98,9 @@ class Client:
         return f"answered with {answer.status}"
 
     def connect(self, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
-        raw = socket.create_connection(("127.0.0.1", self._port), timeout=DEADLINE_SECONDS)
+        raw = socket.create_connection((self._host, self._port), DEADLINE_SECONDS, self._source)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        raw.sendall(self._before_tls)
         return self.context.wrap_socket(raw, server_hostname="localhost", session=session)
 
     def _ask(self, body: bytes, method: str, path: str, headers: tuple[str, ...]) -> Answer:
@@ -149,10 +156,3 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: fl
             raise AssertionError(f"not within {seconds} s: {what}")
         await asyncio.sleep(0.01)
     return time.monotonic() - begin
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
