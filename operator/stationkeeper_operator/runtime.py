@@ -112,7 +112,14 @@ class Operator:
         observed = Observed(self._seen.fields, self._seen.written, enforcement.fact if token_file else _not_observed)
         events = self._events = EventRecorder(api, settings.identity, permit)
         self._status = StatusWriter(
-            api, self._store, events, changed=self._note, permit=permit, now=now, observed=observed
+            api,
+            self._store,
+            events,
+            changed=self._note,
+            permit=permit,
+            now=now,
+            release=settings.namespace,
+            observed=observed,
         )
         self.metrics = Metrics()
         self.metrics.add(ResourceMetrics(lambda: self._status.verdicts, self._store.get, now))
