@@ -48,6 +48,7 @@ _RELIST_QUIET_SECONDS = 2.0
 _RELIST_LONGEST_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 15.0
+_LONGEST_LIST_RETRY_SECONDS = 3.0
 _PAST_DEADLINE_SECONDS = 1.0
 _RELEASE_SECONDS = 2.0
 _CLOCK_SET_SECONDS = 2.0
@@ -112,7 +113,14 @@ class Operator:
         observed = Observed(self._seen.fields, self._seen.written, enforcement.fact if token_file else _not_observed)
         events = self._events = EventRecorder(api, settings.identity, permit)
         self._status = StatusWriter(
-            api, self._store, events, changed=self._note, permit=permit, now=now, observed=observed
+            api,
+            self._store,
+            events,
+            changed=self._note,
+            permit=permit,
+            now=now,
+            release=settings.namespace,
+            observed=observed,
         )
         self.metrics = Metrics()
         self.metrics.add(ResourceMetrics(lambda: self._status.verdicts, self._store.get, now))
@@ -347,7 +355,8 @@ async def _until_done(what: str, attempt: Callable[[], Awaitable[Change]]) -> Ch
         except ApiError as error:
             _log.warning("failed, trying again", extra={"fields": {"what": what, "detail": error, "seconds": pause}})
         await asyncio.sleep(pause)
-        pause = min(pause * 2, _LONGEST_RETRY_SECONDS)
+        # After an outage of the API server a removal waits for this.
+        pause = min(pause * 2, _LONGEST_LIST_RETRY_SECONDS)
 
 
 def _not_observed(_resource: Resource, _verdict: Verdict) -> Fact:

@@ -39,6 +39,7 @@ class Stage:
             changed=lambda _: None,
             permit=lambda: None,
             now=lambda: datetime.now(UTC),
+            release="release",
             limit=RateLimit(per_second=50, burst=100),
         )
 

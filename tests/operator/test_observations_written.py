@@ -46,6 +46,7 @@ class Stage:
             changed=lambda _: None,
             permit=lambda: None,
             now=lambda: datetime.now(UTC),
+            release="release",
             observed=Observed(self.state.fields, self.state.written),
             observed_limit=RateLimit(per_second, burst),
         )

@@ -292,7 +292,9 @@ class Stage:
         """Another process leads, which the release has configured with this count."""
         store = self.store = ResourceStore()
         events = EventRecorder(self.api, "test", _permit)
-        status = StatusWriter(self.api, store, events, changed=lambda _: None, permit=_permit, now=_now)
+        status = StatusWriter(
+            self.api, store, events, release=RELEASE, changed=lambda _: None, permit=_permit, now=_now
+        )
         seen = ObservedState(store.get, RELEASE)
         self.enforcement = Enforcement()
         proof = Proof(self.enforcement, Departures(events, seen.usage.users, awaits_proof=False), status, asks=True)
