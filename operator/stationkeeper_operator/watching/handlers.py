@@ -27,7 +27,13 @@ class ResourceReport:
 
 @dataclass(frozen=True)
 class RelistReport:
-    """kopf lists a collection, as it begins, or begins again, to watch; it tells what is there, not what is gone."""
+    """kopf begins, or begins again, to watch a collection; it does not tell what happened in it before.
+
+    Attributes:
+        path: of the collection.
+    """
+
+    path: str
 
 
 Report = ResourceReport | RelistReport
