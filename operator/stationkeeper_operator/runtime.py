@@ -12,38 +12,37 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
 from stationkeeper_operator.aggregator import Aggregator
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
-from stationkeeper_operator.api.leadership import NotLeadingError
+from stationkeeper_operator.api.leadership import Candidate, NotLeadingError
 from stationkeeper_operator.api.lease_thread import LeaseThread
-from stationkeeper_operator.api.resource_paths import RESOURCES, resource_path
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.health import serve_health
 from stationkeeper_operator.metrics import Metrics, ResourceMetrics
 from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.gatherer import Gatherer
+from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.publishing.pod_nudge import PodNudge
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from stationkeeper_operator.reconciler import Reconciler
 from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Observed, StatusWriter
-from stationkeeper_operator.reporting.watch_lag import WatchLag
+from stationkeeper_operator.reporting.watch_lag import MOST_UNSEEN, WatchLag
 from stationkeeper_operator.resources import Reference, Resource
 from stationkeeper_operator.settings import Settings
-from stationkeeper_operator.watching.handlers import RelistReport, Report
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
 from stationkeeper_operator.watching.reference_watch import ReferenceWatch
+from stationkeeper_operator.watching.reports import BegunReport, RelistReport, Report, ResourceWatch
 from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 from stationkeeper_operator.watching.resync import Resync
-from stationkeeper_operator.watching.watch import Watch
 
 RESYNC_SECONDS = 300.0
 LEAST_RESYNC_SECONDS = 60.0
@@ -76,10 +75,21 @@ async def operate(settings: Settings, stop: asyncio.Event) -> None:
         OSError: the health address cannot be bound.
         RuntimeError: a part ended that never should; to be started anew.
     """
+    # kopf takes a second to load, and where a folder takes the API server's place nothing of it is needed.
+    from stationkeeper_operator.watching.watch import Watch  # noqa: PLC0415
+
+    watch = partial(Watch, settings.kubeconfig, settings.watch_namespaces)
     async with KubernetesApi(Credentials(settings.kubeconfig)) as api:
-        operator = Operator(settings, api)
+        operator = Operator(settings, api, watch, partial(_lead, settings))
         async with serve_health(settings.health, operator.is_healthy, operator.is_ready, operator.metrics):
             await operator.run(stop)
+
+
+def _lead(settings: Settings, changed: Callable[[], None]) -> Candidate:
+    def connect() -> KubernetesApi:
+        return KubernetesApi(Credentials(settings.kubeconfig))
+
+    return LeaseThread(connect, settings.namespace, settings.identity, changed=changed)
 
 
 class Operator:
@@ -88,25 +98,29 @@ class Operator:
     Args:
         settings: of the process.
         api: of the cluster.
+        watch: makes what watches the resources; told where to report, which may be called in any thread.
+        lead: makes the candidate for the Lease; told what to call, in this event loop, when leading begins or ends.
         now: the time, aware; it may be as wrong as the machine's clock.
 
     Attributes:
         metrics: of this process.
     """
 
-    def __init__(self, settings: Settings, api: KubernetesApi, now: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        api: KubernetesApi,
+        watch: Callable[[Callable[[Report], None]], ResourceWatch],
+        lead: Callable[[Callable[[], None]], Candidate],
+        now: Callable[[], datetime] = _now,
+    ) -> None:
         self._now = now
         namespaces = settings.watch_namespaces
         self._settings = settings
         self._store = ResourceStore()
         self._changes = Aggregator()
         self._relists = Aggregator(_RELIST_QUIET_SECONDS, _RELIST_LONGEST_SECONDS)
-        self._leadership = LeaseThread(
-            lambda: KubernetesApi(Credentials(settings.kubeconfig)),
-            settings.namespace,
-            settings.identity,
-            changed=self._leadership_changed,
-        )
+        self._leadership = lead(self._leadership_changed)
         permit = self._leadership.require
         self._publisher = Publisher(
             api, settings.namespace, permit, lambda: int(now().timestamp() * 1000), lambda: self._leadership.term
@@ -115,7 +129,8 @@ class Operator:
         self._seen, enforcement = ObservedState(self._store.get, settings.namespace), Enforcement()
         observed = Observed(self._seen.fields, self._seen.written, enforcement.fact if token_file else _not_observed)
         events = self._events = EventRecorder(api, settings.identity, permit)
-        self._lag = WatchLag()
+        self._watch = watch(self._report_from_thread)
+        self._lag = WatchLag(most=MOST_UNSEEN if self._watch.shows_statuses else None)
         self._status = StatusWriter(
             api, self._store, events, changed=self._note, permit=permit, now=now, observed=observed, lag=self._lag
         )
@@ -132,6 +147,7 @@ class Operator:
             state=self._seen,
             status=self._status,
             events=events,
+            handover=Handover(settings.signing_key, lambda: self._publisher.values),
             may_gather=lambda: self._may_take_turns() and self._seen.is_known,
             now=now,
         )
@@ -142,7 +158,6 @@ class Operator:
             self._store,
             reader=self._reader,
             publisher=self._publisher,
-            nudge=PodNudge(api, settings.namespace),
             status=self._status,
             seen=self._seen,
             proof=self._proof,
@@ -150,12 +165,10 @@ class Operator:
             compile_seconds=self.metrics.compile_seconds,
             cups_names=settings.cups_names,
         )
-        self._watch = Watch(settings.kubeconfig, namespaces, self._report_from_thread)
         self._references = ReferenceWatch(
             api, self._store, self._reader, namespaces, changed=self._reference_changed, broken=self._relists.wake
         )
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._to_begin = {resource_path(kind, each) for kind in RESOURCES for each in namespaces or (None,)}
         self._watch_begun = asyncio.Event()
         self._must_list = asyncio.Event()
         self._listed = asyncio.Event()
@@ -209,10 +222,9 @@ class Operator:
     def _take_in(self, report: Report) -> None:
         if isinstance(report, RelistReport):
             self._relists.wake()
-            self._to_begin.discard(report.path)
-            if not self._to_begin:
-                self._watch_begun.set()
-                self._lag.begin()
+        elif isinstance(report, BegunReport):
+            self._watch_begun.set()
+            self._lag.begin()
         else:
             change = self._store.remove(report.resource) if report.deleted else self._store.put(report.resource)
             self._lag.saw(report.resource.key, report.resource.metadata.version)

@@ -9,17 +9,17 @@ import asyncio
 
 from stationkeeper_operator.resources import Key
 
-MOST = 200
+MOST_UNSEEN = 200
 
 
 class WatchLag:
     """What was written and not yet seen.
 
     Args:
-        most: how many that may be.
+        most: how many that may be; None for a watch that does not show what is written.
     """
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int | None = MOST_UNSEEN) -> None:
         self._most = most
         self._unseen: dict[Key, int] = {}
         self._room = asyncio.Event()
@@ -35,8 +35,9 @@ class WatchLag:
 
     def wrote(self, key: Key, version: int) -> None:
         """Take in that a resource was written, and has that resourceVersion since."""
-        self._unseen[key] = version
-        self._look()
+        if self._most is not None:
+            self._unseen[key] = version
+            self._look()
 
     def saw(self, key: Key, version: int) -> None:
         """Take in that the watch has shown a resource in that version, or deleted."""
@@ -58,7 +59,7 @@ class WatchLag:
         await self._room.wait()
 
     def _look(self) -> None:
-        if self._begun and len(self._unseen) < self._most:
+        if self._begun and (self._most is None or len(self._unseen) < self._most):
             self._room.set()
         else:
             self._room.clear()

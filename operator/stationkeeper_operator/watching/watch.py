@@ -17,15 +17,16 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
 
 import aiohttp
 import kopf
 from kopf._core.engines.peering import Identity
 
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
-from stationkeeper_operator.api.resource_paths import RESOURCES
-from stationkeeper_operator.watching.handlers import RelistReport, Report, registry_of_handlers
+from stationkeeper_operator.api.resource_paths import RESOURCES, resource_path
+from stationkeeper_operator.watching.handlers import registry_of_handlers
+from stationkeeper_operator.watching.reports import BegunReport, RelistReport, Report
 
 BEAT_SECONDS = 0.1
 _WATCHING = "multidimensional multitasker"
@@ -75,13 +76,19 @@ class Watch:
         self._stop = threading.Event()
         self._beat_at: float | None = None
         self._logged_in_at = float("-inf")
+        self._to_begin = {resource_path(kind, each) for kind in RESOURCES for each in self._namespaces or (None,)}
+
+    @property
+    def shows_statuses(self) -> bool:
+        """Whether it tells of each status that is written: it does."""
+        return True
 
     @property
     def is_healthy(self) -> bool:
         """Whether the thread's event loop turns, or was not started yet."""
         return self._beat_at is None or time.monotonic() - self._beat_at < STUCK_SECONDS
 
-    async def run(self) -> None:
+    async def run(self) -> NoReturn:
         """Watches until cancelled.
 
         Raises:
@@ -163,7 +170,11 @@ class Watch:
         request.url = request.url.update_query(fieldSelector=NO_OBJECT)
         response = await handler(request)
         # What is created, changed or deleted before this version, kopf does not tell.
-        self._report(RelistReport(path))
+        self._report(RelistReport())
+        if self._to_begin:
+            self._to_begin.discard(path)
+            if not self._to_begin:
+                self._report(BegunReport())
         return response
 
 
