@@ -8,6 +8,7 @@ import asyncio
 import math
 import select
 from collections.abc import Mapping
+from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
 from typing import Any
 
@@ -45,11 +46,9 @@ class EpollSelector(BaseSelector):
             KeyError: it is not watched.
         """
         key = self._keys.pop(_number(fileobj))
-        try:
+        # If it was closed before, the kernel has left it out by itself.
+        with suppress(OSError):
             self._epoll.unregister(key.fd)
-        except OSError:
-            # It was closed before: the kernel has left it out by itself.
-            pass
         return key
 
     def modify(self, fileobj: _Socket, events: int, data: Any = None) -> SelectorKey:

@@ -16,7 +16,9 @@ LEAVES = (leaf(ROOT), leaf(OTHER), leaf(ROOT, "no EUI"), leaf(ROOT, "01020304050
 STATES = (
     snapshot([authority(ROOT)], [gateway()]),
     snapshot([authority(ROOT)], [gateway(suspended=True)]),
-    snapshot([release_ca(ROOT), authority(OTHER, "b", "elsewhere")], [gateway(), gateway(namespace="elsewhere", rank=1)]),
+    snapshot(
+        [release_ca(ROOT), authority(OTHER, "b", "elsewhere")], [gateway(), gateway(namespace="elsewhere", rank=1)]
+    ),
     snapshot([authority(ROOT)], []),
 )
 JUDGEMENTS = {

@@ -214,24 +214,21 @@ class TLSTransport(asyncio.Transport):
             self._lose(error)
             return
         try:
-            self._receive(data)
+            if self._is_closing:
+                self._say_farewell(data)
+            elif not data:
+                self._end_of_bytes()
+            elif self._protocol is None:
+                self._shake_hands(data)
+            elif self.tls is not None:
+                plain = self.tls.receive(data)
+                if not plain:
+                    # TLS may have an answer of its own, to a request for new keys.
+                    self._send(self.tls.data_to_send())
+                self._hand_on(plain)
         except Exception:
             self._host.failed(self)
             self.abort()
-
-    def _receive(self, data: bytes) -> None:
-        if self._is_closing:
-            self._say_farewell(data)
-        elif not data:
-            self._end_of_bytes()
-        elif self._protocol is None:
-            self._shake_hands(data)
-        elif self.tls is not None:
-            plain = self.tls.receive(data)
-            if not plain:
-                # TLS may have an answer of its own, to a request for new keys.
-                self._send(self.tls.data_to_send())
-            self._hand_on(plain)
 
     def _shake_hands(self, data: bytes) -> None:
         if self.tls is None:
