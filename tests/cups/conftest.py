@@ -105,7 +105,8 @@ class Cups:
 
     async def _has_loaded(self) -> bool:
         answer = await get_internal(self.internal_port, "/generation")
-        return answer.status == 200 and set(answer.json()["generations"].values()) == {self.generation}
+        generations = answer.json()["generations"] if answer.status == 200 else {}
+        return generations == dict.fromkeys(DOCUMENTS, self.generation)
 
     def client(self, pair: KeyPair | None, **options: object) -> Client:
         return Client(self.port, self._pki.server_ca, pair, **options)  # type: ignore[arg-type]
