@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from stationkeeper_core.published import DOCUMENTS, MAX_SECRET_BYTES
+from stationkeeper_core.published import MAX_SECRET_BYTES
 from stationkeeper_cups.server_certificate import OFFER_SECONDS, server_credentials
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.tls_context import ServerCredentials
@@ -53,7 +53,7 @@ class FileSource:
         self._looks_left = 0
         self._is_settled = False
         self._followed: dict[_Paths, _Load] = {(certificates, key): self._load_credentials}
-        for document in DOCUMENTS:
+        for document in state.documents:
             self._followed[(documents / document,)] = self._loader(document)
 
     async def run(self) -> None:

@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -31,6 +32,7 @@ from stationkeeper_cups.kubernetes_source import KubernetesSource
 from stationkeeper_cups.listener import Listener
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
+from stationkeeper_cups.opening import ProxyProtocol
 from stationkeeper_cups.server_certificate import ServerCertificate
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.settings import Address, Files, Settings, SettingsError, read_settings
@@ -62,7 +64,12 @@ async def _run(settings: Settings) -> None:
     await serve(settings, stop)
 
 
-async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds = REQUEST_SECONDS) -> None:
+async def serve(
+    settings: Settings,
+    stop: asyncio.Event,
+    seconds: RequestSeconds = REQUEST_SECONDS,
+    on_serving: Callable[[], None] = lambda: None,
+) -> None:
     """Serves gateways and the internal port until `stop` is set.
 
     The gateways' port is bound at once, to fail early, but accepts nothing before the first complete load. In the end
@@ -72,12 +79,13 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
         settings: as configured.
         stop: set from outside.
         seconds: how long the parts of a request may take.
+        on_serving: called once gateways can connect.
 
     Raises:
         SettingsError: an address cannot be bound.
     """
     metrics = Metrics()
-    state = ServingState(metrics, token_authentication=settings.token_authentication)
+    state = ServingState(metrics, token_authentication=settings.token_authentication, buckets=settings.buckets)
     observations = Observations(metrics)
     metrics.add(GatewayExpiry(observations.certificates, _now))
     admission = Admission(lambda: state.snapshot, _now, JudgementBudget())
@@ -89,7 +97,8 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
 
     times = TimeLimits(asyncio.get_running_loop())
     connections = Connections(handler, admission.is_trusted, metrics, times, seconds)
-    listener = Listener(_bound(settings.cups), begin, connections, refusals.handshake, times, _limits(settings))
+    opener = ProxyProtocol(settings.proxy_protocol_from)
+    listener = Listener(_bound(settings.cups), begin, connections, refusals.handshake, times, _limits(settings), opener)
     state.on_trust_change = connections.close_untrusted
     state.on_gateways_loaded = observations.reconfigured
     certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)
@@ -99,9 +108,12 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
     source = asyncio.create_task(_source(settings, state).run())
     try:
         await _first(source, stop, state.complete)
+        if settings.operator_certificate and settings.latest_seconds and not stop.is_set():
+            await _latest(source, stop, state, settings.latest_seconds)
         if not stop.is_set():
             listener.start()
             _log.info("serving", extra={"fields": {"port": settings.cups.port}})
+            on_serving()
             await _first(source, stop)
     finally:
         source.cancel()
@@ -111,6 +123,20 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
         listener.cut()
         await internal.stop()
         _log.info("stopped")
+
+
+async def _latest(source: asyncio.Task[None], stop: asyncio.Event, state: ServingState, seconds: float) -> None:
+    """Wait for the operator's word that what the source holds is the latest, for some time.
+
+    The source may hold what was in force minutes ago, and this process cannot know: what was taken away since would be
+    let in once more. Without an operator the last good state serves.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await _first(source, stop, state.is_latest)
+    except TimeoutError:
+        fields = {"seconds": seconds}
+        _log.warning("no operator says what is the latest, serving what the source holds", extra={"fields": fields})
 
 
 async def _first(source: asyncio.Task[None], *events: asyncio.Event) -> None:
@@ -146,7 +172,15 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
         DerivedIdentity(token).attach(context)
     return await start_internal(
         lambda guard: internal_application(
-            state, metrics, observations, lambda: listener.is_open, token, certificate, guard, lambda: refusals.recent
+            state,
+            metrics,
+            observations,
+            lambda: listener.is_open,
+            token,
+            certificate,
+            guard,
+            lambda: refusals.recent,
+            settings.operator_certificate.read_bytes if settings.operator_certificate else None,
         ),
         _bound(settings.internal),
         context,

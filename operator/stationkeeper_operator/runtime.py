@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -23,9 +24,9 @@ from stationkeeper_operator.metrics import Metrics, ResourceMetrics
 from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.gatherer import Gatherer
+from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.publishing.pod_nudge import PodNudge
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from stationkeeper_operator.reconciler import Reconciler
 from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact
@@ -33,12 +34,11 @@ from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Observed, StatusWriter
 from stationkeeper_operator.resources import Reference, Resource
 from stationkeeper_operator.settings import Settings
-from stationkeeper_operator.watching.handlers import RelistReport, Report
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
 from stationkeeper_operator.watching.reference_watch import ReferenceWatch
+from stationkeeper_operator.watching.reports import RelistReport, Report, ResourceWatch
 from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 from stationkeeper_operator.watching.resync import Resync
-from stationkeeper_operator.watching.watch import Watch
 
 RESYNC_SECONDS = 300.0
 VERIFY_SECONDS = 10.0
@@ -65,8 +65,12 @@ async def operate(settings: Settings, stop: asyncio.Event) -> None:
         OSError: the health address cannot be bound.
         RuntimeError: a part ended that never should; to be started anew.
     """
+    # kopf takes a second to load, and where a folder takes the API server's place nothing of it is needed.
+    from stationkeeper_operator.watching.watch import Watch  # noqa: PLC0415
+
+    watch = partial(Watch, settings.kubeconfig, settings.watch_namespaces)
     async with KubernetesApi(Credentials(settings.kubeconfig)) as api:
-        operator = Operator(settings, api)
+        operator = Operator(settings, api, watch)
         async with serve_health(settings.health, operator.is_healthy, operator.is_ready, operator.metrics):
             await operator.run(stop)
 
@@ -77,13 +81,20 @@ class Operator:
     Args:
         settings: of the process.
         api: of the cluster.
+        watch: makes what watches the resources; told where to report, which may be called in any thread.
         now: the time, aware; it may be as wrong as the machine's clock.
 
     Attributes:
         metrics: of this process.
     """
 
-    def __init__(self, settings: Settings, api: KubernetesApi, now: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        api: KubernetesApi,
+        watch: Callable[[Callable[[Report], None]], ResourceWatch],
+        now: Callable[[], datetime] = _now,
+    ) -> None:
         self._now = now
         namespaces = settings.watch_namespaces
         self._settings = settings
@@ -114,6 +125,7 @@ class Operator:
             state=self._seen,
             status=self._status,
             events=events,
+            handover=Handover(settings.signing_key, lambda: self._publisher.values),
             may_gather=lambda: self._may_take_turns() and self._seen.is_known,
             now=now,
         )
@@ -124,7 +136,6 @@ class Operator:
             self._store,
             reader=self._reader,
             publisher=self._publisher,
-            nudge=PodNudge(api, settings.namespace),
             status=self._status,
             seen=self._seen,
             proof=self._proof,
@@ -132,7 +143,7 @@ class Operator:
             compile_seconds=self.metrics.compile_seconds,
             cups_names=settings.cups_names,
         )
-        self._watch = Watch(settings.kubeconfig, namespaces, self._report_from_thread)
+        self._watch = watch(self._report_from_thread)
         self._references = ReferenceWatch(
             api, self._store, self._reader, namespaces, changed=self._reference_changed, broken=self._relists.wake
         )

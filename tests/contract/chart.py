@@ -67,6 +67,7 @@ CASES: dict[str, Values] = {
         "helmTest": {"gatewaySecret": "rooftop", "eui": "0123456789ABCDEF"},
         "operator": {
             "replicas": 3,
+            "signingKey": {"existingSecret": "signing"},
             "serviceAccount": {"create": False, "name": "publishing"},
             "extraEnv": [{"name": "EXTRA", "value": "yes"}],
             "extraVolumes": [{"name": "more", "emptyDir": {}}],
@@ -102,6 +103,7 @@ CASES: dict[str, Values] = {
             "extraVolumes": [{"name": "more", "emptyDir": {}}],
             "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
             "internalToken": {"existingSecret": "internal"},
+            "proxyProtocol": {"trustedCIDRs": ["10.0.0.0/16", "2001:db8::/56"]},
             "service": {
                 "type": "LoadBalancer",
                 "port": 443,

@@ -96,11 +96,15 @@ class Release:
         wait_for(lambda: all(self.published(each) for each in DOCUMENTS), "all documents are published")
         return process
 
-    def close(self) -> None:
-        """Ends the operators and deletes all resources."""
+    def end_processes(self) -> None:
+        """Ends the operators."""
         for process in self._processes:
             if process.is_running():
                 process.kill()
+
+    def close(self) -> None:
+        """Ends the operators and deletes all resources."""
+        self.end_processes()
         for namespace in (self.team, self.namespace):
             for plural in _PLURALS.values():
                 self._api.delete(f"{_GROUP}/namespaces/{namespace}/{plural}")
@@ -289,6 +293,16 @@ class Release:
         lease = self._lease()
         return "" if lease is None else str(lease["spec"]["holderIdentity"])
 
+    def lease(self) -> dict[str, Any]:
+        """The spec of the Lease."""
+        return dict(self._lease()["spec"])
+
+    def prolong_lease(self, seconds: int) -> dict[str, Any]:
+        """Has others wait so long for the holder; the spec of the Lease then."""
+        path = f"{_LEASES}/namespaces/{self.namespace}/leases/stationkeeper-operator"
+        self._api.merge(path, {"spec": {"leaseDurationSeconds": seconds}})
+        return self.lease()
+
     def give_up_lease(self) -> None:
         """Frees the Lease of an operator that died, as time does."""
         self._api.delete(f"{_LEASES}/namespaces/{self.namespace}/leases/stationkeeper-operator")
@@ -307,10 +321,6 @@ class Release:
     def lease_version(self) -> str:
         lease = self._lease()
         return "" if lease is None else str(lease["metadata"]["resourceVersion"])
-
-    def annotations(self, pod: str) -> dict[str, str]:
-        found = self._api.get(f"/api/v1/namespaces/{self.namespace}/pods/{pod}")
-        return dict(found["metadata"].get("annotations", {}))
 
     def clock_of_api_server(self) -> str:
         """Its present time, as it writes it into new objects."""

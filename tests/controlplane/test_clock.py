@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.runtime import Operator
 from stationkeeper_operator.settings import read_settings
+from stationkeeper_operator.watching.watch import Watch
 from tests.controlplane.operator_process import wait_for
 from tests.controlplane.operator_release import PROMPTLY, Release, install_crds, release
 from tests.controlplane.operator_resources import gateway, root, trusted_ca
@@ -52,7 +54,9 @@ def operating(cluster: Release, clock: Clock) -> Iterator[None]:
 
     async def run() -> None:
         async with KubernetesApi(Credentials(settings.kubeconfig)) as api:
-            await Operator(settings, api, clock).run(stop)
+            await Operator(settings, api, partial(Watch, settings.kubeconfig, settings.watch_namespaces), clock).run(
+                stop
+            )
 
     def thread() -> None:
         try:

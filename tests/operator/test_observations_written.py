@@ -88,6 +88,7 @@ async def stage(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
         running.cancel()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", [(10, 10)], indirect=True)
 async def test_ten_thousand_gateways_in_a_minute_give_a_bounded_number_of_writes(stage: Stage) -> None:
     stage.lay(FLEET)

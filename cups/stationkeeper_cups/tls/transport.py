@@ -31,16 +31,17 @@ class TLSTransport(asyncio.Transport):
     Args:
         loop: a loop that watches sockets.
         accepted: a connected socket that does not block.
-        peer: the client's IP address.
+        peer: the IP address that the connection comes from.
         host: who accepted it.
 
     Attributes:
-        peer: as given.
+        peer: the client's IP address, as far as it is known by now.
         stage: in which the connection is.
         tls: None until the first byte.
     """
 
     __slots__ = (
+        "_first",
         "_flushed",
         "_host",
         "_is_closing",
@@ -66,6 +67,8 @@ class TLSTransport(asyncio.Transport):
         self._number = accepted.fileno()
         self._host = host
         self._protocol: asyncio.BaseProtocol | None = None
+        # What came before TLS; None once TLS may begin.
+        self._first: bytes | None = b""
         self._unsent = b""
         self._flushed: list[Callable[[], None]] = []
         self._rest = MAX_FAREWELL_BYTES
@@ -210,7 +213,7 @@ class TLSTransport(asyncio.Transport):
             return
         except OSError as error:
             if self.tls is None and not self._is_closing:
-                self._host.unused(self)
+                self._end_before_tls()
             self._lose(error)
             return
         try:
@@ -232,11 +235,9 @@ class TLSTransport(asyncio.Transport):
 
     def _shake_hands(self, data: bytes) -> None:
         if self.tls is None:
-            begin = self._host.begin(self)
-            if begin is None:
-                self.abort()
+            data = self._open(data)
+            if self.tls is None:
                 return
-            self.tls = TLSConnection(*begin)
         plain = self.tls.receive(data)
         if self.tls.state is State.HANDSHAKE or self.tls.state is State.FAILED:
             self._send(self.tls.data_to_send())
@@ -252,6 +253,37 @@ class TLSTransport(asyncio.Transport):
         protocol.connection_made(self)
         if plain or self.tls.state is not State.OPEN:
             self._hand_on(plain)
+
+    def _open(self, data: bytes) -> bytes:
+        """Begin TLS once what may come before it has been read, and return the bytes that it begins with."""
+        if self._first is not None:
+            self._first += data
+            try:
+                rest = self._host.first_bytes(self, self._first)
+            except StationkeeperError as failure:
+                self._is_closing = True
+                self._host.refused(self, failure)
+                self._lose(None)
+                return b""
+            if rest is None:
+                return b""
+            self._first, data = None, rest
+        if data:
+            begin = self._host.begin(self)
+            if begin is None:
+                self.abort()
+                return b""
+            self.tls = TLSConnection(*begin)
+        return data
+
+    def _end_before_tls(self) -> None:
+        """Tell of a connection that ended before the first byte of TLS."""
+        if self._first:
+            failure = StationkeeperError(Reason.HANDSHAKE_FAILED, "the connection ended before TLS began")
+            self._is_closing = True
+            self._host.refused(self, failure)
+        else:
+            self._host.unused(self)
 
     def _hand_on(self, plain: bytes) -> None:
         tls, protocol = self.tls, self._protocol
@@ -269,7 +301,7 @@ class TLSTransport(asyncio.Transport):
 
     def _end_of_bytes(self) -> None:
         if self.tls is None:
-            self._host.unused(self)
+            self._end_before_tls()
             self.abort()
             return
         self.tls.receive_end()

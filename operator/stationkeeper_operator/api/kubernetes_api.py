@@ -115,7 +115,7 @@ class KubernetesApi:
 
     async def get(self, path: str, accept: str = "application/json") -> bytes:
         """The object at `path`."""
-        return await self._request("GET", path, headers={"Accept": accept})
+        return await self.request("GET", path, headers={"Accept": accept})
 
     async def pages(
         self, path: str, query: Mapping[str, str] | None = None, accept: str = "application/json"
@@ -125,7 +125,7 @@ class KubernetesApi:
         while True:
             parameters["limit"] = str(limit)
             try:
-                body = await self._request(
+                body = await self.request(
                     "GET",
                     path,
                     query=parameters,
@@ -182,24 +182,24 @@ class KubernetesApi:
 
     async def create(self, path: str, body: object) -> bytes:
         """Creates `body` in the collection at `path`."""
-        return await self._request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=body)
+        return await self.request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=body)
 
     async def replace(self, path: str, body: object) -> bytes:
         """Replaces the object at `path`, if it still has the resourceVersion in `body`."""
-        return await self._request("PUT", path, query={"fieldManager": FIELD_MANAGER}, body=body)
+        return await self.request("PUT", path, query={"fieldManager": FIELD_MANAGER}, body=body)
 
     async def apply(self, path: str, body: object) -> bytes:
         """Server-side apply of `body`, taking over its fields from whoever else set them."""
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         headers = {"Content-Type": "application/apply-patch+yaml"}
-        return await self._request("PATCH", path, query=query, body=body, headers=headers)
+        return await self.request("PATCH", path, query=query, body=body, headers=headers)
 
     async def merge_patch(self, path: str, body: object, accept: str = "application/json") -> bytes:
         """Merges `body` into the object at `path`."""
         headers = {"Content-Type": "application/merge-patch+json", "Accept": accept}
-        return await self._request("PATCH", path, query={"fieldManager": FIELD_MANAGER}, body=body, headers=headers)
+        return await self.request("PATCH", path, query={"fieldManager": FIELD_MANAGER}, body=body, headers=headers)
 
-    async def _request(  # noqa: PLR0913 - what an HTTP request consists of
+    async def request(  # noqa: PLR0913 - what an HTTP request consists of
         self,
         method: str,
         path: str,
@@ -210,6 +210,20 @@ class KubernetesApi:
         seconds: float = REQUEST_SECONDS,
         most: int = MAX_OBJECT_BYTES,
     ) -> bytes:
+        """Send a request and return the answer: all methods above but `watch` do it by this one.
+
+        Args:
+            method: of HTTP.
+            path: below the URL of the API server.
+            query: its parameters.
+            body: sent as JSON; None for none.
+            headers: beside the usual ones.
+            seconds: how long it may take.
+            most: bytes that the answer may have.
+
+        Raises:
+            ApiError: it was not done.
+        """
         if self._open is None:
             raise ApiError(0, "NotConnected")
         data = None if body is None else msgspec.json.encode(body)

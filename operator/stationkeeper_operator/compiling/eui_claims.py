@@ -220,10 +220,15 @@ def _settled(eui: EUI64, claim: Claim, rank: int, loss: _Loss | None) -> Settled
     reserved = ReservedEUI(eui=format_hex(eui), namespace=claim.namespace, uid=uid, rank=rank, waits=waits)
     candidate = claim.candidate
     if candidate is not None and claim.record is not None:
-        ranked = candidate.mapped(partial(with_fields, rank=rank))
-        refused = replace(candidate, wanted=None, kept=None, shrunk=None, refusal=_refusal(eui))
-        candidate = ranked if loss is None else refused
+        if loss is None:
+            candidate = candidate.mapped(partial(_ranked, rank=rank))
+        else:
+            candidate = replace(candidate, wanted=None, kept=None, shrunk=None, refusal=_refusal(eui))
     return Settled(candidate, reserved if uid else None)
+
+
+def _ranked(record: RegisteredGateway, rank: int) -> RegisteredGateway:
+    return record if record.rank == rank else with_fields(record, rank=rank)
 
 
 def _refusal(eui: EUI64) -> StationkeeperError:

@@ -108,7 +108,7 @@ class Vouching:
     message: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What became of a resource.
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import aiohttp
 import kopf
@@ -21,7 +22,8 @@ from kopf._core.engines.peering import Identity
 
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.resource_paths import RESOURCES
-from stationkeeper_operator.watching.handlers import RelistReport, Report, registry_of_handlers
+from stationkeeper_operator.watching.handlers import registry_of_handlers
+from stationkeeper_operator.watching.reports import RelistReport, Report
 
 BEAT_SECONDS = 0.1
 _WATCHING = "multidimensional multitasker"
@@ -75,7 +77,7 @@ class Watch:
         """Whether the thread's event loop turns, or was not started yet."""
         return self._beat_at is None or time.monotonic() - self._beat_at < STUCK_SECONDS
 
-    async def run(self) -> None:
+    async def run(self) -> NoReturn:
         """Watches until cancelled.
 
         Raises:
