@@ -8,7 +8,6 @@ import asyncio
 import math
 import select
 from collections.abc import Mapping
-from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
 from typing import Any
 
@@ -46,9 +45,11 @@ class EpollSelector(BaseSelector):
             KeyError: it is not watched.
         """
         key = self._keys.pop(_number(fileobj))
-        # If it was closed before, the kernel has left it out by itself.
-        with suppress(OSError):
+        try:  # noqa: SIM105 - a context manager for each connection costs more
             self._epoll.unregister(key.fd)
+        except OSError:
+            # It was closed before: the kernel has left it out by itself.
+            pass
         return key
 
     def modify(self, fileobj: _Socket, events: int, data: Any = None) -> SelectorKey:

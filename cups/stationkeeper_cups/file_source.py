@@ -1,8 +1,8 @@
 """Documents and server credentials from files, as a kubelet lays the volumes of a pod.
 
 A kubelet replaces a whole volume by swapping one symbolic link, so files are followed by name: a few `stat` calls,
-once a second. Nothing is missed by that, whatever the file system, and what is gone changes nothing. In between only the
-folders are looked at, in which a link that is swapped leaves its mark.
+once a second. Nothing is missed by that, whatever the file system, and what is gone changes nothing. In between, only
+the folders are looked at, in which a link that is swapped leaves its mark.
 """
 
 import asyncio

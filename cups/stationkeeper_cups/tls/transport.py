@@ -7,7 +7,6 @@ TLS connection. There is no task, no future and no timer for each. A client that
 import asyncio
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from stationkeeper_core.errors import Reason, StationkeeperError
@@ -411,8 +410,10 @@ class TLSTransport(asyncio.Transport):
         if self.tls is not None:
             self.tls.release()
         self._unsent, self._flushed = b"", []
-        with suppress(OSError):
+        try:  # noqa: SIM105 - a context manager for each connection costs more
             self._socket.close()
+        except OSError:
+            pass
         self._host.gone(self)
         if self._protocol is not None:
             # At once, other than asyncio's own transports do: to come back to it takes the event loop one more round.
