@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -130,6 +131,8 @@ class SimulatedApi(KubernetesApi):
     def _handle(
         self, method: str, path: str, query: Mapping[str, str], body: Any, headers: Mapping[str, str]
     ) -> Object:
+        path, _, inline = path.partition("?")
+        query = dict(parse_qsl(inline)) | dict(query)
         place, server = Place.of(path), self._server
         metadata_only = "PartialObjectMetadata" in headers.get("Accept", "")
         if method == "GET" and not place.name:
@@ -192,6 +195,19 @@ class SimulatedApi(KubernetesApi):
             kind = _seen_as(change, selects)
             if kind:
                 yield _line(kind, _metadata(change.object) if metadata_only else change.object)
+
+    async def version(self) -> str:
+        """Return the version of the API server, as a LIST of nothing tells it.
+
+        Raises:
+            ApiError: it cannot be reached.
+        """
+        await asyncio.sleep(self._link.seconds())
+        version = str(self._server.version)
+        await asyncio.sleep(self._link.seconds())
+        if self._link.is_cut or self._link.draws("request lost", self._link.lost):
+            raise ApiError(0, "ClientConnectorError")
+        return version
 
     async def follow(self, place: Place, since: int) -> AsyncIterator[Change | None]:
         """Yield each change of a collection, in order and late; None from time to time, when all was shown.

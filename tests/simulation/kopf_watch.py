@@ -1,19 +1,18 @@
 """What kopf does in the operator's process, as far as the operator depends on it.
 
-kopf lists a collection page by page, tells each object, and watches from the version of that list. A watch that breaks
-off goes on from where it was; after 410 everything is listed again. It tells nothing of what was deleted between.
+kopf's LIST of a collection is asked for no object, see `stationkeeper_operator.watching.watch`; from its version kopf
+watches. A watch that breaks off goes on from where it was; after 410 kopf lists again, and tells nothing of what
+happened between.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import NoReturn
 
-import msgspec
-
 from stationkeeper_operator.api.kubernetes_api import ApiError
 from stationkeeper_operator.api.resource_paths import RESOURCES, resource_path
 from stationkeeper_operator.resources import decode_resource
-from stationkeeper_operator.watching.reports import RelistReport, Report, ResourceReport
+from stationkeeper_operator.watching.reports import BegunReport, RelistReport, Report, ResourceReport
 from tests.simulation.api_client import SimulatedApi
 from tests.simulation.api_server import Place
 
@@ -29,10 +28,12 @@ class SimulatedWatch:
     """
 
     is_healthy = True
+    shows_statuses = True
 
     def __init__(self, api: SimulatedApi, report: Callable[[Report], None]) -> None:
         self._api = api
         self._report = report
+        self._to_begin = set(RESOURCES)
 
     async def run(self) -> NoReturn:
         """Watch until cancelled."""
@@ -42,16 +43,17 @@ class SimulatedWatch:
         raise AssertionError("a watch ended")
 
     async def _follow(self, kind: str) -> NoReturn:
-        path, version, failures = resource_path(kind, None), "", 0
+        place, version, failures = Place.of(resource_path(kind, None)), "", 0
         while True:
             try:
                 if not version:
-                    version = await self._list(kind, path)
-                async for change in self._api.follow(Place.of(path), int(version)):
+                    version = await self._api.version()
+                    self._began(kind)
+                async for change in self._api.follow(place, int(version)):
                     failures = 0
                     if change is not None:
-                        resource = decode_resource(kind, change.object)
                         version = str(change.version)
+                        resource = decode_resource(kind, change.object)
                         self._report(ResourceReport(resource, deleted=change.kind == "DELETED"))
             except ApiError as error:
                 if error.is_gone:
@@ -59,12 +61,9 @@ class SimulatedWatch:
                 await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
                 failures += 1
 
-    async def _list(self, kind: str, path: str) -> str:
-        version = ""
+    def _began(self, kind: str) -> None:
         self._report(RelistReport())
-        async for page in self._api.pages(path):
-            version = page.resource_version
-            for item in page.items:
-                self._report(ResourceReport(decode_resource(kind, msgspec.json.decode(item)), deleted=False))
-                await asyncio.sleep(0)
-        return version
+        if self._to_begin:
+            self._to_begin.discard(kind)
+            if not self._to_begin:
+                self._report(BegunReport())

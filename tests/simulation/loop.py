@@ -126,6 +126,10 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         context.run(_PROCESS.set, process)
         return context.run(self.create_task, main)
 
+    def fail(self, failure: AssertionError) -> None:
+        """End the run: an invariant does not hold, in whichever task that was found."""
+        self._failure = self._failure or failure
+
     def freeze(self, process: Process) -> None:
         """Have a process take no step until it is thawed; time passes meanwhile."""
         process.frozen = True

@@ -15,6 +15,7 @@ from typing import Any
 from unittest import mock
 
 from stationkeeper_core.operator_proof import OperatorCertificate
+from stationkeeper_operator.api.leadership import Leadership
 from stationkeeper_operator.runtime import Operator
 from stationkeeper_operator.settings import Address, Settings
 from stationkeeper_operator.watching.reports import Report
@@ -168,8 +169,11 @@ class Run:
         def watch(report: Callable[[Report], None]) -> SimulatedWatch:
             return SimulatedWatch(api, report)
 
+        def lead(changed: Callable[[], None]) -> Leadership:
+            return Leadership(api, RELEASE, replica.identity, changed=changed)
+
         async def main() -> None:
-            await Operator(_settings(replica.identity), api, watch, now=_now).run(asyncio.Event())
+            await Operator(_settings(replica.identity), api, watch, lead, now=_now).run(asyncio.Event())
 
         self.loop.spawn(started, main())
 
@@ -191,12 +195,18 @@ class Run:
             self.note(f"api: {change.kind} {change.place.plural} {change.place.namespace}/{change.place.name}")
             if self._quiet_since:
                 text = f"in peace, {change.place.plural} {change.place.namespace}/{change.place.name} was written"
-                raise AssertionError(text)
+                self.loop.fail(AssertionError(text))
         self.history.take_in(change)
-        self.invariants.take_in(change)
+        try:
+            self.invariants.take_in(change)
+        except AssertionError as failure:
+            self.loop.fail(failure)
 
     def _loaded(self, pod: Pod) -> None:
-        self.invariants.loaded(pod)
+        try:
+            self.invariants.loaded(pod)
+        except AssertionError as failure:
+            self.loop.fail(failure)
 
     def _current(self, plural: str, key: tuple[str, str]) -> dict[str, Any] | None:
         return self.server.get(Place(plural, *key))
