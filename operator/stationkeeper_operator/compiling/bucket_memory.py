@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.published import REGISTRY, RegisteredGateway, RegistryDocument, ReservedEUI, digest
+from stationkeeper_core.published import RegisteredGateway, RegistryDocument, ReservedEUI, digest
 from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.compiling.capacity import Contents, fit
 from stationkeeper_operator.compiling.eui_claims import Claim, Grounds, Settled
@@ -30,6 +30,7 @@ class BucketMemory:
     """Of one bucket.
 
     Args:
+        name: of the document.
         number: of the bucket.
         release_namespace: which has a share of its own.
 
@@ -40,8 +41,8 @@ class BucketMemory:
         records: what is in the document of each Gateway.
     """
 
-    def __init__(self, number: int, release_namespace: str) -> None:
-        self.name = REGISTRY[number]
+    def __init__(self, name: str, number: int, release_namespace: str) -> None:
+        self.name = name
         self.document: RegistryDocument | None = None
         self.sha256 = ""
         self.records: dict[Key, RegisteredGateway] = {}

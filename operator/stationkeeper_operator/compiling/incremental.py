@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from stationkeeper_core.published import TRUST, Document, TrustDocument, digest
+from stationkeeper_core.registry_layout import BUCKETS, layout_of
 from stationkeeper_operator.compiling.facts_horizon import moments
 from stationkeeper_operator.compiling.incremental_registry import IncrementalRegistry, Work
 from stationkeeper_operator.compiling.known_certificates import KnownCertificates
@@ -50,15 +51,17 @@ class IncrementalCompiler:
     Args:
         release_namespace: the namespace whose TrustedCAs and GatewayDefaults are for the Gateways of all namespaces.
         cups_names: by which gateways reach the release's CUPS: lower-case hosts, or `host:port`.
+        buckets: into how many documents the Gateways are split.
     """
 
-    def __init__(self, release_namespace: str, cups_names: tuple[str, ...] = ()) -> None:
+    def __init__(self, release_namespace: str, cups_names: tuple[str, ...] = (), buckets: int = BUCKETS) -> None:
         self._release = release_namespace
         self._cups_names = cups_names
+        self._buckets = buckets
         self._few: dict[Key, Resource] = {}
         self._referenced: dict[Reference, ReferencedObject] = {}
         self._leaving: dict[Key, Resource] = {}
-        self._registry = IncrementalRegistry(release_namespace, cups_names)
+        self._registry = IncrementalRegistry(release_namespace, cups_names, layout_of(buckets))
         self._known = KnownCertificates()
         self._trust: CompiledTrust | None = None
         self._trust_sha256 = ""
@@ -112,7 +115,7 @@ class IncrementalCompiler:
         self._in_force = before
         is_due = self._horizon is not None and self._horizon <= now
         if self._trust is None or self._is_trust_stale or is_due or (self._is_trust_new and now != self._trust_at):
-            world = World(self._release, dict(self._few), self._referenced, self._cups_names)
+            world = World(self._release, dict(self._few), self._referenced, self._cups_names, self._buckets)
             self._trust = compile_trust(world.without_deleted(), before, now)
             self._trust_sha256 = digest(self._trust.fitted.payload)
             self._are_facts_stale = True
@@ -194,7 +197,7 @@ class IncrementalCompiler:
 
     def _compile_facts(self, now: datetime) -> None:
         assert self._trust is not None  # noqa: S101 - what is to be trusted is compiled first
-        everything = World(self._release, dict(self._few), self._referenced, self._cups_names)
+        everything = World(self._release, dict(self._few), self._referenced, self._cups_names, self._buckets)
         owners = self._registry.gateways.owners_of_keys
         self._facts = compile_facts(everything, self._trust, self._in_force, owners, self._known.found, now)
         self._authority_keys = frozenset().union(*self._facts.keys.by_namespace.values())

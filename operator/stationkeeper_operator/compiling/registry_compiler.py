@@ -8,7 +8,6 @@ from datetime import datetime
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex, parse_hex
 from stationkeeper_core.published import (
-    REGISTRY,
     Document,
     RegisteredGateway,
     RegistryDocument,
@@ -95,9 +94,9 @@ def registry_buckets(
     for each in resources:
         if isinstance(each, Gateway):
             eui = claimed_eui(each, held.get(each.metadata.uid))
-            gateways.setdefault(None if eui is None else bucket_of(eui), []).append(each)
+            gateways.setdefault(None if eui is None else bucket_of(eui, around.world.buckets), []).append(each)
     nowhere = Bucket()
-    for number in range(len(REGISTRY)):
+    for number in range(around.world.buckets):
         owners = _owners(around, gateways.get(number, ()), held, nowhere)
         yield number, _settled_bucket(owners, registries.get(number), Grounds(*scopes))
     nowhere.candidates += [
