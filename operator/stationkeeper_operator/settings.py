@@ -58,8 +58,8 @@ class Settings:
     internal_token: Path | None
     log_level: str
     cups_names: tuple[str, ...] = ()
-    signing_key: Path | None = None
     buckets: int = BUCKETS
+    signing_key: Path | None = None
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -83,8 +83,8 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         internal_token=Path(given.internal_token_file) if given.internal_token_file else None,
         log_level=given.log_level.upper(),
         cups_names=_cups_names(given.cups_names),
-        signing_key=Path(given.signing_key_file) if given.signing_key_file else None,
         buckets=_buckets(given.registry_buckets),
+        signing_key=Path(given.signing_key_file) if given.signing_key_file else None,
     )
 
 

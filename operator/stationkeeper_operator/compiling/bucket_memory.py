@@ -38,6 +38,7 @@ class BucketMemory:
         name: of the document.
         document: as it was fitted last; None before.
         sha256: the digest of its payload.
+        payload: of it, until it is taken.
         records: what is in the document of each Gateway.
     """
 
@@ -45,6 +46,7 @@ class BucketMemory:
         self.name = name
         self.document: RegistryDocument | None = None
         self.sha256 = ""
+        self.payload: bytes | None = None
         self.records: dict[Key, RegisteredGateway] = {}
         self._number = number
         self._release = release_namespace
@@ -131,7 +133,7 @@ class BucketMemory:
         before, self.records = self.records, fitted.records
         assert isinstance(fitted.document, RegistryDocument)  # noqa: S101 - it was built as that
         self.document = self._in_force if fitted.document == self._in_force else fitted.document
-        self.sha256 = digest(fitted.payload)
+        self.sha256, self.payload = digest(fitted.payload), fitted.payload
         other = (key for key, record in self.records.items() if before.get(key) != record)
         return True, {*settled, *other, *(before.keys() - self.records.keys())}
 

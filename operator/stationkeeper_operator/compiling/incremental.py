@@ -12,6 +12,7 @@ from datetime import datetime
 from stationkeeper_core.published import TRUST, Document, TrustDocument, digest
 from stationkeeper_core.registry_layout import BUCKETS, layout_of
 from stationkeeper_operator.compiling.facts_horizon import moments
+from stationkeeper_operator.compiling.gateway_memory import GatewayMemory
 from stationkeeper_operator.compiling.incremental_registry import IncrementalRegistry, Work
 from stationkeeper_operator.compiling.known_certificates import KnownCertificates
 from stationkeeper_operator.compiling.resource_verdicts import LEAVING
@@ -31,6 +32,7 @@ class PlanChange:
     Attributes:
         documents: all documents of the plan that are ready to be published, by name.
         digests: of their payloads.
+        payloads: of those that were made anew.
         verdicts: those that are others than before.
         deadline: when time alone will change something about trust, aware; None for never.
         is_done: whether the plan is whole; otherwise another compile has to follow, for which nothing need change.
@@ -39,6 +41,7 @@ class PlanChange:
 
     documents: Mapping[str, Document]
     digests: Mapping[str, str]
+    payloads: Mapping[str, bytes]
     verdicts: Mapping[Key, Verdict]
     deadline: datetime | None
     is_done: bool
@@ -75,6 +78,37 @@ class IncrementalCompiler:
         self._trust_at: datetime | None = None
         self._is_trust_new = False
         self._is_trust_stale = self._are_facts_stale = True
+
+    @property
+    def verdicts(self) -> dict[Key, Verdict]:
+        """The present verdicts on all resources."""
+        gateways = ((key, each.verdict) for key, each in self._registry.gateways)
+        return {**self._verdicts, **{key: verdict for key, verdict in gateways if verdict is not None}}
+
+    @property
+    def resources(self) -> Mapping[Key, Resource]:
+        """All resources, as they were taken in; what is taken in later shows in it."""
+        return _Resources(self._few, self._leaving, self._registry.gateways)
+
+    @property
+    def world(self) -> World:
+        """All resources, and what they refer to, as they were taken in; later changes do not touch it."""
+        return World(self._release, dict(self.resources), dict(self._referenced), self._cups_names, self._buckets)
+
+    @property
+    def trust_sha256(self) -> str:
+        """The digest of the trust document's payload."""
+        return self._trust_sha256
+
+    def carried_by(self, document: str) -> list[Key]:
+        """The resources that a document carries."""
+        if document == TRUST:
+            return list(self._trust.records) if self._trust is not None else []
+        return [key for bucket in self._registry.buckets if bucket.name == document for key in bucket.records]
+
+    def default_of(self, resource: Resource) -> Key | None:
+        """The GatewayDefaults that has to give the LNS of `resource`."""
+        return self._facts.world.defaults_of(resource) if self._facts is not None else None
 
     @property
     def is_whole(self) -> bool:
@@ -156,7 +190,11 @@ class IncrementalCompiler:
         documents: dict[str, Document] = {TRUST: trust}
         documents |= {each.name: each.document for each in fitted if each.document is not None}
         digests = {TRUST: self._trust_sha256} | {each.name: each.sha256 for each in fitted}
-        return PlanChange(documents, digests, changed, self._deadline(now), self._registry.is_done, work)
+        payloads = {TRUST: self._trust.fitted.payload}
+        for each in fitted:
+            if each.payload is not None:
+                payloads[each.name], each.payload = each.payload, None
+        return PlanChange(documents, digests, payloads, changed, self._deadline(now), self._registry.is_done, work)
 
     def _take_in_reference(self, reference: Reference, found: ReferencedObject | None) -> None:
         if found is None:
@@ -213,6 +251,30 @@ class IncrementalCompiler:
         times = [each for each in self._facts.deadlines if each >= now]
         let_in_until = self._registry.gateways.let_in_until.first
         return min(times if let_in_until is None else [*times, let_in_until], default=None)
+
+
+class _Resources(Mapping[Key, Resource]):
+    """All resources, where they are kept."""
+
+    def __init__(self, few: Mapping[Key, Resource], leaving: Mapping[Key, Resource], gateways: GatewayMemory) -> None:
+        self._few = few
+        self._leaving = leaving
+        self._gateways = gateways
+
+    def __getitem__(self, key: Key) -> Resource:
+        remembered = self._gateways.get(key)
+        if remembered is not None:
+            return remembered.resource
+        found = self._few.get(key)
+        return self._leaving[key] if found is None else found
+
+    def __iter__(self) -> Iterator[Key]:
+        yield from self._few
+        yield from (key for key in self._leaving if key not in self._few)
+        yield from (key for key, _ in self._gateways)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def compiles_the_same(before: Resource, after: Resource) -> bool:
