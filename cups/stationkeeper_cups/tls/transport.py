@@ -11,21 +11,19 @@ from contextlib import suppress
 from typing import Any
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_cups.tls.bounded_transport import HIGH_WATER_BYTES, LOW_WATER_BYTES, BoundedTransport
 from stationkeeper_cups.tls.connection import State, TLSConnection
 from stationkeeper_cups.tls.host import Host
 from stationkeeper_cups.tls.time_limits import Stage
 
 READ_BYTES = 16 * 1024
-# What the inner protocol has written and the client has not taken: above the first it is asked to pause.
-HIGH_WATER_BYTES = 64 * 1024
-LOW_WATER_BYTES = 16 * 1024
 # Above this the connection is cut: the inner protocol was asked to pause long before.
 MAX_UNSENT_BYTES = 512 * 1024
 # What a client that is told goodbye may still send before the connection is cut.
 MAX_FAREWELL_BYTES = 256 * 1024
 
 
-class TLSTransport(asyncio.Transport):
+class TLSTransport(BoundedTransport):
     """One accepted connection.
 
     Args:
@@ -119,22 +117,6 @@ class TLSTransport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         """Return how many encrypted bytes the kernel has not taken."""
         return len(self._unsent)
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the marks between which the protocol is paused and resumed."""
-        return LOW_WATER_BYTES, HIGH_WATER_BYTES
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Refuse: the marks bound what a client that does not read may cost."""
-        raise NotImplementedError
-
-    def can_write_eof(self) -> bool:
-        """Whether the server can end its side alone: it cannot, since HTTP does not need that."""
-        return False
-
-    def write_eof(self) -> None:
-        """Refuse, as `can_write_eof` says."""
-        raise NotImplementedError
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt and send `data`; what cannot reach the client any more is dropped."""
