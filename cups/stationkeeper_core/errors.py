@@ -127,6 +127,7 @@ class Reason(StrEnum):
     UNKNOWN_CONTRACT = "UnknownContract"
     WRONG_DOCUMENT = "WrongDocument"
     OLDER_GENERATION = "OlderGeneration"
+    NOT_FROM_OPERATOR = "NotFromOperator"
     DOCUMENT_MISSING = "DocumentMissing"
     SERVER_CERTIFICATE_INVALID = "ServerCertificateInvalid"
     SERVER_ROOT_CHANGED = "ServerRootChanged"

@@ -354,6 +354,11 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Check who else writes the Secret, and the bucket count.",
     ),
     Reason.OLDER_GENERATION: _load("A document is older than the one in force.", "Check who restored an old Secret."),
+    Reason.NOT_FROM_OPERATOR: _load(
+        "What the internal port was handed is not signed with the operator's key.",
+        "If the Secret of the operator's key has just changed, wait for the kubelets. Else somebody has the internal "
+        "token: replace it.",
+    ),
     Reason.DOCUMENT_MISSING: _load("A document is not there yet.", "Check that the operator runs and leads."),
     Reason.SERVER_CERTIFICATE_INVALID: _load(
         "The server's certificate and key cannot be used.",

@@ -26,6 +26,19 @@ from stationkeeper_core.trust.generation import TrustGeneration
 CONTRACT_WITH_SERVED_NAMESPACES = 2
 
 
+class OlderGenerationError(StationkeeperError):
+    """A document is older than the one in force.
+
+    Attributes:
+        generation: of the older one.
+    """
+
+    def __init__(self, document: str, generation: int, in_force: int) -> None:
+        detail = f"{document} has generation {generation}, {in_force} is in force"
+        super().__init__(Reason.OLDER_GENERATION, detail)
+        self.generation = generation
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """One trust and one registry, to decide a request on."""
@@ -61,10 +74,7 @@ class Holdings:
         header, held = published.header, self._held(document)
         if held is not None:
             if header.generation < held.generation:
-                raise StationkeeperError(
-                    Reason.OLDER_GENERATION,
-                    f"{document} has generation {header.generation}, {held.generation} is in force",
-                )
+                raise OlderGenerationError(document, header.generation, held.generation)
             if (header.generation, header.sha256) == (held.generation, held.sha256):
                 return self
         if isinstance(published.content, TrustDocument):

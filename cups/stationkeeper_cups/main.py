@@ -18,6 +18,7 @@ from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_cups.admission import Admission
 from stationkeeper_cups.connection_limits import ConnectionLimits, derived_limits, halved, memory_limit
 from stationkeeper_cups.derived_identity import DerivedIdentity
+from stationkeeper_cups.event_loop import new_event_loop
 from stationkeeper_cups.file_source import FileSource
 from stationkeeper_cups.forwarded.handler import WithoutProxies
 from stationkeeper_cups.forwarded.port import ForwardedPort, forwarded_port
@@ -52,7 +53,8 @@ def main() -> None:
     try:
         settings = read_settings(sys.argv[1:], os.environ)
         log_as_json(settings.log_level)
-        asyncio.run(_run(settings))
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_run(settings))
     except SettingsError as error:
         print(f"stationkeeper-cups: {error}", file=sys.stderr)  # noqa: T201 - there may be no log yet
         sys.exit(2)
@@ -119,6 +121,8 @@ async def serve(
     source = asyncio.create_task(_source(settings, state).run())
     try:
         await _first(source, stop, state.complete)
+        if settings.operator_certificate and settings.latest_seconds and not stop.is_set():
+            await _latest(source, stop, state, settings.latest_seconds)
         if not stop.is_set():
             for each in listeners:
                 each.start()
@@ -135,6 +139,20 @@ async def serve(
             each.cut()
         await internal.stop()
         _log.info("stopped")
+
+
+async def _latest(source: asyncio.Task[None], stop: asyncio.Event, state: ServingState, seconds: float) -> None:
+    """Wait for the operator's word that what the source holds is the latest, for some time.
+
+    The source may hold what was in force minutes ago, and this process cannot know: what was taken away since would be
+    let in once more. Without an operator the last good state serves.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await _first(source, stop, state.is_latest)
+    except TimeoutError:
+        fields = {"seconds": seconds}
+        _log.warning("no operator says what is the latest, serving what the source holds", extra={"fields": fields})
 
 
 async def _first(source: asyncio.Task[None], *events: asyncio.Event) -> None:
@@ -174,7 +192,15 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
         DerivedIdentity(token).attach(context)
     return await start_internal(
         lambda guard: internal_application(
-            state, metrics, observations, is_open, token, certificate, guard, lambda: refusals.recent
+            state,
+            metrics,
+            observations,
+            is_open,
+            token,
+            certificate,
+            guard,
+            lambda: refusals.recent,
+            settings.operator_certificate.read_bytes if settings.operator_certificate else None,
         ),
         _bound(settings.internal),
         context,

@@ -98,6 +98,10 @@ class Settings:
         proxy_protocol_from: the load balancers that send PROXY protocol.
         forwarded: a port for proxies that end TLS; None where there is none.
         buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
+        operator_certificate: a file with the certificate of the key that the operator signs with what it hands over;
+            None: nothing is taken on the internal port.
+        latest_seconds: how long, at most, the gateways' port waits at start for the operator to say that what the
+            source holds is the latest.
     """
 
     cups: Address
@@ -111,6 +115,8 @@ class Settings:
     proxy_protocol_from: Networks = NO_NETWORKS
     forwarded: Forwarded | None = None
     buckets: int = BUCKETS
+    operator_certificate: Path | None = None
+    latest_seconds: float = 0.0
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -136,6 +142,8 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         proxy_protocol_from=_networks("--proxy-protocol-from", given.proxy_protocol_from),
         forwarded=_forwarded(given),
         buckets=_buckets(given.registry_buckets),
+        operator_certificate=Path(given.operator_certificate_file) if given.operator_certificate_file else None,
+        latest_seconds=_seconds("--latest-seconds", given.latest_seconds, least=0),
     )
 
 
@@ -189,6 +197,10 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--forwarded-names", "STATIONKEEPER_FORWARDED_NAMES", "", names)
     buckets = "into how many Secrets the release splits its Gateways"
     add("--registry-buckets", "STATIONKEEPER_REGISTRY_BUCKETS", str(BUCKETS), buckets)
+    signer = "PEM certificate of the key that the operator signs with what it hands over; empty: nothing is taken"
+    add("--operator-certificate-file", "STATIONKEEPER_OPERATOR_CERTIFICATE_FILE", "", signer)
+    latest = "how long to wait at start, in seconds, for the operator to say that what the source holds is the latest"
+    add("--latest-seconds", "STATIONKEEPER_LATEST_SECONDS", "0", latest)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))
     return parser
 
@@ -252,9 +264,9 @@ def _buckets(text: str) -> int:
     return int(text)
 
 
-def _seconds(flag: str, text: str) -> float:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MAX_SECONDS:
-        raise SettingsError(f"{flag} is {text[:80]!a}; set it to a whole number from 1 to {_MAX_SECONDS}")
+def _seconds(flag: str, text: str, least: int = 1) -> float:
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= _MAX_SECONDS:
+        raise SettingsError(f"{flag} is {text[:80]!a}; set it to a whole number from {least} to {_MAX_SECONDS}")
     return float(text)
 
 

@@ -12,7 +12,6 @@ from stationkeeper_operator.compiling.compile import PublishPlan, compile_plan
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.publishing.pod_nudge import PodNudge
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
 from stationkeeper_operator.resources import Key
@@ -31,7 +30,6 @@ class Reconciler:
         store: what is known.
         reader: for named objects that were never read.
         publisher: of the Secrets.
-        nudge: of the pods.
         status: of the resources.
         seen: told which resources there are, and what was published.
         proof: follows what is published.
@@ -50,7 +48,6 @@ class Reconciler:
         *,
         reader: ReferenceReader,
         publisher: Publisher,
-        nudge: PodNudge,
         status: StatusWriter,
         seen: ObservedState,
         proof: Proof,
@@ -63,7 +60,6 @@ class Reconciler:
         self._store = store
         self._reader = reader
         self._publisher = publisher
-        self._nudge = nudge
         self._status = status
         self._seen = seen
         self._proof = proof
@@ -124,8 +120,6 @@ class Reconciler:
         generations = await self._publisher.write(documents, plan.payloads)
         changes = self._proof.published(in_force, plan.documents, generations)
         self._status.observe(self._seen.reconfigured(changes))
-        if generations:
-            await self._nudge.nudge(str(max(generations.values())))
 
 
 def _is_decided(known: Known, world: World, key: Key) -> bool:

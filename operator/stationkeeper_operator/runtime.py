@@ -24,9 +24,9 @@ from stationkeeper_operator.metrics import Metrics, ResourceMetrics
 from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.gatherer import Gatherer
+from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.publishing.pod_nudge import PodNudge
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from stationkeeper_operator.reconciler import Reconciler
 from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact
@@ -125,6 +125,7 @@ class Operator:
             state=self._seen,
             status=self._status,
             events=events,
+            handover=Handover(settings.signing_key, lambda: self._publisher.values),
             may_gather=lambda: self._may_take_turns() and self._seen.is_known,
             now=now,
         )
@@ -135,7 +136,6 @@ class Operator:
             self._store,
             reader=self._reader,
             publisher=self._publisher,
-            nudge=PodNudge(api, settings.namespace),
             status=self._status,
             seen=self._seen,
             proof=self._proof,

@@ -41,6 +41,8 @@ class Settings:
         health: where `/healthz`, `/readyz` and `/metrics` are served.
         kubeconfig: None means the ServiceAccount of the pod.
         internal_token: a file with the token of the CUPS pods' internal port; None means that they are not asked.
+        signing_key: a file with the key that the operator signs with what it hands to the CUPS pods; None means that
+            these wait for their kubelets.
         log_level: a name that `logging` knows.
         cups_names: by which gateways reach this release's CUPS, lower-case and sorted: hosts, or `host:port`.
     """
@@ -53,6 +55,7 @@ class Settings:
     internal_token: Path | None
     log_level: str
     cups_names: tuple[str, ...] = ()
+    signing_key: Path | None = None
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -76,6 +79,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         internal_token=Path(given.internal_token_file) if given.internal_token_file else None,
         log_level=given.log_level.upper(),
         cups_names=_cups_names(given.cups_names),
+        signing_key=Path(given.signing_key_file) if given.signing_key_file else None,
     )
 
 
@@ -100,6 +104,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--kubeconfig", "KUBECONFIG", "", "kubeconfig file; default: the pod's ServiceAccount")
     internal = "bearer token of the CUPS pods' internal port; empty: they are not asked"
     add("--internal-token-file", "STATIONKEEPER_INTERNAL_TOKEN_FILE", "", internal)
+    signing = "Ed25519 key to sign with what is handed to the CUPS pods; empty: they wait for their kubelets"
+    add("--signing-key-file", "STATIONKEEPER_SIGNING_KEY_FILE", "", signing)
     names = "host or host:port of this release's CUPS as gateways reach it, by comma; empty: not known"
     add("--cups-names", "STATIONKEEPER_CUPS_NAMES", "", names)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LEVELS))

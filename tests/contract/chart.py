@@ -75,6 +75,7 @@ CASES: dict[str, Values] = {
         "helmTest": {"gatewaySecret": "rooftop", "eui": "0123456789ABCDEF"},
         "operator": {
             "replicas": 3,
+            "signingKey": {"existingSecret": "signing"},
             "serviceAccount": {"create": False, "name": "publishing"},
             "extraEnv": [{"name": "EXTRA", "value": "yes"}],
             "extraVolumes": [{"name": "more", "emptyDir": {}}],

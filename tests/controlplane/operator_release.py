@@ -322,10 +322,6 @@ class Release:
         lease = self._lease()
         return "" if lease is None else str(lease["metadata"]["resourceVersion"])
 
-    def annotations(self, pod: str) -> dict[str, str]:
-        found = self._api.get(f"/api/v1/namespaces/{self.namespace}/pods/{pod}")
-        return dict(found["metadata"].get("annotations", {}))
-
     def clock_of_api_server(self) -> str:
         """Its present time, as it writes it into new objects."""
         body = {"metadata": {"generateName": "clock-"}}

@@ -8,7 +8,7 @@ import socket
 import ssl
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,15 +126,20 @@ def exchange(
 
 
 async def get_internal(port: int, path: str, token: str | None = None) -> Answer:
-    return await asyncio.to_thread(_get_internal, port, path, token)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return await asyncio.to_thread(_ask_internal, port, "GET", path, headers, None)
 
 
-def _get_internal(port: int, path: str, token: str | None) -> Answer:
+async def put_internal(port: int, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    return await asyncio.to_thread(_ask_internal, port, "PUT", path, headers, body)
+
+
+def _ask_internal(port: int, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
     # Until the server has its credentials the internal port proves itself with a certificate of its own making.
     context = ssl._create_unverified_context()  # noqa: S323
     connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=DEADLINE_SECONDS)
     try:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
+        connection.request(method, path, body, dict(headers))
         response = connection.getresponse()
         return Answer(response.status, response.read(), dict(response.getheaders()))
     except ConnectionError:

@@ -40,6 +40,8 @@ class Cups:
         *,
         token_authentication: bool = False,
         seconds: RequestSeconds = REQUEST_SECONDS,
+        operator_certificate: bytes | None = None,
+        latest_seconds: float = 0.0,
         **settings: Any,
     ) -> None:
         self.documents = folder / "documents"
@@ -53,6 +55,10 @@ class Cups:
         self._settings = settings
         self._token_authentication = token_authentication
         self._task: asyncio.Task[None] | None = None
+        self._latest_seconds = latest_seconds
+        self.operator_certificate = folder / "operator.pem" if operator_certificate else None
+        if self.operator_certificate:
+            self.operator_certificate.write_bytes(operator_certificate or b"")
         self._token_file = folder / "token" if token else None
         if self._token_file:
             self._token_file.write_text(f"{token}\n")
@@ -66,6 +72,8 @@ class Cups:
             log_level="INFO",
             token_authentication=self._token_authentication,
             **self._settings,
+            operator_certificate=self.operator_certificate,
+            latest_seconds=self._latest_seconds,
         )
         self._task = asyncio.create_task(serve(settings, self._stop, self._seconds))
 

@@ -15,7 +15,6 @@ from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.publishing.pod_nudge import PodNudge
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reconciler import Reconciler
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
@@ -57,7 +56,6 @@ class Stage:
             self.store,
             reader=ReferenceReader(api, self.store, ()),
             publisher=Publisher(api, RELEASE, _permit, lambda: 5000, lambda: ""),
-            nudge=PodNudge(api, RELEASE),
             status=self.status,
             seen=seen,
             proof=Proof(

@@ -70,10 +70,7 @@ class TLSTransport(BoundedTransport):
         self._unsent = b""
         self._flushed: list[Callable[[], None]] = []
         self._rest = MAX_FAREWELL_BYTES
-        self._is_closing = False
-        self._is_lost = False
-        self._is_writing = False
-        self._protocol_is_paused = False
+        self._is_closing = self._is_lost = self._is_writing = self._protocol_is_paused = False
         self.peer = peer
         self.stage: Stage | None = None
         self.tls: TLSConnection | None = None
@@ -182,9 +179,12 @@ class TLSTransport(BoundedTransport):
     def give_up(self, detail: str) -> None:
         """End a handshake that is not done."""
         if not self._is_closing:
-            self._is_closing = True
-            self._host.refused(self, StationkeeperError(Reason.HANDSHAKE_TIMEOUT, detail))
+            self._refuse(StationkeeperError(Reason.HANDSHAKE_TIMEOUT, detail))
         self._lose(None)
+
+    def _refuse(self, failure: StationkeeperError) -> None:
+        self._is_closing = True
+        self._host.refused(self, failure)
 
     # The socket.
 
@@ -246,8 +246,7 @@ class TLSTransport(BoundedTransport):
             try:
                 rest = self._host.first_bytes(self, self._first)
             except StationkeeperError as failure:
-                self._is_closing = True
-                self._host.refused(self, failure)
+                self._refuse(failure)
                 self._lose(None)
                 return b""
             if rest is None:
@@ -264,9 +263,7 @@ class TLSTransport(BoundedTransport):
     def _end_before_tls(self) -> None:
         """Tell of a connection that ended before the first byte of TLS."""
         if self._first:
-            failure = StationkeeperError(Reason.HANDSHAKE_FAILED, "the connection ended before TLS began")
-            self._is_closing = True
-            self._host.refused(self, failure)
+            self._refuse(StationkeeperError(Reason.HANDSHAKE_FAILED, "the connection ended before TLS began"))
         else:
             self._host.unused(self)
 
@@ -298,8 +295,7 @@ class TLSTransport(BoundedTransport):
     def _fail(self) -> None:
         """Tell of a handshake that came to nothing; the alert is on its way."""
         if self.tls is not None and self.tls.failure is not None and not self._is_closing:
-            self._is_closing = True
-            self._host.refused(self, self.tls.failure)
+            self._refuse(self.tls.failure)
             self._part()
 
     def _part(self) -> None:
@@ -400,4 +396,5 @@ class TLSTransport(BoundedTransport):
             self._socket.close()
         self._host.gone(self)
         if self._protocol is not None:
-            self._loop.call_soon(self._protocol.connection_lost, error)
+            # At once, other than asyncio's own transports do: to come back to it takes the event loop one more round.
+            self._protocol.connection_lost(error)

@@ -103,6 +103,17 @@ secret:
       path: token
 {{- end }}
 
+{{/* The volume with one half of the operator's key. Takes (list $ "name" "key of the Secret"). */}}
+{{- define "stationkeeper.operatorKey" -}}
+name: {{ index . 1 }}
+secret:
+  secretName: {{ include "stationkeeper.keySecret" (index . 0) }}
+  defaultMode: 0440
+  items:
+    - key: {{ index . 2 }}
+      path: {{ index . 2 }}
+{{- end }}
+
 {{/* A topology spread constraint, with what the values leave out. Takes (list constraint "component"). */}}
 {{- define "stationkeeper.spread" -}}
 {{- $constraint := index . 0 -}}

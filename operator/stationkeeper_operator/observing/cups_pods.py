@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import msgspec
 
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi, path_of
-from stationkeeper_operator.publishing.pod_nudge import CUPS_PODS
 
+CUPS_PODS = "app.kubernetes.io/name=stationkeeper,app.kubernetes.io/component=cups"
 INTERNAL = "internal"
 DEFAULT_PORT = 8080
 

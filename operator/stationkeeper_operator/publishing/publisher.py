@@ -16,6 +16,7 @@ import binascii
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import msgspec
 
@@ -35,6 +36,18 @@ class MissingSecretError(Exception):
     """A Secret that the release should have is not there; the operator has no right to create one."""
 
 
+class PublishedValue(NamedTuple):
+    """What lies in a Secret.
+
+    Attributes:
+        generation: of the document.
+        value: as `stationkeeper_core.published` encodes it.
+    """
+
+    generation: int
+    value: bytes
+
+
 @dataclass(frozen=True)
 class _Held:
     """A document as it lies in its Secret.
@@ -45,6 +58,7 @@ class _Held:
         sha256: of the payload, empty where it cannot be decoded.
         content: None where it cannot be decoded.
         term: of the leader that wrote or marked it last.
+        value: as it lies there; empty where it cannot be decoded.
     """
 
     resource_version: str | None = None
@@ -52,6 +66,7 @@ class _Held:
     sha256: str = ""
     content: Document | None = None
     term: str = ""
+    value: bytes = b""
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -141,6 +156,12 @@ class Publisher:
     def generations(self) -> Mapping[str, int]:
         """The generation in force of each document that is known and can be decoded."""
         return {document: held.generation for document, held in self._held.items() if held.content is not None}
+
+    @property
+    def values(self) -> Mapping[str, PublishedValue]:
+        """What lies in each Secret that is known and can be decoded, by document."""
+        held = {document: each for document, each in self._held.items() if each.value}
+        return {document: PublishedValue(each.generation, each.value) for document, each in held.items()}
 
     async def is_untouched(self) -> bool:
         """Whether each Secret still is as this process left it; what is not will be read again.
@@ -257,7 +278,7 @@ def _decoded(document: str, metadata: _Metadata, value: bytes) -> _Held:
         _log.warning("a published document cannot be read", extra={"fields": fields})
         return _Held(version, _floor(value), term=term)
     header = published.header
-    return _Held(version, header.generation, header.sha256, published.content, term)
+    return _Held(version, header.generation, header.sha256, published.content, term, value)
 
 
 def _term_of(metadata: _Metadata) -> str:
