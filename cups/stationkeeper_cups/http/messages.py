@@ -19,7 +19,7 @@ class Request(msgspec.Struct, frozen=True):
         host: the `Host` header, which says where the client believes to be connected; empty where there is none.
         authorization: each `Authorization` header.
         body: at most a byte more than may be.
-        headers: all of them, as they came.
+        headers: all of them, as they came; none where it was read at a glance, since there are no others then.
     """
 
     method: str
