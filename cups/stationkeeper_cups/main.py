@@ -33,6 +33,7 @@ from stationkeeper_cups.json_log import log_as_json
 from stationkeeper_cups.judgement_budget import JudgementBudget
 from stationkeeper_cups.kubernetes_source import KubernetesSource
 from stationkeeper_cups.listener import Listener
+from stationkeeper_cups.listening_socket import ListeningSocket
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.opening import ProxyProtocol
@@ -241,7 +242,7 @@ def _bound(address: Address) -> socket.socket:
         family, kind, protocol, _, sockaddr = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        bound = socket.socket(family, kind, protocol)
+        bound = ListeningSocket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)

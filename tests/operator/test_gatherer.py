@@ -73,6 +73,7 @@ class Stage:
             changed=lambda _: None,
             permit=lambda: None,
             now=_now,
+            release="release",
             observed=Observed(self.state.fields, self.state.written, enforcement.fact),
         )
         departures = Departures(events, self.state.usage.users, awaits_proof=True)

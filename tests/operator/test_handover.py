@@ -9,6 +9,7 @@ import pytest
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.operator_proof import Latest, OperatorCertificate
 from stationkeeper_core.published import DOCUMENTS, TRUST
+from stationkeeper_core.registry_layout import layout_of
 from stationkeeper_operator.observing.handover import OFFER_SECONDS, Handover
 from stationkeeper_operator.observing.loaded import HandoverState, Loaded
 from stationkeeper_operator.observing.pod_client import PodClient, PodError
@@ -28,8 +29,10 @@ class Stage:
         self.handover = Handover(self.key_file, lambda: self.published, lambda: self.now)
         self._client = client
 
-    async def bring(self, generations: dict[str, int], *, is_latest: bool = True, instance: str = "one") -> bool:
-        loaded = Loaded(generations, handover=HandoverState(instance, is_latest))
+    async def bring(
+        self, generations: dict[str, int], *, is_latest: bool = True, instance: str = "one", buckets: int = 16
+    ) -> bool:
+        loaded = Loaded(generations, handover=HandoverState(instance, buckets, is_latest))
         return await self.handover.bring_up_to_date(self._client, self.port.pod(), loaded)
 
     @property
@@ -93,6 +96,19 @@ async def test_an_operator_that_does_not_know_all_documents_does_not_say_what_is
     assert stage.port.handed == []
 
 
+async def test_a_pod_of_another_count_of_documents_is_handed_its_own_alone(stage: Stage) -> None:
+    more = layout_of(32).documents
+    assert await stage.bring({}, buckets=32), "of the one document that both counts have"
+    assert stage.paths == ["/documents/trust"]
+    stage.port.handed.clear()
+    stage.published |= {each: PublishedValue(5, f"{each} of 5".encode()) for each in more}
+    await stage.bring(ALL, is_latest=False, buckets=32)
+    assert stage.paths == [*(f"/documents/{each}" for each in more if each != TRUST), "/latest"]
+    stage.port.handed.clear()
+    assert not await stage.bring({}, is_latest=False, buckets=7), "there is no such count"
+    assert stage.port.handed == []
+
+
 @pytest.mark.parametrize("answer", [204, 403, 409])
 async def test_what_a_pod_was_given_and_still_lacks_is_not_sent_again_at_once(stage: Stage, answer: int) -> None:
     stage.port.takes = answer
@@ -132,3 +148,8 @@ async def test_a_key_that_is_replaced_counts_at_once_and_one_that_cannot_be_used
     with pytest.raises(PodError) as refusal:
         await stage.bring(lacking, instance="third")
     assert "SECRET" not in str(refusal.value)
+
+
+async def test_a_pod_of_a_count_that_is_not_complete_is_not_told_that_it_has_the_latest(stage: Stage) -> None:
+    assert not await stage.bring({TRUST: 5}, is_latest=False, buckets=32)
+    assert stage.port.handed == []

@@ -49,7 +49,9 @@ class Stage:
         self.version = 0
         self.store = ResourceStore()
         events = EventRecorder(api, "test", _permit)
-        self.status = OverheardStatusWriter(api, self.store, events, changed=lambda _: None, permit=_permit, now=_now)
+        self.status = OverheardStatusWriter(
+            api, self.store, events, changed=lambda _: None, permit=_permit, now=_now, release="release"
+        )
         self.seen = seen = ObservedState(self.store.get, "release")
         self.reconciler = Reconciler(
             RELEASE,

@@ -214,7 +214,8 @@ class HTTPConnection(asyncio.Protocol):
                 self.transport.pause_reading()
             return
         self._feed(data)
-        self._go_on()
+        if self._whole is not None or self._message is not None:
+            self._go_on()
 
     def time_is_up(self, stage: Stage) -> None:
         """End what took too long."""
@@ -240,9 +241,10 @@ class HTTPConnection(asyncio.Protocol):
                 return
             if self._parser is not None:
                 self._parser.message_consumed()
-            ahead, self._ahead = self._ahead, b""
-            self.transport.resume_reading()
-            self._feed(ahead)
+            if self._ahead or self._parser is not None:
+                ahead, self._ahead = self._ahead, b""
+                self.transport.resume_reading()
+                self._feed(ahead)
 
     def _is_complete(self) -> bool:
         if self.transport is None or self.transport.is_closing():

@@ -71,7 +71,7 @@ class UpdateInfoHandler:
         self._observations = observations
         self._clock = clock
         self._authorizations = AuthorizationMemory()
-        self._outcomes = {each: metrics.requests.labels(each) for each in ("Answered", "Unchanged", "ClientGone")}
+        metrics.requests.expect("Answered", "Unchanged", "ClientGone")
         self._lines = LogBudgets(time.monotonic)
         self._trouble = LogBudget(time.monotonic)
 
@@ -83,7 +83,7 @@ class UpdateInfoHandler:
         except StationkeeperError as error:
             return self._refuse(client, error)
         except Exception:
-            self._metrics.requests.labels("InternalError").inc()
+            self._metrics.requests.count("InternalError")
             left_out = self._trouble.take()
             if left_out is not None:
                 fields = {"peer": client.peer, "left_out": left_out}
@@ -154,7 +154,7 @@ class UpdateInfoHandler:
         changes: bool,
     ) -> None:
         outcome = "Answered" if changes else "Unchanged"
-        self._outcomes[outcome].inc()
+        self._metrics.requests.count(outcome)
         sent = segments(delivery.response) if changes else ()
         for segment in sent:
             self._metrics.deliveries.labels(segment).inc()
@@ -165,7 +165,12 @@ class UpdateInfoHandler:
             return
         name = f"{gateway.namespace}/{gateway.name}"
         if _log.isEnabledFor(logging.INFO):
-            fields = _described(client, update_info) | {"gateway": name, "sent": sent, **way_in}
+            fields: dict[str, object] = {
+                **_described(client, update_info),
+                "gateway": name,
+                "sent": ", ".join(sent),
+                **way_in,
+            }
             if left_out:
                 fields["left_out"] = left_out
             # As `_log.info` does, but for the search of the stack for who calls: no line tells it.
@@ -180,7 +185,7 @@ class UpdateInfoHandler:
             _log.warning("fell back to an older CUPS configuration", extra={"fields": trouble})
 
     def _lost(self, client: Client, update_info: UpdateInfoRequest) -> None:
-        self._outcomes["ClientGone"].inc()
+        self._metrics.requests.count("ClientGone")
         left_out = self._lines.take(format_hex(update_info.router))
         if left_out is not None:
             fields = _described(client, update_info) | {"left_out": left_out}

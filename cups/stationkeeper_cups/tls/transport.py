@@ -7,7 +7,6 @@ TLS connection. There is no task, no future and no timer for each. A client that
 import asyncio
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from stationkeeper_core.errors import Reason, StationkeeperError
@@ -199,24 +198,21 @@ class TLSTransport(BoundedTransport):
             self._lose(error)
             return
         try:
-            self._receive(data)
+            if self._is_closing:
+                self._say_farewell(data)
+            elif not data:
+                self._end_of_bytes()
+            elif self._protocol is None:
+                self._shake_hands(data)
+            elif self.tls is not None:
+                plain = self.tls.receive(data)
+                if not plain:
+                    # TLS may have an answer of its own, to a request for new keys.
+                    self._send(self.tls.data_to_send())
+                self._hand_on(plain)
         except Exception:
             self._host.failed(self)
             self.abort()
-
-    def _receive(self, data: bytes) -> None:
-        if self._is_closing:
-            self._say_farewell(data)
-        elif not data:
-            self._end_of_bytes()
-        elif self._protocol is None:
-            self._shake_hands(data)
-        elif self.tls is not None:
-            plain = self.tls.receive(data)
-            if not plain:
-                # TLS may have an answer of its own, to a request for new keys.
-                self._send(self.tls.data_to_send())
-            self._hand_on(plain)
 
     def _shake_hands(self, data: bytes) -> None:
         if self.tls is None:
@@ -392,8 +388,10 @@ class TLSTransport(BoundedTransport):
         if self.tls is not None:
             self.tls.release()
         self._unsent, self._flushed = b"", []
-        with suppress(OSError):
+        try:  # noqa: SIM105 - a context manager for each connection costs more
             self._socket.close()
+        except OSError:
+            pass
         self._host.gone(self)
         if self._protocol is not None:
             # At once, other than asyncio's own transports do: to come back to it takes the event loop one more round.

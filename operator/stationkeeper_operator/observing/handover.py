@@ -14,7 +14,6 @@ from typing import NamedTuple
 import msgspec
 
 from stationkeeper_core.operator_proof import Latest, OperatorKey, OperatorKeyError
-from stationkeeper_core.published import DOCUMENTS
 from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.loaded import Loaded
 from stationkeeper_operator.observing.pod_client import PodClient, PodError, PodRefusalError
@@ -75,17 +74,13 @@ class Handover:
         """
         if self._key_file is None or loaded.handover is None:
             return False
-        published = self._published()
-        lacking = [
-            document
-            for document in DOCUMENTS
-            if document in published and loaded.generations.get(document, -1) < published[document].generation
-        ]
+        published, documents = self._published(), loaded.handover.documents
+        generations = {document: published[document].generation for document in documents if document in published}
+        lacking = [each for each, latest in generations.items() if loaded.generations.get(each, -1) < latest]
         for document in lacking:
-            offer = _Offer(loaded.handover.instance, published[document].generation)
+            offer = _Offer(loaded.handover.instance, generations[document])
             await self._hand_over(client, pod, document, offer, published[document].value)
-        if not loaded.handover.is_latest and published.keys() == set(DOCUMENTS):
-            generations = {document: each.generation for document, each in published.items()}
+        if not loaded.handover.is_latest and documents and len(generations) == len(documents):
             body = msgspec.json.encode(Latest(loaded.handover.instance, generations))
             await client.tell_latest(pod, body, self._operator_key().sign_latest(body))
         return bool(lacking)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from stationkeeper_cups.main import serve as serve_cups
 from stationkeeper_cups.settings import Address, Files
 from stationkeeper_cups.settings import Settings as CupsSettings
+from stationkeeper_operator.api.leadership import Leadership
 from stationkeeper_operator.runtime import Operator
 from stationkeeper_operator.settings import Address as OperatorAddress
 from stationkeeper_operator.settings import Settings as OperatorSettings
@@ -129,7 +130,12 @@ async def _operate(  # noqa: PLR0913, PLR0917 - its collaborators
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), PRIME_SECONDS)
                 return
-    operator = Operator(_operator_settings(settings, state), api, watch.reporting_to, _now)
+    configured = _operator_settings(settings, state)
+
+    def lead(changed: Callable[[], None]) -> Leadership:
+        return Leadership(api, configured.namespace, configured.identity, changed=changed)
+
+    operator = Operator(configured, api, watch.reporting_to, lead, _now)
     await operator.run(stop)
 
 
