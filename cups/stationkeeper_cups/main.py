@@ -17,6 +17,7 @@ from OpenSSL import SSL
 from stationkeeper_cups.admission import Admission
 from stationkeeper_cups.connection_limits import ConnectionLimits, derived_limits, memory_limit
 from stationkeeper_cups.derived_identity import DerivedIdentity
+from stationkeeper_cups.event_loop import new_event_loop
 from stationkeeper_cups.file_source import FileSource
 from stationkeeper_cups.gateway_expiry import GatewayExpiry
 from stationkeeper_cups.http.connection import REQUEST_SECONDS, RequestSeconds
@@ -49,7 +50,8 @@ def main() -> None:
     try:
         settings = read_settings(sys.argv[1:], os.environ)
         log_as_json(settings.log_level)
-        asyncio.run(_run(settings))
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_run(settings))
     except SettingsError as error:
         print(f"stationkeeper-cups: {error}", file=sys.stderr)  # noqa: T201 - there may be no log yet
         sys.exit(2)

@@ -75,12 +75,12 @@ class Settings:
         token_authentication: whether gateways without a certificate may come in by a token.
         server_root_may_change: whether a server certificate of another root than the one in force is taken at once.
         handshake_seconds: how long a TLS handshake may take.
+        buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
+        proxy_protocol_from: the load balancers that send PROXY protocol.
         operator_certificate: a file with the certificate of the key that the operator signs with what it hands over;
             None: nothing is taken on the internal port.
         latest_seconds: how long, at most, the gateways' port waits at start for the operator to say that what the
             source holds is the latest.
-        buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
-        proxy_protocol_from: the load balancers that send PROXY protocol.
     """
 
     cups: Address
@@ -91,10 +91,10 @@ class Settings:
     token_authentication: bool = False
     server_root_may_change: bool = False
     handshake_seconds: float = HANDSHAKE_SECONDS
-    operator_certificate: Path | None = None
-    latest_seconds: float = 0.0
     buckets: int = BUCKETS
     proxy_protocol_from: Networks = NO_NETWORKS
+    operator_certificate: Path | None = None
+    latest_seconds: float = 0.0
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -117,10 +117,10 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         token_authentication=_switch("--token-authentication", given.token_authentication),
         server_root_may_change=_switch("--server-root-may-change", given.server_root_may_change),
         handshake_seconds=_seconds("--handshake-seconds", given.handshake_seconds),
-        operator_certificate=Path(given.operator_certificate_file) if given.operator_certificate_file else None,
-        latest_seconds=_seconds("--latest-seconds", given.latest_seconds, least=0),
         buckets=_buckets(given.registry_buckets),
         proxy_protocol_from=_networks("--proxy-protocol-from", given.proxy_protocol_from),
+        operator_certificate=Path(given.operator_certificate_file) if given.operator_certificate_file else None,
+        latest_seconds=_seconds("--latest-seconds", given.latest_seconds, least=0),
     )
 
 
@@ -163,14 +163,14 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--server-root-may-change", "STATIONKEEPER_SERVER_ROOT_MAY_CHANGE", "false", root)
     handshake = "how long a TLS handshake may take, in seconds; gateways on slow links need more than 10"
     add("--handshake-seconds", "STATIONKEEPER_HANDSHAKE_SECONDS", f"{HANDSHAKE_SECONDS:g}", handshake)
-    signer = "PEM certificate of the key that the operator signs with what it hands over; empty: nothing is taken"
-    add("--operator-certificate-file", "STATIONKEEPER_OPERATOR_CERTIFICATE_FILE", "", signer)
-    latest = "how long to wait at start, in seconds, for the operator to say that what the source holds is the latest"
-    add("--latest-seconds", "STATIONKEEPER_LATEST_SECONDS", "0", latest)
     buckets = "into how many Secrets the release splits its Gateways"
     add("--registry-buckets", "STATIONKEEPER_REGISTRY_BUCKETS", str(BUCKETS), buckets)
     proxies = "networks (CIDR, comma between) of load balancers, whose connections begin with a PROXY protocol header"
     add("--proxy-protocol-from", "STATIONKEEPER_PROXY_PROTOCOL_FROM", "", proxies)
+    signer = "PEM certificate of the key that the operator signs with what it hands over; empty: nothing is taken"
+    add("--operator-certificate-file", "STATIONKEEPER_OPERATOR_CERTIFICATE_FILE", "", signer)
+    latest = "how long to wait at start, in seconds, for the operator to say that what the source holds is the latest"
+    add("--latest-seconds", "STATIONKEEPER_LATEST_SECONDS", "0", latest)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))
     return parser
 

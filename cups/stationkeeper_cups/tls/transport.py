@@ -418,4 +418,5 @@ class TLSTransport(asyncio.Transport):
             self._socket.close()
         self._host.gone(self)
         if self._protocol is not None:
-            self._loop.call_soon(self._protocol.connection_lost, error)
+            # At once, other than asyncio's own transports do: to come back to it takes the event loop one more round.
+            self._protocol.connection_lost(error)
