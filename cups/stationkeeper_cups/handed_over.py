@@ -20,7 +20,7 @@ from stationkeeper_cups.log_budget import LogBudget
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.serving_state import ServingState
 
-MAX_LATEST_BYTES = 16 * 1024
+MAX_LATEST_BYTES = 64 * 1024
 READ_SECONDS = 5.0
 
 _AT_ONCE = 8

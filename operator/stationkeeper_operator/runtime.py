@@ -21,6 +21,7 @@ from stationkeeper_operator.api.leadership import Leadership, NotLeadingError
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.health import serve_health
 from stationkeeper_operator.metrics import Metrics, ResourceMetrics
+from stationkeeper_operator.observing.counts_read import CountsRead
 from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.gatherer import Gatherer
@@ -139,6 +140,7 @@ class Operator:
         )
         self._reader = ReferenceReader(api, self._store, namespaces)
         self._resync = Resync(api, self._store, self._reader, namespaces)
+        self._counts_read = CountsRead(api, settings.namespace, settings.buckets)
         self._reconciler = Reconciler(
             settings.namespace,
             self._store,
@@ -150,6 +152,7 @@ class Operator:
             now=now,
             compile_seconds=self.metrics.compile_seconds,
             cups_names=settings.cups_names,
+            counts=lambda: self._counts_read.counts,
         )
         self._watch = watch(self._report_from_thread)
         self._references = ReferenceWatch(
@@ -227,6 +230,7 @@ class Operator:
         self._proof.forget()
         self._gatherer.forget()
         self._events.forget()
+        self._counts_read.forget()
         self._leading_since = float("inf")
         self.metrics.leading.set(self._leadership.is_leading)
         if self._leadership.is_leading:
@@ -286,6 +290,8 @@ class Operator:
     async def _turn(self) -> bool:
         self._judged_ahead = self._ahead()
         try:
+            if self._counts_read.counts.read is None:
+                await self._counts_read.look()
             return await self._reconciler.turn()
         except SupersededError:
             self._changes.wake(urgent=True)
@@ -323,6 +329,8 @@ class Operator:
             if abs(set_by) > _CLOCK_SET_SECONDS:
                 fields = {"seconds": round(set_by)}
                 _log.warning("the clock was set, what depends on it is judged anew", extra={"fields": fields})
+                self._changes.wake(urgent=True)
+            if await self._counts_read.look():
                 self._changes.wake(urgent=True)
             try:
                 untouched = await self._publisher.is_untouched()

@@ -23,6 +23,7 @@ CASES: dict[str, Values] = {
     "defaults": {},
     "namespaced": {"watchNamespaces": [NAMESPACE, "team-a"]},
     "watching": {"cups": {"source": "watch"}},
+    "many Secrets": {"registry": {"buckets": 64}},
     "one pod on IPv6": {"listenAddress": "::", "cups": {"replicas": 1}},
     "cert-manager": {
         "server": {

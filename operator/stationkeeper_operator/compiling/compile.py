@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from stationkeeper_core.published import REGISTRY, TRUST, Document, RegistryDocument
+from stationkeeper_core.published import TRUST, Document, RegistryDocument
+from stationkeeper_core.registry_layout import layout_of
 from stationkeeper_operator.compiling.authority_keys import owners_of_keys
 from stationkeeper_operator.compiling.capacity import Contents, fit
 from stationkeeper_operator.compiling.gateway_compiler import Surroundings
@@ -59,7 +60,7 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
 
     Args:
         world: all resources and what they refer to.
-        in_force: the present documents, without those that are missing or cannot be decoded.
+        in_force: the present documents of the world's count, without those that are missing or cannot be decoded.
         now: what has expired by then is left out; aware.
     """
     few, present = world.without_gateways(), world.without_deleted()
@@ -77,7 +78,7 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
         if number is None:
             verdicts |= {each.key: gateway_verdict(each, None, None, facts.world, None) for each in bucket.candidates}
             continue
-        name = REGISTRY[number]
+        name = layout_of(world.buckets).registry[number]
         contents = Contents(
             bucket.candidates, partial(bucket.document, number), world.release_namespace, REGISTRY_BOUNDS
         )

@@ -166,7 +166,11 @@ class StatusWriter:
     def look_again_at(self, documents: Collection[str]) -> None:
         """Has the status of all resources compared once more that one of the documents carries, or that none does."""
         carriers = {*documents, None}
-        carried = (key for key, each in self._judged.items() if each.verdict.document in carriers)
+        carried = (
+            key
+            for key, each in self._judged.items()
+            if not carriers.isdisjoint((each.verdict.document, *each.verdict.copies))
+        )
         self._judgements.add(carried, urgent=False)
         self._work.set()
 
