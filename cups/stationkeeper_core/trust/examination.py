@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import cached_property
 
+from stationkeeper_core.cached import cached_property
 from stationkeeper_core.client_certificate import ClientCertificate
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import FOR_EVER

@@ -7,8 +7,9 @@ trust generation, the same scope, and while nothing that it considered changes i
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
+
+import msgspec
 
 from stationkeeper_core.client_certificate import read_client_certificate
 from stationkeeper_core.snapshot import Snapshot
@@ -151,12 +152,13 @@ def _size(views: dict[bytes, _Kept]) -> int:
 
 def _lean(judgement: Judgement) -> Judgement:
     """`judgement` without what a client can make large and no decision asks for."""
+    replace = msgspec.structs.replace
     return replace(
         judgement,
         certificate=replace(judgement.certificate, others=()),
-        paths=tuple(replace(each, certificates=()) for each in judgement.paths),
-        elsewhere=tuple(replace(each, certificates=()) for each in judgement.elsewhere),
-        near_misses=tuple(replace(each, certificates=()) for each in judgement.near_misses),
+        paths=tuple([replace(each, certificates=()) for each in judgement.paths]),
+        elsewhere=tuple([replace(each, certificates=()) for each in judgement.elsewhere]),
+        near_misses=tuple([replace(each, certificates=()) for each in judgement.near_misses]),
     )
 
 

@@ -4,10 +4,9 @@ Two of these are the same certificate exactly where they are the same object: a 
 DER once.
 """
 
-from functools import cached_property
-
 from OpenSSL import crypto
 
+from stationkeeper_core.cached import cached_property
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.strength import Strength, key_strength, signature_strength
 from stationkeeper_core.x509.certificate import Certificate, parse_certificate
