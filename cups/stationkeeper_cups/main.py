@@ -31,6 +31,7 @@ from stationkeeper_cups.internal_port import RunningInternalPort, start_internal
 from stationkeeper_cups.internal_server import internal_application, provisional_context
 from stationkeeper_cups.json_log import log_as_json
 from stationkeeper_cups.judgement_budget import JudgementBudget
+from stationkeeper_cups.kept_generations import KeptGenerations
 from stationkeeper_cups.kubernetes_source import KubernetesSource
 from stationkeeper_cups.listener import Listener
 from stationkeeper_cups.listening_socket import ListeningSocket
@@ -89,7 +90,12 @@ async def serve(
         SettingsError: an address cannot be bound.
     """
     metrics = Metrics()
-    state = ServingState(metrics, token_authentication=settings.token_authentication, buckets=settings.buckets)
+    state = ServingState(
+        metrics,
+        token_authentication=settings.token_authentication,
+        buckets=settings.buckets,
+        kept=KeptGenerations(settings.kept_generations),
+    )
     observations = Observations(metrics)
     metrics.add(GatewayExpiry(observations.certificates, _now))
     admission = Admission(lambda: state.snapshot, _now, JudgementBudget())
