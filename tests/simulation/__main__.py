@@ -29,12 +29,18 @@ def main() -> int:
     seconds = time.perf_counter() - began
     for name, count in sorted(counts.items()):
         print(f"{count:8d} {name}")
-    print(f"{options.seeds} seeds, {options.seeds / seconds:.1f} a second, {steps} steps, {virtual:.0f} virtual seconds")
+    print(
+        f"{options.seeds} seeds, {options.seeds / seconds:.1f} a second, {steps} steps, {virtual:.0f} virtual seconds"
+    )
     return 0
 
 
 if __name__ == "__main__":
     # The order of sets of texts depends on it, and so would what a seed means.
     if os.environ.get("PYTHONHASHSEED") != "0":
-        os.execve(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]], os.environ | {"PYTHONHASHSEED": "0"})  # noqa: S606
+        os.execve(
+            sys.executable,
+            [sys.executable, "-m", "tests.simulation", *sys.argv[1:]],
+            os.environ | {"PYTHONHASHSEED": "0"},
+        )  # noqa: S606
     sys.exit(main())

@@ -74,7 +74,7 @@ class SimulatedApi(KubernetesApi):
         self._link = link
         self._snapshots: dict[str, tuple[str, list[Object]]] = {}
 
-    async def request(  # noqa: PLR0913 - what an HTTP request consists of
+    async def request(
         self,
         method: str,
         path: str,
@@ -95,7 +95,7 @@ class SimulatedApi(KubernetesApi):
         except TimeoutError:
             raise ApiError(0, "TimeoutError") from None
 
-    async def _deliver(  # noqa: PLR0913, PLR0917 - a request
+    async def _deliver(
         self,
         answered: "asyncio.Future[bytes]",
         method: str,

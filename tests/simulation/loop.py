@@ -109,7 +109,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             StuckError: nothing will happen any more.
             EndlessError: too many steps were taken.
         """
-        asyncio._set_running_loop(self)  # noqa: SLF001 - it is there for event loops
+        asyncio._set_running_loop(self)
         try:
             task = self.create_task(main)
             while not task.done():
@@ -118,7 +118,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
                     raise self._failure
             task.result()
         finally:
-            asyncio._set_running_loop(None)  # noqa: SLF001
+            asyncio._set_running_loop(None)
 
     def spawn(self, process: Process, main: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run a coroutine, and all that it starts, as part of a process."""

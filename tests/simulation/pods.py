@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from stationkeeper_core.observation import ObservationPage
 from stationkeeper_core.operator_proof import OperatorCertificate
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_core.registry_layout import layout_of
+from stationkeeper_cups.kept_generations import KeptGenerations
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_operator.observing.cups_pods import CupsPod
@@ -22,7 +23,7 @@ from tests.simulation.api_server import ApiServer, Place, RefusedError
 from tests.simulation.fleet import RELEASE
 from tests.simulation.loop import WORLD, Process, SimulatedLoop
 
-LATEST_SECONDS = 15.0
+LATEST_SECONDS = 10.0
 LABELS = {"app.kubernetes.io/name": "stationkeeper", "app.kubernetes.io/component": "cups"}
 DOCUMENTS = layout_of(16).documents
 _LOOK_SECONDS = 0.2
@@ -48,6 +49,7 @@ class Pod:
         kubelet_is_late: whether the kubelet does not refresh the volume.
         held: the highest generation of each document that the present process had in force.
         knew_bystander: whether it ever let the bystander in.
+        kept: the generations that were in force, which last as long as the pod.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Pod:
     kubelet_is_late: bool = False
     held: dict[str, int] = field(default_factory=dict)
     knew_bystander: bool = False
+    kept: dict[str, int] = field(default_factory=dict)
 
     def trusts(self, namespace: str, name: str, root: bytes) -> bool:
         """Whether it lets a gateway in by a root of a TrustedCA."""
@@ -79,6 +82,20 @@ class Pod:
             and not each.suspended
             for each in snapshot.registry.holders(number)
         )
+
+
+class _Kept(KeptGenerations):
+    """The file of kept generations, without a disk."""
+
+    def __init__(self, pod: Pod) -> None:
+        super().__init__(None)
+        self._pod = pod
+
+    def read(self) -> Mapping[str, int]:
+        return dict(self._pod.kept)
+
+    def write(self, generations: Mapping[str, int]) -> None:
+        self._pod.kept = dict(generations)
 
 
 class Pods:
@@ -122,7 +139,7 @@ class Pods:
         self._instances += 1
         pod.instance = f"instance-{self._instances}"
         pod.process = Process(f"{pod.name}/{self._instances}")
-        pod.state = ServingState(Metrics())
+        pod.state = ServingState(Metrics(), kept=_Kept(pod))
         pod.is_serving, pod.held = False, {}
         self._loop.spawn(pod.process, self._serve(pod, pod.state))
 
