@@ -4,9 +4,10 @@ What it keeps of the real one: one counter of versions for all objects; conflict
 change counts a generation, a status change does not; LISTs in pages that show one moment; watches that begin at a
 version, show every change in order, and answer 410 once the history that they need was dropped; RFC 7396 merge patches;
 server-side apply by one manager; `metadata.uid` new for an object of an old name.
+
+No object is ever changed: each update makes another one. So what is handed out needs no copy, and nobody may change it.
 """
 
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -112,7 +113,7 @@ class ApiServer:
         Raises:
             RefusedError: 404.
         """
-        return copy.deepcopy(self._held(place))
+        return self._held(place)
 
     def list(self, place: Place, selects: Callable[[Object], bool] = lambda _object: True) -> list[Object]:
         """Return all objects of a collection, as of now, by name."""
@@ -121,7 +122,7 @@ class ApiServer:
             for (plural, namespace, _), each in sorted(self._objects.items())
             if plural == place.plural and place.namespace in {"", namespace}
         )
-        return [copy.deepcopy(each) for each in found if selects(each)]
+        return [each for each in found if selects(each)]
 
     def changes(self, place: Place, since: int) -> Iterator[Change]:
         """Return the changes of a collection after a version.
@@ -133,9 +134,9 @@ class ApiServer:
         if since + 1 < oldest:
             raise RefusedError(410, "Expired")
         for change in self._history:
-            if change.version > since and change.place.plural == place.plural:
-                if place.namespace in {"", change.place.namespace}:
-                    yield change
+            is_of_it = change.place.plural == place.plural and place.namespace in {"", change.place.namespace}
+            if is_of_it and change.version > since:
+                yield change
 
     def forget_history(self) -> None:
         """Drop what watches could look back to, as a restart or a compaction does."""
@@ -147,13 +148,12 @@ class ApiServer:
         Raises:
             RefusedError: 409: there is one of that name.
         """
-        made: Object = copy.deepcopy(dict(body))
-        name = made["metadata"]["name"]
+        name = body["metadata"]["name"]
         if (place.plural, place.namespace, name) in self._objects:
             raise RefusedError(409, "AlreadyExists")
         self._uids += 1
-        made.setdefault("apiVersion", _COLLECTIONS[place.plural])
-        made["metadata"] |= {"namespace": place.namespace, "uid": f"uid-{self._uids}", "generation": 1}
+        identity = {"namespace": place.namespace, "uid": f"uid-{self._uids}", "generation": 1}
+        made = {"apiVersion": _COLLECTIONS[place.plural], **body, "metadata": {**body["metadata"], **identity}}
         made.pop("status", None)
         return self._put(Place(place.plural, place.namespace, name), made, None)
 
@@ -165,9 +165,7 @@ class ApiServer:
         """
         held = self._held(place)
         _check(held, body["metadata"])
-        made: Object = copy.deepcopy(dict(body))
-        made["metadata"] = {**copy.deepcopy(held["metadata"]), **made["metadata"]}
-        return self._update(place, held, made)
+        return self._update(place, held, {**body, "metadata": {**held["metadata"], **body["metadata"]}})
 
     def merge_patch(self, place: Place, patch: Mapping[str, Any]) -> Object:
         """Merge a patch into an object, or into its status.
@@ -200,8 +198,7 @@ class ApiServer:
         held = self._held(place)
         self.version += 1
         del self._objects[place.plural, place.namespace, place.name]
-        gone = copy.deepcopy(held)
-        gone["metadata"]["resourceVersion"] = str(self.version)
+        gone = {**held, "metadata": {**held["metadata"], "resourceVersion": str(self.version)}}
         self._record(Change(self.version, "DELETED", place, gone, held))
 
     def _held(self, place: Place) -> Object:
@@ -212,24 +209,21 @@ class ApiServer:
 
     def _update(self, place: Place, held: Object, made: Object) -> Object:
         if place.subresource == "status":
-            made = {**copy.deepcopy(held), "status": made.get("status", {})}
+            made = {**held, "status": made.get("status", {})}
         elif _COLLECTIONS[place.plural].startswith("stationkeeper.io"):
-            made["status"] = copy.deepcopy(held.get("status", {}))
-        made["metadata"]["generation"] = held["metadata"]["generation"]
-        if made.get("spec") != held.get("spec"):
-            made["metadata"]["generation"] += 1
-        made["metadata"]["uid"] = held["metadata"]["uid"]
-        made["metadata"]["resourceVersion"] = held["metadata"]["resourceVersion"]
-        if made == held:
-            return copy.deepcopy(held)
-        return self._put(Place(place.plural, place.namespace, place.name), made, held)
+            made = {**made, "status": held.get("status", {})}
+        before = held["metadata"]
+        generation = before["generation"] + (made.get("spec") != held.get("spec"))
+        kept = {"generation": generation, "uid": before["uid"], "resourceVersion": before["resourceVersion"]}
+        made = {**made, "metadata": {**made["metadata"], **kept}}
+        return held if made == held else self._put(Place(place.plural, place.namespace, place.name), made, held)
 
     def _put(self, place: Place, made: Object, before: Object | None) -> Object:
         self.version += 1
-        made["metadata"]["resourceVersion"] = str(self.version)
+        made = {**made, "metadata": {**made["metadata"], "resourceVersion": str(self.version)}}
         self._objects[place.plural, place.namespace, place.name] = made
-        self._record(Change(self.version, "MODIFIED" if before else "ADDED", place, copy.deepcopy(made), before))
-        return copy.deepcopy(made)
+        self._record(Change(self.version, "MODIFIED" if before else "ADDED", place, made, before))
+        return made
 
     def _record(self, change: Change) -> None:
         self._history.append(change)
@@ -250,8 +244,8 @@ def _check(held: Object, metadata: Mapping[str, Any]) -> None:
 def _merged(held: object, patch: object) -> Any:
     """Return RFC 7396's MergePatch."""
     if not isinstance(patch, dict | Mapping):
-        return copy.deepcopy(patch)
-    result = copy.deepcopy(held) if isinstance(held, dict) else {}
+        return patch
+    result = dict(held) if isinstance(held, dict) else {}
     for name, value in patch.items():
         if value is None:
             result.pop(name, None)

@@ -1,7 +1,7 @@
 """An event loop with virtual time, whose next step is drawn by a seed.
 
 asyncio runs what is ready in the order in which it became ready, and time passes while it does. Here any ready step may
-be the next one, and time passes only when nothing is ready. So one seed is one order of events, and it can be had again.
+be the next one, and time passes only when nothing is ready. So one seed is one order of events, which can be replayed.
 
 Several processes share the loop. Each step belongs to the process that scheduled it, by its context. A process that was
 killed takes no step any more: not even those by which a cancelled task would tidy up.
@@ -12,8 +12,8 @@ import contextvars
 import heapq
 import random
 from collections.abc import Callable, Coroutine, Generator
-from dataclasses import dataclass, field
-from typing import Any, TypeVarTuple, Unpack
+from dataclasses import dataclass
+from typing import Any, TypeVarTuple
 
 Ts = TypeVarTuple("Ts")
 
@@ -70,13 +70,6 @@ class _Step(asyncio.TimerHandle):
         return self.callback is None
 
 
-@dataclass(order=True)
-class _Timer:
-    when: float
-    number: int
-    step: _Step = field(compare=False)
-
-
 class SimulatedLoop(asyncio.AbstractEventLoop):
     """One run.
 
@@ -92,7 +85,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._most_steps = most_steps
         self._now = 0.0
         self._ready: list[_Step] = []
-        self._timers: list[_Timer] = []
+        self._timers: list[tuple[float, int, _Step]] = []
         self._frozen: list[_Step] = []
         self._number = 0
         self._failure: BaseException | None = None
@@ -144,15 +137,16 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self.steps += 1
         if self.steps > self._most_steps:
             raise EndlessError(f"more than {self._most_steps} steps, at {self._now:.3f} s")
-        while self._timers and (self._timers[0].when <= self._now or not self._ready):
-            timer = heapq.heappop(self._timers)
-            if timer.step.cancelled() or not timer.step.process.alive:
+        timers = self._timers
+        while timers and (timers[0][0] <= self._now or not self._ready):
+            when, _, due = heapq.heappop(timers)
+            if due.callback is None or not due.process.alive:
                 continue
-            self._now = max(self._now, timer.when)
-            self._ready.append(timer.step)
+            self._now = max(self._now, when)
+            self._ready.append(due)
         if not self._ready:
             raise StuckError(f"nothing is ready at {self._now:.3f} s")
-        place = self._chance.randrange(len(self._ready))
+        place = int(self._chance.random() * len(self._ready))
         self._ready[place], self._ready[-1] = self._ready[-1], self._ready[place]
         step = self._ready.pop()
         callback = step.callback
@@ -167,53 +161,51 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def time(self) -> float:
         return self._now
 
-    def call_soon(  # type: ignore[override]
-        self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: contextvars.Context | None = None
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         step = _Step(self, 0.0, lambda: callback(*args), context)
         self._ready.append(step)
         return step
 
-    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+    call_soon_threadsafe = call_soon
 
-    def call_later(  # type: ignore[override]
+    def call_later(
         self,
         delay: float,
-        callback: Callable[[Unpack[Ts]], object],
-        *args: Unpack[Ts],
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         return self.call_at(self._now + max(0.0, delay), callback, *args, context=context)
 
-    def call_at(  # type: ignore[override]
+    def call_at(
         self,
         when: float,
-        callback: Callable[[Unpack[Ts]], object],
-        *args: Unpack[Ts],
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         step = _Step(self, when, lambda: callback(*args), context)
         self._number += 1
-        heapq.heappush(self._timers, _Timer(when, self._number, step))
+        heapq.heappush(self._timers, (when, self._number, step))
         return step
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
 
-    def create_task(  # type: ignore[override]
+    def create_task(
         self,
         coro: Coroutine[Any, Any, Any] | Generator[Any, None, Any],
         *,
         name: str | None = None,
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[Any]:
-        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)  # type: ignore[arg-type]
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
         self._tasks.append(task)
         return task
 
-    def run_in_executor(  # type: ignore[override]
-        self, executor: object, func: Callable[[Unpack[Ts]], Any], *args: Unpack[Ts]
-    ) -> asyncio.Future[Any]:
+    def run_in_executor(self, executor: object, func: Callable[[*Ts], Any], *args: *Ts) -> asyncio.Future[Any]:
         """Do it at some later step, as a thread would; in one go, since the code gives threads no shared state."""
         future = self.create_future()
 

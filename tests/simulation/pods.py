@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -168,13 +169,11 @@ class Pods:
 
     async def _serve(self, pod: Pod, state: ServingState) -> None:
         follow = asyncio.get_running_loop().create_task(self._follow(pod, state))
-        while state.snapshot is None:
+        while state.snapshot is None:  # noqa: ASYNC110 - `complete` asks for the server's certificate too
             await asyncio.sleep(_LOOK_SECONDS)
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LATEST_SECONDS):
                 await state.is_latest.wait()
-        except TimeoutError:
-            pass
         pod.is_serving = True
         self._show(pod, ready=True)
         self._loaded(pod)

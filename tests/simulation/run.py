@@ -31,9 +31,9 @@ from tests.simulation.loop import WORLD, Process, SimulatedLoop, process
 from tests.simulation.pods import DOCUMENTS, Pod, Pods, SimulatedPodClient, secret_place
 from tests.simulation.users import Users
 
-ACTIVE_SECONDS = 60.0
+ACTIVE_SECONDS = 40.0
 CONVERGE_SECONDS = 150.0
-REST_SECONDS = 60.0
+REST_SECONDS = 30.0
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Run:
         self.outcome = Outcome(seed)
         self._chance = random.Random(seed)  # noqa: S311 - reproducible, not secret
         self._disabled = disabled
-        self.loop = SimulatedLoop(self._fork())
+        self.loop = SimulatedLoop(self._fork())  # type: ignore[abstract] # what nobody calls is not there
         self.server = ApiServer()
         self.history = History()
         certificate = OperatorCertificate(_pair().certificate_pem)

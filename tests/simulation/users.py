@@ -1,6 +1,7 @@
 """What users do in a run: they apply, change and delete resources, a few seconds apart."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 from typing import Any
@@ -69,11 +70,9 @@ class Users:
     def act(self) -> None:
         """Do one thing."""
         deed, namespace = self._chance.choice(self._deeds), self._chance.choice(fleet.NAMESPACES)
-        try:
+        # It is there already, or not there: a user sees an error, and nothing changes.
+        with contextlib.suppress(RefusedError):
             self._did(deed(namespace))
-        except RefusedError:
-            # It is there already, or not there: a user sees an error, and nothing changes.
-            pass
 
     def _spec(self, namespace: str, name: str) -> dict[str, Any]:
         if self._chance.random() < 0.3:
