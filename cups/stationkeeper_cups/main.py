@@ -100,7 +100,7 @@ async def serve(
     opener = ProxyProtocol(settings.proxy_protocol_from)
     listener = Listener(_bound(settings.cups), begin, connections, refusals.handshake, times, _limits(settings), opener)
     state.on_trust_change = connections.close_untrusted
-    state.on_gateways_loaded = observations.reconfigured
+    state.on_gateways_loaded, state.is_remembered = observations.reconfigured, observations.remembers
     certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)
     state.on_server_credentials_loaded = certificate.loaded
     internal = await _start_internal(settings, state, metrics, observations, listener, certificate, refusals)
