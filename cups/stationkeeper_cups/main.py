@@ -119,7 +119,7 @@ async def serve(
         ports.append((port.listener, port.connections))
     metrics.connections.set_function(lambda: sum(len(each) for _, each in ports))
     state.on_trust_change = connections.close_untrusted
-    state.on_gateways_loaded = observations.reconfigured
+    state.on_gateways_loaded, state.is_remembered = observations.reconfigured, observations.remembers
     certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)
     state.on_server_credentials_loaded = certificate.loaded
     listeners = [each for each, _ in ports]

@@ -9,11 +9,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import groupby, islice
 
 from OpenSSL import SSL
 
 from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_core.registry_layout import BUCKETS, TRUST, layout_of
 from stationkeeper_core.snapshot import Holdings, OlderGenerationError, Snapshot
@@ -25,7 +26,7 @@ from stationkeeper_cups.tls.context import gateway_context
 from stationkeeper_cups.tls_context import ServerCredentials
 
 SERVER_CERTIFICATE = "server-certificate"
-GATEWAYS_A_STEP = 500
+GATEWAYS_A_STEP = 200
 
 _log = logging.getLogger("stationkeeper.cups.state")
 
@@ -53,6 +54,7 @@ class ServingState:
         is_latest: set once the operator said that no document here is older than the latest, and for ever then.
         on_trust_change: called after other trust than before is in force.
         on_gateways_loaded: called with the gateways of a registry document after it is in force, some at a time.
+        is_remembered: whether those with an EUI are to be among them.
         on_server_credentials_loaded: called after other server credentials are in force.
         on_server_credentials: called before other server credentials are put in force; may refuse them.
     """
@@ -77,6 +79,7 @@ class ServingState:
         self.is_latest = asyncio.Event()
         self.on_trust_change: Callable[[], None] = lambda: None
         self.on_gateways_loaded: Callable[[Iterable[RegisteredGateway]], None] = lambda _gateways: None
+        self.is_remembered: Callable[[EUI64], bool] = lambda _eui: True
         self.on_server_credentials: Callable[[ServerCredentials], None] = lambda _credentials: None
         self.on_server_credentials_loaded: Callable[[ServerCredentials], None] = lambda _credentials: None
 
@@ -183,9 +186,10 @@ class ServingState:
         if document == TRUST:
             self.on_trust_change()
             return
-        gateways = iter(self._state.holdings.buckets[document])
-        while step := tuple(islice(gateways, GATEWAYS_A_STEP)):
-            self.on_gateways_loaded(step)
+        bucket = self._state.holdings.buckets[document]
+        euis = (eui for eui, _ in groupby(bucket.euis))
+        while step := tuple(islice(euis, GATEWAYS_A_STEP)):
+            self.on_gateways_loaded(each for eui in filter(self.is_remembered, step) for each in bucket.gateways(eui))
             await asyncio.sleep(0)
 
     def load_server_credentials(self, credentials: ServerCredentials) -> None:
