@@ -23,7 +23,9 @@ Ask = Callable[[int, Member, ssl.SSLContext], None]
 # A connection that says nothing for 15 s is ended, and to open all may take longer.
 _FRESH_SECONDS = 5.0
 _WAIT_SECONDS = 60.0
-_CHANGE_SECONDS = 4.0
+_CHANGE_SECONDS = 3.0
+# Where the machine is busy; connections that stay must not become idle meanwhile.
+_MORE_SECONDS = 5
 
 
 @dataclass
@@ -104,8 +106,13 @@ def report(number: int, body: Callable[[Member], bytes], ask: Ask) -> None:
         _publish(folder, 3, staying)
         # To look at the connections meanwhile would keep the asking thread waiting, not the server.
         time.sleep(_CHANGE_SECONDS)
-        asker.stop()
         closed = sum(not each.is_open() for each in held_leaving)
+        for _ in range(_MORE_SECONDS):
+            if closed == len(held_leaving):
+                break
+            time.sleep(1)
+            closed = sum(not each.is_open() for each in held_leaving)
+        asker.stop()
         _print(asker, changed, closed, len(held_leaving), sum(not each.is_open() for each in held), len(held))
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
