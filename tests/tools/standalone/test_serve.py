@@ -192,14 +192,14 @@ def test_what_was_taken_away_stays_away_after_a_crash_and_a_bad_file(serving: Se
     serving.start()
     serving.until_told(LNS_URI)
     path = serving.put("all.yaml", trusted_ca(revocation={"serials": [f"0{serial}"]}), gateway("roof"))
-    serving.until_told("CERTIFICATE_REVOKED")
+    serving.until_told("CertificateRevoked")
 
     serving.kill()
     path.write_text("kind: [")
     serving.start()
     serving.until(lambda: serving.asks() != UNREACHED, "it serves")
     serving.until(lambda: serving.condition("Gateway", "roof", "Ready").get("status") == "True", "all is judged")
-    assert "CERTIFICATE_REVOKED" in serving.asks()
+    assert "CertificateRevoked" in serving.asks()
 
 
 def test_an_eui_stays_with_its_namespace_after_a_restart(serving: Serving) -> None:
