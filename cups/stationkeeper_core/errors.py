@@ -66,6 +66,7 @@ class Reason(StrEnum):
     CRL_EXPIRED = "CRLExpired"
     CERTIFICATE_TOO_WEAK = "CertificateTooWeak"
     TRUST_BUDGET_SPENT = "TrustBudgetSpent"
+    FORWARDED_CERTIFICATE_NOT_ALLOWED = "ForwardedCertificateNotAllowed"
 
     CLIENT_CERTIFICATE_MISSING = "ClientCertificateMissing"
     UNKNOWN_CA = "UnknownCA"
@@ -76,6 +77,11 @@ class Reason(StrEnum):
     HANDSHAKE_FAILED = "HandshakeFailed"
     HANDSHAKE_TIMEOUT = "HandshakeTimeout"
     CONNECTION_UNUSED = "ConnectionUnused"
+    PROXY_HEADER_MISSING = "ProxyHeaderMissing"
+    PROXY_HEADER_INVALID = "ProxyHeaderInvalid"
+    PROXY_HEADER_NOT_ALLOWED = "ProxyHeaderNotAllowed"
+    PROXY_NOT_TRUSTED = "ProxyNotTrusted"
+    FORWARDED_CERTIFICATE_INVALID = "ForwardedCertificateInvalid"
 
     INVALID_SPEC = "InvalidSpec"
     MALFORMED_PEM = "MalformedPEM"
@@ -121,6 +127,7 @@ class Reason(StrEnum):
     UNKNOWN_CONTRACT = "UnknownContract"
     WRONG_DOCUMENT = "WrongDocument"
     OLDER_GENERATION = "OlderGeneration"
+    NOT_FROM_OPERATOR = "NotFromOperator"
     DOCUMENT_MISSING = "DocumentMissing"
     SERVER_CERTIFICATE_INVALID = "ServerCertificateInvalid"
     SERVER_ROOT_CHANGED = "ServerRootChanged"

@@ -6,26 +6,33 @@ nothing. Once there is one of each, it has a `Snapshot`. Both are immutable: a r
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from types import MappingProxyType
 
 import msgspec
 
+from stationkeeper_core.cached import cached_property
+from stationkeeper_core.document_envelope import Header, open_document
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.gateway_registry import GatewayRegistry, RegistryBucket
-from stationkeeper_core.published import (
-    ALL_NAMESPACES,
-    DOCUMENTS,
-    REGISTRY,
-    TRUST,
-    Header,
-    ServedNamespace,
-    TrustDocument,
-    decode,
-)
+from stationkeeper_core.published import ALL_NAMESPACES, ServedNamespace, TrustDocument, decode_trust
+from stationkeeper_core.registry_layout import TRUST, RegistryLayout
+from stationkeeper_core.registry_reading import read_registry
 from stationkeeper_core.trust.generation import TrustGeneration
 
 CONTRACT_WITH_SERVED_NAMESPACES = 2
+
+
+class OlderGenerationError(StationkeeperError):
+    """A document is older than the one in force.
+
+    Attributes:
+        generation: of the older one.
+    """
+
+    def __init__(self, document: str, generation: int, in_force: int) -> None:
+        detail = f"{document} has generation {generation}, {in_force} is in force"
+        super().__init__(Reason.OLDER_GENERATION, detail)
+        self.generation = generation
 
 
 @dataclass(frozen=True)
@@ -43,44 +50,43 @@ class Holdings:
     Attributes:
         trust: of the trust document, None until there is one.
         buckets: of the registry documents, by their names.
+        layout: which documents there have to be.
     """
 
     trust: TrustGeneration | None = None
     buckets: Mapping[str, RegistryBucket] = field(default_factory=lambda: MappingProxyType({}))
+    layout: RegistryLayout = field(default_factory=RegistryLayout)
 
     def accept(self, document: str, value: bytes) -> "Holdings":
         """The holdings with `value` in force as `document`; these same ones where it is in force already.
 
-        Checked in this order: the form and the digest, the contract, that it is not older than the one in force, that
-        every certificate of it can be used.
+        Checked in this order: the header, its contract and the digest, that it is not older than the one in force, that
+        all of the content can be used: every certificate, every record.
 
         Raises:
             StationkeeperError: a load's reason; what was in force stays so.
         """
-        published = decode(document, value)
-        header, held = published.header, self._held(document)
+        header, payload = open_document(document, value)
+        held = self._held(document)
         if held is not None:
             if header.generation < held.generation:
-                raise StationkeeperError(
-                    Reason.OLDER_GENERATION,
-                    f"{document} has generation {header.generation}, {held.generation} is in force",
-                )
+                raise OlderGenerationError(document, header.generation, held.generation)
             if (header.generation, header.sha256) == (held.generation, held.sha256):
                 return self
-        if isinstance(published.content, TrustDocument):
-            return replace(self, trust=_trust(published.content, header, self.trust))
-        bucket = RegistryBucket(published.content, header.generation, header.sha256)
+        if document == TRUST:
+            return replace(self, trust=_trust(decode_trust(header, payload), header, self.trust))
+        bucket = read_registry(document, header, payload)
         return replace(self, buckets=MappingProxyType({**self.buckets, document: bucket}))
 
     @property
     def missing(self) -> tuple[str, ...]:
         """The documents that are not there yet."""
-        return tuple(document for document in DOCUMENTS if self._held(document) is None)
+        return tuple(document for document in self.layout.documents if self._held(document) is None)
 
     @property
     def generations(self) -> dict[str, int]:
         """The generation in force of each document that there is."""
-        held = ((document, self._held(document)) for document in DOCUMENTS)
+        held = ((document, self._held(document)) for document in self.layout.documents)
         return {document: each.generation for document, each in held if each is not None}
 
     @cached_property
@@ -88,7 +94,8 @@ class Holdings:
         """What to decide on; None while a document is missing."""
         if self.trust is None or self.missing:
             return None
-        return Snapshot(self.trust, GatewayRegistry(tuple(self.buckets[document] for document in REGISTRY)))
+        buckets = tuple(self.buckets[document] for document in self.layout.registry)
+        return Snapshot(self.trust, GatewayRegistry(buckets))
 
     def _held(self, document: str) -> TrustGeneration | RegistryBucket | None:
         return self.trust if document == TRUST else self.buckets.get(document)

@@ -17,6 +17,8 @@ from OpenSSL import SSL
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_cups.connection_limits import ConnectionLimits
 from stationkeeper_cups.log_budget import LogBudget
+from stationkeeper_cups.opening import Opener, ProxyProtocol
+from stationkeeper_cups.peer_address import Networks, peer_address
 from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
@@ -58,6 +60,7 @@ class Listener:
         on_refusal: told of every handshake that came to nothing.
         times: where its stages are kept.
         limits: what clients may take.
+        opener: says what may come before TLS; without one, nothing may.
 
     Attributes:
         handshake, farewell: stages of connections that are not, or no longer, the inner protocol's.
@@ -71,6 +74,7 @@ class Listener:
         on_refusal: Callable[[Refusal], None],
         times: TimeLimits,
         limits: ConnectionLimits,
+        opener: Opener | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = bound
@@ -78,6 +82,7 @@ class Listener:
         self._protocol_factory = protocol_factory
         self._on_refusal = on_refusal
         self._limits = limits
+        self._opener = opener or ProxyProtocol(Networks())
         self._times = times
         self.handshake = times.stage("handshake", limits.handshake_seconds)
         self.farewell = times.stage("farewell", limits.farewell_seconds)
@@ -127,6 +132,15 @@ class Listener:
         self._times.stop()
 
     # The host of its transports.
+
+    def first_bytes(self, transport: TLSTransport, received: bytes) -> bytes | None:
+        """Return which of the first bytes are TLS', and count the connection as the client's that it really is."""
+        opening = self._opener(transport.peer, received)
+        if opening is None:
+            return None
+        if opening.size:
+            self._recount(transport, opening.peer)
+        return received[opening.size :]
 
     def begin(self, transport: TLSTransport) -> tuple[SSL.Context, Judge] | None:
         """Return what a handshake begins with."""
@@ -180,13 +194,25 @@ class Listener:
     def _shaken(self, transport: TLSTransport) -> None:
         """Forget a handshake that is over."""
         self._silent.pop(transport, None)
+        self._forget_address(transport)
+        if transport.stage is self.handshake:
+            self.handshake.remove(transport)
+
+    def _recount(self, transport: TLSTransport, peer: str) -> None:
+        """Count a handshake as one of `peer`, which a load balancer named; its bounds are those of any address."""
+        self._forget_address(transport)
+        transport.peer = peer
+        if len(self.handshake) > self._limits.handshakes:
+            others = (each for each in self._silent if each is not transport)
+            self._give_up_one(peer, next(others, None) or self._oldest_handshake())
+        self._by_address.setdefault(peer, {})[transport] = None
+
+    def _forget_address(self, transport: TLSTransport) -> None:
         mine = self._by_address.get(transport.peer)
         if mine is not None:
             mine.pop(transport, None)
             if not mine:
                 del self._by_address[transport.peer]
-        if transport.stage is self.handshake:
-            self.handshake.remove(transport)
 
     # Accepting.
 
@@ -203,7 +229,7 @@ class Listener:
                 self._retry = self._loop.call_later(_PAUSE_SECONDS, self._accept_again)
             return
         accepted.setblocking(False)
-        peer = str(address[0])
+        peer = peer_address(address[0])
         self._make_room(peer)
         transport = TLSTransport(self._loop, accepted, peer, self)
         self._connections.add(transport)
@@ -220,11 +246,15 @@ class Listener:
             # a tenant with many certificates, or anybody where none is needed, could take every place.
             next(iter(self._settled)).abort()
             return
+        # Whose connection it is, a load balancer tells in a moment: room is made then, at the cost of that address.
+        is_known = not self._opener.names_client(peer)
+        self._give_up_one(peer, next(iter(self._silent), None) or (self._oldest_handshake() if is_known else None))
+
+    def _give_up_one(self, peer: str, oldest: TLSTransport | None) -> None:
+        """Give the oldest handshake of `peer` up where it has too many, else `oldest`."""
         mine = self._by_address.get(peer, {})
         if len(mine) >= self._limits.handshakes_per_address:
-            oldest: TLSTransport | None = next(iter(mine))
-        else:
-            oldest = next(iter(self._silent), None) or self._oldest_handshake()
+            oldest = next(iter(mine))
         if oldest is not None:
             oldest.give_up(GIVEN_UP)
 

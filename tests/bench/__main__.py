@@ -2,13 +2,14 @@
 
 import argparse
 
-from tests.bench import cups
+from tests.bench import cups, operator
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     cups.add_to(commands.add_parser("cups", help=cups.__doc__, description=cups.__doc__))
+    operator.add_to(commands.add_parser("operator", help=operator.__doc__, description=operator.__doc__))
     options = parser.parse_args()
     options.run(options)
 

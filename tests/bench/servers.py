@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stationkeeper_core.published import encode
+from stationkeeper_tools.ports import free_port
 from tests.bench.fleet import Fleet, Member
-from tests.cups.client import free_port
 from tests.cups.documents import Gateway, Trusted, contents
 
 _NGINX = """

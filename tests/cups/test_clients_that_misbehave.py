@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_cups.http.connection import MAX_REQUESTS, RequestSeconds
+from stationkeeper_cups.http.connection import REQUEST_BOUNDS, RequestSeconds
 from stationkeeper_cups.log_budget import BURST, BURST_EACH, LINES_A_SECOND, LogBudget
 from tests.cups.client import exchange, get_internal, until
 from tests.cups.conftest import Cups, serving
@@ -35,6 +35,7 @@ async def test_what_a_client_sends_in_an_overlong_header_is_in_no_log_and_no_ans
 REQUEST = b"POST /update-info HTTP/1.1\r\nHost: a\r\nContent-Length: 28\r\n\r\n" + b'{"router":"102:304:506:708"}'
 
 
+@pytest.mark.slow
 async def test_a_client_that_reads_no_answer_loses_its_connection(pki: Pki, tmp_path: Path) -> None:
     large = Gateway(pki.eui, options={"lns_credentials": bytes(65000)})
     async with serving(tmp_path, pki, large, seconds=RequestSeconds(answer=0.3)) as cups:
@@ -70,7 +71,7 @@ async def test_a_connection_is_ended_after_a_few_requests(cups: Cups, pki: Pki) 
             assert connection.recv(1) == b""
         return said
 
-    assert len(await asyncio.to_thread(ask_on_and_on)) == MAX_REQUESTS
+    assert len(await asyncio.to_thread(ask_on_and_on)) == REQUEST_BOUNDS.requests
 
 
 async def test_a_connection_is_ended_after_a_refusal(cups: Cups, pki: Pki) -> None:
@@ -90,7 +91,7 @@ async def test_requests_sent_ahead_are_answered_one_after_the_other(cups: Cups, 
                     found += more
         return found
 
-    assert (await asyncio.to_thread(pipeline)).count(b"HTTP/1.1 200 OK") == MAX_REQUESTS
+    assert (await asyncio.to_thread(pipeline)).count(b"HTTP/1.1 200 OK") == REQUEST_BOUNDS.requests
 
 
 @pytest.mark.parametrize("size", [1, 7, 100])
@@ -114,6 +115,7 @@ async def test_a_client_that_has_ended_its_side_is_still_answered(cups: Cups, pk
     assert (await asyncio.to_thread(half_close)).startswith(b"HTTP/1.1 200 OK")
 
 
+@pytest.mark.slow
 async def test_one_gateway_that_asks_without_end_fills_no_log(
     cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture
 ) -> None:

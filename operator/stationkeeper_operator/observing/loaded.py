@@ -5,11 +5,13 @@ from datetime import datetime
 import msgspec
 
 from stationkeeper_core.observation import clean
-from stationkeeper_core.published import DOCUMENTS, MAX_GENERATION
+from stationkeeper_core.published import MAX_GENERATION
+from stationkeeper_core.registry_layout import TRUST, place_of
 
 SERVER_CERTIFICATE = "server-certificate"
 
 _MAX_REASON = 64
+_MAX_INSTANCE = 64
 _MAX_DETAIL = 300
 
 
@@ -32,6 +34,18 @@ class ServerCertificate(msgspec.Struct, frozen=True, rename="camel"):
     not_before: datetime | None = None
 
 
+class HandoverState(msgspec.Struct, frozen=True, rename="camel"):
+    """How far a pod is with what the operator hands over.
+
+    Attributes:
+        instance: names its process.
+        is_latest: whether it was told that it has the latest of all documents.
+    """
+
+    instance: str
+    is_latest: bool = True
+
+
 class Loaded(msgspec.Struct, frozen=True, rename="camel"):
     """An answer to `GET /generation`.
 
@@ -39,11 +53,13 @@ class Loaded(msgspec.Struct, frozen=True, rename="camel"):
         generations: in force, by document.
         refused: what was given last but not put in force, by document.
         server_certificate: None where there is none yet, or the pod does not tell.
+        handover: None where the pod takes nothing that the operator hands over.
     """
 
     generations: dict[str, int] = {}
     refused: dict[str, LoadRefusal] = {}
     server_certificate: ServerCertificate | None = None
+    handover: HandoverState | None = None
 
 
 def bounded(loaded: Loaded) -> Loaded:
@@ -60,8 +76,9 @@ def bounded(loaded: Loaded) -> Loaded:
             if _is_one(name) or name == SERVER_CERTIFICATE
         },
         loaded.server_certificate,
+        loaded.handover and HandoverState(clean(loaded.handover.instance, _MAX_INSTANCE), loaded.handover.is_latest),
     )
 
 
 def _is_one(document: str) -> bool:
-    return document in DOCUMENTS
+    return document == TRUST or place_of(document) is not None

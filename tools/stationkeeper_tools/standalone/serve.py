@@ -7,13 +7,13 @@ import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from stationkeeper_cups.main import serve as serve_cups
 from stationkeeper_cups.settings import Address, Files
 from stationkeeper_cups.settings import Settings as CupsSettings
+from stationkeeper_operator.api.leadership import Leadership
 from stationkeeper_operator.runtime import Operator
 from stationkeeper_operator.settings import Address as OperatorAddress
 from stationkeeper_operator.settings import Settings as OperatorSettings
@@ -87,7 +87,11 @@ async def serve(
         state.write(_TOKEN, secrets.token_urlsafe(36).encode())
     documents = await asyncio.to_thread(state.read_documents)
     statuses = await asyncio.to_thread(lambda: statuses_of(state.read(STATUS)))
-    api = FolderApi(settings.release_namespace, documents, partial(asyncio.to_thread, state.write_document), statuses)
+
+    async def write_document(name: str, content: bytes) -> None:
+        await asyncio.to_thread(state.write_document, name, content)
+
+    api = FolderApi(settings.release_namespace, documents, write_document, statuses)
     api.cups = _pod(settings.internal)
     watch = FolderWatch(settings.manifests, settings.namespace, state, api, now)
     about = {"manifests": str(settings.manifests), "listen": f"{settings.listen.host}:{settings.listen.port}"}
@@ -143,7 +147,12 @@ async def _operate(  # noqa: PLR0913, PLR0917 - its collaborators
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), PRIME_SECONDS)
                 return
-    operator = Operator(_operator_settings(settings, state), api, watch.reporting_to, now)
+    configured = _operator_settings(settings, state)
+
+    def lead(changed: Callable[[], None]) -> Leadership:
+        return Leadership(api, configured.namespace, configured.identity, changed=changed)
+
+    operator = Operator(configured, api, watch.reporting_to, lead, now)
     await operator.run(stop)
 
 

@@ -50,7 +50,8 @@ def trial_certificate(state: StateFolder, names: Iterable[str]) -> ServerFiles:
         OSError: they cannot be read or written.
         ValueError: one of them was changed by somebody else.
     """
-    hosts, addresses = [], []
+    hosts: list[str] = []
+    addresses: list[str] = []
     for name in dict.fromkeys(names):
         (addresses if _is_address(name) else hosts).append(name)
     authority = _authority(state)

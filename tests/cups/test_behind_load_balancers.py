@@ -1,0 +1,229 @@
+"""PROXY protocol on the gateways' port: who must send it, who may not, and whose address counts then."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stationkeeper_cups.connection_limits import ConnectionLimits
+from stationkeeper_cups.listener import Listener, Refusal
+from stationkeeper_cups.opening import ProxyProtocol
+from stationkeeper_cups.peer_address import read_networks
+from stationkeeper_cups.tls.connection import Verdict
+from stationkeeper_cups.tls.context import gateway_context
+from stationkeeper_cups.tls.time_limits import TimeLimits
+from stationkeeper_cups.tls_context import ServerCredentials
+from stationkeeper_tools.ports import free_port
+from tests.cups.client import get_internal, until
+from tests.cups.conftest import Cups, serving
+from tests.cups.forwarding import told
+from tests.cups.pki import Pki
+from tests.cups.proxies import haproxy, needs_haproxy, needs_nginx_stream, nginx_stream
+from tests.cups.test_proxy_protocol import SIGNATURE, binary, with_checksum
+
+BALANCER, CLIENT = "127.0.0.1", "127.0.0.5"
+TRUSTED = read_networks("127.0.0.1/32")
+LINE = b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 8987\r\n"
+
+
+@pytest.fixture
+async def behind(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
+    """A server that takes PROXY protocol from `BALANCER`."""
+    async with serving(tmp_path, pki, proxy_protocol_from=TRUSTED) as cups:
+        yield cups
+
+
+@pytest.mark.parametrize(
+    ("header", "peer"),
+    [
+        (LINE, "192.0.2.7"),
+        (b"PROXY TCP6 2001:db8::7 2001:db8::1 1 2\r\n", "2001:db8::7"),
+        (b"PROXY UNKNOWN\r\n", BALANCER),
+        (binary("192.0.2.7"), "192.0.2.7"),
+        (with_checksum("::ffff:192.0.2.7"), "192.0.2.7"),
+        (binary("192.0.2.7", command=0x20), BALANCER),
+    ],
+)
+async def test_the_address_of_the_header_is_the_clients(
+    behind: Cups, pki: Pki, caplog: pytest.LogCaptureFixture, header: bytes, peer: str
+) -> None:
+    caplog.set_level("INFO")
+    assert (await behind.client(pki.a_gateway, before_tls=header).ask()).status == 200
+    assert await behind.client(pki.b_gateway, before_tls=header).alert() == "TLSV1_ALERT_UNKNOWN_CA"
+
+    assert [who for who, _ in told(caplog, "answered")] == [peer]
+    assert told(caplog, "handshake refused") == [(peer, "UnknownCA")]
+
+
+@pytest.mark.parametrize(
+    ("source", "header", "reason"),
+    [
+        (BALANCER, b"", "ProxyHeaderMissing"),
+        (BALANCER, b"PROXY TCP4 192.0.2.7 198.51.100.1 56324\r\n", "ProxyHeaderInvalid"),
+        (BALANCER, SIGNATURE + b"\x21\x11\xff\xff", "ProxyHeaderInvalid"),
+        (CLIENT, LINE, "ProxyHeaderNotAllowed"),
+        (CLIENT, binary("192.0.2.7"), "ProxyHeaderNotAllowed"),
+    ],
+)
+async def test_a_connection_that_may_not_begin_so_is_refused_with_the_reason(
+    behind: Cups, pki: Pki, caplog: pytest.LogCaptureFixture, source: str, header: bytes, reason: str
+) -> None:
+    client = behind.client(pki.a_gateway, source=source, before_tls=header)
+    assert await client.alert() in {"ConnectionResetError", "BrokenPipeError", "UNEXPECTED_EOF_WHILE_READING"}
+
+    assert told(caplog, "handshake refused") == [(source, reason)]
+    metrics = (await get_internal(behind.internal_port, "/metrics")).body.decode()
+    assert f'stationkeeper_handshake_refusals_total{{reason="{reason}"}} 1.0' in metrics
+
+
+async def test_others_are_answered_without_a_header(behind: Cups, pki: Pki) -> None:
+    assert (await behind.client(pki.a_gateway, source=CLIENT).ask()).status == 200
+
+
+async def test_without_load_balancers_a_header_is_refused_from_everybody(
+    cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture
+) -> None:
+    await cups.client(pki.a_gateway, before_tls=LINE).alert()
+    assert told(caplog, "handshake refused") == [(BALANCER, "ProxyHeaderNotAllowed")]
+
+
+@asynccontextmanager
+async def _listening(pki: Pki, limits: ConnectionLimits, refusals: list[Refusal]) -> AsyncIterator[Listener]:
+    credentials = ServerCredentials(pki.server.certificate_pem, pki.server.key_pem)
+    context = gateway_context(credentials, certificate_optional=True)
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    listener = Listener(
+        bound,
+        lambda _peer: (context, lambda _presented, _leaf: Verdict(None)),
+        asyncio.Protocol,
+        refusals.append,
+        TimeLimits(asyncio.get_running_loop()),
+        limits,
+        ProxyProtocol(TRUSTED),
+    )
+    listener.start()
+    yield listener
+    listener.stop()
+    listener.cut()
+
+
+def _connect(listener: Listener, said: bytes) -> socket.socket:
+    connection = socket.create_connection(listener._socket.getsockname(), timeout=5)
+    connection.sendall(said)
+    return connection
+
+
+async def _counted(listener: Listener, addresses: dict[str, int]) -> None:
+    async def found() -> bool:
+        return {peer: len(mine) for peer, mine in listener._by_address.items()} == addresses
+
+    await until(found, f"the handshakes are {addresses}")
+
+
+async def test_a_connection_without_a_byte_of_tls_has_no_tls_object_whatever_its_header(pki: Pki) -> None:
+    refusals: list[Refusal] = []
+    async with _listening(pki, ConnectionLimits(), refusals) as listener:
+        silent = [_connect(listener, said) for said in (b"", LINE[:20], LINE, binary("192.0.2.7"))]
+        await _counted(listener, {BALANCER: 2, "192.0.2.7": 2})
+        assert [each.tls for each in listener._connections] == [None] * 4
+        assert len(listener._silent) == 4
+        for each in silent:
+            each.close()
+        await _counted(listener, {})
+        # A whole header and no more is how a load balancer looks whether the port is open.
+        assert [each.reason for each in refusals] == ["HandshakeFailed"]
+
+
+async def test_a_header_that_does_not_end_has_the_time_of_a_handshake(pki: Pki) -> None:
+    refusals: list[Refusal] = []
+    async with _listening(pki, ConnectionLimits(handshake_seconds=0.3), refusals) as listener:
+        with _connect(listener, LINE[:20]) as slow:
+            assert await asyncio.to_thread(slow.recv, 1) == b""
+    assert [(each.peer, each.reason) for each in refusals] == [(BALANCER, "HandshakeTimeout")]
+
+
+async def test_the_bound_of_an_address_is_that_of_the_client_and_not_of_the_load_balancer(pki: Pki) -> None:
+    refusals: list[Refusal] = []
+    limits = replace(ConnectionLimits(), handshakes=4, handshakes_per_address=3)
+    async with _listening(pki, limits, refusals) as listener:
+        gateway = _connect(listener, binary("198.51.100.9") + b"\x16\x03\x01")
+        await _counted(listener, {"198.51.100.9": 1})
+        stranger = []
+        for number in range(8):
+            stranger.append(_connect(listener, LINE + b"\x16\x03\x01"))
+            given_up = max(0, number + 1 - 3)
+
+            async def has_come(given_up: int = given_up) -> bool:
+                return len(refusals) == given_up
+
+            await until(has_come, f"{given_up} are given up")
+            await _counted(listener, {"198.51.100.9": 1, "192.0.2.7": min(number + 1, 3)})
+        assert {each.peer for each in refusals} == {"192.0.2.7"}
+        for each in (gateway, *stranger):
+            each.close()
+
+
+@pytest.mark.parametrize(
+    ("proxy", "options"),
+    [
+        pytest.param("nginx", "", marks=needs_nginx_stream),
+        pytest.param("haproxy", "send-proxy", marks=needs_haproxy),
+        pytest.param("haproxy", "send-proxy-v2 check", marks=needs_haproxy),
+        pytest.param("haproxy", "send-proxy-v2 check proxy-v2-options crc32c,unique-id,authority", marks=needs_haproxy),
+    ],
+)
+@pytest.mark.parametrize(("listen", "client"), [("127.0.0.1", CLIENT), ("::1", "::1")])
+async def test_a_real_load_balancer_tells_whose_connection_it_is(
+    behind: Cups,
+    pki: Pki,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    proxy: str,
+    options: str,
+    listen: str,
+    client: str,
+) -> None:
+    caplog.set_level("INFO")
+    port = free_port()
+    with _balancer(tmp_path, proxy, options, port, behind.port):
+        caplog.clear()
+        gateway, stranger = (
+            behind.client(pair, source=client, host=listen).at(port) for pair in (pki.a_gateway, pki.b_gateway)
+        )
+        assert (await gateway.ask()).status == 200
+        assert await stranger.alert() == "TLSV1_ALERT_UNKNOWN_CA"
+
+    assert [who for who, _ in told(caplog, "answered")] == [client]
+    assert told(caplog, "handshake refused") == [(client, "UnknownCA")]
+
+
+def _balancer(folder: Path, proxy: str, options: str, port: int, cups: int) -> AbstractContextManager[None]:
+    if proxy == "nginx":
+        listen = f"listen 127.0.0.1:{port}; listen [::1]:{port};"
+        return nginx_stream(folder, f"server {{ {listen} proxy_pass 127.0.0.1:{cups}; proxy_protocol on; }}", port)
+    lines = [
+        "listen gateways",
+        *("  mode tcp", f"  bind 127.0.0.1:{port}", f"  bind [::1]:{port}", "  unique-id-format %{+X}o%rt"),
+        f"  server cups 127.0.0.1:{cups} {options}",
+    ]
+    return haproxy(folder, "\n".join(lines) + "\n", port)
+
+
+@needs_haproxy
+async def test_the_health_check_of_a_load_balancer_is_no_refusal(
+    behind: Cups, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    options = "send-proxy-v2 check inter 100ms check-send-proxy"
+    with _balancer(tmp_path, "haproxy", options, free_port(), behind.port):
+
+        async def was_checked() -> bool:
+            return len(told(caplog, "connected and left")) > 1
+
+        await until(was_checked, "the load balancer has looked twice")
+    assert told(caplog, "handshake refused") == []
