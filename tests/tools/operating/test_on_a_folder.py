@@ -11,7 +11,7 @@ from tests.tools.command_line import Done, stationkeeper
 from tests.tools.manifest_files import EUI, LNS_URI, gateway, trusted_ca, write
 from tests.tools.standalone.serving import Serving, pair
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 OTHER = "0123456789ABCDEE"
 COMMENT = "# the gateway on the roof\n"
 
@@ -173,8 +173,8 @@ def test_where_nobody_serves_the_folder_it_is_written_and_told_that_it_is_not_en
 
 
 def test_a_serial_number_is_revoked_at_every_trusted_ca_of_that_ca(tmp_path: Path) -> None:
-    shown = [{"sha256": "aa", "subject": "CN=vendor"}]
-    for name in ("vendor", "other", "stranger"):
+    shown = {"vendor": "aa", "other": "aa", "renewed": "bb"}
+    for name in (*shown, "stranger"):
         write(tmp_path / f"{name}.yaml", {**trusted_ca(), "metadata": {"name": name, "namespace": name}})
     state = tmp_path / ".state"
     state.mkdir()
@@ -184,15 +184,17 @@ def test_a_serial_number_is_revoked_at_every_trusted_ca_of_that_ca(tmp_path: Pat
             "namespace": name,
             "name": name,
             "generation": 1,
-            "status": {"certificates": shown if name != "stranger" else []},
+            "status": {"certificates": [{"sha256": sha256, "subject": "CN=vendor"}]},
         }
-        for name in ("vendor", "other", "stranger")
+        for name, sha256 in shown.items()
     ]
     (state / "status.json").write_text(json.dumps({"resources": listed}))
     where = ("--manifests", str(tmp_path), "--state", str(state), "--timeout", "0", "--output", "json")
 
     done = stationkeeper("revoke", "--serial", "1A", "--ca", "vendor", *where)
 
-    assert [each["name"] for each in done.json["resources"]] == ["vendor", "other"]
-    assert "revocation" not in yaml.safe_load((tmp_path / "stranger.yaml").read_text())["spec"]
+    assert {each["name"] for each in done.json["resources"]} == {"vendor", "other"}
+    assert done.json["stillTrustedBy"] == ["renewed/renewed"]
+    for name in ("stranger", "renewed"):
+        assert "revocation" not in yaml.safe_load((tmp_path / f"{name}.yaml").read_text())["spec"]
     assert yaml.safe_load((tmp_path / "other.yaml").read_text())["spec"]["revocation"] == {"serials": ["1A"]}

@@ -8,7 +8,7 @@ from stationkeeper_core.x509.certificate import Certificate, parse_certificate
 from stationkeeper_core.x509.pem import parse_certificates
 from stationkeeper_tools.commands.changing import change, tell, timeout_option
 from stationkeeper_tools.commands.fleet_options import explained, fleet_of, fleet_options, wanted_eui
-from stationkeeper_tools.commands.output import Output, output_option
+from stationkeeper_tools.commands.output import Output, output_option, print_text
 from stationkeeper_tools.input_errors import InputError
 from stationkeeper_tools.operating.fleet import Fleet
 from stationkeeper_tools.operating.revocation import (
@@ -53,7 +53,7 @@ def command(
 
     With an EUI it is the certificate that this gateway came with last; with --cert the one in a file. It is added by
     its fingerprint, a --serial by its number, to spec.revocation of every TrustedCA in view that trusts the same CA.
-    What is listed there stays.
+    What is listed there stays. A number is not listed where a CA has the same name alone: those are told.
 
     A folder's files are edited in place; comments stay as they are. In a cluster, what another tool manages it may set
     back: then revoke there.
@@ -70,8 +70,13 @@ def command(
         found = _revocation(fleet, eui, serial, cert, ca)
         edit = found.undo if undo else found.edit
         outcomes = [change(fleet, each, edit, timeout) for each in found.trusted_cas]
+    still = [f"{each.key.namespace}/{each.key.name}" for each in found.still]
+    if still and output is Output.TEXT:
+        print_text(f"Of a CA of the same name, and not changed: {', '.join(still)}. Look whether they trust it.")
     done = f"revocation of {found.entry} taken back" if undo else f"revoked {found.entry}"
-    return tell(outcomes, done, output, entry=found.entry, list=".".join(("spec", *found.path)), undo=undo)
+    return tell(
+        outcomes, done, output, entry=found.entry, list=".".join(("spec", *found.path)), undo=undo, stillTrustedBy=still
+    )
 
 
 def _revocation(fleet: Fleet, eui: str | None, serial: str | None, cert: Path | None, ca: str | None) -> Revocation:

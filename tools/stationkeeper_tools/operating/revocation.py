@@ -28,11 +28,14 @@ class Revocation:
         path: of the list, below `spec`.
         entry: to be listed.
         trusted_cas: the TrustedCAs to list it at.
+        still: other TrustedCAs with a CA of the same name, which may go on trusting it. A number is not listed there:
+            where the key is another one, it may be that of another gateway.
     """
 
     path: tuple[str, str]
     entry: str
     trusted_cas: tuple[FleetResource, ...]
+    still: tuple[FleetResource, ...] = ()
 
     @property
     def edit(self) -> Edit:
@@ -68,7 +71,7 @@ def revocation_of_gateway(resources: Iterable[FleetResource], eui: EUI64) -> Rev
         )
         raise FleetError(FleetFault.NOT_FOUND, detail)
     first = trusted_ca_of(listed, came_by(gateway))
-    return Revocation(FINGERPRINTS, sha256, (first, *_of_the_same_ca(first, listed)))
+    return Revocation(FINGERPRINTS, sha256, (first, *_related(first, listed)))
 
 
 def revocation_of_certificate(
@@ -90,7 +93,7 @@ def revocation_of_certificate(
     listed = list(resources)
     if trusted_ca is not None:
         first = trusted_ca_of(listed, trusted_ca)
-        return Revocation(FINGERPRINTS, sha256, (first, *_of_the_same_ca(first, listed)))
+        return Revocation(FINGERPRINTS, sha256, (first, *_related(first, listed)))
     found = tuple(each for each in listed if each.key.kind == TRUSTED_CA and set(_subjects(each)) & set(issuers))
     if not found:
         detail = f"no TrustedCA in view has the issuer {next(iter(issuers), '')[:200]!a}; name one by --ca"
@@ -111,14 +114,23 @@ def revocation_of_serial(resources: Iterable[FleetResource], serial: str, truste
     """
     listed = list(resources)
     first = trusted_ca_of(listed, trusted_ca)
-    return Revocation(SERIALS, serial, (first, *_of_the_same_ca(first, listed)))
+    same = [each for each in _related(first, listed) if _held(each) & _held(first)]
+    still = [each for each in _related(first, listed) if each not in same]
+    return Revocation(SERIALS, serial, (first, *same), tuple(still))
 
 
-def _of_the_same_ca(first: FleetResource, resources: Iterable[FleetResource]) -> tuple[FleetResource, ...]:
-    """Return the other TrustedCAs that trust one of its certificates: they would let the gateway in as before."""
-    held = _held(first)
+def _related(first: FleetResource, resources: Iterable[FleetResource]) -> tuple[FleetResource, ...]:
+    """Return the other TrustedCAs that may let the same gateways in.
+
+    They have one of its certificates, or one of the same name: a CA that was renewed, or that another one signed too.
+    """
+    held, names = _held(first), set(_subjects(first))
     return tuple(
-        each for each in resources if each.key.kind == TRUSTED_CA and each.key != first.key and _held(each) & held
+        each
+        for each in resources
+        if each.key.kind == TRUSTED_CA
+        and each.key != first.key
+        and (_held(each) & held or set(_subjects(each)) & names)
     )
 
 
