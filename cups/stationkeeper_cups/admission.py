@@ -47,12 +47,12 @@ class Admission:
         self._budget = budget
         self._memory = JudgementMemory()
 
-    def judge(self, presented: tuple[bytes, ...], leaf: crypto.X509, peer: str) -> Verdict:
+    def judge(self, presented: tuple[bytes, ...], leaf: crypto.X509 | None, peer: str) -> Verdict:
         """Return whether a client is let in.
 
         Args:
             presented: DER, the client's own certificate first.
-            leaf: that certificate, as OpenSSL has it.
+            leaf: that certificate, as OpenSSL has it; None where it has not read it.
             peer: its IP address.
         """
         snapshot = self._snapshot()
