@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ class SmallApiServer:
         failing_writes: likewise, to requests that change something.
         requests: method and path of each.
         tokens: the authorization of each.
+        overheard: called with the path of each request that changes something.
     """
 
     def __init__(self) -> None:
@@ -29,6 +30,7 @@ class SmallApiServer:
         self.failing_writes: dict[str, int] = {}
         self.requests: list[tuple[str, str]] = []
         self.tokens: list[str | None] = []
+        self.overheard: Callable[[str], None] = lambda _path: None
         self.revision = 100
 
     @property
@@ -52,6 +54,7 @@ class SmallApiServer:
         body = json.loads(await request.text() or "{}")
         if request.method == "GET":
             return self._read(path)
+        self.overheard(path)
         return self._create(path, body) if request.method == "POST" else self._change(request.method, path, body)
 
     def _read(self, path: str) -> web.Response:
