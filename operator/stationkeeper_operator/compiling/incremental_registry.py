@@ -295,7 +295,8 @@ class _Turn:
         remembered.is_stale = False
         remembered.keys = frozenset(self._asked)
         remembered.asked_own_cups = self._own_cups.was_asked
-        self._gateways.let_in_until.set(key, min(self._own_cups.deadlines, default=None))
+        until = min(self._own_cups.deadlines, default=None) if remembered.asked_own_cups else None
+        self._gateways.let_in_until.set(key, until)
         self.work.gateways += 1
         return remembered.candidate
 
