@@ -289,7 +289,7 @@ class _Turn:
     def compile(self, key: Key, remembered: RememberedGateway) -> Candidate[RegisteredGateway]:
         """Compile a Gateway, and note what that depended on."""
         self._asked.clear()
-        self._own_cups.forget()
+        self._own_cups.note_anew()
         resource = remembered.resource
         remembered.candidate = compile_gateway(resource, self._gateways.held(resource.metadata.uid), self._around)
         remembered.is_stale = False

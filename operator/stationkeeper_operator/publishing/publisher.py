@@ -115,11 +115,6 @@ class Publisher:
         self._found: frozenset[int] | None = None
         self._looked = 0
 
-    def forget(self) -> None:
-        """Has all be read again, as another may have written meanwhile."""
-        self._held.clear()
-        self._found = None
-
     async def in_force(self, counts: Collection[int] = (BUCKETS,)) -> Mapping[str, Document]:
         """The documents in force by name, without those that are missing or cannot be decoded.
 
