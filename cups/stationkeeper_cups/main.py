@@ -85,7 +85,12 @@ async def serve(
         SettingsError: an address cannot be bound.
     """
     metrics = Metrics()
-    state = ServingState(metrics, token_authentication=settings.token_authentication, buckets=settings.buckets)
+    state = ServingState(
+        metrics,
+        token_authentication=settings.token_authentication,
+        buckets=settings.buckets,
+        server_tls=settings.source.server_tls,
+    )
     observations = Observations(metrics)
     metrics.add(GatewayExpiry(observations.certificates, _now))
     admission = Admission(lambda: state.snapshot, _now, JudgementBudget())

@@ -22,8 +22,8 @@ from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.server_certificate import check_for_stations
 from stationkeeper_cups.tls.context import gateway_context
 from stationkeeper_cups.tls_context import ServerCredentials
+from stationkeeper_cups.waiting_notice import SERVER_CERTIFICATE, secrets_of
 
-SERVER_CERTIFICATE = "server-certificate"
 GATEWAYS_A_STEP = 500
 
 _log = logging.getLogger("stationkeeper.cups.state")
@@ -43,6 +43,7 @@ class ServingState:
         metrics: what to count in.
         token_authentication: whether a client without a certificate may come in by a token.
         buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
+        server_tls: the name of the Secret that holds the server's certificate, for people.
 
     Attributes:
         token_authentication: as given.
@@ -54,8 +55,11 @@ class ServingState:
         on_server_credentials: called before other server credentials are put in force; may refuse them.
     """
 
-    def __init__(self, metrics: Metrics, *, token_authentication: bool = False, buckets: int = BUCKETS) -> None:
+    def __init__(
+        self, metrics: Metrics, *, token_authentication: bool = False, buckets: int = BUCKETS, server_tls: str = ""
+    ) -> None:
         self._metrics = metrics
+        self._server_tls = server_tls
         self.token_authentication = token_authentication
         self._state = _State(Holdings(layout=layout_of(buckets)), credentials=None, context=None)
         self._refused: dict[str, StationkeeperError] = {}
@@ -93,6 +97,11 @@ class ServingState:
         """What has to come before the server is ready."""
         credentials = () if self._state.credentials else (SERVER_CERTIFICATE,)
         return (*self._state.holdings.missing, *credentials)
+
+    @property
+    def secrets_missing(self) -> str:
+        """In which Secrets what is missing should be, for people; empty where nothing is."""
+        return secrets_of(self.missing, self._server_tls)
 
     @property
     def generations(self) -> dict[str, int]:

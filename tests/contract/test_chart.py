@@ -125,8 +125,15 @@ def test_the_build_context_holds_what_the_images_are_built_of_and_nothing_else()
     assert all((ROOT / source).exists() for source in sources)
 
 
-def test_without_named_namespaces_the_operator_has_the_rules_cluster_wide() -> None:
+def test_by_default_the_operator_serves_the_namespace_of_the_release_alone() -> None:
     manifests = render({})
+    assert not kinds(manifests) & {"ClusterRole", "ClusterRoleBinding"}
+    assert the(manifests, "Role", RESOURCES_ROLE, NAMESPACE)["rules"] == rules("operator-resources")
+    assert environment(manifests, "operator")["STATIONKEEPER_WATCH_NAMESPACES"] == NAMESPACE
+
+
+def test_for_all_namespaces_the_operator_has_the_rules_cluster_wide() -> None:
+    manifests = render({"watchAllNamespaces": True})
     assert the(manifests, "ClusterRole", RESOURCES_ROLE, None)["rules"] == rules("operator-resources")
     binding = the(manifests, "ClusterRoleBinding", RESOURCES_ROLE, None)
     assert binding["roleRef"]["name"] == RESOURCES_ROLE
