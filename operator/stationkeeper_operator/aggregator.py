@@ -35,6 +35,11 @@ class Aggregator:
         self._urgent = asyncio.Event()
         self._first = self._last = 0.0
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something was reported since the last time."""
+        return self._changed.is_set()
+
     def wake(self, *, urgent: bool = False) -> None:
         """Reports a change.
 
@@ -48,6 +53,11 @@ class Aggregator:
         if urgent:
             self._urgent.set()
 
+    def clear(self) -> None:
+        """Forget what was reported: it was reacted to for another reason."""
+        self._changed.clear()
+        self._urgent.clear()
+
     async def due(self) -> None:
         """Returns when it is time to react to what was reported since the last time."""
         await self._changed.wait()
@@ -57,5 +67,4 @@ class Aggregator:
                 break
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._urgent.wait(), left)
-        self._changed.clear()
-        self._urgent.clear()
+        self.clear()

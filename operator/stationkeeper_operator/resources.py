@@ -94,6 +94,12 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     annotations: Annotations = Annotations()
 
     @property
+    def version(self) -> int:
+        """The resourceVersion as a number, which grows with time; 0 where it is none."""
+        text = self.resource_version
+        return int(text) if text.isascii() and text.isdigit() else 0
+
+    @property
     def being_deleted(self) -> bool:
         """Whether its deletion was asked for and a finalizer still holds it: it is gone for all that it lets in.
 

@@ -1,23 +1,26 @@
 """The operator as a whole: which part runs when, and what wakes what.
 
-Watch and LISTs feed the store at all times, so that a follower is warm. Only the leader takes turns and writes; its
-first turn waits for a LIST that is no older than its leadership, as what its store lacks it would take for deleted, and
-what its store still holds may have been removed by the leader before.
+Watch and LISTs feed the store at all times, so that a follower is warm. The watch begins before the first LIST, so
+that nothing falls between them. Only the leader takes turns and writes; its first turn waits for a LIST that is no
+older than its leadership, as what its store lacks it would take for deleted, and what its store still holds may have
+been removed by the leader before.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from stationkeeper_operator.aggregator import Aggregator
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
-from stationkeeper_operator.api.leadership import Leadership, NotLeadingError
+from stationkeeper_operator.api.leadership import Candidate, NotLeadingError
+from stationkeeper_operator.api.lease_thread import LeaseThread
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.health import serve_health
 from stationkeeper_operator.metrics import Metrics, ResourceMetrics
@@ -28,24 +31,29 @@ from stationkeeper_operator.observing.gatherer import Gatherer
 from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.plan_check import PlanCheck
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
-from stationkeeper_operator.reconciler import Reconciler
+from stationkeeper_operator.reconciler import Reconciler, Turn
 from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Observed, StatusWriter
+from stationkeeper_operator.reporting.watch_lag import MOST_UNSEEN, WatchLag
 from stationkeeper_operator.resources import Reference, Resource
 from stationkeeper_operator.settings import Settings
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
 from stationkeeper_operator.watching.reference_watch import ReferenceWatch
-from stationkeeper_operator.watching.reports import RelistReport, Report, ResourceWatch
+from stationkeeper_operator.watching.reports import BegunReport, RelistReport, Report, ResourceWatch
 from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 from stationkeeper_operator.watching.resync import Resync
 
 RESYNC_SECONDS = 300.0
+LEAST_RESYNC_SECONDS = 60.0
+"""From one LIST to the next, whatever the watch asks for."""
 VERIFY_SECONDS = 10.0
 
 _RELIST_QUIET_SECONDS = 2.0
 _RELIST_LONGEST_SECONDS = 10.0
+_WATCH_BEGINS_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 15.0
 _LONGEST_LIST_RETRY_SECONDS = 3.0
@@ -53,6 +61,9 @@ _PAST_DEADLINE_SECONDS = 1.0
 _RELEASE_SECONDS = 2.0
 _CLOCK_SET_SECONDS = 2.0
 _log = logging.getLogger("stationkeeper.operator")
+
+
+_T = TypeVar("_T")
 
 
 def _now() -> datetime:
@@ -72,9 +83,16 @@ async def operate(settings: Settings, stop: asyncio.Event) -> None:
 
     watch = partial(Watch, settings.kubeconfig, settings.watch_namespaces)
     async with KubernetesApi(Credentials(settings.kubeconfig)) as api:
-        operator = Operator(settings, api, watch)
+        operator = Operator(settings, api, watch, partial(_lead, settings))
         async with serve_health(settings.health, operator.is_healthy, operator.is_ready, operator.metrics):
             await operator.run(stop)
+
+
+def _lead(settings: Settings, changed: Callable[[], None]) -> Candidate:
+    def connect() -> KubernetesApi:
+        return KubernetesApi(Credentials(settings.kubeconfig))
+
+    return LeaseThread(connect, settings.namespace, settings.identity, changed=changed)
 
 
 class Operator:
@@ -84,6 +102,7 @@ class Operator:
         settings: of the process.
         api: of the cluster.
         watch: makes what watches the resources; told where to report, which may be called in any thread.
+        lead: makes the candidate for the Lease; told what to call, in this event loop, when leading begins or ends.
         now: the time, aware; it may be as wrong as the machine's clock.
 
     Attributes:
@@ -95,6 +114,7 @@ class Operator:
         settings: Settings,
         api: KubernetesApi,
         watch: Callable[[Callable[[Report], None]], ResourceWatch],
+        lead: Callable[[Callable[[], None]], Candidate],
         now: Callable[[], datetime] = _now,
     ) -> None:
         self._now = now
@@ -103,7 +123,7 @@ class Operator:
         self._store = ResourceStore()
         self._changes = Aggregator()
         self._relists = Aggregator(_RELIST_QUIET_SECONDS, _RELIST_LONGEST_SECONDS)
-        self._leadership = Leadership(api, settings.namespace, settings.identity, changed=self._leadership_changed)
+        self._leadership = lead(self._leadership_changed)
         permit = self._leadership.require
         self._publisher = Publisher(
             api, settings.namespace, permit, lambda: int(now().timestamp() * 1000), lambda: self._leadership.term
@@ -112,6 +132,8 @@ class Operator:
         self._seen, enforcement = ObservedState(self._store.get, settings.namespace), Enforcement()
         observed = Observed(self._seen.fields, self._seen.written, enforcement.fact if token_file else _not_observed)
         events = self._events = EventRecorder(api, settings.identity, permit)
+        self._watch = watch(self._report_from_thread)
+        self._lag = WatchLag(most=MOST_UNSEEN if self._watch.shows_statuses else None)
         self._status = StatusWriter(
             api,
             self._store,
@@ -121,8 +143,10 @@ class Operator:
             now=now,
             release=settings.namespace,
             observed=observed,
+            lag=self._lag,
         )
         self.metrics = Metrics()
+        self.metrics.statuses_waiting.set_function(lambda: self._status.waiting)
         self.metrics.add(ResourceMetrics(lambda: self._status.verdicts, self._store.get, now))
         departures = Departures(events, self._seen.usage.users, awaits_proof=token_file is not None)
         self._proof = Proof(enforcement, departures, self._status, asks=token_file is not None)
@@ -141,6 +165,7 @@ class Operator:
         self._reader = ReferenceReader(api, self._store, namespaces)
         self._resync = Resync(api, self._store, self._reader, namespaces)
         self._counts_read = CountsRead(api, settings.namespace, settings.buckets)
+        self._check = PlanCheck(self.metrics.compile_differences, self._compile_anew)
         self._reconciler = Reconciler(
             settings.namespace,
             self._store,
@@ -151,14 +176,18 @@ class Operator:
             proof=self._proof,
             now=now,
             compile_seconds=self.metrics.compile_seconds,
+            compiled=self.metrics.compiled,
             cups_names=settings.cups_names,
             counts=lambda: self._counts_read.counts,
+            is_pressed=lambda: self._changes.is_waiting,
+            check=self._check,
         )
-        self._watch = watch(self._report_from_thread)
         self._references = ReferenceWatch(
             api, self._store, self._reader, namespaces, changed=self._reference_changed, broken=self._relists.wake
         )
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._watch_begun = asyncio.Event()
+        self._must_list = asyncio.Event()
         self._listed = asyncio.Event()
         self._is_listing = True
         self._listed_at = float("-inf")
@@ -181,8 +210,8 @@ class Operator:
             RuntimeError: one of them ended by itself.
         """
         self._loop = asyncio.get_running_loop()
-        ours = (self._list, self._watch_once_listed, self._turns, self._verify)
-        parts = (self._leadership.run, *ours, self._status.run, self._events.run, self._gatherer.run)
+        ours = (self._list, self._watch_all, self._turns, self._verify)
+        parts = (self._leadership.run, *ours, self._status.run, self._events.run, self._gatherer.run, self._check.run)
         tasks = [asyncio.create_task(part(), name=part.__name__) for part in parts]
         stopped = asyncio.create_task(stop.wait())
         try:
@@ -210,8 +239,12 @@ class Operator:
     def _take_in(self, report: Report) -> None:
         if isinstance(report, RelistReport):
             self._relists.wake()
+        elif isinstance(report, BegunReport):
+            self._watch_begun.set()
+            self._lag.begin()
         else:
             change = self._store.remove(report.resource) if report.deleted else self._store.put(report.resource)
+            self._lag.saw(report.resource.key, report.resource.metadata.version)
             if change is Change.STATUS:
                 self._status.look_again(report.resource.key)
             self._note(change)
@@ -224,6 +257,8 @@ class Operator:
             self._changes.wake(urgent=change is Change.REDUCTION)
 
     def _leadership_changed(self) -> None:
+        self._reconciler.forget()
+        self._check.forget()
         self._publisher.forget()
         self._status.forget()
         self._seen.forget()
@@ -238,7 +273,11 @@ class Operator:
             if self._may_take_turns():
                 self._changes.wake(urgent=True)
             elif not self._is_listing:
-                self._relists.wake(urgent=True)
+                self._must_list.set()
+
+    def _compile_anew(self) -> None:
+        self._reconciler.begin_anew()
+        self._changes.wake(urgent=True)
 
     def _may_take_turns(self) -> bool:
         return self._leadership.is_leading and self._listed_at >= self._leading_since
@@ -246,10 +285,15 @@ class Operator:
     async def _list(self) -> None:
         # A leader needs a LIST from after it began to lead: one that was begun before would have to be repeated.
         await self._leadership.tried.wait()
+        await self._until_watch_begins()
         while True:
+            self._must_list.clear()
+            self._relists.clear()
             began = time.monotonic()
             self._is_listing = True
+            unseen = self._lag.unseen()
             change = await _until_done("list", self._resync.run)
+            self._lag.listed(unseen)
             self._is_listing = False
             may_before = self._may_take_turns()
             self._listed_at = began
@@ -259,15 +303,28 @@ class Operator:
                 self._changes.wake(urgent=not may_before)
             elif self._leadership.is_leading:
                 continue
-            try:
-                async with asyncio.timeout(RESYNC_SECONDS):
-                    await self._relists.due()
-            except TimeoutError:
-                continue
+            await self._until_list_is_due(began)
 
-    async def _watch_once_listed(self) -> None:
-        # kopf looks only once for the resources to watch: the CRDs have to be there, and a LIST has shown that.
-        await self._listed.wait()
+    async def _until_watch_begins(self) -> None:
+        """Wait for the watch, so that one LIST is enough; without it, its begin asks for another one."""
+        try:
+            async with asyncio.timeout(_WATCH_BEGINS_SECONDS):
+                await self._watch_begun.wait()
+                await self._references.begun.wait()
+        except TimeoutError:
+            _log.warning("the watch has not begun yet, listing nevertheless")
+
+    async def _until_list_is_due(self, began: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RESYNC_SECONDS):
+                await _first_of(self._relists.due(), self._must_list.wait())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, began + LEAST_RESYNC_SECONDS - time.monotonic())):
+                await self._must_list.wait()
+
+    async def _watch_all(self) -> None:
+        # kopf looks only once for the resources to watch: the definitions have to be there.
+        await _until_done("probe", self._resync.probe)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch.run())
             group.create_task(self._references.run())
@@ -278,16 +335,18 @@ class Operator:
             await self._changes.due()
             if not self._may_take_turns():
                 continue
-            done = await self._turn()
-            self.metrics.turns.labels("Done" if done else "Again").inc()
+            ended = await self._turn()
+            self.metrics.turns.labels(ended.value).inc()
             self._set_alarm()
-            if done:
+            if ended is not Turn.AGAIN:
                 pause = _RETRY_SECONDS
+                if ended is Turn.MORE:
+                    self._changes.wake(urgent=True)
                 continue
             await self._wake_after(pause)
             pause = min(pause * 2, _LONGEST_RETRY_SECONDS)
 
-    async def _turn(self) -> bool:
+    async def _turn(self) -> Turn:
         self._judged_ahead = self._ahead()
         try:
             if self._counts_read.counts.read is None:
@@ -296,11 +355,11 @@ class Operator:
         except SupersededError:
             self._changes.wake(urgent=True)
         except NotLeadingError:
-            return True
+            return Turn.DONE
         except ApiError as error:
             _log.warning("the turn failed, trying again", extra={"fields": {"detail": error}})
-            return False
-        return True
+            return Turn.AGAIN
+        return Turn.DONE
 
     def _set_alarm(self) -> None:
         """Has a turn taken when time alone changes something: a certificate ends, a CRL becomes overdue."""
@@ -347,7 +406,7 @@ class Operator:
         return self._now().timestamp() - time.monotonic()
 
 
-async def _until_done(what: str, attempt: Callable[[], Awaitable[Change]]) -> Change:
+async def _until_done(what: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
     pause = _RETRY_SECONDS
     while True:
         try:
@@ -357,6 +416,15 @@ async def _until_done(what: str, attempt: Callable[[], Awaitable[Change]]) -> Ch
         await asyncio.sleep(pause)
         # After an outage of the API server a removal waits for this.
         pause = min(pause * 2, _LONGEST_LIST_RETRY_SECONDS)
+
+
+async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
+    tasks = [asyncio.create_task(each) for each in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _not_observed(_resource: Resource, _verdict: Verdict) -> Fact:

@@ -12,7 +12,7 @@ import pytest
 
 from stationkeeper_core.observation import DeliveryState
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
-from stationkeeper_operator.api.rate_limit import RateLimit
+from stationkeeper_operator.api.rate_limit import BacklogRate
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.reporting.conditions import status_of
@@ -48,7 +48,7 @@ class Stage:
             now=lambda: datetime.now(UTC),
             release="release",
             observed=Observed(self.state.fields, self.state.written),
-            observed_limit=RateLimit(per_second, burst),
+            observed_limit=BacklogRate(per_second, per_second, 1, burst),
         )
 
     def lay(self, gateways: int) -> None:
@@ -60,7 +60,7 @@ class Stage:
             body = {"metadata": {**found, "name": f"gw-{number}"}, "spec": {"eui": eui(number)}}
             body["status"] = status_of(decode_resource(GATEWAY, body), ACCEPTED, True, "", NOW)
             self.store.put(decode_resource(GATEWAY, self.server.put(self.path(number), body)))
-        self.state.know(self.store.picture().resources)
+        self.state.know(self.store.changes().world.resources)
 
     def judge(self, gateways: int, verdict: Verdict = ACCEPTED) -> None:
         judged = {key(each): Judgement(f"uid-lorawan-gw-{each}", 1, ACCEPTED, True) for each in range(gateways)}

@@ -28,6 +28,8 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 _NOT_FOUND, _CONFLICT, _GONE, _FORBIDDEN, _FAILED = 404, 409, 410, 403, 400
+_TOO_MANY, _UNAVAILABLE = 429, 503
+_LONGEST_RETRY_AFTER = 60.0
 _MAX_MESSAGE = 300
 _SMALL_BYTES = 256 * 1024
 _LARGE_AT_ONCE = 2
@@ -41,12 +43,14 @@ class ApiError(Exception):
     Attributes:
         status: the HTTP status, 0 where there was no answer that could be read.
         reason: a CamelCase word: the API server's own, or the name of what went wrong on the way.
+        retry_after: for how many seconds the API server asks to be left alone; 0 where it does not say.
     """
 
-    def __init__(self, status: int, reason: str, detail: str = "") -> None:
+    def __init__(self, status: int, reason: str, detail: str = "", retry_after: float = 0.0) -> None:
         super().__init__(f"{status or 'no answer'} {reason}{': ' if detail else ''}{detail}")
         self.status = status
         self.reason = reason
+        self.retry_after = retry_after
 
     @property
     def is_not_found(self) -> bool:
@@ -57,6 +61,11 @@ class ApiError(Exception):
     def is_too_large(self) -> bool:
         """Whether the answer has more bytes than are read."""
         return self.reason == _TOO_LARGE
+
+    @property
+    def is_overloaded(self) -> bool:
+        """Whether the API server asks for fewer requests, as API Priority and Fairness does."""
+        return self.status in {_TOO_MANY, _UNAVAILABLE}
 
     @property
     def is_gone(self) -> bool:
@@ -241,7 +250,7 @@ class KubernetesApi:
         except (aiohttp.ClientError, TimeoutError, OSError, CredentialsError) as error:
             raise ApiError(0, type(error).__name__, str(error)[:_MAX_MESSAGE]) from None
         if response.status >= _FAILED:
-            raise _error(response.status, content)
+            raise _error(response.status, content, response.headers.get("Retry-After", ""))
         return content
 
     async def _read(self, response: aiohttp.ClientResponse, most: int) -> bytes:
@@ -263,14 +272,15 @@ class KubernetesApi:
         return bytes(content)
 
 
-def _error(status: int, content: bytes) -> ApiError:
+def _error(status: int, content: bytes, retry_after: str = "") -> ApiError:
     try:
         said = msgspec.json.decode(content, type=_Status)
     except (msgspec.MsgspecError, UnicodeError):
         said = _Status()
     # Other messages may quote what was sent, and that may be a Secret.
     detail = said.message[:_MAX_MESSAGE] if status == _FORBIDDEN else ""
-    return ApiError(status, said.reason or "HTTPError", detail)
+    seconds = min(float(retry_after), _LONGEST_RETRY_AFTER) if retry_after.isascii() and retry_after.isdigit() else 0.0
+    return ApiError(status, said.reason or "HTTPError", detail, seconds)
 
 
 def path_of(group_version: str, namespace: str | None, plural: str, name: str = "", subresource: str = "") -> str:

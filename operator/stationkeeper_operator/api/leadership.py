@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -43,6 +43,33 @@ class Timing:
 
 class NotLeadingError(Exception):
     """The Lease is not held for sure; nothing may be written."""
+
+
+class Candidate(Protocol):
+    """One candidate for the Lease, as the operator's event loop sees it.
+
+    Attributes:
+        tried: set once the Lease was first tried for, whatever came of it.
+    """
+
+    tried: asyncio.Event
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether the Lease is held for sure, with a margin."""
+
+    @property
+    def term(self) -> str:
+        """Names this time of leading."""
+
+    def require(self) -> None:
+        """Raise `NotLeadingError` where nothing may be written."""
+
+    async def run(self) -> None:
+        """Acquire and renew the Lease until cancelled."""
+
+    async def release(self) -> None:
+        """Give the Lease up, so that another may take it at once."""
 
 
 class _Spec(msgspec.Struct, rename="camel"):

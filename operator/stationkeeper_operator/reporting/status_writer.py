@@ -1,9 +1,10 @@
 """Writes what became of each resource into its status, and events where that calls for a person.
 
 Only what differs from the present status is written, changes before the backlog that a new leader finds, at a bounded
-rate that the namespaces share: they take turns, so that one with very much to write holds up no other. A judgement is
-written only to the very generation of the resource that was judged. What CUPS saw of gateways has a queue and a rate of
-its own: however much that is, it holds up nothing else.
+rate that the namespaces share: they take turns, so that one with very much to write holds up no other. The rate grows
+with what there is to write, waits for the watch, and falls where the API server asks for that. A judgement is written
+only to the very generation of the resource that was judged. What CUPS saw of gateways has a queue and a rate of its
+own: however much that is, it holds up nothing else.
 """
 
 import asyncio
@@ -18,20 +19,23 @@ from stationkeeper_core.observation import DeliveryState, Segment
 from stationkeeper_operator.api.fair_queue import FairQueue
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
-from stationkeeper_operator.api.rate_limit import RateLimit
+from stationkeeper_operator.api.rate_limit import BacklogRate
 from stationkeeper_operator.api.resource_paths import resource_path
 from stationkeeper_operator.compiling.verdict import ACCEPTED, RevocationListStatus, Verdict
 from stationkeeper_operator.reporting.conditions import Fact, status_of
 from stationkeeper_operator.reporting.contention import Contention
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.expiry import EXPIRING, is_graver
+from stationkeeper_operator.reporting.watch_lag import WatchLag
 from stationkeeper_operator.resources import Condition, Key, Resource, decode_resource, status_manager
 from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 
 _WORKERS = 4
 _RETRY_SECONDS = 2.0
 _CONFLICT_SECONDS = 0.3
-_CHECKS_BETWEEN_PAUSES = 50
+_CHECKS_BETWEEN_PAUSES = 10
+_BACKLOG_SECONDS = 900.0
+_MOST_A_SECOND = 250.0
 _SWEEP_SECONDS = 3600.0
 _ASKED_FOR = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
 _FELL_BACK = (
@@ -88,6 +92,7 @@ class StatusWriter:
         limit: of the writes of what was judged, together.
         observed: what else is known; asked whenever a status is compared.
         observed_limit: of the writes of what was observed, together.
+        lag: how far the watch is behind these writes; None where none is waited for.
         sweep_seconds: after which all are compared once more, as time alone changes what a status says.
     """
 
@@ -101,9 +106,10 @@ class StatusWriter:
         permit: Callable[[], None],
         now: Callable[[], datetime],
         release: str,
-        limit: RateLimit | None = None,
+        limit: BacklogRate | None = None,
         observed: Observed | None = None,
-        observed_limit: RateLimit | None = None,
+        observed_limit: BacklogRate | None = None,
+        lag: WatchLag | None = None,
         sweep_seconds: float = _SWEEP_SECONDS,
     ) -> None:
         self._api = api
@@ -114,9 +120,10 @@ class StatusWriter:
         self._now = now
         self._manager = status_manager(release)
         self._contention = Contention(release)
-        self._limit = limit or RateLimit(per_second=50, burst=100)
+        self._limit = limit or BacklogRate(50, _MOST_A_SECOND, _BACKLOG_SECONDS, burst=100)
         self._observed = observed or Observed()
-        self._observed_limit = observed_limit or RateLimit(per_second=10, burst=10)
+        self._observed_limit = observed_limit or BacklogRate(10, _MOST_A_SECOND, _BACKLOG_SECONDS, burst=10)
+        self._lag = lag
         self._sweep_seconds = sweep_seconds
         self._judged: dict[Key, Judgement] = {}
         self._judgements: FairQueue[Key] = FairQueue(_namespace)
@@ -130,6 +137,11 @@ class StatusWriter:
         """Whether nothing is left to be written."""
         return not (self._judgements or self._observations or self._busy)
 
+    @property
+    def waiting(self) -> int:
+        """How many statuses are to be compared, and written where they differ."""
+        return len(self._judgements) + len(self._observations) + len(self._busy)
+
     def forget(self) -> None:
         """Drops what is still to be written: this process does not lead."""
         self._judged.clear()
@@ -137,12 +149,20 @@ class StatusWriter:
         self._observations.clear()
         self._contention.forget()
 
-    def judge(self, judgements: Mapping[Key, Judgement]) -> None:
-        """Takes over the judgements on all resources; the first ones of a leader are the backlog."""
-        is_news = bool(self._judged)
-        for key in [key for key in self._judged if key not in judgements]:
-            if self._store.get(key) is None:
-                del self._judged[key]
+    def judge(
+        self, judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_news: bool | None = None
+    ) -> None:
+        """Take over judgements; the first ones of a leader are the backlog.
+
+        Args:
+            judgements: those that are others than before, and any that are not.
+            gone: the resources that do not exist any more.
+            is_news: whether they come before the backlog; None: unless they are the first.
+        """
+        if is_news is None:
+            is_news = bool(self._judged)
+        for key in gone:
+            self._judged.pop(key, None)
         for key, judgement in judgements.items():
             if self._judged.get(key) != judgement:
                 self._judged[key] = judgement
@@ -198,7 +218,7 @@ class StatusWriter:
             self._judgements.add(self._judged, urgent=False)
             self._work.set()
 
-    async def _worker(self, queue: FairQueue[Key], limit: RateLimit) -> None:
+    async def _worker(self, queue: FairQueue[Key], limit: BacklogRate) -> None:
         checks = 0
         while True:
             key = queue.take(self._busy)
@@ -216,7 +236,7 @@ class StatusWriter:
             if checks % _CHECKS_BETWEEN_PAUSES == 0:
                 await asyncio.sleep(0)
 
-    async def _bring_up_to_date(self, key: Key, queue: FairQueue[Key], limit: RateLimit) -> None:
+    async def _bring_up_to_date(self, key: Key, queue: FairQueue[Key], limit: BacklogRate) -> None:
         judgement, resource = self._judged.get(key), self._store.get(key)
         if judgement is None or resource is None or not _is_about(judgement, resource):
             return
@@ -226,6 +246,9 @@ class StatusWriter:
         if seconds := self._contention.wait(resource):
             asyncio.get_running_loop().call_later(seconds, self._retry, queue, key)
             return
+        if self._lag is not None:
+            await self._lag.room()
+        limit.expect(len(queue))
         await limit.wait()
         try:
             await self._write(key)
@@ -238,6 +261,8 @@ class StatusWriter:
                 # The watch tells what was written; it may have told so already, while this write was under way.
                 asyncio.get_running_loop().call_later(_CONFLICT_SECONDS, self._retry, queue, key)
                 return
+            if error.is_overloaded:
+                limit.slow_down(error.retry_after or _RETRY_SECONDS)
             fields = {"resource": "/".join(key), "detail": error}
             _log.warning("a status was not written, trying again", extra={"fields": fields})
             # Later, and not here: what cannot be written holds up nothing else.
@@ -260,7 +285,11 @@ class StatusWriter:
         changes = _merge_patch(before.status.value, desired)
         answer = await self._api.merge_patch(path, {"metadata": condition, "status": changes}, manager=self._manager)
         after = decode_resource(key.kind, answer)
-        self._changed(self._store.put(after))
+        change = self._store.put(after)
+        # Where the watch was quicker than the answer, the store knows it, as it does where nothing was changed.
+        if self._lag is not None and change is not Change.NOTHING:
+            self._lag.wrote(key, after.metadata.version)
+        self._changed(change)
         self._observed.written(after)
         if (settled := self._contention.wrote(key)) is not None:
             asyncio.get_running_loop().call_later(settled, self.recheck, (key,))

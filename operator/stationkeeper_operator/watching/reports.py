@@ -21,10 +21,15 @@ class ResourceReport:
 
 @dataclass(frozen=True)
 class RelistReport:
-    """The watch lists a collection, since it begins, or begins again; it tells what is there, not what is gone."""
+    """The watch begins, or begins again, with a collection; it does not tell what happened there before."""
 
 
-Report = ResourceReport | RelistReport
+@dataclass(frozen=True)
+class BegunReport:
+    """The watch has begun with every collection: what a LIST does not show that begins now, it tells."""
+
+
+Report = ResourceReport | RelistReport | BegunReport
 
 
 class ResourceWatch(Protocol):
@@ -33,6 +38,10 @@ class ResourceWatch(Protocol):
     @property
     def is_healthy(self) -> bool:
         """Whether it still looks, or was not started yet."""
+
+    @property
+    def shows_statuses(self) -> bool:
+        """Whether it tells of each status that is written."""
 
     async def run(self) -> NoReturn:
         """Watch until cancelled."""

@@ -18,7 +18,7 @@ import msgspec
 
 from stationkeeper_operator.api.resource_paths import RESOURCES
 from stationkeeper_operator.resources import decode_resource
-from stationkeeper_operator.watching.reports import Report, ResourceReport
+from stationkeeper_operator.watching.reports import BegunReport, Report, ResourceReport
 from stationkeeper_tools.checking.findings import CheckReason, Finding, Severity
 from stationkeeper_tools.standalone.folder_api import FolderApi
 from stationkeeper_tools.standalone.folder_scan import ENDINGS, Fingerprint, Scan, read_regular, scan
@@ -129,6 +129,11 @@ class FolderWatch:
         return True
 
     @property
+    def shows_statuses(self) -> bool:
+        """Whether it tells of each status that is written: the folder holds none."""
+        return False
+
+    @property
     def places(self) -> Mapping[ObjectKey, Place]:
         """Where each object stands."""
         return {key: Place(name, each.line, each.is_kept) for key, (name, each) in self._objects.items()}
@@ -156,6 +161,7 @@ class FolderWatch:
 
     async def run(self) -> NoReturn:
         """Follow the folder until cancelled."""
+        self._report(BegunReport())
         while True:
             began = time.monotonic()
             await self._look()

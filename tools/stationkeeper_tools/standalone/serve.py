@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from stationkeeper_cups.main import serve as serve_cups
 from stationkeeper_cups.settings import Address, Files
 from stationkeeper_cups.settings import Settings as CupsSettings
+from stationkeeper_operator.api.leadership import Leadership
 from stationkeeper_operator.runtime import Operator
 from stationkeeper_operator.settings import Address as OperatorAddress
 from stationkeeper_operator.settings import Settings as OperatorSettings
@@ -57,7 +58,17 @@ class ServeSettings:
     log_level: str
 
 
-async def serve(settings: ServeSettings, state: StateFolder, tell: Tell, stop: asyncio.Event) -> None:
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def serve(
+    settings: ServeSettings,
+    state: StateFolder,
+    tell: Tell,
+    stop: asyncio.Event,
+    now: Callable[[], datetime] = _now,
+) -> None:
     """Serve gateways until `stop` is set.
 
     Args:
@@ -65,6 +76,7 @@ async def serve(settings: ServeSettings, state: StateFolder, tell: Tell, stop: a
         state: locked for this process.
         tell: told of what happens.
         stop: set from outside.
+        now: the time that manifests are judged by, aware; it may be as wrong as the machine's clock.
 
     Raises:
         stationkeeper_cups.settings.SettingsError: an address cannot be bound.
@@ -81,13 +93,13 @@ async def serve(settings: ServeSettings, state: StateFolder, tell: Tell, stop: a
 
     api = FolderApi(settings.release_namespace, documents, write_document, statuses)
     api.cups = _pod(settings.internal)
-    watch = FolderWatch(settings.manifests, settings.namespace, state, api, _now)
+    watch = FolderWatch(settings.manifests, settings.namespace, state, api, now)
     about = {"manifests": str(settings.manifests), "listen": f"{settings.listen.host}:{settings.listen.port}"}
-    board = StatusBoard(state, api, watch, tell, _now, about)
+    board = StatusBoard(state, api, watch, tell, now, about)
     ended = asyncio.Event()
     parts = [
         serve_cups(_cups_settings(settings, state), ended, on_serving=lambda: tell("serving", about)),
-        _operate(settings, state, api, watch, tell, ended),
+        _operate(settings, state, api, watch, tell, ended, now),
     ]
     telling = asyncio.create_task(board.run())
     try:
@@ -121,7 +133,13 @@ async def _run(
 
 
 async def _operate(  # noqa: PLR0913, PLR0917 - its collaborators
-    settings: ServeSettings, state: StateFolder, api: FolderApi, watch: FolderWatch, tell: Tell, stop: asyncio.Event
+    settings: ServeSettings,
+    state: StateFolder,
+    api: FolderApi,
+    watch: FolderWatch,
+    tell: Tell,
+    stop: asyncio.Event,
+    now: Callable[[], datetime],
 ) -> None:
     if not await watch.prime():
         tell("waiting", {"folder": str(settings.manifests)})
@@ -129,7 +147,12 @@ async def _operate(  # noqa: PLR0913, PLR0917 - its collaborators
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), PRIME_SECONDS)
                 return
-    operator = Operator(_operator_settings(settings, state), api, watch.reporting_to, _now)
+    configured = _operator_settings(settings, state)
+
+    def lead(changed: Callable[[], None]) -> Leadership:
+        return Leadership(api, configured.namespace, configured.identity, changed=changed)
+
+    operator = Operator(configured, api, watch.reporting_to, lead, now)
     await operator.run(stop)
 
 
@@ -168,7 +191,3 @@ def _pod(internal: Address) -> Object:
             "conditions": [{"type": "Ready", "status": "True"}],
         },
     }
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
