@@ -95,6 +95,7 @@ async def serve(
         token_authentication=settings.token_authentication,
         buckets=settings.buckets,
         kept=KeptGenerations(settings.kept_generations),
+        server_tls=settings.source.server_tls,
     )
     observations = Observations(metrics)
     metrics.add(GatewayExpiry(observations.certificates, _now))

@@ -24,8 +24,8 @@ from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.server_certificate import check_for_stations
 from stationkeeper_cups.tls.context import gateway_context
 from stationkeeper_cups.tls_context import ServerCredentials
+from stationkeeper_cups.waiting_notice import SERVER_CERTIFICATE, secrets_of
 
-SERVER_CERTIFICATE = "server-certificate"
 GATEWAYS_A_STEP = 200
 
 _log = logging.getLogger("stationkeeper.cups.state")
@@ -47,6 +47,7 @@ class ServingState:
         token_authentication: whether a client without a certificate may come in by a token.
         buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
         kept: what was in force before a restart; nothing older is taken.
+        server_tls: the name of the Secret that holds the server's certificate, for people.
 
     Attributes:
         token_authentication: as given.
@@ -66,9 +67,11 @@ class ServingState:
         token_authentication: bool = False,
         buckets: int = BUCKETS,
         kept: KeptGenerations | None = None,
+        server_tls: str = "",
     ) -> None:
         self._metrics = metrics
         self._kept = kept or KeptGenerations(None)
+        self._server_tls = server_tls
         self.token_authentication = token_authentication
         holdings = Holdings(layout=layout_of(buckets), floors=self._kept.read())
         self._state = _State(holdings, credentials=None)
@@ -113,6 +116,11 @@ class ServingState:
         """What has to come before the server is ready."""
         credentials = () if self._state.credentials else (SERVER_CERTIFICATE,)
         return (*self._state.holdings.missing, *credentials)
+
+    @property
+    def secrets_missing(self) -> str:
+        """In which Secrets what is missing should be, for people; empty where nothing is."""
+        return secrets_of(self.missing, self._server_tls)
 
     @property
     def generations(self) -> dict[str, int]:

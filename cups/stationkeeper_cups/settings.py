@@ -42,11 +42,13 @@ class Files:
     Attributes:
         documents: the folder of the published documents.
         certificates, key: PEM files of the server.
+        server_tls: the name of the Secret that these two are of.
     """
 
     documents: Path
     certificates: Path
     key: Path
+    server_tls: str = _SERVER_TLS
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--tls-cert", "STATIONKEEPER_TLS_CERT", f"{pair}.crt", f"{FILES}: PEM of the server's certificates")
     add("--tls-key", "STATIONKEEPER_TLS_KEY", f"{pair}.key", f"{FILES}: PEM of the server's key")
     add("--namespace", "STATIONKEEPER_NAMESPACE", "", f"{WATCH}: the release's namespace")
-    add("--tls-secret", "STATIONKEEPER_SERVER_TLS_SECRET", _SERVER_TLS, f"{WATCH}: name of the TLS Secret")
+    add("--tls-secret", "STATIONKEEPER_SERVER_TLS_SECRET", _SERVER_TLS, "name of the TLS Secret")
     add("--api-server", "STATIONKEEPER_KUBERNETES_URL", "", f"{WATCH}: URL of the API server, outside of a pod")
     account = _SERVICE_ACCOUNT
     add("--api-ca-file", "STATIONKEEPER_KUBERNETES_CA_FILE", f"{account}/ca.crt", f"{WATCH}: PEM that verifies it")
@@ -215,7 +217,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
 def _source(given: argparse.Namespace, environment: Mapping[str, str]) -> Files | Kubernetes:
     if given.source == FILES:
-        return Files(Path(given.directory), Path(given.tls_cert), Path(given.tls_key))
+        return Files(Path(given.directory), Path(given.tls_cert), Path(given.tls_key), given.tls_secret)
     if given.source != WATCH:
         raise SettingsError(f"--source is {given.source!a}; set it to {FILES} or {WATCH}")
     if not given.namespace:

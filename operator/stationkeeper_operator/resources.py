@@ -8,7 +8,6 @@ import base64
 import binascii
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 import msgspec
@@ -18,6 +17,7 @@ from stationkeeper_operator.specs import (
     GatewaySpec,
     TrustedCASpec,
 )
+from stationkeeper_operator.status_manager import status_writers
 
 TRUSTED_CA = "TrustedCA"
 GATEWAY = "Gateway"
@@ -36,7 +36,6 @@ MAX_NAME = 253
 DEFAULTS_NAME = "default"
 """The only name that a GatewayDefaults may have, so that a namespace has no more than one."""
 
-_STATUS_MANAGER = "stationkeeper-operator/"
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _S = TypeVar("_S", bound=msgspec.Struct)
@@ -263,16 +262,6 @@ class ReferencedObject(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
-class _ManagedFields(msgspec.Struct, rename="camel"):
-    manager: str = ""
-    subresource: str = ""
-    time: str = ""
-
-
-class _Managed(msgspec.Struct, rename="camel"):
-    managed_fields: tuple[_ManagedFields, ...] | None = None
-
-
 class _Envelope(msgspec.Struct, rename="camel"):
     metadata: msgspec.Raw = msgspec.Raw(b"{}")
     spec: msgspec.Raw = msgspec.Raw(b"null")
@@ -290,7 +279,7 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
     """
     envelope, problem = _envelope(raw)
     metadata = _metadata(envelope.metadata)
-    status = Status(bytes(envelope.status), _status_writers(bytes(envelope.metadata)))
+    status = Status(bytes(envelope.status), status_writers(bytes(envelope.metadata)))
     suspended = _object(envelope.spec).get("suspended") is True if b"suspended" in bytes(envelope.spec) else False
     if kind == TRUSTED_CA:
         ca_spec, spec_problem = _spec(envelope.spec, TrustedCASpec)
@@ -306,29 +295,6 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
         defaults_spec, spec_problem = _spec(envelope.spec, GatewayDefaultsSpec)
         return GatewayDefaults(metadata=metadata, spec=defaults_spec, problem=problem or spec_problem, status=status)
     raise ValueError(f"{kind} is not a kind of this operator")
-
-
-def status_manager(release: str) -> str:
-    """Return the field manager under which the operator of `release`, a namespace, writes statuses."""
-    return f"{_STATUS_MANAGER}{release}"
-
-
-def _status_writers(metadata: bytes) -> tuple[str, ...]:
-    if _STATUS_MANAGER.encode() not in metadata:
-        return ()
-    try:
-        managed = msgspec.json.decode(metadata, type=_Managed).managed_fields or ()
-    except _UNDECODABLE:
-        return ()
-    of_status = [each for each in managed if each.subresource == "status" and each.manager.startswith(_STATUS_MANAGER)]
-    latest = max((each.time for each in of_status), default="")
-    return _shared(tuple(sorted({each.manager[len(_STATUS_MANAGER) :] for each in of_status if each.time == latest})))
-
-
-@lru_cache(maxsize=256)
-def _shared(writers: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the same object for the same writers: there is one for each of very many resources."""
-    return writers
 
 
 def decode_referenced(kind: str, raw: bytes | Mapping[str, Any]) -> ReferencedObject:
