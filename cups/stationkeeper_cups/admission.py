@@ -9,9 +9,9 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.snapshot import Snapshot
 from stationkeeper_core.trust.judgement import Judgement
 from stationkeeper_core.trust.memory import JudgementMemory
+from stationkeeper_cups.client import Client
 from stationkeeper_cups.judgement_budget import JudgementBudget
 from stationkeeper_cups.tls.connection import Verdict
-from stationkeeper_cups.tls.transport import TLSTransport
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -72,7 +72,7 @@ class Admission:
         found = judgement.handshake_refusal
         return Verdict(None if found is None else StationkeeperError(*found), Judged(snapshot, judgement))
 
-    def judgement_of(self, client: TLSTransport, snapshot: Snapshot, now: datetime) -> Judgement | None:
+    def judgement_of(self, client: Client, snapshot: Snapshot, now: datetime) -> Judgement | None:
         """Return what `snapshot` says of a connected client; None where it came without a certificate.
 
         That of its handshake holds as long as nothing has changed.
@@ -90,7 +90,7 @@ class Admission:
         tls.verdict = Verdict(None, Judged(snapshot, judgement))
         return judgement
 
-    def is_trusted(self, client: TLSTransport) -> bool:
+    def is_trusted(self, client: Client) -> bool:
         """Whether a connected client may keep its connection; one without a certificate is judged by its token."""
         snapshot = self._snapshot()
         if snapshot is None:

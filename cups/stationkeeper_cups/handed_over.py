@@ -15,12 +15,12 @@ from aiohttp import web
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.operator_proof import HEADER, OperatorCertificate
-from stationkeeper_core.published import DOCUMENTS, MAX_SECRET_BYTES
+from stationkeeper_core.published import MAX_SECRET_BYTES
 from stationkeeper_cups.log_budget import LogBudget
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.serving_state import ServingState
 
-MAX_LATEST_BYTES = 16 * 1024
+MAX_LATEST_BYTES = 64 * 1024
 READ_SECONDS = 5.0
 
 _AT_ONCE = 8
@@ -74,7 +74,7 @@ class HandedOver:
 
     async def _take_document(self, request: web.Request) -> web.Response:
         name = request.match_info["document"]
-        if name not in DOCUMENTS:
+        if name not in self._state.documents:
             raise web.HTTPNotFound
         async with self._body(request, MAX_SECRET_BYTES) as value:
             try:

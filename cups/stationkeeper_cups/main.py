@@ -14,11 +14,14 @@ from functools import partial
 
 from OpenSSL import SSL
 
+from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_cups.admission import Admission
-from stationkeeper_cups.connection_limits import ConnectionLimits, derived_limits, memory_limit
+from stationkeeper_cups.connection_limits import ConnectionLimits, derived_limits, halved, memory_limit
 from stationkeeper_cups.derived_identity import DerivedIdentity
 from stationkeeper_cups.event_loop import new_event_loop
 from stationkeeper_cups.file_source import FileSource
+from stationkeeper_cups.forwarded.handler import WithoutProxies
+from stationkeeper_cups.forwarded.port import ForwardedPort, forwarded_port
 from stationkeeper_cups.gateway_expiry import GatewayExpiry
 from stationkeeper_cups.http.connection import REQUEST_SECONDS, RequestSeconds
 from stationkeeper_cups.http.connections import Connections
@@ -30,12 +33,13 @@ from stationkeeper_cups.json_log import log_as_json
 from stationkeeper_cups.judgement_budget import JudgementBudget
 from stationkeeper_cups.kubernetes_source import KubernetesSource
 from stationkeeper_cups.listener import Listener
+from stationkeeper_cups.listening_socket import ListeningSocket
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.opening import ProxyProtocol
 from stationkeeper_cups.server_certificate import ServerCertificate
 from stationkeeper_cups.serving_state import ServingState
-from stationkeeper_cups.settings import Address, Files, Settings, SettingsError, read_settings
+from stationkeeper_cups.settings import Address, Files, Forwarded, Settings, SettingsError, read_settings
 from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls_context import ServerCredentials, load_credentials
@@ -96,14 +100,24 @@ async def serve(
         return (state.context, partial(admission.judge, peer=peer)) if state.context else None
 
     times = TimeLimits(asyncio.get_running_loop())
-    connections = Connections(handler, admission.is_trusted, metrics, times, seconds)
+    limits = _limits(settings)
+    guarded = WithoutProxies(handler, refusals) if settings.forwarded else handler
+    connections = Connections(guarded, admission.is_trusted, times, seconds)
     opener = ProxyProtocol(settings.proxy_protocol_from)
-    listener = Listener(_bound(settings.cups), begin, connections, refusals.handshake, times, _limits(settings), opener)
+    listener = Listener(_bound(settings.cups), begin, connections, refusals.handshake, times, limits, opener)
+    ports = [(listener, connections)]
+    if settings.forwarded:
+        port = _forwarded_port(
+            settings, settings.forwarded, state, handler, admission, refusals, times, seconds, limits
+        )
+        ports.append((port.listener, port.connections))
+    metrics.connections.set_function(lambda: sum(len(each) for _, each in ports))
     state.on_trust_change = connections.close_untrusted
     state.on_gateways_loaded = observations.reconfigured
     certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)
     state.on_server_credentials_loaded = certificate.loaded
-    internal = await _start_internal(settings, state, metrics, observations, listener, certificate, refusals)
+    listeners = [each for each, _ in ports]
+    internal = await _start_internal(settings, state, metrics, observations, listeners, certificate, refusals)
     checking = asyncio.create_task(certificate.run())
     source = asyncio.create_task(_source(settings, state).run())
     try:
@@ -111,16 +125,19 @@ async def serve(
         if settings.operator_certificate and settings.latest_seconds and not stop.is_set():
             await _latest(source, stop, state, settings.latest_seconds)
         if not stop.is_set():
-            listener.start()
+            for each in listeners:
+                each.start()
             _log.info("serving", extra={"fields": {"port": settings.cups.port}})
             on_serving()
             await _first(source, stop)
     finally:
         source.cancel()
         checking.cancel()
-        listener.stop()
-        await connections.drain(DRAIN_SECONDS)
-        listener.cut()
+        for each in listeners:
+            each.stop()
+        await asyncio.gather(*(each.drain(DRAIN_SECONDS) for _, each in ports))
+        for each in listeners:
+            each.cut()
         await internal.stop()
         _log.info("stopped")
 
@@ -156,7 +173,7 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
     state: ServingState,
     metrics: Metrics,
     observations: Observations,
-    listener: Listener,
+    listeners: list[Listener],
     certificate: ServerCertificate,
     refusals: Refusals,
 ) -> RunningInternalPort:
@@ -167,6 +184,10 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
         load_credentials(context, credentials)
 
     state.on_server_credentials = take
+
+    def is_open() -> bool:
+        return all(each.is_open for each in listeners)
+
     token = settings.internal_token.read_bytes if settings.internal_token else None
     if token is not None:
         DerivedIdentity(token).attach(context)
@@ -175,7 +196,7 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
             state,
             metrics,
             observations,
-            lambda: listener.is_open,
+            is_open,
             token,
             certificate,
             guard,
@@ -185,6 +206,28 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
         _bound(settings.internal),
         context,
     )
+
+
+def _forwarded_port(  # noqa: PLR0913, PLR0917 - the parts that the ports share
+    settings: Settings,
+    forwarded: Forwarded,
+    state: ServingState,
+    handler: UpdateInfoHandler,
+    admission: Admission,
+    refusals: Refusals,
+    times: TimeLimits,
+    seconds: RequestSeconds,
+    limits: ConnectionLimits,
+) -> ForwardedPort:
+    tokens = settings.token_authentication
+    try:
+        return forwarded_port(
+            *(forwarded, _bound(forwarded.address), lambda: state.strict_context, handler, admission, refusals),
+            *(_now, times, seconds, limits),
+            token_authentication=tokens,
+        )
+    except (OSError, StationkeeperError) as error:
+        raise SettingsError(f"--forwarded-ca-file: {error}") from None
 
 
 def _source(settings: Settings, state: ServingState) -> FileSource | KubernetesSource:
@@ -199,7 +242,7 @@ def _bound(address: Address) -> socket.socket:
         family, kind, protocol, _, sockaddr = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        bound = socket.socket(family, kind, protocol)
+        bound = ListeningSocket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
@@ -215,6 +258,8 @@ def _limits(settings: Settings) -> ConnectionLimits:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     descriptors = None if hard == resource.RLIM_INFINITY else hard
     limits = derived_limits(memory_limit(), descriptors, settings.handshake_seconds)
+    if settings.forwarded:
+        limits = halved(limits)
     _log.info("limits", extra={"fields": asdict(limits)})
     return limits
 

@@ -209,14 +209,16 @@ class Observations:
 
     def _put(self, eui: EUI64, observation: Observation, progress: Progress | None) -> None:
         for records in self._records.values():
-            self._count(records.pop(eui, None), -1)
+            if eui in records:
+                self._count(records.pop(eui), -1)
         self._changes += 1
         record = _Record(self._changes, observation, progress)
         kind = "registered" if observation.uid else "unregistered"
-        self._records[kind][eui] = record
+        records = self._records[kind]
+        records[eui] = record
         self._count(record, 1)
-        if len(self._records[kind]) > self._bounds[kind]:
-            self._count(self._records[kind].popitem(last=False)[1], -1)
+        if len(records) > self._bounds[kind]:
+            self._count(records.popitem(last=False)[1], -1)
         self._numbers.append(record.change)
         self._changed.append(eui)
         self._drop_superseded()
@@ -229,8 +231,8 @@ class Observations:
         self._numbers = [self._numbers[place] for place in places]
         self._changed = [self._changed[place] for place in places]
 
-    def _count(self, record: _Record | None, step: int) -> None:
-        if record is not None and record.progress is not None:
+    def _count(self, record: _Record, step: int) -> None:
+        if record.progress is not None:
             self._states[record.progress.state] += step
 
 

@@ -38,6 +38,8 @@ class Networks:
 
     def __contains__(self, address: str) -> bool:
         """Whether a network has `address`, which is in the form of `peer_address`."""
+        if not self._networks:
+            return False
         try:
             found = ipaddress.ip_address(address)
         except ValueError:

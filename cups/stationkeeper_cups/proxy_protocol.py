@@ -13,6 +13,7 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 MAX_HEADER_BYTES = 2048
 
 _V1, _V2 = b"PROXY ", b"\r\n\r\n\x00\r\nQUIT\n"
+_FIRST_BYTES = {_V1[0], _V2[0]}
 # The longest line of version 1, its end included (2.1).
 _MAX_LINE_BYTES = 107
 _MAX_PORT = 65535
@@ -45,6 +46,8 @@ def begins_like_a_header(received: bytes) -> bool:
 
     No TLS does: its first byte is another.
     """
+    if received[0] not in _FIRST_BYTES:
+        return False
     return any(received.startswith(each[: len(received)]) for each in (_V1, _V2))
 
 

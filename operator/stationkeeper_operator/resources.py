@@ -9,6 +9,7 @@ import binascii
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 import msgspec
@@ -38,6 +39,7 @@ DEFAULTS_NAME = "default"
 """The only name that a GatewayDefaults may have, so that a namespace has no more than one."""
 
 _NO_LABELS: dict[str, str] = {}
+_STATUS_MANAGER = "stationkeeper-operator/"
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _S = TypeVar("_S", bound=msgspec.Struct)
@@ -148,21 +150,24 @@ class Status:
 
     Args:
         raw: the JSON text of it.
+        writers: the releases, by their namespaces, whose operators wrote it last: several where that was in the same
+            second. Empty where no operator wrote it that tells its release.
     """
 
-    __slots__ = ("_packed",)
+    __slots__ = ("_packed", "writers")
 
-    def __init__(self, raw: bytes = b"{}") -> None:
+    def __init__(self, raw: bytes = b"{}", writers: tuple[str, ...] = ()) -> None:
         self._packed = packed(raw)
+        self.writers = writers
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Status) and other._packed == self._packed
+        return isinstance(other, Status) and (other._packed, other.writers) == (self._packed, self.writers)
 
     def __hash__(self) -> int:
-        return hash(self._packed)
+        return hash((self._packed, self.writers))
 
     def __repr__(self) -> str:
-        return f"Status({self.raw!r})"
+        return f"Status({self.raw!r}, {self.writers!r})"
 
     @property
     def raw(self) -> bytes:
@@ -279,6 +284,16 @@ class ReferencedObject(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
+class _ManagedFields(msgspec.Struct, rename="camel"):
+    manager: str = ""
+    subresource: str = ""
+    time: str = ""
+
+
+class _Managed(msgspec.Struct, rename="camel"):
+    managed_fields: tuple[_ManagedFields, ...] | None = None
+
+
 class _Envelope(msgspec.Struct, rename="camel"):
     metadata: msgspec.Raw = msgspec.Raw(b"{}")
     spec: msgspec.Raw = msgspec.Raw(b"null")
@@ -305,7 +320,8 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
         raw: the object, as JSON text or decoded.
     """
     envelope, problem = _envelope(raw)
-    metadata, status = _lean(_metadata(envelope.metadata)), Status(bytes(envelope.status))
+    metadata = _lean(_metadata(envelope.metadata))
+    status = Status(bytes(envelope.status), _status_writers(bytes(envelope.metadata)))
     suspended = _object(envelope.spec).get("suspended") is True if b"suspended" in bytes(envelope.spec) else False
     if kind == TRUSTED_CA:
         ca_spec, spec_problem = _spec(envelope.spec, TrustedCASpec)
@@ -332,6 +348,29 @@ def read_identity(raw: bytes) -> tuple[str, str, str]:
     except _UNDECODABLE:
         return "", "", ""
     return metadata.namespace, metadata.name, metadata.resource_version
+
+
+def status_manager(release: str) -> str:
+    """Return the field manager under which the operator of `release`, a namespace, writes statuses."""
+    return f"{_STATUS_MANAGER}{release}"
+
+
+def _status_writers(metadata: bytes) -> tuple[str, ...]:
+    if _STATUS_MANAGER.encode() not in metadata:
+        return ()
+    try:
+        managed = msgspec.json.decode(metadata, type=_Managed).managed_fields or ()
+    except _UNDECODABLE:
+        return ()
+    of_status = [each for each in managed if each.subresource == "status" and each.manager.startswith(_STATUS_MANAGER)]
+    latest = max((each.time for each in of_status), default="")
+    return _shared(tuple(sorted({each.manager[len(_STATUS_MANAGER) :] for each in of_status if each.time == latest})))
+
+
+@lru_cache(maxsize=256)
+def _shared(writers: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the same object for the same writers: there is one for each of very many resources."""
+    return writers
 
 
 def decode_referenced(kind: str, raw: bytes | Mapping[str, Any]) -> ReferencedObject:

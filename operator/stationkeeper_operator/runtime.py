@@ -24,14 +24,16 @@ from stationkeeper_operator.api.lease_thread import LeaseThread
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.health import serve_health
 from stationkeeper_operator.metrics import Metrics, ResourceMetrics
+from stationkeeper_operator.observing.counts_read import CountsRead
 from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.gatherer import Gatherer
 from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.plan_check import PlanCheck
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
-from stationkeeper_operator.reconciler import Reconciler
+from stationkeeper_operator.reconciler import Reconciler, Turn
 from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Observed, StatusWriter
@@ -54,6 +56,7 @@ _RELIST_LONGEST_SECONDS = 10.0
 _WATCH_BEGINS_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 15.0
+_LONGEST_LIST_RETRY_SECONDS = 3.0
 _PAST_DEADLINE_SECONDS = 1.0
 _RELEASE_SECONDS = 2.0
 _CLOCK_SET_SECONDS = 2.0
@@ -132,7 +135,15 @@ class Operator:
         self._watch = watch(self._report_from_thread)
         self._lag = WatchLag(most=MOST_UNSEEN if self._watch.shows_statuses else None)
         self._status = StatusWriter(
-            api, self._store, events, changed=self._note, permit=permit, now=now, observed=observed, lag=self._lag
+            api,
+            self._store,
+            events,
+            changed=self._note,
+            permit=permit,
+            now=now,
+            release=settings.namespace,
+            observed=observed,
+            lag=self._lag,
         )
         self.metrics = Metrics()
         self.metrics.statuses_waiting.set_function(lambda: self._status.waiting)
@@ -153,6 +164,8 @@ class Operator:
         )
         self._reader = ReferenceReader(api, self._store, namespaces)
         self._resync = Resync(api, self._store, self._reader, namespaces)
+        self._counts_read = CountsRead(api, settings.namespace, settings.buckets)
+        self._check = PlanCheck(self.metrics.compile_differences, self._compile_anew)
         self._reconciler = Reconciler(
             settings.namespace,
             self._store,
@@ -163,7 +176,11 @@ class Operator:
             proof=self._proof,
             now=now,
             compile_seconds=self.metrics.compile_seconds,
+            compiled=self.metrics.compiled,
             cups_names=settings.cups_names,
+            counts=lambda: self._counts_read.counts,
+            is_pressed=lambda: self._changes.is_waiting,
+            check=self._check,
         )
         self._references = ReferenceWatch(
             api, self._store, self._reader, namespaces, changed=self._reference_changed, broken=self._relists.wake
@@ -194,7 +211,7 @@ class Operator:
         """
         self._loop = asyncio.get_running_loop()
         ours = (self._list, self._watch_all, self._turns, self._verify)
-        parts = (self._leadership.run, *ours, self._status.run, self._events.run, self._gatherer.run)
+        parts = (self._leadership.run, *ours, self._status.run, self._events.run, self._gatherer.run, self._check.run)
         tasks = [asyncio.create_task(part(), name=part.__name__) for part in parts]
         stopped = asyncio.create_task(stop.wait())
         try:
@@ -240,12 +257,15 @@ class Operator:
             self._changes.wake(urgent=change is Change.REDUCTION)
 
     def _leadership_changed(self) -> None:
+        self._reconciler.forget()
+        self._check.forget()
         self._publisher.forget()
         self._status.forget()
         self._seen.forget()
         self._proof.forget()
         self._gatherer.forget()
         self._events.forget()
+        self._counts_read.forget()
         self._leading_since = float("inf")
         self.metrics.leading.set(self._leadership.is_leading)
         if self._leadership.is_leading:
@@ -254,6 +274,10 @@ class Operator:
                 self._changes.wake(urgent=True)
             elif not self._is_listing:
                 self._must_list.set()
+
+    def _compile_anew(self) -> None:
+        self._reconciler.begin_anew()
+        self._changes.wake(urgent=True)
 
     def _may_take_turns(self) -> bool:
         return self._leadership.is_leading and self._listed_at >= self._leading_since
@@ -311,27 +335,31 @@ class Operator:
             await self._changes.due()
             if not self._may_take_turns():
                 continue
-            done = await self._turn()
-            self.metrics.turns.labels("Done" if done else "Again").inc()
+            ended = await self._turn()
+            self.metrics.turns.labels(ended.value).inc()
             self._set_alarm()
-            if done:
+            if ended is not Turn.AGAIN:
                 pause = _RETRY_SECONDS
+                if ended is Turn.MORE:
+                    self._changes.wake(urgent=True)
                 continue
             await self._wake_after(pause)
             pause = min(pause * 2, _LONGEST_RETRY_SECONDS)
 
-    async def _turn(self) -> bool:
+    async def _turn(self) -> Turn:
         self._judged_ahead = self._ahead()
         try:
+            if self._counts_read.counts.read is None:
+                await self._counts_read.look()
             return await self._reconciler.turn()
         except SupersededError:
             self._changes.wake(urgent=True)
         except NotLeadingError:
-            return True
+            return Turn.DONE
         except ApiError as error:
             _log.warning("the turn failed, trying again", extra={"fields": {"detail": error}})
-            return False
-        return True
+            return Turn.AGAIN
+        return Turn.DONE
 
     def _set_alarm(self) -> None:
         """Has a turn taken when time alone changes something: a certificate ends, a CRL becomes overdue."""
@@ -361,6 +389,8 @@ class Operator:
                 fields = {"seconds": round(set_by)}
                 _log.warning("the clock was set, what depends on it is judged anew", extra={"fields": fields})
                 self._changes.wake(urgent=True)
+            if await self._counts_read.look():
+                self._changes.wake(urgent=True)
             try:
                 untouched = await self._publisher.is_untouched()
             except ApiError as error:
@@ -384,7 +414,8 @@ async def _until_done(what: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
         except ApiError as error:
             _log.warning("failed, trying again", extra={"fields": {"what": what, "detail": error, "seconds": pause}})
         await asyncio.sleep(pause)
-        pause = min(pause * 2, _LONGEST_RETRY_SECONDS)
+        # After an outage of the API server a removal waits for this.
+        pause = min(pause * 2, _LONGEST_LIST_RETRY_SECONDS)
 
 
 async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:

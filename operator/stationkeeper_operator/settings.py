@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS
+
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -45,6 +47,7 @@ class Settings:
             these wait for their kubelets.
         log_level: a name that `logging` knows.
         cups_names: by which gateways reach this release's CUPS, lower-case and sorted: hosts, or `host:port`.
+        buckets: into how many Secrets the release splits its Gateways; one of `BUCKET_COUNTS`.
     """
 
     namespace: str
@@ -55,6 +58,7 @@ class Settings:
     internal_token: Path | None
     log_level: str
     cups_names: tuple[str, ...] = ()
+    buckets: int = BUCKETS
     signing_key: Path | None = None
 
 
@@ -79,6 +83,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         internal_token=Path(given.internal_token_file) if given.internal_token_file else None,
         log_level=given.log_level.upper(),
         cups_names=_cups_names(given.cups_names),
+        buckets=_buckets(given.registry_buckets),
         signing_key=Path(given.signing_key_file) if given.signing_key_file else None,
     )
 
@@ -108,6 +113,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--signing-key-file", "STATIONKEEPER_SIGNING_KEY_FILE", "", signing)
     names = "host or host:port of this release's CUPS as gateways reach it, by comma; empty: not known"
     add("--cups-names", "STATIONKEEPER_CUPS_NAMES", "", names)
+    buckets = "into how many Secrets the release splits its Gateways"
+    add("--registry-buckets", "STATIONKEEPER_REGISTRY_BUCKETS", str(BUCKETS), buckets)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LEVELS))
     return parser
 
@@ -132,6 +139,13 @@ def _cups_names(given: str) -> tuple[str, ...]:
         if not _CUPS_NAME.fullmatch(name):
             raise SettingsError(f"--cups-names holds {name[:80]!a}, which is neither a host nor host:port")
     return tuple(sorted(names))
+
+
+def _buckets(given: str) -> int:
+    if given not in {str(count) for count in BUCKET_COUNTS}:
+        counts = ", ".join(map(str, BUCKET_COUNTS))
+        raise SettingsError(f"--registry-buckets is {given[:80]!a}; set it to one of {counts}")
+    return int(given)
 
 
 def _namespace(name: str, flag: str) -> str:

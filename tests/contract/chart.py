@@ -19,10 +19,19 @@ NAMESPACE = "lorawan"
 Values = Mapping[str, Any]
 Manifest = dict[str, Any]
 
+FORWARDED: dict[str, Any] = {
+    "enabled": True,
+    "form": "envoy",
+    "trustedCIDRs": ["10.0.3.0/24"],
+    "caSecretName": "proxies",
+    "proxyNames": ["envoy.ingress.svc", "spiffe://example.com/envoy"],
+}
+
 CASES: dict[str, Values] = {
     "defaults": {},
     "namespaced": {"watchNamespaces": [NAMESPACE, "team-a"]},
     "watching": {"cups": {"source": "watch"}},
+    "many Secrets": {"registry": {"buckets": 64}},
     "one pod on IPv6": {"listenAddress": "::", "cups": {"replicas": 1}},
     "cert-manager": {
         "server": {
@@ -103,6 +112,7 @@ CASES: dict[str, Values] = {
             "extraVolumes": [{"name": "more", "emptyDir": {}}],
             "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
             "internalToken": {"existingSecret": "internal"},
+            "forwarded": FORWARDED,
             "proxyProtocol": {"trustedCIDRs": ["10.0.0.0/16", "2001:db8::/56"]},
             "service": {
                 "type": "LoadBalancer",

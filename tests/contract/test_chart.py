@@ -11,6 +11,8 @@ import yaml
 
 from stationkeeper_core.operator_proof import OperatorCertificate, OperatorKey
 from stationkeeper_core.published import DOCUMENTS, secret_name
+from stationkeeper_core.registry_layout import BUCKET_COUNTS, layout_of
+from stationkeeper_operator.observing.cups_pods import BUCKETS_LABEL
 from tests.contract.chart import (
     CASES,
     CHART,
@@ -30,8 +32,11 @@ RESOURCES_ROLE = f"stationkeeper-operator-resources-{NAMESPACE}"
 
 
 def rules(name: str) -> list[Any]:
+    """What the file of that name allows, and the same for the registry Secrets of the other counts."""
     found: list[Any] = yaml.safe_load((CHART / "rbac" / f"{name}.yaml").read_text())
-    return found
+    published = next((each for each in found if "stationkeeper-trust" in each.get("resourceNames", ())), None)
+    others = [secret_name(each) for count in BUCKET_COUNTS[1:] for each in layout_of(count).registry]
+    return [*found, {**published, "resourceNames": others}] if published is not None else found
 
 
 def kinds(manifests: list[Manifest]) -> set[str]:
@@ -183,13 +188,6 @@ def test_token_authentication_is_off_unless_it_is_switched_on(values: Values, sw
     assert environment(render(values), "cups")["STATIONKEEPER_TOKEN_AUTHENTICATION"] == switched
 
 
-def test_the_networks_of_load_balancers_reach_cups() -> None:
-    values = {"cups": {"proxyProtocol": {"trustedCIDRs": ["10.0.0.0/16", "2001:db8::/56"]}}}
-    variable = "STATIONKEEPER_PROXY_PROTOCOL_FROM"
-    assert environment(render(values), "cups")[variable] == "10.0.0.0/16,2001:db8::/56"
-    assert variable not in environment(render({}), "cups")
-
-
 @pytest.mark.parametrize(
     ("values", "switched"), [({}, "false"), ({"server": {"certificate": {"rootMayChange": True}}}, "true")]
 )
@@ -212,7 +210,28 @@ def test_the_secrets_to_publish_are_created_without_a_content_and_kept() -> None
     assert labelled.keys() == {secret_name(document) for document in DOCUMENTS}
     for secret in labelled.values():
         assert secret.keys() == {"apiVersion", "kind", "metadata", "type"}
-        assert secret["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+        assert secret["metadata"]["annotations"] == {
+            "helm.sh/resource-policy": "keep",
+            "argocd.argoproj.io/sync-options": "Prune=false",
+        }
+
+
+@pytest.mark.parametrize("buckets", BUCKET_COUNTS)
+@pytest.mark.parametrize("source", ["files", "watch"])
+def test_the_count_of_the_release_is_that_of_its_secrets_its_volume_its_pods_and_both_processes(
+    buckets: int, source: str
+) -> None:
+    manifests = render({"registry": {"buckets": buckets}, "cups": {"source": source}})
+    expected = [secret_name(document) for document in layout_of(buckets).documents]
+    secrets = [each["metadata"]["name"] for each in manifests if each["kind"] == "Secret"]
+    assert [name for name in secrets if name in set(expected) or "registry" in name] == expected
+    if source == "files":
+        sources = volumes(manifests, "cups")["documents"]["projected"]["sources"]
+        assert [each["secret"]["name"] for each in sources] == expected
+    assert pod_template(manifests, "cups")["metadata"]["labels"][BUCKETS_LABEL] == str(buckets)
+    for component in ("cups", "operator"):
+        assert environment(manifests, component)["STATIONKEEPER_REGISTRY_BUCKETS"] == str(buckets)
+        assert BUCKETS_LABEL not in pod_template(manifests, "operator")["metadata"]["labels"]
 
 
 def test_a_watching_pod_mounts_no_published_secret() -> None:

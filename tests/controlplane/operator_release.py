@@ -26,6 +26,7 @@ from stationkeeper_tools.api_client import ApiClient
 from stationkeeper_tools.cluster import Cluster
 from stationkeeper_tools.ports import free_port
 from tests.controlplane.operator_process import EVENTUALLY, OperatorProcess, wait_for
+from tests.operator_key import make_operator_pair
 
 PROMPTLY = 5.0
 
@@ -53,6 +54,7 @@ class Release:
         self._admin = kubeconfig
         self._namespaced = namespaced
         self.internal_token = internal_token
+        self.operator_pair = make_operator_pair()
         self._api = ApiClient(kubeconfig)
         tag = secrets.token_hex(3)
         self.namespace, self.team = f"release-{tag}", f"team-{tag}"
@@ -87,6 +89,9 @@ class Release:
             token = self._folder / f"{self.namespace}.internal-token"
             token.write_text(self.internal_token)
             environment["STATIONKEEPER_INTERNAL_TOKEN_FILE"] = str(token)
+            key = self._folder / f"{self.namespace}.signing-key"
+            key.write_bytes(self.operator_pair.key_pem)
+            environment["STATIONKEEPER_SIGNING_KEY_FILE"] = str(key)
         return environment
 
     def start_leading(self, identity: str = "") -> OperatorProcess:
@@ -182,6 +187,10 @@ class Release:
         spec = {"containers": [{"name": "cups", "image": "none"}]}
         body = {"metadata": {"name": name, "labels": labels}, "spec": spec}
         self._api.create(f"/api/v1/namespaces/{self.namespace}/pods", body)
+
+    def delete_pod(self, name: str) -> None:
+        """Deletes a Pod at once."""
+        self._api.delete(f"/api/v1/namespaces/{self.namespace}/pods/{name}?gracePeriodSeconds=0")
 
     def end_cups_pod(self, name: str) -> None:
         """Has a Pod be about to end for as long as the release is there: something holds it."""

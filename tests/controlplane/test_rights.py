@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from stationkeeper_core.published import DOCUMENTS, secret_name
+from stationkeeper_core.registry_layout import BUCKET_COUNTS, layout_of
 from stationkeeper_tools.api_client import ApiClient, RequestError
 from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.control_plane import ControlPlane
@@ -22,7 +23,12 @@ pytestmark = pytest.mark.usefixtures("helm")
 
 RELEASE, TEAM, ELSEWHERE = "rights-release", "rights-team", "rights-elsewhere"
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
-PUBLISHED = tuple(secret_name(document) for document in DOCUMENTS)
+PUBLISHED = (
+    *(secret_name(document) for document in DOCUMENTS),
+    # Some of each other count: which pods read while the count changes.
+    *(secret_name(layout_of(count).registry[place]) for count in BUCKET_COUNTS[1:] for place in (0, -1)),
+)
+UNKNOWN = ("stationkeeper-registry-16", "stationkeeper-registry-48-00", "stationkeeper-registry-64-64")
 NO_SECRET_OF_OURS = "stationkeeper-server-tls"
 SHARED = ("stationkeeper-internal-token", "stationkeeper-operator-key")
 
@@ -138,8 +144,7 @@ def test_in_its_namespace_the_operator_reads_and_changes_the_published_secrets_a
 
     for name in PUBLISHED:
         assert verbs("", "secrets", name) == {"get", "patch"}
-    assert verbs("", "secrets", NO_SECRET_OF_OURS) == set()
-    for name in SHARED:
+    for name in (NO_SECRET_OF_OURS, *SHARED, *UNKNOWN):
         assert verbs("", "secrets", name) == set()
     assert verbs("coordination.k8s.io", "leases", "stationkeeper-operator") == {"get", "update", "create"}
     assert verbs("coordination.k8s.io", "leases", "another") == {"create"}

@@ -7,6 +7,7 @@ from stationkeeper_cups.connection_limits import (
     MOST_CONNECTIONS,
     OWN_BYTES,
     derived_limits,
+    halved,
     memory_limit,
 )
 from stationkeeper_cups.judgement_budget import COMMON_SHARE, SAVED_SECONDS, SHARE, JudgementBudget
@@ -31,6 +32,14 @@ def test_limits_follow_the_memory_and_the_descriptors(
 
     assert limits.connections == connections
     assert 0 < limits.handshakes_per_address < limits.handshakes < limits.connections
+
+
+def test_two_ports_share_what_one_would_have() -> None:
+    one = derived_limits(512 * MIB, None, 30)
+    half = halved(one)
+
+    assert 2 * half.connections <= one.connections
+    assert 0 < half.handshakes_per_address < half.handshakes < half.connections
 
 
 @pytest.mark.parametrize(

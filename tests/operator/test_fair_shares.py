@@ -39,6 +39,7 @@ class Stage:
             changed=lambda _: None,
             permit=lambda: None,
             now=lambda: datetime.now(UTC),
+            release="release",
             limit=BacklogRate(50, 50, 1, burst=100),
         )
 

@@ -73,6 +73,7 @@ class Stage:
             changed=lambda _: None,
             permit=lambda: None,
             now=_now,
+            release="release",
             observed=Observed(self.state.fields, self.state.written, enforcement.fact),
         )
         departures = Departures(events, self.state.usage.users, awaits_proof=True)
@@ -98,7 +99,7 @@ class Stage:
             metadata = {"namespace": key.namespace, "uid": uids[key], "generation": 1}
             body = self.server.put(PATHS[key], {"metadata": metadata, "spec": spec, "status": {}})
             self.store.put(decode_resource(key.kind, body))
-        self.state.know(self.store.picture().resources)
+        self.state.know(self.store.changes().world.resources)
         verdicts = {key: Verdict(True, "Accepted", "fine", DOCUMENTS[key]) for key in specs}
         self.writer.judge({key: Judgement(uids[key], 1, verdict, True) for key, verdict in verdicts.items()})
 

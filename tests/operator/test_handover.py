@@ -1,6 +1,7 @@
 """What a pod lacks is handed to it, signed, and nothing else."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,8 @@ import pytest
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.operator_proof import Latest, OperatorCertificate
 from stationkeeper_core.published import DOCUMENTS, TRUST
+from stationkeeper_core.registry_layout import layout_of
+from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.handover import OFFER_SECONDS, Handover
 from stationkeeper_operator.observing.loaded import HandoverState, Loaded
 from stationkeeper_operator.observing.pod_client import PodClient, PodError
@@ -30,7 +33,10 @@ class Stage:
 
     async def bring(self, generations: dict[str, int], *, is_latest: bool = True, instance: str = "one") -> bool:
         loaded = Loaded(generations, handover=HandoverState(instance, is_latest))
-        return await self.handover.bring_up_to_date(self._client, self.port.pod(), loaded)
+        return await self.bring_to(self.port.pod(), loaded)
+
+    async def bring_to(self, pod: CupsPod, loaded: Loaded) -> bool:
+        return await self.handover.bring_up_to_date(self._client, pod, loaded)
 
     @property
     def paths(self) -> list[str]:
@@ -132,3 +138,21 @@ async def test_a_key_that_is_replaced_counts_at_once_and_one_that_cannot_be_used
     with pytest.raises(PodError) as refusal:
         await stage.bring(lacking, instance="third")
     assert "SECRET" not in str(refusal.value)
+
+
+async def test_a_pod_is_handed_the_documents_of_the_count_that_it_loads_and_no_others(stage: Stage) -> None:
+    wanted = layout_of(32).documents
+    stage.published |= {each: PublishedValue(5, each.encode()) for each in wanted}
+    pod = replace(stage.port.pod(), buckets=32)
+    loaded = Loaded(dict.fromkeys(wanted[:30], 5), handover=HandoverState("one", is_latest=False))
+    assert await stage.bring_to(pod, loaded)
+    *documents, latest = stage.port.handed
+    assert [path for path, _, _ in documents] == [f"/documents/{each}" for each in wanted[30:]]
+    assert msgspec.json.decode(latest[1], type=Latest).generations == dict.fromkeys(wanted, 5)
+
+
+async def test_a_pod_of_a_count_that_is_not_complete_is_not_told_that_it_has_the_latest(stage: Stage) -> None:
+    pod = replace(stage.port.pod(), buckets=32)
+    loaded = Loaded({TRUST: 5}, handover=HandoverState("one", is_latest=False))
+    assert not await stage.bring_to(pod, loaded)
+    assert stage.port.handed == []

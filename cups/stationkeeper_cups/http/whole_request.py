@@ -1,8 +1,8 @@
 """The request of a gateway that came in one piece, read at a glance.
 
 A Basics Station sends its request line, three or four header fields and the body in one write. Where all of that is
-there, in just the form that no reader of HTTP could take in two ways, there is nothing to be parsed. Whatever is
-written differently by a single byte is aiohttp's parser's.
+there, in just the form that no reader of HTTP could take in two ways, there is nothing to be parsed. Whatever differs
+from that form by a single byte is aiohttp's parser's.
 Source: RFC 9112, sections 3, 5 and 6; the CUPS protocol, request.
 """
 

@@ -7,25 +7,22 @@ TLS connection. There is no task, no future and no timer for each. A client that
 import asyncio
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_cups.tls.bounded_transport import HIGH_WATER_BYTES, LOW_WATER_BYTES, BoundedTransport
 from stationkeeper_cups.tls.connection import State, TLSConnection
 from stationkeeper_cups.tls.host import Host
 from stationkeeper_cups.tls.time_limits import Stage
 
 READ_BYTES = 16 * 1024
-# What the inner protocol has written and the client has not taken: above the first it is asked to pause.
-HIGH_WATER_BYTES = 64 * 1024
-LOW_WATER_BYTES = 16 * 1024
 # Above this the connection is cut: the inner protocol was asked to pause long before.
 MAX_UNSENT_BYTES = 512 * 1024
 # What a client that is told goodbye may still send before the connection is cut.
 MAX_FAREWELL_BYTES = 256 * 1024
 
 
-class TLSTransport(asyncio.Transport):
+class TLSTransport(BoundedTransport):
     """One accepted connection.
 
     Args:
@@ -72,10 +69,7 @@ class TLSTransport(asyncio.Transport):
         self._unsent = b""
         self._flushed: list[Callable[[], None]] = []
         self._rest = MAX_FAREWELL_BYTES
-        self._is_closing = False
-        self._is_lost = False
-        self._is_writing = False
-        self._protocol_is_paused = False
+        self._is_closing = self._is_lost = self._is_writing = self._protocol_is_paused = False
         self.peer = peer
         self.stage: Stage | None = None
         self.tls: TLSConnection | None = None
@@ -119,22 +113,6 @@ class TLSTransport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         """Return how many encrypted bytes the kernel has not taken."""
         return len(self._unsent)
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the marks between which the protocol is paused and resumed."""
-        return LOW_WATER_BYTES, HIGH_WATER_BYTES
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Refuse: the marks bound what a client that does not read may cost."""
-        raise NotImplementedError
-
-    def can_write_eof(self) -> bool:
-        """Whether the server can end its side alone: it cannot, since HTTP does not need that."""
-        return False
-
-    def write_eof(self) -> None:
-        """Refuse, as `can_write_eof` says."""
-        raise NotImplementedError
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt and send `data`; what cannot reach the client any more is dropped."""
@@ -200,9 +178,12 @@ class TLSTransport(asyncio.Transport):
     def give_up(self, detail: str) -> None:
         """End a handshake that is not done."""
         if not self._is_closing:
-            self._is_closing = True
-            self._host.refused(self, StationkeeperError(Reason.HANDSHAKE_TIMEOUT, detail))
+            self._refuse(StationkeeperError(Reason.HANDSHAKE_TIMEOUT, detail))
         self._lose(None)
+
+    def _refuse(self, failure: StationkeeperError) -> None:
+        self._is_closing = True
+        self._host.refused(self, failure)
 
     # The socket.
 
@@ -217,24 +198,21 @@ class TLSTransport(asyncio.Transport):
             self._lose(error)
             return
         try:
-            self._receive(data)
+            if self._is_closing:
+                self._say_farewell(data)
+            elif not data:
+                self._end_of_bytes()
+            elif self._protocol is None:
+                self._shake_hands(data)
+            elif self.tls is not None:
+                plain = self.tls.receive(data)
+                if not plain:
+                    # TLS may have an answer of its own, to a request for new keys.
+                    self._send(self.tls.data_to_send())
+                self._hand_on(plain)
         except Exception:
             self._host.failed(self)
             self.abort()
-
-    def _receive(self, data: bytes) -> None:
-        if self._is_closing:
-            self._say_farewell(data)
-        elif not data:
-            self._end_of_bytes()
-        elif self._protocol is None:
-            self._shake_hands(data)
-        elif self.tls is not None:
-            plain = self.tls.receive(data)
-            if not plain:
-                # TLS may have an answer of its own, to a request for new keys.
-                self._send(self.tls.data_to_send())
-            self._hand_on(plain)
 
     def _shake_hands(self, data: bytes) -> None:
         if self.tls is None:
@@ -264,8 +242,7 @@ class TLSTransport(asyncio.Transport):
             try:
                 rest = self._host.first_bytes(self, self._first)
             except StationkeeperError as failure:
-                self._is_closing = True
-                self._host.refused(self, failure)
+                self._refuse(failure)
                 self._lose(None)
                 return b""
             if rest is None:
@@ -282,9 +259,7 @@ class TLSTransport(asyncio.Transport):
     def _end_before_tls(self) -> None:
         """Tell of a connection that ended before the first byte of TLS."""
         if self._first:
-            failure = StationkeeperError(Reason.HANDSHAKE_FAILED, "the connection ended before TLS began")
-            self._is_closing = True
-            self._host.refused(self, failure)
+            self._refuse(StationkeeperError(Reason.HANDSHAKE_FAILED, "the connection ended before TLS began"))
         else:
             self._host.unused(self)
 
@@ -316,8 +291,7 @@ class TLSTransport(asyncio.Transport):
     def _fail(self) -> None:
         """Tell of a handshake that came to nothing; the alert is on its way."""
         if self.tls is not None and self.tls.failure is not None and not self._is_closing:
-            self._is_closing = True
-            self._host.refused(self, self.tls.failure)
+            self._refuse(self.tls.failure)
             self._part()
 
     def _part(self) -> None:
@@ -414,8 +388,10 @@ class TLSTransport(asyncio.Transport):
         if self.tls is not None:
             self.tls.release()
         self._unsent, self._flushed = b"", []
-        with suppress(OSError):
+        try:  # noqa: SIM105 - a context manager for each connection costs more
             self._socket.close()
+        except OSError:
+            pass
         self._host.gone(self)
         if self._protocol is not None:
             # At once, other than asyncio's own transports do: to come back to it takes the event loop one more round.

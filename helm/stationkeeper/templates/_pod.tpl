@@ -5,6 +5,9 @@
 labels:
   {{- include "stationkeeper.selector" (index . 1) | nindent 2 }}
   app.kubernetes.io/instance: {{ $root.Release.Name }}
+  {{- if eq (index . 1) "cups" }}
+  stationkeeper.io/registry-buckets: {{ $root.Values.registry.buckets | quote }}
+  {{- end }}
   {{- with merge (dict) $values.podLabels $root.Values.commonLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

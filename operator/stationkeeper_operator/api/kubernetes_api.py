@@ -203,10 +203,12 @@ class KubernetesApi:
         headers = {"Content-Type": "application/apply-patch+yaml"}
         return await self.request("PATCH", path, query=query, body=body, headers=headers)
 
-    async def merge_patch(self, path: str, body: object, accept: str = "application/json") -> bytes:
+    async def merge_patch(
+        self, path: str, body: object, accept: str = "application/json", manager: str = FIELD_MANAGER
+    ) -> bytes:
         """Merges `body` into the object at `path`."""
         headers = {"Content-Type": "application/merge-patch+json", "Accept": accept}
-        return await self.request("PATCH", path, query={"fieldManager": FIELD_MANAGER}, body=body, headers=headers)
+        return await self.request("PATCH", path, query={"fieldManager": manager}, body=body, headers=headers)
 
     async def request(  # noqa: PLR0913 - what an HTTP request consists of
         self,

@@ -1,7 +1,6 @@
 """The keys of certificate authorities, which no gateway may ever be given as its own."""
 
 from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
@@ -34,7 +33,7 @@ class AuthorityKeys:
         return key in self.everywhere or key in self.by_namespace.get(namespace, ())
 
 
-OwnersOfKeys = Mapping[str, AbstractSet[str]]
+OwnersOfKeys = Mapping[str, Iterable[str]]
 """The namespaces whose gateways have each key as their own, by its digest."""
 
 
@@ -59,7 +58,7 @@ def authority_keys(world: World, documents: Iterable[Document | None], owners: O
         if key is None:
             continue
         found.setdefault(namespace, set()).add(key)
-        is_others = bool(owners.get(key, frozenset()) - {namespace})
+        is_others = any(each != namespace for each in owners.get(key, ()))
         if namespace == world.release_namespace or (certificate.signs_itself and not is_others):
             everywhere.add(key)
     return AuthorityKeys(frozenset(everywhere), {namespace: frozenset(keys) for namespace, keys in found.items()})

@@ -25,7 +25,7 @@ MAX_RESERVED = 1_000
 """Of a namespace in one document: EUIs that are kept for it, and as many for which it waits."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Claim:
     """What one namespace has to do with an EUI.
 
@@ -70,7 +70,7 @@ class Claim:
         return (metadata.creation_timestamp, self.namespace, metadata.uid)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Settled:
     """What became of a claim.
 

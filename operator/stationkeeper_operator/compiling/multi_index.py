@@ -14,7 +14,7 @@ class MultiIndex(Generic[K, V]):
         self._one: dict[K, V] = {}
         self._more: dict[K, dict[V, None]] = {}
 
-    def __contains__(self, key: K) -> bool:
+    def __contains__(self, key: object) -> bool:
         """Whether `key` has a value."""
         return key in self._one
 
@@ -36,6 +36,10 @@ class MultiIndex(Generic[K, V]):
                 del self._more[key]
         elif key in self._one and self._one[key] == value:
             del self._one[key]
+
+    def first(self, key: K) -> V | None:
+        """The value of `key` that was added first; None where it has none."""
+        return self._one.get(key)
 
     def of(self, key: K) -> Iterator[V]:
         """The values of `key`; the index must not change meanwhile."""

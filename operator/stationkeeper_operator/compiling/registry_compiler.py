@@ -8,7 +8,6 @@ from datetime import datetime
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex, parse_hex
 from stationkeeper_core.published import (
-    REGISTRY,
     Document,
     RegisteredGateway,
     RegistryDocument,
@@ -37,6 +36,13 @@ class Bucket:
     candidates: list[Candidate[RegisteredGateway]] = field(default_factory=list)
     kept: dict[tuple[str, str], ReservedEUI] = field(default_factory=dict)
     contested: set[str] = field(default_factory=set)
+
+    def take_in(self, settled: Settled) -> None:
+        """Take in what became of a claim."""
+        if settled.candidate is not None:
+            self.candidates.append(settled.candidate)
+        if settled.reserved is not None:
+            self.kept[settled.reserved.eui, settled.reserved.namespace] = settled.reserved
 
     def document(self, number: int, records: Iterable[RegisteredGateway], thrift: int) -> RegistryDocument:
         """The document with these of its Gateways.
@@ -88,9 +94,9 @@ def registry_buckets(
     for each in resources:
         if isinstance(each, Gateway):
             eui = claimed_eui(each, held.get(each.metadata.uid))
-            gateways.setdefault(None if eui is None else bucket_of(eui), []).append(each)
+            gateways.setdefault(None if eui is None else bucket_of(eui, around.world.buckets), []).append(each)
     nowhere = Bucket()
-    for number in range(len(REGISTRY)):
+    for number in range(around.world.buckets):
         owners = _owners(around, gateways.get(number, ()), held, nowhere)
         yield number, _settled_bucket(owners, registries.get(number), Grounds(*scopes))
     nowhere.candidates += [
@@ -105,7 +111,7 @@ def _settled_bucket(
     claims, bucket = _claims(owners, in_force), Bucket()
     for eui, settled in settle_all(claims, in_force, grounds):
         for each in settled.values():
-            _take_in(bucket, each)
+            bucket.take_in(each)
         if len(claims[eui]) > 1:
             bucket.contested.add(format_hex(eui))
     return bucket
@@ -131,13 +137,6 @@ def settle_all(
             if kept is not None and kept.waits and claims[eui][kept.namespace].reserved is None:
                 waiting[kept.namespace] += 1
         yield eui, settled
-
-
-def _take_in(bucket: Bucket, settled: Settled) -> None:
-    if settled.candidate is not None:
-        bucket.candidates.append(settled.candidate)
-    if settled.reserved is not None:
-        bucket.kept[settled.reserved.eui, settled.reserved.namespace] = settled.reserved
 
 
 def _owners(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.registry_layout import BUCKETS
 from stationkeeper_operator.named_references import source_reference
 from stationkeeper_operator.resources import (
     DEFAULTS_NAME,
@@ -42,12 +43,14 @@ class World:
         resources: all TrustedCAs, Gateways and GatewayDefaults.
         referenced: the Secrets and ConfigMaps that they name; one that is missing here does not exist.
         cups_names: by which gateways reach the release's CUPS: lower-case hosts, or `host:port`.
+        buckets: into how many documents the Gateways are split.
     """
 
     release_namespace: str
     resources: Mapping[Key, Resource]
     referenced: Mapping[Reference, ReferencedObject]
     cups_names: tuple[str, ...] = ()
+    buckets: int = BUCKETS
 
     def defaults_of(self, resource: Resource) -> Key | None:
         """The GatewayDefaults that has to give the LNS of `resource`: its namespace's, else the release's.

@@ -163,7 +163,7 @@ class Gatherer:
         return pods
 
     async def _report(self, client: PodClient, pod: CupsPod) -> PodReport:
-        before = self._reports.get(pod.uid, PodReport(pod.name))
+        before = self._reports.get(pod.uid, PodReport(pod.name, buckets=pod.buckets))
         try:
             async with self._slots:
                 loaded = await self._loaded(client, pod)
@@ -173,7 +173,7 @@ class Gatherer:
             return replace(before, problem=str(error), ready=pod.ready, ends=pod.ends)
         self._say(pod.name, "loaded", "")
         refused = {name: _unless_same(before.refused.get(name), each) for name, each in loaded.refused.items()}
-        report = PodReport(pod.name, loaded.generations, refused, ready=pod.ready, ends=pod.ends)
+        report = PodReport(pod.name, loaded.generations, refused, ready=pod.ready, ends=pod.ends, buckets=pod.buckets)
         self._reports[pod.uid] = report
         await self._tell_expiry(pod, loaded.server_certificate)
         for document, refusal in report.refused.items():

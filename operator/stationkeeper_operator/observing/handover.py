@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from stationkeeper_core.operator_proof import Latest, OperatorKey, OperatorKeyError
-from stationkeeper_core.published import DOCUMENTS
+from stationkeeper_core.registry_layout import TRUST, layout_of
 from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.loaded import Loaded
 from stationkeeper_operator.observing.pod_client import PodClient, PodError, PodRefusalError
@@ -76,16 +76,17 @@ class Handover:
         if self._key_file is None or loaded.handover is None:
             return False
         published = self._published()
+        loads = layout_of(pod.buckets).documents if pod.buckets else (TRUST,)
         lacking = [
             document
-            for document in DOCUMENTS
+            for document in loads
             if document in published and loaded.generations.get(document, -1) < published[document].generation
         ]
         for document in lacking:
             offer = _Offer(loaded.handover.instance, published[document].generation)
             await self._hand_over(client, pod, document, offer, published[document].value)
-        if not loaded.handover.is_latest and published.keys() == set(DOCUMENTS):
-            generations = {document: each.generation for document, each in published.items()}
+        if not loaded.handover.is_latest and pod.buckets and all(document in published for document in loads):
+            generations = {document: published[document].generation for document in loads}
             body = msgspec.json.encode(Latest(loaded.handover.instance, generations))
             await client.tell_latest(pod, body, self._operator_key().sign_latest(body))
         return bool(lacking)

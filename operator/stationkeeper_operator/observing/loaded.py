@@ -5,7 +5,8 @@ from datetime import datetime
 import msgspec
 
 from stationkeeper_core.observation import clean
-from stationkeeper_core.published import DOCUMENTS, MAX_GENERATION
+from stationkeeper_core.published import MAX_GENERATION
+from stationkeeper_core.registry_layout import TRUST, place_of
 
 SERVER_CERTIFICATE = "server-certificate"
 
@@ -80,4 +81,4 @@ def bounded(loaded: Loaded) -> Loaded:
 
 
 def _is_one(document: str) -> bool:
-    return document in DOCUMENTS
+    return document == TRUST or place_of(document) is not None

@@ -8,6 +8,7 @@ own: however much that is, it holds up nothing else.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -22,10 +23,11 @@ from stationkeeper_operator.api.rate_limit import BacklogRate
 from stationkeeper_operator.api.resource_paths import resource_path
 from stationkeeper_operator.compiling.verdict import ACCEPTED, RevocationListStatus, Verdict
 from stationkeeper_operator.reporting.conditions import Fact, status_of
+from stationkeeper_operator.reporting.contention import Contention
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.expiry import EXPIRING, is_graver
 from stationkeeper_operator.reporting.watch_lag import WatchLag
-from stationkeeper_operator.resources import Condition, Key, Resource, decode_resource
+from stationkeeper_operator.resources import Condition, Key, Resource, decode_resource, status_manager
 from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 
 _WORKERS = 4
@@ -86,6 +88,7 @@ class StatusWriter:
         changed: called with what the answer to a write meant, as it may hold news.
         permit: called before each write; raises where it must not be done.
         now: the time, aware.
+        release: the namespace of the release.
         limit: of the writes of what was judged, together.
         observed: what else is known; asked whenever a status is compared.
         observed_limit: of the writes of what was observed, together.
@@ -102,6 +105,7 @@ class StatusWriter:
         changed: Callable[[Change], None],
         permit: Callable[[], None],
         now: Callable[[], datetime],
+        release: str,
         limit: BacklogRate | None = None,
         observed: Observed | None = None,
         observed_limit: BacklogRate | None = None,
@@ -114,6 +118,8 @@ class StatusWriter:
         self._changed = changed
         self._permit = permit
         self._now = now
+        self._manager = status_manager(release)
+        self._contention = Contention(release)
         self._limit = limit or BacklogRate(50, _MOST_A_SECOND, _BACKLOG_SECONDS, burst=100)
         self._observed = observed or Observed()
         self._observed_limit = observed_limit or BacklogRate(10, _MOST_A_SECOND, _BACKLOG_SECONDS, burst=10)
@@ -124,6 +130,7 @@ class StatusWriter:
         self._observations: FairQueue[Key] = FairQueue(_namespace)
         self._busy: set[Key] = set()
         self._work = asyncio.Event()
+        self._served_twice: list[Key] = []
 
     @property
     def is_idle(self) -> bool:
@@ -140,13 +147,22 @@ class StatusWriter:
         self._judged.clear()
         self._judgements.clear()
         self._observations.clear()
+        self._contention.forget()
 
-    def judge(self, judgements: Mapping[Key, Judgement]) -> None:
-        """Takes over the judgements on all resources; the first ones of a leader are the backlog."""
-        is_news = bool(self._judged)
-        for key in [key for key in self._judged if key not in judgements]:
-            if self._store.get(key) is None:
-                del self._judged[key]
+    def judge(
+        self, judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_news: bool | None = None
+    ) -> None:
+        """Take over judgements; the first ones of a leader are the backlog.
+
+        Args:
+            judgements: those that are others than before, and any that are not.
+            gone: the resources that do not exist any more.
+            is_news: whether they come before the backlog; None: unless they are the first.
+        """
+        if is_news is None:
+            is_news = bool(self._judged)
+        for key in gone:
+            self._judged.pop(key, None)
         for key, judgement in judgements.items():
             if self._judged.get(key) != judgement:
                 self._judged[key] = judgement
@@ -155,6 +171,9 @@ class StatusWriter:
 
     def look_again(self, key: Key) -> None:
         """Has the status of a resource compared once more: somebody wrote to it."""
+        resource = self._store.get(key)
+        if key in self._judged and resource is not None and self._contention.notice(resource):
+            self._served_twice.append(key)
         if key in self._judged and key not in self._busy:
             self._judgements.add((key,))
             self._work.set()
@@ -167,7 +186,11 @@ class StatusWriter:
     def look_again_at(self, documents: Collection[str]) -> None:
         """Has the status of all resources compared once more that one of the documents carries, or that none does."""
         carriers = {*documents, None}
-        carried = (key for key, each in self._judged.items() if each.verdict.document in carriers)
+        carried = (
+            key
+            for key, each in self._judged.items()
+            if not carriers.isdisjoint((each.verdict.document, *each.verdict.copies))
+        )
         self._judgements.add(carried, urgent=False)
         self._work.set()
 
@@ -217,7 +240,11 @@ class StatusWriter:
         judgement, resource = self._judged.get(key), self._store.get(key)
         if judgement is None or resource is None or not _is_about(judgement, resource):
             return
+        await self._tell_served_twice()
         if self._desired(resource, judgement) == resource.status.value:
+            return
+        if seconds := self._contention.wait(resource):
+            asyncio.get_running_loop().call_later(seconds, self._retry, queue, key)
             return
         if self._lag is not None:
             await self._lag.room()
@@ -256,7 +283,7 @@ class StatusWriter:
         # was written since, so that a leader which was frozen here does not write over a later leader's word.
         condition = {"uid": judgement.uid, "resourceVersion": before.metadata.resource_version}
         changes = _merge_patch(before.status.value, desired)
-        answer = await self._api.merge_patch(path, {"metadata": condition, "status": changes})
+        answer = await self._api.merge_patch(path, {"metadata": condition, "status": changes}, manager=self._manager)
         after = decode_resource(key.kind, answer)
         change = self._store.put(after)
         # Where the watch was quicker than the answer, the store knows it, as it does where nothing was changed.
@@ -264,11 +291,24 @@ class StatusWriter:
             self._lag.wrote(key, after.metadata.version)
         self._changed(change)
         self._observed.written(after)
+        if (settled := self._contention.wrote(key)) is not None:
+            asyncio.get_running_loop().call_later(settled, self.recheck, (key,))
         level = logging.DEBUG if desired["conditions"] == before.status.value.get("conditions") else logging.INFO
         _log.log(level, "status", extra={"fields": _log_fields(key, judgement)})
         await self._announce(before, judgement.verdict)
         await self._announce_delivery(before, after)
         await self._announce_expiry(before, after)
+
+    async def _tell_served_twice(self) -> None:
+        """Once for a namespace, on one of its resources; the condition is on all."""
+        while self._served_twice:
+            resource = self._store.get(self._served_twice.pop())
+            fact = resource and self._contention.fact(resource)
+            if resource and fact:
+                fields = {"namespace": resource.metadata.namespace, "detail": fact.message}
+                _log.warning("another release writes the same statuses", extra={"fields": fields})
+                with contextlib.suppress(NotLeadingError):
+                    await self._events.warning(resource, fact.reason, fact.message)
 
     async def _announce(self, before: Resource, verdict: Verdict) -> None:
         told = next((each for each in before.status.conditions if each.type == ACCEPTED), None)
@@ -301,7 +341,8 @@ class StatusWriter:
     def _desired(self, resource: Resource, judgement: Judgement) -> dict[str, object]:
         enforced = self._observed.enforced(resource, judgement.verdict)
         fields = self._observed.fields(resource)
-        return status_of(resource, judgement.verdict, judgement.published, "", self._now(), enforced, fields)
+        contested = self._contention.fact(resource)
+        return status_of(resource, judgement.verdict, judgement.published, "", self._now(), enforced, fields, contested)
 
 
 def _namespace(key: Key) -> str:
