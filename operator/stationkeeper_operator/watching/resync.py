@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
-from stationkeeper_operator.api.resource_paths import RESOURCES, resource_path
+from stationkeeper_operator.api.resource_paths import NO_OBJECT, RESOURCES, resource_path
 from stationkeeper_operator.resources import Key, Resource, decode_resource, read_identity
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import Change, ListInProgress, ResourceStore
@@ -48,7 +48,8 @@ class Resync:
             ApiError: one cannot.
         """
         for kind, namespace in itertools.product(RESOURCES, self._namespaces):
-            await self._api.get(f"{resource_path(kind, namespace)}?limit=1")
+            async for _ in self._api.pages(resource_path(kind, namespace), {"fieldSelector": NO_OBJECT}):
+                pass
 
     async def run(self) -> Change:
         """Lists all, and reads all named objects anew.
