@@ -15,7 +15,8 @@ from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published import REGISTRY, TRUST, Document, RegistryDocument, TrustDocument, bucket_of
 from stationkeeper_operator.resources import TRUSTED_CA
 from stationkeeper_tools.sample_pki import make_root
-from tests.bench.large_cluster import LargeCluster, Member, patiently
+from tests.bench.gateway_store import Member
+from tests.bench.large_cluster import LargeCluster, patiently
 
 LONGEST_SECONDS = 180.0
 _POLL_SECONDS = 0.05

@@ -1,6 +1,7 @@
 """A real API server that holds many Gateways and TrustedCAs, and an operator of it, for the measurements."""
 
 import asyncio
+import contextlib
 import json
 import os
 import statistics
@@ -22,6 +23,7 @@ from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.progress import Progress
 from stationkeeper_tools.sample_pki import make_root
 from tests.bench.document_watch import DocumentWatch
+from tests.bench.gateway_store import Member, lay
 from tests.controlplane.operator_process import OperatorProcess
 from tests.controlplane.operator_release import Release, install_crds
 
@@ -42,19 +44,6 @@ _AUDIT = {
 }
 
 
-@dataclass(frozen=True)
-class Member:
-    """A Gateway: its namespace, name and EUI."""
-
-    namespace: str
-    name: str
-    eui: str
-
-    @property
-    def path(self) -> str:
-        return resource_path(GATEWAY, self.namespace, self.name)
-
-
 class LargeCluster:
     """The administrator's view of it.
 
@@ -68,6 +57,7 @@ class LargeCluster:
     def __init__(self, control_plane: ControlPlane, folder: Path, gateways: int, authorities: int) -> None:
         self._audit_log = folder / "audit.log"
         self._authorities = authorities
+        self._etcd = control_plane.etcd_client
         install_crds(control_plane.admin_kubeconfig)
         self.release = Release(control_plane.admin_kubeconfig, folder)
         self.api = KubernetesApi(Credentials(control_plane.admin_kubeconfig))
@@ -86,22 +76,33 @@ class LargeCluster:
         defaults = _body(GATEWAY_DEFAULTS, "default", {"lns": {"uri": LNS_URI, "trust": trust}})
         await self.api.create(resource_path(GATEWAY_DEFAULTS, self.release.namespace), defaults)
         await self._create(self._authority(number, now) for number in range(self._authorities))
-        await self._create(
-            (resource_path(GATEWAY, each.namespace), _body(GATEWAY, each.name, {"eui": each.eui}))
-            for each in self.members
-        )
+        model, *others = self.members
+        await self._create_one(resource_path(GATEWAY, model.namespace), _body(GATEWAY, model.name, {"eui": model.eui}))
+        await asyncio.to_thread(lay, self._etcd, model, others)
+        await self._until_listed()
 
     async def list_seconds(self, rounds: int = 3) -> float:
         """Return what a plain paginated LIST of all Gateways takes, the median of `rounds`."""
         found: list[float] = []
         for _ in range(rounds):
-            began, count = time.monotonic(), 0
-            async for page in self.api.pages(resource_path(GATEWAY, None)):
-                count += len(page.items)
+            began = time.monotonic()
+            count = await self._count()
             found.append(time.monotonic() - began)
             if count != len(self.members):
                 raise RuntimeError(f"{count} of {len(self.members)} Gateways are listed")
         return statistics.median(found)
+
+    async def _count(self) -> int:
+        return sum([len(page.items) async for page in self.api.pages(resource_path(GATEWAY, None))])
+
+    async def _until_listed(self) -> None:
+        """Wait until the API server's watch cache has caught up with etcd."""
+        for _ in range(_ATTEMPTS):
+            with contextlib.suppress(ApiError):
+                if await self._count() == len(self.members):
+                    return
+            await asyncio.sleep(1)
+        raise RuntimeError("the API server does not list what is in etcd")
 
     async def lists_since(self, moment: datetime) -> int:
         """Return how often all Gateways were listed by the operator since `moment`."""
