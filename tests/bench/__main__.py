@@ -3,6 +3,7 @@
 import argparse
 
 from tests.bench import cups, operator, registry
+from tests.bench import cups, memory, operator, propagation, soak
 
 
 def main() -> None:
@@ -11,6 +12,9 @@ def main() -> None:
     cups.add_to(commands.add_parser("cups", help=cups.__doc__, description=cups.__doc__))
     operator.add_to(commands.add_parser("operator", help=operator.__doc__, description=operator.__doc__))
     registry.add_to(commands.add_parser("registry", help=registry.__doc__, description=registry.__doc__))
+    for command in (cups, operator, propagation, memory, soak):
+        name = command.__name__.rpartition(".")[2]
+        command.add_to(commands.add_parser(name, help=command.__doc__, description=command.__doc__))
     options = parser.parse_args()
     options.run(options)
 

@@ -48,7 +48,7 @@ _FELL_BACK = (
 _log = logging.getLogger("stationkeeper.operator.status_writer")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """What became of one generation of a resource.
 
