@@ -27,7 +27,7 @@ from stationkeeper_cups.internal_server import internal_application, provisional
 from stationkeeper_cups.json_log import log_as_json
 from stationkeeper_cups.judgement_budget import JudgementBudget
 from stationkeeper_cups.kubernetes_source import KubernetesSource
-from stationkeeper_cups.listener import Listener
+from stationkeeper_cups.listener import Dropped, Listener
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.server_certificate import ServerCertificate
@@ -87,7 +87,11 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
 
     times = TimeLimits(asyncio.get_running_loop())
     connections = Connections(handler, admission.is_trusted, metrics, times, seconds)
-    listener = Listener(_bound(settings.cups), begin, connections, refusals.handshake, times, _limits(settings))
+    bound, limits, drops = _bound(settings.cups), _limits(settings), metrics.dropped_connections
+    listener = Listener(
+        bound, begin, connections, refusals.handshake, times, limits, lambda why: drops.labels(why).inc()
+    )
+    _measure(metrics, listener)
     state.on_trust_change = connections.close_untrusted
     state.on_gateways_loaded = observations.reconfigured
     certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)
@@ -109,6 +113,15 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
         listener.cut()
         await internal.stop()
         _log.info("stopped")
+
+
+def _measure(metrics: Metrics, listener: Listener) -> None:
+    metrics.waiting_connections.labels("Silent").set_function(lambda: listener.silent)
+    metrics.waiting_connections.labels("Ready").set_function(lambda: listener.waiting)
+    metrics.handshakes.set_function(lambda: len(listener.handshake))
+    metrics.longest_wait_seconds.set_function(lambda: listener.waited)
+    for why in Dropped:
+        metrics.dropped_connections.labels(why)
 
 
 async def _first(source: asyncio.Task[None], *events: asyncio.Event) -> None:

@@ -2,13 +2,14 @@
 
 import argparse
 
-from tests.bench import cups
+from tests.bench import cups, herd
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     cups.add_to(commands.add_parser("cups", help=cups.__doc__, description=cups.__doc__))
+    herd.add_to(commands.add_parser("herd", help=herd.__doc__, description=herd.__doc__))
     options = parser.parse_args()
     options.run(options)
 

@@ -152,6 +152,7 @@ class UpdateInfoHandler:
         *,
         changes: bool,
     ) -> None:
+        client.is_answered = True
         outcome = "Answered" if changes else "Unchanged"
         self._outcomes[outcome].inc()
         sent = segments(delivery.response) if changes else ()

@@ -35,6 +35,7 @@ class TLSTransport(asyncio.Transport):
         host: who accepted it.
 
     Attributes:
+        is_answered: whether the client was let in and answered; the handler says so.
         peer: as given.
         stage: in which the connection is.
         tls: None until the first byte.
@@ -54,6 +55,7 @@ class TLSTransport(asyncio.Transport):
         "_rest",
         "_socket",
         "_unsent",
+        "is_answered",
         "peer",
         "stage",
         "tls",
@@ -73,6 +75,7 @@ class TLSTransport(asyncio.Transport):
         self._is_lost = False
         self._is_writing = False
         self._protocol_is_paused = False
+        self.is_answered = False
         self.peer = peer
         self.stage: Stage | None = None
         self.tls: TLSConnection | None = None
