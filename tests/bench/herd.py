@@ -2,7 +2,8 @@
 
 The load is open: gateways come at two and three times the rate that the server can answer, whatever becomes of the
 earlier ones. Each gives up when its patience ends, and comes again a minute later, as a Basics Station does. Good-put
-is the answers with 200 that reach a gateway that still waits, in percent of what the server answers without overload.
+is the answers with 200 that reach a gateway that still waits, in percent of what the server answers without overload; once by
+the clock, once by the server's CPU time, for machines that have other work as well.
 """
 
 import argparse
@@ -30,6 +31,7 @@ AT_A_TIME = 64
 SLOW_SECONDS = 1.0
 # The first seconds, until as many wait as will.
 _SETTLED_AFTER = 2.0
+_CAPACITY_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,9 @@ class Case:
 
     Attributes:
         factor, patience: of the load, in multiples of the capacity; in seconds.
+        capacity: answers a second without overload, the mean of before and after.
         good_put: in percent of the capacity.
+        good_put_by_cpu: answers for each second of the server's CPU, in percent of those without overload.
         p50_s, p99_s: of the answers, from the connection's begin, in seconds.
         refused: answers with another status than 200.
         outcomes: attempts by how they ended.
@@ -48,7 +52,9 @@ class Case:
 
     factor: float
     patience: float
+    capacity: float
     good_put: float
+    good_put_by_cpu: float
     p50_s: float
     p99_s: float
     refused: int
@@ -68,7 +74,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    print(f"{'load':>6}{'patience':>10}{'good-put':>10}{'p50':>9}{'p99':>9}{'not 200':>9}{'trust':>8}{'recovery':>10}")
+    print(
+        f"{'load':>6}{'patience':>10}{'capacity':>10}{'good-put':>10}{'by CPU':>9}{'p50':>9}{'p99':>9}{'not 200':>9}{'trust':>8}{'recovery':>10}"
+    )
     found: list[Case] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -84,7 +92,8 @@ def run(options: argparse.Namespace) -> None:
                 case = herd.meet(factor, patience)
                 found.append(case)
                 print(
-                    f"{factor:4g} x{patience:8g} s{case.good_put:8.0f} %{case.p50_s:7.2f} s{case.p99_s:7.2f} s"
+                    f"{factor:4g} x{patience:8g} s{case.capacity:8.0f}/s{case.good_put:8.0f} %"
+                    f"{case.good_put_by_cpu:7.0f} %{case.p50_s:7.2f} s{case.p99_s:7.2f} s"
                     f"{case.refused:9}{case.trust_change_s:6.2f} s{case.recovery_s:8.1f} s  {case.outcomes}",
                     flush=True,
                 )
@@ -124,13 +133,14 @@ class Herd:
 
     def meet(self, factor: float, patience: float) -> Case:
         """Have them come at `factor` times the capacity, each with so many seconds of patience."""
-        before = self._crowd(patience).keep(AT_A_TIME, 5)
+        before, before_by_cpu = self._capacity()
         crowd = self._crowd(patience)
         self._changed_at = self._enforced_at = 0.0
+        self._cpu = [0.0, 0.0]
         began = crowd.come(
-            [(self._seconds, factor * before), (CALM_SECONDS, CALM_FACTOR * before)], self._again, self._change_trust
+            [(self._seconds, factor * before), (CALM_SECONDS, CALM_FACTOR * before)], self._again, self._watch
         )
-        after = self._crowd(patience).keep(AT_A_TIME, 5)
+        after, after_by_cpu = self._capacity()
         capacity = (before + after) / 2
         ends = began + self._seconds
         answered = [
@@ -141,7 +151,9 @@ class Herd:
         return Case(
             factor=factor,
             patience=patience,
+            capacity=capacity,
             good_put=100 * len(answered) / (self._seconds - _SETTLED_AFTER) / capacity,
+            good_put_by_cpu=200 * len(answered) / (self._cpu[1] - self._cpu[0]) / (before_by_cpu + after_by_cpu),
             p50_s=statistics.median(waits),
             p99_s=waits[len(waits) * 99 // 100],
             refused=sum(number for outcome, number in outcomes.items() if outcome.isdigit() and outcome != "200"),
@@ -150,8 +162,21 @@ class Herd:
             recovery_s=_recovery(crowd.attempts, ends),
         )
 
+    def _capacity(self) -> tuple[float, float]:
+        """Return how many answers a second there are without overload, and how many a second of CPU."""
+        began = self._server.cpu_seconds()
+        found = self._crowd(60).keep(AT_A_TIME, _CAPACITY_SECONDS)
+        return found, found * _CAPACITY_SECONDS / (self._server.cpu_seconds() - began)
+
     def _crowd(self, patience: float) -> Crowd:
         return Crowd(self._server.port, self._contexts, self._requests, patience)
+
+    def _watch(self, passed: float) -> None:
+        if not self._cpu[0] and passed >= _SETTLED_AFTER:
+            self._cpu[0] = self._server.cpu_seconds()
+        if not self._cpu[1] and passed >= self._seconds:
+            self._cpu[1] = self._server.cpu_seconds()
+        self._change_trust(passed)
 
     def _change_trust(self, passed: float) -> None:
         """Publish another generation in the midst of it, and note when the server's log says that it is in force."""
@@ -201,6 +226,7 @@ def _summary(found: Sequence[Case]) -> dict[str, object]:
     return {
         "good_put_percent": {f"{each.factor:g}x, {each.patience:g} s": round(each.good_put, 1) for each in found},
         "least_good_put_percent": round(min(each.good_put for each in found), 1),
+        "least_good_put_by_cpu_percent": round(min(each.good_put_by_cpu for each in found), 1),
         "not_200": sum(each.refused for each in found),
         "trust_change_s": round(max(each.trust_change_s for each in found), 2),
         "recovery_s": round(max(each.recovery_s for each in found), 1),

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stationkeeper_core.published import encode
@@ -45,11 +45,13 @@ class Server:
         name: for people.
         pid: of the process that was started.
         port: where it listens.
+        internal: where it tells its metrics; 0 where it has none.
     """
 
     name: str
     pid: int
     port: int
+    internal: int = 0
 
     def cpu_seconds(self) -> float:
         """Return the CPU that it and its children have taken."""
@@ -75,7 +77,7 @@ def stationkeeper(folder: Path, fleet: Fleet, members: tuple[Member, ...]) -> It
         *(f"--tls-cert={folder}/server.crt", f"--tls-key={folder}/server.key", "--log-level=INFO"),
     ]
     with _running("stationkeeper-cups", command, port, folder) as server:
-        yield server
+        yield replace(server, internal=internal)
 
 
 def documents(fleet: Fleet, members: tuple[Member, ...], generation: int, *others: KeyPair) -> dict[str, bytes]:
