@@ -32,10 +32,10 @@ from stationkeeper_cups.tls.transport import TLSTransport
 from stationkeeper_cups.waiting_room import WaitingRoom
 
 GIVEN_UP = "given up for newer connections"
-# In one turn of the event loop. Eight connections are accepted in the time that one takes to be answered; what comes
-# faster stays in the kernel, which drops it more cheaply.
-ACCEPTED_AT_ONCE = 64
-BEGUN_AT_ONCE = 8
+# In one turn of the event loop. What is under way goes on between the turns, so few at a time are answered sooner. Of
+# what comes at more than eight times the capacity, the rest stays in the kernel, which drops it more cheaply.
+ACCEPTED_AT_ONCE = 32
+BEGUN_AT_ONCE = 4
 LOOKED_AT_AT_ONCE = 64
 # A handshake that is younger makes room only for a network that has fewer of them: on a slow link it needs seconds, and
 # to begin one more by giving up one that goes well is work for nothing.

@@ -22,13 +22,11 @@ LOOKED_AT = 64
 
 
 class Waiting(Protocol):
-    """Who waits.
+    """Who waits."""
 
-    Attributes:
-        network: it comes from.
-    """
-
-    network: str
+    @property
+    def network(self) -> str:
+        """From which it comes."""
 
 
 W = TypeVar("W", bound=Waiting)
