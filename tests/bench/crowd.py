@@ -70,13 +70,11 @@ class Crowd:
         self._over: Callable[[Attempt, int], None] = lambda _attempt, _number: None
         _raise_descriptors()
 
-    def keep(self, number: int, seconds: float) -> float:
-        """Keep so many gateways asking at a time, and return the answers a second: what the server can do."""
-        began = time.monotonic()
-        until = began + seconds
+    def keep(self, number: int, is_done: Callable[[], bool]) -> None:
+        """Keep so many gateways asking at a time until told that it is done; then wait for those that ask."""
 
         def again(_attempt: Attempt, _number: int) -> None:
-            if time.monotonic() < until:
+            if not is_done():
                 self._begin(next(self._numbers))
 
         self._over = again
@@ -84,10 +82,12 @@ class Crowd:
             self._begin(next(self._numbers))
         while self._clients:
             self._turn(0.05)
-        self._over = lambda _attempt, _number: None
-        found = [each for each in self.attempts if each.outcome == "200" and each.ended <= until]
-        self.attempts.clear()
-        return len(found) / seconds
+
+    def rate(self, number: int, seconds: float) -> float:
+        """Keep so many gateways asking at a time, and return the answers a second: what the server can do."""
+        until = time.monotonic() + seconds
+        self.keep(number, lambda: time.monotonic() >= until)
+        return sum(each.outcome == "200" and each.ended <= until for each in self.attempts) / seconds
 
     def come(self, phases: Sequence[tuple[float, float]], again: float, now: Callable[[float], None]) -> float:
         """Have gateways come at given rates, whatever becomes of the earlier ones.

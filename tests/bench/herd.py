@@ -2,8 +2,8 @@
 
 The load is open: gateways come at two and three times the rate that the server can answer, whatever becomes of the
 earlier ones. Each gives up when its patience ends, and comes again a minute later, as a Basics Station does. Good-put
-is the answers with 200 that reach a gateway that still waits, in percent of what the server answers without overload: by
-the clock, and by the server's CPU time, for machines that have other work as well.
+is the answers with 200 that reach a gateway that still waits, in percent of what the server answers without overload,
+by the clock, and by the server's CPU time, for machines that have other work as well.
 """
 
 import argparse
@@ -138,7 +138,7 @@ class Herd:
             each.check_hostname = False
             each.verify_mode = ssl.CERT_NONE
         self._requests = [request(each, self._server.port) for each in self._members]
-        self._crowd(60).keep(AT_A_TIME, 3 + len(self._members) / 300)
+        self._crowd(60).rate(AT_A_TIME, 3 + len(self._members) / 300)
 
     def meet(self, factor: float, patience: float) -> Case:
         """Have them come at `factor` times the capacity, each with so many seconds of patience."""
@@ -178,7 +178,7 @@ class Herd:
     def _capacity(self) -> tuple[float, float]:
         """Return how many answers a second there are without overload, and how many a second of CPU."""
         began = self._server.cpu_seconds()
-        found = self._crowd(60).keep(AT_A_TIME, _CAPACITY_SECONDS)
+        found = self._crowd(60).rate(AT_A_TIME, _CAPACITY_SECONDS)
         return found, found * _CAPACITY_SECONDS / (self._server.cpu_seconds() - began)
 
     def _crowd(self, patience: float) -> Crowd:
