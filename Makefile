@@ -9,13 +9,19 @@ export UV_SYSTEM_CERTS ?= true
 export UV_NATIVE_TLS ?= true
 endif
 
-.PHONY: demo test lint format bench docs clean
+# As many processes as there are cores; each runs an API server of its own, so no more than four.
+PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
+
+.PHONY: demo test test-fast lint format bench docs clean
 
 demo: .venv/.synced
 	@$(UV) run --frozen stationkeeper demo $(ARGS)
 
 test: lint
-	@$(UV) run --frozen pytest $(ARGS)
+	@$(UV) run --frozen pytest $(PARALLEL) $(ARGS)
+
+test-fast: .venv/.synced
+	@$(UV) run --frozen pytest $(PARALLEL) -m "not controlplane and not slow" $(ARGS)
 
 lint: .venv/.synced
 	@$(UV) run --frozen ruff format --check .

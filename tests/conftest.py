@@ -1,12 +1,17 @@
-"""For all tests: one real control plane a session, and settings of hypothesis.
+"""For all tests: one real control plane a process, layers as markers, and settings of hypothesis.
 
 The programs are obtained after collection, outside any test's time limit, since that can take minutes the first time.
 What a property test finds does not depend on how busy the machine is; in CI it tries the same examples every time, so
 that a change is judged by what it changed, and people's own runs go on to explore.
 """
 
+import fcntl
 import os
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,6 +30,8 @@ from stationkeeper_tools.progress import Progress
 settings.register_profile("stationkeeper", deadline=None, print_blob=True, derandomize="CI" in os.environ)
 settings.load_profile("stationkeeper")
 
+TESTS = Path(__file__).parent
+LAYERS = sorted(folder.name for folder in TESTS.iterdir() if any(folder.glob("**/test_*.py")))
 OBTAINED: Mapping[str, Callable[[Surroundings, Progress], object]] = {
     "control_plane_binaries": obtain_control_plane,
     "kubectl": find_kubectl,
@@ -33,19 +40,46 @@ OBTAINED: Mapping[str, Callable[[Surroundings, Progress], object]] = {
 FAILURES = pytest.StashKey[dict[str, Exception]]()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare a marker for each layer of tests, which is a folder of `tests/`."""
+    for folder in LAYERS:
+        config.addinivalue_line("markers", f"{folder}: the tests in tests/{folder}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its layer."""
+    for item in items:
+        item.add_marker(item.path.relative_to(TESTS).parts[0])
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Obtains what the fixtures of the collected tests need, and tells the terminal of it."""
+    """Obtain what the fixtures of the collected tests need, and tell the terminal of it."""
     failures = session.config.stash.setdefault(FAILURES, {})
     if session.config.option.collectonly:
         return
-    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
-    progress = Progress(terminal.write_line) if terminal else Progress()
-    needed = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    for name in OBTAINED.keys() & needed:
-        try:
-            OBTAINED[name](Surroundings.of_this_process(), progress)
-        except Exception as error:
-            failures[name] = error
+    needed = OBTAINED.keys() & {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    progress = Progress(partial(say, session.config))
+    with one_process_at_a_time():
+        for name in needed:
+            try:
+                OBTAINED[name](Surroundings.of_this_process(), progress)
+            except Exception as error:
+                failures[name] = error
+
+
+def say(config: pytest.Config, line: str) -> None:
+    """Print a line, also from a process that pytest-xdist started, which has no terminal reporter."""
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else nullcontext():
+        sys.stderr.write(f"{line}\n")
+
+
+@contextmanager
+def one_process_at_a_time() -> Iterator[None]:
+    """Have the other processes of one run wait: the first obtains, the others find."""
+    with (Path(tempfile.gettempdir()) / f"stationkeeper-tests-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def raise_if_failed(config: pytest.Config, name: str) -> None:

@@ -21,6 +21,7 @@ Source: the CUPS protocol, how the client behaves; the sets REG, BAK and BOOT in
 
 import hashlib
 from datetime import datetime, timedelta
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import msgspec
@@ -31,7 +32,7 @@ from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.observation import DeliveryState, Segment
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_core.station_preflight import preflight
-from stationkeeper_core.update_info import UpdateInfoRequest, UpdateInfoResponse
+from stationkeeper_core.update_info import NOTHING, UpdateInfoRequest, UpdateInfoResponse
 
 TRIES = 3
 SPACING = timedelta(hours=6)
@@ -127,7 +128,7 @@ def deliver(
     after = Progress(
         target,
         state,
-        deliveries=deliveries + (sent != UpdateInfoResponse()),
+        deliveries=deliveries + (sent != NOTHING),
         outstanding=outstanding,
         at=at if held_back else now,
         disturbing=disturbing + bool(may_disturb - held_back),
@@ -149,6 +150,8 @@ def has_same_target(one: RegisteredGateway, other: RegisteredGateway) -> bool:
 
 def segments(response: UpdateInfoResponse) -> tuple[Segment, ...]:
     """The parts that `response` has."""
+    if response == NOTHING:
+        return ()
     parts = {
         Segment.CUPS_URI: response.cups_uri,
         Segment.LNS_URI: response.tc_uri,
@@ -206,6 +209,7 @@ def _fell_back(request: UpdateInfoRequest, gateway: RegisteredGateway, asked: As
     return expected != (asked.certificate or b"")
 
 
+@lru_cache(maxsize=1024)
 def _is_at(host: str, uri: str) -> bool:
     """Return whether a request with that `Host` header went to the server of `uri`."""
     try:

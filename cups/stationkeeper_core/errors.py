@@ -76,6 +76,9 @@ class Reason(StrEnum):
     HANDSHAKE_FAILED = "HandshakeFailed"
     HANDSHAKE_TIMEOUT = "HandshakeTimeout"
     CONNECTION_UNUSED = "ConnectionUnused"
+    PROXY_HEADER_MISSING = "ProxyHeaderMissing"
+    PROXY_HEADER_INVALID = "ProxyHeaderInvalid"
+    PROXY_HEADER_NOT_ALLOWED = "ProxyHeaderNotAllowed"
 
     INVALID_SPEC = "InvalidSpec"
     MALFORMED_PEM = "MalformedPEM"
@@ -121,6 +124,7 @@ class Reason(StrEnum):
     UNKNOWN_CONTRACT = "UnknownContract"
     WRONG_DOCUMENT = "WrongDocument"
     OLDER_GENERATION = "OlderGeneration"
+    NOT_FROM_OPERATOR = "NotFromOperator"
     DOCUMENT_MISSING = "DocumentMissing"
     SERVER_CERTIFICATE_INVALID = "ServerCertificateInvalid"
     SERVER_ROOT_CHANGED = "ServerRootChanged"

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published import BUCKETS, RegisteredGateway, RegistryDocument, ReservedEUI, bucket_of
+from stationkeeper_core.published import RegisteredGateway, RegistryDocument, ReservedEUI
+from stationkeeper_core.registry_layout import BUCKET_COUNTS, bucket_of
 from stationkeeper_core.trust.scope import Scope
 
 Holder = RegisteredGateway | ReservedEUI
@@ -44,8 +45,8 @@ class GatewayRegistry:
     """All gateways in force at one time. Immutable; made of one bucket of each number."""
 
     def __init__(self, buckets: tuple[RegistryBucket, ...]) -> None:
-        if len(buckets) != BUCKETS:
-            raise ValueError(f"{len(buckets)} buckets make no registry of {BUCKETS}")
+        if len(buckets) not in BUCKET_COUNTS:
+            raise ValueError(f"{len(buckets)} buckets make no registry")
         self._buckets = buckets
 
     def __len__(self) -> int:
@@ -53,7 +54,7 @@ class GatewayRegistry:
 
     def holders(self, eui: EUI64) -> tuple[Holder, ...]:
         """The Gateways and reservations with `eui`, in order of their rank, then their namespace."""
-        return self._buckets[bucket_of(eui)].holders(eui)
+        return self._buckets[bucket_of(eui, len(self._buckets))].holders(eui)
 
     def scope(self, eui: EUI64 | None) -> Scope:
         """Which TrustedCAs are asked about a certificate with `eui`; None for one without an EUI."""

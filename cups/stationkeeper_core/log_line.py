@@ -15,13 +15,17 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line for `record`."""
+        return self.encode(record).decode("ascii")
+
+    def encode(self, record: logging.LogRecord) -> bytes:
+        """The same as bytes; all of it is ASCII."""
         fields: dict[str, object] = dict(getattr(record, "fields", {}))
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)[-MAX_VALUE * 4 :]
         return log_line(record.created, record.levelname, record.name, record.getMessage(), fields)
 
 
-def log_line(seconds: float, level: str, logger: str, event: str, fields: Mapping[str, object]) -> str:
+def log_line(seconds: float, level: str, logger: str, event: str, fields: Mapping[str, object]) -> bytes:
     """The line for one event.
 
     Args:
@@ -41,15 +45,15 @@ def log_line(seconds: float, level: str, logger: str, event: str, fields: Mappin
     return _ascii(line)
 
 
-def _ascii(line: dict[str, object]) -> str:
+def _ascii(line: dict[str, object]) -> bytes:
     """JSON without a character that a terminal may act on."""
     try:
         found = msgspec.json.encode(line)
     except UnicodeEncodeError:
         # Half of a surrogate pair, which only escapes can write.
-        return json.dumps(line)
+        return json.dumps(line).encode("ascii")
     # The fast encoder escapes no letters beyond ASCII, nor DEL.
-    return found.decode("ascii") if found.isascii() and b"\x7f" not in found else json.dumps(line)
+    return found if found.isascii() and b"\x7f" not in found else json.dumps(line).encode("ascii")
 
 
 def _value(value: object, longest: int) -> object:

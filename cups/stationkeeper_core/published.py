@@ -1,9 +1,9 @@
 """The contract of the Secrets between operator and CUPS, both directions.
 
-One trust document and `BUCKETS` registry documents, each in a Secret of its own under the one key that is also the
-name of the file where a kubelet lays it. A document is a line of JSON, its header, and a zlib stream, its payload, in
-one value: a single read cannot mix two generations. Each stands alone, so no order among them matters. In a payload
-the records of a namespace stand together, see `document_segments`.
+One trust document and the registry documents of a `RegistryLayout`, each in a Secret of its own under the one key that
+is also the name of the file where a kubelet lays it. A document is a line of JSON, its header, and a zlib stream, its
+payload, in one value: a single read cannot mix two generations. Each stands alone, so no order among them matters. In a
+payload the records of a namespace stand together, see `document_segments`.
 
 Encoding is deterministic: the same content gives the same payload whatever the order it came in, and the header's
 digest is over the uncompressed payload, so that contents compare without regard to who compressed them. Decoding is
@@ -18,16 +18,17 @@ from typing import TypeVar
 
 import msgspec
 
+from stationkeeper_core import registry_layout
 from stationkeeper_core.document_segments import compress
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, parse_hex
+from stationkeeper_core.registry_layout import layout_of, place_of
 from stationkeeper_core.retained_anchor import RetainedAnchor, Seconds
 from stationkeeper_core.serial_numbers import unpack_serials
 
 CONTRACT = 2
 READABLE_CONTRACTS = (1, CONTRACT)
 """An operator that takes over from an older one still reads what that one published, so that it stays in force."""
-BUCKETS = 16
 MAX_SECRET_BYTES = 1_000_000
 MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
 MAX_AUTHORITIES = 2_000
@@ -37,10 +38,12 @@ MAX_NAMESPACE_CERTIFICATES = 1_000
 """Of the TrustedCAs of one namespace: a request is decided by those of two, the Gateway's and the release's."""
 MAX_GENERATION = 2**63 - 1
 
-TRUST = "trust"
+TRUST = registry_layout.TRUST
+BUCKETS = registry_layout.BUCKETS
+bucket_of = registry_layout.bucket_of
 ALL_NAMESPACES = "*"
-REGISTRY = tuple(f"registry-{bucket:02d}" for bucket in range(BUCKETS))
-DOCUMENTS = (TRUST, *REGISTRY)
+REGISTRY = layout_of(BUCKETS).registry
+DOCUMENTS = layout_of(BUCKETS).documents
 
 _MAX_HEADER_BYTES = 1024
 
@@ -204,10 +207,11 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         contract: the version of the contract, for all that follows.
-        document: one of `DOCUMENTS`.
+        document: its name.
         generation: rises with every change of this document; from 0 to `MAX_GENERATION`.
         sha256: of the uncompressed payload, lower-case hex.
-        buckets: into how many the registry is split.
+        buckets: into how many the registry is split, as the name of a registry document tells too; of the trust
+            document, which is one for all counts, always `BUCKETS`.
     """
 
     contract: int
@@ -230,11 +234,6 @@ def secret_name(document: str) -> str:
     return f"stationkeeper-{document}"
 
 
-def bucket_of(eui: EUI64) -> int:
-    """The number of the bucket that holds the gateway with `eui`."""
-    return hashlib.sha256(eui.to_bytes(8, "big")).digest()[0] % BUCKETS
-
-
 def encode_payload(content: Document) -> bytes:
     """The uncompressed payload of `content`, deterministic."""
     return msgspec.json.encode(_by_namespace(content), order="deterministic")
@@ -251,7 +250,13 @@ def encode(document: str, generation: int, payload: bytes) -> bytes:
     Raises:
         StationkeeperError: `CapacityExceeded` where it would not fit into a Secret.
     """
-    header = Header(contract=CONTRACT, document=document, generation=generation, sha256=digest(payload))
+    header = Header(
+        contract=CONTRACT,
+        document=document,
+        generation=generation,
+        sha256=digest(payload),
+        buckets=_count(document),
+    )
     value = msgspec.json.encode(header) + b"\n" + compress(payload)
     if len(value) > MAX_SECRET_BYTES or len(payload) > MAX_PAYLOAD_BYTES:
         raise StationkeeperError(
@@ -265,7 +270,7 @@ def decode(document: str, value: bytes) -> Published:
     """The document that `value` holds.
 
     Args:
-        document: which of `DOCUMENTS` it has to be.
+        document: which one it has to be.
         value: what the Secret or the file holds.
 
     Raises:
@@ -289,6 +294,11 @@ def decode(document: str, value: bytes) -> Published:
     registry = _content(document, payload, RegistryDocument)
     _check_bucket(document, registry)
     return Published(header, _sorted(registry))
+
+
+def _count(document: str) -> int:
+    place = place_of(document)
+    return place[0] if place is not None else BUCKETS
 
 
 def _sorted(content: Document) -> Document:
@@ -327,10 +337,10 @@ def _header(document: str, line: bytes) -> Header:
         header = msgspec.json.decode(line, type=Header)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"the header of {document}: {error}") from None
-    if (header.document, header.buckets) != (document, BUCKETS):
+    if (header.document, header.buckets) != (document, _count(document)):
         raise StationkeeperError(
             Reason.WRONG_DOCUMENT,
-            f"{header.document[:40]!a} of {header.buckets} buckets lies where {document} of {BUCKETS} belongs",
+            f"{header.document[:40]!a} of {header.buckets} buckets lies where {document} of {_count(document)} belongs",
         )
     if not 0 <= header.generation <= MAX_GENERATION:
         raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} has no generation that could be counted on")
@@ -379,12 +389,13 @@ def _check_certificates(document: str, trust: TrustDocument) -> None:
 
 
 def _check_bucket(document: str, registry: RegistryDocument) -> None:
-    if not 0 <= registry.bucket < BUCKETS or REGISTRY[registry.bucket] != document:
+    place = place_of(document)
+    if place is None or place[1] != registry.bucket:
         raise StationkeeperError(Reason.WRONG_DOCUMENT, f"{document} holds bucket {registry.bucket}")
     seen: set[tuple[EUI64, str]] = set()
     held: tuple[RegisteredGateway | ReservedEUI, ...] = (*registry.gateways, *registry.reserved)
     for each in held:
         eui = parse_hex(each.eui)
-        if eui is None or (eui, each.namespace) in seen or bucket_of(eui) != registry.bucket:
+        if eui is None or (eui, each.namespace) in seen or bucket_of(eui, place[0]) != registry.bucket:
             raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} holds {each.eui[:20]!a}")
         seen.add((eui, each.namespace))

@@ -156,6 +156,20 @@ REASONS: dict[Reason, ReasonInfo] = {
         "logged at DEBUG and not counted.",
         "Nothing.",
     ),
+    Reason.PROXY_HEADER_MISSING: _handshake(
+        "The connection comes from an address that must send a PROXY protocol header first, and does not begin with "
+        "one.",
+        "Have the load balancer send the header, or take the address out of `cups.proxyProtocol.trustedCIDRs`.",
+    ),
+    Reason.PROXY_HEADER_INVALID: _handshake(
+        "The PROXY protocol header of a load balancer is not as versions 1 and 2 are, is too long or was not complete "
+        "before the connection ended.",
+        "The log line's detail names what is wrong; look at the load balancer's settings.",
+    ),
+    Reason.PROXY_HEADER_NOT_ALLOWED: _handshake(
+        "The connection begins with a PROXY protocol header but comes from an address that none is taken from.",
+        "If it is your load balancer, put its networks into `cups.proxyProtocol.trustedCIDRs`.",
+    ),
     Reason.HANDSHAKE_TIMEOUT: _handshake(
         "The client did not finish its TLS handshake in time.",
         "Check the network between gateway and server.",
@@ -324,6 +338,11 @@ REASONS: dict[Reason, ReasonInfo] = {
         "Check who else writes the Secret, and the bucket count.",
     ),
     Reason.OLDER_GENERATION: _load("A document is older than the one in force.", "Check who restored an old Secret."),
+    Reason.NOT_FROM_OPERATOR: _load(
+        "What the internal port was handed is not signed with the operator's key.",
+        "If the Secret of the operator's key has just changed, wait for the kubelets. Else somebody has the internal "
+        "token: replace it.",
+    ),
     Reason.DOCUMENT_MISSING: _load("A document is not there yet.", "Check that the operator runs and leads."),
     Reason.SERVER_CERTIFICATE_INVALID: _load(
         "The server's certificate and key cannot be used.",

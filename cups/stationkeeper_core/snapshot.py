@@ -15,17 +15,28 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.gateway_registry import GatewayRegistry, RegistryBucket
 from stationkeeper_core.published import (
     ALL_NAMESPACES,
-    DOCUMENTS,
-    REGISTRY,
-    TRUST,
     Header,
     ServedNamespace,
     TrustDocument,
     decode,
 )
+from stationkeeper_core.registry_layout import TRUST, RegistryLayout
 from stationkeeper_core.trust.generation import TrustGeneration
 
 CONTRACT_WITH_SERVED_NAMESPACES = 2
+
+
+class OlderGenerationError(StationkeeperError):
+    """A document is older than the one in force.
+
+    Attributes:
+        generation: of the older one.
+    """
+
+    def __init__(self, document: str, generation: int, in_force: int) -> None:
+        detail = f"{document} has generation {generation}, {in_force} is in force"
+        super().__init__(Reason.OLDER_GENERATION, detail)
+        self.generation = generation
 
 
 @dataclass(frozen=True)
@@ -43,10 +54,12 @@ class Holdings:
     Attributes:
         trust: of the trust document, None until there is one.
         buckets: of the registry documents, by their names.
+        layout: which documents there have to be.
     """
 
     trust: TrustGeneration | None = None
     buckets: Mapping[str, RegistryBucket] = field(default_factory=lambda: MappingProxyType({}))
+    layout: RegistryLayout = field(default_factory=RegistryLayout)
 
     def accept(self, document: str, value: bytes) -> "Holdings":
         """The holdings with `value` in force as `document`; these same ones where it is in force already.
@@ -61,10 +74,7 @@ class Holdings:
         header, held = published.header, self._held(document)
         if held is not None:
             if header.generation < held.generation:
-                raise StationkeeperError(
-                    Reason.OLDER_GENERATION,
-                    f"{document} has generation {header.generation}, {held.generation} is in force",
-                )
+                raise OlderGenerationError(document, header.generation, held.generation)
             if (header.generation, header.sha256) == (held.generation, held.sha256):
                 return self
         if isinstance(published.content, TrustDocument):
@@ -75,12 +85,12 @@ class Holdings:
     @property
     def missing(self) -> tuple[str, ...]:
         """The documents that are not there yet."""
-        return tuple(document for document in DOCUMENTS if self._held(document) is None)
+        return tuple(document for document in self.layout.documents if self._held(document) is None)
 
     @property
     def generations(self) -> dict[str, int]:
         """The generation in force of each document that there is."""
-        held = ((document, self._held(document)) for document in DOCUMENTS)
+        held = ((document, self._held(document)) for document in self.layout.documents)
         return {document: each.generation for document, each in held if each is not None}
 
     @cached_property
@@ -88,7 +98,8 @@ class Holdings:
         """What to decide on; None while a document is missing."""
         if self.trust is None or self.missing:
             return None
-        return Snapshot(self.trust, GatewayRegistry(tuple(self.buckets[document] for document in REGISTRY)))
+        buckets = tuple(self.buckets[document] for document in self.layout.registry)
+        return Snapshot(self.trust, GatewayRegistry(buckets))
 
     def _held(self, document: str) -> TrustGeneration | RegistryBucket | None:
         return self.trust if document == TRUST else self.buckets.get(document)

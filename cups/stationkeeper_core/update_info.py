@@ -7,6 +7,7 @@ Source: the CUPS protocol of LoRa Basics Station, request and response.
 
 import json
 import struct
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ MAX_KEYS = 64
 NO_CHANGE = bytes(14)
 
 _MAX_TEXT = 256
+_MAX_REMEMBERED_BYTES = 512
 _U32_MAX = 0xFFFF_FFFF
 _JSON = json.JSONDecoder(strict=False)
 _NEITHER_SIGNATURE_NOR_UPDATE = struct.pack("<II", 0, 0)
@@ -60,7 +62,7 @@ class UpdateInfoResponse(msgspec.Struct, frozen=True):
     tc_credentials: bytes = b""
 
 
-_NOTHING = UpdateInfoResponse()
+NOTHING = UpdateInfoResponse()
 
 
 def parse_request(body: bytes) -> UpdateInfoRequest:
@@ -76,6 +78,11 @@ def parse_request(body: bytes) -> UpdateInfoRequest:
         raise StationkeeperError(
             Reason.REQUEST_TOO_LARGE, f"the body has {len(body)} bytes, at most {MAX_BODY_BYTES} are read"
         )
+    # A gateway to which nothing happens reports the same each time.
+    return _remembered(body) if len(body) <= _MAX_REMEMBERED_BYTES else _parse(body)
+
+
+def _parse(body: bytes) -> UpdateInfoRequest:
     fields = _json_object(body)
     router = fields.get("router")
     if router is None:
@@ -95,13 +102,16 @@ def parse_request(body: bytes) -> UpdateInfoRequest:
     )
 
 
+_remembered = lru_cache(maxsize=2048)(_parse)
+
+
 def encode_response(response: UpdateInfoResponse) -> bytes:
     """The body of an answer, 14 bytes at least; all integers little endian.
 
     Raises:
         ValueError: a field is larger than its length field or the client allows; what was published never is.
     """
-    if response == _NOTHING:
+    if response == NOTHING:
         # Nearly every answer.
         return NO_CHANGE
     segments = [

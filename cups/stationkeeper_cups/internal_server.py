@@ -2,7 +2,7 @@
 
 It speaks TLS with the server's certificate, and with one of its own making until there is that: probes must be answered
 before the first load. `/generation` takes a bearer token where one is configured; `/observations` always does, and is
-shut without one.
+shut without one, as is what the operator hands over.
 """
 
 import hmac
@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
+from itertools import islice
 
 import msgspec
 from aiohttp import web
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from stationkeeper_core.timestamps import rfc3339
+from stationkeeper_cups.handed_over import HandedOver
 from stationkeeper_cups.http.refusals import RecentRefusal
 from stationkeeper_cups.metrics import CONTENT_TYPE, Metrics
 from stationkeeper_cups.observations import Observations
@@ -30,9 +32,11 @@ from stationkeeper_cups.tls_context import ServerCredentials, server_authenticat
 
 _YEARS = timedelta(days=3650)
 _MAX_CURSOR_DIGITS = 18
+_MAX_REFUSED_TOLD = 100
+"""Of the documents that were not loaded: the operator reads a bounded answer, and the first ones say what is wrong."""
 _EXPOSITION_SHARE = 20.0
 _log = logging.getLogger("stationkeeper.cups.internal_server")
-_OBSERVATIONS_SHUT = "observations need a token: set STATIONKEEPER_INTERNAL_TOKEN_FILE to a file that holds one\n"
+_SHUT = "this needs a token: set STATIONKEEPER_INTERNAL_TOKEN_FILE to a file that holds one\n"
 
 
 def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
@@ -44,6 +48,7 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
     server_certificate: ServerCertificate,
     guard: Callable[[web.Request, bool], bool] = lambda _request, _vouched: True,
     recent_refusals: Callable[[], Iterable[RecentRefusal]] = lambda: (),
+    operator_certificate: Callable[[], bytes] | None = None,
 ) -> web.Application:
     """The routes of the internal port.
 
@@ -57,7 +62,9 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
         server_certificate: whose end `/generation` tells.
         guard: told of each request and whether it has the token; says whether it may be answered.
         recent_refusals: what `/refusals` tells, which is as shut as `/observations`.
+        operator_certificate: reads the certificate of the operator's key; None: it can hand nothing over.
     """
+    handed_over = HandedOver(state, metrics, observations.instance, operator_certificate)
     said = _Trouble()
     exposed = _Exposition(metrics, time.monotonic)
 
@@ -88,17 +95,24 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
         if token is not None and not is_vouched(request):
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
         refused = {
-            document: {"reason": error.reason, "detail": error.detail} for document, error in state.refused.items()
+            document: {"reason": error.reason, "detail": error.detail}
+            for document, error in islice(state.refused.items(), _MAX_REFUSED_TOLD)
         }
         begin, end = server_certificate.not_before, server_certificate.not_after
         answer: dict[str, object] = {"generations": state.generations, "missing": state.missing, "refused": refused}
+        if handed_over.is_open:
+            answer["handover"] = {
+                "instance": observations.instance,
+                "buckets": len(state.documents) - 1,
+                "isLatest": state.is_latest.is_set(),
+            }
         if begin and end:
             answer["serverCertificate"] = {"notBefore": rfc3339(begin), "notAfter": rfc3339(end)}
         return web.json_response(answer)
 
     def check_token(request: web.Request) -> None:
         if token is None:
-            raise web.HTTPForbidden(text=_OBSERVATIONS_SHUT)
+            raise web.HTTPForbidden(text=_SHUT)
         if not is_vouched(request):
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
 
@@ -119,6 +133,7 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
     application.router.add_get("/generation", generation)
     application.router.add_get("/observations", observed)
     application.router.add_get("/refusals", refused_lately)
+    application.router.add_routes(handed_over.routes(check_token))
     return application
 
 

@@ -1,6 +1,7 @@
 """The log of the process: one JSON object a line, on standard error."""
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -39,13 +40,39 @@ class LeanRecord(logging.LogRecord):
         self.created = time.time()
 
 
+class LineHandler(logging.Handler):
+    """Writes each line to standard error at once, in one call of the system, so that it needs no lock.
+
+    The standard handler turns it into text, encodes that, and asks for it to be written.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._file = sys.stderr.fileno()
+        self._format = JsonFormatter()
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write the line for `record`, unless a filter leaves it out."""
+        if self.filters and not self.filter(record):
+            return False
+        self.emit(record)
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line for `record`; nothing may fail because nobody reads the log."""
+        try:
+            line = self._format.encode(record) + b"\n"
+            while line:
+                line = line[os.write(self._file, line) :]
+        except Exception:
+            self.handleError(record)
+
+
 def log_as_json(level: str) -> None:
     """Has everything that is logged from `level` on written as JSON, warnings of libraries among it."""
     # Nothing of these is in a line, and each costs time in every record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.setLogRecordFactory(LeanRecord)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[LineHandler()], force=True)
     # cryptography warns of names in certificates that are longer than they should be; those are in the field.
     logging.captureWarnings(capture=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from stationkeeper_core.published import DOCUMENTS, secret_name
+from stationkeeper_core.published import secret_name
 from stationkeeper_cups.server_certificate import OFFER_SECONDS, server_credentials
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.tls_context import ServerCredentials
@@ -92,7 +92,7 @@ class KubernetesSource:
         self._notice = WaitingNotice(lambda: state.missing, f"Secrets of namespace {api.namespace}", time.monotonic)
         self._credentials: ServerCredentials | None = None
         self._loaders: dict[str, _Load] = {server_tls: self._load_credentials}
-        for document in DOCUMENTS:
+        for document in state.documents:
             self._loaders[secret_name(document)] = self._loader(document)
 
     async def run(self) -> None:

@@ -25,6 +25,8 @@ from stationkeeper_cups.arrival import Arrival, Said
 from stationkeeper_cups.connection_limits import ConnectionLimits
 from stationkeeper_cups.log_budget import LogBudget
 from stationkeeper_cups.networks import Groups, network_of
+from stationkeeper_cups.opening import Opener, ProxyProtocol
+from stationkeeper_cups.peer_address import Networks, peer_address
 from stationkeeper_cups.standing import Standing
 from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls.time_limits import Stage, TimeLimits
@@ -86,6 +88,7 @@ class Listener:
         on_refusal: told of every handshake that came to nothing.
         times: where its stages are kept.
         limits: what clients may take.
+        opener: says what may come before TLS; without one, nothing may.
         on_drop: told of every connection that was closed before its turn.
 
     Attributes:
@@ -100,6 +103,7 @@ class Listener:
         on_refusal: Callable[[Refusal], None],
         times: TimeLimits,
         limits: ConnectionLimits,
+        opener: Opener | None = None,
         on_drop: Callable[[Dropped], None] = lambda _why: None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -107,6 +111,7 @@ class Listener:
         self._begin = begin
         self._protocol_factory = protocol_factory
         self._on_refusal = on_refusal
+        self._opener = opener or ProxyProtocol(Networks())
         self._on_drop = on_drop
         self._limits = limits
         self._times = times
@@ -215,11 +220,11 @@ class Listener:
         judgement = verdict.judgement if verdict else None
         self._on_refusal(Refusal(transport.peer, failure.reason, failure.detail, presented, judgement))
 
-    def failed(self, transport: TLSTransport) -> None:
+    def failed(self, client: TLSTransport | Arrival) -> None:
         """Log a fault of the server's own."""
         left_out = self._trouble.take()
         if left_out is not None:
-            fields = {"peer": transport.peer, "left_out": left_out}
+            fields = {"peer": client.peer, "left_out": left_out}
             _log.exception("a connection is given up", extra={"fields": fields})
 
     def unused(self, client: TLSTransport | Arrival) -> None:
@@ -253,13 +258,15 @@ class Listener:
 
     def heard(self, arrival: Arrival) -> None:
         """Let a client that has said something wait for its turn."""
-        said = arrival.said()
-        if said is Said.NOTHING:
+        network = arrival.network
+        said = self._look(arrival)
+        if said is Said.NOTHING and arrival.network == network:
             return
-        self._silent.discard(arrival.network, arrival)
-        if said is Said.GOODBYE:
-            arrival.close()
-            self.unused(arrival)
+        self._silent.discard(network, arrival)
+        if said is Said.NOTHING:
+            self._silent.add(arrival.network, arrival)
+            return
+        if said is not Said.SOMETHING:
             return
         self._let_wait(arrival)
         self._begin_some()
@@ -290,20 +297,35 @@ class Listener:
             accepted.setblocking(False)
             if len(self._silent) + len(self._room) >= self._limits.waiting:
                 self._make_room()
-            self._take_in(Arrival(self._loop, accepted, str(address[0]), self))
+            self._take_in(Arrival(self._loop, accepted, peer_address(address[0]), self, self._opener))
         self._begin_some()
 
     def _take_in(self, arrival: Arrival) -> None:
-        said = arrival.said()
+        said = self._look(arrival)
         if said is Said.SOMETHING:
             self._let_wait(arrival)
         elif said is Said.NOTHING:
             self._silent.add(arrival.network, arrival)
             self._silence.add(arrival, self._loop.time())
             arrival.watch()
-        else:
+
+    def _look(self, arrival: Arrival) -> Said:
+        """Look at what a client has said, and end the connection where there is no TLS to come."""
+        try:
+            said = arrival.look()
+        except StationkeeperError as failure:
+            arrival.close()
+            self._standing.ended(arrival.network, None, answered=False)
+            self._on_refusal(Refusal(arrival.peer, failure.reason, failure.detail))
+            return Said.GOODBYE
+        except Exception:
+            arrival.close()
+            self.failed(arrival)
+            return Said.GOODBYE
+        if said is Said.GOODBYE:
             arrival.close()
             self.unused(arrival)
+        return said
 
     def _let_wait(self, arrival: Arrival) -> None:
         now = self._loop.time()
@@ -406,8 +428,7 @@ class Listener:
         self._connections.add(transport)
         self._shaking.add(arrival.network, transport)
         self.handshake.add(transport, now)
-        # Its first bytes are there.
-        transport.check()
+        transport.start(arrival.received)
 
 
 def _leaf(transport: TLSTransport) -> bytes | None:

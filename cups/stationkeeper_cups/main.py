@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -16,6 +17,7 @@ from OpenSSL import SSL
 from stationkeeper_cups.admission import Admission
 from stationkeeper_cups.connection_limits import ConnectionLimits, derived_limits, memory_limit
 from stationkeeper_cups.derived_identity import DerivedIdentity
+from stationkeeper_cups.event_loop import new_event_loop
 from stationkeeper_cups.file_source import FileSource
 from stationkeeper_cups.gateway_expiry import GatewayExpiry
 from stationkeeper_cups.http.connection import REQUEST_SECONDS, RequestSeconds
@@ -28,8 +30,10 @@ from stationkeeper_cups.json_log import log_as_json
 from stationkeeper_cups.judgement_budget import JudgementBudget
 from stationkeeper_cups.kubernetes_source import KubernetesSource
 from stationkeeper_cups.listener import Dropped, Listener
+from stationkeeper_cups.listening_socket import ListeningSocket
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
+from stationkeeper_cups.opening import ProxyProtocol
 from stationkeeper_cups.server_certificate import ServerCertificate
 from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_cups.settings import Address, Files, Settings, SettingsError, read_settings
@@ -47,7 +51,8 @@ def main() -> None:
     try:
         settings = read_settings(sys.argv[1:], os.environ)
         log_as_json(settings.log_level)
-        asyncio.run(_run(settings))
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_run(settings))
     except SettingsError as error:
         print(f"stationkeeper-cups: {error}", file=sys.stderr)  # noqa: T201 - there may be no log yet
         sys.exit(2)
@@ -60,7 +65,12 @@ async def _run(settings: Settings) -> None:
     await serve(settings, stop)
 
 
-async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds = REQUEST_SECONDS) -> None:
+async def serve(
+    settings: Settings,
+    stop: asyncio.Event,
+    seconds: RequestSeconds = REQUEST_SECONDS,
+    on_serving: Callable[[], None] = lambda: None,
+) -> None:
     """Serves gateways and the internal port until `stop` is set.
 
     The gateways' port is bound at once, to fail early, but accepts nothing before the first complete load. In the end
@@ -70,12 +80,13 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
         settings: as configured.
         stop: set from outside.
         seconds: how long the parts of a request may take.
+        on_serving: called once gateways can connect.
 
     Raises:
         SettingsError: an address cannot be bound.
     """
     metrics = Metrics()
-    state = ServingState(metrics, token_authentication=settings.token_authentication)
+    state = ServingState(metrics, token_authentication=settings.token_authentication, buckets=settings.buckets)
     observations = Observations(metrics)
     metrics.add(GatewayExpiry(observations.certificates, _now))
     admission = Admission(lambda: state.snapshot, _now, JudgementBudget())
@@ -87,9 +98,10 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
 
     times = TimeLimits(asyncio.get_running_loop())
     connections = Connections(handler, admission.is_trusted, metrics, times, seconds)
+    opener = ProxyProtocol(settings.proxy_protocol_from)
     bound, limits, drops = _bound(settings.cups), _limits(settings), metrics.dropped_connections
     listener = Listener(
-        bound, begin, connections, refusals.handshake, times, limits, lambda why: drops.labels(why).inc()
+        bound, begin, connections, refusals.handshake, times, limits, opener, lambda why: drops.labels(why).inc()
     )
     _measure(metrics, listener)
     state.on_trust_change = connections.close_untrusted
@@ -101,9 +113,12 @@ async def serve(settings: Settings, stop: asyncio.Event, seconds: RequestSeconds
     source = asyncio.create_task(_source(settings, state).run())
     try:
         await _first(source, stop, state.complete)
+        if settings.operator_certificate and settings.latest_seconds and not stop.is_set():
+            await _latest(source, stop, state, settings.latest_seconds)
         if not stop.is_set():
             listener.start()
             _log.info("serving", extra={"fields": {"port": settings.cups.port}})
+            on_serving()
             await _first(source, stop)
     finally:
         source.cancel()
@@ -122,6 +137,20 @@ def _measure(metrics: Metrics, listener: Listener) -> None:
     metrics.longest_wait_seconds.set_function(lambda: listener.waited)
     for why in Dropped:
         metrics.dropped_connections.labels(why)
+
+
+async def _latest(source: asyncio.Task[None], stop: asyncio.Event, state: ServingState, seconds: float) -> None:
+    """Wait for the operator's word that what the source holds is the latest, for some time.
+
+    The source may hold what was in force minutes ago, and this process cannot know: what was taken away since would be
+    let in once more. Without an operator the last good state serves.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await _first(source, stop, state.is_latest)
+    except TimeoutError:
+        fields = {"seconds": seconds}
+        _log.warning("no operator says what is the latest, serving what the source holds", extra={"fields": fields})
 
 
 async def _first(source: asyncio.Task[None], *events: asyncio.Event) -> None:
@@ -157,7 +186,15 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
         DerivedIdentity(token).attach(context)
     return await start_internal(
         lambda guard: internal_application(
-            state, metrics, observations, lambda: listener.is_open, token, certificate, guard, lambda: refusals.recent
+            state,
+            metrics,
+            observations,
+            lambda: listener.is_open,
+            token,
+            certificate,
+            guard,
+            lambda: refusals.recent,
+            settings.operator_certificate.read_bytes if settings.operator_certificate else None,
         ),
         _bound(settings.internal),
         context,
@@ -176,7 +213,7 @@ def _bound(address: Address) -> socket.socket:
         family, kind, protocol, _, sockaddr = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        bound = socket.socket(family, kind, protocol)
+        bound = ListeningSocket(family, kind, protocol)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)

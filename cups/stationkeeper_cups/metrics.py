@@ -1,7 +1,9 @@
 """What CUPS counts and measures, for Prometheus. Labels are reasons and documents only, never names of gateways."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.registry import Collector
+
+from stationkeeper_cups.tallies import Durations, Tally
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -11,18 +13,18 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self.requests = Counter(
+        self.requests = Tally(
             "stationkeeper_requests",
             "Requests by outcome: Answered, Unchanged, or the reason of the refusal.",
-            ["outcome"],
-            registry=self._registry,
+            "outcome",
         )
-        self.request_seconds = Histogram(
+        self.request_seconds = Durations(
             "stationkeeper_request_seconds",
             "From a request's first line to its answer, in seconds.",
-            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
-            registry=self._registry,
+            (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
         )
+        self._registry.register(self.requests)
+        self._registry.register(self.request_seconds)
         self.handshake_refusals = Counter(
             "stationkeeper_handshake_refusals",
             "TLS handshakes that came to nothing, by reason.",

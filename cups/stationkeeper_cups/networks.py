@@ -15,7 +15,7 @@ def network_of(address: str) -> str:
     """Return who shares what an address may take: one host has all addresses of an IPv6 network of 64 bits.
 
     Args:
-        address: an IP address; what is none stands for itself.
+        address: an IP address in the form of `peer_address`; what is none stands for itself.
     """
     if ":" not in address:
         return address

@@ -16,7 +16,7 @@ from bisect import bisect_right
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 
 import msgspec
 
@@ -96,7 +96,8 @@ class Observations:
             progress: how far it is, this answer counted.
             now: aware.
         """
-        known = self._find(_eui(gateway), gateway.uid)
+        eui = _eui(gateway)
+        known = self._find(eui, gateway.uid)
         observation = Observation(
             eui=gateway.eui,
             uid=gateway.uid,
@@ -108,7 +109,7 @@ class Observations:
             refusal=known.observation.refusal if known else None,
             delivery=_seen(progress),
         )
-        self._keep(_eui(gateway), observation, progress)
+        self._put(eui, observation, progress)
 
     def refused(self, client: RefusedClient, request: UpdateInfoRequest, reason: Reason, now: datetime) -> None:
         """Remembers a refusal under the EUI of the certificate.
@@ -131,11 +132,11 @@ class Observations:
                 certificate=client.certificate,
                 refusal=refusal,
             )
-            self._keep(eui, stranger, None)
+            self._put(eui, stranger, None)
             return
         known = self._find(eui, gateway.uid)
         before = known.observation if known else Observation(eui=gateway.eui, uid=gateway.uid)
-        self._keep(eui, msgspec.structs.replace(before, refusal=refusal), known.progress if known else None)
+        self._put(eui, msgspec.structs.replace(before, refusal=refusal), known.progress if known else None)
 
     def claimed(self, client: RefusedClient, reason: Reason, now: datetime) -> None:
         """Remember a refusal under the Gateway that a handshake's certificate or a request names, without proof of it.
@@ -156,7 +157,7 @@ class Observations:
         if proven and (before.last_seen is None or proven.at > before.last_seen):
             return
         refusal = SeenRefusal(reason=reason, at=now, trusted_ca=client.certificate.trusted_ca, claimed=True)
-        self._keep(client.eui, msgspec.structs.replace(before, refusal=refusal), known.progress if known else None)
+        self._put(client.eui, msgspec.structs.replace(before, refusal=refusal), known.progress if known else None)
 
     def reconfigured(self, gateways: Iterable[RegisteredGateway]) -> None:
         """Has those of `gateways` be pending that are to have something else than before."""
@@ -206,33 +207,32 @@ class Observations:
         record = self._records["registered"].get(eui)
         return record if record and record.observation.uid == uid else None
 
-    def _keep(self, eui: EUI64, observation: Observation, progress: Progress | None) -> None:
-        self._put(eui, observation, progress)
-
     def _put(self, eui: EUI64, observation: Observation, progress: Progress | None) -> None:
         for records in self._records.values():
-            self._count(records.pop(eui, None), -1)
+            if eui in records:
+                self._count(records.pop(eui), -1)
         self._changes += 1
         record = _Record(self._changes, observation, progress)
         kind = "registered" if observation.uid else "unregistered"
-        self._records[kind][eui] = record
+        records = self._records[kind]
+        records[eui] = record
         self._count(record, 1)
-        if len(self._records[kind]) > self._bounds[kind]:
-            self._count(self._records[kind].popitem(last=False)[1], -1)
+        if len(records) > self._bounds[kind]:
+            self._count(records.popitem(last=False)[1], -1)
         self._numbers.append(record.change)
         self._changed.append(eui)
         self._drop_superseded()
 
     def _drop_superseded(self) -> None:
         """Keeps the list of changes no longer than twice the records, at a cost that is spread over the changes."""
-        if len(self._numbers) <= 2 * sum(map(len, self._records.values())) + MAX_PAGE:
+        if len(self._numbers) <= MAX_PAGE or len(self._numbers) <= 2 * sum(map(len, self._records.values())) + MAX_PAGE:
             return
         places = [place for place in range(len(self._numbers)) if self._current(place)]
         self._numbers = [self._numbers[place] for place in places]
         self._changed = [self._changed[place] for place in places]
 
-    def _count(self, record: _Record | None, step: int) -> None:
-        if record is not None and record.progress is not None:
+    def _count(self, record: _Record, step: int) -> None:
+        if record.progress is not None:
             self._states[record.progress.state] += step
 
 
@@ -248,6 +248,7 @@ def _seen(progress: Progress | None) -> SeenDelivery | None:
     )
 
 
+@lru_cache(maxsize=1024)
 def _text(reported: str | None) -> str:
     """What a gateway reports, fit for JSON and for a terminal; interned, since the fleet reports much the same."""
     return sys.intern(clean(reported or ""))

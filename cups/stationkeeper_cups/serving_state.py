@@ -7,15 +7,16 @@ and shown on the internal port, and the last good state stays in force.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from OpenSSL import SSL
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.published import TRUST, RegisteredGateway
-from stationkeeper_core.snapshot import Holdings, Snapshot
+from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.registry_layout import BUCKETS, TRUST, layout_of
+from stationkeeper_core.snapshot import Holdings, OlderGenerationError, Snapshot
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.server_certificate import check_for_stations
@@ -41,23 +42,27 @@ class ServingState:
     Args:
         metrics: what to count in.
         token_authentication: whether a client without a certificate may come in by a token.
+        buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
 
     Attributes:
         token_authentication: as given.
         complete: set once all is there that the server needs, and for ever then.
+        is_latest: set once the operator said that no document here is older than the latest, and for ever then.
         on_trust_change: called after other trust than before is in force.
         on_gateways_loaded: called with the gateways of a registry document after it is in force, some at a time.
         on_server_credentials_loaded: called after other server credentials are in force.
         on_server_credentials: called before other server credentials are put in force; may refuse them.
     """
 
-    def __init__(self, metrics: Metrics, *, token_authentication: bool = False) -> None:
+    def __init__(self, metrics: Metrics, *, token_authentication: bool = False, buckets: int = BUCKETS) -> None:
         self._metrics = metrics
         self.token_authentication = token_authentication
-        self._state = _State(Holdings(), credentials=None, context=None)
+        self._state = _State(Holdings(layout=layout_of(buckets)), credentials=None, context=None)
         self._refused: dict[str, StationkeeperError] = {}
+        self._source: dict[str, int] = {}
         self._loading = asyncio.Lock()
         self.complete = asyncio.Event()
+        self.is_latest = asyncio.Event()
         self.on_trust_change: Callable[[], None] = lambda: None
         self.on_gateways_loaded: Callable[[Iterable[RegisteredGateway]], None] = lambda _gateways: None
         self.on_server_credentials: Callable[[ServerCredentials], None] = lambda _credentials: None
@@ -79,6 +84,11 @@ class ServingState:
         return self._state.context
 
     @property
+    def documents(self) -> tuple[str, ...]:
+        """The names of the documents that it needs."""
+        return self._state.holdings.layout.documents
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """What has to come before the server is ready."""
         credentials = () if self._state.credentials else (SERVER_CERTIFICATE,)
@@ -95,31 +105,69 @@ class ServingState:
         return dict(self._refused)
 
     async def load_document(self, document: str, value: bytes) -> None:
-        """Put `value` in force as `document`, or leave all as it is and say why.
+        """Put `value`, which the source holds as `document`, in force, or leave all as it is and say why.
+
+        A source that lags behind what the operator handed over is no news: only one that goes back is.
+        """
+        async with self._loading:
+            try:
+                self._source[document] = await self._load(document, value)
+            except OlderGenerationError as error:
+                if error.generation < self._source.get(document, 0):
+                    self._refuse(document, error)
+                    return
+                self._source[document] = error.generation
+                self._refused.pop(document, None)
+            except StationkeeperError as error:
+                self._refuse(document, error)
+
+    async def take_over(self, document: str, value: bytes) -> None:
+        """Put `value`, which the operator handed over as `document`, in force, or leave all as it is.
+
+        Raises:
+            StationkeeperError: a load's reason. All but `OlderGeneration` are said here too.
+        """
+        async with self._loading:
+            try:
+                await self._load(document, value)
+            except OlderGenerationError:
+                raise
+            except StationkeeperError as error:
+                self._refuse(document, error)
+                raise
+
+    def compare(self, latest: Mapping[str, int]) -> frozenset[str]:
+        """Take in the latest generations, and return the documents that are older here."""
+        held = self.generations
+        older = frozenset(document for document, number in latest.items() if held.get(document, -1) < number)
+        if not older:
+            self.is_latest.set()
+        return older
+
+    async def _load(self, document: str, value: bytes) -> int:
+        """Put `value` in force; its generation.
 
         What grows with the document is done in a thread or in steps, so that gateways are answered meanwhile. One
         document is loaded at a time, in the order of the calls.
         """
-        async with self._loading:
-            before = self._state.holdings
-            try:
-                holdings = await asyncio.to_thread(before.accept, document, value)
-            except StationkeeperError as error:
-                self._refuse(document, error)
-                return
-            self._refused.pop(document, None)
-            if holdings is before:
-                return
+        before = self._state.holdings
+        holdings = await asyncio.to_thread(before.accept, document, value)
+        self._refused.pop(document, None)
+        if holdings is not before:
             # The server's credentials may have changed while the thread ran.
             self._enforce(replace(self._state, holdings=holdings))
             self._measure(document)
-            if document == TRUST:
-                self.on_trust_change()
-                return
-            gateways = iter(holdings.buckets[document])
-            while step := tuple(islice(gateways, GATEWAYS_A_STEP)):
-                self.on_gateways_loaded(step)
-                await asyncio.sleep(0)
+            await self._announce(document)
+        return self.generations[document]
+
+    async def _announce(self, document: str) -> None:
+        if document == TRUST:
+            self.on_trust_change()
+            return
+        gateways = iter(self._state.holdings.buckets[document])
+        while step := tuple(islice(gateways, GATEWAYS_A_STEP)):
+            self.on_gateways_loaded(step)
+            await asyncio.sleep(0)
 
     def load_server_credentials(self, credentials: ServerCredentials) -> None:
         """Has the server prove itself with `credentials`, or leaves all as it is and says why."""

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS
 from stationkeeper_cups.kubernetes_source import ApiServer
+from stationkeeper_cups.peer_address import Networks, read_networks
 
 FILES, WATCH = "files", "watch"
 HANDSHAKE_SECONDS = 30.0
+NO_NETWORKS = Networks()
 
 _SERVER_TLS = "stationkeeper-server-tls"
 _MAX_PORT = 65535
@@ -72,6 +75,12 @@ class Settings:
         token_authentication: whether gateways without a certificate may come in by a token.
         server_root_may_change: whether a server certificate of another root than the one in force is taken at once.
         handshake_seconds: how long a TLS handshake may take.
+        buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
+        proxy_protocol_from: the load balancers that send PROXY protocol.
+        operator_certificate: a file with the certificate of the key that the operator signs with what it hands over;
+            None: nothing is taken on the internal port.
+        latest_seconds: how long, at most, the gateways' port waits at start for the operator to say that what the
+            source holds is the latest.
     """
 
     cups: Address
@@ -82,6 +91,10 @@ class Settings:
     token_authentication: bool = False
     server_root_may_change: bool = False
     handshake_seconds: float = HANDSHAKE_SECONDS
+    buckets: int = BUCKETS
+    proxy_protocol_from: Networks = NO_NETWORKS
+    operator_certificate: Path | None = None
+    latest_seconds: float = 0.0
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -104,6 +117,10 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         token_authentication=_switch("--token-authentication", given.token_authentication),
         server_root_may_change=_switch("--server-root-may-change", given.server_root_may_change),
         handshake_seconds=_seconds("--handshake-seconds", given.handshake_seconds),
+        buckets=_buckets(given.registry_buckets),
+        proxy_protocol_from=_networks("--proxy-protocol-from", given.proxy_protocol_from),
+        operator_certificate=Path(given.operator_certificate_file) if given.operator_certificate_file else None,
+        latest_seconds=_seconds("--latest-seconds", given.latest_seconds, least=0),
     )
 
 
@@ -146,6 +163,14 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--server-root-may-change", "STATIONKEEPER_SERVER_ROOT_MAY_CHANGE", "false", root)
     handshake = "how long a TLS handshake may take, in seconds; gateways on slow links need more than 10"
     add("--handshake-seconds", "STATIONKEEPER_HANDSHAKE_SECONDS", f"{HANDSHAKE_SECONDS:g}", handshake)
+    buckets = "into how many Secrets the release splits its Gateways"
+    add("--registry-buckets", "STATIONKEEPER_REGISTRY_BUCKETS", str(BUCKETS), buckets)
+    proxies = "networks (CIDR, comma between) of load balancers, whose connections begin with a PROXY protocol header"
+    add("--proxy-protocol-from", "STATIONKEEPER_PROXY_PROTOCOL_FROM", "", proxies)
+    signer = "PEM certificate of the key that the operator signs with what it hands over; empty: nothing is taken"
+    add("--operator-certificate-file", "STATIONKEEPER_OPERATOR_CERTIFICATE_FILE", "", signer)
+    latest = "how long to wait at start, in seconds, for the operator to say that what the source holds is the latest"
+    add("--latest-seconds", "STATIONKEEPER_LATEST_SECONDS", "0", latest)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))
     return parser
 
@@ -179,9 +204,24 @@ def _switch(flag: str, text: str) -> bool:
     return _SWITCH[text]
 
 
-def _seconds(flag: str, text: str) -> float:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MAX_SECONDS:
-        raise SettingsError(f"{flag} is {text[:80]!a}; set it to a whole number from 1 to {_MAX_SECONDS}")
+def _buckets(text: str) -> int:
+    if text not in {str(count) for count in BUCKET_COUNTS}:
+        raise SettingsError(
+            f"--registry-buckets is {text[:80]!a}; set it to one of {', '.join(map(str, BUCKET_COUNTS))}"
+        )
+    return int(text)
+
+
+def _networks(flag: str, text: str) -> Networks:
+    try:
+        return read_networks(text)
+    except ValueError as error:
+        raise SettingsError(f"{flag}: {error}") from None
+
+
+def _seconds(flag: str, text: str, least: int = 1) -> float:
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= _MAX_SECONDS:
+        raise SettingsError(f"{flag} is {text[:80]!a}; set it to a whole number from {least} to {_MAX_SECONDS}")
     return float(text)
 
 

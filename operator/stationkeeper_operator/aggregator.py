@@ -48,6 +48,11 @@ class Aggregator:
         if urgent:
             self._urgent.set()
 
+    def clear(self) -> None:
+        """Forget what was reported: it was reacted to for another reason."""
+        self._changed.clear()
+        self._urgent.clear()
+
     async def due(self) -> None:
         """Returns when it is time to react to what was reported since the last time."""
         await self._changed.wait()
@@ -57,5 +62,4 @@ class Aggregator:
                 break
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._urgent.wait(), left)
-        self._changed.clear()
-        self._urgent.clear()
+        self.clear()

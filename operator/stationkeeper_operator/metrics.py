@@ -43,6 +43,12 @@ class Metrics:
             registry=self._registry,
         )
 
+        self.statuses_waiting = Gauge(
+            "stationkeeper_operator_statuses_waiting",
+            "Resources whose status is to be compared, and written where it differs.",
+            registry=self._registry,
+        )
+
     def add(self, collector: Collector) -> None:
         """Has `collector` asked at each exposition."""
         self._registry.register(collector)

@@ -9,10 +9,16 @@ from prometheus_client import Histogram
 
 from stationkeeper_core.published import Document
 from stationkeeper_operator.compiling.compile import PublishPlan, compile_plan
+from stationkeeper_operator.compiling.registry_counts import (
+    RegistryCounts,
+    RegistryPlan,
+    for_all_counts,
+    in_force_of,
+    leading_count,
+)
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.publishing.pod_nudge import PodNudge
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
 from stationkeeper_operator.resources import Key
@@ -31,13 +37,13 @@ class Reconciler:
         store: what is known.
         reader: for named objects that were never read.
         publisher: of the Secrets.
-        nudge: of the pods.
         status: of the resources.
         seen: told which resources there are, and what was published.
         proof: follows what is published.
         now: the time, aware.
         compile_seconds: where it is measured what a compile takes.
         cups_names: by which gateways reach the release's CUPS.
+        counts: of registry documents that are asked for.
 
     Attributes:
         deadline: when another turn is due by time alone, aware; None for never.
@@ -50,25 +56,25 @@ class Reconciler:
         *,
         reader: ReferenceReader,
         publisher: Publisher,
-        nudge: PodNudge,
         status: StatusWriter,
         seen: ObservedState,
         proof: Proof,
         now: Callable[[], datetime],
         compile_seconds: Histogram,
         cups_names: tuple[str, ...] = (),
+        counts: Callable[[], RegistryCounts] = RegistryCounts,
     ) -> None:
         self._release_namespace = release_namespace
         self._cups_names = cups_names
         self._store = store
         self._reader = reader
         self._publisher = publisher
-        self._nudge = nudge
         self._status = status
         self._seen = seen
         self._proof = proof
         self._now = now
         self._compile_seconds = compile_seconds
+        self._counts = counts
         self.deadline: datetime | None = None
 
     async def turn(self) -> bool:
@@ -85,18 +91,27 @@ class Reconciler:
         self.deadline = None
         await self._resolve()
         known = self._store.picture()
-        in_force = await self._publisher.in_force()
+        counts = self._counts()
+        in_force = await self._publisher.in_force(counts.needed)
         self._seen.know(known.resources)
         self._proof.begin(self._publisher.generations)
-        world = World(self._release_namespace, known.resources, known.referenced, self._cups_names)
+        leading = leading_count(counts, in_force)
+        world = World(self._release_namespace, known.resources, known.referenced, self._cups_names, leading)
         with self._compile_seconds.time():
-            plan = await asyncio.to_thread(compile_plan, world, in_force, self._now())
+            found = await asyncio.to_thread(_compile, world, counts, in_force, self._now())
+        plan = found.plan
         self.deadline = plan.deadline
         differing = self._publisher.differing(plan.payloads)
-        first = plan.reduces(in_force) & differing if differing else frozenset[str]()
-        for batch in (first, differing - first):
-            await self._publish(batch, plan, in_force)
+        first = plan.reduces(found.before) & differing - found.last if differing else frozenset[str]()
+        for batch in (first, differing - first - found.last):
+            await self._publish(batch, found)
         unwritten = self._publisher.differing(plan.payloads)
+        # A count is completed when all else of it is written: its pods may serve from then on. The next turn then
+        # begins with what it holds.
+        completes = bool(unwritten) and unwritten <= found.last
+        if completes:
+            await self._publish(unwritten, found)
+            unwritten = self._publisher.differing(plan.payloads)
         self._proof.lacking(unwritten)
         self._status.judge(
             {
@@ -106,7 +121,9 @@ class Reconciler:
             }
         )
         self._proof.tell(plan.documents, known.resources)
-        return not unwritten and not self._store.unresolved
+        if found.retired:
+            await self._publisher.empty(found.retired)
+        return not unwritten and not self._store.unresolved and not completes
 
     async def _resolve(self) -> None:
         if not self._store.unresolved:
@@ -118,14 +135,20 @@ class Reconciler:
             fields = {"unresolved": len(self._store.unresolved)}
             _log.warning("not all named Secrets and ConfigMaps are read yet", extra={"fields": fields})
 
-    async def _publish(self, documents: Collection[str], plan: PublishPlan, in_force: Mapping[str, Document]) -> None:
+    async def _publish(self, documents: Collection[str], found: RegistryPlan) -> None:
         if not documents:
             return
-        generations = await self._publisher.write(documents, plan.payloads)
-        changes = self._proof.published(in_force, plan.documents, generations)
+        generations = await self._publisher.write(documents, found.plan.payloads)
+        leading = {name: number for name, number in generations.items() if found.leads(name)}
+        copies = {name: number for name, number in generations.items() if name not in leading}
+        changes = self._proof.published(found.before, found.plan.documents, leading)
+        self._proof.also_published(found.before, found.plan.documents, copies)
         self._status.observe(self._seen.reconfigured(changes))
-        if generations:
-            await self._nudge.nudge(str(max(generations.values())))
+
+
+def _compile(world: World, counts: RegistryCounts, in_force: Mapping[str, Document], now: datetime) -> RegistryPlan:
+    plan = compile_plan(world, in_force_of(world.buckets, in_force), now)
+    return for_all_counts(plan, counts, world.buckets, in_force, world.release_namespace)
 
 
 def _is_decided(known: Known, world: World, key: Key) -> bool:

@@ -8,6 +8,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 import msgspec
@@ -35,6 +36,7 @@ MAX_NAME = 253
 DEFAULTS_NAME = "default"
 """The only name that a GatewayDefaults may have, so that a namespace has no more than one."""
 
+_STATUS_MANAGER = "stationkeeper-operator/"
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _S = TypeVar("_S", bound=msgspec.Struct)
@@ -92,6 +94,12 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     annotations: Annotations = Annotations()
 
     @property
+    def version(self) -> int:
+        """The resourceVersion as a number, which grows with time; 0 where it is none."""
+        text = self.resource_version
+        return int(text) if text.isascii() and text.isdigit() else 0
+
+    @property
     def being_deleted(self) -> bool:
         """Whether its deletion was asked for and a finalizer still holds it: it is gone for all that it lets in.
 
@@ -139,9 +147,12 @@ class Status(msgspec.Struct, frozen=True):
 
     Attributes:
         raw: the JSON text of it, kept as that because it takes the least memory, and is looked at only to compare.
+        writers: the releases, by their namespaces, whose operators wrote it last: several where that was in the same
+            second. Empty where no operator wrote it that tells its release.
     """
 
     raw: bytes = b"{}"
+    writers: tuple[str, ...] = ()
 
     @property
     def value(self) -> dict[str, Any]:
@@ -252,6 +263,16 @@ class ReferencedObject(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
+class _ManagedFields(msgspec.Struct, rename="camel"):
+    manager: str = ""
+    subresource: str = ""
+    time: str = ""
+
+
+class _Managed(msgspec.Struct, rename="camel"):
+    managed_fields: tuple[_ManagedFields, ...] | None = None
+
+
 class _Envelope(msgspec.Struct, rename="camel"):
     metadata: msgspec.Raw = msgspec.Raw(b"{}")
     spec: msgspec.Raw = msgspec.Raw(b"null")
@@ -268,7 +289,8 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
         raw: the object, as JSON text or decoded.
     """
     envelope, problem = _envelope(raw)
-    metadata, status = _metadata(envelope.metadata), Status(bytes(envelope.status))
+    metadata = _metadata(envelope.metadata)
+    status = Status(bytes(envelope.status), _status_writers(bytes(envelope.metadata)))
     suspended = _object(envelope.spec).get("suspended") is True if b"suspended" in bytes(envelope.spec) else False
     if kind == TRUSTED_CA:
         ca_spec, spec_problem = _spec(envelope.spec, TrustedCASpec)
@@ -284,6 +306,29 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
         defaults_spec, spec_problem = _spec(envelope.spec, GatewayDefaultsSpec)
         return GatewayDefaults(metadata=metadata, spec=defaults_spec, problem=problem or spec_problem, status=status)
     raise ValueError(f"{kind} is not a kind of this operator")
+
+
+def status_manager(release: str) -> str:
+    """Return the field manager under which the operator of `release`, a namespace, writes statuses."""
+    return f"{_STATUS_MANAGER}{release}"
+
+
+def _status_writers(metadata: bytes) -> tuple[str, ...]:
+    if _STATUS_MANAGER.encode() not in metadata:
+        return ()
+    try:
+        managed = msgspec.json.decode(metadata, type=_Managed).managed_fields or ()
+    except _UNDECODABLE:
+        return ()
+    of_status = [each for each in managed if each.subresource == "status" and each.manager.startswith(_STATUS_MANAGER)]
+    latest = max((each.time for each in of_status), default="")
+    return _shared(tuple(sorted({each.manager[len(_STATUS_MANAGER) :] for each in of_status if each.time == latest})))
+
+
+@lru_cache(maxsize=256)
+def _shared(writers: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the same object for the same writers: there is one for each of very many resources."""
+    return writers
 
 
 def decode_referenced(kind: str, raw: bytes | Mapping[str, Any]) -> ReferencedObject:

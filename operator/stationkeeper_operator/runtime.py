@@ -1,56 +1,68 @@
 """The operator as a whole: which part runs when, and what wakes what.
 
-Watch and LISTs feed the store at all times, so that a follower is warm. Only the leader takes turns and writes; its
-first turn waits for a LIST that is no older than its leadership, as what its store lacks it would take for deleted, and
-what its store still holds may have been removed by the leader before.
+Watch and LISTs feed the store at all times, so that a follower is warm. The watch begins before the first LIST, so
+that nothing falls between them. Only the leader takes turns and writes; its first turn waits for a LIST that is no
+older than its leadership, as what its store lacks it would take for deleted, and what its store still holds may have
+been removed by the leader before.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from stationkeeper_operator.aggregator import Aggregator
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
-from stationkeeper_operator.api.leadership import Leadership, NotLeadingError
+from stationkeeper_operator.api.leadership import Candidate, NotLeadingError
+from stationkeeper_operator.api.lease_thread import LeaseThread
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.health import serve_health
 from stationkeeper_operator.metrics import Metrics, ResourceMetrics
+from stationkeeper_operator.observing.counts_read import CountsRead
 from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.gatherer import Gatherer
+from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.publishing.pod_nudge import PodNudge
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from stationkeeper_operator.reconciler import Reconciler
 from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Observed, StatusWriter
+from stationkeeper_operator.reporting.watch_lag import MOST_UNSEEN, WatchLag
 from stationkeeper_operator.resources import Reference, Resource
 from stationkeeper_operator.settings import Settings
-from stationkeeper_operator.watching.handlers import RelistReport, Report
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
 from stationkeeper_operator.watching.reference_watch import ReferenceWatch
+from stationkeeper_operator.watching.reports import BegunReport, RelistReport, Report, ResourceWatch
 from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 from stationkeeper_operator.watching.resync import Resync
-from stationkeeper_operator.watching.watch import Watch
 
 RESYNC_SECONDS = 300.0
+LEAST_RESYNC_SECONDS = 60.0
+"""From one LIST to the next, whatever the watch asks for."""
 VERIFY_SECONDS = 10.0
 
 _RELIST_QUIET_SECONDS = 2.0
 _RELIST_LONGEST_SECONDS = 10.0
+_WATCH_BEGINS_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 15.0
+_LONGEST_LIST_RETRY_SECONDS = 3.0
 _PAST_DEADLINE_SECONDS = 1.0
 _RELEASE_SECONDS = 2.0
 _CLOCK_SET_SECONDS = 2.0
 _log = logging.getLogger("stationkeeper.operator")
+
+
+_T = TypeVar("_T")
 
 
 def _now() -> datetime:
@@ -65,10 +77,21 @@ async def operate(settings: Settings, stop: asyncio.Event) -> None:
         OSError: the health address cannot be bound.
         RuntimeError: a part ended that never should; to be started anew.
     """
+    # kopf takes a second to load, and where a folder takes the API server's place nothing of it is needed.
+    from stationkeeper_operator.watching.watch import Watch  # noqa: PLC0415
+
+    watch = partial(Watch, settings.kubeconfig, settings.watch_namespaces)
     async with KubernetesApi(Credentials(settings.kubeconfig)) as api:
-        operator = Operator(settings, api)
+        operator = Operator(settings, api, watch, partial(_lead, settings))
         async with serve_health(settings.health, operator.is_healthy, operator.is_ready, operator.metrics):
             await operator.run(stop)
+
+
+def _lead(settings: Settings, changed: Callable[[], None]) -> Candidate:
+    def connect() -> KubernetesApi:
+        return KubernetesApi(Credentials(settings.kubeconfig))
+
+    return LeaseThread(connect, settings.namespace, settings.identity, changed=changed)
 
 
 class Operator:
@@ -77,20 +100,29 @@ class Operator:
     Args:
         settings: of the process.
         api: of the cluster.
+        watch: makes what watches the resources; told where to report, which may be called in any thread.
+        lead: makes the candidate for the Lease; told what to call, in this event loop, when leading begins or ends.
         now: the time, aware; it may be as wrong as the machine's clock.
 
     Attributes:
         metrics: of this process.
     """
 
-    def __init__(self, settings: Settings, api: KubernetesApi, now: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        api: KubernetesApi,
+        watch: Callable[[Callable[[Report], None]], ResourceWatch],
+        lead: Callable[[Callable[[], None]], Candidate],
+        now: Callable[[], datetime] = _now,
+    ) -> None:
         self._now = now
         namespaces = settings.watch_namespaces
         self._settings = settings
         self._store = ResourceStore()
         self._changes = Aggregator()
         self._relists = Aggregator(_RELIST_QUIET_SECONDS, _RELIST_LONGEST_SECONDS)
-        self._leadership = Leadership(api, settings.namespace, settings.identity, changed=self._leadership_changed)
+        self._leadership = lead(self._leadership_changed)
         permit = self._leadership.require
         self._publisher = Publisher(
             api, settings.namespace, permit, lambda: int(now().timestamp() * 1000), lambda: self._leadership.term
@@ -99,10 +131,21 @@ class Operator:
         self._seen, enforcement = ObservedState(self._store.get, settings.namespace), Enforcement()
         observed = Observed(self._seen.fields, self._seen.written, enforcement.fact if token_file else _not_observed)
         events = self._events = EventRecorder(api, settings.identity, permit)
+        self._watch = watch(self._report_from_thread)
+        self._lag = WatchLag(most=MOST_UNSEEN if self._watch.shows_statuses else None)
         self._status = StatusWriter(
-            api, self._store, events, changed=self._note, permit=permit, now=now, observed=observed
+            api,
+            self._store,
+            events,
+            changed=self._note,
+            permit=permit,
+            now=now,
+            release=settings.namespace,
+            observed=observed,
+            lag=self._lag,
         )
         self.metrics = Metrics()
+        self.metrics.statuses_waiting.set_function(lambda: self._status.waiting)
         self.metrics.add(ResourceMetrics(lambda: self._status.verdicts, self._store.get, now))
         departures = Departures(events, self._seen.usage.users, awaits_proof=token_file is not None)
         self._proof = Proof(enforcement, departures, self._status, asks=token_file is not None)
@@ -114,29 +157,32 @@ class Operator:
             state=self._seen,
             status=self._status,
             events=events,
+            handover=Handover(settings.signing_key, lambda: self._publisher.values),
             may_gather=lambda: self._may_take_turns() and self._seen.is_known,
             now=now,
         )
         self._reader = ReferenceReader(api, self._store, namespaces)
         self._resync = Resync(api, self._store, self._reader, namespaces)
+        self._counts_read = CountsRead(api, settings.namespace, settings.buckets)
         self._reconciler = Reconciler(
             settings.namespace,
             self._store,
             reader=self._reader,
             publisher=self._publisher,
-            nudge=PodNudge(api, settings.namespace),
             status=self._status,
             seen=self._seen,
             proof=self._proof,
             now=now,
             compile_seconds=self.metrics.compile_seconds,
             cups_names=settings.cups_names,
+            counts=lambda: self._counts_read.counts,
         )
-        self._watch = Watch(settings.kubeconfig, namespaces, self._report_from_thread)
         self._references = ReferenceWatch(
             api, self._store, self._reader, namespaces, changed=self._reference_changed, broken=self._relists.wake
         )
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._watch_begun = asyncio.Event()
+        self._must_list = asyncio.Event()
         self._listed = asyncio.Event()
         self._is_listing = True
         self._listed_at = float("-inf")
@@ -159,7 +205,7 @@ class Operator:
             RuntimeError: one of them ended by itself.
         """
         self._loop = asyncio.get_running_loop()
-        ours = (self._list, self._watch_once_listed, self._turns, self._verify)
+        ours = (self._list, self._watch_all, self._turns, self._verify)
         parts = (self._leadership.run, *ours, self._status.run, self._events.run, self._gatherer.run)
         tasks = [asyncio.create_task(part(), name=part.__name__) for part in parts]
         stopped = asyncio.create_task(stop.wait())
@@ -188,8 +234,12 @@ class Operator:
     def _take_in(self, report: Report) -> None:
         if isinstance(report, RelistReport):
             self._relists.wake()
+        elif isinstance(report, BegunReport):
+            self._watch_begun.set()
+            self._lag.begin()
         else:
             change = self._store.remove(report.resource) if report.deleted else self._store.put(report.resource)
+            self._lag.saw(report.resource.key, report.resource.metadata.version)
             if change is Change.STATUS:
                 self._status.look_again(report.resource.key)
             self._note(change)
@@ -208,6 +258,7 @@ class Operator:
         self._proof.forget()
         self._gatherer.forget()
         self._events.forget()
+        self._counts_read.forget()
         self._leading_since = float("inf")
         self.metrics.leading.set(self._leadership.is_leading)
         if self._leadership.is_leading:
@@ -215,7 +266,7 @@ class Operator:
             if self._may_take_turns():
                 self._changes.wake(urgent=True)
             elif not self._is_listing:
-                self._relists.wake(urgent=True)
+                self._must_list.set()
 
     def _may_take_turns(self) -> bool:
         return self._leadership.is_leading and self._listed_at >= self._leading_since
@@ -223,10 +274,15 @@ class Operator:
     async def _list(self) -> None:
         # A leader needs a LIST from after it began to lead: one that was begun before would have to be repeated.
         await self._leadership.tried.wait()
+        await self._until_watch_begins()
         while True:
+            self._must_list.clear()
+            self._relists.clear()
             began = time.monotonic()
             self._is_listing = True
+            unseen = self._lag.unseen()
             change = await _until_done("list", self._resync.run)
+            self._lag.listed(unseen)
             self._is_listing = False
             may_before = self._may_take_turns()
             self._listed_at = began
@@ -236,15 +292,28 @@ class Operator:
                 self._changes.wake(urgent=not may_before)
             elif self._leadership.is_leading:
                 continue
-            try:
-                async with asyncio.timeout(RESYNC_SECONDS):
-                    await self._relists.due()
-            except TimeoutError:
-                continue
+            await self._until_list_is_due(began)
 
-    async def _watch_once_listed(self) -> None:
-        # kopf looks only once for the resources to watch: the CRDs have to be there, and a LIST has shown that.
-        await self._listed.wait()
+    async def _until_watch_begins(self) -> None:
+        """Wait for the watch, so that one LIST is enough; without it, its begin asks for another one."""
+        try:
+            async with asyncio.timeout(_WATCH_BEGINS_SECONDS):
+                await self._watch_begun.wait()
+                await self._references.begun.wait()
+        except TimeoutError:
+            _log.warning("the watch has not begun yet, listing nevertheless")
+
+    async def _until_list_is_due(self, began: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RESYNC_SECONDS):
+                await _first_of(self._relists.due(), self._must_list.wait())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, began + LEAST_RESYNC_SECONDS - time.monotonic())):
+                await self._must_list.wait()
+
+    async def _watch_all(self) -> None:
+        # kopf looks only once for the resources to watch: the definitions have to be there.
+        await _until_done("probe", self._resync.probe)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch.run())
             group.create_task(self._references.run())
@@ -267,6 +336,8 @@ class Operator:
     async def _turn(self) -> bool:
         self._judged_ahead = self._ahead()
         try:
+            if self._counts_read.counts.read is None:
+                await self._counts_read.look()
             return await self._reconciler.turn()
         except SupersededError:
             self._changes.wake(urgent=True)
@@ -305,6 +376,8 @@ class Operator:
                 fields = {"seconds": round(set_by)}
                 _log.warning("the clock was set, what depends on it is judged anew", extra={"fields": fields})
                 self._changes.wake(urgent=True)
+            if await self._counts_read.look():
+                self._changes.wake(urgent=True)
             try:
                 untouched = await self._publisher.is_untouched()
             except ApiError as error:
@@ -320,7 +393,7 @@ class Operator:
         return self._now().timestamp() - time.monotonic()
 
 
-async def _until_done(what: str, attempt: Callable[[], Awaitable[Change]]) -> Change:
+async def _until_done(what: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
     pause = _RETRY_SECONDS
     while True:
         try:
@@ -328,7 +401,17 @@ async def _until_done(what: str, attempt: Callable[[], Awaitable[Change]]) -> Ch
         except ApiError as error:
             _log.warning("failed, trying again", extra={"fields": {"what": what, "detail": error, "seconds": pause}})
         await asyncio.sleep(pause)
-        pause = min(pause * 2, _LONGEST_RETRY_SECONDS)
+        # After an outage of the API server a removal waits for this.
+        pause = min(pause * 2, _LONGEST_LIST_RETRY_SECONDS)
+
+
+async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
+    tasks = [asyncio.create_task(each) for each in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _not_observed(_resource: Resource, _verdict: Verdict) -> Fact:

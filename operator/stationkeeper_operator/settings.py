@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS
+
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -37,12 +39,15 @@ class Settings:
     Attributes:
         namespace: the release's, where the Secrets, the Lease and the CUPS pods are.
         watch_namespaces: whose resources are served, sorted; none means all.
-        identity: the holder's name in the Lease; no two processes may have the same.
+        identity: the holder's name in the Lease; no two pods may have the same, and in a pod each process has the same.
         health: where `/healthz`, `/readyz` and `/metrics` are served.
         kubeconfig: None means the ServiceAccount of the pod.
         internal_token: a file with the token of the CUPS pods' internal port; None means that they are not asked.
+        signing_key: a file with the key that the operator signs with what it hands to the CUPS pods; None means that
+            these wait for their kubelets.
         log_level: a name that `logging` knows.
         cups_names: by which gateways reach this release's CUPS, lower-case and sorted: hosts, or `host:port`.
+        buckets: into how many Secrets the release splits its Gateways; one of `BUCKET_COUNTS`.
     """
 
     namespace: str
@@ -53,6 +58,8 @@ class Settings:
     internal_token: Path | None
     log_level: str
     cups_names: tuple[str, ...] = ()
+    buckets: int = BUCKETS
+    signing_key: Path | None = None
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -76,6 +83,8 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         internal_token=Path(given.internal_token_file) if given.internal_token_file else None,
         log_level=given.log_level.upper(),
         cups_names=_cups_names(given.cups_names),
+        buckets=_buckets(given.registry_buckets),
+        signing_key=Path(given.signing_key_file) if given.signing_key_file else None,
     )
 
 
@@ -94,13 +103,18 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--namespace", "STATIONKEEPER_NAMESPACE", "", "namespace of the release; default: the pod's own")
     add("--watch-namespaces", "STATIONKEEPER_WATCH_NAMESPACES", "", "namespaces to serve, by comma; empty: all")
     identity = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-    add("--identity", "STATIONKEEPER_IDENTITY", identity, "holder of the Lease; default: host name and a random part")
+    holder = "holder of the Lease, the same for each process of a pod; default: host name and a random part"
+    add("--identity", "STATIONKEEPER_IDENTITY", identity, holder)
     add("--health-address", "STATIONKEEPER_HEALTH_ADDRESS", "0.0.0.0:8081", "host:port of /healthz, /readyz, /metrics")
     add("--kubeconfig", "KUBECONFIG", "", "kubeconfig file; default: the pod's ServiceAccount")
     internal = "bearer token of the CUPS pods' internal port; empty: they are not asked"
     add("--internal-token-file", "STATIONKEEPER_INTERNAL_TOKEN_FILE", "", internal)
+    signing = "Ed25519 key to sign with what is handed to the CUPS pods; empty: they wait for their kubelets"
+    add("--signing-key-file", "STATIONKEEPER_SIGNING_KEY_FILE", "", signing)
     names = "host or host:port of this release's CUPS as gateways reach it, by comma; empty: not known"
     add("--cups-names", "STATIONKEEPER_CUPS_NAMES", "", names)
+    buckets = "into how many Secrets the release splits its Gateways"
+    add("--registry-buckets", "STATIONKEEPER_REGISTRY_BUCKETS", str(BUCKETS), buckets)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LEVELS))
     return parser
 
@@ -125,6 +139,13 @@ def _cups_names(given: str) -> tuple[str, ...]:
         if not _CUPS_NAME.fullmatch(name):
             raise SettingsError(f"--cups-names holds {name[:80]!a}, which is neither a host nor host:port")
     return tuple(sorted(names))
+
+
+def _buckets(given: str) -> int:
+    if given not in {str(count) for count in BUCKET_COUNTS}:
+        counts = ", ".join(map(str, BUCKET_COUNTS))
+        raise SettingsError(f"--registry-buckets is {given[:80]!a}; set it to one of {counts}")
+    return int(given)
 
 
 def _namespace(name: str, flag: str) -> str:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stationkeeper_core.published import encode
+from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.bench.fleet import Fleet, Member
-from tests.cups.client import free_port
 from tests.cups.documents import Gateway, Trusted, contents
 
 _NGINX = """

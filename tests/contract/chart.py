@@ -23,6 +23,7 @@ CASES: dict[str, Values] = {
     "defaults": {},
     "namespaced": {"watchNamespaces": [NAMESPACE, "team-a"]},
     "watching": {"cups": {"source": "watch"}},
+    "many Secrets": {"registry": {"buckets": 64}},
     "one pod on IPv6": {"listenAddress": "::", "cups": {"replicas": 1}},
     "cert-manager": {
         "server": {
@@ -67,6 +68,7 @@ CASES: dict[str, Values] = {
         "helmTest": {"gatewaySecret": "rooftop", "eui": "0123456789ABCDEF"},
         "operator": {
             "replicas": 3,
+            "signingKey": {"existingSecret": "signing"},
             "serviceAccount": {"create": False, "name": "publishing"},
             "extraEnv": [{"name": "EXTRA", "value": "yes"}],
             "extraVolumes": [{"name": "more", "emptyDir": {}}],
@@ -102,6 +104,7 @@ CASES: dict[str, Values] = {
             "extraVolumes": [{"name": "more", "emptyDir": {}}],
             "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
             "internalToken": {"existingSecret": "internal"},
+            "proxyProtocol": {"trustedCIDRs": ["10.0.0.0/16", "2001:db8::/56"]},
             "service": {
                 "type": "LoadBalancer",
                 "port": 443,

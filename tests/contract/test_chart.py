@@ -1,3 +1,4 @@
+import base64
 import json
 import re
 import tarfile
@@ -8,7 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from stationkeeper_core.operator_proof import OperatorCertificate, OperatorKey
 from stationkeeper_core.published import DOCUMENTS, secret_name
+from stationkeeper_core.registry_layout import BUCKET_COUNTS, layout_of
+from stationkeeper_operator.observing.cups_pods import BUCKETS_LABEL
 from tests.contract.chart import (
     CASES,
     CHART,
@@ -28,8 +32,11 @@ RESOURCES_ROLE = f"stationkeeper-operator-resources-{NAMESPACE}"
 
 
 def rules(name: str) -> list[Any]:
+    """What the file of that name allows, and the same for the registry Secrets of the other counts."""
     found: list[Any] = yaml.safe_load((CHART / "rbac" / f"{name}.yaml").read_text())
-    return found
+    published = next((each for each in found if "stationkeeper-trust" in each.get("resourceNames", ())), None)
+    others = [secret_name(each) for count in BUCKET_COUNTS[1:] for each in layout_of(count).registry]
+    return [*found, {**published, "resourceNames": others}] if published is not None else found
 
 
 def kinds(manifests: list[Manifest]) -> set[str]:
@@ -181,6 +188,13 @@ def test_token_authentication_is_off_unless_it_is_switched_on(values: Values, sw
     assert environment(render(values), "cups")["STATIONKEEPER_TOKEN_AUTHENTICATION"] == switched
 
 
+def test_the_networks_of_load_balancers_reach_cups() -> None:
+    values = {"cups": {"proxyProtocol": {"trustedCIDRs": ["10.0.0.0/16", "2001:db8::/56"]}}}
+    variable = "STATIONKEEPER_PROXY_PROTOCOL_FROM"
+    assert environment(render(values), "cups")[variable] == "10.0.0.0/16,2001:db8::/56"
+    assert variable not in environment(render({}), "cups")
+
+
 @pytest.mark.parametrize(
     ("values", "switched"), [({}, "false"), ({"server": {"certificate": {"rootMayChange": True}}}, "true")]
 )
@@ -203,11 +217,32 @@ def test_the_secrets_to_publish_are_created_without_a_content_and_kept() -> None
     assert labelled.keys() == {secret_name(document) for document in DOCUMENTS}
     for secret in labelled.values():
         assert secret.keys() == {"apiVersion", "kind", "metadata", "type"}
-        assert secret["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+        assert secret["metadata"]["annotations"] == {
+            "helm.sh/resource-policy": "keep",
+            "argocd.argoproj.io/sync-options": "Prune=false",
+        }
+
+
+@pytest.mark.parametrize("buckets", BUCKET_COUNTS)
+@pytest.mark.parametrize("source", ["files", "watch"])
+def test_the_count_of_the_release_is_that_of_its_secrets_its_volume_its_pods_and_both_processes(
+    buckets: int, source: str
+) -> None:
+    manifests = render({"registry": {"buckets": buckets}, "cups": {"source": source}})
+    expected = [secret_name(document) for document in layout_of(buckets).documents]
+    secrets = [each["metadata"]["name"] for each in manifests if each["kind"] == "Secret"]
+    assert [name for name in secrets if name in set(expected) or "registry" in name] == expected
+    if source == "files":
+        sources = volumes(manifests, "cups")["documents"]["projected"]["sources"]
+        assert [each["secret"]["name"] for each in sources] == expected
+    assert pod_template(manifests, "cups")["metadata"]["labels"][BUCKETS_LABEL] == str(buckets)
+    for component in ("cups", "operator"):
+        assert environment(manifests, component)["STATIONKEEPER_REGISTRY_BUCKETS"] == str(buckets)
+        assert BUCKETS_LABEL not in pod_template(manifests, "operator")["metadata"]["labels"]
 
 
 def test_a_watching_pod_mounts_no_published_secret() -> None:
-    assert volumes(render(CASES["watching"]), "cups").keys() == {"tmp", "internal-token"}
+    assert volumes(render(CASES["watching"]), "cups").keys() == {"tmp", "internal-token", "operator-certificate"}
 
 
 def test_cups_pods_carry_the_labels_by_which_the_operator_finds_them() -> None:
@@ -232,6 +267,43 @@ def test_the_operator_asks_cups_with_the_token_that_cups_expects() -> None:
         secrets = {volumes(manifests, each)["internal-token"]["secret"]["secretName"] for each in ("operator", "cups")}
         files = {environment(manifests, each)["STATIONKEEPER_INTERNAL_TOKEN_FILE"] for each in ("operator", "cups")}
         assert (len(secrets), len(files)) == (1, 1)
+
+
+def test_the_operator_alone_has_the_key_that_it_signs_with_and_cups_its_certificate() -> None:
+    for values in CASES.values():
+        manifests = render(values)
+        mounted = {
+            "operator": volumes(manifests, "operator")["signing-key"]["secret"],
+            "cups": volumes(manifests, "cups")["operator-certificate"]["secret"],
+        }
+        assert len({each["secretName"] for each in mounted.values()}) == 1
+        assert [each["key"] for each in mounted["operator"]["items"]] == ["tls.key"]
+        assert [each["key"] for each in mounted["cups"]["items"]] == ["tls.crt"]
+        for component, variable in (("operator", "SIGNING_KEY"), ("cups", "OPERATOR_CERTIFICATE")):
+            path = environment(manifests, component)[f"STATIONKEEPER_{variable}_FILE"]
+            mounts = {each["mountPath"] for each in container(manifests, component)["volumeMounts"]}
+            assert str(Path(path).parent) in mounts
+
+
+def test_the_key_that_the_chart_makes_is_one_that_operator_and_cups_take() -> None:
+    made = the(render({}), "Secret", "stationkeeper-operator-key")["data"]
+    key, certificate = (base64.b64decode(made[name]) for name in ("tls.key", "tls.crt"))
+    signature = OperatorKey(key).sign_document("trust", b"value")
+    OperatorCertificate(certificate).check_document("trust", b"value", signature)
+    existing = render({"operator": {"signingKey": {"existingSecret": "mine"}}})
+    assert "stationkeeper-operator-key" not in {each["metadata"]["name"] for each in existing}
+    assert volumes(existing, "cups")["operator-certificate"]["secret"]["secretName"] == "mine"
+
+
+def test_cups_waits_for_the_latest_where_its_source_may_be_old() -> None:
+    assert int(environment(render({}), "cups")["STATIONKEEPER_LATEST_SECONDS"]) > 0
+    assert "STATIONKEEPER_LATEST_SECONDS" not in environment(render(CASES["watching"]), "cups")
+
+
+def test_each_process_of_an_operators_pod_has_the_pods_identity() -> None:
+    found = environment(render({}), "operator")
+    assert found["STATIONKEEPER_IDENTITY"] == "$(STATIONKEEPER_POD_NAME)_$(STATIONKEEPER_POD_UID)"
+    assert found["STATIONKEEPER_POD_UID"] == {"fieldRef": {"fieldPath": "metadata.uid"}}
 
 
 def test_in_a_closed_network_the_operator_reaches_the_internal_port_of_cups() -> None:

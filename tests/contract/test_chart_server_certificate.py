@@ -90,8 +90,9 @@ def test_cert_manager_writes_the_secret_that_cups_reads() -> None:
 )
 def test_a_watching_cups_may_read_the_secret_that_it_is_told_and_no_other(certificate: Any, name: str) -> None:
     values = {"cups": {"source": "watch"}, "server": {"certificate": certificate}}
-    (rule,) = the(render(values), "Role", "stationkeeper-cups")["rules"]
+    rule, other_counts = the(render(values), "Role", "stationkeeper-cups")["rules"]
     written = yaml.safe_load((CHART / "rbac/cups-release.yaml").read_text())[0]["resourceNames"]
     assert set(rule["resourceNames"]) == {*written} - {"stationkeeper-server-tls"} | {name}
+    assert all(each.startswith("stationkeeper-registry-") for each in other_counts["resourceNames"])
     (container,) = pod_template(render(values), "cups")["spec"]["containers"]
     assert {"name": "STATIONKEEPER_SERVER_TLS_SECRET", "value": name} in container["env"]

@@ -32,6 +32,8 @@ def key(**values: Any) -> Values:
         ({"cups": {"service": {"ipFamilies": ["IPv5"]}}}, "/cups/service/ipFamilies"),
         ({"cups": {"service": {"loadBalancerSourceRanges": ["all"]}}}, "/cups/service/loadBalancerSourceRanges"),
         ({"cups": {"image": {"digest": "abc"}}}, "/cups/image/digest"),
+        ({"cups": {"proxyProtocol": {"trustedCIDRs": ["10.0.0.1"]}}}, "/cups/proxyProtocol/trustedCIDRs"),
+        ({"cups": {"proxyProtocol": {"trustedCIDRs": ["0.0.0.0/0"]}}}, "/cups/proxyProtocol/trustedCIDRs"),
         ({"cups": {"resources": {"limit": {}}}}, "limit"),
         ({"cups": {"podLabels": {"app.kubernetes.io/component": "x"}}}, "app.kubernetes.io/component"),
         ({"cups": {"extraEnv": [{"value": "x"}]}}, "/cups/extraEnv"),

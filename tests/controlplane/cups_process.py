@@ -26,7 +26,9 @@ class CupsProcess:
         internal_port: where the operator asks it.
     """
 
-    def __init__(self, folder: Path, release: Release, token: str) -> None:
+    def __init__(
+        self, folder: Path, release: Release, token: str, *, operator_certificate: bytes = b"", latest_seconds: int = 0
+    ) -> None:
         self._folder = folder
         self._release = release
         self._documents = folder / "documents"
@@ -47,17 +49,39 @@ class CupsProcess:
             "STATIONKEEPER_INTERNAL_ADDRESS": f"127.0.0.1:{self.internal_port}",
             "STATIONKEEPER_INTERNAL_TOKEN_FILE": str(folder / "token"),
         }
+        if operator_certificate:
+            (folder / "operator.pem").write_bytes(operator_certificate)
+            environment["STATIONKEEPER_OPERATOR_CERTIFICATE_FILE"] = str(folder / "operator.pem")
+            environment["STATIONKEEPER_LATEST_SECONDS"] = str(latest_seconds)
         command = [sys.executable, "-c", "from stationkeeper_cups.main import main; main()"]
-        self._process = ManagedProcess("cups", command, folder / "cups.log", environment)
+        self._log = folder / "cups.log"
+        self._process = ManagedProcess("cups", command, self._log, environment)
 
     def start(self) -> None:
         """Delivers what is published, and waits until it serves gateways."""
         self.deliver()
+        self.begin()
+        self._process.wait_until(self.is_serving, 30, "CUPS serves")
+
+    def begin(self) -> None:
+        """Starts it with what lies in its folder, and a log of its own."""
+        self._log.unlink(missing_ok=True)
         self._process.start()
-        self._process.wait_until(self._is_serving, 30, "CUPS serves")
 
     def stop(self) -> None:
         self._process.stop()
+
+    def kill(self) -> None:
+        """Ends it as a crash does."""
+        self._process.kill()
+
+    def tells(self, event: str) -> bool:
+        """Whether it logged that since it was started last."""
+        return f'"{event}"' in self._log.read_text()
+
+    def is_serving(self) -> bool:
+        """Whether gateways may connect."""
+        return self.tells("serving")
 
     def deliver(self) -> None:
         """Lays what is published into its folder, as a kubelet does."""
@@ -96,6 +120,3 @@ class CupsProcess:
             return f"TLS: {error.reason}"
         finally:
             connection.close()
-
-    def _is_serving(self) -> bool:
-        return '"serving"' in (self._folder / "cups.log").read_text()

@@ -38,6 +38,10 @@ class OperatorProcess:
         with log.open("ab") as sink:
             self._process = subprocess.Popen(command, env=dict(environment), stderr=sink, stdout=sink)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def kill(self) -> None:
         """Ends it as a crash does."""
         self._process.kill()
@@ -77,6 +81,12 @@ class OperatorProcess:
             return error.code
         except OSError:
             return None
+
+    def metric(self, name: str) -> float | None:
+        """The value of a metric without labels, None where it is not exposed."""
+        with urllib.request.urlopen(f"{self._health}/metrics", timeout=30) as response:  # noqa: S310 - loopback
+            lines = response.read().decode().splitlines()
+        return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), None)
 
     def lines(self) -> list[dict[str, Any]]:
         """What it logged."""

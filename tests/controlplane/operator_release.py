@@ -26,6 +26,7 @@ from stationkeeper_tools.api_client import ApiClient
 from stationkeeper_tools.cluster import Cluster
 from stationkeeper_tools.ports import free_port
 from tests.controlplane.operator_process import EVENTUALLY, OperatorProcess, wait_for
+from tests.operator_key import make_operator_pair
 
 PROMPTLY = 5.0
 
@@ -53,6 +54,7 @@ class Release:
         self._admin = kubeconfig
         self._namespaced = namespaced
         self.internal_token = internal_token
+        self.operator_pair = make_operator_pair()
         self._api = ApiClient(kubeconfig)
         tag = secrets.token_hex(3)
         self.namespace, self.team = f"release-{tag}", f"team-{tag}"
@@ -87,6 +89,9 @@ class Release:
             token = self._folder / f"{self.namespace}.internal-token"
             token.write_text(self.internal_token)
             environment["STATIONKEEPER_INTERNAL_TOKEN_FILE"] = str(token)
+            key = self._folder / f"{self.namespace}.signing-key"
+            key.write_bytes(self.operator_pair.key_pem)
+            environment["STATIONKEEPER_SIGNING_KEY_FILE"] = str(key)
         return environment
 
     def start_leading(self, identity: str = "") -> OperatorProcess:
@@ -96,11 +101,15 @@ class Release:
         wait_for(lambda: all(self.published(each) for each in DOCUMENTS), "all documents are published")
         return process
 
-    def close(self) -> None:
-        """Ends the operators and deletes all resources."""
+    def end_processes(self) -> None:
+        """Ends the operators."""
         for process in self._processes:
             if process.is_running():
                 process.kill()
+
+    def close(self) -> None:
+        """Ends the operators and deletes all resources."""
+        self.end_processes()
         for namespace in (self.team, self.namespace):
             for plural in _PLURALS.values():
                 self._api.delete(f"{_GROUP}/namespaces/{namespace}/{plural}")
@@ -178,6 +187,10 @@ class Release:
         spec = {"containers": [{"name": "cups", "image": "none"}]}
         body = {"metadata": {"name": name, "labels": labels}, "spec": spec}
         self._api.create(f"/api/v1/namespaces/{self.namespace}/pods", body)
+
+    def delete_pod(self, name: str) -> None:
+        """Deletes a Pod at once."""
+        self._api.delete(f"/api/v1/namespaces/{self.namespace}/pods/{name}?gracePeriodSeconds=0")
 
     def end_cups_pod(self, name: str) -> None:
         """Has a Pod be about to end for as long as the release is there: something holds it."""
@@ -289,6 +302,16 @@ class Release:
         lease = self._lease()
         return "" if lease is None else str(lease["spec"]["holderIdentity"])
 
+    def lease(self) -> dict[str, Any]:
+        """The spec of the Lease."""
+        return dict(self._lease()["spec"])
+
+    def prolong_lease(self, seconds: int) -> dict[str, Any]:
+        """Has others wait so long for the holder; the spec of the Lease then."""
+        path = f"{_LEASES}/namespaces/{self.namespace}/leases/stationkeeper-operator"
+        self._api.merge(path, {"spec": {"leaseDurationSeconds": seconds}})
+        return self.lease()
+
     def give_up_lease(self) -> None:
         """Frees the Lease of an operator that died, as time does."""
         self._api.delete(f"{_LEASES}/namespaces/{self.namespace}/leases/stationkeeper-operator")
@@ -307,10 +330,6 @@ class Release:
     def lease_version(self) -> str:
         lease = self._lease()
         return "" if lease is None else str(lease["metadata"]["resourceVersion"])
-
-    def annotations(self, pod: str) -> dict[str, str]:
-        found = self._api.get(f"/api/v1/namespaces/{self.namespace}/pods/{pod}")
-        return dict(found["metadata"].get("annotations", {}))
 
     def clock_of_api_server(self) -> str:
         """Its present time, as it writes it into new objects."""

@@ -2,9 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from stationkeeper_core.published import DOCUMENTS, TrustDocument
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
+from stationkeeper_operator.api.leadership import Leadership
 from stationkeeper_operator.runtime import Operator
 from stationkeeper_operator.settings import read_settings
+from stationkeeper_operator.watching.watch import Watch
 from tests.controlplane.operator_process import wait_for
 from tests.controlplane.operator_release import PROMPTLY, Release, install_crds, release
 from tests.controlplane.operator_resources import gateway, root, trusted_ca
@@ -52,7 +55,11 @@ def operating(cluster: Release, clock: Clock) -> Iterator[None]:
 
     async def run() -> None:
         async with KubernetesApi(Credentials(settings.kubeconfig)) as api:
-            await Operator(settings, api, clock).run(stop)
+            watch = partial(Watch, settings.kubeconfig, settings.watch_namespaces)
+            await Operator(settings, api, watch, lambda changed: lead(api, changed), clock).run(stop)
+
+    def lead(api: KubernetesApi, changed: Callable[[], None]) -> Leadership:
+        return Leadership(api, settings.namespace, settings.identity, changed=changed)
 
     def thread() -> None:
         try:

@@ -19,7 +19,7 @@ from stationkeeper_core.published import (
     encode_payload,
     secret_name,
 )
-from stationkeeper_operator.api.kubernetes_api import KubernetesApi, path_of
+from stationkeeper_operator.api.kubernetes_api import FIELD_MANAGER, KubernetesApi, path_of
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.leadership import Leadership, Timing
 from stationkeeper_operator.api.resource_paths import resource_path
@@ -71,8 +71,10 @@ class FreezableApi(KubernetesApi):
     async def apply(self, path: str, body: object) -> bytes:
         return await self._frozen(super().apply(path, body))
 
-    async def merge_patch(self, path: str, body: object, accept: str = "application/json") -> bytes:
-        return await self._frozen(super().merge_patch(path, body, accept))
+    async def merge_patch(
+        self, path: str, body: object, accept: str = "application/json", manager: str = FIELD_MANAGER
+    ) -> bytes:
+        return await self._frozen(super().merge_patch(path, body, accept, manager))
 
 
 class Leader:
@@ -218,7 +220,13 @@ async def _writing(leader: Leader, key: Key, message: str) -> AsyncIterator[Stat
     permit = leader.leadership.require
     events = EventRecorder(leader.api, "test", permit)
     writer = StatusWriter(
-        leader.api, store, events, changed=lambda _: None, permit=permit, now=lambda: datetime.now(UTC)
+        leader.api,
+        store,
+        events,
+        changed=lambda _: None,
+        permit=permit,
+        now=lambda: datetime.now(UTC),
+        release="release",
     )
     verdict = Verdict(False, "LNSMissing", message, None)
     running = asyncio.create_task(writer.run())

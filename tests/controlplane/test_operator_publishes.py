@@ -18,7 +18,6 @@ def cluster(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Ite
     kubeconfig: Path = control_plane.admin_kubeconfig
     install_crds(kubeconfig)
     with release(kubeconfig, tmp_path_factory.mktemp("operator")) as made:
-        made.create_cups_pod("cups-0")
         made.start_leading("publishing")
         yield made
 
@@ -134,14 +133,6 @@ def test_a_private_key_is_refused_loudly_and_told_nowhere(cluster: Release) -> N
     assert secret_line not in condition["message"]
     wait_for(lambda: ("Warning", "PrivateKeyInTrustedCA") in cluster.events("careless"), "an event says so")
     assert f"{cluster.team}/careless" not in cluster.trusted()
-
-
-def test_cups_pods_are_nudged_after_a_write(cluster: Release) -> None:
-    before = cluster.annotations("cups-0").get("stationkeeper.io/published")
-    cluster.apply("TrustedCA", "nudging", trusted_ca("nudging"))
-    cluster.wait_ready("TrustedCA/nudging")
-    after = wait_for(lambda: cluster.annotations("cups-0").get("stationkeeper.io/published"), "the pod is nudged")
-    assert after != before
 
 
 def test_a_published_secret_that_is_edited_or_created_again_is_restored(cluster: Release) -> None:

@@ -89,6 +89,20 @@ def test_after_a_crash_the_follower_takes_over_and_rewrites_nothing(cluster: Rel
     assert changed - TOLD_WHO_VOUCHES == {"secrets/stationkeeper-trust", "trustedcas/dropped"}
 
 
+def test_a_container_that_is_killed_and_started_again_in_its_pod_waits_for_no_lease(cluster: Release) -> None:
+    first = cluster.start_leading("pod-1_uid-1")
+    cluster.start("pod-2_uid-2")
+    apply_some(cluster)
+    first.kill()
+    before = cluster.prolong_lease(seconds=600)
+    cluster.delete("TrustedCA", "dropped")
+    cluster.start("pod-1_uid-1")
+    wait_for(lambda: cluster.trusted() == {f"{cluster.team}/kept"}, "what was deleted is gone")
+    after = cluster.lease()
+    assert after["holderIdentity"] == "pod-1_uid-1"
+    assert after["leaseTransitions"] == before["leaseTransitions"] + 1, "a term of its own"
+
+
 def test_a_restart_rewrites_nothing_and_tells_nothing_twice(cluster: Release) -> None:
     first = cluster.start_leading()
     apply_some(cluster)

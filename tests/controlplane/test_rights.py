@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from stationkeeper_core.published import DOCUMENTS, secret_name
+from stationkeeper_core.registry_layout import BUCKET_COUNTS, layout_of
 from stationkeeper_tools.api_client import ApiClient, RequestError
 from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.control_plane import ControlPlane
@@ -22,8 +23,14 @@ pytestmark = pytest.mark.usefixtures("helm")
 
 RELEASE, TEAM, ELSEWHERE = "rights-release", "rights-team", "rights-elsewhere"
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
-PUBLISHED = tuple(secret_name(document) for document in DOCUMENTS)
+PUBLISHED = (
+    *(secret_name(document) for document in DOCUMENTS),
+    # Some of each other count: which pods read while the count changes.
+    *(secret_name(layout_of(count).registry[place]) for count in BUCKET_COUNTS[1:] for place in (0, -1)),
+)
+UNKNOWN = ("stationkeeper-registry-16", "stationkeeper-registry-48-00", "stationkeeper-registry-64-64")
 NO_SECRET_OF_OURS = "stationkeeper-server-tls"
+SHARED = ("stationkeeper-internal-token", "stationkeeper-operator-key")
 
 # What may be done whatever the object is called, as "verb group/resource".
 ANYWHERE_SERVED = {
@@ -36,7 +43,7 @@ ANYWHERE_SERVED = {
     *(f"{verb} /{kind}" for verb in ("get", "list", "watch") for kind in ("secrets", "configmaps")),
     "create /events",
 }
-IN_THE_RELEASE = {"create coordination.k8s.io/leases", "list /pods", "patch /pods", "create /events"}
+IN_THE_RELEASE = {"create coordination.k8s.io/leases", "list /pods", "create /events"}
 
 
 class Cluster:
@@ -137,8 +144,8 @@ def test_in_its_namespace_the_operator_reads_and_changes_the_published_secrets_a
 
     for name in PUBLISHED:
         assert verbs("", "secrets", name) == {"get", "patch"}
-    assert verbs("", "secrets", NO_SECRET_OF_OURS) == set()
-    assert verbs("", "secrets", "stationkeeper-internal-token") == set()
+    for name in (NO_SECRET_OF_OURS, *SHARED, *UNKNOWN):
+        assert verbs("", "secrets", name) == set()
     assert verbs("coordination.k8s.io", "leases", "stationkeeper-operator") == {"get", "update", "create"}
     assert verbs("coordination.k8s.io", "leases", "another") == {"create"}
     for name in PUBLISHED:
@@ -151,9 +158,9 @@ def test_cups_may_read_its_secrets_by_name_if_it_watches_and_nothing_else(
 ) -> None:
     install(f"cups.source={source}")
     assert cluster.allowed("cups", RELEASE) == set()
-    for name in (*PUBLISHED, NO_SECRET_OF_OURS, "stationkeeper-internal-token"):
+    for name in (*PUBLISHED, NO_SECRET_OF_OURS, *SHARED):
         allowed = {verb for verb in VERBS if cluster.may("cups", RELEASE, verb, "", "secrets", name)}
-        is_read = source == "watch" and name != "stationkeeper-internal-token"
+        is_read = source == "watch" and name not in SHARED
         assert allowed == ({"get", "list", "watch"} if is_read else set())
 
 

@@ -198,6 +198,7 @@ def test_a_fingerprint_revokes_every_other_writing_of_a_certificate(way: str) ->
     assert sum(found.verifies(each) for each in written) > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_a_fingerprint_revokes_a_certificate_with_any_byte_changed(way: str) -> None:
     found = pair(way)

@@ -154,6 +154,7 @@ def test_any_other_uri_is_refused_with_what_to_write(uri: str) -> None:
     assert "write wss://host:port" in refused.value.detail
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_any_text_is_a_uri_or_refused_by_name(text: str) -> None:
     for uri in (text, f"wss://{text}", f"wss://a:{text}"):

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterable, Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,6 +38,7 @@ def _is_whole(*judgements: Judgement) -> bool:
     return not any(each.budget_spent or each.left_out_presented for each in judgements)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**64))
 def test_what_the_trusted_cas_of_a_tenant_say_is_the_same_without_all_others(seed: int) -> None:

@@ -2,6 +2,7 @@ import gc
 import tracemalloc
 from datetime import datetime, timedelta
 
+import pytest
 from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,6 +64,7 @@ def _ders(chain: tuple[Signer, ...]) -> tuple[bytes, ...]:
     return tuple(each.der for each in chain)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(CHAINS, st.sampled_from(STATES), TIMES), min_size=2, max_size=12))
 def test_with_and_without_the_memory_the_judgements_are_the_same(
@@ -118,6 +120,7 @@ def _heavy(number: int) -> Signer:
     return issue(Wish(name(f"Heavy {number}"), ca=True, extensions=extensions), ROOT)
 
 
+@pytest.mark.slow
 def test_what_a_client_sends_beside_its_certificate_is_not_kept() -> None:
     memory = JudgementMemory()
     others = [_heavy(number) for number in range(10)]

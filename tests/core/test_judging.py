@@ -254,6 +254,7 @@ STRINGS = st.sampled_from([_ASN1Type.UTF8String, _ASN1Type.BMPString, _ASN1Type.
 SPACES = st.sampled_from(["", " ", "  ", "\t" * 9])
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(PARTS, st.data())
 def test_whatever_names_openssl_takes_as_equal_are_equal_here(

@@ -11,7 +11,7 @@ from stationkeeper_core.log_line import MAX_VALUE, JsonFormatter, log_line
 def test_whatever_is_logged_is_one_line_with_just_its_fields(event: str, fields: dict[str, object]) -> None:
     line = log_line(0, "INFO", "logger", event, fields)
 
-    assert "\n" not in line
+    assert b"\n" not in line
     assert set(json.loads(line)) == {"time", "level", "logger", "event", *fields}
 
 

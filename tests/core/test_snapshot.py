@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published import DOCUMENTS, TRUST, TrustedAuthority, encode, encode_payload
+from stationkeeper_core.published import DOCUMENTS, TRUST, RegistryDocument, TrustedAuthority, encode, encode_payload
+from stationkeeper_core.registry_layout import layout_of
 from stationkeeper_core.snapshot import Holdings
 from tests.core.certificates import EUI, ca
 from tests.core.states import authority, gateway, trust_document, values
@@ -122,3 +123,17 @@ def test_a_document_with_something_unusable_is_refused_whole(broken: TrustedAuth
         holdings.accept(TRUST, encode(TRUST, 2, encode_payload(trust_document(authority(ROOT), broken))))
 
     assert refused.value.reason is Reason.MALFORMED_DOCUMENT
+
+
+def test_a_state_of_another_count_needs_the_documents_of_that_count_and_finds_the_gateway_there() -> None:
+    eui, layout = EUI64(int(EUI, 16)), layout_of(128)
+    holdings = Holdings(layout=layout)
+    assert holdings.missing == layout.documents
+    for document in layout.registry:
+        held = (gateway(),) if document == layout.document_of(eui) else ()
+        content = RegistryDocument(bucket=layout.registry.index(document), gateways=held)
+        holdings = holdings.accept(document, encode(document, 1, encode_payload(content)))
+    assert holdings.missing == (TRUST,)
+    holdings = holdings.accept(TRUST, encode(TRUST, 1, encode_payload(trust_document(authority(ROOT)))))
+    assert holdings.snapshot is not None
+    assert holdings.snapshot.registry.holders(eui) == (gateway(),)

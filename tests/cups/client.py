@@ -8,7 +8,7 @@ import socket
 import ssl
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Answer:
 
 
 class Client:
-    """Asks one server, with one certificate or none."""
+    """Asks one server, with one certificate or none, from an address of loopback if need be."""
 
     def __init__(
         self,
@@ -49,8 +49,14 @@ class Client:
         tls: ssl.TLSVersion | None = None,
         chain: tuple[KeyPair, ...] = (),
         ciphers: str = "",
+        source: str = "",
+        host: str = "127.0.0.1",
+        before_tls: bytes = b"",
     ) -> None:
         self._port = port
+        self._host = host
+        self._source = (source, 0) if source else None
+        self._before_tls = before_tls
         self.context = ssl.create_default_context(cadata=server_ca.certificate_pem.decode())
         if tls:
             self.context.minimum_version = self.context.maximum_version = tls
@@ -92,8 +98,9 @@ class Client:
         return f"answered with {answer.status}"
 
     def connect(self, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
-        raw = socket.create_connection(("127.0.0.1", self._port), timeout=DEADLINE_SECONDS)
+        raw = socket.create_connection((self._host, self._port), DEADLINE_SECONDS, self._source)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        raw.sendall(self._before_tls)
         return self.context.wrap_socket(raw, server_hostname="localhost", session=session)
 
     def _ask(self, body: bytes, method: str, path: str, headers: tuple[str, ...]) -> Answer:
@@ -119,15 +126,20 @@ def exchange(
 
 
 async def get_internal(port: int, path: str, token: str | None = None) -> Answer:
-    return await asyncio.to_thread(_get_internal, port, path, token)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return await asyncio.to_thread(_ask_internal, port, "GET", path, headers, None)
 
 
-def _get_internal(port: int, path: str, token: str | None) -> Answer:
+async def put_internal(port: int, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    return await asyncio.to_thread(_ask_internal, port, "PUT", path, headers, body)
+
+
+def _ask_internal(port: int, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
     # Until the server has its credentials the internal port proves itself with a certificate of its own making.
     context = ssl._create_unverified_context()  # noqa: S323
     connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=DEADLINE_SECONDS)
     try:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
+        connection.request(method, path, body, dict(headers))
         response = connection.getresponse()
         return Answer(response.status, response.read(), dict(response.getheaders()))
     except ConnectionError:
@@ -144,10 +156,3 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: fl
             raise AssertionError(f"not within {seconds} s: {what}")
         await asyncio.sleep(0.01)
     return time.monotonic() - begin
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,9 @@ from stationkeeper_core.published import DOCUMENTS, encode
 from stationkeeper_cups.http.connection import REQUEST_SECONDS, RequestSeconds
 from stationkeeper_cups.main import serve
 from stationkeeper_cups.settings import Address, Files, Settings
+from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.sample_pki import KeyPair
-from tests.cups.client import Client, free_port, get_internal, until
+from tests.cups.client import Client, get_internal, until
 from tests.cups.documents import TOKEN_GATEWAYS, Gateway, Trusted, contents
 from tests.cups.pki import Pki
 
@@ -38,6 +40,8 @@ class Cups:
         *,
         token_authentication: bool = False,
         seconds: RequestSeconds = REQUEST_SECONDS,
+        operator_certificate: bytes | None = None,
+        **settings: Any,
     ) -> None:
         self.documents = folder / "documents"
         self.server_tls = folder / "server-tls"
@@ -47,8 +51,12 @@ class Cups:
         self._volumes = 0
         self._stop = asyncio.Event()
         self._seconds = seconds
+        self._settings = settings
         self._token_authentication = token_authentication
         self._task: asyncio.Task[None] | None = None
+        self.operator_certificate = folder / "operator.pem" if operator_certificate else None
+        if self.operator_certificate:
+            self.operator_certificate.write_bytes(operator_certificate or b"")
         self._token_file = folder / "token" if token else None
         if self._token_file:
             self._token_file.write_text(f"{token}\n")
@@ -61,6 +69,8 @@ class Cups:
             internal_token=self._token_file,
             log_level="INFO",
             token_authentication=self._token_authentication,
+            operator_certificate=self.operator_certificate,
+            **self._settings,
         )
         self._task = asyncio.create_task(serve(settings, self._stop, self._seconds))
 
@@ -105,7 +115,7 @@ class Cups:
 
     async def _has_loaded(self) -> bool:
         answer = await get_internal(self.internal_port, "/generation")
-        return answer.status == 200 and set(answer.json()["generations"].values()) == {self.generation}
+        return answer.status == 200 and answer.json()["generations"] == dict.fromkeys(DOCUMENTS, self.generation)
 
     def client(self, pair: KeyPair | None, **options: object) -> Client:
         return Client(self.port, self._pki.server_ca, pair, **options)  # type: ignore[arg-type]

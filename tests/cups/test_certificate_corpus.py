@@ -28,6 +28,7 @@ def _row(title: str) -> Row:
     return CORPUS[title]()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tls", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("title", CORPUS)
 async def test_a_gateway_meets_what_the_table_says(

@@ -35,6 +35,7 @@ async def test_what_a_client_sends_in_an_overlong_header_is_in_no_log_and_no_ans
 REQUEST = b"POST /update-info HTTP/1.1\r\nHost: a\r\nContent-Length: 28\r\n\r\n" + b'{"router":"102:304:506:708"}'
 
 
+@pytest.mark.slow
 async def test_a_client_that_reads_no_answer_loses_its_connection(pki: Pki, tmp_path: Path) -> None:
     large = Gateway(pki.eui, options={"lns_credentials": bytes(65000)})
     async with serving(tmp_path, pki, large, seconds=RequestSeconds(answer=0.3)) as cups:
@@ -114,6 +115,7 @@ async def test_a_client_that_has_ended_its_side_is_still_answered(cups: Cups, pk
     assert (await asyncio.to_thread(half_close)).startswith(b"HTTP/1.1 200 OK")
 
 
+@pytest.mark.slow
 async def test_one_gateway_that_asks_without_end_fills_no_log(
     cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture
 ) -> None:

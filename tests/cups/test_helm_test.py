@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from stationkeeper_cups.peer_address import read_networks
+from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.sample_pki import KeyPair, make_server
 from tests.contract.chart import CASES, NAMESPACE, render, the
-from tests.cups.client import free_port, until
-from tests.cups.conftest import Cups, ready
+from tests.cups.client import until
+from tests.cups.conftest import Cups, ready, serving
 from tests.cups.documents import Gateway, Trusted
 from tests.cups.pki import Pki
 
@@ -42,6 +44,7 @@ class HelmTest:
             "GATEWAY_FOLDER": "",
             "EUI": pki.eui,
             "TOKENS": "false",
+            "PROXY_PROTOCOL_FROM": "",
         }
 
     def has_gateway(self, pair: KeyPair) -> None:
@@ -79,6 +82,16 @@ async def test_without_a_gateway_it_says_what_was_not_checked(helm_test: HelmTes
     code, told = await helm_test.run()
     assert code == 0
     assert "not checked: the answer to a gateway" in told
+
+
+async def test_it_sends_the_header_where_its_own_network_must(tmp_path: Path, pki: Pki) -> None:
+    async with serving(tmp_path, pki, proxy_protocol_from=read_networks("127.0.0.1/32")) as cups:
+        helm_test = HelmTest(tmp_path, cups, pki)
+        helm_test.has_gateway(pki.a_gateway)
+        assert (await helm_test.run())[0] == 1
+        for networks, code in (("10.0.0.0/8,2001:db8::/32", 1), ("10.0.0.0/8,127.0.0.1/32", 0)):
+            helm_test.environment["PROXY_PROTOCOL_FROM"] = networks
+            assert (await helm_test.run())[0] == code
 
 
 async def test_no_key_is_printed(helm_test: HelmTest, pki: Pki) -> None:

@@ -30,6 +30,7 @@ async def test_a_ca_is_trusted_soon_after_it_comes_and_refused_soon_after_it_goe
     assert await until(refused, "CA b is refused") < 2
 
 
+@pytest.mark.slow
 async def test_bystanders_lose_no_request_over_many_changes_of_trust(cups: Cups, pki: Pki) -> None:
     done = threading.Event()
     outcomes: Counter[object] = Counter()
@@ -184,6 +185,7 @@ async def test_what_is_gone_from_the_volume_stays_in_force(cups: Cups, pki: Pki)
     assert (await cups.client(pki.a_gateway).ask()).status == 200
 
 
+@pytest.mark.slow
 async def test_a_change_of_trust_closes_just_the_connections_that_it_concerns(cups: Cups, pki: Pki) -> None:
     staying, leaving = Fleet("ECDSA"), Fleet("ECDSA")
     members = [(fleet, member) for fleet in (staying, leaving) for member in fleet.gateways(60)]

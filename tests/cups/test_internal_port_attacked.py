@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from stationkeeper_cups.internal_port import AddressRates, InternalBounds, start_internal
 from stationkeeper_cups.internal_server import provisional_context
-from tests.cups.client import free_port, get_internal, until
+from stationkeeper_tools.ports import free_port
+from tests.cups.client import get_internal, until
 from tests.cups.conftest import Cups
 from tests.cups.documents import Gateway, Trusted
 from tests.cups.own_process import START_SECONDS, process
@@ -101,6 +102,7 @@ async def test_whatever_stands_in_the_authorization_it_is_401_and_no_line_in_the
     assert caplog.records == []
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=st.binary(max_size=200).filter(lambda each: not set(each) & set(b"\r\n\0")))
 async def test_no_header_opens_or_breaks_anything(guarded: Cups, value: bytes) -> None:
@@ -123,6 +125,7 @@ async def test_no_cursor_breaks_anything_with_the_token_either(guarded: Cups, si
     assert answer.status == 400
 
 
+@pytest.mark.slow
 async def test_what_is_no_http_is_logged_within_a_budget(guarded: Cups, caplog: pytest.LogCaptureFixture) -> None:
     def flood(number: int) -> None:
         with contextlib.suppress(OSError):
@@ -170,6 +173,7 @@ async def _own_process(tmp_path: Path, pki: Pki) -> AsyncIterator[tuple[Cups, in
         yield cups, pid
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finish_handshakes", [False, True])
 async def test_two_thousand_idle_connections_take_little_memory_and_keep_nobody_out(
     tmp_path: Path, pki: Pki, finish_handshakes: bool
@@ -204,6 +208,7 @@ async def test_two_thousand_idle_connections_take_little_memory_and_keep_nobody_
                 each.close()
 
 
+@pytest.mark.slow
 async def test_who_does_not_read_or_drips_loses_its_place(tmp_path: Path) -> None:
     bounds = InternalBounds(handshake_seconds=0.5, idle_seconds=0.5, lifetime_seconds=1)
 

@@ -96,6 +96,7 @@ def enough_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("number", [1600, 10_000])
 @pytest.mark.usefixtures("enough_descriptors")
@@ -120,6 +121,7 @@ async def test_silent_connections_take_no_server_down(pki: Pki, tmp_path: Path, 
         assert server.poll() is None
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.usefixtures("enough_descriptors")
 async def test_half_done_handshakes_take_no_server_down(pki: Pki, tmp_path: Path) -> None:

@@ -53,6 +53,11 @@ def test_a_flag_goes_before_its_variable() -> None:
         (["--log-level", "loud"], "--log-level"),
         (["--token-authentication", "yes"], "--token-authentication"),
         (["--token-authentication", ""], "--token-authentication"),
+        (["--registry-buckets", "48"], "--registry-buckets"),
+        (["--registry-buckets", "064"], "--registry-buckets"),
+        (["--registry-buckets", "2048"], "--registry-buckets"),
+        (["--proxy-protocol-from", "10.0.0.1/8"], "--proxy-protocol-from"),
+        (["--proxy-protocol-from", "0.0.0.0/0"], "--proxy-protocol-from"),
     ],
 )
 def test_what_cannot_be_read_is_named(flags: list[str], named: str) -> None:
@@ -68,7 +73,7 @@ def test_help_explains_every_flag_with_its_variable(capsys: pytest.CaptureFixtur
     shown = capsys.readouterr().out
     for flag in ("--source", "--directory", "--namespace", "--listen", "--internal-listen", "--tls-cert", "--tls-key"):
         assert flag in shown
-    assert shown.count("STATIONKEEPER_") == 16
+    assert shown.count("STATIONKEEPER_") == 20
 
 
 def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,3 +97,8 @@ def test_token_authentication_is_off_unless_it_is_switched_on(
     flags: list[str], environment: dict[str, str], on: bool
 ) -> None:
     assert read_settings(flags, environment).token_authentication is on
+
+
+def test_the_count_of_registry_documents_is_sixteen_unless_the_release_chose_another() -> None:
+    assert read_settings([], {}).buckets == 16
+    assert read_settings([], {"STATIONKEEPER_REGISTRY_BUCKETS": "256"}).buckets == 256

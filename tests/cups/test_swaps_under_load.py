@@ -126,6 +126,7 @@ async def _more(counted: Callable[[], int], by: int) -> None:
     await until(has_grown, "requests are answered", DEADLINE_SECONDS)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_every_answer_is_explained_by_a_state_in_force_between_request_and_answer(
     tmp_path: Path, pki: Pki

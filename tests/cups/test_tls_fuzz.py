@@ -9,6 +9,7 @@ from tests.cups.tls_peer import Judge, server
 from tests.fuzz.tls import run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", range(4))
 def test_a_broken_conversation_ends_in_a_named_state_however_it_is_split(block: int) -> None:
     found = {run(seed) for seed in range(block * 100, (block + 1) * 100)}

@@ -29,6 +29,9 @@ class Port:
         self.farewell = times.stage("farewell", 2)
         self.left: set[TLSTransport] = set()
 
+    def first_bytes(self, transport: TLSTransport, received: bytes) -> None:
+        raise NotImplementedError
+
     def begin(self, transport: TLSTransport) -> None:
         raise NotImplementedError
 

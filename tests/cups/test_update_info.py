@@ -116,7 +116,7 @@ async def test_trouble_on_the_servers_side_closes_the_connection_without_an_answ
     def broken(*_arguments: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("stationkeeper_cups.http.handler.authorize", broken)
+    monkeypatch.setattr("stationkeeper_core.policy.authorization_memory.authorize", broken)
 
     assert await cups.client(pki.a_gateway).alert() in {
         "RemoteDisconnected",

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from stationkeeper_core.internal_identity import derive_identity
 from stationkeeper_core.observation import MAX_PAGE, Observation, ObservationPage
+from stationkeeper_core.operator_proof import HEADER
 from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.loaded import Loaded
 
@@ -26,7 +27,9 @@ class InternalPort:
         instance: of the process.
         answer: sent instead of anything else, where it is not None.
         silent: whether it never answers.
+        takes: the status that it answers what it is handed with.
         authorizations, paths: of each request.
+        handed: path, body and signature of what it was handed.
     """
 
     def __init__(self) -> None:
@@ -35,6 +38,8 @@ class InternalPort:
         self.instance = "first"
         self.answer: web.StreamResponse | None = None
         self.silent = False
+        self.takes = 204
+        self.handed: list[tuple[str, bytes, str]] = []
         self.authorizations: list[str] = []
         self.paths: list[str] = []
         self.port = 0
@@ -49,6 +54,9 @@ class InternalPort:
             await asyncio.Event().wait()
         if self.answer is not None:
             return self.answer
+        if request.method == "PUT":
+            self.handed.append((request.path, await request.read(), request.headers.get(HEADER, "")))
+            return web.Response(status=self.takes)
         if request.path == "/generation":
             return web.Response(body=msgspec.json.encode(self.loaded))
         return web.Response(body=msgspec.json.encode(self.page(int(request.query["since"]))))
@@ -72,6 +80,7 @@ async def internal_port(
     context.load_cert_chain(pem)
     application = web.Application()
     application.router.add_get("/{path:.*}", made.handle)
+    application.router.add_put("/{path:.*}", made.handle)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     try:

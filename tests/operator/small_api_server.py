@@ -18,6 +18,7 @@ class SmallApiServer:
     Attributes:
         objects: by path.
         failing: the HTTP status that a path answers with instead.
+        failing_writes: likewise, to requests that change something.
         requests: method and path of each.
         tokens: the authorization of each.
     """
@@ -25,6 +26,7 @@ class SmallApiServer:
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
         self.failing: dict[str, int] = {}
+        self.failing_writes: dict[str, int] = {}
         self.requests: list[tuple[str, str]] = []
         self.tokens: list[str | None] = []
         self.revision = 100
@@ -45,6 +47,8 @@ class SmallApiServer:
         self.tokens.append(request.headers.get("Authorization"))
         if path in self.failing:
             return _refusal(self.failing[path], "OnDemand")
+        if request.method != "GET" and path in self.failing_writes:
+            return _refusal(self.failing_writes[path], "OnDemand")
         body = json.loads(await request.text() or "{}")
         if request.method == "GET":
             return self._read(path)

@@ -54,6 +54,7 @@ async def serving(folder: Path, objects: LargeObjects) -> AsyncIterator[Kubernet
         await runner.cleanup()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [[10] * 1200, [300_000] * 90, [10] * 600 + [3_000_000] * 9, [12_000_000, 1, 1]])
 async def test_a_list_of_whatever_sizes_is_read_whole_in_pages_that_are_bounded(
     tmp_path: Path, sizes: list[int]
@@ -68,6 +69,7 @@ async def test_a_list_of_whatever_sizes_is_read_whole_in_pages_that_are_bounded(
     assert objects.encodings == {"identity"}
 
 
+@pytest.mark.slow
 async def test_a_single_object_beyond_all_bounds_is_an_error_and_not_read(tmp_path: Path) -> None:
     async with serving(tmp_path, LargeObjects([20_000_000])) as api:
         with pytest.raises(ApiError) as caught:

@@ -44,6 +44,7 @@ def sizes(fitted: Fitted[TrustedAuthority]) -> dict[str, int]:
     return {each.name: len(each.anchors[0]) // KILOBYTE for each in fitted.records.values()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("candidates", "expected"),
     [
@@ -124,6 +125,7 @@ def in_force(plan: PublishPlan) -> set[str]:
     return {key.name for key, verdict in plan.verdicts.items() if verdict.document == TRUST}
 
 
+@pytest.mark.slow
 def test_a_plan_refuses_the_newest_with_a_verdict_and_stays_as_it_is() -> None:
     resources = many(90)
     plan = plan_of(*resources)

@@ -3,6 +3,8 @@
 import random
 from collections.abc import Sequence
 
+import pytest
+
 from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.published import (
     MAX_NAMESPACE_CERTIFICATES,
@@ -60,6 +62,7 @@ def test_records_that_become_smaller_and_have_more_certificates_stay_within_the_
     decode(TRUST, encode(TRUST, 1, encode_payload(after)))
 
 
+@pytest.mark.slow
 def test_what_compresses_well_keeps_no_document_from_being_published() -> None:
     euis = [each for each in range(60_000) if bucket_of(EUI64(each)) == 0][:1_800]
     records = [

@@ -130,6 +130,7 @@ greedy = st.builds(
 wishes_of_a_world = st.lists(modest | greedy, max_size=14, unique_by=lambda each: (each.namespace, each.name))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(wishes_of_a_world, min_size=1, max_size=5), st.randoms(use_true_random=False))
 def test_whatever_others_do(history: list[list[Wish]], chance: random.Random) -> None:
@@ -162,6 +163,7 @@ def test_whatever_others_do(history: list[list[Wish]], chance: random.Random) ->
         assert all(by_uid(trust(again)).get(uid) == record for uid, record in by_uid(in_force).items() if uid in now)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(wishes_of_a_world, min_size=1, max_size=4))
 def test_a_tenant_within_its_share_is_as_if_it_were_alone(history: list[list[Wish]]) -> None:
@@ -241,6 +243,7 @@ def bucket_document(records: Iterable[RegisteredGateway], _thrift: int = 0) -> D
     return RegistryDocument(bucket=0, gateways=tuple(ordered))
 
 
+@pytest.mark.slow
 def test_thousands_of_records_at_the_bound_are_fitted_within_seconds() -> None:
     euis = [f"{number:016X}" for number in range(200_000) if bucket_of(EUI64(number)) == 0][:6_000]
     chance = random.Random(5)  # noqa: S311 - no secret
@@ -262,6 +265,7 @@ def test_thousands_of_records_at_the_bound_are_fitted_within_seconds() -> None:
     assert again.records.items() >= found.records.items()
 
 
+@pytest.mark.slow
 def test_a_tenant_that_fills_a_registry_document_leaves_others_their_share() -> None:
     euis = [f"{number:016X}" for number in range(60_000) if bucket_of(EUI64(number)) == 3][:1_500]
     chance = random.Random(7)  # noqa: S311 - no secret

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -31,6 +32,7 @@ RESOURCES: list[Resource] = [
 ]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.permutations(RESOURCES))
 def test_the_order_of_resources_does_not_matter(resources: list[Resource]) -> None:

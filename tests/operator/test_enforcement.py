@@ -152,6 +152,7 @@ def test_a_write_that_was_not_answered_is_proven_like_any_other() -> None:
     assert enforcement.fact(ca(), GOOD).status == "True"
 
 
+@pytest.mark.slow
 def test_very_many_publishes_are_not_remembered_for_ever() -> None:
     enforcement = Enforcement()
     for number in range(3000):

@@ -275,6 +275,7 @@ def worlds(draw: st.DrawFn) -> list[Resource]:
     return resources
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(st.lists(worlds(), min_size=1, max_size=5), st.randoms())
 def test_no_two_gateways_in_force_can_be_meant_by_one_client_and_no_history_inherits(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stationkeeper_operator.api.fair_queue import FairQueue, interleaved
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
-from stationkeeper_operator.api.rate_limit import RateLimit
+from stationkeeper_operator.api.rate_limit import BacklogRate
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.reporting.event_recorder import BURST, EventRecorder
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
@@ -39,7 +39,8 @@ class Stage:
             changed=lambda _: None,
             permit=lambda: None,
             now=lambda: datetime.now(UTC),
-            limit=RateLimit(per_second=50, burst=100),
+            release="release",
+            limit=BacklogRate(50, 50, 1, burst=100),
         )
 
     def lay(self, namespace: str, gateways: int) -> None:
@@ -153,7 +154,7 @@ KEYS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 30)), max_size
 
 
 @given(keys=KEYS, urgent=KEYS)
-def test_each_key_is_taken_once_and_none_waits_for_more_than_one_of_each_other_namespace(
+def test_each_key_is_taken_once_and_none_waits_for_long(
     keys: list[tuple[str, int]], urgent: list[tuple[str, int]]
 ) -> None:
     queue: FairQueue[tuple[str, int]] = FairQueue(lambda key: key[0])
@@ -165,14 +166,22 @@ def test_each_key_is_taken_once_and_none_waits_for_more_than_one_of_each_other_n
         while (key := queue.take()) is not None:
             taken.append(key)
     assert sorted(taken) == sorted({*keys, *urgent})
-    for namespace, count in waiting.items():
-        places = [place for place, key in enumerate(taken) if key[0] == namespace]
-        gaps = [later - earlier for earlier, later in pairwise(places)]
-        assert all(gap <= len(waiting) for gap in gaps)
-        assert len(places) == count
-        of = [key for key in taken if key[0] == namespace]
-        assert of == sorted(of, key=lambda key: key not in set(urgent))
+    assert [*waiting.values()] == [sum(key[0] == namespace for key in taken) for namespace in "abcd"]
+    # A namespace waits for one urgent key of each other one, beside the share of the backlog; its backlog for three
+    # times as many.
+    for of, most in ((set(urgent), len(waiting) * 4 // 3 + 1), (set(keys) - set(urgent), len(waiting) * 4)):
+        for namespace in waiting:
+            places = [place for place, key in enumerate(taken) if key[0] == namespace and key in of]
+            assert all(later - earlier <= most for earlier, later in pairwise([-1, *places]))
     assert not queue
+
+
+def test_what_is_urgent_overtakes_the_backlog_of_every_namespace_and_does_not_stop_it() -> None:
+    queue: FairQueue[str] = FairQueue(lambda key: key[0])
+    queue.add((f"{namespace}-backlog-{number}" for namespace in "abcdef" for number in range(50)), urgent=False)
+    queue.add(f"z-change-{number}" for number in range(30))
+    first = [queue.take() for _ in range(40)]
+    assert sum(key is not None and key.startswith("z-") for key in first) == 30
 
 
 def test_keys_that_are_busy_are_left_for_later() -> None:

@@ -16,10 +16,12 @@ from stationkeeper_operator.observing import gatherer, proof
 from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement, PodReport
 from stationkeeper_operator.observing.gatherer import Gatherer
+from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal, ServerCertificate
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.pod_client import REQUEST_SECONDS
 from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.publishing.publisher import PublishedValue
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Judgement, Observed, StatusWriter
 from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Key, decode_resource
@@ -55,8 +57,11 @@ REGISTRY = RegistryDocument(
 class Stage:
     """An operator's observing half, with pods that are real TLS servers."""
 
-    def __init__(self, server: SmallApiServer, api: KubernetesApi, token_file: Path | None) -> None:
+    def __init__(
+        self, server: SmallApiServer, api: KubernetesApi, token_file: Path | None, key_file: Path | None = None
+    ) -> None:
         self.server = server
+        self.published: dict[str, PublishedValue] = {}
         self.store = ResourceStore()
         self.state = ObservedState(self.store.get, "release")
         enforcement = Enforcement()
@@ -68,6 +73,7 @@ class Stage:
             changed=lambda _: None,
             permit=lambda: None,
             now=_now,
+            release="release",
             observed=Observed(self.state.fields, self.state.written, enforcement.fact),
         )
         departures = Departures(events, self.state.usage.users, awaits_proof=True)
@@ -80,6 +86,7 @@ class Stage:
             state=self.state,
             status=self.writer,
             events=events,
+            handover=Handover(key_file, lambda: self.published),
             may_gather=lambda: self.state.is_known,
             now=_now,
         )

@@ -89,6 +89,7 @@ async def _attacked(folder: Path, hostile: Hostile) -> AsyncIterator[tuple[Stage
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS)
 async def test_whatever_it_says_takes_little_memory_and_the_others_are_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack: str

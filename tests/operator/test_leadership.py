@@ -24,6 +24,7 @@ class Stage:
 
     def __init__(self, server: SmallApiServer, api: KubernetesApi) -> None:
         self.server = server
+        self._api = api
         self.clocks = {"a": Clock(), "b": Clock()}
         self.clocks["b"].now = 5.0
         self.told: list[str] = []
@@ -31,6 +32,10 @@ class Stage:
             name: Leadership(api, "release", name, changed=partial(self.told.append, name), clock=clock)
             for name, clock in self.clocks.items()
         }
+
+    def successor(self, name: str) -> Leadership:
+        """The next process in the pod of that candidate."""
+        return Leadership(self._api, "release", name, clock=self.clocks[name])
 
     async def attempt(self, name: str) -> bool:
         return await self.candidates[name].attempt()
@@ -112,3 +117,25 @@ async def test_failures_do_not_end_leading_before_its_time(stage: Stage) -> None
     del stage.server.failing[LEASE]
     assert await stage.attempt("a")
     assert stage.told == ["a"] * 3, "began, ended, began again"
+
+
+async def test_the_next_process_of_the_same_pod_takes_over_at_once_in_a_term_of_its_own(stage: Stage) -> None:
+    before = stage.candidates["a"]
+    assert await before.attempt()
+    term_before = before.term
+    successor = stage.successor("a")
+    assert await successor.attempt()
+    assert successor.is_leading
+    assert successor.term != term_before
+    assert not await stage.attempt("b"), "its Lease is as good as any"
+
+
+async def test_a_process_that_outlives_its_container_stops_when_it_renews(stage: Stage) -> None:
+    before = stage.candidates["a"]
+    await before.attempt()
+    successor = stage.successor("a")
+    await successor.attempt()
+    assert not await before.attempt()
+    with pytest.raises(NotLeadingError):
+        before.require()
+    assert await successor.attempt()

@@ -12,7 +12,7 @@ import pytest
 
 from stationkeeper_core.observation import DeliveryState
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
-from stationkeeper_operator.api.rate_limit import RateLimit
+from stationkeeper_operator.api.rate_limit import BacklogRate
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.reporting.conditions import status_of
@@ -46,8 +46,9 @@ class Stage:
             changed=lambda _: None,
             permit=lambda: None,
             now=lambda: datetime.now(UTC),
+            release="release",
             observed=Observed(self.state.fields, self.state.written),
-            observed_limit=RateLimit(per_second, burst),
+            observed_limit=BacklogRate(per_second, per_second, 1, burst),
         )
 
     def lay(self, gateways: int) -> None:
@@ -88,6 +89,7 @@ async def stage(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
         running.cancel()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", [(10, 10)], indirect=True)
 async def test_ten_thousand_gateways_in_a_minute_give_a_bounded_number_of_writes(stage: Stage) -> None:
     stage.lay(FLEET)

@@ -1,6 +1,6 @@
 import time
 
-from stationkeeper_operator.api.rate_limit import RateLimit
+from stationkeeper_operator.api.rate_limit import BacklogRate, RateLimit
 
 
 def test_a_burst_passes_and_then_only_the_rate() -> None:
@@ -19,3 +19,36 @@ async def test_waiting_takes_as_long_as_the_rate_says() -> None:
     for _ in range(3):
         await limit.wait()
     assert time.monotonic() - begin >= 0.09
+
+
+def passed(limit: RateLimit, now: list[float], seconds: int) -> int:
+    count = 0
+    for _ in range(seconds * 100):
+        now[0] += 0.01
+        while limit.take():
+            count += 1
+    return count
+
+
+def test_a_large_backlog_is_done_in_bounded_time_and_a_small_one_slowly() -> None:
+    now = [0.0]
+    limit = BacklogRate(least=10, most=200, within=100, burst=20, clock=lambda: now[0])
+    limit.expect(15_000)
+    assert 1490 <= passed(limit, now, 10) <= 1530
+    limit.expect(500)
+    assert 95 <= passed(limit, now, 10) <= 125
+    limit.expect(10**9)
+    assert 1990 <= passed(limit, now, 10) <= 2030
+
+
+def test_a_server_that_asks_for_less_gets_less_for_a_while() -> None:
+    now = [0.0]
+    limit = BacklogRate(least=100, most=100, within=1, burst=2, clock=lambda: now[0])
+    limit.slow_down(0)
+    limit.expect(0)
+    halved = passed(limit, now, 1)
+    assert 45 <= halved <= 55
+    now[0] += 60
+    limit.expect(0)
+    limit.take()
+    assert 95 <= passed(limit, now, 1) <= 105

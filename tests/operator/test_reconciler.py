@@ -15,7 +15,6 @@ from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.publishing.pod_nudge import PodNudge
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reconciler import Reconciler
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
@@ -50,14 +49,15 @@ class Stage:
         self.version = 0
         self.store = ResourceStore()
         events = EventRecorder(api, "test", _permit)
-        self.status = OverheardStatusWriter(api, self.store, events, changed=lambda _: None, permit=_permit, now=_now)
+        self.status = OverheardStatusWriter(
+            api, self.store, events, changed=lambda _: None, permit=_permit, now=_now, release="release"
+        )
         self.seen = seen = ObservedState(self.store.get, "release")
         self.reconciler = Reconciler(
             RELEASE,
             self.store,
             reader=ReferenceReader(api, self.store, ()),
             publisher=Publisher(api, RELEASE, _permit, lambda: 5000, lambda: ""),
-            nudge=PodNudge(api, RELEASE),
             status=self.status,
             seen=seen,
             proof=Proof(

@@ -235,6 +235,7 @@ def large() -> bytes:
     return make_crl(ROOT, *(CHANCE.getrandbits(127) for _ in range(LARGE)))
 
 
+@pytest.mark.slow
 def test_a_revocation_that_does_not_fit_is_said_to_be_without_effect_and_nobody_loses_anything() -> None:
     bystanders = [trusted(large(), name=f"bystander-{number}", age=number) for number in range(3)]
     before = plan_of(*bystanders, trusted(make_crl(ROOT, 5), age=900))

@@ -37,6 +37,7 @@ class Stage:
             changed=self.changes.append,
             permit=self.permit,
             now=lambda: datetime.now(UTC) + self.late,
+            release="release",
             sweep_seconds=0.05,
         )
 

@@ -24,6 +24,7 @@ def kubeconfig(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 async def test_it_runs_as_a_user_without_a_name(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nameless() -> str:
         raise KeyError("getpwuid(): uid not found: 65532")

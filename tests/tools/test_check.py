@@ -67,6 +67,7 @@ def rules(schema: Any) -> Iterator[dict[str, str]]:
         yield from rules(schema["items"])
 
 
+@pytest.mark.slow
 def test_each_rule_of_the_definitions_is_broken_by_an_example(tmp_path: Path) -> None:
     told = []
     for number, each in enumerate(REFUSED_BY_THE_SCHEMA.values()):

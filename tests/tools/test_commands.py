@@ -52,6 +52,7 @@ def test_without_a_command_the_help_is_shown_and_the_use_is_wrong() -> None:
     assert all(name in shown.stderr for name in COMMANDS)
 
 
+@pytest.mark.slow
 def test_it_tells_its_version() -> None:
     assert process("--version").stdout.startswith("stationkeeper, version ")
 
@@ -63,6 +64,7 @@ def test_a_command_that_there_is_not_is_a_wrong_use() -> None:
     assert "No such command" in shown.stderr
 
 
+@pytest.mark.slow
 def test_the_simulator_reads_its_own_flags() -> None:
     shown = process("station", "--help")
 
@@ -102,6 +104,7 @@ def on_a_terminal(**environment: str) -> str:
     return shown
 
 
+@pytest.mark.slow
 def test_errors_are_coloured_on_a_terminal_alone() -> None:
     assert "\x1b[" in on_a_terminal()
     assert "\x1b[" not in on_a_terminal(NO_COLOR="1")
@@ -124,6 +127,7 @@ def test_what_takes_longer_than_a_second_has_a_progress_bar(monkeypatch: pytest.
     assert "quick" not in shown
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough_is_no_error() -> None:
     with subprocess.Popen([*PROGRAM, "reasons"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

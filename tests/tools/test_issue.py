@@ -63,6 +63,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(each): each.read_bytes() for each in sorted(folder.rglob("*")) if each.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key_type", ["p256", "rsa2048"])
 def test_each_gateway_gets_the_files_of_a_station(
     issue: Issue, tmp_path: Path, server_root: KeyPair, key_type: str
@@ -152,6 +153,7 @@ def empty(folder: Path) -> None:
         each.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -97,6 +97,7 @@ def test_it_has_to_be_said_where(tmp_path: Path, options: tuple[str, ...]) -> No
     assert "give one of --to" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_told(tmp_path: Path) -> None:
     path = listed(tmp_path, f"{FIRST},a")
     kubeconfig = tmp_path / "kubeconfig"

@@ -25,6 +25,7 @@ def _verifies(folder: Path, leaf: KeyPair, anchor: KeyPair, *helpers: KeyPair) -
     return subprocess.run([*command, certificate], capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_openssl_verifies_a_gateways_certificate(tmp_path: Path) -> None:
     root, stranger = make_root("Vendor", NOW), make_root("Stranger", NOW)
 
@@ -32,6 +33,7 @@ def test_openssl_verifies_a_gateways_certificate(tmp_path: Path) -> None:
     assert not _verifies(tmp_path, make_gateway(EUI, root, NOW - timedelta(minutes=1)), stranger)
 
 
+@pytest.mark.slow
 def test_openssl_verifies_over_an_intermediate_and_with_it_alone(tmp_path: Path) -> None:
     root = make_root("Vendor", NOW)
     intermediate = make_intermediate("Vendor Issuing", root, NOW)
@@ -42,6 +44,7 @@ def test_openssl_verifies_over_an_intermediate_and_with_it_alone(tmp_path: Path)
     assert _verifies(tmp_path, gateway, intermediate)
 
 
+@pytest.mark.slow
 def test_a_gateways_certificate_is_version_1_with_the_eui_as_its_only_name() -> None:
     gateway = make_gateway(EUI, make_root("Vendor", NOW), NOW)
 

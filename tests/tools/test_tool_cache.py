@@ -97,6 +97,7 @@ def test_what_fails_to_fill_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [".set.lock"]
 
 
+@pytest.mark.slow
 def test_two_processes_fill_it_once_and_both_find_it(tmp_path: Path) -> None:
     target = tmp_path / "set"
     processes = [SPAWN.Process(target=install_counted, args=(target,)) for _ in range(2)]
@@ -110,6 +111,7 @@ def test_two_processes_fill_it_once_and_both_find_it(tmp_path: Path) -> None:
     assert holds(target, PROGRAMS)
 
 
+@pytest.mark.slow
 def test_a_process_killed_half_way_leaves_no_half_folder_and_its_rest_is_removed(tmp_path: Path) -> None:
     target = tmp_path / "set"
     killed = SPAWN.Process(target=install_hanging, args=(target,))
@@ -126,6 +128,7 @@ def test_a_process_killed_half_way_leaves_no_half_folder_and_its_rest_is_removed
     assert {path.name for path in tmp_path.iterdir()} == {"set", ".set.lock", "half"}
 
 
+@pytest.mark.slow
 def test_one_who_waits_for_another_is_told_so(tmp_path: Path) -> None:
     target = tmp_path / "set"
     other = SPAWN.Process(target=install_when_allowed, args=(target,))

@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -50,14 +50,18 @@ class ControlPlane:
     Args:
         binaries: the programs to run.
         folder: for data, keys and logs; made here, and left behind.
+        api_server_flags: more flags of kube-apiserver, without their dashes, instead of those that are set here.
 
     Attributes:
         ca_file: PEM, verifies the API server's certificate.
         admin_kubeconfig: a kubeconfig, complete in itself, with all rights.
     """
 
-    def __init__(self, binaries: ControlPlaneBinaries, folder: Path) -> None:
+    def __init__(
+        self, binaries: ControlPlaneBinaries, folder: Path, api_server_flags: Mapping[str, str | Path] | None = None
+    ) -> None:
         self._binaries = binaries
+        self._api_server_flags = dict(api_server_flags or {})
         self._folder = private_folder(folder.absolute())
         self._pki: ControlPlanePki = make_pki(private_folder(self._folder / "pki"))
         self._token = secrets.token_urlsafe(32)
@@ -250,6 +254,7 @@ class ControlPlane:
                 "service-cluster-ip-range": "10.96.0.0/16",
                 "endpoint-reconciler-type": "none",
                 "disable-admission-plugins": "ServiceAccount",
+                **self._api_server_flags,
             },
         )
 

@@ -24,6 +24,16 @@ _VIEWS = 2
 """Of one end-entity certificate: what the handshake's verification sees, and what was presented as a whole."""
 
 
+class _Kept:
+    """A judgement, and the number of the snapshot by whose registry its scope was last found to be the same."""
+
+    __slots__ = ("judgement", "seen")
+
+    def __init__(self, judgement: Judgement, seen: int) -> None:
+        self.judgement = judgement
+        self.seen = seen
+
+
 class JudgementMemory:
     """The judgements of the last chains, for one trust generation.
 
@@ -41,9 +51,12 @@ class JudgementMemory:
     def __init__(self, vouched: int = MAX_VOUCHED, others: int = MAX_OTHERS, size: int = MAX_BYTES) -> None:
         self._bounds = {True: vouched, False: others}
         self._size = size
-        self._kept: dict[bool, OrderedDict[bytes, dict[bytes, Judgement]]] = {True: OrderedDict(), False: OrderedDict()}
+        self._kept: dict[bool, OrderedDict[bytes, dict[bytes, _Kept]]] = {True: OrderedDict(), False: OrderedDict()}
         self._bytes = {True: 0, False: 0}
         self._trust: TrustGeneration | None = None
+        # A number is enough: a snapshot that was kept with each judgement would outlive its time.
+        self._snapshot: Snapshot | None = None
+        self._number = 0
 
     def __len__(self) -> int:
         return sum(len(views) for kept in self._kept.values() for views in kept.values())
@@ -63,14 +76,13 @@ class JudgementMemory:
             self.clear()
             self._trust = snapshot.trust
         leaf, chain = _digests(presented)
-        known = self._find(leaf, chain)
-        judgement = self._still_holding(known, snapshot, now)
+        judgement = self._still_holding(self._find(leaf, chain), snapshot, now)
         if judgement is not None:
             return judgement
         certificate = read_client_certificate(tuple(presented))
         scope = snapshot.registry.scope(certificate.eui_or_none)
         judgement = _lean(judge(certificate, snapshot.trust, scope, now))
-        self._keep(leaf, chain, judgement)
+        self._keep(leaf, chain, _Kept(judgement, self._number))
         return judgement
 
     def recall(self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime) -> Judgement | None:
@@ -89,13 +101,20 @@ class JudgementMemory:
             kept.clear()
         self._bytes = {True: 0, False: 0}
 
-    @staticmethod
-    def _still_holding(known: Judgement | None, snapshot: Snapshot, now: datetime) -> Judgement | None:
-        if known is None or not known.holds_at(now):
+    def _still_holding(self, known: _Kept | None, snapshot: Snapshot, now: datetime) -> Judgement | None:
+        if snapshot is not self._snapshot:
+            self._snapshot = snapshot
+            self._number += 1
+        if known is None or not known.judgement.holds_at(now):
             return None
-        return known if known.scope == snapshot.registry.scope(known.certificate.eui_or_none) else None
+        judgement = known.judgement
+        if known.seen != self._number:
+            if judgement.scope != snapshot.registry.scope(judgement.certificate.eui_or_none):
+                return None
+            known.seen = self._number
+        return judgement
 
-    def _find(self, leaf: bytes, chain: bytes) -> Judgement | None:
+    def _find(self, leaf: bytes, chain: bytes) -> _Kept | None:
         for kept in self._kept.values():
             views = kept.get(leaf)
             if views is not None and chain in views:
@@ -103,14 +122,14 @@ class JudgementMemory:
                 return views[chain]
         return None
 
-    def _keep(self, leaf: bytes, chain: bytes, judgement: Judgement) -> None:
+    def _keep(self, leaf: bytes, chain: bytes, kept_judgement: _Kept) -> None:
         # Other certificates beside a known one: the known one's places are for what lets it in.
-        vouched = judgement.vouched or leaf in self._kept[True]
+        vouched = kept_judgement.judgement.vouched or leaf in self._kept[True]
         views = self._take(leaf, vouched=vouched)
         views.pop(chain, None)
         while len(views) >= _VIEWS:
             views.pop(next(iter(views)))
-        views[chain] = judgement
+        views[chain] = kept_judgement
         self._kept[vouched][leaf] = views
         self._bytes[vouched] += _size(views)
         if vouched:
@@ -119,15 +138,15 @@ class JudgementMemory:
         while len(kept) > self._bounds[vouched] or self._bytes[vouched] > self._size:
             self._take(next(iter(kept)), vouched=vouched)
 
-    def _take(self, leaf: bytes, *, vouched: bool) -> dict[bytes, Judgement]:
+    def _take(self, leaf: bytes, *, vouched: bool) -> dict[bytes, _Kept]:
         """Take out what is kept of an end-entity certificate."""
         views = self._kept[vouched].pop(leaf, {})
         self._bytes[vouched] -= _size(views)
         return views
 
 
-def _size(views: dict[bytes, Judgement]) -> int:
-    return sum(len(each.certificate.leaf.der) for each in views.values())
+def _size(views: dict[bytes, _Kept]) -> int:
+    return sum(len(each.judgement.certificate.leaf.der) for each in views.values())
 
 
 def _lean(judgement: Judgement) -> Judgement:

@@ -15,10 +15,11 @@ _NETSCAPE_CLIENT, _NETSCAPE_CLIENT_CA = 0x80, 0x04
 
 def is_for_clients(path: tuple[PathCertificate, ...]) -> bool:
     """Whether `path`, from the end entity to the anchor, is one for TLS clients."""
-    return _may_be_client(path[0].certificate) and all(_may_issue_to_clients(each.certificate) for each in path[1:])
+    return may_be_client(path[0].certificate) and all(_may_issue_to_clients(each.certificate) for each in path[1:])
 
 
-def _may_be_client(certificate: Certificate) -> bool:
+def may_be_client(certificate: Certificate) -> bool:
+    """Whether an end-entity certificate by itself is one for TLS clients."""
     usage = certificate.key_usage
     signs = usage is ABSENT if isinstance(usage, Absence) else usage.digital_signature or usage.key_agreement
     return signs and certificate.may_issue_to_clients and _has_kind(certificate, _NETSCAPE_CLIENT)

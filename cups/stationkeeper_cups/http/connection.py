@@ -1,12 +1,14 @@
 """One gateway's connection: HTTP/1.1 requests in, one after the other, answers out.
 
-aiohttp's parser reads the requests. They are answered at once, in the very call that brings their last byte, so that a
-connection needs no task and no future. A Basics Station asks once on each connection and ends it.
+Requests are answered at once, in the very call that brings their last byte, so that a connection needs no task and no
+future. A Basics Station asks once on each connection and ends it. Its request comes in one piece and is read as that;
+aiohttp's parser reads all else, and is made once there is any.
 """
 
 import asyncio
 import logging
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Protocol
 
 from aiohttp.base_protocol import BaseProtocol
@@ -16,6 +18,7 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from stationkeeper_core.update_info import MAX_BODY_BYTES
 from stationkeeper_cups.http.messages import Answer, DateHeader, Request
+from stationkeeper_cups.http.whole_request import whole_request
 from stationkeeper_cups.tls.time_limits import Stage, TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
 
@@ -86,10 +89,25 @@ class Shared:
         self.answer = times.stage("answer", seconds.answer)
         self.idle = times.stage("idle", seconds.idle)
         self.date = DateHeader()
-        self.flow_control = BaseProtocol(self.loop)
+        self._flow_control = BaseProtocol(self.loop)
         self.is_draining = False
         self.drained = asyncio.Event()
         self.open: dict[HTTPConnection, None] = {}
+
+    def parser(self) -> HttpRequestParser:
+        """Return a parser for one connection."""
+        return HttpRequestParser(
+            self._flow_control,
+            self.loop,
+            _PARSER_BYTES,
+            max_line_size=_MAX_LINE_BYTES,
+            max_headers=_MAX_HEADERS,
+            max_field_size=_MAX_HEADER_BYTES,
+            payload_exception=RequestPayloadError,
+            # No gateway compresses, and what inflates is not bounded by what arrives.
+            auto_decompress=False,
+            max_msg_queue_size=1,
+        )
 
     def lost(self, connection: "HTTPConnection") -> None:
         """Forget `connection`."""
@@ -115,24 +133,15 @@ class HTTPConnection(asyncio.Protocol):
         "_message",
         "_parser",
         "_shared",
+        "_whole",
         "stage",
         "transport",
     )
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._parser = HttpRequestParser(
-            shared.flow_control,
-            shared.loop,
-            _PARSER_BYTES,
-            max_line_size=_MAX_LINE_BYTES,
-            max_headers=_MAX_HEADERS,
-            max_field_size=_MAX_HEADER_BYTES,
-            payload_exception=RequestPayloadError,
-            # No gateway compresses, and what inflates is not bounded by what arrives.
-            auto_decompress=False,
-            max_msg_queue_size=1,
-        )
+        self._parser: HttpRequestParser | None = None
+        self._whole: Request | None = None
         self._message: tuple[RawRequestMessage, StreamReader] | None = None
         self._ahead = b""
         self._answered = 0
@@ -160,7 +169,7 @@ class HTTPConnection(asyncio.Protocol):
         if self.stage is not None:
             self.stage.remove(self)
         self.transport = None
-        self._message = None
+        self._message = self._whole = None
         self._shared.lost(self)
 
     def pause_writing(self) -> None:
@@ -185,7 +194,8 @@ class HTTPConnection(asyncio.Protocol):
                 self.transport.pause_reading()
             return
         self._feed(data)
-        self._go_on()
+        if self._whole is not None or self._message is not None:
+            self._go_on()
 
     def time_is_up(self, stage: Stage) -> None:
         """End what took too long."""
@@ -209,18 +219,29 @@ class HTTPConnection(asyncio.Protocol):
             self._answer()
             if self.transport is None or self.transport.is_closing():
                 return
-            self._parser.message_consumed()
-            ahead, self._ahead = self._ahead, b""
-            self.transport.resume_reading()
-            self._feed(ahead)
+            if self._parser is not None:
+                self._parser.message_consumed()
+            if self._ahead or self._parser is not None:
+                ahead, self._ahead = self._ahead, b""
+                self.transport.resume_reading()
+                self._feed(ahead)
 
     def _is_complete(self) -> bool:
-        if self._message is None or self.transport is None or self.transport.is_closing():
+        if self.transport is None or self.transport.is_closing():
             return False
+        if self._message is None:
+            return self._whole is not None
         payload = self._message[1]
         return payload.is_eof() or payload.exception() is not None or payload.total_bytes > MAX_BODY_BYTES
 
     def _feed(self, data: bytes) -> None:
+        if self._parser is None:
+            if not data:
+                return
+            self._whole = whole_request(data)
+            if self._whole is not None:
+                return
+            self._parser = self._shared.parser()
         try:
             messages, _upgraded, _tail = self._parser.feed_data(data)
         except HttpProcessingError as error:
@@ -234,26 +255,29 @@ class HTTPConnection(asyncio.Protocol):
                 self._shared.body.add(self, self._shared.loop.time())
 
     def _answer(self) -> None:
-        if self._message is None or self.transport is None:
+        whole, parsed, self._whole, self._message = self._whole, self._message, None, None
+        if self.transport is None:
             return
-        (message, payload), self._message = self._message, None
+        self._answered += 1
+        closes = self._answered >= MAX_REQUESTS or self._shared.is_draining
         self._is_busy = True
         try:
-            self._answered += 1
-            if payload.exception() is not None:
-                answer = self._shared.handler.malformed("its body", self.transport)
+            if whole is not None:
+                answer, without_body = self._shared.handler.answer(whole, self.transport), False
+            elif parsed is not None:
+                message, payload = parsed
+                answer, without_body = self._answer_to(message, payload, self.transport), message.method == "HEAD"
+                closes = closes or message.should_close or message.upgrade or not payload.is_eof()
             else:
-                answer = self._shared.handler.answer(_request(message, payload), self.transport)
+                return
         finally:
             self._is_busy = False
-        closes = (
-            message.should_close
-            or message.upgrade
-            or self._answered >= MAX_REQUESTS
-            or self._shared.is_draining
-            or not payload.is_eof()
-        )
-        self._finish(answer, closes=closes, without_body=message.method == "HEAD")
+        self._finish(answer, closes=closes, without_body=without_body)
+
+    def _answer_to(self, message: RawRequestMessage, payload: StreamReader, transport: TLSTransport) -> Answer | None:
+        if payload.exception() is not None:
+            return self._shared.handler.malformed("its body", transport)
+        return self._shared.handler.answer(_request(message, payload), transport)
 
     def _finish(self, answer: Answer | None, *, closes: bool, without_body: bool = False) -> None:
         transport = self.transport
@@ -268,6 +292,7 @@ class HTTPConnection(asyncio.Protocol):
         closes = closes or answer.closes or self._has_ended
         transport.write(answer.encode(self._shared.date.now(), closes=closes, without_body=without_body))
         if listens and transport.still_listens:
+            transport.is_answered = answer.status is HTTPStatus.OK
             if answer.sent is not None:
                 transport.when_sent(answer.sent)
         elif answer.lost is not None:

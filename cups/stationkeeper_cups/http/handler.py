@@ -21,8 +21,8 @@ from stationkeeper_core.delivery import Asked, Delivery, deliver, segments
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import format_hex
 from stationkeeper_core.observation import SeenCertificate
-from stationkeeper_core.policy.authorization import Claim, authorize
-from stationkeeper_core.policy.refused_client import identify_claimed, identify_refused, seen_certificate
+from stationkeeper_core.policy.authorization_memory import AuthorizationMemory, Authorized
+from stationkeeper_core.policy.refused_client import identify_claimed, identify_refused
 from stationkeeper_core.policy.token_authorization import TokenClaim, authorize_by_token
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_core.snapshot import Snapshot
@@ -31,12 +31,12 @@ from stationkeeper_core.update_info import UpdateInfoRequest, encode_response, p
 from stationkeeper_cups.admission import Admission, Judged
 from stationkeeper_cups.http.messages import Answer, Request
 from stationkeeper_cups.http.refusals import Refusals
+from stationkeeper_cups.http.whole_request import PATH
 from stationkeeper_cups.log_budget import LogBudget, LogBudgets
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.tls.transport import TLSTransport
 
-PATH = "/update-info"
 # The certificate is not for the EUI that the request names: the refusal is shown on that Gateway too, as claimed.
 _OF_ANOTHER_EUI = {Reason.COMMON_NAME_MISMATCH, Reason.COMMON_NAME_NOT_EUI}
 
@@ -70,7 +70,8 @@ class UpdateInfoHandler:
         self._metrics = metrics
         self._observations = observations
         self._clock = clock
-        self._outcomes = {each: metrics.requests.labels(each) for each in ("Answered", "Unchanged", "ClientGone")}
+        self._authorizations = AuthorizationMemory()
+        metrics.requests.expect("Answered", "Unchanged", "ClientGone")
         self._lines = LogBudgets(time.monotonic)
         self._trouble = LogBudget(time.monotonic)
 
@@ -82,7 +83,7 @@ class UpdateInfoHandler:
         except StationkeeperError as error:
             return self._refuse(client, error)
         except Exception:
-            self._metrics.requests.labels("InternalError").inc()
+            self._metrics.requests.count("InternalError")
             left_out = self._trouble.take()
             if left_out is not None:
                 fields = {"peer": client.peer, "left_out": left_out}
@@ -115,8 +116,8 @@ class UpdateInfoHandler:
             # Its trust was taken away since its handshake, which would be refused now; so nor is this answered.
             return None
         else:
-            gateway, way_in = self._authorize(judgement, update_info, snapshot, now), {}
-            seen = seen_certificate(judgement)
+            authorized = self._authorize(judgement, update_info, snapshot, now)
+            gateway, seen, way_in = authorized.gateway, authorized.certificate, {}
         asked = Asked(request.host, judgement.certificate.leaf.der if judgement else None)
         delivery = deliver(update_info, gateway, self._observations.progress(gateway), now, asked)
         body = encode_response(delivery.response)
@@ -129,9 +130,9 @@ class UpdateInfoHandler:
 
     def _authorize(
         self, judgement: Judgement, update_info: UpdateInfoRequest, snapshot: Snapshot, now: datetime
-    ) -> RegisteredGateway:
+    ) -> Authorized:
         try:
-            return authorize(Claim(judgement, update_info.router), snapshot).registered
+            return self._authorizations.authorize(judgement, update_info.router, snapshot)
         except StationkeeperError as error:
             refused = identify_refused(judgement, snapshot.registry)
             if refused is not None:
@@ -152,9 +153,8 @@ class UpdateInfoHandler:
         *,
         changes: bool,
     ) -> None:
-        client.is_answered = True
         outcome = "Answered" if changes else "Unchanged"
-        self._outcomes[outcome].inc()
+        self._metrics.requests.count(outcome)
         sent = segments(delivery.response) if changes else ()
         for segment in sent:
             self._metrics.deliveries.labels(segment).inc()
@@ -165,7 +165,12 @@ class UpdateInfoHandler:
             return
         name = f"{gateway.namespace}/{gateway.name}"
         if _log.isEnabledFor(logging.INFO):
-            fields = _described(client, update_info) | {"gateway": name, "sent": sent, **way_in}
+            fields: dict[str, object] = {
+                **_described(client, update_info),
+                "gateway": name,
+                "sent": ", ".join(sent),
+                **way_in,
+            }
             if left_out:
                 fields["left_out"] = left_out
             # As `_log.info` does, but for the search of the stack for who calls: no line tells it.
@@ -180,7 +185,7 @@ class UpdateInfoHandler:
             _log.warning("fell back to an older CUPS configuration", extra={"fields": trouble})
 
     def _lost(self, client: TLSTransport, update_info: UpdateInfoRequest) -> None:
-        self._outcomes["ClientGone"].inc()
+        self._metrics.requests.count("ClientGone")
         left_out = self._lines.take(format_hex(update_info.router))
         if left_out is not None:
             fields = _described(client, update_info) | {"left_out": left_out}

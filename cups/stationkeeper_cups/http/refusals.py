@@ -90,7 +90,7 @@ class Refusals:
 
     def request(self, peer: str, error: StationkeeperError, certificate: ClientCertificate | None) -> Answer | None:
         """Take note of a refused request and return its answer; None to close the connection without one."""
-        self._metrics.requests.labels(error.reason).inc()
+        self._metrics.requests.count(error.reason)
         if certificate is None:
             left_out = self._stranger_lines.take()
         else:

@@ -91,12 +91,16 @@ def _records(received: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _handshake(received: bytes) -> bytes:
+    """The handshake messages of all whole records before the client changes to encryption."""
     found: list[bytes] = []
-    for kind, content in _records(received):
-        if kind == _CHANGE_CIPHER_SPEC:
+    place, size = 0, len(received)
+    while place + _RECORD_HEADER <= size:
+        kind, begin = received[place], place + _RECORD_HEADER
+        place = begin + (received[place + 3] << 8 | received[place + 4])
+        if place > size or kind == _CHANGE_CIPHER_SPEC:
             break
         if kind == _HANDSHAKE:
-            found.append(content)
+            found.append(received[begin:place])
     return b"".join(found)
 
 

@@ -13,6 +13,8 @@ import msgspec
 from OpenSSL import SSL, crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.pem import parse_certificate
+from stationkeeper_core.trust.purpose import may_be_client
 from stationkeeper_cups.tls.client_flight import ends_with_a_record, is_one_record, leaves_no_room, presented_in_clear
 
 # A chain of ten certificates with RSA keys of 4096 bits has 20 KiB.
@@ -22,9 +24,9 @@ _READ_BYTES = 16 * 1024
 _OUT_BYTES = 32 * 1024
 
 # X509_V_ERR_* of OpenSSL's <openssl/x509_vfy.h>, at which OpenSSL asks and tells the client the fitting alert.
-# An empty store has no issuer for any path: 48, unknown_ca.
+# An empty store has no issuer for any path: 48, unknown_ca. They come before those that have an alert of their own, but
+# for a key that is too weak by itself.
 _WITHOUT_ISSUER = frozenset({2, 18, 19, 20, 21, 22})
-_LEAF_WITHOUT_ISSUER = 21
 # What has an alert of its own: 45 certificate_expired, 42 bad_certificate, 43 unsupported_certificate.
 _OWN_ERRORS = {
     Reason.CERTIFICATE_EXPIRED: frozenset({10}),
@@ -307,13 +309,21 @@ def _no_judge(_presented: tuple[bytes, ...]) -> Verdict:
 
 def _fits(error: int, reason: Reason, leaf: crypto.X509) -> bool:
     """Whether OpenSSL tells the client what comes nearest to `reason` where it is stopped at `error`."""
-    own = _OWN_ERRORS.get(reason)
-    if own is None:
-        return error in _WITHOUT_ISSUER
-    if error in own:
+    if error in _OWN_ERRORS.get(reason, ()):
         return True
-    # The last error of a leaf that is fit by itself. Where it is not, its time is asked for after this.
-    return error == _LEAF_WITHOUT_ISSUER and not (reason in _OF_TIME and _is_out_of_time(leaf))
+    return error in _WITHOUT_ISSUER and not _has_own_error(leaf, reason)
+
+
+def _has_own_error(leaf: crypto.X509, reason: Reason) -> bool:
+    """Whether OpenSSL finds `reason` in the end-entity certificate itself, later on; of issuers it knows nothing."""
+    if reason in _OF_TIME:
+        return _is_out_of_time(leaf)
+    if reason is not Reason.CERTIFICATE_WRONG_PURPOSE:
+        return False
+    try:
+        return not may_be_client(parse_certificate(_der(leaf)))
+    except (StationkeeperError, crypto.Error):
+        return False
 
 
 def _is_out_of_time(certificate: crypto.X509) -> bool:

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_cups.tls.connection import explain, verify
@@ -51,6 +51,10 @@ def gateway_context(credentials: ServerCredentials, *, certificate_optional: boo
     # OpenSSL's path ends at the leaf: what else a client presents costs no signature and no comparison of names here.
     # (-1 stands for OpenSSL's default. With another depth the path is longer, and nothing else changes.)
     context.set_verify_depth(_LEAF_ALONE)
+    # OpenSSL would ask once more, for want of an issuer by whom to verify the leaf: it has asked about that before.
+    store = context.get_cert_store()
+    if store is not None:
+        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
     required = 0 if certificate_optional else SSL.VERIFY_FAIL_IF_NO_PEER_CERT
     context.set_verify(SSL.VERIFY_PEER | required, verify)
     return context

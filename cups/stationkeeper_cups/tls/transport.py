@@ -7,7 +7,6 @@ TLS connection. There is no task, no future and no timer for each. A client that
 import asyncio
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from stationkeeper_core.errors import Reason, StationkeeperError
@@ -35,7 +34,7 @@ class TLSTransport(asyncio.Transport):
         host: who accepted it.
 
     Attributes:
-        is_answered: whether the client was let in and answered; the handler says so.
+        is_answered: whether the client was let in and answered.
         peer: as given.
         stage: in which the connection is.
         tls: None until the first byte.
@@ -172,6 +171,12 @@ class TLSTransport(asyncio.Transport):
         """Whether, as far as is known, the client still reads what it is sent."""
         return not self._is_closing and self.tls is not None and self.tls.state is State.OPEN
 
+    def start(self, received: bytes) -> None:
+        """Begin with what was received before, and take in what the client has sent by now."""
+        if received:
+            self._take_in(received)
+        self.check()
+
     def check(self) -> bool:
         """Take in what the client has sent by now, and return whether it still listens.
 
@@ -216,25 +221,25 @@ class TLSTransport(asyncio.Transport):
                 self._host.unused(self)
             self._lose(error)
             return
+        self._take_in(data)
+
+    def _take_in(self, data: bytes) -> None:
         try:
-            self._receive(data)
+            if self._is_closing:
+                self._say_farewell(data)
+            elif not data:
+                self._end_of_bytes()
+            elif self._protocol is None:
+                self._shake_hands(data)
+            elif self.tls is not None:
+                plain = self.tls.receive(data)
+                if not plain:
+                    # TLS may have an answer of its own, to a request for new keys.
+                    self._send(self.tls.data_to_send())
+                self._hand_on(plain)
         except Exception:
             self._host.failed(self)
             self.abort()
-
-    def _receive(self, data: bytes) -> None:
-        if self._is_closing:
-            self._say_farewell(data)
-        elif not data:
-            self._end_of_bytes()
-        elif self._protocol is None:
-            self._shake_hands(data)
-        elif self.tls is not None:
-            plain = self.tls.receive(data)
-            if not plain:
-                # TLS may have an answer of its own, to a request for new keys.
-                self._send(self.tls.data_to_send())
-            self._hand_on(plain)
 
     def _shake_hands(self, data: bytes) -> None:
         if self.tls is None:
@@ -385,8 +390,11 @@ class TLSTransport(asyncio.Transport):
         if self.tls is not None:
             self.tls.release()
         self._unsent, self._flushed = b"", []
-        with suppress(OSError):
+        try:  # noqa: SIM105 - a context manager for each connection costs more
             self._socket.close()
+        except OSError:
+            pass
         self._host.gone(self)
         if self._protocol is not None:
-            self._loop.call_soon(self._protocol.connection_lost, error)
+            # At once, other than asyncio's own transports do: to come back to it takes the event loop one more round.
+            self._protocol.connection_lost(error)

@@ -4,6 +4,7 @@ It runs in the image of CUPS and uses only the standard library and `cryptograph
 output; the exit status is 0 if all is well, else 1. No key and no credential is printed.
 """
 
+import ipaddress
 import json
 import os
 import socket
@@ -12,6 +13,7 @@ import struct
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,6 +31,19 @@ HTTP_OK = 200
 
 class Wrong(Exception):  # noqa: N818 - it is a finding, and read as one
     """What is wrong, where, and what to do."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """Where CUPS is.
+
+    Attributes:
+        address: host and port.
+        load_balancers: the networks whose connections must begin with a PROXY protocol header; this pod may be in one.
+    """
+
+    address: tuple[str, int]
+    load_balancers: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 
 def say(text: str) -> None:
@@ -89,7 +104,7 @@ def context(authorities: str | None, gateway: Path | None) -> ssl.SSLContext:
 
 
 @contextmanager
-def connected(address: tuple[str, int], name: str, tls: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
+def connected(service: Service, name: str, tls: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
     """Connect and shake hands.
 
     Raises:
@@ -97,15 +112,20 @@ def connected(address: tuple[str, int], name: str, tls: ssl.SSLContext) -> Itera
         ssl.SSLError: the server refused.
     """
     try:
-        plain = socket.create_connection(address, TIMEOUT_SECONDS)
+        plain = socket.create_connection(service.address, TIMEOUT_SECONDS)
     except socket.gaierror as error:
-        raise Wrong(f"the name {address[0]} cannot be resolved ({error}): is the cluster's DNS well?") from error
+        raise Wrong(
+            f"the name {service.address[0]} cannot be resolved ({error}): is the cluster's DNS well?"
+        ) from error
     except OSError as error:
         raise Wrong(
-            f"{address[0]}:{address[1]} takes no connection ({error}): no CUPS pod is ready, or a NetworkPolicy "
-            "forbids it; see the pods' log"
+            f"{service.address[0]}:{service.address[1]} takes no connection ({error}): no CUPS pod is ready, or a "
+            "NetworkPolicy forbids it; see the pods' log"
         ) from error
     with plain:
+        own = ipaddress.ip_address(plain.getsockname()[0])
+        if any(own.version == each.version and own in each for each in service.load_balancers):
+            plain.sendall(b"PROXY UNKNOWN\r\n")
         try:
             wrapped = tls.wrap_socket(plain, server_hostname=name)
         except ssl.SSLCertVerificationError as error:
@@ -143,14 +163,14 @@ def lns_uri(body: bytes) -> str:
     return body[2 + cups : 2 + cups + body[1 + cups]].decode("ascii")
 
 
-def check_strangers(address: tuple[str, int], name: str, tls: ssl.SSLContext, *, tokens: bool) -> None:
+def check_strangers(service: Service, name: str, tls: ssl.SSLContext, *, tokens: bool) -> None:
     """Check that a client without a certificate gets nothing.
 
     Raises:
         Wrong: it was answered.
     """
     try:
-        with connected(address, name, tls) as connection:
+        with connected(service, name, tls) as connection:
             status, body = ask(connection, name, bytes(EUI_BYTES))
     except (ssl.SSLError, ConnectionError) as error:
         if tokens:
@@ -164,14 +184,14 @@ def check_strangers(address: tuple[str, int], name: str, tls: ssl.SSLContext, *,
     say(f"ok: a client without a certificate is refused ({status}, {body[:80].decode('ascii', 'replace')})")
 
 
-def check_gateway(address: tuple[str, int], name: str, tls: ssl.SSLContext, eui: bytes) -> None:
+def check_gateway(service: Service, name: str, tls: ssl.SSLContext, eui: bytes) -> None:
     """Check that the gateway is answered.
 
     Raises:
         Wrong: it is refused; with the server's reason.
     """
     try:
-        with connected(address, name, tls) as connection:
+        with connected(service, name, tls) as connection:
             status, body = ask(connection, name, eui)
     except (ssl.SSLError, ConnectionError) as error:
         raise Wrong(
@@ -191,12 +211,14 @@ def run(environment: Mapping[str, str]) -> None:
     Args:
         environment: HOST and PORT of the Service; SERVER_SECRET, its name, and SERVER_FOLDER, where it is mounted
             without its key; NAME, the DNS name that gateways use, or empty; GATEWAY_FOLDER with `tls.crt` and
-            `tls.key`, or empty; EUI, 16 hex digits; TOKENS, `true` or `false`.
+            `tls.key`, or empty; EUI, 16 hex digits; TOKENS, `true` or `false`; PROXY_PROTOCOL_FROM, networks with
+            commas between, or empty.
 
     Raises:
         Wrong: at the first check that fails.
     """
-    address = (environment["HOST"], int(environment["PORT"]))
+    networks = filter(None, environment["PROXY_PROTOCOL_FROM"].split(","))
+    service = Service((environment["HOST"], int(environment["PORT"])), tuple(map(ipaddress.ip_network, networks)))
     folder = Path(environment["SERVER_FOLDER"])
     chain = server_chain(folder, environment["SERVER_SECRET"])
     found = names(chain[0])
@@ -213,10 +235,10 @@ def run(environment: Mapping[str, str]) -> None:
     if authorities is None:
         say("warning: the Secret holds no root and no ca.crt: not checked whether a gateway would trust the server")
     stranger = context(authorities, None)
-    check_strangers(address, name, stranger, tokens=environment["TOKENS"] == "true")
+    check_strangers(service, name, stranger, tokens=environment["TOKENS"] == "true")
     if environment["GATEWAY_FOLDER"]:
         gateway = context(authorities, Path(environment["GATEWAY_FOLDER"]))
-        check_gateway(address, name, gateway, bytes.fromhex(environment["EUI"]))
+        check_gateway(service, name, gateway, bytes.fromhex(environment["EUI"]))
     else:
         say("not checked: the answer to a gateway; helmTest.gatewaySecret and helmTest.eui name one")
 

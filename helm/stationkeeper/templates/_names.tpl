@@ -32,6 +32,11 @@ stationkeeper
 {{ .Values.cups.internalToken.existingSecret | default (printf "%s-internal-token" (include "stationkeeper.fullname" .)) }}
 {{- end }}
 
+{{/* The Secret with the key that the operator signs with, and its certificate. */}}
+{{- define "stationkeeper.keySecret" -}}
+{{ .Values.operator.signingKey.existingSecret | default (printf "%s-operator-key" (include "stationkeeper.fullname" .)) }}
+{{- end }}
+
 {{/* The Secret of the server's certificate. A trial has one of its own, so that a rendering never lays a trial's
      certificate over one that gateways trust. */}}
 {{- define "stationkeeper.serverSecret" -}}

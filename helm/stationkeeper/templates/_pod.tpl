@@ -5,6 +5,9 @@
 labels:
   {{- include "stationkeeper.selector" (index . 1) | nindent 2 }}
   app.kubernetes.io/instance: {{ $root.Release.Name }}
+  {{- if eq (index . 1) "cups" }}
+  stationkeeper.io/registry-buckets: {{ $root.Values.registry.buckets | quote }}
+  {{- end }}
   {{- with merge (dict) $values.podLabels $root.Values.commonLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -101,6 +104,17 @@ secret:
   items:
     - key: token
       path: token
+{{- end }}
+
+{{/* The volume with one half of the operator's key. Takes (list $ "name" "key of the Secret"). */}}
+{{- define "stationkeeper.operatorKey" -}}
+name: {{ index . 1 }}
+secret:
+  secretName: {{ include "stationkeeper.keySecret" (index . 0) }}
+  defaultMode: 0440
+  items:
+    - key: {{ index . 2 }}
+      path: {{ index . 2 }}
 {{- end }}
 
 {{/* A topology spread constraint, with what the values leave out. Takes (list constraint "component"). */}}

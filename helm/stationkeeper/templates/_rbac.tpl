@@ -1,6 +1,7 @@
 {{/* A Role and its binding to a ServiceAccount of the release.
-     Takes (dict "root" $ "component" "…" "name" "…" "namespace" "…" "rules" "path of a file"); without a namespace a
-     ClusterRole and a ClusterRoleBinding. */}}
+     Takes (dict "root" $ "component" "…" "name" "…" "namespace" "…" "rules" "path of a file" "published" (list "verb"));
+     without a namespace a ClusterRole and a ClusterRoleBinding; `published` for one that the rules give rights to the
+     published Secrets. */}}
 {{- define "stationkeeper.role" -}}
 {{- $scope := ternary "" "Cluster" (hasKey . "namespace") -}}
 {{- /* The rules name the server's Secret as it is called by default. */ -}}
@@ -15,6 +16,9 @@ metadata:
   {{- include "stationkeeper.metadata" . | nindent 2 }}
 rules:
   {{- $rules | trim | nindent 2 }}
+  {{- with .published }}
+  {{- include "stationkeeper.otherCountsRule" . | nindent 2 }}
+  {{- end }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {{ $scope }}RoleBinding

@@ -28,6 +28,8 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 _NOT_FOUND, _CONFLICT, _GONE, _FORBIDDEN, _FAILED = 404, 409, 410, 403, 400
+_TOO_MANY, _UNAVAILABLE = 429, 503
+_LONGEST_RETRY_AFTER = 60.0
 _MAX_MESSAGE = 300
 _SMALL_BYTES = 256 * 1024
 _LARGE_AT_ONCE = 2
@@ -41,12 +43,14 @@ class ApiError(Exception):
     Attributes:
         status: the HTTP status, 0 where there was no answer that could be read.
         reason: a CamelCase word: the API server's own, or the name of what went wrong on the way.
+        retry_after: for how many seconds the API server asks to be left alone; 0 where it does not say.
     """
 
-    def __init__(self, status: int, reason: str, detail: str = "") -> None:
+    def __init__(self, status: int, reason: str, detail: str = "", retry_after: float = 0.0) -> None:
         super().__init__(f"{status or 'no answer'} {reason}{': ' if detail else ''}{detail}")
         self.status = status
         self.reason = reason
+        self.retry_after = retry_after
 
     @property
     def is_not_found(self) -> bool:
@@ -57,6 +61,11 @@ class ApiError(Exception):
     def is_too_large(self) -> bool:
         """Whether the answer has more bytes than are read."""
         return self.reason == _TOO_LARGE
+
+    @property
+    def is_overloaded(self) -> bool:
+        """Whether the API server asks for fewer requests, as API Priority and Fairness does."""
+        return self.status in {_TOO_MANY, _UNAVAILABLE}
 
     @property
     def is_gone(self) -> bool:
@@ -115,7 +124,7 @@ class KubernetesApi:
 
     async def get(self, path: str, accept: str = "application/json") -> bytes:
         """The object at `path`."""
-        return await self._request("GET", path, headers={"Accept": accept})
+        return await self.request("GET", path, headers={"Accept": accept})
 
     async def pages(
         self, path: str, query: Mapping[str, str] | None = None, accept: str = "application/json"
@@ -125,7 +134,7 @@ class KubernetesApi:
         while True:
             parameters["limit"] = str(limit)
             try:
-                body = await self._request(
+                body = await self.request(
                     "GET",
                     path,
                     query=parameters,
@@ -182,24 +191,26 @@ class KubernetesApi:
 
     async def create(self, path: str, body: object) -> bytes:
         """Creates `body` in the collection at `path`."""
-        return await self._request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=body)
+        return await self.request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=body)
 
     async def replace(self, path: str, body: object) -> bytes:
         """Replaces the object at `path`, if it still has the resourceVersion in `body`."""
-        return await self._request("PUT", path, query={"fieldManager": FIELD_MANAGER}, body=body)
+        return await self.request("PUT", path, query={"fieldManager": FIELD_MANAGER}, body=body)
 
     async def apply(self, path: str, body: object) -> bytes:
         """Server-side apply of `body`, taking over its fields from whoever else set them."""
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         headers = {"Content-Type": "application/apply-patch+yaml"}
-        return await self._request("PATCH", path, query=query, body=body, headers=headers)
+        return await self.request("PATCH", path, query=query, body=body, headers=headers)
 
-    async def merge_patch(self, path: str, body: object, accept: str = "application/json") -> bytes:
+    async def merge_patch(
+        self, path: str, body: object, accept: str = "application/json", manager: str = FIELD_MANAGER
+    ) -> bytes:
         """Merges `body` into the object at `path`."""
         headers = {"Content-Type": "application/merge-patch+json", "Accept": accept}
-        return await self._request("PATCH", path, query={"fieldManager": FIELD_MANAGER}, body=body, headers=headers)
+        return await self.request("PATCH", path, query={"fieldManager": manager}, body=body, headers=headers)
 
-    async def _request(  # noqa: PLR0913 - what an HTTP request consists of
+    async def request(  # noqa: PLR0913 - what an HTTP request consists of
         self,
         method: str,
         path: str,
@@ -210,6 +221,20 @@ class KubernetesApi:
         seconds: float = REQUEST_SECONDS,
         most: int = MAX_OBJECT_BYTES,
     ) -> bytes:
+        """Send a request and return the answer: all methods above but `watch` do it by this one.
+
+        Args:
+            method: of HTTP.
+            path: below the URL of the API server.
+            query: its parameters.
+            body: sent as JSON; None for none.
+            headers: beside the usual ones.
+            seconds: how long it may take.
+            most: bytes that the answer may have.
+
+        Raises:
+            ApiError: it was not done.
+        """
         if self._open is None:
             raise ApiError(0, "NotConnected")
         data = None if body is None else msgspec.json.encode(body)
@@ -225,7 +250,7 @@ class KubernetesApi:
         except (aiohttp.ClientError, TimeoutError, OSError, CredentialsError) as error:
             raise ApiError(0, type(error).__name__, str(error)[:_MAX_MESSAGE]) from None
         if response.status >= _FAILED:
-            raise _error(response.status, content)
+            raise _error(response.status, content, response.headers.get("Retry-After", ""))
         return content
 
     async def _read(self, response: aiohttp.ClientResponse, most: int) -> bytes:
@@ -247,14 +272,15 @@ class KubernetesApi:
         return bytes(content)
 
 
-def _error(status: int, content: bytes) -> ApiError:
+def _error(status: int, content: bytes, retry_after: str = "") -> ApiError:
     try:
         said = msgspec.json.decode(content, type=_Status)
     except (msgspec.MsgspecError, UnicodeError):
         said = _Status()
     # Other messages may quote what was sent, and that may be a Secret.
     detail = said.message[:_MAX_MESSAGE] if status == _FORBIDDEN else ""
-    return ApiError(status, said.reason or "HTTPError", detail)
+    seconds = min(float(retry_after), _LONGEST_RETRY_AFTER) if retry_after.isascii() and retry_after.isdigit() else 0.0
+    return ApiError(status, said.reason or "HTTPError", detail, seconds)
 
 
 def path_of(group_version: str, namespace: str | None, plural: str, name: str = "", subresource: str = "") -> str:

@@ -8,10 +8,12 @@ a kubeconfig may name a file or a plug-in that does the same: what was read is t
 import ssl
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
-from kubernetes.aio import config
-from kubernetes.aio.client import Configuration
+
+if TYPE_CHECKING:
+    from kubernetes.aio.client import Configuration
 
 REFRESH_SECONDS = 60.0
 _UNAUTHORIZED = 401
@@ -39,6 +41,10 @@ class Credentials:
         Raises:
             CredentialsError: they cannot be read.
         """
+        # It takes two seconds to load, and where a folder takes the API server's place nothing of it is needed.
+        from kubernetes.aio import config  # noqa: PLC0415
+        from kubernetes.aio.client import Configuration  # noqa: PLC0415
+
         fresh = Configuration()
         where = str(self._kubeconfig) if self._kubeconfig else "the ServiceAccount of the pod"
         try:
@@ -75,7 +81,7 @@ class Credentials:
         return str(self._loaded.host).rstrip("/")
 
     @property
-    def _loaded(self) -> Configuration:
+    def _loaded(self) -> "Configuration":
         if self._configuration is None:
             raise CredentialsError("the credentials were not loaded yet")
         return self._configuration

@@ -2,7 +2,8 @@
 
 As client-go does it: whether a holder still renews is judged by watching the Lease *change*, on this process's own
 monotonic clock; no two machines' clocks are ever compared. The holder stops itself well before others may take over, so
-at no moment do two of them write.
+at no moment do two of them write. A process that is started anew in the pod of the holder has its identity, and takes
+the Lease at once.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -44,6 +45,33 @@ class NotLeadingError(Exception):
     """The Lease is not held for sure; nothing may be written."""
 
 
+class Candidate(Protocol):
+    """One candidate for the Lease, as the operator's event loop sees it.
+
+    Attributes:
+        tried: set once the Lease was first tried for, whatever came of it.
+    """
+
+    tried: asyncio.Event
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether the Lease is held for sure, with a margin."""
+
+    @property
+    def term(self) -> str:
+        """Names this time of leading."""
+
+    def require(self) -> None:
+        """Raise `NotLeadingError` where nothing may be written."""
+
+    async def run(self) -> None:
+        """Acquire and renew the Lease until cancelled."""
+
+    async def release(self) -> None:
+        """Give the Lease up, so that another may take it at once."""
+
+
 class _Spec(msgspec.Struct, rename="camel"):
     holder_identity: str | None = None
     lease_duration_seconds: int | None = None
@@ -67,7 +95,7 @@ class Leadership:
     Args:
         api: of the cluster.
         namespace: of the Lease.
-        identity: of this candidate.
+        identity: of this candidate; the next process in the same pod has the same, no other one has.
         changed: called whenever leading begins or ends.
         timing: of the Lease.
         clock: monotonic, in seconds.
@@ -179,14 +207,16 @@ class Leadership:
         return await self._take(lease, began)
 
     async def _take(self, lease: _Lease, began: float) -> bool:
-        holder = lease.spec.holder_identity or ""
+        # Its own identity in a Lease that this process does not hold is that of the process before it in the same pod.
+        # A kubelet starts a container only after the one before has ended, so there is nobody to wait for. A new term
+        # begins all the same: what that one sent last, and arrives late, must not count as sent in this term.
+        holder, renews = lease.spec.holder_identity or "", lease is self._held
         if holder not in {"", self._identity} and not self._has_expired(lease):
             return False
-        mine = holder == self._identity
-        transitions = (lease.spec.lease_transitions or 0) + (0 if mine else 1)
+        transitions = (lease.spec.lease_transitions or 0) + (0 if renews else 1)
         try:
             held = await self._write(
-                lease, self._identity, self._timing.duration, lease.spec.acquire_time if mine else None, transitions
+                lease, self._identity, self._timing.duration, lease.spec.acquire_time if renews else None, transitions
             )
         except ApiError as error:
             if error.is_conflict or error.is_not_found:

@@ -33,9 +33,11 @@ class AuthorityKeys:
         return key in self.everywhere or key in self.by_namespace.get(namespace, ())
 
 
-def authority_keys(
-    world: World, documents: Iterable[Document | None], delivered: Iterable[RegisteredGateway] = ()
-) -> AuthorityKeys:
+OwnersOfKeys = Mapping[str, Iterable[str]]
+"""The namespaces whose gateways have each key as their own, by its digest."""
+
+
+def authority_keys(world: World, documents: Iterable[Document | None], owners: OwnersOfKeys) -> AuthorityKeys:
     """The keys of all TrustedCAs, of what is in force of them and of what their specs name, accepted or not.
 
     Those of a namespace count there, and those of the release's everywhere. Of another tenant's only a self-signed
@@ -47,9 +49,8 @@ def authority_keys(
     Args:
         world: all resources, those that are suspended or being deleted among them.
         documents: those of trust, in force and to be.
-        delivered: the Gateways in force.
+        owners: of the keys that gateways in force have.
     """
-    owners = _owners(delivered)
     found: dict[str, set[str]] = {}
     everywhere: set[str] = set()
     for namespace, certificate in _held(world, documents):
@@ -57,7 +58,7 @@ def authority_keys(
         if key is None:
             continue
         found.setdefault(namespace, set()).add(key)
-        is_others = bool(owners.get(key, set()) - {namespace})
+        is_others = any(each != namespace for each in owners.get(key, ()))
         if namespace == world.release_namespace or (certificate.signs_itself and not is_others):
             everywhere.add(key)
     return AuthorityKeys(frozenset(everywhere), {namespace: frozenset(keys) for namespace, keys in found.items()})
@@ -72,15 +73,23 @@ def client_of(blob: bytes) -> Certificate | None:
         return None
 
 
-def _owners(delivered: Iterable[RegisteredGateway]) -> dict[str, set[str]]:
-    """The namespaces whose gateways have each key as their own."""
-    blobs = {(blob, each.namespace) for each in delivered for blob in (each.lns_credentials, each.cups_credentials)}
+def owners_of_keys(delivered: Iterable[RegisteredGateway]) -> OwnersOfKeys:
+    """Return the namespaces whose gateways have each key as their own.
+
+    Args:
+        delivered: the Gateways in force.
+    """
     found: dict[str, set[str]] = {}
-    for blob, namespace in blobs:
-        certificate = client_of(blob) if blob else None
-        if certificate is not None and certificate.key_sha256 is not None:
-            found.setdefault(certificate.key_sha256, set()).add(namespace)
+    for gateway in delivered:
+        for key in client_keys(gateway):
+            found.setdefault(key, set()).add(gateway.namespace)
     return found
+
+
+def client_keys(gateway: RegisteredGateway) -> Iterable[str]:
+    """Return the digests of the keys that a Gateway in force has as its own."""
+    found = (client_of(blob) for blob in (gateway.lns_credentials, gateway.cups_credentials) if blob)
+    return {each.key_sha256 for each in found if each is not None and each.key_sha256 is not None}
 
 
 def _held(world: World, documents: Iterable[Document | None]) -> Iterable[tuple[str, Certificate]]:

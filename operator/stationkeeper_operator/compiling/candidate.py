@@ -20,7 +20,7 @@ T = TypeVar("T")
 _SHOWN = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate(Generic[R]):
     """What a resource asks for.
 
@@ -49,6 +49,8 @@ class Candidate(Generic[R]):
     def mapped(self, change: Callable[[R], R]) -> "Candidate[R]":
         """The same with `change` made to all of its records."""
         wanted, kept, shrunk = (each and change(each) for each in (self.wanted, self.kept, self.shrunk))
+        if wanted is self.wanted and kept is self.kept and shrunk is self.shrunk:
+            return self
         return replace(self, wanted=wanted, kept=kept, shrunk=shrunk)
 
     @property

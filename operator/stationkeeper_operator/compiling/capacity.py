@@ -12,7 +12,7 @@ namespace that turns out to need more than that (its records were alike, and no 
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Generic
 
@@ -52,11 +52,13 @@ class Fitted(Generic[R]):
         document: the content.
         payload: of it.
         records: what is in force of each resource; none for those of which nothing is.
+        has_plenty: whether all fits without anybody's share, so that it does not depend on what is in force.
     """
 
     document: Document
     payload: bytes
     records: dict[Key, R]
+    has_plenty: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,9 @@ def fit(contents: Contents[R], in_force: Document | None) -> Fitted[R]:
     """
     filling = _Filling(contents)
     filling.put({each.key: record for each in contents.candidates if (record := each.wanted or each.kept)})
-    if filling.room.has_plenty or filling.document == in_force:
+    if filling.room.has_plenty:
+        return replace(filling.fitted, has_plenty=True)
+    if filling.document == in_force:
         return filling.fitted
     oldest_first = sorted(contents.candidates, key=lambda each: each.seniority)
     _keep(filling, oldest_first, in_force)

@@ -16,13 +16,15 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_operator.compiling.authority_keys import AuthorityKeys
 from stationkeeper_operator.compiling.endpoint_compiler import Target, compile_lns
 from stationkeeper_operator.compiling.tokens_by_eui import LNSByEUI, with_tokens
-from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, Verdict
+from stationkeeper_operator.compiling.validities import validities_of
+from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, Validity, Verdict
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources import DEFAULTS_NAME, Gateway, GatewayDefaults, Key
 
 _REMAINS = "; Gateways keep the LNS that was last accepted of them, new ones get none"
 
-_Compiled = Target | LNSByEUI | StationkeeperError
+Compiled = Target | LNSByEUI | StationkeeperError
+"""The LNS that a GatewayDefaults gives, or why it is refused."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Defaults:
     """
 
     world: World
-    compiled: Mapping[Key, _Compiled]
+    compiled: Mapping[Key, Compiled]
 
     def lns_for(self, gateway: Gateway) -> Target:
         """The LNS of a Gateway whose spec has none.
@@ -63,10 +65,19 @@ class Defaults:
             raise StationkeeperError(error.reason, f"{whose}, and {error.detail}") from None
         return replace(target, notes=(whose, *target.notes))
 
-    def verdicts(self) -> dict[Key, Verdict]:
-        """What became of each."""
-        gateways = Counter(self.world.defaults_of(each) for each in self.world.resources.values())
-        return {key: _verdict(found, gateways[key]) for key, found in self.compiled.items()}
+    def verdicts(self, gateways: Mapping[str, int]) -> dict[Key, Verdict]:
+        """Return what became of each.
+
+        Args:
+            gateways: by namespace, how many have no LNS of their own.
+        """
+        looking = Counter[Key | None]()
+        for namespace, number in gateways.items():
+            looking[self.world.defaults_for(namespace)] += number
+        return {
+            key: _verdict(found, looking[key], validities_of(self.world.resources[key], self.world))
+            for key, found in self.compiled.items()
+        }
 
     def _nowhere(self, gateway: Gateway) -> str:
         namespaces = dict.fromkeys((gateway.metadata.namespace, self.world.release_namespace))
@@ -85,7 +96,7 @@ def compile_defaults(world: World, now: datetime, keys: AuthorityKeys) -> Defaul
     return Defaults(world, {each.key: _compile(each, world, now, keys) for each in found})
 
 
-def _compile(resource: GatewayDefaults, world: World, now: datetime, keys: AuthorityKeys) -> _Compiled:
+def _compile(resource: GatewayDefaults, world: World, now: datetime, keys: AuthorityKeys) -> Compiled:
     name, namespace = resource.metadata.name, resource.metadata.namespace
     if name != DEFAULTS_NAME:
         return StationkeeperError(
@@ -101,10 +112,9 @@ def _compile(resource: GatewayDefaults, world: World, now: datetime, keys: Autho
         return error
 
 
-def _verdict(found: _Compiled, gateways: int) -> Verdict:
+def _verdict(found: Compiled, gateways: int, validities: tuple[Validity, ...]) -> Verdict:
     if isinstance(found, StationkeeperError):
         message = found.detail[: MAX_MESSAGE - len(_REMAINS)] + _REMAINS
-        return Verdict(False, found.reason.value, message, None, gateways=gateways)
-    return Verdict(
-        True, ACCEPTED, ("; ".join(found.notes) or "the spec is in force")[:MAX_MESSAGE], None, gateways=gateways
-    )
+        return Verdict(False, found.reason.value, message, None, gateways=gateways, validities=validities)
+    message = ("; ".join(found.notes) or "the spec is in force")[:MAX_MESSAGE]
+    return Verdict(True, ACCEPTED, message, None, gateways=gateways, validities=validities)

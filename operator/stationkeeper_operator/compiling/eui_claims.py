@@ -25,7 +25,7 @@ MAX_RESERVED = 1_000
 """Of a namespace in one document: EUIs that are kept for it, and as many for which it waits."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Claim:
     """What one namespace has to do with an EUI.
 
@@ -70,7 +70,7 @@ class Claim:
         return (metadata.creation_timestamp, self.namespace, metadata.uid)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Settled:
     """What became of a claim.
 
@@ -220,10 +220,15 @@ def _settled(eui: EUI64, claim: Claim, rank: int, loss: _Loss | None) -> Settled
     reserved = ReservedEUI(eui=format_hex(eui), namespace=claim.namespace, uid=uid, rank=rank, waits=waits)
     candidate = claim.candidate
     if candidate is not None and claim.record is not None:
-        ranked = candidate.mapped(partial(with_fields, rank=rank))
-        refused = replace(candidate, wanted=None, kept=None, shrunk=None, refusal=_refusal(eui))
-        candidate = ranked if loss is None else refused
+        if loss is None:
+            candidate = candidate.mapped(partial(_ranked, rank=rank))
+        else:
+            candidate = replace(candidate, wanted=None, kept=None, shrunk=None, refusal=_refusal(eui))
     return Settled(candidate, reserved if uid else None)
+
+
+def _ranked(record: RegisteredGateway, rank: int) -> RegisteredGateway:
+    return record if record.rank == rank else with_fields(record, rank=rank)
 
 
 def _refusal(eui: EUI64) -> StationkeeperError:

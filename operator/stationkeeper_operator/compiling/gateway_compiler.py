@@ -95,11 +95,17 @@ def compile_gateway(
         problems.attempt(lambda: own.check(_gateway(resource, eui, part)))
         kept = kept and _without_refused_move(kept, own)
     refusal = problems.refusal
-    wanted = None if refusal else _gateway(resource, eui, part)
+    wanted = None if refusal else _shared(_gateway(resource, eui, part), held)
+    kept = kept and _shared(kept, wanted, held)
     if resource.suspended:
         bare = _gateway(resource, eui, _Part())
         return _suspended(resource, bare, wanted or kept, kept or (held and bare), refusal)
     return Candidate(resource, wanted, kept, refusal, "; ".join((*_read_as_mac(eui), *part.notes)))
+
+
+def _shared(record: RegisteredGateway, *others: RegisteredGateway | None) -> RegisteredGateway:
+    """`record`, or the equal one among `others`: nearly always all are equal, and one takes less memory."""
+    return next((each for each in others if each == record), record)
 
 
 def _without_refused_move(kept: RegisteredGateway, own: OwnCUPS) -> RegisteredGateway:

@@ -49,10 +49,23 @@ class OwnCUPS:
         longest = datetime.max.replace(tzinfo=UTC).timestamp()
         return tuple(datetime.fromtimestamp(each, UTC) for each in self._until if each < min(FOR_EVER, longest))
 
+    @property
+    def was_asked(self) -> bool:
+        """Whether anything was found by what is trusted."""
+        return bool(self._until)
+
+    def forget(self) -> None:
+        """Begin anew to note what was found, as for another Gateway."""
+        self._until.clear()
+
     def is_meant_by(self, uri: str) -> bool:
         """Whether `uri`, `https://host:port`, leads to it."""
         host, _, port = uri.partition("://")[2].lower().rpartition(":")
         return bool(self._names) and not self._names.isdisjoint({host, f"{host}:{port}"})
+
+    @cached_property
+    def _court(self) -> "_Court":
+        return _court(self._trust)
 
     def check(self, record: RegisteredGateway) -> None:
         """Refuse a Gateway whose CUPS credentials would not let its gateway in here.
@@ -74,7 +87,7 @@ class OwnCUPS:
             raise _refused("cups leads to this CUPS, and client.tokens does not list the token of cups.auth")
 
     def _check_certificate(self, record: RegisteredGateway, der: bytes) -> None:
-        court, eui = _court(self._trust), parse_hex(record.eui)
+        court, eui = self._court, parse_hex(record.eui)
         assert eui is not None, record.eui  # noqa: S101 - the compiler wrote it
         try:
             judgement = court.judge(der, record, self._now)

@@ -1,26 +1,24 @@
 """All Gateways to the candidates of each registry document, and the EUIs that are kept for namespaces."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex, parse_hex
 from stationkeeper_core.published import (
-    TRUST,
     Document,
     RegisteredGateway,
     RegistryDocument,
     ReservedEUI,
-    TrustDocument,
     bucket_of,
 )
 from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.compiling.eui_claims import MAX_RESERVED, Claim, Grounds, Settled, settle
 from stationkeeper_operator.compiling.gateway_compiler import Surroundings, claimed_eui, compile_gateway
 from stationkeeper_operator.compiling.scopes import Scopes
-from stationkeeper_operator.resources import Gateway, Key
+from stationkeeper_operator.resources import Gateway, Key, Resource
 
 _Owner = tuple[EUI64, str]
 
@@ -38,6 +36,13 @@ class Bucket:
     candidates: list[Candidate[RegisteredGateway]] = field(default_factory=list)
     kept: dict[tuple[str, str], ReservedEUI] = field(default_factory=dict)
     contested: set[str] = field(default_factory=set)
+
+    def take_in(self, settled: Settled) -> None:
+        """Take in what became of a claim."""
+        if settled.candidate is not None:
+            self.candidates.append(settled.candidate)
+        if settled.reserved is not None:
+            self.kept[settled.reserved.eui, settled.reserved.namespace] = settled.reserved
 
     def document(self, number: int, records: Iterable[RegisteredGateway], thrift: int) -> RegistryDocument:
         """The document with these of its Gateways.
@@ -72,96 +77,113 @@ class Bucket:
         return sorted(found, key=lambda each: (each.eui, each.rank, each.namespace))
 
 
-def compile_registry(
-    around: Surroundings, in_force: Mapping[str, Document], trust: TrustDocument
-) -> dict[int | None, Bucket]:
-    """The candidates by the bucket that they belong into; under None those whose EUI is not known or taken.
+def registry_buckets(
+    around: Surroundings, resources: Iterable[Resource], in_force: Mapping[str, Document], scopes: tuple[Scopes, Scopes]
+) -> Iterator[tuple[int | None, Bucket]]:
+    """The candidates by the bucket that they belong into; last, under None, those whose EUI is not known or taken.
 
     Args:
-        around: all resources, and what Gateways are compiled in.
+        around: what Gateways are compiled in.
+        resources: all resources but those that are being deleted.
         in_force: the present documents.
-        trust: what is to be trusted.
+        scopes: of what is to be trusted, and of what is trusted now.
     """
-    registries = [document for document in in_force.values() if isinstance(document, RegistryDocument)]
-    held = {each.uid: each for document in registries for each in document.gateways}
-    buckets: dict[int | None, Bucket] = {None: Bucket()}
-    owners = _owners(around, held, buckets[None])
-    claims = _claims(owners, registries)
-    scopes, before = Scopes.of_document(trust), Scopes.of_document(in_force.get(TRUST))
-    waiting = Counter(
-        (bucket_of(_eui(each.eui)), each.namespace) for one in registries for each in one.reserved if each.waits
-    )
-    for eui in sorted(claims):
-        number = bucket_of(eui)
-        bucket = buckets.setdefault(number, Bucket())
-        involved = list(claims[eui].values())
-        full = frozenset(each.namespace for each in involved if waiting[number, each.namespace] >= MAX_RESERVED)
-        for each in settle(eui, involved, Grounds(scopes, before, full)).values():
-            _take_in(bucket, each)
-            is_new = each.reserved is not None and claims[eui][each.reserved.namespace].reserved is None
-            if each.reserved is not None and each.reserved.waits and is_new:
-                waiting[number, each.reserved.namespace] += 1
-        if len(involved) > 1:
+    registries = {each.bucket: each for each in in_force.values() if isinstance(each, RegistryDocument)}
+    held = {each.uid: each for number in sorted(registries) for each in registries[number].gateways}
+    gateways: dict[int | None, list[Gateway]] = {}
+    for each in resources:
+        if isinstance(each, Gateway):
+            eui = claimed_eui(each, held.get(each.metadata.uid))
+            gateways.setdefault(None if eui is None else bucket_of(eui, around.world.buckets), []).append(each)
+    nowhere = Bucket()
+    for number in range(around.world.buckets):
+        owners = _owners(around, gateways.get(number, ()), held, nowhere)
+        yield number, _settled_bucket(owners, registries.get(number), Grounds(*scopes))
+    nowhere.candidates += [
+        compile_gateway(each, held.get(each.metadata.uid), around) for each in gateways.get(None, ())
+    ]
+    yield None, nowhere
+
+
+def _settled_bucket(
+    owners: Mapping[_Owner, Candidate[RegisteredGateway]], in_force: RegistryDocument | None, grounds: Grounds
+) -> Bucket:
+    claims, bucket = _claims(owners, in_force), Bucket()
+    for eui, settled in settle_all(claims, in_force, grounds):
+        for each in settled.values():
+            bucket.take_in(each)
+        if len(claims[eui]) > 1:
             bucket.contested.add(format_hex(eui))
-    return buckets
+    return bucket
 
 
-def _take_in(bucket: Bucket, settled: Settled) -> None:
-    if settled.candidate is not None:
-        bucket.candidates.append(settled.candidate)
-    if settled.reserved is not None:
-        bucket.kept[settled.reserved.eui, settled.reserved.namespace] = settled.reserved
+def settle_all(
+    claims: Mapping[EUI64, Mapping[str, Claim]], in_force: RegistryDocument | None, grounds: Grounds
+) -> Iterator[tuple[EUI64, Mapping[str, Settled]]]:
+    """Who may have each EUI in force; so many of a namespace wait that they can be remembered in one document.
+
+    Args:
+        claims: by EUI and namespace; of all EUIs of a bucket that more than one namespace claims, of others as needed.
+        in_force: the present document of that bucket.
+        grounds: what they are judged by.
+    """
+    waiting = Counter(each.namespace for each in (in_force.reserved if in_force else ()) if each.waits)
+    for eui in sorted(claims):
+        involved = list(claims[eui].values())
+        full = frozenset(each.namespace for each in involved if waiting[each.namespace] >= MAX_RESERVED)
+        settled = settle(eui, involved, replace(grounds, full=full) if full else grounds)
+        for each in settled.values():
+            kept = each.reserved
+            if kept is not None and kept.waits and claims[eui][kept.namespace].reserved is None:
+                waiting[kept.namespace] += 1
+        yield eui, settled
 
 
 def _owners(
-    around: Surroundings, held: Mapping[str, RegisteredGateway], nowhere: Bucket
+    around: Surroundings, gateways: Iterable[Gateway], held: Mapping[str, RegisteredGateway], nowhere: Bucket
 ) -> dict[_Owner, Candidate[RegisteredGateway]]:
     """The Gateway that has an EUI in its namespace: the oldest."""
     owners: dict[_Owner, Candidate[RegisteredGateway]] = {}
-    gateways = (each for each in around.world.resources.values() if isinstance(each, Gateway))
-    for gateway in sorted(gateways, key=lambda each: _precedence(each, held)):
+    for gateway in sorted(gateways, key=lambda each: precedence(each, held)):
         previous = held.get(gateway.metadata.uid)
         eui = claimed_eui(gateway, previous)
-        if eui is None:
-            nowhere.candidates.append(compile_gateway(gateway, previous, around))
-            continue
+        assert eui is not None  # noqa: S101 - it is why the Gateway belongs into a bucket
         owner = owners.get((eui, gateway.metadata.namespace))
         if owner is not None:
-            nowhere.candidates.append(_conflict(gateway, eui, owner.key))
+            nowhere.candidates.append(conflict(gateway, eui, owner.key))
             continue
         owners[eui, gateway.metadata.namespace] = compile_gateway(gateway, previous, around)
     return owners
 
 
 def _claims(
-    owners: Mapping[_Owner, Candidate[RegisteredGateway]], registries: Iterable[RegistryDocument]
+    owners: Mapping[_Owner, Candidate[RegisteredGateway]], in_force: RegistryDocument | None
 ) -> dict[EUI64, dict[str, Claim]]:
+    held = {(parsed_eui(each), each.namespace): each for each in (in_force.gateways if in_force else ())}
+    reserved = {(parsed_eui(each), each.namespace): each for each in (in_force.reserved if in_force else ())}
     found: dict[EUI64, dict[str, Claim]] = {}
-    for (eui, namespace), candidate in owners.items():
-        found.setdefault(eui, {})[namespace] = Claim(namespace, candidate)
-    for document in registries:
-        for gateway in document.gateways:
-            of_eui = found.setdefault(_eui(gateway.eui), {})
-            known = of_eui.get(gateway.namespace, Claim(gateway.namespace))
-            of_eui[gateway.namespace] = replace(known, held=gateway)
-        for reserved in document.reserved:
-            of_eui = found.setdefault(_eui(reserved.eui), {})
-            known = of_eui.get(reserved.namespace, Claim(reserved.namespace))
-            of_eui[reserved.namespace] = replace(known, reserved=reserved)
+    for owner in dict.fromkeys((*owners, *held, *reserved)):
+        eui, namespace = owner
+        found.setdefault(eui, {})[namespace] = Claim(namespace, owners.get(owner), held.get(owner), reserved.get(owner))
     return found
 
 
-def _eui(text: str) -> EUI64:
-    found = parse_hex(text)
-    assert found is not None, text  # noqa: S101 - a document with another one is not decoded
+def parsed_eui(record: RegisteredGateway | ReservedEUI) -> EUI64:
+    """Return the EUI of a record in force."""
+    found = parse_hex(record.eui)
+    assert found is not None, record.eui  # noqa: S101 - a document with another one is not decoded
     return found
 
 
-def _precedence(gateway: Gateway, held: Mapping[str, RegisteredGateway]) -> tuple[datetime, bool, Key]:
-    """The oldest first; of those created in one second, and creation is told no finer, the one in force."""
+def precedence(gateway: Gateway, held: Container[str]) -> tuple[datetime, bool, Key]:
+    """Sorts the Gateways of one namespace that claim one EUI; `held` are the uids of those in force.
+
+    The oldest first; of those created in one second, and creation is told no finer, the one in force.
+    """
     return (gateway.metadata.creation_timestamp, gateway.metadata.uid not in held, gateway.key)
 
 
-def _conflict(gateway: Gateway, eui: EUI64, owner: Key) -> Candidate[RegisteredGateway]:
+def conflict(gateway: Gateway, eui: EUI64, owner: Key) -> Candidate[RegisteredGateway]:
+    """Return what a Gateway asks for whose EUI the older Gateway `owner` of its namespace has: nothing."""
     detail = f"EUI {format_hex(eui)} belongs to the older Gateway {owner.name} of this namespace; delete one of the two"
     return Candidate(gateway, None, None, StationkeeperError(Reason.EUI_CONFLICT, detail))

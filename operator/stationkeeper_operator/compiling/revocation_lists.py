@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 
 from msgspec.structs import replace
 
-from stationkeeper_core.crl import Crl, newest, parse_crl, signer_of, split_crls
+from stationkeeper_core.crl import CLOCK_TOLERANCE, Crl, newest, parse_crl, signer_of, split_crls
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.published import RevocationList, TrustedAuthority
 from stationkeeper_core.serial_numbers import count_serials, pack_serials, unpack_serials
@@ -20,6 +20,7 @@ from stationkeeper_operator.compiling.candidate import Problems
 from stationkeeper_operator.compiling.certificate_rules import certificate_of
 from stationkeeper_operator.compiling.verdict import RevocationListStatus
 from stationkeeper_operator.compiling.world import World
+from stationkeeper_operator.resources import TrustedCA
 from stationkeeper_operator.specs import Revocation
 
 _REMEMBERED = 64
@@ -61,6 +62,14 @@ def find_crls(namespace: str, revocation: Revocation, world: World) -> Source:
         return Source(field, split_crls(content))
     except StationkeeperError as error:
         raise StationkeeperError(error.reason, f"{field}: {error.detail}") from None
+
+
+def beginnings(resource: TrustedCA, world: World) -> tuple[datetime, ...]:
+    """From when each CRL of a spec counts; nothing of those that cannot be read."""
+    revocation = (resource.spec.revocation if resource.spec is not None else None) or Revocation()
+    source = Problems().attempt(lambda: find_crls(resource.metadata.namespace, revocation, world))
+    crls = (_parse(der) for der in (source.ders if source is not None else ()))
+    return tuple(each.this_update - CLOCK_TOLERANCE for each in crls if isinstance(each, Crl))
 
 
 @dataclass(frozen=True)

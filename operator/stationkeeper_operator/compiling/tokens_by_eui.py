@@ -42,6 +42,14 @@ class LNSByEUI:
     tokens: Mapping[str, bytes] = field(repr=False)
     notes: tuple[str, ...]
 
+    def differs_for(self, gateway: Gateway, other: "LNSByEUI") -> bool:
+        """Whether a gateway has another token here than in `other`, which is the same else."""
+        try:
+            key = self._key_of(gateway)
+        except StationkeeperError:
+            return False
+        return self.tokens.get(key) != other.tokens.get(key)
+
     def of(self, gateway: Gateway) -> Target:
         """The LNS with that gateway's token; its notes are about that token alone.
 

@@ -108,7 +108,7 @@ class Vouching:
     message: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What became of a resource.
 
@@ -125,6 +125,7 @@ class Verdict:
         still_trusted_by: of a TrustedCA that is suspended or being deleted, `namespace/name` of the others in force
             that hold one of its certificates or keys, of other tenants the number alone; None where nobody asks.
         vouching: who could let it in, for a Gateway that is in force and not suspended.
+        copies: the names of the documents of other counts that carry the same, while the count changes.
     """
 
     accepted: bool
@@ -138,6 +139,7 @@ class Verdict:
     validities: tuple[Validity, ...] = ()
     still_trusted_by: tuple[str, ...] | None = None
     vouching: Vouching | None = None
+    copies: tuple[str, ...] = ()
 
 
 def certificate_status(certificate: Certificate, role: Role, problem: str, retained_until: str) -> CertificateStatus:

@@ -87,6 +87,16 @@ class Vouchers:
         }
         self._groups: dict[tuple[str, tuple[str, ...] | None], _Group] = {}
 
+    def says_the_same_as(self, other: "Vouchers") -> bool:
+        """Whether the other one gives the same answer for every Gateway."""
+        return self._basis == other._basis
+
+    @property
+    def _basis(self) -> tuple[object, ...]:
+        """All that an answer depends on."""
+        ranges = {key: record.eui_ranges for key, record in self._records.items()}
+        return (self._release, self._by_namespace, self._problems, self._serves, ranges)
+
     def of(self, gateway: RegisteredGateway) -> Vouching | None:
         """Who could let in a Gateway as it is in force; None where it is suspended."""
         eui = parse_hex(gateway.eui)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.registry_layout import BUCKETS
 from stationkeeper_operator.named_references import source_reference
 from stationkeeper_operator.resources import (
     DEFAULTS_NAME,
@@ -42,12 +43,14 @@ class World:
         resources: all TrustedCAs, Gateways and GatewayDefaults.
         referenced: the Secrets and ConfigMaps that they name; one that is missing here does not exist.
         cups_names: by which gateways reach the release's CUPS: lower-case hosts, or `host:port`.
+        buckets: into how many documents the Gateways are split.
     """
 
     release_namespace: str
     resources: Mapping[Key, Resource]
     referenced: Mapping[Reference, ReferencedObject]
     cups_names: tuple[str, ...] = ()
+    buckets: int = BUCKETS
 
     def defaults_of(self, resource: Resource) -> Key | None:
         """The GatewayDefaults that has to give the LNS of `resource`: its namespace's, else the release's.
@@ -57,10 +60,11 @@ class World:
         Returns:
             None where a Gateway's own spec says it, or there is no GatewayDefaults for it, and for what is no Gateway.
         """
-        if not isinstance(resource, Gateway) or resource.spec is None or resource.spec.lns is not None:
-            return None
-        namespaces = (resource.metadata.namespace, self.release_namespace)
-        found = (Key(GATEWAY_DEFAULTS, namespace, DEFAULTS_NAME) for namespace in namespaces)
+        return self.defaults_for(resource.metadata.namespace) if looks_to_defaults(resource) else None
+
+    def defaults_for(self, namespace: str) -> Key | None:
+        """Return the GatewayDefaults of a namespace, else the release's; None where there is neither."""
+        found = (Key(GATEWAY_DEFAULTS, each, DEFAULTS_NAME) for each in (namespace, self.release_namespace))
         return next((key for key in found if self._has(key)), None)
 
     @property
@@ -74,6 +78,11 @@ class World:
         if not gone:
             return self
         return replace(self, resources={key: each for key, each in self.resources.items() if key not in gone})
+
+    def without_gateways(self) -> "World":
+        """Return the same without the Gateways: the few resources that many Gateways depend on."""
+        few = {key: each for key, each in self.resources.items() if not isinstance(each, Gateway)}
+        return replace(self, resources=few)
 
     def read(
         self, namespace: str, source: KeySource | TokenSource, field: str, use: SecretUse = SecretUse.TRUST
@@ -139,6 +148,11 @@ class World:
     def _has(self, key: Key) -> bool:
         found = self.resources.get(key)
         return found is not None and not found.metadata.being_deleted
+
+
+def looks_to_defaults(resource: Resource) -> bool:
+    """Return whether a resource is a Gateway whose own spec gives no LNS."""
+    return isinstance(resource, Gateway) and resource.spec is not None and resource.spec.lns is None
 
 
 def _shown(reference: Reference) -> str:

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 import msgspec
 
+from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi, path_of
-from stationkeeper_operator.publishing.pod_nudge import CUPS_PODS
 
+CUPS_PODS = "app.kubernetes.io/name=stationkeeper,app.kubernetes.io/component=cups"
 INTERNAL = "internal"
+BUCKETS_LABEL = "stationkeeper.io/registry-buckets"
+"""How many registry documents a pod loads; a pod of an older chart has no such label and loads `BUCKETS`."""
 DEFAULT_PORT = 8080
 
 _OVER = {"Succeeded", "Failed"}
@@ -23,6 +26,7 @@ class CupsPod:
         port: its internal port.
         ready: whether Kubernetes takes it for ready, whether it is about to end or not.
         ends: whether it was told to end; until it has, it may serve whoever is connected.
+        buckets: how many registry documents it loads; 0 where its label cannot be read.
     """
 
     name: str
@@ -31,6 +35,7 @@ class CupsPod:
     port: int
     ready: bool
     ends: bool = False
+    buckets: int = BUCKETS
 
     @property
     def serves(self) -> bool:
@@ -42,6 +47,7 @@ class _Metadata(msgspec.Struct, rename="camel"):
     name: str
     uid: str
     deletion_timestamp: str | None = None
+    labels: dict[str, str] | None = None
 
 
 class _Port(msgspec.Struct, rename="camel"):
@@ -101,4 +107,9 @@ def _cups_pod(pod: _Pod) -> CupsPod:
         port=next(named, DEFAULT_PORT),
         ready=ready,
         ends=pod.metadata.deletion_timestamp is not None,
+        buckets=_buckets((pod.metadata.labels or {}).get(BUCKETS_LABEL, str(BUCKETS))),
     )
+
+
+def _buckets(label: str) -> int:
+    return next((each for each in BUCKET_COUNTS if str(each) == label), 0)

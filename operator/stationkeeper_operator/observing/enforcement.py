@@ -7,6 +7,9 @@ older generation, so what was proven of a pod stays so when the pod cannot be re
 reports an older one. Resources without a step are as the documents were when this operator began to lead: what their
 statuses say counts until it is known what the pods have, as an operator before may have published more than it could
 prove.
+
+While the count of registry documents changes, a resource has a step in each count, and a pod is asked for that of the
+count which it loads. Counts that no pod loads do not matter.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,6 +18,7 @@ from typing import NamedTuple
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.published import TRUST, secret_name
+from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS, place_of
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.observing.loaded import LoadRefusal
 from stationkeeper_operator.reporting.conditions import ENFORCED, NOT_PUBLISHED, Fact
@@ -43,6 +47,7 @@ class PodReport:
         problem: why it did not tell this time; empty where it did.
         ready: whether it is ready.
         ends: whether it is about to end.
+        buckets: how many registry documents it loads.
     """
 
     name: str
@@ -51,6 +56,7 @@ class PodReport:
     problem: str = ""
     ready: bool = True
     ends: bool = False
+    buckets: int = BUCKETS
 
 
 class Subject(NamedTuple):
@@ -103,20 +109,25 @@ class Enforcement:
     def __init__(self) -> None:
         self._base: dict[str, Step] = {}
         self._latest: dict[str, int] = {}
-        self._steps: dict[Subject, Step] = {}
+        self._steps: dict[tuple[Subject, int], Step] = {}
         self._subjects: dict[Step, set[Subject]] = {}
         self._facts: dict[Step, Fact] = {}
+        self._read: frozenset[int] = frozenset()
+        self._served: frozenset[int] = frozenset()
         self.unwritten: Collection[str] = ()
 
     @property
     def is_settled(self) -> bool:
         """Whether nothing that this operator published is still outstanding."""
-        return all(self._facts.get(step, _WAITING).status == _TRUE for step in self._subjects)
+        return all(
+            self._facts.get(step, _WAITING).status == _TRUE for step in self._subjects if self._is_read(step.document)
+        )
 
     def forget(self) -> None:
         """Forgets all: another operator leads."""
         for each in (self._base, self._latest, self._steps, self._subjects, self._facts):
             each.clear()
+        self._read = self._served = frozenset()
         self.unwritten = ()
 
     def begin(self, generations: Mapping[str, int]) -> bool:
@@ -131,7 +142,7 @@ class Enforcement:
         unknown = {name: number for name, number in generations.items() if number > self._latest.get(name, 0)}
         for step in [each for each in self._subjects if each.document in unknown]:
             for subject in tuple(self._subjects[step]):
-                self._drop(subject)
+                self._drop(subject, step.document)
         for document, generation in unknown.items():
             self._facts.pop(self._base.get(document, _NOWHERE), None)
             self._base[document] = Step(document, generation)
@@ -143,8 +154,8 @@ class Enforcement:
         self._base.setdefault(step.document, step)
         self._latest[step.document] = step.generation
         for subject in subjects:
-            self._drop(subject)
-            self._steps[subject] = step
+            self._drop(subject, step.document)
+            self._steps[subject, _count(step.document)] = step
             self._subjects.setdefault(step, set()).add(subject)
 
     def take_in(self, pods: Sequence[PodReport], now: float) -> Outcome:
@@ -154,48 +165,78 @@ class Enforcement:
             pods: all that have not ended.
             now: monotonic, in seconds.
         """
+        before, self._read = self._read, frozenset(pod.buckets for pod in pods)
+        self._served = frozenset(pod.buckets for pod in pods if pod.ready)
         changed: list[Step] = []
         for step in {*self._subjects, *self._base.values()}:
             held = self._facts.get(step)
-            fact = _fact(step, self._latest.get(step.document, 0), pods, now)
+            loading = [pod for pod in pods if _count(step.document) in {0, pod.buckets}]
+            fact = _fact(step, self._latest.get(step.document, 0), loading, now)
             if held is not None and held.status == _TRUE and fact.status != _FALSE:
                 continue
             if fact != held:
                 self._facts[step] = fact
                 changed.append(step)
         subjects = [subject for step in changed for subject in self._subjects.get(step, ())]
-        proven = [
-            (subject, self._facts[step])
-            for step in changed
-            if self._facts[step].status == _TRUE
-            for subject in self._subjects.get(step, ())
-        ]
+        # One may be proven by this that the last pod of another count is gone.
+        touched = subjects if self._read == before else [subject for subject, _ in self._steps]
+        facts = ((subject, self._proven(subject)) for subject in dict.fromkeys(touched))
+        proven = [(subject, fact) for subject, fact in facts if fact is not None]
         documents = [step.document for step in changed if step in self._base.values()]
         self._bound()
         return Outcome(subjects, documents, proven)
 
     def fact(self, resource: Resource, verdict: Verdict) -> Fact:
         """What the condition `Enforced` of `resource` says."""
-        document = verdict.document or self._document_of(resource)
-        if document is None or (verdict.document is None and verdict.reason not in _TAKEN_AWAY):
+        documents = self._documents_of(resource, verdict)
+        if not documents or (verdict.document is None and verdict.reason not in _TAKEN_AWAY):
             return Fact(_FALSE, NOT_PUBLISHED, "nothing of it is published")
-        if document in self.unwritten:
-            return Fact(_FALSE, PENDING, f"Secret {secret_name(document)} is not written yet")
-        fact = self._loaded(resource, document)
+        unwritten = next((each for each in documents if each in self.unwritten), self._unwritten_elsewhere(documents))
+        if unwritten:
+            return Fact(_FALSE, PENDING, f"Secret {secret_name(unwritten)} is not written yet")
+        if verdict.document not in {None, TRUST} and self._served - {_count(each) for each in documents}:
+            return Fact(
+                _FALSE, PENDING, "some pods read another count of registry Secrets, in which it is not published"
+            )
+        facts = [self._loaded(resource, each) for each in documents]
+        fact = next((each for status in (_FALSE, _UNKNOWN) for each in facts if each.status == status), facts[0])
         if fact.status == _TRUE and not verdict.accepted and verdict.reason not in _TAKEN_AWAY:
             return Fact(_FALSE, NOT_ACCEPTED, f"the spec is not accepted; what is in force of it is {fact.message}")
         return fact
 
-    def _document_of(self, resource: Resource) -> str | None:
-        """The document that nothing of `resource` is in any more."""
+    def _documents_of(self, resource: Resource, verdict: Verdict) -> list[str]:
+        """The documents that pods load and `resource` is in, or was in before it was taken away."""
         if isinstance(resource, TrustedCA):
-            return TRUST
-        step = self._steps.get(Subject(resource.key, resource.metadata.uid))
-        return step.document if step is not None else None
+            return [TRUST]
+        subject = Subject(resource.key, resource.metadata.uid)
+        steps = (self._steps.get((subject, buckets)) for buckets in BUCKET_COUNTS)
+        published = [verdict.document, *verdict.copies] if verdict.document is not None else []
+        documents = published or [step.document for step in steps if step is not None]
+        return [each for each in documents if self._is_read(each)] or documents[:1]
+
+    def _unwritten_elsewhere(self, documents: Collection[str]) -> str:
+        """One that is not written, of a count that pods read and none of `documents` is of; empty for none."""
+        counts = self._read - {_count(each) for each in documents}
+        is_trust = TRUST in documents
+        return "" if is_trust else next((each for each in sorted(self.unwritten) if _count(each) in counts), "")
+
+    def _proven(self, subject: Subject) -> Fact | None:
+        """What is to be said of a resource that every pod has loaded; None where one has not."""
+        steps = [step for buckets in (0, *BUCKET_COUNTS) if (step := self._steps.get((subject, buckets))) is not None]
+        read = [step for step in steps if self._is_read(step.document)]
+        facts = [self._facts.get(step, _WAITING) for step in read]
+        if not facts or any(fact.status != _TRUE for fact in facts):
+            return None
+        return None if self._unwritten_elsewhere([step.document for step in read]) else facts[0]
+
+    def _is_read(self, document: str) -> bool:
+        """Whether a pod loads the document; without any pod, all count."""
+        return not self._read or _count(document) in {0, *self._read}
 
     def _loaded(self, resource: Resource, document: str) -> Fact:
         """Whether what is in force of `resource` is loaded."""
-        step = self._steps.get(Subject(resource.key, resource.metadata.uid)) or self._base.get(document)
+        subject = Subject(resource.key, resource.metadata.uid)
+        step = self._steps.get((subject, _count(document))) or self._base.get(document)
         fact = self._facts.get(step) if step is not None else None
         present = _present(resource)
         is_unproven = fact is not None and (fact.status == _FALSE or fact.reason == POD_UNREACHABLE)
@@ -203,8 +244,8 @@ class Enforcement:
             return present
         return fact or _WAITING
 
-    def _drop(self, subject: Subject) -> None:
-        held = self._steps.pop(subject, None)
+    def _drop(self, subject: Subject, document: str) -> None:
+        held = self._steps.pop((subject, _count(document)), None)
         if held is None:
             return
         self._subjects[held].discard(subject)
@@ -218,7 +259,13 @@ class Enforcement:
         proven = [step for step in self._subjects if self._facts.get(step, _WAITING).status == _TRUE]
         for step in proven[: max(0, len(proven) - _MAX_PROVEN)]:
             for subject in tuple(self._subjects[step]):
-                self._drop(subject)
+                self._drop(subject, step.document)
+
+
+def _count(document: str) -> int:
+    """Of how many registry documents it is one; 0 for the trust document."""
+    place = place_of(document)
+    return place[0] if place is not None else 0
 
 
 def _fact(step: Step, latest: int, pods: Sequence[PodReport], now: float) -> Fact:

@@ -1,5 +1,7 @@
 """Asks the CUPS pods: soon after a publish what they have loaded, and every few seconds that and whom they saw.
 
+What a pod lacks is handed to it in the same round.
+
 All are asked what they have loaded: one that ends, or is not ready, may still serve whoever is connected. A ready one
 that does not answer is said once in the log, and is asked again; the others count meanwhile.
 """
@@ -20,6 +22,7 @@ from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.observing.cups_pods import CupsPod, list_cups_pods
 from stationkeeper_operator.observing.enforcement import POD_CANNOT_LOAD, PodReport
+from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal, ServerCertificate
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.pod_client import PodClient, PodError
@@ -28,7 +31,10 @@ from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 
 GATHER_SECONDS = 5.0
+STARTING_SECONDS = 1.0
+"""Between two rounds while a pod waits for the word that what it holds is the latest."""
 COUNT_SECONDS = 15.0
+HANDOVER_SECONDS = 4.0
 SERVER_CERTIFICATE_EXPIRING = "ServerCertificateExpiring"
 
 _MAX_PAGES = 200
@@ -58,6 +64,7 @@ class Gatherer:
         state: takes whom they saw.
         status: told whose status may change.
         events: for pods that refuse to load.
+        handover: of what they lack.
         may_gather: whether this process leads and knows the resources.
         now: the time, aware.
     """
@@ -72,6 +79,7 @@ class Gatherer:
         state: ObservedState,
         status: StatusWriter,
         events: EventRecorder,
+        handover: Handover,
         may_gather: Callable[[], bool],
         now: Callable[[], datetime],
     ) -> None:
@@ -82,6 +90,7 @@ class Gatherer:
         self._state = state
         self._status = status
         self._events = events
+        self._handover = handover
         self._may_gather = may_gather
         self._now = now
         self._slots = asyncio.Semaphore(_AT_ONCE)
@@ -92,6 +101,7 @@ class Gatherer:
         self._pages: dict[str, RateLimit] = {}
         self._pod_events: dict[str, RateLimit] = {}
         self._counted_at = float("-inf")
+        self._some_start = False
 
     def forget(self) -> None:
         """Asks for all anew: another operator led."""
@@ -112,13 +122,14 @@ class Gatherer:
 
     async def _watch_what_is_loaded(self, client: PodClient) -> None:
         while True:
-            await self._proof.due(GATHER_SECONDS)
+            await self._proof.due(STARTING_SECONDS if self._some_start else GATHER_SECONDS)
             if not self._may_gather():
                 continue
             pods = await self._pods()
             if pods is None:
                 continue
             asked = [pod for pod in pods if pod.ready or pod.host]
+            self._some_start = False
             reports = await asyncio.gather(*(self._report(client, pod) for pod in asked))
             self._proof.take_in(reports)
 
@@ -143,6 +154,7 @@ class Gatherer:
             return None
         self._say("", "list", "")
         present = {pod.uid for pod in pods}
+        self._handover.forget_all_but(present)
         for known in (self._cursors, self._reports, self._expiring, self._pages, self._pod_events):
             for uid in known.keys() - present:
                 del known[uid]
@@ -151,23 +163,38 @@ class Gatherer:
         return pods
 
     async def _report(self, client: PodClient, pod: CupsPod) -> PodReport:
-        before = self._reports.get(pod.uid, PodReport(pod.name))
+        before = self._reports.get(pod.uid, PodReport(pod.name, buckets=pod.buckets))
         try:
             async with self._slots:
-                loaded = await _loaded(client, pod)
+                loaded = await self._loaded(client, pod)
         except PodError as error:
             if pod.serves:
                 self._say(pod.name, "loaded", str(error))
             return replace(before, problem=str(error), ready=pod.ready, ends=pod.ends)
         self._say(pod.name, "loaded", "")
         refused = {name: _unless_same(before.refused.get(name), each) for name, each in loaded.refused.items()}
-        report = PodReport(pod.name, loaded.generations, refused, ready=pod.ready, ends=pod.ends)
+        report = PodReport(pod.name, loaded.generations, refused, ready=pod.ready, ends=pod.ends, buckets=pod.buckets)
         self._reports[pod.uid] = report
         await self._tell_expiry(pod, loaded.server_certificate)
         for document, refusal in report.refused.items():
             if before.refused.get(document) != refusal:
                 await self._tell_refusal(pod, document, refusal)
         return report
+
+    async def _loaded(self, client: PodClient, pod: CupsPod) -> Loaded:
+        """Return what the pod has loaded, once it was handed what it lacks."""
+        loaded = await _loaded(client, pod)
+        if loaded.handover is not None and not loaded.handover.is_latest:
+            self._some_start = True
+        try:
+            # One that is slow must not keep the others waiting for the next round; it goes on then.
+            async with asyncio.timeout(HANDOVER_SECONDS):
+                taken = await self._handover.bring_up_to_date(client, pod, loaded)
+        except (PodError, TimeoutError) as error:
+            self._say(pod.name, "handover", str(error) or "it does not take all in time")
+            return loaded
+        self._say(pod.name, "handover", "")
+        return await _loaded(client, pod) if taken else loaded
 
     async def _tell_refusal(self, pod: CupsPod, document: str, refusal: LoadRefusal) -> None:
         message = f"{document} is not loaded, the last good state stays in force: {refusal.reason}: {refusal.detail}"
@@ -221,7 +248,7 @@ class Gatherer:
                 return
 
     def _say(self, pod: str, what: str, problem: str) -> None:
-        """Logs a problem when it begins, changes or ends."""
+        """Log a problem when it begins, changes or ends."""
         if self._problems.get((pod, what), "") == problem:
             return
         self._problems[pod, what] = problem

@@ -5,11 +5,13 @@ from datetime import datetime
 import msgspec
 
 from stationkeeper_core.observation import clean
-from stationkeeper_core.published import DOCUMENTS, MAX_GENERATION
+from stationkeeper_core.published import MAX_GENERATION
+from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS, TRUST, layout_of, place_of
 
 SERVER_CERTIFICATE = "server-certificate"
 
 _MAX_REASON = 64
+_MAX_INSTANCE = 64
 _MAX_DETAIL = 300
 
 
@@ -32,6 +34,25 @@ class ServerCertificate(msgspec.Struct, frozen=True, rename="camel"):
     not_before: datetime | None = None
 
 
+class HandoverState(msgspec.Struct, frozen=True, rename="camel"):
+    """How far a pod is with what the operator hands over.
+
+    Attributes:
+        instance: names its process.
+        buckets: into how many documents it takes the Gateways to be split.
+        is_latest: whether it was told that it has the latest of all documents.
+    """
+
+    instance: str
+    buckets: int = BUCKETS
+    is_latest: bool = True
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """Those that it loads; none where it names a count that does not exist."""
+        return layout_of(self.buckets).documents if self.buckets in BUCKET_COUNTS else ()
+
+
 class Loaded(msgspec.Struct, frozen=True, rename="camel"):
     """An answer to `GET /generation`.
 
@@ -39,11 +60,13 @@ class Loaded(msgspec.Struct, frozen=True, rename="camel"):
         generations: in force, by document.
         refused: what was given last but not put in force, by document.
         server_certificate: None where there is none yet, or the pod does not tell.
+        handover: None where the pod takes nothing that the operator hands over.
     """
 
     generations: dict[str, int] = {}
     refused: dict[str, LoadRefusal] = {}
     server_certificate: ServerCertificate | None = None
+    handover: HandoverState | None = None
 
 
 def bounded(loaded: Loaded) -> Loaded:
@@ -60,8 +83,10 @@ def bounded(loaded: Loaded) -> Loaded:
             if _is_one(name) or name == SERVER_CERTIFICATE
         },
         loaded.server_certificate,
+        loaded.handover
+        and msgspec.structs.replace(loaded.handover, instance=clean(loaded.handover.instance, _MAX_INSTANCE)),
     )
 
 
 def _is_one(document: str) -> bool:
-    return document in DOCUMENTS
+    return document == TRUST or place_of(document) is not None

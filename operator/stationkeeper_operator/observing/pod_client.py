@@ -4,15 +4,17 @@ Nothing of the token goes to a peer that does not show the identity that is deri
 `stationkeeper_core.internal_identity`. The token is read anew whenever its file has changed.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TypeVar
 
 import aiohttp
 import msgspec
 
 from stationkeeper_core.internal_identity import SERVER_NAME, InternalIdentity, derive_identity
-from stationkeeper_core.observation import MAX_PAGE, ObservationPage
+from stationkeeper_core.observation import MAX_PAGE, ObservationPage, clean
+from stationkeeper_core.operator_proof import HEADER
 from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.loaded import Loaded, bounded
 
@@ -24,7 +26,10 @@ MAX_PAGE_BYTES = 3 * 1024 * 1024
 MAX_INSTANCE = 64
 MAX_CURSOR = 10**18
 
-_OK = 200
+MAX_REFUSAL_BYTES = 4096
+
+_OK = {200, 204}
+_REFUSED = {403, 409}
 _MAX_DETAIL = 200
 _CHUNK = 64 * 1024
 _S = TypeVar("_S", bound=msgspec.Struct)
@@ -32,6 +37,10 @@ _S = TypeVar("_S", bound=msgspec.Struct)
 
 class PodError(Exception):
     """A pod did not tell what it was asked; the message says why, without anything secret."""
+
+
+class PodRefusalError(PodError):
+    """A pod answered that it does not take what it was handed."""
 
 
 class PodClient:
@@ -77,13 +86,40 @@ class PodClient:
             raise PodError("its answer to /observations is beyond the bounds of the contract")
         return page
 
+    async def hand_over(self, pod: CupsPod, document: str, value: bytes, signature: str) -> None:
+        """Have the pod put `value` in force as `document`, signed by the operator.
+
+        Raises:
+            PodRefusalError: it does not take it.
+        """
+        await self._put(pod, f"/documents/{document}", value, signature)
+
+    async def tell_latest(self, pod: CupsPod, body: bytes, signature: str) -> None:
+        """Tell the pod which generations are the latest, signed by the operator.
+
+        Raises:
+            PodRefusalError: it has older ones, or does not believe it.
+        """
+        await self._put(pod, "/latest", body, signature)
+
+    async def _put(self, pod: CupsPod, path: str, body: bytes, signature: str) -> None:
+        await self._request(pod, "PUT", path, MAX_REFUSAL_BYTES, {HEADER: signature}, body)
+
     async def _ask(self, pod: CupsPod, path: str, kind: type[_S], most: int) -> _S:
         try:
-            return msgspec.json.decode(await self._get(pod, path, most), type=kind)
+            return msgspec.json.decode(await self._request(pod, "GET", path, most), type=kind)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             raise PodError(f"its answer to {path.partition('?')[0]} is not of the contract") from None
 
-    async def _get(self, pod: CupsPod, path: str, most: int) -> bytes:
+    async def _request(  # noqa: PLR0913, PLR0917 - what an HTTP request consists of
+        self,
+        pod: CupsPod,
+        method: str,
+        path: str,
+        most: int,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        body: bytes | None = None,
+    ) -> bytes:
         if self._session is None:
             raise PodError("there is no session")
         if not pod.host:
@@ -91,14 +127,18 @@ class PodClient:
         pin, token = self._credentials()
         host = f"[{pod.host}]" if ":" in pod.host else pod.host
         try:
-            async with self._session.get(
+            async with self._session.request(
+                method,
                 f"https://{host}:{pod.port}{path}",
-                headers={"Authorization": f"Bearer {token}"},
+                headers={"Authorization": f"Bearer {token}", **headers},
+                data=body,
                 ssl=pin,
                 server_hostname=SERVER_NAME,
                 allow_redirects=False,
             ) as response:
-                if response.status != _OK:
+                if response.status in _REFUSED:
+                    raise PodRefusalError(_why(path, response.status, await _read(response, most)))
+                if response.status not in _OK:
                     raise PodError(f"it answers {path.partition('?')[0]} with {response.status}")
                 return await _read(response, most)
         except aiohttp.ServerFingerprintMismatch:
@@ -130,6 +170,20 @@ class PodClient:
 
 def _pin(identity: InternalIdentity) -> aiohttp.Fingerprint:
     return aiohttp.Fingerprint(identity.sha256)
+
+
+class _Refusal(msgspec.Struct):
+    reason: str = ""
+    detail: str = ""
+
+
+def _why(path: str, status: int, body: bytes) -> str:
+    try:
+        refusal = msgspec.json.decode(body, type=_Refusal)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        refusal = _Refusal()
+    why = clean(f"{refusal.reason}: {refusal.detail}", _MAX_DETAIL) if refusal.reason else str(status)
+    return f"it refuses {path.partition('?')[0]}: {why}"
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:

@@ -84,6 +84,25 @@ class Proof:
             self._wake.set()
         return found
 
+    def also_published(
+        self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int]
+    ) -> None:
+        """Take in that copies in documents of another count were written; what that changed is told by `published`.
+
+        Args:
+            before: the contents by document.
+            after: likewise.
+            generations: of those that were written.
+        """
+        for document, generation in generations.items():
+            changes = document_changes(before.get(document), after[document])
+            subjects = (Subject(record_key(each), each.uid) for each in (*changes.changed, *changes.removed))
+            if self._asks:
+                self._enforcement.published(Step(document, generation, self._clock()), subjects)
+        if generations:
+            self._hurry_until = self._clock() + HURRY_SECONDS
+            self._wake.set()
+
     def lacking(self, documents: Collection[str]) -> None:
         """Takes in which documents a turn could not write."""
         self._enforcement.unwritten = frozenset(documents)

@@ -14,16 +14,20 @@ import asyncio
 import base64
 import binascii
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import NamedTuple
 
 import msgspec
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.published import DOCUMENTS, MAX_GENERATION, Document, decode, digest, encode, secret_name
+from stationkeeper_core.published import MAX_GENERATION, Document, decode, digest, encode, secret_name
+from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS, TRUST, layout_of
 from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
 
 TERM = "stationkeeper.io/term"
+_LOOKED_AT_ONCE = 64
 _log = logging.getLogger("stationkeeper.operator.publisher")
 
 
@@ -33,6 +37,18 @@ class SupersededError(Exception):
 
 class MissingSecretError(Exception):
     """A Secret that the release should have is not there; the operator has no right to create one."""
+
+
+class PublishedValue(NamedTuple):
+    """What lies in a Secret.
+
+    Attributes:
+        generation: of the document.
+        value: as `stationkeeper_core.published` encodes it.
+    """
+
+    generation: int
+    value: bytes
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,7 @@ class _Held:
         sha256: of the payload, empty where it cannot be decoded.
         content: None where it cannot be decoded.
         term: of the leader that wrote or marked it last.
+        value: as it lies there; empty where it cannot be decoded.
     """
 
     resource_version: str | None = None
@@ -52,6 +69,7 @@ class _Held:
     sha256: str = ""
     content: Document | None = None
     term: str = ""
+    value: bytes = b""
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -94,26 +112,49 @@ class Publisher:
         self._term = term
         self._held: dict[str, _Held] = {}
         self._floor = 0
+        self._found: frozenset[int] | None = None
+        self._looked = 0
 
     def forget(self) -> None:
         """Has all be read again, as another may have written meanwhile."""
         self._held.clear()
+        self._found = None
 
-    async def in_force(self) -> Mapping[str, Document]:
+    async def in_force(self, counts: Collection[int] = (BUCKETS,)) -> Mapping[str, Document]:
         """The documents in force by name, without those that are missing or cannot be decoded.
 
-        Each is marked with the present term, so that nothing that a leader before sent changes it afterwards.
+        Those of the counts that are asked for, and of every other count that something is published of. Each is marked
+        with the present term, so that nothing that a leader before sent changes it afterwards.
+
+        Args:
+            counts: of registry documents.
 
         Raises:
             ApiError: a Secret cannot be read or marked. That it does not exist is no failure.
             SupersededError: a Secret is not as it was read.
             NotLeadingError: the Lease is not held any more.
         """
-        missing = [document for document in DOCUMENTS if document not in self._held]
+        if self._found is None:
+            self._found = await self._find([each for each in BUCKET_COUNTS if each not in counts])
+        wanted = (TRUST, *(name for each in sorted(self._found | set(counts)) for name in layout_of(each).registry))
+        missing = [document for document in wanted if document not in self._held]
         self._held.update(zip(missing, await asyncio.gather(*(self._read(each) for each in missing)), strict=True))
         self._floor = max(self._floor, *(held.generation for held in self._held.values()))
         await self._mark(self._term())
         return {document: held.content for document, held in self._held.items() if held.content is not None}
+
+    async def _find(self, counts: Collection[int]) -> frozenset[int]:
+        """Those of `counts` of which something is published."""
+        first = await asyncio.gather(*(self._read_if_allowed(layout_of(each).registry[0]) for each in counts))
+        return frozenset(each for each, held in zip(counts, first, strict=True) if held.sha256 or held.generation)
+
+    async def _read_if_allowed(self, document: str) -> _Held:
+        try:
+            return await self._read(document)
+        except ApiError as error:
+            if error.status == HTTPStatus.FORBIDDEN:  # By the Role of a chart that knew no other count.
+                return _Held()
+            raise
 
     async def _mark(self, term: str) -> None:
         others = [
@@ -142,22 +183,76 @@ class Publisher:
         """The generation in force of each document that is known and can be decoded."""
         return {document: held.generation for document, held in self._held.items() if held.content is not None}
 
+    @property
+    def values(self) -> Mapping[str, PublishedValue]:
+        """What lies in each Secret that is known and can be decoded, by document."""
+        held = {document: each for document, each in self._held.items() if each.value}
+        return {document: PublishedValue(each.generation, each.value) for document, each in held.items()}
+
     async def is_untouched(self) -> bool:
         """Whether each Secret still is as this process left it; what is not will be read again.
+
+        Of many Secrets some are looked at each time, in turn.
 
         Raises:
             ApiError: a Secret cannot be read.
         """
-        versions = await asyncio.gather(*(self._version(document) for document in DOCUMENTS))
+        documents = self._next_to_look_at()
+        versions = await asyncio.gather(*(self._version(document) for document in documents))
         touched = [
             document
-            for document, version in zip(DOCUMENTS, versions, strict=True)
+            for document, version in zip(documents, versions, strict=True)
             if document in self._held and self._held[document].resource_version != version
         ]
         for document in touched:
             _log.warning("somebody else changed a published Secret", extra={"fields": {"document": document}})
             del self._held[document]
         return not touched
+
+    def _next_to_look_at(self) -> list[str]:
+        known = sorted(self._held)
+        if len(known) <= _LOOKED_AT_ONCE:
+            return known
+        begin = self._looked % len(known)
+        self._looked = begin + _LOOKED_AT_ONCE
+        return (known[begin:] + known[:begin])[:_LOOKED_AT_ONCE]
+
+    async def empty(self, counts: Iterable[int]) -> None:
+        """Take the content out of the Secrets of counts that nothing reads.
+
+        A pod that reads such a count later waits until it is published again: what is old lets in who was taken away
+        meanwhile.
+
+        Raises:
+            ApiError: one cannot be written.
+            SupersededError: a Secret is not as it was read.
+        """
+        for buckets in counts:
+            # The first one goes last: by it the count is found again, should this be interrupted.
+            for document in reversed(layout_of(buckets).registry):
+                held = self._held.get(document)
+                if held is None or held.resource_version is None or not (held.sha256 or held.generation):
+                    continue
+                await self._empty(document, held)
+            for document in layout_of(buckets).registry:
+                self._held.pop(document, None)
+            self._found = (self._found or frozenset()) - {buckets}
+            _log.info("no pod reads these documents any more, emptied", extra={"fields": {"buckets": buckets}})
+
+    async def _empty(self, document: str, held: _Held) -> None:
+        metadata = {"resourceVersion": held.resource_version, "annotations": {TERM: self._term()}}
+        self._permit()
+        try:
+            answer = await self._api.merge_patch(
+                self._path(document), {"metadata": metadata, "data": {document: None}}, METADATA_ONLY
+            )
+        except ApiError as error:
+            self._held.pop(document, None)
+            if error.is_conflict or error.is_not_found:
+                raise SupersededError from None
+            raise
+        version = _secret(answer).metadata.resource_version
+        self._held[document] = _Held(version, term=self._term())
 
     def differing(self, payloads: Mapping[str, bytes]) -> frozenset[str]:
         """Which of the documents are not in force as `payloads` has them."""
@@ -257,7 +352,7 @@ def _decoded(document: str, metadata: _Metadata, value: bytes) -> _Held:
         _log.warning("a published document cannot be read", extra={"fields": fields})
         return _Held(version, _floor(value), term=term)
     header = published.header
-    return _Held(version, header.generation, header.sha256, published.content, term)
+    return _Held(version, header.generation, header.sha256, published.content, term, value)
 
 
 def _term_of(metadata: _Metadata) -> str:

@@ -3,6 +3,7 @@
 The result equals the present status where nothing changed, so that whoever writes it compares and writes what differs.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -34,7 +35,11 @@ NO_OTHER_TRUSTED_CA = "NoOtherTrustedCA"
 
 STALLED = "Stalled"
 
-_MINE = (ACCEPTED, PUBLISHED, VOUCHED, READY, STALLED, STILL_TRUSTED_BY, EXPIRING)
+SERVED_TWICE = "ServedTwice"
+"""That another release's operator writes the same status: the condition, its reason, and the event's."""
+
+_MINE = (ACCEPTED, PUBLISHED, VOUCHED, READY, STALLED, STILL_TRUSTED_BY, EXPIRING, SERVED_TWICE)
+_ELAPSED = re.compile(r"[0-9.]+ s after it was published")
 _NOT_STALLED = frozenset(
     # The spec asks for it; and what may be there in a moment, as where all is applied at once.
     (
@@ -69,6 +74,7 @@ def status_of(  # noqa: PLR0913, PLR0917 - what a status is made of
     now: datetime,
     enforced: Fact | None = None,
     observed: Mapping[str, object] | None = None,
+    contested: Fact | None = None,
 ) -> dict[str, Any]:
     """The complete new `.status`.
 
@@ -80,6 +86,7 @@ def status_of(  # noqa: PLR0913, PLR0917 - what a status is made of
         now: the time of a transition, aware.
         enforced: whether CUPS has loaded it; None where that is not told.
         observed: more fields, as CUPS saw the resource used; one that is None is left out.
+        contested: that another release writes it too; None where none does.
 
     Returns:
         `observedGeneration`, the conditions `Accepted`, `Published`, `Enforced`, of a Gateway `Vouched`, and `Ready`
@@ -94,6 +101,8 @@ def status_of(  # noqa: PLR0913, PLR0917 - what a status is made of
     status = {name: value for name, value in fields.items() if value is not None}
     facts[ACCEPTED] = _with_note(facts[ACCEPTED], ca_certificate_note(resource, status))
     facts |= _expiry(resource, verdict, status, now)
+    if contested is not None:
+        facts[SERVED_TWICE] = contested
     present = {each.type: each for each in resource.status.conditions}
     conditions = [_condition(present.get(kind), kind, fact, generation, now) for kind, fact in facts.items()]
     status["conditions"] = conditions + _others(status.get("conditions"), facts)
@@ -170,14 +179,22 @@ def _carried(verdict: Verdict, published: bool, message: str) -> Fact:
 def _condition(present: Condition | None, kind: str, fact: Fact, generation: int, now: datetime) -> dict[str, Any]:
     status, reason, message = fact
     unchanged = present is not None and present.status == status and present.last_transition_time
+    message = message[:MAX_MESSAGE]
+    if unchanged and present and (present.reason, present.observed_generation) == (reason, generation):
+        # How long it took is no reason to write again: another operator, or the next one, measures something else.
+        message = present.message if _timeless(present.message) == _timeless(message) else message
     return {
         "type": kind,
         "status": status,
         "reason": reason,
-        "message": message[:MAX_MESSAGE],
+        "message": message,
         "lastTransitionTime": unchanged or rfc3339(now),
         "observedGeneration": generation,
     }
+
+
+def _timeless(message: str) -> str:
+    return _ELAPSED.sub("", message)
 
 
 def _others(conditions: object, facts: Collection[str]) -> list[Any]:

@@ -1,12 +1,14 @@
 """Writes what became of each resource into its status, and events where that calls for a person.
 
 Only what differs from the present status is written, changes before the backlog that a new leader finds, at a bounded
-rate that the namespaces share: they take turns, so that one with very much to write holds up no other. A judgement is
-written only to the very generation of the resource that was judged. What CUPS saw of gateways has a queue and a rate of
-its own: however much that is, it holds up nothing else.
+rate that the namespaces share: they take turns, so that one with very much to write holds up no other. The rate grows
+with what there is to write, waits for the watch, and falls where the API server asks for that. A judgement is written
+only to the very generation of the resource that was judged. What CUPS saw of gateways has a queue and a rate of its
+own: however much that is, it holds up nothing else.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,19 +19,23 @@ from stationkeeper_core.observation import DeliveryState, Segment
 from stationkeeper_operator.api.fair_queue import FairQueue
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
-from stationkeeper_operator.api.rate_limit import RateLimit
+from stationkeeper_operator.api.rate_limit import BacklogRate
 from stationkeeper_operator.api.resource_paths import resource_path
 from stationkeeper_operator.compiling.verdict import ACCEPTED, RevocationListStatus, Verdict
 from stationkeeper_operator.reporting.conditions import Fact, status_of
+from stationkeeper_operator.reporting.contention import Contention
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.expiry import EXPIRING, is_graver
-from stationkeeper_operator.resources import Condition, Key, Resource, decode_resource
+from stationkeeper_operator.reporting.watch_lag import WatchLag
+from stationkeeper_operator.resources import Condition, Key, Resource, decode_resource, status_manager
 from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 
 _WORKERS = 4
 _RETRY_SECONDS = 2.0
 _CONFLICT_SECONDS = 0.3
-_CHECKS_BETWEEN_PAUSES = 50
+_CHECKS_BETWEEN_PAUSES = 10
+_BACKLOG_SECONDS = 900.0
+_MOST_A_SECOND = 250.0
 _SWEEP_SECONDS = 3600.0
 _ASKED_FOR = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
 _FELL_BACK = (
@@ -82,9 +88,11 @@ class StatusWriter:
         changed: called with what the answer to a write meant, as it may hold news.
         permit: called before each write; raises where it must not be done.
         now: the time, aware.
+        release: the namespace of the release.
         limit: of the writes of what was judged, together.
         observed: what else is known; asked whenever a status is compared.
         observed_limit: of the writes of what was observed, together.
+        lag: how far the watch is behind these writes; None where none is waited for.
         sweep_seconds: after which all are compared once more, as time alone changes what a status says.
     """
 
@@ -97,9 +105,11 @@ class StatusWriter:
         changed: Callable[[Change], None],
         permit: Callable[[], None],
         now: Callable[[], datetime],
-        limit: RateLimit | None = None,
+        release: str,
+        limit: BacklogRate | None = None,
         observed: Observed | None = None,
-        observed_limit: RateLimit | None = None,
+        observed_limit: BacklogRate | None = None,
+        lag: WatchLag | None = None,
         sweep_seconds: float = _SWEEP_SECONDS,
     ) -> None:
         self._api = api
@@ -108,26 +118,36 @@ class StatusWriter:
         self._changed = changed
         self._permit = permit
         self._now = now
-        self._limit = limit or RateLimit(per_second=50, burst=100)
+        self._manager = status_manager(release)
+        self._contention = Contention(release)
+        self._limit = limit or BacklogRate(50, _MOST_A_SECOND, _BACKLOG_SECONDS, burst=100)
         self._observed = observed or Observed()
-        self._observed_limit = observed_limit or RateLimit(per_second=10, burst=10)
+        self._observed_limit = observed_limit or BacklogRate(10, _MOST_A_SECOND, _BACKLOG_SECONDS, burst=10)
+        self._lag = lag
         self._sweep_seconds = sweep_seconds
         self._judged: dict[Key, Judgement] = {}
         self._judgements: FairQueue[Key] = FairQueue(_namespace)
         self._observations: FairQueue[Key] = FairQueue(_namespace)
         self._busy: set[Key] = set()
         self._work = asyncio.Event()
+        self._served_twice: list[Key] = []
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is left to be written."""
         return not (self._judgements or self._observations or self._busy)
 
+    @property
+    def waiting(self) -> int:
+        """How many statuses are to be compared, and written where they differ."""
+        return len(self._judgements) + len(self._observations) + len(self._busy)
+
     def forget(self) -> None:
         """Drops what is still to be written: this process does not lead."""
         self._judged.clear()
         self._judgements.clear()
         self._observations.clear()
+        self._contention.forget()
 
     def judge(self, judgements: Mapping[Key, Judgement]) -> None:
         """Takes over the judgements on all resources; the first ones of a leader are the backlog."""
@@ -143,6 +163,9 @@ class StatusWriter:
 
     def look_again(self, key: Key) -> None:
         """Has the status of a resource compared once more: somebody wrote to it."""
+        resource = self._store.get(key)
+        if key in self._judged and resource is not None and self._contention.notice(resource):
+            self._served_twice.append(key)
         if key in self._judged and key not in self._busy:
             self._judgements.add((key,))
             self._work.set()
@@ -155,7 +178,11 @@ class StatusWriter:
     def look_again_at(self, documents: Collection[str]) -> None:
         """Has the status of all resources compared once more that one of the documents carries, or that none does."""
         carriers = {*documents, None}
-        carried = (key for key, each in self._judged.items() if each.verdict.document in carriers)
+        carried = (
+            key
+            for key, each in self._judged.items()
+            if not carriers.isdisjoint((each.verdict.document, *each.verdict.copies))
+        )
         self._judgements.add(carried, urgent=False)
         self._work.set()
 
@@ -183,7 +210,7 @@ class StatusWriter:
             self._judgements.add(self._judged, urgent=False)
             self._work.set()
 
-    async def _worker(self, queue: FairQueue[Key], limit: RateLimit) -> None:
+    async def _worker(self, queue: FairQueue[Key], limit: BacklogRate) -> None:
         checks = 0
         while True:
             key = queue.take(self._busy)
@@ -201,12 +228,19 @@ class StatusWriter:
             if checks % _CHECKS_BETWEEN_PAUSES == 0:
                 await asyncio.sleep(0)
 
-    async def _bring_up_to_date(self, key: Key, queue: FairQueue[Key], limit: RateLimit) -> None:
+    async def _bring_up_to_date(self, key: Key, queue: FairQueue[Key], limit: BacklogRate) -> None:
         judgement, resource = self._judged.get(key), self._store.get(key)
         if judgement is None or resource is None or not _is_about(judgement, resource):
             return
+        await self._tell_served_twice()
         if self._desired(resource, judgement) == resource.status.value:
             return
+        if seconds := self._contention.wait(resource):
+            asyncio.get_running_loop().call_later(seconds, self._retry, queue, key)
+            return
+        if self._lag is not None:
+            await self._lag.room()
+        limit.expect(len(queue))
         await limit.wait()
         try:
             await self._write(key)
@@ -219,6 +253,8 @@ class StatusWriter:
                 # The watch tells what was written; it may have told so already, while this write was under way.
                 asyncio.get_running_loop().call_later(_CONFLICT_SECONDS, self._retry, queue, key)
                 return
+            if error.is_overloaded:
+                limit.slow_down(error.retry_after or _RETRY_SECONDS)
             fields = {"resource": "/".join(key), "detail": error}
             _log.warning("a status was not written, trying again", extra={"fields": fields})
             # Later, and not here: what cannot be written holds up nothing else.
@@ -239,15 +275,32 @@ class StatusWriter:
         # was written since, so that a leader which was frozen here does not write over a later leader's word.
         condition = {"uid": judgement.uid, "resourceVersion": before.metadata.resource_version}
         changes = _merge_patch(before.status.value, desired)
-        answer = await self._api.merge_patch(path, {"metadata": condition, "status": changes})
+        answer = await self._api.merge_patch(path, {"metadata": condition, "status": changes}, manager=self._manager)
         after = decode_resource(key.kind, answer)
-        self._changed(self._store.put(after))
+        change = self._store.put(after)
+        # Where the watch was quicker than the answer, the store knows it, as it does where nothing was changed.
+        if self._lag is not None and change is not Change.NOTHING:
+            self._lag.wrote(key, after.metadata.version)
+        self._changed(change)
         self._observed.written(after)
+        if (settled := self._contention.wrote(key)) is not None:
+            asyncio.get_running_loop().call_later(settled, self.recheck, (key,))
         level = logging.DEBUG if desired["conditions"] == before.status.value.get("conditions") else logging.INFO
         _log.log(level, "status", extra={"fields": _log_fields(key, judgement)})
         await self._announce(before, judgement.verdict)
         await self._announce_delivery(before, after)
         await self._announce_expiry(before, after)
+
+    async def _tell_served_twice(self) -> None:
+        """Once for a namespace, on one of its resources; the condition is on all."""
+        while self._served_twice:
+            resource = self._store.get(self._served_twice.pop())
+            fact = resource and self._contention.fact(resource)
+            if resource and fact:
+                fields = {"namespace": resource.metadata.namespace, "detail": fact.message}
+                _log.warning("another release writes the same statuses", extra={"fields": fields})
+                with contextlib.suppress(NotLeadingError):
+                    await self._events.warning(resource, fact.reason, fact.message)
 
     async def _announce(self, before: Resource, verdict: Verdict) -> None:
         told = next((each for each in before.status.conditions if each.type == ACCEPTED), None)
@@ -280,7 +333,8 @@ class StatusWriter:
     def _desired(self, resource: Resource, judgement: Judgement) -> dict[str, object]:
         enforced = self._observed.enforced(resource, judgement.verdict)
         fields = self._observed.fields(resource)
-        return status_of(resource, judgement.verdict, judgement.published, "", self._now(), enforced, fields)
+        contested = self._contention.fact(resource)
+        return status_of(resource, judgement.verdict, judgement.published, "", self._now(), enforced, fields, contested)
 
 
 def _namespace(key: Key) -> str:

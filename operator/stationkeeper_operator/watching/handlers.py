@@ -1,36 +1,17 @@
-"""What kopf tells, as records; nothing is decided here."""
+"""What kopf tells, as reports; nothing is decided here."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import kopf
 
 from stationkeeper_operator.api.resource_paths import GROUP, RESOURCES, VERSION
-from stationkeeper_operator.resources import Resource, decode_resource
+from stationkeeper_operator.resources import decode_resource
+from stationkeeper_operator.watching.reports import Report, ResourceReport
 
 DELETED = "DELETED"
 
 
-@dataclass(frozen=True)
-class ResourceReport:
-    """A resource is so, or was deleted.
-
-    Attributes:
-        resource: the object, with the resourceVersion of what happened.
-        deleted: whether it was.
-    """
-
-    resource: Resource
-    deleted: bool
-
-
-@dataclass(frozen=True)
-class RelistReport:
-    """kopf lists a collection, as it begins, or begins again, to watch; it tells what is there, not what is gone."""
-
-
-Report = ResourceReport | RelistReport
 Login = Callable[[], Awaitable[kopf.AiohttpSession]]
 
 

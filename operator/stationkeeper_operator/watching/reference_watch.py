@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import logging
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import NoReturn
 
 import msgspec
@@ -59,6 +59,9 @@ class ReferenceWatch:
         namespaces: those that are served; none means all.
         changed: told of each object whose content, as it is used, changed.
         broken: called where something may have been missed, so that all has to be listed.
+
+    Attributes:
+        begun: set once every watch has begun, so that a LIST after that misses nothing.
     """
 
     def __init__(  # noqa: PLR0913 - its collaborators
@@ -80,15 +83,22 @@ class ReferenceWatch:
         self._stale: FairQueue[Reference] = FairQueue(lambda reference: reference.namespace)
         self._busy: set[Reference] = set()
         self._work = asyncio.Event()
+        self._to_begin = {(kind, *query.values(), namespace) for kind, query, namespace in self._watches()}
+        self.begun = asyncio.Event()
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        queries = [(CONFIG_MAP, _CONFIG_MAPS), *((SECRET, {"labelSelector": f"{each}=true"}) for each in SECRET_LABELS)]
         async with asyncio.TaskGroup() as group:
-            for (kind, query), namespace in itertools.product(queries, self._namespaces):
+            for kind, query, namespace in self._watches():
                 group.create_task(self._follow(kind, namespace, query))
             for _ in range(_READERS):
                 group.create_task(self._read())
+
+    def _watches(self) -> Iterator[tuple[str, dict[str, str], str | None]]:
+        """Kind, query and namespace of each."""
+        queries = [(CONFIG_MAP, _CONFIG_MAPS), *((SECRET, {"labelSelector": f"{each}=true"}) for each in SECRET_LABELS)]
+        for (kind, query), namespace in itertools.product(queries, self._namespaces):
+            yield kind, query, namespace
 
     async def _follow(self, kind: str, namespace: str | None, query: dict[str, str]) -> NoReturn:
         path, version, pause = referenced_path(kind, namespace), "", _PAUSE_SECONDS
@@ -102,6 +112,9 @@ class ReferenceWatch:
                         elif not version:
                             # Without a version a watch begins with all that exists, but does not tell what was deleted.
                             self._broken()
+                            self._to_begin.discard((kind, *query.values(), namespace))
+                            if not self._to_begin:
+                                self.begun.set()
                         pause = _PAUSE_SECONDS
             except ApiError as error:
                 if error.is_gone or error.is_too_large:

@@ -332,7 +332,7 @@ def _in_scope(key: Key, scope: Scope) -> bool:
 
 
 def _version(resource: Resource) -> int:
-    return _number(resource.metadata.resource_version)
+    return resource.metadata.version
 
 
 def _number(resource_version: str) -> int:

@@ -4,6 +4,7 @@ A watch does not tell what was deleted while it was broken, nor what happened be
 cut, changes nothing.
 """
 
+import itertools
 import logging
 from collections.abc import Collection
 
@@ -33,6 +34,15 @@ class Resync:
         self._store = store
         self._reader = reader
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
+
+    async def probe(self) -> None:
+        """Return once every collection can be listed: the definitions are there, and the rights.
+
+        Raises:
+            ApiError: one cannot.
+        """
+        for kind, namespace in itertools.product(RESOURCES, self._namespaces):
+            await self._api.get(f"{resource_path(kind, namespace)}?limit=1")
 
     async def run(self) -> Change:
         """Lists all, and reads all named objects anew.

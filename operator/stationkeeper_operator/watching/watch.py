@@ -1,9 +1,12 @@
 """kopf, in a thread and event loop of its own, set up to watch and do nothing else.
 
-In a thread, because the first delivery of a large cluster keeps an event loop busy for minutes, and the Lease has to be
-renewed meanwhile. It watches the operator's own kinds alone, as it holds whole objects; Secrets and ConfigMaps may be
-many and large. It writes nothing: no finalizers, annotations, events or peering. Where the API server is away, it tries
-again for ever.
+It watches the operator's own kinds alone, as it holds whole objects; Secrets and ConfigMaps may be many and large. It
+writes nothing: no finalizers, annotations, events or peering. Where the API server is away, it tries again for ever.
+
+What exists is read by the operator's own LIST; kopf tells what changes. So kopf's LISTs are asked for no object: their
+answer is the version from which kopf watches. Delivering 100,000 objects takes kopf minutes. Meanwhile pages of its
+LIST expire, which ends it, or the API server drops the history from which its watch would begin, so that it lists
+again, for ever.
 """
 
 import asyncio
@@ -11,23 +14,27 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn, Self
 
 import aiohttp
 import kopf
 from kopf._core.engines.peering import Identity
 
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
-from stationkeeper_operator.api.resource_paths import RESOURCES
-from stationkeeper_operator.watching.handlers import RelistReport, Report, registry_of_handlers
+from stationkeeper_operator.api.resource_paths import RESOURCES, resource_path
+from stationkeeper_operator.watching.handlers import registry_of_handlers
+from stationkeeper_operator.watching.reports import BegunReport, RelistReport, Report
 
 BEAT_SECONDS = 0.1
 _WATCHING = "multidimensional multitasker"
 _IDENTITY = Identity("stationkeeper-operator")
 _COLLECTIONS = frozenset(RESOURCES.values())
 STUCK_SECONDS = 60.0
+NO_OBJECT = "metadata.name=-"
+"""A field selector that no object fits: a name has at least one letter or digit."""
 
 _LOGIN_PAUSE_SECONDS = 2.0
 _STOP_SECONDS = 2.0
@@ -69,13 +76,19 @@ class Watch:
         self._stop = threading.Event()
         self._beat_at: float | None = None
         self._logged_in_at = float("-inf")
+        self._to_begin = {resource_path(kind, each) for kind in RESOURCES for each in self._namespaces or (None,)}
+
+    @property
+    def shows_statuses(self) -> bool:
+        """Whether it tells of each status that is written: it does."""
+        return True
 
     @property
     def is_healthy(self) -> bool:
         """Whether the thread's event loop turns, or was not started yet."""
         return self._beat_at is None or time.monotonic() - self._beat_at < STUCK_SECONDS
 
-    async def run(self) -> None:
+    async def run(self) -> NoReturn:
         """Watches until cancelled.
 
         Raises:
@@ -121,6 +134,7 @@ class Watch:
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
                 stop_flag=stop,
+                memo=_Memo(),
             )
         finally:
             beat.cancel()
@@ -143,23 +157,55 @@ class Watch:
         if since < _LOGIN_PAUSE_SECONDS:
             await asyncio.sleep(_LOGIN_PAUSE_SECONDS - since)
         credentials = Credentials(self._kubeconfig)
-        session = await credentials.session(self._notice_list)
+        session = await credentials.session(self._narrow_list)
         self._logged_in_at = time.monotonic()
         return kopf.AiohttpSession(server=credentials.server, aiohttp_session=session)
 
-    async def _notice_list(
+    async def _narrow_list(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
+        if request.url.name not in _COLLECTIONS or "watch" in request.url.query:
+            return await handler(request)
+        path = request.url.path
+        request.url = request.url.update_query(fieldSelector=NO_OBJECT)
         response = await handler(request)
-        # Of a collection that is empty no handler is told; what was deleted since the last list, neither.
-        if request.url.name in _COLLECTIONS and "watch" not in request.url.query:
-            self._report(RelistReport())
+        # What is created, changed or deleted before this version, kopf does not tell.
+        self._report(RelistReport())
+        if self._to_begin:
+            self._to_begin.discard(path)
+            if not self._to_begin:
+                self._report(BegunReport())
         return response
 
 
 def _settle(ended: asyncio.Future[str], detail: str) -> None:
     if not ended.done():
         ended.set_result(detail)
+
+
+class _Memo:
+    """What kopf remembers for handlers with each object that it saw: one thing for all, as ours remember nothing."""
+
+    def __copy__(self) -> Self:
+        return self
+
+
+class _NoDifferences(kopf.DiffBaseStorage):
+    """Keeps no last state to compare with, which kopf otherwise makes of each object: `on.event` asks for none."""
+
+    def build(
+        self,
+        *,
+        body: kopf.Body,
+        extra_fields: Iterable[kopf.FieldSpec] | None = None,
+    ) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Store nothing."""
 
 
 def watch_settings() -> kopf.OperatorSettings:
@@ -173,7 +219,7 @@ def watch_settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = 60.0
     settings.networking.connect_timeout = 5.0
     settings.queueing.exit_timeout = 0.5
-    settings.queueing.idle_timeout = 1.0
-    # A TrustedCA may have a megabyte, and kopf holds a page of them as Python objects.
-    settings.watching.chunk_size = 50
+    # How long the task of an object waits for its next event.
+    settings.queueing.idle_timeout = 0.1
+    settings.persistence.diffbase_storage = _NoDifferences()
     return settings

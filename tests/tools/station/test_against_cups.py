@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.sample_pki import make_gateway
 from stationkeeper_tools.station.answer import Answer
 from stationkeeper_tools.station.credential_set import CredentialSet
@@ -12,7 +13,7 @@ from stationkeeper_tools.station.files import FolderFiles
 from stationkeeper_tools.station.machine import Outcome, Result, Station
 from stationkeeper_tools.station.runner import ask_once, interact, live
 from stationkeeper_tools.station.state import Server, SetName, StationState
-from tests.cups.client import free_port, until
+from tests.cups.client import until
 from tests.cups.conftest import Cups
 from tests.cups.documents import LNS_URI, Gateway, Trusted
 from tests.cups.pki import Pki
@@ -150,6 +151,7 @@ async def test_a_station_of_an_earlier_process_goes_on_from_its_folder(cups: Cup
     assert (second.result, second.restarts_lns) == (Result.ANSWERED, False)
 
 
+@pytest.mark.slow
 async def test_a_fleet_in_one_process_gets_its_lns(cups: Cups, pki: Pki) -> None:
     euis = [f"01020304050608{number:02X}" for number in range(8)]
     cups.publish(

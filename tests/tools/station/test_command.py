@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.cups.client import free_port
+from stationkeeper_tools.ports import free_port
 from tests.cups.conftest import Cups
 from tests.cups.documents import LNS_URI, Gateway, Trusted
 from tests.cups.pki import Pki
 from tests.tools.station.gateways import credentials, token_blob, written
+
+pytestmark = pytest.mark.slow
 
 DEADLINE_SECONDS = 30.0
 

@@ -119,6 +119,7 @@ def test_a_token_without_its_headers_name_is_refused_without_repeating_it(token:
     assert token.decode() not in str(refused.value)
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=60) | st.from_regex(rb"([A-Za-z-]+: [^\n]*\r?\n)*", fullmatch=True))
 def test_any_token_gives_whole_lines_or_token_malformed(token: bytes) -> None:
     try:

@@ -122,6 +122,7 @@ def test_version_and_signature_keys_are_read_from_their_files() -> None:
     assert StationState(MemoryFiles()).package is None
 
 
+@pytest.mark.slow
 def test_a_station_that_is_killed_anywhere_in_an_answer_holds_a_whole_set_and_can_go_on(tmp_path: Path) -> None:
     body = tmp_path / "body"
     body.write_bytes(answer_body(NEW_URI, b"", NEW.trust + ABSENT + TOKEN))

@@ -75,9 +75,19 @@ def read_manifests(paths: Iterable[Path], default_namespace: str) -> ManifestSet
     Raises:
         OSError: a file cannot be read.
     """
+    return parse_manifests(_contents(paths), default_namespace)
+
+
+def parse_manifests(contents: Iterable[tuple[str, bytes]], default_namespace: str) -> ManifestSet:
+    """Return what the contents of files hold.
+
+    Args:
+        contents: the name and the content of each.
+        default_namespace: for objects that name none.
+    """
     found = ManifestSet()
     seen: dict[tuple[str, str, str], Manifest] = {}
-    for name, content in _contents(paths):
+    for name, content in contents:
         try:
             documents = read_documents(content.decode("utf-8-sig"))
         except MalformedYamlError as error:

@@ -45,7 +45,7 @@ def build_world(manifests: Collection[Manifest], release_namespace: str) -> Worl
             resource = decode_resource(each.kind, _with_identity(each))
             resources[resource.key] = resource
         else:
-            found = decode_referenced(each.kind, _with_data(each))
+            found = decode_referenced(each.kind, with_data(each))
             referenced[Reference(each.kind, each.namespace, each.name)] = found
     return World(release_namespace, resources, referenced)
 
@@ -87,6 +87,18 @@ def verdict_findings(manifest: Manifest, verdict: Verdict, now: datetime) -> Ite
             yield manifest.finding(Severity.WARNING, stage.value, message, "spec")
 
 
+def with_data(manifest: Manifest) -> Mapping[str, Any]:
+    """Return a Secret or ConfigMap as the API server would hold it: with `stringData` in `data`."""
+    value: dict[str, Any] = manifest.content.value
+    texts = value.get("stringData")
+    if manifest.kind != SECRET or not isinstance(texts, dict):
+        return value
+    encoded = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items() if isinstance(text, str)}
+    data = value.get("data")
+    others = {key: each for key, each in value.items() if key != "stringData"}
+    return {**others, "data": {**(data if isinstance(data, dict) else {}), **encoded}}
+
+
 def _located(manifest: Manifest, severity: Severity, reason: str, message: str) -> Finding:
     """Return a finding at the field that the message names first; in a PEM text, at the line that it names."""
     for text in _FIELD.findall(message):
@@ -118,14 +130,3 @@ def _with_identity(manifest: Manifest) -> Mapping[str, Any]:
         "uid": known.get("uid") or manifest.subject,
     }
     return {**value, "metadata": {**known, **identity}}
-
-
-def _with_data(manifest: Manifest) -> Mapping[str, Any]:
-    """Return a Secret as the API server would hold it: with `stringData` in `data`."""
-    value: dict[str, Any] = manifest.content.value
-    texts = value.get("stringData")
-    if manifest.kind != SECRET or not isinstance(texts, dict):
-        return value
-    encoded = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items() if isinstance(text, str)}
-    data = value.get("data")
-    return {**value, "data": {**(data if isinstance(data, dict) else {}), **encoded}}

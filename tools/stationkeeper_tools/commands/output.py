@@ -65,6 +65,11 @@ def print_json(fields: Mapping[str, Any]) -> None:
     click.echo(json.dumps(fields, indent=2, ensure_ascii=False))
 
 
+def print_json_line(fields: Mapping[str, Any]) -> None:
+    """Print one JSON object on one line of standard output, at once."""
+    click.echo(json.dumps(fields, ensure_ascii=False))
+
+
 def print_text(text: str = "") -> None:
     """Print lines for people on standard output; colours go away where it is no terminal."""
     click.echo(text, color=_colour())

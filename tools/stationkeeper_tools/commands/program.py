@@ -18,6 +18,7 @@ from stationkeeper_tools.tool_errors import ToolError
 NAME = "stationkeeper"
 
 COMMANDS = {
+    "serve": "serve_command",
     "issue": "issue_command",
     "check": "check_command",
     "register": "register_command",

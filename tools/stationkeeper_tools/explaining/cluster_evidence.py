@@ -12,7 +12,8 @@ from urllib3.exceptions import HTTPError
 
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.published import REGISTRY, TRUST, Document, bucket_of, decode, secret_name
+from stationkeeper_core.published import TRUST, Published, decode, secret_name
+from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS, layout_of
 from stationkeeper_tools.cluster_access import BOUNDED, NOT_FOUND, ClusterError, connect, list_gateways
 from stationkeeper_tools.explaining.evidence import Evidence, GatewayRecord, snapshot_of
 
@@ -37,8 +38,11 @@ def evidence_of_cluster(
         listed = list_gateways(client.CustomObjectsApi(api), namespace)
         records = tuple(_record(each) for each in listed if (each.get("spec") or {}).get("eui") == format_hex(eui))
         core = client.CoreV1Api(api)
-        names = (TRUST, REGISTRY[bucket_of(eui)])
-        documents = {name: _document(core, name, release_namespace) for name in names}
+        trust = _document(core, TRUST, release_namespace)
+        if trust is None:
+            raise _missing(TRUST, release_namespace)
+        registry = _registry(core, eui, release_namespace)
+        documents = {each.header.document: each.content for each in (trust, registry)}
         return Evidence(snapshot_of(documents), records)
     except ApiException as error:
         hint = "it takes the right to read Gateways, and Secrets of the release's namespace; or give --manifests"
@@ -51,21 +55,35 @@ def evidence_of_cluster(
         raise ClusterError(detail, is_refusal=True) from None
 
 
-def _document(core: client.CoreV1Api, name: str, namespace: str) -> Document:
-    missing = (
-        f"the Secret {namespace}/{secret_name(name)} holds no document: is --release-namespace right, and does the"
-        " operator run?"
-    )
+def _registry(core: client.CoreV1Api, eui: EUI64, namespace: str) -> Published:
+    """The document that the EUI belongs to. While the count of them changes there are two; the newer one counts."""
+    names = [layout_of(count).document_of(eui) for count in BUCKET_COUNTS]
+    found = [each for name in names if (each := _document(core, name, namespace)) is not None]
+    if not found:
+        raise _missing(layout_of(BUCKETS).document_of(eui), namespace)
+    return max(found, key=lambda each: each.header.generation)
+
+
+def _document(core: client.CoreV1Api, name: str, namespace: str) -> Published | None:
+    """What the Secret of a document holds; None where there is none, or it is empty."""
     try:
         secret = core.read_namespaced_secret(secret_name(name), namespace, **BOUNDED)
         value = base64.b64decode((secret.data or {})[name], validate=True)
     except (KeyError, binascii.Error):
-        raise ClusterError(missing, is_refusal=True) from None
+        return None
     except ApiException as error:
         if error.status == NOT_FOUND:
-            raise ClusterError(missing, is_refusal=True) from None
+            return None
         raise
-    return decode(name, value).content
+    return decode(name, value)
+
+
+def _missing(name: str, namespace: str) -> ClusterError:
+    detail = (
+        f"the Secret {namespace}/{secret_name(name)} holds no document: is --release-namespace right, and does the"
+        " operator run?"
+    )
+    return ClusterError(detail, is_refusal=True)
 
 
 def _record(item: Mapping[str, Any]) -> GatewayRecord:

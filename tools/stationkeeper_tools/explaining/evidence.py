@@ -8,7 +8,8 @@ from typing import Any
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.gateway_registry import GatewayRegistry, RegistryBucket
-from stationkeeper_core.published import REGISTRY, TRUST, Document, RegistryDocument, TrustDocument
+from stationkeeper_core.published import TRUST, Document, RegistryDocument, TrustDocument
+from stationkeeper_core.registry_layout import BUCKETS, layout_of, place_of
 from stationkeeper_core.snapshot import Snapshot
 from stationkeeper_core.station_preflight import preflight
 from stationkeeper_core.trust.generation import TrustGeneration
@@ -55,7 +56,8 @@ def snapshot_of(documents: Mapping[str, Document]) -> Snapshot:
     """Return what CUPS makes of documents.
 
     Args:
-        documents: by their names; the trust, and of the registry at least the one with the gateway in question.
+        documents: by their names; the trust, and of the registry, of one count, at least the one with the gateway in
+            question.
 
     Raises:
         StationkeeperError: one of them cannot be used.
@@ -64,7 +66,8 @@ def snapshot_of(documents: Mapping[str, Document]) -> Snapshot:
     if not isinstance(trust, TrustDocument):
         raise TypeError("the trust document holds something else")
     buckets = []
-    for number, name in enumerate(REGISTRY):
+    counts = (place[0] for name in documents if (place := place_of(name)) is not None)
+    for number, name in enumerate(layout_of(next(counts, BUCKETS)).registry):
         content = documents.get(name, RegistryDocument(bucket=number, gateways=()))
         if not isinstance(content, RegistryDocument):
             raise TypeError(f"the document {name} holds something else")

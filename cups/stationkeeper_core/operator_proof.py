@@ -1,0 +1,129 @@
+"""How the operator proves to a CUPS pod that what it hands over on the internal port is its own: a signature.
+
+The token of the internal port does not prove that: every CUPS pod holds it, and one that was taken over must not be
+able to change what the others do. So the operator signs with an Ed25519 key that no CUPS pod has, and the pods hold its
+certificate, of which only the public key counts: it is a file of the release, not one that anybody presents.
+
+A signature holds for one document, or for one process of a pod. One that is sent a second time does no harm: a document
+that is older than the one in force is refused, and a process has a name of its own.
+Source: RFC 8032 (Ed25519).
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+
+HEADER = "Stationkeeper-Signature"
+"""The HTTP header that holds a signature."""
+
+_DOCUMENT = b"stationkeeper document, version 1"
+_LATEST = b"stationkeeper latest generations, version 1"
+_SIGNATURE_BYTES = 64
+
+
+class OperatorKeyError(ValueError):
+    """The operator's key cannot be used; the message says why."""
+
+
+class Latest(msgspec.Struct, frozen=True):
+    """What the operator tells a process of a pod: which generation of each document is the latest.
+
+    Attributes:
+        instance: names the process.
+        generations: by document.
+    """
+
+    instance: str
+    generations: dict[str, int]
+
+
+class OperatorKey:
+    """The key that the operator signs with.
+
+    Args:
+        pem: an Ed25519 key, PKCS#8, not encrypted.
+
+    Raises:
+        OperatorKeyError: it is something else; the message says what, and nothing of the key.
+    """
+
+    def __init__(self, pem: bytes) -> None:
+        try:
+            key = load_pem_private_key(pem, None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise OperatorKeyError("it is no PEM of a private key without a password") from None
+        if not isinstance(key, Ed25519PrivateKey):
+            raise OperatorKeyError(f"it is {type(key).__name__}; make an Ed25519 key")
+        self._key = key
+
+    def sign_document(self, document: str, value: bytes) -> str:
+        """Return the signature of `value` as the content of `document`, for `HEADER`."""
+        return self._sign(_of_document(document, value))
+
+    def sign_latest(self, body: bytes) -> str:
+        """Return the signature of the JSON text of a `Latest`, for `HEADER`."""
+        return self._sign(_of_latest(body))
+
+    def _sign(self, message: bytes) -> str:
+        return base64.b64encode(self._key.sign(message)).decode("ascii")
+
+
+class OperatorCertificate:
+    """What signatures are verified with.
+
+    Args:
+        pem: a certificate of the operator's key.
+
+    Raises:
+        StationkeeperError: `NotFromOperator`, where it is something else; so for both methods.
+    """
+
+    def __init__(self, pem: bytes) -> None:
+        try:
+            key = x509.load_pem_x509_certificate(pem).public_key()
+        except (ValueError, UnsupportedAlgorithm):
+            raise StationkeeperError(Reason.NOT_FROM_OPERATOR, "the operator's certificate cannot be read") from None
+        if not isinstance(key, Ed25519PublicKey):
+            raise StationkeeperError(Reason.NOT_FROM_OPERATOR, "the operator's certificate has no Ed25519 key")
+        self._key = key
+
+    def check_document(self, document: str, value: bytes, signature: str) -> None:
+        """Check that the operator signed `value` as the content of `document`."""
+        self._check(_of_document(document, value), signature, document)
+
+    def check_latest(self, body: bytes, signature: str, instance: str) -> Mapping[str, int]:
+        """Return the latest generations, by document, that the operator told the process `instance`."""
+        self._check(_of_latest(body), signature, "the latest generations")
+        try:
+            latest = msgspec.json.decode(body, type=Latest)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise StationkeeperError(Reason.NOT_FROM_OPERATOR, "the latest generations cannot be read") from None
+        if latest.instance != instance:
+            raise StationkeeperError(Reason.NOT_FROM_OPERATOR, "the latest generations were told to another process")
+        return latest.generations
+
+    def _check(self, message: bytes, signature: str, what: str) -> None:
+        try:
+            given = base64.b64decode(signature, validate=True)
+            if len(given) == _SIGNATURE_BYTES:
+                self._key.verify(given, message)
+                return
+        except (binascii.Error, ValueError, InvalidSignature):
+            pass
+        raise StationkeeperError(Reason.NOT_FROM_OPERATOR, f"{what}: not signed with the key of the operator")
+
+
+def _of_document(document: str, value: bytes) -> bytes:
+    return b"\0".join((_DOCUMENT, document.encode(), value))
+
+
+def _of_latest(body: bytes) -> bytes:
+    return b"\0".join((_LATEST, body))

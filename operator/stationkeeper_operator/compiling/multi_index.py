@@ -1,0 +1,52 @@
+"""A mapping to several values, which takes little memory where nearly all keys have one."""
+
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V", bound=Hashable)
+
+
+class MultiIndex(Generic[K, V]):
+    """Keys and their values, each value once, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self._one: dict[K, V] = {}
+        self._more: dict[K, dict[V, None]] = {}
+
+    def __contains__(self, key: object) -> bool:
+        """Whether `key` has a value."""
+        return key in self._one
+
+    def add(self, key: K, value: V) -> None:
+        """Add a value."""
+        first = self._one.setdefault(key, value)
+        if first != value:
+            self._more.setdefault(key, {})[value] = None
+
+    def discard(self, key: K, value: V) -> None:
+        """Remove a value, if it is there."""
+        more = self._more.get(key)
+        if more is not None:
+            if self._one[key] == value:
+                self._one[key] = next(iter(more))
+                value = self._one[key]
+            more.pop(value, None)
+            if not more:
+                del self._more[key]
+        elif key in self._one and self._one[key] == value:
+            del self._one[key]
+
+    def first(self, key: K) -> V | None:
+        """The value of `key` that was added first; None where it has none."""
+        return self._one.get(key)
+
+    def of(self, key: K) -> Iterator[V]:
+        """The values of `key`; the index must not change meanwhile."""
+        if key in self._one:
+            yield self._one[key]
+            yield from self._more.get(key, ())
+
+    def is_shared(self, key: K) -> bool:
+        """Whether `key` has more than one value."""
+        return key in self._more

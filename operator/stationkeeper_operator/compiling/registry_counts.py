@@ -1,0 +1,299 @@
+"""Which counts of registry documents are published, and how one takes over from another.
+
+The documents of one count lead: they say what is in force. Those of every other count that pods read hold the same
+records, as far as they fit: what is taken away from the ones is taken away from the others in the same turn. A count
+that begins gets its first documents only once it can hold all that is in force, as its pods serve from then on.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from msgspec.structs import replace as with_fields
+
+from stationkeeper_core.errors import Reason
+from stationkeeper_core.eui64 import parse_hex
+from stationkeeper_core.published import Document, RegisteredGateway, RegistryDocument, ReservedEUI, encode_payload
+from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS, bucket_of, layout_of, place_of
+from stationkeeper_operator.compiling.candidate import Candidate
+from stationkeeper_operator.compiling.capacity import Contents, fit
+from stationkeeper_operator.compiling.compile import PublishPlan
+from stationkeeper_operator.compiling.registry_compiler import Bucket
+from stationkeeper_operator.compiling.room import REGISTRY_BOUNDS
+from stationkeeper_operator.compiling.verdict import MAX_MESSAGE, Verdict
+from stationkeeper_operator.resources import GATEWAY, Gateway, Key, Metadata
+
+
+@dataclass(frozen=True)
+class RegistryCounts:
+    """What is asked for.
+
+    Attributes:
+        configured: the count of the release.
+        read: those that CUPS pods read; None where that is not known.
+    """
+
+    configured: int = BUCKETS
+    read: frozenset[int] | None = frozenset()
+
+    @property
+    def needed(self) -> frozenset[int]:
+        """Those that are to be there."""
+        return frozenset({self.configured}) | (self.read or frozenset())
+
+
+@dataclass(frozen=True)
+class RegistryPlan:
+    """A plan for all counts.
+
+    Attributes:
+        plan: with the documents of all of them.
+        leading: the count whose documents say what is in force.
+        before: what was in force in each document, or in that from which a new one takes over.
+        last: the documents that complete a count; to be written after all others of it.
+        retired: the counts whose documents are to be emptied.
+    """
+
+    plan: PublishPlan
+    leading: int
+    before: Mapping[str, Document]
+    last: frozenset[str] = frozenset()
+    retired: frozenset[int] = frozenset()
+
+    def leads(self, document: str) -> bool:
+        """Whether a document is the trust or of the leading count."""
+        place = place_of(document)
+        return place is None or place[0] == self.leading
+
+
+@dataclass
+class _Shared:
+    """The records of one bucket."""
+
+    gateways: list[RegisteredGateway] = field(default_factory=list)
+    reserved: list[ReservedEUI] = field(default_factory=list)
+
+
+def leading_count(counts: RegistryCounts, in_force: Mapping[str, Document]) -> int:
+    """Return the count whose documents say what is in force: the release's, or until that is complete another one.
+
+    Args:
+        counts: what is asked for.
+        in_force: the documents that can be read, of all counts.
+    """
+    complete = [each for each in BUCKET_COUNTS if all(name in in_force for name in layout_of(each).registry)]
+    if counts.configured in complete or not complete:
+        return counts.configured
+    # One that pods read is kept up to date; of these the largest holds most.
+    return max(complete, key=lambda each: (each in (counts.read or ()), each))
+
+
+def in_force_of(buckets: int, in_force: Mapping[str, Document]) -> dict[str, Document]:
+    """Return the trust and the registry documents of one count; what others say takes the place of missing ones.
+
+    Args:
+        buckets: the count.
+        in_force: the documents that can be read, of all counts.
+    """
+    layout = layout_of(buckets)
+    found = {name: in_force[name] for name in layout.documents if name in in_force}
+    others = _registries(each for name, each in in_force.items() if name not in found)
+    if others and len(found) < len(layout.documents):
+        shared = shared_out(others, buckets)
+        found |= {name: shared[name] for name in layout.registry if name not in found and name in shared}
+    return found
+
+
+def shared_out(documents: Iterable[RegistryDocument], buckets: int) -> dict[str, RegistryDocument]:
+    """Return the documents of another count with the same records; only those that hold any.
+
+    Args:
+        documents: of any counts; of records of one EUI and namespace the first stays.
+        buckets: the count.
+    """
+    found: dict[int, _Shared] = {}
+    seen: set[tuple[str, str]] = set()
+    listed = list(documents)
+    for gateway in (each for document in listed for each in document.gateways):
+        if (owner := (gateway.eui, gateway.namespace)) not in seen:
+            seen.add(owner)
+            found.setdefault(_bucket(gateway.eui, buckets), _Shared()).gateways.append(gateway)
+    for reserved in (each for document in listed for each in document.reserved):
+        if (owner := (reserved.eui, reserved.namespace)) not in seen:
+            seen.add(owner)
+            found.setdefault(_bucket(reserved.eui, buckets), _Shared()).reserved.append(reserved)
+    names = layout_of(buckets).registry
+    return {
+        names[number]: RegistryDocument(
+            bucket=number,
+            gateways=tuple(sorted(each.gateways, key=_order)),
+            reserved=tuple(sorted(each.reserved, key=_order)),
+        )
+        for number, each in found.items()
+    }
+
+
+def for_all_counts(
+    plan: PublishPlan, counts: RegistryCounts, leading: int, in_force: Mapping[str, Document], release_namespace: str
+) -> RegistryPlan:
+    """Return a plan for every count that is needed.
+
+    Args:
+        plan: for the leading count.
+        counts: what is asked for.
+        leading: as `leading_count` gave it.
+        in_force: the documents that can be read, of all counts.
+        release_namespace: which has a share of its own.
+    """
+    present = {place[0] for name in in_force if (place := place_of(name)) is not None}
+    retired = present - counts.needed - {leading} if counts.read is not None else frozenset[int]()
+    others = (counts.needed | present) - retired - {leading}
+    found = RegistryPlan(plan, leading, {**in_force, **in_force_of(leading, in_force)}, retired=frozenset(retired))
+    for buckets in sorted(others):
+        found = _with_count(found, buckets, in_force, release_namespace)
+    return found
+
+
+def _with_count(
+    found: RegistryPlan, buckets: int, in_force: Mapping[str, Document], release_namespace: str
+) -> RegistryPlan:
+    """`found` with the documents of one more count."""
+    layout = layout_of(buckets)
+    wanted = shared_out(_registries(found.plan.documents[name] for name in layout_of(found.leading).registry), buckets)
+    before = in_force_of(buckets, in_force)
+    documents: dict[str, Document] = {}
+    payloads: dict[str, bytes] = {}
+    lacking: set[Key] = set()
+    for number, name in enumerate(layout.registry):
+        # What is to take over was never in force as this document, and may be too large for it.
+        held = in_force.get(name)
+        document, payload = _copied_document(
+            wanted.get(name, RegistryDocument(bucket=number)),
+            held if isinstance(held, RegistryDocument) else None,
+            release_namespace,
+        )
+        documents[name], payloads[name] = document, payload
+        lacking |= _lacking(wanted.get(name), document)
+    missing = frozenset(name for name in layout.registry if name not in in_force)
+    if lacking and missing:
+        for name in missing:
+            del documents[name], payloads[name]
+    plan = replace(
+        found.plan,
+        payloads={**found.plan.payloads, **payloads},
+        documents={**found.plan.documents, **documents},
+        verdicts=_told(found.plan.verdicts, wanted, lacking, buckets, begins=bool(missing)),
+    )
+    return replace(found, plan=plan, before={**before, **found.before}, last=found.last | missing)
+
+
+def _copied_document(
+    wanted: RegistryDocument, held: RegistryDocument | None, release_namespace: str
+) -> tuple[Document, bytes]:
+    """As much of `wanted` as fits where `held` is in force."""
+    if wanted == held:
+        return wanted, encode_payload(wanted)
+    before = {each.uid: each for each in held.gateways} if held is not None else {}
+    contested = _contested(wanted)
+    kept = {(each.eui, each.namespace): each for each in wanted.reserved}
+    # One that does not fit keeps its EUI from the others that have it.
+    for each in wanted.gateways:
+        if each.eui in contested:
+            reserved = ReservedEUI(eui=each.eui, namespace=each.namespace, uid=each.uid, rank=each.rank)
+            kept[each.eui, each.namespace] = reserved
+    bucket = Bucket(kept=kept, contested=contested)
+    contents = Contents(
+        [_candidate(each, before.get(each.uid)) for each in wanted.gateways],
+        lambda records, thrift: bucket.document(wanted.bucket, records, thrift),
+        release_namespace,
+        REGISTRY_BOUNDS,
+    )
+    fitted = fit(contents, held)
+    return fitted.document, fitted.payload
+
+
+def _candidate(record: RegisteredGateway, held: RegisteredGateway | None) -> Candidate[RegisteredGateway]:
+    """What is to be copied, and what stays of the copy in force where that does not fit."""
+    resource = Gateway(metadata=Metadata(name=record.name, namespace=record.namespace, uid=record.uid), spec=None)
+    if held is None or (held.eui, held.namespace, held.name) != (record.eui, record.namespace, record.name):
+        return Candidate(resource, record, None, None)
+    tokens = [
+        pair for pair in zip(held.token_sha256s, held.token_sources, strict=False) if pair[0] in record.token_sha256s
+    ]
+    kept = with_fields(
+        held,
+        suspended=held.suspended or record.suspended,
+        trusted_cas=_common(held.trusted_cas, record.trusted_cas),
+        sha256_fingerprints=_common(held.sha256_fingerprints, record.sha256_fingerprints),
+        token_sha256s=tuple(digest for digest, _ in tokens),
+        token_sources=tuple(source for _, source in tokens),
+        rank=record.rank,
+    )
+    if not kept.suspended:
+        return Candidate(resource, record, kept, None)
+    bare = with_fields(kept, lns_uri="", lns_credentials=b"", cups_uri="", cups_credentials=b"")
+    return Candidate(resource, record, kept, None, shrunk=bare)
+
+
+def _common(held: tuple[str, ...] | None, wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """What both allow; None allows all."""
+    if held is None or wanted is None:
+        return held if wanted is None else wanted
+    return tuple(each for each in held if each in wanted)
+
+
+def _contested(document: RegistryDocument) -> set[str]:
+    holders = Counter(each.eui for each in document.gateways)
+    holders.update(each.eui for each in document.reserved)
+    return {eui for eui, count in holders.items() if count > 1}
+
+
+def _lacking(wanted: RegistryDocument | None, document: Document) -> set[Key]:
+    if wanted is None or not isinstance(document, RegistryDocument):
+        return set()
+    held = {each.uid: each for each in document.gateways}
+    return {Key(GATEWAY, each.namespace, each.name) for each in wanted.gateways if held.get(each.uid) != each}
+
+
+def _told(
+    verdicts: Mapping[Key, Verdict],
+    wanted: Mapping[str, RegistryDocument],
+    lacking: set[Key],
+    buckets: int,
+    *,
+    begins: bool,
+) -> dict[Key, Verdict]:
+    """The verdicts with the further document of each Gateway, or why it is in none."""
+    found = dict(verdicts)
+    for name, document in wanted.items():
+        for each in document.gateways:
+            key = Key(GATEWAY, each.namespace, each.name)
+            verdict = found.get(key)
+            if verdict is None:
+                continue
+            if key not in lacking:
+                found[key] = replace(verdict, copies=(*verdict.copies, name))
+            elif begins:
+                what = f"; it does not fit into {buckets} registry Secrets, which the release asks for: choose more"
+                found[key] = replace(verdict, message=verdict.message[: MAX_MESSAGE - len(what)] + what)
+            elif verdict.accepted:
+                detail = (
+                    f"the CUPS pods that still read {buckets} registry Secrets have no room for it; it acts once they"
+                    " are replaced"
+                )
+                found[key] = replace(verdict, accepted=False, reason=Reason.CAPACITY_EXCEEDED.value, message=detail)
+    return found
+
+
+def _registries(documents: Iterable[Document]) -> list[RegistryDocument]:
+    return [each for each in documents if isinstance(each, RegistryDocument)]
+
+
+def _bucket(eui: str, buckets: int) -> int:
+    found = parse_hex(eui)
+    assert found is not None, eui  # noqa: S101 - a document with another one is not decoded
+    return bucket_of(found, buckets)
+
+
+def _order(each: RegisteredGateway | ReservedEUI) -> tuple[str, int, str]:
+    return (each.eui, each.rank, each.namespace)

@@ -1,0 +1,191 @@
+"""A real API server that holds many Gateways and TrustedCAs, and an operator of it, for the measurements."""
+
+import asyncio
+import json
+import os
+import statistics
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
+from stationkeeper_operator.api.kubernetes_credentials import Credentials
+from stationkeeper_operator.api.resource_paths import GROUP_VERSION, resource_path
+from stationkeeper_operator.resources import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA
+from stationkeeper_tools.binaries import Surroundings, obtain_control_plane
+from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.progress import Progress
+from stationkeeper_tools.sample_pki import make_root
+from tests.bench.document_watch import DocumentWatch
+from tests.controlplane.operator_process import OperatorProcess
+from tests.controlplane.operator_release import Release, install_crds
+
+NAMESPACES = 20
+LNS_URI = "wss://lns.example.com:8887"
+
+_FIRST_EUI = 0xA840410000000000
+_AT_ONCE = 32
+_ATTEMPTS = 20
+_AUDIT = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "rules": [
+        {"level": "Metadata", "verbs": ["list"], "resources": [{"group": "stationkeeper.io"}]},
+        {"level": "None"},
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Member:
+    """A Gateway: its namespace, name and EUI."""
+
+    namespace: str
+    name: str
+    eui: str
+
+    @property
+    def path(self) -> str:
+        return resource_path(GATEWAY, self.namespace, self.name)
+
+
+class LargeCluster:
+    """The administrator's view of it.
+
+    Args:
+        control_plane: runs.
+        folder: for files.
+        gateways: how many.
+        authorities: how many TrustedCAs.
+    """
+
+    def __init__(self, control_plane: ControlPlane, folder: Path, gateways: int, authorities: int) -> None:
+        self._audit_log = folder / "audit.log"
+        self._authorities = authorities
+        install_crds(control_plane.admin_kubeconfig)
+        self.release = Release(control_plane.admin_kubeconfig, folder)
+        self.api = KubernetesApi(Credentials(control_plane.admin_kubeconfig))
+        self.namespaces = [f"fleet-{number}" for number in range(NAMESPACES)]
+        self.members = [
+            Member(self.namespaces[number % NAMESPACES], f"gateway-{number:06d}", f"{_FIRST_EUI + number:016X}")
+            for number in range(gateways)
+        ]
+        self.documents = DocumentWatch(self.api, self.release.namespace)
+
+    async def populate(self) -> None:
+        """Create everything, many at a time."""
+        now = datetime.now(UTC)
+        trust = make_root("LNS", now).certificate_pem.decode()
+        await self._create(("/api/v1/namespaces", {"metadata": {"name": each}}) for each in self.namespaces)
+        defaults = _body(GATEWAY_DEFAULTS, "default", {"lns": {"uri": LNS_URI, "trust": trust}})
+        await self.api.create(resource_path(GATEWAY_DEFAULTS, self.release.namespace), defaults)
+        await self._create(self._authority(number, now) for number in range(self._authorities))
+        await self._create(
+            (resource_path(GATEWAY, each.namespace), _body(GATEWAY, each.name, {"eui": each.eui}))
+            for each in self.members
+        )
+
+    async def list_seconds(self, rounds: int = 3) -> float:
+        """Return what a plain paginated LIST of all Gateways takes, the median of `rounds`."""
+        found: list[float] = []
+        for _ in range(rounds):
+            began, count = time.monotonic(), 0
+            async for page in self.api.pages(resource_path(GATEWAY, None)):
+                count += len(page.items)
+            found.append(time.monotonic() - began)
+            if count != len(self.members):
+                raise RuntimeError(f"{count} of {len(self.members)} Gateways are listed")
+        return statistics.median(found)
+
+    async def lists_since(self, moment: datetime) -> int:
+        """Return how often all Gateways were listed by the operator since `moment`."""
+        lines = await asyncio.to_thread(self._audit_log.read_text)
+        account = f"system:serviceaccount:{self.release.namespace}:"
+        entries = (json.loads(line) for line in lines.splitlines() if account in line and "/gateways" in line)
+        return sum(
+            "continue=" not in each["requestURI"]
+            and "fieldSelector=" not in each["requestURI"]
+            and datetime.fromisoformat(each["requestReceivedTimestamp"]) >= moment
+            for each in entries
+        )
+
+    async def _create(self, bodies: Iterable[tuple[str, object]]) -> None:
+        waiting = iter(bodies)
+
+        async def work() -> None:
+            for path, body in waiting:
+                await patiently(lambda path=path, body=body: self.api.create(path, body))  # type: ignore[misc]
+
+        await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
+
+    def _authority(self, number: int, now: datetime) -> tuple[str, object]:
+        root = make_root(f"Vendor {number}", now)
+        spec = {"certificates": root.certificate_pem.decode()}
+        namespace = self.namespaces[number % NAMESPACES]
+        return resource_path(TRUSTED_CA, namespace), _body(TRUSTED_CA, f"vendor-{number}", spec)
+
+
+@asynccontextmanager
+async def large_cluster(folder: Path, gateways: int, authorities: int) -> AsyncIterator[LargeCluster]:
+    """Start one in `folder`, with all resources in it."""
+    binaries = obtain_control_plane(Surroundings.of_this_process(), Progress.to(say))
+    policy = folder / "audit-policy.json"
+    policy.write_text(json.dumps(_AUDIT))
+    flags = {"audit-policy-file": policy, "audit-log-path": folder / "audit.log"}
+    with ControlPlane(binaries, folder / "control-plane", flags) as running:
+        cluster = LargeCluster(running, folder, gateways, authorities)
+        async with cluster.api, cluster.documents:
+            try:
+                began = time.monotonic()
+                await cluster.populate()
+                say(f"{gateways} Gateways and {authorities} TrustedCAs created in {time.monotonic() - began:.0f} s")
+                yield cluster
+            finally:
+                cluster.release.end_processes()
+
+
+async def patiently(attempt: Callable[[], Awaitable[bytes]]) -> bytes:
+    """Return what `attempt` gives, which an API server under load may refuse a few times."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return await attempt()
+        except ApiError as error:
+            if error.status not in {0, 429, 500, 503, 504}:
+                raise
+            await asyncio.sleep(0.5)
+    return await attempt()
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process uses: MiB of memory, now and at most, and seconds of CPU so far."""
+
+    resident: float
+    peak: float
+    cpu_seconds: float
+    descriptors: int
+    threads: int
+
+    @classmethod
+    def of(cls, process: OperatorProcess) -> "Usage":
+        folder = Path(f"/proc/{process.pid}")
+        status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+        # Fields 14 and 15, after the name in parentheses: time in user and in kernel mode, in ticks.
+        times = (folder / "stat").read_text().rpartition(")")[2].split()
+        cpu = (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
+        kib = {name: int(status[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM")}
+        descriptors = len(list((folder / "fd").iterdir()))
+        return cls(kib["VmRSS"], kib["VmHWM"], cpu, descriptors, int(status["Threads"]))
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _body(kind: str, name: str, spec: object) -> dict[str, Any]:
+    return {"apiVersion": GROUP_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}

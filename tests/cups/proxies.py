@@ -1,0 +1,96 @@
+"""Real proxies in front of a server: Debian's nginx and HAProxy, and Envoy and Traefik as PyPI has them.
+
+What needs one that is not installed is skipped.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+START_SECONDS = 30.0
+
+_STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+
+
+def program(name: str) -> str:
+    """Where a proxy is installed; empty where it is not."""
+    beside = Path(sys.executable).with_name(name)
+    return str(beside) if beside.exists() else shutil.which(name, path="/usr/sbin:/usr/bin:/usr/local/bin") or ""
+
+
+needs_nginx = pytest.mark.skipif(not program("nginx"), reason="nginx is not installed: apt-get install nginx")
+needs_nginx_stream = pytest.mark.skipif(
+    not program("nginx") or not _STREAM_MODULE.exists(),
+    reason="nginx with its stream module is not installed: apt-get install nginx libnginx-mod-stream",
+)
+needs_haproxy = pytest.mark.skipif(not program("haproxy"), reason="HAProxy is not installed: apt-get install haproxy")
+
+
+@contextmanager
+def nginx(folder: Path, http: str, port: int) -> Iterator[None]:
+    """Run nginx with the given contents of `http`."""
+    temporary = "".join(
+        f"{each}_temp_path {folder}/{each};" for each in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    with _nginx(folder, f"http {{ access_log off; {temporary} {http} }}", port):
+        yield
+
+
+@contextmanager
+def nginx_stream(folder: Path, stream: str, port: int) -> Iterator[None]:
+    """Run nginx with the given contents of `stream`."""
+    with _nginx(folder, f"stream {{ {stream} }}", port, f"load_module {_STREAM_MODULE};"):
+        yield
+
+
+@contextmanager
+def haproxy(folder: Path, configuration: str, port: int) -> Iterator[None]:
+    """Run HAProxy with the given proxies."""
+    file = folder / "haproxy.cfg"
+    file.write_text(f"defaults\n  timeout connect 5s\n  timeout client 10s\n  timeout server 10s\n{configuration}")
+    with _running([program("haproxy"), "-db", "-f", str(file)], folder, port):
+        yield
+
+
+@contextmanager
+def _nginx(folder: Path, contents: str, port: int, first: str = "") -> Iterator[None]:
+    user = "user root;" if os.getuid() == 0 else ""
+    file = folder / "nginx.conf"
+    file.write_text(
+        f"{first} {user} daemon off; pid {folder}/nginx.pid; error_log stderr; events {{ }} {contents}",
+        encoding="utf-8",
+    )
+    with _running([program("nginx"), "-p", str(folder), "-c", str(file)], folder, port):
+        yield
+
+
+@contextmanager
+def _running(command: list[str], folder: Path, port: int) -> Iterator[None]:
+    log = folder / "proxy.log"
+    with log.open("ab") as sink, subprocess.Popen(command, stdout=sink, stderr=sink, cwd=folder) as process:
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not _listens(port):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"{command} does not listen: {log.read_text()}")
+                time.sleep(0.05)
+            yield
+        finally:
+            process.terminate()
+            process.wait(timeout=15)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True

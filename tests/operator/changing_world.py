@@ -1,0 +1,324 @@
+"""A small cluster that changes at random, and what is compiled of it: step by step, and each time from nothing.
+
+Few EUIs, keys and names, so that what happens in one place often concerns another one.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from hypothesis import strategies as st
+
+from stationkeeper_core.pem import to_pem
+from stationkeeper_core.published import Document, decode, digest, encode, encode_payload
+from stationkeeper_operator.compiling.compile import PublishPlan, World, compile_plan
+from stationkeeper_operator.compiling.incremental import IncrementalCompiler, PlanChange
+from stationkeeper_operator.compiling.verdict import Verdict
+from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
+from stationkeeper_operator.resources import (
+    DEFAULTS_NAME,
+    GATEWAY,
+    GATEWAY_DEFAULTS,
+    SECRET,
+    TAKES_OVER,
+    TRUSTED_CA,
+    Key,
+    Reference,
+    ReferencedObject,
+    Resource,
+    decode_referenced,
+    decode_resource,
+)
+from tests.core.certificates import ca
+from tests.core.revocation_lists import CrlWish, crl_pem, make_crl
+from tests.operator.resource_building import NOW, key_of, make_pem, metadata
+
+RELEASE = "stationkeeper"
+NAMESPACES = (RELEASE, "a", "b")
+EUIS = ("0000000000000001", "0000000000000002", "0000000000000003", "000000000000000A")
+HERE = "https://cups.example.org:8987"
+CUPS_NAMES = ("cups.example.org",)
+DAY = timedelta(days=1)
+
+_ROOTS = [make_pem(f"root {key}", key=key) for key in ("one", "two", "gateway")]
+_SOON = make_pem("soon", key="soon", end=3)
+_LATER = make_pem("later", key="later", start=2)
+_LNS = make_pem("lns-root", key="lns")
+_SHORT_LNS = make_pem("short", key="lns", end=2)
+_CRL_ROOT = ca("Root")
+_LEAVES = [
+    make_pem(name, authority=None, key="gateway", issuer=(f"root {issuer}", issuer), end=end)
+    for name, issuer, end in ((EUIS[0], "one", 300), (EUIS[0], "two", 4), (EUIS[1], "one", 300))
+]
+_CREDENTIALS, _TRUST = "stationkeeper.io/credentials", "stationkeeper.io/trust"
+
+
+def _secret_key(name: str, key: str) -> dict[str, Any]:
+    return {"secretKeyRef": {"name": name, "key": key}}
+
+
+def _token(name: str = "token") -> dict[str, Any]:
+    return {"token": _secret_key(name, "token")}
+
+
+_CLIENT = {"clientCertificate": {"secretRef": {"name": "client"}}}
+_URI = "wss://lns.example.com:8887"
+_ENDPOINTS: tuple[dict[str, Any] | None, ...] = (
+    None,
+    {"uri": "ws://lns:1"},
+    {"uri": _URI, "trust": _LNS},
+    {"uri": _URI, "trust": _SHORT_LNS},
+    {"uri": _URI, "trust": _LNS, "auth": _token()},
+    {"uri": _URI, "trust": _LNS, "auth": _CLIENT},
+    {"uri": _URI, "trustFrom": _secret_key("anchors", "ca.crt")},
+    {"uri": "nonsense"},
+)
+_MOVES: tuple[dict[str, Any] | None, ...] = (
+    None,
+    None,
+    {"uri": HERE, "trust": _LNS, "auth": _CLIENT},
+    {"uri": HERE, "trust": _LNS, "auth": _token()},
+    {"uri": "https://other.example.org:443"},
+)
+_CLIENTS: tuple[dict[str, Any] | None, ...] = (
+    None,
+    None,
+    {"trustedCAs": ["c0"]},
+    {"trustedCAs": [f"{RELEASE}/c0", "c1"]},
+    {"tokens": [_secret_key("token", "token")]},
+    {"trustedCAs": []},
+)
+_DEFAULTS: tuple[Any, ...] = (
+    {"lns": {"uri": _URI, "trust": _LNS}},
+    {"lns": {"uri": "wss://second.example.com:1", "trust": _SHORT_LNS}},
+    {"lns": {"uri": _URI, "trust": _LNS, "auth": {"tokenByEUI": {"secretRef": {"name": "tokens"}}}}},
+    {"lns": {"uri": _URI, "trust": _LNS, "auth": _CLIENT}},
+    {"lns": {"uri": _URI}},
+    {"lns": 7},
+)
+_ANCHORS: tuple[dict[str, Any], ...] = (
+    *({"certificates": each} for each in _ROOTS),
+    {"certificates": _ROOTS[0] + _ROOTS[1]},
+    {"certificates": _SOON},
+    {"certificates": _ROOTS[0] + _LATER},
+    {"certificatesFrom": {**_secret_key("anchors", "ca.crt"), "retain": "2h"}},
+    {"certificates": "nonsense"},
+    {"certificates": to_pem(_CRL_ROOT.der)},
+)
+_EARLY = crl_pem(make_crl(_CRL_ROOT, wish=CrlWish((9,), begins=NOW + DAY, ends=NOW + 5 * DAY)))
+_REVOCATIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {},
+    {"revocation": {"serials": ["AB"]}},
+    {"revocation": {"sha256Fingerprints": ["cd" * 32]}},
+    {"revocation": {"crl": _EARLY}},
+)
+_SERVES: tuple[dict[str, Any], ...] = (
+    {},
+    {"serves": [{"namespace": "*"}]},
+    {"serves": [{"namespace": "a"}, {"namespace": "b", "euiRanges": ["0000000000000000/62"]}]},
+    {"euiRanges": ["0000000000000000/63"]},
+)
+_CONTENTS: Mapping[str, tuple[dict[str, bytes], ...]] = {
+    "token": ({"token": b"Bearer ONE"}, {"token": b"Bearer TWO"}, {"other": b""}),
+    "tokens": (
+        {EUIS[0]: b"Bearer ONE", EUIS[1]: b"Bearer TWO", f"a.{EUIS[0]}": b"Bearer A"},
+        {EUIS[0]: b"Bearer ONE", EUIS[1]: b"Bearer THREE", f"b.{EUIS[0]}": b"Bearer B"},
+        {"odd": b""},
+    ),
+    "client": tuple(
+        {
+            "tls.crt": each.encode(),
+            "tls.key": key_of("gateway").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        }
+        for each in _LEAVES
+    ),
+    "anchors": ({"ca.crt": _ROOTS[0].encode()}, {"ca.crt": _ROOTS[1].encode()}, {"ca.crt": _SOON.encode()}),
+}
+
+Event = tuple[Key | Reference, Resource | ReferencedObject | None]
+
+
+@st.composite
+def _gateways(draw: st.DrawFn) -> Event:
+    key = Key(GATEWAY, draw(st.sampled_from(NAMESPACES)), draw(st.sampled_from(("g0", "g1", "g2"))))
+    life = draw(st.sampled_from(("is", "is", "is", "is", "is", "leaves", "gone")))
+    if life == "gone":
+        return key, None
+    parts = {
+        "eui": draw(st.sampled_from((*EUIS, EUIS[0], "nonsense"))),
+        "lns": draw(st.sampled_from(_ENDPOINTS)),
+        "cups": draw(st.sampled_from(_MOVES)),
+        "client": draw(st.sampled_from(_CLIENTS)),
+        "suspended": draw(st.sampled_from((None, None, None, True))),
+    }
+    spec: Any = {name: each for name, each in parts.items() if each is not None}
+    if draw(st.integers(0, 9)) == 0:
+        spec = {**spec, "client": 7}
+    serial = draw(st.sampled_from(("AB", "CD")))
+    seen = {"serial": serial, "sha256": "cd" * 32, "trustedCA": draw(st.sampled_from((f"{RELEASE}/c0", "a/c0")))}
+    status = draw(st.sampled_from(({}, {"certificate": seen})))
+    return key, _made(draw, key, spec, life == "leaves", status)
+
+
+@st.composite
+def _trusted_cas(draw: st.DrawFn) -> Event:
+    key = Key(TRUSTED_CA, draw(st.sampled_from(NAMESPACES)), draw(st.sampled_from(("c0", "c1"))))
+    life = draw(st.sampled_from(("is", "is", "is", "is", "leaves", "gone")))
+    if life == "gone":
+        return key, None
+    spec = {**draw(st.sampled_from(_ANCHORS)), **draw(st.sampled_from(_REVOCATIONS)), **draw(st.sampled_from(_SERVES))}
+    if draw(st.integers(0, 5)) == 0:
+        spec["suspended"] = True
+    return key, _made(draw, key, spec, life == "leaves", {})
+
+
+@st.composite
+def _gateway_defaults(draw: st.DrawFn) -> Event:
+    key = Key(GATEWAY_DEFAULTS, draw(st.sampled_from(NAMESPACES)), draw(st.sampled_from((DEFAULTS_NAME, "other"))))
+    life = draw(st.sampled_from(("is", "is", "is", "is", "leaves", "gone")))
+    if life == "gone":
+        return key, None
+    return key, _made(draw, key, draw(st.sampled_from(_DEFAULTS)), life == "leaves", {})
+
+
+@st.composite
+def _secrets(draw: st.DrawFn) -> Event:
+    name = draw(st.sampled_from(sorted(_CONTENTS)))
+    reference = Reference(SECRET, draw(st.sampled_from(NAMESPACES)), name)
+    if draw(st.integers(0, 5)) == 0:
+        return reference, None
+    content = draw(st.sampled_from(_CONTENTS[name]))
+    labels = {_TRUST if name == "anchors" else _CREDENTIALS: draw(st.sampled_from(("true", "true", "true", "no")))}
+    meta: dict[str, Any] = {"name": name, "namespace": reference.namespace, "labels": labels}
+    if draw(st.booleans()):
+        meta["annotations"] = {"cert-manager.io/certificate-name": "renewed"}
+    data = {key: base64.b64encode(each).decode() for key, each in content.items()}
+    return reference, decode_referenced(SECRET, {"metadata": meta, "data": data})
+
+
+def _made(draw: st.DrawFn, key: Key, spec: Any, leaves: bool, status: Mapping[str, Any]) -> Resource:
+    uid = f"uid-{key.namespace}-{key.name}-{draw(st.integers(0, 1))}"
+    takes_over = draw(st.sampled_from(("", "", "uid-a-g0-0", "uid-b-g0-0")))
+    meta = metadata(key.name, key.namespace, draw(st.integers(1, 3)), uid)
+    if takes_over:
+        meta["annotations"] = {TAKES_OVER: takes_over}
+    if leaves:
+        meta["deletionTimestamp"] = "2026-06-01T00:00:00Z"
+    return decode_resource(key.kind, {"metadata": meta, "spec": spec, "status": dict(status)})
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens between two turns.
+
+    Attributes:
+        events: what becomes of resources and Secrets.
+        wait: how much time passes.
+        published: which documents get written after the turn; a number of 16 bits and one for the trust document.
+        restarts: whether another process leads from now on.
+        is_pressed: whether somebody waits for something else all the time.
+    """
+
+    events: Sequence[Event]
+    wait: timedelta
+    published: int
+    restarts: bool
+    is_pressed: bool
+
+
+_EVENTS = st.one_of(_gateways(), _gateways(), _trusted_cas(), _secrets(), _gateway_defaults())
+_WAITS = st.sampled_from([timedelta(), timedelta(), timedelta(seconds=1), timedelta(hours=1), DAY, DAY, 40 * DAY])
+_ALL = 2**17 - 1
+
+
+def steps(number: int) -> st.SearchStrategy[list[Step]]:
+    """Sequences of so many steps at most, the first with many events."""
+
+    def one(least: int, most: int) -> st.SearchStrategy[Step]:
+        return st.builds(
+            Step,
+            st.lists(_EVENTS, min_size=least, max_size=most),
+            _WAITS,
+            st.one_of(st.just(_ALL), st.just(_ALL), st.integers(0, _ALL)),
+            st.integers(0, 7).map(lambda drawn: drawn == 0),
+            st.booleans(),
+        )
+
+    return st.tuples(one(8, 24), st.lists(one(0, 4), min_size=1, max_size=number)).map(lambda both: [both[0], *both[1]])
+
+
+class ChangingWorld:
+    """The cluster, what is in force in it, and a compiler that is told what changes."""
+
+    def __init__(self) -> None:
+        self.resources: dict[Key, Resource] = {}
+        self.referenced: dict[Reference, ReferencedObject] = {}
+        self.in_force: dict[str, Document] = {}
+        self.now = NOW
+        self.told: dict[Key, Verdict] = {}
+        self._compiler = IncrementalCompiler(RELEASE, CUPS_NAMES)
+
+    def take(self, step: Step) -> None:
+        """Have a step happen, and compare what is compiled."""
+        self.now += step.wait
+        if step.restarts:
+            self._apply(step.events)
+            self._compiler = IncrementalCompiler(RELEASE, CUPS_NAMES)
+            self.told.clear()
+            changes = {key: ResourceChange(None, each) for key, each in self.resources.items()}
+            self._compiler.take_in(WorldChanges(changes, self.referenced))
+        else:
+            self._compiler.take_in(self._apply(step.events))
+        plan = self._compiled(step.is_pressed)
+        world = World(RELEASE, dict(self.resources), dict(self.referenced), CUPS_NAMES)
+        self._compare(plan, compile_plan(world, self.in_force, self.now))
+        for place, (name, document) in enumerate(sorted(plan.documents.items())):
+            if step.published >> place & 1:
+                self.in_force[name] = _read_back(name, document)
+
+    def _apply(self, events: Sequence[Event]) -> WorldChanges:
+        before, resources, referenced = dict(self.resources), set[Key](), set[Reference]()
+        for key, found in events:
+            if isinstance(key, Key):
+                assert not isinstance(found, ReferencedObject)
+                resources.add(key)
+                if found is None:
+                    self.resources.pop(key, None)
+                else:
+                    self.resources[key] = found
+            else:
+                assert found is None or isinstance(found, ReferencedObject)
+                referenced.add(key)
+                if found is None:
+                    self.referenced.pop(key, None)
+                else:
+                    self.referenced[key] = found
+        for key in resources - self.resources.keys():
+            self.told.pop(key, None)
+        return WorldChanges(
+            {key: ResourceChange(before.get(key), self.resources.get(key)) for key in resources},
+            {key: self.referenced.get(key) for key in referenced},
+        )
+
+    def _compiled(self, is_pressed: bool) -> PlanChange:
+        while True:
+            plan = self._compiler.compile(self.in_force, self.now, lambda: is_pressed)
+            self.told |= plan.verdicts
+            if plan.is_done:
+                return plan
+
+    def _compare(self, plan: PlanChange, full: PublishPlan) -> None:
+        assert dict(plan.documents) == dict(full.documents)
+        assert dict(plan.digests) == {name: digest(payload) for name, payload in full.payloads.items()}
+        assert self.told == dict(full.verdicts)
+        assert {key: self._compiler.verdict_on(key) for key in full.verdicts} == dict(full.verdicts)
+        assert plan.deadline == full.deadline
+
+
+def _read_back(name: str, document: Document) -> Document:
+    """The document as a process reads it from the Secret."""
+    return decode(name, encode(name, 1, encode_payload(document))).content

@@ -1,0 +1,155 @@
+"""What a pod lacks is handed to it, signed, and nothing else."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_core.operator_proof import Latest, OperatorCertificate
+from stationkeeper_core.published import DOCUMENTS, TRUST
+from stationkeeper_core.registry_layout import layout_of
+from stationkeeper_operator.observing.handover import OFFER_SECONDS, Handover
+from stationkeeper_operator.observing.loaded import HandoverState, Loaded
+from stationkeeper_operator.observing.pod_client import PodClient, PodError
+from stationkeeper_operator.publishing.publisher import PublishedValue
+from tests.operator.internal_port import TOKEN, InternalPort, internal_port
+from tests.operator_key import OperatorPair, make_operator_pair
+
+
+class Stage:
+    def __init__(self, port: InternalPort, client: PodClient, folder: Path) -> None:
+        self.port = port
+        self.now = 0.0
+        self.key_file = folder / "operator.key"
+        self.pair = make_operator_pair()
+        self.key_file.write_bytes(self.pair.key_pem)
+        self.published = {each: PublishedValue(5, f"{each} of 5".encode()) for each in DOCUMENTS}
+        self.handover = Handover(self.key_file, lambda: self.published, lambda: self.now)
+        self._client = client
+
+    async def bring(
+        self, generations: dict[str, int], *, is_latest: bool = True, instance: str = "one", buckets: int = 16
+    ) -> bool:
+        loaded = Loaded(generations, handover=HandoverState(instance, buckets, is_latest))
+        return await self.handover.bring_up_to_date(self._client, self.port.pod(), loaded)
+
+    @property
+    def paths(self) -> list[str]:
+        return [path for path, _, _ in self.port.handed]
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    (tmp_path / "token").write_text(TOKEN)
+    async with internal_port(tmp_path) as port, PodClient(tmp_path / "token") as client:
+        yield Stage(port, client, tmp_path)
+
+
+ALL = dict.fromkeys(DOCUMENTS, 5)
+
+
+def check(pair: OperatorPair, document: str, value: bytes, signature: str) -> None:
+    OperatorCertificate(pair.certificate_pem).check_document(document, value, signature)
+
+
+async def test_what_a_pod_lacks_is_handed_over_with_a_signature_that_holds_for_that_document_alone(
+    stage: Stage,
+) -> None:
+    assert await stage.bring(ALL | {TRUST: 4})
+    ((path, value, signature),) = stage.port.handed
+    assert (path, value) == ("/documents/trust", b"trust of 5")
+    check(stage.pair, TRUST, value, signature)
+    with pytest.raises(StationkeeperError, match="NotFromOperator"):
+        check(stage.pair, "registry-00", value, signature)
+    with pytest.raises(StationkeeperError, match="NotFromOperator"):
+        check(make_operator_pair(), TRUST, value, signature)
+
+
+async def test_a_pod_that_has_all_or_more_is_handed_nothing(stage: Stage) -> None:
+    assert not await stage.bring(ALL)
+    assert not await stage.bring(ALL | {TRUST: 6})
+    assert stage.port.handed == []
+
+
+async def test_a_pod_that_takes_nothing_is_handed_nothing(stage: Stage, tmp_path: Path) -> None:
+    async with PodClient(tmp_path / "token") as client:
+        assert not await stage.handover.bring_up_to_date(client, stage.port.pod(), Loaded({}))
+    assert stage.port.handed == []
+
+
+async def test_a_pod_that_waits_is_told_the_latest_after_it_has_all(stage: Stage) -> None:
+    await stage.bring({}, is_latest=False, instance="two")
+    assert stage.paths == [*(f"/documents/{each}" for each in DOCUMENTS), "/latest"]
+    _, body, signature = stage.port.handed[-1]
+    assert msgspec.json.decode(body, type=Latest) == Latest("two", ALL)
+    certificate = OperatorCertificate(stage.pair.certificate_pem)
+    assert certificate.check_latest(body, signature, "two") == ALL
+    with pytest.raises(StationkeeperError, match="another process"):
+        certificate.check_latest(body, signature, "three")
+
+
+async def test_an_operator_that_does_not_know_all_documents_does_not_say_what_is_the_latest(stage: Stage) -> None:
+    del stage.published["registry-07"]
+    await stage.bring(ALL, is_latest=False)
+    assert stage.port.handed == []
+
+
+async def test_a_pod_of_another_count_of_documents_is_handed_its_own_alone(stage: Stage) -> None:
+    more = layout_of(32).documents
+    assert await stage.bring({}, buckets=32), "of the one document that both counts have"
+    assert stage.paths == ["/documents/trust"]
+    stage.port.handed.clear()
+    stage.published |= {each: PublishedValue(5, f"{each} of 5".encode()) for each in more}
+    await stage.bring(ALL, is_latest=False, buckets=32)
+    assert stage.paths == [*(f"/documents/{each}" for each in more if each != TRUST), "/latest"]
+    stage.port.handed.clear()
+    assert not await stage.bring({}, is_latest=False, buckets=7), "there is no such count"
+    assert stage.port.handed == []
+
+
+@pytest.mark.parametrize("answer", [204, 403, 409])
+async def test_what_a_pod_was_given_and_still_lacks_is_not_sent_again_at_once(stage: Stage, answer: int) -> None:
+    stage.port.takes = answer
+    lacking = ALL | {TRUST: 4}
+    if answer == 204:
+        await stage.bring(lacking)
+    else:
+        with pytest.raises(PodError, match="refuses /documents/trust"):
+            await stage.bring(lacking)
+    stage.now += OFFER_SECONDS / 2
+    with pytest.raises(PodError, match="does not have it"):
+        await stage.bring(lacking)
+    assert len(stage.port.handed) == 1
+    stage.port.takes = 204
+    stage.published[TRUST] = PublishedValue(6, b"trust of 6")
+    assert await stage.bring(lacking), "something newer is"
+    assert await stage.bring(lacking, instance="another"), "a process that has started anew is given it too"
+    stage.now += 2 * OFFER_SECONDS
+    assert await stage.bring(lacking, instance="another"), "after a while it is tried again"
+    assert len(stage.port.handed) == 4
+
+
+async def test_a_key_that_is_replaced_counts_at_once_and_one_that_cannot_be_used_is_told_without_it(
+    stage: Stage,
+) -> None:
+    lacking = ALL | {TRUST: 4}
+    await stage.bring(lacking)
+    fresh = make_operator_pair()
+    stage.key_file.write_bytes(fresh.key_pem)
+    await stage.bring(lacking, instance="another")
+    _, value, signature = stage.port.handed[-1]
+    check(fresh, TRUST, value, signature)
+    stage.key_file.write_bytes(make_operator_pair(curve=True).key_pem)
+    with pytest.raises(PodError, match="make an Ed25519 key"):
+        await stage.bring(lacking, instance="third")
+    stage.key_file.write_bytes(b"SECRET-BUT-NO-KEY")
+    with pytest.raises(PodError) as refusal:
+        await stage.bring(lacking, instance="third")
+    assert "SECRET" not in str(refusal.value)
+
+
+async def test_a_pod_of_a_count_that_is_not_complete_is_not_told_that_it_has_the_latest(stage: Stage) -> None:
+    assert not await stage.bring({TRUST: 5}, is_latest=False, buckets=32)
+    assert stage.port.handed == []

@@ -1,0 +1,51 @@
+import asyncio
+
+from stationkeeper_operator.reporting.watch_lag import WatchLag
+from stationkeeper_operator.resources import GATEWAY, Key
+
+
+def key(number: int) -> Key:
+    return Key(GATEWAY, "team", f"gateway-{number}")
+
+
+async def has_room(lag: WatchLag) -> bool:
+    waiting = asyncio.ensure_future(lag.room())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting.cancel()
+    return waiting.done() and not waiting.cancelled()
+
+
+async def test_nothing_is_written_before_the_watch_has_begun() -> None:
+    lag = WatchLag()
+    assert not await has_room(lag)
+    lag.begin()
+    assert await has_room(lag)
+
+
+async def test_no_more_is_written_than_the_watch_has_shown_but_for_a_few() -> None:
+    lag = WatchLag(most=3)
+    lag.begin()
+    for number in range(3):
+        assert await has_room(lag)
+        lag.wrote(key(number), 10 + number)
+    assert not await has_room(lag)
+    lag.saw(key(1), 10)
+    assert not await has_room(lag), "that was an older version"
+    lag.saw(key(1), 11)
+    assert await has_room(lag)
+
+
+async def test_a_list_shows_what_was_written_before_it_began() -> None:
+    lag = WatchLag(most=2)
+    lag.begin()
+    lag.wrote(key(0), 10)
+    before = lag.unseen()
+    lag.wrote(key(1), 11)
+    lag.wrote(key(0), 12)
+    assert not await has_room(lag)
+    lag.listed(before)
+    assert not await has_room(lag), "it was written again meanwhile"
+    lag.listed(lag.unseen())
+    assert await has_room(lag)
+    assert not len(lag)

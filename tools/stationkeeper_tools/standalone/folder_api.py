@@ -1,0 +1,297 @@
+"""The API server of one process: it answers the operator's requests out of memory, and keeps what has to last.
+
+Objects come from manifests by `put` and `remove`. Statuses and the published Secrets are the operator's, whose requests
+are treated as a cluster treats them: with resourceVersions, conflicts and merge patches. Nothing listens on a network.
+"""
+
+import asyncio
+import base64
+import itertools
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from stationkeeper_core.published import DOCUMENTS, secret_name
+from stationkeeper_operator.api.kubernetes_api import (
+    MAX_OBJECT_BYTES,
+    REQUEST_SECONDS,
+    ApiError,
+    KubernetesApi,
+    path_of,
+)
+from stationkeeper_operator.api.kubernetes_credentials import Credentials
+from stationkeeper_operator.api.resource_paths import REFERENCED, RESOURCES, referenced_path, resource_path
+from stationkeeper_tools.standalone.held_files import ObjectKey
+
+Object = dict[str, Any]
+
+_COLLECTION = re.compile(r"/(?:api/v1|apis/[^/]+/[^/]+)(?:/namespaces/([^/]+))?/([a-z]+)")
+_NOT_FOUND, _CONFLICT, _UNAVAILABLE, _METHOD = 404, 409, 503, 405
+
+
+class FolderApi(KubernetesApi):
+    """For one operator, in one event loop.
+
+    Args:
+        release_namespace: where the published Secrets are.
+        documents: those that are published already, by name.
+        publish: keeps a published document for good; raises OSError where it cannot.
+        statuses: those that there were before, by the uid of their resource.
+
+    Attributes:
+        cups: the Pod that stands for this process' CUPS.
+        on_status: told of each resource whose status was written.
+        on_event: told of each event.
+    """
+
+    def __init__(
+        self,
+        release_namespace: str,
+        documents: Mapping[str, bytes],
+        publish: Callable[[str, bytes], Awaitable[None]],
+        statuses: Mapping[str, Object],
+    ) -> None:
+        super().__init__(Credentials(None))
+        self._publish = publish
+        self._statuses = dict(statuses)
+        self._versions = itertools.count(1)
+        self._version = 0
+        self._objects: dict[str, Object] = {}
+        self._collections: dict[str, dict[str, Object]] = {}
+        self._followers: list[_Follower] = []
+        self._published = {path_of("v1", release_namespace, "secrets", secret_name(each)): each for each in DOCUMENTS}
+        self._pods = path_of("v1", release_namespace, "pods")
+        self._is_known = False
+        self.cups: Object | None = None
+        self.on_status: Callable[[ObjectKey, Object], None] = lambda _key, _resource: None
+        self.on_event: Callable[[Object], None] = lambda _event: None
+        for path, document in self._published.items():
+            content = documents.get(document)
+            data = {} if content is None else {document: base64.b64encode(content).decode("ascii")}
+            self._write(path, {"metadata": {"name": secret_name(document)}, "data": data})
+
+    async def __aenter__(self) -> "FolderApi":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    def known(self) -> None:
+        """Take in that `put` was called for all that there is: before, nobody may take what is missing for deleted."""
+        self._is_known = True
+
+    def is_reserved(self, key: ObjectKey) -> bool:
+        """Whether the object is one that the operator publishes, which no manifest may hold."""
+        return _path(key) in self._published
+
+    def get_object(self, key: ObjectKey) -> Object | None:
+        """Return an object with its status, None where there is none."""
+        return self._objects.get(_path(key))
+
+    def resources(self) -> Iterable[Object]:
+        """Return the TrustedCAs, Gateways and GatewayDefaults."""
+        return [each for plural in RESOURCES.values() for each in self._collections.get(plural, {}).values()]
+
+    def put(self, key: ObjectKey, content: Object, identity: Object) -> Object:
+        """Take in that an object is so.
+
+        Args:
+            key: which object.
+            content: as its manifest has it.
+            identity: fields of its metadata.
+
+        Returns:
+            The object as requests show it.
+        """
+        path = _path(key)
+        held = self._objects.get(path)
+        body = {**content, "metadata": {**content["metadata"], **identity}}
+        if key.kind in RESOURCES:
+            status = held.get("status") if held is not None else self._statuses.pop(identity["uid"], None)
+            if status:
+                body["status"] = status
+        found = self._write(path, body)
+        self._collection(key)[path] = found
+        if key.kind in REFERENCED:
+            self._tell(key, "MODIFIED" if held is not None else "ADDED", found)
+        return found
+
+    def remove(self, key: ObjectKey) -> Object | None:
+        """Take in that an object does not exist any more.
+
+        Returns:
+            The object, with the resourceVersion of its deletion; None where there was none.
+        """
+        path = _path(key)
+        held = self._objects.pop(path, None)
+        if held is None:
+            return None
+        self._collection(key).pop(path, None)
+        gone = {**held, "metadata": {**held["metadata"], "resourceVersion": self._next()}}
+        if key.kind in REFERENCED:
+            self._tell(key, "DELETED", gone)
+        return gone
+
+    async def request(  # noqa: PLR0913 - as the class above has it
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        seconds: float = REQUEST_SECONDS,
+        most: int = MAX_OBJECT_BYTES,
+    ) -> bytes:
+        """Do what an API server would do with the request.
+
+        Raises:
+            ApiError: it cannot be done.
+        """
+        # An answer of its own, as a network would make it: nobody holds a part of what is kept here.
+        return msgspec.json.encode(await self._answer(method, path, query or {}, _decoded(body)))
+
+    async def _answer(self, method: str, path: str, query: Mapping[str, str], body: Object) -> Object:
+        if path.startswith(self._pods):
+            return self._pod_answer(method)
+        match method:
+            case "GET":
+                return self._objects.get(path) or self._list(path, query)
+            case "POST" if path.endswith("/events"):
+                self.on_event(body)
+                return body
+            case "POST":
+                path = f"{path}/{body['metadata']['name']}"
+                if path in self._objects:
+                    raise ApiError(_CONFLICT, "AlreadyExists")
+                return self._write(path, body)
+            case "PUT" | "PATCH":
+                return await self._change(method, path, body)
+        raise ApiError(_METHOD, "MethodNotAllowed")
+
+    async def _change(self, method: str, path: str, body: Object) -> Object:
+        is_status = path.endswith("/status")
+        path = path.removesuffix("/status")
+        held = self._objects.get(path)
+        if held is None:
+            raise ApiError(_NOT_FOUND, "NotFound")
+        for field in ("resourceVersion", "uid"):
+            if body.get("metadata", {}).get(field, held["metadata"].get(field)) != held["metadata"].get(field):
+                raise ApiError(_CONFLICT, "Conflict")
+        if is_status:
+            body = {"status": body.get("status")}
+        changed = _merged(held, body) if method == "PATCH" else body
+        if path in self._published and "data" in body:
+            await self._keep(path, changed)
+        found = self._write(path, changed)
+        if is_status:
+            key = ObjectKey(_kind(path), found["metadata"]["namespace"], found["metadata"]["name"])
+            self._collection(key)[path] = found
+            self.on_status(key, found)
+        return found
+
+    async def _keep(self, path: str, secret: Object) -> None:
+        document = self._published[path]
+        try:
+            await self._publish(document, base64.b64decode(secret["data"][document]))
+        except OSError as error:
+            raise ApiError(_UNAVAILABLE, "StateNotWritable", error.strerror or type(error).__name__) from None
+
+    def _list(self, path: str, query: Mapping[str, str]) -> Object:
+        found = _COLLECTION.fullmatch(path)
+        if found is None or found[2] not in {*RESOURCES.values(), *REFERENCED.values()}:
+            raise ApiError(_NOT_FOUND, "NotFound")
+        if not self._is_known:
+            raise ApiError(_UNAVAILABLE, "FolderNotRead", "no manifest could be read yet")
+        label = query.get("labelSelector", "")
+        items = [
+            each
+            for each in self._collections.get(found[2], {}).values()
+            if found[1] in {None, each["metadata"]["namespace"]} and _has_label(each, label)
+        ]
+        return {"metadata": {"resourceVersion": str(self._version)}, "items": items}
+
+    def _pod_answer(self, method: str) -> Object:
+        if method == "PATCH":
+            return {}  # a nudge: CUPS looks at its files by itself
+        return {"metadata": {"resourceVersion": str(self._version)}, "items": [self.cups] if self.cups else []}
+
+    async def watch(self, path: str, query: Mapping[str, str], accept: str) -> AsyncGenerator[bytes, None]:
+        """Yield the changes of the Secrets or ConfigMaps, without an end; see `KubernetesApi.watch`."""
+        follower = _Follower(path.rpartition("/")[2], query.get("labelSelector", ""))
+        self._followers.append(follower)
+        try:
+            yield b""
+            for each in list(self._collections.get(follower.plural, {}).values()):
+                if _has_label(each, follower.label):
+                    yield _line("ADDED", each)
+            while True:
+                yield await follower.lines.get()
+        finally:
+            self._followers.remove(follower)
+
+    def _tell(self, key: ObjectKey, event: str, found: Object) -> None:
+        for each in self._followers:
+            if each.plural == REFERENCED[key.kind]:
+                # An object that lost its label left what is watched.
+                each.lines.put_nowait(_line(event if _has_label(found, each.label) else "DELETED", found))
+
+    def _collection(self, key: ObjectKey) -> dict[str, Object]:
+        return self._collections.setdefault(RESOURCES.get(key.kind) or REFERENCED[key.kind], {})
+
+    def _write(self, path: str, body: Object) -> Object:
+        metadata = {**body.get("metadata", {}), "resourceVersion": self._next()}
+        self._objects[path] = {**body, "metadata": metadata}
+        return self._objects[path]
+
+    def _next(self) -> str:
+        self._version = next(self._versions)
+        return str(self._version)
+
+
+class _Follower:
+    def __init__(self, plural: str, label: str) -> None:
+        self.plural = plural
+        self.label = label
+        self.lines: asyncio.Queue[bytes] = asyncio.Queue()
+
+
+def _path(key: ObjectKey) -> str:
+    make = resource_path if key.kind in RESOURCES else referenced_path
+    return make(key.kind, key.namespace, key.name)
+
+
+def _kind(path: str) -> str:
+    plural = path.split("/")[-2]
+    return next(kind for kind, each in RESOURCES.items() if each == plural)
+
+
+def _has_label(found: Object, selector: str) -> bool:
+    if not selector:
+        return True
+    name, _, value = selector.partition("=")
+    labels = found["metadata"].get("labels")
+    return isinstance(labels, dict) and labels.get(name) == value
+
+
+def _line(event: str, found: Object) -> bytes:
+    return msgspec.json.encode({"type": event, "object": {"metadata": found["metadata"]}})
+
+
+def _decoded(body: object) -> Object:
+    value = msgspec.json.decode(msgspec.json.encode(body))
+    return value if isinstance(value, dict) else {}
+
+
+def _merged(held: Object, patch: Object) -> Object:
+    """Return what RFC 7396 makes of both."""
+    found = {name: value for name, value in held.items() if patch.get(name, value) is not None}
+    for name, value in patch.items():
+        if isinstance(value, dict):
+            inner = found.get(name)
+            found[name] = _merged(inner if isinstance(inner, dict) else {}, value)
+        elif value is not None:
+            found[name] = value
+    return found

@@ -1,0 +1,132 @@
+"""Which manifest files a folder has, and whether one changed: by name, without reading what is in them.
+
+Links are followed, to files and to folders: so a kubelet lays a ConfigMap, and so many people switch releases. Hidden
+names are passed over. What cannot be looked at is told apart from what is not there.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ENDINGS = (".yaml", ".yml", ".json")
+MAX_FILES = 10_000
+MAX_ENTRIES = 100_000
+MAX_DEPTH = 16
+MAX_TOTAL_BYTES = 256 * 1024 * 1024
+
+Fingerprint = tuple[int, int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a look found.
+
+    Attributes:
+        files: the fingerprint of each manifest file, by its name below the folder.
+        unreadable: folders, by name, that cannot be looked into, and why; the folder itself is the empty name.
+        mounts: folders, by name, that lie on another file system than the folder around them.
+        folders: all folders that were looked into, by name.
+    """
+
+    files: dict[str, Fingerprint] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    mounts: frozenset[str] = frozenset()
+    folders: frozenset[str] = frozenset()
+
+
+class _TooMuchError(Exception):
+    """There is more than is looked at."""
+
+
+def scan(root: Path) -> Scan:
+    """Look at a folder; whatever is in it, a result.
+
+    Args:
+        root: the folder; it may not be there.
+    """
+    found = _Walk()
+    try:
+        found.walk(str(root), "", 0, None)
+    except _TooMuchError as error:
+        return Scan(unreadable={"": str(error)})
+    return Scan(found.files, found.unreadable, frozenset(found.mounts), frozenset(found.folders))
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """Return the content of a file, at most `most + 1` bytes of it.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file; a pipe would keep the reader waiting.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("is no regular file")
+        return file.read(most + 1)
+
+
+class _Walk:
+    def __init__(self) -> None:
+        self.files: dict[str, Fingerprint] = {}
+        self.unreadable: dict[str, str] = {}
+        self.mounts: set[str] = set()
+        self.folders: set[str] = set()
+        self._visited: set[tuple[int, int]] = set()
+        self._entries = 0
+        self._bytes = 0
+
+    def walk(self, path: str, name: str, depth: int, device: int | None) -> None:
+        try:
+            about = os.stat(path)  # noqa: PTH116 - a third of the cost of Path.stat
+            if (about.st_dev, about.st_ino) in self._visited:
+                return  # a link that leads back
+            self._visited.add((about.st_dev, about.st_ino))
+            entries = sorted(self._listed(path), key=lambda each: each.name)
+        except OSError as error:
+            self.unreadable[name] = error.strerror or type(error).__name__
+            return
+        self.folders.add(name)
+        if device is not None and about.st_dev != device:
+            self.mounts.add(name)
+        for entry in entries:
+            self._take(entry, f"{name}/{entry.name}" if name else entry.name, depth, about.st_dev)
+
+    def _listed(self, path: str) -> Iterator[os.DirEntry[str]]:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                self._entries += 1
+                if self._entries > MAX_ENTRIES:
+                    raise _TooMuchError(f"has more than {MAX_ENTRIES} entries; give a folder of manifests alone")
+                if not entry.name.startswith("."):
+                    yield entry
+
+    def _take(self, entry: os.DirEntry[str], name: str, depth: int, device: int) -> None:
+        try:
+            if entry.is_dir():
+                if depth >= MAX_DEPTH:
+                    self.unreadable[name] = f"lies deeper than {MAX_DEPTH} folders"
+                else:
+                    self.walk(entry.path, name, depth + 1, device)
+                return
+            if not name.endswith(ENDINGS) and not entry.is_symlink():
+                return
+            about = entry.stat()
+        except FileNotFoundError:
+            if entry.is_symlink():
+                self.unreadable[name] = "links to what is not there"
+            return
+        except OSError as error:
+            self.unreadable[name] = error.strerror or type(error).__name__
+            return
+        if not name.endswith(ENDINGS):
+            return
+        if not stat.S_ISREG(about.st_mode):
+            self.unreadable[name] = "is no regular file"
+            return
+        self._bytes += about.st_size
+        if len(self.files) >= MAX_FILES or self._bytes > MAX_TOTAL_BYTES:
+            detail = f"has more than {MAX_FILES} manifest files or {MAX_TOTAL_BYTES} bytes in them"
+            raise _TooMuchError(f"{detail}; put several objects into one file, or give a smaller folder")
+        self.files[name] = (about.st_dev, about.st_ino, about.st_mtime_ns, about.st_ctime_ns, about.st_size)

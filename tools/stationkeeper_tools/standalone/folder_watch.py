@@ -1,0 +1,334 @@
+"""Follows a folder of manifests, and brings what it holds before the operator.
+
+A change counts once the folder was the same in two looks, so that a file is not read while it is written. What was read
+is kept in the state folder before it counts: after a restart a bad file, or a folder that is not there, leaves in force
+what was in force last, and not something older.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from stationkeeper_operator.api.resource_paths import RESOURCES
+from stationkeeper_operator.resources import decode_resource
+from stationkeeper_operator.watching.reports import BegunReport, Report, ResourceReport
+from stationkeeper_tools.checking.findings import CheckReason, Finding, Severity
+from stationkeeper_tools.standalone.folder_api import FolderApi
+from stationkeeper_tools.standalone.folder_scan import ENDINGS, Fingerprint, Scan, read_regular, scan
+from stationkeeper_tools.standalone.held_files import HeldFile, HeldObject, ObjectKey, chosen, kept, read_file
+from stationkeeper_tools.standalone.identities import Identities, Identity
+from stationkeeper_tools.standalone.state_folder import StateFolder
+
+INTERVAL_SECONDS = 0.1
+MAX_FILE_BYTES = 32 * 1024 * 1024
+MAX_OBJECTS = 100_000
+NOT_READABLE = "NotReadable"
+
+_LOOK_SHARE = 10.0
+_UNFINISHED_SECONDS = 2.0
+_KEEP_AGAIN_SECONDS = 5.0
+_MANIFESTS = "manifests.json"
+_EMPTY = (
+    "holds no manifest, as where a disk is not mounted: what was in force stays so. To take all out of force, put a "
+    "file there that has a comment alone, such as none.yaml"
+)
+_log = logging.getLogger("stationkeeper.standalone")
+
+
+class Held(msgspec.Struct, omit_defaults=True):
+    """What is kept of the manifests.
+
+    Attributes:
+        files: what counts of each file, by name.
+        identities: of the objects.
+        last: when the last object came, see `Identities`.
+        mounts: folders, by name, that were seen to lie on a file system of their own.
+    """
+
+    files: dict[str, HeldFile] = msgspec.field(default_factory=dict)
+    identities: tuple[Identity, ...] = ()
+    last: int = 0
+    mounts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an object stands.
+
+    Attributes:
+        file: its name below the folder.
+        line: from 1.
+        is_kept: whether it stays in force although the file does not have it so.
+    """
+
+    file: str
+    line: int
+    is_kept: bool
+
+
+@dataclass(frozen=True)
+class _Reading:
+    held: Held
+    objects: Mapping[ObjectKey, tuple[str, HeldObject]]
+    of_files: Mapping[str, tuple[Finding, ...]]
+    findings: tuple[Finding, ...]
+
+
+class FolderWatch:
+    """Of one folder.
+
+    Args:
+        root: the folder.
+        default_namespace: for objects that name none.
+        state: where what was read is kept.
+        api: which objects are brought into.
+        now: the time, aware.
+
+    Attributes:
+        findings: what is wrong with the folder and its files now.
+        on_findings: told whenever they are others.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        default_namespace: str,
+        state: StateFolder,
+        api: FolderApi,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._root = root
+        self._namespace = default_namespace
+        self._state = state
+        self._api = api
+        self._now = now
+        self._report: Callable[[Report], None] = lambda _report: None
+        self._held = _load(state)
+        self._identities = Identities(self._held.identities, self._held.last)
+        self._objects: dict[ObjectKey, tuple[str, HeldObject]] = {}
+        self._fingerprints: dict[str, Fingerprint] = {}
+        self._of_files: Mapping[str, tuple[Finding, ...]] = {}
+        self._last: Scan | None = None
+        self._since = 0.0
+        self._taken: Scan | None = None
+        self._kept = self._held
+        self._kept_at = 0.0
+        self.findings: tuple[Finding, ...] = ()
+        self.on_findings: Callable[[], None] = lambda: None
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it looks: what hinders that ends the process."""
+        return True
+
+    @property
+    def shows_statuses(self) -> bool:
+        """Whether it tells of each status that is written: the folder holds none."""
+        return False
+
+    @property
+    def places(self) -> Mapping[ObjectKey, Place]:
+        """Where each object stands."""
+        return {key: Place(name, each.line, each.is_kept) for key, (name, each) in self._objects.items()}
+
+    def reporting_to(self, report: Callable[[Report], None]) -> "FolderWatch":
+        """Return this watch, which reports to `report` from now on."""
+        self._report = report
+        return self
+
+    async def prime(self) -> bool:
+        """Bring in what is there, before the operator looks for it.
+
+        Returns:
+            Whether there is anything, in the folder or of an earlier run. If not, it has to be called again.
+        """
+        if self._held.files:
+            self._bring(chosen(self._held.files, self._identities.files)[0])
+            self._api.known()
+        await self._look()
+        await asyncio.sleep(INTERVAL_SECONDS)
+        await self._look()
+        if self._held.files:
+            self._api.known()
+        return bool(self._held.files)
+
+    async def run(self) -> NoReturn:
+        """Follow the folder until cancelled."""
+        self._report(BegunReport())
+        while True:
+            began = time.monotonic()
+            await self._look()
+            # A folder of very many files is looked at less often, so that looking takes a tenth of a CPU at most.
+            await asyncio.sleep(max(INTERVAL_SECONDS, _LOOK_SHARE * (time.monotonic() - began)))
+
+    async def _look(self) -> None:
+        found = await asyncio.to_thread(scan, self._root)
+        if found != self._last:
+            self._last, self._since = found, time.monotonic()
+            return
+        if found == self._taken:
+            if self._kept is not self._held and time.monotonic() - self._kept_at > _KEEP_AGAIN_SECONDS:
+                await self._keep(self._held)
+            return
+        reading = await asyncio.to_thread(self._read, found)
+        if reading is None:
+            return
+        await self._keep(reading.held)
+        self._held, self._taken = reading.held, found
+        self._fingerprints, self._of_files = dict(found.files), reading.of_files
+        self._bring(reading.objects)
+        if reading.findings != self.findings:
+            self.findings = reading.findings
+            self.on_findings()
+
+    async def _keep(self, held: Held) -> None:
+        """Keep what was read. Where that fails it counts nevertheless: it may take trust away."""
+        self._kept_at = time.monotonic()
+        try:
+            await asyncio.to_thread(self._write, held)
+        except OSError as error:
+            fields = {"detail": str(error)}
+            _log.error("what was read of the manifests cannot be kept, trying again", extra={"fields": fields})
+        else:
+            self._kept = held
+
+    def _write(self, held: Held) -> None:
+        if held != self._kept:
+            self._state.write(_MANIFESTS, msgspec.json.encode(held))
+
+    def _read(self, found: Scan) -> _Reading | None:
+        """Read what changed; None where it changed once more meanwhile, or is not finished."""
+        files: dict[str, HeldFile] = {}
+        findings: dict[str, tuple[Finding, ...]] = {}
+        for name, fingerprint in found.files.items():
+            before = self._held.files.get(name)
+            if before is not None and self._fingerprints.get(name) == fingerprint:
+                files[name], findings[name] = before, self._of_files.get(name, ())
+                continue
+            files[name], findings[name], is_finished = self._read_one(name, before)
+            if not is_finished and time.monotonic() - self._since < _UNFINISHED_SECONDS:
+                return None
+        lost = self._lost_mounts(found)
+        for name, each in self._held.files.items():
+            if name not in files and _is_hindered(name, found, lost):
+                files[name] = kept(each)
+        if scan(self._root) != found:
+            return None
+        return self._complete(found, files, findings)
+
+    def _complete(self, found: Scan, files: dict[str, HeldFile], of_files: dict[str, tuple[Finding, ...]]) -> _Reading:
+        objects, doubled = chosen(files, self._identities.files)
+        said = [*doubled, *self._said_of_folders(found)]
+        for key in [key for key in objects if self._api.is_reserved(key)]:
+            name, each = objects.pop(key)
+            message = "is one of the Secrets that Stationkeeper writes itself; give it another name"
+            said.append(
+                Finding(self._shown(name), each.line, Severity.ERROR, CheckReason.INVALID_METADATA, message, key.name)
+            )
+        if len(objects) > MAX_OBJECTS:
+            message = f"has more than {MAX_OBJECTS} objects; nothing of this change counts"
+            said.append(Finding(str(self._root), 1, Severity.ERROR, CheckReason.INVALID_FIELD, message))
+            return _Reading(self._held, self._objects, of_files, tuple(sorted(said)))
+        now = self._now()
+        for key in self._objects.keys() - objects.keys():
+            self._identities.forget(key)
+        for key, (name, each) in objects.items():
+            self._identities.of(key, each.content, name, now)
+        mounts = tuple(sorted(found.mounts | self._lost_mounts(found)))
+        held = Held(files, self._identities.all, self._identities.last, mounts)
+        listed = [each for of_file in of_files.values() for each in of_file]
+        return _Reading(held, objects, of_files, tuple(sorted({*listed, *said})))
+
+    def _lost_mounts(self, found: Scan) -> frozenset[str]:
+        """Return the folders that held manifests of a file system that is not mounted there any more."""
+        return frozenset(
+            each
+            for each in self._held.mounts
+            if each not in found.mounts and _holds(each, self._held.files) and not _holds(each, found.files)
+        )
+
+    def _read_one(self, name: str, before: HeldFile | None) -> tuple[HeldFile, tuple[Finding, ...], bool]:
+        """Return what counts of a file, what is wrong with it, and whether it looks finished."""
+        try:
+            content = read_regular(self._root / name, MAX_FILE_BYTES)
+        except OSError as error:
+            message = f"cannot be read: {error.strerror or error}"
+            finding = Finding(self._shown(name), 1, Severity.ERROR, NOT_READABLE, message)
+            return kept(before) if before is not None else HeldFile(), (finding,), True
+        found, findings = read_file(self._shown(name), content, self._namespace, before)
+        # A file that is cut between two objects has nothing wrong with it; but then its last line has no end, as far as
+        # one can tell from outside.
+        fewer = before is not None and len(found.objects) < len(before.objects)
+        return found, findings, not fewer or content.endswith(b"\n")
+
+    def _said_of_folders(self, found: Scan) -> Iterator[Finding]:
+        told = {name: f"cannot be read: {why}" for name, why in found.unreadable.items()}
+        told |= dict.fromkeys(
+            self._lost_mounts(found),
+            "is not mounted; to let go what it held, put a file there that has a comment alone",
+        )
+        for name, why in told.items():
+            is_of_interest = not name or name.endswith(ENDINGS) or _holds(name, self._held.files)
+            if is_of_interest:
+                yield Finding(self._shown(name), 1, Severity.ERROR, NOT_READABLE, f"{why}; what it held stays in force")
+        if not found.files and not found.unreadable:
+            yield Finding(str(self._root), 1, Severity.ERROR, NOT_READABLE, _EMPTY)
+
+    def _bring(self, objects: Mapping[ObjectKey, tuple[str, HeldObject]]) -> None:
+        """Bring a change before the operator: what goes first."""
+        now, before = self._now(), self._objects
+        self._objects = dict(objects)
+        for key in before.keys() - objects.keys():
+            gone = self._api.remove(key)
+            if gone is not None and key.kind in RESOURCES:
+                self._report(ResourceReport(decode_resource(key.kind, gone), deleted=True))
+        for key, (name, each) in objects.items():
+            held = before.get(key)
+            if held is not None and held[1].content == each.content:
+                continue
+            identity = self._identities.of(key, each.content, name, now)
+            found = self._api.put(key, each.content, identity.metadata)
+            if key.kind in RESOURCES:
+                self._report(ResourceReport(decode_resource(key.kind, found), deleted=False))
+
+    def _shown(self, name: str) -> str:
+        return str(self._root / name) if name else str(self._root)
+
+
+def _is_hindered(name: str, found: Scan, lost: Collection[str]) -> bool:
+    """Return whether a file that is missing may be there nevertheless; where not, it was removed."""
+    if not found.files and not found.unreadable:
+        return True
+    return any(each in found.unreadable or each in lost for each in _around(name))
+
+
+def _around(name: str) -> Iterator[str]:
+    """Yield the file and the folders around it, the root as the empty name."""
+    while name:
+        yield name
+        name = name.rpartition("/")[0]
+    yield ""
+
+
+def _holds(folder: str, files: Mapping[str, object]) -> bool:
+    return any(name.startswith(f"{folder}/") for name in files)
+
+
+def _load(state: StateFolder) -> Held:
+    """Return what an earlier run has kept; nothing where it cannot be read."""
+    content = state.read(_MANIFESTS)
+    if content is None:
+        return Held()
+    try:
+        return msgspec.json.decode(content, type=Held)
+    except (msgspec.MsgspecError, UnicodeError):
+        fields = {"file": _MANIFESTS}
+        _log.exception("what was kept of the manifests cannot be read, all is read anew", extra={"fields": fields})
+        return Held()

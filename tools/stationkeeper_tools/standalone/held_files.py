@@ -1,0 +1,197 @@
+"""The objects of manifest files, so that a bad file takes nothing out of force. Pure.
+
+What the API server would refuse stays as it was, as it does in a cluster. As long as something of a file is refused,
+nothing vanishes from it either: what is missing may be just what can not be read. What is right of it counts.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from stationkeeper_tools.checking.findings import CheckReason, Finding, Severity
+from stationkeeper_tools.checking.manifests import OWN_KINDS, Manifest, parse_manifests
+from stationkeeper_tools.checking.resource_schema import schema_findings
+from stationkeeper_tools.checking.verdicts import with_data
+
+MAX_OBJECT_BYTES = 1_572_864
+"""Of one object as JSON, as etcd has it."""
+
+_TYPES = (str, int, float, bool, type(None))
+
+
+class ObjectKey(NamedTuple):
+    """Which object."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class HeldObject(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An object as a manifest has it.
+
+    Attributes:
+        kind, namespace, name: which one.
+        line: where it stands in its file, from 1.
+        content: as the API server would hold it, but for what only that adds.
+        is_kept: whether the file does not have it so any more.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    line: int
+    content: dict[str, Any]
+    is_kept: bool = False
+
+    @property
+    def key(self) -> ObjectKey:
+        """Which object it is."""
+        return ObjectKey(self.kind, self.namespace, self.name)
+
+
+class HeldFile(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What counts of a file.
+
+    Attributes:
+        sha256: of the content that all of this was read from; empty where something was refused or kept.
+        objects: in their order.
+    """
+
+    sha256: str = ""
+    objects: tuple[HeldObject, ...] = ()
+
+
+def read_file(
+    name: str, content: bytes, default_namespace: str, before: HeldFile | None
+) -> tuple[HeldFile, tuple[Finding, ...]]:
+    """Return what counts of a file from now on, and what is wrong with it.
+
+    Args:
+        name: of the file, for people.
+        content: of the file.
+        default_namespace: for objects that name none.
+        before: what counted of it until now; None for a new file.
+    """
+    sha256 = hashlib.sha256(content).hexdigest()
+    if before is not None and before.sha256 == sha256:
+        return before, ()
+    if not content.strip() and before is not None and before.objects:
+        message = "is empty, as a file is while it is written; to take away what it held, delete it"
+        return kept(before), (Finding(name, 1, Severity.ERROR, CheckReason.MALFORMED_YAML, message),)
+    found = parse_manifests([(name, content)], default_namespace)
+    findings = [each for each in found.findings if each.severity is Severity.ERROR]
+    objects: dict[ObjectKey, HeldObject] = {}
+    if all(each.subject for each in findings):
+        refused = {each.subject for each in findings}
+        for manifest in found.manifests:
+            problems = list(_problems(manifest)) if manifest.subject not in refused else []
+            findings += problems
+            if not problems and manifest.subject not in refused:
+                taken = _held(manifest)
+                objects[taken.key] = taken
+    if not findings:
+        return HeldFile(sha256, tuple(objects.values())), ()
+    remaining = (each for each in kept(before).objects if each.key not in objects) if before is not None else ()
+    return HeldFile("", (*objects.values(), *remaining)), tuple(findings)
+
+
+def kept(file: HeldFile) -> HeldFile:
+    """Return the file with all of its objects kept."""
+    return HeldFile("", tuple(msgspec.structs.replace(each, is_kept=True) for each in file.objects))
+
+
+def chosen(
+    files: Mapping[str, HeldFile], before: Mapping[ObjectKey, str]
+) -> tuple[dict[ObjectKey, tuple[str, HeldObject]], tuple[Finding, ...]]:
+    """Return each object with the file that has it, and what is said of those that several files have.
+
+    What a file has now goes before what is kept; then the file that has it in force already, so that a copy that
+    somebody adds changes nothing; then the first by name.
+
+    Args:
+        files: by name.
+        before: the file that each object came from until now.
+    """
+    candidates: dict[ObjectKey, list[tuple[str, HeldObject]]] = {}
+    for name in sorted(files):
+        for each in files[name].objects:
+            candidates.setdefault(each.key, []).append((name, each))
+    found: dict[ObjectKey, tuple[str, HeldObject]] = {}
+    findings: list[Finding] = []
+    for key, listed in candidates.items():
+        first = min(listed, key=lambda each: (each[1].is_kept, each[0] != before.get(key), each[0]))
+        found[key] = first
+        findings += _doubled(key, first, (each for each in listed if each is not first and not each[1].is_kept))
+    return found, tuple(findings)
+
+
+def _doubled(
+    key: ObjectKey, first: tuple[str, HeldObject], others: Iterable[tuple[str, HeldObject]]
+) -> Iterator[Finding]:
+    where, held = first
+    subject = f"{key.kind} {key.namespace}/{key.name}"
+    for name, each in others:
+        message = f"is the same object as that at {where}:{held.line}, which counts; remove one of the two"
+        yield Finding(name, each.line, Severity.ERROR, CheckReason.DUPLICATE_OBJECT, message, subject)
+
+
+def _problems(manifest: Manifest) -> Iterator[Finding]:
+    if not _is_json(manifest.content.value):
+        message = "has a key that is no text, or a value that JSON does not have"
+        yield manifest.finding(Severity.ERROR, CheckReason.INVALID_FIELD, message)
+        return
+    if len(msgspec.json.encode(manifest.content.value)) > MAX_OBJECT_BYTES:
+        message = f"has more than {MAX_OBJECT_BYTES} bytes"
+        yield manifest.finding(Severity.ERROR, CheckReason.INVALID_FIELD, message)
+    elif manifest.kind in OWN_KINDS:
+        yield from (each for each in schema_findings(manifest) if each.severity is Severity.ERROR)
+    else:
+        yield from _reference_problems(manifest)
+
+
+def _reference_problems(manifest: Manifest) -> Iterator[Finding]:
+    """Yield what the API server would refuse of a Secret or ConfigMap, and what would be lost without a word."""
+    for field in ("data", "stringData", "binaryData"):
+        value = manifest.content.value.get(field)
+        if value is None:
+            continue
+        if not isinstance(value, dict) or not all(isinstance(each, str | None) for each in value.values()):
+            message = f"{field} must have texts alone; write numbers in quotes"
+            yield manifest.finding(Severity.ERROR, CheckReason.INVALID_FIELD, message, field)
+    labels = manifest.content.at(("metadata", "labels"))
+    if labels is not None and isinstance(labels.value, dict):
+        for name, text in labels.value.items():
+            if not isinstance(text, str):
+                message = 'a label must be a text; write it in quotes, as "true"'
+                yield manifest.finding(
+                    Severity.ERROR, CheckReason.INVALID_METADATA, message, "metadata", "labels", name
+                )
+
+
+def _is_json(root: Any) -> bool:
+    waiting = [root]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if not all(isinstance(key, str) for key in value):
+                return False
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif not isinstance(value, _TYPES):
+            return False
+    return True
+
+
+def _held(manifest: Manifest) -> HeldObject:
+    value: Mapping[str, Any] = manifest.content.value if manifest.kind in OWN_KINDS else with_data(manifest)
+    metadata = value.get("metadata")
+    known = metadata if isinstance(metadata, dict) else {}
+    # What only the API server writes counts for nothing where a person wrote it, or `kubectl get -o yaml` did.
+    texts = {field: known[field] for field in ("labels", "annotations") if isinstance(known.get(field), dict)}
+    content = {field: each for field, each in value.items() if field not in {"status", "metadata"}}
+    content["metadata"] = {"name": manifest.name, "namespace": manifest.namespace, **texts}
+    return HeldObject(manifest.kind, manifest.namespace, manifest.name, manifest.content.line, content)

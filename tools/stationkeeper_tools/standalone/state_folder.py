@@ -1,0 +1,123 @@
+"""The folder in which `serve` keeps what has to survive a restart. One process at a time may have it."""
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+
+from stationkeeper_core.published import DOCUMENTS, MAX_SECRET_BYTES
+from stationkeeper_tools.private_files import private_folder
+
+STATUS = "status.json"
+_MAX_BYTES = 512 * 1024 * 1024
+
+
+class StateInUseError(Exception):
+    """Another process has the folder."""
+
+
+class StateFolder:
+    """To be used as a context manager: it is locked inside.
+
+    Args:
+        path: is made where there is none; its owner alone may read it.
+
+    Attributes:
+        path: of the folder.
+        documents: where CUPS reads what is published.
+        is_new: whether there was nothing in it yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.documents = path / "documents"
+        self.is_new = False
+        self._lock = -1
+
+    def __enter__(self) -> "StateFolder":
+        """Take the lock.
+
+        Raises:
+            StateInUseError: another process has it.
+            OSError: the folder cannot be made or written.
+        """
+        private_folder(self.path)
+        # The lock ends with the process, however that ends.
+        self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._lock, 32).decode("ascii", "replace").strip()
+            os.close(self._lock)
+            detail = f"{self.path} is in use by the process {holder}; end it, or give another folder by --state"
+            raise StateInUseError(detail) from None
+        os.ftruncate(self._lock, 0)
+        os.write(self._lock, f"{os.getpid()}\n".encode())
+        self.is_new = not self.documents.exists()
+        private_folder(self.documents)
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        os.close(self._lock)
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file, None where there is none.
+
+        Raises:
+            OSError: it cannot be read, or is too large to be one of these.
+        """
+        return _read(self.path / name, _MAX_BYTES)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace a file: after a crash or a power failure it is the old one or the new one, and whole.
+
+        Raises:
+            OSError: it is as before.
+        """
+        _write(self.path / name, content)
+
+    def read_documents(self) -> dict[str, bytes]:
+        """Return the published documents that there are, by name.
+
+        Raises:
+            OSError: one cannot be read.
+        """
+        found = {name: _read(self.documents / name, MAX_SECRET_BYTES + 1) for name in DOCUMENTS}
+        return {name: content for name, content in found.items() if content is not None}
+
+    def write_document(self, name: str, content: bytes) -> None:
+        """Replace a published document, as `write` does.
+
+        Raises:
+            OSError: it is as before.
+        """
+        _write(self.documents / name, content)
+
+
+def _read(path: Path, most: int) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except FileNotFoundError:
+        return None
+    if len(content) > most:
+        raise OSError(f"{path} has more than {most} bytes")
+    return content
+
+
+def _write(path: Path, content: bytes) -> None:
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
