@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import pytest
+from OpenSSL import SSL
 
 from stationkeeper_cups.connection_limits import ConnectionLimits
 from stationkeeper_cups.listener import ACCEPTED_AT_ONCE, BEGUN_AT_ONCE, GIVEN_UP, Dropped, Listener, Refusal
 from stationkeeper_cups.standing import FREE
-from stationkeeper_cups.tls.connection import Verdict
+from stationkeeper_cups.tls.connection import Judge, Verdict
 from stationkeeper_cups.tls.context import gateway_context
 from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls_context import ServerCredentials
@@ -71,7 +72,7 @@ async def _port(pki: Pki, limits: ConnectionLimits = LIMITS) -> AsyncIterator[_P
     port = _Port(bound.getsockname()[1])
     times = TimeLimits(asyncio.get_running_loop())
 
-    def begin(peer: str) -> tuple[object, object]:
+    def begin(peer: str) -> tuple[SSL.Context, Judge]:
         port.begun.append(peer)
         if port.listener is not None:
             port.most = max(port.most, len(port.listener.handshake))
@@ -80,7 +81,7 @@ async def _port(pki: Pki, limits: ConnectionLimits = LIMITS) -> AsyncIterator[_P
     def drop(why: Dropped) -> None:
         port.dropped[why] += 1
 
-    port.listener = Listener(bound, begin, _Silent, port.refused.append, times, limits, drop)  # type: ignore[arg-type]
+    port.listener = Listener(bound, begin, _Silent, port.refused.append, times, limits, on_drop=drop)
     port.listener.start()
     await asyncio.sleep(0)
     yield port
