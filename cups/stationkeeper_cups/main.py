@@ -31,6 +31,7 @@ from stationkeeper_cups.judgement_budget import JudgementBudget
 from stationkeeper_cups.kubernetes_source import KubernetesSource
 from stationkeeper_cups.listener import Dropped, Listener
 from stationkeeper_cups.listening_socket import ListeningSocket
+from stationkeeper_cups.memory_return import MemoryReturn, give_back_free_memory, resident_bytes
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.opening import ProxyProtocol
@@ -42,6 +43,8 @@ from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls_context import ServerCredentials, load_credentials
 
 DRAIN_SECONDS = 10.0
+# Of the connections that may be open; below that memory is given back.
+CALM_SHARE = 10
 
 _log = logging.getLogger("stationkeeper.cups")
 
@@ -110,6 +113,10 @@ async def serve(
     state.on_server_credentials_loaded = certificate.loaded
     internal = await _start_internal(settings, state, metrics, observations, listener, certificate, refusals)
     checking = asyncio.create_task(certificate.run())
+    memory = MemoryReturn(
+        resident_bytes, give_back_free_memory, lambda: listener.connections <= limits.connections // CALM_SHARE
+    )
+    returning = asyncio.create_task(memory.run())
     source = asyncio.create_task(_source(settings, state).run())
     try:
         await _first(source, stop, state.complete)
@@ -123,6 +130,7 @@ async def serve(
     finally:
         source.cancel()
         checking.cancel()
+        returning.cancel()
         listener.stop()
         await connections.drain(DRAIN_SECONDS)
         listener.cut()
