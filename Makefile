@@ -12,7 +12,7 @@ endif
 # As many processes as there are cores; each runs an API server of its own, so no more than four.
 PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test test-fast lint format bench docs clean
+.PHONY: demo test test-fast lint format bench docs proxies clean
 
 demo: .venv/.synced
 	@$(UV) run --frozen stationkeeper demo $(ARGS)
@@ -43,6 +43,9 @@ docs: .venv/.synced
 
 clean:
 	rm -rf .venv .tools build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+proxies: .venv/.synced
+	@$(UV) sync --frozen --inexact --group proxies
 
 .venv/.synced: pyproject.toml uv.lock | $(UV)
 	@echo "Installing the Python packages that uv.lock pins into .venv"

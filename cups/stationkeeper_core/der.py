@@ -13,3 +13,14 @@ def element(tag: int, content: bytes) -> bytes:
         return bytes([tag, length]) + content
     size = length.to_bytes((length.bit_length() + 7) // 8, "big")
     return bytes([tag, 0x80 | len(size)]) + size + content
+
+
+def element_length(encoded: bytes) -> int:
+    """Return the bytes of the element that `encoded` begins with; 0 where none lies whole in it."""
+    if len(encoded) < 2:  # noqa: PLR2004 - tag and length
+        return 0
+    length, begin = encoded[1], 2
+    if length > LONGEST_SHORT_LENGTH:
+        begin += length & LONGEST_SHORT_LENGTH
+        length = int.from_bytes(encoded[2:begin], "big")
+    return begin + length if begin + length <= len(encoded) else 0

@@ -66,6 +66,7 @@ class Reason(StrEnum):
     CRL_EXPIRED = "CRLExpired"
     CERTIFICATE_TOO_WEAK = "CertificateTooWeak"
     TRUST_BUDGET_SPENT = "TrustBudgetSpent"
+    FORWARDED_CERTIFICATE_NOT_ALLOWED = "ForwardedCertificateNotAllowed"
 
     CLIENT_CERTIFICATE_MISSING = "ClientCertificateMissing"
     UNKNOWN_CA = "UnknownCA"
@@ -79,6 +80,8 @@ class Reason(StrEnum):
     PROXY_HEADER_MISSING = "ProxyHeaderMissing"
     PROXY_HEADER_INVALID = "ProxyHeaderInvalid"
     PROXY_HEADER_NOT_ALLOWED = "ProxyHeaderNotAllowed"
+    PROXY_NOT_TRUSTED = "ProxyNotTrusted"
+    FORWARDED_CERTIFICATE_INVALID = "ForwardedCertificateInvalid"
 
     INVALID_SPEC = "InvalidSpec"
     MALFORMED_PEM = "MalformedPEM"

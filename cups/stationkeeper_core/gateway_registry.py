@@ -1,8 +1,9 @@
 """The gateways in force and the EUIs that are reserved, by EUI."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from stationkeeper_core.eui64 import EUI64
+from stationkeeper_core.packed_gateways import GatewayPacker, PackedGateways
 from stationkeeper_core.published import RegisteredGateway, RegistryDocument, ReservedEUI
 from stationkeeper_core.registry_layout import BUCKET_COUNTS, bucket_of
 from stationkeeper_core.trust.scope import Scope
@@ -12,23 +13,35 @@ Holder = RegisteredGateway | ReservedEUI
 
 
 class RegistryBucket:
-    """The gateways of one registry document. Immutable.
+    """The gateways of one registry document, packed. Immutable.
 
     Attributes:
         generation: of the document that it was made of.
         sha256: the digest of that document.
     """
 
-    def __init__(self, document: RegistryDocument, generation: int, sha256: str) -> None:
+    def __init__(self, gateways: PackedGateways, reserved: Iterable[ReservedEUI], generation: int, sha256: str) -> None:
         self.generation = generation
         self.sha256 = sha256
-        self._gateways = document.gateways
-        self._holders: dict[int, tuple[Holder, ...]] = {}
-        held: tuple[Holder, ...] = (*document.gateways, *document.reserved)
-        for each in held:
+        self._gateways = gateways
+        self._reserved: dict[int, tuple[ReservedEUI, ...]] = {}
+        for each in reserved:
             eui = int(each.eui, 16)
-            known = self._holders.get(eui, ())
-            self._holders[eui] = tuple(sorted((*known, each), key=_order)) if known else (each,)
+            self._reserved[eui] = (*self._reserved.get(eui, ()), each)
+
+    @classmethod
+    def of_document(cls, document: RegistryDocument, generation: int = 0, sha256: str = "") -> "RegistryBucket":
+        """Return the bucket of a decoded document.
+
+        Args:
+            document: as `decode` gave it.
+            generation: of its header.
+            sha256: of its header.
+        """
+        packer = GatewayPacker()
+        for each in document.gateways:
+            packer.add(EUI64(int(each.eui, 16)), each)
+        return cls(packer.finish(), document.reserved, generation, sha256)
 
     def __len__(self) -> int:
         return len(self._gateways)
@@ -38,7 +51,8 @@ class RegistryBucket:
 
     def holders(self, eui: EUI64) -> tuple[Holder, ...]:
         """The Gateways and reservations with `eui`, in order of their rank, then their namespace."""
-        return self._holders.get(eui, ())
+        gateways, reserved = self._gateways.with_eui(eui), self._reserved.get(eui)
+        return gateways if reserved is None else tuple(sorted((*gateways, *reserved), key=_order))
 
 
 class GatewayRegistry:

@@ -10,42 +10,74 @@ digest is over the uncompressed payload, so that contents compare without regard
 total and bounded: any bytes give a document or a `StationkeeperError` with a load's reason.
 """
 
-import hashlib
-import zlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
 
-from stationkeeper_core import registry_layout
-from stationkeeper_core.document_segments import compress
+from stationkeeper_core.document_envelope import (
+    CONTRACT,
+    MAX_GENERATION,
+    MAX_PAYLOAD_BYTES,
+    MAX_SECRET_BYTES,
+    READABLE_CONTRACTS,
+    Header,
+    digest,
+    encode,
+    open_document,
+)
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, parse_hex
-from stationkeeper_core.registry_layout import layout_of, place_of
+from stationkeeper_core.registry_layout import BUCKETS, TRUST, bucket_of, layout_of, place_of
 from stationkeeper_core.retained_anchor import RetainedAnchor, Seconds
 from stationkeeper_core.serial_numbers import unpack_serials
 
-CONTRACT = 2
-READABLE_CONTRACTS = (1, CONTRACT)
-"""An operator that takes over from an older one still reads what that one published, so that it stays in force."""
-MAX_SECRET_BYTES = 1_000_000
-MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
+__all__ = [
+    "ALL_NAMESPACES",
+    "BUCKETS",
+    "CONTRACT",
+    "DOCUMENTS",
+    "MAX_AUTHORITIES",
+    "MAX_GENERATION",
+    "MAX_NAMESPACE_CERTIFICATES",
+    "MAX_PAYLOAD_BYTES",
+    "MAX_SECRET_BYTES",
+    "MAX_TRUSTED_CERTIFICATES",
+    "READABLE_CONTRACTS",
+    "REGISTRY",
+    "TRUST",
+    "Document",
+    "Header",
+    "Published",
+    "RegisteredGateway",
+    "RegistryDocument",
+    "ReservedEUI",
+    "RevocationList",
+    "ServedNamespace",
+    "TrustDocument",
+    "TrustedAuthority",
+    "bucket_check",
+    "bucket_of",
+    "decode",
+    "decode_registry",
+    "decode_trust",
+    "digest",
+    "encode",
+    "encode_payload",
+    "secret_name",
+]
+
 MAX_AUTHORITIES = 2_000
 MAX_TRUSTED_CERTIFICATES = 4_000
 """Of all TrustedCAs, anchors and intermediates together."""
 MAX_NAMESPACE_CERTIFICATES = 1_000
 """Of the TrustedCAs of one namespace: a request is decided by those of two, the Gateway's and the release's."""
-MAX_GENERATION = 2**63 - 1
 
-TRUST = registry_layout.TRUST
-BUCKETS = registry_layout.BUCKETS
-bucket_of = registry_layout.bucket_of
 ALL_NAMESPACES = "*"
 REGISTRY = layout_of(BUCKETS).registry
 DOCUMENTS = layout_of(BUCKETS).documents
-
-_MAX_HEADER_BYTES = 1024
 
 
 class RevocationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -202,25 +234,6 @@ Document = TrustDocument | RegistryDocument
 _D = TypeVar("_D", TrustDocument, RegistryDocument)
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """The first line of a document.
-
-    Attributes:
-        contract: the version of the contract, for all that follows.
-        document: its name.
-        generation: rises with every change of this document; from 0 to `MAX_GENERATION`.
-        sha256: of the uncompressed payload, lower-case hex.
-        buckets: into how many the registry is split, as the name of a registry document tells too; of the trust
-            document, which is one for all counts, always `BUCKETS`.
-    """
-
-    contract: int
-    document: str
-    generation: int
-    sha256: str
-    buckets: int = BUCKETS
-
-
 @dataclass(frozen=True)
 class Published:
     """A decoded document with its header."""
@@ -239,33 +252,6 @@ def encode_payload(content: Document) -> bytes:
     return msgspec.json.encode(_by_namespace(content), order="deterministic")
 
 
-def digest(payload: bytes) -> str:
-    """The digest by which payloads are compared."""
-    return hashlib.sha256(payload).hexdigest()
-
-
-def encode(document: str, generation: int, payload: bytes) -> bytes:
-    """The value of the Secret's key for a payload that `encode_payload` gave.
-
-    Raises:
-        StationkeeperError: `CapacityExceeded` where it would not fit into a Secret.
-    """
-    header = Header(
-        contract=CONTRACT,
-        document=document,
-        generation=generation,
-        sha256=digest(payload),
-        buckets=_count(document),
-    )
-    value = msgspec.json.encode(header) + b"\n" + compress(payload)
-    if len(value) > MAX_SECRET_BYTES or len(payload) > MAX_PAYLOAD_BYTES:
-        raise StationkeeperError(
-            Reason.CAPACITY_EXCEEDED,
-            f"{document} has {len(value)} bytes, at most {MAX_SECRET_BYTES} fit into a Secret",
-        )
-    return value
-
-
 def decode(document: str, value: bytes) -> Published:
     """The document that `value` holds.
 
@@ -276,29 +262,65 @@ def decode(document: str, value: bytes) -> Published:
     Raises:
         StationkeeperError: `MalformedDocument`, `UnknownContract`, `WrongDocument` or `DigestMismatch`.
     """
-    if len(value) > MAX_SECRET_BYTES:
-        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} has {len(value)} bytes")
-    line, newline, stream = value.partition(b"\n")
-    if not newline or len(line) > _MAX_HEADER_BYTES:
-        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} has no header")
-    header = _header(document, line)
-    payload = _inflate(document, stream)
-    if digest(payload) != header.sha256:
-        raise StationkeeperError(Reason.DIGEST_MISMATCH, f"{document} is not what its header says")
-    if document == TRUST:
-        trust = _content(document, payload, TrustDocument)
-        _check_serials(document, trust)
-        if header.contract >= CONTRACT:
-            _check_certificates(document, trust)
-        return Published(header, trust)
-    registry = _content(document, payload, RegistryDocument)
-    _check_bucket(document, registry)
-    return Published(header, _sorted(registry))
+    header, payload = open_document(document, value)
+    if document != TRUST:
+        return Published(header, _sorted(decode_registry(document, payload)))
+    return Published(header, decode_trust(header, payload))
 
 
-def _count(document: str) -> int:
+def decode_trust(header: Header, payload: bytes) -> TrustDocument:
+    """Return what the payload of the trust document holds.
+
+    Raises:
+        StationkeeperError: `MalformedDocument`.
+    """
+    trust = _content(TRUST, payload, TrustDocument)
+    _check_serials(TRUST, trust)
+    if header.contract >= CONTRACT:
+        _check_certificates(TRUST, trust)
+    return trust
+
+
+def decode_registry(document: str, payload: bytes) -> RegistryDocument:
+    """Return what the payload of a registry document holds, in the order in which it stands there.
+
+    Raises:
+        StationkeeperError: `MalformedDocument` or `WrongDocument`.
+    """
+    content = _content(document, payload, RegistryDocument)
+    check = bucket_check(document, content)
+    held: tuple[RegisteredGateway | ReservedEUI, ...] = (*content.gateways, *content.reserved)
+    for each in held:
+        check(each)
+    return content
+
+
+def bucket_check(document: str, content: RegistryDocument) -> Callable[[RegisteredGateway | ReservedEUI], EUI64]:
+    """Return what checks the records of a registry document one by one, and gives their EUIs.
+
+    It raises `MalformedDocument` where an EUI cannot be read, is of another bucket, or came before in its namespace.
+
+    Args:
+        document: the name of it.
+        content: with its number; the records do not matter.
+
+    Raises:
+        StationkeeperError: `WrongDocument`.
+    """
     place = place_of(document)
-    return place[0] if place is not None else BUCKETS
+    if place is None or place[1] != content.bucket:
+        raise StationkeeperError(Reason.WRONG_DOCUMENT, f"{document} holds bucket {content.bucket}")
+    buckets, number = place
+    seen: set[tuple[EUI64, str]] = set()
+
+    def check(each: RegisteredGateway | ReservedEUI) -> EUI64:
+        eui = parse_hex(each.eui)
+        if eui is None or (eui, each.namespace) in seen or bucket_of(eui, buckets) != number:
+            raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} holds {each.eui[:20]!a}")
+        seen.add((eui, each.namespace))
+        return eui
+
+    return check
 
 
 def _sorted(content: Document) -> Document:
@@ -324,38 +346,6 @@ def _by_namespace(content: Document) -> Document:
 
 def _order(each: RegisteredGateway | ReservedEUI) -> tuple[str, int, str]:
     return (each.eui, each.rank, each.namespace)
-
-
-def _header(document: str, line: bytes) -> Header:
-    try:
-        contract = msgspec.json.decode(line, type=dict[str, msgspec.Raw]).get("contract")
-        if contract is not None and msgspec.json.decode(contract) not in READABLE_CONTRACTS:
-            raise StationkeeperError(
-                Reason.UNKNOWN_CONTRACT,
-                f"{document} has contract {bytes(contract)[:20]!r}, this is {CONTRACT}",
-            )
-        header = msgspec.json.decode(line, type=Header)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"the header of {document}: {error}") from None
-    if (header.document, header.buckets) != (document, _count(document)):
-        raise StationkeeperError(
-            Reason.WRONG_DOCUMENT,
-            f"{header.document[:40]!a} of {header.buckets} buckets lies where {document} of {_count(document)} belongs",
-        )
-    if not 0 <= header.generation <= MAX_GENERATION:
-        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} has no generation that could be counted on")
-    return header
-
-
-def _inflate(document: str, stream: bytes) -> bytes:
-    inflater = zlib.decompressobj()
-    try:
-        payload = inflater.decompress(stream, MAX_PAYLOAD_BYTES)
-    except zlib.error as error:
-        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"the payload of {document}: {error}") from None
-    if not inflater.eof or inflater.unused_data:
-        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"the payload of {document} is cut short or too long")
-    return payload
 
 
 def _content(document: str, payload: bytes, kind: type[_D]) -> _D:
@@ -386,16 +376,3 @@ def _check_certificates(document: str, trust: TrustDocument) -> None:
     else:
         return
     raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} holds {detail}, more than the contract allows")
-
-
-def _check_bucket(document: str, registry: RegistryDocument) -> None:
-    place = place_of(document)
-    if place is None or place[1] != registry.bucket:
-        raise StationkeeperError(Reason.WRONG_DOCUMENT, f"{document} holds bucket {registry.bucket}")
-    seen: set[tuple[EUI64, str]] = set()
-    held: tuple[RegisteredGateway | ReservedEUI, ...] = (*registry.gateways, *registry.reserved)
-    for each in held:
-        eui = parse_hex(each.eui)
-        if eui is None or (eui, each.namespace) in seen or bucket_of(eui, place[0]) != registry.bucket:
-            raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} holds {each.eui[:20]!a}")
-        seen.add((eui, each.namespace))

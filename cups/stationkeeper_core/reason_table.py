@@ -117,6 +117,11 @@ REASONS: dict[Reason, ReasonInfo] = {
         "handshake refuses it already.",
         "Issue it with RSA 2048 or P-256 and SHA-256, or better; or set `weakSignatures: Allow` on the TrustedCA.",
     ),
+    Reason.FORWARDED_CERTIFICATE_NOT_ALLOWED: _request(
+        403,
+        "A request on the port of gateways has a header that only proxies that end TLS send, to a port of their own.",
+        "Have the proxy connect to the port in `cups.forwarded`; a gateway sends no such header.",
+    ),
     Reason.TRUST_BUDGET_SPENT: ReasonInfo(
         Fault.REQUEST,
         "More paths from the certificate to trust anchors are possible than one decision may try, and none of those "
@@ -169,6 +174,17 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.PROXY_HEADER_NOT_ALLOWED: _handshake(
         "The connection begins with a PROXY protocol header but comes from an address that none is taken from.",
         "If it is your load balancer, put its networks into `cups.proxyProtocol.trustedCIDRs`.",
+    ),
+    Reason.PROXY_NOT_TRUSTED: _handshake(
+        "A connection to the port for proxies that end TLS comes from an address that no proxy has, or its certificate "
+        "is not a proxy's.",
+        "Compare `cups.forwarded.trustedCIDRs`, `proxyNames` and `caSecretName` with the proxy; anybody else is a "
+        "stranger there.",
+    ),
+    Reason.FORWARDED_CERTIFICATE_INVALID: _handshake(
+        "The header in which a proxy forwards a gateway's certificate is there twice, beside one of another form, too "
+        "long, or not as `cups.forwarded.form` is. The connection is closed.",
+        "The log line's detail names what is wrong; look at the proxy's settings.",
     ),
     Reason.HANDSHAKE_TIMEOUT: _handshake(
         "The client did not finish its TLS handshake in time.",

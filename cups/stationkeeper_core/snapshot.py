@@ -6,21 +6,17 @@ nothing. Once there is one of each, it has a `Snapshot`. Both are immutable: a r
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from types import MappingProxyType
 
 import msgspec
 
+from stationkeeper_core.cached import cached_property
+from stationkeeper_core.document_envelope import Header, open_document
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.gateway_registry import GatewayRegistry, RegistryBucket
-from stationkeeper_core.published import (
-    ALL_NAMESPACES,
-    Header,
-    ServedNamespace,
-    TrustDocument,
-    decode,
-)
+from stationkeeper_core.published import ALL_NAMESPACES, ServedNamespace, TrustDocument, decode_trust
 from stationkeeper_core.registry_layout import TRUST, RegistryLayout
+from stationkeeper_core.registry_reading import read_registry
 from stationkeeper_core.trust.generation import TrustGeneration
 
 CONTRACT_WITH_SERVED_NAMESPACES = 2
@@ -64,22 +60,22 @@ class Holdings:
     def accept(self, document: str, value: bytes) -> "Holdings":
         """The holdings with `value` in force as `document`; these same ones where it is in force already.
 
-        Checked in this order: the form and the digest, the contract, that it is not older than the one in force, that
-        every certificate of it can be used.
+        Checked in this order: the header, its contract and the digest, that it is not older than the one in force, that
+        all of the content can be used: every certificate, every record.
 
         Raises:
             StationkeeperError: a load's reason; what was in force stays so.
         """
-        published = decode(document, value)
-        header, held = published.header, self._held(document)
+        header, payload = open_document(document, value)
+        held = self._held(document)
         if held is not None:
             if header.generation < held.generation:
                 raise OlderGenerationError(document, header.generation, held.generation)
             if (header.generation, header.sha256) == (held.generation, held.sha256):
                 return self
-        if isinstance(published.content, TrustDocument):
-            return replace(self, trust=_trust(published.content, header, self.trust))
-        bucket = RegistryBucket(published.content, header.generation, header.sha256)
+        if document == TRUST:
+            return replace(self, trust=_trust(decode_trust(header, payload), header, self.trust))
+        bucket = read_registry(document, header, payload)
         return replace(self, buckets=MappingProxyType({**self.buckets, document: bucket}))
 
     @property

@@ -4,14 +4,15 @@ from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
+from OpenSSL import crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.snapshot import Snapshot
 from stationkeeper_core.trust.judgement import Judgement
 from stationkeeper_core.trust.memory import JudgementMemory
+from stationkeeper_cups.client import Client
 from stationkeeper_cups.judgement_budget import JudgementBudget
 from stationkeeper_cups.tls.connection import Verdict
-from stationkeeper_cups.tls.transport import TLSTransport
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -46,11 +47,12 @@ class Admission:
         self._budget = budget
         self._memory = JudgementMemory()
 
-    def judge(self, presented: tuple[bytes, ...], peer: str) -> Verdict:
+    def judge(self, presented: tuple[bytes, ...], leaf: crypto.X509 | None, peer: str) -> Verdict:
         """Return whether a client is let in.
 
         Args:
             presented: DER, the client's own certificate first.
+            leaf: that certificate, as OpenSSL has it; None where it has not read it.
             peer: its IP address.
         """
         snapshot = self._snapshot()
@@ -64,7 +66,7 @@ class Admission:
                 detail = "too many unknown certificates from this address"
                 return Verdict(StationkeeperError(Reason.TRUST_BUDGET_SPENT, detail))
             try:
-                judgement = self._memory.judge(presented, snapshot, now)
+                judgement = self._memory.judge(presented, snapshot, now, leaf)
             except StationkeeperError as error:
                 return Verdict(error)
             finally:
@@ -72,7 +74,7 @@ class Admission:
         found = judgement.handshake_refusal
         return Verdict(None if found is None else StationkeeperError(*found), Judged(snapshot, judgement))
 
-    def judgement_of(self, client: TLSTransport, snapshot: Snapshot, now: datetime) -> Judgement | None:
+    def judgement_of(self, client: Client, snapshot: Snapshot, now: datetime) -> Judgement | None:
         """Return what `snapshot` says of a connected client; None where it came without a certificate.
 
         That of its handshake holds as long as nothing has changed.
@@ -90,7 +92,7 @@ class Admission:
         tls.verdict = Verdict(None, Judged(snapshot, judgement))
         return judgement
 
-    def is_trusted(self, client: TLSTransport) -> bool:
+    def is_trusted(self, client: Client) -> bool:
         """Whether a connected client may keep its connection; one without a certificate is judged by its token."""
         snapshot = self._snapshot()
         if snapshot is None:

@@ -1,6 +1,6 @@
 """How many connections a server may hold at a time, from what the machine gives it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 # What the process takes by itself: the interpreter, and trust and registry of a large installation, twice while a new
@@ -78,6 +78,16 @@ def derived_limits(memory_bytes: int | None, descriptors: int | None, handshake_
         handshakes=connections // 2,
         waiting=max(LEAST_CONNECTIONS, waiting),
         handshake_seconds=handshake_seconds,
+    )
+
+
+def halved(limits: ConnectionLimits) -> ConnectionLimits:
+    """Return the limits of each of two ports that share what `limits` were derived from."""
+    return replace(
+        limits,
+        connections=max(1, limits.connections // 2),
+        handshakes=max(1, limits.handshakes // 2),
+        waiting=max(1, limits.waiting // 2),
     )
 
 

@@ -89,9 +89,9 @@ class Listener:
         times: where its stages are kept.
         limits: what clients may take.
         opener: says what may come before TLS; without one, nothing may.
-        on_drop: told of every connection that was closed before its turn.
 
     Attributes:
+        on_drop: told of every connection that was closed before its turn.
         handshake, farewell: stages of connections that are not, or no longer, the inner protocol's.
     """
 
@@ -104,7 +104,6 @@ class Listener:
         times: TimeLimits,
         limits: ConnectionLimits,
         opener: Opener | None = None,
-        on_drop: Callable[[Dropped], None] = lambda _why: None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = bound
@@ -112,7 +111,7 @@ class Listener:
         self._protocol_factory = protocol_factory
         self._on_refusal = on_refusal
         self._opener = opener or ProxyProtocol(Networks())
-        self._on_drop = on_drop
+        self.on_drop: Callable[[Dropped], None] = lambda _why: None
         self._limits = limits
         self._times = times
         self._silence = times.stage("silence", limits.handshake_seconds)
@@ -349,7 +348,7 @@ class Listener:
         self._room.leave(waiting)
         why = why if waiting.is_there() else Dropped.PEER_GONE
         waiting.close()
-        self._on_drop(why)
+        self.on_drop(why)
         left_out = self._overload.take() if why is not Dropped.PEER_GONE else None
         if left_out is not None:
             fields = {"reason": why, "waiting": len(self._room), "left_out": left_out}

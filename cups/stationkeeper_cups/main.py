@@ -14,11 +14,14 @@ from functools import partial
 
 from OpenSSL import SSL
 
+from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_cups.admission import Admission
-from stationkeeper_cups.connection_limits import ConnectionLimits, derived_limits, memory_limit
+from stationkeeper_cups.connection_limits import ConnectionLimits, derived_limits, halved, memory_limit
 from stationkeeper_cups.derived_identity import DerivedIdentity
 from stationkeeper_cups.event_loop import new_event_loop
 from stationkeeper_cups.file_source import FileSource
+from stationkeeper_cups.forwarded.handler import WithoutProxies
+from stationkeeper_cups.forwarded.port import ForwardedPort, forwarded_port
 from stationkeeper_cups.gateway_expiry import GatewayExpiry
 from stationkeeper_cups.http.connection import REQUEST_SECONDS, RequestSeconds
 from stationkeeper_cups.http.connections import Connections
@@ -37,7 +40,7 @@ from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.opening import ProxyProtocol
 from stationkeeper_cups.server_certificate import ServerCertificate
 from stationkeeper_cups.serving_state import ServingState
-from stationkeeper_cups.settings import Address, Files, Settings, SettingsError, read_settings
+from stationkeeper_cups.settings import Address, Files, Forwarded, Settings, SettingsError, read_settings
 from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls_context import ServerCredentials, load_credentials
@@ -100,30 +103,35 @@ async def serve(
         return (state.context, partial(admission.judge, peer=peer)) if state.context else None
 
     times = TimeLimits(asyncio.get_running_loop())
-    connections = Connections(handler, admission.is_trusted, metrics, times, seconds)
+    limits = _limits(settings)
+    guarded = WithoutProxies(handler, refusals) if settings.forwarded else handler
+    connections = Connections(guarded, admission.is_trusted, times, seconds)
     opener = ProxyProtocol(settings.proxy_protocol_from)
-    bound, limits, drops = _bound(settings.cups), _limits(settings), metrics.dropped_connections
-    listener = Listener(
-        bound, begin, connections, refusals.handshake, times, limits, opener, lambda why: drops.labels(why).inc()
-    )
-    _measure(metrics, listener)
+    listener = Listener(_bound(settings.cups), begin, connections, refusals.handshake, times, limits, opener)
+    ports = [(listener, connections)]
+    if settings.forwarded:
+        port = _forwarded_port(
+            settings, settings.forwarded, state, handler, admission, refusals, times, seconds, limits
+        )
+        ports.append((port.listener, port.connections))
+    listeners = [each for each, _ in ports]
+    metrics.connections.set_function(lambda: sum(len(each) for _, each in ports))
+    _measure(metrics, listeners)
     state.on_trust_change = connections.close_untrusted
     state.on_gateways_loaded = observations.reconfigured
     certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)
     state.on_server_credentials_loaded = certificate.loaded
-    internal = await _start_internal(settings, state, metrics, observations, listener, certificate, refusals)
+    internal = await _start_internal(settings, state, metrics, observations, listeners, certificate, refusals)
     checking = asyncio.create_task(certificate.run())
-    memory = MemoryReturn(
-        resident_bytes, give_back_free_memory, lambda: listener.connections <= limits.connections // CALM_SHARE
-    )
-    returning = asyncio.create_task(memory.run())
+    returning = asyncio.create_task(_memory_return(listeners, limits).run())
     source = asyncio.create_task(_source(settings, state).run())
     try:
         await _first(source, stop, state.complete)
         if settings.operator_certificate and settings.latest_seconds and not stop.is_set():
             await _latest(source, stop, state, settings.latest_seconds)
         if not stop.is_set():
-            listener.start()
+            for each in listeners:
+                each.start()
             _log.info("serving", extra={"fields": {"port": settings.cups.port}})
             on_serving()
             await _first(source, stop)
@@ -131,20 +139,34 @@ async def serve(
         source.cancel()
         checking.cancel()
         returning.cancel()
-        listener.stop()
-        await connections.drain(DRAIN_SECONDS)
-        listener.cut()
+        for each in listeners:
+            each.stop()
+        await asyncio.gather(*(each.drain(DRAIN_SECONDS) for _, each in ports))
+        for each in listeners:
+            each.cut()
         await internal.stop()
         _log.info("stopped")
 
 
-def _measure(metrics: Metrics, listener: Listener) -> None:
-    metrics.waiting_connections.labels("Silent").set_function(lambda: listener.silent)
-    metrics.waiting_connections.labels("Ready").set_function(lambda: listener.waiting)
-    metrics.handshakes.set_function(lambda: len(listener.handshake))
-    metrics.longest_wait_seconds.set_function(lambda: listener.waited)
+def _measure(metrics: Metrics, listeners: list[Listener]) -> None:
+    def total(of: Callable[[Listener], int]) -> Callable[[], int]:
+        return lambda: sum(map(of, listeners))
+
+    metrics.waiting_connections.labels("Silent").set_function(total(lambda each: each.silent))
+    metrics.waiting_connections.labels("Ready").set_function(total(lambda each: each.waiting))
+    metrics.handshakes.set_function(total(lambda each: len(each.handshake)))
+    metrics.longest_wait_seconds.set_function(lambda: max(each.waited for each in listeners))
     for why in Dropped:
         metrics.dropped_connections.labels(why)
+    for each in listeners:
+        each.on_drop = lambda why: metrics.dropped_connections.labels(why).inc()
+
+
+def _memory_return(listeners: list[Listener], limits: ConnectionLimits) -> MemoryReturn:
+    def is_calm() -> bool:
+        return sum(each.connections for each in listeners) <= limits.connections // CALM_SHARE
+
+    return MemoryReturn(resident_bytes, give_back_free_memory, is_calm)
 
 
 async def _latest(source: asyncio.Task[None], stop: asyncio.Event, state: ServingState, seconds: float) -> None:
@@ -178,7 +200,7 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
     state: ServingState,
     metrics: Metrics,
     observations: Observations,
-    listener: Listener,
+    listeners: list[Listener],
     certificate: ServerCertificate,
     refusals: Refusals,
 ) -> RunningInternalPort:
@@ -189,6 +211,10 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
         load_credentials(context, credentials)
 
     state.on_server_credentials = take
+
+    def is_open() -> bool:
+        return all(each.is_open for each in listeners)
+
     token = settings.internal_token.read_bytes if settings.internal_token else None
     if token is not None:
         DerivedIdentity(token).attach(context)
@@ -197,7 +223,7 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
             state,
             metrics,
             observations,
-            lambda: listener.is_open,
+            is_open,
             token,
             certificate,
             guard,
@@ -207,6 +233,28 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
         _bound(settings.internal),
         context,
     )
+
+
+def _forwarded_port(  # noqa: PLR0913, PLR0917 - the parts that the ports share
+    settings: Settings,
+    forwarded: Forwarded,
+    state: ServingState,
+    handler: UpdateInfoHandler,
+    admission: Admission,
+    refusals: Refusals,
+    times: TimeLimits,
+    seconds: RequestSeconds,
+    limits: ConnectionLimits,
+) -> ForwardedPort:
+    tokens = settings.token_authentication
+    try:
+        return forwarded_port(
+            *(forwarded, _bound(forwarded.address), lambda: state.strict_context, handler, admission, refusals),
+            *(_now, times, seconds, limits),
+            token_authentication=tokens,
+        )
+    except (OSError, StationkeeperError) as error:
+        raise SettingsError(f"--forwarded-ca-file: {error}") from None
 
 
 def _source(settings: Settings, state: ServingState) -> FileSource | KubernetesSource:
@@ -237,6 +285,8 @@ def _limits(settings: Settings) -> ConnectionLimits:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     descriptors = None if hard == resource.RLIM_INFINITY else hard
     limits = derived_limits(memory_limit(), descriptors, settings.handshake_seconds)
+    if settings.forwarded:
+        limits = halved(limits)
     _log.info("limits", extra={"fields": asdict(limits)})
     return limits
 

@@ -27,10 +27,10 @@ class Opening(msgspec.Struct, frozen=True):
 class Opener(Protocol):
     """What may come before TLS."""
 
-    def names_client(self, source: str) -> bool:
+    def names_client(self, source: str, /) -> bool:
         """Whether a connection from the address `source` says first whose it is."""
 
-    def __call__(self, source: str, received: bytes) -> Opening | None:
+    def __call__(self, source: str, received: bytes, /) -> Opening | None:
         """Return how a connection begins; None where more bytes are needed.
 
         Args:

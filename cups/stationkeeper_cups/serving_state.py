@@ -33,7 +33,8 @@ _log = logging.getLogger("stationkeeper.cups.state")
 class _State:
     holdings: Holdings
     credentials: ServerCredentials | None
-    context: SSL.Context | None
+    context: SSL.Context | None = None
+    strict_context: SSL.Context | None = None
 
 
 class ServingState:
@@ -57,7 +58,7 @@ class ServingState:
     def __init__(self, metrics: Metrics, *, token_authentication: bool = False, buckets: int = BUCKETS) -> None:
         self._metrics = metrics
         self.token_authentication = token_authentication
-        self._state = _State(Holdings(layout=layout_of(buckets)), credentials=None, context=None)
+        self._state = _State(Holdings(layout=layout_of(buckets)), credentials=None)
         self._refused: dict[str, StationkeeperError] = {}
         self._source: dict[str, int] = {}
         self._loading = asyncio.Lock()
@@ -82,6 +83,11 @@ class ServingState:
     def context(self) -> SSL.Context | None:
         """What the next handshake begins with; None before there are server credentials. It knows nothing of trust."""
         return self._state.context
+
+    @property
+    def strict_context(self) -> SSL.Context | None:
+        """The same, where a client without a certificate is refused whatever is configured."""
+        return self._state.strict_context
 
     @property
     def documents(self) -> tuple[str, ...]:
@@ -176,8 +182,10 @@ class ServingState:
             return
         try:
             check_for_stations(credentials)
-            context = gateway_context(credentials, certificate_optional=self.token_authentication)
-            changed = replace(self._state, credentials=credentials, context=context)
+            strict = context = gateway_context(credentials)
+            if self.token_authentication:
+                context = gateway_context(credentials, certificate_optional=True)
+            changed = replace(self._state, credentials=credentials, context=context, strict_context=strict)
             self.on_server_credentials(credentials)
         except StationkeeperError as error:
             self._refuse(SERVER_CERTIFICATE, error)

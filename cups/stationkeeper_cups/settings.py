@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS
+from stationkeeper_cups.forwarded.headers import Form
 from stationkeeper_cups.kubernetes_source import ApiServer
 from stationkeeper_cups.peer_address import Networks, read_networks
 
@@ -62,6 +63,25 @@ class Kubernetes:
 
 
 @dataclass(frozen=True)
+class Forwarded:
+    """A port for proxies that end TLS.
+
+    Attributes:
+        address: where they connect.
+        form: of the header in which they forward certificates.
+        trusted: the networks that they connect from.
+        authorities: a PEM file with the CAs that issue their certificates.
+        names: of them, DNS names or URIs of their certificates.
+    """
+
+    address: Address
+    form: Form
+    trusted: Networks
+    authorities: Path
+    names: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Settings:
     """All that can be configured.
 
@@ -75,8 +95,9 @@ class Settings:
         token_authentication: whether gateways without a certificate may come in by a token.
         server_root_may_change: whether a server certificate of another root than the one in force is taken at once.
         handshake_seconds: how long a TLS handshake may take.
-        buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
         proxy_protocol_from: the load balancers that send PROXY protocol.
+        forwarded: a port for proxies that end TLS; None where there is none.
+        buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
         operator_certificate: a file with the certificate of the key that the operator signs with what it hands over;
             None: nothing is taken on the internal port.
         latest_seconds: how long, at most, the gateways' port waits at start for the operator to say that what the
@@ -91,8 +112,9 @@ class Settings:
     token_authentication: bool = False
     server_root_may_change: bool = False
     handshake_seconds: float = HANDSHAKE_SECONDS
-    buckets: int = BUCKETS
     proxy_protocol_from: Networks = NO_NETWORKS
+    forwarded: Forwarded | None = None
+    buckets: int = BUCKETS
     operator_certificate: Path | None = None
     latest_seconds: float = 0.0
 
@@ -117,8 +139,9 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         token_authentication=_switch("--token-authentication", given.token_authentication),
         server_root_may_change=_switch("--server-root-may-change", given.server_root_may_change),
         handshake_seconds=_seconds("--handshake-seconds", given.handshake_seconds),
-        buckets=_buckets(given.registry_buckets),
         proxy_protocol_from=_networks("--proxy-protocol-from", given.proxy_protocol_from),
+        forwarded=_forwarded(given),
+        buckets=_buckets(given.registry_buckets),
         operator_certificate=Path(given.operator_certificate_file) if given.operator_certificate_file else None,
         latest_seconds=_seconds("--latest-seconds", given.latest_seconds, least=0),
     )
@@ -163,10 +186,17 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--server-root-may-change", "STATIONKEEPER_SERVER_ROOT_MAY_CHANGE", "false", root)
     handshake = "how long a TLS handshake may take, in seconds; gateways on slow links need more than 10"
     add("--handshake-seconds", "STATIONKEEPER_HANDSHAKE_SECONDS", f"{HANDSHAKE_SECONDS:g}", handshake)
-    buckets = "into how many Secrets the release splits its Gateways"
-    add("--registry-buckets", "STATIONKEEPER_REGISTRY_BUCKETS", str(BUCKETS), buckets)
     proxies = "networks (CIDR, comma between) of load balancers, whose connections begin with a PROXY protocol header"
     add("--proxy-protocol-from", "STATIONKEEPER_PROXY_PROTOCOL_FROM", "", proxies)
+    add("--forwarded-listen", "STATIONKEEPER_FORWARDED_ADDRESS", "", "host:port where proxies that end TLS connect")
+    forms = f"how they forward certificates: {', '.join(Form)}"
+    add("--forwarded-form", "STATIONKEEPER_FORWARDED_FORM", "", forms)
+    add("--forwarded-from", "STATIONKEEPER_FORWARDED_FROM", "", "networks that they connect from")
+    add("--forwarded-ca-file", "STATIONKEEPER_FORWARDED_CA_FILE", "", "PEM of the CAs of their own certificates")
+    names = "names in their own certificates, DNS or URI, comma between"
+    add("--forwarded-names", "STATIONKEEPER_FORWARDED_NAMES", "", names)
+    buckets = "into how many Secrets the release splits its Gateways"
+    add("--registry-buckets", "STATIONKEEPER_REGISTRY_BUCKETS", str(BUCKETS), buckets)
     signer = "PEM certificate of the key that the operator signs with what it hands over; empty: nothing is taken"
     add("--operator-certificate-file", "STATIONKEEPER_OPERATOR_CERTIFICATE_FILE", "", signer)
     latest = "how long to wait at start, in seconds, for the operator to say that what the source holds is the latest"
@@ -204,12 +234,19 @@ def _switch(flag: str, text: str) -> bool:
     return _SWITCH[text]
 
 
-def _buckets(text: str) -> int:
-    if text not in {str(count) for count in BUCKET_COUNTS}:
-        raise SettingsError(
-            f"--registry-buckets is {text[:80]!a}; set it to one of {', '.join(map(str, BUCKET_COUNTS))}"
-        )
-    return int(text)
+def _forwarded(given: argparse.Namespace) -> Forwarded | None:
+    if not given.forwarded_listen:
+        return None
+    if given.forwarded_form not in set(Form):
+        raise SettingsError(f"--forwarded-form is {given.forwarded_form[:80]!a}; set it to one of {', '.join(Form)}")
+    trusted = _networks("--forwarded-from", given.forwarded_from)
+    names = frozenset(filter(None, map(str.strip, given.forwarded_names.split(","))))
+    needed = {"--forwarded-from": trusted, "--forwarded-ca-file": given.forwarded_ca_file, "--forwarded-names": names}
+    for flag, value in needed.items():
+        if not value:
+            raise SettingsError(f"--forwarded-listen is set: set {flag}, so that only proxies are believed")
+    address = _address("--forwarded-listen", given.forwarded_listen)
+    return Forwarded(address, Form(given.forwarded_form), trusted, Path(given.forwarded_ca_file), names)
 
 
 def _networks(flag: str, text: str) -> Networks:
@@ -217,6 +254,14 @@ def _networks(flag: str, text: str) -> Networks:
         return read_networks(text)
     except ValueError as error:
         raise SettingsError(f"{flag}: {error}") from None
+
+
+def _buckets(text: str) -> int:
+    if text not in {str(count) for count in BUCKET_COUNTS}:
+        raise SettingsError(
+            f"--registry-buckets is {text[:80]!a}; set it to one of {', '.join(map(str, BUCKET_COUNTS))}"
+        )
+    return int(text)
 
 
 def _seconds(flag: str, text: str, least: int = 1) -> float:

@@ -35,6 +35,11 @@ class Aggregator:
         self._urgent = asyncio.Event()
         self._first = self._last = 0.0
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something was reported since the last time."""
+        return self._changed.is_set()
+
     def wake(self, *, urgent: bool = False) -> None:
         """Reports a change.
 

@@ -34,14 +34,28 @@ class Metrics:
         self._registry = CollectorRegistry()
         self.leading = Gauge("stationkeeper_operator_leading", "1 for who holds the Lease.", registry=self._registry)
         self.turns = Counter(
-            "stationkeeper_operator_turns", "Turns by outcome: Done, Again.", ["outcome"], registry=self._registry
+            "stationkeeper_operator_turns", "Turns by outcome: Done, Again, More.", ["outcome"], registry=self._registry
         )
         self.compile_seconds = Histogram(
             "stationkeeper_operator_compile_seconds",
-            "What a compile of all resources takes, in seconds.",
+            "What the compile of a turn takes, in seconds.",
             buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30),
             registry=self._registry,
         )
+        self.compiled = Counter(
+            "stationkeeper_operator_compiled",
+            "What turns compiled: Gateway, and Document for a registry document that was fitted and encoded.",
+            ["what"],
+            registry=self._registry,
+        )
+        self.compile_differences = Counter(
+            "stationkeeper_operator_compile_differences",
+            "What was not as a full compile gives it, Document or Verdict; it is compiled anew then. Always 0.",
+            ["what"],
+            registry=self._registry,
+        )
+        for what in ("Document", "Verdict"):
+            self.compile_differences.labels(what)
 
         self.statuses_waiting = Gauge(
             "stationkeeper_operator_statuses_waiting",

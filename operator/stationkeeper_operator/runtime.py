@@ -31,8 +31,9 @@ from stationkeeper_operator.observing.gatherer import Gatherer
 from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.plan_check import PlanCheck
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
-from stationkeeper_operator.reconciler import Reconciler
+from stationkeeper_operator.reconciler import Reconciler, Turn
 from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Observed, StatusWriter
@@ -164,6 +165,7 @@ class Operator:
         self._reader = ReferenceReader(api, self._store, namespaces)
         self._resync = Resync(api, self._store, self._reader, namespaces)
         self._counts_read = CountsRead(api, settings.namespace, settings.buckets)
+        self._check = PlanCheck(self.metrics.compile_differences, self._compile_anew)
         self._reconciler = Reconciler(
             settings.namespace,
             self._store,
@@ -174,8 +176,11 @@ class Operator:
             proof=self._proof,
             now=now,
             compile_seconds=self.metrics.compile_seconds,
+            compiled=self.metrics.compiled,
             cups_names=settings.cups_names,
             counts=lambda: self._counts_read.counts,
+            is_pressed=lambda: self._changes.is_waiting,
+            check=self._check,
         )
         self._references = ReferenceWatch(
             api, self._store, self._reader, namespaces, changed=self._reference_changed, broken=self._relists.wake
@@ -206,7 +211,7 @@ class Operator:
         """
         self._loop = asyncio.get_running_loop()
         ours = (self._list, self._watch_all, self._turns, self._verify)
-        parts = (self._leadership.run, *ours, self._status.run, self._events.run, self._gatherer.run)
+        parts = (self._leadership.run, *ours, self._status.run, self._events.run, self._gatherer.run, self._check.run)
         tasks = [asyncio.create_task(part(), name=part.__name__) for part in parts]
         stopped = asyncio.create_task(stop.wait())
         try:
@@ -252,6 +257,8 @@ class Operator:
             self._changes.wake(urgent=change is Change.REDUCTION)
 
     def _leadership_changed(self) -> None:
+        self._reconciler.forget()
+        self._check.forget()
         self._publisher.forget()
         self._status.forget()
         self._seen.forget()
@@ -267,6 +274,10 @@ class Operator:
                 self._changes.wake(urgent=True)
             elif not self._is_listing:
                 self._must_list.set()
+
+    def _compile_anew(self) -> None:
+        self._reconciler.begin_anew()
+        self._changes.wake(urgent=True)
 
     def _may_take_turns(self) -> bool:
         return self._leadership.is_leading and self._listed_at >= self._leading_since
@@ -324,16 +335,18 @@ class Operator:
             await self._changes.due()
             if not self._may_take_turns():
                 continue
-            done = await self._turn()
-            self.metrics.turns.labels("Done" if done else "Again").inc()
+            ended = await self._turn()
+            self.metrics.turns.labels(ended.value).inc()
             self._set_alarm()
-            if done:
+            if ended is not Turn.AGAIN:
                 pause = _RETRY_SECONDS
+                if ended is Turn.MORE:
+                    self._changes.wake(urgent=True)
                 continue
             await self._wake_after(pause)
             pause = min(pause * 2, _LONGEST_RETRY_SECONDS)
 
-    async def _turn(self) -> bool:
+    async def _turn(self) -> Turn:
         self._judged_ahead = self._ahead()
         try:
             if self._counts_read.counts.read is None:
@@ -342,11 +355,11 @@ class Operator:
         except SupersededError:
             self._changes.wake(urgent=True)
         except NotLeadingError:
-            return True
+            return Turn.DONE
         except ApiError as error:
             _log.warning("the turn failed, trying again", extra={"fields": {"detail": error}})
-            return False
-        return True
+            return Turn.AGAIN
+        return Turn.DONE
 
     def _set_alarm(self) -> None:
         """Has a turn taken when time alone changes something: a certificate ends, a CRL becomes overdue."""

@@ -19,6 +19,14 @@ NAMESPACE = "lorawan"
 Values = Mapping[str, Any]
 Manifest = dict[str, Any]
 
+FORWARDED: dict[str, Any] = {
+    "enabled": True,
+    "form": "envoy",
+    "trustedCIDRs": ["10.0.3.0/24"],
+    "caSecretName": "proxies",
+    "proxyNames": ["envoy.ingress.svc", "spiffe://example.com/envoy"],
+}
+
 CASES: dict[str, Values] = {
     "defaults": {},
     "namespaced": {"watchNamespaces": [NAMESPACE, "team-a"]},
@@ -104,6 +112,7 @@ CASES: dict[str, Values] = {
             "extraVolumes": [{"name": "more", "emptyDir": {}}],
             "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
             "internalToken": {"existingSecret": "internal"},
+            "forwarded": FORWARDED,
             "proxyProtocol": {"trustedCIDRs": ["10.0.0.0/16", "2001:db8::/56"]},
             "service": {
                 "type": "LoadBalancer",

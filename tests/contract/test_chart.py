@@ -188,13 +188,6 @@ def test_token_authentication_is_off_unless_it_is_switched_on(values: Values, sw
     assert environment(render(values), "cups")["STATIONKEEPER_TOKEN_AUTHENTICATION"] == switched
 
 
-def test_the_networks_of_load_balancers_reach_cups() -> None:
-    values = {"cups": {"proxyProtocol": {"trustedCIDRs": ["10.0.0.0/16", "2001:db8::/56"]}}}
-    variable = "STATIONKEEPER_PROXY_PROTOCOL_FROM"
-    assert environment(render(values), "cups")[variable] == "10.0.0.0/16,2001:db8::/56"
-    assert variable not in environment(render({}), "cups")
-
-
 @pytest.mark.parametrize(
     ("values", "switched"), [({}, "false"), ({"server": {"certificate": {"rootMayChange": True}}}, "true")]
 )

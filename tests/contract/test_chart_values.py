@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from helm.document_values import UndocumentedError, documented, with_descriptions, with_table
-from tests.contract.chart import CHART, RefusedValuesError, Values, render
+from tests.contract.chart import CHART, FORWARDED, RefusedValuesError, Values, render
 
 pytestmark = pytest.mark.usefixtures("helm")
 
@@ -32,6 +32,11 @@ def key(**values: Any) -> Values:
         ({"cups": {"service": {"ipFamilies": ["IPv5"]}}}, "/cups/service/ipFamilies"),
         ({"cups": {"service": {"loadBalancerSourceRanges": ["all"]}}}, "/cups/service/loadBalancerSourceRanges"),
         ({"cups": {"image": {"digest": "abc"}}}, "/cups/image/digest"),
+        ({"cups": {"forwarded": {"enabled": True}}}, "/cups/forwarded/form"),
+        ({"cups": {"forwarded": FORWARDED | {"trustedCIDRs": []}}}, "/cups/forwarded/trustedCIDRs"),
+        ({"cups": {"forwarded": FORWARDED | {"caSecretName": ""}}}, "/cups/forwarded/caSecretName"),
+        ({"cups": {"forwarded": FORWARDED | {"proxyNames": []}}}, "/cups/forwarded/proxyNames"),
+        ({"cups": {"forwarded": FORWARDED | {"trustedCIDRs": ["::/0"]}}}, "/cups/forwarded/trustedCIDRs"),
         ({"cups": {"proxyProtocol": {"trustedCIDRs": ["10.0.0.1"]}}}, "/cups/proxyProtocol/trustedCIDRs"),
         ({"cups": {"proxyProtocol": {"trustedCIDRs": ["0.0.0.0/0"]}}}, "/cups/proxyProtocol/trustedCIDRs"),
         ({"cups": {"resources": {"limit": {}}}}, "limit"),

@@ -16,6 +16,7 @@ from stationkeeper_core.published import (
     TRUST,
     RegistryDocument,
     TrustDocument,
+    digest,
     encode_payload,
     secret_name,
 )
@@ -96,7 +97,11 @@ class Leader:
 
     async def publish(self, payloads: dict[str, bytes]) -> set[str]:
         await self.publisher.in_force()
-        return set(await self.publisher.write(self.publisher.differing(payloads), payloads))
+        return set(
+            await self.publisher.write(
+                self.publisher.differing({name: digest(each) for name, each in payloads.items()}), payloads
+            )
+        )
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ QUESTIONS = 10
 
 
 def _state(records: Iterable[TrustedAuthority], holders: Sequence[Holder]) -> Snapshot:
-    buckets = (RegistryBucket(registry_document(each, holders), 1, "") for each in REGISTRY)
+    buckets = (RegistryBucket.of_document(registry_document(each, holders), 1, "") for each in REGISTRY)
     return Snapshot(TrustGeneration(trust_document(*records), 1, "", None), GatewayRegistry(tuple(buckets)))
 
 

@@ -3,6 +3,7 @@
 What needs one that is not installed is skipped.
 """
 
+import json
 import os
 import shutil
 import socket
@@ -31,6 +32,8 @@ needs_nginx_stream = pytest.mark.skipif(
     not program("nginx") or not _STREAM_MODULE.exists(),
     reason="nginx with its stream module is not installed: apt-get install nginx libnginx-mod-stream",
 )
+needs_envoy = pytest.mark.skipif(not program("envoy"), reason="Envoy is not installed: make proxies")
+needs_traefik = pytest.mark.skipif(not program("traefik"), reason="Traefik is not installed: make proxies")
 needs_haproxy = pytest.mark.skipif(not program("haproxy"), reason="HAProxy is not installed: apt-get install haproxy")
 
 
@@ -57,6 +60,27 @@ def haproxy(folder: Path, configuration: str, port: int) -> Iterator[None]:
     file = folder / "haproxy.cfg"
     file.write_text(f"defaults\n  timeout connect 5s\n  timeout client 10s\n  timeout server 10s\n{configuration}")
     with _running([program("haproxy"), "-db", "-f", str(file)], folder, port):
+        yield
+
+
+@contextmanager
+def envoy(folder: Path, configuration: object, port: int) -> Iterator[None]:
+    """Run Envoy with one worker."""
+    file = folder / "envoy.json"
+    file.write_text(json.dumps(configuration))
+    command = [program("envoy"), "-c", str(file), "--concurrency", "1", "--disable-hot-restart"]
+    with _running(command, folder, port):
+        yield
+
+
+@contextmanager
+def traefik(folder: Path, configuration: object, port: int) -> Iterator[None]:
+    """Run Traefik with one entry point, `gateways`, and the given dynamic configuration."""
+    file = folder / "routes.yaml"  # JSON is YAML, and Traefik wants it to be called so
+    file.write_text(json.dumps(configuration))
+    flags = [f"--entryPoints.gateways.address=127.0.0.1:{port}", f"--providers.file.filename={file}"]
+    checks = ["--global.checkNewVersion=false", "--global.sendAnonymousUsage=false"]
+    with _running([program("traefik"), *flags, *checks], folder, port):
         yield
 
 

@@ -21,6 +21,7 @@ from stationkeeper_cups.tls_context import ServerCredentials
 from stationkeeper_tools.ports import free_port
 from tests.cups.client import get_internal, until
 from tests.cups.conftest import Cups, serving
+from tests.cups.forwarding import told
 from tests.cups.pki import Pki
 from tests.cups.proxies import haproxy, needs_haproxy, needs_nginx_stream, nginx_stream
 from tests.cups.test_proxy_protocol import SIGNATURE, binary, with_checksum
@@ -35,15 +36,6 @@ async def behind(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
     """A server that takes PROXY protocol from `BALANCER`."""
     async with serving(tmp_path, pki, proxy_protocol_from=TRUSTED) as cups:
         yield cups
-
-
-def _told(caplog: pytest.LogCaptureFixture, event: str) -> list[tuple[str, str]]:
-    """Address and reason of each line of `event`."""
-    return [
-        (record.fields["peer"], str(record.fields.get("reason", "")))  # type: ignore[attr-defined]
-        for record in caplog.records
-        if record.getMessage() == event
-    ]
 
 
 @pytest.mark.parametrize(
@@ -64,8 +56,8 @@ async def test_the_address_of_the_header_is_the_clients(
     assert (await behind.client(pki.a_gateway, before_tls=header).ask()).status == 200
     assert await behind.client(pki.b_gateway, before_tls=header).alert() == "TLSV1_ALERT_UNKNOWN_CA"
 
-    assert [who for who, _ in _told(caplog, "answered")] == [peer]
-    assert _told(caplog, "handshake refused") == [(peer, "UnknownCA")]
+    assert [who for who, _ in told(caplog, "answered")] == [peer]
+    assert told(caplog, "handshake refused") == [(peer, "UnknownCA")]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +76,7 @@ async def test_a_connection_that_may_not_begin_so_is_refused_with_the_reason(
     client = behind.client(pki.a_gateway, source=source, before_tls=header)
     assert await client.alert() in {"ConnectionResetError", "BrokenPipeError", "UNEXPECTED_EOF_WHILE_READING"}
 
-    assert _told(caplog, "handshake refused") == [(source, reason)]
+    assert told(caplog, "handshake refused") == [(source, reason)]
     metrics = (await get_internal(behind.internal_port, "/metrics")).body.decode()
     assert f'stationkeeper_handshake_refusals_total{{reason="{reason}"}} 1.0' in metrics
 
@@ -97,7 +89,7 @@ async def test_without_load_balancers_a_header_is_refused_from_everybody(
     cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture
 ) -> None:
     await cups.client(pki.a_gateway, before_tls=LINE).alert()
-    assert _told(caplog, "handshake refused") == [(BALANCER, "ProxyHeaderNotAllowed")]
+    assert told(caplog, "handshake refused") == [(BALANCER, "ProxyHeaderNotAllowed")]
 
 
 @asynccontextmanager
@@ -112,7 +104,7 @@ async def _listening(
     def begin(peer: str) -> tuple[SSL.Context, Judge]:
         if begun is not None:
             begun.append(peer)
-        return context, lambda _chain: Verdict(None)
+        return context, lambda _presented, _leaf: Verdict(None)
 
     listener = Listener(
         bound,
@@ -225,8 +217,8 @@ async def test_a_real_load_balancer_tells_whose_connection_it_is(
         assert (await gateway.ask()).status == 200
         assert await stranger.alert() == "TLSV1_ALERT_UNKNOWN_CA"
 
-    assert [who for who, _ in _told(caplog, "answered")] == [client]
-    assert _told(caplog, "handshake refused") == [(client, "UnknownCA")]
+    assert [who for who, _ in told(caplog, "answered")] == [client]
+    assert told(caplog, "handshake refused") == [(client, "UnknownCA")]
 
 
 def _balancer(folder: Path, proxy: str, options: str, port: int, cups: int) -> AbstractContextManager[None]:
@@ -250,7 +242,7 @@ async def test_the_health_check_of_a_load_balancer_is_no_refusal(
     with _balancer(tmp_path, "haproxy", options, free_port(), behind.port):
 
         async def was_checked() -> bool:
-            return len(_told(caplog, "connected and left")) > 1
+            return len(told(caplog, "connected and left")) > 1
 
         await until(was_checked, "the load balancer has looked twice")
-    assert _told(caplog, "handshake refused") == []
+    assert told(caplog, "handshake refused") == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_cups.http.connection import MAX_REQUESTS, RequestSeconds
+from stationkeeper_cups.http.connection import REQUEST_BOUNDS, RequestSeconds
 from stationkeeper_cups.log_budget import BURST, BURST_EACH, LINES_A_SECOND, LogBudget
 from tests.cups.client import exchange, get_internal, until
 from tests.cups.conftest import Cups, serving
@@ -71,7 +71,7 @@ async def test_a_connection_is_ended_after_a_few_requests(cups: Cups, pki: Pki) 
             assert connection.recv(1) == b""
         return said
 
-    assert len(await asyncio.to_thread(ask_on_and_on)) == MAX_REQUESTS
+    assert len(await asyncio.to_thread(ask_on_and_on)) == REQUEST_BOUNDS.requests
 
 
 async def test_a_connection_is_ended_after_a_refusal(cups: Cups, pki: Pki) -> None:
@@ -91,7 +91,7 @@ async def test_requests_sent_ahead_are_answered_one_after_the_other(cups: Cups, 
                     found += more
         return found
 
-    assert (await asyncio.to_thread(pipeline)).count(b"HTTP/1.1 200 OK") == MAX_REQUESTS
+    assert (await asyncio.to_thread(pipeline)).count(b"HTTP/1.1 200 OK") == REQUEST_BOUNDS.requests
 
 
 @pytest.mark.parametrize("size", [1, 7, 100])

@@ -10,6 +10,7 @@ from stationkeeper_cups.connection_limits import (
     OWN_DESCRIPTORS,
     WAITING_BYTES,
     derived_limits,
+    halved,
     memory_limit,
 )
 from stationkeeper_cups.judgement_budget import COMMON_SHARE, SAVED_SECONDS, SHARE, JudgementBudget
@@ -43,6 +44,15 @@ def test_all_that_clients_may_take_fits_into_what_there_is(memory: int, descript
     assert OWN_BYTES + limits.connections * CONNECTION_BYTES + limits.waiting * WAITING_BYTES <= memory
     assert limits.connections + limits.waiting + OWN_DESCRIPTORS <= (descriptors or 20_000)
     assert 2 * limits.unread_bytes < WAITING_BYTES
+
+
+def test_two_ports_share_what_one_would_have() -> None:
+    one = derived_limits(512 * MIB, None, 30)
+    half = halved(one)
+
+    assert 2 * half.connections <= one.connections
+    assert 2 * half.waiting <= one.waiting
+    assert 0 < half.handshakes < half.connections
 
 
 @pytest.mark.parametrize(

@@ -76,12 +76,13 @@ async def _port(pki: Pki, limits: ConnectionLimits = LIMITS) -> AsyncIterator[_P
         port.begun.append(peer)
         if port.listener is not None:
             port.most = max(port.most, len(port.listener.handshake))
-        return context, lambda _chain: Verdict(None)
+        return context, lambda _presented, _leaf: Verdict(None)
 
     def drop(why: Dropped) -> None:
         port.dropped[why] += 1
 
-    port.listener = Listener(bound, begin, _Silent, port.refused.append, times, limits, on_drop=drop)
+    port.listener = Listener(bound, begin, _Silent, port.refused.append, times, limits)
+    port.listener.on_drop = drop
     port.listener.start()
     await asyncio.sleep(0)
     yield port

@@ -53,15 +53,40 @@ def test_a_flag_goes_before_its_variable() -> None:
         (["--log-level", "loud"], "--log-level"),
         (["--token-authentication", "yes"], "--token-authentication"),
         (["--token-authentication", ""], "--token-authentication"),
+        (["--proxy-protocol-from", "10.0.0.1/8"], "--proxy-protocol-from"),
+        (["--proxy-protocol-from", "0.0.0.0/0"], "--proxy-protocol-from"),
         (["--registry-buckets", "48"], "--registry-buckets"),
         (["--registry-buckets", "064"], "--registry-buckets"),
         (["--registry-buckets", "2048"], "--registry-buckets"),
-        (["--proxy-protocol-from", "10.0.0.1/8"], "--proxy-protocol-from"),
-        (["--proxy-protocol-from", "0.0.0.0/0"], "--proxy-protocol-from"),
     ],
 )
 def test_what_cannot_be_read_is_named(flags: list[str], named: str) -> None:
     with pytest.raises(SettingsError, match=named):
+        read_settings(flags, {})
+
+
+PROXIES = {
+    "--forwarded-listen": "[::]:8988",
+    "--forwarded-form": "envoy",
+    "--forwarded-from": "10.0.3.0/24",
+    "--forwarded-ca-file": "/ca.crt",
+    "--forwarded-names": "a.example.com, spiffe://b",
+}
+
+
+def test_a_port_for_proxies_says_who_is_believed() -> None:
+    found = read_settings([each for pair in PROXIES.items() for each in pair], {}).forwarded
+
+    assert found is not None
+    assert (found.address, found.form, found.authorities) == (Address("::", 8988), "envoy", Path("/ca.crt"))
+    assert "10.0.3.7" in found.trusted
+    assert found.names == {"a.example.com", "spiffe://b"}
+
+
+@pytest.mark.parametrize("missing", [each for each in PROXIES if each != "--forwarded-listen"])
+def test_without_one_of_that_there_is_no_port_for_proxies(missing: str) -> None:
+    flags = [each for pair in PROXIES.items() if pair[0] != missing for each in pair]
+    with pytest.raises(SettingsError, match=missing):
         read_settings(flags, {})
 
 
@@ -73,7 +98,7 @@ def test_help_explains_every_flag_with_its_variable(capsys: pytest.CaptureFixtur
     shown = capsys.readouterr().out
     for flag in ("--source", "--directory", "--namespace", "--listen", "--internal-listen", "--tls-cert", "--tls-key"):
         assert flag in shown
-    assert shown.count("STATIONKEEPER_") == 20
+    assert shown.count("STATIONKEEPER_") == 25
 
 
 def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

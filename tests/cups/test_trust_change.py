@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_cups.client import Client
 from stationkeeper_cups.http.connection import REQUEST_SECONDS
 from stationkeeper_cups.http.connections import STEP_SECONDS, Connections
 from stationkeeper_cups.http.messages import Answer, Request
-from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
 
@@ -54,13 +54,13 @@ class Port:
 class Nobody:
     """Answers nothing, since nothing is asked."""
 
-    def answer(self, request: Request, client: TLSTransport) -> Answer | None:
+    def answer(self, request: Request, client: Client) -> Answer | None:
         raise NotImplementedError
 
-    def malformed(self, detail: str, client: TLSTransport) -> Answer | None:
+    def malformed(self, detail: str, client: Client) -> Answer | None:
         raise NotImplementedError
 
-    def too_slow(self, seconds: float, client: TLSTransport) -> Answer | None:
+    def too_slow(self, seconds: float, client: Client) -> Answer | None:
         raise NotImplementedError
 
 
@@ -92,7 +92,7 @@ async def test_it_closes_just_those_that_it_concerns_and_lets_requests_come_betw
             pass
         return client not in distrusted
 
-    connections = Connections(Nobody(), is_trusted, Metrics(), times, REQUEST_SECONDS)
+    connections = Connections(Nobody(), is_trusted, times, REQUEST_SECONDS)
     transports = []
     for ours, theirs in pairs:
         ours.setblocking(False)

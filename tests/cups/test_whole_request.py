@@ -5,7 +5,10 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from stationkeeper_cups.client import Client
+from stationkeeper_cups.forwarded.headers import forwarded_names
 from stationkeeper_cups.http.connection import REQUEST_SECONDS, HTTPConnection, Shared
 from stationkeeper_cups.http.messages import Answer, Request
 from stationkeeper_cups.http.whole_request import whole_request
@@ -41,15 +44,17 @@ class _Seen:
     def __init__(self) -> None:
         self.requests: list[Request | str] = []
 
-    def answer(self, request: Request, _client: TLSTransport) -> Answer | None:
-        self.requests.append(request)
+    def answer(self, request: Request, _client: Client) -> Answer | None:
+        # What is read at a glance has no other headers, those of a proxy least of all.
+        assert not forwarded_names(request.headers)
+        self.requests.append(replace(request, headers=()))
         return None
 
-    def malformed(self, detail: str, _client: TLSTransport) -> Answer | None:
+    def malformed(self, detail: str, _client: Client) -> Answer | None:
         self.requests.append(detail)
         return None
 
-    def too_slow(self, _seconds: float, _client: TLSTransport) -> Answer | None:
+    def too_slow(self, _seconds: float, _client: Client) -> Answer | None:
         return None
 
 

@@ -5,7 +5,7 @@ Few EUIs, keys and names, so that what happens in one place often concerns anoth
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -191,13 +191,45 @@ def _secrets(draw: st.DrawFn) -> Event:
     reference = Reference(SECRET, draw(st.sampled_from(NAMESPACES)), name)
     if draw(st.integers(0, 5)) == 0:
         return reference, None
-    content = draw(st.sampled_from(_CONTENTS[name]))
-    labels = {_TRUST if name == "anchors" else _CREDENTIALS: draw(st.sampled_from(("true", "true", "true", "no")))}
-    meta: dict[str, Any] = {"name": name, "namespace": reference.namespace, "labels": labels}
-    if draw(st.booleans()):
-        meta["annotations"] = {"cert-manager.io/certificate-name": "renewed"}
+    return _secret(
+        reference,
+        draw(st.sampled_from(_CONTENTS[name])),
+        draw(st.sampled_from(("true", "true", "true", "no"))),
+        draw(st.sampled_from(("", "renewed"))),
+    )
+
+
+def _secret(reference: Reference, content: Mapping[str, bytes], label: str = "true", renewed_by: str = "") -> Event:
+    labels = {_TRUST if reference.name == "anchors" else _CREDENTIALS: label}
+    meta: dict[str, Any] = {"name": reference.name, "namespace": reference.namespace, "labels": labels}
+    if renewed_by:
+        meta["annotations"] = {"cert-manager.io/certificate-name": renewed_by}
     data = {key: base64.b64encode(each).decode() for key, each in content.items()}
     return reference, decode_referenced(SECRET, {"metadata": meta, "data": data})
+
+
+def _beginning() -> list[Event]:
+    """A cluster in which each kind of dependency is there, for what happens at random to change."""
+
+    def made(kind: str, namespace: str, name: str, spec: Any) -> Event:
+        key = Key(kind, namespace, name)
+        meta = metadata(name, namespace, 2, f"uid-{namespace}-{name}-0")
+        return key, decode_resource(kind, {"metadata": meta, "spec": spec, "status": {}})
+
+    secrets = [
+        _secret(Reference(SECRET, namespace, name), contents[0])
+        for namespace in NAMESPACES
+        for name, contents in _CONTENTS.items()
+    ]
+    moved = {"eui": EUIS[0], "lns": _ENDPOINTS[2], "cups": _MOVES[2]}
+    return [
+        *secrets,
+        made(TRUSTED_CA, RELEASE, "c0", {**_ANCHORS[0], **_SERVES[1]}),
+        made(GATEWAY_DEFAULTS, RELEASE, DEFAULTS_NAME, _DEFAULTS[2]),
+        made(GATEWAY, "a", "g0", moved),
+        made(GATEWAY, "a", "g1", {"eui": EUIS[1], "lns": _ENDPOINTS[5], "client": _CLIENTS[3]}),
+        made(GATEWAY, "b", "g2", {"eui": EUIS[0], "client": _CLIENTS[2]}),
+    ]
 
 
 def _made(draw: st.DrawFn, key: Key, spec: Any, leaves: bool, status: Mapping[str, Any]) -> Resource:
@@ -236,7 +268,7 @@ _ALL = 2**17 - 1
 
 
 def steps(number: int) -> st.SearchStrategy[list[Step]]:
-    """Sequences of so many steps at most, the first with many events."""
+    """Sequences of so many steps at most, each a few events, after a beginning that is always the same."""
 
     def one(least: int, most: int) -> st.SearchStrategy[Step]:
         return st.builds(
@@ -248,7 +280,8 @@ def steps(number: int) -> st.SearchStrategy[list[Step]]:
             st.booleans(),
         )
 
-    return st.tuples(one(8, 24), st.lists(one(0, 4), min_size=1, max_size=number)).map(lambda both: [both[0], *both[1]])
+    first = one(0, 12).map(lambda step: replace(step, events=[*_beginning(), *step.events]))
+    return st.tuples(first, st.lists(one(0, 3), min_size=1, max_size=number)).map(lambda both: [both[0], *both[1]])
 
 
 class ChangingWorld:

@@ -11,6 +11,7 @@ from stationkeeper_core.observation import (
     SeenRefusal,
     Segment,
 )
+from stationkeeper_operator.compiling.world_changes import ResourceChange
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.reporting.conditions import status_of
 from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Key, Resource, decode_resource
@@ -65,7 +66,14 @@ class Fleet:
     def start(self) -> None:
         """A new operator, that knows no more than the resources."""
         self.state = ObservedState(self.resources.get, "release")
-        self.state.know(self.resources)
+        self._told: dict[Key, Resource] = {}
+        self.tell()
+
+    def tell(self) -> None:
+        """What the reconciler does at each turn."""
+        keys = self._told.keys() | self.resources.keys()
+        self.state.know({key: ResourceChange(self._told.get(key), self.resources.get(key)) for key in keys})
+        self._told = dict(self.resources)
 
     def make(self, key: Key, spec: dict[str, Any], status: dict[str, Any] | None = None) -> Resource:
         return decode_resource(

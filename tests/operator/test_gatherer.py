@@ -99,7 +99,7 @@ class Stage:
             metadata = {"namespace": key.namespace, "uid": uids[key], "generation": 1}
             body = self.server.put(PATHS[key], {"metadata": metadata, "spec": spec, "status": {}})
             self.store.put(decode_resource(key.kind, body))
-        self.state.know(self.store.picture().resources)
+        self.state.know(self.store.changes().world.resources)
         verdicts = {key: Verdict(True, "Accepted", "fine", DOCUMENTS[key]) for key in specs}
         self.writer.judge({key: Judgement(uids[key], 1, verdict, True) for key, verdict in verdicts.items()})
 

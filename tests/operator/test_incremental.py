@@ -14,7 +14,7 @@ _NARROW = (
 
 
 @given(steps(6))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_after_any_events_all_is_as_if_compiled_from_nothing(taken: list[Step]) -> None:
     world = ChangingWorld()
     with pytest.MonkeyPatch.context() as patch:
@@ -24,7 +24,7 @@ def test_after_any_events_all_is_as_if_compiled_from_nothing(taken: list[Step]) 
 
 
 @given(steps(6))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_so_it_is_where_documents_and_what_is_reserved_in_them_are_full(taken: list[Step]) -> None:
     world = ChangingWorld()
     with pytest.MonkeyPatch.context() as patch:

@@ -60,7 +60,7 @@ class Stage:
             body = {"metadata": {**found, "name": f"gw-{number}"}, "spec": {"eui": eui(number)}}
             body["status"] = status_of(decode_resource(GATEWAY, body), ACCEPTED, True, "", NOW)
             self.store.put(decode_resource(GATEWAY, self.server.put(self.path(number), body)))
-        self.state.know(self.store.picture().resources)
+        self.state.know(self.store.changes().world.resources)
 
     def judge(self, gateways: int, verdict: Verdict = ACCEPTED) -> None:
         judged = {key(each): Judgement(f"uid-lorawan-gw-{each}", 1, ACCEPTED, True) for each in range(gateways)}

@@ -193,7 +193,7 @@ def test_the_count_survives_a_restart() -> None:
     fleet.state.count(NOW)
     assert fleet.write(CA)["gatewaysSeen"] == 2
     del fleet.resources[fleet.key(1)]
-    fleet.state.know(fleet.resources)
+    fleet.tell()
     fleet.state.count(NOW)
     assert fleet.write(CA)["gatewaysSeen"] == 1
 
@@ -208,7 +208,7 @@ def test_an_unregistered_gateway_is_listed_until_it_is_registered() -> None:
     fleet.state.count(NOW)
     assert fleet.write(CA)["unregistered"] == [entry]
     fleet.resources[fleet.key(7)] = fleet.make(fleet.key(7), {"eui": eui(7)})
-    fleet.state.know(fleet.resources)
+    fleet.tell()
     assert "unregistered" not in fleet.write(CA)
     assert fleet.state.take_in("a", [saw(7, 1, uid="")], at(1)) == []
 
@@ -242,7 +242,7 @@ def test_what_is_published_anew_is_pending_until_a_pod_saw_it_reported(state: De
 
     changes = document_changes(_published(uid), _published(uid, "wss://other:8887"))
 
-    assert fleet.state.reconfigured([changes]) == [fleet.key()]
+    assert list(fleet.state.reconfigured([changes])) == [fleet.key()]
     assert fleet.write(fleet.key())["delivery"] == {"state": "Pending", "deliveries": 0, "outstanding": []}
     fleet.state.take_in("a", [saw(0, 1, delivery=delivery(DELIVERED))], at(1))
     assert fleet.write(fleet.key())["delivery"]["state"] == "Delivered"
@@ -256,7 +256,7 @@ def test_what_is_published_of_its_clients_leaves_what_it_has_delivered() -> None
 
     changes = document_changes(_published(uid), _published(uid, trusted_cas=("lorawan/acme",)))
 
-    assert fleet.state.reconfigured([changes]) == []
+    assert list(fleet.state.reconfigured([changes])) == []
     assert not fleet.pending(fleet.key())
 
 
@@ -266,7 +266,7 @@ def test_a_gateway_that_was_never_seen_is_not_said_to_be_pending() -> None:
 
     changes = document_changes(_published(uid), _published(uid, "wss://other:8887"))
 
-    assert fleet.state.reconfigured([changes]) == []
+    assert list(fleet.state.reconfigured([changes])) == []
     assert not fleet.pending(fleet.key())
 
 

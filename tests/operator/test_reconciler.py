@@ -1,7 +1,7 @@
 """One turn over a small API server: what is not known yet is not judged."""
 
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.publishing.publisher import Publisher
-from stationkeeper_operator.reconciler import Reconciler
+from stationkeeper_operator.reconciler import Reconciler, Turn
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
 from stationkeeper_operator.resources import GATEWAY, GATEWAY_DEFAULTS, Key, decode_resource
@@ -34,13 +34,17 @@ WITH_TOKEN = {**LNS, "auth": {"token": {"secretKeyRef": {"name": "lns-token", "k
 
 
 class OverheardStatusWriter(StatusWriter):
-    """Keeps the last judgements that it was given."""
+    """Keeps the judgements that it was given."""
 
-    judgements: Mapping[Key, Judgement]
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.judgements: dict[Key, Judgement] = {}
 
-    def judge(self, judgements: Mapping[Key, Judgement]) -> None:
-        self.judgements = judgements
-        super().judge(judgements)
+    def judge(
+        self, judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_news: bool | None = None
+    ) -> None:
+        self.judgements |= judgements
+        super().judge(judgements, gone, is_news=is_news)
 
 
 class Stage:
@@ -65,6 +69,7 @@ class Stage:
             ),
             now=_now,
             compile_seconds=Metrics().compile_seconds,
+            compiled=Metrics().compiled,
         )
 
     def put(self, key: Key, spec: dict[str, Any], status: dict[str, Any] | None = None) -> None:
@@ -101,28 +106,28 @@ async def test_gateways_are_not_judged_while_it_is_not_known_what_their_default_
     data = {"token": base64.b64encode(b"Bearer ONE").decode()}
     stage.server.put(SECRET_PATH, {"metadata": {"namespace": RELEASE, "labels": labels}, "data": data})
     stage.server.failing[SECRET_PATH] = 503
-    assert not await stage.reconciler.turn()
+    assert await stage.reconciler.turn() is Turn.AGAIN
     assert stage.reasons() == {LONG: "Accepted"}
     del stage.server.failing[SECRET_PATH]
-    assert await stage.reconciler.turn()
+    assert await stage.reconciler.turn() is Turn.DONE
     assert stage.reasons() == dict.fromkeys((DEFAULTS, SHORT, LONG), "Accepted")
 
 
 async def test_a_default_that_names_what_does_not_exist_is_judged_and_so_are_its_gateways(stage: Stage) -> None:
     stage.put(DEFAULTS, {"lns": WITH_TOKEN})
     stage.put(SHORT, {"eui": "0000000000000001"})
-    assert await stage.reconciler.turn()
+    assert await stage.reconciler.turn() is Turn.DONE
     assert stage.reasons() == {DEFAULTS: "ReferenceNotFound", SHORT: "LNSMissing"}
 
 
 async def test_what_was_delivered_is_pending_once_something_else_is_published(stage: Stage) -> None:
     delivered = {"lastSeen": "2026-01-01T00:00:00Z", "delivery": {"state": "Delivered"}}
     stage.put(LONG, {"eui": "0000000000000002", "lns": LNS}, delivered)
-    assert await stage.reconciler.turn()
+    assert await stage.reconciler.turn() is Turn.DONE
     assert not stage.seen.fields(stage.store.picture().resources[LONG])
 
     stage.put(LONG, {"eui": "0000000000000002", "lns": {**LNS, "uri": "wss://other.example.com:8887"}}, delivered)
-    assert await stage.reconciler.turn()
+    assert await stage.reconciler.turn() is Turn.DONE
 
     shown = stage.seen.fields(stage.store.picture().resources[LONG])
     assert shown["delivery"] == {"state": "Pending", "deliveries": 0, "outstanding": []}

@@ -45,7 +45,7 @@ from stationkeeper_operator.observing.enforcement import Enforcement, PodReport,
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.publishing.publisher import TERM, Publisher
-from stationkeeper_operator.reconciler import Reconciler
+from stationkeeper_operator.reconciler import Reconciler, Turn
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources import GATEWAY, Key, Resource, decode_resource
@@ -310,6 +310,7 @@ class Stage:
             proof=proof,
             now=_now,
             compile_seconds=Metrics().compile_seconds,
+            compiled=Metrics().compiled,
             counts=lambda: self.counts.counts,
         )
         for name, spec in self.specs.items():
@@ -346,7 +347,7 @@ class Stage:
         """Turns until one says that all is done."""
         for _ in range(5):
             await self.counts.look()
-            if await self.reconciler.turn():
+            if await self.reconciler.turn() is Turn.DONE:
                 return
         raise AssertionError("the turns do not come to an end")
 
@@ -485,7 +486,7 @@ async def test_where_an_old_document_cannot_be_brought_up_to_date_its_count_is_n
     stage.begin(64, "two")
     stage.pods(16, 64)
     await stage.counts.look()
-    assert not await stage.reconciler.turn()
+    assert await stage.reconciler.turn() is Turn.AGAIN
     assert stage.published(64).keys() == {TRUST, stale}
     assert stage.euis(16) == set(FEW)
     stage.server.failing_writes.clear()

@@ -91,7 +91,7 @@ class _Comparison:
     def _change(self, before: "_State | None") -> "_State":
         world = make_world(self._chance, self._pki)
         trust = trust_document(*(each.record for each in world.trusted))
-        buckets = (RegistryBucket(registry_document(each, world.holders), 1, "") for each in REGISTRY)
+        buckets = (RegistryBucket.of_document(registry_document(each, world.holders), 1, "") for each in REGISTRY)
         generation = TrustGeneration(trust, 1, "", before.snapshot.trust if before else None)
         unknown = [(each,) for each in self._pki.leaves]
         vouchable = {time: self._model.vouchable(world, time) or unknown for time in TIMES}

@@ -17,21 +17,38 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
 from stationkeeper_core.update_info import MAX_BODY_BYTES
+from stationkeeper_cups.client import Client
 from stationkeeper_cups.http.messages import Answer, DateHeader, Request
 from stationkeeper_cups.http.whole_request import whole_request
 from stationkeeper_cups.tls.time_limits import Stage, TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
 
-# After so many the client has to connect anew, so that no connection keeps its place for ever.
-MAX_REQUESTS = 8
 # Plain bytes that a client may send ahead while an answer waits to be read.
 MAX_AHEAD_BYTES = 32 * 1024
 
-_MAX_LINE_BYTES, _MAX_HEADERS, _MAX_HEADER_BYTES = 2048, 32, 4096
+_MAX_LINE_BYTES = 2048
 # The parser's own flow control begins beyond all that is ever handed to it.
 _PARSER_BYTES = 1024 * 1024
 
 _log = logging.getLogger("stationkeeper.cups.http")
+
+
+@dataclass(frozen=True)
+class RequestBounds:
+    """What a client may send on one connection.
+
+    Attributes:
+        requests: after so many it has to connect anew, so that no connection keeps its place for ever.
+        headers: of a request.
+        header_bytes: of one header.
+    """
+
+    requests: int = 8
+    headers: int = 32
+    header_bytes: int = 4096
+
+
+REQUEST_BOUNDS = RequestBounds()
 
 
 @dataclass(frozen=True)
@@ -57,13 +74,13 @@ REQUEST_SECONDS = RequestSeconds()
 class Handler(Protocol):
     """Who answers requests."""
 
-    def answer(self, request: Request, client: TLSTransport) -> Answer | None:
+    def answer(self, request: Request, client: Client) -> Answer | None:
         """Return the answer; None to close the connection without one."""
 
-    def malformed(self, detail: str, client: TLSTransport) -> Answer | None:
+    def malformed(self, detail: str, client: Client) -> Answer | None:
         """Return the answer to what is no HTTP request."""
 
-    def too_slow(self, seconds: float, client: TLSTransport) -> Answer | None:
+    def too_slow(self, seconds: float, client: Client) -> Answer | None:
         """Return the answer to a request whose body has not come in time."""
 
 
@@ -74,6 +91,7 @@ class Shared:
         handler: answers requests.
         times: where the stages are kept.
         seconds: how long they last.
+        bounds: what clients may send.
 
     Attributes:
         is_draining: whether each connection ends with its next answer.
@@ -81,8 +99,11 @@ class Shared:
         open: the connections that there are.
     """
 
-    def __init__(self, handler: Handler, times: TimeLimits, seconds: RequestSeconds) -> None:
+    def __init__(
+        self, handler: Handler, times: TimeLimits, seconds: RequestSeconds, bounds: RequestBounds = REQUEST_BOUNDS
+    ) -> None:
         self.loop = asyncio.get_running_loop()
+        self.bounds = bounds
         self.handler = handler
         self.head = times.stage("head", seconds.head)
         self.body = times.stage("body", seconds.body)
@@ -101,8 +122,8 @@ class Shared:
             self.loop,
             _PARSER_BYTES,
             max_line_size=_MAX_LINE_BYTES,
-            max_headers=_MAX_HEADERS,
-            max_field_size=_MAX_HEADER_BYTES,
+            max_headers=self.bounds.headers,
+            max_field_size=self.bounds.header_bytes,
             payload_exception=RequestPayloadError,
             # No gateway compresses, and what inflates is not bounded by what arrives.
             auto_decompress=False,
@@ -259,7 +280,7 @@ class HTTPConnection(asyncio.Protocol):
         if self.transport is None:
             return
         self._answered += 1
-        closes = self._answered >= MAX_REQUESTS or self._shared.is_draining
+        closes = self._answered >= self._shared.bounds.requests or self._shared.is_draining
         self._is_busy = True
         try:
             if whole is not None:
@@ -322,4 +343,5 @@ def _request(message: RawRequestMessage, payload: StreamReader) -> Request:
         message.headers.get("Host", ""),
         tuple(value for name, value in raw if name.lower() == b"authorization"),
         body,
+        raw,
     )

@@ -5,8 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from stationkeeper_cups.http.connection import Handler, HTTPConnection, RequestSeconds, Shared
-from stationkeeper_cups.metrics import Metrics
+from stationkeeper_cups.http.connection import (
+    REQUEST_BOUNDS,
+    Handler,
+    HTTPConnection,
+    RequestBounds,
+    RequestSeconds,
+    Shared,
+)
 from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
 
@@ -20,27 +26,29 @@ class Connections:
     Args:
         handler: answers requests.
         is_trusted: whether the client of a connection may keep it.
-        metrics: what to count in.
         times: where the stages are kept.
         seconds: how long they last.
+        bounds: what clients may send.
     """
 
     def __init__(
         self,
         handler: Handler,
         is_trusted: Callable[[TLSTransport], bool],
-        metrics: Metrics,
         times: TimeLimits,
         seconds: RequestSeconds,
+        bounds: RequestBounds = REQUEST_BOUNDS,
     ) -> None:
-        self._shared = Shared(handler, times, seconds)
+        self._shared = Shared(handler, times, seconds, bounds)
         self._is_trusted = is_trusted
-        metrics.connections.set_function(lambda: len(self._shared.open))
         self._review: Iterator[HTTPConnection] | None = None
 
     def __call__(self) -> HTTPConnection:
         """Return the protocol of a new connection."""
         return HTTPConnection(self._shared)
+
+    def __len__(self) -> int:
+        return len(self._shared.open)
 
     def close_untrusted(self) -> None:
         """Close every connection whose client is not trusted any more; the others stay as they are.

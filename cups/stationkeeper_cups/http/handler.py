@@ -29,13 +29,13 @@ from stationkeeper_core.snapshot import Snapshot
 from stationkeeper_core.trust.judgement import Judgement
 from stationkeeper_core.update_info import UpdateInfoRequest, encode_response, parse_request
 from stationkeeper_cups.admission import Admission, Judged
+from stationkeeper_cups.client import Client
 from stationkeeper_cups.http.messages import Answer, Request
 from stationkeeper_cups.http.refusals import Refusals
 from stationkeeper_cups.http.whole_request import PATH
 from stationkeeper_cups.log_budget import LogBudget, LogBudgets
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
-from stationkeeper_cups.tls.transport import TLSTransport
 
 # The certificate is not for the EUI that the request names: the refusal is shown on that Gateway too, as claimed.
 _OF_ANOTHER_EUI = {Reason.COMMON_NAME_MISMATCH, Reason.COMMON_NAME_NOT_EUI}
@@ -75,7 +75,7 @@ class UpdateInfoHandler:
         self._lines = LogBudgets(time.monotonic)
         self._trouble = LogBudget(time.monotonic)
 
-    def answer(self, request: Request, client: TLSTransport) -> Answer | None:
+    def answer(self, request: Request, client: Client) -> Answer | None:
         """Return the answer to `request`; None to close the connection without one."""
         begun = time.perf_counter()
         try:
@@ -92,16 +92,16 @@ class UpdateInfoHandler:
         finally:
             self._metrics.request_seconds.observe(time.perf_counter() - begun)
 
-    def malformed(self, detail: str, client: TLSTransport) -> Answer | None:
+    def malformed(self, detail: str, client: Client) -> Answer | None:
         """Return the answer to what is no HTTP request."""
         return self._refuse(client, StationkeeperError(Reason.MALFORMED_REQUEST, f"not HTTP: {detail}"))
 
-    def too_slow(self, seconds: float, client: TLSTransport) -> Answer | None:
+    def too_slow(self, seconds: float, client: Client) -> Answer | None:
         """Return the answer to a request whose body has not come in time."""
         detail = f"the body did not come within {seconds:g} s"
         return self._refuse(client, StationkeeperError(Reason.REQUEST_TIMEOUT, detail))
 
-    def _answer(self, request: Request, client: TLSTransport) -> Answer | None:
+    def _answer(self, request: Request, client: Client) -> Answer | None:
         _check_target(request)
         update_info = parse_request(request.body)
         snapshot, now = self._snapshot(), self._clock()
@@ -145,7 +145,7 @@ class UpdateInfoHandler:
 
     def _served(  # noqa: PLR0913 - what there is to tell of a visit
         self,
-        client: TLSTransport,
+        client: Client,
         update_info: UpdateInfoRequest,
         gateway: RegisteredGateway,
         delivery: Delivery,
@@ -184,14 +184,14 @@ class UpdateInfoHandler:
         if delivery.falls_back:
             _log.warning("fell back to an older CUPS configuration", extra={"fields": trouble})
 
-    def _lost(self, client: TLSTransport, update_info: UpdateInfoRequest) -> None:
+    def _lost(self, client: Client, update_info: UpdateInfoRequest) -> None:
         self._metrics.requests.count("ClientGone")
         left_out = self._lines.take(format_hex(update_info.router))
         if left_out is not None:
             fields = _described(client, update_info) | {"left_out": left_out}
             _log.info("gone before its answer", extra={"fields": fields})
 
-    def _refuse(self, client: TLSTransport, error: StationkeeperError) -> Answer | None:
+    def _refuse(self, client: Client, error: StationkeeperError) -> Answer | None:
         judged = client.tls.verdict.judgement if client.tls and client.tls.verdict else None
         certificate = judged.judgement.certificate if isinstance(judged, Judged) else None
         return self._refusals.request(client.peer, error, certificate)
@@ -204,7 +204,7 @@ def _check_target(request: Request) -> None:
         raise StationkeeperError(Reason.METHOD_NOT_ALLOWED, f"{request.method[:20]!a} is not POST")
 
 
-def _described(client: TLSTransport, update_info: UpdateInfoRequest) -> dict[str, object]:
+def _described(client: Client, update_info: UpdateInfoRequest) -> dict[str, object]:
     return {
         "peer": client.peer,
         "eui": format_hex(update_info.router),

@@ -1,7 +1,7 @@
 """A request as far as anything here depends on it, and an answer as bytes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -19,6 +19,7 @@ class Request(msgspec.Struct, frozen=True):
         host: the `Host` header, which says where the client believes to be connected; empty where there is none.
         authorization: each `Authorization` header.
         body: at most a byte more than may be.
+        headers: all of them, as they came; none where it was read at a glance, since there are no others then.
     """
 
     method: str
@@ -26,6 +27,7 @@ class Request(msgspec.Struct, frozen=True):
     host: str
     authorization: tuple[bytes, ...]
     body: bytes
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
 
 class Answer(msgspec.Struct, frozen=True):

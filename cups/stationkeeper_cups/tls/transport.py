@@ -10,21 +10,19 @@ from collections.abc import Callable
 from typing import Any
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_cups.tls.bounded_transport import HIGH_WATER_BYTES, LOW_WATER_BYTES, BoundedTransport
 from stationkeeper_cups.tls.connection import State, TLSConnection
 from stationkeeper_cups.tls.host import Host
 from stationkeeper_cups.tls.time_limits import Stage
 
 READ_BYTES = 16 * 1024
-# What the inner protocol has written and the client has not taken: above the first it is asked to pause.
-HIGH_WATER_BYTES = 64 * 1024
-LOW_WATER_BYTES = 16 * 1024
 # Above this the connection is cut: the inner protocol was asked to pause long before.
 MAX_UNSENT_BYTES = 512 * 1024
 # What a client that is told goodbye may still send before the connection is cut.
 MAX_FAREWELL_BYTES = 256 * 1024
 
 
-class TLSTransport(asyncio.Transport):
+class TLSTransport(BoundedTransport):
     """One accepted connection.
 
     Args:
@@ -70,11 +68,7 @@ class TLSTransport(asyncio.Transport):
         self._unsent = b""
         self._flushed: list[Callable[[], None]] = []
         self._rest = MAX_FAREWELL_BYTES
-        self._is_closing = False
-        self._is_lost = False
-        self._is_writing = False
-        self._protocol_is_paused = False
-        self.is_answered = False
+        self._is_closing = self._is_lost = self._is_writing = self._protocol_is_paused = self.is_answered = False
         self.peer = peer
         self.stage: Stage | None = None
         self.tls: TLSConnection | None = None
@@ -118,22 +112,6 @@ class TLSTransport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         """Return how many encrypted bytes the kernel has not taken."""
         return len(self._unsent)
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the marks between which the protocol is paused and resumed."""
-        return LOW_WATER_BYTES, HIGH_WATER_BYTES
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Refuse: the marks bound what a client that does not read may cost."""
-        raise NotImplementedError
-
-    def can_write_eof(self) -> bool:
-        """Whether the server can end its side alone: it cannot, since HTTP does not need that."""
-        return False
-
-    def write_eof(self) -> None:
-        """Refuse, as `can_write_eof` says."""
-        raise NotImplementedError
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt and send `data`; what cannot reach the client any more is dropped."""
@@ -205,9 +183,12 @@ class TLSTransport(asyncio.Transport):
     def give_up(self, detail: str) -> None:
         """End a handshake that is not done."""
         if not self._is_closing:
-            self._is_closing = True
-            self._host.refused(self, StationkeeperError(Reason.HANDSHAKE_TIMEOUT, detail))
+            self._refuse(StationkeeperError(Reason.HANDSHAKE_TIMEOUT, detail))
         self._lose(None)
+
+    def _refuse(self, failure: StationkeeperError) -> None:
+        self._is_closing = True
+        self._host.refused(self, failure)
 
     # The socket.
 
@@ -292,8 +273,7 @@ class TLSTransport(asyncio.Transport):
     def _fail(self) -> None:
         """Tell of a handshake that came to nothing; the alert is on its way."""
         if self.tls is not None and self.tls.failure is not None and not self._is_closing:
-            self._is_closing = True
-            self._host.refused(self, self.tls.failure)
+            self._refuse(self.tls.failure)
             self._part()
 
     def _part(self) -> None:

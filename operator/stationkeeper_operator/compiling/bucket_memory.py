@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.published import REGISTRY, RegisteredGateway, RegistryDocument, ReservedEUI, digest
+from stationkeeper_core.published import RegisteredGateway, RegistryDocument, ReservedEUI, digest
 from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.compiling.capacity import Contents, fit
 from stationkeeper_operator.compiling.eui_claims import Claim, Grounds, Settled
@@ -30,6 +30,7 @@ class BucketMemory:
     """Of one bucket.
 
     Args:
+        name: of the document.
         number: of the bucket.
         release_namespace: which has a share of its own.
 
@@ -37,13 +38,15 @@ class BucketMemory:
         name: of the document.
         document: as it was fitted last; None before.
         sha256: the digest of its payload.
+        payload: of it, until it is taken.
         records: what is in the document of each Gateway.
     """
 
-    def __init__(self, number: int, release_namespace: str) -> None:
-        self.name = REGISTRY[number]
+    def __init__(self, name: str, number: int, release_namespace: str) -> None:
+        self.name = name
         self.document: RegistryDocument | None = None
         self.sha256 = ""
+        self.payload: bytes | None = None
         self.records: dict[Key, RegisteredGateway] = {}
         self._number = number
         self._release = release_namespace
@@ -130,7 +133,7 @@ class BucketMemory:
         before, self.records = self.records, fitted.records
         assert isinstance(fitted.document, RegistryDocument)  # noqa: S101 - it was built as that
         self.document = self._in_force if fitted.document == self._in_force else fitted.document
-        self.sha256 = digest(fitted.payload)
+        self.sha256, self.payload = digest(fitted.payload), fitted.payload
         other = (key for key, record in self.records.items() if before.get(key) != record)
         return True, {*settled, *other, *(before.keys() - self.records.keys())}
 

@@ -5,7 +5,7 @@ force are asked for what was last accepted of each resource, so that this surviv
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -28,7 +28,7 @@ from stationkeeper_operator.compiling.verdict import CertificateStatus, Verdict
 from stationkeeper_operator.compiling.world import World, looks_to_defaults
 from stationkeeper_operator.resources import Key
 
-__all__ = ["CertificateStatus", "PublishPlan", "Verdict", "World", "compile_plan"]
+__all__ = ["CertificateStatus", "PlanPart", "PublishPlan", "Verdict", "World", "compile_plan", "plan_parts"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,25 @@ class PublishPlan:
         return reduced_documents(in_force, self.documents)
 
 
+@dataclass(frozen=True)
+class PlanPart:
+    """One document of a plan, with the verdicts that go with it; of what belongs into none, the verdicts alone.
+
+    Attributes:
+        name: of the document; empty for none.
+        document: what it holds, None for none.
+        payload: of it.
+        verdicts: on the resources that belong into it.
+        deadlines: when time alone will change something.
+    """
+
+    name: str
+    document: Document | None
+    payload: bytes
+    verdicts: Mapping[Key, Verdict]
+    deadlines: tuple[datetime, ...] = ()
+
+
 def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) -> PublishPlan:
     """The documents for `world`.
 
@@ -63,33 +82,50 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
         in_force: the present documents of the world's count, without those that are missing or cannot be decoded.
         now: what has expired by then is left out; aware.
     """
+    documents: dict[str, Document] = {}
+    payloads: dict[str, bytes] = {}
+    verdicts: dict[Key, Verdict] = {}
+    coming: list[datetime] = []
+    for part in plan_parts(world, in_force, now):
+        if part.document is not None:
+            documents[part.name], payloads[part.name] = part.document, part.payload
+        verdicts |= part.verdicts
+        coming += (when for when in part.deadlines if when >= now)
+    return PublishPlan(payloads, verdicts, documents, min(coming, default=None))
+
+
+def plan_parts(world: World, in_force: Mapping[str, Document], now: datetime) -> Iterator[PlanPart]:
+    """The plan of `compile_plan` document by document, so that no more than one is in memory, and one can pause.
+
+    Args:
+        world: as there.
+        in_force: as there.
+        now: as there.
+    """
     few, present = world.without_gateways(), world.without_deleted()
     trust = compile_trust(few.without_deleted(), in_force.get(TRUST), now)
     facts = _facts(few, present, trust, in_force, now)
-    documents: dict[str, Document] = {TRUST: trust.document}
-    payloads = {TRUST: trust.fitted.payload}
-    verdicts: dict[Key, Verdict] = {each.key: LEAVING for each in world.being_deleted} | dict(facts.verdicts)
     looking = Counter(each.metadata.namespace for each in present.resources.values() if looks_to_defaults(each))
-    verdicts |= facts.defaults.verdicts(looking)
+    leaving: dict[Key, Verdict] = {each.key: LEAVING for each in world.being_deleted}
+    told = leaving | dict(facts.verdicts) | facts.defaults.verdicts(looking)
+    yield PlanPart(TRUST, trust.document, trust.fitted.payload, told, tuple(facts.deadlines))
     own_cups = OwnCUPS(world.cups_names, trust.document, now)
     around = Surroundings(facts.world, now, facts.defaults.lns_for, facts.keys, own_cups)
     scopes = (Scopes(trust.document), Scopes(facts.before))
+    names = layout_of(world.buckets).registry
     for number, bucket in registry_buckets(around, present.resources.values(), in_force, scopes):
         if number is None:
-            verdicts |= {each.key: gateway_verdict(each, None, None, facts.world, None) for each in bucket.candidates}
+            lost = {each.key: gateway_verdict(each, None, None, facts.world, None) for each in bucket.candidates}
+            yield PlanPart("", None, b"", lost, own_cups.deadlines)
             continue
-        name = layout_of(world.buckets).registry[number]
-        contents = Contents(
-            bucket.candidates, partial(bucket.document, number), world.release_namespace, REGISTRY_BOUNDS
-        )
-        registry = fit(contents, in_force.get(name))
-        documents[name], payloads[name] = registry.document, registry.payload
+        name, build = names[number], partial(bucket.document, number)
+        fitted = fit(Contents(bucket.candidates, build, world.release_namespace, REGISTRY_BOUNDS), in_force.get(name))
+        verdicts: dict[Key, Verdict] = {}
         for each in bucket.candidates:
-            record = registry.records.get(each.key)
+            record = fitted.records.get(each.key)
             vouching = facts.vouchers.of(record) if record is not None else None
             verdicts[each.key] = gateway_verdict(each, record, name, facts.world, vouching)
-    coming = (when for when in (*facts.deadlines, *own_cups.deadlines) if when >= now)
-    return PublishPlan(payloads, verdicts, documents, min(coming, default=None))
+        yield PlanPart(name, fitted.document, fitted.payload, verdicts)
 
 
 def _facts(

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published import RegisteredGateway, bucket_of
+from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.registry_layout import RegistryLayout, bucket_of
 from stationkeeper_operator.compiling.authority_keys import OwnersOfKeys, client_keys
 from stationkeeper_operator.compiling.bucket_memory import InForceChange, Owner
 from stationkeeper_operator.compiling.candidate import Candidate
@@ -58,13 +59,17 @@ class RememberedGateway:
 class GatewayMemory:
     """All Gateways that are not being deleted.
 
+    Args:
+        layout: into which documents they are split.
+
     Attributes:
         looking: by namespace, how many have no LNS of their own.
         expiring: when a certificate of a Gateway's servers ends.
         let_in_until: when the answer ends whether this release's CUPS would let a Gateway in.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, layout: RegistryLayout) -> None:
+        self._layout = layout
         self.looking: Counter[str] = Counter()
         self.expiring: DeadlineQueue[Key] = DeadlineQueue()
         self.let_in_until: DeadlineQueue[Key] = DeadlineQueue()
@@ -120,9 +125,13 @@ class GatewayMemory:
             self._claimants.discard(former, key)
         remembered.bucket, remembered.is_owner = None, False
         if remembered.owner is not None:
-            remembered.bucket = bucket_of(remembered.owner[0])
+            remembered.bucket = self.bucket_of(remembered.owner)
             self._claimants.add(remembered.owner, key)
         return former
+
+    def bucket_of(self, owner: Owner) -> int:
+        """The number of the bucket that an EUI belongs into."""
+        return bucket_of(owner[0], self._layout.buckets)
 
     def claimants(self, owner: Owner) -> list[Key]:
         """The Gateways of a namespace that claim one EUI."""
@@ -136,7 +145,7 @@ class GatewayMemory:
         """What is in force of a Gateway; where it is in two documents, in the one of the highest number."""
         if not self._held.is_shared(uid):
             return self._held.first(uid)
-        return max(self._held.of(uid), key=lambda each: bucket_of(parsed_eui(each)))
+        return max(self._held.of(uid), key=lambda each: bucket_of(parsed_eui(each), self._layout.buckets))
 
     def __contains__(self, uid: object) -> bool:
         """Whether anything is in force of the Gateway with that uid."""

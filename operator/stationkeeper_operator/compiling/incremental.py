@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from stationkeeper_core.published import TRUST, Document, TrustDocument, digest
+from stationkeeper_core.registry_layout import BUCKETS, layout_of
 from stationkeeper_operator.compiling.facts_horizon import moments
+from stationkeeper_operator.compiling.gateway_memory import GatewayMemory
 from stationkeeper_operator.compiling.incremental_registry import IncrementalRegistry, Work
 from stationkeeper_operator.compiling.known_certificates import KnownCertificates
 from stationkeeper_operator.compiling.resource_verdicts import LEAVING
@@ -30,6 +32,7 @@ class PlanChange:
     Attributes:
         documents: all documents of the plan that are ready to be published, by name.
         digests: of their payloads.
+        payloads: of those that were made anew.
         verdicts: those that are others than before.
         deadline: when time alone will change something about trust, aware; None for never.
         is_done: whether the plan is whole; otherwise another compile has to follow, for which nothing need change.
@@ -38,6 +41,7 @@ class PlanChange:
 
     documents: Mapping[str, Document]
     digests: Mapping[str, str]
+    payloads: Mapping[str, bytes]
     verdicts: Mapping[Key, Verdict]
     deadline: datetime | None
     is_done: bool
@@ -50,15 +54,17 @@ class IncrementalCompiler:
     Args:
         release_namespace: the namespace whose TrustedCAs and GatewayDefaults are for the Gateways of all namespaces.
         cups_names: by which gateways reach the release's CUPS: lower-case hosts, or `host:port`.
+        buckets: into how many documents the Gateways are split.
     """
 
-    def __init__(self, release_namespace: str, cups_names: tuple[str, ...] = ()) -> None:
+    def __init__(self, release_namespace: str, cups_names: tuple[str, ...] = (), buckets: int = BUCKETS) -> None:
         self._release = release_namespace
         self._cups_names = cups_names
+        self._buckets = buckets
         self._few: dict[Key, Resource] = {}
         self._referenced: dict[Reference, ReferencedObject] = {}
         self._leaving: dict[Key, Resource] = {}
-        self._registry = IncrementalRegistry(release_namespace, cups_names)
+        self._registry = IncrementalRegistry(release_namespace, cups_names, layout_of(buckets))
         self._known = KnownCertificates()
         self._trust: CompiledTrust | None = None
         self._trust_sha256 = ""
@@ -72,6 +78,37 @@ class IncrementalCompiler:
         self._trust_at: datetime | None = None
         self._is_trust_new = False
         self._is_trust_stale = self._are_facts_stale = True
+
+    @property
+    def verdicts(self) -> dict[Key, Verdict]:
+        """The present verdicts on all resources."""
+        gateways = ((key, each.verdict) for key, each in self._registry.gateways)
+        return {**self._verdicts, **{key: verdict for key, verdict in gateways if verdict is not None}}
+
+    @property
+    def resources(self) -> Mapping[Key, Resource]:
+        """All resources, as they were taken in; what is taken in later shows in it."""
+        return _Resources(self._few, self._leaving, self._registry.gateways)
+
+    @property
+    def world(self) -> World:
+        """All resources, and what they refer to, as they were taken in; later changes do not touch it."""
+        return World(self._release, dict(self.resources), dict(self._referenced), self._cups_names, self._buckets)
+
+    @property
+    def trust_sha256(self) -> str:
+        """The digest of the trust document's payload."""
+        return self._trust_sha256
+
+    def carried_by(self, document: str) -> list[Key]:
+        """The resources that a document carries."""
+        if document == TRUST:
+            return list(self._trust.records) if self._trust is not None else []
+        return [key for bucket in self._registry.buckets if bucket.name == document for key in bucket.records]
+
+    def default_of(self, resource: Resource) -> Key | None:
+        """The GatewayDefaults that has to give the LNS of `resource`."""
+        return self._facts.world.defaults_of(resource) if self._facts is not None else None
 
     @property
     def is_whole(self) -> bool:
@@ -112,7 +149,7 @@ class IncrementalCompiler:
         self._in_force = before
         is_due = self._horizon is not None and self._horizon <= now
         if self._trust is None or self._is_trust_stale or is_due or (self._is_trust_new and now != self._trust_at):
-            world = World(self._release, dict(self._few), self._referenced, self._cups_names)
+            world = World(self._release, dict(self._few), self._referenced, self._cups_names, self._buckets)
             self._trust = compile_trust(world.without_deleted(), before, now)
             self._trust_sha256 = digest(self._trust.fitted.payload)
             self._are_facts_stale = True
@@ -153,7 +190,11 @@ class IncrementalCompiler:
         documents: dict[str, Document] = {TRUST: trust}
         documents |= {each.name: each.document for each in fitted if each.document is not None}
         digests = {TRUST: self._trust_sha256} | {each.name: each.sha256 for each in fitted}
-        return PlanChange(documents, digests, changed, self._deadline(now), self._registry.is_done, work)
+        payloads = {TRUST: self._trust.fitted.payload}
+        for each in fitted:
+            if each.payload is not None:
+                payloads[each.name], each.payload = each.payload, None
+        return PlanChange(documents, digests, payloads, changed, self._deadline(now), self._registry.is_done, work)
 
     def _take_in_reference(self, reference: Reference, found: ReferencedObject | None) -> None:
         if found is None:
@@ -194,7 +235,7 @@ class IncrementalCompiler:
 
     def _compile_facts(self, now: datetime) -> None:
         assert self._trust is not None  # noqa: S101 - what is to be trusted is compiled first
-        everything = World(self._release, dict(self._few), self._referenced, self._cups_names)
+        everything = World(self._release, dict(self._few), self._referenced, self._cups_names, self._buckets)
         owners = self._registry.gateways.owners_of_keys
         self._facts = compile_facts(everything, self._trust, self._in_force, owners, self._known.found, now)
         self._authority_keys = frozenset().union(*self._facts.keys.by_namespace.values())
@@ -210,6 +251,30 @@ class IncrementalCompiler:
         times = [each for each in self._facts.deadlines if each >= now]
         let_in_until = self._registry.gateways.let_in_until.first
         return min(times if let_in_until is None else [*times, let_in_until], default=None)
+
+
+class _Resources(Mapping[Key, Resource]):
+    """All resources, where they are kept."""
+
+    def __init__(self, few: Mapping[Key, Resource], leaving: Mapping[Key, Resource], gateways: GatewayMemory) -> None:
+        self._few = few
+        self._leaving = leaving
+        self._gateways = gateways
+
+    def __getitem__(self, key: Key) -> Resource:
+        remembered = self._gateways.get(key)
+        if remembered is not None:
+            return remembered.resource
+        found = self._few.get(key)
+        return self._leaving[key] if found is None else found
+
+    def __iter__(self) -> Iterator[Key]:
+        yield from self._few
+        yield from (key for key in self._leaving if key not in self._few)
+        yield from (key for key, _ in self._gateways)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def compiles_the_same(before: Resource, after: Resource) -> bool:

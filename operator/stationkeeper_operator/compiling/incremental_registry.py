@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from stationkeeper_core.published import REGISTRY, Document, RegisteredGateway, RegistryDocument, bucket_of
+from stationkeeper_core.published import Document, RegisteredGateway, RegistryDocument
+from stationkeeper_core.registry_layout import RegistryLayout
 from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.authority_keys import AuthorityKeys
 from stationkeeper_operator.compiling.bucket_memory import BucketMemory, Owner
@@ -56,15 +57,16 @@ class IncrementalRegistry:
     Args:
         release_namespace: which has a share of its own.
         cups_names: by which gateways reach the release's CUPS.
+        layout: into which documents the Gateways are split.
 
     Attributes:
         gateways: what is remembered of each.
         buckets: what is remembered of each document.
     """
 
-    def __init__(self, release_namespace: str, cups_names: tuple[str, ...]) -> None:
-        self.gateways = GatewayMemory()
-        self.buckets = [BucketMemory(number, release_namespace) for number in range(len(REGISTRY))]
+    def __init__(self, release_namespace: str, cups_names: tuple[str, ...], layout: RegistryLayout) -> None:
+        self.gateways = GatewayMemory(layout)
+        self.buckets = [BucketMemory(name, number, release_namespace) for number, name in enumerate(layout.registry)]
         self._cups_names = cups_names
         self._touched: dict[Key, None] = {}
         self._claims: dict[Owner, None] = {}
@@ -108,7 +110,7 @@ class IncrementalRegistry:
             return
         remembered.candidate = replace(candidate, resource=resource)
         if owner is not None and remembered.is_owner:
-            self.buckets[bucket_of(owner[0])].renew(owner, remembered.candidate)
+            self.buckets[self.gateways.bucket_of(owner)].renew(owner, remembered.candidate)
 
     def take_in_reference(self, reference: Reference) -> None:
         """Take in that a Secret or ConfigMap is other than before."""
@@ -177,7 +179,7 @@ class IncrementalRegistry:
         self._touched.clear()
         for owner in self._claims:
             turn.settle_claim(owner)
-            urgent.add(bucket_of(owner[0]))
+            urgent.add(self.gateways.bucket_of(owner))
         self._claims.clear()
         return urgent
 
@@ -299,7 +301,7 @@ class _Turn:
 
     def settle_claim(self, owner: Owner) -> None:
         """Decide which Gateway of a namespace has an EUI there, and compile it where that is not done yet."""
-        bucket = self._registry.buckets[bucket_of(owner[0])]
+        bucket = self._registry.buckets[self._gateways.bucket_of(owner)]
         claimants = self._gateways.claimants(owner)
         if len(claimants) > 1:
             claimants.sort(key=self._precedence)

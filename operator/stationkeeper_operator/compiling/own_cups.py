@@ -135,7 +135,7 @@ class _Court:
         eui = parse_hex(record.eui)
         number = bucket_of(eui) if eui is not None else 0
         buckets = (
-            RegistryBucket(RegistryDocument(bucket=number, gateways=(record,)), 0, "")
+            RegistryBucket.of_document(RegistryDocument(bucket=number, gateways=(record,)), 0, "")
             if each == number
             else _EMPTY[each]
             for each in range(BUCKETS)
@@ -144,7 +144,7 @@ class _Court:
 
 
 _EMPTY: Mapping[int, RegistryBucket] = {
-    number: RegistryBucket(RegistryDocument(bucket=number), 0, "") for number in range(BUCKETS)
+    number: RegistryBucket.of_document(RegistryDocument(bucket=number), 0, "") for number in range(BUCKETS)
 }
 
 

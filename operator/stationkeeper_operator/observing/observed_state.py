@@ -8,6 +8,7 @@ a visit when the status is `REFRESH` old.
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from stationkeeper_core.eui64 import parse_hex
 from stationkeeper_core.observation import DeliveryState, Observation
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_operator.compiling.document_changes import DocumentChanges
+from stationkeeper_operator.compiling.world_changes import ResourceChange
 from stationkeeper_operator.observing.certificate_usage import CertificateUsage
 from stationkeeper_operator.observing.sighting import NOTHING_SEEN, DeliveryShown, Sighting, fields_of, merged, shown_in
 from stationkeeper_operator.resources import TRUSTED_CA, Gateway, Key, Resource, TrustedCA
@@ -53,8 +55,7 @@ class ObservedState:
         self._current = current
         self._release_namespace = release_namespace
         self._keys: dict[str, Key] = {}
-        self._registered: frozenset[tuple[str, str]] = frozenset()
-        self._euis: frozenset[str] = frozenset()
+        self._registered: Counter[tuple[str, str]] = Counter()
         self._unwritten: dict[str, _Unwritten] = {}
         self._later: list[tuple[datetime, str]] = []
         self._stuck_at: dict[str, str] = {}
@@ -68,30 +69,37 @@ class ObservedState:
 
     def forget(self) -> None:
         """Forgets all: another operator leads, and writes the statuses."""
-        for each in (self._keys, self._unwritten, self._later, self._stuck_at):
+        for each in (self._keys, self._registered, self._unwritten, self._later, self._stuck_at):
             each.clear()
-        self._registered, self._euis = frozenset(), frozenset()
         self._counted = self._known = False
         self.usage.forget()
 
-    def know(self, resources: Mapping[Key, Resource]) -> None:
-        """Takes in which resources there are; what the statuses of new ones already tell is taken over."""
-        self._registered = frozenset(
-            (key.namespace, each.spec.eui)
-            for key, each in resources.items()
-            if isinstance(each, Gateway) and each.spec is not None
-        )
-        self._euis = frozenset(eui for _, eui in self._registered)
-        uids = {each.metadata.uid: key for key, each in resources.items()}
-        for uid in self._keys.keys() - uids.keys():
-            self._unwritten.pop(uid, None)
-            self._stuck_at.pop(uid, None)
-            self.usage.left(uid)
-        for uid in uids.keys() - self._keys.keys():
-            self._seed(resources[uids[uid]])
-        self._keys = uids
-        self.usage.left_out([key for key, each in resources.items() if isinstance(each, TrustedCA)])
+    def know(self, changes: Mapping[Key, ResourceChange]) -> None:
+        """Take in which resources there are; what the statuses of new ones already tell is taken over.
+
+        Args:
+            changes: since the last time; at first, all resources.
+        """
+        for key, (before, after) in changes.items():
+            self._registered.update(_registrations(after))
+            for each in _registrations(before):
+                self._registered[each] -= 1
+                if not self._registered[each]:
+                    del self._registered[each]
+            if before is not None and (after is None or after.metadata.uid != before.metadata.uid):
+                self._leave(before.metadata.uid)
+            if after is not None and after.metadata.uid not in self._keys:
+                self._keys[after.metadata.uid] = key
+                self._seed(after)
+        if any(key.kind == TRUSTED_CA for key in changes):
+            self.usage.left_out([key for key in self._keys.values() if key.kind == TRUSTED_CA])
         self._known = True
+
+    def _leave(self, uid: str) -> None:
+        self._keys.pop(uid, None)
+        self._unwritten.pop(uid, None)
+        self._stuck_at.pop(uid, None)
+        self.usage.left(uid)
 
     def take_in(self, instance: str, observations: Iterable[Observation], now: datetime) -> list[Key]:
         """Takes in what one pod saw.
@@ -111,16 +119,18 @@ class ObservedState:
                 found[key] = None
         return list(found)
 
-    def reconfigured(self, changes: Iterable[DocumentChanges]) -> list[Key]:
-        """Takes in what was published: a gateway that is to have something else is pending until it reports that.
+    def reconfigured(self, changes: Iterable[DocumentChanges]) -> Iterator[Key]:
+        """Take in what was published, one by one: who is to have something else is pending until it reports that.
 
         The pods say so too once they have loaded it, of the gateways that they remember.
 
         Returns:
             Whose status is to be written now.
         """
-        pending = (self._expect(uid) for each in changes for uid in _with_other_target(each))
-        return [key for key in pending if key is not None]
+        for uid in (uid for each in changes for uid in _with_other_target(each)):
+            key = self._expect(uid)
+            if key is not None:
+                yield key
 
     def due(self, now: datetime) -> list[Key]:
         """Whose status is to be written as it got old."""
@@ -232,9 +242,8 @@ class ObservedState:
 
     def _registered_for(self, authority: Key) -> Callable[[str], bool]:
         """Whether an EUI has a Gateway among those that a TrustedCA may speak for."""
-        if authority.namespace == self._release_namespace:
-            return self._euis.__contains__
-        return lambda eui: (authority.namespace, eui) in self._registered
+        namespace = "" if authority.namespace == self._release_namespace else authority.namespace
+        return lambda eui: self._registered[namespace, eui] > 0
 
     def _use(self, uid: str, sighting: Sighting) -> None:
         if sighting.certificate is not None and sighting.last_seen is not None:
@@ -252,6 +261,13 @@ class ObservedState:
     def _postpone(self, uid: str, unwritten: _Unwritten, shown: Sighting) -> None:
         unwritten.due = False
         heapq.heappush(self._later, (shown.newest + REFRESH, uid))
+
+
+def _registrations(resource: Resource | None) -> tuple[tuple[str, str], ...]:
+    """The namespace and EUI of a Gateway; and the EUI alone, as in any namespace, beside an empty one."""
+    if not isinstance(resource, Gateway) or resource.spec is None:
+        return ()
+    return (resource.metadata.namespace, resource.spec.eui), ("", resource.spec.eui)
 
 
 def _with_other_target(changes: DocumentChanges) -> Iterator[str]:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import msgspec
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.published import MAX_GENERATION, Document, decode, digest, encode, secret_name
+from stationkeeper_core.published import MAX_GENERATION, Document, decode, encode, secret_name
 from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS, TRUST, layout_of
 from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
 
@@ -254,11 +254,15 @@ class Publisher:
         version = _secret(answer).metadata.resource_version
         self._held[document] = _Held(version, term=self._term())
 
-    def differing(self, payloads: Mapping[str, bytes]) -> frozenset[str]:
-        """Which of the documents are not in force as `payloads` has them."""
-        return frozenset(
-            document for document, payload in payloads.items() if self._of(document).sha256 != digest(payload)
-        )
+    def differing(self, digests: Mapping[str, str]) -> frozenset[str]:
+        """Which of the documents are not in force with the payloads that have these digests."""
+        return frozenset(document for document, sha256 in digests.items() if self._of(document).sha256 != sha256)
+
+    def share(self, document: str, content: Document) -> None:
+        """Hold `content` in place of an equal one that was read, so that each record is in memory once."""
+        held = self._held.get(document)
+        if held is not None and held.content == content:
+            self._held[document] = replace(held, content=content)
 
     async def write(self, documents: Collection[str], payloads: Mapping[str, bytes]) -> Mapping[str, int]:
         """Writes those documents.

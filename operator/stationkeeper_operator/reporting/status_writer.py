@@ -149,12 +149,20 @@ class StatusWriter:
         self._observations.clear()
         self._contention.forget()
 
-    def judge(self, judgements: Mapping[Key, Judgement]) -> None:
-        """Takes over the judgements on all resources; the first ones of a leader are the backlog."""
-        is_news = bool(self._judged)
-        for key in [key for key in self._judged if key not in judgements]:
-            if self._store.get(key) is None:
-                del self._judged[key]
+    def judge(
+        self, judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_news: bool | None = None
+    ) -> None:
+        """Take over judgements; the first ones of a leader are the backlog.
+
+        Args:
+            judgements: those that are others than before, and any that are not.
+            gone: the resources that do not exist any more.
+            is_news: whether they come before the backlog; None: unless they are the first.
+        """
+        if is_news is None:
+            is_news = bool(self._judged)
+        for key in gone:
+            self._judged.pop(key, None)
         for key, judgement in judgements.items():
             if self._judged.get(key) != judgement:
                 self._judged[key] = judgement

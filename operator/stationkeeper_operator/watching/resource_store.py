@@ -18,6 +18,7 @@ import msgspec
 
 from stationkeeper_operator.compiling.reductions import resource_reduced
 from stationkeeper_operator.compiling.world import SECRET_LABELS
+from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
 from stationkeeper_operator.named_references import admitting_references, reference_keys
 from stationkeeper_operator.resources import SECRET, Key, Reference, ReferencedObject, Resource
 from stationkeeper_operator.specs import EVERY_KEY
@@ -50,6 +51,30 @@ class Known:
     resources: Mapping[Key, Resource]
     referenced: Mapping[Reference, ReferencedObject]
     undecided: frozenset[Key]
+
+
+@dataclass(frozen=True)
+class KnownChanges:
+    """What the store knows now that it did not know when it was asked before.
+
+    Attributes:
+        before: the resources that may be others than before, as they were.
+        after: the resources as they are; those that are not there do not exist.
+        referenced: the named objects that may be others than before, None for one that does not exist.
+        never_read: the named keys of which it is not known yet whether they exist.
+    """
+
+    before: Mapping[Key, Resource | None]
+    after: Mapping[Key, Resource]
+    referenced: Mapping[Reference, ReferencedObject | None]
+    never_read: frozenset[tuple[Reference, str]]
+
+    @property
+    def world(self) -> WorldChanges:
+        """The difference, which takes a while to make where all is new."""
+        pairs = ((key, ResourceChange(held, self.after.get(key))) for key, held in self.before.items())
+        changed = {key: change for key, change in pairs if change.before is not change.after}
+        return WorldChanges(changed, self.referenced)
 
 
 class ListInProgress:
@@ -86,6 +111,8 @@ class ResourceStore:
         self._known: dict[Reference, ReferencedObject | None] = {}
         self._unresolved: set[Reference] = set()
         self._reports: Counter[Reference] = Counter()
+        self._before: dict[Key, Resource | None] | None = None
+        self._stirred: set[Reference] = set()
 
     @property
     def unresolved(self) -> frozenset[Reference]:
@@ -211,13 +238,32 @@ class ResourceStore:
         if reference in self._keys:
             self._unresolved.add(reference)
 
-    def picture(self) -> Known:
-        """All that is known now."""
-        never_read = {
+    def tell_all(self) -> None:
+        """Have `changes` give all there is, as at first."""
+        self._before = None
+
+    def changes(self) -> KnownChanges:
+        """What is other than when this was called before; at first, all there is."""
+        if self._before is None:
+            before, after = dict.fromkeys(self._resources), dict(self._resources)
+            referenced = dict(self._known)
+        else:
+            before = self._before
+            after = {key: self._resources[key] for key in before if key in self._resources}
+            referenced = {reference: self._known.get(reference) for reference in self._stirred}
+        self._before, self._stirred = {}, set()
+        return KnownChanges(before, after, referenced, self._never_read())
+
+    def _never_read(self) -> frozenset[tuple[Reference, str]]:
+        return frozenset(
             (reference, key)
             for reference in self._unresolved
             for key in self._keys[reference].keys() - self._read.get(reference, frozenset())
-        }
+        )
+
+    def picture(self) -> Known:
+        """All that is known now."""
+        never_read = self._never_read()
         undecided = (
             frozenset(key for key, each in self._resources.items() if reference_keys(each) & never_read)
             if never_read
@@ -241,6 +287,8 @@ class ResourceStore:
 
     def _hold(self, key: Key, resource: Resource) -> None:
         held = self._resources.get(key)
+        if self._before is not None:
+            self._before.setdefault(key, held)
         self._resources[key] = resource
         self._gone.pop(key, None)
         self._admitting.update(admitting_references(resource))
@@ -250,6 +298,8 @@ class ResourceStore:
 
     def _drop(self, key: Key) -> None:
         dropped = self._resources.pop(key)
+        if self._before is not None:
+            self._before.setdefault(key, dropped)
         self._admitting.subtract(admitting_references(dropped))
         self._count(frozenset(), reference_keys(dropped))
 
@@ -272,6 +322,8 @@ class ResourceStore:
     def _let_go(self, reference: Reference) -> None:
         del self._keys[reference], self._reports[reference], self._admitting[reference]
         self._known.pop(reference, None)
+        if self._before is not None:
+            self._stirred.add(reference)
         self._read.pop(reference, None)
         self._unresolved.discard(reference)
         self._budget.release(reference)
@@ -289,6 +341,8 @@ class ResourceStore:
         before, named = self._read.get(reference, frozenset[str]()), frozenset(self._keys[reference])
         kept = self._cut(reference, named, found)
         self._known[reference], self._read[reference] = kept, named
+        if self._before is not None:
+            self._stirred.add(reference)
         if held is None or kept is None:
             return unknown or kept is not held
         return named - before != frozenset() or _substance(kept) != _substance(held)

@@ -71,7 +71,7 @@ def snapshot_of(documents: Mapping[str, Document]) -> Snapshot:
         content = documents.get(name, RegistryDocument(bucket=number, gateways=()))
         if not isinstance(content, RegistryDocument):
             raise TypeError(f"the document {name} holds something else")
-        buckets.append(RegistryBucket(content, 1, ""))
+        buckets.append(RegistryBucket.of_document(content, 1, ""))
     return Snapshot(TrustGeneration(trust, 1, ""), GatewayRegistry(tuple(buckets)))
 
 

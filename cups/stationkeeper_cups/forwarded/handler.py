@@ -1,0 +1,106 @@
+"""Answers requests that a proxy forwards, and refuses a proxy's headers where no proxy is.
+
+What a handshake would refuse is refused here by ending the connection without an answer, and so is what a proxy does
+wrong: at any status but 200 a Basics Station drops its credentials. The proxy must do the same then.
+"""
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_cups.admission import Admission, Judged
+from stationkeeper_cups.client import Client, ForwardedClient, ForwardedTLS
+from stationkeeper_cups.forwarded.headers import Form, client_address, forwarded_names, presented
+from stationkeeper_cups.http.handler import UpdateInfoHandler
+from stationkeeper_cups.http.messages import Answer, Request
+from stationkeeper_cups.http.refusals import Refusals
+from stationkeeper_cups.listener import Refusal
+
+
+class ForwardedHandler:
+    """Decides on requests that come by proxies, each on the certificates that its own header tells.
+
+    Args:
+        inner: decides on the request itself.
+        admission: judges certificates.
+        refusals: takes note of what a handshake would refuse.
+        form: of the proxies' header.
+        token_authentication: whether a gateway without a certificate may come in by a token.
+    """
+
+    def __init__(
+        self,
+        inner: UpdateInfoHandler,
+        admission: Admission,
+        refusals: Refusals,
+        form: Form,
+        *,
+        token_authentication: bool,
+    ) -> None:
+        self._inner = inner
+        self._admission = admission
+        self._refusals = refusals
+        self._form = form
+        self._token_authentication = token_authentication
+
+    def answer(self, request: Request, client: Client) -> Answer | None:
+        """Return the answer to `request`, which the proxy `client` forwards; None to end without one."""
+        peer = client_address(request.headers, client.peer)
+        try:
+            chain = self._presented(request)
+        except StationkeeperError as error:
+            self._refusals.handshake(Refusal(peer, error.reason, error.detail))
+            return None
+        gateway = ForwardedClient(peer, ForwardedTLS(chain))
+        if chain:
+            gateway.tls.verdict = verdict = self._admission.judge(chain, None, peer)
+            if verdict.refusal is not None:
+                refusal, judgement = verdict.refusal, verdict.judgement
+                self._refusals.handshake(Refusal(peer, refusal.reason, refusal.detail, chain, judgement))
+                return None
+        return self._inner.answer(request, gateway)
+
+    def _presented(self, request: Request) -> tuple[bytes, ...]:
+        chain = presented(self._form, request.headers)
+        if not chain and not self._token_authentication:
+            raise StationkeeperError(Reason.CLIENT_CERTIFICATE_MISSING, "the proxy forwards no certificate")
+        return chain
+
+    def malformed(self, detail: str, client: Client) -> Answer | None:
+        """Return the answer to what is no HTTP request."""
+        return self._inner.malformed(detail, client)
+
+    def too_slow(self, seconds: float, client: Client) -> Answer | None:
+        """Return the answer to a request whose body has not come in time."""
+        return self._inner.too_slow(seconds, client)
+
+
+class WithoutProxies:
+    """Refuses, on the gateways' own port, the headers that are believed on the proxies' port.
+
+    No Basics Station sends them. They mean that a proxy connects to the wrong port, or that somebody tries them.
+
+    Args:
+        inner: decides on other requests.
+        refusals: takes note of what is refused.
+    """
+
+    def __init__(self, inner: UpdateInfoHandler, refusals: Refusals) -> None:
+        self._inner = inner
+        self._refusals = refusals
+
+    def answer(self, request: Request, client: Client) -> Answer | None:
+        """Return the answer to `request`; None to end without one."""
+        names = forwarded_names(request.headers)
+        if not names:
+            return self._inner.answer(request, client)
+        judged = client.tls.verdict.judgement if client.tls and client.tls.verdict else None
+        certificate = judged.judgement.certificate if isinstance(judged, Judged) else None
+        detail = f"the header {names[0]} on the port of gateways"
+        error = StationkeeperError(Reason.FORWARDED_CERTIFICATE_NOT_ALLOWED, detail)
+        return self._refusals.request(client.peer, error, certificate)
+
+    def malformed(self, detail: str, client: Client) -> Answer | None:
+        """Return the answer to what is no HTTP request."""
+        return self._inner.malformed(detail, client)
+
+    def too_slow(self, seconds: float, client: Client) -> Answer | None:
+        """Return the answer to a request whose body has not come in time."""
+        return self._inner.too_slow(seconds, client)

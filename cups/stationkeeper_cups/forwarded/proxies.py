@@ -1,0 +1,100 @@
+"""Who may be a proxy: it comes from a network that is named and proves a name that is, by a CA that is.
+
+A network alone does not do. Certificates are no secret, and with `x-forwarded-client-cert` whoever is believed can be
+any gateway; the networks of a cluster's proxies are those of its other pods.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_cups.opening import Opening
+from stationkeeper_cups.peer_address import Networks
+from stationkeeper_cups.tls.connection import Verdict
+
+_log = logging.getLogger("stationkeeper.cups.forwarded")
+
+
+class OnlyFrom:
+    """Says that connections may come from some networks only, and begin with TLS.
+
+    Args:
+        trusted: the networks of the proxies.
+    """
+
+    def __init__(self, trusted: Networks) -> None:
+        self._trusted = trusted
+
+    def names_client(self, _source: str) -> bool:
+        """Whether a connection says first whose it is: none does, it is the proxy's own."""
+        return False
+
+    def __call__(self, source: str, _received: bytes) -> Opening | None:
+        """Return how a connection begins.
+
+        Raises:
+            StationkeeperError: `ProxyNotTrusted`.
+        """
+        if source not in self._trusted:
+            raise StationkeeperError(Reason.PROXY_NOT_TRUSTED, "a connection from an address that no proxy has")
+        return Opening(source, 0)
+
+
+class ProxyIdentity:
+    """Judges the certificates of proxies.
+
+    Args:
+        authorities: a file with the CAs that issue them, PEM. It is read again at each handshake.
+        names: of proxies, as their certificates have them in the SubjectAltName: DNS names or URIs.
+        clock: the time, aware.
+
+    Raises:
+        StationkeeperError: `ProxyNotTrusted`, the file cannot be read.
+    """
+
+    def __init__(self, authorities: Path, names: frozenset[str], clock: Callable[[], datetime]) -> None:
+        self._authorities = authorities
+        self._names = names
+        self._clock = clock
+        self._text = b""
+        self._store = self._read(authorities.read_bytes())
+
+    def judge(self, presented: tuple[bytes, ...]) -> Verdict:
+        """Return whether the certificates that a client presented, DER, its own first, are a proxy's."""
+        try:
+            leaf, *others = map(x509.load_der_x509_certificate, presented)
+            verifier = PolicyBuilder().store(self._current()).time(self._clock()).build_client_verifier()
+            subjects = verifier.verify(leaf, others).subjects or []
+        except (ValueError, VerificationError) as error:
+            return _refused(f"no certificate of a proxy: {' '.join(str(error).split())[:256]}")
+        found = {each.value for each in subjects if isinstance(each, x509.DNSName | x509.UniformResourceIdentifier)}
+        if not found & self._names:
+            return _refused(f"its names are {', '.join(sorted(found))[:256]!a}, and none of them is a proxy's")
+        return Verdict(None)
+
+    def _current(self) -> Store:
+        try:
+            text = self._authorities.read_bytes()
+            if text != self._text:
+                self._store = self._read(text)
+        except (OSError, StationkeeperError) as error:
+            _log.warning("the CAs of proxies stay as they were", extra={"fields": {"detail": str(error)}})
+        return self._store
+
+    def _read(self, text: bytes) -> Store:
+        try:
+            store = Store(x509.load_pem_x509_certificates(text))
+        except ValueError as error:
+            detail = f"{self._authorities} holds no CA of proxies: {error}"
+            raise StationkeeperError(Reason.PROXY_NOT_TRUSTED, detail) from None
+        self._text = text
+        return store
+
+
+def _refused(detail: str) -> Verdict:
+    return Verdict(StationkeeperError(Reason.PROXY_NOT_TRUSTED, detail))
