@@ -22,7 +22,14 @@ from stationkeeper_cups.tls_context import ServerCredentials
 from tests.cups.client import until
 from tests.cups.pki import Pki
 
-LIMITS = ConnectionLimits()
+# Nothing takes so long by itself, however busy the machine is.
+LIMITS = ConnectionLimits(handshake_seconds=600, waiting_seconds=600)
+
+
+@pytest.fixture(autouse=True)
+def _time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stationkeeper_cups.waiting_room.PRESSED_SECONDS", 600.0)
+    monkeypatch.setattr("stationkeeper_cups.listener.GRACE_SECONDS", 600.0)
 
 
 class _Silent(asyncio.Protocol):
