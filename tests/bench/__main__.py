@@ -4,12 +4,14 @@ import argparse
 
 from tests.bench import cups, operator, registry
 from tests.bench import cups, memory, operator, propagation, soak
+from tests.bench import cups, herd, operator
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     cups.add_to(commands.add_parser("cups", help=cups.__doc__, description=cups.__doc__))
+    herd.add_to(commands.add_parser("herd", help=herd.__doc__, description=herd.__doc__))
     operator.add_to(commands.add_parser("operator", help=operator.__doc__, description=operator.__doc__))
     registry.add_to(commands.add_parser("registry", help=registry.__doc__, description=registry.__doc__))
     for command in (cups, operator, propagation, memory, soak):
