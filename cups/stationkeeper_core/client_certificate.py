@@ -3,9 +3,9 @@
 Knows no TLS library: the CUPS server's adapter hands over DER bytes as the connection gave them.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
+import msgspec
 
+from stationkeeper_core.cached import cached_property
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, parse_hex
 from stationkeeper_core.pem import Certificate, parse_certificate
@@ -13,8 +13,7 @@ from stationkeeper_core.pem import Certificate, parse_certificate
 MAX_PRESENTED = 10
 
 
-@dataclass(frozen=True)
-class ClientCertificate:
+class ClientCertificate(msgspec.Struct, frozen=True, dict=True):
     """An end-entity certificate and what was presented with it.
 
     Attributes:

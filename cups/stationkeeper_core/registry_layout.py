@@ -8,8 +8,9 @@ and a CUPS pod loads those of the one count that it is configured with.
 import hashlib
 import re
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
+from stationkeeper_core.cached import cached_property
 from stationkeeper_core.eui64 import EUI64
 
 TRUST = "trust"

@@ -6,11 +6,11 @@ nothing. Once there is one of each, it has a `Snapshot`. Both are immutable: a r
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from types import MappingProxyType
 
 import msgspec
 
+from stationkeeper_core.cached import cached_property
 from stationkeeper_core.document_envelope import Header, open_document
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.gateway_registry import GatewayRegistry, RegistryBucket

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
+from OpenSSL import crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.snapshot import Snapshot
@@ -46,11 +47,12 @@ class Admission:
         self._budget = budget
         self._memory = JudgementMemory()
 
-    def judge(self, presented: tuple[bytes, ...], peer: str) -> Verdict:
+    def judge(self, presented: tuple[bytes, ...], leaf: crypto.X509 | None, peer: str) -> Verdict:
         """Return whether a client is let in.
 
         Args:
             presented: DER, the client's own certificate first.
+            leaf: that certificate, as OpenSSL has it; None where it has not read it.
             peer: its IP address.
         """
         snapshot = self._snapshot()
@@ -64,7 +66,7 @@ class Admission:
                 detail = "too many unknown certificates from this address"
                 return Verdict(StationkeeperError(Reason.TRUST_BUDGET_SPENT, detail))
             try:
-                judgement = self._memory.judge(presented, snapshot, now)
+                judgement = self._memory.judge(presented, snapshot, now, leaf)
             except StationkeeperError as error:
                 return Verdict(error)
             finally:

@@ -101,11 +101,7 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
         begin, end = server_certificate.not_before, server_certificate.not_after
         answer: dict[str, object] = {"generations": state.generations, "missing": state.missing, "refused": refused}
         if handed_over.is_open:
-            answer["handover"] = {
-                "instance": observations.instance,
-                "buckets": len(state.documents) - 1,
-                "isLatest": state.is_latest.is_set(),
-            }
+            answer["handover"] = {"instance": observations.instance, "isLatest": state.is_latest.is_set()}
         if begin and end:
             answer["serverCertificate"] = {"notBefore": rfc3339(begin), "notAfter": rfc3339(end)}
         return web.json_response(answer)

@@ -41,6 +41,7 @@ class Cups:
         token_authentication: bool = False,
         seconds: RequestSeconds = REQUEST_SECONDS,
         operator_certificate: bytes | None = None,
+        latest_seconds: float = 0.0,
         **settings: Any,
     ) -> None:
         self.documents = folder / "documents"
@@ -54,6 +55,7 @@ class Cups:
         self._settings = settings
         self._token_authentication = token_authentication
         self._task: asyncio.Task[None] | None = None
+        self._latest_seconds = latest_seconds
         self.operator_certificate = folder / "operator.pem" if operator_certificate else None
         if self.operator_certificate:
             self.operator_certificate.write_bytes(operator_certificate or b"")
@@ -69,8 +71,9 @@ class Cups:
             internal_token=self._token_file,
             log_level="INFO",
             token_authentication=self._token_authentication,
-            operator_certificate=self.operator_certificate,
             **self._settings,
+            operator_certificate=self.operator_certificate,
+            latest_seconds=self._latest_seconds,
         )
         self._task = asyncio.create_task(serve(settings, self._stop, self._seconds))
 

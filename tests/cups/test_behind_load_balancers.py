@@ -99,7 +99,7 @@ async def _listening(pki: Pki, limits: ConnectionLimits, refusals: list[Refusal]
     bound.bind(("127.0.0.1", 0))
     listener = Listener(
         bound,
-        lambda _peer: (context, lambda _chain: Verdict(None)),
+        lambda _peer: (context, lambda _presented, _leaf: Verdict(None)),
         asyncio.Protocol,
         refusals.append,
         TimeLimits(asyncio.get_running_loop()),

@@ -40,7 +40,7 @@ async def _listening(
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
     listener = Listener(
-        bound, lambda _peer: (context, lambda _chain: Verdict(None)), _Echo, refusals.append, times, limits
+        bound, lambda _peer: (context, lambda _presented, _leaf: Verdict(None)), _Echo, refusals.append, times, limits
     )
     listener.start()
     yield bound.getsockname()[1], listener

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from OpenSSL import crypto
+
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_cups.tls.connection import State, TLSConnection, Verdict
 from stationkeeper_cups.tls.context import gateway_context
@@ -23,7 +25,8 @@ class Judge:
         self.refusal = refusal
         self.asked: list[tuple[bytes, ...]] = []
 
-    def __call__(self, presented: tuple[bytes, ...]) -> Verdict:
+    def __call__(self, presented: tuple[bytes, ...], leaf: crypto.X509) -> Verdict:
+        assert crypto.dump_certificate(crypto.FILETYPE_ASN1, leaf) == presented[0]
         self.asked.append(presented)
         return Verdict(StationkeeperError(self.refusal, "-") if self.refusal else None)
 

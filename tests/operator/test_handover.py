@@ -1,6 +1,7 @@
 """What a pod lacks is handed to it, signed, and nothing else."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.operator_proof import Latest, OperatorCertificate
 from stationkeeper_core.published import DOCUMENTS, TRUST
 from stationkeeper_core.registry_layout import layout_of
+from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.handover import OFFER_SECONDS, Handover
 from stationkeeper_operator.observing.loaded import HandoverState, Loaded
 from stationkeeper_operator.observing.pod_client import PodClient, PodError
@@ -29,11 +31,12 @@ class Stage:
         self.handover = Handover(self.key_file, lambda: self.published, lambda: self.now)
         self._client = client
 
-    async def bring(
-        self, generations: dict[str, int], *, is_latest: bool = True, instance: str = "one", buckets: int = 16
-    ) -> bool:
-        loaded = Loaded(generations, handover=HandoverState(instance, buckets, is_latest))
-        return await self.handover.bring_up_to_date(self._client, self.port.pod(), loaded)
+    async def bring(self, generations: dict[str, int], *, is_latest: bool = True, instance: str = "one") -> bool:
+        loaded = Loaded(generations, handover=HandoverState(instance, is_latest))
+        return await self.bring_to(self.port.pod(), loaded)
+
+    async def bring_to(self, pod: CupsPod, loaded: Loaded) -> bool:
+        return await self.handover.bring_up_to_date(self._client, pod, loaded)
 
     @property
     def paths(self) -> list[str]:
@@ -96,19 +99,6 @@ async def test_an_operator_that_does_not_know_all_documents_does_not_say_what_is
     assert stage.port.handed == []
 
 
-async def test_a_pod_of_another_count_of_documents_is_handed_its_own_alone(stage: Stage) -> None:
-    more = layout_of(32).documents
-    assert await stage.bring({}, buckets=32), "of the one document that both counts have"
-    assert stage.paths == ["/documents/trust"]
-    stage.port.handed.clear()
-    stage.published |= {each: PublishedValue(5, f"{each} of 5".encode()) for each in more}
-    await stage.bring(ALL, is_latest=False, buckets=32)
-    assert stage.paths == [*(f"/documents/{each}" for each in more if each != TRUST), "/latest"]
-    stage.port.handed.clear()
-    assert not await stage.bring({}, is_latest=False, buckets=7), "there is no such count"
-    assert stage.port.handed == []
-
-
 @pytest.mark.parametrize("answer", [204, 403, 409])
 async def test_what_a_pod_was_given_and_still_lacks_is_not_sent_again_at_once(stage: Stage, answer: int) -> None:
     stage.port.takes = answer
@@ -150,6 +140,19 @@ async def test_a_key_that_is_replaced_counts_at_once_and_one_that_cannot_be_used
     assert "SECRET" not in str(refusal.value)
 
 
+async def test_a_pod_is_handed_the_documents_of_the_count_that_it_loads_and_no_others(stage: Stage) -> None:
+    wanted = layout_of(32).documents
+    stage.published |= {each: PublishedValue(5, each.encode()) for each in wanted}
+    pod = replace(stage.port.pod(), buckets=32)
+    loaded = Loaded(dict.fromkeys(wanted[:30], 5), handover=HandoverState("one", is_latest=False))
+    assert await stage.bring_to(pod, loaded)
+    *documents, latest = stage.port.handed
+    assert [path for path, _, _ in documents] == [f"/documents/{each}" for each in wanted[30:]]
+    assert msgspec.json.decode(latest[1], type=Latest).generations == dict.fromkeys(wanted, 5)
+
+
 async def test_a_pod_of_a_count_that_is_not_complete_is_not_told_that_it_has_the_latest(stage: Stage) -> None:
-    assert not await stage.bring({TRUST: 5}, is_latest=False, buckets=32)
+    pod = replace(stage.port.pod(), buckets=32)
+    loaded = Loaded({TRUST: 5}, handover=HandoverState("one", is_latest=False))
+    assert not await stage.bring_to(pod, loaded)
     assert stage.port.handed == []

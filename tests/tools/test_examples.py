@@ -7,11 +7,12 @@ import pytest
 from tests.tools.command_line import stationkeeper
 
 FOLDERS = sorted(each for each in Path("examples").iterdir() if each.is_dir())
+MANIFESTS = [each for each in FOLDERS if list(each.glob("*.yaml"))]
 # No gateway has come yet that the revoked serial number could belong to.
 EXPECTED = {"stolen": ["Suspended", "Note"]}
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=[each.name for each in FOLDERS])
+@pytest.mark.parametrize("folder", MANIFESTS, ids=[each.name for each in MANIFESTS])
 def test_an_example_has_no_fault(folder: Path) -> None:
     done = stationkeeper("check", str(folder), "--output", "json")
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import cached_property
 
+from OpenSSL import crypto
+
+from stationkeeper_core.cached import cached_property
 from stationkeeper_core.client_certificate import ClientCertificate
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import FOR_EVER
@@ -26,20 +28,27 @@ class Examination:
         certificate: what was presented.
         trust: whose certificates are taken where the same were presented.
         now: aware.
+        loaded: the end-entity certificate as OpenSSL knows it, where that is there already.
 
     Attributes:
         leaf: the end-entity certificate.
         seconds: the time since the epoch, whole.
     """
 
-    def __init__(self, certificate: ClientCertificate, trust: TrustGeneration, now: datetime) -> None:
+    def __init__(
+        self,
+        certificate: ClientCertificate,
+        trust: TrustGeneration,
+        now: datetime,
+        loaded: crypto.X509 | None = None,
+    ) -> None:
         self._certificate = certificate
         self._certificates = PathCertificates(trust.certificates)
         self._now = now.astimezone(UTC)
         self._verified: dict[Path, Verification] = {}
         self._signed: dict[tuple[PathCertificate, PathCertificate], bool] = {}
         self._boundaries: set[int] = set()
-        self.leaf = self._certificates.of_certificate(certificate.leaf)
+        self.leaf = self._certificates.of_certificate(certificate.leaf, loaded)
         self.seconds = int(self._now.timestamp() // 1)
         self.consider((self.leaf,))
 

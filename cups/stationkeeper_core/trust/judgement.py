@@ -1,7 +1,8 @@
 """What was found out about a presented certificate: who vouches, by which path, and until when that holds."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from stationkeeper_core.client_certificate import ClientCertificate
 from stationkeeper_core.errors import Reason
@@ -13,8 +14,7 @@ FOR_EVER = 2**63
 """Seconds since the epoch that no clock shows."""
 
 
-@dataclass(frozen=True)
-class TrustPath:
+class TrustPath(msgspec.Struct, frozen=True):
     """A TrustedCA that vouches for a certificate, and the path by which it does.
 
     Attributes:
@@ -36,8 +36,7 @@ class TrustPath:
         return self.revocation is None and not self.too_weak
 
 
-@dataclass(frozen=True)
-class NearMiss:
+class NearMiss(msgspec.Struct, frozen=True):
     """A TrustedCA that would vouch but for one thing; every signature of the path holds.
 
     Attributes:
@@ -53,8 +52,7 @@ class NearMiss:
     detail: str
 
 
-@dataclass(frozen=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True):
     """What the TrustedCAs in force say of a presented certificate.
 
     Attributes:

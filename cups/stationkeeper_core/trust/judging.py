@@ -9,6 +9,8 @@ from datetime import datetime
 from functools import partial
 from itertools import pairwise
 
+from OpenSSL import crypto
+
 from stationkeeper_core.client_certificate import ClientCertificate
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.trust.budget import (
@@ -34,7 +36,13 @@ _NEAREST = (
 )
 
 
-def judge(certificate: ClientCertificate, trust: TrustGeneration, scope: Scope, now: datetime) -> Judgement:
+def judge(
+    certificate: ClientCertificate,
+    trust: TrustGeneration,
+    scope: Scope,
+    now: datetime,
+    loaded: crypto.X509 | None = None,
+) -> Judgement:
     """Return what the TrustedCAs of `trust` say of `certificate`.
 
     Args:
@@ -43,11 +51,12 @@ def judge(certificate: ClientCertificate, trust: TrustGeneration, scope: Scope, 
         scope: whose Gateways the certificate may speak for; TrustedCAs of others are asked only where none of these
             vouches, and only to give a reason.
         now: aware.
+        loaded: the end-entity certificate as OpenSSL knows it, where that is there already.
 
     Raises:
         StationkeeperError: `MalformedCertificate`, OpenSSL cannot read the end-entity certificate.
     """
-    examination = Examination(certificate, trust, now)
+    examination = Examination(certificate, trust, now, loaded)
     _ = examination.leaf.openssl
     court = _Court(examination, trust, scope)
     paths = court.paths_in_scope()

@@ -7,8 +7,10 @@ trust generation, the same scope, and while nothing that it considered changes i
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
+
+import msgspec
+from OpenSSL import crypto
 
 from stationkeeper_core.client_certificate import read_client_certificate
 from stationkeeper_core.snapshot import Snapshot
@@ -61,13 +63,17 @@ class JudgementMemory:
     def __len__(self) -> int:
         return sum(len(views) for kept in self._kept.values() for views in kept.values())
 
-    def judge(self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime) -> Judgement:
+    def judge(
+        self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime, loaded: crypto.X509 | None = None
+    ) -> Judgement:
         """Return what the TrustedCAs of `snapshot` say of a presented chain, less the certificates of the paths.
 
         Args:
             presented: DER, the end-entity certificate first.
             snapshot: the trust to judge by, and the registry that says which TrustedCAs are asked.
             now: aware.
+            loaded: the end-entity certificate, where OpenSSL has it already, which spares it to read that anew; its
+                encoding is the first of `presented`.
 
         Raises:
             StationkeeperError: `MalformedCertificate`; that is not remembered.
@@ -81,7 +87,9 @@ class JudgementMemory:
             return judgement
         certificate = read_client_certificate(tuple(presented))
         scope = snapshot.registry.scope(certificate.eui_or_none)
-        judgement = _lean(judge(certificate, snapshot.trust, scope, now))
+        if certificate.leaf.der != presented[0]:
+            loaded = None
+        judgement = _lean(judge(certificate, snapshot.trust, scope, now, loaded))
         self._keep(leaf, chain, _Kept(judgement, self._number))
         return judgement
 
@@ -151,12 +159,13 @@ def _size(views: dict[bytes, _Kept]) -> int:
 
 def _lean(judgement: Judgement) -> Judgement:
     """`judgement` without what a client can make large and no decision asks for."""
+    replace = msgspec.structs.replace
     return replace(
         judgement,
         certificate=replace(judgement.certificate, others=()),
-        paths=tuple(replace(each, certificates=()) for each in judgement.paths),
-        elsewhere=tuple(replace(each, certificates=()) for each in judgement.elsewhere),
-        near_misses=tuple(replace(each, certificates=()) for each in judgement.near_misses),
+        paths=tuple([replace(each, certificates=()) for each in judgement.paths]),
+        elsewhere=tuple([replace(each, certificates=()) for each in judgement.elsewhere]),
+        near_misses=tuple([replace(each, certificates=()) for each in judgement.near_misses]),
     )
 
 

@@ -4,10 +4,9 @@ Two of these are the same certificate exactly where they are the same object: a 
 DER once.
 """
 
-from functools import cached_property
-
 from OpenSSL import crypto
 
+from stationkeeper_core.cached import cached_property
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.strength import Strength, key_strength, signature_strength
 from stationkeeper_core.x509.certificate import Certificate, parse_certificate
@@ -34,14 +33,16 @@ class PathCertificate:
 
     Args:
         certificate: its facts.
+        loaded: the same as OpenSSL knows it, where that is there already.
 
     Attributes:
         certificate: as given.
         begins, ends: the first and the last second of its validity, since the epoch.
     """
 
-    def __init__(self, certificate: Certificate) -> None:
+    def __init__(self, certificate: Certificate, loaded: crypto.X509 | None = None) -> None:
         self.certificate = certificate
+        self._loaded = loaded
         self.begins = int(certificate.not_before.timestamp())
         self.ends = int(certificate.not_after.timestamp())
 
@@ -89,6 +90,8 @@ class PathCertificate:
         Raises:
             StationkeeperError: `MalformedCertificate`.
         """
+        if self._loaded is not None:
+            return self._loaded
         try:
             # Not kept with the facts: those are remembered for long, in a client's judgement.
             return load(self.certificate.der)
@@ -151,10 +154,10 @@ class PathCertificates:
         found = self.find(der)
         return self.keep(PathCertificate(parse_certificate(der))) if found is None else found
 
-    def of_certificate(self, certificate: Certificate) -> PathCertificate:
-        """The certificate with these facts."""
+    def of_certificate(self, certificate: Certificate, loaded: crypto.X509 | None = None) -> PathCertificate:
+        """The certificate with these facts; `loaded` is the same as OpenSSL knows it, where that is there already."""
         found = self.find(certificate.der)
-        return self.keep(PathCertificate(certificate)) if found is None else found
+        return self.keep(PathCertificate(certificate, loaded)) if found is None else found
 
     def keep(self, certificate: PathCertificate) -> PathCertificate:
         """`certificate`, which is known from now on."""

@@ -11,8 +11,9 @@ without. A TrustedCA that takes only listed intermediates is not asked with it a
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+import msgspec
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.strength import Strength
@@ -31,8 +32,7 @@ MAX_REFUSED = 16
 _TIME = {Verdict.EXPIRED: Reason.CERTIFICATE_EXPIRED, Verdict.NOT_YET_VALID: Reason.CERTIFICATE_NOT_YET_VALID}
 
 
-@dataclass(frozen=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """A path that does not count.
 
     Attributes:
@@ -50,8 +50,7 @@ class Refused:
     signed: bool = False
 
 
-@dataclass(frozen=True)
-class _Finding:
+class _Finding(msgspec.Struct, frozen=True):
     """What is known of one TrustedCA; it `decides` where no other path could change it."""
 
     path: TrustPath | None = None
@@ -166,10 +165,12 @@ class PathSearch:
             self._refuse(Refused(trusted_ca, path, *flaw))
             return False
         found = self._known.get(path) or self._verify(path, budget)
-        if found is None or found.verdict in {Verdict.SIGNATURE, Verdict.ANOTHER_PATH}:
+        if found is None:
             return False
         if found.verdict is Verdict.VERIFIED:
             return True
+        if found.verdict in {Verdict.SIGNATURE, Verdict.ANOTHER_PATH}:
+            return False
         reason = _TIME.get(found.verdict, Reason.CERTIFICATE_INVALID)
         self._refuse(Refused(trusted_ca, path, reason, found.detail, signed=found.signed))
         return False

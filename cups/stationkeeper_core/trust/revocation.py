@@ -12,12 +12,12 @@ Source: SEC 1, section 4.1.4; RFC 5280, section 4.1.
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import pairwise
 from types import MappingProxyType
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
+from stationkeeper_core.cached import cached_property
 from stationkeeper_core.der import element
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.pem import Certificate

@@ -1,12 +1,11 @@
 """Which TrustedCAs are asked about a certificate."""
 
-from dataclasses import dataclass
+import msgspec
 
 from stationkeeper_core.eui64 import EUI64
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(msgspec.Struct, frozen=True):
     """The Gateways and reservations that a certificate may speak for, as far as trust has to know them.
 
     Attributes:

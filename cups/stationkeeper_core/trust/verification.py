@@ -6,10 +6,10 @@ is compared with what was proposed, and a path that it did not take as a whole d
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 
+import msgspec
 from OpenSSL import crypto
 
 from stationkeeper_core.errors import StationkeeperError
@@ -38,8 +38,7 @@ class Verdict(Enum):
     OTHER = "something else"
 
 
-@dataclass(frozen=True)
-class Verification:
+class Verification(msgspec.Struct, frozen=True):
     """What came of a path.
 
     Attributes:

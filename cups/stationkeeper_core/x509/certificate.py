@@ -8,12 +8,12 @@ Source: RFC 5280, section 4.
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from OpenSSL import crypto
 
+from stationkeeper_core.cached import cached_property
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.x509 import extensions, openssl
 from stationkeeper_core.x509.der_reader import MalformedDERError

@@ -3,9 +3,10 @@
 Source: RFC 4514; OpenSSL, `x509_name_canon` and `asn1_string_canon` in `crypto/x509/x_name.c`.
 """
 
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
+from stationkeeper_core.cached import cached_property
 from stationkeeper_core.der import element
 from stationkeeper_core.x509.der_reader import (
     BIT_STRING,

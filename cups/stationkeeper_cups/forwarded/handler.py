@@ -50,7 +50,7 @@ class ForwardedHandler:
             return None
         gateway = ForwardedClient(peer, ForwardedTLS(chain))
         if chain:
-            gateway.tls.verdict = verdict = self._admission.judge(chain, peer)
+            gateway.tls.verdict = verdict = self._admission.judge(chain, None, peer)
             if verdict.refusal is not None:
                 refusal, judgement = verdict.refusal, verdict.judgement
                 self._refusals.handshake(Refusal(peer, refusal.reason, refusal.detail, chain, judgement))

@@ -76,7 +76,7 @@ def forwarded_port(  # noqa: PLR0913, PLR0917 - what a port is made of
 
     def begin(_peer: str) -> tuple[SSL.Context, Judge] | None:
         found = context()
-        return None if found is None else (found, identity.judge)
+        return None if found is None else (found, lambda presented, _leaf: identity.judge(presented))
 
     handler = ForwardedHandler(inner, admission, refusals, settings.form, token_authentication=token_authentication)
     # A connection has one request, which is judged by itself: a change of trust has none to end.

@@ -70,7 +70,8 @@ class Verdict(msgspec.Struct, frozen=True):
     judgement: object = None
 
 
-Judge = Callable[[tuple[bytes, ...]], Verdict]
+# What the client presented, DER, its own certificate first; and that one as OpenSSL has it.
+Judge = Callable[[tuple[bytes, ...], crypto.X509], Verdict]
 
 
 class TLSConnection:
@@ -218,7 +219,7 @@ class TLSConnection:
             except crypto.Error:
                 self._fail(Reason.MALFORMED_CERTIFICATE, "OpenSSL cannot write the client's certificates")
                 return False
-            self.verdict = self._judge(self.presented)
+            self.verdict = self._judge(self.presented, leaf)
         refusal = self.verdict.refusal if self.verdict else None
         if refusal is None:
             return True
@@ -270,7 +271,7 @@ class TLSConnection:
             self._was_looked_at = True
             self.presented = self._all_presented(_der(certificate))
             if self.presented:
-                self.verdict = self._judge(self.presented)
+                self.verdict = self._judge(self.presented, certificate)
         refusal = self.verdict.refusal if self.verdict else None
         return refusal is None or not _fits(error, refusal.reason, certificate)
 
@@ -303,7 +304,7 @@ def explain(error: SSL.Error) -> str:
     return ", ".join(str(each[-1]) for each in found) or "the connection was cut off"
 
 
-def _no_judge(_presented: tuple[bytes, ...]) -> Verdict:
+def _no_judge(_presented: tuple[bytes, ...], _leaf: crypto.X509) -> Verdict:
     raise RuntimeError("a connection is judged in its handshake only")
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from stationkeeper_core.operator_proof import Latest, OperatorKey, OperatorKeyError
+from stationkeeper_core.registry_layout import TRUST, layout_of
 from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.loaded import Loaded
 from stationkeeper_operator.observing.pod_client import PodClient, PodError, PodRefusalError
@@ -74,13 +75,18 @@ class Handover:
         """
         if self._key_file is None or loaded.handover is None:
             return False
-        published, documents = self._published(), loaded.handover.documents
-        generations = {document: published[document].generation for document in documents if document in published}
-        lacking = [each for each, latest in generations.items() if loaded.generations.get(each, -1) < latest]
+        published = self._published()
+        loads = layout_of(pod.buckets).documents if pod.buckets else (TRUST,)
+        lacking = [
+            document
+            for document in loads
+            if document in published and loaded.generations.get(document, -1) < published[document].generation
+        ]
         for document in lacking:
-            offer = _Offer(loaded.handover.instance, generations[document])
+            offer = _Offer(loaded.handover.instance, published[document].generation)
             await self._hand_over(client, pod, document, offer, published[document].value)
-        if not loaded.handover.is_latest and documents and len(generations) == len(documents):
+        if not loaded.handover.is_latest and pod.buckets and all(document in published for document in loads):
+            generations = {document: published[document].generation for document in loads}
             body = msgspec.json.encode(Latest(loaded.handover.instance, generations))
             await client.tell_latest(pod, body, self._operator_key().sign_latest(body))
         return bool(lacking)

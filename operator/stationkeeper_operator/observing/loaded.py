@@ -6,7 +6,7 @@ import msgspec
 
 from stationkeeper_core.observation import clean
 from stationkeeper_core.published import MAX_GENERATION
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS, TRUST, layout_of, place_of
+from stationkeeper_core.registry_layout import TRUST, place_of
 
 SERVER_CERTIFICATE = "server-certificate"
 
@@ -39,18 +39,11 @@ class HandoverState(msgspec.Struct, frozen=True, rename="camel"):
 
     Attributes:
         instance: names its process.
-        buckets: into how many documents it takes the Gateways to be split.
         is_latest: whether it was told that it has the latest of all documents.
     """
 
     instance: str
-    buckets: int = BUCKETS
     is_latest: bool = True
-
-    @property
-    def documents(self) -> tuple[str, ...]:
-        """Those that it loads; none where it names a count that does not exist."""
-        return layout_of(self.buckets).documents if self.buckets in BUCKET_COUNTS else ()
 
 
 class Loaded(msgspec.Struct, frozen=True, rename="camel"):
@@ -83,8 +76,7 @@ def bounded(loaded: Loaded) -> Loaded:
             if _is_one(name) or name == SERVER_CERTIFICATE
         },
         loaded.server_certificate,
-        loaded.handover
-        and msgspec.structs.replace(loaded.handover, instance=clean(loaded.handover.instance, _MAX_INSTANCE)),
+        loaded.handover and HandoverState(clean(loaded.handover.instance, _MAX_INSTANCE), loaded.handover.is_latest),
     )
 
 

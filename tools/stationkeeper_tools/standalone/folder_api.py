@@ -41,6 +41,7 @@ class FolderApi(KubernetesApi):
         statuses: those that there were before, by the uid of their resource.
 
     Attributes:
+        is_known: whether all objects that there are were put in.
         cups: the Pod that stands for this process' CUPS.
         on_status: told of each resource whose status was written.
         on_event: told of each event.
@@ -63,7 +64,7 @@ class FolderApi(KubernetesApi):
         self._followers: list[_Follower] = []
         self._published = {path_of("v1", release_namespace, "secrets", secret_name(each)): each for each in DOCUMENTS}
         self._pods = path_of("v1", release_namespace, "pods")
-        self._is_known = False
+        self.is_known = False
         self.cups: Object | None = None
         self.on_status: Callable[[ObjectKey, Object], None] = lambda _key, _resource: None
         self.on_event: Callable[[Object], None] = lambda _event: None
@@ -80,7 +81,7 @@ class FolderApi(KubernetesApi):
 
     def known(self) -> None:
         """Take in that `put` was called for all that there is: before, nobody may take what is missing for deleted."""
-        self._is_known = True
+        self.is_known = True
 
     def is_reserved(self, key: ObjectKey) -> bool:
         """Whether the object is one that the operator publishes, which no manifest may hold."""
@@ -203,7 +204,7 @@ class FolderApi(KubernetesApi):
         found = _COLLECTION.fullmatch(path)
         if found is None or found[2] not in {*RESOURCES.values(), *REFERENCED.values()}:
             raise ApiError(_NOT_FOUND, "NotFound")
-        if not self._is_known:
+        if not self.is_known:
             raise ApiError(_UNAVAILABLE, "FolderNotRead", "no manifest could be read yet")
         label = query.get("labelSelector", "")
         items = [

@@ -58,7 +58,17 @@ class ServeSettings:
     log_level: str
 
 
-async def serve(settings: ServeSettings, state: StateFolder, tell: Tell, stop: asyncio.Event) -> None:
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def serve(
+    settings: ServeSettings,
+    state: StateFolder,
+    tell: Tell,
+    stop: asyncio.Event,
+    now: Callable[[], datetime] = _now,
+) -> None:
     """Serve gateways until `stop` is set.
 
     Args:
@@ -66,6 +76,7 @@ async def serve(settings: ServeSettings, state: StateFolder, tell: Tell, stop: a
         state: locked for this process.
         tell: told of what happens.
         stop: set from outside.
+        now: the time that manifests are judged by, aware; it may be as wrong as the machine's clock.
 
     Raises:
         stationkeeper_cups.settings.SettingsError: an address cannot be bound.
@@ -82,13 +93,13 @@ async def serve(settings: ServeSettings, state: StateFolder, tell: Tell, stop: a
 
     api = FolderApi(settings.release_namespace, documents, write_document, statuses)
     api.cups = _pod(settings.internal)
-    watch = FolderWatch(settings.manifests, settings.namespace, state, api, _now)
+    watch = FolderWatch(settings.manifests, settings.namespace, state, api, now)
     about = {"manifests": str(settings.manifests), "listen": f"{settings.listen.host}:{settings.listen.port}"}
-    board = StatusBoard(state, api, watch, tell, _now, about)
+    board = StatusBoard(state, api, watch, tell, now, about)
     ended = asyncio.Event()
     parts = [
         serve_cups(_cups_settings(settings, state), ended, on_serving=lambda: tell("serving", about)),
-        _operate(settings, state, api, watch, tell, ended),
+        _operate(settings, state, api, watch, tell, ended, now),
     ]
     telling = asyncio.create_task(board.run())
     try:
@@ -122,7 +133,13 @@ async def _run(
 
 
 async def _operate(  # noqa: PLR0913, PLR0917 - its collaborators
-    settings: ServeSettings, state: StateFolder, api: FolderApi, watch: FolderWatch, tell: Tell, stop: asyncio.Event
+    settings: ServeSettings,
+    state: StateFolder,
+    api: FolderApi,
+    watch: FolderWatch,
+    tell: Tell,
+    stop: asyncio.Event,
+    now: Callable[[], datetime],
 ) -> None:
     if not await watch.prime():
         tell("waiting", {"folder": str(settings.manifests)})
@@ -135,7 +152,7 @@ async def _operate(  # noqa: PLR0913, PLR0917 - its collaborators
     def lead(changed: Callable[[], None]) -> Leadership:
         return Leadership(api, configured.namespace, configured.identity, changed=changed)
 
-    operator = Operator(configured, api, watch.reporting_to, lead, _now)
+    operator = Operator(configured, api, watch.reporting_to, lead, now)
     await operator.run(stop)
 
 
@@ -174,7 +191,3 @@ def _pod(internal: Address) -> Object:
             "conditions": [{"type": "Ready", "status": "True"}],
         },
     }
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -74,7 +74,8 @@ class StatusBoard:
 
     async def write(self) -> None:
         """Write `status.json` where it is not as it should be."""
-        if not self._is_stale:
+        # Before all is known, the file of the run before tells more.
+        if not self._is_stale or not self._api.is_known:
             return
         self._is_stale = False
         content = msgspec.json.format(msgspec.json.encode(self._fields()), indent=1)

@@ -1,0 +1,100 @@
+from typing import Any
+
+import pytest
+import yaml
+
+from stationkeeper_tools.standalone.held_files import HeldFile, ObjectKey, chosen, kept, read_file
+from tests.tools.manifest_files import REFUSED_BY_THE_SCHEMA, gateway, token_secret, trusted_ca
+
+OTHER = "0123456789ABCDEE"
+
+
+def text(*objects: Any) -> bytes:
+    return yaml.safe_dump_all(objects, sort_keys=False).encode()
+
+
+def read(content: bytes, before: HeldFile | None = None) -> tuple[HeldFile, list[str]]:
+    found, findings = read_file("all.yaml", content, "radio", before)
+    return found, [each.reason for each in findings]
+
+
+def names(file: HeldFile) -> dict[str, bool]:
+    return {each.name: each.is_kept for each in file.objects}
+
+
+BEFORE, _ = read(text(trusted_ca(), gateway("roof"), gateway("cellar", OTHER)))
+
+
+def test_what_is_right_counts_and_what_is_gone_is_gone() -> None:
+    found, reasons = read(text(trusted_ca(), gateway("roof")), BEFORE)
+
+    assert (names(found), reasons) == ({"vendor": False, "roof": False}, [])
+
+
+def test_an_unchanged_file_is_not_read_again() -> None:
+    assert read(text(trusted_ca(), gateway("roof"), gateway("cellar", OTHER)), BEFORE)[0] is BEFORE
+
+
+@pytest.mark.parametrize("name", REFUSED_BY_THE_SCHEMA)
+def test_what_the_api_server_would_refuse_leaves_all_in_force(name: str) -> None:
+    found, reasons = read(text(trusted_ca("other"), REFUSED_BY_THE_SCHEMA[name]), BEFORE)
+
+    assert reasons
+    assert names(found) == {"other": False, "vendor": True, "roof": True, "cellar": True}
+    assert found.sha256 == "", "it is read again after a restart"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"kind: [", b"\xff\xfe", b"\x00", b"a: 1\na: 2\n", b"[" * 100, b" \n"],
+    ids=["cut", "UTF-16", "zero", "doubled key", "deep", "blank"],
+)
+def test_a_file_that_cannot_be_read_keeps_all(content: bytes) -> None:
+    found, reasons = read(content, BEFORE)
+
+    assert reasons
+    assert names(found) == {"vendor": True, "roof": True, "cellar": True}
+
+
+def test_a_comment_alone_says_that_there_is_nothing() -> None:
+    assert read(b"# nothing any more\n", BEFORE) == (read(b"# nothing any more\n")[0], [])
+    assert read(b"# nothing any more\n", BEFORE)[0].objects == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"stringData": {"token": 1}}, {"data": ["x"]}, {"metadata": {"name": "lns", "labels": {"a": True}}}],
+    ids=["a number", "a list", "a label that is no text"],
+)
+def test_a_secret_that_the_api_server_would_refuse_is_kept(change: dict[str, Any]) -> None:
+    before, _ = read(text(token_secret("lns")))
+
+    found, reasons = read(text({**token_secret("lns"), **change}), before)
+
+    assert (len(reasons), names(found)) == (1, {"lns": True})
+    assert found.objects[0].content == before.objects[0].content
+
+
+def test_what_only_an_api_server_writes_counts_for_nothing() -> None:
+    written = gateway(
+        "roof",
+    )
+    written["metadata"] |= {"uid": "u", "resourceVersion": "5", "deletionTimestamp": "2026-01-01T00:00:00Z"}
+
+    found, reasons = read(text({**written, "status": {"lastSeen": "x"}}))
+
+    assert reasons == []
+    assert found.objects[0].content["metadata"] == {"name": "roof", "namespace": "radio"}
+    assert "status" not in found.objects[0].content
+
+
+def test_an_object_in_two_files_stays_that_of_the_file_that_had_it() -> None:
+    first, second = read(text(gateway("roof")))[0], read(text(gateway("roof", OTHER)))[0]
+    key = ObjectKey("Gateway", "radio", "roof")
+
+    new, findings = chosen({"a.yaml": second, "b.yaml": first}, {key: "b.yaml"})
+    assert new[key][0] == "b.yaml"
+    assert [(each.file, each.reason) for each in findings] == [("a.yaml", "DuplicateObject")]
+
+    moved, findings = chosen({"a.yaml": second, "b.yaml": kept(first)}, {key: "b.yaml"})
+    assert (moved[key][0], findings) == ("a.yaml", ())
