@@ -85,7 +85,7 @@ class Pod:
         )
 
 
-class _Kept(KeptGenerations):
+class KeptFile(KeptGenerations):
     """The file of kept generations, without a disk."""
 
     def __init__(self, pod: Pod) -> None:
@@ -140,7 +140,7 @@ class Pods:
         self._instances += 1
         pod.instance = f"instance-{self._instances}"
         pod.process = Process(f"{pod.name}/{self._instances}")
-        pod.state = ServingState(Metrics(), kept=_Kept(pod))
+        pod.state = ServingState(Metrics(), kept=KeptFile(pod))
         pod.is_serving, pod.held = False, {}
         self._loop.spawn(pod.process, self._serve(pod, pod.state))
 

@@ -47,6 +47,7 @@ class Outcome:
         counts: of faults and of what users did.
         seconds: of virtual time.
         steps: of the loop.
+        events: how many deeds of users and faults were drawn.
     """
 
     seed: int
@@ -55,6 +56,7 @@ class Outcome:
     counts: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     steps: int = 0
+    events: int = 0
 
 
 @dataclass(eq=False)
@@ -94,7 +96,7 @@ class Run:
         self.invariants.current = self._current  # type: ignore[method-assign]
         self.operators = [OperatorReplica(f"operator-{number}", Link(self._fork())) for number in range(2)]
         self.server.on_change.append(self._changed)
-        self._deeds = 0
+        self._events = 0
         self._quiet_since = 0.0
 
     def _fork(self) -> random.Random:
@@ -113,6 +115,7 @@ class Run:
             finally:
                 logging.disable(logging.NOTSET)
         self.outcome.seconds, self.outcome.steps = self.loop.time(), self.loop.steps
+        self.outcome.events = self._events
         for replica in self.operators:
             self.outcome.counts.update(replica.link.drawn)
         return self.outcome
@@ -129,7 +132,7 @@ class Run:
         for document in DOCUMENTS:
             place = secret_place(document)
             self.server.create(Place("secrets", RELEASE), {"metadata": {"name": place.name}})
-        users = Users(self.server, self._fork(), self._note_deed)
+        users = Users(self.server, self._fork(), self._note_deed, self.is_left_out)
         users.begin()
         for replica in self.operators:
             self.start_operator(replica)
@@ -183,8 +186,8 @@ class Run:
 
     def is_left_out(self) -> bool:
         """Whether the next deed or fault is left out, since a failure is being shrunk."""
-        self._deeds += 1
-        return self._deeds in self._disabled
+        self._events += 1
+        return self._events in self._disabled
 
     def _note_deed(self, what: str) -> None:
         self.outcome.counts[what] += 1

@@ -28,12 +28,20 @@ class Users:
         server: where they apply.
         chance: draws what they do.
         did: told of each action by its name.
+        is_left_out: whether the next action is left out.
     """
 
-    def __init__(self, server: ApiServer, chance: random.Random, did: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        server: ApiServer,
+        chance: random.Random,
+        did: Callable[[str], None],
+        is_left_out: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._server = server
         self._chance = chance
         self._did = did
+        self._is_left_out = is_left_out
         self._deeds: tuple[Callable[[str], str], ...] = (
             self._apply_ca,
             self._apply_ca,
@@ -68,7 +76,15 @@ class Users:
             self.act()
 
     def act(self) -> None:
-        """Do one thing."""
+        """Do one thing. One that is left out draws as much as one that is done, so that the others stay as they are."""
+        chance, self._chance = self._chance, random.Random(self._chance.getrandbits(64))  # noqa: S311 - reproducible
+        try:
+            if not self._is_left_out():
+                self._act()
+        finally:
+            self._chance = chance
+
+    def _act(self) -> None:
         deed, namespace = self._chance.choice(self._deeds), self._chance.choice(fleet.NAMESPACES)
         # It is there already, or not there: a user sees an error, and nothing changes.
         with contextlib.suppress(RefusedError):

@@ -1,0 +1,217 @@
+"""Deliberate bugs. Each must be found by some seed, or the simulation proves little.
+
+The first ones are bugs that the project really had. Each is a change of one function, made while a run lasts.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+from unittest import mock
+
+from stationkeeper_core.snapshot import Holdings
+from stationkeeper_cups.serving_state import ServingState
+from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
+from stationkeeper_operator.api.leadership import Leadership
+from stationkeeper_operator.observing.departures import Departures
+from stationkeeper_operator.observing.enforcement import Enforcement
+from stationkeeper_operator.observing.handover import Handover
+from stationkeeper_operator.publishing.publisher import Publisher
+from stationkeeper_operator.reporting.status_writer import StatusWriter
+from stationkeeper_operator.watching.reference_watch import ReferenceWatch
+from stationkeeper_operator.watching.resource_store import Change, ResourceStore
+from tests.simulation import kopf_watch, pods
+
+Patch = Callable[[], AbstractContextManager[Any]]
+
+
+def _replaced(of: type, name: str, make: Callable[[Any], Any]) -> Patch:
+    """Replace a method by what `make` returns of it."""
+    return lambda: mock.patch.object(of, name, make(getattr(of, name)))
+
+
+def _nothing(_original: Any) -> Any:
+    def do_nothing(*_: Any, **__: Any) -> None:
+        return None
+
+    return do_nothing
+
+
+def _nothing_async(_original: Any) -> Any:
+    async def do_nothing(*_: Any, **__: Any) -> None:
+        return None
+
+    return do_nothing
+
+
+def _accepts_older(original: Any) -> Any:
+    def accept(self: Holdings, document: str, value: bytes) -> Holdings:
+        forgetful = (
+            replace(self, trust=None, floors={}) if document == "trust" else replace(self, buckets={}, floors={})
+        )
+        found: Holdings = original(forgetful, document, value)
+        if document == "trust":
+            return replace(found, buckets=self.buckets)
+        return replace(found, buckets={**self.buckets, **found.buckets})
+
+    return accept
+
+
+def _leads_for_ever(_original: Any) -> Any:
+    return property(lambda self: self._held is not None)
+
+
+def _trusts_cut_lists(original: Any) -> Any:
+    async def pages(self: KubernetesApi, *arguments: Any, **options: Any) -> Any:
+        try:
+            async for page in original(self, *arguments, **options):
+                yield page
+        except ApiError:
+            return
+
+    return pages
+
+
+def _takes_stale_reports(original: Any) -> Any:
+    def put(self: ResourceStore, resource: Any) -> Change:
+        held = self.get(resource.key)
+        if held is not None:
+            self.remove(replace(held))
+        change: Change = original(self, resource)
+        return change
+
+    return put
+
+
+def _never_lists_again(original: Any) -> Any:
+    def began(self: Any, kind: str) -> None:
+        if self._to_begin:
+            original(self, kind)
+
+    return began
+
+
+def _proves_by_ready_pods(original: Any) -> Any:
+    def take_in(self: Enforcement, reports: Any, now: float) -> Any:
+        return original(self, [each for each in reports if each.ready][:1], now)
+
+    return take_in
+
+
+def _tells_at_once(original: Any) -> Any:
+    def published(self: Enforcement, step: Any, subjects: Any) -> None:
+        original(self, replace(step, generation=0), subjects)
+
+    return published
+
+
+def _writes_whatever_was_read(original: Any) -> Any:
+    async def merge_patch(self: KubernetesApi, path: str, body: Any, *arguments: Any, **options: Any) -> bytes:
+        metadata = {name: value for name, value in body.get("metadata", {}).items() if name != "resourceVersion"}
+        found: bytes = await original(self, path, {**body, "metadata": metadata}, *arguments, **options)
+        return found
+
+    return merge_patch
+
+
+def _applies_whatever_was_read(original: Any) -> Any:
+    async def apply(self: KubernetesApi, path: str, body: Any) -> bytes:
+        metadata = {name: value for name, value in body.get("metadata", {}).items() if name != "resourceVersion"}
+        found: bytes = await original(self, path, {**body, "metadata": metadata})
+        return found
+
+    return apply
+
+
+def _always_untouched(_original: Any) -> Any:
+    async def is_untouched(_self: Publisher) -> bool:
+        return True
+
+    return is_untouched
+
+
+def _forgets_floors(original: Any) -> Any:
+    async def write(self: Publisher, *arguments: Any, **options: Any) -> Any:
+        self._floor = 0
+        return await original(self, *arguments, **options)
+
+    return write
+
+
+def _tells_twice(original: Any) -> Any:
+    def enforced(self: Departures, proven: Any) -> None:
+        waiting = dict(self._deleted)
+        original(self, proven)
+        self._deleted.update(waiting)
+
+    return enforced
+
+
+def _says_latest_always(original: Any) -> Any:
+    def compare(self: ServingState, latest: Mapping[str, int]) -> frozenset[str]:
+        self.is_latest.set()
+        found: frozenset[str] = original(self, latest)
+        return found
+
+    return compare
+
+
+MUTATIONS: Mapping[str, tuple[str, Patch]] = {
+    "container-goes-back": (
+        "a container that starts again takes an older volume than what was in force",
+        _replaced(pods.KeptFile, "read", lambda _: lambda _self: {}),
+    ),
+    "impatient-pods": (
+        "a pod that starts does not wait for the operator's word",
+        partial(mock.patch.object, pods, "LATEST_SECONDS", 0.0),
+    ),
+    "no-term-marks": (
+        "a new leader does not mark the Secrets with its term",
+        _replaced(Publisher, "_mark", _nothing_async),
+    ),
+    "unconditional-secrets": (
+        "a Secret is written whatever was read before",
+        _replaced(KubernetesApi, "apply", _applies_whatever_was_read),
+    ),
+    "unconditional-statuses": (
+        "a status is written whatever was read before",
+        _replaced(KubernetesApi, "merge_patch", _writes_whatever_was_read),
+    ),
+    "cut-lists": ("a LIST that was cut counts as whole", _replaced(KubernetesApi, "pages", _trusts_cut_lists)),
+    "deaf-after-410": (
+        "nothing is listed after the watch began again",
+        _replaced(kopf_watch.SimulatedWatch, "_began", _never_lists_again),
+    ),
+    "stale-reports": ("an older report replaces a newer one", _replaced(ResourceStore, "put", _takes_stale_reports)),
+    "endless-leader": (
+        "a leader writes on after its Lease ended",
+        _replaced(Leadership, "is_leading", _leads_for_ever),
+    ),
+    "pods-go-back": ("a pod takes an older generation", _replaced(Holdings, "accept", _accepts_older)),
+    "one-pod-proves": ("one ready pod proves for all", _replaced(Enforcement, "take_in", _proves_by_ready_pods)),
+    "proof-of-nothing": ("any generation proves a change", _replaced(Enforcement, "published", _tells_at_once)),
+    "latest-without-looking": (
+        "a pod that lacks the latest believes to have it",
+        _replaced(ServingState, "compare", _says_latest_always),
+    ),
+    "unguarded-secrets": (
+        "nobody looks whether a Secret was changed",
+        _replaced(Publisher, "is_untouched", _always_untouched),
+    ),
+    "forgotten-floors": (
+        "a generation may fall below one that pods have",
+        _replaced(Publisher, "write", _forgets_floors),
+    ),
+    "removals-told-twice": ("a removal is told again and again", _replaced(Departures, "enforced", _tells_twice)),
+    "removals-not-announced": ("a removal is never told", _replaced(Departures, "announce", _nothing)),
+    "references-unread": (
+        "a change of a ConfigMap is not seen",
+        _replaced(ReferenceWatch, "_take_in", lambda _: lambda _self, _kind, _line: ""),
+    ),
+    "nothing-handed-over": (
+        "pods get documents from their kubelets alone",
+        _replaced(Handover, "bring_up_to_date", _nothing_async),
+    ),
+    "statuses-once": ("a status is not looked at again", _replaced(StatusWriter, "recheck", _nothing)),
+}
