@@ -8,6 +8,7 @@ been removed by the leader before.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -133,6 +134,7 @@ class Operator:
         self._must_list = asyncio.Event()
         self._listed = asyncio.Event()
         self._is_listing = True
+        self._is_frozen = False
         self._listed_at = float("-inf")
         self._leading_since = float("inf")
         self._judged_ahead = self._ahead()
@@ -296,6 +298,11 @@ class Operator:
                 continue
             self._judged_ahead = self._ahead()
             ended = await term.turn()
+            if ended is Turn.DONE and not self._is_frozen:
+                # What is known of very many resources is not looked through for garbage again and again, for longer
+                # than an event loop may stand still.
+                gc.freeze()
+                self._is_frozen = True
             self.metrics.turns.labels(ended.value).inc()
             self._set_alarm(term.deadline)
             if ended is not Turn.AGAIN:

@@ -27,7 +27,8 @@ from stationkeeper_operator.reporting.contention import Contention
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.expiry import EXPIRING, is_graver
 from stationkeeper_operator.reporting.watch_lag import WatchLag
-from stationkeeper_operator.resources import Condition, Key, Resource, decode_resource, status_manager
+from stationkeeper_operator.resources import Condition, Key, Resource, decode_resource
+from stationkeeper_operator.status_manager import status_manager
 from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 
 _WORKERS = 4
@@ -47,7 +48,7 @@ _FELL_BACK = (
 _log = logging.getLogger("stationkeeper.operator.status_writer")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """What became of one generation of a resource.
 
