@@ -46,7 +46,7 @@ from tests.operator.changing_world import (
     secret,
     steps,
 )
-from tests.operator.resource_building import NOW
+from tests.operator.resource_building import NOW, make_pem
 
 HOUR = timedelta(hours=1)
 _NARROW = (
@@ -212,6 +212,19 @@ def test_a_gateway_that_is_moved_here_is_judged_anew_when_its_certificate_ends(c
     world.happens(made(*key, moved))
     assert world.told[key].accepted
     assert changes_by_time(world, key, timedelta(days=5)) == (content == 1)
+
+
+def test_a_gateway_that_is_moved_here_is_let_in_once_the_ca_of_its_certificate_is_valid() -> None:
+    world, key = ChangingWorld(), Key(GATEWAY, "b", "g0")
+    leaf = make_pem(EUIS[0], authority=None, key="gateway", issuer=("later", "later"))
+    client = {**CONTENTS["client"][0], "tls.crt": leaf.encode()}
+    moved = {"eui": EUIS[0], "lns": {"uri": "ws://lns:1"}, "cups": MOVES[2]}
+    world.happens(secret(CLIENT_SECRET, client), made(TRUSTED_CA, "b", "c0", {"certificates": ROOTS[0] + LATER}))
+    world.happens(made(*key, moved))
+    world.happens()
+    assert world.told[key].reason == Reason.WOULD_BE_REFUSED
+    world.happens(wait=timedelta(days=3))
+    assert world.told[key].accepted
 
 
 # -- how much work it is
