@@ -19,6 +19,7 @@ from stationkeeper_core.registry_layout import BUCKET_COUNTS, layout_of
 from stationkeeper_core.snapshot import Holdings
 from stationkeeper_operator.compiling.compile import World, compile_plan
 from stationkeeper_operator.compiling.registry_counts import RegistryCounts, for_all_counts
+from stationkeeper_operator.resources import Resource
 from tests.operator.resource_building import NOW, make_ca, make_gateway, make_pem, plan_of
 from tests.operator.test_gateway_compiler import WSS
 
@@ -89,7 +90,8 @@ def test_what_the_operator_plans_for_a_count_and_the_former_one_is_what_the_pods
     buckets: int, former: int
 ) -> None:
     gateways = [make_gateway({"eui": f"{number:016X}", "lns": WSS}, f"gateway-{number}") for number in range(40)]
-    resources = {each.key: each for each in (make_ca({"certificates": make_pem("root")}), *gateways)}
+    listed: list[Resource] = [make_ca({"certificates": make_pem("root")}), *gateways]
+    resources = {each.key: each for each in listed}
     world = World("stationkeeper", resources, {}, buckets=former)
     plan = compile_plan(world, {}, NOW)
     counts = RegistryCounts(buckets, frozenset({former}))
