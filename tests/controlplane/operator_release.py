@@ -319,16 +319,6 @@ class Release:
         lease = self._lease()
         return "" if lease is None else str(lease["spec"]["holderIdentity"])
 
-    def lease(self) -> dict[str, Any]:
-        """The spec of the Lease."""
-        return dict(self._lease()["spec"])
-
-    def prolong_lease(self, seconds: int) -> dict[str, Any]:
-        """Has others wait so long for the holder; the spec of the Lease then."""
-        path = f"{_LEASES}/namespaces/{self.namespace}/leases/stationkeeper-operator"
-        self._api.merge(path, {"spec": {"leaseDurationSeconds": seconds}})
-        return self.lease()
-
     def give_up_lease(self) -> None:
         """Frees the Lease of an operator that died, as time does."""
         self._api.delete(f"{_LEASES}/namespaces/{self.namespace}/leases/stationkeeper-operator")
