@@ -31,6 +31,7 @@ from stationkeeper_cups.internal_port import RunningInternalPort, start_internal
 from stationkeeper_cups.internal_server import internal_application, provisional_context
 from stationkeeper_cups.json_log import log_as_json
 from stationkeeper_cups.judgement_budget import JudgementBudget
+from stationkeeper_cups.kept_generations import KeptGenerations
 from stationkeeper_cups.kubernetes_source import KubernetesSource
 from stationkeeper_cups.listener import Listener
 from stationkeeper_cups.listening_socket import ListeningSocket
@@ -94,6 +95,7 @@ async def serve(
         token_authentication=settings.token_authentication,
         buckets=settings.buckets,
         server_tls=settings.source.server_tls,
+        kept=KeptGenerations(settings.kept_generations),
     )
     observations = Observations(metrics)
     metrics.add(GatewayExpiry(observations.certificates, _now))
@@ -118,7 +120,7 @@ async def serve(
         ports.append((port.listener, port.connections))
     metrics.connections.set_function(lambda: sum(len(each) for _, each in ports))
     state.on_trust_change = connections.close_untrusted
-    state.on_gateways_loaded = observations.reconfigured
+    state.on_gateways_loaded, state.is_remembered = observations.reconfigured, observations.remembers
     certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)
     state.on_server_credentials_loaded = certificate.loaded
     listeners = [each for each, _ in ports]

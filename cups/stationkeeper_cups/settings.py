@@ -104,6 +104,8 @@ class Settings:
             None: nothing is taken on the internal port.
         latest_seconds: how long, at most, the gateways' port waits at start for the operator to say that what the
             source holds is the latest.
+        kept_generations: a file, in a folder that lasts as long as the pod, that keeps which generations were in force;
+            None: nothing is kept.
     """
 
     cups: Address
@@ -119,6 +121,7 @@ class Settings:
     buckets: int = BUCKETS
     operator_certificate: Path | None = None
     latest_seconds: float = 0.0
+    kept_generations: Path | None = None
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -146,6 +149,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         buckets=_buckets(given.registry_buckets),
         operator_certificate=Path(given.operator_certificate_file) if given.operator_certificate_file else None,
         latest_seconds=_seconds("--latest-seconds", given.latest_seconds, least=0),
+        kept_generations=Path(given.kept_generations_file) if given.kept_generations_file else None,
     )
 
 
@@ -203,6 +207,10 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--operator-certificate-file", "STATIONKEEPER_OPERATOR_CERTIFICATE_FILE", "", signer)
     latest = "how long to wait at start, in seconds, for the operator to say that what the source holds is the latest"
     add("--latest-seconds", "STATIONKEEPER_LATEST_SECONDS", "0", latest)
+    kept = (
+        "a file that keeps which generations are in force, so that a restart does not go back; empty: nothing is kept"
+    )
+    add("--kept-generations-file", "STATIONKEEPER_KEPT_GENERATIONS_FILE", "", kept)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))
     return parser
 

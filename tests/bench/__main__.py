@@ -2,7 +2,7 @@
 
 import argparse
 
-from tests.bench import cups, operator
+from tests.bench import cups, operator, registry
 
 
 def main() -> None:
@@ -10,6 +10,7 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     cups.add_to(commands.add_parser("cups", help=cups.__doc__, description=cups.__doc__))
     operator.add_to(commands.add_parser("operator", help=operator.__doc__, description=operator.__doc__))
+    registry.add_to(commands.add_parser("registry", help=registry.__doc__, description=registry.__doc__))
     options = parser.parse_args()
     options.run(options)
 

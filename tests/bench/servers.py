@@ -127,7 +127,7 @@ def _running(name: str, command: list[str], port: int, folder: Path) -> Iterator
 
 
 def _wait(process: "subprocess.Popen[bytes]", port: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     listening = f"0100007F:{port:04X}"
     while not any(
         fields[1] == listening and fields[3] == "0A"

@@ -1,8 +1,9 @@
 """A small API server over real HTTP: objects by path, resourceVersions, conflicts, and failures on demand."""
 
+import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class SmallApiServer:
         self.requests: list[tuple[str, str]] = []
         self.tokens: list[str | None] = []
         self.revision = 100
+        self._open, self._most, self._slow = 0, 0, False
 
     @property
     def writes(self) -> list[tuple[str, str]]:
@@ -41,7 +43,22 @@ class SmallApiServer:
         self.objects[path] = {**body, "metadata": metadata}
         return self.objects[path]
 
+    async def most_at_once(self, work: Awaitable[object]) -> int:
+        """How many requests came at most while others were not answered yet, as `work` was done."""
+        self._open, self._most, self._slow = 0, 0, True
+        await work
+        self._slow = False
+        return self._most
+
     async def handle(self, request: web.Request) -> web.Response:
+        if self._slow:
+            self._open += 1
+            self._most = max(self._most, self._open)
+            await asyncio.sleep(0.001)
+            self._open -= 1
+        return await self._answer(request)
+
+    async def _answer(self, request: web.Request) -> web.Response:
         path = request.path
         self.requests.append((request.method, path))
         self.tokens.append(request.headers.get("Authorization"))
