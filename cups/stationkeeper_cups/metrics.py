@@ -29,6 +29,26 @@ class Metrics:
         for each in (self.requests, self.request_seconds, self.handshake_refusals):
             self._registry.register(each)
         self.connections = Gauge("stationkeeper_connections", "Open connections of gateways.", registry=self._registry)
+        self.waiting_connections = Gauge(
+            "stationkeeper_waiting_connections",
+            "Connections that have not begun their handshake: Silent, or Ready and waiting for their turn.",
+            ["state"],
+            registry=self._registry,
+        )
+        self.handshakes = Gauge(
+            "stationkeeper_handshakes", "Handshakes that have begun and are not done.", registry=self._registry
+        )
+        self.longest_wait_seconds = Gauge(
+            "stationkeeper_longest_wait_seconds",
+            "How long the first of those that are ready has waited for its turn, in seconds.",
+            registry=self._registry,
+        )
+        self.dropped_connections = Counter(
+            "stationkeeper_dropped_connections",
+            "Connections that were closed before their turn: PeerGone, WaitedTooLong, QueueFull.",
+            ["reason"],
+            registry=self._registry,
+        )
         self.loaded_generation = Gauge(
             "stationkeeper_loaded_generation",
             "The generation in force of each document.",

@@ -46,8 +46,8 @@ class ServingState:
         metrics: what to count in.
         token_authentication: whether a client without a certificate may come in by a token.
         buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
-        server_tls: the name of the Secret that holds the server's certificate, for people.
         kept: what was in force before a restart; nothing older is taken.
+        server_tls: the name of the Secret that holds the server's certificate, for people.
 
     Attributes:
         token_authentication: as given.
@@ -66,12 +66,12 @@ class ServingState:
         *,
         token_authentication: bool = False,
         buckets: int = BUCKETS,
-        server_tls: str = "",
         kept: KeptGenerations | None = None,
+        server_tls: str = "",
     ) -> None:
         self._metrics = metrics
-        self._server_tls = server_tls
         self._kept = kept or KeptGenerations(None)
+        self._server_tls = server_tls
         self.token_authentication = token_authentication
         holdings = Holdings(layout=layout_of(buckets), floors=self._kept.read())
         self._state = _State(holdings, credentials=None)

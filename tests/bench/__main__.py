@@ -2,15 +2,15 @@
 
 import argparse
 
-from tests.bench import cups, operator, registry
+from tests.bench import api_client, cups, herd, memory, operator, propagation, registry, soak
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    cups.add_to(commands.add_parser("cups", help=cups.__doc__, description=cups.__doc__))
-    operator.add_to(commands.add_parser("operator", help=operator.__doc__, description=operator.__doc__))
-    registry.add_to(commands.add_parser("registry", help=registry.__doc__, description=registry.__doc__))
+    for command in (api_client, cups, herd, memory, operator, propagation, registry, soak):
+        name = command.__name__.rpartition(".")[2].replace("_", "-")
+        command.add_to(commands.add_parser(name, help=command.__doc__, description=command.__doc__))
     options = parser.parse_args()
     options.run(options)
 

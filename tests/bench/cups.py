@@ -115,7 +115,7 @@ def _cost(server: Server, members: Sequence[Member], contexts: Sequence[ssl.SSLC
 
 def _ask_all(server: Server, members: Sequence[Member], contexts: Sequence[ssl.SSLContext]) -> None:
     for member, context in zip(members, contexts, strict=True):
-        _ask(server.port, context, _body(member))
+        _ask(server.port, context, request(member, server.port))
 
 
 def _body(member: Member) -> bytes:
@@ -135,15 +135,21 @@ def _body(member: Member) -> bytes:
     ).encode()
 
 
-def _ask(port: int, context: ssl.SSLContext, body: bytes) -> None:
+def request(member: Member, port: int) -> bytes:
+    """Return what a gateway asks, as plain bytes."""
+    body = _body(member)
     head = (
         f"POST /update-info HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body):10}\r\n\r\n"
     )
+    return head.encode() + body
+
+
+def _ask(port: int, context: ssl.SSLContext, asked: bytes) -> None:
     raw = socket.create_connection(("127.0.0.1", port))
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with context.wrap_socket(raw, server_hostname="localhost") as connection:
-        connection.sendall(head.encode() + body)
+        connection.sendall(asked)
         answer = connection.recv(4096)
     if not answer.startswith(b"HTTP/1.1 200"):
         raise RuntimeError(f"port {port} answers {answer[:200]!r}")

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class SmallApiServer:
         failing_writes: likewise, to requests that change something.
         requests: method and path of each.
         tokens: the authorization of each.
+        overheard: called with the path of each request that changes something.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,7 @@ class SmallApiServer:
         self.failing_writes: dict[str, int] = {}
         self.requests: list[tuple[str, str]] = []
         self.tokens: list[str | None] = []
+        self.overheard: Callable[[str], None] = lambda _path: None
         self.revision = 100
         self._open, self._most, self._slow = 0, 0, False
 
@@ -69,6 +71,7 @@ class SmallApiServer:
         body = json.loads(await request.text() or "{}")
         if request.method == "GET":
             return self._read(path)
+        self.overheard(path)
         return self._create(path, body) if request.method == "POST" else self._change(request.method, path, body)
 
     def _read(self, path: str) -> web.Response:

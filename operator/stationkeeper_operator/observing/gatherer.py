@@ -106,14 +106,6 @@ class Gatherer:
         self._counted_at = float("-inf")
         self._some_start = False
 
-    def forget(self) -> None:
-        """Asks for all anew: another operator led."""
-        self._cursors.clear()
-        self._reports.clear()
-        self._expiring.clear()
-        self._waiting.clear()
-        self._counted_at = float("-inf")
-
     async def run(self) -> None:
         """Gathers until cancelled."""
         if self._token_file is None:

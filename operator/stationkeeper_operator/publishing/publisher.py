@@ -119,11 +119,6 @@ class Publisher:
         self._looked_last = ""
         self._slots = asyncio.Semaphore(_REQUESTS_AT_ONCE)
 
-    def forget(self) -> None:
-        """Has all be read again, as another may have written meanwhile."""
-        self._held.clear()
-        self._found = None
-
     async def in_force(self, counts: Collection[int] = (BUCKETS,)) -> Mapping[str, Document]:
         """The documents in force by name, without those that are missing or cannot be decoded.
 
