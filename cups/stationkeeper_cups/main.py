@@ -31,6 +31,7 @@ from stationkeeper_cups.internal_port import RunningInternalPort, start_internal
 from stationkeeper_cups.internal_server import internal_application, provisional_context
 from stationkeeper_cups.json_log import log_as_json
 from stationkeeper_cups.judgement_budget import JudgementBudget
+from stationkeeper_cups.kept_generations import KeptGenerations
 from stationkeeper_cups.kubernetes_source import KubernetesSource
 from stationkeeper_cups.listener import Dropped, Listener
 from stationkeeper_cups.listening_socket import ListeningSocket
@@ -92,7 +93,13 @@ async def serve(
         SettingsError: an address cannot be bound.
     """
     metrics = Metrics()
-    state = ServingState(metrics, token_authentication=settings.token_authentication, buckets=settings.buckets)
+    state = ServingState(
+        metrics,
+        token_authentication=settings.token_authentication,
+        buckets=settings.buckets,
+        kept=KeptGenerations(settings.kept_generations),
+        server_tls=settings.source.server_tls,
+    )
     observations = Observations(metrics)
     metrics.add(GatewayExpiry(observations.certificates, _now))
     admission = Admission(lambda: state.snapshot, _now, JudgementBudget())
@@ -118,7 +125,7 @@ async def serve(
     metrics.connections.set_function(lambda: sum(len(each) for _, each in ports))
     _measure(metrics, listeners)
     state.on_trust_change = connections.close_untrusted
-    state.on_gateways_loaded = observations.reconfigured
+    state.on_gateways_loaded, state.is_remembered = observations.reconfigured, observations.remembers
     certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)
     state.on_server_credentials_loaded = certificate.loaded
     internal = await _start_internal(settings, state, metrics, observations, listeners, certificate, refusals)

@@ -23,14 +23,11 @@ class Metrics:
             "From a request's first line to its answer, in seconds.",
             (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
         )
-        self._registry.register(self.requests)
-        self._registry.register(self.request_seconds)
-        self.handshake_refusals = Counter(
-            "stationkeeper_handshake_refusals",
-            "TLS handshakes that came to nothing, by reason.",
-            ["reason"],
-            registry=self._registry,
+        self.handshake_refusals = Tally(
+            "stationkeeper_handshake_refusals", "TLS handshakes that came to nothing, by reason.", "reason"
         )
+        for each in (self.requests, self.request_seconds, self.handshake_refusals):
+            self._registry.register(each)
         self.connections = Gauge("stationkeeper_connections", "Open connections of gateways.", registry=self._registry)
         self.waiting_connections = Gauge(
             "stationkeeper_waiting_connections",

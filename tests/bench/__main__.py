@@ -2,17 +2,15 @@
 
 import argparse
 
-from tests.bench import cores, cups, floods, herd, operator
+from tests.bench import api_client, cores, cups, floods, herd, memory, operator, propagation, registry, soak
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    cups.add_to(commands.add_parser("cups", help=cups.__doc__, description=cups.__doc__))
-    cores.add_to(commands.add_parser("cores", help=cores.__doc__, description=cores.__doc__))
-    floods.add_to(commands.add_parser("floods", help=floods.__doc__, description=floods.__doc__))
-    herd.add_to(commands.add_parser("herd", help=herd.__doc__, description=herd.__doc__))
-    operator.add_to(commands.add_parser("operator", help=operator.__doc__, description=operator.__doc__))
+    for command in (api_client, cores, cups, floods, herd, memory, operator, propagation, registry, soak):
+        name = command.__name__.rpartition(".")[2].replace("_", "-")
+        command.add_to(commands.add_parser(name, help=command.__doc__, description=command.__doc__))
     options = parser.parse_args()
     options.run(options)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stationkeeper_core.credentials import crc
-from tests.bench import refused
+from tests.bench import refused, trust_change
 from tests.bench.fleet import Fleet, Member, contexts
 from tests.bench.servers import Server, go, lay, nginx, stationkeeper
 from tests.cups.documents import LNS_CREDENTIALS, LNS_URI
@@ -52,6 +52,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory", type=int, metavar="CONNECTIONS", help="tell the memory after so many connections")
     parser.add_argument("--held", type=int, metavar="CONNECTIONS", help="tell what connections of each kind cost")
     parser.add_argument("--refused", type=int, metavar="HANDSHAKES", help="tell what clients cost that are refused")
+    parser.add_argument("--change", type=int, metavar="CONNECTIONS", help="tell what a change of trust does to so many")
     parser.set_defaults(run=run)
 
 
@@ -61,6 +62,9 @@ def run(options: argparse.Namespace) -> None:
         return
     if options.refused:
         refused.report(options.refused, options.rounds)
+        return
+    if options.change:
+        trust_change.report(options.change, _body, lambda port, member, context: _ask(port, context, _body(member)))
         return
     if options.held:
         _report_held(options.held)

@@ -137,7 +137,7 @@ def _running(name: str, command: list[str], port: int, folder: Path) -> Iterator
 
 def wait(process: "subprocess.Popen[bytes]", port: int, listeners: int = 1) -> None:
     """Wait until so many sockets of a new server listen on a port."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 120
     listening = f"0100007F:{port:04X}"
     while listeners > sum(
         fields[1] == listening and fields[3] == "0A"

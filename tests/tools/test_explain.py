@@ -143,3 +143,45 @@ def test_a_person_reads_the_steps(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("eui", "certificate"), [("xyz", None), (EUI, b"junk"), (EUI, b"-----BEGIN CERTIFICATE-----")])
 def test_a_wrong_use_is_told(explain: Explain, eui: str, certificate: bytes | None) -> None:
     assert explain(trusted_ca(), gateway(), eui=eui, certificate=certificate).returncode == 2
+
+
+TOKEN = "Bearer 0123456789abcdef0123456789abcdef"
+WITH_TOKEN = {"tokens": [{"secretKeyRef": {"name": "mine", "key": "token"}}]}
+
+
+def explained_by_token(tmp_path: Path, token: str, *objects: Any) -> Done:
+    path = write(tmp_path / "all.yaml", *objects)
+    (tmp_path / "cups.key").write_text(token)
+    where = ("--manifests", str(path), "--token", str(tmp_path / "cups.key"), "--output", "json")
+    return stationkeeper("explain", EUI, *where)
+
+
+@pytest.mark.parametrize(
+    ("token", "client", "reason"),
+    [
+        (f"Authorization: {TOKEN}\r\n", WITH_TOKEN, None),
+        (TOKEN, WITH_TOKEN, None),
+        (TOKEN.replace("f", "e"), WITH_TOKEN, "TokenRefused"),
+        (TOKEN, {"trustedCAs": ["vendor"]}, "TokenRefused"),
+        ("", WITH_TOKEN, "TokenInvalid"),
+    ],
+    ids=["a header line", "its value", "another one", "a gateway without one", "empty"],
+)
+def test_a_gateway_without_a_certificate_is_judged_by_its_token(
+    tmp_path: Path, token: str, client: dict[str, Any], reason: str | None
+) -> None:
+    done = explained_by_token(tmp_path, token, trusted_ca(), gateway(client=client), token_secret("mine", TOKEN))
+
+    found = done.json.get("reason") or done.json.get("error", {}).get("reason")
+    assert (found, done.returncode) == (reason, {None: 0, "TokenRefused": 1, "TokenInvalid": 2}[reason])
+    assert "0123456789abcde" not in done.stdout + done.stderr
+
+
+def test_a_certificate_and_a_token_together_are_a_wrong_use(tmp_path: Path) -> None:
+    (tmp_path / "gateway.crt").write_bytes(CERTIFICATE.certificate_pem)
+    (tmp_path / "cups.key").write_text(TOKEN)
+
+    done = stationkeeper("explain", EUI, "--cert", str(tmp_path / "gateway.crt"), "--token", str(tmp_path / "cups.key"))
+
+    assert done.returncode == 2
+    assert "decides alone" in done.stderr

@@ -47,14 +47,19 @@ def connect(kubeconfig: Path | None, context: str | None) -> client.ApiClient:
 
 
 def list_gateways(objects: client.CustomObjectsApi, namespace: str | None) -> Iterator[Mapping[str, Any]]:
-    """Yield the Gateways of a namespace, or of all where None, page by page.
+    """Yield the Gateways; see `list_objects`."""
+    return list_objects(objects, GATEWAYS, namespace)
+
+
+def list_objects(objects: client.CustomObjectsApi, plural: str, namespace: str | None) -> Iterator[Mapping[str, Any]]:
+    """Yield the resources of a kind in a namespace, or in all where None, page by page.
 
     Raises:
         ApiException: the API server refuses.
         HTTPError: it cannot be reached.
     """
     lister: Any = objects.list_namespaced_custom_object if namespace else objects.list_cluster_custom_object
-    place = (GROUP, VERSION, namespace, GATEWAYS) if namespace else (GROUP, VERSION, GATEWAYS)
+    place = (GROUP, VERSION, namespace, plural) if namespace else (GROUP, VERSION, plural)
     more: Any = {}
     while True:
         page: Any = lister(*place, limit=_PAGE, **BOUNDED, **more)

@@ -21,7 +21,7 @@ from stationkeeper_tools.sample_pki import KeyPair, make_gateway
 from tests.tools.command_line import PROGRAM
 from tests.tools.manifest_files import EUI, root
 
-SECONDS = 60.0
+SECONDS = 120.0
 UNREACHED = "unreached"
 
 

@@ -1,8 +1,13 @@
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
+from stationkeeper_tools.checking.findings import Finding
+from stationkeeper_tools.checking.manifests import Manifest
+from stationkeeper_tools.checking.resource_schema import schema_findings
+from stationkeeper_tools.standalone import held_files
 from stationkeeper_tools.standalone.held_files import HeldFile, ObjectKey, chosen, kept, read_file
 from tests.tools.manifest_files import REFUSED_BY_THE_SCHEMA, gateway, token_secret, trusted_ca
 
@@ -33,6 +38,21 @@ def test_what_is_right_counts_and_what_is_gone_is_gone() -> None:
 
 def test_an_unchanged_file_is_not_read_again() -> None:
     assert read(text(trusted_ca(), gateway("roof"), gateway("cellar", OTHER)), BEFORE)[0] is BEFORE
+
+
+def test_of_a_file_what_changed_alone_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[str] = []
+
+    def judge(manifest: Manifest) -> Iterator[Finding]:
+        judged.append(manifest.name)
+        return schema_findings(manifest)
+
+    monkeypatch.setattr(held_files, "schema_findings", judge)
+
+    found, _ = read(text(trusted_ca(), gateway("roof", suspended=True), gateway("cellar", OTHER)), BEFORE)
+
+    assert judged == ["roof"]
+    assert names(found).keys() == {"vendor", "roof", "cellar"}
 
 
 @pytest.mark.parametrize("name", REFUSED_BY_THE_SCHEMA)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from stationkeeper_core.client_certificate import ClientCertificate, read_client_certificate
+from stationkeeper_core.credentials import MAX_TOKEN_BYTES
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.pem import parse_certificates
@@ -21,6 +22,7 @@ from stationkeeper_tools.explaining.decision_steps import (
     Decision,
     StepState,
     decide_by_certificate,
+    decide_by_token,
     decide_without_certificate,
 )
 from stationkeeper_tools.explaining.evidence import Evidence, credentials_form, evidence_of_manifests
@@ -43,6 +45,11 @@ _MARKS = {
     help="The certificate that the gateway presents, with its chain if it sends one; PEM or DER.",
 )
 @click.option(
+    "--token",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Its cups.key with a token, of a gateway without a certificate.",
+)
+@click.option(
     "--manifests",
     type=click.Path(exists=True, path_type=Path),
     multiple=True,
@@ -62,6 +69,7 @@ _MARKS = {
 def command(
     eui: str,
     cert: Path | None,
+    token: Path | None,
     manifests: tuple[Path, ...],
     namespace: str | None,
     release_namespace: str,
@@ -73,11 +81,14 @@ def command(
 
     EUI is written in any way. The decision is taken by CUPS' own steps: in a cluster on the Secrets that CUPS loads,
     and the last visit, the last refusal and the delivery are told; with --manifests on what the operator would publish.
-    Without --cert it ends at the TrustedCAs that may vouch for the gateway.
+    Without --cert and --token it ends at the TrustedCAs that may vouch for the gateway. By a --token CUPS decides only
+    where token authentication is switched on.
 
     The exit code is 0 where the gateway is let in, 1 where it is not.
     Example: `stationkeeper explain 01-23-45-67-89-AB-CD-EF --cert gateway.crt`
     """
+    if cert is not None and token is not None:
+        raise InputError("give one of --cert and --token: a certificate decides alone")
     try:
         wanted = read_eui(eui)
     except ValueError as error:
@@ -94,14 +105,22 @@ def command(
         evidence = _of_cluster(wanted, kubeconfig, context, release_namespace, namespace)
     if certificate is not None:
         decision = decide_by_certificate(wanted, certificate, evidence.snapshot, now)
+    elif token is not None:
+        decision = decide_by_token(wanted, _token(token), evidence.snapshot)
     else:
         decision = decide_without_certificate(wanted, evidence.snapshot)
     if output is Output.JSON:
-        print_json(_fields(wanted, decision, evidence, certificate))
+        print_json(_fields(wanted, decision, evidence, by_certificate=certificate is not None))
     else:
-        for line in _lines(wanted, decision, evidence, certificate):
+        whatever = certificate is None and token is None
+        for line in _lines(wanted, decision, evidence, whatever=whatever):
             print_text(line)
     return ExitCode.YES if decision.refusal is None else ExitCode.NO
+
+
+def _token(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_TOKEN_BYTES + 1)
 
 
 def _certificate(path: Path) -> ClientCertificate:
@@ -142,14 +161,12 @@ def _todo(decision: Decision, evidence: Evidence) -> str:
     return REASONS[refusal.reason].remedy
 
 
-def _fields(
-    eui: EUI64, decision: Decision, evidence: Evidence, certificate: ClientCertificate | None
-) -> dict[str, Any]:
+def _fields(eui: EUI64, decision: Decision, evidence: Evidence, *, by_certificate: bool) -> dict[str, Any]:
     refusal = decision.refusal
     return {
         "eui": format_hex(eui),
         "letIn": refusal is None,
-        "byCertificate": certificate is not None,
+        "byCertificate": by_certificate,
         "reason": refusal.reason if refusal is not None else None,
         "next": _todo(decision, evidence),
         "steps": [
@@ -181,8 +198,8 @@ def _delivered(gateway: RegisteredGateway) -> dict[str, str]:
     }
 
 
-def _lines(eui: EUI64, decision: Decision, evidence: Evidence, certificate: ClientCertificate | None) -> Iterator[str]:
-    yield f"Gateway {format_hex(eui)}" + ("" if certificate is not None else ", whatever certificate it presents")
+def _lines(eui: EUI64, decision: Decision, evidence: Evidence, *, whatever: bool) -> Iterator[str]:
+    yield f"Gateway {format_hex(eui)}" + (", whatever certificate it presents" if whatever else "")
     for step in decision.steps:
         mark, colour = _MARKS[step.state]
         told = ": ".join(filter(None, (step.reason.value if step.reason else "", step.detail)))
@@ -193,7 +210,7 @@ def _lines(eui: EUI64, decision: Decision, evidence: Evidence, certificate: Clie
         yield f"CUPS {coloured('refuses', Colour.BAD, bold=True)} it: {decision.refusal.reason}"
         yield f"Next: {_todo(decision, evidence)}"
         return
-    condition = "" if certificate is not None else " with a valid certificate of one of these CAs"
+    condition = "" if not whatever else " with a valid certificate of one of these CAs"
     yield f"CUPS {coloured('lets it in', Colour.GOOD, bold=True)}{condition}."
     if decision.gateway is not None:
         delivered = _delivered(decision.gateway)

@@ -6,9 +6,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from stationkeeper_core.client_certificate import ClientCertificate
+from stationkeeper_core.credentials import parse_token
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.policy.authorization import STEPS, Claim
+from stationkeeper_core.policy.token_authorization import STEPS as TOKEN_STEPS
+from stationkeeper_core.policy.token_authorization import TokenClaim
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_core.snapshot import Snapshot
 from stationkeeper_core.trust.judgement import Judgement
@@ -92,6 +95,34 @@ def decide_by_certificate(eui: EUI64, certificate: ClientCertificate, snapshot: 
             results.append(StepResult(name, StepState.PASSED))
     vouching = claim.paths or judgement.paths or judgement.elsewhere
     return Decision(tuple(results), claim.gateway, tuple(each.trusted_ca.reference for each in vouching))
+
+
+def decide_by_token(eui: EUI64, token: bytes, snapshot: Snapshot) -> Decision:
+    """Return what CUPS would decide on a gateway without a certificate, where token authentication is switched on.
+
+    Args:
+        eui: that the gateway asks with.
+        token: the content of its `cups.key`, a header line.
+        snapshot: what CUPS has loaded.
+
+    Raises:
+        StationkeeperError: `TokenInvalid`: it is no token.
+    """
+    value = parse_token(token).partition(b": ")[2].partition(b"\r\n")[0]
+    results: list[StepResult] = []
+    claim = TokenClaim((value,), eui)
+    for step in TOKEN_STEPS:
+        name = step.__name__.replace("_", " ")
+        if results and results[-1].state is not StepState.PASSED:
+            results.append(StepResult(name, StepState.NOT_REACHED))
+            continue
+        try:
+            claim = step(claim, snapshot)
+        except StationkeeperError as error:
+            results.append(StepResult(name, StepState.FAILED, error.reason, error.detail))
+        else:
+            results.append(StepResult(name, StepState.PASSED))
+    return Decision(tuple(results), claim.gateway, ())
 
 
 def decide_without_certificate(eui: EUI64, snapshot: Snapshot) -> Decision:

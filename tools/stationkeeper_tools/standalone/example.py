@@ -27,7 +27,7 @@ from stationkeeper_tools.standalone.trial_certificate import trial_certificate
 
 EUI = EUI64(0x0123456789ABCDEF)
 LNS_URI = "wss://lns.example.org:8887"
-SECONDS = 30.0
+SECONDS = 60.0
 
 _NAMESPACE = "radio"
 

@@ -10,6 +10,7 @@ import itertools
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -151,8 +152,10 @@ class FolderApi(KubernetesApi):
         Raises:
             ApiError: it cannot be done.
         """
+        place, _, asked = path.partition("?")
+        parameters = {**dict(parse_qsl(asked)), **(query or {})}
         # An answer of its own, as a network would make it: nobody holds a part of what is kept here.
-        return msgspec.json.encode(await self._answer(method, path, query or {}, _decoded(body)))
+        return msgspec.json.encode(await self._answer(method, place, parameters, _decoded(body)))
 
     async def _answer(self, method: str, path: str, query: Mapping[str, str], body: Object) -> Object:
         if path.startswith(self._pods):

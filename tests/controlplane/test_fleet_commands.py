@@ -1,0 +1,157 @@
+"""`status`, `suspend`, `revoke`, `rotate-ca` on a running release: what they write, and what CUPS says then."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stationkeeper_core.eui64 import EUI64, format_id6
+from stationkeeper_tools.sample_pki import make_gateway
+from tests.controlplane.demo_process import Demo, soon
+from tests.tools.command_line import Done, stationkeeper
+from tests.tools.manifest_files import gateway, root, trusted_ca
+from tests.tools.test_explain import NOW
+
+pytestmark = pytest.mark.timeout(300)
+
+SECONDS = 60.0
+EUI, OTHER = "A840410000000071", "A840410000000072"
+UNKNOWN_CA = "alert"
+
+
+class Fleet:
+    """Two gateways with certificates of one CA, in a release that runs."""
+
+    def __init__(self, demo: Demo, folder: Path) -> None:
+        self.demo = demo
+        self.files = {
+            (eui, ca): make_gateway(eui, root(ca), NOW).write(folder, f"{eui}-{ca}")
+            for eui in (EUI, OTHER)
+            for ca in ("vendor", "next")
+        }
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        namespace = self.demo.ready["namespace"]
+        self.demo.apply(*({**each, "metadata": {**each["metadata"], "namespace": namespace}} for each in objects))
+
+    def run(self, *arguments: str) -> Done:
+        where = ("--kubeconfig", self.demo.ready["kubeconfig"], "-n", self.demo.ready["namespace"])
+        return stationkeeper(*arguments, *where, "--output", "json")
+
+    def asks(self, eui: str = EUI, ca: str = "vendor") -> str:
+        router = format_id6(EUI64(int(eui, 16)))
+        return self.demo.curl(*self.files[eui, ca], f'{{"router":"{router}"}}').outcome
+
+    def until(self, outcome: str, eui: str = EUI, ca: str = "vendor") -> None:
+        soon(lambda: self.asks(eui, ca).startswith(outcome), f"{eui} is told {outcome}", SECONDS)
+
+    def has_seen_both(self) -> bool:
+        return all("certificate" in self.object("gateway", each)["status"] for each in ("roof", "cellar"))
+
+    def object(self, kind: str, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.demo.kubectl("get", kind, name, "-o", "json").stdout)
+        return found
+
+
+@pytest.fixture(scope="module")
+def fleet(kubectl: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    folder = tmp_path_factory.mktemp("fleet")
+    with Demo(kubectl, folder) as demo:
+        made = Fleet(demo, folder)
+        made.apply(trusted_ca(), gateway("roof", EUI), gateway("cellar", OTHER))
+        made.until("200")
+        made.until("200", OTHER)
+        soon(made.has_seen_both, "both visits are told", SECONDS)
+        yield made
+
+
+def test_the_fleet_is_told(fleet: Fleet) -> None:
+    done = fleet.run("status", "--all")
+
+    states = {each["name"]: each["state"] for each in done.json["gateways"]}
+    assert (states["roof"], states["cellar"]) == ("Fine", "Fine")
+    assert any(each["name"] == "vendor" and each["notAfter"] for each in done.json["trustedCAs"])
+
+
+def test_a_gateway_is_suspended_and_resumed(fleet: Fleet) -> None:
+    done = fleet.run("suspend", EUI)
+
+    (told,) = done.json["resources"]
+    assert (done.returncode, told["changed"], told["enforced"]) == (0, True, True)
+    assert fleet.asks() == "GatewaySuspended"
+    assert fleet.asks(OTHER) == "200"
+
+    assert fleet.run("resume", EUI).returncode == 0
+    assert fleet.asks() == "200"
+
+
+def test_a_certificate_is_revoked_beside_what_another_has_listed(fleet: Fleet) -> None:
+    fleet.apply(trusted_ca(revocation={"sha256Fingerprints": ["ab" * 32]}))
+
+    done = fleet.run("revoke", EUI)
+
+    assert (done.returncode, done.json["resources"][0]["enforced"]) == (0, True)
+    assert fleet.asks() == "CertificateRevoked"
+    assert fleet.asks(OTHER) == "200"
+    listed = fleet.object("trustedca", "vendor")["spec"]["revocation"]["sha256Fingerprints"]
+    assert (len(listed), "ab" * 32 in listed) == (2, True)
+
+    assert fleet.run("revoke", EUI, "--undo").returncode == 0
+    assert fleet.asks() == "200"
+    assert fleet.object("trustedca", "vendor")["spec"]["revocation"]["sha256Fingerprints"] == ["ab" * 32]
+
+
+def test_a_ca_is_rotated_and_not_deleted_before(fleet: Fleet) -> None:
+    fleet.apply(trusted_ca("next"))
+    fleet.until("200", ca="next")
+    soon(lambda: fleet.run("rotate-ca", "vendor", "next").json["byNew"] == 1, "one came by the new one", SECONDS)
+    done = fleet.run("rotate-ca", "vendor", "next", "--delete")
+    assert (done.returncode, done.json["deleted"]) == (1, False)
+    assert [each["eui"] for each in done.json["byOld"]] == [OTHER]
+    assert fleet.object("trustedca", "vendor")["spec"]
+
+    fleet.until("200", OTHER, "next")
+    soon(lambda: fleet.run("rotate-ca", "vendor", "next").returncode == 0, "both came by the new one", SECONDS)
+    done = fleet.run("rotate-ca", "vendor", "next", "--delete")
+
+    assert (done.returncode, done.json["deleted"]) == (0, True)
+    fleet.until(UNKNOWN_CA)
+    assert fleet.asks(ca="next") == "200"
+
+
+def test_it_is_a_plugin_of_kubectl(fleet: Fleet, kubectl: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / "kubectl-stationkeeper"
+    plugin.write_text(f"#!{sys.executable}\nfrom stationkeeper_tools.cli import main\nmain()\n")
+    plugin.chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "KUBECONFIG": fleet.demo.ready["kubeconfig"],
+    }
+
+    done = subprocess.run(
+        [kubectl, "stationkeeper", "status", "--all", "--output", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=60,
+    )
+
+    assert {"roof", "cellar"} <= {each["name"] for each in json.loads(done.stdout)["gateways"]}
+
+
+def test_who_may_not_is_told(fleet: Fleet, tmp_path: Path) -> None:
+    content = yaml.safe_load(Path(fleet.demo.ready["kubeconfig"]).read_text())
+    content["users"][0]["user"] = {"token": "of nobody"}
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(content))
+
+    done = stationkeeper("status", "--kubeconfig", str(tmp_path / "kubeconfig"), "--output", "json")
+
+    assert (done.returncode, done.json["error"]["reason"]) == (3, "Refused")

@@ -1,0 +1,49 @@
+from typing import Any
+
+import pytest
+
+from stationkeeper_tools.operating.fleet import FleetResource
+from stationkeeper_tools.operating.rotation import Rotation, rotation
+from tests.tools.operating.test_fleet_status import ca, condition, gateway
+
+OLD, NEW = ca("old"), ca("new")
+
+
+def by(name: str, trusted_ca: str, **spec: Any) -> FleetResource:
+    return gateway(name, spec=spec, certificate={"sha256": "x", "trustedCA": f"radio/{trusted_ca}"})
+
+
+def plan(*gateways: FleetResource, old: FleetResource = OLD, new: FleetResource = NEW) -> Rotation:
+    return rotation([old, new, *gateways], old, new)
+
+
+def test_the_old_one_may_go_once_none_comes_by_it() -> None:
+    found = plan(by("a", "old"), by("b", "new"))
+    assert ([each.key.name for each in found.by_old], found.by_new, found.may_delete) == (["a"], 1, False)
+
+    assert plan(by("a", "new"), by("b", "new"), gateway("never")).may_delete
+
+
+def test_a_suspended_gateway_holds_nothing_up() -> None:
+    assert plan(by("a", "old", suspended=True)).may_delete
+
+
+BLOCKED = {
+    "the new one is not in force": {"new": ca("new", conditions=[condition("Ready", "False")])},
+    "the new one is for fewer EUIs": {"new": ca("new", spec={"euiRanges": ["0100000000000000/8"]})},
+    "the new one serves fewer": {"old": ca("old", spec={"serves": [{"namespace": "*"}]})},
+    "an unregistered gateway comes by it": {"old": ca("old", unregistered=[{"eui": "A"}])},
+}
+
+
+@pytest.mark.parametrize("change", BLOCKED.values(), ids=BLOCKED)
+def test_whatever_else_would_shut_gateways_out_holds_it_up(change: dict[str, FleetResource]) -> None:
+    found = plan(by("a", "new"), **change)
+
+    assert not found.may_delete
+    assert [each.todo for each in found.steps if not each.is_done]
+
+
+def test_a_gateway_that_takes_the_old_one_alone_holds_it_up() -> None:
+    assert not plan(by("a", "new", client={"trustedCAs": ["old"]})).may_delete
+    assert plan(by("a", "new", client={"trustedCAs": ["old", "new"]})).may_delete

@@ -1,0 +1,100 @@
+"""`stationkeeper revoke`."""
+
+from pathlib import Path
+
+import click
+
+from stationkeeper_core.x509.certificate import Certificate, parse_certificate
+from stationkeeper_core.x509.pem import parse_certificates
+from stationkeeper_tools.commands.changing import change, tell, timeout_option
+from stationkeeper_tools.commands.fleet_options import explained, fleet_of, fleet_options, wanted_eui
+from stationkeeper_tools.commands.output import Output, output_option, print_text
+from stationkeeper_tools.input_errors import InputError
+from stationkeeper_tools.operating.fleet import Fleet
+from stationkeeper_tools.operating.revocation import (
+    Revocation,
+    revocation_of_certificate,
+    revocation_of_gateway,
+    revocation_of_serial,
+)
+
+_MAX_CERTIFICATE_BYTES = 256 * 1024
+_MAX_SUBJECT = 256
+
+
+@click.command("revoke")
+@click.argument("eui", required=False)
+@click.option("--serial", help="A serial number of the CA that --ca names, as `openssl x509 -serial` prints it.")
+@click.option(
+    "--cert",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A certificate, PEM or DER; its chain may follow.",
+)
+@click.option("--ca", help="With --serial or --cert: the name of a TrustedCA, or NAMESPACE/NAME.")
+@click.option("--undo", is_flag=True, help="Take the entry away again, so that the certificate lets in as before.")
+@timeout_option
+@fleet_options
+@output_option()
+def command(
+    eui: str | None,
+    serial: str | None,
+    cert: Path | None,
+    ca: str | None,
+    undo: bool,
+    timeout: float,
+    manifests: Path | None,
+    state: Path | None,
+    namespace: str | None,
+    kubeconfig: Path | None,
+    context: str | None,
+    output: Output,
+) -> int:
+    """Revoke the certificate of a gateway, and wait until no CUPS takes it any more.
+
+    With an EUI it is the certificate that this gateway came with last; with --cert the one in a file. It is added by
+    its fingerprint, a --serial by its number, to spec.revocation of every TrustedCA in view that trusts the same CA.
+    What is listed there stays. A number is not listed where a CA has the same name alone: those are told.
+
+    A folder's files are edited in place; comments stay as they are. In a cluster, what another tool manages it may set
+    back: then revoke there.
+
+    The exit code is 4 where it is written, and not enforced in time at each of them.
+    Example: `stationkeeper revoke 01-23-45-67-89-AB-CD-EF`
+    """
+    if sum(each is not None for each in (eui, serial, cert)) != 1:
+        raise InputError("give one of the EUI of a gateway, --cert, and --serial with --ca")
+    if serial is not None and ca is None:
+        raise InputError("--serial takes --ca: a number means something for its CA alone")
+    with explained():
+        fleet = fleet_of(manifests, state, namespace, kubeconfig, context)
+        found = _revocation(fleet, eui, serial, cert, ca)
+        edit = found.undo if undo else found.edit
+        outcomes = [change(fleet, each, edit, timeout) for each in found.trusted_cas]
+    still = [f"{each.key.namespace}/{each.key.name}" for each in found.still]
+    if still and output is Output.TEXT:
+        print_text(f"Of a CA of the same name, and not changed: {', '.join(still)}. Look whether they trust it.")
+    done = f"revocation of {found.entry} taken back" if undo else f"revoked {found.entry}"
+    return tell(
+        outcomes, done, output, entry=found.entry, list=".".join(("spec", *found.path)), undo=undo, stillTrustedBy=still
+    )
+
+
+def _revocation(fleet: Fleet, eui: str | None, serial: str | None, cert: Path | None, ca: str | None) -> Revocation:
+    resources = fleet.resources()
+    if eui is not None:
+        return revocation_of_gateway(resources, wanted_eui(eui))
+    if serial is not None:
+        return revocation_of_serial(resources, serial, ca or "")
+    chain = _certificates(cert or Path())
+    return revocation_of_certificate(resources, chain[0].sha256, [each.issuer[:_MAX_SUBJECT] for each in chain], ca)
+
+
+def _certificates(path: Path) -> tuple[Certificate, ...]:
+    with path.open("rb") as file:
+        content = file.read(_MAX_CERTIFICATE_BYTES)
+    if b"-----BEGIN " not in content:
+        return (parse_certificate(content),)
+    found = parse_certificates(content.decode("utf-8", "replace"))
+    if not found:
+        raise InputError(f"{path}: has no certificate")
+    return tuple(found)

@@ -1,0 +1,126 @@
+"""`stationkeeper rotate-ca`."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stationkeeper_tools.commands.exit_codes import ExitCode
+from stationkeeper_tools.commands.fleet_options import explained, fleet_of, fleet_options
+from stationkeeper_tools.commands.output import Colour, Output, coloured, counted, output_option, print_json, print_text
+from stationkeeper_tools.input_errors import InputError
+from stationkeeper_tools.operating.fleet import Fleet, ResourceName, trusted_ca_of
+from stationkeeper_tools.operating.rotation import Rotation, rotation
+
+_POLL_SECONDS = 5.0
+_SHOWN = 20
+
+
+@click.command("rotate-ca")
+@click.argument("old")
+@click.argument("new")
+@click.option("--delete", "-d", is_flag=True, help="Delete OLD, but only where every step is done.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 30 * 86400),
+    default=0.0,
+    show_default=True,
+    help="Seconds to wait until every step is done.",
+)
+@fleet_options
+@output_option()
+def command(
+    old: str,
+    new: str,
+    delete: bool,
+    wait: float,
+    manifests: Path | None,
+    state: Path | None,
+    namespace: str | None,
+    kubeconfig: Path | None,
+    context: str | None,
+    output: Output,
+) -> int:
+    """Show how far the gateways are on their way from one CA to another.
+
+    OLD and NEW are names of TrustedCAs, or NAMESPACE/NAME. NEW is applied beside OLD first: both are trusted then. Then
+    each gateway gets a certificate of NEW. OLD may go once none comes by it any more; a gateway counts as one of OLD
+    until it has come by another CA, however long it is silent. --delete refuses before.
+
+    The exit code is 0 where every step is done, 1 where not.
+    Example: `stationkeeper rotate-ca vendor-2025 vendor-2026 -n radio --delete`
+    """
+    with explained():
+        fleet = fleet_of(manifests, state, namespace, kubeconfig, context)
+        found, key = _look(fleet, old, new)
+        for _ in counted(_polls(wait), max(1, int(wait / _POLL_SECONDS)), f"Waiting until none comes by {key.name}"):
+            if found.may_delete:
+                break
+            found, key = _look(fleet, old, new)
+        if delete and found.may_delete:
+            fleet.delete(key)
+    is_deleted = delete and found.may_delete
+    if output is Output.JSON:
+        print_json(_fields(found, is_deleted=is_deleted))
+    else:
+        for line in _lines(found, key, delete=delete):
+            print_text(line)
+    return ExitCode.YES if found.may_delete else ExitCode.NO
+
+
+def _look(fleet: Fleet, old: str, new: str) -> tuple[Rotation, ResourceName]:
+    resources = fleet.resources()
+    before, after = trusted_ca_of(resources, old), trusted_ca_of(resources, new)
+    if before.key == after.key:
+        raise InputError("OLD and NEW are the same TrustedCA")
+    return rotation(resources, before, after), before.key
+
+
+def _polls(seconds: float) -> Iterator[None]:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        yield
+        time.sleep(min(_POLL_SECONDS, max(0.0, until - time.monotonic())))
+
+
+def _fields(found: Rotation, *, is_deleted: bool) -> dict[str, Any]:
+    return {
+        "steps": [
+            {"step": each.name, "done": each.is_done, "next": "" if each.is_done else each.todo} for each in found.steps
+        ],
+        "byOld": [
+            {
+                "namespace": each.key.namespace,
+                "name": each.key.name,
+                "eui": each.spec.get("eui"),
+                "lastSeen": each.status.get("lastSeen"),
+            }
+            for each in found.by_old
+        ],
+        "byNew": found.by_new,
+        "unregistered": list(found.strangers),
+        "mayDelete": found.may_delete,
+        "deleted": is_deleted,
+    }
+
+
+def _lines(found: Rotation, key: ResourceName, *, delete: bool) -> Iterator[str]:
+    for each in found.steps:
+        mark = coloured("done", Colour.GOOD) if each.is_done else coloured("TODO", Colour.BAD, bold=True)
+        yield f"  {mark}  {each.name}" + ("" if each.is_done else f": {each.todo}")
+    total = found.by_new + len(found.by_old)
+    share = f" ({100 * found.by_new // total} %)" if total else ""
+    yield f"{found.by_new} of {total} gateways came by the new CA{share}."
+    for gateway in found.by_old[:_SHOWN]:
+        seen = gateway.status.get("lastSeen", "never")
+        yield f"  still by {key.name}: {gateway.spec.get('eui')}  {gateway.key.namespace}/{gateway.key.name}, {seen}"
+    if len(found.by_old) > _SHOWN:
+        yield f"  … and {len(found.by_old) - _SHOWN} more: --output json has all"
+    if not found.may_delete:
+        yield f"{key} {'is not deleted' if delete else 'must not be deleted'}: gateways would be shut out."
+    elif delete:
+        yield f"{key} is deleted."
+    else:
+        yield f"{key} may be deleted: run this again with --delete."

@@ -1,0 +1,199 @@
+"""A fleet as commands see it, wherever it is kept: resources with their statuses, and small edits of their specs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+from stationkeeper_core.eui64 import EUI64, format_hex
+from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA
+
+
+class FleetFault(StrEnum):
+    """The stable words of `FleetError`."""
+
+    NOT_FOUND = "NotFound"
+    """There is no such resource."""
+    AMBIGUOUS = "Ambiguous"
+    """Several resources are meant."""
+    NOT_EDITABLE = "NotEditable"
+    """A manifest cannot be edited without changing more of it."""
+    REFUSED = "Refused"
+    """The cluster refuses, or the change would do harm."""
+    UNREACHABLE = "Unreachable"
+    """The cluster, or the folder, cannot be reached."""
+
+
+class FleetError(Exception):
+    """What is asked for cannot be done.
+
+    Attributes:
+        fault: the stable word.
+    """
+
+    def __init__(self, fault: FleetFault, detail: str) -> None:
+        super().__init__(detail)
+        self.fault = fault
+
+
+class ResourceName(NamedTuple):
+    """Which resource."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class FleetResource:
+    """A TrustedCA or Gateway.
+
+    Attributes:
+        key: which one.
+        spec: as its author wrote it.
+        status: as the operator wrote it; empty where it has not.
+        generation: of the spec; 0 where that is not known.
+        where: the file and line that has it; empty in a cluster.
+    """
+
+    key: ResourceName
+    spec: Mapping[str, Any]
+    status: Mapping[str, Any]
+    generation: int = 0
+    where: str = ""
+
+    def condition(self, kind: str) -> Mapping[str, Any]:
+        """Return a condition that is about the present spec; empty where there is none."""
+        for each in self.status.get("conditions") or ():
+            if each.get("type") == kind and each.get("observedGeneration") == self.generation:
+                found: Mapping[str, Any] = each
+                return found
+        return {}
+
+
+class Change(StrEnum):
+    """What an edit does."""
+
+    SET = "Set"
+    ADD = "Add"
+    REMOVE = "Remove"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A small change of a spec.
+
+    Attributes:
+        change: `SET` a value, or `ADD` an item as the first of a list, or `REMOVE` all items that equal it.
+        path: of the value or list, below `spec`.
+        value: true or false to be set; the text of an item.
+    """
+
+    change: Change
+    path: tuple[str, ...]
+    value: bool | str
+
+
+def edited(spec: Mapping[str, Any], edit: Edit) -> dict[str, Any]:
+    """Return the spec with the edit; the same where it changes nothing.
+
+    Args:
+        spec: as it is.
+        edit: what to change.
+    """
+    *around, last = edit.path
+    found = dict(spec)
+    place = found
+    for step in around:
+        place[step] = dict(place.get(step) or {})
+        place = place[step]
+    held = place.get(last)
+    listed = list(held) if isinstance(held, list) else []
+    match edit.change:
+        case Change.SET:
+            if bool(held) != edit.value:
+                place[last] = edit.value
+        case Change.ADD:
+            if edit.value not in listed:
+                place[last] = [edit.value, *listed]
+        case Change.REMOVE:
+            place[last] = [each for each in listed if each != edit.value]
+            if not place[last]:
+                del place[last]
+    return spec_without_empty(found, around) if edit.change is Change.REMOVE else found
+
+
+def spec_without_empty(spec: dict[str, Any], path: Iterable[str]) -> dict[str, Any]:
+    """Return the spec without the objects along `path` that have no field left."""
+    steps = list(path)
+    while steps:
+        place = spec
+        for step in steps[:-1]:
+            place = place[step]
+        if not place.get(steps[-1]):
+            place.pop(steps[-1], None)
+        steps.pop()
+    return spec
+
+
+class Fleet(Protocol):
+    """Where resources are kept."""
+
+    def resources(self) -> list[FleetResource]:
+        """Return all TrustedCAs and Gateways in view.
+
+        Raises:
+            FleetError: they cannot be read; so for every method here.
+        """
+
+    def get(self, key: ResourceName) -> FleetResource:
+        """Return one of them as it is now."""
+
+    def edit(self, key: ResourceName, edit: Edit) -> FleetResource:
+        """Change a spec by `edit` and nothing else of it, and return the resource."""
+
+    def delete(self, key: ResourceName) -> None:
+        """Delete a resource."""
+
+
+def gateway_of(resources: Iterable[FleetResource], eui: EUI64) -> FleetResource:
+    """Return the Gateway with an EUI.
+
+    Raises:
+        FleetError: there is none, or several namespaces have one.
+    """
+    text = format_hex(eui)
+    found = [each for each in resources if each.key.kind == GATEWAY and each.spec.get("eui") == text]
+    if not found:
+        raise FleetError(FleetFault.NOT_FOUND, f"no Gateway has the EUI {text}; is the namespace right?")
+    if len(found) > 1:
+        names = ", ".join(f"{each.key.namespace}/{each.key.name}" for each in found[:5])
+        raise FleetError(FleetFault.AMBIGUOUS, f"several Gateways have the EUI {text}: {names}; give --namespace")
+    return found[0]
+
+
+def trusted_ca_of(resources: Iterable[FleetResource], name: str) -> FleetResource:
+    """Return a TrustedCA by its name.
+
+    Args:
+        resources: all in view.
+        name: `name`, or `namespace/name`.
+
+    Raises:
+        FleetError: there is none, or several namespaces have one.
+    """
+    namespace, _, short = name.rpartition("/")
+    found = [
+        each
+        for each in resources
+        if each.key.kind == TRUSTED_CA and each.key.name == short and namespace in {"", each.key.namespace}
+    ]
+    if not found:
+        raise FleetError(FleetFault.NOT_FOUND, f"there is no TrustedCA {name[:200]}; is the namespace right?")
+    if len(found) > 1:
+        names = ", ".join(f"{each.key.namespace}/{each.key.name}" for each in found[:5])
+        raise FleetError(FleetFault.AMBIGUOUS, f"several TrustedCAs have that name: {names}; write NAMESPACE/NAME")
+    return found[0]

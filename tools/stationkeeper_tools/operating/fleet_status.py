@@ -1,0 +1,219 @@
+"""A fleet in one look: what each gateway and each CA is like by their statuses. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from stationkeeper_core.expiry import Stage, stage_of
+from stationkeeper_core.observation import DeliveryState
+from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA
+from stationkeeper_tools.operating.fleet import FleetResource
+
+CHECK_IN = timedelta(days=1)
+"""How often a Basics Station asks."""
+
+
+class GatewayState(StrEnum):
+    """What a gateway is like: the first that holds, in this order."""
+
+    SUSPENDED = "Suspended"
+    NOT_ACCEPTED = "NotAccepted"
+    """Its Gateway is not in force as it is written."""
+    REFUSED = "Refused"
+    """What it got last was a refusal."""
+    FELL_BACK = "FellBack"
+    NOT_CONVERGING = "NotConverging"
+    NEVER_SEEN = "NeverSeen"
+    SILENT = "Silent"
+    """It did not come for longer than it should."""
+    FINE = "Fine"
+
+
+NEEDS_A_PERSON = frozenset(
+    {GatewayState.NOT_ACCEPTED, GatewayState.REFUSED, GatewayState.FELL_BACK, GatewayState.NOT_CONVERGING}
+)
+
+
+@dataclass(frozen=True)
+class GatewayLine:
+    """One gateway.
+
+    Attributes:
+        namespace, name, eui: of its Gateway.
+        state: what it is like.
+        detail: why, for people.
+        last_seen: when it came last; None for never.
+    """
+
+    namespace: str
+    name: str
+    eui: str
+    state: GatewayState
+    detail: str
+    last_seen: datetime | None
+
+
+@dataclass(frozen=True)
+class CALine:
+    """One TrustedCA.
+
+    Attributes:
+        namespace, name: which one.
+        is_ready: whether it is in force as it is written.
+        reason: of that.
+        suspended: whether its spec says so.
+        users: gateways that came in by it in the last 25 h.
+        ends: when the first of its certificates that are in force ends; None where that is not known.
+        stage: how near that is; None where it is far.
+    """
+
+    namespace: str
+    name: str
+    is_ready: bool
+    reason: str
+    suspended: bool
+    users: int
+    ends: datetime | None
+    stage: Stage | None
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A gateway with a good certificate and without a Gateway.
+
+    Attributes:
+        eui: of its certificate.
+        trusted_ca: `namespace/name` of the TrustedCA that vouches for it.
+        last_seen: when it asked last.
+    """
+
+    eui: str
+    trusted_ca: str
+    last_seen: str
+
+
+@dataclass(frozen=True)
+class FleetStatus:
+    """All of it.
+
+    Attributes:
+        gateways: sorted by state, namespace and name.
+        cas: sorted by namespace and name.
+        strangers: the one that asked last first.
+    """
+
+    gateways: tuple[GatewayLine, ...] = ()
+    cas: tuple[CALine, ...] = ()
+    strangers: tuple[Stranger, ...] = field(default=())
+
+    @property
+    def counts(self) -> Counter[GatewayState]:
+        """How many gateways are in each state."""
+        return Counter(each.state for each in self.gateways)
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether a gateway or a CA needs one."""
+        return any(each.state in NEEDS_A_PERSON for each in self.gateways) or any(
+            each.stage is Stage.EXPIRED or not (each.is_ready or each.suspended) for each in self.cas
+        )
+
+
+def fleet_status(resources: Iterable[FleetResource], now: datetime, check_ins: int) -> FleetStatus:
+    """Return what the statuses say.
+
+    Args:
+        resources: all in view.
+        now: the time, aware.
+        check_ins: after how many daily check-ins that it missed a gateway is silent.
+    """
+    listed = list(resources)
+    silent_since = now - check_ins * CHECK_IN
+    gateways = [_gateway(each, silent_since) for each in listed if each.key.kind == GATEWAY]
+    order = list(GatewayState)
+    cas = [each for each in listed if each.key.kind == TRUSTED_CA]
+    strangers = sorted(
+        (stranger for each in cas for stranger in _strangers(each)), key=lambda each: each.last_seen, reverse=True
+    )
+    return FleetStatus(
+        tuple(sorted(gateways, key=lambda each: (order.index(each.state), each.namespace, each.name))),
+        tuple(sorted((_ca(each, now) for each in cas), key=lambda each: (each.namespace, each.name))),
+        tuple(strangers),
+    )
+
+
+def moment(text: object) -> datetime | None:
+    """Return a time as a status has it; None where it is none."""
+    try:
+        found = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found if found is not None and found.tzinfo is not None else None
+
+
+def came_by(gateway: FleetResource) -> str:
+    """Return the `namespace/name` of the TrustedCA that a Gateway's last certificate was from; empty where unknown."""
+    shown = gateway.status.get("certificate")
+    return str(shown.get("trustedCA", "")) if isinstance(shown, Mapping) else ""
+
+
+def _gateway(each: FleetResource, silent_since: datetime) -> GatewayLine:
+    seen = moment(each.status.get("lastSeen"))
+    state, detail = next(_states(each, seen, silent_since))
+    return GatewayLine(each.key.namespace, each.key.name, str(each.spec.get("eui", "")), state, detail, seen)
+
+
+def _states(each: FleetResource, seen: datetime | None, silent_since: datetime) -> Iterator[tuple[GatewayState, str]]:
+    """Yield what holds of a gateway, in the order of `GatewayState`."""
+    accepted = each.condition("Accepted")
+    if each.spec.get("suspended") is True:
+        yield GatewayState.SUSPENDED, "its spec says so"
+    if accepted.get("status") == "False":
+        yield GatewayState.NOT_ACCEPTED, f"{accepted.get('reason')}: {accepted.get('message')}"
+    refusal = _object(each.status, "lastRefusal")
+    refused = moment(refusal.get("time"))
+    if refused is not None and not refusal.get("claimed") and (seen is None or refused > seen):
+        yield GatewayState.REFUSED, f"{refusal.get('reason')} at {refusal.get('time')}"
+    delivery = _object(each.status, "delivery")
+    outstanding = ", ".join(str(part) for part in delivery.get("outstanding") or ())
+    if delivery.get("state") == DeliveryState.FELL_BACK:
+        yield GatewayState.FELL_BACK, f"the configuration of spec.cups does not work; outstanding: {outstanding}"
+    if delivery.get("state") == DeliveryState.NOT_CONVERGING:
+        yield GatewayState.NOT_CONVERGING, f"it still lacks: {outstanding}"
+    if seen is None:
+        yield GatewayState.NEVER_SEEN, "it never came"
+    elif seen < silent_since:
+        yield GatewayState.SILENT, f"it came last at {each.status['lastSeen']}"
+    yield GatewayState.FINE, ""
+
+
+def _ca(each: FleetResource, now: datetime) -> CALine:
+    ready = each.condition("Ready")
+    ends = None
+    for certificate in each.status.get("certificates") or ():
+        end = moment(certificate.get("notAfter"))
+        if end is not None and not certificate.get("problem") and (ends is None or end < ends):
+            ends = end
+    return CALine(
+        each.key.namespace,
+        each.key.name,
+        ready.get("status") == "True",
+        str(ready.get("reason", "")),
+        each.spec.get("suspended") is True,
+        int(each.status.get("gatewaysSeen") or 0),
+        ends,
+        stage_of(None, ends, now) if ends is not None else None,
+    )
+
+
+def _strangers(each: FleetResource) -> Iterator[Stranger]:
+    for one in each.status.get("unregistered") or ():
+        yield Stranger(str(one.get("eui", "")), f"{each.key.namespace}/{each.key.name}", str(one.get("lastSeen", "")))
+
+
+def _object(status: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = status.get(name)
+    return found if isinstance(found, Mapping) else {}

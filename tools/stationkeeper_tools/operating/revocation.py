@@ -1,0 +1,143 @@
+"""Which certificate to revoke, and at which TrustedCAs. Pure."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from stationkeeper_core.eui64 import EUI64, format_hex
+from stationkeeper_operator.resources import TRUSTED_CA
+from stationkeeper_tools.operating.fleet import (
+    Change,
+    Edit,
+    FleetError,
+    FleetFault,
+    FleetResource,
+    gateway_of,
+    trusted_ca_of,
+)
+from stationkeeper_tools.operating.fleet_status import came_by
+
+FINGERPRINTS = ("revocation", "sha256Fingerprints")
+SERIALS = ("revocation", "serials")
+
+
+@dataclass(frozen=True)
+class Revocation:
+    """What is to be listed, and where.
+
+    Attributes:
+        path: of the list, below `spec`.
+        entry: to be listed.
+        trusted_cas: the TrustedCAs to list it at.
+        still: other TrustedCAs with a CA of the same name, which may go on trusting it. A number is not listed there:
+            where the key is another one, it may be that of another gateway.
+    """
+
+    path: tuple[str, str]
+    entry: str
+    trusted_cas: tuple[FleetResource, ...]
+    still: tuple[FleetResource, ...] = ()
+
+    @property
+    def edit(self) -> Edit:
+        """The edit that lists it."""
+        return Edit(Change.ADD, self.path, self.entry)
+
+    @property
+    def undo(self) -> Edit:
+        """The edit that takes it away again."""
+        return Edit(Change.REMOVE, self.path, self.entry)
+
+
+def revocation_of_gateway(resources: Iterable[FleetResource], eui: EUI64) -> Revocation:
+    """Return how to revoke the certificate that a gateway came with last.
+
+    By its fingerprint: a serial number may belong to several certificates of a CA that does not count.
+
+    Args:
+        resources: all in view.
+        eui: of the gateway.
+
+    Raises:
+        FleetError: there is no such gateway, or its certificate or CA is not known.
+    """
+    listed = list(resources)
+    gateway = gateway_of(listed, eui)
+    shown = gateway.status.get("certificate")
+    sha256 = str(shown.get("sha256", "")) if isinstance(shown, dict) else ""
+    if not sha256:
+        detail = (
+            f"{gateway.key} never came with a certificate, so it is not known which one to revoke: give it by --cert,"
+            f" or suspend the gateway: stationkeeper suspend {format_hex(eui)}"
+        )
+        raise FleetError(FleetFault.NOT_FOUND, detail)
+    first = trusted_ca_of(listed, came_by(gateway))
+    return Revocation(FINGERPRINTS, sha256, (first, *_related(first, listed)))
+
+
+def revocation_of_certificate(
+    resources: Iterable[FleetResource], sha256: str, issuers: Collection[str], trusted_ca: str | None
+) -> Revocation:
+    """Return how to revoke a certificate at each TrustedCA in view that may vouch for it.
+
+    By the names of its issuers: a fingerprint that is listed where nothing vouches for it does no harm.
+
+    Args:
+        resources: all in view.
+        sha256: of the certificate, lower-case hex.
+        issuers: the names of the CA that issued it, and of those above it, as statuses write them.
+        trusted_ca: the name of a TrustedCA that has the CA; None to look for it.
+
+    Raises:
+        FleetError: no TrustedCA in view has one of them.
+    """
+    listed = list(resources)
+    if trusted_ca is not None:
+        first = trusted_ca_of(listed, trusted_ca)
+        return Revocation(FINGERPRINTS, sha256, (first, *_related(first, listed)))
+    found = tuple(each for each in listed if each.key.kind == TRUSTED_CA and set(_subjects(each)) & set(issuers))
+    if not found:
+        detail = f"no TrustedCA in view has the issuer {next(iter(issuers), '')[:200]!a}; name one by --ca"
+        raise FleetError(FleetFault.NOT_FOUND, detail)
+    return Revocation(FINGERPRINTS, sha256, found)
+
+
+def revocation_of_serial(resources: Iterable[FleetResource], serial: str, trusted_ca: str) -> Revocation:
+    """Return how to revoke a serial number of a CA.
+
+    Args:
+        resources: all in view.
+        serial: as `spec.revocation.serials` takes it.
+        trusted_ca: the name of a TrustedCA that has the CA.
+
+    Raises:
+        FleetError: there is no such TrustedCA.
+    """
+    listed = list(resources)
+    first = trusted_ca_of(listed, trusted_ca)
+    same = [each for each in _related(first, listed) if _held(each) & _held(first)]
+    still = [each for each in _related(first, listed) if each not in same]
+    return Revocation(SERIALS, serial, (first, *same), tuple(still))
+
+
+def _related(first: FleetResource, resources: Iterable[FleetResource]) -> tuple[FleetResource, ...]:
+    """Return the other TrustedCAs that may let the same gateways in.
+
+    They have one of its certificates, or one of the same name: a CA that was renewed, or that another one signed too.
+    """
+    held, names = _held(first), set(_subjects(first))
+    return tuple(
+        each
+        for each in resources
+        if each.key.kind == TRUSTED_CA
+        and each.key != first.key
+        and (_held(each) & held or set(_subjects(each)) & names)
+    )
+
+
+def _held(each: FleetResource) -> set[str]:
+    listed = each.status.get("certificates") or ()
+    return {str(one.get("sha256", "")).lower() for one in listed if not one.get("problem")} - {""}
+
+
+def _subjects(each: FleetResource) -> Iterator[str]:
+    return (str(one.get("subject", "")) for one in each.status.get("certificates") or ())

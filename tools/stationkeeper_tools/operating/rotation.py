@@ -1,0 +1,120 @@
+"""How far a fleet is on its way from one CA to another, and whether the old one may go. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stationkeeper_operator.resources import GATEWAY
+from stationkeeper_tools.operating.fleet import FleetResource
+from stationkeeper_tools.operating.fleet_status import came_by
+
+_MAX_NAMED = 10
+
+
+@dataclass(frozen=True)
+class RotationStep:
+    """One step of the plan.
+
+    Attributes:
+        name: what has to be so.
+        is_done: whether it is.
+        todo: what to do where it is not.
+    """
+
+    name: str
+    is_done: bool
+    todo: str
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """The plan, and how far it is.
+
+    Attributes:
+        steps: in their order.
+        by_old: Gateways whose last certificate was vouched for by the old CA, sorted.
+        by_new: how many came by the new one.
+        strangers: EUIs without a Gateway that came by the old one lately.
+    """
+
+    steps: tuple[RotationStep, ...]
+    by_old: tuple[FleetResource, ...]
+    by_new: int
+    strangers: tuple[str, ...]
+
+    @property
+    def may_delete(self) -> bool:
+        """Whether nothing is lost with the old CA."""
+        return all(each.is_done for each in self.steps)
+
+
+def rotation(resources: Iterable[FleetResource], old: FleetResource, new: FleetResource) -> Rotation:
+    """Return how far it is.
+
+    A gateway counts as one of the old CA until it has come by another: one that is silent may still have nothing else.
+    Suspended ones count for nothing, as they do not come in.
+
+    Args:
+        resources: all in view.
+        old: the TrustedCA that is to go.
+        new: the TrustedCA that takes its place.
+    """
+    gateways = [each for each in resources if each.key.kind == GATEWAY and each.spec.get("suspended") is not True]
+    of_old, of_new = (f"{each.key.namespace}/{each.key.name}" for each in (old, new))
+    by_old = tuple(sorted((each for each in gateways if came_by(each) == of_old), key=lambda each: each.key))
+    by_new = sum(came_by(each) == of_new for each in gateways)
+    tied = sorted((each for each in gateways if _is_tied(each, old, new)), key=lambda each: each.key)
+    strangers = tuple(str(each.get("eui", "")) for each in old.status.get("unregistered") or ())
+    steps = (
+        RotationStep(f"{new.key} is in force", new.condition("Ready").get("status") == "True", _unready(new)),
+        RotationStep(
+            "it speaks for all that the old one speaks for",
+            not list(_narrower(old.spec, new.spec)) and (old.key.namespace == new.key.namespace or not by_old),
+            f"{', '.join(_narrower(old.spec, new.spec)) or 'its namespace'} of {new.key} leaves gateways out; widen it",
+        ),
+        RotationStep(
+            "no Gateway names the old one alone in client.trustedCAs",
+            not tied,
+            f"add {new.key.name} to spec.client.trustedCAs of {_named(tied)}",
+        ),
+        RotationStep(
+            "no gateway comes by the old one any more",
+            not by_old,
+            f"give them certificates of {new.key.name}: {_named(by_old)}; suspend or delete those that are gone",
+        ),
+        RotationStep(
+            "no unregistered gateway comes by the old one",
+            not strangers,
+            f"register them, or wait 25 h after they came last: {', '.join(strangers[:_MAX_NAMED])}",
+        ),
+    )
+    return Rotation(steps, by_old, by_new, strangers)
+
+
+def _is_tied(each: FleetResource, old: FleetResource, new: FleetResource) -> bool:
+    listed = (each.spec.get("client") or {}).get("trustedCAs")
+    if not isinstance(listed, list):
+        return False
+    names = {name.rpartition("/")[2] for name in listed if isinstance(name, str)}
+    return old.key.name in names and new.key.name not in names
+
+
+def _narrower(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the fields by which the new one lets in less, as far as that can be seen without a doubt to be no less."""
+    for name in ("euiRanges", "serves"):
+        before, after = old.get(name), new.get(name)
+        if name == "euiRanges" and after and not set(before or ("all",)) <= set(after):
+            yield name
+        if name == "serves" and any(each not in (after or ()) for each in before or ()):
+            yield name
+
+
+def _unready(new: FleetResource) -> str:
+    ready = new.condition("Ready")
+    return f"{ready.get('reason', 'NotJudged')}: {ready.get('message', 'does the operator run?')}"
+
+
+def _named(resources: Iterable[FleetResource]) -> str:
+    listed = [f"{each.key.namespace}/{each.key.name}" for each in resources]
+    more = f" and {len(listed) - _MAX_NAMED} more" if len(listed) > _MAX_NAMED else ""
+    return ", ".join(listed[:_MAX_NAMED]) + more
