@@ -12,7 +12,11 @@ endif
 # As many processes as there are cores; each runs an API server of its own, so no more than four.
 PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test test-fast lint format bench docs proxies clean
+<<<<<<< HEAD
+.PHONY: demo test test-fast lint format bench cluster-test docs proxies clean
+=======
+.PHONY: demo test test-fast lint format bench docs proxies images audit clean
+>>>>>>> proxy
 
 demo: .venv/.synced
 	@$(UV) run --frozen stationkeeper demo $(ARGS)
@@ -36,6 +40,10 @@ format: .venv/.synced
 bench: .venv/.synced
 	@$(UV) run --frozen python -m tests.bench $(ARGS)
 
+# The chart on a real cluster, see tests/cluster/__main__.py; takes root, or Docker and kind. Not a part of `make test`.
+cluster-test: .venv/.synced
+	@$(UV) run --frozen python -m tests.cluster $(ARGS)
+
 docs: .venv/.synced
 	@$(UV) run --frozen stationkeeper reasons > docs/reasons.md
 	@$(UV) run --frozen python helm/document_values.py
@@ -43,6 +51,12 @@ docs: .venv/.synced
 
 clean:
 	rm -rf .venv .tools build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+images: .venv/.synced
+	@for each in cups operator serve; do $(UV) run --frozen python -m images.build $$each || exit 1; done
+
+audit: | $(UV)
+	@UV=$(UV) bash images/audit.sh
 
 proxies: .venv/.synced
 	@$(UV) sync --frozen --inexact --group proxies

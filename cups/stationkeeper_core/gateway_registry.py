@@ -49,6 +49,15 @@ class RegistryBucket:
     def __iter__(self) -> Iterator[RegisteredGateway]:
         return iter(self._gateways)
 
+    @property
+    def euis(self) -> Iterator[EUI64]:
+        """The EUIs of all gateways; those of several namespaces follow each other."""
+        return self._gateways.euis
+
+    def gateways(self, eui: EUI64) -> tuple[RegisteredGateway, ...]:
+        """The Gateways with `eui`, in order of their rank, then their namespace."""
+        return self._gateways.with_eui(eui)
+
     def holders(self, eui: EUI64) -> tuple[Holder, ...]:
         """The Gateways and reservations with `eui`, in order of their rank, then their namespace."""
         gateways, reserved = self._gateways.with_eui(eui), self._reserved.get(eui)

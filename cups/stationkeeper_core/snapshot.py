@@ -51,11 +51,13 @@ class Holdings:
         trust: of the trust document, None until there is one.
         buckets: of the registry documents, by their names.
         layout: which documents there have to be.
+        floors: the generation of each document that was in force before; an older one is not taken.
     """
 
     trust: TrustGeneration | None = None
     buckets: Mapping[str, RegistryBucket] = field(default_factory=lambda: MappingProxyType({}))
     layout: RegistryLayout = field(default_factory=RegistryLayout)
+    floors: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     def accept(self, document: str, value: bytes) -> "Holdings":
         """The holdings with `value` in force as `document`; these same ones where it is in force already.
@@ -67,7 +69,9 @@ class Holdings:
             StationkeeperError: a load's reason; what was in force stays so.
         """
         header, payload = open_document(document, value)
-        held = self._held(document)
+        held, floor = self._held(document), self.floors.get(document, 0)
+        if held is None and header.generation < floor:
+            raise OlderGenerationError(document, header.generation, floor)
         if held is not None:
             if header.generation < held.generation:
                 raise OlderGenerationError(document, header.generation, held.generation)

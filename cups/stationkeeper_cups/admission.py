@@ -8,8 +8,9 @@ from OpenSSL import crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.snapshot import Snapshot
-from stationkeeper_core.trust.judgement import Judgement
+from stationkeeper_core.trust.judgement import Judgement, unknown_ca
 from stationkeeper_core.trust.memory import JudgementMemory
+from stationkeeper_core.trust.strangers import stranger
 from stationkeeper_cups.client import Client
 from stationkeeper_cups.judgement_budget import JudgementBudget
 from stationkeeper_cups.tls.connection import Verdict
@@ -61,6 +62,9 @@ class Admission:
         now = self._clock()
         judgement = self._memory.recall(presented, snapshot, now)
         if judgement is None:
+            issuer = stranger(presented, snapshot.trust)
+            if issuer is not None:
+                return Verdict(StationkeeperError(*unknown_ca(issuer)))
             begun = self._budget.begin(peer)
             if begun is None and not self._memory.knows(presented, snapshot):
                 detail = "too many unknown certificates from this address"

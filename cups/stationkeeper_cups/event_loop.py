@@ -1,29 +1,87 @@
 """The event loop of the server: asyncio's own, on a selector that does no more than is asked of it.
 
 A gateway's connection lives for a few events, so that to enter a socket, to leave it out and to tell that it is ready
-costs as much as what is done then. The standard selector looks each socket up by several names.
+costs as much as what is done then. The standard selector looks each socket up by several names, and the standard loop
+makes an object of each callback and queues it. Here what `add_reader` and `add_writer` were given is called in the
+round of the loop in which its socket is ready, before all that the round has queued.
 """
 
 import asyncio
 import math
 import select
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector, SelectorKey
-from typing import Any
+from typing import Any, TypeVarTuple, Unpack
 
 _Socket = Any  # An int, or what has a `fileno`: typeshed's name for it is private.
+_Callback = Callable[[], object]
+_Arguments = TypeVarTuple("_Arguments")
 
 
 class EpollSelector(BaseSelector):
-    """Linux' epoll, with files known by their numbers."""
+    """Linux' epoll, with files known by their numbers; some of them have a callback, which `select` calls itself.
 
-    def __init__(self) -> None:
+    Args:
+        failed: told of an exception of a callback.
+    """
+
+    def __init__(self, failed: Callable[[Exception], None]) -> None:
+        self._failed = failed
         self._epoll = select.epoll()
         self._keys: dict[int, SelectorKey] = {}
+        self._readers: dict[int, _Callback] = {}
+        self._writers: dict[int, _Callback] = {}
 
     def fileno(self) -> int:
         """Return the number of the epoll object itself."""
         return self._epoll.fileno()
+
+    # Files with a callback.
+
+    def call_to_read(self, number: int, callback: _Callback) -> None:
+        """Have `callback` called whenever the file can be read."""
+        if number not in self._readers:
+            self._enter(number, select.EPOLLIN, number in self._writers and select.EPOLLOUT)
+        self._readers[number] = callback
+
+    def call_to_write(self, number: int, callback: _Callback) -> None:
+        """Have `callback` called whenever the file can be written."""
+        if number not in self._writers:
+            self._enter(number, select.EPOLLOUT, number in self._readers and select.EPOLLIN)
+        self._writers[number] = callback
+
+    def call_no_reader(self, number: int) -> bool:
+        """Take back `call_to_read`; return whether there was anything to be taken back."""
+        if self._readers.pop(number, None) is None:
+            return False
+        self._leave(number, number in self._writers and select.EPOLLOUT)
+        return True
+
+    def call_no_writer(self, number: int) -> bool:
+        """Take back `call_to_write`; return whether there was anything to be taken back."""
+        if self._writers.pop(number, None) is None:
+            return False
+        self._leave(number, number in self._readers and select.EPOLLIN)
+        return True
+
+    def _enter(self, number: int, mask: int, before: int) -> None:
+        if before:
+            self._epoll.modify(number, mask | before)
+        else:
+            self._epoll.register(number, mask)
+
+    def _leave(self, number: int, left: int) -> None:
+        try:
+            if left:
+                self._epoll.modify(number, left)
+            else:
+                self._epoll.unregister(number)
+        except OSError:
+            # It was closed before: the kernel has left it out by itself.
+            pass
+
+    # What asyncio uses for its own.
 
     def register(self, fileobj: _Socket, events: int, data: Any = None) -> SelectorKey:
         """Watch a file.
@@ -45,11 +103,7 @@ class EpollSelector(BaseSelector):
             KeyError: it is not watched.
         """
         key = self._keys.pop(_number(fileobj))
-        try:  # noqa: SIM105 - a context manager for each connection costs more
-            self._epoll.unregister(key.fd)
-        except OSError:
-            # It was closed before: the kernel has left it out by itself.
-            pass
+        self._leave(key.fd, 0)
         return key
 
     def modify(self, fileobj: _Socket, events: int, data: Any = None) -> SelectorKey:
@@ -66,7 +120,7 @@ class EpollSelector(BaseSelector):
         return key
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
-        """Wait, and return which files are ready for what.
+        """Wait, call the callbacks of the files that are ready, and return which of the others are ready for what.
 
         Args:
             timeout: seconds; None to wait for ever, 0 or less not to wait.
@@ -79,22 +133,38 @@ class EpollSelector(BaseSelector):
             # epoll counts milliseconds, and must not come back before the time.
             wait = math.ceil(timeout * 1e3) * 1e-3
         try:
-            ready = self._epoll.poll(wait, max(len(self._keys), 1))
+            ready = self._epoll.poll(wait)
         except InterruptedError:
             return []
         keys, found = self._keys, []
         for number, mask in ready:
             key = keys.get(number)
-            if key is not None:
-                # An error or a hang-up concerns whoever waits, to read or to write.
-                events = (EVENT_WRITE if mask & ~select.EPOLLIN else 0) | (EVENT_READ if mask & ~select.EPOLLOUT else 0)
-                found.append((key, events & key.events))
+            if key is None:
+                self._call(number, mask)
+                continue
+            # An error or a hang-up concerns whoever waits, to read or to write.
+            events = (EVENT_WRITE if mask & ~select.EPOLLIN else 0) | (EVENT_READ if mask & ~select.EPOLLOUT else 0)
+            found.append((key, events & key.events))
         return found
+
+    def _call(self, number: int, mask: int) -> None:
+        # Asked for only now: a callback before may have closed it, or opened another of this number, which finds that
+        # there is nothing to be read.
+        reader = self._readers.get(number) if mask & ~select.EPOLLOUT else None
+        try:
+            if reader is not None:
+                reader()
+            writer = self._writers.get(number) if mask & ~select.EPOLLIN else None
+            if writer is not None:
+                writer()
+        except Exception as error:
+            self._failed(error)
 
     def close(self) -> None:
         """Let go of the epoll object."""
         self._epoll.close()
-        self._keys.clear()
+        for known in (self._keys, self._readers, self._writers):
+            known.clear()
 
     def get_key(self, fileobj: _Socket) -> SelectorKey:
         """Return what is known of a file.
@@ -109,9 +179,36 @@ class EpollSelector(BaseSelector):
         return self._keys
 
 
+class EpollLoop(asyncio.SelectorEventLoop):
+    """asyncio's loop, which calls readers and writers without a detour."""
+
+    def __init__(self) -> None:
+        self._callbacks = EpollSelector(self._callback_failed)
+        super().__init__(self._callbacks)
+
+    def add_reader(self, fd: _Socket, callback: Callable[[Unpack[_Arguments]], Any], *args: *_Arguments) -> None:
+        """Call `callback` whenever the file can be read."""
+        self._callbacks.call_to_read(_number(fd), partial(callback, *args))
+
+    def add_writer(self, fd: _Socket, callback: Callable[[Unpack[_Arguments]], Any], *args: *_Arguments) -> None:
+        """Call `callback` whenever the file can be written."""
+        self._callbacks.call_to_write(_number(fd), partial(callback, *args))
+
+    def remove_reader(self, fd: _Socket) -> bool:
+        """Take back `add_reader`; return whether there was anything to be taken back."""
+        return self._callbacks.call_no_reader(_number(fd))
+
+    def remove_writer(self, fd: _Socket) -> bool:
+        """Take back `add_writer`; return whether there was anything to be taken back."""
+        return self._callbacks.call_no_writer(_number(fd))
+
+    def _callback_failed(self, error: Exception) -> None:
+        self.call_exception_handler({"message": "a reader or writer has failed", "exception": error})
+
+
 def new_event_loop() -> asyncio.AbstractEventLoop:
     """Return the loop to run the server in; the standard one where there is no epoll."""
-    return asyncio.SelectorEventLoop(EpollSelector()) if hasattr(select, "epoll") else asyncio.new_event_loop()
+    return EpollLoop() if hasattr(select, "epoll") else asyncio.new_event_loop()
 
 
 def _number(fileobj: _Socket) -> int:

@@ -42,7 +42,10 @@ class FileSource:
     def __init__(self, documents: Path, certificates: Path, key: Path, state: ServingState) -> None:
         self._state = state
         self._notice = WaitingNotice(
-            lambda: state.missing, f"{documents}, {certificates}, {key}", monotonic=time.monotonic
+            lambda: state.missing,
+            f"{documents}, {certificates}, {key}",
+            time.monotonic,
+            lambda: state.secrets_missing,
         )
         self._credentials: ServerCredentials | None = None
         self._offered = 0.0

@@ -100,6 +100,8 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
         }
         begin, end = server_certificate.not_before, server_certificate.not_after
         answer: dict[str, object] = {"generations": state.generations, "missing": state.missing, "refused": refused}
+        if state.missing:
+            answer["secretsMissing"] = state.secrets_missing
         if handed_over.is_open:
             answer["handover"] = {"instance": observations.instance, "isLatest": state.is_latest.is_set()}
         if begin and end:

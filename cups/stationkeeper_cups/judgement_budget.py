@@ -8,10 +8,11 @@ It binds under that pressure only: a whole fleet may be behind one address, and 
 `externalTrafficPolicy: Cluster`. There a stranger must not shut the gateways out with a few certificates a second.
 """
 
-import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+
+from stationkeeper_cups.networks import network_of
 
 # Of each second, and saved up: the first moments of a large fleet behind one address.
 SHARE = 0.1
@@ -19,8 +20,6 @@ SAVED_SECONDS = 3.0
 # Of all addresses together; below that no address is refused.
 COMMON_SHARE = 0.5
 MAX_ADDRESSES = 10_000
-
-_IPV6_NETWORK_BITS = 64
 
 
 class JudgementBudget:
@@ -43,7 +42,7 @@ class JudgementBudget:
     def begin(self, address: str) -> float | None:
         """Return the mark that `end` takes; None where the address has nothing left, nor have all together."""
         now = self._clock()
-        own = self._left.get(_network(address), (SAVED_SECONDS, now))
+        own = self._left.get(network_of(address), (SAVED_SECONDS, now))
         if _refilled(own, now, SHARE) <= 0 and _refilled(self._common, now, COMMON_SHARE) <= 0:
             return None
         return self._spent()
@@ -53,7 +52,7 @@ class JudgementBudget:
         if begun is None:
             return
         now, cost = self._clock(), self._spent() - begun
-        network = _network(address)
+        network = network_of(address)
         own = self._left.pop(network, (SAVED_SECONDS, now))
         self._left[network] = (_taken(_refilled(own, now, SHARE), cost), now)
         self._common = (_taken(_refilled(self._common, now, COMMON_SHARE), cost), now)
@@ -69,16 +68,3 @@ def _refilled(known: tuple[float, float], now: float, share: float) -> float:
 def _taken(left: float, cost: float) -> float:
     """What is left then; an address that was let in beyond its share does not pay for that later on."""
     return max(left, 0.0) - cost
-
-
-def _network(address: str) -> str:
-    """Who shares a budget: one host has all addresses of an IPv6 network of 64 bits for the asking."""
-    if ":" not in address:
-        return address
-    try:
-        found = ipaddress.IPv6Address(address)
-    except ValueError:
-        return address
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(int(found) >> (128 - _IPV6_NETWORK_BITS))

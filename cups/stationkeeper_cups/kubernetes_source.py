@@ -89,7 +89,8 @@ class KubernetesSource:
     def __init__(self, api: ApiServer, server_tls: str, state: ServingState) -> None:
         self._api = api
         self._state = state
-        self._notice = WaitingNotice(lambda: state.missing, f"Secrets of namespace {api.namespace}", time.monotonic)
+        where = f"Secrets of namespace {api.namespace}"
+        self._notice = WaitingNotice(lambda: state.missing, where, time.monotonic, lambda: state.secrets_missing)
         self._credentials: ServerCredentials | None = None
         self._loaders: dict[str, _Load] = {server_tls: self._load_credentials}
         for document in state.documents:

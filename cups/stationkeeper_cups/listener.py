@@ -1,7 +1,12 @@
-"""Accepts connections on one bound socket and bounds them; each becomes a TLS transport at once.
+"""The gateways' port: accepts connections on one bound socket, lets them wait for their turn, and bounds them.
 
-The socket is bound once. What a handshake begins with is asked for at its first bytes, so that a change of the server's
-credentials or of trust acts on every connection that has not said anything before it.
+A connection is silent, or it waits, or it shakes hands, or it is settled. While it is silent or waits it is a socket
+and no more. Its turn depends on who waits with it, and what is being served goes before what has not begun: only as
+many handshakes begin at a time as keep the server busy. So a slow client holds nobody up, and no time is spent on
+handshakes whose clients have given up before their answer.
+
+The socket is bound once. What a handshake begins with is asked for at its turn, so that a change of the server's
+credentials or of trust acts on every connection that has not begun before it.
 """
 
 import asyncio
@@ -11,24 +16,47 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from OpenSSL import SSL
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_cups.arrival import Arrival, Said
 from stationkeeper_cups.connection_limits import ConnectionLimits
 from stationkeeper_cups.log_budget import LogBudget
+from stationkeeper_cups.networks import Groups, network_of
 from stationkeeper_cups.opening import Opener, ProxyProtocol
 from stationkeeper_cups.peer_address import Networks, peer_address
+from stationkeeper_cups.standing import Standing
 from stationkeeper_cups.tls.connection import Judge
-from stationkeeper_cups.tls.time_limits import TimeLimits
+from stationkeeper_cups.tls.time_limits import Stage, TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
+from stationkeeper_cups.waiting_room import WaitingRoom
 
 GIVEN_UP = "given up for newer connections"
+# In one turn of the event loop. What is under way goes on between the turns, so few at a time are answered sooner. Of
+# what comes at more than eight times the capacity, the rest stays in the kernel, which drops it more cheaply.
+ACCEPTED_AT_ONCE = 32
+BEGUN_AT_ONCE = 4
+LOOKED_AT_AT_ONCE = 64
+# A handshake that is younger makes room only for a network that has fewer of them: on a slow link it needs seconds, and
+# to begin one more by giving up one that goes well is work for nothing.
+GRACE_SECONDS = 4.0
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _PAUSE_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 0.05
+_LINES_A_SECOND = 0.1
 
 _log = logging.getLogger("stationkeeper.cups.listener")
+
+
+class Dropped(StrEnum):
+    """Why a connection that waited was closed before its turn."""
+
+    PEER_GONE = "PeerGone"
+    WAITED_TOO_LONG = "WaitedTooLong"
+    QUEUE_FULL = "QueueFull"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +91,7 @@ class Listener:
         opener: says what may come before TLS; without one, nothing may.
 
     Attributes:
+        on_drop: told of every connection that was closed before its turn.
         handshake, farewell: stages of connections that are not, or no longer, the inner protocol's.
     """
 
@@ -81,26 +110,37 @@ class Listener:
         self._begin = begin
         self._protocol_factory = protocol_factory
         self._on_refusal = on_refusal
-        self._limits = limits
         self._opener = opener or ProxyProtocol(Networks())
+        self.on_drop: Callable[[Dropped], None] = lambda _why: None
+        self._limits = limits
         self._times = times
+        self._silence = times.stage("silence", limits.handshake_seconds)
+        self._wait = times.stage("wait", limits.waiting_seconds)
         self.handshake = times.stage("handshake", limits.handshake_seconds)
         self.farewell = times.stage("farewell", limits.farewell_seconds)
+        self._standing = Standing(self._loop.time)
+        self._silent: Groups[Arrival] = Groups()
+        self._room: WaitingRoom[Arrival] = WaitingRoom(self._standing.is_good)
+        self._shaking: Groups[TLSTransport] = Groups()
         self._connections: set[TLSTransport] = set()
         self._settled: dict[TLSTransport, None] = {}
-        self._silent: dict[TLSTransport, None] = {}
-        self._by_address: dict[str, dict[TLSTransport, None]] = {}
         self._by_certificate: dict[bytes, dict[TLSTransport, None]] = {}
+        self._left = BEGUN_AT_ONCE
+        self._again: asyncio.Handle | None = None
+        self._has_no_place = False
         self._retry: asyncio.TimerHandle | None = None
         self._is_open = False
         self._is_accepting = False
         self._trouble = LogBudget(time.monotonic)
+        self._overload = LogBudget(time.monotonic, _LINES_A_SECOND, 1)
 
     def start(self) -> None:
         """Listen and accept."""
         self._socket.setblocking(False)
-        # An accepted socket inherits it: answers are written whole, and small ones must not wait for each other.
+        # An accepted socket inherits both. Answers are written whole, and small ones must not wait for each other; what
+        # a client sends before its turn must not fill the memory.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._limits.unread_bytes)
         self._socket.listen(self._limits.backlog)
         self._is_open = True
         self._accept_again()
@@ -112,17 +152,39 @@ class Listener:
 
     @property
     def connections(self) -> int:
-        """How many there are, those in their handshake among them."""
-        return len(self._connections)
+        """How many there are, in whatever state."""
+        return len(self._connections) + len(self._silent) + len(self._room)
+
+    @property
+    def silent(self) -> int:
+        """How many have said nothing yet."""
+        return len(self._silent)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their handshake to begin."""
+        return len(self._room)
+
+    @property
+    def waited(self) -> float:
+        """How long the first of those has waited, in seconds."""
+        return self._wait.oldest_for(self._loop.time())
 
     def stop(self) -> None:
-        """Accept no more, and give up the handshakes that are not done; other connections stay."""
+        """Accept no more, and give up what is not settled; other connections stay."""
         self._is_open = False
         self._pause()
-        if self._retry is not None:
-            self._retry.cancel()
+        for handle in (self._retry, self._again):
+            if handle is not None:
+                handle.cancel()
         self._socket.close()
-        for transport in [each for mine in self._by_address.values() for each in mine]:
+        for arrival in list(self._silent):
+            self._silent.discard(arrival.network, arrival)
+            arrival.close()
+        for arrival in list(self._room):
+            self._room.leave(arrival)
+            arrival.close()
+        for transport in list(self._shaking):
             transport.abort()
 
     def cut(self) -> None:
@@ -133,18 +195,8 @@ class Listener:
 
     # The host of its transports.
 
-    def first_bytes(self, transport: TLSTransport, received: bytes) -> bytes | None:
-        """Return which of the first bytes are TLS', and count the connection as the client's that it really is."""
-        opening = self._opener(transport.peer, received)
-        if opening is None:
-            return None
-        if opening.size:
-            self._recount(transport, opening.peer)
-        return received[opening.size :]
-
     def begin(self, transport: TLSTransport) -> tuple[SSL.Context, Judge] | None:
         """Return what a handshake begins with."""
-        self._silent.pop(transport, None)
         return self._begin(transport.peer)
 
     def welcome(self, transport: TLSTransport) -> asyncio.Protocol | None:
@@ -167,16 +219,16 @@ class Listener:
         judgement = verdict.judgement if verdict else None
         self._on_refusal(Refusal(transport.peer, failure.reason, failure.detail, presented, judgement))
 
-    def failed(self, transport: TLSTransport) -> None:
+    def failed(self, client: TLSTransport | Arrival) -> None:
         """Log a fault of the server's own."""
         left_out = self._trouble.take()
         if left_out is not None:
-            fields = {"peer": transport.peer, "left_out": left_out}
+            fields = {"peer": client.peer, "left_out": left_out}
             _log.exception("a connection is given up", extra={"fields": fields})
 
-    def unused(self, transport: TLSTransport) -> None:
+    def unused(self, client: TLSTransport | Arrival) -> None:
         """Tell of a connection without a byte: somebody has looked whether the port is open."""
-        fields = {"peer": transport.peer, "reason": Reason.CONNECTION_UNUSED}
+        fields = {"peer": client.peer, "reason": Reason.CONNECTION_UNUSED}
         _log.debug("connected and left", extra={"fields": fields})
 
     def gone(self, transport: TLSTransport) -> None:
@@ -185,6 +237,8 @@ class Listener:
         self._settled.pop(transport, None)
         self._shaken(transport)
         leaf = _leaf(transport)
+        if transport.tls is not None:
+            self._standing.ended(network_of(transport.peer), leaf, answered=transport.is_answered)
         same = self._by_certificate.get(leaf) if leaf is not None else None
         if leaf is not None and same is not None:
             same.pop(transport, None)
@@ -193,74 +247,112 @@ class Listener:
 
     def _shaken(self, transport: TLSTransport) -> None:
         """Forget a handshake that is over."""
-        self._silent.pop(transport, None)
-        self._forget_address(transport)
+        self._shaking.discard(network_of(transport.peer), transport)
         if transport.stage is self.handshake:
             self.handshake.remove(transport)
+        if self._has_no_place and self._is_open:
+            self._begin_again_soon()
 
-    def _recount(self, transport: TLSTransport, peer: str) -> None:
-        """Count a handshake as one of `peer`, which a load balancer named; its bounds are those of any address."""
-        self._forget_address(transport)
-        transport.peer = peer
-        if len(self.handshake) > self._limits.handshakes:
-            others = (each for each in self._silent if each is not transport)
-            self._give_up_one(peer, next(others, None) or self._oldest_handshake())
-        self._by_address.setdefault(peer, {})[transport] = None
+    # The host of arrivals.
 
-    def _forget_address(self, transport: TLSTransport) -> None:
-        mine = self._by_address.get(transport.peer)
-        if mine is not None:
-            mine.pop(transport, None)
-            if not mine:
-                del self._by_address[transport.peer]
+    def heard(self, arrival: Arrival) -> None:
+        """Let a client that has said something wait for its turn."""
+        network = arrival.network
+        said = self._look(arrival)
+        if said is Said.NOTHING and arrival.network == network:
+            return
+        self._silent.discard(network, arrival)
+        if said is Said.NOTHING:
+            self._silent.add(arrival.network, arrival)
+            return
+        if said is not Said.SOMETHING:
+            return
+        self._let_wait(arrival)
+        self._begin_some()
+        if arrival in self._room:
+            arrival.rest()
+
+    def overdue(self, arrival: Arrival, stage: Stage) -> None:
+        """End what was silent, or waited, for too long."""
+        if stage is self._silence:
+            self._give_up(arrival, f"not done within {stage.seconds:g} s")
+        else:
+            self._drop(arrival, Dropped.WAITED_TOO_LONG)
 
     # Accepting.
 
     def _accept(self) -> None:
-        # One at a time: a burst of connections must not keep those that are being served waiting.
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                accepted, address = self._socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                break
+            except OSError as error:
+                if error.errno in _OUT_OF_RESOURCES:
+                    _log.warning("cannot accept connections", extra={"fields": {"detail": str(error)}})
+                    self._pause()
+                    self._retry = self._loop.call_later(_PAUSE_SECONDS, self._accept_again)
+                break
+            accepted.setblocking(False)
+            if len(self._silent) + len(self._room) >= self._limits.waiting:
+                self._make_room()
+            self._take_in(Arrival(self._loop, accepted, peer_address(address[0]), self, self._opener))
+        self._begin_some()
+
+    def _take_in(self, arrival: Arrival) -> None:
+        said = self._look(arrival)
+        if said is Said.SOMETHING:
+            self._let_wait(arrival)
+        elif said is Said.NOTHING:
+            self._silent.add(arrival.network, arrival)
+            self._silence.add(arrival, self._loop.time())
+            arrival.watch()
+
+    def _look(self, arrival: Arrival) -> Said:
+        """Look at what a client has said, and end the connection where there is no TLS to come."""
         try:
-            accepted, address = self._socket.accept()
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return
-        except OSError as error:
-            if error.errno in _OUT_OF_RESOURCES:
-                _log.warning("cannot accept connections", extra={"fields": {"detail": str(error)}})
-                self._pause()
-                self._retry = self._loop.call_later(_PAUSE_SECONDS, self._accept_again)
-            return
-        accepted.setblocking(False)
-        peer = peer_address(address[0])
-        self._make_room(peer)
-        transport = TLSTransport(self._loop, accepted, peer, self)
-        self._connections.add(transport)
-        self._silent[transport] = None
-        self._by_address.setdefault(peer, {})[transport] = None
-        self.handshake.add(transport, self._loop.time())
+            said = arrival.look()
+        except StationkeeperError as failure:
+            arrival.close()
+            self._standing.ended(arrival.network, None, answered=False)
+            self._on_refusal(Refusal(arrival.peer, failure.reason, failure.detail))
+            return Said.GOODBYE
+        except Exception:
+            arrival.close()
+            self.failed(arrival)
+            return Said.GOODBYE
+        if said is Said.GOODBYE:
+            arrival.close()
+            self.unused(arrival)
+        return said
 
-    def _make_room(self, peer: str) -> None:
-        has_many = len(self.handshake) >= self._limits.handshakes
-        if not has_many and len(self._connections) < self._limits.connections:
-            return
-        if not has_many and self._settled:
-            # A gateway asks as soon as it may, so who has been here the longest is not the one that has to wait. Else
-            # a tenant with many certificates, or anybody where none is needed, could take every place.
-            next(iter(self._settled)).abort()
-            return
-        # Whose connection it is, a load balancer tells in a moment: room is made then, at the cost of that address.
-        is_known = not self._opener.names_client(peer)
-        self._give_up_one(peer, next(iter(self._silent), None) or (self._oldest_handshake() if is_known else None))
+    def _let_wait(self, arrival: Arrival) -> None:
+        now = self._loop.time()
+        self._wait.add(arrival, now)
+        self._room.enter(arrival, now)
 
-    def _give_up_one(self, peer: str, oldest: TLSTransport | None) -> None:
-        """Give the oldest handshake of `peer` up where it has too many, else `oldest`."""
-        mine = self._by_address.get(peer, {})
-        if len(mine) >= self._limits.handshakes_per_address:
-            oldest = next(iter(mine))
-        if oldest is not None:
-            oldest.give_up(GIVEN_UP)
+    def _make_room(self) -> None:
+        silent, waiting = self._silent.oldest_of_the_most(), self._room.crowded_out()
+        if silent is not None and len(self._silent) >= len(self._room):
+            self._give_up(silent, GIVEN_UP)
+        elif waiting is not None:
+            self._drop(waiting, Dropped.QUEUE_FULL)
 
-    def _oldest_handshake(self) -> TLSTransport | None:
-        found = self.handshake.oldest
-        return found if isinstance(found, TLSTransport) else None
+    def _give_up(self, silent: Arrival, detail: str) -> None:
+        self._silent.discard(silent.network, silent)
+        silent.close()
+        self._standing.ended(silent.network, None, answered=False)
+        self._on_refusal(Refusal(silent.peer, Reason.HANDSHAKE_TIMEOUT, detail))
+
+    def _drop(self, waiting: Arrival, why: Dropped) -> None:
+        self._room.leave(waiting)
+        why = why if waiting.is_there() else Dropped.PEER_GONE
+        waiting.close()
+        self.on_drop(why)
+        left_out = self._overload.take() if why is not Dropped.PEER_GONE else None
+        if left_out is not None:
+            fields = {"reason": why, "waiting": len(self._room), "left_out": left_out}
+            _log.warning("more connections than can be answered", extra={"fields": fields})
 
     def _accept_again(self) -> None:
         self._retry = None
@@ -272,6 +364,70 @@ class Listener:
         if self._is_accepting:
             self._is_accepting = False
             self._loop.remove_reader(self._socket)
+
+    # Beginning handshakes.
+
+    def _begin_some(self) -> None:
+        """Begin as many handshakes as one turn of the event loop may; the others wait for the next one."""
+        now, looked_at = self._loop.time(), 0
+        self._has_no_place = False
+        while self._left and looked_at < LOOKED_AT_AT_ONCE:
+            arrival = self._room.next(now, self._may_begin)
+            if arrival is None:
+                break
+            looked_at += 1
+            if not arrival.is_there():
+                self._drop(arrival, Dropped.PEER_GONE)
+                continue
+            self._left -= 1
+            self._room.leave(arrival)
+            self._shake_hands(arrival, now)
+        if not self._left or looked_at == LOOKED_AT_AT_ONCE:
+            self._begin_again_soon()
+        elif len(self._room):
+            # It goes on when a handshake ends; or when the oldest one is old enough to be given up.
+            self._has_no_place = True
+            if self._again is None:
+                self._again = self._loop.call_later(_LOOK_AGAIN_SECONDS, self._begin_again)
+
+    def _begin_again_soon(self) -> None:
+        if isinstance(self._again, asyncio.TimerHandle):
+            self._again.cancel()
+            self._again = None
+        if self._again is None:
+            self._again = self._loop.call_soon(self._begin_again)
+
+    def _begin_again(self) -> None:
+        self._again = None
+        self._left = BEGUN_AT_ONCE
+        self._begin_some()
+
+    def _may_begin(self, arrival: Arrival) -> bool:
+        return (
+            len(self.handshake) < self._limits.handshakes
+            or self._has_fewer(arrival.network)
+            or self.handshake.oldest_for(self._loop.time()) >= GRACE_SECONDS
+        )
+
+    def _has_fewer(self, network: str) -> bool:
+        """Whether, with one more handshake, a network still has less than another."""
+        return self._shaking.count(network) + 1 < self._shaking.most
+
+    def _shake_hands(self, arrival: Arrival, now: float) -> None:
+        if len(self.handshake) >= self._limits.handshakes:
+            fewer = self._has_fewer(arrival.network)
+            makes_room = self._shaking.oldest_of_the_most() if fewer else self.handshake.oldest
+            if isinstance(makes_room, TLSTransport):
+                makes_room.give_up(GIVEN_UP)
+        elif len(self._connections) >= self._limits.connections and self._settled:
+            # A gateway asks as soon as it may, so who has been here the longest is not the one that has to wait. Else
+            # a tenant with many certificates, or anybody where none is needed, could take every place.
+            next(iter(self._settled)).abort()
+        transport = TLSTransport(self._loop, arrival.hand_over(), arrival.peer, self)
+        self._connections.add(transport)
+        self._shaking.add(arrival.network, transport)
+        self.handshake.add(transport, now)
+        transport.start(arrival.received)
 
 
 def _leaf(transport: TLSTransport) -> bytes | None:

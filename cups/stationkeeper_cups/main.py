@@ -31,9 +31,11 @@ from stationkeeper_cups.internal_port import RunningInternalPort, start_internal
 from stationkeeper_cups.internal_server import internal_application, provisional_context
 from stationkeeper_cups.json_log import log_as_json
 from stationkeeper_cups.judgement_budget import JudgementBudget
+from stationkeeper_cups.kept_generations import KeptGenerations
 from stationkeeper_cups.kubernetes_source import KubernetesSource
-from stationkeeper_cups.listener import Listener
+from stationkeeper_cups.listener import Dropped, Listener
 from stationkeeper_cups.listening_socket import ListeningSocket
+from stationkeeper_cups.memory_return import MemoryReturn, give_back_free_memory, resident_bytes
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.opening import ProxyProtocol
@@ -45,6 +47,8 @@ from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls_context import ServerCredentials, load_credentials
 
 DRAIN_SECONDS = 10.0
+# Of the connections that may be open; below that memory is given back.
+CALM_SHARE = 10
 
 _log = logging.getLogger("stationkeeper.cups")
 
@@ -89,7 +93,13 @@ async def serve(
         SettingsError: an address cannot be bound.
     """
     metrics = Metrics()
-    state = ServingState(metrics, token_authentication=settings.token_authentication, buckets=settings.buckets)
+    state = ServingState(
+        metrics,
+        token_authentication=settings.token_authentication,
+        buckets=settings.buckets,
+        kept=KeptGenerations(settings.kept_generations),
+        server_tls=settings.source.server_tls,
+    )
     observations = Observations(metrics)
     metrics.add(GatewayExpiry(observations.certificates, _now))
     admission = Admission(lambda: state.snapshot, _now, JudgementBudget())
@@ -111,14 +121,16 @@ async def serve(
             settings, settings.forwarded, state, handler, admission, refusals, times, seconds, limits
         )
         ports.append((port.listener, port.connections))
+    listeners = [each for each, _ in ports]
     metrics.connections.set_function(lambda: sum(len(each) for _, each in ports))
+    _measure(metrics, listeners)
     state.on_trust_change = connections.close_untrusted
-    state.on_gateways_loaded = observations.reconfigured
+    state.on_gateways_loaded, state.is_remembered = observations.reconfigured, observations.remembers
     certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)
     state.on_server_credentials_loaded = certificate.loaded
-    listeners = [each for each, _ in ports]
     internal = await _start_internal(settings, state, metrics, observations, listeners, certificate, refusals)
     checking = asyncio.create_task(certificate.run())
+    returning = asyncio.create_task(_memory_return(listeners, limits).run())
     source = asyncio.create_task(_source(settings, state).run())
     try:
         await _first(source, stop, state.complete)
@@ -133,6 +145,7 @@ async def serve(
     finally:
         source.cancel()
         checking.cancel()
+        returning.cancel()
         for each in listeners:
             each.stop()
         await asyncio.gather(*(each.drain(DRAIN_SECONDS) for _, each in ports))
@@ -140,6 +153,27 @@ async def serve(
             each.cut()
         await internal.stop()
         _log.info("stopped")
+
+
+def _measure(metrics: Metrics, listeners: list[Listener]) -> None:
+    def total(of: Callable[[Listener], int]) -> Callable[[], int]:
+        return lambda: sum(map(of, listeners))
+
+    metrics.waiting_connections.labels("Silent").set_function(total(lambda each: each.silent))
+    metrics.waiting_connections.labels("Ready").set_function(total(lambda each: each.waiting))
+    metrics.handshakes.set_function(total(lambda each: len(each.handshake)))
+    metrics.longest_wait_seconds.set_function(lambda: max(each.waited for each in listeners))
+    for why in Dropped:
+        metrics.dropped_connections.labels(why)
+    for each in listeners:
+        each.on_drop = lambda why: metrics.dropped_connections.labels(why).inc()
+
+
+def _memory_return(listeners: list[Listener], limits: ConnectionLimits) -> MemoryReturn:
+    def is_calm() -> bool:
+        return sum(each.connections for each in listeners) <= limits.connections // CALM_SHARE
+
+    return MemoryReturn(resident_bytes, give_back_free_memory, is_calm)
 
 
 async def _latest(source: asyncio.Task[None], stop: asyncio.Event, state: ServingState, seconds: float) -> None:

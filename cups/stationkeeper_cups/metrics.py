@@ -23,15 +23,32 @@ class Metrics:
             "From a request's first line to its answer, in seconds.",
             (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
         )
-        self._registry.register(self.requests)
-        self._registry.register(self.request_seconds)
-        self.handshake_refusals = Counter(
-            "stationkeeper_handshake_refusals",
-            "TLS handshakes that came to nothing, by reason.",
+        self.handshake_refusals = Tally(
+            "stationkeeper_handshake_refusals", "TLS handshakes that came to nothing, by reason.", "reason"
+        )
+        for each in (self.requests, self.request_seconds, self.handshake_refusals):
+            self._registry.register(each)
+        self.connections = Gauge("stationkeeper_connections", "Open connections of gateways.", registry=self._registry)
+        self.waiting_connections = Gauge(
+            "stationkeeper_waiting_connections",
+            "Connections that have not begun their handshake: Silent, or Ready and waiting for their turn.",
+            ["state"],
+            registry=self._registry,
+        )
+        self.handshakes = Gauge(
+            "stationkeeper_handshakes", "Handshakes that have begun and are not done.", registry=self._registry
+        )
+        self.longest_wait_seconds = Gauge(
+            "stationkeeper_longest_wait_seconds",
+            "How long the first of those that are ready has waited for its turn, in seconds.",
+            registry=self._registry,
+        )
+        self.dropped_connections = Counter(
+            "stationkeeper_dropped_connections",
+            "Connections that were closed before their turn: PeerGone, WaitedTooLong, QueueFull.",
             ["reason"],
             registry=self._registry,
         )
-        self.connections = Gauge("stationkeeper_connections", "Open connections of gateways.", registry=self._registry)
         self.loaded_generation = Gauge(
             "stationkeeper_loaded_generation",
             "The generation in force of each document.",

@@ -159,6 +159,10 @@ class Observations:
         refusal = SeenRefusal(reason=reason, at=now, trusted_ca=client.certificate.trusted_ca, claimed=True)
         self._put(client.eui, msgspec.structs.replace(before, refusal=refusal), known.progress if known else None)
 
+    def remembers(self, eui: EUI64) -> bool:
+        """Return whether there is a record of a gateway with `eui`."""
+        return eui in self._records["registered"]
+
     def reconfigured(self, gateways: Iterable[RegisteredGateway]) -> None:
         """Has those of `gateways` be pending that are to have something else than before."""
         for gateway in gateways:

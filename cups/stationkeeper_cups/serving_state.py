@@ -9,22 +9,24 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import groupby, islice
 
 from OpenSSL import SSL
 
 from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_core.registry_layout import BUCKETS, TRUST, layout_of
 from stationkeeper_core.snapshot import Holdings, OlderGenerationError, Snapshot
 from stationkeeper_core.trust.generation import TrustGeneration
+from stationkeeper_cups.kept_generations import KeptGenerations
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.server_certificate import check_for_stations
 from stationkeeper_cups.tls.context import gateway_context
 from stationkeeper_cups.tls_context import ServerCredentials
+from stationkeeper_cups.waiting_notice import SERVER_CERTIFICATE, secrets_of
 
-SERVER_CERTIFICATE = "server-certificate"
-GATEWAYS_A_STEP = 500
+GATEWAYS_A_STEP = 200
 
 _log = logging.getLogger("stationkeeper.cups.state")
 
@@ -44,6 +46,8 @@ class ServingState:
         metrics: what to count in.
         token_authentication: whether a client without a certificate may come in by a token.
         buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
+        kept: what was in force before a restart; nothing older is taken.
+        server_tls: the name of the Secret that holds the server's certificate, for people.
 
     Attributes:
         token_authentication: as given.
@@ -51,14 +55,26 @@ class ServingState:
         is_latest: set once the operator said that no document here is older than the latest, and for ever then.
         on_trust_change: called after other trust than before is in force.
         on_gateways_loaded: called with the gateways of a registry document after it is in force, some at a time.
+        is_remembered: whether those with an EUI are to be among them.
         on_server_credentials_loaded: called after other server credentials are in force.
         on_server_credentials: called before other server credentials are put in force; may refuse them.
     """
 
-    def __init__(self, metrics: Metrics, *, token_authentication: bool = False, buckets: int = BUCKETS) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        token_authentication: bool = False,
+        buckets: int = BUCKETS,
+        kept: KeptGenerations | None = None,
+        server_tls: str = "",
+    ) -> None:
         self._metrics = metrics
+        self._kept = kept or KeptGenerations(None)
+        self._server_tls = server_tls
         self.token_authentication = token_authentication
-        self._state = _State(Holdings(layout=layout_of(buckets)), credentials=None)
+        holdings = Holdings(layout=layout_of(buckets), floors=self._kept.read())
+        self._state = _State(holdings, credentials=None)
         self._refused: dict[str, StationkeeperError] = {}
         self._source: dict[str, int] = {}
         self._loading = asyncio.Lock()
@@ -66,6 +82,7 @@ class ServingState:
         self.is_latest = asyncio.Event()
         self.on_trust_change: Callable[[], None] = lambda: None
         self.on_gateways_loaded: Callable[[Iterable[RegisteredGateway]], None] = lambda _gateways: None
+        self.is_remembered: Callable[[EUI64], bool] = lambda _eui: True
         self.on_server_credentials: Callable[[ServerCredentials], None] = lambda _credentials: None
         self.on_server_credentials_loaded: Callable[[ServerCredentials], None] = lambda _credentials: None
 
@@ -99,6 +116,11 @@ class ServingState:
         """What has to come before the server is ready."""
         credentials = () if self._state.credentials else (SERVER_CERTIFICATE,)
         return (*self._state.holdings.missing, *credentials)
+
+    @property
+    def secrets_missing(self) -> str:
+        """In which Secrets what is missing should be, for people; empty where nothing is."""
+        return secrets_of(self.missing, self._server_tls)
 
     @property
     def generations(self) -> dict[str, int]:
@@ -160,6 +182,8 @@ class ServingState:
         holdings = await asyncio.to_thread(before.accept, document, value)
         self._refused.pop(document, None)
         if holdings is not before:
+            # Before anybody can see that it is in force: what was enforced must stay so over a crash.
+            await asyncio.to_thread(self._kept.write, {**holdings.floors, **holdings.generations})
             # The server's credentials may have changed while the thread ran.
             self._enforce(replace(self._state, holdings=holdings))
             self._measure(document)
@@ -170,9 +194,10 @@ class ServingState:
         if document == TRUST:
             self.on_trust_change()
             return
-        gateways = iter(self._state.holdings.buckets[document])
-        while step := tuple(islice(gateways, GATEWAYS_A_STEP)):
-            self.on_gateways_loaded(step)
+        bucket = self._state.holdings.buckets[document]
+        euis = (eui for eui, _ in groupby(bucket.euis))
+        while step := tuple(islice(euis, GATEWAYS_A_STEP)):
+            self.on_gateways_loaded(each for eui in filter(self.is_remembered, step) for each in bucket.gateways(eui))
             await asyncio.sleep(0)
 
     def load_server_credentials(self, credentials: ServerCredentials) -> None:

@@ -42,11 +42,13 @@ class Files:
     Attributes:
         documents: the folder of the published documents.
         certificates, key: PEM files of the server.
+        server_tls: the name of the Secret that these two are of.
     """
 
     documents: Path
     certificates: Path
     key: Path
+    server_tls: str = _SERVER_TLS
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ class Settings:
             None: nothing is taken on the internal port.
         latest_seconds: how long, at most, the gateways' port waits at start for the operator to say that what the
             source holds is the latest.
+        kept_generations: a file, in a folder that lasts as long as the pod, that keeps which generations were in force;
+            None: nothing is kept.
     """
 
     cups: Address
@@ -117,6 +121,7 @@ class Settings:
     buckets: int = BUCKETS
     operator_certificate: Path | None = None
     latest_seconds: float = 0.0
+    kept_generations: Path | None = None
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -144,6 +149,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         buckets=_buckets(given.registry_buckets),
         operator_certificate=Path(given.operator_certificate_file) if given.operator_certificate_file else None,
         latest_seconds=_seconds("--latest-seconds", given.latest_seconds, least=0),
+        kept_generations=Path(given.kept_generations_file) if given.kept_generations_file else None,
     )
 
 
@@ -169,7 +175,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--tls-cert", "STATIONKEEPER_TLS_CERT", f"{pair}.crt", f"{FILES}: PEM of the server's certificates")
     add("--tls-key", "STATIONKEEPER_TLS_KEY", f"{pair}.key", f"{FILES}: PEM of the server's key")
     add("--namespace", "STATIONKEEPER_NAMESPACE", "", f"{WATCH}: the release's namespace")
-    add("--tls-secret", "STATIONKEEPER_SERVER_TLS_SECRET", _SERVER_TLS, f"{WATCH}: name of the TLS Secret")
+    add("--tls-secret", "STATIONKEEPER_SERVER_TLS_SECRET", _SERVER_TLS, "name of the TLS Secret")
     add("--api-server", "STATIONKEEPER_KUBERNETES_URL", "", f"{WATCH}: URL of the API server, outside of a pod")
     account = _SERVICE_ACCOUNT
     add("--api-ca-file", "STATIONKEEPER_KUBERNETES_CA_FILE", f"{account}/ca.crt", f"{WATCH}: PEM that verifies it")
@@ -201,13 +207,17 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--operator-certificate-file", "STATIONKEEPER_OPERATOR_CERTIFICATE_FILE", "", signer)
     latest = "how long to wait at start, in seconds, for the operator to say that what the source holds is the latest"
     add("--latest-seconds", "STATIONKEEPER_LATEST_SECONDS", "0", latest)
+    kept = (
+        "a file that keeps which generations are in force, so that a restart does not go back; empty: nothing is kept"
+    )
+    add("--kept-generations-file", "STATIONKEEPER_KEPT_GENERATIONS_FILE", "", kept)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))
     return parser
 
 
 def _source(given: argparse.Namespace, environment: Mapping[str, str]) -> Files | Kubernetes:
     if given.source == FILES:
-        return Files(Path(given.directory), Path(given.tls_cert), Path(given.tls_key))
+        return Files(Path(given.directory), Path(given.tls_cert), Path(given.tls_key), given.tls_secret)
     if given.source != WATCH:
         raise SettingsError(f"--source is {given.source!a}; set it to {FILES} or {WATCH}")
     if not given.namespace:

@@ -9,8 +9,8 @@ import contextlib
 import time
 from collections.abc import Callable
 
-QUIET_SECONDS = 0.5
-LONGEST_SECONDS = 1.0
+QUIET_SECONDS = 0.1
+LONGEST_SECONDS = 0.5
 
 
 class Aggregator:

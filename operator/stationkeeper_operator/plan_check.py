@@ -53,11 +53,6 @@ class PlanCheck:
         """Whether it is time for another check, and none is under way."""
         return self._next is None and self._clock() - self._began_at >= self._every
 
-    def forget(self) -> None:
-        """Drop the check that is under way: what it checks is not published by this process any more."""
-        self._next = None
-        self._began_at = self._clock()
-
     def begin(self, compiled: Compiled) -> None:
         """Have `compiled` checked."""
         self._began_at = self._clock()
@@ -77,14 +72,9 @@ class PlanCheck:
         found: list[str] = []
         seen: set[Key] = set()
         parts = plan_parts(checked.world, checked.in_force, checked.now)
-        while self._next is checked:
-            part = await asyncio.to_thread(next, parts, None)
-            if part is None:
-                break
+        while (part := await asyncio.to_thread(next, parts, None)) is not None:
             seen |= part.verdicts.keys()
             found += await asyncio.to_thread(self._compare, part, checked)
-        if self._next is not checked:
-            return
         self._next = None
         unexpected = checked.verdicts.keys() - seen
         self._differences.labels("Verdict").inc(len(unexpected))

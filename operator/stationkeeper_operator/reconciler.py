@@ -114,14 +114,6 @@ class Reconciler:
         """Have the next turn compile all from nothing: what is remembered was found to be wrong."""
         self._compiler = None
 
-    def forget(self) -> None:
-        """Begin anew: another operator led."""
-        self.begin_anew()
-        self._unwritten = frozenset()
-        self._has_judged = False
-        self._to_judge.clear()
-        self._gone.clear()
-
     async def turn(self) -> Turn:
         """One turn.
 

@@ -6,18 +6,20 @@ an object may be older than the schema; a spec that cannot be decoded gives a re
 
 import base64
 import binascii
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 import msgspec
 
+from stationkeeper_operator.packed_text import packed, unpacked
 from stationkeeper_operator.specs import (
     GatewayDefaultsSpec,
     GatewaySpec,
     TrustedCASpec,
 )
+from stationkeeper_operator.status_manager import status_writers
 
 TRUSTED_CA = "TrustedCA"
 GATEWAY = "Gateway"
@@ -36,7 +38,11 @@ MAX_NAME = 253
 DEFAULTS_NAME = "default"
 """The only name that a GatewayDefaults may have, so that a namespace has no more than one."""
 
+<<<<<<< HEAD
+=======
+_NO_LABELS: dict[str, str] = {}
 _STATUS_MANAGER = "stationkeeper-operator/"
+>>>>>>> operator-scale
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _S = TypeVar("_S", bound=msgspec.Struct)
@@ -142,17 +148,34 @@ class _Seen(msgspec.Struct):
     certificate: StatusCertificate | None = None
 
 
-class Status(msgspec.Struct, frozen=True):
-    """The present status of a resource.
+class Status:
+    """The present status of a resource, which is looked at only to compare: kept in as little memory as it takes.
 
-    Attributes:
-        raw: the JSON text of it, kept as that because it takes the least memory, and is looked at only to compare.
+    Args:
+        raw: the JSON text of it.
         writers: the releases, by their namespaces, whose operators wrote it last: several where that was in the same
             second. Empty where no operator wrote it that tells its release.
     """
 
-    raw: bytes = b"{}"
-    writers: tuple[str, ...] = ()
+    __slots__ = ("_packed", "writers")
+
+    def __init__(self, raw: bytes = b"{}", writers: tuple[str, ...] = ()) -> None:
+        self._packed = packed(raw)
+        self.writers = writers
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Status) and (other._packed, other.writers) == (self._packed, self.writers)
+
+    def __hash__(self) -> int:
+        return hash((self._packed, self.writers))
+
+    def __repr__(self) -> str:
+        return f"Status({self.raw!r}, {self.writers!r})"
+
+    @property
+    def raw(self) -> bytes:
+        """The JSON text."""
+        return unpacked(self._packed)
 
     @property
     def value(self) -> dict[str, Any]:
@@ -162,10 +185,11 @@ class Status(msgspec.Struct, frozen=True):
     @property
     def certificate(self) -> StatusCertificate | None:
         """The certificate that a gateway came with last; None where none is shown."""
-        if b'"trustedCA"' not in self.raw:
+        raw = self.raw
+        if b'"trustedCA"' not in raw:
             return None
         try:
-            return msgspec.json.decode(self.raw, type=_Seen).certificate
+            return msgspec.json.decode(raw, type=_Seen).certificate
         except _UNDECODABLE:
             return None
 
@@ -263,22 +287,22 @@ class ReferencedObject(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
-class _ManagedFields(msgspec.Struct, rename="camel"):
-    manager: str = ""
-    subresource: str = ""
-    time: str = ""
-
-
-class _Managed(msgspec.Struct, rename="camel"):
-    managed_fields: tuple[_ManagedFields, ...] | None = None
-
-
 class _Envelope(msgspec.Struct, rename="camel"):
     metadata: msgspec.Raw = msgspec.Raw(b"{}")
     spec: msgspec.Raw = msgspec.Raw(b"null")
     status: msgspec.Raw = msgspec.Raw(b"{}")
     data: msgspec.Raw = msgspec.Raw(b"{}")
     binary_data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _Identity(msgspec.Struct, rename="camel"):
+    namespace: str = ""
+    name: str = ""
+    resource_version: str = ""
+
+
+class _Identified(msgspec.Struct):
+    metadata: _Identity
 
 
 def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
@@ -289,8 +313,13 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
         raw: the object, as JSON text or decoded.
     """
     envelope, problem = _envelope(raw)
+<<<<<<< HEAD
     metadata = _metadata(envelope.metadata)
+    status = Status(bytes(envelope.status), status_writers(bytes(envelope.metadata)))
+=======
+    metadata = _lean(_metadata(envelope.metadata))
     status = Status(bytes(envelope.status), _status_writers(bytes(envelope.metadata)))
+>>>>>>> operator-scale
     suspended = _object(envelope.spec).get("suspended") is True if b"suspended" in bytes(envelope.spec) else False
     if kind == TRUSTED_CA:
         ca_spec, spec_problem = _spec(envelope.spec, TrustedCASpec)
@@ -299,6 +328,8 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
         )
     if kind == GATEWAY:
         gateway_spec, spec_problem = _spec(envelope.spec, GatewaySpec)
+        if gateway_spec is not None:
+            _share_texts(gateway_spec)
         return Gateway(
             metadata=metadata, spec=gateway_spec, problem=problem or spec_problem, suspended=suspended, status=status
         )
@@ -306,6 +337,17 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
         defaults_spec, spec_problem = _spec(envelope.spec, GatewayDefaultsSpec)
         return GatewayDefaults(metadata=metadata, spec=defaults_spec, problem=problem or spec_problem, status=status)
     raise ValueError(f"{kind} is not a kind of this operator")
+
+
+<<<<<<< HEAD
+=======
+def read_identity(raw: bytes) -> tuple[str, str, str]:
+    """Return namespace, name and resourceVersion of an object, given as JSON text; empty where they cannot be read."""
+    try:
+        metadata = msgspec.json.decode(raw, type=_Identified).metadata
+    except _UNDECODABLE:
+        return "", "", ""
+    return metadata.namespace, metadata.name, metadata.resource_version
 
 
 def status_manager(release: str) -> str:
@@ -331,6 +373,7 @@ def _shared(writers: tuple[str, ...]) -> tuple[str, ...]:
     return writers
 
 
+>>>>>>> operator-scale
 def decode_referenced(kind: str, raw: bytes | Mapping[str, Any]) -> ReferencedObject:
     """The record of a Secret or ConfigMap; a key whose content cannot be decoded is left out.
 
@@ -374,6 +417,23 @@ def _metadata(raw: msgspec.Raw) -> Metadata:
         if value is not None:
             readable[field.name] = value
     return _aware(Metadata(**readable))
+
+
+def _lean(metadata: Metadata) -> Metadata:
+    """Return the same, which nobody else has seen yet, without what is not used of a resource, and shared texts."""
+    msgspec.structs.force_setattr(metadata, "namespace", sys.intern(metadata.namespace))
+    # Labels count on Secrets alone.
+    msgspec.structs.force_setattr(metadata, "labels", _NO_LABELS)
+    return metadata
+
+
+def _share_texts(spec: GatewaySpec) -> None:
+    """Have what is the same in many Gateways, such as the trust of their LNS, in memory once."""
+    for endpoint in (spec.lns, spec.cups):
+        if endpoint is not None:
+            msgspec.structs.force_setattr(endpoint, "uri", sys.intern(endpoint.uri))
+            if endpoint.trust is not None:
+                msgspec.structs.force_setattr(endpoint, "trust", sys.intern(endpoint.trust))
 
 
 def _aware(metadata: Metadata) -> Metadata:

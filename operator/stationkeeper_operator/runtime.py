@@ -8,9 +8,10 @@ been removed by the leader before.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -24,22 +25,11 @@ from stationkeeper_operator.api.lease_thread import LeaseThread
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.health import serve_health
 from stationkeeper_operator.metrics import Metrics, ResourceMetrics
-from stationkeeper_operator.observing.counts_read import CountsRead
-from stationkeeper_operator.observing.departures import Departures
-from stationkeeper_operator.observing.enforcement import Enforcement
-from stationkeeper_operator.observing.gatherer import Gatherer
-from stationkeeper_operator.observing.handover import Handover
-from stationkeeper_operator.observing.observed_state import ObservedState
-from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.plan_check import PlanCheck
-from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
-from stationkeeper_operator.reconciler import Reconciler, Turn
-from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact
-from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.reporting.status_writer import Observed, StatusWriter
+from stationkeeper_operator.reconciler import Turn
 from stationkeeper_operator.reporting.watch_lag import MOST_UNSEEN, WatchLag
-from stationkeeper_operator.resources import Reference, Resource
+from stationkeeper_operator.resources import Key, Reference
 from stationkeeper_operator.settings import Settings
+from stationkeeper_operator.term import Cluster, LeaderTerm
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
 from stationkeeper_operator.watching.reference_watch import ReferenceWatch
 from stationkeeper_operator.watching.reports import BegunReport, RelistReport, Report, ResourceWatch
@@ -124,63 +114,17 @@ class Operator:
         self._changes = Aggregator()
         self._relists = Aggregator(_RELIST_QUIET_SECONDS, _RELIST_LONGEST_SECONDS)
         self._leadership = lead(self._leadership_changed)
-        permit = self._leadership.require
-        self._publisher = Publisher(
-            api, settings.namespace, permit, lambda: int(now().timestamp() * 1000), lambda: self._leadership.term
-        )
-        token_file = settings.internal_token
-        self._seen, enforcement = ObservedState(self._store.get, settings.namespace), Enforcement()
-        observed = Observed(self._seen.fields, self._seen.written, enforcement.fact if token_file else _not_observed)
-        events = self._events = EventRecorder(api, settings.identity, permit)
         self._watch = watch(self._report_from_thread)
-        self._lag = WatchLag(most=MOST_UNSEEN if self._watch.shows_statuses else None)
-        self._status = StatusWriter(
-            api,
-            self._store,
-            events,
-            changed=self._note,
-            permit=permit,
-            now=now,
-            release=settings.namespace,
-            observed=observed,
-            lag=self._lag,
-        )
         self.metrics = Metrics()
-        self.metrics.statuses_waiting.set_function(lambda: self._status.waiting)
-        self.metrics.add(ResourceMetrics(lambda: self._status.verdicts, self._store.get, now))
-        departures = Departures(events, self._seen.usage.users, awaits_proof=token_file is not None)
-        self._proof = Proof(enforcement, departures, self._status, asks=token_file is not None)
-        self._gatherer = Gatherer(
-            api,
-            settings.namespace,
-            token_file,
-            proof=self._proof,
-            state=self._seen,
-            status=self._status,
-            events=events,
-            handover=Handover(settings.signing_key, lambda: self._publisher.values),
-            may_gather=lambda: self._may_take_turns() and self._seen.is_known,
-            now=now,
-        )
+        self._term: LeaderTerm | None = None
+        self._term_changed = asyncio.Event()
+        self.metrics.statuses_waiting.set_function(lambda: self._term.statuses_waiting if self._term else 0)
+        self.metrics.add(ResourceMetrics(self._verdicts, self._store.get, now))
         self._reader = ReferenceReader(api, self._store, namespaces)
         self._resync = Resync(api, self._store, self._reader, namespaces)
-        self._counts_read = CountsRead(api, settings.namespace, settings.buckets)
-        self._check = PlanCheck(self.metrics.compile_differences, self._compile_anew)
-        self._reconciler = Reconciler(
-            settings.namespace,
-            self._store,
-            reader=self._reader,
-            publisher=self._publisher,
-            status=self._status,
-            seen=self._seen,
-            proof=self._proof,
-            now=now,
-            compile_seconds=self.metrics.compile_seconds,
-            compiled=self.metrics.compiled,
-            cups_names=settings.cups_names,
-            counts=lambda: self._counts_read.counts,
-            is_pressed=lambda: self._changes.is_waiting,
-            check=self._check,
+        lag = self._lag = WatchLag(most=MOST_UNSEEN if self._watch.shows_statuses else None)
+        self._cluster = Cluster(
+            settings, api, self._store, self._reader, self._changes, lag, self.metrics, self._note, now
         )
         self._references = ReferenceWatch(
             api, self._store, self._reader, namespaces, changed=self._reference_changed, broken=self._relists.wake
@@ -190,6 +134,7 @@ class Operator:
         self._must_list = asyncio.Event()
         self._listed = asyncio.Event()
         self._is_listing = True
+        self._is_frozen = False
         self._listed_at = float("-inf")
         self._leading_since = float("inf")
         self._judged_ahead = self._ahead()
@@ -210,8 +155,7 @@ class Operator:
             RuntimeError: one of them ended by itself.
         """
         self._loop = asyncio.get_running_loop()
-        ours = (self._list, self._watch_all, self._turns, self._verify)
-        parts = (self._leadership.run, *ours, self._status.run, self._events.run, self._gatherer.run, self._check.run)
+        parts = (self._leadership.run, self._run_terms, self._list, self._watch_all, self._turns, self._verify)
         tasks = [asyncio.create_task(part(), name=part.__name__) for part in parts]
         stopped = asyncio.create_task(stop.wait())
         try:
@@ -245,8 +189,8 @@ class Operator:
         else:
             change = self._store.remove(report.resource) if report.deleted else self._store.put(report.resource)
             self._lag.saw(report.resource.key, report.resource.metadata.version)
-            if change is Change.STATUS:
-                self._status.look_again(report.resource.key)
+            if change is Change.STATUS and self._term is not None:
+                self._term.look_again(report.resource.key)
             self._note(change)
 
     def _reference_changed(self, reference: Reference) -> None:
@@ -257,27 +201,43 @@ class Operator:
             self._changes.wake(urgent=change is Change.REDUCTION)
 
     def _leadership_changed(self) -> None:
-        self._reconciler.forget()
-        self._check.forget()
-        self._publisher.forget()
-        self._status.forget()
-        self._seen.forget()
-        self._proof.forget()
-        self._gatherer.forget()
-        self._events.forget()
-        self._counts_read.forget()
-        self._leading_since = float("inf")
+        self._term, self._leading_since = None, float("inf")
+        self._term_changed.set()
         self.metrics.leading.set(self._leadership.is_leading)
         if self._leadership.is_leading:
             self._leading_since = time.monotonic()
+            self._term = self._new_term(self._leadership.term)
             if self._may_take_turns():
                 self._changes.wake(urgent=True)
             elif not self._is_listing:
                 self._must_list.set()
 
-    def _compile_anew(self) -> None:
-        self._reconciler.begin_anew()
-        self._changes.wake(urgent=True)
+    def _new_term(self, name: str) -> LeaderTerm:
+        def permit() -> None:
+            # What a term began must not be written in a later one, which read the Secrets anew.
+            if self._leadership.term != name:
+                raise NotLeadingError
+            self._leadership.require()
+
+        return LeaderTerm(name, self._cluster, permit, self._may_take_turns)
+
+    async def _run_terms(self) -> None:
+        """Run what belongs to the present term until it ends; then nothing of it runs any more."""
+        while True:
+            self._term_changed.clear()
+            over = asyncio.create_task(self._term_changed.wait())
+            running = {asyncio.create_task(self._term.run())} if self._term is not None else set()
+            try:
+                ended, _ = await asyncio.wait({over, *running}, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended - {over}:
+                    raise RuntimeError("a part of the term ended") from task.exception()
+            finally:
+                for each in (over, *running):
+                    each.cancel()
+                await asyncio.wait({over, *running})
+
+    def _verdicts(self) -> Mapping[Key, Verdict]:
+        return self._term.verdicts if self._term is not None else {}
 
     def _may_take_turns(self) -> bool:
         return self._leadership.is_leading and self._listed_at >= self._leading_since
@@ -333,11 +293,22 @@ class Operator:
         pause = _RETRY_SECONDS
         while True:
             await self._changes.due()
-            if not self._may_take_turns():
+            term = self._term
+            if term is None or not self._may_take_turns():
                 continue
+<<<<<<< HEAD
+            self._judged_ahead = self._ahead()
+            ended = await term.turn()
+=======
             ended = await self._turn()
+            if ended is Turn.DONE and not self._is_frozen:
+                # What is known of very many resources is not looked through for garbage again and again, for longer
+                # than an event loop may stand still.
+                gc.freeze()
+                self._is_frozen = True
+>>>>>>> operator-scale
             self.metrics.turns.labels(ended.value).inc()
-            self._set_alarm()
+            self._set_alarm(term.deadline)
             if ended is not Turn.AGAIN:
                 pause = _RETRY_SECONDS
                 if ended is Turn.MORE:
@@ -346,28 +317,12 @@ class Operator:
             await self._wake_after(pause)
             pause = min(pause * 2, _LONGEST_RETRY_SECONDS)
 
-    async def _turn(self) -> Turn:
-        self._judged_ahead = self._ahead()
-        try:
-            if self._counts_read.counts.read is None:
-                await self._counts_read.look()
-            return await self._reconciler.turn()
-        except SupersededError:
-            self._changes.wake(urgent=True)
-        except NotLeadingError:
-            return Turn.DONE
-        except ApiError as error:
-            _log.warning("the turn failed, trying again", extra={"fields": {"detail": error}})
-            return Turn.AGAIN
-        return Turn.DONE
-
-    def _set_alarm(self) -> None:
+    def _set_alarm(self, deadline: datetime | None) -> None:
         """Has a turn taken when time alone changes something: a certificate ends, a CRL becomes overdue."""
         assert self._loop is not None  # noqa: S101 - set before any task runs
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        deadline = self._reconciler.deadline
         if deadline is not None:
             seconds = (deadline - self._now()).total_seconds() + _PAST_DEADLINE_SECONDS
             # Not for longer than a resync, which takes a turn anyway, as clocks are set and timers are bounded.
@@ -382,22 +337,15 @@ class Operator:
         """Looks after what no watch shows: the clock, the published Secrets, and Secrets that lack their label."""
         while True:
             await asyncio.sleep(VERIFY_SECONDS)
-            if not self._may_take_turns():
+            term = self._term
+            if term is None or not self._may_take_turns():
                 continue
             set_by = self._ahead() - self._judged_ahead
             if abs(set_by) > _CLOCK_SET_SECONDS:
                 fields = {"seconds": round(set_by)}
                 _log.warning("the clock was set, what depends on it is judged anew", extra={"fields": fields})
                 self._changes.wake(urgent=True)
-            if await self._counts_read.look():
-                self._changes.wake(urgent=True)
-            try:
-                untouched = await self._publisher.is_untouched()
-            except ApiError as error:
-                _log.warning("the published Secrets cannot be read", extra={"fields": {"detail": error}})
-                continue
-            if not untouched:
-                self._changes.wake(urgent=True)
+            await term.verify()
             if await self._reader.read(islice(self._store.unwatched, FEW)):
                 self._changes.wake()
 
@@ -425,7 +373,3 @@ async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
     finally:
         for task in tasks:
             task.cancel()
-
-
-def _not_observed(_resource: Resource, _verdict: Verdict) -> Fact:
-    return Fact("Unknown", NOT_OBSERVED, "the operator has no token to ask the CUPS pods with")

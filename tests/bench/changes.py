@@ -5,7 +5,8 @@ import itertools
 import math
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -14,7 +15,8 @@ from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published import REGISTRY, TRUST, Document, RegistryDocument, TrustDocument, bucket_of
 from stationkeeper_operator.resources import TRUSTED_CA
 from stationkeeper_tools.sample_pki import make_root
-from tests.bench.large_cluster import LargeCluster, Member, patiently
+from tests.bench.gateway_store import Member
+from tests.bench.large_cluster import LargeCluster, patiently
 
 LONGEST_SECONDS = 180.0
 _POLL_SECONDS = 0.05
@@ -58,14 +60,14 @@ class Changes:
         self._random = random.Random(1)  # noqa: S311 - nothing secret
         members = list(cluster.members)
         self._random.shuffle(members)
-        self._members: Iterator[Member] = itertools.cycle(members)
+        self._members = deque(members)
         self._authorities = itertools.count()
         self.to_secret: list[float] = []
         self.to_status: list[float] = []
         self.reductions: list[float] = []
 
     async def change(self) -> None:
-        member, uri = next(self._members), f"wss://lns-{next(self._numbers)}.example.com:8887"
+        member, uri = self._members.popleft(), f"wss://lns-{next(self._numbers)}.example.com:8887"
 
         def holds(document: Document) -> bool:
             assert isinstance(document, RegistryDocument)
@@ -79,6 +81,7 @@ class Changes:
         self.to_secret.append(written - began)
         await self._until_status_tells(member, generation)
         self.to_status.append(time.monotonic() - began)
+        self._members.append(member)
 
     async def suspend(self, member: Member | None = None) -> None:
         began = time.monotonic()
@@ -86,7 +89,7 @@ class Changes:
         self.reductions.append(at - began)
 
     async def ask_to_suspend(self) -> Member:
-        member = next(self._members)
+        member = self._members.popleft()
         await patiently(lambda: self._cluster.api.merge_patch(member.path, {"spec": {"suspended": True}}))
         return member
 
@@ -112,6 +115,10 @@ class Changes:
         await asyncio.to_thread(self._cluster.release.delete, TRUSTED_CA, name, namespace)
         self.reductions.append(await self._cluster.documents.until(TRUST, holds, LONGEST_SECONDS) - began)
 
+    async def reduce(self, number: int) -> None:
+        """Take trust away, in one of the two ways in turn."""
+        await (self.suspend() if number % 2 else self.remove_authority())
+
     async def many(self, changes: int, reductions: int) -> None:
         """Make so many, with pauses of up to a second, each kind of reduction in turn."""
         for number in range(changes):
@@ -119,7 +126,7 @@ class Changes:
             await self.change()
             if number * reductions // changes != (number + 1) * reductions // changes:
                 await asyncio.sleep(self._random.uniform(0, 1))
-                await (self.suspend() if number % 2 else self.remove_authority())
+                await self.reduce(number)
 
     async def _until_status_tells(self, member: Member, generation: int) -> None:
         async with asyncio.timeout(LONGEST_SECONDS):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stationkeeper_core.credentials import crc
-from tests.bench import refused
+from tests.bench import refused, trust_change
 from tests.bench.fleet import Fleet, Member, contexts
 from tests.bench.servers import Server, go, lay, nginx, stationkeeper
 from tests.cups.documents import LNS_CREDENTIALS, LNS_URI
@@ -52,6 +52,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory", type=int, metavar="CONNECTIONS", help="tell the memory after so many connections")
     parser.add_argument("--held", type=int, metavar="CONNECTIONS", help="tell what connections of each kind cost")
     parser.add_argument("--refused", type=int, metavar="HANDSHAKES", help="tell what clients cost that are refused")
+    parser.add_argument("--change", type=int, metavar="CONNECTIONS", help="tell what a change of trust does to so many")
     parser.set_defaults(run=run)
 
 
@@ -61,6 +62,9 @@ def run(options: argparse.Namespace) -> None:
         return
     if options.refused:
         refused.report(options.refused, options.rounds)
+        return
+    if options.change:
+        trust_change.report(options.change, _body, lambda port, member, context: _ask(port, context, _body(member)))
         return
     if options.held:
         _report_held(options.held)
@@ -111,7 +115,7 @@ def _cost(server: Server, members: Sequence[Member], contexts: Sequence[ssl.SSLC
 
 def _ask_all(server: Server, members: Sequence[Member], contexts: Sequence[ssl.SSLContext]) -> None:
     for member, context in zip(members, contexts, strict=True):
-        _ask(server.port, context, _body(member))
+        _ask(server.port, context, request(member, server.port))
 
 
 def _body(member: Member) -> bytes:
@@ -131,15 +135,21 @@ def _body(member: Member) -> bytes:
     ).encode()
 
 
-def _ask(port: int, context: ssl.SSLContext, body: bytes) -> None:
+def request(member: Member, port: int) -> bytes:
+    """Return what a gateway asks, as plain bytes."""
+    body = _body(member)
     head = (
         f"POST /update-info HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body):10}\r\n\r\n"
     )
+    return head.encode() + body
+
+
+def _ask(port: int, context: ssl.SSLContext, asked: bytes) -> None:
     raw = socket.create_connection(("127.0.0.1", port))
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with context.wrap_socket(raw, server_hostname="localhost") as connection:
-        connection.sendall(head.encode() + body)
+        connection.sendall(asked)
         answer = connection.recv(4096)
     if not answer.startswith(b"HTTP/1.1 200"):
         raise RuntimeError(f"port {port} answers {answer[:200]!r}")

@@ -1,6 +1,7 @@
 """A real API server that holds many Gateways and TrustedCAs, and an operator of it, for the measurements."""
 
 import asyncio
+import contextlib
 import json
 import os
 import statistics
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.progress import Progress
 from stationkeeper_tools.sample_pki import make_root
 from tests.bench.document_watch import DocumentWatch
+from tests.bench.gateway_store import Member, lay
 from tests.controlplane.operator_process import OperatorProcess
 from tests.controlplane.operator_release import Release, install_crds
 
@@ -41,19 +44,6 @@ _AUDIT = {
 }
 
 
-@dataclass(frozen=True)
-class Member:
-    """A Gateway: its namespace, name and EUI."""
-
-    namespace: str
-    name: str
-    eui: str
-
-    @property
-    def path(self) -> str:
-        return resource_path(GATEWAY, self.namespace, self.name)
-
-
 class LargeCluster:
     """The administrator's view of it.
 
@@ -67,6 +57,7 @@ class LargeCluster:
     def __init__(self, control_plane: ControlPlane, folder: Path, gateways: int, authorities: int) -> None:
         self._audit_log = folder / "audit.log"
         self._authorities = authorities
+        self._etcd = control_plane.etcd_client
         install_crds(control_plane.admin_kubeconfig)
         self.release = Release(control_plane.admin_kubeconfig, folder)
         self.api = KubernetesApi(Credentials(control_plane.admin_kubeconfig))
@@ -85,22 +76,33 @@ class LargeCluster:
         defaults = _body(GATEWAY_DEFAULTS, "default", {"lns": {"uri": LNS_URI, "trust": trust}})
         await self.api.create(resource_path(GATEWAY_DEFAULTS, self.release.namespace), defaults)
         await self._create(self._authority(number, now) for number in range(self._authorities))
-        await self._create(
-            (resource_path(GATEWAY, each.namespace), _body(GATEWAY, each.name, {"eui": each.eui}))
-            for each in self.members
-        )
+        model, *others = self.members
+        await self._create_one(resource_path(GATEWAY, model.namespace), _body(GATEWAY, model.name, {"eui": model.eui}))
+        await asyncio.to_thread(lay, self._etcd, model, others)
+        await self._until_listed()
 
     async def list_seconds(self, rounds: int = 3) -> float:
         """Return what a plain paginated LIST of all Gateways takes, the median of `rounds`."""
         found: list[float] = []
         for _ in range(rounds):
-            began, count = time.monotonic(), 0
-            async for page in self.api.pages(resource_path(GATEWAY, None)):
-                count += len(page.items)
+            began = time.monotonic()
+            count = await self._count()
             found.append(time.monotonic() - began)
             if count != len(self.members):
                 raise RuntimeError(f"{count} of {len(self.members)} Gateways are listed")
         return statistics.median(found)
+
+    async def _count(self) -> int:
+        return sum([len(page.items) async for page in self.api.pages(resource_path(GATEWAY, None))])
+
+    async def _until_listed(self) -> None:
+        """Wait until the API server's watch cache has caught up with etcd."""
+        for _ in range(_ATTEMPTS):
+            with contextlib.suppress(ApiError):
+                if await self._count() == len(self.members):
+                    return
+            await asyncio.sleep(1)
+        raise RuntimeError("the API server does not list what is in etcd")
 
     async def lists_since(self, moment: datetime) -> int:
         """Return how often all Gateways were listed by the operator since `moment`."""
@@ -119,9 +121,17 @@ class LargeCluster:
 
         async def work() -> None:
             for path, body in waiting:
-                await patiently(lambda path=path, body=body: self.api.create(path, body))  # type: ignore[misc]
+                await patiently(partial(self._create_one, path, body))
 
         await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
+
+    async def _create_one(self, path: str, body: object) -> bytes:
+        try:
+            return await self.api.create(path, body)
+        except ApiError as error:
+            if not error.is_conflict:
+                raise
+            return b""  # A request that was not answered in time created it nevertheless.
 
     def _authority(self, number: int, now: datetime) -> tuple[str, object]:
         root = make_root(f"Vendor {number}", now)

@@ -11,6 +11,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 
 from stationkeeper_core.published import DOCUMENTS, RegistryDocument
@@ -19,6 +20,7 @@ from tests.bench.large_cluster import LargeCluster, Usage, large_cluster, say
 from tests.controlplane.operator_process import OperatorProcess
 
 _FIRST_SECONDS = 600.0
+_BACKLOG_SECONDS = 1800.0
 _REST_SECONDS = 600.0
 _BACKLOG = "stationkeeper_operator_statuses_waiting"
 _POLL_SECONDS = 1.0
@@ -26,7 +28,7 @@ _POLL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Figures:
-    """As `operator --json` gives them."""
+    """As `operator --json` gives them; `rss_mb` is that at the end."""
 
     gateways: int
     first_publish_over_list: float
@@ -44,7 +46,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--changes", type=int, default=60)
     parser.add_argument("--reductions", type=int, default=30)
     parser.add_argument("--rest", type=float, default=_REST_SECONDS, help="seconds to look at it while nothing changes")
-    parser.add_argument("--backlog", type=float, default=1800.0, help="seconds to wait until all statuses are written")
+    parser.add_argument(
+        "--backlog", type=float, default=_BACKLOG_SECONDS, help="seconds to wait until all statuses are written"
+    )
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.set_defaults(run=run)
 
@@ -66,14 +70,21 @@ async def _measure(folder: Path, options: argparse.Namespace) -> Figures:
 async def _first_start(cluster: LargeCluster, changes: Changes, options: argparse.Namespace) -> None:
     began = time.monotonic()
     operator = cluster.release.start("first")
-    async with asyncio.timeout(_FIRST_SECONDS):
-        counts = await asyncio.gather(*(_published(cluster, each) for each in DOCUMENTS[1:]))
-    say(f"first start: {sum(counts)} Gateways published after {time.monotonic() - began:.1f} s")
+    count = await until_published(cluster)
+    say(f"first start: {count} Gateways published after {time.monotonic() - began:.1f} s")
     await changes.many(options.changes, options.reductions)
     _tell("while statuses are written", changes)
-    await _backlog_is_written(operator, began, options.backlog)
+    waiting = await until_written(operator, options.backlog)
+    left = f"{waiting:.0f} statuses are not written" if waiting else "all statuses are written"
+    say(f"first start: {left} after {time.monotonic() - began:.1f} s")
     _tell_process(operator)
     operator.terminate()
+
+
+async def until_published(cluster: LargeCluster) -> int:
+    """Wait until every registry document is published; return how many Gateways are in them."""
+    async with asyncio.timeout(_FIRST_SECONDS):
+        return sum(await asyncio.gather(*(_published(cluster, each) for each in DOCUMENTS[1:])))
 
 
 async def _published(cluster: LargeCluster, document: str) -> int:
@@ -88,14 +99,16 @@ async def _published(cluster: LargeCluster, document: str) -> int:
     return found[0]
 
 
-async def _backlog_is_written(operator: OperatorProcess, began: float, seconds: float) -> None:
+async def until_written(operator: OperatorProcess, seconds: float = _BACKLOG_SECONDS) -> float:
+    """Wait until all statuses are written, at most for `seconds`; return how many are not."""
     ends = time.monotonic() + seconds
-    waiting = await asyncio.to_thread(operator.metric, _BACKLOG)
-    while waiting and time.monotonic() < ends:
+    # At first nothing waits, since nothing is known.
+    waiting: float | None = None
+    while waiting != 0 and time.monotonic() < ends:
         await asyncio.sleep(_POLL_SECONDS)
-        waiting = await asyncio.to_thread(operator.metric, _BACKLOG)
-    left = "all statuses are written" if waiting == 0 else f"{waiting} statuses are not written"
-    say(f"first start: {left} after {time.monotonic() - began:.1f} s")
+        is_ready = await asyncio.to_thread(operator.answers, "/readyz")
+        waiting = await asyncio.to_thread(operator.metric, _BACKLOG) if is_ready == HTTPStatus.OK else None
+    return waiting or 0.0
 
 
 async def _restart(cluster: LargeCluster, changes: Changes, options: argparse.Namespace) -> Figures:
@@ -104,7 +117,7 @@ async def _restart(cluster: LargeCluster, changes: Changes, options: argparse.Na
     began, began_at = time.monotonic(), datetime.now(UTC)
     operator = cluster.release.start("second")
     first = await changes.published_suspension(unseen) - began
-    say(f"restart: published after {first:.1f} s, a plain LIST takes {listing:.1f} s")
+    say(f"restart: published after {first:.1f} s, a plain LIST takes {listing:.1f} s; {_phases(operator, began_at)}")
     for each in (changes.to_secret, changes.to_status, changes.reductions):
         each.clear()
     await changes.many(options.changes, options.reductions)
@@ -118,13 +131,23 @@ async def _restart(cluster: LargeCluster, changes: Changes, options: argparse.Na
     return Figures(
         gateways=options.gateways,
         first_publish_over_list=round(first / listing, 2),
-        rss_mb=round(usage.peak),
+        rss_mb=round(usage.resident),
         change_to_secret_p50_s=round(percentile(changes.to_secret, 50), 3),
         change_to_secret_p99_s=round(percentile(changes.to_secret, 99), 3),
         reduction_to_secret_p99_s=round(percentile(changes.reductions, 99), 3),
         lists_in_10_min=lists,
         cpu_at_rest_percent=round((usage.cpu_seconds - before.cpu_seconds) / options.rest * 100, 2),
     )
+
+
+def _phases(operator: OperatorProcess, began: datetime) -> str:
+    """Return when what was logged for the first time, in seconds since `began`."""
+    found: dict[str, str] = {}
+    for line in operator.lines():
+        seconds = (datetime.fromisoformat(line["time"]) - began).total_seconds()
+        found.setdefault(f"{line['event']} {line.get('kind', '')}".strip(), f"{seconds:.1f}")
+    wanted = ("leading", "listed TrustedCA", "listed Gateway", "listed GatewayDefaults", "published")
+    return ", ".join(f"{name} {found[name]}" for name in wanted if name in found)
 
 
 def _tell(when: str, changes: Changes) -> None:

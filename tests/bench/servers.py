@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stationkeeper_core.published import encode
 from stationkeeper_tools.ports import free_port
+from stationkeeper_tools.sample_pki import KeyPair
 from tests.bench.fleet import Fleet, Member
 from tests.cups.documents import Gateway, Trusted, contents
 
@@ -44,11 +45,13 @@ class Server:
         name: for people.
         pid: of the process that was started.
         port: where it listens.
+        internal: where it tells its metrics; 0 where it has none.
     """
 
     name: str
     pid: int
     port: int
+    internal: int = 0
 
     def cpu_seconds(self) -> float:
         """Return the CPU that it and its children have taken."""
@@ -63,19 +66,25 @@ class Server:
 @contextmanager
 def stationkeeper(folder: Path, fleet: Fleet, members: tuple[Member, ...]) -> Iterator[Server]:
     """Run stationkeeper-cups for `members`, with observations, metrics and its log at INFO."""
-    documents = folder / "documents"
-    documents.mkdir()
-    gateways = [Gateway(each.eui) for each in members]
-    for document, payload in contents([Trusted("vendor", fleet.ca)], gateways).items():
-        (documents / document).write_bytes(encode(document, 1, payload))
+    published = folder / "documents"
+    published.mkdir()
+    for document, value in documents(fleet, members, 1).items():
+        (published / document).write_bytes(value)
     port, internal = free_port(), free_port()
     command = [
         *(sys.executable, "-c", "from stationkeeper_cups.main import main; main()"),
-        *(f"--listen=127.0.0.1:{port}", f"--internal-listen=127.0.0.1:{internal}", f"--directory={documents}"),
+        *(f"--listen=127.0.0.1:{port}", f"--internal-listen=127.0.0.1:{internal}", f"--directory={published}"),
         *(f"--tls-cert={folder}/server.crt", f"--tls-key={folder}/server.key", "--log-level=INFO"),
     ]
     with _running("stationkeeper-cups", command, port, folder) as server:
-        yield server
+        yield replace(server, internal=internal)
+
+
+def documents(fleet: Fleet, members: tuple[Member, ...], generation: int, *others: KeyPair) -> dict[str, bytes]:
+    """Return the documents that trust the CA of `fleet`, and others, and know its `members`."""
+    trusted = [Trusted("vendor", fleet.ca), *(Trusted(f"other-{number}", each) for number, each in enumerate(others))]
+    payloads = contents(trusted, [Gateway(each.eui) for each in members])
+    return {document: encode(document, generation, payload) for document, payload in payloads.items()}
 
 
 @contextmanager
@@ -127,7 +136,7 @@ def _running(name: str, command: list[str], port: int, folder: Path) -> Iterator
 
 
 def _wait(process: "subprocess.Popen[bytes]", port: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     listening = f"0100007F:{port:04X}"
     while not any(
         fields[1] == listening and fields[3] == "0A"

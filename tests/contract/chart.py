@@ -30,6 +30,7 @@ FORWARDED: dict[str, Any] = {
 CASES: dict[str, Values] = {
     "defaults": {},
     "namespaced": {"watchNamespaces": [NAMESPACE, "team-a"]},
+    "all namespaces": {"watchAllNamespaces": True},
     "watching": {"cups": {"source": "watch"}},
     "many Secrets": {"registry": {"buckets": 64}},
     "one pod on IPv6": {"listenAddress": "::", "cups": {"replicas": 1}},
@@ -202,7 +203,7 @@ def notes(values: Values) -> str:
 def commands(text: str) -> str:
     """The shell commands in what is printed: all but its numbered paragraphs and what is indented below them."""
     blocks = re.split(r"\n(?=\d\. )", text)[1:]
-    return "\n".join(block.partition("\n\n")[2].partition("\nwatchNamespaces does not")[0] for block in blocks)
+    return "\n".join(block.partition("\n\n")[2].partition("\nThe namespace ")[0] for block in blocks)
 
 
 def pod_template(manifests: list[Manifest], component: str) -> Manifest:

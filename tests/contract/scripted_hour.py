@@ -100,6 +100,10 @@ def _operator(pod: str, minute: float) -> Iterator[Sample]:
         yield "stationkeeper_operator_compile_seconds_bucket", {"le": bucket}, done if pod == "x" else 0
     yield "stationkeeper_operator_compile_seconds_count", {}, done if pod == "x" else 0
     yield "stationkeeper_operator_compile_seconds_sum", {}, done * 0.005 if pod == "x" else 0
+    for what, value in (("Gateway", done), ("Document", done / 2)):
+        yield "stationkeeper_operator_compiled_total", {"what": what}, value if pod == "x" else 0
+    for what in ("Document", "Verdict"):
+        yield "stationkeeper_operator_compile_differences_total", {"what": what}, 0
     if not leads:
         return
     for kind, accepted, count in (("Gateway", "true", 1200), ("TrustedCA", "true", 3), ("TrustedCA", "false", 1)):

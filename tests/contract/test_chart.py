@@ -1,4 +1,3 @@
-import base64
 import json
 import re
 import tarfile
@@ -9,7 +8,6 @@ from typing import Any
 import pytest
 import yaml
 
-from stationkeeper_core.operator_proof import OperatorCertificate, OperatorKey
 from stationkeeper_core.published import DOCUMENTS, secret_name
 from stationkeeper_core.registry_layout import BUCKET_COUNTS, layout_of
 from stationkeeper_operator.observing.cups_pods import BUCKETS_LABEL
@@ -125,8 +123,8 @@ def test_the_build_context_holds_what_the_images_are_built_of_and_nothing_else()
     assert all((ROOT / source).exists() for source in sources)
 
 
-def test_without_named_namespaces_the_operator_has_the_rules_cluster_wide() -> None:
-    manifests = render({})
+def test_for_all_namespaces_the_operator_has_the_rules_cluster_wide() -> None:
+    manifests = render({"watchAllNamespaces": True})
     assert the(manifests, "ClusterRole", RESOURCES_ROLE, None)["rules"] == rules("operator-resources")
     binding = the(manifests, "ClusterRoleBinding", RESOURCES_ROLE, None)
     assert binding["roleRef"]["name"] == RESOURCES_ROLE
@@ -260,43 +258,6 @@ def test_the_operator_asks_cups_with_the_token_that_cups_expects() -> None:
         secrets = {volumes(manifests, each)["internal-token"]["secret"]["secretName"] for each in ("operator", "cups")}
         files = {environment(manifests, each)["STATIONKEEPER_INTERNAL_TOKEN_FILE"] for each in ("operator", "cups")}
         assert (len(secrets), len(files)) == (1, 1)
-
-
-def test_the_operator_alone_has_the_key_that_it_signs_with_and_cups_its_certificate() -> None:
-    for values in CASES.values():
-        manifests = render(values)
-        mounted = {
-            "operator": volumes(manifests, "operator")["signing-key"]["secret"],
-            "cups": volumes(manifests, "cups")["operator-certificate"]["secret"],
-        }
-        assert len({each["secretName"] for each in mounted.values()}) == 1
-        assert [each["key"] for each in mounted["operator"]["items"]] == ["tls.key"]
-        assert [each["key"] for each in mounted["cups"]["items"]] == ["tls.crt"]
-        for component, variable in (("operator", "SIGNING_KEY"), ("cups", "OPERATOR_CERTIFICATE")):
-            path = environment(manifests, component)[f"STATIONKEEPER_{variable}_FILE"]
-            mounts = {each["mountPath"] for each in container(manifests, component)["volumeMounts"]}
-            assert str(Path(path).parent) in mounts
-
-
-def test_the_key_that_the_chart_makes_is_one_that_operator_and_cups_take() -> None:
-    made = the(render({}), "Secret", "stationkeeper-operator-key")["data"]
-    key, certificate = (base64.b64decode(made[name]) for name in ("tls.key", "tls.crt"))
-    signature = OperatorKey(key).sign_document("trust", b"value")
-    OperatorCertificate(certificate).check_document("trust", b"value", signature)
-    existing = render({"operator": {"signingKey": {"existingSecret": "mine"}}})
-    assert "stationkeeper-operator-key" not in {each["metadata"]["name"] for each in existing}
-    assert volumes(existing, "cups")["operator-certificate"]["secret"]["secretName"] == "mine"
-
-
-def test_cups_waits_for_the_latest_where_its_source_may_be_old() -> None:
-    assert int(environment(render({}), "cups")["STATIONKEEPER_LATEST_SECONDS"]) > 0
-    assert "STATIONKEEPER_LATEST_SECONDS" not in environment(render(CASES["watching"]), "cups")
-
-
-def test_each_process_of_an_operators_pod_has_the_pods_identity() -> None:
-    found = environment(render({}), "operator")
-    assert found["STATIONKEEPER_IDENTITY"] == "$(STATIONKEEPER_POD_NAME)_$(STATIONKEEPER_POD_UID)"
-    assert found["STATIONKEEPER_POD_UID"] == {"fieldRef": {"fieldPath": "metadata.uid"}}
 
 
 def test_in_a_closed_network_the_operator_reaches_the_internal_port_of_cups() -> None:

@@ -44,11 +44,7 @@ def test_the_names_of_objects_begin_as_the_values_say(values: Values, prefix: st
 
 def test_every_object_of_the_release_is_in_the_namespace_that_the_values_name() -> None:
     manifests = render({**CASES["other names"], "networkPolicy": {"enabled": True}, "cups": {"source": "watch"}})
-    assert {each["metadata"].get("namespace") for each in manifests} == {"team-a", None}
-    assert {each["kind"] for each in manifests if "namespace" not in each["metadata"]} == {
-        "ClusterRole",
-        "ClusterRoleBinding",
-    }
+    assert {each["metadata"].get("namespace") for each in manifests} == {"team-a"}
     for each in manifests:
         for subject in each.get("subjects", []):
             assert subject["namespace"] == "team-a"

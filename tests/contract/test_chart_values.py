@@ -64,6 +64,8 @@ def key(**values: Any) -> Values:
         ({"helmTest": {"gatewaySecret": "rooftop"}}, "/helmTest/eui"),
         ({"watchNamespaces": "team-a"}, "/watchNamespaces"),
         ({"watchNamespaces": ["Team"]}, "/watchNamespaces"),
+        ({"watchNamespaces": ["team-a"], "watchAllNamespaces": True}, "set one of them"),
+        ({"watchNamespacesWithLabels": {"gateways": True}}, "/watchNamespacesWithLabels"),
         ({"logLevel": "TRACE"}, "/logLevel"),
     ],
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stationkeeper_core.eui64 import EUI64, format_hex, format_id6
-from stationkeeper_core.published import DOCUMENTS
+from stationkeeper_core.registry_layout import BUCKETS, layout_of
 from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.processes import ManagedProcess
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway, make_root, make_server
@@ -27,10 +27,18 @@ class CupsProcess:
     """
 
     def __init__(
-        self, folder: Path, release: Release, token: str, *, operator_certificate: bytes = b"", latest_seconds: int = 0
+        self,
+        folder: Path,
+        release: Release,
+        token: str,
+        *,
+        operator_certificate: bytes = b"",
+        latest_seconds: int = 0,
+        buckets: int = BUCKETS,
     ) -> None:
         self._folder = folder
         self._release = release
+        self._layout = layout_of(buckets)
         self._documents = folder / "documents"
         self._documents.mkdir(parents=True)
         now = datetime.now(UTC)
@@ -48,6 +56,7 @@ class CupsProcess:
             "STATIONKEEPER_CUPS_ADDRESS": f"127.0.0.1:{self._port}",
             "STATIONKEEPER_INTERNAL_ADDRESS": f"127.0.0.1:{self.internal_port}",
             "STATIONKEEPER_INTERNAL_TOKEN_FILE": str(folder / "token"),
+            "STATIONKEEPER_REGISTRY_BUCKETS": str(buckets),
         }
         if operator_certificate:
             (folder / "operator.pem").write_bytes(operator_certificate)
@@ -85,7 +94,7 @@ class CupsProcess:
 
     def deliver(self) -> None:
         """Lays what is published into its folder, as a kubelet does."""
-        for document in DOCUMENTS:
+        for document in self._layout.documents:
             value = self._release.document_value(document)
             if value is not None:
                 self.lay(document, value)

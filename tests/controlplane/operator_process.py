@@ -7,11 +7,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 EVENTUALLY = 30.0
+COMMAND = (sys.executable, "-c", "from stationkeeper_operator.main import main; main()")
 
 _T = TypeVar("_T")
 
@@ -30,11 +31,10 @@ def wait_for(probe: Callable[[], _T | None], what: str, seconds: float = EVENTUA
 class OperatorProcess:
     """One `stationkeeper-operator`, as a process of its own."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, environment: Mapping[str, str], log: Path, command: Sequence[str] = COMMAND) -> None:
         self.identity = environment["STATIONKEEPER_IDENTITY"]
         self.log = log
         self._health = f"http://{environment['STATIONKEEPER_HEALTH_ADDRESS']}"
-        command = [sys.executable, "-c", "from stationkeeper_operator.main import main; main()"]
         with log.open("ab") as sink:
             self._process = subprocess.Popen(command, env=dict(environment), stderr=sink, stdout=sink)
 

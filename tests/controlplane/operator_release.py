@@ -21,6 +21,8 @@ from stationkeeper_core.published import (
     decode,
     secret_name,
 )
+from stationkeeper_core.registry_layout import BUCKETS, layout_of
+from stationkeeper_operator.observing.cups_pods import BUCKETS_LABEL
 from stationkeeper_tools import manifests
 from stationkeeper_tools.api_client import ApiClient
 from stationkeeper_tools.cluster import Cluster
@@ -68,10 +70,11 @@ class Release:
 
     # -- the operator
 
-    def start(self, identity: str = "") -> OperatorProcess:
-        """Starts an operator."""
+    def start(self, identity: str = "", *, buckets: int = BUCKETS) -> OperatorProcess:
+        """Starts an operator of a release with so many registry Secrets."""
         identity = identity or f"op-{secrets.token_hex(2)}"
-        process = OperatorProcess(self.environment(identity), self._folder / f"{self.namespace}-{identity}.log")
+        environment = self.environment(identity) | {"STATIONKEEPER_REGISTRY_BUCKETS": str(buckets)}
+        process = OperatorProcess(environment, self._folder / f"{self.namespace}-{identity}.log")
         self._processes.append(process)
         return process
 
@@ -169,6 +172,18 @@ class Release:
         metadata = {"name": secret_name(document), "labels": {"app.kubernetes.io/component": "documents"}}
         self._api.create(f"/api/v1/namespaces/{self.namespace}/secrets", {"metadata": metadata, "type": "Opaque"})
 
+    def create_count(self, buckets: int) -> None:
+        """Creates the registry Secrets of another count, and gives the operator the rights that the chart gives."""
+        names = [secret_name(document) for document in layout_of(buckets).registry]
+        for document in layout_of(buckets).registry:
+            self.create_document(document)
+        rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "patch"], "resourceNames": names}
+        self._bind(self.namespace, f"registry-{buckets}", [rule])
+
+    def written(self, buckets: int) -> tuple[str, ...]:
+        """The registry documents of a count whose Secrets hold something."""
+        return tuple(each for each in layout_of(buckets).registry if self.document_value(each) is not None)
+
     def delete_document(self, document: str) -> None:
         """Deletes a published Secret."""
         self._api.delete(self._document_path(document))
@@ -178,10 +193,12 @@ class Release:
         body = {"data": {document: base64.b64encode(value).decode()}}
         self._api.merge(self._document_path(document), body)
 
-    def create_cups_pod(self, name: str, internal_port: int = 0) -> None:
+    def create_cups_pod(self, name: str, internal_port: int = 0, *, buckets: int = BUCKETS) -> None:
         """A Pod that stands for CUPS; with a port it is ready, and on this machine."""
         if internal_port:
             Cluster(self._admin, self.namespace).stand_for_cups(name, "127.0.0.1", internal_port)
+            labelled = {"metadata": {"labels": {BUCKETS_LABEL: str(buckets)}}}
+            self._api.merge(f"/api/v1/namespaces/{self.namespace}/pods/{name}", labelled)
             return
         labels = {"app.kubernetes.io/name": "stationkeeper", "app.kubernetes.io/component": "cups"}
         spec = {"containers": [{"name": "cups", "image": "none"}]}
@@ -301,16 +318,6 @@ class Release:
         """Who holds the Lease; empty where nobody does."""
         lease = self._lease()
         return "" if lease is None else str(lease["spec"]["holderIdentity"])
-
-    def lease(self) -> dict[str, Any]:
-        """The spec of the Lease."""
-        return dict(self._lease()["spec"])
-
-    def prolong_lease(self, seconds: int) -> dict[str, Any]:
-        """Has others wait so long for the holder; the spec of the Lease then."""
-        path = f"{_LEASES}/namespaces/{self.namespace}/leases/stationkeeper-operator"
-        self._api.merge(path, {"spec": {"leaseDurationSeconds": seconds}})
-        return self.lease()
 
     def give_up_lease(self) -> None:
         """Frees the Lease of an operator that died, as time does."""

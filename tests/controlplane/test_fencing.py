@@ -86,14 +86,19 @@ class Leader:
         self.namespace = namespace
         self.seconds = 0.0
         self.leadership = Leadership(api, namespace, identity, timing=Timing(), clock=lambda: self.seconds)
-        self.publisher = Publisher(api, namespace, self.leadership.require, lambda: 5000, lambda: self.leadership.term)
+        self.begin()
+
+    def begin(self) -> None:
+        """Know nothing of what is published, as in a term that begins."""
+        leadership = self.leadership
+        self.publisher = Publisher(self.api, self.namespace, leadership.require, lambda: 5000, lambda: leadership.term)
 
     async def take_over(self) -> None:
         """Leads, after it has seen the Lease unchanged for long enough."""
         if not await self.leadership.attempt():
             self.seconds += 60
             assert await self.leadership.attempt()
-        self.publisher.forget()
+        self.begin()
 
     async def publish(self, payloads: dict[str, bytes]) -> set[str]:
         await self.publisher.in_force()
@@ -177,7 +182,7 @@ async def test_the_same_leader_marks_once(leaders: tuple[Leader, Leader]) -> Non
     await old.take_over()
     await old.publish(EMPTY)
     before = await data(old)
-    old.publisher.forget()
+    old.begin()
     await old.publish(EMPTY)
     assert await data(old) == before
 

@@ -17,7 +17,7 @@ from stationkeeper_core.registry_layout import BUCKET_COUNTS, layout_of
 from stationkeeper_tools.api_client import ApiClient, RequestError
 from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.control_plane import ControlPlane
-from tests.contract.chart import CHART, run_helm
+from tests.contract.chart import CHART, RefusedValuesError, run_helm
 
 pytestmark = pytest.mark.usefixtures("helm")
 
@@ -129,9 +129,38 @@ def test_the_operator_may_do_what_it_needs_and_nothing_else(cluster: Cluster, in
 
 
 def test_an_operator_of_all_namespaces_may_do_no_more_in_each(cluster: Cluster, install: Callable[..., None]) -> None:
-    install()
+    install("watchAllNamespaces=true")
     assert cluster.allowed("operator", RELEASE) == IN_THE_RELEASE | ANYWHERE_SERVED
     assert cluster.allowed("operator", ELSEWHERE) == ANYWHERE_SERVED
+
+
+def test_by_default_the_operator_may_do_nothing_outside_of_its_namespace(
+    cluster: Cluster, install: Callable[..., None]
+) -> None:
+    install()
+    assert cluster.allowed("operator", RELEASE) == IN_THE_RELEASE | ANYWHERE_SERVED
+    for namespace in (TEAM, ELSEWHERE, "kube-system"):
+        assert cluster.allowed("operator", namespace) == set()
+
+
+def test_namespaces_can_be_chosen_by_a_label(cluster: Cluster, install: Callable[..., None]) -> None:
+    cluster.api.merge(f"/api/v1/namespaces/{TEAM}", {"metadata": {"labels": {"gateways": "served"}}})
+    install("watchNamespacesWithLabels.gateways=served")
+    assert cluster.allowed("operator", TEAM) == ANYWHERE_SERVED
+    assert cluster.allowed("operator", RELEASE) == IN_THE_RELEASE
+    assert cluster.allowed("operator", ELSEWHERE) == set()
+
+
+def test_an_upgrade_does_not_leave_namespaces_that_were_served_without_a_word(
+    cluster: Cluster, install: Callable[..., None]
+) -> None:
+    install("watchAllNamespaces=true")
+    upgrade = ("upgrade", "stationkeeper", CHART, "--namespace", RELEASE, "--kubeconfig", cluster.kubeconfig)
+    with pytest.raises(RefusedValuesError, match="serves all namespaces"):
+        run_helm(*upgrade, "--set", "logLevel=DEBUG")
+    run_helm(*upgrade, "--set", "watchNamespaces={rights-team}")
+    assert cluster.allowed("operator", ELSEWHERE) == set()
+    run_helm(*upgrade, "--set", "watchNamespaces={rights-team}")
 
 
 def test_in_its_namespace_the_operator_reads_and_changes_the_published_secrets_and_its_lease_by_name(
@@ -183,4 +212,15 @@ def test_a_stolen_token_of_the_operator_makes_nothing_that_runs_or_is_a_token(
     assert thief.items(f"/api/v1/namespaces/{RELEASE}/pods") == []
     with pytest.raises(RequestError) as refusal:
         thief.create(f"/api/v1/namespaces/{RELEASE}/{refused}", body)
+    assert refusal.value.status == http.client.FORBIDDEN
+
+
+@pytest.mark.parametrize("resource", ["pods/cups-0", "pods/cups-0/status", "pods/cups-0/ephemeralcontainers"])
+def test_a_stolen_token_of_the_operator_changes_no_pod(
+    cluster: Cluster, install: Callable[..., None], tmp_path: Path, resource: str
+) -> None:
+    install()
+    stolen = cluster.control_plane.service_account_kubeconfig(RELEASE, "stationkeeper-operator", tmp_path / "stolen")
+    with pytest.raises(RequestError) as refusal:
+        ApiClient(stolen).merge(f"/api/v1/namespaces/{RELEASE}/{resource}", {"metadata": {"annotations": {"a": "b"}}})
     assert refusal.value.status == http.client.FORBIDDEN

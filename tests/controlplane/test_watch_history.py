@@ -14,7 +14,7 @@ from stationkeeper_operator.resources import GATEWAY
 from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.control_plane import ControlPlane
 from tests.controlplane.operator_process import OperatorProcess, wait_for
-from tests.controlplane.operator_release import PROMPTLY, Release, install_crds
+from tests.controlplane.operator_release import Release, install_crds
 from tests.controlplane.operator_resources import gateway
 
 pytestmark = pytest.mark.timeout(240)
@@ -52,12 +52,36 @@ async def create_gateways(kubeconfig: Path, namespace: str) -> None:
         await asyncio.gather(*(create(number) for number in range(GATEWAYS)))
 
 
-def test_the_watch_begins_once_and_all_is_listed_once(cluster: Release) -> None:
-    process = cluster.start_leading("alone")
+@pytest.fixture(scope="module")
+def process(cluster: Release) -> OperatorProcess:
+    return cluster.start_leading("alone")
+
+
+def test_a_change_overtakes_the_backlog_of_statuses(cluster: Release, process: OperatorProcess) -> None:
+    """Of a new leader that finds resources without a status."""
+    cluster.apply("Gateway", "late", gateway("A840410009999999"))
+    cluster.wait_reason("Gateway", "late", "Accepted")
+    waiting = process.metric("stationkeeper_operator_statuses_waiting")
+    assert waiting is not None
+    assert waiting > GATEWAYS / 4
+    assert len(statuses(process)) < GATEWAYS
+
+
+def test_the_watch_begins_once_and_all_is_listed_once(cluster: Release, process: OperatorProcess) -> None:
     time.sleep(LOOKED_AT_SECONDS)
     assert lists(process) == 1
-    cluster.apply("Gateway", "late", gateway("A840410009999999"))
-    wait_for(lambda: "late" in cluster.registered(), "a change is seen", PROMPTLY)
+    cluster.apply("Gateway", "last", gateway("A840410009999998"))
+    wait_for(lambda: "last" in cluster.registered(), "a change is seen")
+
+
+def test_each_status_is_written_once(process: OperatorProcess) -> None:
+    written = statuses(process)
+    assert len(written) == len(set(written)) > 0
+
+
+def statuses(process: OperatorProcess) -> list[str]:
+    """The Gateways whose status was written because they were judged, in order."""
+    return [each["resource"] for each in process.lines() if each["event"] == "status"]
 
 
 def lists(process: OperatorProcess) -> int:

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,11 +24,18 @@ def process(cups: Cups, log: Path, *arguments: str) -> Iterator[int]:
         f"--tls-key={cups.server_tls / 'tls.key'}",
         *arguments,
     ]
-    with log.open("ab") as sink, subprocess.Popen(command, stdout=sink, stderr=sink) as running:
+    with running(command, log) as pid:
+        yield pid
+
+
+@contextmanager
+def running(command: Sequence[str], log: Path) -> Iterator[int]:
+    """A process that is killed in the end; its id."""
+    with log.open("ab") as sink, subprocess.Popen(command, stdout=sink, stderr=sink) as process:
         try:
-            yield running.pid
+            yield process.pid
         finally:
-            running.kill()
+            process.kill()
 
 
 async def serves(cups: Cups) -> None:

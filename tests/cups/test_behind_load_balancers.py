@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from OpenSSL import SSL
 
 from stationkeeper_cups.connection_limits import ConnectionLimits
 from stationkeeper_cups.listener import Listener, Refusal
 from stationkeeper_cups.opening import ProxyProtocol
 from stationkeeper_cups.peer_address import read_networks
-from stationkeeper_cups.tls.connection import Verdict
+from stationkeeper_cups.tls.connection import Judge, Verdict
 from stationkeeper_cups.tls.context import gateway_context
 from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls_context import ServerCredentials
@@ -92,14 +93,22 @@ async def test_without_load_balancers_a_header_is_refused_from_everybody(
 
 
 @asynccontextmanager
-async def _listening(pki: Pki, limits: ConnectionLimits, refusals: list[Refusal]) -> AsyncIterator[Listener]:
+async def _listening(
+    pki: Pki, limits: ConnectionLimits, refusals: list[Refusal], begun: list[str] | None = None
+) -> AsyncIterator[Listener]:
     credentials = ServerCredentials(pki.server.certificate_pem, pki.server.key_pem)
     context = gateway_context(credentials, certificate_optional=True)
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
+
+    def begin(peer: str) -> tuple[SSL.Context, Judge]:
+        if begun is not None:
+            begun.append(peer)
+        return context, lambda _presented, _leaf: Verdict(None)
+
     listener = Listener(
         bound,
-        lambda _peer: (context, lambda _presented, _leaf: Verdict(None)),
+        begin,
         asyncio.Protocol,
         refusals.append,
         TimeLimits(asyncio.get_running_loop()),
@@ -118,23 +127,23 @@ def _connect(listener: Listener, said: bytes) -> socket.socket:
     return connection
 
 
-async def _counted(listener: Listener, addresses: dict[str, int]) -> None:
+async def _counted(listener: Listener, silent: int, handshakes: int) -> None:
     async def found() -> bool:
-        return {peer: len(mine) for peer, mine in listener._by_address.items()} == addresses
+        return (listener.silent, len(listener.handshake)) == (silent, handshakes)
 
-    await until(found, f"the handshakes are {addresses}")
+    await until(found, f"{silent} are silent, {handshakes} shake hands")
 
 
 async def test_a_connection_without_a_byte_of_tls_has_no_tls_object_whatever_its_header(pki: Pki) -> None:
     refusals: list[Refusal] = []
     async with _listening(pki, ConnectionLimits(), refusals) as listener:
         silent = [_connect(listener, said) for said in (b"", LINE[:20], LINE, binary("192.0.2.7"))]
-        await _counted(listener, {BALANCER: 2, "192.0.2.7": 2})
-        assert [each.tls for each in listener._connections] == [None] * 4
-        assert len(listener._silent) == 4
+        await _counted(listener, 4, 0)
+        assert listener.connections == 4
         for each in silent:
             each.close()
-        await _counted(listener, {})
+        await _counted(listener, 0, 0)
+        assert listener.connections == 0
         # A whole header and no more is how a load balancer looks whether the port is open.
         assert [each.reason for each in refusals] == ["HandshakeFailed"]
 
@@ -147,25 +156,35 @@ async def test_a_header_that_does_not_end_has_the_time_of_a_handshake(pki: Pki) 
     assert [(each.peer, each.reason) for each in refusals] == [(BALANCER, "HandshakeTimeout")]
 
 
-async def test_the_bound_of_an_address_is_that_of_the_client_and_not_of_the_load_balancer(pki: Pki) -> None:
+async def test_the_share_of_an_address_is_that_of_the_client_and_not_of_the_load_balancer(pki: Pki) -> None:
     refusals: list[Refusal] = []
-    limits = replace(ConnectionLimits(), handshakes=4, handshakes_per_address=3)
-    async with _listening(pki, limits, refusals) as listener:
+    async with _listening(pki, replace(ConnectionLimits(), handshakes=4), refusals) as listener:
         gateway = _connect(listener, binary("198.51.100.9") + b"\x16\x03\x01")
-        await _counted(listener, {"198.51.100.9": 1})
-        stranger = []
-        for number in range(8):
-            stranger.append(_connect(listener, LINE + b"\x16\x03\x01"))
-            given_up = max(0, number + 1 - 3)
+        await _counted(listener, 0, 1)
+        stranger = [_connect(listener, LINE + b"\x16\x03\x01") for _ in range(8)]
+        await _counted(listener, 0, 4)
+        assert refusals == []
+        other = _connect(listener, binary("203.0.113.9") + b"\x16\x03\x01")
 
-            async def has_come(given_up: int = given_up) -> bool:
-                return len(refusals) == given_up
+        async def has_room() -> bool:
+            return len(refusals) == 1
 
-            await until(has_come, f"{given_up} are given up")
-            await _counted(listener, {"198.51.100.9": 1, "192.0.2.7": min(number + 1, 3)})
-        assert {each.peer for each in refusals} == {"192.0.2.7"}
-        for each in (gateway, *stranger):
+        await until(has_room, "one makes room")
+        assert [each.peer for each in refusals] == ["192.0.2.7"]
+        for each in (gateway, other, *stranger):
             each.close()
+
+
+@pytest.mark.parametrize("size", [1, 5, 12, 28, 30])
+async def test_a_header_that_comes_in_pieces_is_read_before_the_turn_comes(pki: Pki, size: int) -> None:
+    said = binary("192.0.2.7") + b"\x16\x03\x01"
+    begun: list[str] = []
+    async with _listening(pki, ConnectionLimits(), [], begun) as listener:
+        with _connect(listener, said[:size]) as slow:
+            await _counted(listener, *((1, 0) if size < 29 else (0, 1)))
+            slow.sendall(said[size:])
+            await _counted(listener, 0, 1)
+            assert begun == ["192.0.2.7"]
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,12 @@ from pathlib import Path
 import pytest
 
 from stationkeeper_cups.connection_limits import (
+    CONNECTION_BYTES,
     LEAST_CONNECTIONS,
     MOST_CONNECTIONS,
     OWN_BYTES,
+    OWN_DESCRIPTORS,
+    WAITING_BYTES,
     derived_limits,
     halved,
     memory_limit,
@@ -19,8 +22,8 @@ MIB = 1024 * 1024
     ("memory", "descriptors", "connections"),
     [
         (None, None, MOST_CONNECTIONS),
-        (512 * MIB, None, 1706),
-        (512 * MIB, 1024, 1024 - 128),
+        (512 * MIB, None, 1280),
+        (512 * MIB, 1024, (1024 - 128) // 2),
         (OWN_BYTES // 2, None, LEAST_CONNECTIONS),
         (None, 10, LEAST_CONNECTIONS),
     ],
@@ -31,7 +34,16 @@ def test_limits_follow_the_memory_and_the_descriptors(
     limits = derived_limits(memory, descriptors, 30)
 
     assert limits.connections == connections
-    assert 0 < limits.handshakes_per_address < limits.handshakes < limits.connections
+    assert 0 < limits.handshakes < limits.connections
+
+
+@pytest.mark.parametrize(("memory", "descriptors"), [(256 * MIB, None), (512 * MIB, None), (2048 * MIB, 2000)])
+def test_all_that_clients_may_take_fits_into_what_there_is(memory: int, descriptors: int | None) -> None:
+    limits = derived_limits(memory, descriptors, 30)
+
+    assert OWN_BYTES + limits.connections * CONNECTION_BYTES + limits.waiting * WAITING_BYTES <= memory
+    assert limits.connections + limits.waiting + OWN_DESCRIPTORS <= (descriptors or 20_000)
+    assert 2 * limits.unread_bytes < WAITING_BYTES
 
 
 def test_two_ports_share_what_one_would_have() -> None:
@@ -39,7 +51,8 @@ def test_two_ports_share_what_one_would_have() -> None:
     half = halved(one)
 
     assert 2 * half.connections <= one.connections
-    assert 0 < half.handshakes_per_address < half.handshakes < half.connections
+    assert 2 * half.waiting <= one.waiting
+    assert 0 < half.handshakes < half.connections
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,19 @@ async def test_gateways_are_told_of_in_steps() -> None:
     assert sum(told) == len(content.gateways)
 
 
+async def test_only_gateways_that_are_remembered_are_told_of() -> None:
+    content, told = _large_registry(), list[str]()
+    assert isinstance(content, RegistryDocument)
+    kept = {each.eui for each in content.gateways[::300]}
+    state = ServingState(Metrics())
+    state.is_remembered = lambda eui: format_hex(eui) in kept
+    state.on_gateways_loaded = lambda gateways: told.extend(each.eui for each in gateways)
+
+    await state.load_document(REGISTRY[0], encode(REGISTRY[0], 1, encode_payload(content)))
+
+    assert sorted(told) == sorted(kept)
+
+
 async def test_documents_are_loaded_in_the_order_in_which_they_came() -> None:
     state = ServingState(Metrics())
     large, empty = _large_trust(), TrustDocument(release_namespace="stationkeeper")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from stationkeeper_cups.memory_return import MemoryReturn
 from tests.cups.client import until
 from tests.cups.conftest import Cups, ready
 from tests.cups.documents import Gateway, Trusted
@@ -20,6 +21,7 @@ from tests.cups.pki import Pki
 
 # The chart's limit.
 LIMIT_BYTES = 512 * 1024 * 1024
+MIB = 1024 * 1024
 START_SECONDS = 30.0
 
 _V2, _V1 = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")
@@ -143,6 +145,82 @@ async def test_half_done_handshakes_take_no_server_down(pki: Pki, tmp_path: Path
             for each in half:
                 each.close()
         assert (await cups.client(pki.a_gateway).ask()).status == 200
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.usefixtures("enough_descriptors")
+async def test_memory_comes_back_after_a_flood(pki: Pki, tmp_path: Path) -> None:
+    cups = Cups(tmp_path, pki)
+    cups.lay_server_tls(pki.server)
+    cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
+    # Many records before the end of a handshake: as much as OpenSSL keeps of one.
+    said = _client_hello() + (b"\x16\x03\x03\x40\x00" + b"\x0b\x00\xff\xff" + bytes(0x3FFC)) * 2
+    with _cgroup() as cgroup, _confined(cups, cgroup, tmp_path / "log") as server:
+        await until(lambda: ready(cups), "it serves", START_SECONDS)
+        assert (await cups.client(pki.a_gateway).ask()).status == 200
+        before = _resident(server)
+
+        async def has_grown() -> bool:
+            return _resident(server) > before + 32 * 1024 * 1024
+
+        async def is_small() -> bool:
+            return _resident(server) < before + 24 * 1024 * 1024
+
+        flood = await asyncio.to_thread(_silent, cups.port, 1200)
+        try:
+            for each in flood:
+                with suppress(OSError):
+                    each.send(said)
+            await until(has_grown, "the flood takes memory", 30)
+        finally:
+            for each in flood:
+                each.close()
+        await until(is_small, "the memory is given back", 60)
+        assert (await cups.client(pki.a_gateway).ask()).status == 200
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.usefixtures("enough_descriptors")
+async def test_who_sends_much_before_its_turn_takes_no_server_down(pki: Pki, tmp_path: Path) -> None:
+    cups = Cups(tmp_path, pki)
+    cups.lay_server_tls(pki.server)
+    cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
+    with _cgroup() as cgroup, _confined(cups, cgroup, tmp_path / "log") as server:
+        await until(lambda: ready(cups), "it serves", START_SECONDS)
+        flood = await asyncio.to_thread(_silent, cups.port, 4000)
+        try:
+            for each in flood:
+                with suppress(OSError):
+                    each.send(b"\x16\x03\x03\x40\x00" + bytes(1024 * 1024))
+            for _ in range(5):
+                assert (await cups.client(pki.a_gateway).ask()).status == 200
+            assert server.poll() is None
+        finally:
+            for each in flood:
+                each.close()
+
+
+def test_memory_is_given_back_in_calm_times_and_where_it_is_worth_it() -> None:
+    resident, free, calm, asked = 60, 0, True, 0
+
+    def give_back() -> None:
+        nonlocal resident, asked
+        resident -= free
+        asked += 1
+
+    memory = MemoryReturn(lambda: resident * MIB, give_back, lambda: calm)
+    assert not memory.look()
+    resident, free, calm = 300, 230, False
+    assert not memory.look()
+    calm = True
+    assert memory.look()
+    # What is left is in use, and nothing is asked for again.
+    assert not memory.look()
+    resident, free = 75, 0
+    assert not memory.look()
+    resident = 90
+    assert memory.look()
+    assert asked == 2
 
 
 def _client_hello() -> bytes:

@@ -98,7 +98,7 @@ def test_help_explains_every_flag_with_its_variable(capsys: pytest.CaptureFixtur
     shown = capsys.readouterr().out
     for flag in ("--source", "--directory", "--namespace", "--listen", "--internal-listen", "--tls-cert", "--tls-key"):
         assert flag in shown
-    assert shown.count("STATIONKEEPER_") == 25
+    assert shown.count("STATIONKEEPER_") == 26
 
 
 def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from stationkeeper_cups import file_source, waiting_notice
-from stationkeeper_cups.waiting_notice import WaitingNotice
+from stationkeeper_cups.waiting_notice import WaitingNotice, secrets_of
 from tests.cups.client import until
 from tests.cups.conftest import Cups
 
@@ -43,3 +43,12 @@ async def test_a_server_that_was_given_nothing_says_where_it_looks(
     assert str(tmp_path / "documents") in fields["where"]
     assert "trust" in fields["missing"]
     assert "server-certificate" in fields["missing"]
+    assert "stationkeeper-server-tls (keys tls.crt and tls.key)" in fields["secrets"]
+    assert "stationkeeper-trust (key trust)" in fields["secrets"]
+    assert "and 14 more" in fields["secrets"]
+
+
+def test_each_secret_is_named_with_its_keys() -> None:
+    assert secrets_of((), "mine") == ""
+    assert secrets_of(("server-certificate",), "mine") == "mine (keys tls.crt and tls.key)"
+    assert secrets_of(("trust",), "mine") == "stationkeeper-trust (key trust)"

@@ -16,6 +16,7 @@ from stationkeeper_core.pem import to_pem
 from stationkeeper_core.published import Document, decode, digest, encode, encode_payload
 from stationkeeper_operator.compiling.compile import PublishPlan, World, compile_plan
 from stationkeeper_operator.compiling.incremental import IncrementalCompiler, PlanChange
+from stationkeeper_operator.compiling.incremental_registry import Work
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
 from stationkeeper_operator.resources import (
@@ -43,10 +44,10 @@ HERE = "https://cups.example.org:8987"
 CUPS_NAMES = ("cups.example.org",)
 DAY = timedelta(days=1)
 
-_ROOTS = [make_pem(f"root {key}", key=key) for key in ("one", "two", "gateway")]
+ROOTS = [make_pem(f"root {key}", key=key) for key in ("one", "two", "gateway")]
 _SOON = make_pem("soon", key="soon", end=3)
 _LATER = make_pem("later", key="later", start=2)
-_LNS = make_pem("lns-root", key="lns")
+LNS = make_pem("lns-root", key="lns")
 _SHORT_LNS = make_pem("short", key="lns", end=2)
 _CRL_ROOT = ca("Root")
 _LEAVES = [
@@ -64,23 +65,23 @@ def _token(name: str = "token") -> dict[str, Any]:
     return {"token": _secret_key(name, "token")}
 
 
-_CLIENT = {"clientCertificate": {"secretRef": {"name": "client"}}}
-_URI = "wss://lns.example.com:8887"
+CLIENT = {"clientCertificate": {"secretRef": {"name": "client"}}}
+URI = "wss://lns.example.com:8887"
 _ENDPOINTS: tuple[dict[str, Any] | None, ...] = (
     None,
     {"uri": "ws://lns:1"},
-    {"uri": _URI, "trust": _LNS},
-    {"uri": _URI, "trust": _SHORT_LNS},
-    {"uri": _URI, "trust": _LNS, "auth": _token()},
-    {"uri": _URI, "trust": _LNS, "auth": _CLIENT},
-    {"uri": _URI, "trustFrom": _secret_key("anchors", "ca.crt")},
+    {"uri": URI, "trust": LNS},
+    {"uri": URI, "trust": _SHORT_LNS},
+    {"uri": URI, "trust": LNS, "auth": _token()},
+    {"uri": URI, "trust": LNS, "auth": CLIENT},
+    {"uri": URI, "trustFrom": _secret_key("anchors", "ca.crt")},
     {"uri": "nonsense"},
 )
 _MOVES: tuple[dict[str, Any] | None, ...] = (
     None,
     None,
-    {"uri": HERE, "trust": _LNS, "auth": _CLIENT},
-    {"uri": HERE, "trust": _LNS, "auth": _token()},
+    {"uri": HERE, "trust": LNS, "auth": CLIENT},
+    {"uri": HERE, "trust": LNS, "auth": _token()},
     {"uri": "https://other.example.org:443"},
 )
 _CLIENTS: tuple[dict[str, Any] | None, ...] = (
@@ -92,18 +93,18 @@ _CLIENTS: tuple[dict[str, Any] | None, ...] = (
     {"trustedCAs": []},
 )
 _DEFAULTS: tuple[Any, ...] = (
-    {"lns": {"uri": _URI, "trust": _LNS}},
+    {"lns": {"uri": URI, "trust": LNS}},
     {"lns": {"uri": "wss://second.example.com:1", "trust": _SHORT_LNS}},
-    {"lns": {"uri": _URI, "trust": _LNS, "auth": {"tokenByEUI": {"secretRef": {"name": "tokens"}}}}},
-    {"lns": {"uri": _URI, "trust": _LNS, "auth": _CLIENT}},
-    {"lns": {"uri": _URI}},
+    {"lns": {"uri": URI, "trust": LNS, "auth": {"tokenByEUI": {"secretRef": {"name": "tokens"}}}}},
+    {"lns": {"uri": URI, "trust": LNS, "auth": CLIENT}},
+    {"lns": {"uri": URI}},
     {"lns": 7},
 )
 _ANCHORS: tuple[dict[str, Any], ...] = (
-    *({"certificates": each} for each in _ROOTS),
-    {"certificates": _ROOTS[0] + _ROOTS[1]},
+    *({"certificates": each} for each in ROOTS),
+    {"certificates": ROOTS[0] + ROOTS[1]},
     {"certificates": _SOON},
-    {"certificates": _ROOTS[0] + _LATER},
+    {"certificates": ROOTS[0] + _LATER},
     {"certificatesFrom": {**_secret_key("anchors", "ca.crt"), "retain": "2h"}},
     {"certificates": "nonsense"},
     {"certificates": to_pem(_CRL_ROOT.der)},
@@ -122,7 +123,7 @@ _SERVES: tuple[dict[str, Any], ...] = (
     {"serves": [{"namespace": "a"}, {"namespace": "b", "euiRanges": ["0000000000000000/62"]}]},
     {"euiRanges": ["0000000000000000/63"]},
 )
-_CONTENTS: Mapping[str, tuple[dict[str, bytes], ...]] = {
+CONTENTS: Mapping[str, tuple[dict[str, bytes], ...]] = {
     "token": ({"token": b"Bearer ONE"}, {"token": b"Bearer TWO"}, {"other": b""}),
     "tokens": (
         {EUIS[0]: b"Bearer ONE", EUIS[1]: b"Bearer TWO", f"a.{EUIS[0]}": b"Bearer A"},
@@ -136,7 +137,7 @@ _CONTENTS: Mapping[str, tuple[dict[str, bytes], ...]] = {
         }
         for each in _LEAVES
     ),
-    "anchors": ({"ca.crt": _ROOTS[0].encode()}, {"ca.crt": _ROOTS[1].encode()}, {"ca.crt": _SOON.encode()}),
+    "anchors": ({"ca.crt": ROOTS[0].encode()}, {"ca.crt": ROOTS[1].encode()}, {"ca.crt": _SOON.encode()}),
 }
 
 Event = tuple[Key | Reference, Resource | ReferencedObject | None]
@@ -187,19 +188,20 @@ def _gateway_defaults(draw: st.DrawFn) -> Event:
 
 @st.composite
 def _secrets(draw: st.DrawFn) -> Event:
-    name = draw(st.sampled_from(sorted(_CONTENTS)))
+    name = draw(st.sampled_from(sorted(CONTENTS)))
     reference = Reference(SECRET, draw(st.sampled_from(NAMESPACES)), name)
     if draw(st.integers(0, 5)) == 0:
         return reference, None
-    return _secret(
+    return secret(
         reference,
-        draw(st.sampled_from(_CONTENTS[name])),
+        draw(st.sampled_from(CONTENTS[name])),
         draw(st.sampled_from(("true", "true", "true", "no"))),
         draw(st.sampled_from(("", "renewed"))),
     )
 
 
-def _secret(reference: Reference, content: Mapping[str, bytes], label: str = "true", renewed_by: str = "") -> Event:
+def secret(reference: Reference, content: Mapping[str, bytes], label: str = "true", renewed_by: str = "") -> Event:
+    """A Secret that is there from now on."""
     labels = {_TRUST if reference.name == "anchors" else _CREDENTIALS: label}
     meta: dict[str, Any] = {"name": reference.name, "namespace": reference.namespace, "labels": labels}
     if renewed_by:
@@ -208,18 +210,18 @@ def _secret(reference: Reference, content: Mapping[str, bytes], label: str = "tr
     return reference, decode_referenced(SECRET, {"metadata": meta, "data": data})
 
 
+def made(kind: str, namespace: str, name: str, spec: Any, age: int = 2, **status: Any) -> Event:
+    """A resource that is there from now on."""
+    meta = metadata(name, namespace, age, f"uid-{namespace}-{name}-0")
+    return Key(kind, namespace, name), decode_resource(kind, {"metadata": meta, "spec": spec, "status": status})
+
+
 def _beginning() -> list[Event]:
     """A cluster in which each kind of dependency is there, for what happens at random to change."""
-
-    def made(kind: str, namespace: str, name: str, spec: Any) -> Event:
-        key = Key(kind, namespace, name)
-        meta = metadata(name, namespace, 2, f"uid-{namespace}-{name}-0")
-        return key, decode_resource(kind, {"metadata": meta, "spec": spec, "status": {}})
-
     secrets = [
-        _secret(Reference(SECRET, namespace, name), contents[0])
+        secret(Reference(SECRET, namespace, name), contents[0])
         for namespace in NAMESPACES
-        for name, contents in _CONTENTS.items()
+        for name, contents in CONTENTS.items()
     ]
     moved = {"eui": EUIS[0], "lns": _ENDPOINTS[2], "cups": _MOVES[2]}
     return [
@@ -293,11 +295,18 @@ class ChangingWorld:
         self.in_force: dict[str, Document] = {}
         self.now = NOW
         self.told: dict[Key, Verdict] = {}
+        self.work = Work()
         self._compiler = IncrementalCompiler(RELEASE, CUPS_NAMES)
+
+    def happens(self, *events: Event, wait: timedelta = timedelta(), published: int = _ALL) -> Work:
+        """Have this happen; what was compiled for it."""
+        self.take(Step(events, wait, published, restarts=False, is_pressed=False))
+        return self.work
 
     def take(self, step: Step) -> None:
         """Have a step happen, and compare what is compiled."""
         self.now += step.wait
+        self.work = Work()
         if step.restarts:
             self._apply(step.events)
             self._compiler = IncrementalCompiler(RELEASE, CUPS_NAMES)
@@ -310,7 +319,8 @@ class ChangingWorld:
         world = World(RELEASE, dict(self.resources), dict(self.referenced), CUPS_NAMES)
         self._compare(plan, compile_plan(world, self.in_force, self.now))
         for place, (name, document) in enumerate(sorted(plan.documents.items())):
-            if step.published >> place & 1:
+            # As the publisher does: what is in force already is not written.
+            if step.published >> place & 1 and self.in_force.get(name) != document:
                 self.in_force[name] = _read_back(name, document)
 
     def _apply(self, events: Sequence[Event]) -> WorldChanges:
@@ -341,6 +351,8 @@ class ChangingWorld:
         while True:
             plan = self._compiler.compile(self.in_force, self.now, lambda: is_pressed)
             self.told |= plan.verdicts
+            self.work.gateways += plan.work.gateways
+            self.work.documents += plan.work.documents
             if plan.is_done:
                 return plan
 

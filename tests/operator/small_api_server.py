@@ -1,8 +1,13 @@
 """A small API server over real HTTP: objects by path, resourceVersions, conflicts, and failures on demand."""
 
+import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+<<<<<<< HEAD
+from collections.abc import AsyncIterator, Awaitable
+=======
+from collections.abc import AsyncIterator, Callable
+>>>>>>> incremental
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +26,7 @@ class SmallApiServer:
         failing_writes: likewise, to requests that change something.
         requests: method and path of each.
         tokens: the authorization of each.
+        overheard: called with the path of each request that changes something.
     """
 
     def __init__(self) -> None:
@@ -29,7 +35,9 @@ class SmallApiServer:
         self.failing_writes: dict[str, int] = {}
         self.requests: list[tuple[str, str]] = []
         self.tokens: list[str | None] = []
+        self.overheard: Callable[[str], None] = lambda _path: None
         self.revision = 100
+        self._open, self._most, self._slow = 0, 0, False
 
     @property
     def writes(self) -> list[tuple[str, str]]:
@@ -41,7 +49,22 @@ class SmallApiServer:
         self.objects[path] = {**body, "metadata": metadata}
         return self.objects[path]
 
+    async def most_at_once(self, work: Awaitable[object]) -> int:
+        """How many requests came at most while others were not answered yet, as `work` was done."""
+        self._open, self._most, self._slow = 0, 0, True
+        await work
+        self._slow = False
+        return self._most
+
     async def handle(self, request: web.Request) -> web.Response:
+        if self._slow:
+            self._open += 1
+            self._most = max(self._most, self._open)
+            await asyncio.sleep(0.001)
+            self._open -= 1
+        return await self._answer(request)
+
+    async def _answer(self, request: web.Request) -> web.Response:
         path = request.path
         self.requests.append((request.method, path))
         self.tokens.append(request.headers.get("Authorization"))
@@ -52,6 +75,7 @@ class SmallApiServer:
         body = json.loads(await request.text() or "{}")
         if request.method == "GET":
             return self._read(path)
+        self.overheard(path)
         return self._create(path, body) if request.method == "POST" else self._change(request.method, path, body)
 
     def _read(self, path: str) -> web.Response:

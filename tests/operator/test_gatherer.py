@@ -213,6 +213,21 @@ async def test_a_pod_that_is_not_ready_or_about_to_end_is_asked_what_it_has_load
     assert set(other_port.paths) == {"/generation"}
 
 
+async def test_a_pod_that_waits_for_a_secret_is_told_once_with_its_name_and_keys(
+    stage: Stage, port: InternalPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gatherer, "WAITING_SECONDS", 0.3)
+    port.loaded = Loaded({}, secrets_missing="stationkeeper-server-tls (keys tls.crt and tls.key)")
+    stage.add_pod("cups-0", port, ready=False)
+    stage.lay()
+    await until(lambda: stage.told == [("WaitsForSecret", "cups-0")])
+    event = next(each for path, each in stage.server.objects.items() if "/events/" in path)
+    assert "stationkeeper-server-tls (keys tls.crt and tls.key)" in event["message"]
+    asked = len(port.paths)
+    await until(lambda: len(port.paths) > asked + 5)
+    assert len(stage.told) == 1
+
+
 async def test_a_pod_that_is_over_is_not_asked(stage: Stage, port: InternalPort, other_port: InternalPort) -> None:
     port.loaded = Loaded({TRUST: 5})
     stage.add_pod("cups-0", port)

@@ -1,12 +1,47 @@
 """What is compiled step by step is what is compiled from nothing, and takes work in proportion to the change."""
 
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 
+from stationkeeper_core.errors import Reason
+from stationkeeper_core.eui64 import EUI64
+from stationkeeper_core.published import REGISTRY, TRUST, bucket_of
 from stationkeeper_operator.compiling import bucket_memory, compile, incremental_registry, registry_compiler
+from stationkeeper_operator.compiling.incremental import IncrementalCompiler, PlanChange
+from stationkeeper_operator.compiling.incremental_registry import Work
 from stationkeeper_operator.compiling.room import Bound
-from tests.operator.changing_world import ChangingWorld, Step, steps
+from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
+from stationkeeper_operator.resources import (
+    GATEWAY,
+    GATEWAY_DEFAULTS,
+    SECRET,
+    TRUSTED_CA,
+    Key,
+    Reference,
+    ReferencedObject,
+)
+from tests.operator.changing_world import (
+    CLIENT,
+    CONTENTS,
+    EUIS,
+    LNS,
+    RELEASE,
+    ROOTS,
+    URI,
+    ChangingWorld,
+    Event,
+    Step,
+    made,
+    secret,
+    steps,
+)
+from tests.operator.resource_building import NOW
 
+HOUR = timedelta(hours=1)
 _NARROW = (
     Bound(1_500, share=150, shares=300, release_share=200, reserve=200),
     Bound(4_000, share=600, shares=1_200, release_share=600, reserve=400),
@@ -33,3 +68,182 @@ def test_so_it_is_where_documents_and_what_is_reserved_in_them_are_full(taken: l
         patch.setattr(registry_compiler, "MAX_RESERVED", 1)
         for each in taken:
             world.take(each)
+
+
+# -- what depends on what, one by one
+
+
+CLIENT_SECRET, TOKENS = Reference(SECRET, "b", "client"), Reference(SECRET, RELEASE, "tokens")
+OWN_CERTIFICATE = {"eui": EUIS[0], "lns": {"uri": URI, "trust": LNS, "auth": CLIENT}}
+BY_DEFAULT = {"eui": EUIS[0]}
+
+
+def test_a_gateway_is_compiled_anew_when_its_key_becomes_that_of_a_trusted_ca() -> None:
+    world, gateway = ChangingWorld(), Key(GATEWAY, "b", "g0")
+    world.happens(secret(CLIENT_SECRET, CONTENTS["client"][0]), made(*gateway, OWN_CERTIFICATE))
+    world.happens()
+    assert world.told[gateway].accepted
+    assert world.happens(made(TRUSTED_CA, "b", "c0", {"certificates": ROOTS[2]})).gateways == 1
+    assert world.told[gateway].reason == Reason.PRIVATE_KEY_OF_CA
+    world.happens((Key(TRUSTED_CA, "b", "c0"), None))
+    world.happens()
+    assert world.told[gateway].accepted
+
+
+def test_whose_gateways_have_a_key_decides_where_a_root_with_it_counts() -> None:
+    world, late = ChangingWorld(), Key(GATEWAY, RELEASE, "late")
+    own = Reference(SECRET, RELEASE, "client")
+    world.happens(
+        secret(CLIENT_SECRET, CONTENTS["client"][0]),
+        secret(own, CONTENTS["client"][2]),
+        made(GATEWAY, "b", "g0", OWN_CERTIFICATE),
+    )
+    world.happens(made(TRUSTED_CA, "a", "c0", {"certificates": ROOTS[2]}))
+    elsewhere = next(each for each in EUIS if bucket_of(EUI64(int(each, 16))) != bucket_of(EUI64(1)))
+    world.happens(made(*late, {**OWN_CERTIFICATE, "eui": elsewhere}), published=0)
+    assert world.told[late].accepted
+    world.happens((Key(GATEWAY, "b", "g0"), None), published=1 << bucket_of(EUI64(1)))
+    world.happens()
+    assert world.told[late].reason == Reason.PRIVATE_KEY_OF_CA
+
+
+def test_only_the_gateways_whose_tokens_changed_are_compiled() -> None:
+    world, gateways = ChangingWorld(), [Key(GATEWAY, each, "g0") for each in ("a", "b")]
+    by_eui = {"lns": {"uri": URI, "trust": LNS, "auth": {"tokenByEUI": {"secretRef": {"name": "tokens"}}}}}
+    tokens = {f"{each.namespace}.{EUIS[0]}": b"Bearer ONE" for each in gateways}
+    world.happens(
+        secret(TOKENS, tokens),
+        made(GATEWAY_DEFAULTS, RELEASE, "default", by_eui),
+        *(made(*each, BY_DEFAULT) for each in gateways),
+    )
+    world.happens()
+    assert world.happens(secret(TOKENS, {**tokens, f"b.{EUIS[0]}": b"Bearer TWO"})).gateways == 1
+    world.happens()
+    assert world.happens(secret(TOKENS, {f"b.{EUIS[0]}": b"Bearer TWO"})).gateways == 1
+    assert world.told[gateways[0]].reason == Reason.TOKEN_MISSING_FOR_EUI
+
+
+def test_whom_the_trusted_cas_serve_decides_anew_between_two_namespaces() -> None:
+    world, second = ChangingWorld(), Key(GATEWAY, "b", "g0")
+    spec = {"eui": EUIS[0], "lns": {"uri": "ws://lns:1"}}
+    served = [made(TRUSTED_CA, RELEASE, "c0", {"certificates": ROOTS[0], "serves": [{"namespace": "*"}]})]
+    world.happens(*served, made(GATEWAY, "a", "g0", spec, 3), made(*second, spec, 1))
+    world.happens()
+    assert world.told[second].reason == Reason.EUI_CONFLICT
+    world.happens(made(TRUSTED_CA, RELEASE, "c0", {"certificates": ROOTS[0], "serves": [{"namespace": "b"}]}))
+    world.happens()
+    assert world.told[second].accepted
+
+
+def test_a_certificate_that_a_gateway_showed_is_known_as_one_that_is_revoked() -> None:
+    world, authority = ChangingWorld(), Key(TRUSTED_CA, "a", "c0")
+    spec = {"eui": EUIS[0], "lns": {"uri": "ws://lns:1"}}
+    world.happens(
+        made(GATEWAY, "a", "g0", spec), made(*authority, {"certificates": ROOTS[0], "revocation": {"serials": ["AB"]}})
+    )
+    assert "AB" in world.told[authority].message
+    seen = {"serial": "AB", "sha256": "cd" * 32, "trustedCA": "a/c0"}
+    assert world.happens(made(GATEWAY, "a", "g0", spec, certificate=seen)).gateways <= 1
+    assert "AB" not in world.told[authority].message
+    world.happens(made(GATEWAY, "a", "g0", spec))
+    assert "AB" in world.told[authority].message
+
+
+def test_an_anchor_is_kept_from_when_its_renewal_is_published() -> None:
+    world, anchors = ChangingWorld(), Reference(SECRET, "a", "anchors")
+    source = {"certificatesFrom": {"secretKeyRef": {"name": "anchors", "key": "ca.crt"}, "retain": "2h"}}
+    world.happens(secret(anchors, CONTENTS["anchors"][0]), made(TRUSTED_CA, "a", "c0", source))
+    world.happens(secret(anchors, CONTENTS["anchors"][1]), published=0)
+    world.happens(wait=HOUR)
+    world.happens(wait=2 * HOUR)
+
+
+# -- how much work it is
+
+
+def fleet(number: int) -> list[Event]:
+    """So many Gateways of two namespaces, each with a token Secret of its own or the default LNS."""
+    found: list[Event] = [
+        made(GATEWAY_DEFAULTS, "a", "default", {"lns": {"uri": URI, "trust": LNS}}),
+        made(TRUSTED_CA, RELEASE, "c0", {"certificates": ROOTS[0], "serves": [{"namespace": "*"}]}),
+    ]
+    for each in range(number):
+        found.append(made(*member(each), spec_of(each)))
+        if each % 2:
+            found.append(secret(Reference(SECRET, "b", f"token-{each}"), {"token": b"Bearer ONE"}))
+    return found
+
+
+def member(number: int) -> Key:
+    return Key(GATEWAY, "b" if number % 2 else "a", f"m{number}")
+
+
+def spec_of(number: int) -> dict[str, Any]:
+    token = {"token": {"secretKeyRef": {"name": f"token-{number}", "key": "token"}}}
+    lns = {"lns": {"uri": URI, "trust": LNS, "auth": token}} if number % 2 else {}
+    return {"eui": f"{0xA840410000000000 + number:016X}", **lns}
+
+
+def as_new(events: Sequence[Event]) -> WorldChanges:
+    """Nothing of it was there before."""
+    resources = {
+        key: ResourceChange(None, found)
+        for key, found in events
+        if isinstance(key, Key) and not isinstance(found, ReferencedObject)
+    }
+    return WorldChanges(
+        resources,
+        {key: found for key, found in events if isinstance(key, Reference) and isinstance(found, ReferencedObject)},
+    )
+
+
+def test_the_work_is_in_proportion_to_the_change() -> None:
+    world, number = ChangingWorld(), 2_000
+    assert world.happens(*fleet(number)) == Work(number, len(REGISTRY))
+    assert world.happens() == Work(number, 0), "all of them are in force now"
+    assert world.happens() == Work(0, 0)
+    assert world.happens(made(*member(7), {**spec_of(7), "suspended": True})) == Work(1, 1)
+    assert world.happens() == Work(1, 0)
+    assert world.happens(secret(Reference(SECRET, "b", "token-9"), {"token": b"Bearer TWO"})) == Work(1, 1)
+    world.happens()
+    assert world.happens(made(*member(9), spec_of(9), observedGeneration=1)) == Work(0, 0), "its status alone"
+    assert world.happens(made(TRUSTED_CA, "b", "c1", {"certificates": ROOTS[1]})) == Work(0, 0)
+    assert world.happens((member(8), None)) == Work(0, 1)
+    other = {"lns": {"uri": "wss://second.example.com:1", "trust": LNS}}
+    assert world.happens(made(GATEWAY_DEFAULTS, "a", "default", other)).gateways == number // 2 - 1
+
+
+def test_what_an_event_touched_overtakes_what_all_gateways_of_a_default_wait_for() -> None:
+    compiler = IncrementalCompiler(RELEASE)
+
+    def compiled(*events: Event, is_pressed: bool = False) -> PlanChange:
+        compiler.take_in(as_new(events))
+        return compiler.compile({}, NOW, lambda: is_pressed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(incremental_registry, "AT_LEAST", 10)
+        assert compiled(*fleet(200)).is_done
+        other = {"lns": {"uri": "wss://second.example.com:1", "trust": LNS}}
+        suspended = made(*member(1), {**spec_of(1), "suspended": True})
+        plan = compiled(made(GATEWAY_DEFAULTS, "a", "default", other), suspended, is_pressed=True)
+        assert not plan.is_done
+        assert plan.work.gateways < 100
+        assert plan.verdicts[member(1)].reason == Reason.SUSPENDED
+        assert plan.verdicts[member(1)].document in plan.payloads
+        assert len(plan.payloads.keys() - {TRUST}) <= 2, "that one, and one more so that it goes on"
+        rounds = [compiled(is_pressed=True)]
+        while not rounds[-1].is_done:
+            rounds.append(compiled(is_pressed=True))
+        assert len(rounds) > 1
+    assert compiler.verdicts[member(198)].lns_uri == "wss://second.example.com:1"
+
+
+def test_nothing_of_the_registry_is_ready_before_all_gateways_were_compiled_once() -> None:
+    compiler = IncrementalCompiler(RELEASE)
+    compiler.take_in(as_new(fleet(100)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(incremental_registry, "AT_LEAST", 10)
+        plan = compiler.compile({}, NOW, lambda: True)
+        assert set(plan.documents) == {TRUST}
+        assert not (plan.is_done or compiler.is_whole)
+        assert not any(key.kind == GATEWAY for key in plan.verdicts)

@@ -16,6 +16,7 @@ from stationkeeper_core.published import (
     encode_payload,
     secret_name,
 )
+from stationkeeper_core.registry_layout import layout_of
 from stationkeeper_operator.api.kubernetes_api import ApiError
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
@@ -212,3 +213,28 @@ async def test_without_the_lease_nothing_is_written(stage: Stage) -> None:
     with pytest.raises(NotLeadingError):
         await stage.publish(EMPTY)
     assert stage.server.writes == []
+
+
+async def test_of_a_thousand_secrets_a_bounded_number_is_asked_for_at_a_time(stage: Stage) -> None:
+    for document in layout_of(1024).registry:
+        stage.server.put(path(document), {})
+    most = await stage.server.most_at_once(stage.publisher.in_force((1024,)))
+    assert 1 < most <= 24
+    assert {path(document) for document in layout_of(1024).documents} <= {each for _, each in stage.server.requests}
+
+
+async def test_of_many_secrets_some_are_looked_at_each_time_and_in_turn_all_of_them(stage: Stage) -> None:
+    for document in layout_of(256).registry:
+        stage.server.put(path(document), {})
+    await stage.publisher.in_force((256,))
+    changed = layout_of(256).registry[200]
+    stage.server.put(path(changed), {"data": {}})
+    seen, noticed = set[str](), False
+    for _ in range(6):
+        before = len(stage.server.requests)
+        noticed = not await stage.publisher.is_untouched() or noticed
+        asked = {each for _, each in stage.server.requests[before:]}
+        assert len(asked) <= 64
+        seen |= asked
+    assert noticed
+    assert {path(document) for document in layout_of(256).documents} <= seen

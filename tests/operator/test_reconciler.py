@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_core.published import DOCUMENTS, secret_name
+from stationkeeper_core.eui64 import EUI64
+from stationkeeper_core.published import DOCUMENTS, REGISTRY, TRUST, bucket_of, secret_name
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.observing.departures import Departures
@@ -19,15 +20,17 @@ from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reconciler import Reconciler, Turn
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
-from stationkeeper_operator.resources import GATEWAY, GATEWAY_DEFAULTS, Key, decode_resource
+from stationkeeper_operator.resources import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, Key, decode_resource
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.resource_building import make_pem
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 
 RELEASE = "release"
+SECRETS = f"/api/v1/namespaces/{RELEASE}/secrets/"
 SECRET_PATH = f"/api/v1/namespaces/{RELEASE}/secrets/lns-token"
 DEFAULTS = Key(GATEWAY_DEFAULTS, RELEASE, "default")
+CA = Key(TRUSTED_CA, RELEASE, "ca")
 SHORT, LONG = Key(GATEWAY, "team", "short"), Key(GATEWAY, "team", "long")
 LNS = {"uri": "wss://lns.example.com:8887", "trust": make_pem("lns-root")}
 WITH_TOKEN = {**LNS, "auth": {"token": {"secretKeyRef": {"name": "lns-token", "key": "token"}}}}
@@ -57,6 +60,8 @@ class Stage:
             api, self.store, events, changed=lambda _: None, permit=_permit, now=_now, release="release"
         )
         self.seen = seen = ObservedState(self.store.get, "release")
+        self.is_pressed = False
+        self.metrics = Metrics()
         self.reconciler = Reconciler(
             RELEASE,
             self.store,
@@ -68,8 +73,9 @@ class Stage:
                 Enforcement(), Departures(events, seen.usage.users, awaits_proof=False), self.status, asks=False
             ),
             now=_now,
-            compile_seconds=Metrics().compile_seconds,
-            compiled=Metrics().compiled,
+            compile_seconds=self.metrics.compile_seconds,
+            compiled=self.metrics.compiled,
+            is_pressed=lambda: self.is_pressed,
         )
 
     def put(self, key: Key, spec: dict[str, Any], status: dict[str, Any] | None = None) -> None:
@@ -77,6 +83,11 @@ class Stage:
         metadata = {"name": key.name, "namespace": key.namespace, "uid": f"uid-{key.name}"}
         metadata |= {"resourceVersion": str(self.version)}
         self.store.put(decode_resource(key.kind, {"metadata": metadata, "spec": spec, "status": status or {}}))
+
+    def compiled(self, what: str) -> float:
+        line = f'stationkeeper_operator_compiled_total{{what="{what}"}} '
+        lines = self.metrics.exposition().decode().splitlines()
+        return sum(float(each.removeprefix(line)) for each in lines if each.startswith(line))
 
     def reasons(self) -> dict[Key, str]:
         return {key: judgement.verdict.reason for key, judgement in self.status.judgements.items()}
@@ -131,3 +142,61 @@ async def test_what_was_delivered_is_pending_once_something_else_is_published(st
 
     shown = stage.seen.fields(stage.store.picture().resources[LONG])
     assert shown["delivery"] == {"state": "Pending", "deliveries": 0, "outstanding": []}
+
+
+async def test_a_resource_that_changes_while_its_turn_runs_is_not_judged_by_the_turn(stage: Stage) -> None:
+    stage.put(LONG, {"eui": "0000000000000002", "lns": LNS})
+    published = stage.status.judge
+
+    def judge(judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_news: bool | None = None) -> None:
+        stage.put(LONG, {"eui": "0000000000000002", "lns": {"uri": "nonsense"}})
+        published(judgements, gone, is_news=is_news)
+
+    stage.version = 10
+    stage.status.judge = judge  # type: ignore[method-assign]
+    assert await stage.reconciler.turn() is Turn.DONE
+    assert stage.status.judgements[LONG].generation == 0
+    stage.status.judge = published  # type: ignore[method-assign]
+    assert await stage.reconciler.turn() is Turn.DONE
+    assert stage.reasons() == {LONG: "URIInvalid"}
+
+
+async def test_trust_that_is_taken_away_is_written_before_any_gateway_is_compiled(stage: Stage) -> None:
+    stage.put(CA, {"certificates": make_pem("root")})
+    stage.put(LONG, {"eui": "0000000000000002", "lns": LNS})
+    assert await stage.reconciler.turn() is Turn.DONE
+    stage.put(CA, {"certificates": make_pem("root"), "suspended": True})
+    written: list[tuple[str, float]] = []
+    stage.server.overheard = lambda path: written.append((path, stage.compiled("Gateway")))
+    for number in range(5):
+        stage.put(Key(GATEWAY, "team", f"new-{number}"), {"eui": f"000000000000001{number}", "lns": LNS})
+    before = stage.compiled("Gateway")
+    assert await stage.reconciler.turn() is Turn.DONE
+    assert written[0] == (SECRETS + secret_name(TRUST), before)
+    assert stage.compiled("Gateway") >= before + 5
+
+
+async def test_a_turn_makes_way_between_writes_and_says_only_what_is_written(stage: Stage) -> None:
+    for number in range(64):
+        stage.put(Key(GATEWAY, "team", f"g{number}"), {"eui": f"00000000000000{number:02X}", "lns": LNS})
+    stage.is_pressed = True
+    assert await stage.reconciler.turn() is Turn.MORE
+    assert not stage.status.judgements
+    stage.is_pressed = False
+    assert await stage.reconciler.turn() is Turn.DONE
+    assert len(stage.status.judgements) == 64
+    assert all(each.published for each in stage.status.judgements.values())
+    assert stage.compiled("Gateway") == 64
+
+
+async def test_a_document_that_is_not_written_is_said_of_all_that_it_carries_until_it_is(stage: Stage) -> None:
+    stage.put(LONG, {"eui": "0000000000000002", "lns": LNS})
+    assert await stage.reconciler.turn() is Turn.DONE
+    stage.put(LONG, {"eui": "0000000000000002", "lns": {**LNS, "uri": "wss://other.example.com:8887"}})
+    path = SECRETS + secret_name(REGISTRY[bucket_of(EUI64(2))])
+    stage.server.failing_writes[path] = 503
+    assert await stage.reconciler.turn() is Turn.AGAIN
+    assert not stage.status.judgements[LONG].published
+    del stage.server.failing_writes[path]
+    assert await stage.reconciler.turn() is Turn.DONE
+    assert stage.status.judgements[LONG].published

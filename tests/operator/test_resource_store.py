@@ -348,3 +348,31 @@ class TestReferences:
         gone = {"name": "a", "namespace": "team", "uid": "a", "resourceVersion": "9"}
         store.remove(decode_resource(GATEWAY, {"metadata": gone}))
         assert store.unresolved == {references["b"]}
+
+
+class TestAListThatIsTakenInStepByStep:
+    def test_reports_between_the_steps_count_if_they_are_newer(self, store: ResourceStore) -> None:
+        store.put(gateway(1, "gone"))
+        listing = store.begin_list(GATEWAY, None)
+        for name in ("first", "second", "third"):
+            listing.add(gateway(2, name))
+
+        steps = store.merging(listing, "10")
+        next(steps)
+        assert store.put(gateway(5, "deleted-before-the-list")) is Change.NOTHING
+        assert store.put(gateway(11, "created-after-the-list")) is Change.SPEC
+        assert store.remove(gateway(12, "second")) is Change.NOTHING
+        store.put(gateway(13, "third", uri="wss://new:1"))
+        list(steps)
+
+        assert names(store) == {"first", "third", "created-after-the-list"}
+        assert store.get(Key(GATEWAY, "team", "third")) == gateway(13, "third", uri="wss://new:1")
+
+    def test_what_is_known_as_it_is_listed_is_kept(self, store: ResourceStore) -> None:
+        store.put(gateway(3))
+        listing = store.begin_list(GATEWAY, None)
+        assert listing.is_known(Key(GATEWAY, "team", "one"), "3")
+        assert not listing.is_known(Key(GATEWAY, "team", "one"), "4")
+        listing.add_known([Key(GATEWAY, "team", "one")])
+        assert store.merge_list(listing, "10") is Change.NOTHING
+        assert names(store) == {"one"}

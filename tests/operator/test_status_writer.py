@@ -30,16 +30,27 @@ class Stage:
         self.leading = True
         self.changes: list[Change] = []
         self.late = timedelta()
+        self.api = api
+        self.running: asyncio.Task[None] | None = None
+
+    def lead(self) -> None:
+        """A term of leadership begins; the one before is over."""
+        self.stop()
         self.writer = StatusWriter(
-            api,
+            self.api,
             self.store,
-            EventRecorder(api, "test", self.permit),
+            EventRecorder(self.api, "test", self.permit),
             changed=self.changes.append,
             permit=self.permit,
             now=lambda: datetime.now(UTC) + self.late,
             release="release",
             sweep_seconds=0.05,
         )
+        self.running = asyncio.create_task(self.writer.run())
+
+    def stop(self) -> None:
+        if self.running is not None:
+            self.running.cancel()
 
     def lay(self, uid: str = "u1", generation: int = 1, status: dict[str, Any] | None = None) -> None:
         metadata = {"namespace": "team", "uid": uid, "generation": generation}
@@ -75,9 +86,9 @@ async def until(probe: Callable[[], bool]) -> None:
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with small_api_server(tmp_path) as (server, api):
         made = Stage(server, api)
-        running = asyncio.create_task(made.writer.run())
+        made.lead()
         yield made
-        running.cancel()
+        made.stop()
 
 
 async def test_a_status_is_written_once(stage: Stage) -> None:
@@ -87,7 +98,7 @@ async def test_a_status_is_written_once(stage: Stage) -> None:
     written = len(stage.server.writes)
     stage.writer.look_again(KEY)
     await until(lambda: stage.writer.is_idle)
-    stage.writer.forget()
+    stage.lead()
     await stage.judge(GOOD)
     assert len(stage.server.writes) == written
     assert stage.told == []
@@ -96,7 +107,7 @@ async def test_a_status_is_written_once(stage: Stage) -> None:
 async def test_a_refusal_is_told_once_and_so_is_its_end(stage: Stage) -> None:
     stage.lay()
     await stage.judge(BAD)
-    stage.writer.forget()
+    stage.lead()
     await stage.judge(BAD)
     assert stage.told == [("Warning", "URIInvalid")]
     await stage.judge(GOOD)
@@ -167,7 +178,7 @@ async def test_an_overdue_list_is_told_once_and_so_is_the_next_one(stage: Stage)
         ("2026-07-01T00:00:00Z", False, [told]),
         ("2026-07-01T00:00:00Z", True, [told, told]),
     ):
-        stage.writer.forget()
+        stage.lead()
         stage.writer.judge({CA: with_list(next_update, overdue=overdue)})
         await until(lambda: stage.writer.is_idle)
         assert stage.told == expected

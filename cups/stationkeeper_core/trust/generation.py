@@ -44,6 +44,10 @@ class TrustGeneration:
                 namespaces = self._by_subject.setdefault(subject, {})
                 namespaces.setdefault(trusted_ca.record.namespace, []).append(trusted_ca)
 
+    def has_subject(self, subject: str) -> bool:
+        """Whether a TrustedCA has a certificate with the folded `subject`."""
+        return subject in self._by_subject
+
     def named(self, subjects: Iterable[str]) -> list[TrustedCA]:
         """The TrustedCAs that have a certificate with one of the folded `subjects`, each once."""
         namespaces = (same for subject in subjects for same in self._by_subject.get(subject, {}).values())

@@ -14,6 +14,15 @@ FOR_EVER = 2**63
 """Seconds since the epoch that no clock shows."""
 
 
+def unknown_ca(issuer: str) -> tuple[Reason, str]:
+    """Why a handshake is refused for which no TrustedCA would vouch, and a detail for the log.
+
+    Args:
+        issuer: of the end-entity certificate, as RFC 4514 writes it.
+    """
+    return Reason.UNKNOWN_CA, f"no TrustedCA in force vouches for issuer {issuer[:128]!a}"
+
+
 class TrustPath(msgspec.Struct, frozen=True):
     """A TrustedCA that vouches for a certificate, and the path by which it does.
 
@@ -100,7 +109,7 @@ class Judgement(msgspec.Struct, frozen=True):
             return self.near_misses[0].reason, self.near_misses[0].detail
         if self.budget_spent:
             return Reason.TRUST_BUDGET_SPENT, "more paths are possible than one decision may try"
-        return Reason.UNKNOWN_CA, f"no TrustedCA in force vouches for issuer {self.certificate.leaf.issuer[:128]!a}"
+        return unknown_ca(self.certificate.leaf.issuer)
 
     def holds_at(self, now: datetime) -> bool:
         """Whether nothing that was considered has another state at `now`, which is aware."""

@@ -133,6 +133,29 @@ def read_fields(der: bytes) -> CertificateFields:
     )
 
 
+def read_issuer(der: bytes, most: int) -> Name:
+    """The issuer of the certificate that `der` is, and nothing else of it.
+
+    Args:
+        der: a certificate.
+        most: bytes of the name.
+
+    Raises:
+        MalformedDERError: it cannot be read, or is longer.
+    """
+    _, start, stop = DerReader(der).read()
+    _, start, stop = DerReader(der, start, stop).read()
+    content = DerReader(der, start, stop)
+    if content.next_tag == _VERSION:
+        content.read()
+    content.read()
+    content.read()
+    name = take(content)
+    if len(name) > most:
+        raise MalformedDERError("it is longer than it may be")
+    return read_name(name)
+
+
 def open_envelope(der: bytes) -> Envelope:
     """A signed object, taken apart into what is signed and how.
 

@@ -8,6 +8,7 @@ aiohttp's parser reads all else, and is made once there is any.
 import asyncio
 import logging
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Protocol
 
 from aiohttp.base_protocol import BaseProtocol
@@ -312,6 +313,7 @@ class HTTPConnection(asyncio.Protocol):
         closes = closes or answer.closes or self._has_ended
         transport.write(answer.encode(self._shared.date.now(), closes=closes, without_body=without_body))
         if listens and transport.still_listens:
+            transport.is_answered = answer.status is HTTPStatus.OK
             if answer.sent is not None:
                 transport.when_sent(answer.sent)
         elif answer.lost is not None:

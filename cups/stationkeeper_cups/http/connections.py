@@ -16,8 +16,9 @@ from stationkeeper_cups.http.connection import (
 from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
 
-# How long the connections are looked through at a time; requests are answered between.
-STEP_SECONDS = 0.005
+# How long the connections are looked through at a time; requests are answered between. One needs some five turns of the
+# event loop, with its handshake, and has to wait for one step in each.
+STEP_SECONDS = 0.002
 
 
 class Connections:

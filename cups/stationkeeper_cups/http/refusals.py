@@ -74,7 +74,7 @@ class Refusals:
 
     def handshake(self, refusal: Refusal) -> None:
         """Take note of a refused handshake."""
-        self._metrics.handshake_refusals.labels(refusal.reason).inc()
+        self._metrics.handshake_refusals.count(refusal.reason)
         left_out = self._handshake_lines.take()
         judged = refusal.judgement
         if isinstance(judged, Judged):

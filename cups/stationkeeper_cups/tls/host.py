@@ -24,20 +24,6 @@ class Host(Protocol):
     handshake: Stage
     farewell: Stage
 
-    def first_bytes(self, transport: "TLSTransport", received: bytes) -> bytes | None:
-        """Return which of the connection's first bytes are TLS', and tell the transport who its client is.
-
-        Args:
-            transport: of the connection.
-            received: all bytes so far, at least one.
-
-        Returns:
-            What is left for TLS, perhaps nothing yet; None where more bytes are needed to tell.
-
-        Raises:
-            StationkeeperError: the connection may not begin so.
-        """
-
     def begin(self, transport: "TLSTransport") -> tuple[SSL.Context, Judge] | None:
         """Return what to begin TLS with at the client's first bytes; None ends the connection."""
 

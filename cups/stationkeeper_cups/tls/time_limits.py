@@ -46,6 +46,11 @@ class Stage:
         """The connection that is in it the longest."""
         return next(iter(self._due), None)
 
+    def oldest_for(self, now: float) -> float:
+        """Return how long that one has been in it, in seconds."""
+        due = next(iter(self._due.values()), None)
+        return 0.0 if due is None else now - (due - self.seconds)
+
     def add(self, connection: Timed, now: float) -> None:
         """Take `connection` in, from whatever stage it is in."""
         before = connection.stage

@@ -28,17 +28,17 @@ class TLSTransport(BoundedTransport):
     Args:
         loop: a loop that watches sockets.
         accepted: a connected socket that does not block.
-        peer: the IP address that the connection comes from.
+        peer: the client's IP address.
         host: who accepted it.
 
     Attributes:
-        peer: the client's IP address, as far as it is known by now.
+        is_answered: whether the client was let in and answered.
+        peer: as given.
         stage: in which the connection is.
         tls: None until the first byte.
     """
 
     __slots__ = (
-        "_first",
         "_flushed",
         "_host",
         "_is_closing",
@@ -52,6 +52,7 @@ class TLSTransport(BoundedTransport):
         "_rest",
         "_socket",
         "_unsent",
+        "is_answered",
         "peer",
         "stage",
         "tls",
@@ -64,12 +65,10 @@ class TLSTransport(BoundedTransport):
         self._number = accepted.fileno()
         self._host = host
         self._protocol: asyncio.BaseProtocol | None = None
-        # What came before TLS; None once TLS may begin.
-        self._first: bytes | None = b""
         self._unsent = b""
         self._flushed: list[Callable[[], None]] = []
         self._rest = MAX_FAREWELL_BYTES
-        self._is_closing = self._is_lost = self._is_writing = self._protocol_is_paused = False
+        self._is_closing = self._is_lost = self._is_writing = self._protocol_is_paused = self.is_answered = False
         self.peer = peer
         self.stage: Stage | None = None
         self.tls: TLSConnection | None = None
@@ -150,6 +149,12 @@ class TLSTransport(BoundedTransport):
         """Whether, as far as is known, the client still reads what it is sent."""
         return not self._is_closing and self.tls is not None and self.tls.state is State.OPEN
 
+    def start(self, received: bytes) -> None:
+        """Begin with what was received before, and take in what the client has sent by now."""
+        if received:
+            self._take_in(received)
+        self.check()
+
     def check(self) -> bool:
         """Take in what the client has sent by now, and return whether it still listens.
 
@@ -194,9 +199,12 @@ class TLSTransport(BoundedTransport):
             return
         except OSError as error:
             if self.tls is None and not self._is_closing:
-                self._end_before_tls()
+                self._host.unused(self)
             self._lose(error)
             return
+        self._take_in(data)
+
+    def _take_in(self, data: bytes) -> None:
         try:
             if self._is_closing:
                 self._say_farewell(data)
@@ -216,9 +224,11 @@ class TLSTransport(BoundedTransport):
 
     def _shake_hands(self, data: bytes) -> None:
         if self.tls is None:
-            data = self._open(data)
-            if self.tls is None:
+            begin = self._host.begin(self)
+            if begin is None:
+                self.abort()
                 return
+            self.tls = TLSConnection(*begin)
         plain = self.tls.receive(data)
         if self.tls.state is State.HANDSHAKE or self.tls.state is State.FAILED:
             self._send(self.tls.data_to_send())
@@ -234,34 +244,6 @@ class TLSTransport(BoundedTransport):
         protocol.connection_made(self)
         if plain or self.tls.state is not State.OPEN:
             self._hand_on(plain)
-
-    def _open(self, data: bytes) -> bytes:
-        """Begin TLS once what may come before it has been read, and return the bytes that it begins with."""
-        if self._first is not None:
-            self._first += data
-            try:
-                rest = self._host.first_bytes(self, self._first)
-            except StationkeeperError as failure:
-                self._refuse(failure)
-                self._lose(None)
-                return b""
-            if rest is None:
-                return b""
-            self._first, data = None, rest
-        if data:
-            begin = self._host.begin(self)
-            if begin is None:
-                self.abort()
-                return b""
-            self.tls = TLSConnection(*begin)
-        return data
-
-    def _end_before_tls(self) -> None:
-        """Tell of a connection that ended before the first byte of TLS."""
-        if self._first:
-            self._refuse(StationkeeperError(Reason.HANDSHAKE_FAILED, "the connection ended before TLS began"))
-        else:
-            self._host.unused(self)
 
     def _hand_on(self, plain: bytes) -> None:
         tls, protocol = self.tls, self._protocol
@@ -279,7 +261,7 @@ class TLSTransport(BoundedTransport):
 
     def _end_of_bytes(self) -> None:
         if self.tls is None:
-            self._end_before_tls()
+            self._host.unused(self)
             self.abort()
             return
         self.tls.receive_end()

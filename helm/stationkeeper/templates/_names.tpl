@@ -23,6 +23,29 @@ stationkeeper
 {{ $account.name | default $own }}
 {{- end }}
 
+{{/* The namespaces that are served, as a JSON array; empty for all. */}}
+{{- define "stationkeeper.servedNamespaces" -}}
+{{- $served := .Values.watchNamespaces -}}
+{{- $labels := .Values.watchNamespacesWithLabels -}}
+{{- if $labels -}}
+{{- range (lookup "v1" "Namespace" "" "").items -}}
+{{- $has := .metadata.labels | default dict -}}
+{{- $fits := true -}}
+{{- range $name, $value := $labels -}}
+{{- $fits = and $fits (hasKey $has $name) (eq (get $has $name) $value) -}}
+{{- end -}}
+{{- if $fits -}}
+{{- $served = append $served .metadata.name -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.watchAllNamespaces -}}
+[]
+{{- else -}}
+{{ $served | default (list (include "stationkeeper.namespace" .)) | uniq | sortAlpha | toJson }}
+{{- end -}}
+{{- end }}
+
 {{/* The name of what the operator may do in the namespaces it serves: unique to the release in the whole cluster. */}}
 {{- define "stationkeeper.resourcesRole" -}}
 {{ include "stationkeeper.fullname" . }}-operator-resources-{{ include "stationkeeper.namespace" . }}

@@ -3,6 +3,21 @@
 {{- if not .Values.enabled -}}
 {{- fail "enabled is false, but Helm would install everything: in the parent chart, set `condition: stationkeeper.enabled` in its dependency on stationkeeper" -}}
 {{- end -}}
+{{- $chosen := or .Values.watchNamespaces .Values.watchNamespacesWithLabels -}}
+{{- if and .Values.watchAllNamespaces $chosen -}}
+{{- fail "watchAllNamespaces is true, and watchNamespaces or watchNamespacesWithLabels names some: set one of them" -}}
+{{- end -}}
+{{- if and .Release.IsUpgrade (not .Values.watchAllNamespaces) (not $chosen) -}}
+{{- $name := printf "%s-operator" (include "stationkeeper.fullname" .) -}}
+{{- $before := lookup "apps/v1" "Deployment" (include "stationkeeper.namespace" .) $name | default dict -}}
+{{- range dig "spec" "template" "spec" "containers" list $before -}}
+{{- range .env -}}
+{{- if and (eq .name "STATIONKEEPER_WATCH_NAMESPACES") (not .value) -}}
+{{- fail "this release serves all namespaces, and would serve its own alone after this upgrade, which refuses the gateways of all others: set watchAllNamespaces to true, or name the namespaces in watchNamespaces" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- $longest := sub (int .Values.cups.terminationGracePeriodSeconds) 10 -}}
 {{- if gt (int .Values.cups.preStopSleepSeconds) (int $longest) -}}
 {{- fail (printf "cups.preStopSleepSeconds is %d, but cups.terminationGracePeriodSeconds of %d leaves at most %d for it, as open requests need 10: a pod would be killed while it answers" (int .Values.cups.preStopSleepSeconds) (int .Values.cups.terminationGracePeriodSeconds) (int $longest)) -}}

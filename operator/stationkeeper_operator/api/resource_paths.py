@@ -7,6 +7,8 @@ GROUP = "stationkeeper.io"
 VERSION = "v1alpha1"
 GROUP_VERSION = f"{GROUP}/{VERSION}"
 RESOURCES = {TRUSTED_CA: "trustedcas", GATEWAY: "gateways", GATEWAY_DEFAULTS: "gatewaydefaults"}
+NO_OBJECT = "metadata.name=-"
+"""A field selector that no object fits: a name has at least one letter or digit."""
 REFERENCED = {SECRET: "secrets", CONFIG_MAP: "configmaps"}
 
 

@@ -192,11 +192,12 @@ class BucketMemory:
         old, new = before[0], after[0]
         if old.candidate is None or new.candidate is None:
             return old.candidate is new.candidate and old.reserved == new.reserved
-        # Where all fits, what is reserved of a Gateway that is in the document is not.
-        has_record = bool(new.candidate.wanted or new.candidate.kept)
-        return _same_records(old.candidate, new.candidate) and (
-            old.reserved == new.reserved or (self._has_plenty and has_record)
-        )
+        if not self._has_plenty:
+            return _asks_the_same(old.candidate, new.candidate) and old.reserved == new.reserved
+        # Where all fits, each Gateway's first choice is in the document, and nothing is reserved of one that is.
+        first, then = (each.wanted or each.kept for each in (old.candidate, new.candidate))
+        same_record = old.candidate.key == new.candidate.key and first == then
+        return same_record and (then is not None or old.reserved == new.reserved)
 
     def _bucket(self) -> Bucket:
         bucket = Bucket(contested={format_hex(eui) for eui in self._contested})
@@ -206,7 +207,7 @@ class BucketMemory:
         return bucket
 
 
-def _same_records(old: Candidate[RegisteredGateway], new: Candidate[RegisteredGateway]) -> bool:
+def _asks_the_same(old: Candidate[RegisteredGateway], new: Candidate[RegisteredGateway]) -> bool:
     return (old.key, old.seniority, old.wanted, old.kept, old.shrunk) == (
         new.key,
         new.seniority,

@@ -22,7 +22,7 @@ from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
 from stationkeeper_operator.named_references import references
-from stationkeeper_operator.resources import Gateway, Key, Reference, ReferencedObject, Resource
+from stationkeeper_operator.resources import GATEWAY, Gateway, Key, Reference, ReferencedObject, Resource
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,8 @@ class IncrementalCompiler:
             self._take_in_reference(reference, found)
         for key, change in changes.resources.items():
             self._take_in_resource(key, change)
+        if any(key.kind != GATEWAY for key in changes.resources):
+            self._named_by_few = frozenset(each for one in self._few.values() for each in references(one))
 
     def compile_trust(self, in_force: Mapping[str, Document], now: datetime) -> TrustDocument:
         """Return what is to be trusted: few objects, so that it can be published before anything else is compiled.
@@ -221,7 +223,6 @@ class IncrementalCompiler:
             self._few.pop(key, None)
         if before is None or after is None or not compiles_the_same(before, after):
             self._is_trust_stale = True
-            self._named_by_few = frozenset(each for one in self._few.values() for each in references(one))
 
     def _take_in_gateway(self, key: Key, gateway: Gateway | None) -> None:
         held = self._registry.gateways.get(key)

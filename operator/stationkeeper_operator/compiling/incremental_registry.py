@@ -289,13 +289,14 @@ class _Turn:
     def compile(self, key: Key, remembered: RememberedGateway) -> Candidate[RegisteredGateway]:
         """Compile a Gateway, and note what that depended on."""
         self._asked.clear()
-        self._own_cups.forget()
+        self._own_cups.note_anew()
         resource = remembered.resource
         remembered.candidate = compile_gateway(resource, self._gateways.held(resource.metadata.uid), self._around)
         remembered.is_stale = False
         remembered.keys = frozenset(self._asked)
         remembered.asked_own_cups = self._own_cups.was_asked
-        self._gateways.let_in_until.set(key, min(self._own_cups.deadlines, default=None))
+        until = min(self._own_cups.deadlines, default=None) if remembered.asked_own_cups else None
+        self._gateways.let_in_until.set(key, until)
         self.work.gateways += 1
         return remembered.candidate
 

@@ -54,7 +54,7 @@ class OwnCUPS:
         """Whether anything was found by what is trusted."""
         return bool(self._until)
 
-    def forget(self) -> None:
+    def note_anew(self) -> None:
         """Begin anew to note what was found, as for another Gateway."""
         self._until.clear()
 

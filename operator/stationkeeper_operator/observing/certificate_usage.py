@@ -47,11 +47,6 @@ class CertificateUsage:
     _cas: Counter[str] = field(default_factory=Counter)
     _unregistered: dict[str, dict[str, Unregistered]] = field(default_factory=dict)
 
-    def forget(self) -> None:
-        """Forgets all."""
-        for each in (self._used, self._counts, self._cas, self._unregistered):
-            each.clear()
-
     def used(self, uid: str, authority: str, at: datetime, *, is_ca: bool = False) -> None:
         """The Gateway `uid` came in by the TrustedCA `authority`, a `namespace/name`; its certificate may be a CA."""
         self._used[uid] = (authority, at, is_ca)

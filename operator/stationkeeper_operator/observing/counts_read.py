@@ -26,10 +26,6 @@ class CountsRead:
         self._namespace = namespace
         self.counts = RegistryCounts(configured, None)
 
-    def forget(self) -> None:
-        """Have the pods looked at anew before anything is taken for unread."""
-        self.counts = RegistryCounts(self.counts.configured, None)
-
     async def look(self) -> bool:
         """Look at the pods; return whether they read other counts than before.
 

@@ -43,11 +43,6 @@ class Departures:
         self._deleted: dict[Subject, Resource] = {}
         self._awaited: Counter[str] = Counter()
 
-    def forget(self) -> None:
-        """Another operator leads."""
-        self._deleted.clear()
-        self._awaited.clear()
-
     def announce(self, changes: DocumentChanges, trust: TrustDocument, present: Mapping[Key, Resource]) -> None:
         """Tells of what a publish took away.
 

@@ -123,13 +123,6 @@ class Enforcement:
             self._facts.get(step, _WAITING).status == _TRUE for step in self._subjects if self._is_read(step.document)
         )
 
-    def forget(self) -> None:
-        """Forgets all: another operator leads."""
-        for each in (self._base, self._latest, self._steps, self._subjects, self._facts):
-            each.clear()
-        self._read = self._served = frozenset()
-        self.unwritten = ()
-
     def begin(self, generations: Mapping[str, int]) -> bool:
         """Takes in which generations are in force.
 

@@ -36,6 +36,8 @@ STARTING_SECONDS = 1.0
 COUNT_SECONDS = 15.0
 HANDOVER_SECONDS = 4.0
 SERVER_CERTIFICATE_EXPIRING = "ServerCertificateExpiring"
+WAITING = "WaitsForSecret"
+WAITING_SECONDS = 10.0
 
 _MAX_PAGES = 200
 _PAGES_A_SECOND = 4.0
@@ -97,18 +99,12 @@ class Gatherer:
         self._cursors: dict[str, _Cursor] = {}
         self._reports: dict[str, PodReport] = {}
         self._expiring: dict[str, tuple[datetime, Stage | None]] = {}
+        self._waiting: dict[str, tuple[str, float]] = {}
         self._problems: dict[tuple[str, str], str] = {}
         self._pages: dict[str, RateLimit] = {}
         self._pod_events: dict[str, RateLimit] = {}
         self._counted_at = float("-inf")
         self._some_start = False
-
-    def forget(self) -> None:
-        """Asks for all anew: another operator led."""
-        self._cursors.clear()
-        self._reports.clear()
-        self._expiring.clear()
-        self._counted_at = float("-inf")
 
     async def run(self) -> None:
         """Gathers until cancelled."""
@@ -155,7 +151,8 @@ class Gatherer:
         self._say("", "list", "")
         present = {pod.uid for pod in pods}
         self._handover.forget_all_but(present)
-        for known in (self._cursors, self._reports, self._expiring, self._pages, self._pod_events):
+        of_pods = (self._cursors, self._reports, self._expiring, self._waiting, self._pages, self._pod_events)
+        for known in of_pods:
             for uid in known.keys() - present:
                 del known[uid]
         names = {"", *(pod.name for pod in pods)}
@@ -176,6 +173,7 @@ class Gatherer:
         report = PodReport(pod.name, loaded.generations, refused, ready=pod.ready, ends=pod.ends, buckets=pod.buckets)
         self._reports[pod.uid] = report
         await self._tell_expiry(pod, loaded.server_certificate)
+        await self._tell_waiting(pod, loaded.secrets_missing)
         for document, refusal in report.refused.items():
             if before.refused.get(document) != refusal:
                 await self._tell_refusal(pod, document, refusal)
@@ -199,6 +197,20 @@ class Gatherer:
     async def _tell_refusal(self, pod: CupsPod, document: str, refusal: LoadRefusal) -> None:
         message = f"{document} is not loaded, the last good state stays in force: {refusal.reason}: {refusal.detail}"
         await self._tell(pod, POD_CANNOT_LOAD, message)
+
+    async def _tell_waiting(self, pod: CupsPod, secrets_missing: str) -> None:
+        """Once for what a pod lacks for a while: what is applied all at once comes within seconds."""
+        if not secrets_missing:
+            self._waiting.pop(pod.uid, None)
+            return
+        what, told_from = self._waiting.get(pod.uid, ("", time.monotonic() + WAITING_SECONDS))
+        if what == secrets_missing or time.monotonic() < told_from:
+            self._waiting[pod.uid] = what, told_from
+            return
+        self._waiting[pod.uid] = secrets_missing, told_from
+        await self._tell(
+            pod, WAITING, f"no gateway can connect to it before these Secrets are there: {secrets_missing}"
+        )
 
     async def _tell_expiry(self, pod: CupsPod, certificate: ServerCertificate | None) -> None:
         """Once per stage of each certificate."""

@@ -54,12 +54,14 @@ class Loaded(msgspec.Struct, frozen=True, rename="camel"):
         refused: what was given last but not put in force, by document.
         server_certificate: None where there is none yet, or the pod does not tell.
         handover: None where the pod takes nothing that the operator hands over.
+        secrets_missing: in which Secrets what it lacks should be, for people; empty where it lacks nothing.
     """
 
     generations: dict[str, int] = {}
     refused: dict[str, LoadRefusal] = {}
     server_certificate: ServerCertificate | None = None
     handover: HandoverState | None = None
+    secrets_missing: str = ""
 
 
 def bounded(loaded: Loaded) -> Loaded:
@@ -77,6 +79,7 @@ def bounded(loaded: Loaded) -> Loaded:
         },
         loaded.server_certificate,
         loaded.handover and HandoverState(clean(loaded.handover.instance, _MAX_INSTANCE), loaded.handover.is_latest),
+        clean(loaded.secrets_missing, _MAX_DETAIL),
     )
 
 

@@ -67,13 +67,6 @@ class ObservedState:
         """Whether it was told which resources there are."""
         return self._known
 
-    def forget(self) -> None:
-        """Forgets all: another operator leads, and writes the statuses."""
-        for each in (self._keys, self._registered, self._unwritten, self._later, self._stuck_at):
-            each.clear()
-        self._counted = self._known = False
-        self.usage.forget()
-
     def know(self, changes: Mapping[Key, ResourceChange]) -> None:
         """Take in which resources there are; what the statuses of new ones already tell is taken over.
 

@@ -47,13 +47,6 @@ class Proof:
         self._changes: list[DocumentChanges] = []
         self._proven: list[tuple[Subject, Fact]] = []
 
-    def forget(self) -> None:
-        """Another operator leads."""
-        self._enforcement.forget()
-        self._departures.forget()
-        self._changes.clear()
-        self._proven.clear()
-
     def begin(self, generations: Mapping[str, int]) -> None:
         """Takes in which generations are in force before a turn writes."""
         if not self._enforcement.begin(generations):

@@ -14,10 +14,10 @@ import asyncio
 import base64
 import binascii
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -28,6 +28,9 @@ from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, K
 
 TERM = "stationkeeper.io/term"
 _LOOKED_AT_ONCE = 64
+_REQUESTS_AT_ONCE = 24
+"""Each may carry a megabyte; there may be a thousand Secrets."""
+_T = TypeVar("_T")
 _log = logging.getLogger("stationkeeper.operator.publisher")
 
 
@@ -113,12 +116,8 @@ class Publisher:
         self._held: dict[str, _Held] = {}
         self._floor = 0
         self._found: frozenset[int] | None = None
-        self._looked = 0
-
-    def forget(self) -> None:
-        """Has all be read again, as another may have written meanwhile."""
-        self._held.clear()
-        self._found = None
+        self._looked_last = ""
+        self._slots = asyncio.Semaphore(_REQUESTS_AT_ONCE)
 
     async def in_force(self, counts: Collection[int] = (BUCKETS,)) -> Mapping[str, Document]:
         """The documents in force by name, without those that are missing or cannot be decoded.
@@ -138,10 +137,16 @@ class Publisher:
             self._found = await self._find([each for each in BUCKET_COUNTS if each not in counts])
         wanted = (TRUST, *(name for each in sorted(self._found | set(counts)) for name in layout_of(each).registry))
         missing = [document for document in wanted if document not in self._held]
-        self._held.update(zip(missing, await asyncio.gather(*(self._read(each) for each in missing)), strict=True))
+        self._held.update(
+            zip(missing, await asyncio.gather(*(self._in_turn(self._read(each)) for each in missing)), strict=True)
+        )
         self._floor = max(self._floor, *(held.generation for held in self._held.values()))
         await self._mark(self._term())
         return {document: held.content for document, held in self._held.items() if held.content is not None}
+
+    async def _in_turn(self, request: Coroutine[object, object, _T]) -> _T:
+        async with self._slots:
+            return await request
 
     async def _find(self, counts: Collection[int]) -> frozenset[int]:
         """Those of `counts` of which something is published."""
@@ -160,7 +165,9 @@ class Publisher:
         others = [
             document for document, held in self._held.items() if held.resource_version is not None and held.term != term
         ]
-        results = await asyncio.gather(*(self._mark_one(each, term) for each in others), return_exceptions=True)
+        results = await asyncio.gather(
+            *(self._in_turn(self._mark_one(each, term)) for each in others), return_exceptions=True
+        )
         failures = [each for each in results if isinstance(each, BaseException)]
         for document, result in zip(others, results, strict=True):
             if isinstance(result, BaseException):
@@ -198,7 +205,7 @@ class Publisher:
             ApiError: a Secret cannot be read.
         """
         documents = self._next_to_look_at()
-        versions = await asyncio.gather(*(self._version(document) for document in documents))
+        versions = await asyncio.gather(*(self._in_turn(self._version(document)) for document in documents))
         touched = [
             document
             for document, version in zip(documents, versions, strict=True)
@@ -213,9 +220,10 @@ class Publisher:
         known = sorted(self._held)
         if len(known) <= _LOOKED_AT_ONCE:
             return known
-        begin = self._looked % len(known)
-        self._looked = begin + _LOOKED_AT_ONCE
-        return (known[begin:] + known[:begin])[:_LOOKED_AT_ONCE]
+        last = self._looked_last
+        found = sorted(known, key=lambda each: (each <= last, each))[:_LOOKED_AT_ONCE]
+        self._looked_last = found[-1]
+        return found
 
     async def empty(self, counts: Iterable[int]) -> None:
         """Take the content out of the Secrets of counts that nothing reads.
@@ -274,7 +282,9 @@ class Publisher:
             SupersededError: a Secret is not as it was read.
         """
         order = sorted(documents)
-        results = await asyncio.gather(*(self._write(each, payloads[each]) for each in order), return_exceptions=True)
+        results = await asyncio.gather(
+            *(self._in_turn(self._write(each, payloads[each])) for each in order), return_exceptions=True
+        )
         written: dict[str, int] = {}
         for document, result in zip(order, results, strict=True):
             if isinstance(result, BaseException):

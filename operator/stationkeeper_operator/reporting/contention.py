@@ -51,11 +51,6 @@ class Contention:
         self._contests: dict[Key, _Contest] = {}
         self._told: set[tuple[str, frozenset[str]]] = set()
 
-    def forget(self) -> None:
-        """Forget all: this process begins or ends to lead."""
-        self._contests.clear()
-        self._told.clear()
-
     def notice(self, resource: Resource) -> bool:
         """Take in a status that somebody else wrote.
 

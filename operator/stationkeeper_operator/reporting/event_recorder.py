@@ -77,10 +77,6 @@ class EventRecorder:
         self._lines = RateLimit(_LINES_A_SECOND, _LINES)
         self._dropped = 0
 
-    def forget(self) -> None:
-        """Drop what waits: another operator leads."""
-        self._assured.clear()
-
     async def run(self) -> NoReturn:
         """Write what is told for certain, until cancelled."""
         while True:

@@ -27,7 +27,8 @@ from stationkeeper_operator.reporting.contention import Contention
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.expiry import EXPIRING, is_graver
 from stationkeeper_operator.reporting.watch_lag import WatchLag
-from stationkeeper_operator.resources import Condition, Key, Resource, decode_resource, status_manager
+from stationkeeper_operator.resources import Condition, Key, Resource, decode_resource
+from stationkeeper_operator.status_manager import status_manager
 from stationkeeper_operator.watching.resource_store import Change, ResourceStore
 
 _WORKERS = 4
@@ -47,7 +48,7 @@ _FELL_BACK = (
 _log = logging.getLogger("stationkeeper.operator.status_writer")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """What became of one generation of a resource.
 
@@ -141,13 +142,6 @@ class StatusWriter:
     def waiting(self) -> int:
         """How many statuses are to be compared, and written where they differ."""
         return len(self._judgements) + len(self._observations) + len(self._busy)
-
-    def forget(self) -> None:
-        """Drops what is still to be written: this process does not lead."""
-        self._judged.clear()
-        self._judgements.clear()
-        self._observations.clear()
-        self._contention.forget()
 
     def judge(
         self, judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_news: bool | None = None

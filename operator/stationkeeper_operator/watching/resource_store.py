@@ -10,7 +10,7 @@ of which a named key was never read is *unresolved* until it was read, or the AP
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -91,6 +91,15 @@ class ListInProgress:
         held = self._held.get(resource.key)
         same = held is not None and held.metadata.resource_version == resource.metadata.resource_version
         self.found[resource.key] = None if same else resource
+
+    def is_known(self, key: Key, resource_version: str) -> bool:
+        """Whether the store has a resource in that version; may be called in any thread."""
+        held = self._held.get(key)
+        return held is not None and held.metadata.resource_version == resource_version
+
+    def add_known(self, keys: Iterable[Key]) -> None:
+        """Add items that are known in the version that they have."""
+        self.found.update(dict.fromkeys(keys))
 
 
 class ResourceStore:
@@ -177,18 +186,31 @@ class ResourceStore:
 
     def merge_list(self, listed: ListInProgress, resource_version: str) -> Change:
         """Takes in a LIST that was read to its end."""
+        return max(self.merging(listed, resource_version), key=lambda change: change.value, default=Change.NOTHING)
+
+    def merging(self, listed: ListInProgress, resource_version: str) -> Iterator[Change]:
+        """Take in a LIST that was read to its end, step by step; reports may come between.
+
+        Yields:
+            What each step changed. All steps are to be taken.
+        """
         scope, version = (listed.kind, listed.namespace), _number(resource_version)
         went_back = version < self._listed.get(scope, -1)
-        changes = [self._merge_item(resource, went_back) for resource in listed.found.values() if resource is not None]
-        for key in [key for key in self._resources if _in_scope(key, scope) and key not in listed.found]:
-            if went_back or _version(self._resources[key]) <= version:
-                self._drop(key)
-                changes.append(Change.REDUCTION)
+        # From now on: a late report of what is gone, or is listed and not taken in yet, must not count meanwhile.
         self._listed[scope] = version
+        held = [key for key in self._resources if _in_scope(key, scope)]
+        for key, resource in listed.found.items():
+            yield Change.NOTHING if resource is None else self._merge_item(resource, went_back)
+            listed.found[key] = None
+        for key in held:
+            if key in listed.found or key not in self._resources:
+                yield Change.NOTHING
+            elif went_back or _version(self._resources[key]) <= version:
+                self._drop(key)
+                yield Change.REDUCTION
         stale = [key for key, at in self._gone.items() if _in_scope(key, scope) and (went_back or at <= version)]
         for key in stale:
             del self._gone[key]
-        return max(changes, key=lambda change: change.value, default=Change.NOTHING)
 
     def ticket(self, reference: Reference) -> int:
         """What `settle` wants to know: how often the object was reported before it was asked for."""

@@ -4,16 +4,22 @@ A watch does not tell what was deleted while it was broken, nor what happened be
 cut, changes nothing.
 """
 
+import asyncio
 import itertools
 import logging
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Sequence
+
+import msgspec
 
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
-from stationkeeper_operator.api.resource_paths import RESOURCES, resource_path
-from stationkeeper_operator.resources import decode_resource
+from stationkeeper_operator.api.resource_paths import NO_OBJECT, RESOURCES, resource_path
+from stationkeeper_operator.resources import Key, Resource, decode_resource, read_identity
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
-from stationkeeper_operator.watching.resource_store import Change, ResourceStore
+from stationkeeper_operator.watching.resource_store import Change, ListInProgress, ResourceStore
 
+_SLICE_SECONDS = 0.005
+_Decoded = tuple[Sequence[Key], Sequence[Resource]]
 _log = logging.getLogger("stationkeeper.operator.resync")
 
 
@@ -42,7 +48,8 @@ class Resync:
             ApiError: one cannot.
         """
         for kind, namespace in itertools.product(RESOURCES, self._namespaces):
-            await self._api.get(f"{resource_path(kind, namespace)}?limit=1")
+            async for _ in self._api.pages(resource_path(kind, namespace), {"fieldSelector": NO_OBJECT}):
+                pass
 
     async def run(self) -> Change:
         """Lists all, and reads all named objects anew.
@@ -60,11 +67,53 @@ class Resync:
 
     async def _list(self, kind: str, namespace: str | None) -> Change:
         listed, version = self._store.begin_list(kind, namespace), ""
-        async for page in self._api.pages(resource_path(kind, namespace)):
-            version = page.resource_version
-            for item in page.items:
-                listed.add(decode_resource(kind, bytes(item)))
-        change = self._store.merge_list(listed, version)
-        fields = {"kind": kind, "namespace": namespace or "", "count": len(listed.found), "change": change.name}
+        decoding: asyncio.Task[_Decoded] | None = None
+        try:
+            async for page in self._api.pages(resource_path(kind, namespace)):
+                version = page.resource_version
+                # A page is decoded while the API server makes the next one.
+                if decoding is not None:
+                    _add(listed, await decoding)
+                decoding = asyncio.create_task(asyncio.to_thread(_decoded, kind, page.items, listed))
+            if decoding is not None:
+                _add(listed, await decoding)
+        finally:
+            if decoding is not None:
+                decoding.cancel()
+        count = len(listed.found)
+        change = await self._merge(listed, version)
+        fields = {"kind": kind, "namespace": namespace or "", "count": count, "change": change.name}
         _log.info("listed", extra={"fields": fields})
         return change
+
+    async def _merge(self, listed: ListInProgress, version: str) -> Change:
+        """Take a LIST in without holding up the event loop for long."""
+        gravest, until = Change.NOTHING, time.monotonic() + _SLICE_SECONDS
+        for change in self._store.merging(listed, version):
+            gravest = max(gravest, change, key=lambda each: each.value)
+            if time.monotonic() > until:
+                await asyncio.sleep(0)
+                until = time.monotonic() + _SLICE_SECONDS
+        return gravest
+
+
+def _decoded(kind: str, items: Sequence[msgspec.Raw], listed: ListInProgress) -> _Decoded:
+    """Return the keys of those that are known as they are, and the others."""
+    known: list[Key] = []
+    others: list[Resource] = []
+    for item in items:
+        raw = bytes(item)
+        namespace, name, resource_version = read_identity(raw)
+        key = Key(kind, namespace, name)
+        if listed.is_known(key, resource_version):
+            known.append(key)
+        else:
+            others.append(decode_resource(kind, raw))
+    return known, others
+
+
+def _add(listed: ListInProgress, decoded: _Decoded) -> None:
+    known, others = decoded
+    listed.add_known(known)
+    for resource in others:
+        listed.add(resource)

@@ -24,7 +24,7 @@ import kopf
 from kopf._core.engines.peering import Identity
 
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
-from stationkeeper_operator.api.resource_paths import RESOURCES, resource_path
+from stationkeeper_operator.api.resource_paths import NO_OBJECT, RESOURCES, resource_path
 from stationkeeper_operator.watching.handlers import registry_of_handlers
 from stationkeeper_operator.watching.reports import BegunReport, RelistReport, Report
 
@@ -33,8 +33,6 @@ _WATCHING = "multidimensional multitasker"
 _IDENTITY = Identity("stationkeeper-operator")
 _COLLECTIONS = frozenset(RESOURCES.values())
 STUCK_SECONDS = 60.0
-NO_OBJECT = "metadata.name=-"
-"""A field selector that no object fits: a name has at least one letter or digit."""
 
 _LOGIN_PAUSE_SECONDS = 2.0
 _STOP_SECONDS = 2.0

@@ -1,0 +1,84 @@
+"""How the connections of networks and certificates went lately: who waits where more come than can be served.
+
+An address may stand for one gateway, for thousands behind a NAT or a node, or for a client that connects without end.
+What tells them apart is what becomes of their connections. One that ends with an answer speaks for its network, any
+other against it. So does one of a certificate that comes again and again, since a gateway asks once.
+
+Nothing here keeps anybody out while there is room for all.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+
+# What was is worth half after so long.
+HALF_LIFE_SECONDS = 10.0
+# Connections without an answer that any network may have, beside as many as it has with one.
+FREE = 16.0
+# Connections of one certificate; a gateway that fails tries again after a minute.
+OFTEN = 8.0
+MAX_REMEMBERED = 10_000
+
+
+class _Decaying:
+    """Sums that halve again and again; of those that were not touched for the longest time the first is forgotten.
+
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._sums: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+
+    def of(self, key: Hashable) -> float:
+        found = self._sums.get(key)
+        if found is None:
+            return 0.0
+        value, at = found
+        return float(value * 0.5 ** ((self._clock() - at) / HALF_LIFE_SECONDS))
+
+    def add(self, key: Hashable) -> None:
+        value = self.of(key) + 1.0
+        self._sums[key] = (value, self._clock())
+        self._sums.move_to_end(key)
+        if len(self._sums) > MAX_REMEMBERED:
+            self._sums.popitem(last=False)
+
+
+class Standing:
+    """The standing of networks and certificates.
+
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._with_answer = _Decaying(clock)
+        self._without_answer = _Decaying(clock)
+        self._certificates = _Decaying(clock)
+
+    def is_good(self, network: str) -> bool:
+        """Whether the connections of a network end with an answer, for the most part."""
+        without = self._without_answer.of(network)
+        return without <= FREE or without <= FREE + self._with_answer.of(network)
+
+    def comes_too_often(self, certificate: bytes) -> bool:
+        """Whether an end-entity certificate had more connections than any gateway needs.
+
+        Args:
+            certificate: DER.
+        """
+        return self._certificates.of(hash(certificate)) >= OFTEN
+
+    def ended(self, network: str, certificate: bytes | None, *, answered: bool) -> None:
+        """Take note of a connection that has said something.
+
+        Args:
+            network: it came from.
+            certificate: the end-entity certificate that it presented, DER; None without one.
+            answered: whether it ended with an answer that let it in.
+        """
+        if answered and certificate is not None:
+            answered = not self.comes_too_often(certificate)
+            self._certificates.add(hash(certificate))
+        (self._with_answer if answered else self._without_answer).add(network)

@@ -1,0 +1,45 @@
+"""Which release's operator wrote a status: its field manager says so, and the API server keeps that with the object."""
+
+from functools import lru_cache
+
+import msgspec
+
+_PREFIX = "stationkeeper-operator/"
+
+
+class _ManagedFields(msgspec.Struct, rename="camel"):
+    manager: str = ""
+    subresource: str = ""
+    time: str = ""
+
+
+class _Managed(msgspec.Struct, rename="camel"):
+    managed_fields: tuple[_ManagedFields, ...] | None = None
+
+
+def status_manager(release: str) -> str:
+    """Return the field manager under which the operator of `release`, a namespace, writes statuses."""
+    return f"{_PREFIX}{release}"
+
+
+def status_writers(metadata: bytes) -> tuple[str, ...]:
+    """Return the releases whose operators wrote the status last: several where that was in the same second.
+
+    Args:
+        metadata: of the object, as JSON text; total, whatever it holds.
+    """
+    if _PREFIX.encode() not in metadata:
+        return ()
+    try:
+        managed = msgspec.json.decode(metadata, type=_Managed).managed_fields or ()
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return ()
+    of_status = [each for each in managed if each.subresource == "status" and each.manager.startswith(_PREFIX)]
+    latest = max((each.time for each in of_status), default="")
+    return _shared(tuple(sorted({each.manager[len(_PREFIX) :] for each in of_status if each.time == latest})))
+
+
+@lru_cache(maxsize=256)
+def _shared(writers: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the same object for the same writers: there is one for each of very many resources."""
+    return writers

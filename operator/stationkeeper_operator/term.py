@@ -1,0 +1,188 @@
+"""One term of leadership: all that is known of what was published, judged, seen and proven while the Lease is held.
+
+It is made when the Lease is won, and dropped when it is lost: another leader may write meanwhile, so nothing of it may
+be used again. What watches the cluster lives as long as the process, and is handed in.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from stationkeeper_operator.aggregator import Aggregator
+from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
+from stationkeeper_operator.api.leadership import NotLeadingError
+from stationkeeper_operator.compiling.verdict import Verdict
+from stationkeeper_operator.metrics import Metrics
+from stationkeeper_operator.observing.counts_read import CountsRead
+from stationkeeper_operator.observing.departures import Departures
+from stationkeeper_operator.observing.enforcement import Enforcement
+from stationkeeper_operator.observing.gatherer import Gatherer
+from stationkeeper_operator.observing.handover import Handover
+from stationkeeper_operator.observing.observed_state import ObservedState
+from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.plan_check import PlanCheck
+from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
+from stationkeeper_operator.reconciler import Reconciler, Turn
+from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact
+from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.status_writer import Observed, StatusWriter
+from stationkeeper_operator.reporting.watch_lag import WatchLag
+from stationkeeper_operator.resources import Key, Resource
+from stationkeeper_operator.settings import Settings
+from stationkeeper_operator.watching.reference_reader import ReferenceReader
+from stationkeeper_operator.watching.resource_store import Change, ResourceStore
+
+_log = logging.getLogger("stationkeeper.operator.term")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a term finds, and what outlives it.
+
+    Attributes:
+        settings: of the process.
+        api: of the cluster.
+        store: what is known of the cluster.
+        reader: for named objects that were never read.
+        changes: what waits for a turn.
+        lag: how far the watch is behind the statuses that are written.
+        metrics: of the process.
+        changed: called with what the answer to a write meant.
+        now: the time, aware.
+    """
+
+    settings: Settings
+    api: KubernetesApi
+    store: ResourceStore
+    reader: ReferenceReader
+    changes: Aggregator
+    lag: WatchLag
+    metrics: Metrics
+    changed: Callable[[Change], None]
+    now: Callable[[], datetime]
+
+
+class LeaderTerm:
+    """One term.
+
+    Args:
+        name: names it, and no other one.
+        cluster: what it finds.
+        permit: called before each write; raises where this term is over.
+        may_act: whether the store is no older than this term, so that turns may be taken.
+    """
+
+    def __init__(self, name: str, cluster: Cluster, permit: Callable[[], None], may_act: Callable[[], bool]) -> None:
+        settings, api, store, now = cluster.settings, cluster.api, cluster.store, cluster.now
+        token_file = settings.internal_token
+        self._changes = cluster.changes
+        self._publisher = Publisher(
+            api, settings.namespace, permit, lambda: int(now().timestamp() * 1000), lambda: name
+        )
+        seen, enforcement = ObservedState(store.get, settings.namespace), Enforcement()
+        self._events = EventRecorder(api, settings.identity, permit)
+        self._status = StatusWriter(
+            api,
+            store,
+            self._events,
+            changed=cluster.changed,
+            permit=permit,
+            now=now,
+            release=settings.namespace,
+            observed=Observed(seen.fields, seen.written, enforcement.fact if token_file else _not_observed),
+            lag=cluster.lag,
+        )
+        departures = Departures(self._events, seen.usage.users, awaits_proof=token_file is not None)
+        proof = Proof(enforcement, departures, self._status, asks=token_file is not None)
+        self._gatherer = Gatherer(
+            api,
+            settings.namespace,
+            token_file,
+            proof=proof,
+            state=seen,
+            status=self._status,
+            events=self._events,
+            handover=Handover(settings.signing_key, lambda: self._publisher.values),
+            may_gather=lambda: may_act() and seen.is_known,
+            now=now,
+        )
+        self._counts_read = CountsRead(api, settings.namespace, settings.buckets)
+        self._check = PlanCheck(cluster.metrics.compile_differences, self._compile_anew)
+        self._reconciler = Reconciler(
+            settings.namespace,
+            store,
+            reader=cluster.reader,
+            publisher=self._publisher,
+            status=self._status,
+            seen=seen,
+            proof=proof,
+            now=now,
+            compile_seconds=cluster.metrics.compile_seconds,
+            compiled=cluster.metrics.compiled,
+            cups_names=settings.cups_names,
+            counts=lambda: self._counts_read.counts,
+            is_pressed=lambda: self._changes.is_waiting,
+            check=self._check,
+        )
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When another turn is due by time alone, aware; None for never."""
+        return self._reconciler.deadline
+
+    @property
+    def verdicts(self) -> Mapping[Key, Verdict]:
+        """The present verdict on each resource."""
+        return self._status.verdicts
+
+    @property
+    def statuses_waiting(self) -> int:
+        """How many statuses are to be compared, and written where they differ."""
+        return self._status.waiting
+
+    def look_again(self, key: Key) -> None:
+        """Have the status of a resource compared once more: somebody wrote to it."""
+        self._status.look_again(key)
+
+    async def run(self) -> None:
+        """Write statuses and events, ask the pods and check what is compiled, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for part in (self._status.run, self._events.run, self._gatherer.run, self._check.run):
+                group.create_task(part(), name=part.__qualname__)
+
+    async def turn(self) -> Turn:
+        """Take a turn; a failure is logged, and another turn brings up to date what it left."""
+        try:
+            if self._counts_read.counts.read is None:
+                await self._counts_read.look()
+            return await self._reconciler.turn()
+        except SupersededError:
+            self._changes.wake(urgent=True)
+        except NotLeadingError:
+            return Turn.DONE
+        except ApiError as error:
+            _log.warning("the turn failed, trying again", extra={"fields": {"detail": error}})
+            return Turn.AGAIN
+        return Turn.DONE
+
+    async def verify(self) -> None:
+        """Look after what no watch shows: which counts the pods read, and the published Secrets."""
+        if await self._counts_read.look():
+            self._changes.wake(urgent=True)
+        try:
+            untouched = await self._publisher.is_untouched()
+        except ApiError as error:
+            _log.warning("the published Secrets cannot be read", extra={"fields": {"detail": error}})
+            return
+        if not untouched:
+            self._changes.wake(urgent=True)
+
+    def _compile_anew(self) -> None:
+        self._reconciler.begin_anew()
+        self._changes.wake(urgent=True)
+
+
+def _not_observed(_resource: Resource, _verdict: Verdict) -> Fact:
+    return Fact("Unknown", NOT_OBSERVED, "the operator has no token to ask the CUPS pods with")

@@ -1,0 +1,71 @@
+"""The operator under mixed load for a long time, a swap a second: memory, descriptors and threads do not grow.
+
+By hand, not in CI. Half of the time counts as the start; what grows after that is a leak.
+"""
+
+import argparse
+import asyncio
+import json
+import tempfile
+import time
+from pathlib import Path
+
+from tests.bench.changes import Changes, percentile
+from tests.bench.large_cluster import Usage, large_cluster, say
+from tests.bench.operator import until_published
+
+_LOOK_SECONDS = 15.0
+_SWAP_SECONDS = 1.0
+_KINDS = 4
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--gateways", type=int, default=2000)
+    parser.add_argument("--authorities", type=int, default=1000, help="TrustedCAs, some of which are removed")
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        found = asyncio.run(_soak(Path(folder), options))
+    if options.json:
+        say(json.dumps(found))
+
+
+async def _soak(folder: Path, options: argparse.Namespace) -> dict[str, float]:
+    async with large_cluster(folder, options.gateways, options.authorities) as cluster:
+        operator = cluster.release.start("soaked")
+        await until_published(cluster)
+        changes, looks, ends = Changes(cluster), list[Usage](), time.monotonic() + options.minutes * 60
+        load = asyncio.create_task(_load(changes))
+        while time.monotonic() < ends:
+            await asyncio.wait({load}, timeout=_LOOK_SECONDS)
+            if load.done():
+                load.result()
+            looks.append(Usage.of(operator))
+            say(f"{looks[-1]}, {len(changes.to_secret)} changes, {len(changes.reductions)} reductions")
+        load.cancel()
+        lost = sum(line["event"] == "no longer leading" for line in operator.lines())
+    later = looks[len(looks) // 2 :]
+    return {
+        "minutes": options.minutes,
+        "changes": len(changes.to_secret),
+        "reductions": len(changes.reductions),
+        "change_to_secret_p99_s": round(percentile(changes.to_secret, 99), 3),
+        "rss_mb": round(later[-1].resident, 1),
+        "rss_growth_mb": round(later[-1].resident - later[0].resident, 1),
+        "descriptors_growth": later[-1].descriptors - later[0].descriptors,
+        "threads_growth": later[-1].threads - later[0].threads,
+        "lease_lost": lost,
+    }
+
+
+async def _load(changes: Changes) -> None:
+    number = 0
+    while True:
+        began = time.monotonic()
+        await (changes.change() if number % _KINDS else changes.reduce(number // _KINDS))
+        number += 1
+        await asyncio.sleep(max(0.0, began + _SWAP_SECONDS - time.monotonic()))

@@ -1,0 +1,1 @@
+"""The chart on a real cluster: a node of its own, kind, or what a kubeconfig names."""

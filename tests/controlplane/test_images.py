@@ -1,0 +1,215 @@
+"""The images, packed without a container engine: what is in them, and that they work as they are."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from images.build import Built, build
+from images.pack import COMPONENTS
+from stationkeeper_core.published import DOCUMENTS
+from stationkeeper_tools.ports import free_port
+from tests.controlplane.operator_process import OperatorProcess, wait_for
+from tests.controlplane.operator_release import install_crds, release
+from tests.controlplane.operator_resources import gateway, trusted_ca
+from tests.cups.conftest import Cups
+from tests.cups.documents import Gateway, Trusted
+from tests.cups.own_process import running, serves
+from tests.cups.pki import Pki
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+MOST_BYTES = {"cups": 120_000_000, "operator": 150_000_000, "serve": 180_000_000}
+PACKAGES = {
+    "cups": {"stationkeeper_core", "stationkeeper_cups"},
+    "operator": {"stationkeeper_core", "stationkeeper_operator"},
+    "serve": {"stationkeeper_core", "stationkeeper_cups", "stationkeeper_operator", "stationkeeper_tools"},
+}
+ROOT = Path(__file__).parents[2]
+
+
+def _may_mount() -> bool:
+    command = ["unshare", "--mount", "mount", "--rbind", "/proc", "/proc"]
+    return os.geteuid() == 0 and subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+needs_root = pytest.mark.skipif(not _may_mount(), reason="only root may change the root file system of a process")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
+    folder = tmp_path_factory.mktemp("images")
+    # A user of its own runs what is in there, as in a cluster.
+    for each in (folder, *folder.parents):
+        if each.stat().st_uid == os.geteuid() and each.stat().st_mode & 0o011 != 0o011:
+            each.chmod(0o755)
+    return {component: build(component, folder, "a-commit", ("--offline",)) for component in COMPONENTS}
+
+
+@pytest.fixture(scope="module")
+def pki() -> Pki:
+    return Pki.make()
+
+
+def inside(image: Built, component: str) -> tuple[str, ...]:
+    """The command that runs the program of an image as a container does: as its user, and with `/proc`."""
+    program = f"/opt/stationkeeper/bin/{COMPONENTS[component].program}"
+    script = 'mount --rbind /proc "$0/proc" && exec chroot --userspec=65532:65532 "$0" "$@"'
+    return ("unshare", "--mount", "sh", "-c", script, str(image.root), program)
+
+
+def _whole(kubeconfig: Path) -> str:
+    """A kubeconfig that names no other file."""
+    content = yaml.safe_load(kubeconfig.read_text())
+    user, cluster = content["users"][0]["user"], content["clusters"][0]["cluster"]
+    content["users"][0]["user"] = {"token": Path(user["tokenFile"]).read_text()}
+    if "certificate-authority" in cluster:
+        authority = Path(cluster.pop("certificate-authority")).read_bytes()
+        cluster["certificate-authority-data"] = base64.b64encode(authority).decode()
+    return str(yaml.safe_dump(content))
+
+
+@pytest.fixture
+def shared(images: dict[str, Built], request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder that a program in the image sees, as `/run/test`."""
+    folder = images[request.param].root / "run/test"
+    folder.mkdir(mode=0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_an_image_is_small_and_has_its_own_package_alone(images: dict[str, Built], component: str) -> None:
+    image = images[component]
+    assert image.archive.stat().st_size <= MOST_BYTES[component]
+    (packages,) = (image.root / "opt/stationkeeper/lib").glob("python3.*/site-packages")
+    found = {each.name for each in packages.glob("stationkeeper*") if not each.name.endswith(".dist-info")}
+    assert found == PACKAGES[component]
+    programs = {each.name for each in (image.root / "opt/stationkeeper/bin").iterdir()}
+    assert programs == {"python", "python3", COMPONENTS[component].program}
+    assert not [each for each in image.root.rglob("*") if each.name in {"sh", "bash", "pip", "uv", "apt-get"}]
+
+
+def test_an_image_is_the_same_byte_for_byte_each_time(images: dict[str, Built], tmp_path: Path) -> None:
+    again = build("cups", tmp_path, "a-commit", ("--offline",))
+    assert again.digest == images["cups"].digest
+    assert again.materials.read_bytes() == images["cups"].materials.read_bytes()
+    assert again.licences.read_bytes() == images["cups"].licences.read_bytes()
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_an_archive_is_an_oci_layout_with_what_the_containerfile_says(images: dict[str, Built], component: str) -> None:
+    with tarfile.open(images[component].archive) as archive:
+
+        def blob(digest: str) -> bytes:
+            file = archive.extractfile(f"blobs/{digest.replace(':', '/')}")
+            assert file is not None
+            content = file.read()
+            assert f"sha256:{hashlib.sha256(content).hexdigest()}" == digest
+            return content
+
+        index_file, layout = archive.extractfile("index.json"), archive.extractfile("oci-layout")
+        assert index_file is not None
+        assert layout is not None
+        assert json.load(layout) == {"imageLayoutVersion": "1.0.0"}
+        (entry,) = json.load(index_file)["manifests"]
+        assert entry["digest"] == images[component].digest
+        manifest = json.loads(blob(entry["digest"]))
+        (layer,) = manifest["layers"]
+        config = json.loads(blob(manifest["config"]["digest"]))
+        assert config["rootfs"]["diff_ids"] == [layer["digest"]]
+        assert len(blob(layer["digest"])) == layer["size"]
+    said = config["config"]
+    text = (ROOT / "Containerfile").read_text()
+    stage = text[text.index(f"AS {component}\n") :].partition("\nFROM ")[0]
+    assert said["User"] == re.findall(r"^USER (\S+)$", text, re.MULTILINE)[-1]
+    assert f"ENTRYPOINT {json.dumps(said['Entrypoint'])}" in stage
+    assert not said["Cmd"] or f"CMD {json.dumps(said['Cmd'])}" in stage
+    assert {f"{port}/tcp" for port in re.findall(r"\d+", re.findall(r"^EXPOSE (.*)$", stage, re.MULTILINE)[0])} == set(
+        said["ExposedPorts"]
+    )
+    assert said["Labels"]["org.opencontainers.image.revision"] == "a-commit"
+    labels = set(re.findall(r"org\.opencontainers\.image\.[a-z.]+", text[text.index("AS runtime") :]))
+    assert set(said["Labels"]) == {each for each in labels if ".base." not in each}
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_materials_and_licences_name_what_is_installed(images: dict[str, Built], component: str) -> None:
+    image = images[component]
+    (packages,) = (image.root / "opt/stationkeeper/lib").glob("python3.*/site-packages")
+    installed = {
+        (file.parent.name.split("-")[0].lower().replace("_", "-"), file.parent.name.split("-")[1][: -len(".dist")])
+        for file in packages.glob("*.dist-info/METADATA")
+    }
+    materials = json.loads(image.materials.read_text())
+    assert materials["bomFormat"] == "CycloneDX"
+    named = {(each["name"].lower(), each["version"]) for each in materials["components"]}
+    assert installed - named <= {
+        ("stationkeeper", json.loads(json.dumps(materials["metadata"]))["component"]["version"])
+    }
+    lines = image.licences.read_text().splitlines()
+    assert {line.split()[0].lower().replace("_", "-") for line in lines} == {name for name, _ in installed}
+    assert not [line for line in lines if line.endswith(": unknown")]
+
+
+@needs_root
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_the_program_of_an_image_runs_as_its_user(images: dict[str, Built], component: str) -> None:
+    command = [*inside(images[component], component), "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split()[-1] in (ROOT / "pyproject.toml").read_text()
+
+
+@needs_root
+@pytest.mark.parametrize("shared", ["cups"], indirect=True)
+async def test_the_image_of_cups_answers_a_gateway(
+    images: dict[str, Built], shared: Path, pki: Pki, tmp_path: Path
+) -> None:
+    cups = Cups(shared, pki)
+    cups.lay_server_tls(pki.server)
+    cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
+    command = [
+        *inside(images["cups"], "cups"),
+        *(f"--listen=127.0.0.1:{cups.port}", f"--internal-listen=127.0.0.1:{cups.internal_port}"),
+        *("--directory=/run/test/documents", "--tls-cert=/run/test/server-tls/tls.crt"),
+        "--tls-key=/run/test/server-tls/tls.key",
+    ]
+    with running(command, tmp_path / "log"):
+        await serves(cups)
+        assert (await cups.client(pki.a_gateway).ask()).status == 200
+        assert await cups.client(pki.b_gateway).alert() == "TLSV1_ALERT_UNKNOWN_CA"
+
+
+@needs_root
+@pytest.mark.parametrize("shared", ["operator"], indirect=True)
+def test_the_image_of_the_operator_publishes_and_reports(
+    images: dict[str, Built], shared: Path, control_plane: Any, tmp_path: Path
+) -> None:
+    kubeconfig: Path = control_plane.admin_kubeconfig
+    install_crds(kubeconfig)
+    with release(kubeconfig, tmp_path) as made:
+        environment = made.environment("from-an-image")
+        (shared / "kubeconfig").write_text(_whole(Path(environment["KUBECONFIG"])))
+        seen = {name: value for name, value in environment.items() if name.startswith("STATIONKEEPER_")}
+        health = {"STATIONKEEPER_HEALTH_ADDRESS": f"127.0.0.1:{free_port()}", "KUBECONFIG": "/run/test/kubeconfig"}
+        path = {"PATH": os.environ["PATH"]}
+        process = OperatorProcess({**seen, **health, **path}, tmp_path / "log", inside(images["operator"], "operator"))
+        try:
+            wait_for(lambda: all(made.published(each) for each in DOCUMENTS), "all documents are published")
+            made.apply("TrustedCA", "first", trusted_ca("first"))
+            made.apply("Gateway", "first", gateway("0000000000000001"))
+            made.wait_ready("TrustedCA/first", "Gateway/first")
+            assert f"{made.team}/first" in made.trusted()
+        finally:
+            process.kill()

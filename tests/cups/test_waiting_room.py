@@ -1,0 +1,187 @@
+"""Who is served next, and who has to leave, among those that wait for their handshake."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stationkeeper_cups.networks import Groups, network_of
+from stationkeeper_cups.standing import FREE, HALF_LIFE_SECONDS, MAX_REMEMBERED, OFTEN, Standing
+from stationkeeper_cups.waiting_room import LOOKED_AT, PRESSED_SECONDS, TURNS, WaitingRoom
+
+
+@dataclass(frozen=True)
+class _Client:
+    number: int
+    network: str = "192.0.2.1"
+
+
+def _anybody(_one: _Client) -> bool:
+    return True
+
+
+def _order(room: WaitingRoom[_Client], now: float) -> list[_Client]:
+    found = []
+    while (one := room.next(now, _anybody)) is not None:
+        room.leave(one)
+        found.append(one)
+    return found
+
+
+def _waiting(clients: list[_Client], bad: frozenset[str] = frozenset()) -> WaitingRoom[_Client]:
+    room: WaitingRoom[_Client] = WaitingRoom(lambda network: network not in bad)
+    for number, each in enumerate(clients):
+        room.enter(each, number / 100)
+    return room
+
+
+def test_the_first_to_come_is_the_first_to_be_served_as_long_as_nobody_waits_for_long() -> None:
+    clients = [_Client(number, f"192.0.2.{number}") for number in range(20)]
+
+    assert _order(_waiting(clients), PRESSED_SECONDS) == clients
+
+
+def test_the_newest_is_served_first_once_the_oldest_has_waited() -> None:
+    clients = [_Client(number, f"192.0.2.{number}") for number in range(20)]
+
+    assert _order(_waiting(clients), PRESSED_SECONDS + 0.01)[:5] == clients[:-6:-1]
+
+
+def test_a_fleet_behind_one_address_is_served_like_others() -> None:
+    fleet = [_Client(number, "192.0.2.1") for number in range(50)]
+    others = [_Client(number, f"198.51.100.{number}") for number in range(50)]
+    mixed = [each for pair in zip(fleet, others, strict=True) for each in pair]
+
+    assert Counter(each.network == "192.0.2.1" for each in _order(_waiting(mixed), 60)[:40]) == {True: 20, False: 20}
+
+
+def test_networks_of_bad_standing_have_one_turn_in_eight_and_share_it() -> None:
+    bad = [_Client(number, f"203.0.113.{number % 4}") for number in range(400)]
+    good = [_Client(number) for number in range(400)]
+    served = _order(_waiting([*good, *bad], frozenset(each.network for each in bad)), 60)[: TURNS * 40]
+
+    assert Counter(each.network for each in served) == {
+        "192.0.2.1": (TURNS - 1) * 40,
+        **{f"203.0.113.{number}": 10 for number in range(4)},
+    }
+
+
+def test_networks_of_bad_standing_have_all_turns_that_nobody_else_wants() -> None:
+    bad = [_Client(number, f"203.0.113.{number % 4}") for number in range(40)]
+
+    assert set(_order(_waiting(bad, frozenset(each.network for each in bad)), 60)) == set(bad)
+
+
+def test_who_falls_into_bad_standing_while_it_waits_loses_its_place() -> None:
+    fallen: set[str] = set()
+    room: WaitingRoom[_Client] = WaitingRoom(lambda network: network not in fallen)
+    flood = [_Client(number, "203.0.113.1") for number in range(LOOKED_AT * 4)]
+    for each in (_Client(0), *flood):
+        room.enter(each, 0)
+    fallen.add("203.0.113.1")
+
+    served = [room.next(60, _anybody) for _ in range(TURNS)]
+
+    assert _Client(0) in served
+
+
+def test_who_may_not_begin_holds_up_nobody_else() -> None:
+    clients = [_Client(number, f"192.0.2.{number}") for number in range(10)]
+    room = _waiting(clients)
+
+    assert room.next(60, lambda one: one.number == 4) == clients[4]
+    assert room.next(60, lambda _one: False) is None
+    assert len(room) == 10
+
+
+def test_the_oldest_of_the_network_that_has_the_most_is_crowded_out() -> None:
+    few = [_Client(number, f"192.0.2.{number}") for number in range(30)]
+    many = [_Client(number, "203.0.113.1") for number in range(40)]
+    room = _waiting([*few, *many])
+    left = []
+    for _ in range(39):
+        one = room.crowded_out()
+        assert one is not None
+        room.leave(one)
+        left.append(one)
+
+    assert left == many[:39]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 9)), max_size=200))
+def test_groups_know_at_any_time_who_has_the_most(steps: list[tuple[bool, int, int]]) -> None:
+    groups: Groups[int] = Groups()
+    model: dict[str, list[int]] = {}
+    for adds, network, thing in steps:
+        name = str(network)
+        mine = model.setdefault(name, [])
+        if adds and thing not in mine:
+            groups.add(name, thing)
+            mine.append(thing)
+        elif not adds:
+            assert groups.discard(name, thing) == (thing in mine)
+            if thing in mine:
+                mine.remove(thing)
+        most = max(map(len, model.values()))
+        assert groups.most == most
+        assert len(groups) == sum(map(len, model.values()))
+        assert groups.count(name) == len(mine)
+        oldest = groups.oldest_of_the_most()
+        assert oldest in {each[0] for each in model.values() if len(each) == most > 0} | ({None} if not most else set())
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("", "", True),
+    ],
+)
+def test_a_network_is_an_ipv4_address_or_64_bits_of_ipv6(one: str, other: str, same: bool) -> None:
+    assert (network_of(one) == network_of(other)) is same
+
+
+def test_a_network_whose_connections_come_to_nothing_is_of_bad_standing_until_time_has_passed() -> None:
+    now = 0.0
+    standing = Standing(lambda: now)
+    for _ in range(int(FREE) + 1):
+        assert standing.is_good("192.0.2.1")
+        standing.ended("192.0.2.1", None, answered=False)
+    assert not standing.is_good("192.0.2.1")
+    assert standing.is_good("192.0.2.2")
+
+    now += HALF_LIFE_SECONDS
+    assert standing.is_good("192.0.2.1")
+
+
+def test_failures_among_a_fleet_that_is_answered_do_not_spoil_its_standing() -> None:
+    standing = Standing(lambda: 0.0)
+    for number in range(400):
+        standing.ended("192.0.2.1", b"%d" % number, answered=number % 3 > 0)
+        assert standing.is_good("192.0.2.1")
+
+
+def test_a_certificate_that_comes_again_and_again_spoils_the_standing_of_its_network() -> None:
+    standing = Standing(lambda: 0.0)
+    for _ in range(int(FREE + OFTEN) + 20):
+        standing.ended("192.0.2.1", b"a gateway", answered=True)
+    standing.ended("192.0.2.2", b"a gateway", answered=True)
+
+    assert not standing.is_good("192.0.2.1")
+    assert standing.is_good("192.0.2.2")
+
+
+def test_what_is_remembered_of_networks_and_certificates_is_bounded() -> None:
+    standing = Standing(lambda: 0.0)
+    for _ in range(int(FREE) + 2):
+        standing.ended("192.0.2.1", None, answered=False)
+    for number in range(MAX_REMEMBERED):
+        standing.ended(f"2001:db8::{number:x}", None, answered=False)
+
+    assert standing.is_good("192.0.2.1")

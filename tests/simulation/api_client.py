@@ -1,0 +1,270 @@
+"""How a process reaches the API server of a run: late, in vain, or with an answer that gets lost.
+
+It takes the place of what sends requests over sockets, and nothing else of the operator's own client.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from stationkeeper_operator.api.kubernetes_api import REQUEST_SECONDS, ApiError, KubernetesApi
+from tests.simulation.api_server import ApiServer, Change, Object, Place, RefusedError
+from tests.simulation.loop import WORLD, SimulatedLoop
+
+PAGE = 7
+"""Objects of a page: few, so that a LIST of a run has several."""
+_WATCH_SECONDS = 240.0
+_BOOKMARK_SECONDS = 60.0
+
+
+@dataclass
+class Link:
+    """The way from one process to the API server.
+
+    Attributes:
+        chance: draws what happens to each request.
+        lost: the share of requests that never arrive.
+        unanswered: the share of requests that are done, but whose answer is lost.
+        slow: the share that takes seconds.
+        is_cut: whether nothing passes.
+        watch_lag: how many seconds a watch is behind.
+        watch_breaks: the share of changes after which a watch ends.
+    """
+
+    chance: random.Random
+    lost: float = 0.0
+    unanswered: float = 0.0
+    slow: float = 0.0
+    is_cut: bool = False
+    watch_lag: float = 0.0
+    watch_breaks: float = 0.0
+    drawn: dict[str, int] = field(default_factory=dict)
+
+    def seconds(self) -> float:
+        """Draw how long one way takes."""
+        if self.draws("slow", self.slow):
+            return self.chance.uniform(1.0, 12.0)
+        return self.chance.uniform(0.001, 0.02)
+
+    def draws(self, fault: str, share: float) -> bool:
+        """Draw whether a fault happens, and count it."""
+        happens = share > 0.0 and self.chance.random() < share
+        if happens:
+            self.drawn[fault] = self.drawn.get(fault, 0) + 1
+        return happens
+
+
+class SimulatedApi(KubernetesApi):
+    """The API server, as one process sees it.
+
+    Args:
+        loop: of the run.
+        server: to be reached.
+        link: the way to it.
+    """
+
+    def __init__(self, loop: SimulatedLoop, server: ApiServer, link: Link) -> None:
+        self._loop = loop
+        self._server = server
+        self._link = link
+        self._snapshots: dict[str, tuple[str, list[Object]]] = {}
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        seconds: float = REQUEST_SECONDS,
+        most: int = 0,
+    ) -> bytes:
+        sent = msgspec.json.encode(body)
+        answered: asyncio.Future[bytes] = self._loop.create_future()
+        # What was sent arrives even if the process that sent it is killed meanwhile.
+        self._loop.spawn(WORLD, self._deliver(answered, method, path, dict(query or {}), sent, dict(headers or {})))
+        try:
+            async with asyncio.timeout(seconds):
+                return await answered
+        except TimeoutError:
+            raise ApiError(0, "TimeoutError") from None
+
+    async def _deliver(
+        self,
+        answered: "asyncio.Future[bytes]",
+        method: str,
+        path: str,
+        query: dict[str, str],
+        sent: bytes,
+        headers: dict[str, str],
+    ) -> None:
+        link = self._link
+        await asyncio.sleep(link.seconds())
+        if link.is_cut or link.draws("request lost", link.lost):
+            self._fail(answered, "ClientConnectorError")
+            return
+        try:
+            answer = msgspec.json.encode(self._handle(method, path, query, msgspec.json.decode(sent), headers))
+            error = None
+        except RefusedError as refused:
+            answer, error = b"", ApiError(refused.status, refused.reason)
+        await asyncio.sleep(link.seconds())
+        if link.is_cut or link.draws("answer lost", link.unanswered):
+            self._fail(answered, "ServerDisconnectedError")
+        elif not answered.done():
+            if error is None:
+                answered.set_result(answer)
+            else:
+                answered.set_exception(error)
+
+    @staticmethod
+    def _fail(answered: "asyncio.Future[bytes]", reason: str) -> None:
+        if not answered.done():
+            answered.set_exception(ApiError(0, reason))
+
+    def _handle(
+        self, method: str, path: str, query: Mapping[str, str], body: Any, headers: Mapping[str, str]
+    ) -> Object:
+        path, _, inline = path.partition("?")
+        query = dict(parse_qsl(inline)) | dict(query)
+        place, server = Place.of(path), self._server
+        metadata_only = "PartialObjectMetadata" in headers.get("Accept", "")
+        if method == "GET" and not place.name:
+            return self._list(path, place, query, metadata_only=metadata_only)
+        if method == "GET":
+            found = server.get(place)
+        elif method == "POST":
+            found = server.create(place, body)
+        elif method == "PUT":
+            found = server.replace(place, body)
+        elif method == "PATCH" and "apply" in headers.get("Content-Type", ""):
+            found = server.apply(place, body)
+        elif method == "PATCH":
+            found = server.merge_patch(place, body)
+        else:
+            raise RefusedError(405, "MethodNotAllowed")
+        return _metadata(found) if metadata_only else found
+
+    def _list(self, path: str, place: Place, query: Mapping[str, str], *, metadata_only: bool) -> Object:
+        """Return a page: all pages of a LIST show the moment of its first."""
+        token = query.get("continue", "")
+        if token:
+            name, _, begin = token.partition("@")
+            if name not in self._snapshots:
+                raise RefusedError(410, "Expired")
+            version, objects = self._snapshots.pop(name)
+        else:
+            begin, name = "0", f"{path}#{self._server.version}#{len(self._snapshots)}"
+            version, objects = str(self._server.version), self._server.list(place, _selector(query))
+        end = int(begin) + min(PAGE, int(query.get("limit", PAGE)))
+        more = end < len(objects)
+        if more:
+            self._snapshots[name] = (version, objects)
+        items = objects[int(begin) : end]
+        return {
+            "metadata": {"resourceVersion": version} | ({"continue": f"{name}@{end}"} if more else {}),
+            "items": [_metadata(each) for each in items] if metadata_only else items,
+        }
+
+    async def watch(self, path: str, query: Mapping[str, str], accept: str) -> AsyncGenerator[bytes, None]:
+        place, selects = Place.of(path), _selector(query)
+        metadata_only = "PartialObjectMetadata" in accept
+        await asyncio.sleep(self._link.seconds())
+        if self._link.is_cut:
+            raise ApiError(0, "ClientConnectorError")
+        version = query.get("resourceVersion", "")
+        first: list[Object] = []
+        if version:
+            self._changes(place, int(version))
+        else:
+            first = self._server.list(place, selects)
+            version = str(self._server.version)
+        yield b""
+        for each in first:
+            yield _line("ADDED", _metadata(each) if metadata_only else each)
+        async for change in self.follow(place, int(version)):
+            if change is None:
+                yield _line("BOOKMARK", {"metadata": {"resourceVersion": str(self._server.version)}})
+                continue
+            kind = _seen_as(change, selects)
+            if kind:
+                yield _line(kind, _metadata(change.object) if metadata_only else change.object)
+
+    async def version(self) -> str:
+        """Return the version of the API server, as a LIST of nothing tells it.
+
+        Raises:
+            ApiError: it cannot be reached.
+        """
+        await asyncio.sleep(self._link.seconds())
+        version = str(self._server.version)
+        await asyncio.sleep(self._link.seconds())
+        if self._link.is_cut or self._link.draws("request lost", self._link.lost):
+            raise ApiError(0, "ClientConnectorError")
+        return version
+
+    async def follow(self, place: Place, since: int) -> AsyncIterator[Change | None]:
+        """Yield each change of a collection, in order and late; None from time to time, when all was shown.
+
+        Raises:
+            ApiError: 410, or the watch broke off.
+        """
+        link, ends = self._link, self._loop.time() + _WATCH_SECONDS
+        bookmark = self._loop.time() + _BOOKMARK_SECONDS
+        while self._loop.time() < ends:
+            until = asyncio.Event()
+            self._server.once_changed.append(until.set)
+            for change in self._changes(place, since):
+                await asyncio.sleep(link.watch_lag + link.seconds())
+                if link.is_cut or link.draws("watch broken", link.watch_breaks):
+                    raise ApiError(0, "ClientPayloadError")
+                since = change.version
+                yield change
+            if self._loop.time() >= bookmark:
+                bookmark = self._loop.time() + _BOOKMARK_SECONDS
+                yield None
+            try:
+                async with asyncio.timeout(_BOOKMARK_SECONDS):
+                    await until.wait()
+            except TimeoutError:
+                if link.is_cut:
+                    raise ApiError(0, "ServerTimeoutError") from None
+
+    def _changes(self, place: Place, since: int) -> list[Change]:
+        try:
+            return list(self._server.changes(place, since))
+        except RefusedError as refused:
+            raise ApiError(refused.status, refused.reason) from None
+
+
+def _seen_as(change: Change, selects: Callable[[Object], bool]) -> str:
+    """Return how a watch with a selector shows a change; nothing where it does not."""
+    is_now, was = change.kind != "DELETED" and selects(change.object), bool(change.before and selects(change.before))
+    if is_now:
+        return "MODIFIED" if was else "ADDED"
+    return "DELETED" if was else ""
+
+
+def _selector(query: Mapping[str, str]) -> Callable[[Object], bool]:
+    labels = [each.partition("=")[::2] for each in query.get("labelSelector", "").split(",") if each]
+    unwanted = query.get("fieldSelector", "").removeprefix("metadata.name!=")
+
+    def selects(found: Object) -> bool:
+        own = found["metadata"].get("labels") or {}
+        return all(own.get(name) == value for name, value in labels) and found["metadata"]["name"] != unwanted
+
+    return selects
+
+
+def _metadata(found: Object) -> Object:
+    return {"metadata": found["metadata"]}
+
+
+def _line(kind: str, found: Object) -> bytes:
+    return msgspec.json.encode({"type": kind, "object": found})

@@ -1,0 +1,254 @@
+"""A Kubernetes API server in memory, as far as the operator and CUPS use one. Pure: no time passes in here.
+
+What it keeps of the real one: one counter of versions for all objects; conflicts by `uid` and `resourceVersion`; a spec
+change counts a generation, a status change does not; LISTs in pages that show one moment; watches that begin at a
+version, show every change in order, and answer 410 once the history that they need was dropped; RFC 7396 merge patches;
+server-side apply by one manager; `metadata.uid` new for an object of an old name.
+
+No object is ever changed: each update makes another one. So what is handed out needs no copy, and nobody may change it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Object = dict[str, Any]
+_COLLECTIONS = {
+    "secrets": "v1",
+    "configmaps": "v1",
+    "pods": "v1",
+    "events": "v1",
+    "leases": "coordination.k8s.io/v1",
+    "trustedcas": "stationkeeper.io/v1alpha1",
+    "gateways": "stationkeeper.io/v1alpha1",
+    "gatewaydefaults": "stationkeeper.io/v1alpha1",
+}
+HISTORY = 400
+"""How many changes a watch can look back, at most."""
+
+
+class RefusedError(Exception):
+    """The API server refuses a request.
+
+    Attributes:
+        status: the HTTP status.
+        reason: the CamelCase word of the answer.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a path means: a collection, or an object of it.
+
+    Attributes:
+        plural: the resource.
+        namespace: empty for the collection of all namespaces.
+        name: empty for a collection.
+        subresource: `status`, or empty.
+    """
+
+    plural: str
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+
+    @classmethod
+    def of(cls, path: str) -> "Place":
+        """Read the path of a request, such as `/api/v1/namespaces/a/secrets/b`."""
+        parts = path.removeprefix("/apis/").removeprefix("/api/").split("/")
+        rest = parts[2:] if path.startswith("/apis/") else parts[1:]
+        namespace = ""
+        if rest[0] == "namespaces":
+            namespace, rest = rest[1], rest[2:]
+        plural, name, subresource = (*rest, "", "")[:3]
+        if plural not in _COLLECTIONS:
+            raise RefusedError(404, "NotFound")
+        return cls(plural, namespace, name, subresource)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One entry of the history.
+
+    Attributes:
+        version: the `resourceVersion` that it led to.
+        kind: ADDED, MODIFIED or DELETED.
+        place: of the object.
+        object: after the change; a deleted one as it was last, with the version of its deletion.
+        before: the object before the change, None where there was none.
+    """
+
+    version: int
+    kind: str
+    place: Place
+    object: Object
+    before: Object | None
+
+
+class ApiServer:
+    """The one API server of a run.
+
+    Attributes:
+        version: of the last change.
+        on_change: called with each change, after it was made.
+        once_changed: called after the next change, and not again.
+    """
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.on_change: list[Callable[[Change], None]] = []
+        self.once_changed: list[Callable[[], None]] = []
+        self._objects: dict[tuple[str, str, str], Object] = {}
+        self._history: list[Change] = []
+        self._uids = 0
+
+    def get(self, place: Place) -> Object:
+        """Return an object.
+
+        Raises:
+            RefusedError: 404.
+        """
+        return self._held(place)
+
+    def list(self, place: Place, selects: Callable[[Object], bool] = lambda _object: True) -> list[Object]:
+        """Return all objects of a collection, as of now, by name."""
+        found = (
+            each
+            for (plural, namespace, _), each in sorted(self._objects.items())
+            if plural == place.plural and place.namespace in {"", namespace}
+        )
+        return [each for each in found if selects(each)]
+
+    def changes(self, place: Place, since: int) -> Iterator[Change]:
+        """Return the changes of a collection after a version.
+
+        Raises:
+            RefusedError: 410: the history does not reach so far back.
+        """
+        oldest = self._history[0].version if self._history else self.version + 1
+        if since + 1 < oldest:
+            raise RefusedError(410, "Expired")
+        for change in self._history:
+            is_of_it = change.place.plural == place.plural and place.namespace in {"", change.place.namespace}
+            if is_of_it and change.version > since:
+                yield change
+
+    def forget_history(self) -> None:
+        """Drop what watches could look back to, as a restart or a compaction does."""
+        self._history.clear()
+
+    def create(self, place: Place, body: Mapping[str, Any]) -> Object:
+        """Create an object.
+
+        Raises:
+            RefusedError: 409: there is one of that name.
+        """
+        name = body["metadata"]["name"]
+        if (place.plural, place.namespace, name) in self._objects:
+            raise RefusedError(409, "AlreadyExists")
+        self._uids += 1
+        identity = {"namespace": place.namespace, "uid": f"uid-{self._uids}", "generation": 1}
+        made = {"apiVersion": _COLLECTIONS[place.plural], **body, "metadata": {**body["metadata"], **identity}}
+        made.pop("status", None)
+        return self._put(Place(place.plural, place.namespace, name), made, None)
+
+    def replace(self, place: Place, body: Mapping[str, Any]) -> Object:
+        """Replace an object, or its status.
+
+        Raises:
+            RefusedError: 404, or 409 for another version than the one in the body.
+        """
+        held = self._held(place)
+        _check(held, body["metadata"])
+        return self._update(place, held, {**body, "metadata": {**held["metadata"], **body["metadata"]}})
+
+    def merge_patch(self, place: Place, patch: Mapping[str, Any]) -> Object:
+        """Merge a patch into an object, or into its status.
+
+        Raises:
+            RefusedError: 404, or 409 for another uid or version than the one in the patch.
+        """
+        held = self._held(place)
+        _check(held, patch.get("metadata", {}))
+        return self._update(place, held, _merged(held, patch))
+
+    def apply(self, place: Place, body: Mapping[str, Any]) -> Object:
+        """Server-side apply by the one manager that there is; no field is ever given up in what the operator applies.
+
+        Raises:
+            RefusedError: 409 for another version than the one in the body. An object that is missing is created.
+        """
+        if (place.plural, place.namespace, place.name) not in self._objects:
+            if body["metadata"].get("resourceVersion"):
+                raise RefusedError(409, "Conflict")
+            return self.create(place, body)
+        return self.merge_patch(place, body)
+
+    def delete(self, place: Place) -> None:
+        """Delete an object.
+
+        Raises:
+            RefusedError: 404.
+        """
+        held = self._held(place)
+        self.version += 1
+        del self._objects[place.plural, place.namespace, place.name]
+        gone = {**held, "metadata": {**held["metadata"], "resourceVersion": str(self.version)}}
+        self._record(Change(self.version, "DELETED", place, gone, held))
+
+    def _held(self, place: Place) -> Object:
+        found = self._objects.get((place.plural, place.namespace, place.name))
+        if found is None:
+            raise RefusedError(404, "NotFound")
+        return found
+
+    def _update(self, place: Place, held: Object, made: Object) -> Object:
+        if place.subresource == "status":
+            made = {**held, "status": made.get("status", {})}
+        elif _COLLECTIONS[place.plural].startswith("stationkeeper.io"):
+            made = {**made, "status": held.get("status", {})}
+        before = held["metadata"]
+        generation = before["generation"] + (made.get("spec") != held.get("spec"))
+        kept = {"generation": generation, "uid": before["uid"], "resourceVersion": before["resourceVersion"]}
+        made = {**made, "metadata": {**made["metadata"], **kept}}
+        return held if made == held else self._put(Place(place.plural, place.namespace, place.name), made, held)
+
+    def _put(self, place: Place, made: Object, before: Object | None) -> Object:
+        self.version += 1
+        made = {**made, "metadata": {**made["metadata"], "resourceVersion": str(self.version)}}
+        self._objects[place.plural, place.namespace, place.name] = made
+        self._record(Change(self.version, "MODIFIED" if before else "ADDED", place, made, before))
+        return made
+
+    def _record(self, change: Change) -> None:
+        self._history.append(change)
+        del self._history[:-HISTORY]
+        for each in self.on_change:
+            each(change)
+        told, self.once_changed = self.once_changed, []
+        for tell in told:
+            tell()
+
+
+def _check(held: Object, metadata: Mapping[str, Any]) -> None:
+    for name in ("uid", "resourceVersion"):
+        if metadata.get(name) not in {None, held["metadata"][name]}:
+            raise RefusedError(409, "Conflict")
+
+
+def _merged(held: object, patch: object) -> Any:
+    """Return RFC 7396's MergePatch."""
+    if not isinstance(patch, dict | Mapping):
+        return patch
+    result = dict(held) if isinstance(held, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = _merged(result.get(name), value)
+    return result
