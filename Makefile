@@ -12,11 +12,7 @@ endif
 # As many processes as there are cores; each runs an API server of its own, so no more than four.
 PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
-<<<<<<< HEAD
-.PHONY: demo test test-fast lint format bench cluster-test docs proxies clean
-=======
-.PHONY: demo test test-fast lint format bench docs proxies images audit clean
->>>>>>> proxy
+.PHONY: demo test test-fast lint format bench cluster-test docs proxies images audit clean
 
 demo: .venv/.synced
 	@$(UV) run --frozen stationkeeper demo $(ARGS)

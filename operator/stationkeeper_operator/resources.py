@@ -38,11 +38,7 @@ MAX_NAME = 253
 DEFAULTS_NAME = "default"
 """The only name that a GatewayDefaults may have, so that a namespace has no more than one."""
 
-<<<<<<< HEAD
-=======
 _NO_LABELS: dict[str, str] = {}
-_STATUS_MANAGER = "stationkeeper-operator/"
->>>>>>> operator-scale
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _S = TypeVar("_S", bound=msgspec.Struct)
@@ -313,13 +309,8 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
         raw: the object, as JSON text or decoded.
     """
     envelope, problem = _envelope(raw)
-<<<<<<< HEAD
-    metadata = _metadata(envelope.metadata)
-    status = Status(bytes(envelope.status), status_writers(bytes(envelope.metadata)))
-=======
     metadata = _lean(_metadata(envelope.metadata))
-    status = Status(bytes(envelope.status), _status_writers(bytes(envelope.metadata)))
->>>>>>> operator-scale
+    status = Status(bytes(envelope.status), status_writers(bytes(envelope.metadata)))
     suspended = _object(envelope.spec).get("suspended") is True if b"suspended" in bytes(envelope.spec) else False
     if kind == TRUSTED_CA:
         ca_spec, spec_problem = _spec(envelope.spec, TrustedCASpec)
@@ -339,8 +330,6 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
     raise ValueError(f"{kind} is not a kind of this operator")
 
 
-<<<<<<< HEAD
-=======
 def read_identity(raw: bytes) -> tuple[str, str, str]:
     """Return namespace, name and resourceVersion of an object, given as JSON text; empty where they cannot be read."""
     try:
@@ -350,30 +339,6 @@ def read_identity(raw: bytes) -> tuple[str, str, str]:
     return metadata.namespace, metadata.name, metadata.resource_version
 
 
-def status_manager(release: str) -> str:
-    """Return the field manager under which the operator of `release`, a namespace, writes statuses."""
-    return f"{_STATUS_MANAGER}{release}"
-
-
-def _status_writers(metadata: bytes) -> tuple[str, ...]:
-    if _STATUS_MANAGER.encode() not in metadata:
-        return ()
-    try:
-        managed = msgspec.json.decode(metadata, type=_Managed).managed_fields or ()
-    except _UNDECODABLE:
-        return ()
-    of_status = [each for each in managed if each.subresource == "status" and each.manager.startswith(_STATUS_MANAGER)]
-    latest = max((each.time for each in of_status), default="")
-    return _shared(tuple(sorted({each.manager[len(_STATUS_MANAGER) :] for each in of_status if each.time == latest})))
-
-
-@lru_cache(maxsize=256)
-def _shared(writers: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the same object for the same writers: there is one for each of very many resources."""
-    return writers
-
-
->>>>>>> operator-scale
 def decode_referenced(kind: str, raw: bytes | Mapping[str, Any]) -> ReferencedObject:
     """The record of a Secret or ConfigMap; a key whose content cannot be decoded is left out.
 

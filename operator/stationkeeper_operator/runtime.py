@@ -296,17 +296,13 @@ class Operator:
             term = self._term
             if term is None or not self._may_take_turns():
                 continue
-<<<<<<< HEAD
             self._judged_ahead = self._ahead()
             ended = await term.turn()
-=======
-            ended = await self._turn()
             if ended is Turn.DONE and not self._is_frozen:
                 # What is known of very many resources is not looked through for garbage again and again, for longer
                 # than an event loop may stand still.
                 gc.freeze()
                 self._is_frozen = True
->>>>>>> operator-scale
             self.metrics.turns.labels(ended.value).inc()
             self._set_alarm(term.deadline)
             if ended is not Turn.AGAIN:

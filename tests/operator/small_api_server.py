@@ -3,11 +3,7 @@
 import asyncio
 import contextlib
 import json
-<<<<<<< HEAD
-from collections.abc import AsyncIterator, Awaitable
-=======
-from collections.abc import AsyncIterator, Callable
->>>>>>> incremental
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
