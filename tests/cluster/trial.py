@@ -155,7 +155,13 @@ class Trial:
         port = free_port()
         command = self._command(f"exec kubectl --namespace {NAMESPACE} port-forward {pod} {port}:8987")
         with subprocess.Popen(
-            command, cwd=self._folder, env=self._cluster.environment, stdout=subprocess.PIPE, start_new_session=True
+            command,
+            cwd=self._folder,
+            env=self._cluster.environment,
+            stdout=subprocess.PIPE,
+            # A refused gateway ends its connection in a way that kubectl takes for an error.
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         ) as forwarding:
             assert forwarding.stdout is not None
             try:
