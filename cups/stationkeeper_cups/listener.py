@@ -12,6 +12,7 @@ credentials or of trust acts on every connection that has not begun before it.
 import asyncio
 import errno
 import logging
+import math
 import socket
 import time
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from stationkeeper_cups.log_budget import LogBudget
 from stationkeeper_cups.networks import Groups, network_of
 from stationkeeper_cups.opening import Opener, ProxyProtocol
 from stationkeeper_cups.peer_address import Networks, peer_address
-from stationkeeper_cups.standing import Standing
+from stationkeeper_cups.standing import OFTEN, Standing
 from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls.time_limits import Stage, TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
@@ -118,7 +119,9 @@ class Listener:
         self._wait = times.stage("wait", limits.waiting_seconds)
         self.handshake = times.stage("handshake", limits.handshake_seconds)
         self.farewell = times.stage("farewell", limits.farewell_seconds)
-        self._standing = Standing(self._loop.time)
+        # Where one certificate may have all connections it is shared by many clients, as by proxies.
+        is_shared = limits.connections_per_certificate >= limits.connections
+        self._standing = Standing(self._loop.time, math.inf if is_shared else OFTEN)
         self._silent: Groups[Arrival] = Groups()
         self._room: WaitingRoom[Arrival] = WaitingRoom(self._standing.is_good)
         self._shaking: Groups[TLSTransport] = Groups()
@@ -339,6 +342,11 @@ class Listener:
 
     def _let_wait(self, arrival: Arrival) -> None:
         now = self._loop.time()
+        if self._left and not len(self._room) and len(self.handshake) < self._limits.handshakes and arrival.is_there():
+            # Nobody is before it, and all the room's order would cost is for nothing.
+            self._left -= 1
+            self._shake_hands(arrival, now)
+            return
         self._wait.add(arrival, now)
         self._room.enter(arrival, now)
 

@@ -191,7 +191,8 @@ async def test_the_newest_begin_first_once_others_have_waited(pki: Pki, monkeypa
     async with _port(pki) as port:
         clients = [_Gateway(port.number, each).hello() for each in addresses]
         await port.idle()
-        assert port.begun == addresses[::-1]
+        # The first find nobody before them.
+        assert port.begun == addresses[:BEGUN_AT_ONCE] + addresses[BEGUN_AT_ONCE:][::-1]
         for each in clients:
             each.raw.close()
 
@@ -326,7 +327,8 @@ async def test_an_address_whose_connections_come_to_nothing_waits_for_the_others
         flood = [_Gateway(port.number, "127.9.0.1").hello() for _ in range(ACCEPTED_AT_ONCE - 14)]
         honest = [_Gateway(port.number, each).hello() for each in _addresses(14)]
         await port.idle()
-        assert Counter(port.begun[:16])["127.9.0.1"] == 2
+        # The first of the flood find nobody before them; then it has one turn in eight.
+        assert set(_addresses(14)) <= set(port.begun[: BEGUN_AT_ONCE + 14 + 2])
         assert len(port.begun) == ACCEPTED_AT_ONCE
         for each in (*flood, *honest):
             each.raw.close()
