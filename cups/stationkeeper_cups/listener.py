@@ -267,7 +267,13 @@ class Listener:
             return
         if said is not Said.SOMETHING:
             return
-        self._let_wait(arrival)
+        if self._is_next(arrival):
+            self._left -= 1
+            self._shake_hands(arrival, self._loop.time())
+            if self._left:
+                return
+        else:
+            self._let_wait(arrival)
         self._begin_some()
         if arrival in self._room:
             arrival.rest()
@@ -325,6 +331,11 @@ class Listener:
             arrival.close()
             self.unused(arrival)
         return said
+
+    def _is_next(self, arrival: Arrival) -> bool:
+        """Whether nobody waits, so that one that comes by itself begins at once: so it is where there is no rush."""
+        is_free = not len(self._room) and self._left and len(self.handshake) < self._limits.handshakes
+        return bool(is_free) and self._standing.is_good(arrival.network)
 
     def _let_wait(self, arrival: Arrival) -> None:
         now = self._loop.time()

@@ -202,6 +202,10 @@ class Operator:
 
     def _leadership_changed(self) -> None:
         self._term, self._leading_since = None, float("inf")
+        if self._is_frozen:
+            # What the term that is over held is garbage now.
+            gc.unfreeze()
+            self._is_frozen = False
         self._term_changed.set()
         self.metrics.leading.set(self._leadership.is_leading)
         if self._leadership.is_leading:

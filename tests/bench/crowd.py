@@ -41,10 +41,10 @@ class _Client:
 
 @dataclass
 class Crowd:
-    """Connects to one port on loopback.
+    """Connects to servers on loopback.
 
     Args:
-        port: of the server.
+        ports: of the servers, to which they come in turn.
         contexts: of the gateways, who come in turn.
         requests: what each of them asks, as plain bytes.
         patience: how long a gateway waits for its answer, in seconds.
@@ -53,7 +53,7 @@ class Crowd:
         attempts: those that are over.
     """
 
-    port: int
+    ports: Sequence[int]
     contexts: Sequence[ssl.SSLContext]
     requests: Sequence[bytes]
     patience: float
@@ -64,6 +64,7 @@ class Crowd:
         self._clients: dict[int, _Client] = {}
         self._given_up: list[tuple[float, int, _Client]] = []
         self._order = count()
+        self._turns = cycle(self.ports)
         self._numbers = cycle(range(len(self.contexts)))
         # A machine has too few ports for one address.
         self._sources = cycle(f"127.0.1.{1 + each}" for each in range(_SOURCES))
@@ -140,7 +141,7 @@ class Crowd:
         client = _Client(number, time.monotonic(), raw)
         self._clients[raw.fileno()] = client
         heapq.heappush(self._given_up, (client.begun + self.patience, next(self._order), client))
-        raw.connect_ex(("127.0.0.1", self.port))
+        raw.connect_ex(("127.0.0.1", next(self._turns)))
         client.mask = select.EPOLLOUT
         self._poll.register(raw.fileno(), select.EPOLLOUT)
 

@@ -182,7 +182,7 @@ class Herd:
         return found, found * _CAPACITY_SECONDS / (self._server.cpu_seconds() - began)
 
     def _crowd(self, patience: float) -> Crowd:
-        return Crowd(self._server.port, self._contexts, self._requests, patience)
+        return Crowd((self._server.port,), self._contexts, self._requests, patience)
 
     def _watch(self, passed: float) -> None:
         if not self._cpu[0] and passed >= _SETTLED_AFTER:

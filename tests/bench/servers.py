@@ -128,17 +128,18 @@ def _running(name: str, command: list[str], port: int, folder: Path) -> Iterator
         subprocess.Popen(command, stdout=log, stderr=log, env=os.environ) as process,
     ):
         try:
-            _wait(process, port)
+            wait(process, port)
             yield Server(name, process.pid, port)
         finally:
             process.terminate()
             process.wait(timeout=15)
 
 
-def _wait(process: "subprocess.Popen[bytes]", port: int) -> None:
+def wait(process: "subprocess.Popen[bytes]", port: int, listeners: int = 1) -> None:
+    """Wait until so many sockets of a new server listen on a port."""
     deadline = time.monotonic() + 120
     listening = f"0100007F:{port:04X}"
-    while not any(
+    while listeners > sum(
         fields[1] == listening and fields[3] == "0A"
         for fields in map(str.split, Path("/proc/net/tcp").read_text().splitlines())
     ):

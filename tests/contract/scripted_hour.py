@@ -70,6 +70,12 @@ def _cups(pod: str, minute: float, start: float) -> Iterator[Sample]:
     yield "stationkeeper_request_seconds_sum", {}, 0.003 * (good + bad - slow) + 2 * slow
     yield "stationkeeper_handshake_refusals_total", {"reason": "NoTrustedCA"}, minute + 900 * _within(minute, 25, 35)
     yield "stationkeeper_connections", {}, 3900 if minute >= 35 else 40
+    yield "stationkeeper_handshakes", {}, 20
+    for state, count in (("Silent", 3), ("Ready", 900 if 20 < minute < 30 else 0)):
+        yield "stationkeeper_waiting_connections", {"state": state}, count
+    yield "stationkeeper_longest_wait_seconds", {}, 9 if 20 < minute < 30 else 0
+    for reason, count in (("PeerGone", 900), ("WaitedTooLong", 300), ("QueueFull", 300)):
+        yield "stationkeeper_dropped_connections_total", {"reason": reason}, count * _within(minute, 20, 30)
     generation = 1000.0 if minute < 6 or (pod == "b" and minute < 14) else 1001.0
     yield "stationkeeper_loaded_generation", {"document": "trust"}, generation
     yield "stationkeeper_loaded_generation", {"document": "registry-00"}, 1000

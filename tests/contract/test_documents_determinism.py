@@ -2,6 +2,8 @@
 
 import hashlib
 
+import pytest
+
 from stationkeeper_core.published import (
     DOCUMENTS,
     REGISTRY,
@@ -13,8 +15,12 @@ from stationkeeper_core.published import (
     encode,
     encode_payload,
 )
+from stationkeeper_core.registry_layout import BUCKET_COUNTS, layout_of
 from stationkeeper_core.snapshot import Holdings
-from tests.operator.resource_building import make_ca, make_gateway, make_pem, plan_of
+from stationkeeper_operator.compiling.compile import World, compile_plan
+from stationkeeper_operator.compiling.registry_counts import RegistryCounts, for_all_counts
+from stationkeeper_operator.resources import Resource
+from tests.operator.resource_building import NOW, make_ca, make_gateway, make_pem, plan_of
 from tests.operator.test_gateway_compiler import WSS
 
 TRUST_DOCUMENT = TrustDocument(
@@ -66,3 +72,34 @@ def test_an_empty_world_gives_the_same_documents_ever_after() -> None:
         f'{{"bucket":{number},"gateways":[],"reserved":[]}}'.encode() for number in range(16)
     ]
     assert len({hashlib.sha256(each).hexdigest() for each in payloads.values()}) == len(DOCUMENTS)
+
+
+def test_the_value_of_a_document_tells_its_count_in_name_and_header() -> None:
+    payload = encode_payload(RegistryDocument(bucket=3))
+    for name, buckets in (("registry-03", 16), ("registry-64-03", 64), ("registry-1024-0003", 1024)):
+        expected = (
+            f'{{"contract":2,"document":"{name}","generation":7,"sha256":"{hashlib.sha256(payload).hexdigest()}",'
+            f'"buckets":{buckets}}}\n'
+        )
+        assert encode(name, 7, payload).startswith(expected.encode())
+
+
+@pytest.mark.parametrize("buckets", BUCKET_COUNTS[:4])
+@pytest.mark.parametrize("former", BUCKET_COUNTS[:4])
+def test_what_the_operator_plans_for_a_count_and_the_former_one_is_what_the_pods_of_each_take(
+    buckets: int, former: int
+) -> None:
+    gateways = [make_gateway({"eui": f"{number:016X}", "lns": WSS}, f"gateway-{number}") for number in range(40)]
+    listed: list[Resource] = [make_ca({"certificates": make_pem("root")}), *gateways]
+    resources = {each.key: each for each in listed}
+    world = World("stationkeeper", resources, {}, buckets=former)
+    plan = compile_plan(world, {}, NOW)
+    counts = RegistryCounts(buckets, frozenset({former}))
+    payloads = for_all_counts(plan, counts, former, plan.documents, "stationkeeper").plan.payloads
+    assert payloads.keys() == {*layout_of(buckets).documents, *layout_of(former).documents}
+    for count in (buckets, former):
+        holdings = Holdings(layout=layout_of(count))
+        for name in layout_of(count).documents:
+            holdings = holdings.accept(name, encode(name, 1, payloads[name]))
+        assert holdings.snapshot is not None
+        assert len(holdings.snapshot.registry) == 40

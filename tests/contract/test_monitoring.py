@@ -185,6 +185,7 @@ HOLDS = {
     "StationkeeperHandshakesRefused": (28, 40),
     "StationkeeperInternalErrors": (16, 30),
     "StationkeeperAnswersSlow": (40, 50),
+    "StationkeeperOverloaded": (21, 34),
     "StationkeeperConnectionsNearlyExhausted": (35, 51),
     "StationkeeperGatewaysNotConverging": (30, 51),
     "StationkeeperResourcesNotAccepted": (30, 60),

@@ -15,10 +15,11 @@ from tests.controlplane.cups_process import CupsProcess
 from tests.controlplane.operator_process import wait_for
 from tests.controlplane.operator_release import Release, install_crds, release
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 TOKEN = "internal-token-of-the-release"
 FORMER, NEW = 16, 64
+PATIENTLY = 90.0
 KEPT, REMOVED_MIDWAY, REMOVED_AFTER = 1, 2, 3
 
 
@@ -50,9 +51,10 @@ def stage(control_plane: ControlPlane, tmp_path: Path) -> Iterator[tuple[Release
 
 
 def _gateways(made: Release, root: KeyPair) -> None:
-    made.apply("TrustedCA", "ours", {"certificates": root.certificate_pem.decode()})
+    pem = root.certificate_pem.decode()
+    made.apply("TrustedCA", "ours", {"certificates": pem})
     for number in (KEPT, REMOVED_MIDWAY, REMOVED_AFTER):
-        made.apply("Gateway", f"gw-{number}", {"eui": f"{number:016X}"})
+        made.apply("Gateway", f"gw-{number}", {"eui": f"{number:016X}", "lns": {"uri": "wss://lns:8887", "trust": pem}})
 
 
 def test_a_release_goes_to_more_secrets_and_back_while_gateways_are_answered(stage: tuple[Release, Path]) -> None:
@@ -60,7 +62,7 @@ def test_a_release_goes_to_more_secrets_and_back_while_gateways_are_answered(sta
     root = make_root("gateways", datetime.now(UTC))
 
     def refused(pod: CupsProcess, eui: int) -> None:
-        wait_for(lambda: pod.ask(root, eui) == "GatewayNotRegistered", "a removed gateway is refused")
+        wait_for(lambda: pod.ask(root, eui) == "GatewayNotRegistered", "a removed gateway is refused", PATIENTLY)
 
     with ExitStack() as running:
 
@@ -73,17 +75,17 @@ def test_a_release_goes_to_more_secrets_and_back_while_gateways_are_answered(sta
             return process
 
         _gateways(made, root)
-        operator = made.start_leading()
-        wait_for(lambda: len(made.registered()) == 3, "all Gateways are in force")
+        operator = made.start()
+        wait_for(lambda: len(made.registered()) == 3, "all Gateways are in force", PATIENTLY)
         old = pod("old", FORMER)
-        wait_for(old.is_serving, "the first pod serves")
+        wait_for(old.is_serving, "the first pod serves", PATIENTLY)
         with always_answered(old, root):
             made.create_count(NEW)
             new = pod("new", NEW)
             operator.kill()
             made.give_up_lease()
             made.start(buckets=NEW)
-            wait_for(new.is_serving, "the new pod serves")
+            wait_for(new.is_serving, "the new pod serves", PATIENTLY)
             assert made.written(NEW) == layout_of(NEW).registry
             made.delete("Gateway", f"gw-{REMOVED_MIDWAY}")
             for each in (old, new):
@@ -91,7 +93,7 @@ def test_a_release_goes_to_more_secrets_and_back_while_gateways_are_answered(sta
         with always_answered(new, root):
             old.kill()
             made.delete_pod("cups-old")
-            wait_for(lambda: not made.written(FORMER), "the former Secrets are emptied")
+            wait_for(lambda: not made.written(FORMER), "the former Secrets are emptied", PATIENTLY)
             made.delete("Gateway", f"gw-{REMOVED_AFTER}")
             refused(new, REMOVED_AFTER)
             made.end_processes()
@@ -99,7 +101,7 @@ def test_a_release_goes_to_more_secrets_and_back_while_gateways_are_answered(sta
             back = pod("back", FORMER)
             assert not back.is_serving()
             made.start(buckets=FORMER)
-            wait_for(back.is_serving, "the pod of the former count serves again")
+            wait_for(back.is_serving, "the pod of the former count serves again", PATIENTLY)
             assert back.ask(root, KEPT) == "200"
             for eui in (REMOVED_MIDWAY, REMOVED_AFTER):
                 assert back.ask(root, eui) == "GatewayNotRegistered"

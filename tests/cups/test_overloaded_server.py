@@ -35,7 +35,7 @@ async def test_a_change_of_trust_acts_and_the_cluster_is_answered_under_overload
     done = threading.Event()
     with process(cups, tmp_path / "log"):
         await serves(cups)
-        crowd = Crowd(cups.port, [cups.client(pki.a_gateway).context], [REQUEST], 30)
+        crowd = Crowd((cups.port,), [cups.client(pki.a_gateway).context], [REQUEST], 30)
         asking = asyncio.create_task(asyncio.to_thread(crowd.keep, AT_A_TIME, done.is_set))
 
         async def is_overloaded() -> bool:

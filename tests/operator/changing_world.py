@@ -45,12 +45,12 @@ CUPS_NAMES = ("cups.example.org",)
 DAY = timedelta(days=1)
 
 ROOTS = [make_pem(f"root {key}", key=key) for key in ("one", "two", "gateway")]
-_SOON = make_pem("soon", key="soon", end=3)
-_LATER = make_pem("later", key="later", start=2)
+SOON = make_pem("soon", key="soon", end=3)
+LATER = make_pem("later", key="later", start=2)
 LNS = make_pem("lns-root", key="lns")
-_SHORT_LNS = make_pem("short", key="lns", end=2)
-_CRL_ROOT = ca("Root")
-_LEAVES = [
+SHORT_LNS = make_pem("short", key="lns", end=2)
+CRL_ROOT = ca("Root")
+LEAVES = [
     make_pem(name, authority=None, key="gateway", issuer=(f"root {issuer}", issuer), end=end)
     for name, issuer, end in ((EUIS[0], "one", 300), (EUIS[0], "two", 4), (EUIS[1], "one", 300))
 ]
@@ -71,13 +71,13 @@ _ENDPOINTS: tuple[dict[str, Any] | None, ...] = (
     None,
     {"uri": "ws://lns:1"},
     {"uri": URI, "trust": LNS},
-    {"uri": URI, "trust": _SHORT_LNS},
+    {"uri": URI, "trust": SHORT_LNS},
     {"uri": URI, "trust": LNS, "auth": _token()},
     {"uri": URI, "trust": LNS, "auth": CLIENT},
     {"uri": URI, "trustFrom": _secret_key("anchors", "ca.crt")},
     {"uri": "nonsense"},
 )
-_MOVES: tuple[dict[str, Any] | None, ...] = (
+MOVES: tuple[dict[str, Any] | None, ...] = (
     None,
     None,
     {"uri": HERE, "trust": LNS, "auth": CLIENT},
@@ -94,7 +94,7 @@ _CLIENTS: tuple[dict[str, Any] | None, ...] = (
 )
 _DEFAULTS: tuple[Any, ...] = (
     {"lns": {"uri": URI, "trust": LNS}},
-    {"lns": {"uri": "wss://second.example.com:1", "trust": _SHORT_LNS}},
+    {"lns": {"uri": "wss://second.example.com:1", "trust": SHORT_LNS}},
     {"lns": {"uri": URI, "trust": LNS, "auth": {"tokenByEUI": {"secretRef": {"name": "tokens"}}}}},
     {"lns": {"uri": URI, "trust": LNS, "auth": CLIENT}},
     {"lns": {"uri": URI}},
@@ -103,19 +103,19 @@ _DEFAULTS: tuple[Any, ...] = (
 _ANCHORS: tuple[dict[str, Any], ...] = (
     *({"certificates": each} for each in ROOTS),
     {"certificates": ROOTS[0] + ROOTS[1]},
-    {"certificates": _SOON},
-    {"certificates": ROOTS[0] + _LATER},
+    {"certificates": SOON},
+    {"certificates": ROOTS[0] + LATER},
     {"certificatesFrom": {**_secret_key("anchors", "ca.crt"), "retain": "2h"}},
     {"certificates": "nonsense"},
-    {"certificates": to_pem(_CRL_ROOT.der)},
+    {"certificates": to_pem(CRL_ROOT.der)},
 )
-_EARLY = crl_pem(make_crl(_CRL_ROOT, wish=CrlWish((9,), begins=NOW + DAY, ends=NOW + 5 * DAY)))
+EARLY = crl_pem(make_crl(CRL_ROOT, wish=CrlWish((9,), begins=NOW + DAY, ends=NOW + 5 * DAY)))
 _REVOCATIONS: tuple[dict[str, Any], ...] = (
     {},
     {},
     {"revocation": {"serials": ["AB"]}},
     {"revocation": {"sha256Fingerprints": ["cd" * 32]}},
-    {"revocation": {"crl": _EARLY}},
+    {"revocation": {"crl": EARLY}},
 )
 _SERVES: tuple[dict[str, Any], ...] = (
     {},
@@ -135,9 +135,9 @@ CONTENTS: Mapping[str, tuple[dict[str, bytes], ...]] = {
             "tls.crt": each.encode(),
             "tls.key": key_of("gateway").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
         }
-        for each in _LEAVES
+        for each in LEAVES
     ),
-    "anchors": ({"ca.crt": ROOTS[0].encode()}, {"ca.crt": ROOTS[1].encode()}, {"ca.crt": _SOON.encode()}),
+    "anchors": ({"ca.crt": ROOTS[0].encode()}, {"ca.crt": ROOTS[1].encode()}, {"ca.crt": SOON.encode()}),
 }
 
 Event = tuple[Key | Reference, Resource | ReferencedObject | None]
@@ -152,7 +152,7 @@ def _gateways(draw: st.DrawFn) -> Event:
     parts = {
         "eui": draw(st.sampled_from((*EUIS, EUIS[0], "nonsense"))),
         "lns": draw(st.sampled_from(_ENDPOINTS)),
-        "cups": draw(st.sampled_from(_MOVES)),
+        "cups": draw(st.sampled_from(MOVES)),
         "client": draw(st.sampled_from(_CLIENTS)),
         "suspended": draw(st.sampled_from((None, None, None, True))),
     }
@@ -223,7 +223,7 @@ def _beginning() -> list[Event]:
         for namespace in NAMESPACES
         for name, contents in CONTENTS.items()
     ]
-    moved = {"eui": EUIS[0], "lns": _ENDPOINTS[2], "cups": _MOVES[2]}
+    moved = {"eui": EUIS[0], "lns": _ENDPOINTS[2], "cups": MOVES[2]}
     return [
         *secrets,
         made(TRUSTED_CA, RELEASE, "c0", {**_ANCHORS[0], **_SERVES[1]}),

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64
+from stationkeeper_core.pem import to_pem
 from stationkeeper_core.published import REGISTRY, TRUST, bucket_of
 from stationkeeper_operator.compiling import bucket_memory, compile, incremental_registry, registry_compiler
 from stationkeeper_operator.compiling.incremental import IncrementalCompiler, PlanChange
@@ -27,10 +28,16 @@ from stationkeeper_operator.resources import (
 from tests.operator.changing_world import (
     CLIENT,
     CONTENTS,
+    CRL_ROOT,
+    EARLY,
     EUIS,
+    LATER,
     LNS,
+    MOVES,
     RELEASE,
     ROOTS,
+    SHORT_LNS,
+    SOON,
     URI,
     ChangingWorld,
     Event,
@@ -39,7 +46,7 @@ from tests.operator.changing_world import (
     secret,
     steps,
 )
-from tests.operator.resource_building import NOW
+from tests.operator.resource_building import NOW, make_pem
 
 HOUR = timedelta(hours=1)
 _NARROW = (
@@ -156,6 +163,68 @@ def test_an_anchor_is_kept_from_when_its_renewal_is_published() -> None:
     world.happens(secret(anchors, CONTENTS["anchors"][1]), published=0)
     world.happens(wait=HOUR)
     world.happens(wait=2 * HOUR)
+
+
+# -- what time alone changes
+
+
+def changes_by_time(world: ChangingWorld, key: Key, wait: timedelta) -> bool:
+    """Whether the verdict is another one after a while in which nothing happens; it is compared with a full compile."""
+    world.happens()
+    world.happens()
+    before = world.told[key]
+    world.happens(wait=wait)
+    return world.told[key] != before
+
+
+@pytest.mark.parametrize(
+    ("spec", "days"),
+    [
+        ({"certificates": ROOTS[0] + SOON}, 4),
+        ({"certificates": SOON}, 4),
+        ({"certificates": ROOTS[0] + LATER}, 3),
+        ({"certificates": to_pem(CRL_ROOT.der), "revocation": {"crl": EARLY}}, 2),
+        ({"certificates": to_pem(CRL_ROOT.der), "revocation": {"crl": EARLY}}, 6),
+    ],
+)
+def test_what_is_trusted_changes_by_time(spec: dict[str, Any], days: int) -> None:
+    world, key = ChangingWorld(), Key(TRUSTED_CA, "a", "c0")
+    world.happens(made(*key, spec))
+    assert changes_by_time(world, key, timedelta(days=days))
+
+
+def test_an_lns_certificate_that_ends_is_said_of_its_gateway_and_of_its_default() -> None:
+    world, key, default = ChangingWorld(), Key(GATEWAY, "a", "g0"), Key(GATEWAY_DEFAULTS, "b", "default")
+    lns = {"lns": {"uri": URI, "trust": SHORT_LNS}}
+    world.happens(made(*key, {"eui": EUIS[0], **lns}), made(*default, lns))
+    world.happens()
+    world.happens(wait=timedelta(days=3))
+    assert "expired" in world.told[key].message
+    assert "expired" in world.told[default].message
+
+
+@pytest.mark.parametrize("content", [1, 0])
+def test_a_gateway_that_is_moved_here_is_judged_anew_when_its_certificate_ends(content: int) -> None:
+    world, key = ChangingWorld(), Key(GATEWAY, "b", "g0")
+    root = {"certificates": ROOTS[0] + ROOTS[1]}
+    moved = {"eui": EUIS[0], "lns": {"uri": "ws://lns:1"}, "cups": MOVES[2]}
+    world.happens(secret(CLIENT_SECRET, CONTENTS["client"][content]), made(TRUSTED_CA, "b", "c0", root))
+    world.happens(made(*key, moved))
+    assert world.told[key].accepted
+    assert changes_by_time(world, key, timedelta(days=5)) == (content == 1)
+
+
+def test_a_gateway_that_is_moved_here_is_let_in_once_the_ca_of_its_certificate_is_valid() -> None:
+    world, key = ChangingWorld(), Key(GATEWAY, "b", "g0")
+    leaf = make_pem(EUIS[0], authority=None, key="gateway", issuer=("later", "later"))
+    client = {**CONTENTS["client"][0], "tls.crt": leaf.encode()}
+    moved = {"eui": EUIS[0], "lns": {"uri": "ws://lns:1"}, "cups": MOVES[2]}
+    world.happens(secret(CLIENT_SECRET, client), made(TRUSTED_CA, "b", "c0", {"certificates": ROOTS[0] + LATER}))
+    world.happens(made(*key, moved))
+    world.happens()
+    assert world.told[key].reason == Reason.WOULD_BE_REFUSED
+    world.happens(wait=timedelta(days=3))
+    assert world.told[key].accepted
 
 
 # -- how much work it is

@@ -26,7 +26,7 @@ from stationkeeper_core.published import (
     secret_name,
 )
 from stationkeeper_core.registry_layout import BUCKET_COUNTS, bucket_of, layout_of, place_of
-from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.compiling.compile import PublishPlan
 from stationkeeper_operator.compiling.registry_counts import (
     RegistryCounts,
@@ -524,6 +524,26 @@ async def test_the_documents_of_both_counts_are_marked_with_the_term_of_a_new_le
     names = {*layout_of(16).documents, *layout_of(64).documents}
     marks = {stage.server.objects[f"{SECRETS}/{secret_name(name)}"]["metadata"]["annotations"][TERM] for name in names}
     assert marks == {"three"}
+
+
+async def test_emptying_that_was_interrupted_is_done_to_its_end_by_the_next_leader(stage: Stage) -> None:
+    stage.chart(64)
+    stage.pods(16, 64)
+    stage.begin(64, "two")
+    await stage.settle()
+    stage.pods(64)
+    path = f"{SECRETS}/{secret_name(layout_of(16).registry[7])}"
+    stage.server.failing_writes[path] = 503
+    await stage.counts.look()
+    with pytest.raises(ApiError):
+        await stage.reconciler.turn()
+    left = stage.published(16).keys() - {TRUST}
+    assert {layout_of(16).registry[0], layout_of(16).registry[7]} <= left
+    stage.server.failing_writes.clear()
+    stage.begin(64, "three")
+    await stage.settle()
+    assert stage.published(16).keys() == {TRUST}
+    assert stage.euis(64) == set(FEW)
 
 
 async def test_an_operator_without_rights_for_other_counts_goes_on_with_its_own(stage: Stage) -> None:

@@ -24,7 +24,7 @@ from tests.simulation.api_server import ApiServer, Place, RefusedError
 from tests.simulation.fleet import RELEASE
 from tests.simulation.loop import WORLD, Process, SimulatedLoop
 
-LATEST_SECONDS = 10.0
+LATEST_SECONDS = 120.0
 LABELS = {"app.kubernetes.io/name": "stationkeeper", "app.kubernetes.io/component": "cups"}
 DOCUMENTS = layout_of(16).documents
 _LOOK_SECONDS = 0.2

@@ -236,22 +236,23 @@ class Publisher:
             SupersededError: a Secret is not as it was read.
         """
         for buckets in counts:
+            first, *others = layout_of(buckets).registry
             # The first one goes last: by it the count is found again, should this be interrupted.
-            for document in reversed(layout_of(buckets).registry):
-                held = self._held.get(document)
-                if held is None or held.resource_version is None or not (held.sha256 or held.generation):
-                    continue
-                await self._empty(document, held)
+            for batch in (others, [first]):
+                await asyncio.gather(*(self._in_turn(self._empty(each)) for each in batch))
             for document in layout_of(buckets).registry:
                 self._held.pop(document, None)
             self._found = (self._found or frozenset()) - {buckets}
             _log.info("no pod reads these documents any more, emptied", extra={"fields": {"buckets": buckets}})
 
-    async def _empty(self, document: str, held: _Held) -> None:
+    async def _empty(self, document: str) -> None:
+        held = self._held.get(document) or await self._read(document)
+        if held.resource_version is None or not (held.sha256 or held.generation):
+            return
         metadata = {"resourceVersion": held.resource_version, "annotations": {TERM: self._term()}}
         self._permit()
         try:
-            answer = await self._api.merge_patch(
+            await self._api.merge_patch(
                 self._path(document), {"metadata": metadata, "data": {document: None}}, METADATA_ONLY
             )
         except ApiError as error:
@@ -259,8 +260,6 @@ class Publisher:
             if error.is_conflict or error.is_not_found:
                 raise SupersededError from None
             raise
-        version = _secret(answer).metadata.resource_version
-        self._held[document] = _Held(version, term=self._term())
 
     def differing(self, digests: Mapping[str, str]) -> frozenset[str]:
         """Which of the documents are not in force with the payloads that have these digests."""

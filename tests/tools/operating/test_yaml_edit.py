@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stationkeeper_tools.operating.fleet import Change, Edit, edited
+from stationkeeper_tools.operating.fleet import Change, Edit, edited, is_entry
 from stationkeeper_tools.operating.yaml_edit import NotEditableError, cut_document, edit_text
 
 SUSPEND = Edit(Change.SET, ("suspended",), value=True)
@@ -99,6 +99,16 @@ def test_an_entry_is_taken_away_and_no_other(text: str, expected: str | None) ->
 
     assert yaml.safe_load(after) == {**before, "spec": edited(before["spec"], REMOVE)}
     assert expected is None or after == expected
+
+
+def test_an_entry_is_known_however_it_is_written() -> None:
+    written = "SHA256 Fingerprint=" + ":".join(["AB"] * 32)
+    text = CA + f'    revocation: {{sha256Fingerprints: ["{written}"]}}\n'
+
+    assert edit_text(text, 0, (), ADD) == text
+    assert edit_text(text, 0, (), REMOVE) == CA
+    assert is_entry("serial=0x01AB", "1ab")
+    assert not is_entry("dec:10", "10")
 
 
 def test_what_was_added_is_gone_after_it_is_taken_back() -> None:

@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
@@ -74,6 +75,28 @@ def test_a_file_that_cannot_be_read_keeps_all(content: bytes) -> None:
 
     assert reasons
     assert names(found) == {"vendor": True, "roof": True, "cellar": True}
+
+
+ODD = {
+    "a number without end": gateway("roof", eui=10**40),
+    "a number that is none": gateway("roof", eui=float("nan")),
+    "bytes": gateway("roof", eui=b"x"),
+    "a set": gateway("roof", eui={"x"}),
+    "a date": "spec: {eui: 2026-01-01}",
+    "a key that is no text": gateway("roof", **{"client": {1: 2}}),
+    "a name that is no text": {**gateway("roof"), "metadata": {"name": 1}},
+    "labels that are no texts": {**gateway("roof"), "metadata": {"name": "roof", "labels": {1: [2]}}},
+    "no mapping": [gateway("roof")],
+    "metadata that is a list": {**gateway("roof"), "metadata": ["x"]},
+}
+
+
+@pytest.mark.parametrize("value", ODD.values(), ids=ODD)
+def test_whatever_stands_in_a_file_something_is_made_of_it_that_can_be_kept(value: Any) -> None:
+    found, _ = read(text(trusted_ca(), value, gateway("cellar", OTHER)), BEFORE)
+
+    assert msgspec.json.decode(msgspec.json.encode(found), type=HeldFile) == found
+    assert names(found).keys() >= {"vendor", "cellar"}
 
 
 def test_a_comment_alone_says_that_there_is_nothing() -> None:

@@ -17,6 +17,7 @@ This page is generated from the commands by `make docs`.
   is a JSON object `{"error": {"reason", "message", "exitCode"}}` on standard output as well.
 - Colours and progress bars appear on terminals only. `NO_COLOR=1` takes the colours away.
 - `stationkeeper completion bash|zsh|fish` prints the script for your shell.
+- `kubectl stationkeeper COMMAND` is the same: kubectl finds `kubectl-stationkeeper`, which is installed along.
 - No command prints a private key or a token.
 
 ## Exit codes

@@ -17,7 +17,8 @@ class ExitCode(IntEnum):
 MEANINGS: dict[ExitCode, tuple[str, str]] = {
     ExitCode.YES: ("The work is done, or the answer is yes.", "Nothing."),
     ExitCode.NO: (
-        "The answer is no: a manifest has an error, a Station would refuse, a gateway would not be let in.",
+        "The answer is no: a manifest has an error, a Station would refuse, a gateway would not be let in, a fleet"
+        " needs a person, a CA must not go yet.",
         "Read what was found.",
     ),
     ExitCode.USAGE: (
@@ -29,7 +30,7 @@ MEANINGS: dict[ExitCode, tuple[str, str]] = {
         "Check the address and the rights, then run the same command again.",
     ),
     ExitCode.INCOMPLETE: (
-        "A part is done and stays so; the rest was refused.",
+        "A part is done and stays so; the rest was refused, or is not enforced yet.",
         "Read which part, correct it, then run the same command again.",
     ),
     ExitCode.INTERRUPTED: ("It was interrupted by Ctrl-C.", "Run the same command again: it goes on where it was."),

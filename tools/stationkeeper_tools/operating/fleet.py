@@ -117,13 +117,28 @@ def edited(spec: Mapping[str, Any], edit: Edit) -> dict[str, Any]:
             if bool(held) != edit.value:
                 place[last] = edit.value
         case Change.ADD:
-            if edit.value not in listed:
+            if not any(is_entry(each, edit.value) for each in listed):
                 place[last] = [edit.value, *listed]
         case Change.REMOVE:
-            place[last] = [each for each in listed if each != edit.value]
+            place[last] = [each for each in listed if not is_entry(each, edit.value)]
             if not place[last]:
                 del place[last]
     return spec_without_empty(found, around) if edit.change is Change.REMOVE else found
+
+
+def is_entry(item: object, value: object) -> bool:
+    """Return whether an item of a list is a fingerprint or serial number, however a person has written it.
+
+    Args:
+        item: of the list.
+        value: what is looked for.
+    """
+    return isinstance(item, str) and isinstance(value, str) and _plain(item) == _plain(value)
+
+
+def _plain(text: str) -> str:
+    digits = text.rpartition("=")[2].lower().replace(":", "").replace(" ", "").removeprefix("0x")
+    return digits.lstrip("0") or "0"
 
 
 def spec_without_empty(spec: dict[str, Any], path: Iterable[str]) -> dict[str, Any]:

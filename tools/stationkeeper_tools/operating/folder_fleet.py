@@ -3,7 +3,6 @@
 A file is edited in its place, and only what is meant of it: comments and the order stay as they are.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA
 from stationkeeper_tools.checking.located_yaml import LocatedYaml, MalformedYamlError, read_documents
 from stationkeeper_tools.operating.fleet import Edit, FleetError, FleetFault, FleetResource, ResourceName
 from stationkeeper_tools.operating.yaml_edit import NotEditableError, cut_document, edit_text
-from stationkeeper_tools.standalone.folder_scan import read_regular, scan
+from stationkeeper_tools.standalone.folder_scan import Fingerprint, read_regular, scan
 from stationkeeper_tools.standalone.folder_watch import MAX_FILE_BYTES
 from stationkeeper_tools.standalone.state_folder import STATUS
 
@@ -25,8 +26,9 @@ _MAX_STATUS_BYTES = 512 * 1024 * 1024
 
 @dataclass(frozen=True)
 class _Place:
-    """Where an object stands."""
+    """Which object stands where."""
 
+    key: ResourceName
     file: Path
     document: int
     item: tuple[str | int, ...]
@@ -50,6 +52,7 @@ class FolderFleet:
         self._state = state
         self._default = default_namespace
         self._namespace = namespace
+        self._read_files: dict[str, tuple[Fingerprint, list[_Place]]] = {}
 
     def resources(self) -> list[FleetResource]:
         """Return those in view; see `Fleet`."""
@@ -105,25 +108,33 @@ class FolderFleet:
         if listed.unreadable:
             name, why = next(iter(listed.unreadable.items()))
             raise FleetError(FleetFault.UNREACHABLE, f"{self._folder / name}: {why}")
-        for name in listed.files:
-            file = self._folder / name
-            try:
-                documents = read_documents(_read(file))
-            except MalformedYamlError as error:
-                raise FleetError(FleetFault.UNREACHABLE, f"{file}: {error}") from None
-            objects = [
-                (number, item, each) for number, document in enumerate(documents) for item, each in _items(document)
-            ]
-            for number, item, each in objects:
-                key = self._key(each)
-                if key is None:
-                    continue
-                if key in found:
-                    other = found[key]
-                    detail = f"{file}:{each.line}: {key} stands at {other.file}:{other.line} too; remove one of the two"
+        for name, fingerprint in listed.files.items():
+            for place in self._of_file(name, fingerprint):
+                other = found.setdefault(place.key, place)
+                if other is not place:
+                    where = f"{other.file}:{other.line}"
+                    detail = f"{place.file}:{place.line}: {place.key} stands at {where} too; remove one of the two"
                     raise FleetError(FleetFault.AMBIGUOUS, detail)
-                found[key] = _Place(file, number, item, each.line, each.value, len(objects) == 1)
         return found
+
+    def _of_file(self, name: str, fingerprint: Fingerprint) -> list[_Place]:
+        """Return the resources of a file, which is read again only where it changed."""
+        before, places = self._read_files.get(name, (None, []))
+        if before == fingerprint:
+            return places
+        file = self._folder / name
+        try:
+            documents = read_documents(_read(file))
+        except MalformedYamlError as error:
+            raise FleetError(FleetFault.UNREACHABLE, f"{file}: {error}") from None
+        objects = [(number, item, each) for number, document in enumerate(documents) for item, each in _items(document)]
+        places = [
+            _Place(key, file, number, item, each.line, each.value, len(objects) == 1)
+            for number, item, each in objects
+            if (key := self._key(each)) is not None
+        ]
+        self._read_files[name] = (fingerprint, places)
+        return places
 
     def _key(self, each: LocatedYaml) -> ResourceName | None:
         value = each.value
@@ -139,11 +150,11 @@ class FolderFleet:
     def _statuses(self) -> dict[ResourceName, Mapping[str, Any]]:
         path = self._state / STATUS
         try:
-            content = json.loads(read_regular(path, _MAX_STATUS_BYTES))
+            content = msgspec.json.decode(read_regular(path, _MAX_STATUS_BYTES))
             return {ResourceName(each["kind"], each["namespace"], each["name"]): each for each in content["resources"]}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, msgspec.MsgspecError) as error:
             detail = f"{path} cannot be read: {error}; give the folder of `stationkeeper serve` by --state"
             raise FleetError(FleetFault.UNREACHABLE, detail) from None
 

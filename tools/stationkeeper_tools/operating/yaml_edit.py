@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from stationkeeper_tools.checking.located_yaml import LocatedYaml, read_documents
-from stationkeeper_tools.operating.fleet import Change, Edit, edited
+from stationkeeper_tools.operating.fleet import Change, Edit, edited, is_entry
 
 Path = tuple[str | int, ...]
 
@@ -137,7 +137,7 @@ class _Text:
         if found is None or not isinstance(found.node, yaml.SequenceNode):
             raise NotEditableError("it has no such list")
         node = found.node
-        places = [number for number, each in enumerate(found.value) if each == edit.value]
+        places = [number for number, each in enumerate(found.value) if is_entry(each, edit.value)]
         if len(places) == len(node.value):
             return self._without_field(spec, edit.path)
         if node.flow_style:

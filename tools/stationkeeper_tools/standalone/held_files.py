@@ -19,6 +19,7 @@ MAX_OBJECT_BYTES = 1_572_864
 """Of one object as JSON, as etcd has it."""
 
 _TYPES = (str, int, float, bool, type(None))
+_LEAST, _MOST = -(2**63), 2**63 - 1
 
 
 class ObjectKey(NamedTuple):
@@ -186,7 +187,7 @@ def _is_json(root: Any) -> bool:
             waiting += value.values()
         elif isinstance(value, list):
             waiting += value
-        elif not isinstance(value, _TYPES):
+        elif not isinstance(value, _TYPES) or (isinstance(value, int) and not _LEAST <= value <= _MOST):
             return False
     return True
 

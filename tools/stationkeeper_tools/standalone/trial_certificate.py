@@ -44,7 +44,7 @@ def trial_certificate(state: StateFolder, names: Iterable[str]) -> ServerFiles:
 
     Args:
         state: where they are kept.
-        names: host names and IP addresses by which gateways reach the server; at least one host name.
+        names: host names and IP addresses by which gateways reach the server.
 
     Raises:
         OSError: they cannot be read or written.
@@ -53,7 +53,11 @@ def trial_certificate(state: StateFolder, names: Iterable[str]) -> ServerFiles:
     hosts: list[str] = []
     addresses: list[str] = []
     for name in dict.fromkeys(names):
-        (addresses if _is_address(name) else hosts).append(name)
+        if _is_address(name):
+            addresses.append(str(ip_address(name)))
+        else:
+            hosts.append(name)
+    hosts = hosts or ["localhost"]  # the certificate needs a name of its own
     authority = _authority(state)
     files = ServerFiles(state.path / _CERTIFICATE, state.path / _KEY, state.path / ROOT)
     if not _fits(state.read(_CERTIFICATE), state.read(_KEY), authority, {*hosts, *addresses}):

@@ -1,0 +1,92 @@
+"""A term of leadership over a small API server: it begins from nothing, and nothing of it acts once it is over."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stationkeeper_core.published import DOCUMENTS, secret_name
+from stationkeeper_operator.aggregator import Aggregator
+from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.api.leadership import NotLeadingError
+from stationkeeper_operator.metrics import Metrics
+from stationkeeper_operator.reconciler import Turn
+from stationkeeper_operator.reporting.watch_lag import WatchLag
+from stationkeeper_operator.resources import GATEWAY, Key, decode_resource
+from stationkeeper_operator.settings import read_settings
+from stationkeeper_operator.term import Cluster, LeaderTerm
+from stationkeeper_operator.watching.reference_reader import ReferenceReader
+from stationkeeper_operator.watching.resource_store import ResourceStore
+from tests.operator.small_api_server import SmallApiServer, small_api_server
+
+RELEASE = "release"
+ROOF = Key(GATEWAY, "team", "roof")
+
+
+class Stage:
+    """A process that leads again and again."""
+
+    def __init__(self, server: SmallApiServer, api: KubernetesApi) -> None:
+        self.server = server
+        self.leading = ""
+        self.store = ResourceStore()
+        self.cluster = Cluster(
+            settings=read_settings(("--namespace", RELEASE, "--identity", "one"), {}),
+            api=api,
+            store=self.store,
+            reader=ReferenceReader(api, self.store, ()),
+            changes=Aggregator(),
+            lag=WatchLag(),
+            metrics=Metrics(),
+            changed=lambda _: None,
+            now=lambda: datetime.now(UTC),
+        )
+
+    def win(self, name: str) -> LeaderTerm:
+        self.leading = name
+
+        def permit() -> None:
+            if self.leading != name:
+                raise NotLeadingError
+
+        return LeaderTerm(name, self.cluster, permit, lambda: self.leading == name)
+
+    def put(self, version: int, spec: dict[str, Any]) -> None:
+        metadata = {"name": ROOF.name, "namespace": ROOF.namespace, "uid": "u", "resourceVersion": str(version)}
+        self.store.put(decode_resource(GATEWAY, {"metadata": metadata, "spec": spec}))
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with small_api_server(tmp_path) as (server, api):
+        for document in DOCUMENTS:
+            server.put(f"/api/v1/namespaces/{RELEASE}/secrets/{secret_name(document)}", {})
+        yield Stage(server, api)
+
+
+async def test_a_term_begins_from_nothing_and_finds_what_the_one_before_published(stage: Stage) -> None:
+    stage.put(1, {"eui": "0000000000000001", "lns": {"uri": "ws://lns:1"}})
+    first = stage.win("first")
+    assert await first.turn() is Turn.DONE
+    second = stage.win("second")
+    assert not second.verdicts
+    written = len(stage.server.writes)
+    assert await second.turn() is Turn.DONE
+    assert second.verdicts[ROOF].accepted
+    marks = stage.server.writes[written:]
+    assert len(marks) == len(DOCUMENTS), "each Secret is marked with the term, and none is written anew"
+
+
+async def test_nothing_of_a_term_acts_once_it_is_over(stage: Stage) -> None:
+    stage.put(1, {"eui": "0000000000000001", "lns": {"uri": "ws://lns:1"}})
+    first = stage.win("first")
+    assert await first.turn() is Turn.DONE
+    stage.put(2, {"eui": "0000000000000001", "suspended": True})
+    second = stage.win("second")
+    written = len(stage.server.writes)
+    assert await first.turn() is Turn.DONE
+    assert len(stage.server.writes) == written
+    assert await second.turn() is Turn.DONE
+    assert second.verdicts[ROOF].reason == "Suspended"
