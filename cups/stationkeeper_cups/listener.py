@@ -16,8 +16,6 @@ import math
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 
 from OpenSSL import SSL
 
@@ -32,6 +30,7 @@ from stationkeeper_cups.standing import OFTEN, Standing
 from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls.time_limits import Stage, TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
+from stationkeeper_cups.unanswered import Dropped, Refusal
 from stationkeeper_cups.waiting_room import WaitingRoom
 
 GIVEN_UP = "given up for newer connections"
@@ -50,33 +49,6 @@ _LOOK_AGAIN_SECONDS = 0.05
 _LINES_A_SECOND = 0.1
 
 _log = logging.getLogger("stationkeeper.cups.listener")
-
-
-class Dropped(StrEnum):
-    """Why a connection that waited was closed before its turn."""
-
-    PEER_GONE = "PeerGone"
-    WAITED_TOO_LONG = "WaitedTooLong"
-    QUEUE_FULL = "QueueFull"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A handshake that came to nothing.
-
-    Attributes:
-        peer: address of the client.
-        reason: the reason's word.
-        detail: what was found.
-        presented: the certificates that the client presented, DER, its own first; empty where none came.
-        judgement: what was found out about them; None where they were not judged.
-    """
-
-    peer: str
-    reason: Reason
-    detail: str
-    presented: tuple[bytes, ...] = ()
-    judgement: object = None
 
 
 class Listener:

@@ -25,8 +25,9 @@ from stationkeeper_operator.plan_check import PlanCheck
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
 from stationkeeper_operator.resources import Key, Reference, Resource
+from stationkeeper_operator.watching.known import KnownChanges
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
-from stationkeeper_operator.watching.resource_store import KnownChanges, ResourceStore
+from stationkeeper_operator.watching.resource_store import ResourceStore
 
 _REFERENCES_SECONDS = 1.0
 _AT_ONCE = 8

@@ -13,8 +13,9 @@ from stationkeeper_operator.api.resource_paths import GROUP_VERSION, resource_pa
 from stationkeeper_operator.resources import GATEWAY
 from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.control_plane import ControlPlane
+from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_process import OperatorProcess, wait_for
-from tests.controlplane.operator_release import Release, install_crds
+from tests.controlplane.operator_release import Release
 from tests.controlplane.operator_resources import gateway
 
 pytestmark = pytest.mark.timeout(240)

@@ -13,12 +13,13 @@ import pytest
 from OpenSSL import SSL
 
 from stationkeeper_cups.connection_limits import ConnectionLimits
-from stationkeeper_cups.listener import ACCEPTED_AT_ONCE, BEGUN_AT_ONCE, GIVEN_UP, Dropped, Listener, Refusal
+from stationkeeper_cups.listener import ACCEPTED_AT_ONCE, BEGUN_AT_ONCE, GIVEN_UP, Listener
 from stationkeeper_cups.standing import FREE
 from stationkeeper_cups.tls.connection import Judge, Verdict
 from stationkeeper_cups.tls.context import gateway_context
 from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls_context import ServerCredentials
+from stationkeeper_cups.unanswered import Dropped, Refusal
 from tests.cups.client import until
 from tests.cups.pki import Pki
 
