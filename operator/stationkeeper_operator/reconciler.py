@@ -166,6 +166,8 @@ class Reconciler:
         known = self._store.changes()
         self._never_read = known.never_read
         changes = await asyncio.to_thread(self._take_in, compiler, known)
+        # Also where there are none, as after an installation: the pods are asked, and handed documents, only then.
+        self._seen.know({})
         for batch in _batches(changes.resources.items(), _IN_ONE_GO):
             self._seen.know(dict(batch))
             await asyncio.sleep(0)
