@@ -96,11 +96,11 @@ class Release:
             environment["STATIONKEEPER_SIGNING_KEY_FILE"] = str(key)
         return environment
 
-    def start_leading(self, identity: str = "") -> OperatorProcess:
+    def start_leading(self, identity: str = "", seconds: float = EVENTUALLY) -> OperatorProcess:
         """Starts an operator and waits until it has published all documents."""
         process = self.start(identity)
-        wait_for(lambda: self.holder() == process.identity, "the operator leads")
-        wait_for(lambda: all(self.published(each) for each in DOCUMENTS), "all documents are published")
+        wait_for(lambda: self.holder() == process.identity, "the operator leads", seconds)
+        wait_for(lambda: all(self.published(each) for each in DOCUMENTS), "all documents are published", seconds)
         return process
 
     def end_processes(self) -> None:
