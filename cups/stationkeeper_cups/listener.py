@@ -12,11 +12,10 @@ credentials or of trust acts on every connection that has not begun before it.
 import asyncio
 import errno
 import logging
+import math
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 
 from OpenSSL import SSL
 
@@ -27,10 +26,11 @@ from stationkeeper_cups.log_budget import LogBudget
 from stationkeeper_cups.networks import Groups, network_of
 from stationkeeper_cups.opening import Opener, ProxyProtocol
 from stationkeeper_cups.peer_address import Networks, peer_address
-from stationkeeper_cups.standing import Standing
+from stationkeeper_cups.standing import OFTEN, Standing
 from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls.time_limits import Stage, TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
+from stationkeeper_cups.unanswered import Dropped, Refusal
 from stationkeeper_cups.waiting_room import WaitingRoom
 
 GIVEN_UP = "given up for newer connections"
@@ -49,33 +49,6 @@ _LOOK_AGAIN_SECONDS = 0.05
 _LINES_A_SECOND = 0.1
 
 _log = logging.getLogger("stationkeeper.cups.listener")
-
-
-class Dropped(StrEnum):
-    """Why a connection that waited was closed before its turn."""
-
-    PEER_GONE = "PeerGone"
-    WAITED_TOO_LONG = "WaitedTooLong"
-    QUEUE_FULL = "QueueFull"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A handshake that came to nothing.
-
-    Attributes:
-        peer: address of the client.
-        reason: the reason's word.
-        detail: what was found.
-        presented: the certificates that the client presented, DER, its own first; empty where none came.
-        judgement: what was found out about them; None where they were not judged.
-    """
-
-    peer: str
-    reason: Reason
-    detail: str
-    presented: tuple[bytes, ...] = ()
-    judgement: object = None
 
 
 class Listener:
@@ -118,7 +91,9 @@ class Listener:
         self._wait = times.stage("wait", limits.waiting_seconds)
         self.handshake = times.stage("handshake", limits.handshake_seconds)
         self.farewell = times.stage("farewell", limits.farewell_seconds)
-        self._standing = Standing(self._loop.time)
+        # Where one certificate may have all connections it is shared by many clients, as by proxies.
+        is_shared = limits.connections_per_certificate >= limits.connections
+        self._standing = Standing(self._loop.time, math.inf if is_shared else OFTEN)
         self._silent: Groups[Arrival] = Groups()
         self._room: WaitingRoom[Arrival] = WaitingRoom(self._standing.is_good)
         self._shaking: Groups[TLSTransport] = Groups()
@@ -339,6 +314,11 @@ class Listener:
 
     def _let_wait(self, arrival: Arrival) -> None:
         now = self._loop.time()
+        if self._left and not len(self._room) and len(self.handshake) < self._limits.handshakes and arrival.is_there():
+            # Nobody is before it, and all the room's order would cost is for nothing.
+            self._left -= 1
+            self._shake_hands(arrival, now)
+            return
         self._wait.add(arrival, now)
         self._room.enter(arrival, now)
 

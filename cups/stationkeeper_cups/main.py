@@ -33,7 +33,7 @@ from stationkeeper_cups.json_log import log_as_json
 from stationkeeper_cups.judgement_budget import JudgementBudget
 from stationkeeper_cups.kept_generations import KeptGenerations
 from stationkeeper_cups.kubernetes_source import KubernetesSource
-from stationkeeper_cups.listener import Dropped, Listener
+from stationkeeper_cups.listener import Listener
 from stationkeeper_cups.listening_socket import ListeningSocket
 from stationkeeper_cups.memory_return import MemoryReturn, give_back_free_memory, resident_bytes
 from stationkeeper_cups.metrics import Metrics
@@ -45,6 +45,7 @@ from stationkeeper_cups.settings import Address, Files, Forwarded, Settings, Set
 from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls_context import ServerCredentials, load_credentials
+from stationkeeper_cups.unanswered import Dropped
 
 DRAIN_SECONDS = 10.0
 # Of the connections that may be open; below that memory is given back.

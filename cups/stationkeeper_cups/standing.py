@@ -50,9 +50,11 @@ class Standing:
 
     Args:
         clock: seconds, monotonic.
+        often: connections of one certificate from which on it comes too often.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], often: float = OFTEN) -> None:
+        self._often = often
         self._with_answer = _Decaying(clock)
         self._without_answer = _Decaying(clock)
         self._certificates = _Decaying(clock)
@@ -68,7 +70,7 @@ class Standing:
         Args:
             certificate: DER.
         """
-        return self._certificates.of(hash(certificate)) >= OFTEN
+        return self._certificates.of(hash(certificate)) >= self._often
 
     def ended(self, network: str, certificate: bytes | None, *, answered: bool) -> None:
         """Take note of a connection that has said something.

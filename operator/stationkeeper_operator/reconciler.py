@@ -25,8 +25,9 @@ from stationkeeper_operator.plan_check import PlanCheck
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
 from stationkeeper_operator.resources import Key, Reference, Resource
+from stationkeeper_operator.watching.known import KnownChanges
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
-from stationkeeper_operator.watching.resource_store import KnownChanges, ResourceStore
+from stationkeeper_operator.watching.resource_store import ResourceStore
 
 _REFERENCES_SECONDS = 1.0
 _AT_ONCE = 8
@@ -166,6 +167,8 @@ class Reconciler:
         known = self._store.changes()
         self._never_read = known.never_read
         changes = await asyncio.to_thread(self._take_in, compiler, known)
+        # Also where there are none, as after an installation: the pods are asked, and handed documents, only then.
+        self._seen.know({})
         for batch in _batches(changes.resources.items(), _IN_ONE_GO):
             self._seen.know(dict(batch))
             await asyncio.sleep(0)

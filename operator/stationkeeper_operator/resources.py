@@ -13,7 +13,8 @@ from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 import msgspec
 
-from stationkeeper_operator.packed_text import packed, unpacked
+from stationkeeper_operator.raw_json import UNDECODABLE, convert, object_of
+from stationkeeper_operator.resource_status import Status
 from stationkeeper_operator.specs import (
     GatewayDefaultsSpec,
     GatewaySpec,
@@ -40,7 +41,6 @@ DEFAULTS_NAME = "default"
 
 _NO_LABELS: dict[str, str] = {}
 _NEVER = datetime.max.replace(tzinfo=UTC)
-_UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _S = TypeVar("_S", bound=msgspec.Struct)
 
 
@@ -113,88 +113,6 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     def seniority(self) -> tuple[datetime, str]:
         """Sorts the older object first, and by uid those that were created in the same second."""
         return (self.creation_timestamp, self.uid)
-
-
-class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A condition of a status."""
-
-    type: str
-    status: str
-    reason: str = ""
-    message: str = ""
-    last_transition_time: str = ""
-    observed_generation: int = 0
-
-
-class StatusCertificate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The certificate that a gateway came with last, as far as it is compared.
-
-    Attributes:
-        serial: upper-case hex without leading zeros.
-        sha256: 64 lower-case hex digits.
-        trusted_ca: `namespace/name` of the TrustedCA that vouched for it.
-    """
-
-    serial: str = ""
-    sha256: str = ""
-    trusted_ca: str = msgspec.field(default="", name="trustedCA")
-
-
-class _Seen(msgspec.Struct):
-    certificate: StatusCertificate | None = None
-
-
-class Status:
-    """The present status of a resource, which is looked at only to compare: kept in as little memory as it takes.
-
-    Args:
-        raw: the JSON text of it.
-        writers: the releases, by their namespaces, whose operators wrote it last: several where that was in the same
-            second. Empty where no operator wrote it that tells its release.
-    """
-
-    __slots__ = ("_packed", "writers")
-
-    def __init__(self, raw: bytes = b"{}", writers: tuple[str, ...] = ()) -> None:
-        self._packed = packed(raw)
-        self.writers = writers
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Status) and (other._packed, other.writers) == (self._packed, self.writers)
-
-    def __hash__(self) -> int:
-        return hash((self._packed, self.writers))
-
-    def __repr__(self) -> str:
-        return f"Status({self.raw!r}, {self.writers!r})"
-
-    @property
-    def raw(self) -> bytes:
-        """The JSON text."""
-        return unpacked(self._packed)
-
-    @property
-    def value(self) -> dict[str, Any]:
-        """All of it; empty where it is no object."""
-        return _object(self.raw)
-
-    @property
-    def certificate(self) -> StatusCertificate | None:
-        """The certificate that a gateway came with last; None where none is shown."""
-        raw = self.raw
-        if b'"trustedCA"' not in raw:
-            return None
-        try:
-            return msgspec.json.decode(raw, type=_Seen).certificate
-        except _UNDECODABLE:
-            return None
-
-    @property
-    def conditions(self) -> tuple[Condition, ...]:
-        """Those conditions that can be read."""
-        listed = self.value.get("conditions")
-        found = (_convert(each, Condition) for each in (listed if isinstance(listed, list) else ()))
-        return tuple(each for each in found if each is not None)
 
 
 class TrustedCA(msgspec.Struct, frozen=True, kw_only=True):
@@ -311,7 +229,7 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
     envelope, problem = _envelope(raw)
     metadata = _lean(_metadata(envelope.metadata))
     status = Status(bytes(envelope.status), status_writers(bytes(envelope.metadata)))
-    suspended = _object(envelope.spec).get("suspended") is True if b"suspended" in bytes(envelope.spec) else False
+    suspended = object_of(envelope.spec).get("suspended") is True if b"suspended" in bytes(envelope.spec) else False
     if kind == TRUSTED_CA:
         ca_spec, spec_problem = _spec(envelope.spec, TrustedCASpec)
         return TrustedCA(
@@ -334,7 +252,7 @@ def read_identity(raw: bytes) -> tuple[str, str, str]:
     """Return namespace, name and resourceVersion of an object, given as JSON text; empty where they cannot be read."""
     try:
         metadata = msgspec.json.decode(raw, type=_Identified).metadata
-    except _UNDECODABLE:
+    except UNDECODABLE:
         return "", "", ""
     return metadata.namespace, metadata.name, metadata.resource_version
 
@@ -350,9 +268,9 @@ def decode_referenced(kind: str, raw: bytes | Mapping[str, Any]) -> ReferencedOb
         raise ValueError(f"{kind} is not a kind that is referred to")
     envelope, _ = _envelope(raw)
     encoded = envelope.data if kind == SECRET else envelope.binary_data
-    data = {key: content for key, value in _object(encoded).items() if (content := _base64(value)) is not None}
+    data = {key: content for key, value in object_of(encoded).items() if (content := _base64(value)) is not None}
     if kind == CONFIG_MAP:
-        data |= {key: value.encode() for key, value in _object(envelope.data).items() if isinstance(value, str)}
+        data |= {key: value.encode() for key, value in object_of(envelope.data).items() if isinstance(value, str)}
     return ReferencedObject(metadata=_metadata(envelope.metadata), data=data)
 
 
@@ -360,25 +278,25 @@ def _envelope(raw: bytes | Mapping[str, Any]) -> tuple[_Envelope, str]:
     try:
         text = raw if isinstance(raw, bytes) else msgspec.json.encode(dict(raw))
         return msgspec.json.decode(text, type=_Envelope), ""
-    except _UNDECODABLE as error:
+    except UNDECODABLE as error:
         return _Envelope(), f"the object cannot be decoded: {error}"
 
 
 def _spec(raw: msgspec.Raw, kind: type[_S]) -> tuple[_S | None, str]:
     try:
         return msgspec.json.decode(raw, type=kind), ""
-    except _UNDECODABLE as error:
+    except UNDECODABLE as error:
         return None, f"the spec cannot be decoded: {error}"
 
 
 def _metadata(raw: msgspec.Raw) -> Metadata:
     try:
         return _aware(msgspec.json.decode(raw, type=Metadata))
-    except _UNDECODABLE:
-        fields = _object(raw)
+    except UNDECODABLE:
+        fields = object_of(raw)
     readable: dict[str, Any] = {}
     for field in msgspec.structs.fields(Metadata):
-        value = _convert(fields.get(field.encode_name), field.type)
+        value = convert(fields.get(field.encode_name), field.type)
         if value is not None:
             readable[field.name] = value
     return _aware(Metadata(**readable))
@@ -405,21 +323,6 @@ def _aware(metadata: Metadata) -> Metadata:
     if metadata.creation_timestamp.tzinfo is not None:
         return metadata
     return msgspec.structs.replace(metadata, creation_timestamp=metadata.creation_timestamp.replace(tzinfo=UTC))
-
-
-def _convert(value: object, kind: Any) -> Any:
-    try:
-        return msgspec.convert(value, type=kind)
-    except _UNDECODABLE:
-        return None
-
-
-def _object(raw: bytes | msgspec.Raw) -> dict[str, Any]:
-    try:
-        value = msgspec.json.decode(raw)
-    except _UNDECODABLE:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _base64(value: object) -> bytes | None:

@@ -30,10 +30,11 @@ from stationkeeper_operator.reporting.watch_lag import MOST_UNSEEN, WatchLag
 from stationkeeper_operator.resources import Key, Reference
 from stationkeeper_operator.settings import Settings
 from stationkeeper_operator.term import Cluster, LeaderTerm
+from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
 from stationkeeper_operator.watching.reference_watch import ReferenceWatch
 from stationkeeper_operator.watching.reports import BegunReport, RelistReport, Report, ResourceWatch
-from stationkeeper_operator.watching.resource_store import Change, ResourceStore
+from stationkeeper_operator.watching.resource_store import ResourceStore
 from stationkeeper_operator.watching.resync import Resync
 
 RESYNC_SECONDS = 300.0

@@ -31,8 +31,9 @@ from stationkeeper_operator.reporting.status_writer import Observed, StatusWrite
 from stationkeeper_operator.reporting.watch_lag import WatchLag
 from stationkeeper_operator.resources import Key, Resource
 from stationkeeper_operator.settings import Settings
+from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
-from stationkeeper_operator.watching.resource_store import Change, ResourceStore
+from stationkeeper_operator.watching.resource_store import ResourceStore
 
 _log = logging.getLogger("stationkeeper.operator.term")
 

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> None:
         refused.report(options.refused, options.rounds)
         return
     if options.change:
-        trust_change.report(options.change, _body, lambda port, member, context: _ask(port, context, _body(member)))
+        trust_change.report(options.change, _body, lambda port, each, context: _ask(port, context, request(each, port)))
         return
     if options.held:
         _report_held(options.held)

@@ -24,8 +24,9 @@ from stationkeeper_tools.progress import Progress
 from stationkeeper_tools.sample_pki import make_root
 from tests.bench.document_watch import DocumentWatch
 from tests.bench.gateway_store import Member, lay
+from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_process import OperatorProcess
-from tests.controlplane.operator_release import Release, install_crds
+from tests.controlplane.operator_release import Release
 
 NAMESPACES = 20
 LNS_URI = "wss://lns.example.com:8887"

@@ -13,7 +13,8 @@ from stationkeeper_core.policy.token_authorization import MAX_TOKENS
 from stationkeeper_operator.compiling.compile import CertificateStatus
 from stationkeeper_operator.observing.certificate_usage import MAX_UNREGISTERED, Unregistered
 from stationkeeper_operator.observing.sighting import Sighting
-from stationkeeper_operator.resources import DEFAULTS_NAME, Condition
+from stationkeeper_operator.resource_status import Condition
+from stationkeeper_operator.resources import DEFAULTS_NAME
 from stationkeeper_operator.specs import GatewayDefaultsSpec, GatewaySpec, TrustedCASpec
 
 FOLDER = Path("crds")

@@ -50,7 +50,14 @@ SHORT_OF_A_GROUP = {
     *("gateway", "gateways", "gtw", "trustedca", "trustedcas", "tca", "gatewaydefaults", "gtwd"),
 }
 
-METRIC_KINDS = {"Counter": "_total", "Gauge": "", "Histogram": "", "GaugeMetricFamily": ""}
+METRIC_KINDS = {
+    "Counter": "_total",
+    "Tally": "_total",
+    "Gauge": "",
+    "Histogram": "",
+    "Durations": "",
+    "GaugeMetricFamily": "",
+}
 CAMEL_CASE = re.compile(r"[A-Z][A-Za-z0-9]+")
 EVENT_METHODS = {"warning": 1, "normal": 1, "assure": 2}
 

@@ -35,7 +35,6 @@ PROMPTLY = 5.0
 _GROUP = "/apis/stationkeeper.io/v1alpha1"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _LEASES = "/apis/coordination.k8s.io/v1"
-_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _PLURALS = {"TrustedCA": "trustedcas", "Gateway": "gateways", "GatewayDefaults": "gatewaydefaults"}
 _ACCOUNT = "stationkeeper-operator"
 _PUBLISHED = "labelSelector=app.kubernetes.io/component=documents"
@@ -97,11 +96,11 @@ class Release:
             environment["STATIONKEEPER_SIGNING_KEY_FILE"] = str(key)
         return environment
 
-    def start_leading(self, identity: str = "") -> OperatorProcess:
+    def start_leading(self, identity: str = "", seconds: float = EVENTUALLY) -> OperatorProcess:
         """Starts an operator and waits until it has published all documents."""
         process = self.start(identity)
-        wait_for(lambda: self.holder() == process.identity, "the operator leads")
-        wait_for(lambda: all(self.published(each) for each in DOCUMENTS), "all documents are published")
+        wait_for(lambda: self.holder() == process.identity, "the operator leads", seconds)
+        wait_for(lambda: all(self.published(each) for each in DOCUMENTS), "all documents are published", seconds)
         return process
 
     def end_processes(self) -> None:
@@ -395,22 +394,6 @@ def release(kubeconfig: Path, folder: Path, *, namespaced: bool = False, interna
         yield made
     finally:
         made.close()
-
-
-def install_crds(kubeconfig: Path) -> None:
-    """Creates the CustomResourceDefinitions, and waits until they are served."""
-    api = ApiClient(kubeconfig)
-    for path in manifests.crd_files():
-        for definition in manifests.load(path):
-            name = definition["metadata"]["name"]
-            if api.find(f"{_DEFINITIONS}/{name}") is None:
-                api.create(_DEFINITIONS, definition)
-            wait_for(partial(_is_established, api, name), f"{name} is established")
-
-
-def _is_established(api: ApiClient, name: str) -> bool:
-    conditions = api.get(f"{_DEFINITIONS}/{name}").get("status", {}).get("conditions")
-    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions or ())
 
 
 def _versions(objects: list[Any]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from stationkeeper_core.credentials import check_uri
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_tools.api_client import ApiClient, RequestError
 from stationkeeper_tools.control_plane import ControlPlane
-from tests.controlplane.operator_release import install_crds
+from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_resources import LNS_URI, gateway, root, trusted_ca
 
 GROUP = "/apis/stationkeeper.io/v1alpha1"

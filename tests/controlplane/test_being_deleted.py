@@ -9,8 +9,9 @@ import pytest
 
 from stationkeeper_core.published import RegistryDocument
 from stationkeeper_operator.resources import TAKES_OVER
+from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_process import wait_for
-from tests.controlplane.operator_release import PROMPTLY, Release, install_crds, release
+from tests.controlplane.operator_release import PROMPTLY, Release, release
 from tests.controlplane.operator_resources import gateway, trusted_ca
 
 pytestmark = pytest.mark.timeout(90)

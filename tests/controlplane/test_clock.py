@@ -18,8 +18,9 @@ from stationkeeper_operator.api.leadership import Leadership
 from stationkeeper_operator.runtime import Operator
 from stationkeeper_operator.settings import read_settings
 from stationkeeper_operator.watching.watch import Watch
+from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_process import wait_for
-from tests.controlplane.operator_release import PROMPTLY, Release, install_crds, release
+from tests.controlplane.operator_release import PROMPTLY, Release, release
 from tests.controlplane.operator_resources import gateway, root, trusted_ca
 from tests.controlplane.revocation_lists import crl, pem, revoked
 

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from stationkeeper_core.published import RegisteredGateway
 from stationkeeper_tools.api_client import RequestError
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway
+from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_process import wait_for
-from tests.controlplane.operator_release import PROMPTLY, Release, install_crds, release
+from tests.controlplane.operator_release import PROMPTLY, Release, release
 from tests.controlplane.operator_resources import LNS_URI, TOKEN, gateway, root, trusted_ca
 from tests.station_answer import CredentialSet, split_credentials
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from stationkeeper_tools.sample_pki import make_root
+from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_process import wait_for
-from tests.controlplane.operator_release import PROMPTLY, Release, install_crds, release
+from tests.controlplane.operator_release import PROMPTLY, Release, release
 from tests.controlplane.operator_resources import root
 
 pytestmark = pytest.mark.timeout(90)

@@ -31,7 +31,7 @@ from stationkeeper_operator.reporting.status_writer import Judgement, StatusWrit
 from stationkeeper_operator.resources import GATEWAY, Key, decode_resource
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from stationkeeper_tools.api_client import ApiClient
-from tests.controlplane.operator_release import install_crds
+from tests.controlplane.definitions import install_crds
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -19,8 +19,9 @@ from images.build import Built, build
 from images.pack import COMPONENTS
 from stationkeeper_core.published import DOCUMENTS
 from stationkeeper_tools.ports import free_port
+from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_process import OperatorProcess, wait_for
-from tests.controlplane.operator_release import install_crds, release
+from tests.controlplane.operator_release import release
 from tests.controlplane.operator_resources import gateway, trusted_ca
 from tests.cups.conftest import Cups
 from tests.cups.documents import Gateway, Trusted

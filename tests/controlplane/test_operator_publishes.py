@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_process import wait_for
-from tests.controlplane.operator_release import PROMPTLY, Release, install_crds, release
+from tests.controlplane.operator_release import PROMPTLY, Release, release
 from tests.controlplane.operator_resources import LNS_URI, TOKEN, gateway, root, trusted_ca
 
 pytestmark = pytest.mark.timeout(90)

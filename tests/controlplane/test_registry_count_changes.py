@@ -12,8 +12,9 @@ from stationkeeper_core.registry_layout import layout_of
 from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.sample_pki import KeyPair, make_root
 from tests.controlplane.cups_process import CupsProcess
+from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_process import wait_for
-from tests.controlplane.operator_release import Release, install_crds, release
+from tests.controlplane.operator_release import Release, release
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -10,8 +10,9 @@ import pytest
 from stationkeeper_core.published import DOCUMENTS
 from stationkeeper_operator.observing.loaded import Loaded
 from stationkeeper_tools.api_client import ApiClient
+from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_process import wait_for
-from tests.controlplane.operator_release import Release, install_crds, release
+from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import trusted_ca
 from tests.controlplane.test_gathering import Told
 

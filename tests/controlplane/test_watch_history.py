@@ -13,8 +13,9 @@ from stationkeeper_operator.api.resource_paths import GROUP_VERSION, resource_pa
 from stationkeeper_operator.resources import GATEWAY
 from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.control_plane import ControlPlane
+from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_process import OperatorProcess, wait_for
-from tests.controlplane.operator_release import Release, install_crds
+from tests.controlplane.operator_release import Release
 from tests.controlplane.operator_resources import gateway
 
 pytestmark = pytest.mark.timeout(240)
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.timeout(240)
 GATEWAYS = 2000
 # History is what etcd has not compacted yet: from the last look but one.
 FORGETFUL = {"watch-cache": "false", "etcd-compaction-interval": "2s"}
+STARTED_SECONDS = 120.0
 LOOKED_AT_SECONDS = 12.0
 
 
@@ -54,7 +56,7 @@ async def create_gateways(kubeconfig: Path, namespace: str) -> None:
 
 @pytest.fixture(scope="module")
 def process(cluster: Release) -> OperatorProcess:
-    return cluster.start_leading("alone")
+    return cluster.start_leading("alone", STARTED_SECONDS)
 
 
 def test_a_change_overtakes_the_backlog_of_statuses(cluster: Release, process: OperatorProcess) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stationkeeper_core import published
+from stationkeeper_core import document_envelope
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.published import (
@@ -195,7 +195,7 @@ def test_a_document_of_another_contract_is_told_from_one_that_is_malformed() -> 
 
 
 def test_inflating_stops_at_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(published, "MAX_PAYLOAD_BYTES", 1000)
+    monkeypatch.setattr(document_envelope, "MAX_PAYLOAD_BYTES", 1000)
     header = encode(TRUST, 1, b"").partition(b"\n")[0]
 
     assert _refusal(TRUST, header + b"\n" + zlib.compress(bytes(10_000_000))) is Reason.MALFORMED_DOCUMENT
@@ -205,10 +205,10 @@ def test_a_document_as_large_as_the_bound_is_taken_and_a_larger_one_is_not_writt
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     payload = encode_payload(TrustDocument(release_namespace="r" * 10_000))
-    monkeypatch.setattr(published, "MAX_PAYLOAD_BYTES", len(payload))
+    monkeypatch.setattr(document_envelope, "MAX_PAYLOAD_BYTES", len(payload))
     assert decode(TRUST, encode(TRUST, 1, payload)).header.generation == 1
 
-    monkeypatch.setattr(published, "MAX_PAYLOAD_BYTES", len(payload) - 1)
+    monkeypatch.setattr(document_envelope, "MAX_PAYLOAD_BYTES", len(payload) - 1)
     with pytest.raises(StationkeeperError) as refused:
         encode(TRUST, 1, payload)
     assert refused.value.reason is Reason.CAPACITY_EXCEEDED

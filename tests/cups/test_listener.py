@@ -9,11 +9,12 @@ from dataclasses import replace
 import pytest
 
 from stationkeeper_cups.connection_limits import ConnectionLimits
-from stationkeeper_cups.listener import GIVEN_UP, Listener, Refusal
+from stationkeeper_cups.listener import GIVEN_UP, Listener
 from stationkeeper_cups.tls.connection import Verdict
 from stationkeeper_cups.tls.context import gateway_context
 from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls_context import ServerCredentials
+from stationkeeper_cups.unanswered import Refusal
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.cups.client import Client, until
 from tests.cups.pki import Pki

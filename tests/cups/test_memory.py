@@ -161,10 +161,10 @@ async def test_memory_comes_back_after_a_flood(pki: Pki, tmp_path: Path) -> None
         before = _resident(server)
 
         async def has_grown() -> bool:
-            return _resident(server) > before + 32 * 1024 * 1024
+            return _resident(server) > before + 20 * MIB
 
         async def is_small() -> bool:
-            return _resident(server) < before + 24 * 1024 * 1024
+            return _resident(server) < before + 12 * MIB
 
         flood = await asyncio.to_thread(_silent, cups.port, 1200)
         try:

@@ -7,10 +7,10 @@ from stationkeeper_core.client_certificate import ClientCertificate, read_client
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.pem import parse_certificates
 from stationkeeper_cups.http.refusals import MAX_RECENT, Refusals
-from stationkeeper_cups.listener import Refusal
 from stationkeeper_cups.log_budget import BURST, BURST_EACH
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
+from stationkeeper_cups.unanswered import Refusal
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.cups.pki import Pki
 

@@ -1,5 +1,6 @@
 """Who is served next, and who has to leave, among those that wait for their handshake."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -175,6 +176,14 @@ def test_a_certificate_that_comes_again_and_again_spoils_the_standing_of_its_net
 
     assert not standing.is_good("192.0.2.1")
     assert standing.is_good("192.0.2.2")
+
+
+def test_a_certificate_that_many_share_may_come_as_often_as_it_likes() -> None:
+    standing = Standing(lambda: 0.0, math.inf)
+    for _ in range(200):
+        standing.ended("192.0.2.1", b"a proxy", answered=True)
+
+    assert standing.is_good("192.0.2.1")
 
 
 def test_what_is_remembered_of_networks_and_certificates_is_bounded() -> None:

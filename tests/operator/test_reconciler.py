@@ -200,3 +200,8 @@ async def test_a_document_that_is_not_written_is_said_of_all_that_it_carries_unt
     del stage.server.failing_writes[path]
     assert await stage.reconciler.turn() is Turn.DONE
     assert stage.status.judgements[LONG].published
+
+
+async def test_a_release_without_a_resource_is_known_too_so_that_its_pods_are_handed_documents(stage: Stage) -> None:
+    assert await stage.reconciler.turn() is Turn.DONE
+    assert stage.seen.is_known

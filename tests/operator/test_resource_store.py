@@ -16,8 +16,9 @@ from stationkeeper_operator.resources import (
     decode_referenced,
     decode_resource,
 )
+from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_budget import ReferenceBudget
-from stationkeeper_operator.watching.resource_store import Change, ResourceStore
+from stationkeeper_operator.watching.resource_store import ResourceStore
 
 TOKEN = Reference(SECRET, "team", "token")
 

@@ -11,7 +11,7 @@ from stationkeeper_cups.forwarded.headers import Form, client_address, forwarded
 from stationkeeper_cups.http.handler import UpdateInfoHandler
 from stationkeeper_cups.http.messages import Answer, Request
 from stationkeeper_cups.http.refusals import Refusals
-from stationkeeper_cups.listener import Refusal
+from stationkeeper_cups.unanswered import Refusal
 
 
 class ForwardedHandler:

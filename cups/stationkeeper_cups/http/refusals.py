@@ -16,10 +16,10 @@ from stationkeeper_core.policy.refused_client import identify_refused
 from stationkeeper_core.reason_table import REASONS
 from stationkeeper_cups.admission import Judged
 from stationkeeper_cups.http.messages import TEXT, Answer
-from stationkeeper_cups.listener import Refusal
 from stationkeeper_cups.log_budget import LogBudget, LogBudgets
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
+from stationkeeper_cups.unanswered import Refusal
 
 MAX_RECENT = 200
 

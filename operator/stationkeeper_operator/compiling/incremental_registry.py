@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 
 from stationkeeper_core.published import Document, RegisteredGateway, RegistryDocument
 from stationkeeper_core.registry_layout import RegistryLayout
@@ -293,7 +294,7 @@ class _Turn:
         resource = remembered.resource
         remembered.candidate = compile_gateway(resource, self._gateways.held(resource.metadata.uid), self._around)
         remembered.is_stale = False
-        remembered.keys = frozenset(self._asked)
+        remembered.keys = _shared_keys(frozenset(self._asked))
         remembered.asked_own_cups = self._own_cups.was_asked
         until = min(self._own_cups.deadlines, default=None) if remembered.asked_own_cups else None
         self._gateways.let_in_until.set(key, until)
@@ -346,3 +347,9 @@ class _Turn:
         remembered = self._gateways.get(key)
         assert remembered is not None  # noqa: S101 - what is gone claims nothing
         return precedence(remembered.resource, self._gateways)
+
+
+@lru_cache(maxsize=1024)
+def _shared_keys(keys: frozenset[str]) -> frozenset[str]:
+    """Return the same object for the same keys, which very many Gateways ask for."""
+    return keys

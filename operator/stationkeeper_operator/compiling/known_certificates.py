@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 
 from stationkeeper_core.published import TrustedAuthority
 from stationkeeper_operator.compiling.revocation_entries import Known
-from stationkeeper_operator.resources import Gateway, StatusCertificate
+from stationkeeper_operator.resource_status import StatusCertificate
+from stationkeeper_operator.resources import Gateway
 
 _Interest = dict[str, frozenset[str]]
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from stationkeeper_core.published import TrustedAuthority
 from stationkeeper_core.revoked_names import parse_fingerprint, parse_serial
 from stationkeeper_operator.compiling.certificate_rules import certificate_of
-from stationkeeper_operator.resources import Gateway, Resource, StatusCertificate
+from stationkeeper_operator.resource_status import StatusCertificate
+from stationkeeper_operator.resources import Gateway, Resource
 
 _SERIALS, _FINGERPRINTS = "revocation.serials", "revocation.sha256Fingerprints"
 _SHOWN = 3

@@ -20,7 +20,8 @@ from stationkeeper_operator.compiling.verdict import (
 )
 from stationkeeper_operator.reporting.ca_certificates import ca_certificate_note
 from stationkeeper_operator.reporting.expiry import EXPIRING, expiring, seen_validity
-from stationkeeper_operator.resources import Condition, Gateway, GatewayDefaults, Resource, TrustedCA
+from stationkeeper_operator.resource_status import Condition
+from stationkeeper_operator.resources import Gateway, GatewayDefaults, Resource, TrustedCA
 
 PUBLISHED = "Published"
 ENFORCED = "Enforced"

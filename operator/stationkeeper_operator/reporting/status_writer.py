@@ -27,9 +27,11 @@ from stationkeeper_operator.reporting.contention import Contention
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.expiry import EXPIRING, is_graver
 from stationkeeper_operator.reporting.watch_lag import WatchLag
-from stationkeeper_operator.resources import Condition, Key, Resource, decode_resource
+from stationkeeper_operator.resource_status import Condition
+from stationkeeper_operator.resources import Key, Resource, decode_resource
 from stationkeeper_operator.status_manager import status_manager
-from stationkeeper_operator.watching.resource_store import Change, ResourceStore
+from stationkeeper_operator.watching.known import Change
+from stationkeeper_operator.watching.resource_store import ResourceStore
 
 _WORKERS = 4
 _RETRY_SECONDS = 2.0
