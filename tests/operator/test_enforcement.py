@@ -109,6 +109,20 @@ def test_a_suspended_ca_is_enforced_when_every_pod_has_the_document_without_it()
     assert enforcement.fact(ca(), SUSPENDED).status == "True"
 
 
+def test_what_a_damaged_document_may_have_held_is_enforced_only_once_its_successor_is_loaded() -> None:
+    enforcement = published(ca())
+    enforcement.take_in([pod(5)], 101)
+    assert enforcement.fact(ca(), GOOD).status == "True"
+    # Somebody damages the Secret; then `acme` is suspended. Whose records the next document leaves out, nobody knows.
+    enforcement.replaced(Step(TRUST, 6, 200.0))
+    enforcement.published(Step(TRUST, 6, 200.0), [subject(ca("other"))])
+    assert enforcement.fact(ca(), SUSPENDED).status == "False"
+    enforcement.take_in([pod(5)], 201)
+    assert enforcement.fact(ca(), SUSPENDED).status == "False"
+    enforcement.take_in([pod(6)], 202)
+    assert enforcement.fact(ca(), SUSPENDED).status == "True"
+
+
 def test_what_was_never_published_is_not_enforced() -> None:
     refused = Verdict(False, "MalformedPEM", "no PEM", None)
     assert Enforcement().fact(ca(), refused)[:2] == ("False", "NotPublished")

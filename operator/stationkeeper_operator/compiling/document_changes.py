@@ -30,6 +30,11 @@ class DocumentChanges:
     before: dict[str, Record]
     reserved: frozenset[str] = frozenset()
 
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records that are other than before, or no more."""
+        return (*self.changed, *self.removed)
+
 
 def document_changes(old: Document | None, new: Document) -> DocumentChanges:
     """What `new` changes; `old` is None where nothing that can be read was in force."""

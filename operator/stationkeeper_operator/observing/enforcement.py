@@ -133,14 +133,25 @@ class Enforcement:
             Whether there is one.
         """
         unknown = {name: number for name, number in generations.items() if number > self._latest.get(name, 0)}
-        for step in [each for each in self._subjects if each.document in unknown]:
-            for subject in tuple(self._subjects[step]):
-                self._drop(subject, step.document)
         for document, generation in unknown.items():
-            self._facts.pop(self._base.get(document, _NOWHERE), None)
-            self._base[document] = Step(document, generation)
-        self._latest |= unknown
+            self._begin_anew(Step(document, generation))
         return bool(unknown)
+
+    def replaced(self, step: Step) -> None:
+        """Take in that a document was written of which nobody knows what it held before, as when it was damaged.
+
+        So nobody knows whose records it changed either: it is what all resources of the document have to have loaded,
+        and those that it held before and does not hold now.
+        """
+        self._begin_anew(step)
+
+    def _begin_anew(self, step: Step) -> None:
+        for earlier in [each for each in self._subjects if each.document == step.document]:
+            for subject in tuple(self._subjects[earlier]):
+                self._drop(subject, earlier.document)
+        self._facts.pop(self._base.get(step.document, _NOWHERE), None)
+        self._base[step.document] = step
+        self._latest[step.document] = step.generation
 
     def published(self, step: Step, subjects: Iterable[Subject]) -> None:
         """Takes in that a document was written, and which resources' records it changed."""

@@ -67,10 +67,7 @@ class Proof:
         for document, generation in generations.items():
             changes = document_changes(before.get(document), after[document])
             found.append(changes)
-            records = (*changes.changed, *changes.removed)
-            subjects = (Subject(record_key(each), each.uid) for each in records)
-            if self._asks:
-                self._enforcement.published(Step(document, generation, now), subjects)
+            self._expect(Step(document, generation, now), changes, is_known=document in before)
         self._changes += found
         if generations:
             self._hurry_until = now + HURRY_SECONDS
@@ -89,12 +86,17 @@ class Proof:
         """
         for document, generation in generations.items():
             changes = document_changes(before.get(document), after[document])
-            subjects = (Subject(record_key(each), each.uid) for each in (*changes.changed, *changes.removed))
-            if self._asks:
-                self._enforcement.published(Step(document, generation, self._clock()), subjects)
+            self._expect(Step(document, generation, self._clock()), changes, is_known=document in before)
         if generations:
             self._hurry_until = self._clock() + HURRY_SECONDS
             self._wake.set()
+
+    def _expect(self, step: Step, changes: DocumentChanges, *, is_known: bool) -> None:
+        if not self._asks:
+            return
+        if not is_known:
+            self._enforcement.replaced(step)
+        self._enforcement.published(step, (Subject(record_key(each), each.uid) for each in changes.records))
 
     def lacking(self, documents: Collection[str]) -> None:
         """Takes in which documents a turn could not write."""
