@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 import tempfile
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -176,7 +177,11 @@ class Run:
             return Leadership(api, RELEASE, replica.identity, changed=changed)
 
         async def main() -> None:
-            await Operator(_settings(replica.identity), api, watch, lead, now=_now).run(asyncio.Event())
+            try:
+                await Operator(_settings(replica.identity), api, watch, lead, now=_now).run(asyncio.Event())
+            except Exception as error:
+                text = "".join(traceback.format_exception(error))
+                self.loop.fail(AssertionError(f"{replica.identity} ended by itself: {text}"))
 
         self.loop.spawn(started, main())
 
