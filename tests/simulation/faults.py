@@ -161,6 +161,8 @@ class Faults:
         await asyncio.sleep(self._seconds())
         if before:
             self._run.server.merge_patch(place, {"data": before})
+            # What was removed is in there again, and is removed once more.
+            self._run.invariants.may_be_told_again()
 
     async def secret_corrupted(self) -> None:
         """Somebody writes something else into a published Secret."""

@@ -103,6 +103,10 @@ class Invariants:
             assert term not in terms, f"{change.place.name} was written for the term {term!r} after {terms[-1]!r}"
             terms.append(term)
 
+    def may_be_told_again(self) -> None:
+        """Take in that somebody put removed resources back into a Secret."""
+        self._told.clear()
+
     def converged(self) -> Iterator[str]:
         """Return what is not as it has to be once all faults have ended; nothing where all is well."""
         for pod in self._pods:
