@@ -21,6 +21,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first", type=int, default=0, metavar="SEED")
     parser.add_argument("--trace", action="store_true", help="print all that happened in a seed that fails")
+    parser.add_argument("--always", action="store_true", help="with --trace, in every seed")
     parser.add_argument("--shrink", action="store_true", help="leave out what a failure does not need")
     parser.add_argument("--mutation", choices=MUTATIONS, help="run with this deliberate bug")
     parser.add_argument("--mutations", action="store_true", help="run with each deliberate bug until it is found")
@@ -30,6 +31,10 @@ def main() -> int:
     seeds = range(options.first, options.first + options.seeds)
     if options.mutations:
         return _find_all(seeds)
+    if options.always:
+        for seed in seeds:
+            print("\n".join(_one(seed, options.mutation).trace))
+        return 0
     return _run(seeds, options.mutation, shrink=options.shrink, trace=options.trace)
 
 

@@ -1,0 +1,25 @@
+"""The simulation itself, in processes of its own: it replaces the clock, and needs an order of sets that is always the same."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.simulation", *arguments], capture_output=True, text=True, timeout=280, check=False
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [0, 20, 40])
+def test_no_order_of_events_breaks_an_invariant(first: int) -> None:
+    ended = simulate("--first", str(first), "--seeds", "20")
+    assert ended.returncode == 0, ended.stdout
+
+
+def test_a_seed_replays_exactly() -> None:
+    first, second = (simulate("--first", "3", "--seeds", "1", "--trace", "--always").stdout for _ in range(2))
+    assert "all faults have ended" in first
+    assert first == second
