@@ -25,6 +25,7 @@ from stationkeeper_operator.api.lease_thread import LeaseThread
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.health import serve_health
 from stationkeeper_operator.metrics import Metrics, ResourceMetrics
+from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.reconciler import Turn
 from stationkeeper_operator.reporting.watch_lag import MOST_UNSEEN, WatchLag
 from stationkeeper_operator.resources import Key, Reference
@@ -125,7 +126,16 @@ class Operator:
         self._resync = Resync(api, self._store, self._reader, namespaces)
         lag = self._lag = WatchLag(most=MOST_UNSEEN if self._watch.shows_statuses else None)
         self._cluster = Cluster(
-            settings, api, self._store, self._reader, self._changes, lag, self.metrics, self._note, now
+            settings,
+            api,
+            self._store,
+            self._reader,
+            self._changes,
+            lag,
+            self.metrics,
+            self._note,
+            now,
+            GenerationFloor(),
         )
         self._references = ReferenceWatch(
             api, self._store, self._reader, namespaces, changed=self._reference_changed, broken=self._relists.wake

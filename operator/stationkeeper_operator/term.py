@@ -23,6 +23,7 @@ from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.plan_check import PlanCheck
+from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from stationkeeper_operator.reconciler import Reconciler, Turn
 from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact
@@ -52,6 +53,7 @@ class Cluster:
         metrics: of the process.
         changed: called with what the answer to a write meant.
         now: the time, aware.
+        floor: what every new generation has to exceed, in whichever term.
     """
 
     settings: Settings
@@ -63,6 +65,7 @@ class Cluster:
     metrics: Metrics
     changed: Callable[[Change], None]
     now: Callable[[], datetime]
+    floor: GenerationFloor
 
 
 class LeaderTerm:
@@ -80,7 +83,7 @@ class LeaderTerm:
         token_file = settings.internal_token
         self._changes = cluster.changes
         self._publisher = Publisher(
-            api, settings.namespace, permit, lambda: int(now().timestamp() * 1000), lambda: name
+            api, settings.namespace, permit, lambda: int(now().timestamp() * 1000), lambda: name, cluster.floor
         )
         seen, enforcement = ObservedState(store.get, settings.namespace), Enforcement()
         self._events = EventRecorder(api, settings.identity, permit)

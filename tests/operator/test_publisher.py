@@ -17,8 +17,9 @@ from stationkeeper_core.published import (
     secret_name,
 )
 from stationkeeper_core.registry_layout import layout_of
-from stationkeeper_operator.api.kubernetes_api import ApiError
+from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
+from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor, generation_told
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 
@@ -45,11 +46,20 @@ class Clock:
 
 
 class Stage:
-    def __init__(self, server: SmallApiServer, publisher: Publisher, leading: list[bool], clock: Clock) -> None:
+    def __init__(self, server: SmallApiServer, api: KubernetesApi) -> None:
         self.server = server
-        self.clock = clock
-        self.publisher = publisher
-        self.leading = leading
+        self.clock = Clock()
+        self.leading = [True]
+        self._api = api
+        self.begin_anew()
+
+    def begin_anew(self, floor: GenerationFloor | None = None) -> None:
+        """Another process, or another term of one that has this floor, leads."""
+        self.publisher = Publisher(self._api, "release", self._permit, self.clock, lambda: "", floor)
+
+    def _permit(self) -> None:
+        if not self.leading[0]:
+            raise NotLeadingError
 
     def lay(self, document: str, value: bytes) -> None:
         self.server.put(path(document), {"data": {document: base64.b64encode(value).decode()}})
@@ -69,16 +79,10 @@ class Stage:
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    leading, clock = [True], Clock()
-
-    def permit() -> None:
-        if not leading[0]:
-            raise NotLeadingError
-
     async with small_api_server(tmp_path) as (server, api):
         for document in DOCUMENTS:
             server.put(path(document), {})
-        yield Stage(server, Publisher(api, "release", permit, clock, lambda: ""), leading, clock)
+        yield Stage(server, api)
 
 
 async def test_all_documents_are_written_once(stage: Stage) -> None:
@@ -120,6 +124,39 @@ async def test_the_generation_rises_though_the_clock_went_back_and_the_secret_to
     assert not await stage.publisher.is_untouched()
     assert await stage.publish(EMPTY) == {TRUST}
     assert stage.generation(TRUST) > before
+
+
+async def test_a_new_process_with_a_wrong_clock_begins_above_a_document_that_was_damaged(stage: Stage) -> None:
+    await stage.publish(EMPTY)
+    stage.clock.now += 50_000
+    await stage.publish({**EMPTY, TRUST: OTHER})
+    before = stage.generation(TRUST)
+    assert before == NOW_MS + 50_000
+    metadata = {"annotations": stage.server.objects[path(TRUST)]["metadata"]["annotations"]}
+    stage.server.put(path(TRUST), {"metadata": metadata, "data": {TRUST: base64.b64encode(b"damaged").decode()}})
+    stage.clock.now = 0
+    stage.begin_anew()
+    await stage.publish(EMPTY)
+    assert stage.generation(TRUST) > before
+
+
+async def test_another_term_of_a_process_begins_above_all_that_it_ever_wrote(stage: Stage) -> None:
+    floor = GenerationFloor()
+    stage.begin_anew(floor)
+    stage.clock.now += 50_000
+    await stage.publish(EMPTY)
+    before = stage.generation(TRUST)
+    for document in DOCUMENTS:
+        stage.server.put(path(document), {})
+    stage.clock.now = 0
+    stage.begin_anew(floor)
+    await stage.publish(EMPTY)
+    assert stage.generation(TRUST) > before
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1e9", "९", "9" * 21, "9" * 20, "nonsense"])
+def test_a_generation_that_a_secret_cannot_have_is_none(text: str) -> None:
+    assert generation_told(b"", {ANNOTATION: text}) == 0
 
 
 async def test_a_new_process_with_a_wrong_clock_begins_above_all_that_is_published(stage: Stage) -> None:

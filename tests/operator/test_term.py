@@ -12,6 +12,7 @@ from stationkeeper_operator.aggregator import Aggregator
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.metrics import Metrics
+from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.reconciler import Turn
 from stationkeeper_operator.reporting.watch_lag import WatchLag
 from stationkeeper_operator.resources import GATEWAY, Key, decode_resource
@@ -42,6 +43,7 @@ class Stage:
             metrics=Metrics(),
             changed=lambda _: None,
             now=lambda: datetime.now(UTC),
+            floor=GenerationFloor(),
         )
 
     def win(self, name: str) -> LeaderTerm:

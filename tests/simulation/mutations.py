@@ -17,10 +17,12 @@ from stationkeeper_operator.api.leadership import Leadership
 from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.handover import Handover
+from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting.status_writer import StatusWriter
+from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_watch import ReferenceWatch
-from stationkeeper_operator.watching.resource_store import Change, ResourceStore
+from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.simulation import kopf_watch, pods
 
 Patch = Callable[[], AbstractContextManager[Any]]
@@ -77,7 +79,7 @@ def _takes_stale_reports(original: Any) -> Any:
     def put(self: ResourceStore, resource: Any) -> Change:
         held = self.get(resource.key)
         if held is not None:
-            self.remove(replace(held))
+            self.remove(held)
         change: Change = original(self, resource)
         return change
 
@@ -133,7 +135,7 @@ def _always_untouched(_original: Any) -> Any:
 
 def _forgets_floors(original: Any) -> Any:
     async def write(self: Publisher, *arguments: Any, **options: Any) -> Any:
-        self._floor = 0
+        self._floor = GenerationFloor()
         return await original(self, *arguments, **options)
 
     return write

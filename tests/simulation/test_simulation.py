@@ -1,4 +1,4 @@
-"""The simulation itself, in processes of its own: it replaces the clock, and needs an order of sets that is always the same."""
+"""The simulation, in processes of its own: it replaces the clock, and needs an order of sets that stays the same."""
 
 import subprocess
 import sys

@@ -22,11 +22,13 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.published import MAX_GENERATION, Document, decode, encode, secret_name
+from stationkeeper_core.published import Document, decode, encode, secret_name
 from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS, TRUST, layout_of
 from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
+from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor, generation_told
 
 TERM = "stationkeeper.io/term"
+_CONFLICT = 409
 _LOOKED_AT_ONCE = 64
 _REQUESTS_AT_ONCE = 24
 """Each may carry a megabyte; there may be a thousand Secrets."""
@@ -65,6 +67,7 @@ class _Held:
         content: None where it cannot be decoded.
         term: of the leader that wrote or marked it last.
         value: as it lies there; empty where it cannot be decoded.
+        floor: the highest generation of all documents that its Secret tells of.
     """
 
     resource_version: str | None = None
@@ -73,6 +76,7 @@ class _Held:
     content: Document | None = None
     term: str = ""
     value: bytes = b""
+    floor: int = 0
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -85,10 +89,6 @@ class _Secret(msgspec.Struct):
     data: dict[str, str] | None = None
 
 
-class _Floor(msgspec.Struct):
-    generation: int = 0
-
-
 class Publisher:
     """The published Secrets of one release.
 
@@ -98,15 +98,17 @@ class Publisher:
         permit: called before each write; raises where it must not be done.
         now_ms: milliseconds since the epoch.
         term: names the present time of leading.
+        floor: of the process; by default one of its own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - where to write, and what each write has to heed
         self,
         api: KubernetesApi,
         namespace: str,
         permit: Callable[[], None],
         now_ms: Callable[[], int],
         term: Callable[[], str],
+        floor: GenerationFloor | None = None,
     ) -> None:
         self._api = api
         self._namespace = namespace
@@ -114,7 +116,7 @@ class Publisher:
         self._now_ms = now_ms
         self._term = term
         self._held: dict[str, _Held] = {}
-        self._floor = 0
+        self._floor = floor or GenerationFloor()
         self._found: frozenset[int] | None = None
         self._looked_last = ""
         self._slots = asyncio.Semaphore(_REQUESTS_AT_ONCE)
@@ -140,7 +142,8 @@ class Publisher:
         self._held.update(
             zip(missing, await asyncio.gather(*(self._in_turn(self._read(each)) for each in missing)), strict=True)
         )
-        self._floor = max(self._floor, *(held.generation for held in self._held.values()))
+        for held in self._held.values():
+            self._floor.raise_to(max(held.generation, held.floor))
         await self._mark(self._term())
         return {document: held.content for document, held in self._held.items() if held.content is not None}
 
@@ -179,7 +182,7 @@ class Publisher:
 
     async def _mark_one(self, document: str, term: str) -> None:
         held = self._held[document]
-        metadata = {"resourceVersion": held.resource_version, "annotations": {TERM: term}}
+        metadata = {"resourceVersion": held.resource_version, "annotations": self._annotations(term)}
         self._permit()
         answer = await self._api.merge_patch(self._path(document), {"metadata": metadata}, METADATA_ONLY)
         version = _secret(answer).metadata.resource_version
@@ -249,7 +252,7 @@ class Publisher:
         held = self._held.get(document) or await self._read(document)
         if held.resource_version is None or not (held.sha256 or held.generation):
             return
-        metadata = {"resourceVersion": held.resource_version, "annotations": {TERM: self._term()}}
+        metadata = {"resourceVersion": held.resource_version, "annotations": self._annotations(self._term())}
         self._permit()
         try:
             await self._api.merge_patch(
@@ -305,11 +308,13 @@ class Publisher:
             self._held.pop(document, None)
 
     async def _write(self, document: str, payload: bytes) -> int:
-        held = self._of(document)
-        generation = max(held.generation + 1, self._floor + 1, self._now_ms())
+        held = self._held.get(document)
+        if held is None:  # It was found to be changed while this turn went on.
+            raise ApiError(_CONFLICT, "Conflict", "it has to be read again")
+        generation = self._floor.following(held.generation, self._now_ms())
         value = await asyncio.to_thread(encode, document, generation, payload)
         self._permit()
-        self._floor = max(self._floor, generation)
+        self._floor.raise_to(generation)
         secret = await self._send(document, held, value)
         self._held[document] = await asyncio.to_thread(_decoded, document, secret.metadata, value)
         return generation
@@ -321,9 +326,12 @@ class Publisher:
             raise MissingSecretError(f"the Secret {name} is missing: have `helm upgrade` create it again")
         # Labels are the chart's: were they applied here too, the next upgrade would be refused as a conflict.
         metadata: dict[str, object] = {"name": name, "namespace": self._namespace}
-        metadata |= {"resourceVersion": held.resource_version, "annotations": {TERM: self._term()}}
+        metadata |= {"resourceVersion": held.resource_version, "annotations": self._annotations(self._term())}
         body = object_body("v1", "Secret", metadata, type="Opaque", data=data)
         return _secret(await self._api.apply(self._path(document), body))
+
+    def _annotations(self, term: str) -> dict[str, str]:
+        return {TERM: term, ANNOTATION: str(self._floor.value)}
 
     async def _read(self, document: str) -> _Held:
         try:
@@ -334,7 +342,8 @@ class Publisher:
             raise
         encoded = (secret.data or {}).get(document)
         if encoded is None:  # As the chart creates it.
-            return _Held(secret.metadata.resource_version, term=_term_of(secret.metadata))
+            floor = generation_told(b"", secret.metadata.annotations)
+            return _Held(secret.metadata.resource_version, term=_term_of(secret.metadata), floor=floor)
         try:
             value = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
@@ -358,26 +367,19 @@ class Publisher:
 
 def _decoded(document: str, metadata: _Metadata, value: bytes) -> _Held:
     version, term = metadata.resource_version, _term_of(metadata)
+    floor = generation_told(value, metadata.annotations)
     try:
         published = decode(document, value)
     except StationkeeperError as error:
         fields = {"document": document, "reason": error.reason, "detail": error.detail}
         _log.warning("a published document cannot be read", extra={"fields": fields})
-        return _Held(version, _floor(value), term=term)
+        return _Held(version, floor, term=term, floor=floor)
     header = published.header
-    return _Held(version, header.generation, header.sha256, published.content, term, value)
+    return _Held(version, header.generation, header.sha256, published.content, term, value, floor)
 
 
 def _term_of(metadata: _Metadata) -> str:
     return (metadata.annotations or {}).get(TERM, "")
-
-
-def _floor(value: bytes) -> int:
-    try:
-        found = msgspec.json.decode(value.partition(b"\n")[0], type=_Floor).generation
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return 0
-    return found if 0 <= found <= MAX_GENERATION else 0
 
 
 def _secret(content: bytes) -> _Secret:
