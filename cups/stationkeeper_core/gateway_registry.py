@@ -65,19 +65,26 @@ class RegistryBucket:
 
 
 class GatewayRegistry:
-    """All gateways in force at one time. Immutable; made of one bucket of each number."""
+    """All gateways in force at one time. Immutable; made of one bucket of each number, and keeps its last answer."""
 
     def __init__(self, buckets: tuple[RegistryBucket, ...]) -> None:
         if len(buckets) not in BUCKET_COUNTS:
             raise ValueError(f"{len(buckets)} buckets make no registry")
         self._buckets = buckets
+        # A request asks for one EUI more than once, and its gateway would be unpacked each time.
+        self._last: tuple[EUI64, tuple[Holder, ...]] | None = None
 
     def __len__(self) -> int:
         return sum(len(bucket) for bucket in self._buckets)
 
     def holders(self, eui: EUI64) -> tuple[Holder, ...]:
         """The Gateways and reservations with `eui`, in order of their rank, then their namespace."""
-        return self._buckets[bucket_of(eui, len(self._buckets))].holders(eui)
+        last = self._last
+        if last is not None and last[0] == eui:
+            return last[1]
+        found = self._buckets[bucket_of(eui, len(self._buckets))].holders(eui)
+        self._last = (eui, found)
+        return found
 
     def scope(self, eui: EUI64 | None) -> Scope:
         """Which TrustedCAs are asked about a certificate with `eui`; None for one without an EUI."""

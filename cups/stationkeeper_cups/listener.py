@@ -10,7 +10,6 @@ credentials or of trust acts on every connection that has not begun before it.
 """
 
 import asyncio
-import errno
 import logging
 import math
 import socket
@@ -20,6 +19,7 @@ from collections.abc import Callable
 from OpenSSL import SSL
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_cups.accepting import Accepting
 from stationkeeper_cups.arrival import Arrival, Said
 from stationkeeper_cups.connection_limits import ConnectionLimits
 from stationkeeper_cups.log_budget import LogBudget
@@ -34,17 +34,13 @@ from stationkeeper_cups.unanswered import Dropped, Refusal
 from stationkeeper_cups.waiting_room import WaitingRoom
 
 GIVEN_UP = "given up for newer connections"
-# In one turn of the event loop. What is under way goes on between the turns, so few at a time are answered sooner. Of
-# what comes at more than eight times the capacity, the rest stays in the kernel, which drops it more cheaply.
-ACCEPTED_AT_ONCE = 32
+# In one turn of the event loop: what is under way goes on between the turns.
 BEGUN_AT_ONCE = 4
 LOOKED_AT_AT_ONCE = 64
 # A handshake that is younger makes room only for a network that has fewer of them: on a slow link it needs seconds, and
 # to begin one more by giving up one that goes well is work for nothing.
 GRACE_SECONDS = 4.0
 
-_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-_PAUSE_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 0.05
 _LINES_A_SECOND = 0.1
 
@@ -79,7 +75,7 @@ class Listener:
         opener: Opener | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._socket = bound
+        self._accepting = Accepting(self._loop, bound, self._accepted, self._begin_some)
         self._begin = begin
         self._protocol_factory = protocol_factory
         self._on_refusal = on_refusal
@@ -93,7 +89,7 @@ class Listener:
         self.farewell = times.stage("farewell", limits.farewell_seconds)
         # Where one certificate may have all connections it is shared by many clients, as by proxies.
         is_shared = limits.connections_per_certificate >= limits.connections
-        self._standing = Standing(self._loop.time, math.inf if is_shared else OFTEN)
+        self._standing = Standing(time.monotonic, math.inf if is_shared else OFTEN)
         self._silent: Groups[Arrival] = Groups()
         self._room: WaitingRoom[Arrival] = WaitingRoom(self._standing.is_good)
         self._shaking: Groups[TLSTransport] = Groups()
@@ -103,27 +99,17 @@ class Listener:
         self._left = BEGUN_AT_ONCE
         self._again: asyncio.Handle | None = None
         self._has_no_place = False
-        self._retry: asyncio.TimerHandle | None = None
-        self._is_open = False
-        self._is_accepting = False
         self._trouble = LogBudget(time.monotonic)
         self._overload = LogBudget(time.monotonic, _LINES_A_SECOND, 1)
 
     def start(self) -> None:
         """Listen and accept."""
-        self._socket.setblocking(False)
-        # An accepted socket inherits both. Answers are written whole, and small ones must not wait for each other; what
-        # a client sends before its turn must not fill the memory.
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._limits.unread_bytes)
-        self._socket.listen(self._limits.backlog)
-        self._is_open = True
-        self._accept_again()
+        self._accepting.start(self._limits.unread_bytes, self._limits.backlog)
 
     @property
     def is_open(self) -> bool:
         """Whether it accepts connections."""
-        return self._is_open
+        return self._accepting.is_open
 
     @property
     def connections(self) -> int:
@@ -147,12 +133,9 @@ class Listener:
 
     def stop(self) -> None:
         """Accept no more, and give up what is not settled; other connections stay."""
-        self._is_open = False
-        self._pause()
-        for handle in (self._retry, self._again):
-            if handle is not None:
-                handle.cancel()
-        self._socket.close()
+        self._accepting.stop()
+        if self._again is not None:
+            self._again.cancel()
         for arrival in list(self._silent):
             self._silent.discard(arrival.network, arrival)
             arrival.close()
@@ -209,8 +192,10 @@ class Listener:
     def gone(self, transport: TLSTransport) -> None:
         """Free the place of a connection."""
         self._connections.discard(transport)
-        self._settled.pop(transport, None)
-        self._shaken(transport)
+        if transport in self._settled:
+            del self._settled[transport]
+        else:
+            self._shaken(transport)
         leaf = _leaf(transport)
         if transport.tls is not None:
             self._standing.ended(network_of(transport.peer), leaf, answered=transport.is_answered)
@@ -225,7 +210,7 @@ class Listener:
         self._shaking.discard(network_of(transport.peer), transport)
         if transport.stage is self.handshake:
             self.handshake.remove(transport)
-        if self._has_no_place and self._is_open:
+        if self._has_no_place and self.is_open:
             self._begin_again_soon()
 
     # The host of arrivals.
@@ -242,7 +227,7 @@ class Listener:
             return
         if said is not Said.SOMETHING:
             return
-        if self._is_next(arrival):
+        if self._is_free and self._standing.is_good(arrival.network):
             self._left -= 1
             self._shake_hands(arrival, self._loop.time())
             if self._left:
@@ -262,23 +247,10 @@ class Listener:
 
     # Accepting.
 
-    def _accept(self) -> None:
-        for _ in range(ACCEPTED_AT_ONCE):
-            try:
-                accepted, address = self._socket.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                break
-            except OSError as error:
-                if error.errno in _OUT_OF_RESOURCES:
-                    _log.warning("cannot accept connections", extra={"fields": {"detail": str(error)}})
-                    self._pause()
-                    self._retry = self._loop.call_later(_PAUSE_SECONDS, self._accept_again)
-                break
-            accepted.setblocking(False)
-            if len(self._silent) + len(self._room) >= self._limits.waiting:
-                self._make_room()
-            self._take_in(Arrival(self._loop, accepted, peer_address(address[0]), self, self._opener))
-        self._begin_some()
+    def _accepted(self, accepted: socket.socket, address: str) -> None:
+        if len(self._silent) + len(self._room) >= self._limits.waiting:
+            self._make_room()
+        self._take_in(Arrival(self._loop, accepted, peer_address(address), self, self._opener))
 
     def _take_in(self, arrival: Arrival) -> None:
         said = self._look(arrival)
@@ -307,14 +279,14 @@ class Listener:
             self.unused(arrival)
         return said
 
-    def _is_next(self, arrival: Arrival) -> bool:
+    @property
+    def _is_free(self) -> bool:
         """Whether nobody waits, so that one that comes by itself begins at once: so it is where there is no rush."""
-        is_free = not len(self._room) and self._left and len(self.handshake) < self._limits.handshakes
-        return bool(is_free) and self._standing.is_good(arrival.network)
+        return bool(self._left) and not len(self._room) and len(self.handshake) < self._limits.handshakes
 
     def _let_wait(self, arrival: Arrival) -> None:
         now = self._loop.time()
-        if self._left and not len(self._room) and len(self.handshake) < self._limits.handshakes and arrival.is_there():
+        if self._is_free and arrival.is_there():
             # Nobody is before it, and all the room's order would cost is for nothing.
             self._left -= 1
             self._shake_hands(arrival, now)
@@ -345,23 +317,15 @@ class Listener:
             fields = {"reason": why, "waiting": len(self._room), "left_out": left_out}
             _log.warning("more connections than can be answered", extra={"fields": fields})
 
-    def _accept_again(self) -> None:
-        self._retry = None
-        if self._is_open and not self._is_accepting:
-            self._is_accepting = True
-            self._loop.add_reader(self._socket, self._accept)
-
-    def _pause(self) -> None:
-        if self._is_accepting:
-            self._is_accepting = False
-            self._loop.remove_reader(self._socket)
-
     # Beginning handshakes.
 
     def _begin_some(self) -> None:
         """Begin as many handshakes as one turn of the event loop may; the others wait for the next one."""
-        now, looked_at = self._loop.time(), 0
         self._has_no_place = False
+        if self._left and not len(self._room):
+            # Nobody waits, and there is nothing to be put in order.
+            return
+        now, looked_at = self._loop.time(), 0
         while self._left and looked_at < LOOKED_AT_AT_ONCE:
             arrival = self._room.next(now, self._may_begin)
             if arrival is None:

@@ -37,12 +37,14 @@ class _Decaying:
         value, at = found
         return float(value * 0.5 ** ((self._clock() - at) / HALF_LIFE_SECONDS))
 
-    def add(self, key: Hashable) -> None:
-        value = self.of(key) + 1.0
-        self._sums[key] = (value, self._clock())
-        self._sums.move_to_end(key)
+    def add(self, key: Hashable) -> float:
+        """Count one more; return the sum without it."""
+        now, known = self._clock(), self._sums.pop(key, None)
+        before = 0.0 if known is None else float(known[0] * 0.5 ** ((now - known[1]) / HALF_LIFE_SECONDS))
+        self._sums[key] = (before + 1.0, now)
         if len(self._sums) > MAX_REMEMBERED:
             self._sums.popitem(last=False)
+        return before
 
 
 class Standing:
@@ -64,14 +66,6 @@ class Standing:
         without = self._without_answer.of(network)
         return without <= FREE or without <= FREE + self._with_answer.of(network)
 
-    def comes_too_often(self, certificate: bytes) -> bool:
-        """Whether an end-entity certificate had more connections than any gateway needs.
-
-        Args:
-            certificate: DER.
-        """
-        return self._certificates.of(hash(certificate)) >= self._often
-
     def ended(self, network: str, certificate: bytes | None, *, answered: bool) -> None:
         """Take note of a connection that has said something.
 
@@ -81,6 +75,6 @@ class Standing:
             answered: whether it ended with an answer that let it in.
         """
         if answered and certificate is not None:
-            answered = not self.comes_too_often(certificate)
-            self._certificates.add(hash(certificate))
+            # One that comes again and again speaks against its network: no gateway needs so many.
+            answered = self._certificates.add(hash(certificate)) < self._often
         (self._with_answer if answered else self._without_answer).add(network)

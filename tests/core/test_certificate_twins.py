@@ -63,7 +63,7 @@ class Pair:
             path = (PathCertificate(parse_certificate(der)), _part(self.root.der))
         except StationkeeperError:
             return False
-        return verify(path, NOW).verdict is Verdict.VERIFIED
+        return verify(path, int(NOW.timestamp())).verdict is Verdict.VERIFIED
 
 
 @cache

@@ -1,7 +1,6 @@
 """What one decision may cost, whatever is configured and presented."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
 import pytest
 from cryptography import x509
@@ -37,9 +36,9 @@ class Asked(list[Path]):
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
     paths = Asked()
 
-    def noting(path: Path, now: datetime) -> Verification:
+    def noting(path: Path, seconds: int) -> Verification:
         paths.append(path)
-        return verify(path, now)
+        return verify(path, seconds)
 
     monkeypatch.setattr("stationkeeper_core.trust.examination.verify", noting)
     yield paths

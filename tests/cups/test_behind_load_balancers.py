@@ -105,7 +105,7 @@ async def test_without_load_balancers_a_header_is_refused_from_everybody(
 @asynccontextmanager
 async def _listening(
     pki: Pki, limits: ConnectionLimits, refusals: list[Refusal], begun: list[str] | None = None
-) -> AsyncIterator[Listener]:
+) -> AsyncIterator[tuple[Listener, int]]:
     credentials = ServerCredentials(pki.server.certificate_pem, pki.server.key_pem)
     context = gateway_context(credentials, certificate_optional=True)
     bound = socket.socket()
@@ -126,13 +126,13 @@ async def _listening(
         ProxyProtocol(TRUSTED),
     )
     listener.start()
-    yield listener
+    yield listener, bound.getsockname()[1]
     listener.stop()
     listener.cut()
 
 
-def _connect(listener: Listener, said: bytes) -> socket.socket:
-    connection = socket.create_connection(listener._socket.getsockname(), timeout=5)
+def _connect(port: int, said: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=5)
     connection.sendall(said)
     return connection
 
@@ -146,8 +146,8 @@ async def _counted(listener: Listener, silent: int, handshakes: int) -> None:
 
 async def test_a_connection_without_a_byte_of_tls_has_no_tls_object_whatever_its_header(pki: Pki) -> None:
     refusals: list[Refusal] = []
-    async with _listening(pki, ConnectionLimits(), refusals) as listener:
-        silent = [_connect(listener, said) for said in (b"", LINE[:20], LINE, binary("192.0.2.7"))]
+    async with _listening(pki, ConnectionLimits(), refusals) as (listener, port):
+        silent = [_connect(port, said) for said in (b"", LINE[:20], LINE, binary("192.0.2.7"))]
         await _counted(listener, 4, 0)
         assert listener.connections == 4
         for each in silent:
@@ -160,21 +160,21 @@ async def test_a_connection_without_a_byte_of_tls_has_no_tls_object_whatever_its
 
 async def test_a_header_that_does_not_end_has_the_time_of_a_handshake(pki: Pki) -> None:
     refusals: list[Refusal] = []
-    async with _listening(pki, ConnectionLimits(handshake_seconds=0.3), refusals) as listener:
-        with _connect(listener, LINE[:20]) as slow:
+    async with _listening(pki, ConnectionLimits(handshake_seconds=0.3), refusals) as (_, port):
+        with _connect(port, LINE[:20]) as slow:
             assert await asyncio.to_thread(slow.recv, 1) == b""
     assert [(each.peer, each.reason) for each in refusals] == [(BALANCER, "HandshakeTimeout")]
 
 
 async def test_the_share_of_an_address_is_that_of_the_client_and_not_of_the_load_balancer(pki: Pki) -> None:
     refusals: list[Refusal] = []
-    async with _listening(pki, replace(ConnectionLimits(), handshakes=4), refusals) as listener:
-        gateway = _connect(listener, binary("198.51.100.9") + b"\x16\x03\x01")
+    async with _listening(pki, replace(ConnectionLimits(), handshakes=4), refusals) as (listener, port):
+        gateway = _connect(port, binary("198.51.100.9") + b"\x16\x03\x01")
         await _counted(listener, 0, 1)
-        stranger = [_connect(listener, LINE + b"\x16\x03\x01") for _ in range(8)]
+        stranger = [_connect(port, LINE + b"\x16\x03\x01") for _ in range(8)]
         await _counted(listener, 0, 4)
         assert refusals == []
-        other = _connect(listener, binary("203.0.113.9") + b"\x16\x03\x01")
+        other = _connect(port, binary("203.0.113.9") + b"\x16\x03\x01")
 
         async def has_room() -> bool:
             return len(refusals) == 1
@@ -189,8 +189,8 @@ async def test_the_share_of_an_address_is_that_of_the_client_and_not_of_the_load
 async def test_a_header_that_comes_in_pieces_is_read_before_the_turn_comes(pki: Pki, size: int) -> None:
     said = binary("192.0.2.7") + b"\x16\x03\x01"
     begun: list[str] = []
-    async with _listening(pki, ConnectionLimits(), [], begun) as listener:
-        with _connect(listener, said[:size]) as slow:
+    async with _listening(pki, ConnectionLimits(), [], begun) as (listener, port):
+        with _connect(port, said[:size]) as slow:
             await _counted(listener, *((1, 0) if size < 29 else (0, 1)))
             slow.sendall(said[size:])
             await _counted(listener, 0, 1)

@@ -147,7 +147,7 @@ async def test_a_shortage_of_descriptors_passes(pki: Pki, monkeypatch: pytest.Mo
     def exhausted(_socket: socket.socket) -> tuple[socket.socket, object]:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr("stationkeeper_cups.listener._PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr("stationkeeper_cups.accepting._PAUSE_SECONDS", 0.2)
     async with _listening(pki, LIMITS, []) as (port, _):
         with monkeypatch.context() as patch:
             patch.setattr(socket.socket, "accept", exhausted)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 from OpenSSL import SSL
 
+from stationkeeper_cups.accepting import ACCEPTED_AT_ONCE
 from stationkeeper_cups.connection_limits import ConnectionLimits
-from stationkeeper_cups.listener import ACCEPTED_AT_ONCE, BEGUN_AT_ONCE, GIVEN_UP, Listener
+from stationkeeper_cups.listener import BEGUN_AT_ONCE, GIVEN_UP, Listener
 from stationkeeper_cups.standing import FREE
 from stationkeeper_cups.tls.connection import Judge, Verdict
 from stationkeeper_cups.tls.context import gateway_context

@@ -6,7 +6,6 @@ thousands of decisions; kept, a decision costs its search, so that a million can
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
 from functools import cache
 from unittest.mock import patch
 
@@ -31,13 +30,13 @@ def kept_answers() -> Iterator[None]:
         yield
 
 
-def _verify() -> Callable[[Path, datetime], Verification]:
-    known: dict[tuple[datetime, tuple[bytes, ...]], Verification] = {}
+def _verify() -> Callable[[Path, int], Verification]:
+    known: dict[tuple[int, tuple[bytes, ...]], Verification] = {}
 
-    def verify(path: Path, now: datetime) -> Verification:
-        asked = (now, tuple(each.certificate.der for each in path))
+    def verify(path: Path, seconds: int) -> Verification:
+        asked = (seconds, tuple(each.certificate.der for each in path))
         if asked not in known:
-            known[asked] = verification.verify(path, now)
+            known[asked] = verification.verify(path, seconds)
         return known[asked]
 
     return verify

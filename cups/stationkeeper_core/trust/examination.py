@@ -1,7 +1,7 @@
 """One client certificate at one time: what is known of it, and what was found out so far."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from OpenSSL import crypto
 
@@ -12,7 +12,7 @@ from stationkeeper_core.trust.judgement import FOR_EVER
 from stationkeeper_core.trust.path_certificate import PathCertificate, PathCertificates
 from stationkeeper_core.trust.verification import Path, Verification, is_signed, verify
 from stationkeeper_core.x509.certificate import Certificate
-from stationkeeper_core.x509.extensions import NAME_CONSTRAINTS, SUBJECT_ALTERNATIVE_NAME
+from stationkeeper_core.x509.extensions import SUBJECT_ALTERNATIVE_NAME
 
 MAX_CONSTRAINT_BYTES = 2**21
 """Bytes of names times bytes of name constraints, which OpenSSL compares each with each: some 10 ms at most."""
@@ -44,12 +44,12 @@ class Examination:
     ) -> None:
         self._certificate = certificate
         self._certificates = PathCertificates(trust.certificates)
-        self._now = now.astimezone(UTC)
+        self._is_configured = trust.certificates.find(certificate.leaf.der) is not None
         self._verified: dict[Path, Verification] = {}
         self._signed: dict[tuple[PathCertificate, PathCertificate], bool] = {}
         self._boundaries: set[int] = set()
         self.leaf = self._certificates.of_certificate(certificate.leaf, loaded)
-        self.seconds = int(self._now.timestamp() // 1)
+        self.seconds = int(now.timestamp() // 1)
         self.consider((self.leaf,))
 
     @property
@@ -75,10 +75,11 @@ class Examination:
             found.setdefault(each.subject, []).append(each)
         return found
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """The folded names under which a TrustedCA may hold the issuer of the certificate, or itself."""
-        return [self.leaf.issuer, self.leaf.subject]
+        # A client's own name matters only where its very certificate is an anchor.
+        return [self.leaf.issuer, self.leaf.subject] if self._is_configured else [self.leaf.issuer]
 
     @property
     def presented_names(self) -> list[str]:
@@ -112,7 +113,7 @@ class Examination:
         """What OpenSSL says of `path` at this time."""
         found = self._verified.get(path)
         if found is None:
-            found = self._verified[path] = verify(path, self._now)
+            found = self._verified[path] = verify(path, self.seconds)
         return found
 
     def is_signed(self, certificate: PathCertificate, issuer: PathCertificate) -> bool:
@@ -125,8 +126,9 @@ class Examination:
 
 def constraint_bytes(path: Path) -> int:
     """How many bytes of names OpenSSL compares with how many of name constraints, multiplied."""
-    names = sum(_name_bytes(each) for each in path[:-1])
-    return names * sum(each.certificate.extension_bytes(NAME_CONSTRAINTS) for each in path[1:])
+    constraints = sum([each.constraint_bytes for each in path[1:]])
+    # To write the names out costs more than all else here, and hardly any CA constrains them.
+    return constraints * sum(_name_bytes(each) for each in path[:-1]) if constraints else 0
 
 
 def _name_bytes(certificate: PathCertificate) -> int:

@@ -4,14 +4,19 @@ Two of these are the same certificate exactly where they are the same object: a 
 DER once.
 """
 
+from datetime import UTC, datetime, timedelta
+
 from OpenSSL import crypto
 
 from stationkeeper_core.cached import cached_property
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.strength import Strength, key_strength, signature_strength
 from stationkeeper_core.x509.certificate import Certificate, parse_certificate
+from stationkeeper_core.x509.extensions import NAME_CONSTRAINTS
 from stationkeeper_core.x509.keys import KeyKind
 from stationkeeper_core.x509.openssl import has_usable_key, load
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 # Measured on a slow core, in microseconds; what is not listed counts as the slowest.
 _CURVE_UNITS = {
@@ -43,6 +48,7 @@ class PathCertificate:
     def __init__(self, certificate: Certificate, loaded: crypto.X509 | None = None) -> None:
         self.certificate = certificate
         self._loaded = loaded
+        self._trusting: tuple[int, crypto.X509Store] | None = None
         self.begins = int(certificate.not_before.timestamp())
         self.ends = int(certificate.not_after.timestamp())
 
@@ -74,6 +80,11 @@ class PathCertificate:
         return found if isinstance(found, bytes) and found else None
 
     @cached_property
+    def constraint_bytes(self) -> int:
+        """How many bytes of name constraints it has."""
+        return self.certificate.extension_bytes(NAME_CONSTRAINTS)
+
+    @cached_property
     def key_strength(self) -> Strength:
         """How strong its key is."""
         return key_strength(self.certificate)
@@ -97,6 +108,25 @@ class PathCertificate:
             return load(self.certificate.der)
         except ValueError as error:
             raise StationkeeperError(Reason.MALFORMED_CERTIFICATE, str(error)) from None
+
+    def trusting(self, seconds: int) -> crypto.X509Store:
+        """Return a store of OpenSSL's in which it alone is trusted, at `seconds` since the epoch.
+
+        Kept while the second is the same, for all whose paths end in it; nothing may be added.
+
+        Raises:
+            StationkeeperError: `MalformedCertificate`.
+            crypto.Error: OpenSSL does not take it.
+        """
+        kept = self._trusting
+        if kept is not None and kept[0] == seconds:
+            return kept[1]
+        store = crypto.X509Store()
+        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+        store.set_time(_EPOCH + timedelta(seconds=seconds))
+        store.add_cert(self.openssl)
+        self._trusting = (seconds, store)
+        return store
 
     @cached_property
     def verification_units(self) -> int:

@@ -139,14 +139,17 @@ class PathSearch:
         return _Finding(found)
 
     def _trust_path(self, trusted_ca: TrustedCA, path: Path) -> TrustPath:
-        signed = [(child.certificate, issuer.certificate) for child, issuer in self._signed_pairs(trusted_ca, path)]
         least = Strength.WEAK if trusted_ca.record.weak_signatures else Strength.STRONG
         return TrustPath(
             trusted_ca,
             tuple(each.certificate for each in path),
-            trusted_ca.revocations.refusal_of(signed, self._examination.seconds),
+            self._revocation(trusted_ca, path) if trusted_ca.revocations.lists else None,
             too_weak=_strength(path) < least,
         )
+
+    def _revocation(self, trusted_ca: TrustedCA, path: Path) -> Reason | None:
+        signed = [(child.certificate, issuer.certificate) for child, issuer in self._signed_pairs(trusted_ca, path)]
+        return trusted_ca.revocations.refusal_of(signed, self._examination.seconds)
 
     def _signed_pairs(self, trusted_ca: TrustedCA, path: Path) -> Iterator[tuple[PathCertificate, PathCertificate]]:
         """Each certificate of `path` with the one whose key signed it, the anchor with those of the TrustedCA's."""

@@ -36,6 +36,7 @@ class TrustedCA:
         )
         anchors = {der: certificates.of(der) for der in record.anchors}
         self.anchors = _by_subject(anchors.values())
+        self._anchors = frozenset(anchors.values())
         self.intermediates = _by_subject(certificates.of(der) for der in record.intermediates if der not in anchors)
         self._ranges = _ranges(record.eui_ranges)
         serves = record.serves if record.namespace == release_namespace else ()
@@ -67,7 +68,7 @@ class TrustedCA:
 
     def is_anchor(self, certificate: PathCertificate) -> bool:
         """Whether `certificate` is one of its anchors."""
-        return any(each is certificate for each in self.anchors.get(certificate.subject, ()))
+        return certificate in self._anchors
 
     def is_intermediate(self, certificate: PathCertificate) -> bool:
         """Whether `certificate` is one of its intermediates."""

@@ -5,8 +5,7 @@ it likes: it may skip one (a certificate beside the end entity's that merely has
 is compared with what was proposed, and a path that it did not take as a whole does not count.
 """
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 import msgspec
@@ -54,17 +53,14 @@ class Verification(msgspec.Struct, frozen=True):
     signed: bool = False
 
 
-def verify(path: Path, now: datetime) -> Verification:
-    """Have OpenSSL verify exactly `path` at `now`.
+def verify(path: Path, seconds: int) -> Verification:
+    """Have OpenSSL verify exactly `path` at `seconds` since the epoch.
 
     Args:
         path: from the end entity to the anchor, which alone is trusted; one certificate that is both is a path too.
-        now: aware; whole seconds count.
+        seconds: the time.
     """
-    store = crypto.X509Store()
-    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
-    store.set_time(now.astimezone(UTC))
-    return _verify(store, path)
+    return _verify(lambda anchor: anchor.trusting(seconds), path)
 
 
 def is_signed(certificate: PathCertificate, issuer: PathCertificate) -> bool:
@@ -72,20 +68,24 @@ def is_signed(certificate: PathCertificate, issuer: PathCertificate) -> bool:
     if certificate is issuer:
         # OpenSSL checks no signature of what is trusted as it is; if told to, only where key identifiers agree.
         return _is_signed_by_key(certificate, issuer)
-    store = crypto.X509Store()
-    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN | _NO_CHECK_TIME | _IGNORE_CRITICAL)
-    found = _verify(store, (certificate, issuer))
+    found = _verify(_trusting_whatever_it_is, (certificate, issuer))
     if found.verdict is Verdict.OTHER and not found.signed:
         # OpenSSL looks at what an issuer may do before it looks at the signature.
         return _is_signed_by_key(certificate, issuer)
     return found.signed
 
 
-def _verify(store: crypto.X509Store, path: Path) -> Verification:
+def _trusting_whatever_it_is(issuer: PathCertificate) -> crypto.X509Store:
+    store = crypto.X509Store()
+    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN | _NO_CHECK_TIME | _IGNORE_CRITICAL)
+    store.add_cert(issuer.openssl)
+    return store
+
+
+def _verify(trusting: Callable[[PathCertificate], crypto.X509Store], path: Path) -> Verification:
     try:
         leaf, *helpers = [each.openssl for each in path[:-1]] or [path[0].openssl]
-        store.add_cert(path[-1].openssl)
-        context = crypto.X509StoreContext(store, leaf, helpers)
+        context = crypto.X509StoreContext(trusting(path[-1]), leaf, helpers)
         if not helpers:
             # Of one trusted certificate and at most one other there is but one path: nothing to be copied and compared.
             context.verify_certificate()

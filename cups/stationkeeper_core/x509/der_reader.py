@@ -18,7 +18,7 @@ MAX_ELEMENTS_OF_OPEN_LENGTH = 1000
 MAX_SEGMENT_DEPTH = 5
 """How deep a string may be cut into segments of segments; as deep as OpenSSL goes."""
 
-_LONG_FORM, _OPEN_LENGTH, _HIGH_TAG = 0x80, 0x80, 0x1F
+_LONG_FORM, _OPEN_LENGTH, _TWO_BYTES, _HIGH_TAG = 0x80, 0x80, 0x82, 0x1F
 _MAX_LENGTH_BYTES = 8
 _MAX_UNUSED_BITS = 7
 _END = b"\0\0"
@@ -62,9 +62,13 @@ class DerReader:
         if at + 2 > self.end:
             raise MalformedDERError("it is cut short")
         tag, length = data[at], data[at + 1]
-        if length >= _LONG_FORM or tag & _HIGH_TAG == _HIGH_TAG:
-            return self._read_unusual()
         start = at + 2
+        if tag & _HIGH_TAG == _HIGH_TAG or length == _OPEN_LENGTH or length > _TWO_BYTES:
+            return self._read_unusual()
+        if length > _LONG_FORM:
+            # Of the usual sizes, as every certificate has them.
+            begin, start = start, start + length - _LONG_FORM
+            length = int.from_bytes(data[begin:start], "big")
         stop = start + length
         if stop > self.end:
             raise MalformedDERError("it is cut short")

@@ -136,7 +136,7 @@ def _probed(certificate: Certificate) -> str:
         leaf = _builder(subject, name, key)
         if alternative is not None:
             leaf = leaf.add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
-        found = verify((_path_certificate(leaf.sign(key, hashes.SHA256())), above), _PROBE_TIME)
+        found = verify((_path_certificate(leaf.sign(key, hashes.SHA256())), above), int(_PROBE_TIME.timestamp()))
         if found.verdict is Verdict.VERIFIED:
             return ""
         detail = detail or found.detail
