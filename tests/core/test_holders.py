@@ -171,3 +171,16 @@ def test_the_gateway_is_meant_whose_token_it_is(holders: list[tuple[str, int]], 
         "reserved": lambda rank: reserved(A, rank),
     }
     assert opens_by_token(token, [kinds[kind](rank) for kind, rank in holders]) == outcome
+
+
+def test_a_gateway_is_unpacked_once_for_all_that_ask_for_it_in_one_request() -> None:
+    other = f"{ROUTER + 1:016X}"
+    registry = snapshot([], [held(A), held(B, eui=other)]).registry
+    first = registry.holders(ROUTER)
+    assert [each.namespace for each in first] == [A]
+    assert registry.scope(ROUTER).namespaces == (A,)
+    assert registry.holders(ROUTER)[0] is first[0]
+
+    assert [each.namespace for each in registry.holders(EUI64(ROUTER + 1))] == [B]
+    assert registry.holders(EUI64(ROUTER + 2)) == ()
+    assert registry.holders(ROUTER) == first
