@@ -124,6 +124,7 @@ async def serve(
         ports.append((port.listener, port.connections))
     listeners = [each for each, _ in ports]
     metrics.connections.set_function(lambda: sum(len(each) for _, each in ports))
+    metrics.connections_limit.set(limits.connections * len(ports))
     _measure(metrics, listeners)
     state.on_trust_change = connections.close_untrusted
     state.on_gateways_loaded, state.is_remembered = observations.reconfigured, observations.remembers

@@ -29,6 +29,9 @@ class Metrics:
         for each in (self.requests, self.request_seconds, self.handshake_refusals):
             self._registry.register(each)
         self.connections = Gauge("stationkeeper_connections", "Open connections of gateways.", registry=self._registry)
+        self.connections_limit = Gauge(
+            "stationkeeper_connections_limit", "How many the process takes at a time.", registry=self._registry
+        )
         self.waiting_connections = Gauge(
             "stationkeeper_waiting_connections",
             "Connections that have not begun their handshake: Silent, or Ready and waiting for their turn.",

@@ -69,7 +69,8 @@ def _cups(pod: str, minute: float, start: float) -> Iterator[Sample]:
     yield "stationkeeper_request_seconds_count", {}, good + bad
     yield "stationkeeper_request_seconds_sum", {}, 0.003 * (good + bad - slow) + 2 * slow
     yield "stationkeeper_handshake_refusals_total", {"reason": "NoTrustedCA"}, minute + 900 * _within(minute, 25, 35)
-    yield "stationkeeper_connections", {}, 3900 if minute >= 35 else 40
+    yield "stationkeeper_connections", {}, 1200 if minute >= 35 else 40
+    yield "stationkeeper_connections_limit", {}, 1280
     yield "stationkeeper_handshakes", {}, 20
     for state, count in (("Silent", 3), ("Ready", 900 if 20 < minute < 30 else 0)):
         yield "stationkeeper_waiting_connections", {"state": state}, count

@@ -13,15 +13,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path.cwd()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 VERSION = PROJECT["version"]
 IMAGES = {"cups": ("stationkeeper_cups",), "operator": ("stationkeeper_operator",)}
 SITE_PACKAGES = next(path for path in sys.path if path.endswith("site-packages"))
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
@@ -44,6 +42,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("dist")
     build(ROOT, out)
     return out
+
+
+def test_what_is_built_a_second_time_is_the_same_byte_for_byte(built: Path, tmp_path: Path) -> None:
+    build(ROOT, tmp_path)
+    first, second = ({path.name: path.read_bytes() for path in folder.glob("*.*")} for folder in (built, tmp_path))
+    assert {name.rpartition(".")[2] for name in first} >= {"whl", "gz"}
+    assert first == second
 
 
 @pytest.fixture(scope="module")
