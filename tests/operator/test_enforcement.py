@@ -109,6 +109,18 @@ def test_a_suspended_ca_is_enforced_when_every_pod_has_the_document_without_it()
     assert enforcement.fact(ca(), SUSPENDED).status == "True"
 
 
+def test_a_resource_that_was_made_again_waits_for_what_its_namesake_lost() -> None:
+    enforcement = published(ca())
+    enforcement.take_in([pod(5)], 101)
+    again = decode_resource(TRUSTED_CA, {"metadata": {**metadata("acme", "lorawan", generation=2), "uid": "another"}})
+    enforcement.published(Step(TRUST, 6, 200.0), [subject(ca())])
+    assert enforcement.fact(again, SUSPENDED).status == "False"
+    enforcement.take_in([pod(5)], 201)
+    assert enforcement.fact(again, SUSPENDED).status == "False"
+    enforcement.take_in([pod(6)], 202)
+    assert enforcement.fact(again, SUSPENDED).status == "True"
+
+
 def test_what_a_damaged_document_may_have_held_is_enforced_only_once_its_successor_is_loaded() -> None:
     enforcement = published(ca())
     enforcement.take_in([pod(5)], 101)

@@ -28,7 +28,7 @@ LATEST_SECONDS = 120.0
 LABELS = {"app.kubernetes.io/name": "stationkeeper", "app.kubernetes.io/component": "cups"}
 DOCUMENTS = layout_of(16).documents
 _LOOK_SECONDS = 0.2
-_REFRESH_SECONDS = 90.0
+REFRESH_SECONDS = 90.0
 
 
 def secret_place(document: str) -> Place:
@@ -165,7 +165,7 @@ class Pods:
         while True:
             if not pod.kubelet_is_late:
                 self.lay(pod)
-            await asyncio.sleep(self._chance.uniform(1.0, _REFRESH_SECONDS))
+            await asyncio.sleep(self._chance.uniform(1.0, REFRESH_SECONDS))
 
     async def _serve(self, pod: Pod, state: ServingState) -> None:
         follow = asyncio.get_running_loop().create_task(self._follow(pod, state))

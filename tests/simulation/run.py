@@ -29,7 +29,7 @@ from tests.simulation.history import History
 from tests.simulation.invariants import Invariants
 from tests.simulation.kopf_watch import SimulatedWatch
 from tests.simulation.loop import WORLD, Process, SimulatedLoop, process
-from tests.simulation.pods import DOCUMENTS, Pod, Pods, SimulatedPodClient, secret_place
+from tests.simulation.pods import DOCUMENTS, REFRESH_SECONDS, Pod, Pods, SimulatedPodClient, secret_place
 from tests.simulation.users import Users
 
 ACTIVE_SECONDS = 40.0
@@ -157,7 +157,8 @@ class Run:
 
     async def _rest(self) -> None:
         """In peace, nothing is written but the Lease."""
-        await asyncio.sleep(REST_SECONDS / 2)
+        # Until then a kubelet may still lay what was in a Secret before, which a pod refuses and an event tells.
+        await asyncio.sleep(REFRESH_SECONDS + REST_SECONDS)
         self._quiet_since = self.loop.time()
         await asyncio.sleep(REST_SECONDS)
         self._quiet_since = 0.0

@@ -110,6 +110,8 @@ class Enforcement:
         self._base: dict[str, Step] = {}
         self._latest: dict[str, int] = {}
         self._steps: dict[tuple[Subject, int], Step] = {}
+        # A resource that was made again has to wait for what its namesake lost: people know resources by their names.
+        self._named: dict[tuple[Key, int], Step] = {}
         self._subjects: dict[Step, set[Subject]] = {}
         self._facts: dict[Step, Fact] = {}
         self._read: frozenset[int] = frozenset()
@@ -159,7 +161,7 @@ class Enforcement:
         self._latest[step.document] = step.generation
         for subject in subjects:
             self._drop(subject, step.document)
-            self._steps[subject, _count(step.document)] = step
+            self._steps[subject, _count(step.document)] = self._named[subject.key, _count(step.document)] = step
             self._subjects.setdefault(step, set()).add(subject)
 
     def take_in(self, pods: Sequence[PodReport], now: float) -> Outcome:
@@ -240,7 +242,8 @@ class Enforcement:
     def _loaded(self, resource: Resource, document: str) -> Fact:
         """Whether what is in force of `resource` is loaded."""
         subject = Subject(resource.key, resource.metadata.uid)
-        step = self._steps.get((subject, _count(document))) or self._base.get(document)
+        count = _count(document)
+        step = self._steps.get((subject, count)) or self._named.get((resource.key, count)) or self._base.get(document)
         fact = self._facts.get(step) if step is not None else None
         present = _present(resource)
         is_unproven = fact is not None and (fact.status == _FALSE or fact.reason == POD_UNREACHABLE)
@@ -253,6 +256,8 @@ class Enforcement:
         if held is None:
             return
         self._subjects[held].discard(subject)
+        if self._named.get((subject.key, _count(document))) is held:
+            del self._named[subject.key, _count(document)]
         if not self._subjects[held]:
             del self._subjects[held]
             if held not in self._base.values():
