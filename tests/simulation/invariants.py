@@ -104,8 +104,13 @@ class Invariants:
             terms.append(term)
 
     def may_be_told_again(self) -> None:
-        """Take in that somebody put removed resources back into a Secret."""
+        """Take in that somebody put removed resources back into a Secret, from which what is in force is read.
+
+        Where the spec of such a resource cannot be taken just then, what was put back stays in force. Who can write these
+        Secrets can let in anybody, see the threat model.
+        """
         self._told.clear()
+        self._floors.clear()
 
     def converged(self) -> Iterator[str]:
         """Return what is not as it has to be once all faults have ended; nothing where all is well."""
