@@ -196,11 +196,12 @@ class EpollLoop(asyncio.SelectorEventLoop):
 
     def remove_reader(self, fd: _Socket) -> bool:
         """Take back `add_reader`; return whether there was anything to be taken back."""
-        return self._callbacks.call_no_reader(_number(fd))
+        # asyncio takes back by this method what it has added for a call such as `sock_recv` by one of its own.
+        return self._callbacks.call_no_reader(_number(fd)) or super().remove_reader(fd)
 
     def remove_writer(self, fd: _Socket) -> bool:
         """Take back `add_writer`; return whether there was anything to be taken back."""
-        return self._callbacks.call_no_writer(_number(fd))
+        return self._callbacks.call_no_writer(_number(fd)) or super().remove_writer(fd)
 
     def _callback_failed(self, error: Exception) -> None:
         self.call_exception_handler({"message": "a reader or writer has failed", "exception": error})

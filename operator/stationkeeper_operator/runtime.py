@@ -22,6 +22,7 @@ from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.leadership import Candidate, NotLeadingError
 from stationkeeper_operator.api.lease_thread import LeaseThread
+from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.health import serve_health
 from stationkeeper_operator.metrics import Metrics, ResourceMetrics
@@ -40,6 +41,7 @@ from stationkeeper_operator.watching.resync import Resync
 
 RESYNC_SECONDS = 300.0
 LEAST_RESYNC_SECONDS = 60.0
+LISTS_AT_ONCE = 4
 """From one LIST to the next, whatever the watch asks for."""
 VERIFY_SECONDS = 10.0
 
@@ -141,6 +143,7 @@ class Operator:
             api, self._store, self._reader, namespaces, changed=self._reference_changed, broken=self._relists.wake
         )
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._lists = RateLimit(1 / LEAST_RESYNC_SECONDS, LISTS_AT_ONCE)
         self._watch_begun = asyncio.Event()
         self._must_list = asyncio.Event()
         self._listed = asyncio.Event()
@@ -278,7 +281,7 @@ class Operator:
                 self._changes.wake(urgent=not may_before)
             elif self._leadership.is_leading:
                 continue
-            await self._until_list_is_due(began)
+            await self._until_list_is_due()
 
     async def _until_watch_begins(self) -> None:
         """Wait for the watch, so that one LIST is enough; without it, its begin asks for another one."""
@@ -289,13 +292,13 @@ class Operator:
         except TimeoutError:
             _log.warning("the watch has not begun yet, listing nevertheless")
 
-    async def _until_list_is_due(self, began: float) -> None:
+    async def _until_list_is_due(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RESYNC_SECONDS):
                 await _first_of(self._relists.due(), self._must_list.wait())
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, began + LEAST_RESYNC_SECONDS - time.monotonic())):
-                await self._must_list.wait()
+        # A few at once, as an API server that comes back breaks each watch at a moment of its own, and what was deleted
+        # meanwhile is let in until then; in the long run one a minute.
+        await _first_of(self._lists.wait(), self._must_list.wait())
 
     async def _watch_all(self) -> None:
         # kopf looks only once for the resources to watch: the definitions have to be there.

@@ -5,6 +5,7 @@ import base64
 import http.client
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -106,7 +107,7 @@ class Stage:
             for thread in threads:
                 thread.join()
         assert answers
-        assert set(answers) == {"200"} if always else "200" not in answers
+        assert set(answers) == {"200"} if always else "200" not in answers, Counter(answers)
 
     def _ask_until_it_ends(self, name: str, done: threading.Event, answers: list[str]) -> None:
         """Ask on one connection until the server ends it, which it does after some requests."""

@@ -171,3 +171,26 @@ def test_a_file_that_cannot_be_watched_is_refused() -> None:
             asyncio.get_running_loop().add_reader(one, print)
 
     _run(main)
+
+
+def test_a_number_that_asyncio_used_for_a_socket_of_its_own_is_heard_when_it_is_used_again() -> None:
+    async def main() -> None:
+        loop, (one, other) = asyncio.get_running_loop(), _pair()
+        waiting = asyncio.create_task(loop.sock_recv(one, 1))
+        await asyncio.sleep(0.01)
+        other.send(b"a")
+        assert await waiting == b"a"
+        number = one.fileno()
+        one.close()
+        one, third = _pair()
+        assert number in {one.fileno(), third.fileno()}
+        again, peer = (one, third) if one.fileno() == number else (third, one)
+        heard = asyncio.Event()
+        loop.add_reader(again, heard.set)
+        peer.send(b"b")
+        await asyncio.wait_for(heard.wait(), 5)
+        loop.remove_reader(again)
+        for each in (other, again, peer):
+            each.close()
+
+    _run(main)
