@@ -106,8 +106,8 @@ class Invariants:
     def may_be_told_again(self) -> None:
         """Take in that somebody put removed resources back into a Secret, which says what is in force.
 
-        Where the spec of such a resource cannot be taken just then, what was put back stays in force. Who can write these
-        Secrets can let in anybody, see the threat model.
+        Where the spec of such a resource cannot be taken just then, what was put back stays in force. A person who can
+        write these Secrets can let in anybody, see the threat model.
         """
         self._told.clear()
         self._floors.clear()
