@@ -77,7 +77,9 @@ def pki() -> Pki:
 def inside(image: Built, component: str) -> tuple[str, ...]:
     """The command that runs the program of an image as a container does: as its user, and with `/proc`."""
     program = f"/opt/stationkeeper/bin/{COMPONENTS[component].program}"
-    script = 'mount --rbind /proc "$0/proc" && exec chroot --userspec=65532:65532 "$0" "$@"'
+    script = (
+        'PATH="$PATH:/usr/sbin:/sbin"; mount --rbind /proc "$0/proc" && exec chroot --userspec=65532:65532 "$0" "$@"'
+    )
     return ("unshare", "--mount", "sh", "-c", script, str(image.root), program)
 
 
