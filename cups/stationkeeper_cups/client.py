@@ -1,4 +1,4 @@
-"""A gateway that asks, as far as decisions depend on it, whoever ended its TLS."""
+"""A gateway that asks, as far as decisions depend on it. CUPS or a proxy has ended its TLS."""
 
 from dataclasses import dataclass
 from typing import Protocol

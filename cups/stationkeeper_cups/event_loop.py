@@ -142,7 +142,7 @@ class EpollSelector(BaseSelector):
             if key is None:
                 self._call(number, mask)
                 continue
-            # An error or a hang-up concerns whoever waits, to read or to write.
+            # An error or a hang-up is told to the reader and to the writer.
             events = (EVENT_WRITE if mask & ~select.EPOLLIN else 0) | (EVENT_READ if mask & ~select.EPOLLOUT else 0)
             found.append((key, events & key.events))
         return found

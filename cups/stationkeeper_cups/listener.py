@@ -113,7 +113,7 @@ class Listener:
 
     @property
     def connections(self) -> int:
-        """How many there are, in whatever state."""
+        """How many there are, in all states together."""
         return len(self._connections) + len(self._silent) + len(self._room)
 
     @property
@@ -281,7 +281,7 @@ class Listener:
 
     @property
     def _is_free(self) -> bool:
-        """Whether nobody waits, so that one that comes by itself begins at once: so it is where there is no rush."""
+        """Whether nobody waits, so that a new connection may begin at once."""
         return bool(self._left) and not len(self._room) and len(self.handshake) < self._limits.handshakes
 
     def _let_wait(self, arrival: Arrival) -> None:
@@ -323,7 +323,7 @@ class Listener:
         """Begin as many handshakes as one turn of the event loop may; the others wait for the next one."""
         self._has_no_place = False
         if self._left and not len(self._room):
-            # Nobody waits, and there is nothing to be put in order.
+            # Nobody waits, so there is no order to find.
             return
         now, looked_at = self._loop.time(), 0
         while self._left and looked_at < LOOKED_AT_AT_ONCE:

@@ -79,7 +79,7 @@ def _read_line(received: bytes) -> ProxyHeader | None:
     size = end + 2
     words = received[:end].split(b" ")
     if words[1] == b"UNKNOWN":
-        # What follows it is to be ignored.
+        # The specification says to ignore what follows it.
         return ProxyHeader(None, size)
     if words[1] not in (b"TCP4", b"TCP6") or len(words) != 6:  # noqa: PLR2004 - PROXY, protocol, two of each
         raise _invalid("version 1: not UNKNOWN, nor TCP4 or TCP6 with two addresses and two ports")
@@ -126,7 +126,7 @@ def _read_binary(received: bytes) -> ProxyHeader | None:
         raise _invalid(f"version 2: family and protocol are {family:#04x}: not TCP, nor a Unix stream, nor unspecified")
     if size > MAX_HEADER_BYTES:
         raise _invalid(f"version 2: {size} bytes; at most {MAX_HEADER_BYTES} are taken")
-    # What a LOCAL header or one without a family holds is to be passed over, whatever it is.
+    # Skip all that a LOCAL header, or one without a family, holds.
     is_unknown = command == _LOCAL or family == _UNSPECIFIED
     addresses = 0 if is_unknown else _ADDRESS_BYTES[family]
     if size < _V2_BYTES + addresses:

@@ -7,8 +7,8 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -90,6 +90,20 @@ def _silent(port: int, number: int) -> list[socket.socket]:
     return found
 
 
+@asynccontextmanager
+async def _flood(port: int, number: int, said: bytes = b"") -> AsyncIterator[None]:
+    """Hold that many connections, on each of which `said` was sent once."""
+    held = await asyncio.to_thread(_silent, port, number)
+    try:
+        for each in held if said else ():
+            with suppress(OSError):
+                each.send(said)
+        yield
+    finally:
+        for each in held:
+            each.close()
+
+
 @pytest.fixture
 def enough_descriptors() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -109,16 +123,12 @@ async def test_silent_connections_take_no_server_down(pki: Pki, tmp_path: Path, 
     with _cgroup() as cgroup, _confined(cups, cgroup, tmp_path / "log") as server:
         await until(lambda: ready(cups), "it serves", START_SECONDS)
         before = _resident(server)
-        silent = await asyncio.to_thread(_silent, cups.port, number)
-        try:
+        async with _flood(cups.port, number):
             for _ in range(5):
                 assert (await cups.client(pki.a_gateway).ask()).status == 200
             assert server.poll() is None
             # A few KiB each, whatever is held of them.
             assert _resident(server) - before < number * 8 * 1024 + 8 * 1024 * 1024
-        finally:
-            for each in silent:
-                each.close()
         assert (await cups.client(pki.a_gateway).ask()).status == 200
         assert server.poll() is None
 
@@ -133,17 +143,10 @@ async def test_half_done_handshakes_take_no_server_down(pki: Pki, tmp_path: Path
     hello = _client_hello()
     with _cgroup() as cgroup, _confined(cups, cgroup, tmp_path / "log") as server:
         await until(lambda: ready(cups), "it serves", START_SECONDS)
-        half = await asyncio.to_thread(_silent, cups.port, 3000)
-        try:
-            for each in half:
-                with suppress(OSError):
-                    each.send(hello)
+        async with _flood(cups.port, 3000, hello):
             for _ in range(5):
                 assert (await cups.client(pki.a_gateway).ask()).status == 200
             assert server.poll() is None
-        finally:
-            for each in half:
-                each.close()
         assert (await cups.client(pki.a_gateway).ask()).status == 200
 
 
@@ -166,15 +169,8 @@ async def test_memory_comes_back_after_a_flood(pki: Pki, tmp_path: Path) -> None
         async def is_small() -> bool:
             return _resident(server) < before + 12 * MIB
 
-        flood = await asyncio.to_thread(_silent, cups.port, 1200)
-        try:
-            for each in flood:
-                with suppress(OSError):
-                    each.send(said)
+        async with _flood(cups.port, 1200, said):
             await until(has_grown, "the flood takes memory", 30)
-        finally:
-            for each in flood:
-                each.close()
         await until(is_small, "the memory is given back", 60)
         assert (await cups.client(pki.a_gateway).ask()).status == 200
 
@@ -187,17 +183,10 @@ async def test_who_sends_much_before_its_turn_takes_no_server_down(pki: Pki, tmp
     cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
     with _cgroup() as cgroup, _confined(cups, cgroup, tmp_path / "log") as server:
         await until(lambda: ready(cups), "it serves", START_SECONDS)
-        flood = await asyncio.to_thread(_silent, cups.port, 4000)
-        try:
-            for each in flood:
-                with suppress(OSError):
-                    each.send(b"\x16\x03\x03\x40\x00" + bytes(1024 * 1024))
+        async with _flood(cups.port, 4000, b"\x16\x03\x03\x40\x00" + bytes(1024 * 1024)):
             for _ in range(5):
                 assert (await cups.client(pki.a_gateway).ask()).status == 200
             assert server.poll() is None
-        finally:
-            for each in flood:
-                each.close()
 
 
 def test_memory_is_given_back_in_calm_times_and_where_it_is_worth_it() -> None:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
+from stationkeeper_tools.standalone.merge_patch import merged
 
 
 class SmallApiServer:
@@ -94,7 +95,7 @@ class SmallApiServer:
             if field in {"resourceVersion", "uid"} and body.get("metadata", {}).get(field, held) != held:
                 return _refusal(409, "Conflict")
         if method == "PATCH":
-            body = _merged(found, body)
+            body = merged(found, body)
         return web.json_response(self.put(path, body))
 
     def _is_collection(self, path: str) -> bool:
@@ -103,18 +104,6 @@ class SmallApiServer:
     def _list(self, path: str) -> web.Response:
         items = [each for name, each in self.objects.items() if name.startswith(f"{path}/")]
         return web.json_response({"metadata": {"resourceVersion": str(self.revision)}, "items": items})
-
-
-def _merged(held: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """As RFC 7396 merges."""
-    found = {name: value for name, value in held.items() if patch.get(name, value) is not None}
-    for name, value in patch.items():
-        if isinstance(value, dict):
-            inner = found.get(name)
-            found[name] = _merged(inner if isinstance(inner, dict) else {}, value)
-        elif value is not None:
-            found[name] = value
-    return found
 
 
 @contextlib.asynccontextmanager

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stationkeeper_tools.standalone.merge_patch import merged
+
 Object = dict[str, Any]
 _COLLECTIONS = {
     "secrets": "v1",
@@ -175,7 +177,7 @@ class ApiServer:
         """
         held = self._held(place)
         _check(held, patch.get("metadata", {}))
-        return self._update(place, held, _merged(held, patch))
+        return self._update(place, held, merged(held, patch))
 
     def apply(self, place: Place, body: Mapping[str, Any]) -> Object:
         """Server-side apply by the one manager that there is; no field is ever given up in what the operator applies.
@@ -239,16 +241,3 @@ def _check(held: Object, metadata: Mapping[str, Any]) -> None:
     for name in ("uid", "resourceVersion"):
         if metadata.get(name) not in {None, held["metadata"][name]}:
             raise RefusedError(409, "Conflict")
-
-
-def _merged(held: object, patch: object) -> Any:
-    """Return RFC 7396's MergePatch."""
-    if not isinstance(patch, dict | Mapping):
-        return patch
-    result = dict(held) if isinstance(held, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        else:
-            result[name] = _merged(result.get(name), value)
-    return result

@@ -109,21 +109,12 @@ def _tells_at_once(original: Any) -> Any:
 
 
 def _writes_whatever_was_read(original: Any) -> Any:
-    async def merge_patch(self: KubernetesApi, path: str, body: Any, *arguments: Any, **options: Any) -> bytes:
+    async def write(self: KubernetesApi, path: str, body: Any, *arguments: Any, **options: Any) -> bytes:
         metadata = {name: value for name, value in body.get("metadata", {}).items() if name != "resourceVersion"}
         found: bytes = await original(self, path, {**body, "metadata": metadata}, *arguments, **options)
         return found
 
-    return merge_patch
-
-
-def _applies_whatever_was_read(original: Any) -> Any:
-    async def apply(self: KubernetesApi, path: str, body: Any) -> bytes:
-        metadata = {name: value for name, value in body.get("metadata", {}).items() if name != "resourceVersion"}
-        found: bytes = await original(self, path, {**body, "metadata": metadata})
-        return found
-
-    return apply
+    return write
 
 
 def _always_untouched(_original: Any) -> Any:
@@ -174,7 +165,7 @@ MUTATIONS: Mapping[str, tuple[str, Patch]] = {
     ),
     "unconditional-secrets": (
         "a Secret is written whatever was read before",
-        _replaced(KubernetesApi, "apply", _applies_whatever_was_read),
+        _replaced(KubernetesApi, "apply", _writes_whatever_was_read),
     ),
     "unconditional-statuses": (
         "a status is written whatever was read before",

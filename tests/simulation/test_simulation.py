@@ -23,3 +23,24 @@ def test_a_seed_replays_exactly() -> None:
     first, second = (simulate("--first", "3", "--seeds", "1", "--trace", "--always").stdout for _ in range(2))
     assert "all faults have ended" in first
     assert first == second
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("bug", "seed"),
+    [
+        ("impatient-pods", 48),
+        ("cut-lists", 5),
+        ("stale-reports", 0),
+        ("endless-leader", 15),
+        ("pods-go-back", 13),
+        ("one-pod-proves", 2),
+        ("proof-of-nothing", 2),
+    ],
+)
+def test_a_deliberate_bug_is_found_by_a_seed_that_is_fine_without_it(bug: str, seed: int) -> None:
+    one = ("--first", str(seed), "--seeds", "1")
+    assert simulate(*one).returncode == 0
+    ended = simulate(*one, "--mutation", bug)
+    assert ended.returncode == 1
+    assert f"seed {seed}: " in ended.stdout

@@ -198,7 +198,7 @@ class KubernetesApi:
         return await self.request("PUT", path, query={"fieldManager": FIELD_MANAGER}, body=body)
 
     async def apply(self, path: str, body: object) -> bytes:
-        """Server-side apply of `body`, taking over its fields from whoever else set them."""
+        """Server-side apply of `body`, taking its fields over from other managers."""
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         headers = {"Content-Type": "application/apply-patch+yaml"}
         return await self.request("PATCH", path, query=query, body=body, headers=headers)

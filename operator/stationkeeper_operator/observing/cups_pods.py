@@ -25,7 +25,7 @@ class CupsPod:
         host: its IP address; empty before it has one.
         port: its internal port.
         ready: whether Kubernetes takes it for ready, whether it is about to end or not.
-        ends: whether it was told to end; until it has, it may serve whoever is connected.
+        ends: whether it was told to end; until it has, it may serve the gateways that are connected.
         buckets: how many registry documents it loads; 0 where its label cannot be read.
     """
 

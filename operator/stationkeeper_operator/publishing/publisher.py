@@ -1,7 +1,7 @@
 """The Secrets that CUPS loads: what is in them, and how a plan gets into them.
 
-Only what differs is written, each write conditional on what was read before: whoever else wrote is noticed, and then
-nothing is known until all was read again. A document that cannot be decoded counts as missing, but the generation that
+Only what differs is written, each write conditional on what was read before. On a conflicting write, drop what is
+known and read every Secret again. A document that cannot be decoded counts as missing, but the generation that
 its header shows is still a floor, since CUPS refuses to go back. So is every generation that this process ever saw, of
 whichever document: a Secret that was deleted or replayed, and a clock that went back, must not lead below it.
 

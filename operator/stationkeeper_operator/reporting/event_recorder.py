@@ -149,7 +149,7 @@ class EventRecorder:
             _log.warning("an event was not written", extra={"fields": fields})
 
     def _say_dropped(self, shown: str) -> None:
-        """Within a budget: whoever causes very many events must not fill the log instead."""
+        """Within a budget, so that very many events do not fill the log instead."""
         self._dropped += 1
         if self._lines.take():
             fields = {"resource": shown, "dropped": self._dropped}

@@ -25,6 +25,7 @@ from stationkeeper_operator.api.kubernetes_api import (
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.resource_paths import REFERENCED, RESOURCES, referenced_path, resource_path
 from stationkeeper_tools.standalone.held_files import ObjectKey
+from stationkeeper_tools.standalone.merge_patch import merged
 
 Object = dict[str, Any]
 
@@ -186,7 +187,7 @@ class FolderApi(KubernetesApi):
                 raise ApiError(_CONFLICT, "Conflict")
         if is_status:
             body = {"status": body.get("status")}
-        changed = _merged(held, body) if method == "PATCH" else body
+        changed = merged(held, body) if method == "PATCH" else body
         if path in self._published and "data" in body:
             await self._keep(path, changed)
         found = self._write(path, changed)
@@ -287,15 +288,3 @@ def _line(event: str, found: Object) -> bytes:
 def _decoded(body: object) -> Object:
     value = msgspec.json.decode(msgspec.json.encode(body))
     return value if isinstance(value, dict) else {}
-
-
-def _merged(held: Object, patch: Object) -> Object:
-    """Return what RFC 7396 makes of both."""
-    found = {name: value for name, value in held.items() if patch.get(name, value) is not None}
-    for name, value in patch.items():
-        if isinstance(value, dict):
-            inner = found.get(name)
-            found[name] = _merged(inner if isinstance(inner, dict) else {}, value)
-        elif value is not None:
-            found[name] = value
-    return found
