@@ -55,7 +55,8 @@ def run_kubectl(kubectl: Path, kubeconfig: Path) -> Kubectl:
             input=json.dumps(stdin),
             capture_output=True,
             text=True,
-            timeout=60,
+            # An API server tries for a minute to empty a definition that is deleted, and then anew.
+            timeout=240,
             check=False,
         )
 

@@ -67,6 +67,19 @@ def test_gateways_with_certificates_that_are_cas_are_counted_and_noted_on_their_
     assert "caCertificatesSeen" not in fleet.write(CA)
 
 
+def test_what_came_last_shows_where_a_visit_and_a_refusal_are_in_one_second() -> None:
+    fleet = Fleet()
+    visit, refused = at(0.0051), at(0.0142)
+    fleet.state.take_in("a", [saw(0, 0.0051, refusal=refusal(0.0142))], refused)
+    status = fleet.write(fleet.key())
+    assert visit.replace(microsecond=0) == refused.replace(microsecond=0)
+    assert datetime.fromisoformat(status["lastRefusal"]["time"]) > datetime.fromisoformat(status["lastSeen"])
+
+    fleet.state.take_in("a", [saw(0, 0.0153, refusal=refusal(0.0142))], at(0.0153))
+    status = fleet.write(fleet.key())
+    assert datetime.fromisoformat(status["lastRefusal"]["time"]) < datetime.fromisoformat(status["lastSeen"])
+
+
 def test_what_is_known_already_is_not_written_again() -> None:
     fleet = Fleet()
     fleet.state.take_in("a", [saw(0)], NOW)

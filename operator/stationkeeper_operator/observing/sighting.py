@@ -98,7 +98,7 @@ def merged(held: Sighting, seen: Observation, *, keep_not_converging: bool = Fal
         keep_not_converging: whether a `Pending` of this pod leaves a `NotConverging` as it is: each pod counts its own
             deliveries, so that another pod's lower count says nothing.
     """
-    visit, found = _second(seen.last_seen), held
+    visit, found = _millisecond(seen.last_seen), held
     if visit is not None and (held.last_seen is None or visit >= held.last_seen):
         found = msgspec.structs.replace(
             held,
@@ -109,7 +109,7 @@ def merged(held: Sighting, seen: Observation, *, keep_not_converging: bool = Fal
             certificate=_certificate(seen.certificate),
             delivery=_delivery(held.delivery, seen.delivery, keep_not_converging),
         )
-    refused = _second(seen.refusal.at) if seen.refusal else None
+    refused = _millisecond(seen.refusal.at) if seen.refusal else None
     if seen.refusal and refused and (held.last_refusal is None or refused >= held.last_refusal.time):
         refusal = RefusalShown(reason=clean(seen.refusal.reason), time=refused, claimed=seen.refusal.claimed)
         if not (refusal.claimed and _is_proven_news(found)):
@@ -129,9 +129,9 @@ def _certificate(seen: SeenCertificate | None) -> CertificateShown | None:
     return CertificateShown(
         serial=clean(seen.serial),
         sha256=clean(seen.sha256),
-        not_after=_second(seen.not_after) or seen.not_after,
+        not_after=_millisecond(seen.not_after) or seen.not_after,
         trusted_ca=clean(seen.trusted_ca, _MAX_NAME),
-        not_before=_second(seen.not_before),
+        not_before=_millisecond(seen.not_before),
         is_ca=seen.is_ca,
     )
 
@@ -149,12 +149,12 @@ def _delivery(held: DeliveryShown | None, seen: SeenDelivery | None, keep: bool)
     )
 
 
-def _second(time: datetime | None) -> datetime | None:
-    """To the second, in UTC: a status has no finer times, and what is equal has to compare so."""
+def _millisecond(time: datetime | None) -> datetime | None:
+    """To the millisecond, in UTC: what came last has to show where a visit and a refusal are in one second."""
     if time is None:
         return None
     aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
     try:
-        return aware.astimezone(UTC).replace(microsecond=0)
+        return aware.astimezone(UTC).replace(microsecond=time.microsecond // 1000 * 1000)
     except (OverflowError, ValueError):
         return None
