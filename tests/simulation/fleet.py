@@ -1,20 +1,24 @@
 """Certificates and specs of a run: the same bytes in every process, so that a seed replays."""
 
 import datetime
+import hashlib
 from functools import cache
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 """The time of a clock that is right, when a run begins."""
 RELEASE = "stationkeeper"
 NAMESPACES = ("acme", "umbrella")
+SERIAL = "1A2B3C4D"
+"""Of a certificate that a TrustedCA may revoke, in hexadecimal; roots issue others too, which none revokes."""
 _CURVE = ec.SECP256R1()
+_A_DAY = datetime.timedelta(days=1)
 _YEARS = datetime.timedelta(days=3650)
 
 
@@ -45,6 +49,32 @@ def der(name: str) -> bytes:
     return root(name).public_bytes(Encoding.DER)
 
 
+@cache
+def crl(name: str) -> str:
+    """Return the CRL of the root of that name, which holds `SERIAL`, as PEM."""
+    revoked = x509.RevokedCertificateBuilder(int(SERIAL, 16), EPOCH - _A_DAY).build()
+    builder = (
+        x509.CertificateRevocationListBuilder(root(name).subject, EPOCH - _A_DAY, EPOCH + _YEARS)
+        .add_revoked_certificate(revoked)
+        .add_extension(x509.CRLNumber(1), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(_key(name).public_key()), critical=False)
+    )
+    return builder.sign(_key(name), hashes.SHA256(), ecdsa_deterministic=True).public_bytes(Encoding.PEM).decode()
+
+
+@cache
+def key_sha256(name: str) -> str:
+    """Return the SHA-256 of the key of the root of that name, as documents have it."""
+    encoded = _key(name).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(encoded).hexdigest()
+
+
+@cache
+def token_sha256(token: str) -> str:
+    """Return the digest by which a token is published."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
 def trusted_ca(*roots: str, **fields: Any) -> dict[str, Any]:
     """Return the spec of a TrustedCA with those roots."""
     return {"certificates": "".join(map(pem, roots)), **fields}
@@ -65,6 +95,4 @@ def _key(name: str) -> ec.EllipticCurvePrivateKey:
 
 
 def _digest(name: str) -> bytes:
-    digest = hashes.Hash(hashes.SHA256())
-    digest.update(name.encode())
-    return digest.finalize()
+    return hashlib.sha256(name.encode()).digest()
