@@ -20,7 +20,7 @@ from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi, o
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.api.resource_paths import GROUP_VERSION
-from stationkeeper_operator.resources import Resource
+from stationkeeper_operator.resources.records import Resource
 
 COMPONENT = "stationkeeper-operator"
 
