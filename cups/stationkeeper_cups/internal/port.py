@@ -15,12 +15,14 @@ import ssl
 import struct
 import time
 import traceback
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
 
+from stationkeeper_core.recently_used import RecentlyUsed
+from stationkeeper_core.token_bucket import TokenBucket
 from stationkeeper_cups.log_budget import LogBudget
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -64,20 +66,13 @@ class AddressRates:
     """
 
     def __init__(self, a_second: float, burst: int, clock: Callable[[], float]) -> None:
-        self._a_second = a_second
-        self._burst = burst
-        self._clock = clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: RecentlyUsed[str, TokenBucket] = RecentlyUsed(
+            lambda: TokenBucket(a_second, burst, clock), _MAX_ADDRESSES
+        )
 
     def take(self, address: str) -> bool:
         """Take a token of `address` if it has one."""
-        now = self._clock()
-        tokens, filled_at = self._buckets.pop(address, (float(self._burst), now))
-        tokens = min(float(self._burst), tokens + (now - filled_at) * self._a_second)
-        self._buckets[address] = (tokens - 1 if tokens >= 1 else tokens, now)
-        if len(self._buckets) > _MAX_ADDRESSES:
-            self._buckets.popitem(last=False)
-        return tokens >= 1
+        return self._buckets[address].take()
 
 
 @dataclass(eq=False)
