@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stationkeeper_core.published import encode
+from stationkeeper_core.published.documents import encode
 from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.bench.fleet import Fleet, Member
