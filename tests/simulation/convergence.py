@@ -4,7 +4,7 @@ import base64
 from collections.abc import Iterator
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.published import decode
+from stationkeeper_core.published.documents import decode
 from tests.simulation import fleet
 from tests.simulation.api_server import ApiServer, Place, RefusedError
 from tests.simulation.history import History, Key, Spec, takes_tokens

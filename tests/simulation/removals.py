@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.published import Document, TrustDocument, decode
+from stationkeeper_core.published.documents import Document, TrustDocument, decode
 from tests.simulation import fleet
 from tests.simulation.api_server import Change
 from tests.simulation.history import History, Key

@@ -16,11 +16,11 @@ from typing import Any
 from unittest import mock
 
 from stationkeeper_core.eui64 import parse_hex
-from stationkeeper_core.operator_proof import OperatorCertificate
-from stationkeeper_core.registry_layout import BUCKETS, TRUST, layout_of
+from stationkeeper_core.published.operator_proof import OperatorCertificate
+from stationkeeper_core.published.registry_layout import BUCKETS, TRUST, layout_of
 from stationkeeper_operator.api.leadership import Leadership
-from stationkeeper_operator.compiling.room import AUTHORITIES, Bound
-from stationkeeper_operator.compiling.trust_compiler import TRUST_BOUNDS
+from stationkeeper_operator.compiling.fitting.room import AUTHORITIES, Bound
+from stationkeeper_operator.compiling.trust.trust_compiler import TRUST_BOUNDS
 from stationkeeper_operator.runtime import Operator
 from stationkeeper_operator.settings import Address, Settings
 from stationkeeper_operator.watching.reports import Report
@@ -153,7 +153,7 @@ class Run:
             ("secrets.token_hex", lambda size: f"{self._chance.getrandbits(8 * size):0{2 * size}x}"),
             ("stationkeeper_operator.observing.gatherer.PodClient", lambda _token: self._client),
             (
-                "stationkeeper_operator.compiling.trust_compiler.TRUST_BOUNDS",
+                "stationkeeper_operator.compiling.trust.trust_compiler.TRUST_BOUNDS",
                 tuple(_FEW if self._is_full and each is AUTHORITIES else each for each in TRUST_BOUNDS),
             ),
         ]

@@ -4,7 +4,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
-from stationkeeper_core.registry_layout import layout_of
+from stationkeeper_core.published.registry_layout import layout_of
 from tests.simulation.api_server import Place, RefusedError
 from tests.simulation.pods import secret_place
 
