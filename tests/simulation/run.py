@@ -61,6 +61,7 @@ class Outcome:
         seconds: of virtual time.
         steps: of the loop.
         events: how many deeds of users and faults were drawn.
+        kinds: all kinds of faults that there are.
     """
 
     seed: int
@@ -71,6 +72,7 @@ class Outcome:
     seconds: float = 0.0
     steps: int = 0
     events: int = 0
+    kinds: frozenset[str] = frozenset()
 
 
 @dataclass(eq=False)
@@ -141,7 +143,7 @@ class Run:
             finally:
                 logging.disable(logging.NOTSET)
         self.outcome.seconds, self.outcome.steps = self.loop.time(), self.loop.steps
-        self.outcome.events = self._events
+        self.outcome.events, self.outcome.kinds = self._events, frozenset(self._faults.names)
         for replica in self.operators:
             self.outcome.counts.update(replica.link.drawn)
         return self.outcome

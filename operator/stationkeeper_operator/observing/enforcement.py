@@ -9,20 +9,22 @@ statuses say counts until it is known what the pods have, as an operator before 
 prove.
 
 While the count of registry documents changes, a resource has a step in each count, and a pod is asked for that of the
-count which it loads. Counts that no pod loads do not matter.
+count which it loads. Counts that no pod loads do not matter. A Gateway whose EUI changes has a step in the document that
+it left and in the one that it came to. Nobody knows which one it left where an operator before wrote that, so one whose
+status does not say yet that its present spec is enforced waits for all that the documents were then.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.published.documents import TRUST, secret_name
-from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, BUCKETS, place_of
+from stationkeeper_core.published.registry_layout import BUCKETS, place_of
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.observing.loaded import LoadRefusal
 from stationkeeper_operator.reporting.conditions import ENFORCED, NOT_PUBLISHED, Fact
-from stationkeeper_operator.resources.records import Key, Resource, TrustedCA
+from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, TrustedCA
 
 PENDING = "Pending"
 NO_CUPS_POD = "NoCUPSPod"
@@ -30,6 +32,7 @@ POD_CANNOT_LOAD = "PodCannotLoad"
 POD_UNREACHABLE = "PodUnreachable"
 NOT_ACCEPTED = "NotAccepted"
 
+T = TypeVar("T")
 _MAX_PROVEN = 1000
 _MAX_NAMED = 3
 _TRUE, _FALSE, _UNKNOWN = "True", "False", "Unknown"
@@ -104,19 +107,22 @@ class Enforcement:
 
     Attributes:
         unwritten: documents whose Secrets are not yet as they are to be.
+        unchanged: the resources of which one of these still holds a record that it is to hold no more, and which.
     """
 
     def __init__(self) -> None:
         self._base: dict[str, Step] = {}
         self._latest: dict[str, int] = {}
-        self._steps: dict[tuple[Subject, int], Step] = {}
+        self._steps: dict[Subject, dict[str, Step]] = {}
         # A resource that was made again has to wait for what its namesake lost: people know resources by their names.
-        self._named: dict[tuple[Key, int], Step] = {}
+        self._named: dict[Key, dict[str, Step]] = {}
         self._subjects: dict[Step, set[Subject]] = {}
         self._facts: dict[Step, Fact] = {}
         self._read: frozenset[int] = frozenset()
         self._served: frozenset[int] = frozenset()
+        self._open: list[Step] | None = None
         self.unwritten: Collection[str] = ()
+        self.unchanged: Mapping[Subject, str] = {}
 
     @property
     def is_settled(self) -> bool:
@@ -154,14 +160,17 @@ class Enforcement:
         self._facts.pop(self._base.get(step.document, _NOWHERE), None)
         self._base[step.document] = step
         self._latest[step.document] = step.generation
+        self._open = None
 
     def published(self, step: Step, subjects: Iterable[Subject]) -> None:
         """Takes in that a document was written, and which resources' records it changed."""
         self._base.setdefault(step.document, step)
         self._latest[step.document] = step.generation
+        self._open = None
         for subject in subjects:
             self._drop(subject, step.document)
-            self._steps[subject, _count(step.document)] = self._named[subject.key, _count(step.document)] = step
+            self._steps.setdefault(subject, {})[step.document] = step
+            self._named.setdefault(subject.key, {})[step.document] = step
             self._subjects.setdefault(step, set()).add(subject)
 
     def take_in(self, pods: Sequence[PodReport], now: float) -> Outcome:
@@ -183,12 +192,17 @@ class Enforcement:
             if fact != held:
                 self._facts[step] = fact
                 changed.append(step)
+        were_open, self._open = self._open_bases, None
         subjects = [subject for step in changed for subject in self._subjects.get(step, ())]
-        # One may be proven by this that the last pod of another count is gone.
-        touched = subjects if self._read == before else [subject for subject, _ in self._steps]
+        documents = [step.document for step in changed if step in self._base.values()]
+        touched: Iterable[Subject] = subjects
+        if were_open and not self._open_bases:
+            touched, documents = list(self._steps), list(self._base)
+        elif self._read != before:
+            # One may be proven by this that the last pod of another count is gone.
+            touched = list(self._steps)
         facts = ((subject, self._proven(subject)) for subject in dict.fromkeys(touched))
         proven = [(subject, fact) for subject, fact in facts if fact is not None]
-        documents = [step.document for step in changed if step in self._base.values()]
         self._bound()
         return Outcome(subjects, documents, proven)
 
@@ -197,7 +211,10 @@ class Enforcement:
         documents = self._documents_of(resource, verdict)
         if not documents or (verdict.document is None and verdict.reason not in _TAKEN_AWAY):
             return Fact(_FALSE, NOT_PUBLISHED, "nothing of it is published")
-        unwritten = next((each for each in documents if each in self.unwritten), self._unwritten_elsewhere(documents))
+        unwritten = (
+            next((each for each in documents if each in self.unwritten), self._unwritten_elsewhere(documents))
+            or self.unchanged.get(Subject(resource.key, resource.metadata.uid), "")
+        )
         if unwritten:
             return Fact(_FALSE, PENDING, f"Secret {secret_name(unwritten)} is not written yet")
         if verdict.document not in {None, TRUST} and self._served - {_count(each) for each in documents}:
@@ -205,6 +222,8 @@ class Enforcement:
                 _FALSE, PENDING, "some pods read another count of registry Secrets, in which it is not published"
             )
         facts = [self._loaded(resource, each) for each in documents]
+        if TRUST not in documents and _present(resource) is None:
+            facts += [self._facts.get(step, _WAITING) for step in self._open_bases[:1]]
         fact = next((each for status in (_FALSE, _UNKNOWN) for each in facts if each.status == status), facts[0])
         if fact.status == _TRUE and not verdict.accepted and verdict.reason not in _TAKEN_AWAY:
             return Fact(_FALSE, NOT_ACCEPTED, f"the spec is not accepted; what is in force of it is {fact.message}")
@@ -214,11 +233,18 @@ class Enforcement:
         """The documents that pods load and `resource` is in, or was in before it was taken away."""
         if isinstance(resource, TrustedCA):
             return [TRUST]
-        subject = Subject(resource.key, resource.metadata.uid)
-        steps = (self._steps.get((subject, buckets)) for buckets in BUCKET_COUNTS)
+        steps = self._steps.get(Subject(resource.key, resource.metadata.uid), {})
         published = [verdict.document, *verdict.copies] if verdict.document is not None else []
-        documents = published or [step.document for step in steps if step is not None]
+        documents = list(dict.fromkeys([*published, *steps, *self._named.get(resource.key, ())]))
         return [each for each in documents if self._is_read(each)] or documents[:1]
+
+    @property
+    def _open_bases(self) -> list[Step]:
+        """What registry documents were before this operator knew them, as far as not every pod has loaded it."""
+        if self._open is None:
+            registry = (step for document, step in self._base.items() if document != TRUST and self._is_read(document))
+            self._open = [step for step in registry if self._facts.get(step, _WAITING).status != _TRUE]
+        return self._open
 
     def _unwritten_elsewhere(self, documents: Collection[str]) -> str:
         """One that is not written, of a count that pods read and none of `documents` is of; empty for none."""
@@ -228,10 +254,11 @@ class Enforcement:
 
     def _proven(self, subject: Subject) -> Fact | None:
         """What is to be said of a resource that every pod has loaded; None where one has not."""
-        steps = [step for buckets in (0, *BUCKET_COUNTS) if (step := self._steps.get((subject, buckets))) is not None]
-        read = [step for step in steps if self._is_read(step.document)]
+        read = [step for step in self._steps.get(subject, {}).values() if self._is_read(step.document)]
         facts = [self._facts.get(step, _WAITING) for step in read]
-        if not facts or any(fact.status != _TRUE for fact in facts):
+        if not facts or any(fact.status != _TRUE for fact in facts) or subject in self.unchanged:
+            return None
+        if subject.key.kind == GATEWAY and self._open_bases:
             return None
         return None if self._unwritten_elsewhere([step.document for step in read]) else facts[0]
 
@@ -241,9 +268,8 @@ class Enforcement:
 
     def _loaded(self, resource: Resource, document: str) -> Fact:
         """Whether what is in force of `resource` is loaded."""
-        subject = Subject(resource.key, resource.metadata.uid)
-        count = _count(document)
-        step = self._steps.get((subject, count)) or self._named.get((resource.key, count)) or self._base.get(document)
+        own = self._steps.get(Subject(resource.key, resource.metadata.uid), {})
+        step = own.get(document) or self._named.get(resource.key, {}).get(document) or self._base.get(document)
         fact = self._facts.get(step) if step is not None else None
         present = _present(resource)
         is_unproven = fact is not None and (fact.status == _FALSE or fact.reason == POD_UNREACHABLE)
@@ -252,12 +278,12 @@ class Enforcement:
         return fact or _WAITING
 
     def _drop(self, subject: Subject, document: str) -> None:
-        held = self._steps.pop((subject, _count(document)), None)
+        held = _taken(self._steps, subject, document)
         if held is None:
             return
         self._subjects[held].discard(subject)
-        if self._named.get((subject.key, _count(document))) is held:
-            del self._named[subject.key, _count(document)]
+        if self._named.get(subject.key, {}).get(document) is held:
+            _taken(self._named, subject.key, document)
         if not self._subjects[held]:
             del self._subjects[held]
             if held not in self._base.values():
@@ -269,6 +295,15 @@ class Enforcement:
         for step in proven[: max(0, len(proven) - _MAX_PROVEN)]:
             for subject in tuple(self._subjects[step]):
                 self._drop(subject, step.document)
+
+
+def _taken(of: dict[T, dict[str, Step]], owner: T, document: str) -> Step | None:
+    """Remove and return the step of an owner in a document."""
+    steps = of.get(owner, {})
+    held = steps.pop(document, None)
+    if held is not None and not steps:
+        del of[owner]
+    return held
 
 
 def _count(document: str) -> int:

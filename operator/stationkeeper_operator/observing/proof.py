@@ -98,9 +98,24 @@ class Proof:
             self._enforcement.replaced(step)
         self._enforcement.published(step, (Subject(record_key(each), each.uid) for each in changes.records))
 
-    def lacking(self, documents: Collection[str]) -> None:
-        """Takes in which documents a turn could not write."""
+    def lacking(
+        self, documents: Collection[str], before: Mapping[str, Document], after: Mapping[str, Document]
+    ) -> None:
+        """Take in which documents a turn could not write.
+
+        Args:
+            documents: their names.
+            before: the contents by document that are in force.
+            after: those that are to be.
+        """
         self._enforcement.unwritten = frozenset(documents)
+        # A Gateway that moves to another document stays in this one as well.
+        self._enforcement.unchanged = {
+            Subject(record_key(each), each.uid): document
+            for document in documents
+            if document in before
+            for each in document_changes(before[document], after[document]).removed
+        }
 
     def tell(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> None:
         """Tells of what was taken away since the last time, and of what was proven of it meanwhile.

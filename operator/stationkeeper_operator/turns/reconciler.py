@@ -141,7 +141,7 @@ class Reconciler:
         wrote_all = await self._write(plan)
         completes = wrote_all and await self._complete(plan)
         unwritten = self._publisher.differing(plan.digests)
-        self._proof.lacking(unwritten)
+        self._proof.lacking(unwritten, plan.before, plan.documents)
         if compiler.is_whole:
             await self._judge(compiler, unwritten, is_final=wrote_all)
         self._proof.tell(plan.documents, compiler.resources)
