@@ -109,6 +109,7 @@ class LeaderTerm:
             status=self._status,
             events=self._events,
             handover=Handover(settings.signing_key, lambda: self._publisher.values),
+            outrun=self._publish_above,
             may_gather=lambda: may_act() and seen.is_known,
             now=now,
         )
@@ -181,6 +182,10 @@ class LeaderTerm:
             _log.warning("the published Secrets cannot be read", extra={"fields": {"detail": error}})
             return
         if not untouched:
+            self._changes.wake(urgent=True)
+
+    def _publish_above(self, generations: Mapping[str, int]) -> None:
+        if self._publisher.outrun(generations):
             self._changes.wake(urgent=True)
 
     def _compile_anew(self) -> None:

@@ -38,6 +38,7 @@ def test_it_is_enforced_once_every_pod_reports_the_generation_or_a_later_one() -
     enforcement.take_in([pod(5), pod(4, "cups-1")], 100.3)
     assert enforcement.fact(ca(), GOOD)[:2] == ("False", "Pending")
     assert not enforcement.is_settled
+    enforcement.published(Step(TRUST, 7, 100.5), [])
     outcome = enforcement.take_in([pod(5), pod(7, "cups-1")], 100.7)
     assert enforcement.fact(ca(), GOOD) == (
         "True",

@@ -28,7 +28,8 @@ from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.publishing.publisher import TERM, Publisher
+from stationkeeper_operator.publishing.held_document import TERM
+from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource

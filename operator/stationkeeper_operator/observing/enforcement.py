@@ -134,13 +134,13 @@ class Enforcement:
     def begin(self, generations: Mapping[str, int]) -> bool:
         """Takes in which generations are in force.
 
-        One that `published` never told of, as at first or after a write that was not answered, is what all resources of
-        the document have to have loaded.
+        One that `published` never told of, as at first, after a write that was not answered, or where somebody put an
+        older one back, is what all resources of the document have to have loaded.
 
         Returns:
             Whether there is one.
         """
-        unknown = {name: number for name, number in generations.items() if number > self._latest.get(name, 0)}
+        unknown = {name: number for name, number in generations.items() if number != self._latest.get(name)}
         for document, generation in unknown.items():
             self._begin_anew(Step(document, generation))
         return bool(unknown)
@@ -324,6 +324,10 @@ def _fact(step: Step, latest: int, pods: Sequence[PodReport], now: float) -> Fac
         if refusal is not None:
             detail = f"{refusal.reason}: {refusal.detail}"[:500]
             return Fact(_FALSE, POD_CANNOT_LOAD, f"pod {pod.name} cannot load {step.document}: {detail}")
+    later = next((pod for pod in behind if pod.generations.get(step.document, 0) > latest), None)
+    if later is not None:
+        # It may have loaded what was just written. What was proven before stays so: it is no older than that.
+        return Fact(_UNKNOWN, PENDING, f"pod {later.name} has a later {step.document} than is known to be published")
     for pod in behind:
         if pod.problem:
             return Fact(_UNKNOWN, POD_UNREACHABLE, f"pod {pod.name} does not tell what it has loaded: {pod.problem}")
@@ -344,13 +348,12 @@ def _lacks(pod: PodReport, step: Step, latest: int) -> bool:
 
     One that is not ready and holds nothing has not opened the gateways' port.
 
-    A generation above the latest, beside which it refuses this one as older, is of somebody else or of another time.
+    A generation above the latest is of somebody else or of another time, or was written just now.
     """
-    held, refusal = pod.generations.get(step.document, 0), pod.refused.get(step.document)
+    held = pod.generations.get(step.document, 0)
     if not pod.ready and (pod.problem or not held):
         return False
-    is_older = refusal is not None and refusal.reason == Reason.OLDER_GENERATION
-    return held < step.generation or (is_older and held > latest)
+    return held < step.generation or held > latest
 
 
 def _present(resource: Resource) -> Fact | None:

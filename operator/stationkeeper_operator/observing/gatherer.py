@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -67,6 +67,7 @@ class Gatherer:
         status: told whose status may change.
         events: for pods that refuse to load.
         handover: of what they lack.
+        outrun: told of the generations that a pod has in force.
         may_gather: whether this process leads and knows the resources.
         now: the time, aware.
     """
@@ -82,6 +83,7 @@ class Gatherer:
         status: StatusWriter,
         events: EventRecorder,
         handover: Handover,
+        outrun: Callable[[Mapping[str, int]], None] = lambda _generations: None,
         may_gather: Callable[[], bool],
         now: Callable[[], datetime],
     ) -> None:
@@ -93,6 +95,7 @@ class Gatherer:
         self._status = status
         self._events = events
         self._handover = handover
+        self._outrun = outrun
         self._may_gather = may_gather
         self._now = now
         self._slots = asyncio.Semaphore(_AT_ONCE)
@@ -172,6 +175,7 @@ class Gatherer:
         refused = {name: _unless_same(before.refused.get(name), each) for name, each in loaded.refused.items()}
         report = PodReport(pod.name, loaded.generations, refused, ready=pod.ready, ends=pod.ends, buckets=pod.buckets)
         self._reports[pod.uid] = report
+        self._outrun(report.generations)
         await self._tell_expiry(pod, loaded.server_certificate)
         await self._tell_waiting(pod, loaded.secrets_missing)
         for document, refusal in report.refused.items():

@@ -15,29 +15,45 @@ import base64
 import binascii
 import logging
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
 from typing import NamedTuple, TypeVar
 
-import msgspec
-
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.published.documents import Document, decode, encode, secret_name
+from stationkeeper_core.published.documents import Document, encode, secret_name
 from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, BUCKETS, TRUST, layout_of
 from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
+from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor, generation_told
+from stationkeeper_operator.publishing.held_document import (
+    TERM,
+    HeldDocument,
+    PublishedSecret,
+    held_document,
+    read_secret,
+    term_of,
+)
 
-TERM = "stationkeeper.io/term"
 _CONFLICT = 409
 _LOOKED_AT_ONCE = 64
 _REQUESTS_AT_ONCE = 24
 """Each may carry a megabyte; there may be a thousand Secrets."""
+_OUTRUN_A_SECOND, _OUTRUN = 0.2, 64
+"""Documents that are published anew since a pod says that it has a later one: what a pod says may be a lie."""
 _T = TypeVar("_T")
 _log = logging.getLogger("stationkeeper.operator.publisher")
 
 
 class SupersededError(Exception):
-    """A Secret is not as it was read: read again, compile again."""
+    """A Secret is not as it was read: read again, compile again.
+
+    Attributes:
+        written: the generations of those documents that were written all the same.
+    """
+
+    def __init__(self, written: Mapping[str, int] | None = None) -> None:
+        super().__init__()
+        self.written = written or {}
 
 
 class MissingSecretError(Exception):
@@ -54,39 +70,6 @@ class PublishedValue(NamedTuple):
 
     generation: int
     value: bytes
-
-
-@dataclass(frozen=True)
-class _Held:
-    """A document as it lies in its Secret.
-
-    Attributes:
-        resource_version: of the Secret, None where there is none.
-        generation: the lowest that the next one must exceed.
-        sha256: of the payload, empty where it cannot be decoded.
-        content: None where it cannot be decoded.
-        term: of the leader that wrote or marked it last.
-        value: as it lies there; empty where it cannot be decoded.
-        floor: the highest generation of all documents that its Secret tells of.
-    """
-
-    resource_version: str | None = None
-    generation: int = 0
-    sha256: str = ""
-    content: Document | None = None
-    term: str = ""
-    value: bytes = b""
-    floor: int = 0
-
-
-class _Metadata(msgspec.Struct, rename="camel"):
-    resource_version: str = ""
-    annotations: dict[str, str] | None = None
-
-
-class _Secret(msgspec.Struct):
-    metadata: _Metadata
-    data: dict[str, str] | None = None
 
 
 class Publisher:
@@ -115,11 +98,12 @@ class Publisher:
         self._permit = permit
         self._now_ms = now_ms
         self._term = term
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, HeldDocument] = {}
         self._floor = floor or GenerationFloor()
         self._found: frozenset[int] | None = None
         self._looked_last = ""
         self._slots = asyncio.Semaphore(_REQUESTS_AT_ONCE)
+        self._outruns = RateLimit(_OUTRUN_A_SECOND, _OUTRUN)
 
     async def in_force(self, counts: Collection[int] = (BUCKETS,)) -> Mapping[str, Document]:
         """The documents in force by name, without those that are missing or cannot be decoded.
@@ -156,12 +140,12 @@ class Publisher:
         first = await asyncio.gather(*(self._read_if_allowed(layout_of(each).registry[0]) for each in counts))
         return frozenset(each for each, held in zip(counts, first, strict=True) if held.sha256 or held.generation)
 
-    async def _read_if_allowed(self, document: str) -> _Held:
+    async def _read_if_allowed(self, document: str) -> HeldDocument:
         try:
             return await self._read(document)
         except ApiError as error:
             if error.status == HTTPStatus.FORBIDDEN:  # By the Role of a chart that knew no other count.
-                return _Held()
+                return HeldDocument()
             raise
 
     async def _mark(self, term: str) -> None:
@@ -185,7 +169,7 @@ class Publisher:
         metadata = {"resourceVersion": held.resource_version, "annotations": self._annotations(term)}
         self._permit()
         answer = await self._api.merge_patch(self._path(document), {"metadata": metadata}, METADATA_ONLY)
-        version = _secret(answer).metadata.resource_version
+        version = read_secret(answer).metadata.resource_version
         self._held[document] = replace(held, resource_version=version, term=term)
 
     @property
@@ -266,7 +250,25 @@ class Publisher:
 
     def differing(self, digests: Mapping[str, str]) -> frozenset[str]:
         """Which of the documents are not in force with the payloads that have these digests."""
-        return frozenset(document for document, sha256 in digests.items() if self._of(document).sha256 != sha256)
+        return frozenset(document for document, sha256 in digests.items() if self._differs(document, sha256))
+
+    def _differs(self, document: str, sha256: str) -> bool:
+        held = self._of(document)
+        return held.sha256 != sha256 or self._floor.is_outrun(document, held.generation)
+
+    def outrun(self, generations: Mapping[str, int]) -> bool:
+        """Take in what a pod has in force, by document; return whether one has to be published anew for that."""
+        ahead = [
+            document
+            for document, generation in generations.items()
+            if (held := self._held.get(document)) is not None and held.generation < generation
+        ]
+        allowed = [document for document in ahead if self._outruns.take()]
+        found = [
+            self._floor.outruns(each, generations[each], self._held[each].generation, self._now_ms())
+            for each in allowed
+        ]
+        return any(found)
 
     def share(self, document: str, content: Document) -> None:
         """Hold `content` in place of an equal one that was read, so that each record is in memory once."""
@@ -296,7 +298,7 @@ class Publisher:
                 fields = {"document": document, "generation": result, "bytes": len(payloads[document])}
                 _log.info("published", extra={"fields": fields})
         if any(isinstance(result, ApiError) and result.is_conflict for result in results):
-            raise SupersededError
+            raise SupersededError(written)
         return written
 
     def _failed(self, document: str, failure: BaseException) -> None:
@@ -316,10 +318,10 @@ class Publisher:
         self._permit()
         self._floor.raise_to(generation)
         secret = await self._send(document, held, value)
-        self._held[document] = await asyncio.to_thread(_decoded, document, secret.metadata, value)
+        self._held[document] = await asyncio.to_thread(held_document, document, secret.metadata, value)
         return generation
 
-    async def _send(self, document: str, held: _Held, value: bytes) -> _Secret:
+    async def _send(self, document: str, held: HeldDocument, value: bytes) -> PublishedSecret:
         name = secret_name(document)
         data = {document: base64.b64encode(value).decode("ascii")}
         if held.resource_version is None:
@@ -328,62 +330,38 @@ class Publisher:
         metadata: dict[str, object] = {"name": name, "namespace": self._namespace}
         metadata |= {"resourceVersion": held.resource_version, "annotations": self._annotations(self._term())}
         body = object_body("v1", "Secret", metadata, type="Opaque", data=data)
-        return _secret(await self._api.apply(self._path(document), body))
+        return read_secret(await self._api.apply(self._path(document), body))
 
     def _annotations(self, term: str) -> dict[str, str]:
         return {TERM: term, ANNOTATION: str(self._floor.value)}
 
-    async def _read(self, document: str) -> _Held:
+    async def _read(self, document: str) -> HeldDocument:
         try:
-            secret = _secret(await self._api.get(self._path(document)))
+            secret = read_secret(await self._api.get(self._path(document)))
         except ApiError as error:
             if error.is_not_found:
-                return _Held()
+                return HeldDocument()
             raise
         encoded = (secret.data or {}).get(document)
         if encoded is None:  # As the chart creates it.
             floor = generation_told(b"", secret.metadata.annotations)
-            return _Held(secret.metadata.resource_version, term=_term_of(secret.metadata), floor=floor)
+            return HeldDocument(secret.metadata.resource_version, term=term_of(secret.metadata), floor=floor)
         try:
             value = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             value = b""
-        return await asyncio.to_thread(_decoded, document, secret.metadata, value)
+        return await asyncio.to_thread(held_document, document, secret.metadata, value)
 
     async def _version(self, document: str) -> str | None:
         try:
-            return _secret(await self._api.get(self._path(document), METADATA_ONLY)).metadata.resource_version
+            return read_secret(await self._api.get(self._path(document), METADATA_ONLY)).metadata.resource_version
         except ApiError as error:
             if error.is_not_found:
                 return None
             raise
 
-    def _of(self, document: str) -> _Held:
-        return self._held.get(document, _Held())
+    def _of(self, document: str) -> HeldDocument:
+        return self._held.get(document, HeldDocument())
 
     def _path(self, document: str) -> str:
         return path_of("v1", self._namespace, "secrets", secret_name(document))
-
-
-def _decoded(document: str, metadata: _Metadata, value: bytes) -> _Held:
-    version, term = metadata.resource_version, _term_of(metadata)
-    floor = generation_told(value, metadata.annotations)
-    try:
-        published = decode(document, value)
-    except StationkeeperError as error:
-        fields = {"document": document, "reason": error.reason, "detail": error.detail}
-        _log.warning("a published document cannot be read", extra={"fields": fields})
-        return _Held(version, floor, term=term, floor=floor)
-    header = published.header
-    return _Held(version, header.generation, header.sha256, published.content, term, value, floor)
-
-
-def _term_of(metadata: _Metadata) -> str:
-    return (metadata.annotations or {}).get(TERM, "")
-
-
-def _secret(content: bytes) -> _Secret:
-    try:
-        return msgspec.json.decode(content, type=_Secret)
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        raise ApiError(0, "MalformedAnswer", type(error).__name__) from None

@@ -20,7 +20,7 @@ from stationkeeper_operator.compiling.retention.reductions import reduced_docume
 from stationkeeper_operator.compiling.world_changes import WorldChanges
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.publishing.publisher import Publisher
+from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
 from stationkeeper_operator.resources.named_references import reference_keys
 from stationkeeper_operator.resources.records import Key, Reference, Resource
@@ -227,7 +227,12 @@ class Reconciler:
         if not documents:
             return
         payloads = await asyncio.to_thread(lambda: {name: plan.payload(name) for name in documents})
-        generations = await self._publisher.write(documents, payloads)
+        superseded: SupersededError | None = None
+        try:
+            generations = await self._publisher.write(documents, payloads)
+        except SupersededError as error:
+            # What was written beside it took trust away all the same, which has to be proven and told.
+            superseded, generations = error, error.written
         for name in generations:
             self._publisher.share(name, plan.documents[name])
             await asyncio.sleep(0)
@@ -238,6 +243,8 @@ class Reconciler:
         for keys in _batches(self._seen.reconfigured(changes), _IN_ONE_GO):
             self._status.observe(keys)
             await asyncio.sleep(0)
+        if superseded is not None:
+            raise superseded
 
     async def _judge(self, compiler: TurnCompiler, unwritten: frozenset[str], *, is_final: bool) -> None:
         """Say what became of the resources of which that is other than before.
