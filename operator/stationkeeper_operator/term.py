@@ -98,7 +98,9 @@ class LeaderTerm:
             observed=Observed(seen.fields, seen.written, enforcement.fact if token_file else _not_observed),
             lag=cluster.lag,
         )
-        departures = Departures(self._events, seen.usage.users, awaits_proof=token_file is not None)
+        departures = Departures(
+            self._events, seen.usage.users, awaits_proof=token_file is not None, told=self._publisher.told
+        )
         proof = Proof(enforcement, departures, self._status, asks=token_file is not None)
         self._gatherer = Gatherer(
             api,
@@ -181,8 +183,20 @@ class LeaderTerm:
         except ApiError as error:
             _log.warning("the published Secrets cannot be read", extra={"fields": {"detail": error}})
             return
+        if untouched:
+            untouched = await self._strike_told()
         if not untouched:
             self._changes.wake(urgent=True)
+
+    async def _strike_told(self) -> bool:
+        """Strike the removals that were told; whether each Secret was as this process left it."""
+        try:
+            await self._publisher.strike_told()
+        except SupersededError:
+            return False
+        except (ApiError, NotLeadingError) as error:
+            _log.info("told removals are not struck yet", extra={"fields": {"detail": str(error)}})
+        return True
 
     def _publish_above(self, generations: Mapping[str, int]) -> None:
         if self._publisher.outrun(generations):

@@ -27,7 +27,7 @@ from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal, ServerC
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.pod_client import REQUEST_SECONDS
 from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.publishing.publisher import PublishedValue
+from stationkeeper_operator.publishing.held_document import PublishedValue
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Judgement, Observed, StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
@@ -196,7 +196,7 @@ async def test_what_every_pod_has_loaded_is_enforced_and_then_ready(
     await until(lambda: stage.enforced(CA)[1] == "PodCannotLoad")
     assert "cups-1 cannot load trust: DigestMismatch" in stage.enforced(CA)[2]
     await until(lambda: ("PodCannotLoad", "cups-1") in stage.told)
-    other_port.loaded = Loaded({TRUST: 6})
+    other_port.loaded = Loaded({TRUST: 5})
     await until(lambda: stage.enforced(CA)[0] == "True")
     assert " s after it was published" in stage.enforced(CA)[2]
     assert {each["type"]: each["status"] for each in stage.status(CA)["conditions"]}["Ready"] == "True"

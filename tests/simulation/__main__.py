@@ -7,6 +7,7 @@ shows which seed finds each deliberate bug.
 """
 
 import argparse
+import gc
 import multiprocessing
 import os
 import sys
@@ -38,6 +39,9 @@ def main() -> int:
     options = parser.parse_args()
     # A coroutine of a killed process is closed when its run is collected, and cannot tidy up any more.
     sys.unraisablehook = lambda _: None
+    # What was loaded is not looked through for garbage after each run.
+    gc.collect()
+    gc.freeze()
     seeds = range(options.first, options.first + options.seeds)
     if options.mutations:
         return _find_all(seeds, options.processes)

@@ -120,7 +120,8 @@ class SimulatedApi(KubernetesApi):
         seconds: float = REQUEST_SECONDS,
         most: int = 0,
     ) -> bytes:
-        place, answered = Place.of(path.partition("?")[0]), self._loop.create_future()
+        place = Place.of(path.partition("?")[0])
+        answered: asyncio.Future[bytes] = self._loop.create_future()
         sent = _Sent(
             method,
             path,

@@ -98,7 +98,7 @@ class Convergence:
             if condition is None or condition["observedGeneration"] != spec.generation:
                 yield f"{plural} {key} shows no {kind} of its generation {spec.generation}"
             elif condition["status"] != "True" and self._must_hold(plural, key, spec, kind):
-                yield f"{plural} {key} shows {kind} {condition['status']}: {condition['reason']}: {condition['message']}"
+                yield f"{plural} {key} shows {kind} {condition['status']}: {condition['message']}"
 
     def _must_hold(self, plural: str, key: Key, spec: Spec, kind: str) -> bool:
         if self._is_full or key[0] not in fleet.NAMESPACES:

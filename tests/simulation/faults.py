@@ -46,10 +46,7 @@ class Faults:
         self.active: dict[str, int] = {}
         parts = (self, Moments(run), SecretFaults(run), Upgrades(run))
         kinds: Mapping[str, Callable[[random.Random], Awaitable[None]]] = {
-            name: getattr(part, name)
-            for part in parts
-            for name in dir(part)
-            if name.startswith(_KINDS)
+            name: getattr(part, name) for part in parts for name in dir(part) if name.startswith(_KINDS)
         }
         self.names = tuple(kinds)
         self._kinds = {
@@ -234,4 +231,3 @@ class Faults:
 def seconds_of(chance: random.Random) -> float:
     """Draw how long a fault lasts."""
     return chance.uniform(0.1, _LONGEST_SECONDS)
-

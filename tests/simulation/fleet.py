@@ -18,7 +18,8 @@ NAMESPACES = ("acme", "umbrella")
 SERIAL = "1A2B3C4D"
 """Of a certificate that a TrustedCA may revoke, in hexadecimal; roots issue others too, which none revokes."""
 _CURVE = ec.SECP256R1()
-_A_DAY = datetime.timedelta(days=1)
+_LONG_AGO = datetime.datetime(1960, 1, 1, tzinfo=datetime.UTC)
+"""Before what a clock shows that starts from nothing."""
 _YEARS = datetime.timedelta(days=3650)
 
 
@@ -30,7 +31,7 @@ def root(name: str) -> x509.Certificate:
     serial = int.from_bytes(_digest(name)[:8], "big") | 1
     builder = (
         x509.CertificateBuilder(subject, subject, key.public_key(), serial)
-        .not_valid_before(EPOCH - _YEARS)
+        .not_valid_before(_LONG_AGO)
         .not_valid_after(EPOCH + _YEARS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     )
@@ -52,9 +53,9 @@ def der(name: str) -> bytes:
 @cache
 def crl(name: str) -> str:
     """Return the CRL of the root of that name, which holds `SERIAL`, as PEM."""
-    revoked = x509.RevokedCertificateBuilder(int(SERIAL, 16), EPOCH - _A_DAY).build()
+    revoked = x509.RevokedCertificateBuilder(int(SERIAL, 16), _LONG_AGO).build()
     builder = (
-        x509.CertificateRevocationListBuilder(root(name).subject, EPOCH - _A_DAY, EPOCH + _YEARS)
+        x509.CertificateRevocationListBuilder(root(name).subject, _LONG_AGO, EPOCH + _YEARS)
         .add_revoked_certificate(revoked)
         .add_extension(x509.CRLNumber(1), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(_key(name).public_key()), critical=False)

@@ -55,6 +55,7 @@ class Pod:
         state: what the process decides on.
         volume: what the kubelet laid, by document.
         is_serving: whether gateways can connect.
+        ends: whether it was told to end.
         buckets: how many registry documents it loads.
         cut_from: the operators that cannot reach it.
         kubelet_is_late: whether the kubelet does not refresh the volume.
@@ -72,6 +73,7 @@ class Pod:
     instance: str = ""
     volume: dict[str, bytes] = field(default_factory=dict)
     is_serving: bool = False
+    ends: bool = False
     cut_from: set[str] = field(default_factory=set)
     kubelet_is_late: bool = False
     held: dict[str, int] = field(default_factory=dict)
@@ -181,8 +183,11 @@ class Pods:
     async def replace(self, pod: Pod, buckets: int) -> None:
         """Have another pod take the place of one, as a rollout does: the old one ends once the new one serves."""
         fresh, until = self.add(buckets), self._loop.time() + _ROLL_SECONDS
-        while not fresh.is_serving and self._loop.time() < until:
+        while not fresh.is_serving and self._loop.time() < until:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(1.0)
+        if pod.ends:
+            return
+        pod.ends = True
         self._server.merge_patch(
             Place("pods", RELEASE, pod.name), {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
         )

@@ -3,7 +3,6 @@
 import base64
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.published.documents import Document, TrustDocument, decode

@@ -1,6 +1,7 @@
 """One run: a release with two operators and three CUPS pods, users, faults, and an end in peace."""
 
 import asyncio
+import gc
 import logging
 import random
 import tempfile
@@ -19,8 +20,7 @@ from stationkeeper_core.eui64 import parse_hex
 from stationkeeper_core.published.operator_proof import OperatorCertificate
 from stationkeeper_core.published.registry_layout import BUCKETS, TRUST, layout_of
 from stationkeeper_operator.api.leadership import Leadership
-from stationkeeper_operator.compiling.fitting.room import AUTHORITIES, Bound
-from stationkeeper_operator.compiling.trust.trust_compiler import TRUST_BOUNDS
+from stationkeeper_operator.compiling.fitting.room import AUTHORITIES, TRUST_BOUNDS, Bound
 from stationkeeper_operator.runtime import Operator
 from stationkeeper_operator.settings import Address, Settings
 from stationkeeper_operator.watching.reports import Report
@@ -132,7 +132,11 @@ class Run:
 
     def run(self) -> Outcome:
         """Run to the end."""
+        # What a killed process left behind is closed when it is collected, which must not happen amid another run.
+        gc.collect()
+        gc.disable()
         with ExitStack() as stack:
+            stack.callback(gc.enable)
             for target, value in self._replacements():
                 stack.enter_context(mock.patch(target, value))
             logging.disable(logging.CRITICAL)
@@ -152,6 +156,8 @@ class Run:
         """Return what reads a clock, draws at random or opens sockets, and what takes its place."""
         return [
             ("random.uniform", self._fork().uniform),
+            ("gc.freeze", lambda: None),
+            ("gc.unfreeze", lambda: None),
             ("secrets.token_hex", lambda size: f"{self._chance.getrandbits(8 * size):0{2 * size}x}"),
             ("stationkeeper_operator.observing.gatherer.PodClient", lambda _token: self._client),
             (

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import random
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,8 @@ class SecretFaults:
         except RefusedError:
             return
         await asyncio.sleep(chance.choice((0.0, chance.uniform(0.1, _LONGEST_SECONDS))))
-        self._run.server.create(Place("secrets", place.namespace), {"metadata": {"name": place.name}})
+        with contextlib.suppress(RefusedError):
+            self._run.server.create(Place("secrets", place.namespace), {"metadata": {"name": place.name}})
 
     def _one(self, chance: random.Random) -> tuple[Place, Object]:
         places = self._run.published_places()

@@ -9,9 +9,11 @@ statuses say counts until it is known what the pods have, as an operator before 
 prove.
 
 While the count of registry documents changes, a resource has a step in each count, and a pod is asked for that of the
-count which it loads. Counts that no pod loads do not matter. A Gateway whose EUI changes has a step in the document that
-it left and in the one that it came to. Nobody knows which one it left where an operator before wrote that, so one whose
-status does not say yet that its present spec is enforced waits for all that the documents were then.
+count which it loads. Counts that no pod loads do not matter.
+
+A Gateway whose EUI changes has a step in the document that it left and in the one that it came to. Nobody knows which
+one it left where an operator before wrote that, so one whose status does not say yet that its present spec is enforced
+waits for all that the documents were then.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -131,19 +133,23 @@ class Enforcement:
             self._facts.get(step, _WAITING).status == _TRUE for step in self._subjects if self._is_read(step.document)
         )
 
-    def begin(self, generations: Mapping[str, int]) -> bool:
+    def begin(self, generations: Mapping[str, int]) -> Collection[str]:
         """Takes in which generations are in force.
 
         One that `published` never told of, as at first, after a write that was not answered, or where somebody put an
         older one back, is what all resources of the document have to have loaded.
 
         Returns:
-            Whether there is one.
+            The documents of which there is one.
         """
         unknown = {name: number for name, number in generations.items() if number != self._latest.get(name)}
         for document, generation in unknown.items():
             self._begin_anew(Step(document, generation))
-        return bool(unknown)
+        return unknown.keys()
+
+    def wait_for_base(self, subject: Subject, document: str) -> None:
+        """Have what a document was, when this operator came to know it, be what a resource has to have loaded."""
+        self._attach(subject, self._base[document])
 
     def replaced(self, step: Step) -> None:
         """Take in that a document was written of which nobody knows what it held before, as when it was damaged.
@@ -154,13 +160,16 @@ class Enforcement:
         self._begin_anew(step)
 
     def _begin_anew(self, step: Step) -> None:
-        for earlier in [each for each in self._subjects if each.document == step.document]:
-            for subject in tuple(self._subjects[earlier]):
-                self._drop(subject, earlier.document)
+        waiting = [each for each in self._subjects if each.document == step.document]
+        subjects = [subject for each in waiting for subject in self._subjects[each]]
+        for subject in subjects:
+            self._drop(subject, step.document)
         self._facts.pop(self._base.get(step.document, _NOWHERE), None)
         self._base[step.document] = step
         self._latest[step.document] = step.generation
         self._open = None
+        for subject in subjects:
+            self._attach(subject, step)
 
     def published(self, step: Step, subjects: Iterable[Subject]) -> None:
         """Takes in that a document was written, and which resources' records it changed."""
@@ -168,10 +177,13 @@ class Enforcement:
         self._latest[step.document] = step.generation
         self._open = None
         for subject in subjects:
-            self._drop(subject, step.document)
-            self._steps.setdefault(subject, {})[step.document] = step
-            self._named.setdefault(subject.key, {})[step.document] = step
-            self._subjects.setdefault(step, set()).add(subject)
+            self._attach(subject, step)
+
+    def _attach(self, subject: Subject, step: Step) -> None:
+        self._drop(subject, step.document)
+        self._steps.setdefault(subject, {})[step.document] = step
+        self._named.setdefault(subject.key, {})[step.document] = step
+        self._subjects.setdefault(step, set()).add(subject)
 
     def take_in(self, pods: Sequence[PodReport], now: float) -> Outcome:
         """Takes in what all pods say.
@@ -183,7 +195,7 @@ class Enforcement:
         before, self._read = self._read, frozenset(pod.buckets for pod in pods)
         self._served = frozenset(pod.buckets for pod in pods if pod.ready)
         changed: list[Step] = []
-        for step in {*self._subjects, *self._base.values()}:
+        for step in dict.fromkeys((*self._subjects, *self._base.values())):
             held = self._facts.get(step)
             loading = [pod for pod in pods if _count(step.document) in {0, pod.buckets}]
             fact = _fact(step, self._latest.get(step.document, 0), loading, now)
@@ -211,10 +223,9 @@ class Enforcement:
         documents = self._documents_of(resource, verdict)
         if not documents or (verdict.document is None and verdict.reason not in _TAKEN_AWAY):
             return Fact(_FALSE, NOT_PUBLISHED, "nothing of it is published")
-        unwritten = (
-            next((each for each in documents if each in self.unwritten), self._unwritten_elsewhere(documents))
-            or self.unchanged.get(Subject(resource.key, resource.metadata.uid), "")
-        )
+        unwritten = next(
+            (each for each in documents if each in self.unwritten), self._unwritten_elsewhere(documents)
+        ) or self.unchanged.get(Subject(resource.key, resource.metadata.uid), "")
         if unwritten:
             return Fact(_FALSE, PENDING, f"Secret {secret_name(unwritten)} is not written yet")
         if verdict.document not in {None, TRUST} and self._served - {_count(each) for each in documents}:
@@ -319,6 +330,10 @@ def _fact(step: Step, latest: int, pods: Sequence[PodReport], now: float) -> Fac
     if not behind:
         took = "" if step.since is None else f" {now - step.since:.2f} s after it was published"
         return Fact(_TRUE, ENFORCED, f"loaded by every ready CUPS pod{took}{_silent(pods)}")
+    return _why_behind(step, latest, behind)
+
+
+def _why_behind(step: Step, latest: int, behind: Sequence[PodReport]) -> Fact:
     for pod in behind:
         refusal = pod.refused.get(step.document)
         if refusal is not None:

@@ -4,8 +4,8 @@ A clock may go back, and a Secret may be damaged, replaced by an older one or de
 was ever used is known in three places: the process remembers it over its terms, each document's header tells its own,
 and each write leaves the highest of all documents as an annotation on its Secret, which outlasts damaged data.
 
-None of them tells that a Secret was replaced by an older one which holds just what is wanted now. The pods do: they have
-a later generation in force, which nothing that is published ever replaces, until it is published anew above that.
+None of them tells that a Secret was replaced by an older one which holds just what is wanted now. The pods do: they
+have a later generation in force, which nothing that is published replaces until it is published anew above that.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,10 @@
 """A document as it lies in its Secret, and what the Secret says beside it."""
 
+import base64
+import binascii
 import logging
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -9,6 +12,8 @@ from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.published.documents import Document, decode
 from stationkeeper_operator.api.kubernetes_api import ApiError
 from stationkeeper_operator.publishing.generation_floor import generation_told
+from stationkeeper_operator.publishing.removed import ANNOTATION as REMOVED
+from stationkeeper_operator.publishing.removed import Removed, decode_removed
 
 TERM = "stationkeeper.io/term"
 """The annotation of a Secret that names the term of leadership in which it was written or marked last."""
@@ -27,6 +32,7 @@ class HeldDocument:
         term: of the leader that wrote or marked it last.
         value: as it lies there; empty where it cannot be decoded.
         floor: the highest generation of all documents that its Secret tells of.
+        removed: the removals that its Secret notes, as they were not told yet.
     """
 
     resource_version: str | None = None
@@ -36,6 +42,19 @@ class HeldDocument:
     term: str = ""
     value: bytes = b""
     floor: int = 0
+    removed: tuple[Removed, ...] = ()
+
+
+class PublishedValue(NamedTuple):
+    """What lies in a Secret.
+
+    Attributes:
+        generation: of the document.
+        value: as `stationkeeper_core.published.documents` encodes it.
+    """
+
+    generation: int
+    value: bytes
 
 
 class SecretMetadata(msgspec.Struct, rename="camel"):
@@ -52,6 +71,21 @@ class PublishedSecret(msgspec.Struct):
     data: dict[str, str] | None = None
 
 
+def held_in(document: str, secret: PublishedSecret) -> HeldDocument:
+    """Return what lies in a Secret; nothing where it is as the chart creates it."""
+    metadata, encoded = secret.metadata, (secret.data or {}).get(document)
+    if encoded is None:
+        floor = generation_told(b"", metadata.annotations)
+        return HeldDocument(
+            metadata.resource_version, term=term_of(metadata), floor=floor, removed=removed_of(metadata)
+        )
+    try:
+        value = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        value = b""
+    return held_document(document, metadata, value)
+
+
 def held_document(document: str, metadata: SecretMetadata, value: bytes) -> HeldDocument:
     """Return what lies in a Secret; that it cannot be decoded is logged.
 
@@ -61,20 +95,25 @@ def held_document(document: str, metadata: SecretMetadata, value: bytes) -> Held
         value: what lies there.
     """
     version, term = metadata.resource_version, term_of(metadata)
-    floor = generation_told(value, metadata.annotations)
+    floor, removed = generation_told(value, metadata.annotations), removed_of(metadata)
     try:
         published = decode(document, value)
     except StationkeeperError as error:
         fields = {"document": document, "reason": error.reason, "detail": error.detail}
         _log.warning("a published document cannot be read", extra={"fields": fields})
-        return HeldDocument(version, floor, term=term, floor=floor)
+        return HeldDocument(version, floor, term=term, floor=floor, removed=removed)
     header = published.header
-    return HeldDocument(version, header.generation, header.sha256, published.content, term, value, floor)
+    return HeldDocument(version, header.generation, header.sha256, published.content, term, value, floor, removed)
 
 
 def term_of(metadata: SecretMetadata) -> str:
     """Return the term in which a Secret was written or marked last; empty where it does not say."""
     return (metadata.annotations or {}).get(TERM, "")
+
+
+def removed_of(metadata: SecretMetadata) -> tuple[Removed, ...]:
+    """Return the removals that a Secret notes."""
+    return decode_removed((metadata.annotations or {}).get(REMOVED, ""))
 
 
 def read_secret(content: bytes) -> PublishedSecret:

@@ -12,27 +12,29 @@ not do that: a process may be frozen, and a packet delayed, between the two.
 
 import asyncio
 import base64
-import binascii
 import logging
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.published.documents import Document, encode, secret_name
 from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, BUCKETS, TRUST, layout_of
 from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
 from stationkeeper_operator.api.rate_limit import RateLimit
-from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor, generation_told
+from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor
 from stationkeeper_operator.publishing.held_document import (
     TERM,
     HeldDocument,
     PublishedSecret,
+    PublishedValue,
     held_document,
+    held_in,
     read_secret,
-    term_of,
 )
+from stationkeeper_operator.publishing.removed import ANNOTATION as REMOVED
+from stationkeeper_operator.publishing.removed import Removed, encode_removed
 
 _CONFLICT = 409
 _LOOKED_AT_ONCE = 64
@@ -58,18 +60,6 @@ class SupersededError(Exception):
 
 class MissingSecretError(Exception):
     """A Secret that the release should have is not there; the operator has no right to create one."""
-
-
-class PublishedValue(NamedTuple):
-    """What lies in a Secret.
-
-    Attributes:
-        generation: of the document.
-        value: as `stationkeeper_core.published.documents` encodes it.
-    """
-
-    generation: int
-    value: bytes
 
 
 class Publisher:
@@ -103,6 +93,7 @@ class Publisher:
         self._found: frozenset[int] | None = None
         self._looked_last = ""
         self._slots = asyncio.Semaphore(_REQUESTS_AT_ONCE)
+        self._told: set[str] = set()
         self._outruns = RateLimit(_OUTRUN_A_SECOND, _OUTRUN)
 
     async def in_force(self, counts: Collection[int] = (BUCKETS,)) -> Mapping[str, Document]:
@@ -156,21 +147,36 @@ class Publisher:
             *(self._in_turn(self._mark_one(each, term)) for each in others), return_exceptions=True
         )
         failures = [each for each in results if isinstance(each, BaseException)]
-        for document, result in zip(others, results, strict=True):
-            if isinstance(result, BaseException):
-                self._held.pop(document, None)
-        if any(isinstance(each, ApiError) and (each.is_conflict or each.is_not_found) for each in failures):
-            raise SupersededError
         if failures:
-            raise failures[0]
+            raise next((each for each in failures if isinstance(each, SupersededError)), failures[0])
 
     async def _mark_one(self, document: str, term: str) -> None:
-        held = self._held[document]
-        metadata = {"resourceVersion": held.resource_version, "annotations": self._annotations(term)}
+        await self._patch(document, self._held[document], {})
+        self._held[document] = replace(self._held[document], term=term)
+
+    async def _patch(
+        self,
+        document: str,
+        held: HeldDocument,
+        annotations: Mapping[str, str | None],
+        others: Mapping[str, object] | None = None,
+    ) -> None:
+        """Write annotations, and other fields, of a Secret that is as it was read."""
+        metadata = {
+            "resourceVersion": held.resource_version,
+            "annotations": {**self._annotations(self._term()), **annotations},
+        }
         self._permit()
-        answer = await self._api.merge_patch(self._path(document), {"metadata": metadata}, METADATA_ONLY)
-        version = read_secret(answer).metadata.resource_version
-        self._held[document] = replace(held, resource_version=version, term=term)
+        try:
+            answer = await self._api.merge_patch(
+                self._path(document), {"metadata": metadata, **(others or {})}, METADATA_ONLY
+            )
+        except ApiError as error:
+            self._held.pop(document, None)
+            if error.is_conflict or error.is_not_found:
+                raise SupersededError from None
+            raise
+        self._held[document] = replace(held, resource_version=read_secret(answer).metadata.resource_version)
 
     @property
     def generations(self) -> Mapping[str, int]:
@@ -236,17 +242,7 @@ class Publisher:
         held = self._held.get(document) or await self._read(document)
         if held.resource_version is None or not (held.sha256 or held.generation):
             return
-        metadata = {"resourceVersion": held.resource_version, "annotations": self._annotations(self._term())}
-        self._permit()
-        try:
-            await self._api.merge_patch(
-                self._path(document), {"metadata": metadata, "data": {document: None}}, METADATA_ONLY
-            )
-        except ApiError as error:
-            self._held.pop(document, None)
-            if error.is_conflict or error.is_not_found:
-                raise SupersededError from None
-            raise
+        await self._patch(document, held, {REMOVED: None}, {"data": {document: None}})
 
     def differing(self, digests: Mapping[str, str]) -> frozenset[str]:
         """Which of the documents are not in force with the payloads that have these digests."""
@@ -276,8 +272,45 @@ class Publisher:
         if held is not None and held.content == content:
             self._held[document] = replace(held, content=content)
 
-    async def write(self, documents: Collection[str], payloads: Mapping[str, bytes]) -> Mapping[str, int]:
+    @property
+    def removed(self) -> Mapping[str, Sequence[Removed]]:
+        """The removals that the Secrets note, and that were not told yet, by document."""
+        return {document: self._untold(held.removed) for document, held in self._held.items() if held.removed}
+
+    def told(self, uid: str) -> None:
+        """Take in that the removal of a resource was told."""
+        self._told.add(uid)
+
+    async def strike_told(self) -> None:
+        """Strike from the Secrets the removals that were told.
+
+        Raises:
+            ApiError: a Secret cannot be written.
+            SupersededError: a Secret is not as it was read.
+            NotLeadingError: the Lease is not held any more.
+        """
+        for document, held in list(self._held.items()):
+            rest = self._untold(held.removed)
+            if len(rest) < len(held.removed):
+                await self._patch(document, held, {REMOVED: encode_removed(rest) or None})
+                self._held[document] = replace(self._held[document], removed=rest)
+        self._told &= {each.uid for held in self._held.values() for each in held.removed}
+
+    def _untold(self, listed: Iterable[Removed]) -> tuple[Removed, ...]:
+        return tuple(each for each in listed if each.uid not in self._told)
+
+    async def write(
+        self,
+        documents: Collection[str],
+        payloads: Mapping[str, bytes],
+        removed: Mapping[str, Sequence[Removed]] | None = None,
+    ) -> Mapping[str, int]:
         """Writes those documents.
+
+        Args:
+            documents: their names.
+            payloads: by document.
+            removed: what that takes out of each document for good; it is noted until it was told.
 
         Returns:
             The generation of each that was written. One that failed is missing: it stays as it was, and is logged.
@@ -287,7 +320,8 @@ class Publisher:
         """
         order = sorted(documents)
         results = await asyncio.gather(
-            *(self._in_turn(self._write(each, payloads[each])) for each in order), return_exceptions=True
+            *(self._in_turn(self._write(each, payloads[each], (removed or {}).get(each, ()))) for each in order),
+            return_exceptions=True,
         )
         written: dict[str, int] = {}
         for document, result in zip(order, results, strict=True):
@@ -309,7 +343,7 @@ class Publisher:
         if isinstance(failure, ApiError | MissingSecretError):
             self._held.pop(document, None)
 
-    async def _write(self, document: str, payload: bytes) -> int:
+    async def _write(self, document: str, payload: bytes, removed: Sequence[Removed]) -> int:
         held = self._held.get(document)
         if held is None:  # It was found to be changed while this turn went on.
             raise ApiError(_CONFLICT, "Conflict", "it has to be read again")
@@ -317,18 +351,22 @@ class Publisher:
         value = await asyncio.to_thread(encode, document, generation, payload)
         self._permit()
         self._floor.raise_to(generation)
-        secret = await self._send(document, held, value)
+        noted = self._untold((*held.removed, *(each for each in removed if each not in held.removed)))
+        secret = await self._send(document, held, value, noted)
         self._held[document] = await asyncio.to_thread(held_document, document, secret.metadata, value)
         return generation
 
-    async def _send(self, document: str, held: HeldDocument, value: bytes) -> PublishedSecret:
+    async def _send(self, document: str, held: HeldDocument, value: bytes, noted: Sequence[Removed]) -> PublishedSecret:
         name = secret_name(document)
         data = {document: base64.b64encode(value).decode("ascii")}
         if held.resource_version is None:
             raise MissingSecretError(f"the Secret {name} is missing: have `helm upgrade` create it again")
         # Labels are the chart's: were they applied here too, the next upgrade would be refused as a conflict.
         metadata: dict[str, object] = {"name": name, "namespace": self._namespace}
-        metadata |= {"resourceVersion": held.resource_version, "annotations": self._annotations(self._term())}
+        annotations = self._annotations(self._term())
+        if noted or held.removed:
+            annotations[REMOVED] = encode_removed(noted)
+        metadata |= {"resourceVersion": held.resource_version, "annotations": annotations}
         body = object_body("v1", "Secret", metadata, type="Opaque", data=data)
         return read_secret(await self._api.apply(self._path(document), body))
 
@@ -342,15 +380,7 @@ class Publisher:
             if error.is_not_found:
                 return HeldDocument()
             raise
-        encoded = (secret.data or {}).get(document)
-        if encoded is None:  # As the chart creates it.
-            floor = generation_told(b"", secret.metadata.annotations)
-            return HeldDocument(secret.metadata.resource_version, term=term_of(secret.metadata), floor=floor)
-        try:
-            value = base64.b64decode(encoded, validate=True)
-        except (binascii.Error, ValueError):
-            value = b""
-        return await asyncio.to_thread(held_document, document, secret.metadata, value)
+        return await asyncio.to_thread(held_in, document, secret)
 
     async def _version(self, document: str) -> str | None:
         try:

@@ -129,17 +129,17 @@ class Reconciler:
         in_force = await self._publisher.in_force(counts.needed)
         now = self._now()
         compiler = await self._up_to_date(counts, in_force, now)
-        self._proof.begin(self._publisher.generations)
+        self._proof.begin(self._publisher.generations, self._publisher.removed)
         trust = await asyncio.to_thread(compiler.compile_trust, in_force, now)
-        await self._publish(self._reducing(trust), trust)
+        await self._publish(self._reducing(trust), trust, compiler.resources)
         with self._compile_seconds.time():
             plan = await asyncio.to_thread(compiler.compile, counts, in_force, now, self._is_pressed)
         self._compiled.labels("Gateway").inc(plan.work.gateways)
         self._compiled.labels("Document").inc(plan.work.documents)
         self.deadline = plan.deadline
         self._to_judge.update(dict.fromkeys(plan.verdicts))
-        wrote_all = await self._write(plan)
-        completes = wrote_all and await self._complete(plan)
+        wrote_all = await self._write(plan, compiler.resources)
+        completes = wrote_all and await self._complete(plan, compiler.resources)
         unwritten = self._publisher.differing(plan.digests)
         self._proof.lacking(unwritten, plan.before, plan.documents)
         if compiler.is_whole:
@@ -201,18 +201,18 @@ class Reconciler:
         differing = self._publisher.differing(plan.digests)
         return reduced_documents(plan.before, {name: plan.documents[name] for name in differing})
 
-    async def _write(self, plan: TurnPlan) -> bool:
+    async def _write(self, plan: TurnPlan, resources: Mapping[Key, Resource]) -> bool:
         """Write what differs, reductions first; whether that was done to its end."""
         first = self._reducing(plan) - plan.last
-        await self._publish(first, plan)
+        await self._publish(first, plan, resources)
         rest = self._publisher.differing(plan.digests) - first - plan.last
         for batch in _batches(sorted(rest), _AT_ONCE):
             if self._is_pressed():
                 return False
-            await self._publish(batch, plan)
+            await self._publish(batch, plan, resources)
         return True
 
-    async def _complete(self, plan: TurnPlan) -> bool:
+    async def _complete(self, plan: TurnPlan, resources: Mapping[Key, Resource]) -> bool:
         """Complete a count, whose pods may serve from then on, if all else of it is written; whether that was done.
 
         The next turn then begins with what it holds.
@@ -220,16 +220,21 @@ class Reconciler:
         unwritten = self._publisher.differing(plan.digests)
         if not unwritten or not unwritten <= plan.last:
             return False
-        await self._publish(unwritten, plan)
+        await self._publish(unwritten, plan, resources)
         return True
 
-    async def _publish(self, documents: Collection[str], plan: TurnPlan) -> None:
+    async def _publish(self, documents: Collection[str], plan: TurnPlan, resources: Mapping[Key, Resource]) -> None:
         if not documents:
             return
         payloads = await asyncio.to_thread(lambda: {name: plan.payload(name) for name in documents})
+        removed = {
+            name: self._proof.leaving(plan.before.get(name), plan.documents[name], resources)
+            for name in documents
+            if plan.leads(name)
+        }
         superseded: SupersededError | None = None
         try:
-            generations = await self._publisher.write(documents, payloads)
+            generations = await self._publisher.write(documents, payloads, removed)
         except SupersededError as error:
             # What was written beside it took trust away all the same, which has to be proven and told.
             superseded, generations = error, error.written
