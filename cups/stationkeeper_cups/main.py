@@ -15,6 +15,7 @@ from functools import partial
 from OpenSSL import SSL
 
 from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_core.setting_values import Address, SettingsError
 from stationkeeper_cups.accepting.connection_limits import ConnectionLimits, derived_limits, halved, memory_limit
 from stationkeeper_cups.accepting.listener import Listener
 from stationkeeper_cups.accepting.listening_socket import ListeningSocket
@@ -40,7 +41,7 @@ from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.process.event_loop import new_event_loop
 from stationkeeper_cups.process.json_log import log_as_json
 from stationkeeper_cups.process.memory_return import MemoryReturn, give_back_free_memory, resident_bytes
-from stationkeeper_cups.settings import Address, Files, Forwarded, Settings, SettingsError, read_settings
+from stationkeeper_cups.settings import Files, Forwarded, Settings, read_settings
 from stationkeeper_cups.sources.file_source import FileSource
 from stationkeeper_cups.sources.kubernetes_source import KubernetesSource
 from stationkeeper_cups.tls.connection import Judge
