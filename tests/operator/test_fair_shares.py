@@ -55,7 +55,7 @@ class Stage:
     def judge(self, message: str, namespace: str = "") -> None:
         """Another verdict on everything that there is: as where a GatewayDefaults changes."""
         judged = {}
-        for key, each in self.store.picture().resources.items():
+        for key, each in self.store.snapshot().resources.items():
             if namespace not in {"", key.namespace}:
                 continue
             verdict = Verdict(False, "LNSMissing", message, None)

@@ -334,7 +334,7 @@ async def test_a_ca_that_gives_up_an_anchor_that_another_holds_is_told(stage: St
     before = trust(authority("acme", "one", "two"), authority("twin", "two"))
     after = trust(authority("acme", "one"), authority("twin", "two"))
     stage.publish(TRUST, before, after, 6)
-    stage.proof.tell({TRUST: after}, stage.store.picture().resources)
+    stage.proof.tell({TRUST: after}, stage.store.snapshot().resources)
     await until(lambda: stage.told == [("StillTrustedBy", "acme")])
 
 

@@ -65,7 +65,7 @@ class Stage:
         self.reconciler = Reconciler(
             RELEASE,
             self.store,
-            reader=ReferenceReader(api, self.store, ()),
+            reader=ReferenceReader(api, self.store.references, ()),
             publisher=Publisher(api, RELEASE, _permit, lambda: 5000, lambda: ""),
             status=self.status,
             seen=seen,
@@ -135,12 +135,12 @@ async def test_what_was_delivered_is_pending_once_something_else_is_published(st
     delivered = {"lastSeen": "2026-01-01T00:00:00Z", "delivery": {"state": "Delivered"}}
     stage.put(LONG, {"eui": "0000000000000002", "lns": LNS}, delivered)
     assert await stage.reconciler.turn() is Turn.DONE
-    assert not stage.seen.fields(stage.store.picture().resources[LONG])
+    assert not stage.seen.fields(stage.store.snapshot().resources[LONG])
 
     stage.put(LONG, {"eui": "0000000000000002", "lns": {**LNS, "uri": "wss://other.example.com:8887"}}, delivered)
     assert await stage.reconciler.turn() is Turn.DONE
 
-    shown = stage.seen.fields(stage.store.picture().resources[LONG])
+    shown = stage.seen.fields(stage.store.snapshot().resources[LONG])
     assert shown["delivery"] == {"state": "Pending", "deliveries": 0, "outstanding": []}
 
 

@@ -71,7 +71,7 @@ class Stage:
         self.reconciler = Reconciler(
             RELEASE,
             store,
-            reader=ReferenceReader(self.api, store, ()),
+            reader=ReferenceReader(self.api, store.references, ()),
             publisher=self.publisher,
             status=status,
             seen=seen,
