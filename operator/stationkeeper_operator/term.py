@@ -15,12 +15,12 @@ from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.observing.counts_read import CountsRead
-from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.gatherer import Gatherer
 from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact
@@ -98,8 +98,8 @@ class LeaderTerm:
             observed=Observed(seen.fields, seen.written, enforcement.fact if token_file else _not_observed),
             lag=cluster.lag,
         )
-        departures = Departures(self._events, seen.usage.users, awaits_proof=token_file is not None)
-        proof = Proof(enforcement, departures, self._status, asks=token_file is not None)
+        removal_events = RemovalEvents(self._events, seen.usage.users, awaits_proof=token_file is not None)
+        proof = Proof(enforcement, removal_events, self._status, asks=token_file is not None)
         self._gatherer = Gatherer(
             api,
             settings.namespace,

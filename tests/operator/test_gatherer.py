@@ -19,7 +19,6 @@ from stationkeeper_core.published.documents import (
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.observing import gatherer, proof
-from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement, PodReport
 from stationkeeper_operator.observing.gatherer import Gatherer
 from stationkeeper_operator.observing.handover import Handover
@@ -27,6 +26,7 @@ from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal, ServerC
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.pod_client import REQUEST_SECONDS
 from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.publishing.publisher import PublishedValue
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Judgement, Observed, StatusWriter
@@ -82,8 +82,8 @@ class Stage:
             release="release",
             observed=Observed(self.state.fields, self.state.written, enforcement.fact),
         )
-        departures = Departures(events, self.state.usage.users, awaits_proof=True)
-        self.proof = Proof(enforcement, departures, self.writer, asks=True)
+        removal_events = RemovalEvents(events, self.state.usage.users, awaits_proof=True)
+        self.proof = Proof(enforcement, removal_events, self.writer, asks=True)
         self.gatherer = Gatherer(
             api,
             "release",

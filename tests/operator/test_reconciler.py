@@ -12,10 +12,10 @@ from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published.documents import DOCUMENTS, REGISTRY, TRUST, bucket_of, secret_name
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.metrics import Metrics
-from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
@@ -70,7 +70,7 @@ class Stage:
             status=self.status,
             seen=seen,
             proof=Proof(
-                Enforcement(), Departures(events, seen.usage.users, awaits_proof=False), self.status, asks=False
+                Enforcement(), RemovalEvents(events, seen.usage.users, awaits_proof=False), self.status, asks=False
             ),
             now=_now,
             compile_seconds=self.metrics.compile_seconds,

@@ -24,10 +24,10 @@ from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.observing.counts_read import CountsRead
 from stationkeeper_operator.observing.cups_pods import BUCKETS_LABEL
-from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.publishing.publisher import TERM, Publisher
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import StatusWriter
@@ -65,7 +65,7 @@ class Stage:
         )
         seen = ObservedState(store.get, RELEASE)
         self.enforcement = Enforcement()
-        proof = Proof(self.enforcement, Departures(events, seen.usage.users, awaits_proof=False), status, asks=True)
+        proof = Proof(self.enforcement, RemovalEvents(events, seen.usage.users, awaits_proof=False), status, asks=True)
         self.counts = CountsRead(self.api, RELEASE, configured)
         self.publisher = Publisher(self.api, RELEASE, _permit, lambda: 5000, lambda: term)
         self.reconciler = Reconciler(
