@@ -25,6 +25,7 @@ from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.own_writes import OwnWrites
 from stationkeeper_operator.reporting.status_writer import Observed, StatusWriter
 from stationkeeper_operator.reporting.watch_lag import WatchLag
 from stationkeeper_operator.resources.records import Key, Resource
@@ -89,14 +90,12 @@ class LeaderTerm:
         self._events = EventRecorder(api, settings.identity, permit)
         self._status = StatusWriter(
             api,
-            store,
+            OwnWrites(store, cluster.changed, cluster.lag),
             self._events,
-            changed=cluster.changed,
             permit=permit,
             now=now,
             release=settings.namespace,
             observed=Observed(seen.fields, seen.written, enforcement.fact if token_file else _not_observed),
-            lag=cluster.lag,
         )
         removal_events = RemovalEvents(self._events, seen.usage.users, awaits_proof=token_file is not None)
         proof = Proof(enforcement, removal_events, self._status, asks=token_file is not None)

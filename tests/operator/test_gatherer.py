@@ -29,6 +29,7 @@ from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.publishing.publisher import PublishedValue
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.own_writes import OwnWrites
 from stationkeeper_operator.reporting.status_writer import Judgement, Observed, StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
 from stationkeeper_operator.watching.resource_store import ResourceStore
@@ -74,9 +75,8 @@ class Stage:
         events = self.events = EventRecorder(api, "test", lambda: None)
         self.writer = StatusWriter(
             api,
-            self.store,
+            OwnWrites(self.store),
             events,
-            changed=lambda _: None,
             permit=lambda: None,
             now=_now,
             release="release",

@@ -18,6 +18,7 @@ from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.own_writes import OwnWrites
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, Key, decode_resource
 from stationkeeper_operator.turns.reconciler import Reconciler, Turn
@@ -57,7 +58,7 @@ class Stage:
         self.store = ResourceStore()
         events = EventRecorder(api, "test", _permit)
         self.status = OverheardStatusWriter(
-            api, self.store, events, changed=lambda _: None, permit=_permit, now=_now, release="release"
+            api, OwnWrites(self.store), events, permit=_permit, now=_now, release="release"
         )
         self.seen = seen = ObservedState(self.store.get, "release")
         self.is_pressed = False
