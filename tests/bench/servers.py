@@ -64,19 +64,25 @@ class Server:
 
 
 @contextmanager
-def stationkeeper(folder: Path, fleet: Fleet, members: tuple[Member, ...]) -> Iterator[Server]:
-    """Run stationkeeper-cups for `members`, with observations, metrics and its log at INFO."""
+def stationkeeper(
+    folder: Path,
+    fleet: Fleet,
+    members: tuple[Member, ...],
+    name: str = "stationkeeper-cups",
+    python: Path = Path(sys.executable),
+) -> Iterator[Server]:
+    """Run stationkeeper-cups for `members`, with observations, metrics and its log at INFO; `python` is what has it."""
     published = folder / "documents"
-    published.mkdir()
+    published.mkdir(exist_ok=True)
     for document, value in documents(fleet, members, 1).items():
         (published / document).write_bytes(value)
     port, internal = free_port(), free_port()
     command = [
-        *(sys.executable, "-c", "from stationkeeper_cups.main import main; main()"),
+        *(str(python), "-c", "from stationkeeper_cups.main import main; main()"),
         *(f"--listen=127.0.0.1:{port}", f"--internal-listen=127.0.0.1:{internal}", f"--directory={published}"),
         *(f"--tls-cert={folder}/server.crt", f"--tls-key={folder}/server.key", "--log-level=INFO"),
     ]
-    with _running("stationkeeper-cups", command, port, folder) as server:
+    with _running(name, command, port, folder) as server:
         yield replace(server, internal=internal)
 
 
