@@ -52,6 +52,9 @@ DRAIN_SECONDS = 10.0
 # Of the connections that may be open; below that memory is given back.
 CALM_SHARE = 10
 
+# The time, aware; without a call of Python's for it.
+_now = partial(datetime.now, UTC)
+
 _log = logging.getLogger("stationkeeper.cups")
 
 
@@ -109,7 +112,7 @@ async def serve(
     handler = UpdateInfoHandler(lambda: state.snapshot, admission, refusals, metrics, observations, _now)
 
     def begin(peer: str) -> tuple[SSL.Context, Judge] | None:
-        return (state.context, partial(admission.judge, peer=peer)) if state.context else None
+        return (context, partial(admission.judge, peer=peer)) if (context := state.context) else None
 
     times = TimeLimits(asyncio.get_running_loop())
     limits = _limits(settings)
@@ -299,7 +302,3 @@ def _limits(settings: Settings) -> ConnectionLimits:
         limits = halved(limits)
     _log.info("limits", extra={"fields": asdict(limits)})
     return limits
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
