@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from tests.mutation.targets import TARGETS
+
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 DEV_CONTAINER = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
@@ -49,3 +51,30 @@ def test_ci_installs_the_same_proxies_as_the_dev_container() -> None:
     proxies = {"nginx", "libnginx-mod-stream", "haproxy"}
     assert proxies <= {*install.split()}
     assert proxies <= {*DEV_CONTAINER["onCreateCommand"].split()}
+
+
+def test_a_file_that_the_page_for_contributors_names_exists() -> None:
+    page = " ".join((ROOT / "CONTRIBUTING.md").read_text().split())
+    named = {*re.findall(r"`([\w.-]+/[\w./-]+)`", page), *re.findall(r"\]\(([\w./-]+)", page)}
+    assert "cups/stationkeeper_core/errors.py" in named
+    assert [each for each in sorted(named) if not (ROOT / each).exists()] == []
+
+
+def test_the_room_that_the_page_for_contributors_leads_to_raises_the_reason_alone() -> None:
+    raising = {
+        str(path.relative_to(ROOT))
+        for package in ("cups", "operator", "tools")
+        for path in (ROOT / package).rglob("*.py")
+        if "COMMON_NAME_NOT_EUI" in path.read_text()
+    }
+    core = "cups/stationkeeper_core"
+    assert raising == {f"{core}/errors.py", f"{core}/reason_table.py", f"{core}/x509/client_certificate.py"}
+
+
+def test_the_weekly_workflow_tries_every_target_whose_files_exist() -> None:
+    job = of_yaml(".github/workflows/mutation.yml")["jobs"]["mutation"]
+    assert job["strategy"]["matrix"]["target"] == sorted(TARGETS)
+    roots = ("cups", "operator")
+    for name, target in TARGETS.items():
+        assert all(any((ROOT / root / module).is_file() for root in roots) for module in target.modules), name
+        assert [each for each in target.tests if not (ROOT / each).exists()] == [], name
