@@ -18,15 +18,17 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.mutation.targets import TARGETS, Target
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "build/mutation"
-SOURCES = ("cups/stationkeeper_core", "cups/stationkeeper_cups", "operator/stationkeeper_operator")
-SOURCES += ("tools/stationkeeper_tools",)
+SOURCES = (
+    *("cups/stationkeeper_core", "cups/stationkeeper_cups"),
+    *("operator/stationkeeper_operator", "tools/stationkeeper_tools"),
+)
 GOAL = 0.95
 MUTMUT = str(Path(sys.executable).parent / "mutmut")
 
@@ -66,7 +68,7 @@ def _copy(source: Path, target: Path) -> None:
             path.unlink()
 
 
-def _table(name: str, values: dict[str, object]) -> Iterator[str]:
+def _table(name: str, values: Mapping[str, object]) -> Iterator[str]:
     """Yield a table of TOML; JSON writes the values as TOML does."""
     yield f"[{name}]"
     yield from (f"{key} = {json.dumps(value)}" for key, value in values.items())
