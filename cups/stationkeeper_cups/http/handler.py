@@ -37,9 +37,6 @@ from stationkeeper_cups.log_budget import LogBudget, LogBudgets
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 
-# The certificate is not for the EUI that the request names: the refusal is shown on that Gateway too, as claimed.
-_OF_ANOTHER_EUI = {Reason.COMMON_NAME_MISMATCH, Reason.COMMON_NAME_NOT_EUI}
-
 # By its class a member of this kind is found by a call.
 _OK = HTTPStatus.OK
 
@@ -140,10 +137,9 @@ class UpdateInfoHandler:
             refused = identify_refused(judgement, snapshot.registry)
             if refused is not None:
                 self._observations.refused(refused, update_info, error.reason, now)
-            if error.reason in _OF_ANOTHER_EUI:
-                asked_for = identify_claimed(judgement, update_info.router, snapshot.registry)
-                if asked_for is not None:
-                    self._observations.claimed(asked_for, error.reason, now)
+            asked_for = identify_claimed(judgement, update_info.router, snapshot.registry)
+            if asked_for is not None:
+                self._observations.claimed(asked_for, error.reason, now)
             raise
 
     def _served(  # noqa: PLR0913 - what there is to tell of a visit
