@@ -55,7 +55,7 @@ def test_kubectl_itself_asks_the_installed_program(kubectl: Path, tmp_path: Path
     (tmp_path / completer.name).symlink_to(completer)
     plugin.chmod(0o755)
     env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
-    ask = [kubectl, "__complete", "stationkeeper", "rotate"]
+    ask = [str(kubectl), "__complete", "stationkeeper", "rotate"]
 
     done = subprocess.run(ask, env=env, capture_output=True, text=True, timeout=60, check=True)
 
