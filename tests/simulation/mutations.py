@@ -17,10 +17,10 @@ from stationkeeper_core.in_force.snapshot import Holdings
 from stationkeeper_core.published.operator_proof import Latest
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import Leadership
-from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting import event_recorder
 from stationkeeper_operator.reporting.status_writer import StatusWriter
@@ -106,8 +106,8 @@ def _proves_by_ready_pods(original: Any) -> Any:
 
 
 def _tells_at_once(original: Any) -> Any:
-    def published(self: Enforcement, step: Any, subjects: Any) -> None:
-        original(self, replace(step, generation=0), subjects)
+    def published(self: Enforcement, step: Any, resources: Any) -> None:
+        original(self, replace(step, generation=0), resources)
 
     return published
 
@@ -231,7 +231,7 @@ MUTATIONS: Mapping[str, tuple[str, Patch]] = {
         "a removal that a leader did not come to tell is told by nobody",
         _replaced(Proof, "leaving", _notes_nothing),
     ),
-    "removals-not-announced": ("a removal is never told", _replaced(Departures, "announce", _nothing)),
+    "removals-not-announced": ("a removal is never told", _replaced(RemovalEvents, "announce", _nothing)),
     "references-unread": (
         "a change of a ConfigMap is not seen",
         _replaced(ReferenceWatch, "_take_in", lambda _: lambda _self, _kind, _line: ""),

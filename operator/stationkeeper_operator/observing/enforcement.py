@@ -64,7 +64,7 @@ class PodReport:
     buckets: int = BUCKETS
 
 
-class Subject(NamedTuple):
+class ResourceRef(NamedTuple):
     """One resource, and not another one of its name."""
 
     key: Key
@@ -94,14 +94,14 @@ class Outcome:
     """What a round showed.
 
     Attributes:
-        subjects: those of which something else is to be said now.
+        resources: those of which something else is to be said now.
         documents: those that carry resources without a step of which something else is to be said now.
-        proven: each subject that every ready pod has loaded now, with what to say.
+        proven: each resource that every ready pod has loaded now, with what to say.
     """
 
-    subjects: Collection[Subject] = ()
+    resources: Collection[ResourceRef] = ()
     documents: Collection[str] = ()
-    proven: Sequence[tuple[Subject, Fact]] = ()
+    proven: Sequence[tuple[ResourceRef, Fact]] = ()
 
 
 class Enforcement:
@@ -115,22 +115,22 @@ class Enforcement:
     def __init__(self) -> None:
         self._base: dict[str, Step] = {}
         self._latest: dict[str, int] = {}
-        self._steps: dict[Subject, dict[str, Step]] = {}
+        self._steps: dict[ResourceRef, dict[str, Step]] = {}
         # A resource that was made again has to wait for what its namesake lost: people know resources by their names.
         self._named: dict[Key, dict[str, Step]] = {}
-        self._subjects: dict[Step, set[Subject]] = {}
+        self._resources: dict[Step, set[ResourceRef]] = {}
         self._facts: dict[Step, Fact] = {}
         self._read: frozenset[int] = frozenset()
         self._served: frozenset[int] = frozenset()
         self._open: list[Step] | None = None
         self.unwritten: Collection[str] = ()
-        self.unchanged: Mapping[Subject, str] = {}
+        self.unchanged: Mapping[ResourceRef, str] = {}
 
     @property
     def is_settled(self) -> bool:
         """Whether nothing that this operator published is still outstanding."""
         return all(
-            self._facts.get(step, _WAITING).status == _TRUE for step in self._subjects if self._is_read(step.document)
+            self._facts.get(step, _WAITING).status == _TRUE for step in self._resources if self._is_read(step.document)
         )
 
     def begin(self, generations: Mapping[str, int]) -> Collection[str]:
@@ -147,9 +147,9 @@ class Enforcement:
             self._begin_anew(Step(document, generation))
         return unknown.keys()
 
-    def wait_for_base(self, subject: Subject, document: str) -> None:
+    def wait_for_base(self, ref: ResourceRef, document: str) -> None:
         """Have what a document was, when this operator came to know it, be what a resource has to have loaded."""
-        self._attach(subject, self._base[document])
+        self._attach(ref, self._base[document])
 
     def replaced(self, step: Step) -> None:
         """Take in that a document was written of which nobody knows what it held before, as when it was damaged.
@@ -160,30 +160,30 @@ class Enforcement:
         self._begin_anew(step)
 
     def _begin_anew(self, step: Step) -> None:
-        waiting = [each for each in self._subjects if each.document == step.document]
-        subjects = [subject for each in waiting for subject in self._subjects[each]]
-        for subject in subjects:
-            self._drop(subject, step.document)
+        waiting = [each for each in self._resources if each.document == step.document]
+        resources = [ref for each in waiting for ref in self._resources[each]]
+        for ref in resources:
+            self._drop(ref, step.document)
         self._facts.pop(self._base.get(step.document, _NOWHERE), None)
         self._base[step.document] = step
         self._latest[step.document] = step.generation
         self._open = None
-        for subject in subjects:
-            self._attach(subject, step)
+        for ref in resources:
+            self._attach(ref, step)
 
-    def published(self, step: Step, subjects: Iterable[Subject]) -> None:
+    def published(self, step: Step, resources: Iterable[ResourceRef]) -> None:
         """Takes in that a document was written, and which resources' records it changed."""
         self._base.setdefault(step.document, step)
         self._latest[step.document] = step.generation
         self._open = None
-        for subject in subjects:
-            self._attach(subject, step)
+        for ref in resources:
+            self._attach(ref, step)
 
-    def _attach(self, subject: Subject, step: Step) -> None:
-        self._drop(subject, step.document)
-        self._steps.setdefault(subject, {})[step.document] = step
-        self._named.setdefault(subject.key, {})[step.document] = step
-        self._subjects.setdefault(step, set()).add(subject)
+    def _attach(self, ref: ResourceRef, step: Step) -> None:
+        self._drop(ref, step.document)
+        self._steps.setdefault(ref, {})[step.document] = step
+        self._named.setdefault(ref.key, {})[step.document] = step
+        self._resources.setdefault(step, set()).add(ref)
 
     def take_in(self, pods: Sequence[PodReport], now: float) -> Outcome:
         """Takes in what all pods say.
@@ -195,7 +195,7 @@ class Enforcement:
         before, self._read = self._read, frozenset(pod.buckets for pod in pods)
         self._served = frozenset(pod.buckets for pod in pods if pod.ready)
         changed: list[Step] = []
-        for step in dict.fromkeys((*self._subjects, *self._base.values())):
+        for step in dict.fromkeys((*self._resources, *self._base.values())):
             held = self._facts.get(step)
             loading = [pod for pod in pods if _count(step.document) in {0, pod.buckets}]
             fact = _fact(step, self._latest.get(step.document, 0), loading, now)
@@ -205,18 +205,18 @@ class Enforcement:
                 self._facts[step] = fact
                 changed.append(step)
         were_open, self._open = self._open_bases, None
-        subjects = [subject for step in changed for subject in self._subjects.get(step, ())]
+        resources = [ref for step in changed for ref in self._resources.get(step, ())]
         documents = [step.document for step in changed if step in self._base.values()]
-        touched: Iterable[Subject] = subjects
+        touched: Iterable[ResourceRef] = resources
         if were_open and not self._open_bases:
             touched, documents = list(self._steps), list(self._base)
         elif self._read != before:
             # One may be proven by this that the last pod of another count is gone.
             touched = list(self._steps)
-        facts = ((subject, self._proven(subject)) for subject in dict.fromkeys(touched))
-        proven = [(subject, fact) for subject, fact in facts if fact is not None]
+        facts = ((ref, self._proven(ref)) for ref in dict.fromkeys(touched))
+        proven = [(ref, fact) for ref, fact in facts if fact is not None]
         self._bound()
-        return Outcome(subjects, documents, proven)
+        return Outcome(resources, documents, proven)
 
     def fact(self, resource: Resource, verdict: Verdict) -> Fact:
         """What the condition `Enforced` of `resource` says."""
@@ -225,7 +225,7 @@ class Enforcement:
             return Fact(_FALSE, NOT_PUBLISHED, "nothing of it is published")
         unwritten = next(
             (each for each in documents if each in self.unwritten), self._unwritten_elsewhere(documents)
-        ) or self.unchanged.get(Subject(resource.key, resource.metadata.uid), "")
+        ) or self.unchanged.get(ResourceRef(resource.key, resource.metadata.uid), "")
         if unwritten:
             return Fact(_FALSE, PENDING, f"Secret {secret_name(unwritten)} is not written yet")
         if verdict.document not in {None, TRUST} and self._served - {_count(each) for each in documents}:
@@ -244,7 +244,7 @@ class Enforcement:
         """The documents that pods load and `resource` is in, or was in before it was taken away."""
         if isinstance(resource, TrustedCA):
             return [TRUST]
-        steps = self._steps.get(Subject(resource.key, resource.metadata.uid), {})
+        steps = self._steps.get(ResourceRef(resource.key, resource.metadata.uid), {})
         published = [verdict.document, *verdict.copies] if verdict.document is not None else []
         documents = list(dict.fromkeys([*published, *steps, *self._named.get(resource.key, ())]))
         return [each for each in documents if self._is_read(each)] or documents[:1]
@@ -263,13 +263,13 @@ class Enforcement:
         is_trust = TRUST in documents
         return "" if is_trust else next((each for each in sorted(self.unwritten) if _count(each) in counts), "")
 
-    def _proven(self, subject: Subject) -> Fact | None:
+    def _proven(self, ref: ResourceRef) -> Fact | None:
         """What is to be said of a resource that every pod has loaded; None where one has not."""
-        read = [step for step in self._steps.get(subject, {}).values() if self._is_read(step.document)]
+        read = [step for step in self._steps.get(ref, {}).values() if self._is_read(step.document)]
         facts = [self._facts.get(step, _WAITING) for step in read]
-        if not facts or any(fact.status != _TRUE for fact in facts) or subject in self.unchanged:
+        if not facts or any(fact.status != _TRUE for fact in facts) or ref in self.unchanged:
             return None
-        if subject.key.kind == GATEWAY and self._open_bases:
+        if ref.key.kind == GATEWAY and self._open_bases:
             return None
         return None if self._unwritten_elsewhere([step.document for step in read]) else facts[0]
 
@@ -279,7 +279,7 @@ class Enforcement:
 
     def _loaded(self, resource: Resource, document: str) -> Fact:
         """Whether what is in force of `resource` is loaded."""
-        own = self._steps.get(Subject(resource.key, resource.metadata.uid), {})
+        own = self._steps.get(ResourceRef(resource.key, resource.metadata.uid), {})
         step = own.get(document) or self._named.get(resource.key, {}).get(document) or self._base.get(document)
         fact = self._facts.get(step) if step is not None else None
         present = _present(resource)
@@ -288,24 +288,24 @@ class Enforcement:
             return present
         return fact or _WAITING
 
-    def _drop(self, subject: Subject, document: str) -> None:
-        held = _taken(self._steps, subject, document)
+    def _drop(self, ref: ResourceRef, document: str) -> None:
+        held = _taken(self._steps, ref, document)
         if held is None:
             return
-        self._subjects[held].discard(subject)
-        if self._named.get(subject.key, {}).get(document) is held:
-            _taken(self._named, subject.key, document)
-        if not self._subjects[held]:
-            del self._subjects[held]
+        self._resources[held].discard(ref)
+        if self._named.get(ref.key, {}).get(document) is held:
+            _taken(self._named, ref.key, document)
+        if not self._resources[held]:
+            del self._resources[held]
             if held not in self._base.values():
                 self._facts.pop(held, None)
 
     def _bound(self) -> None:
         """Forgets the oldest steps that are proven, and whose statuses say so since long."""
-        proven = [step for step in self._subjects if self._facts.get(step, _WAITING).status == _TRUE]
+        proven = [step for step in self._resources if self._facts.get(step, _WAITING).status == _TRUE]
         for step in proven[: max(0, len(proven) - _MAX_PROVEN)]:
-            for subject in tuple(self._subjects[step]):
-                self._drop(subject, step.document)
+            for ref in tuple(self._resources[step]):
+                self._drop(ref, step.document)
 
 
 def _taken(of: dict[T, dict[str, Step]], owner: T, document: str) -> Step | None:

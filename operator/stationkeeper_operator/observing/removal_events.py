@@ -18,7 +18,7 @@ from stationkeeper_operator.compiling.retention.taken_away import (
     revoked_no_more,
     speaks_for,
 )
-from stationkeeper_operator.observing.enforcement import Subject
+from stationkeeper_operator.observing.enforcement import ResourceRef
 from stationkeeper_operator.publishing.removed import Removed
 from stationkeeper_operator.reporting.conditions import ENFORCED, STILL_TRUSTED_BY, Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
@@ -34,7 +34,7 @@ _MAX_TOLD = 20
 """Gateways that are told of one change, each by an event of its own; their number is told on the TrustedCA."""
 
 
-class Departures:
+class RemovalEvents:
     """Of one release.
 
     Args:
@@ -56,7 +56,7 @@ class Departures:
         self._users = users
         self._awaits_proof = awaits_proof
         self._told = told
-        self._deleted: dict[Subject, Resource] = {}
+        self._deleted: dict[ResourceRef, Resource] = {}
         self._awaited: Counter[str] = Counter()
 
     def announce(self, changes: DocumentChanges, trust: TrustDocument, present: Mapping[Key, Resource]) -> None:
@@ -80,37 +80,37 @@ class Departures:
                 self._unrevoked(resource, revoked_no_more(before, record))
                 self._still_trusted(resource, set(before.anchors) - set(record.anchors), trust)
 
-    def enforced(self, proven: Iterable[tuple[Subject, Fact]]) -> None:
+    def enforced(self, proven: Iterable[tuple[ResourceRef, Fact]]) -> None:
         """Tells of those deleted resources among `proven` that no pod holds any more."""
-        for subject, fact in proven:
-            resource = self._deleted.pop(subject, None)
+        for ref, fact in proven:
+            resource = self._deleted.pop(ref, None)
             if resource is not None:
-                self._awaited[subject.key.namespace] -= 1
+                self._awaited[ref.key.namespace] -= 1
                 self._events.assure(
                     resource,
                     "Normal",
                     ENFORCED,
                     f"its removal was {fact.message}",
-                    once=partial(self._told, subject.uid),
+                    once=partial(self._told, ref.uid),
                 )
 
-    def expect(self, removed: Removed) -> Subject:
+    def expect(self, removed: Removed) -> ResourceRef:
         """Tell of a removal once it is proven: an operator before, or a write without an answer, did it."""
-        subject = Subject(Key(removed.kind, removed.namespace, removed.name), removed.uid)
-        self._expect(subject)
-        return subject
+        ref = ResourceRef(Key(removed.kind, removed.namespace, removed.name), removed.uid)
+        self._expect(ref)
+        return ref
 
-    def _expect(self, subject: Subject) -> Resource:
-        key = subject.key
-        metadata = {"namespace": key.namespace, "name": key.name, "uid": subject.uid}
+    def _expect(self, ref: ResourceRef) -> Resource:
+        key = ref.key
+        metadata = {"namespace": key.namespace, "name": key.name, "uid": ref.uid}
         resource = decode_resource(key.kind, {"metadata": metadata})
         if self._awaits_proof and self._awaited[key.namespace] < _MAX_AWAITED:
-            self._awaited[key.namespace] += subject not in self._deleted
-            self._deleted[subject] = resource
+            self._awaited[key.namespace] += ref not in self._deleted
+            self._deleted[ref] = resource
         return resource
 
     def _left(self, record: Record, key: Key, trust: TrustDocument, *, is_reserved: bool) -> None:
-        resource = self._expect(Subject(key, record.uid))
+        resource = self._expect(ResourceRef(key, record.uid))
         if not isinstance(record, TrustedAuthority):
             if is_reserved:
                 self._events.assure(resource, "Normal", EUI_RESERVED, _reserved(record))
