@@ -189,7 +189,9 @@ class LeaderTerm:
     async def _strike_told(self) -> bool:
         """Strike the removals that were told; whether each Secret was as this process left it."""
         try:
-            await self._publisher.strike_told()
+            if await self._publisher.strike_told():
+                # A document that nothing reads any more may have been kept for what it noted.
+                self._changes.wake()
         except SupersededError:
             return False
         except (ApiError, NotLeadingError) as error:

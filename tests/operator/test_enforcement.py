@@ -179,6 +179,16 @@ def test_a_gateway_that_an_operator_before_moved_waits_for_all_that_was_publishe
     assert enforcement.fact(gateway(), MOVED).status == "True"
 
 
+def test_when_the_last_pod_of_another_count_is_gone_all_is_looked_at_again() -> None:
+    enforcement = Enforcement()
+    enforcement.begin({HERE: 4, THERE: 4})
+    other = PodReport("cups-9", {"registry-32-00": 3, "registry-32-01": 3}, buckets=32)
+    enforcement.take_in([holder(4, 4), other], 100)
+    assert "another count" in enforcement.fact(gateway(), MOVED).message
+    assert set(enforcement.take_in([holder(4, 4)], 101).documents) == {HERE, THERE}
+    assert enforcement.fact(gateway(), MOVED).status == "True"
+
+
 def test_what_was_never_published_is_not_enforced() -> None:
     refused = Verdict(False, "MalformedPEM", "no PEM", None)
     assert Enforcement().fact(ca(), refused)[:2] == ("False", "NotPublished")

@@ -192,7 +192,8 @@ class Enforcement:
             pods: all that have not ended.
             now: monotonic, in seconds.
         """
-        before, self._read = self._read, frozenset(pod.buckets for pod in pods)
+        before = self._read, self._served
+        self._read = frozenset(pod.buckets for pod in pods)
         self._served = frozenset(pod.buckets for pod in pods if pod.ready)
         changed: list[Step] = []
         for step in dict.fromkeys((*self._resources, *self._base.values())):
@@ -208,11 +209,9 @@ class Enforcement:
         resources = [ref for step in changed for ref in self._resources.get(step, ())]
         documents = [step.document for step in changed if step in self._base.values()]
         touched: Iterable[ResourceRef] = resources
-        if were_open and not self._open_bases:
+        # What is said of any resource depends on which counts pods read, and on whether all bases are loaded.
+        if (were_open and not self._open_bases) or before != (self._read, self._served):
             touched, documents = list(self._steps), list(self._base)
-        elif self._read != before:
-            # One may be proven by this that the last pod of another count is gone.
-            touched = list(self._steps)
         facts = ((ref, self._proven(ref)) for ref in dict.fromkeys(touched))
         proven = [(ref, fact) for ref, fact in facts if fact is not None]
         self._bound()
@@ -265,7 +264,12 @@ class Enforcement:
 
     def _proven(self, ref: ResourceRef) -> Fact | None:
         """What is to be said of a resource that every pod has loaded; None where one has not."""
-        read = [step for step in self._steps.get(ref, {}).values() if self._is_read(step.document)]
+        steps = self._steps.get(ref, {})
+        read = [step for step in steps.values() if self._is_read(step.document)]
+        if steps and not read:
+            return Fact(
+                _TRUE, ENFORCED, "loaded by every ready CUPS pod: none reads a document any more that it was in"
+            )
         facts = [self._facts.get(step, _WAITING) for step in read]
         if not facts or any(fact.status != _TRUE for fact in facts) or ref in self.unchanged:
             return None

@@ -222,13 +222,15 @@ class Publisher:
         """Take the content out of the Secrets of counts that nothing reads.
 
         A pod that reads such a count later waits until it is published again: what is old lets in who was taken away
-        meanwhile.
+        meanwhile. One that notes removals which were not told yet stays until they were.
 
         Raises:
             ApiError: one cannot be written.
             SupersededError: a Secret is not as it was read.
         """
         for buckets in counts:
+            if any(self._untold(held.removed) for held in map(self._of, layout_of(buckets).registry)):
+                continue
             first, *others = layout_of(buckets).registry
             # The first one goes last: by it the count is found again, should this be interrupted.
             for batch in (others, [first]):
@@ -281,20 +283,23 @@ class Publisher:
         """Take in that the removal of a resource was told."""
         self._told.add(uid)
 
-    async def strike_told(self) -> None:
-        """Strike from the Secrets the removals that were told.
+    async def strike_told(self) -> bool:
+        """Strike from the Secrets the removals that were told; return whether there was one.
 
         Raises:
             ApiError: a Secret cannot be written.
             SupersededError: a Secret is not as it was read.
             NotLeadingError: the Lease is not held any more.
         """
+        found = False
         for document, held in list(self._held.items()):
             rest = self._untold(held.removed)
             if len(rest) < len(held.removed):
                 await self._patch(document, held, {REMOVED: encode_removed(rest) or None})
                 self._held[document] = replace(self._held[document], removed=rest)
+                found = True
         self._told &= {each.uid for held in self._held.values() for each in held.removed}
+        return found
 
     def _untold(self, listed: Iterable[Removed]) -> tuple[Removed, ...]:
         return tuple(each for each in listed if each.uid not in self._told)
