@@ -262,11 +262,11 @@ class Publisher:
             if (held := self._held.get(document)) is not None and held.generation < generation
         ]
         allowed = [document for document in ahead if self._outruns.take()]
-        found = [
-            self._floor.outruns(each, generations[each], self._held[each].generation, self._now_ms())
-            for each in allowed
-        ]
-        return any(found)
+        now = self._now_ms()
+        found = {
+            each for each in allowed if self._floor.outruns(each, generations[each], self._held[each].generation, now)
+        }
+        return bool(found)
 
     def share(self, document: str, content: Document) -> None:
         """Hold `content` in place of an equal one that was read, so that each record is in memory once."""
