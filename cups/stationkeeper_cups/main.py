@@ -53,6 +53,9 @@ DRAIN_SECONDS = 10.0
 # Of the connections that may be open; below that memory is given back.
 CALM_SHARE = 10
 
+# The time, aware; without a call of Python's for it.
+_now = partial(datetime.now, UTC)
+
 _log = logging.getLogger("stationkeeper.cups")
 
 
@@ -244,7 +247,7 @@ def _ports(settings: Settings, answering: _Answering, bounds: PortBounds) -> lis
     refusals, handler = answering.refusals, answering.handler
 
     def begin(peer: str) -> tuple[SSL.Context, Judge] | None:
-        return (state.context, partial(admission.judge, peer=peer)) if state.context else None
+        return (context, partial(admission.judge, peer=peer)) if (context := state.context) else None
 
     guarded = WithoutProxies(handler, refusals) if settings.forwarded else handler
     connections = Connections(guarded, admission.is_trusted, bounds.times, bounds.seconds)
@@ -305,7 +308,3 @@ def _limits(settings: Settings) -> ConnectionLimits:
         limits = halved(limits)
     _log.info("limits", extra={"fields": asdict(limits)})
     return limits
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
