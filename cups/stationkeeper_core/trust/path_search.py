@@ -20,9 +20,9 @@ from stationkeeper_core.trust.budget import ASKED_UNITS, PATH_UNITS, PRESENTED_F
 from stationkeeper_core.trust.examination import MAX_CONSTRAINT_BYTES, Examination, constraint_bytes
 from stationkeeper_core.trust.judgement import TrustPath
 from stationkeeper_core.trust.path_certificate import PathCertificate
-from stationkeeper_core.trust.purpose import is_for_clients
 from stationkeeper_core.trust.trusted_ca import TrustedCA
 from stationkeeper_core.trust.verification import Path, Verdict, Verification
+from stationkeeper_core.x509.purpose import may_be_client, may_be_clients_ca
 from stationkeeper_core.x509.strength import Strength
 
 MAX_PATHS = 128
@@ -193,7 +193,7 @@ class PathSearch:
                 reason = Reason.CERTIFICATE_EXPIRED if each.ends < seconds else Reason.CERTIFICATE_NOT_YET_VALID
                 word = "expired" if each.ends < seconds else "is not valid yet"
                 return reason, f"the certificate {each.certificate.subject[:128]!a} {word}"
-        if not is_for_clients(path):
+        if not _is_for_clients(path):
             return Reason.CERTIFICATE_WRONG_PURPOSE, "a key usage of the chain does not allow client authentication"
         if constraint_bytes(path) > MAX_CONSTRAINT_BYTES:
             return Reason.CERTIFICATE_INVALID, "the chain has more names and name constraints than can be compared"
@@ -297,6 +297,11 @@ def _has_one_order(path: Path) -> bool:
     return all(
         path[start].issuer != path[end].subject for start in range(len(path)) for end in range(start + 2, len(path))
     )
+
+
+def _is_for_clients(path: Path) -> bool:
+    """Whether the path, from the end entity to the anchor, is one for TLS clients."""
+    return may_be_client(path[0].certificate) and all(may_be_clients_ca(each.certificate) for each in path[1:])
 
 
 def _strength(path: Path) -> Strength:
