@@ -29,7 +29,7 @@ class Revocation:
         entry: the fingerprint or serial number.
         trusted_cas: the TrustedCAs that get the entry.
         still: other TrustedCAs with a CA of the same name; they may still trust the certificate. A serial number is not
-        added there: if the CA has another key, it may be the number of another gateway's certificate.
+            added there: if the CA has another key, it may be the number of another gateway's certificate.
     """
 
     path: tuple[str, str]

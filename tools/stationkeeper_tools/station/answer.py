@@ -25,7 +25,7 @@ class Answer:
         signature: the key's CRC and the signature of the update, empty where it has none.
         update: empty where it has none.
         takes_effect: whether a Station stores the URIs and credentials: it does when it reaches the update or the end.
-            fault: why parsing ended before the last segment; None where it did not.
+        fault: why parsing ended before the last segment; None where it did not.
     """
 
     cups_uri: bytes = b""
