@@ -59,7 +59,9 @@ def identify_refused(judgement: Judgement, registry: GatewayRegistry) -> Refused
 
 
 def identify_claimed(judgement: Judgement, router: EUI64, registry: GatewayRegistry) -> RefusedClient | None:
-    """Return the Gateway that a client asked for with a certificate of another EUI; None where nothing may be reported.
+    """Return the Gateway that a client asked for with a certificate of another EUI, or of none.
+
+    Return None if the certificate is for the EUI of the request, or if nothing may be reported.
 
     Args:
         judgement: of the certificate.
@@ -69,6 +71,8 @@ def identify_claimed(judgement: Judgement, router: EUI64, registry: GatewayRegis
     Only a TrustedCA in the scope of that Gateway counts, and only a certificate that it does not revoke. Nobody else
     may write to that Gateway.
     """
+    if judgement.certificate.eui_or_none == router:
+        return None
     paths = [each for each in judgement.paths or judgement.elsewhere if each.revocation is None]
     for holder in registry.holders(router):
         found = [each.trusted_ca for each in paths if each.trusted_ca.serves(holder.namespace, router)]

@@ -20,7 +20,6 @@ Pure: the time is passed in, and the caller stores the `Progress` of each gatewa
 Source: the CUPS protocol, how the client behaves; the sets REG, BAK and BOOT in src/sys.c of Basics Station 2.0.6.
 """
 
-import hashlib
 from datetime import datetime, timedelta
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -46,7 +45,7 @@ class Progress(msgspec.Struct, frozen=True):
     """The progress of a gateway with one target.
 
     Attributes:
-        target: a digest of its desired configuration; only for comparison in memory.
+        target: a hash of its desired configuration; only for comparison in this process.
         state: see `DeliveryState`.
         deliveries: the number of answers with parts of this target since it last reported all of it.
         outstanding: the parts that it did not report at its last request.
@@ -54,7 +53,7 @@ class Progress(msgspec.Struct, frozen=True):
         disturbing: the number of `deliveries` with a part that may have disturbed a working link.
     """
 
-    target: bytes
+    target: int
     state: DeliveryState
     deliveries: int = 0
     outstanding: tuple[Segment, ...] = ()
@@ -223,17 +222,18 @@ def _is_at(host: str, uri: str) -> bool:
 
 
 def _reports_nothing(request: UpdateInfoRequest) -> bool:
-    reported = (request.cups_uri, request.tc_uri, request.cups_credentials_crc, request.tc_credentials_crc)
-    return all(each is None for each in reported)
+    return (
+        request.cups_uri is None
+        and request.tc_uri is None
+        and request.cups_credentials_crc is None
+        and request.tc_credentials_crc is None
+    )
 
 
-def _target(gateway: RegisteredGateway) -> bytes:
-    digest = hashlib.sha256()
-    for part in _parts(gateway):
-        digest.update(len(part).to_bytes(4, "big") + part)
-    return digest.digest()
+def _target(gateway: RegisteredGateway) -> int:
+    # Python's hashes of texts and bytes use a secret of the process, so nobody can provoke a collision.
+    return hash(_parts(gateway))
 
 
-def _parts(gateway: RegisteredGateway) -> tuple[bytes, ...]:
-    texts = (gateway.cups_uri.encode(), gateway.lns_uri.encode())
-    return (*texts, gateway.cups_credentials, gateway.lns_credentials)
+def _parts(gateway: RegisteredGateway) -> tuple[str, str, bytes, bytes]:
+    return gateway.cups_uri, gateway.lns_uri, gateway.cups_credentials, gateway.lns_credentials

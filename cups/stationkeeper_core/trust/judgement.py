@@ -104,11 +104,13 @@ class Judgement(msgspec.Struct, frozen=True):
         A certificate that is revoked, of another namespace or not registered passes the handshake. Then the answer to
         its request can give the reason in words.
         """
-        if self.vouched:
-            found = self.paths or self.elsewhere
-            if all(each.too_weak and each.revocation is None for each in found):
-                return Reason.CERTIFICATE_TOO_WEAK, "a key or signature of the chain is too weak for every TrustedCA"
-            return None
+        found = self.paths or self.elsewhere
+        if found:
+            # Asked in each handshake, so without a call for each path.
+            for each in found:
+                if not each.too_weak or each.revocation is not None:
+                    return None
+            return Reason.CERTIFICATE_TOO_WEAK, "a key or signature of the chain is too weak for every TrustedCA"
         if self.near_misses:
             return self.near_misses[0].reason, self.near_misses[0].detail
         if self.budget_spent:
