@@ -88,7 +88,7 @@ class GatewayRegistry:
 
     def scope(self, eui: EUI64 | None) -> Scope:
         """Which TrustedCAs are asked about a certificate with `eui`; None for one without an EUI."""
-        return Scope(eui, () if eui is None else tuple(each.namespace for each in self.holders(eui)))
+        return Scope(eui, () if eui is None else tuple([each.namespace for each in self.holders(eui)]))
 
 
 def _order(holder: Holder) -> tuple[int, str]:

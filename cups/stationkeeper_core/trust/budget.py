@@ -4,8 +4,6 @@ The units are nominal, not measured: the same question costs the same everywhere
 how busy a machine is.
 """
 
-from dataclasses import dataclass
-
 NAMESPACE_UNITS = 4_000
 """For the TrustedCAs of one namespace, and for those of the release: about ten signatures of P-521, 40 of P-256."""
 LEAST_NAMESPACE_UNITS = 500
@@ -27,25 +25,25 @@ LARGEST_PATH_UNITS = 12_000
 """No path that costs more is verified, not even as the first."""
 
 
-@dataclass
 class Budget:
     """What is left to spend.
 
-    Attributes:
+    Args:
         units: in the beginning.
         failures: how many paths may fail.
+
+    Attributes:
+        failures: how many more may.
         left: units at this moment.
         is_spent: whether something was left undone for want of units.
     """
 
-    units: int
-    failures: int = 1_000
-    left: int = -1
-    is_spent: bool = False
-    _is_touched: bool = False
+    __slots__ = ("_is_touched", "failures", "is_spent", "left")
 
-    def __post_init__(self) -> None:
-        self.left = self.units
+    def __init__(self, units: int, failures: int = 1_000) -> None:
+        self.left = units
+        self.failures = failures
+        self.is_spent = self._is_touched = False
 
     @property
     def is_exhausted(self) -> bool:

@@ -55,8 +55,12 @@ class TrustGeneration:
 
     def named_in(self, namespace: str, subjects: Iterable[str]) -> list[TrustedCA]:
         """Those of them that are of `namespace`."""
-        same = (self._by_subject.get(subject, {}).get(namespace, ()) for subject in subjects)
-        return list(dict.fromkeys(each for trusted_cas in same for each in trusted_cas))
+        found: dict[TrustedCA, None] = {}
+        for subject in subjects:
+            namespaces = self._by_subject.get(subject)
+            if namespaces is not None and namespace in namespaces:
+                found.update(dict.fromkeys(namespaces[namespace]))
+        return list(found)
 
 
 class _Taken(PathCertificates):

@@ -119,7 +119,7 @@ class Judgement(msgspec.Struct, frozen=True):
 
     def within(self, namespace: str) -> tuple[TrustPath, ...]:
         """The paths of the TrustedCAs that are asked about a Gateway of `namespace`."""
-        return tuple(each for each in self.paths if each.trusted_ca.serves(namespace, self.scope.eui))
+        return tuple([each for each in self.paths if each.trusted_ca.serves(namespace, self.scope.eui)])
 
     def near_misses_within(self, namespace: str) -> tuple[NearMiss, ...]:
         """The same of the near misses."""

@@ -24,7 +24,7 @@ from stationkeeper_core.trust.budget import (
 from stationkeeper_core.trust.examination import Examination
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import Judgement, NearMiss, TrustPath
-from stationkeeper_core.trust.path_search import PathSearch, Refused
+from stationkeeper_core.trust.path_search import BY_REFERENCE, PathSearch, Refused
 from stationkeeper_core.trust.scope import Scope
 from stationkeeper_core.trust.trusted_ca import TrustedCA
 
@@ -96,7 +96,7 @@ class _Court:
     @property
     def left_out_presented(self) -> bool:
         """Whether a path by presented certificates was left out."""
-        return any(each.left_out_presented for each in (*self._searches, self._elsewhere) if each is not None)
+        return any(each is not None and each.left_out_presented for each in (*self._searches, self._elsewhere))
 
     def paths_in_scope(self) -> tuple[TrustPath, ...]:
         """Those of the TrustedCAs in scope, each namespace and the release on a budget of its own."""
@@ -111,7 +111,7 @@ class _Court:
             paths = search.ask(named, partial(self._named_by_presented, group))
             undecided = undecided or (search.undecided and group == self._trust.release_namespace)
             found.extend(() if search.undecided else paths)
-        return () if undecided else tuple(sorted(found, key=lambda each: each.trusted_ca.reference))
+        return () if undecided else tuple(sorted(found, key=BY_REFERENCE))
 
     def paths_elsewhere(self) -> tuple[TrustPath, ...]:
         """Those of the TrustedCAs that are not in scope, all on one small budget."""

@@ -26,6 +26,9 @@ _VIEWS = 2
 """Of one end-entity certificate: what the handshake's verification sees, and what was presented as a whole."""
 
 
+_replace = msgspec.structs.replace
+
+
 class _Kept:
     """A judgement, and the number of the snapshot by whose registry its scope was last found to be the same."""
 
@@ -149,7 +152,9 @@ class JudgementMemory:
 
     def _take(self, leaf: bytes, *, vouched: bool) -> dict[bytes, _Kept]:
         """Take out what is kept of an end-entity certificate."""
-        views = self._kept[vouched].pop(leaf, {})
+        views = self._kept[vouched].pop(leaf, None)
+        if views is None:
+            return {}
         self._bytes[vouched] -= _size(leaf, views)
         return views
 
@@ -157,18 +162,21 @@ class JudgementMemory:
 def _size(leaf: bytes, views: dict[bytes, _Kept]) -> int:
     """How many bytes of end-entity certificates are kept; one that was presented in an odd form is kept in both."""
     ders = [each.judgement.certificate.leaf.der for each in views.values()]
-    return len(leaf) * len(ders) + sum(len(der) for der in ders if der != leaf)
+    return len(leaf) * len(ders) + sum([len(der) for der in ders if der != leaf])
 
 
 def _lean(judgement: Judgement) -> Judgement:
     """`judgement` without what a client can make large and no decision asks for."""
-    replace = msgspec.structs.replace
-    return replace(
+    certificate = _replace(judgement.certificate, others=()) if judgement.certificate.others else judgement.certificate
+    paths = tuple([_replace(each, certificates=()) for each in judgement.paths])
+    if paths:
+        # Then nothing else was looked for.
+        return _replace(judgement, certificate=certificate, paths=paths)
+    return _replace(
         judgement,
-        certificate=replace(judgement.certificate, others=()),
-        paths=tuple([replace(each, certificates=()) for each in judgement.paths]),
-        elsewhere=tuple([replace(each, certificates=()) for each in judgement.elsewhere]),
-        near_misses=tuple([replace(each, certificates=()) for each in judgement.near_misses]),
+        certificate=certificate,
+        elsewhere=tuple([_replace(each, certificates=()) for each in judgement.elsewhere]),
+        near_misses=tuple([_replace(each, certificates=()) for each in judgement.near_misses]),
     )
 
 

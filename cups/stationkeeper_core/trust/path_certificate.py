@@ -155,8 +155,8 @@ class PathCertificate:
 
         OpenSSL takes no issuer whose key identifier differs from the one that the certificate names (check_issued).
         """
-        named, own = other.authority_key_identifier, self.key_identifier
-        return named is None or own is None or named == own
+        named = other.authority_key_identifier
+        return named is None or self.key_identifier is None or named == self.key_identifier
 
 
 class PathCertificates:
