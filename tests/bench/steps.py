@@ -23,15 +23,15 @@ from typing import Any
 
 from OpenSSL import SSL
 
-from stationkeeper_core.trust.memory import JudgementMemory
-from stationkeeper_cups.admission import Admission
-from stationkeeper_cups.event_loop import EpollSelector, new_event_loop
+from stationkeeper_core.in_force.judgement_memory import JudgementMemory
+from stationkeeper_cups.accepting.listener import Listener
+from stationkeeper_cups.admission.admission import Admission
 from stationkeeper_cups.http.connection import HTTPConnection
 from stationkeeper_cups.http.handler import UpdateInfoHandler
-from stationkeeper_cups.json_log import LineHandler, log_as_json
-from stationkeeper_cups.listener import Listener
 from stationkeeper_cups.main import serve
 from stationkeeper_cups.observations import Observations
+from stationkeeper_cups.process.event_loop import EpollSelector, new_event_loop
+from stationkeeper_cups.process.json_log import LineHandler, log_as_json
 from stationkeeper_cups.settings import read_settings
 from stationkeeper_cups.tls.connection import TLSConnection
 from stationkeeper_cups.tls.transport import TLSTransport

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import msgspec
 
-from stationkeeper_core.der import element
+from stationkeeper_core.x509.der import element
 from stationkeeper_core.x509.der_reader import (
     BIT_STRING,
     GENERALIZED_TIME,

@@ -8,7 +8,7 @@ from functools import lru_cache
 import msgspec
 
 from stationkeeper_core.cached import cached_property
-from stationkeeper_core.der import element
+from stationkeeper_core.x509.der import element
 from stationkeeper_core.x509.der_reader import (
     BIT_STRING,
     CONSTRUCTED,

@@ -17,28 +17,25 @@ from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
 
-from stationkeeper_core.delivery import Asked, Delivery, deliver, segments
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import format_hex
-from stationkeeper_core.observation import SeenCertificate
+from stationkeeper_core.in_force.snapshot import Snapshot
 from stationkeeper_core.policy.authorization_memory import AuthorizationMemory, Authorized
 from stationkeeper_core.policy.refused_client import identify_claimed, identify_refused
 from stationkeeper_core.policy.token_authorization import TokenClaim, authorize_by_token
-from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.protocol.delivery import Asked, Delivery, deliver, segments
+from stationkeeper_core.protocol.update_info import UpdateInfoRequest, encode_response, parse_request
+from stationkeeper_core.published.documents import RegisteredGateway
+from stationkeeper_core.published.observation import SeenCertificate
 from stationkeeper_core.trust.judgement import Judgement
-from stationkeeper_core.update_info import UpdateInfoRequest, encode_response, parse_request
-from stationkeeper_cups.admission import Admission, Judged
-from stationkeeper_cups.client import Client
+from stationkeeper_cups.admission.admission import Admission, Judged
+from stationkeeper_cups.admission.client import Client
 from stationkeeper_cups.http.messages import Answer, Request
 from stationkeeper_cups.http.refusals import Refusals
 from stationkeeper_cups.http.whole_request import PATH
 from stationkeeper_cups.log_budget import LogBudget, LogBudgets
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
-
-# The certificate is not for the EUI that the request names: the refusal is shown on that Gateway too, as claimed.
-_OF_ANOTHER_EUI = {Reason.COMMON_NAME_MISMATCH, Reason.COMMON_NAME_NOT_EUI}
 
 # By its class a member of this kind is found by a call.
 _OK = HTTPStatus.OK
@@ -140,10 +137,9 @@ class UpdateInfoHandler:
             refused = identify_refused(judgement, snapshot.registry)
             if refused is not None:
                 self._observations.refused(refused, update_info, error.reason, now)
-            if error.reason in _OF_ANOTHER_EUI:
-                asked_for = identify_claimed(judgement, update_info.router, snapshot.registry)
-                if asked_for is not None:
-                    self._observations.claimed(asked_for, error.reason, now)
+            asked_for = identify_claimed(judgement, update_info.router, snapshot.registry)
+            if asked_for is not None:
+                self._observations.claimed(asked_for, error.reason, now)
             raise
 
     def _served(  # noqa: PLR0913 - what there is to tell of a visit
