@@ -49,12 +49,6 @@ class TrustedCA:
         """The names under which it may have issued, folded."""
         return frozenset((*self.anchors, *self.intermediates))
 
-    @property
-    def certificates(self) -> tuple[PathCertificate, ...]:
-        """Its anchors and intermediates."""
-        held = (*self.anchors.values(), *self.intermediates.values())
-        return tuple(each for same in held for each in same)
-
     def may_speak_for(self, eui: EUI64) -> bool:
         """Whether its ranges hold `eui`."""
         return _holds(self._ranges, eui)
