@@ -24,6 +24,7 @@ from stationkeeper_core.trust.path_certificate import PathCertificate
 from stationkeeper_core.trust.trusted_ca import TrustedCA
 from stationkeeper_core.trust.verification import Path, Verdict, Verification
 from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_core.x509.purpose import may_be_client, may_be_clients_ca
 from stationkeeper_core.x509.strength import Strength
 
 MAX_PATHS = 128
