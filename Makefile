@@ -44,6 +44,7 @@ docs: .venv/.synced
 	@$(UV) run --frozen stationkeeper reasons > docs/reasons.md
 	@$(UV) run --frozen python helm/document_values.py
 	@$(UV) run --frozen stationkeeper commands > docs/commands.md
+	@$(UV) run --frozen python -m website.references
 
 # The documentation as a site, in build/site/site. Fails where a link leads nowhere.
 site: .venv/.synced

@@ -131,7 +131,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         SettingsError: a setting is missing or cannot be read.
         SystemExit: as argparse does it, for `--help` and unknown flags.
     """
-    given = _parser(environment).parse_args(arguments)
+    given = command_line(environment).parse_args(arguments)
     level = given.log_level.upper()
     if level not in _LOG_LEVELS:
         raise SettingsError(f"--log-level is {given.log_level!a}; set it to one of {', '.join(_LOG_LEVELS)}")
@@ -153,7 +153,15 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     )
 
 
-def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+def command_line(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    """Return what reads the command line.
+
+    Args:
+        environment: gives the value of a flag that the command line does not have.
+
+    Returns:
+        The parser; the help of each flag ends with its variable and its default in brackets.
+    """
     parser = argparse.ArgumentParser(
         prog="stationkeeper-cups",
         description="Answers /update-info of LoRa Basics Station gateways over mutual TLS.",
