@@ -15,8 +15,8 @@ class Metrics:
         self._registry = CollectorRegistry()
         self.requests = Tally(
             "stationkeeper_requests",
-            "Requests by outcome: Answered, Unchanged, the reason of the refusal, ClientGone (it left before its answer), "
-            "or InternalError (closed without an answer).",
+            "Requests by outcome: Answered, Unchanged, the reason of the refusal, ClientGone (it left before its "
+            "answer), or InternalError (closed without an answer).",
             "outcome",
         )
         self.request_seconds = Durations(
