@@ -50,6 +50,7 @@ SHORT_OF_A_GROUP = {
     *("gateway", "gateways", "gtw", "trustedca", "trustedcas", "tca", "gatewaydefaults", "gtwd"),
 }
 
+HERE_DOCUMENT = re.compile(r"<<'?(\w+)'?\n.*?\n\s*\1\n", re.DOTALL)
 CAMEL_CASE = re.compile(r"[A-Z][A-Za-z0-9]+")
 EVENT_METHODS = {"warning": 1, "normal": 1, "assure": 2}
 
@@ -100,8 +101,9 @@ def told_reasons() -> Iterator[tuple[str, ast.expr]]:
 
 
 def kubectl_commands(text: str) -> Iterator[list[str]]:
-    """The words after each `kubectl`, up to the end of its line or of its code span."""
-    for found in re.finditer(r"\bkubectl((?:\\\n|[^\n`|]|(?<![.:])\n(?=[a-z]))*)", text):
+    """The words after each `kubectl`, up to the end of its line or of its code span; here-documents are none."""
+    commands = HERE_DOCUMENT.sub("\n\n", text)
+    for found in re.finditer(r"\bkubectl((?:\\\n|[^\n`|]|(?<![.:])\n(?=[a-z])(?!stationkeeper ))*)", commands):
         yield re.split(r"[\s,]+", found[1])
 
 
@@ -228,6 +230,7 @@ def test_whatever_is_said_of_kubectl_names_resources_with_their_group(path: Path
         "kubectl explain gateway.spec",
         "kubectl -n radio delete \\\n  Gateway roof",
         "see `kubectl describe\ntrustedca vendor-a`",
+        "kubectl apply -f - <<EOF\nkind: Gateway\nEOF\nkubectl get gateway",
     ],
 )
 def test_a_resource_without_its_group_is_found(command: str) -> None:

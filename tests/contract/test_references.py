@@ -1,5 +1,6 @@
 """The pages of the reference are what the code makes of them, and lack nothing of it."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from helm.document_values import CHART, documented
 from stationkeeper_cups.metrics import Metrics as CupsMetrics
 from stationkeeper_cups.settings import SettingsError as CupsSettingsError
 from stationkeeper_cups.settings import read_settings as read_cups_settings
@@ -47,6 +49,21 @@ def test_each_field_stands_on_the_page_with_what_it_is(crd: dict[str, Any]) -> N
     # An item of a plain list needs no words of its own.
     assert {each for each in wanted - rows.keys() if not each.endswith("[]`")} == set()
     assert [each for each in wanted & rows.keys() if not rows[each]] == []
+
+
+def test_a_value_of_the_chart_that_a_page_names_exists() -> None:
+    values = {".".join(each.path) for each in documented((CHART / "values.yaml").read_text())}
+    parts = "|".join(sorted({each.partition(".")[0] for each in values}))
+    pages = {path.name: path.read_text() for path in sorted(Path("docs").glob("*.md"))}
+    named = {
+        (name, found)
+        for name, text in pages.items()
+        for found in re.findall(rf"`((?:{parts})(?:\.[A-Za-z0-9]+)+)[`=:]", text)
+        if not found.endswith((".py", ".yaml", ".crt", ".key", ".pem", ".trust", ".uri", ".example", ".log"))
+    }
+    # Below a value that is told as a whole, Kubernetes or cert-manager says what there may be.
+    lacking = {each for each in named if not any(f"{each[1]}.".startswith(f"{value}.") for value in values)}
+    assert lacking == set()
 
 
 def exposed() -> set[str]:
