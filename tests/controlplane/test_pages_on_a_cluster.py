@@ -1,17 +1,19 @@
 """The how-tos for a cluster: each command runs on a real API server, with the operator and CUPS, as the page says."""
 
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from stationkeeper_tools.sample_pki import make_root
+from stationkeeper_tools.sample_pki import KeyPair, make_root
 from tests.controlplane.demo_process import Demo
-from tests.pages.blocks import ROOT, blocks
+from tests.pages.blocks import ROOT, Block, blocks
 from tests.pages.running import Reader
 
 pytestmark = pytest.mark.timeout(600)
@@ -22,18 +24,35 @@ RUN = [
     "gitops.md",
     "many-gateways.md",
     "move-the-lns.md",
+    "operation.md",
+    "resources.md",
     "rotate-a-ca.md",
     "silent-gateways.md",
+    "station.md",
     "stolen-gateway.md",
 ]
-OURS = "trustedcas.stationkeeper.io,gateways.stationkeeper.io,gatewaydefaults.stationkeeper.io"
+OURS = "trustedcas", "gateways", "gatewaydefaults"
+COLLECTIONS = (
+    *(
+        f"/apis/stationkeeper.io/v1alpha1/namespaces/{where}/{each}"
+        for where in ("radio", "stationkeeper")
+        for each in OURS
+    ),
+    *(f"/api/v1/namespaces/radio/{each}" for each in ("secrets", "configmaps")),
+)
+
+
+def empty(demo: Demo) -> None:
+    """Delete what pages make; each kind by one request, as kubectl deletes five objects a second at most."""
+    for path in COLLECTIONS:
+        demo.kubectl("delete", "--raw", path)
 
 
 @pytest.fixture(scope="module")
 def demo(kubectl: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """A release that serves every namespace, without a resource."""
     with Demo(kubectl, tmp_path_factory.mktemp("pages")) as running:
-        running.delete(OURS, "--all")
+        empty(running)
         yield running
 
 
@@ -41,7 +60,10 @@ def demo(kubectl: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[De
 def reader(demo: Demo, kubectl: Path, tmp_path: Path) -> Iterator[Reader]:
     """Somebody with a kubeconfig, two CAs for gateways, and the roots of CUPS and an LNS; `radio` is empty."""
     for name in ("ca", "next-ca", "lns-root"):
-        make_root(f"Example {name}", datetime.now(UTC)).write(tmp_path, name)
+        pair = make_root(f"Example {name}", datetime.now(UTC))
+        pair.write(tmp_path, name)
+        if name == "ca":
+            (tmp_path / "ca.crl").write_bytes(crl_of(pair))
     shutil.copy(demo.ready["serverCa"], tmp_path / "server-ca.crt")
     programs = tmp_path / "kubernetes"
     programs.mkdir()
@@ -50,11 +72,22 @@ def reader(demo: Demo, kubectl: Path, tmp_path: Path) -> Iterator[Reader]:
     replaced = {"cups.example.org:8987": f"localhost:{demo.cups_port}"}
     with Reader(tmp_path, [programs], environment, replaced) as made:
         yield made
-    clean = [str(kubectl), "-n", "radio", "delete", "--ignore-not-found", "--all", f"{OURS},secrets,configmaps"]
-    subprocess.run(clean, env={**os.environ, **environment}, check=True, capture_output=True, timeout=60)
+    empty(demo)
+
+
+def crl_of(authority: KeyPair) -> bytes:
+    """An empty list in PEM of what a CA revokes."""
+    now = datetime.now(UTC)
+    key = load_pem_private_key(authority.key_pem, password=None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    builder = x509.CertificateRevocationListBuilder().issuer_name(authority.x509.subject)
+    made = builder.last_update(now).next_update(now + timedelta(days=1)).sign(key, hashes.SHA256())
+    return made.public_bytes(Encoding.PEM)
 
 
 @pytest.mark.parametrize("name", RUN)
 def test_who_does_what_a_page_says_gets_what_it_says(name: str, reader: Reader) -> None:
     for block in blocks(ROOT / "docs" / name):
         reader.do(block)
+        if block.is_manifest:
+            reader.do(Block(block.place, "sh", "", f"kubectl apply -f - <<'EOF'\n{block.text}EOF\n"))

@@ -58,6 +58,11 @@ class Block:
         return int(found[1]) if found else 0
 
     @property
+    def is_manifest(self) -> bool:
+        """Whether it is an example of our own resources."""
+        return self.language == "yaml" and "stationkeeper.io/v1alpha1\n" in self.text and not self.file
+
+    @property
     def file(self) -> str:
         """The name of the file that it is; empty where it is none."""
         return self.title if _FILE.fullmatch(self.title) else ""

@@ -8,7 +8,14 @@ from stationkeeper_tools.ports import free_port
 from tests.pages.blocks import ROOT, blocks
 from tests.pages.running import Reader
 
-RUN = ["tutorial.md", "issue-certificates.md", "the-things-stack.md", "chirpstack.md"]
+RUN = [
+    "index.md",
+    "tutorial.md",
+    "without-kubernetes.md",
+    "issue-certificates.md",
+    "the-things-stack.md",
+    "chirpstack.md",
+]
 
 
 @pytest.mark.slow
