@@ -1,5 +1,6 @@
 """The how-tos for a cluster: each command runs on a real API server, with the operator and CUPS, as the page says."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,24 +14,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from stationkeeper_tools.sample_pki import KeyPair, make_root
 from tests.controlplane.demo_process import Demo
-from tests.pages.blocks import ROOT, Block, blocks
+from tests.pages.blocks import ON_AN_API_SERVER, ROOT, RUNBOOKS, Block, blocks, scripts
 from tests.pages.running import Reader
 
 pytestmark = pytest.mark.timeout(600)
 
-RUN = [
-    "aws-iot-core.md",
-    "cert-manager.md",
-    "gitops.md",
-    "many-gateways.md",
-    "move-the-lns.md",
-    "operation.md",
-    "resources.md",
-    "rotate-a-ca.md",
-    "silent-gateways.md",
-    "station.md",
-    "stolen-gateway.md",
-]
 OURS = "trustedcas", "gateways", "gatewaydefaults"
 COLLECTIONS = (
     *(
@@ -40,6 +28,11 @@ COLLECTIONS = (
     ),
     *(f"/api/v1/namespaces/radio/{each}" for each in ("secrets", "configmaps")),
 )
+GATEWAY = """apiVersion: stationkeeper.io/v1alpha1
+kind: Gateway
+metadata: {name: roof, namespace: radio}
+spec: {eui: "0123456789ABCDEF", lns: {uri: "ws://lns.example.org:8887"}}
+"""
 
 
 def empty(demo: Demo) -> None:
@@ -85,9 +78,28 @@ def crl_of(authority: KeyPair) -> bytes:
     return made.public_bytes(Encoding.PEM)
 
 
-@pytest.mark.parametrize("name", RUN)
+@pytest.mark.parametrize("name", ON_AN_API_SERVER)
 def test_who_does_what_a_page_says_gets_what_it_says(name: str, reader: Reader) -> None:
-    for block in blocks(ROOT / "docs" / name):
+    for block in blocks(ROOT / name):
         reader.do(block)
         if block.is_manifest:
             reader.do(Block(block.place, "sh", "", f"kubectl apply -f - <<'EOF'\n{block.text}EOF\n"))
+
+
+def asked(script: str) -> list[str]:
+    """The commands of a transcript that ask the API server alone, each up to its first pipe."""
+    commands = [line.partition(" | ")[0] for line in script.splitlines()]
+    return [each for each in commands if re.search(r" (get|describe) ", each) and " certificate " not in each]
+
+
+@pytest.mark.parametrize("page", RUNBOOKS, ids=[each.stem for each in RUNBOOKS])
+def test_what_a_runbook_asks_the_api_server_is_answered(page: Path, reader: Reader) -> None:
+    begin = "kubectl create namespace radio --dry-run=client -o yaml | kubectl apply -f -\n"
+    reader.do(Block(page.name, "sh", "", f"{begin}kubectl apply -f - <<'EOF'\n{GATEWAY}EOF\n"))
+    for block in blocks(page):
+        commands = [each.replace("NAMESPACE", "radio").replace(" NAME", " roof") for each in asked(scripts(block))]
+        reader.do(Block(block.place, "sh", "", "".join(f"{each}\n" for each in ["true", *commands])))
+
+
+def test_most_runbooks_ask_the_api_server_something() -> None:
+    assert len([each for page in RUNBOOKS for block in blocks(page) for each in asked(scripts(block))]) > len(RUNBOOKS)

@@ -20,6 +20,32 @@ SAID_MEANWHILE = "It says"
 SAID_LATER = "After some seconds"
 
 ROOT = Path(__file__).parents[2]
+# What runs the pages: tests in this folder, and those in tests/controlplane on a real API server.
+# `python -m tests.cluster` runs the commands of docs/chart.md, on a cluster with nodes.
+WITHOUT_A_CLUSTER = (
+    "README.md",
+    "docs/chirpstack.md",
+    "docs/index.md",
+    "docs/issue-certificates.md",
+    "docs/the-things-stack.md",
+    "docs/tutorial.md",
+    "docs/without-kubernetes.md",
+)
+ON_AN_API_SERVER = (
+    "docs/aws-iot-core.md",
+    "docs/cert-manager.md",
+    "docs/gitops.md",
+    "docs/many-gateways.md",
+    "docs/move-the-lns.md",
+    "docs/operation.md",
+    "docs/resources.md",
+    "docs/rotate-a-ca.md",
+    "docs/silent-gateways.md",
+    "docs/station.md",
+    "docs/stolen-gateway.md",
+)
+ON_A_CLUSTER = ("docs/chart.md",)
+RUNBOOKS = sorted((ROOT / "docs/runbooks").glob("*.md"))
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 
 _BEFORE = re.compile(r"^<!-- before:$")

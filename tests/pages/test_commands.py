@@ -14,7 +14,21 @@ from stationkeeper_cups.settings import command_line as cups_command_line
 from stationkeeper_operator.settings import command_line as operator_command_line
 from stationkeeper_tools.commands.program import program
 from stationkeeper_tools.station.command import add_parser
-from tests.pages.blocks import LEFT_RUNNING, NOT_RUN, PAGES, SAID_LATER, SAID_MEANWHILE, Block, blocks, scripts
+from tests.pages.blocks import (
+    LEFT_RUNNING,
+    NOT_RUN,
+    ON_A_CLUSTER,
+    ON_AN_API_SERVER,
+    PAGES,
+    ROOT,
+    RUNBOOKS,
+    SAID_LATER,
+    SAID_MEANWHILE,
+    WITHOUT_A_CLUSTER,
+    Block,
+    blocks,
+    scripts,
+)
 from tests.pages.running import unsaid
 
 BLOCKS = [each for page in PAGES for each in blocks(page)]
@@ -120,6 +134,18 @@ def test_a_title_is_one_that_the_tests_understand(block: Block) -> None:
         assert block.title in {SAID_MEANWHILE, SAID_LATER}
     elif block.title:
         assert block.file
+
+
+def test_each_command_on_each_page_is_run_or_says_why_not() -> None:
+    run = {*WITHOUT_A_CLUSTER, *ON_AN_API_SERVER, *ON_A_CLUSTER}
+    transcripts = {str(page.relative_to(ROOT)) for page in RUNBOOKS}
+
+    for block in COMMANDS:
+        page = block.place.partition(":")[0]
+        if block.language == "console":
+            assert page in transcripts, f"{block.place}: write it as sh, so that it is run"
+        else:
+            assert page in run or not block.is_run, f"{block.place}: run the page, or say why not in the title"
 
 
 @pytest.mark.parametrize(
