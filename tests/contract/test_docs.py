@@ -12,6 +12,7 @@ import yaml
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.policy.token_authorization import MAX_TOKENS, MIN_SECRET_BYTES
 from stationkeeper_core.protocol.credentials import MAX_TOKEN_BYTES
+from stationkeeper_core.protocol.private_key import MAX_KEY_TEXT_BYTES
 from stationkeeper_core.protocol.update_info import MAX_BODY_BYTES, MAX_CREDENTIALS_BYTES, MAX_URI_BYTES
 from stationkeeper_core.published.documents import CONTRACT, MAX_AUTHORITIES, MAX_SECRET_BYTES
 from stationkeeper_core.published.observation import MAX_PAGE, MAX_TEXT, DeliveryState
@@ -21,7 +22,6 @@ from stationkeeper_core.x509.crl import MAX_CRL_BYTES, MAX_CRLS
 from stationkeeper_core.x509.der import element
 from stationkeeper_core.x509.expiry import Stage
 from stationkeeper_core.x509.pem import MAX_CERTIFICATES, MAX_PEM_BYTES
-from stationkeeper_core.x509.private_key import MAX_KEY_TEXT_BYTES
 from stationkeeper_cups.in_force.waiting_notice import FIRST_SECONDS
 from stationkeeper_cups.observations import MAX_REGISTERED, MAX_UNREGISTERED
 from stationkeeper_operator.compiling.verdict import Use
@@ -50,6 +50,9 @@ SHORT_OF_A_GROUP = {
     *("gateway", "gateways", "gtw", "trustedca", "trustedcas", "tca", "gatewaydefaults", "gtwd"),
 }
 
+KUBECTL = re.compile(
+    r"^[ $]*kubectl((?:\\\n|[^\n`|])+)|\bkubectl((?:\\\n|[^\n`|]|(?<![.:])\n(?=[a-z]))*)", re.MULTILINE
+)
 HERE_DOCUMENT = re.compile(r"<<'?(\w+)'?\n.*?\n\s*\1\n", re.DOTALL)
 CAMEL_CASE = re.compile(r"[A-Z][A-Za-z0-9]+")
 EVENT_METHODS = {"warning": 1, "normal": 1, "assure": 2}
@@ -90,7 +93,7 @@ def told_reasons() -> Iterator[tuple[str, ast.expr]]:
     for call in calls(OPERATOR):
         if isinstance(call.func, ast.Name) and call.func.id == "Fact" and len(call.args) > 1:
             yield "condition", call.args[1]
-        elif isinstance(call.func, ast.Attribute) and call.func.attr == "_tell":
+        elif isinstance(call.func, ast.Attribute) and call.func.attr == "_tell" and len(call.args) > 1:
             yield "event", call.args[1]
         elif (
             isinstance(call.func, ast.Attribute)
@@ -101,10 +104,12 @@ def told_reasons() -> Iterator[tuple[str, ast.expr]]:
 
 
 def kubectl_commands(text: str) -> Iterator[list[str]]:
-    """The words after each `kubectl`, up to the end of its line or of its code span; here-documents are none."""
-    commands = HERE_DOCUMENT.sub("\n\n", text)
-    for found in re.finditer(r"\bkubectl((?:\\\n|[^\n`|]|(?<![.:])\n(?=[a-z])(?!stationkeeper ))*)", commands):
-        yield re.split(r"[\s,]+", found[1])
+    """The words after each `kubectl`: of a command of its own to the end of its line, else to that of its code span.
+
+    What a here-document holds is no part of a command.
+    """
+    for found in KUBECTL.finditer(HERE_DOCUMENT.sub("\n\n", text)):
+        yield re.split(r"[\s,]+", found[1] or found[2])
 
 
 def ambiguous(text: str) -> list[str]:
