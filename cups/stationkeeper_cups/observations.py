@@ -20,10 +20,13 @@ from functools import lru_cache, partial
 
 import msgspec
 
-from stationkeeper_core.delivery import Progress, reconfigured
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.observation import (
+from stationkeeper_core.policy.refused_client import RefusedClient
+from stationkeeper_core.protocol.delivery import Progress, reconfigured
+from stationkeeper_core.protocol.update_info import UpdateInfoRequest
+from stationkeeper_core.published.documents import RegisteredGateway
+from stationkeeper_core.published.observation import (
     MAX_PAGE,
     DeliveryState,
     Observation,
@@ -33,9 +36,6 @@ from stationkeeper_core.observation import (
     SeenRefusal,
     clean,
 )
-from stationkeeper_core.policy.refused_client import RefusedClient
-from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_core.update_info import UpdateInfoRequest
 from stationkeeper_cups.metrics import Metrics
 
 MAX_REGISTERED = 131_072

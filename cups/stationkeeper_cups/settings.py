@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, BUCKETS
+from stationkeeper_cups.accepting.peer_address import Networks, read_networks
 from stationkeeper_cups.forwarded.headers import Form
-from stationkeeper_cups.kubernetes_source import ApiServer
-from stationkeeper_cups.peer_address import Networks, read_networks
+from stationkeeper_cups.forwarded.proxies import TrustedProxies
+from stationkeeper_cups.sources.kubernetes_source import ApiServer
 
 FILES, WATCH = "files", "watch"
 HANDSHAKE_SECONDS = 30.0
@@ -70,17 +71,11 @@ class Forwarded:
 
     Attributes:
         address: where they connect.
-        form: of the header in which they forward certificates.
-        trusted: the networks that they connect from.
-        authorities: a PEM file with the CAs that issue their certificates.
-        names: of them, DNS names or URIs of their certificates.
+        proxies: which are believed, and what they forward.
     """
 
     address: Address
-    form: Form
-    trusted: Networks
-    authorities: Path
-    names: frozenset[str]
+    proxies: TrustedProxies
 
 
 @dataclass(frozen=True)
@@ -256,7 +251,8 @@ def _forwarded(given: argparse.Namespace) -> Forwarded | None:
         if not value:
             raise SettingsError(f"--forwarded-listen is set: set {flag}, so that only proxies are believed")
     address = _address("--forwarded-listen", given.forwarded_listen)
-    return Forwarded(address, Form(given.forwarded_form), trusted, Path(given.forwarded_ca_file), names)
+    proxies = TrustedProxies(Form(given.forwarded_form), trusted, Path(given.forwarded_ca_file), names)
+    return Forwarded(address, proxies)
 
 
 def _networks(flag: str, text: str) -> Networks:

@@ -7,7 +7,7 @@ import signal
 import sys
 
 from stationkeeper_operator.api.kubernetes_credentials import CredentialsError
-from stationkeeper_operator.json_log import log_as_json
+from stationkeeper_operator.process.json_log import log_as_json
 from stationkeeper_operator.runtime import operate
 from stationkeeper_operator.settings import Settings, SettingsError, read_settings
 

@@ -17,21 +17,21 @@ from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
-from stationkeeper_operator.aggregator import Aggregator
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.leadership import Candidate, NotLeadingError
 from stationkeeper_operator.api.lease_thread import LeaseThread
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.health import serve_health
 from stationkeeper_operator.metrics import Metrics, ResourceMetrics
+from stationkeeper_operator.process.health import serve_health
 from stationkeeper_operator.publishing.generation_floor import GenerationFloor
-from stationkeeper_operator.reconciler import Turn
 from stationkeeper_operator.reporting.watch_lag import MOST_UNSEEN, WatchLag
-from stationkeeper_operator.resources import Key, Reference
+from stationkeeper_operator.resources.records import Key, Reference
 from stationkeeper_operator.settings import Settings
 from stationkeeper_operator.term import Cluster, LeaderTerm
+from stationkeeper_operator.turns.aggregator import Aggregator
+from stationkeeper_operator.turns.reconciler import Turn
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
 from stationkeeper_operator.watching.reference_watch import ReferenceWatch

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, BUCKETS
 
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from stationkeeper_operator.aggregator import Aggregator
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.compiling.verdict import Verdict
@@ -22,16 +21,17 @@ from stationkeeper_operator.observing.gatherer import Gatherer
 from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.plan_check import PlanCheck
 from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
-from stationkeeper_operator.reconciler import Reconciler, Turn
 from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Observed, StatusWriter
 from stationkeeper_operator.reporting.watch_lag import WatchLag
-from stationkeeper_operator.resources import Key, Resource
+from stationkeeper_operator.resources.records import Key, Resource
 from stationkeeper_operator.settings import Settings
+from stationkeeper_operator.turns.aggregator import Aggregator
+from stationkeeper_operator.turns.plan_check import PlanCheck
+from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore

@@ -17,7 +17,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stationkeeper_core.credentials import crc
+from stationkeeper_core.protocol.credentials import crc
 from tests.bench import refused, trust_change
 from tests.bench.fleet import Fleet, Member, contexts
 from tests.bench.servers import Server, go, lay, nginx, stationkeeper

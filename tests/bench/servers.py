@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stationkeeper_core.published import encode
+from stationkeeper_core.published.documents import encode
 from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.bench.fleet import Fleet, Member
@@ -63,6 +63,15 @@ class Server:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def interpreter() -> str:
+    """Return the Python that runs the server: Debian's, as nginx is Debian's, if it has this version; else this one.
+
+    Debian's is built with profile-guided optimization, as those of the images are; one that pyenv makes is not.
+    """
+    distribution = Path("/usr/bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
+    return str(distribution) if distribution.exists() else sys.executable
+
+
 @contextmanager
 def stationkeeper(folder: Path, fleet: Fleet, members: tuple[Member, ...]) -> Iterator[Server]:
     """Run stationkeeper-cups for `members`, with observations, metrics and its log at INFO."""
@@ -72,7 +81,7 @@ def stationkeeper(folder: Path, fleet: Fleet, members: tuple[Member, ...]) -> It
         (published / document).write_bytes(value)
     port, internal = free_port(), free_port()
     command = [
-        *(sys.executable, "-c", "from stationkeeper_cups.main import main; main()"),
+        *(interpreter(), "-c", "from stationkeeper_cups.main import main; main()"),
         *(f"--listen=127.0.0.1:{port}", f"--internal-listen=127.0.0.1:{internal}", f"--directory={published}"),
         *(f"--tls-cert={folder}/server.crt", f"--tls-key={folder}/server.key", "--log-level=INFO"),
     ]
@@ -123,9 +132,12 @@ def lay(folder: Path, fleet: Fleet) -> None:
 
 @contextmanager
 def _running(name: str, command: list[str], port: int, folder: Path) -> Iterator[Server]:
+    # Another interpreter finds the packages of this one.
+    packages = [each for each in sys.path if each and not each.startswith(sys.base_prefix)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(packages)}
     with (
         (folder / f"{name.replace('/', '-')}.log").open("wb") as log,
-        subprocess.Popen(command, stdout=log, stderr=log, env=os.environ) as process,
+        subprocess.Popen(command, stdout=log, stderr=log, env=environment) as process,
     ):
         try:
             wait(process, port)

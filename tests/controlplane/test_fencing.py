@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     DOCUMENTS,
     REGISTRY,
     TRUST,
@@ -28,7 +28,7 @@ from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
-from stationkeeper_operator.resources import GATEWAY, Key, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from stationkeeper_tools.api_client import ApiClient
 from tests.controlplane.definitions import install_crds

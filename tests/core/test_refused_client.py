@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.gateway_registry import Holder
+from stationkeeper_core.in_force.gateway_registry import Holder
 from stationkeeper_core.policy.refused_client import RefusedClient, identify_claimed, identify_refused
-from stationkeeper_core.published import TrustedAuthority
+from stationkeeper_core.published.documents import TrustedAuthority
 from tests.core.certificates import EUI, NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot
 

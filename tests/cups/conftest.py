@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_core.published import DOCUMENTS, encode
+from stationkeeper_core.published.documents import DOCUMENTS, encode
 from stationkeeper_cups.http.connection import REQUEST_SECONDS, RequestSeconds
 from stationkeeper_cups.main import serve
 from stationkeeper_cups.settings import Address, Files, Settings

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_cups.event_loop import new_event_loop
+from stationkeeper_cups.process.event_loop import new_event_loop
 
 
 def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_cups.networks import Groups, network_of
-from stationkeeper_cups.standing import FREE, HALF_LIFE_SECONDS, MAX_REMEMBERED, OFTEN, Standing
-from stationkeeper_cups.waiting_room import LOOKED_AT, PRESSED_SECONDS, TURNS, WaitingRoom
+from stationkeeper_cups.accepting.networks import Groups, network_of
+from stationkeeper_cups.accepting.standing import FREE, HALF_LIFE_SECONDS, MAX_REMEMBERED, OFTEN, Standing
+from stationkeeper_cups.accepting.waiting_room import LOOKED_AT, PRESSED_SECONDS, TURNS, WaitingRoom
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import pytest
 from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     MAX_AUTHORITIES,
     MAX_NAMESPACE_CERTIFICATES,
     MAX_SECRET_BYTES,
@@ -16,10 +16,10 @@ from stationkeeper_core.published import (
     encode_payload,
 )
 from stationkeeper_operator.compiling.candidate import Candidate
-from stationkeeper_operator.compiling.capacity import Contents, Fitted, fit
 from stationkeeper_operator.compiling.compile import PublishPlan
-from stationkeeper_operator.compiling.room import AUTHORITIES, TRUST_BOUNDS
-from stationkeeper_operator.resources import TrustedCA
+from stationkeeper_operator.compiling.fitting.capacity import Contents, Fitted, fit
+from stationkeeper_operator.compiling.fitting.room import AUTHORITIES, TRUST_BOUNDS
+from stationkeeper_operator.resources.records import TrustedCA
 from tests.operator.resource_building import make_ca, make_pem, plan_of, verdict_on
 
 KILOBYTE = 1000

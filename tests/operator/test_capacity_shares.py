@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from stationkeeper_core.document_segments import compress, segment_bytes, segments
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published import (
+from stationkeeper_core.published.document_segments import compress, segment_bytes, segments
+from stationkeeper_core.published.documents import (
     REGISTRY,
     TRUST,
     Document,
@@ -28,8 +28,8 @@ from stationkeeper_core.published import (
     encode_payload,
 )
 from stationkeeper_operator.compiling.candidate import Candidate
-from stationkeeper_operator.compiling.capacity import Contents, Fitted, fit
-from stationkeeper_operator.compiling.room import BYTES, TRUST_BOUNDS, Bound
+from stationkeeper_operator.compiling.fitting.capacity import Contents, Fitted, fit
+from stationkeeper_operator.compiling.fitting.room import BYTES, TRUST_BOUNDS, Bound
 from tests.operator.resource_building import make_ca, make_gateway, make_pem, plan_of, verdict_on
 from tests.operator.test_capacity import document_of
 from tests.operator.test_gateway_compiler import gateways, spec

@@ -4,15 +4,21 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from stationkeeper_core.published import TRUST, RevocationList, ServedNamespace, TrustDocument, TrustedAuthority
-from stationkeeper_core.serial_numbers import pack_serials
+from stationkeeper_core.published.documents import (
+    TRUST,
+    RevocationList,
+    ServedNamespace,
+    TrustDocument,
+    TrustedAuthority,
+)
 from stationkeeper_core.x509.certificate import parse_certificate
+from stationkeeper_core.x509.serial_numbers import pack_serials
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
-from stationkeeper_operator.compiling.document_changes import document_changes
+from stationkeeper_operator.compiling.retention.document_changes import document_changes
 from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.resources import Key, Resource
+from stationkeeper_operator.resources.records import Key, Resource
 from tests.operator.resource_building import der, make_ca, make_gateway, make_pem, plan_of
 
 ROOT, NEW = make_pem("root", key="old"), make_pem("root", key="new")

@@ -1,10 +1,10 @@
 import pytest
 
-from stationkeeper_core.published import TRUST
+from stationkeeper_core.published.documents import TRUST
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, Step, Subject
 from stationkeeper_operator.observing.loaded import LoadRefusal
-from stationkeeper_operator.resources import TRUSTED_CA, Resource, decode_resource
+from stationkeeper_operator.resources.records import TRUSTED_CA, Resource, decode_resource
 from tests.operator.resource_building import metadata
 
 GOOD = Verdict(True, "Accepted", "fine", TRUST)

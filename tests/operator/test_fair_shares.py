@@ -18,7 +18,7 @@ from stationkeeper_operator.api.rate_limit import BacklogRate
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.reporting.event_recorder import BURST, EventRecorder
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
-from stationkeeper_operator.resources import GATEWAY, Key, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 from tests.operator.test_status_writer import until

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published import REGISTRY, Document, RegisteredGateway, RegistryDocument, bucket_of
-from stationkeeper_operator.compiling.authority_keys import AuthorityKeys
+from stationkeeper_core.published.documents import REGISTRY, Document, RegisteredGateway, RegistryDocument, bucket_of
 from stationkeeper_operator.compiling.compile import PublishPlan
-from stationkeeper_operator.compiling.endpoint_compiler import Target
-from stationkeeper_operator.compiling.gateway_compiler import Surroundings, compile_gateway
-from stationkeeper_operator.resources import Gateway, Reference, ReferencedObject
+from stationkeeper_operator.compiling.gateways.endpoint_compiler import Target
+from stationkeeper_operator.compiling.gateways.gateway_compiler import Surroundings, compile_gateway
+from stationkeeper_operator.compiling.trust.authority_keys import AuthorityKeys
+from stationkeeper_operator.resources.records import Gateway, Reference, ReferencedObject
 from tests.operator.resource_building import (
     EUI,
     NOW,

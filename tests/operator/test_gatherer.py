@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_core.published import TRUST, RegisteredGateway, RegistryDocument, TrustDocument, TrustedAuthority
+from stationkeeper_core.published.documents import (
+    TRUST,
+    RegisteredGateway,
+    RegistryDocument,
+    TrustDocument,
+    TrustedAuthority,
+)
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.observing import gatherer, proof
@@ -24,7 +30,7 @@ from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.publishing.publisher import PublishedValue
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Judgement, Observed, StatusWriter
-from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Key, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.internal_port import TOKEN, InternalPort, internal_port
 from tests.operator.resource_building import der, make_pem

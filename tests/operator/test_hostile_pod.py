@@ -13,12 +13,18 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from stationkeeper_core.observation import MAX_PAGE, Observation, ObservationPage, SeenCertificate, SeenRefusal
-from stationkeeper_core.published import TRUST
+from stationkeeper_core.published.documents import TRUST
+from stationkeeper_core.published.observation import (
+    MAX_PAGE,
+    Observation,
+    ObservationPage,
+    SeenCertificate,
+    SeenRefusal,
+)
 from stationkeeper_operator.observing import gatherer
 from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal, bounded
 from stationkeeper_operator.observing.pod_client import MAX_INSTANCE, PodClient, PodError
-from stationkeeper_operator.resources import TRUSTED_CA, Key
+from stationkeeper_operator.resources.records import TRUSTED_CA, Key
 from tests.operator.internal_port import TOKEN, InternalPort, internal_port
 from tests.operator.seeing import CA, Fleet, at, eui, refusal, saw
 from tests.operator.small_api_server import small_api_server

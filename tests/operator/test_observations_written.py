@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from stationkeeper_core.observation import DeliveryState
+from stationkeeper_core.published.observation import DeliveryState
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.rate_limit import BacklogRate
 from stationkeeper_operator.compiling.verdict import Verdict
@@ -18,7 +18,7 @@ from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.reporting.conditions import status_of
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Judgement, Observed, StatusWriter
-from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Key, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.resource_building import NOW
 from tests.operator.seeing import delivery, eui, saw

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_core.observation import DeliveryState, Observation
-from stationkeeper_core.published import RegisteredGateway, RegistryDocument
-from stationkeeper_operator.compiling.document_changes import document_changes
+from stationkeeper_core.published.documents import RegisteredGateway, RegistryDocument
+from stationkeeper_core.published.observation import DeliveryState, Observation
+from stationkeeper_operator.compiling.retention.document_changes import document_changes
 from stationkeeper_operator.observing.certificate_usage import MAX_UNREGISTERED
 from stationkeeper_operator.observing.sighting import NOTHING_SEEN, Sighting, merged
 from tests.operator.resource_building import NOW

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published import DOCUMENTS, REGISTRY, TRUST, bucket_of, secret_name
+from stationkeeper_core.published.documents import DOCUMENTS, REGISTRY, TRUST, bucket_of, secret_name
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.observing.departures import Departures
@@ -17,10 +17,10 @@ from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.publishing.publisher import Publisher
-from stationkeeper_operator.reconciler import Reconciler, Turn
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
-from stationkeeper_operator.resources import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, Key, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, Key, decode_resource
+from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.resource_building import make_pem

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_operator.resources import GATEWAY, SECRET, Key, Reference, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, SECRET, Key, Reference, decode_resource
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server

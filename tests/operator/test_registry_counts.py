@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     RegisteredGateway,
     RegistryDocument,
     ReservedEUI,
     decode,
     encode,
 )
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, bucket_of, layout_of, place_of
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, bucket_of, layout_of, place_of
 from stationkeeper_operator.compiling.registry_counts import (
     RegistryCounts,
     RegistryPlan,
@@ -26,7 +26,7 @@ from stationkeeper_operator.compiling.registry_counts import (
 )
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, Step, Subject
-from stationkeeper_operator.resources import GATEWAY, Key, Resource, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, decode_resource
 from tests.operator.counted_registry import FEW, RELEASE, documents_of, gateway, plan_of, records
 
 COUNTS = st.sampled_from(BUCKET_COUNTS[:4])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     TRUST,
     Published,
     RegistryDocument,
@@ -19,7 +19,7 @@ from stationkeeper_core.published import (
     encode_payload,
     secret_name,
 )
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, bucket_of, layout_of
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, bucket_of, layout_of
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.observing.counts_read import CountsRead
@@ -29,10 +29,10 @@ from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.publishing.publisher import TERM, Publisher
-from stationkeeper_operator.reconciler import Reconciler, Turn
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import StatusWriter
-from stationkeeper_operator.resources import GATEWAY, Key, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource
+from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.counted_registry import (

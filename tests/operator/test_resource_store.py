@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from stationkeeper_operator.resources import (
+from stationkeeper_operator.resources.records import (
     GATEWAY,
     GATEWAY_DEFAULTS,
     SECRET,

@@ -11,7 +11,7 @@ from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.compiling.verdict import RevocationListStatus, Use, Validity, Verdict
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
-from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Key, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server

@@ -9,11 +9,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from stationkeeper_core.published import RegisteredGateway, ServedNamespace, TrustedAuthority
+from stationkeeper_core.published.documents import RegisteredGateway, ServedNamespace, TrustedAuthority
 from stationkeeper_core.x509.pem import to_pem
+from stationkeeper_operator.compiling.trust.vouching import NOBODY_VOUCHES, VOUCHED, VOUCHED_BY_TOKEN, Vouchers
 from stationkeeper_operator.compiling.verdict import Verdict, Vouching
-from stationkeeper_operator.compiling.vouching import NOBODY_VOUCHES, VOUCHED, VOUCHED_BY_TOKEN, Vouchers
-from stationkeeper_operator.resources import Resource
+from stationkeeper_operator.resources.records import Resource
 from tests.core import odd_certificates
 from tests.operator.resource_building import (
     EUI,

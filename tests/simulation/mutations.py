@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 from unittest import mock
 
-from stationkeeper_core.snapshot import Holdings
-from stationkeeper_cups.serving_state import ServingState
+from stationkeeper_core.in_force.snapshot import Holdings
+from stationkeeper_cups.in_force.serving_state import ServingState
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import Leadership
 from stationkeeper_operator.observing.departures import Departures

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from stationkeeper_core.operator_proof import OperatorCertificate
+from stationkeeper_core.published.operator_proof import OperatorCertificate
 from stationkeeper_operator.api.leadership import Leadership
 from stationkeeper_operator.runtime import Operator
 from stationkeeper_operator.settings import Address, Settings

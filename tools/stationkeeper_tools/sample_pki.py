@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from stationkeeper_core.der import element
-from stationkeeper_core.pem import to_pem
+from stationkeeper_core.x509.der import element
+from stationkeeper_core.x509.pem import to_pem
 
 _SHA256_WITH_RSA = bytes.fromhex("300d06092a864886f70d01010b0500")
 _SIGNS_CERTIFICATES = x509.KeyUsage(

@@ -8,12 +8,12 @@ nothing of it may pass for a visit of a registered gateway.
 from dataclasses import dataclass
 
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.gateway_registry import GatewayRegistry
-from stationkeeper_core.observation import SeenCertificate
-from stationkeeper_core.pem import Certificate
-from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.in_force.gateway_registry import GatewayRegistry
+from stationkeeper_core.published.documents import RegisteredGateway
+from stationkeeper_core.published.observation import SeenCertificate
 from stationkeeper_core.trust.judgement import Judgement
 from stationkeeper_core.trust.trusted_ca import TrustedCA
+from stationkeeper_core.x509.certificate import Certificate
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from datetime import datetime
 
 import msgspec
 
-from stationkeeper_core.client_certificate import ClientCertificate
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.pem import Certificate
 from stationkeeper_core.trust.scope import Scope
 from stationkeeper_core.trust.trusted_ca import TrustedCA
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_core.x509.client_certificate import ClientCertificate
 
 FOR_EVER = 2**63
 """Seconds since the epoch that no clock shows."""

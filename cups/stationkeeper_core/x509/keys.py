@@ -10,8 +10,8 @@ from typing import NamedTuple
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
-from stationkeeper_core.der import element
 from stationkeeper_core.x509.curves import CURVES, CURVES_BY_NAME, Curve
+from stationkeeper_core.x509.der import element
 from stationkeeper_core.x509.der_reader import (
     BIT_STRING,
     INTEGER,

@@ -16,8 +16,8 @@ from aiohttp.http import HttpProcessingError, HttpRequestParser, RawRequestMessa
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
-from stationkeeper_core.update_info import MAX_BODY_BYTES
-from stationkeeper_cups.client import Client
+from stationkeeper_core.protocol.update_info import MAX_BODY_BYTES
+from stationkeeper_cups.admission.client import Client
 from stationkeeper_cups.http.messages import Answer, DateHeader, Request
 from stationkeeper_cups.http.whole_request import whole_request
 from stationkeeper_cups.tls.time_limits import Stage, TimeLimits

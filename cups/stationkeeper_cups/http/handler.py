@@ -17,19 +17,19 @@ from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
 
-from stationkeeper_core.delivery import Asked, Delivery, deliver, segments
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import format_hex
-from stationkeeper_core.observation import SeenCertificate
+from stationkeeper_core.in_force.snapshot import Snapshot
 from stationkeeper_core.policy.authorization_memory import AuthorizationMemory, Authorized
 from stationkeeper_core.policy.refused_client import identify_claimed, identify_refused
 from stationkeeper_core.policy.token_authorization import TokenClaim, authorize_by_token
-from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.protocol.delivery import Asked, Delivery, deliver, segments
+from stationkeeper_core.protocol.update_info import UpdateInfoRequest, encode_response, parse_request
+from stationkeeper_core.published.documents import RegisteredGateway
+from stationkeeper_core.published.observation import SeenCertificate
 from stationkeeper_core.trust.judgement import Judgement
-from stationkeeper_core.update_info import UpdateInfoRequest, encode_response, parse_request
-from stationkeeper_cups.admission import Admission, Judged
-from stationkeeper_cups.client import Client
+from stationkeeper_cups.admission.admission import Admission, Judged
+from stationkeeper_cups.admission.client import Client
 from stationkeeper_cups.http.messages import Answer, Request
 from stationkeeper_cups.http.refusals import Refusals
 from stationkeeper_cups.http.whole_request import PATH

@@ -13,8 +13,8 @@ import msgspec
 from OpenSSL import SSL, crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.pem import parse_certificate
 from stationkeeper_core.trust.purpose import may_be_client
+from stationkeeper_core.x509.certificate import parse_certificate
 from stationkeeper_cups.tls.client_flight import ends_with_a_record, is_one_record, leaves_no_room, presented_in_clear
 
 # A chain of ten certificates with RSA keys of 4096 bits has 20 KiB.

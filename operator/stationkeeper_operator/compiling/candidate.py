@@ -11,8 +11,8 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.published import RegisteredGateway, TrustedAuthority
-from stationkeeper_operator.resources import Key, Resource
+from stationkeeper_core.published.documents import RegisteredGateway, TrustedAuthority
+from stationkeeper_operator.resources.records import Key, Resource
 
 R = TypeVar("R", TrustedAuthority, RegisteredGateway)
 T = TypeVar("T")

@@ -13,15 +13,21 @@ from msgspec.structs import replace as with_fields
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import parse_hex
-from stationkeeper_core.published import Document, RegisteredGateway, RegistryDocument, ReservedEUI, encode_payload
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS, bucket_of, layout_of, place_of
+from stationkeeper_core.published.documents import (
+    Document,
+    RegisteredGateway,
+    RegistryDocument,
+    ReservedEUI,
+    encode_payload,
+)
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, BUCKETS, bucket_of, layout_of, place_of
 from stationkeeper_operator.compiling.candidate import Candidate
-from stationkeeper_operator.compiling.capacity import Contents, fit
 from stationkeeper_operator.compiling.compile import PublishPlan
-from stationkeeper_operator.compiling.registry_compiler import Bucket
-from stationkeeper_operator.compiling.room import REGISTRY_BOUNDS
+from stationkeeper_operator.compiling.fitting.capacity import Contents, fit
+from stationkeeper_operator.compiling.fitting.room import REGISTRY_BOUNDS
+from stationkeeper_operator.compiling.gateways.registry_compiler import Bucket
 from stationkeeper_operator.compiling.verdict import MAX_MESSAGE, Verdict
-from stationkeeper_operator.resources import GATEWAY, Gateway, Key, Metadata
+from stationkeeper_operator.resources.records import GATEWAY, Gateway, Key, Metadata
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     MAX_NAMESPACE_CERTIFICATES,
     TRUST,
     RegisteredGateway,
@@ -11,15 +11,15 @@ from stationkeeper_core.published import (
     secret_name,
 )
 from stationkeeper_operator.compiling.candidate import Candidate, R
-from stationkeeper_operator.compiling.reductions import revokes_more
-from stationkeeper_operator.compiling.revocation_entries import Known, unmatched_note
-from stationkeeper_operator.compiling.revocation_lists import overdue_note, revocation_list_statuses
-from stationkeeper_operator.compiling.trusted_ca_compiler import certificate_statuses
-from stationkeeper_operator.compiling.usability import unusable_note
-from stationkeeper_operator.compiling.validities import validities_of
+from stationkeeper_operator.compiling.retention.reductions import revokes_more
+from stationkeeper_operator.compiling.trust.revocation_entries import Known, unmatched_note
+from stationkeeper_operator.compiling.trust.revocation_lists import overdue_note, revocation_list_statuses
+from stationkeeper_operator.compiling.trust.trusted_ca_compiler import certificate_statuses
+from stationkeeper_operator.compiling.trust.usability import unusable_note
+from stationkeeper_operator.compiling.trust.validities import validities_of
 from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, Verdict, Vouching
 from stationkeeper_operator.compiling.world import World
-from stationkeeper_operator.resources import TrustedCA
+from stationkeeper_operator.resources.records import TrustedCA
 
 LEAVING = Verdict(
     False,

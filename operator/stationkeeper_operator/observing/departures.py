@@ -8,14 +8,19 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from stationkeeper_core.eui64 import parse_hex
-from stationkeeper_core.published import RegisteredGateway, TrustDocument, TrustedAuthority
-from stationkeeper_operator.compiling.document_changes import DocumentChanges, Record, record_key
-from stationkeeper_operator.compiling.still_trusted import still_trusted_by
-from stationkeeper_operator.compiling.taken_away import certificates_gone, is_narrower, revoked_no_more, speaks_for
+from stationkeeper_core.published.documents import RegisteredGateway, TrustDocument, TrustedAuthority
+from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges, Record, record_key
+from stationkeeper_operator.compiling.retention.still_trusted import still_trusted_by
+from stationkeeper_operator.compiling.retention.taken_away import (
+    certificates_gone,
+    is_narrower,
+    revoked_no_more,
+    speaks_for,
+)
 from stationkeeper_operator.observing.enforcement import Subject
 from stationkeeper_operator.reporting.conditions import ENFORCED, STILL_TRUSTED_BY, Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.resources import TAKES_OVER, Gateway, Key, Resource, decode_resource
+from stationkeeper_operator.resources.records import TAKES_OVER, Gateway, Key, Resource, decode_resource
 
 IN_USE = "InUse"
 EUI_RESERVED = "EUIReserved"

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.published import TRUST, secret_name
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS, place_of
+from stationkeeper_core.published.documents import TRUST, secret_name
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, BUCKETS, place_of
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.observing.loaded import LoadRefusal
 from stationkeeper_operator.reporting.conditions import ENFORCED, NOT_PUBLISHED, Fact
-from stationkeeper_operator.resources import Key, Resource, TrustedCA
+from stationkeeper_operator.resources.records import Key, Resource, TrustedCA
 
 PENDING = "Pending"
 NO_CUPS_POD = "NoCUPSPod"

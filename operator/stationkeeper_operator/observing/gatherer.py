@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from stationkeeper_core.expiry import Stage, stage_of
 from stationkeeper_core.timestamps import rfc3339
+from stationkeeper_core.x509.expiry import Stage, stage_of
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.api.rate_limit import RateLimit

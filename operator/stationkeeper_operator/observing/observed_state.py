@@ -15,15 +15,15 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from stationkeeper_core.delivery import has_same_target
 from stationkeeper_core.eui64 import parse_hex
-from stationkeeper_core.observation import DeliveryState, Observation
-from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_operator.compiling.document_changes import DocumentChanges
+from stationkeeper_core.protocol.delivery import has_same_target
+from stationkeeper_core.published.documents import RegisteredGateway
+from stationkeeper_core.published.observation import DeliveryState, Observation
+from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges
 from stationkeeper_operator.compiling.world_changes import ResourceChange
 from stationkeeper_operator.observing.certificate_usage import CertificateUsage
 from stationkeeper_operator.observing.sighting import NOTHING_SEEN, DeliveryShown, Sighting, fields_of, merged, shown_in
-from stationkeeper_operator.resources import TRUSTED_CA, Gateway, Key, Resource, TrustedCA
+from stationkeeper_operator.resources.records import TRUSTED_CA, Gateway, Key, Resource, TrustedCA
 
 REFRESH = timedelta(minutes=10)
 AHEAD = timedelta(minutes=5)

@@ -5,13 +5,13 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from stationkeeper_core.published import TRUST, Document, TrustDocument
-from stationkeeper_operator.compiling.document_changes import DocumentChanges, document_changes, record_key
+from stationkeeper_core.published.documents import TRUST, Document, TrustDocument
+from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges, document_changes, record_key
 from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, Step, Subject
 from stationkeeper_operator.reporting.conditions import Fact
 from stationkeeper_operator.reporting.status_writer import StatusWriter
-from stationkeeper_operator.resources import Key, Resource
+from stationkeeper_operator.resources.records import Key, Resource
 
 QUICK_SECONDS = 0.2
 HURRY_SECONDS = 10.0

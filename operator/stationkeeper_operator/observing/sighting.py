@@ -7,8 +7,15 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from stationkeeper_core.observation import DeliveryState, Observation, SeenCertificate, SeenDelivery, Segment, clean
-from stationkeeper_operator.resources import Gateway
+from stationkeeper_core.published.observation import (
+    DeliveryState,
+    Observation,
+    SeenCertificate,
+    SeenDelivery,
+    Segment,
+    clean,
+)
+from stationkeeper_operator.resources.records import Gateway
 
 _MAX_NAME = 317
 _NEVER = datetime.min.replace(tzinfo=UTC)

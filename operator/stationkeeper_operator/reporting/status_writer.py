@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.observation import DeliveryState, Segment
+from stationkeeper_core.published.observation import DeliveryState, Segment
 from stationkeeper_operator.api.fair_queue import FairQueue
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
@@ -27,9 +27,9 @@ from stationkeeper_operator.reporting.contention import Contention
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.expiry import EXPIRING, is_graver
 from stationkeeper_operator.reporting.watch_lag import WatchLag
-from stationkeeper_operator.resource_status import Condition
-from stationkeeper_operator.resources import Key, Resource, decode_resource
-from stationkeeper_operator.status_manager import status_manager
+from stationkeeper_operator.resources.records import Key, Resource, decode_resource
+from stationkeeper_operator.resources.resource_status import Condition
+from stationkeeper_operator.resources.status_manager import status_manager
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.resource_store import ResourceStore
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
-from stationkeeper_operator.resources import Key, Reference, ReferencedObject, Resource
+from stationkeeper_operator.resources.records import Key, Reference, ReferencedObject, Resource
 
 
 class Change(Enum):

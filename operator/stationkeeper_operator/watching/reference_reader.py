@@ -16,7 +16,7 @@ from stationkeeper_operator.api.fair_queue import interleaved
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.resource_paths import REFERENCED, referenced_path
 from stationkeeper_operator.compiling.world import SECRET_LABELS
-from stationkeeper_operator.resources import SECRET, Reference, decode_referenced
+from stationkeeper_operator.resources.records import SECRET, Reference, decode_referenced
 from stationkeeper_operator.watching.resource_store import ResourceStore
 
 FEW = 32

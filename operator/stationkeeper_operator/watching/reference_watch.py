@@ -19,7 +19,7 @@ from stationkeeper_operator.api.fair_queue import FairQueue
 from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi
 from stationkeeper_operator.api.resource_paths import referenced_path
 from stationkeeper_operator.compiling.world import SECRET_LABELS
-from stationkeeper_operator.resources import CONFIG_MAP, SECRET, Reference
+from stationkeeper_operator.resources.records import CONFIG_MAP, SECRET, Reference
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 

@@ -14,11 +14,11 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
-from stationkeeper_operator.compiling.reductions import resource_reduced
+from stationkeeper_operator.compiling.retention.reductions import resource_reduced
 from stationkeeper_operator.compiling.world import SECRET_LABELS
-from stationkeeper_operator.named_references import admitting_references, reference_keys
-from stationkeeper_operator.resources import SECRET, Key, Reference, ReferencedObject, Resource
-from stationkeeper_operator.specs import EVERY_KEY
+from stationkeeper_operator.resources.named_references import admitting_references, reference_keys
+from stationkeeper_operator.resources.records import SECRET, Key, Reference, ReferencedObject, Resource
+from stationkeeper_operator.resources.specs import EVERY_KEY
 from stationkeeper_operator.watching.known import Change, Known, KnownChanges, ListInProgress
 from stationkeeper_operator.watching.reference_budget import ReferenceBudget
 

@@ -14,7 +14,7 @@ import msgspec
 
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.resource_paths import NO_OBJECT, RESOURCES, resource_path
-from stationkeeper_operator.resources import Key, Resource, decode_resource, read_identity
+from stationkeeper_operator.resources.records import Key, Resource, decode_resource, read_identity
 from stationkeeper_operator.watching.known import Change, ListInProgress
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore

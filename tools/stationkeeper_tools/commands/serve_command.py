@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from stationkeeper_cups.json_log import log_as_json
+from stationkeeper_cups.process.json_log import log_as_json
 from stationkeeper_cups.settings import Address, SettingsError
 from stationkeeper_tools.commands.errors import CommandError, CommandFault
 from stationkeeper_tools.commands.exit_codes import ExitCode

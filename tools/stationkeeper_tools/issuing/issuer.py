@@ -25,8 +25,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import crypto
 
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.pem import Certificate, parse_certificates, parse_der_certificate
-from stationkeeper_core.station_certificate import check_client
+from stationkeeper_core.protocol.station_certificate import check_client
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_core.x509.pem import parse_certificates, parse_der_certificate
 from stationkeeper_tools.input_errors import InputError
 
 BACKDATED = timedelta(hours=1)

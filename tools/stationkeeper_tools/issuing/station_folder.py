@@ -14,11 +14,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from stationkeeper_core.credentials import client_authentication
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.private_key import parse_private_key
-from stationkeeper_core.station_preflight import preflight
+from stationkeeper_core.protocol.credentials import client_authentication
+from stationkeeper_core.protocol.station_preflight import preflight
+from stationkeeper_core.x509.private_key import parse_private_key
 from stationkeeper_tools.issuing.issuer import Issued, Issuer
 
 URI, TRUST, CERTIFICATE, KEY = "cups.uri", "cups.trust", "cups.crt", "cups.key"
