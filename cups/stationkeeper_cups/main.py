@@ -15,6 +15,7 @@ from functools import partial
 from OpenSSL import SSL
 
 from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_core.setting_values import Address, SettingsError
 from stationkeeper_cups.accepting.connection_limits import ConnectionLimits, derived_limits, halved, memory_limit
 from stationkeeper_cups.accepting.listener import Listener
 from stationkeeper_cups.accepting.listening_socket import ListeningSocket
@@ -40,7 +41,7 @@ from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.process.event_loop import new_event_loop
 from stationkeeper_cups.process.json_log import log_as_json
 from stationkeeper_cups.process.memory_return import MemoryReturn, give_back_free_memory, resident_bytes
-from stationkeeper_cups.settings import Address, Files, Forwarded, Settings, SettingsError, read_settings
+from stationkeeper_cups.settings import Files, Forwarded, Settings, read_settings
 from stationkeeper_cups.sources.file_source import FileSource
 from stationkeeper_cups.sources.kubernetes_source import KubernetesSource
 from stationkeeper_cups.tls.connection import Judge
@@ -50,6 +51,9 @@ from stationkeeper_cups.tls.time_limits import TimeLimits
 DRAIN_SECONDS = 10.0
 # Of the connections that may be open; below that memory is given back.
 CALM_SHARE = 10
+
+# The time, aware; without a call of Python's for it.
+_now = partial(datetime.now, UTC)
 
 _log = logging.getLogger("stationkeeper.cups")
 
@@ -108,7 +112,7 @@ async def serve(
     handler = UpdateInfoHandler(lambda: state.snapshot, admission, refusals, metrics, observations, _now)
 
     def begin(peer: str) -> tuple[SSL.Context, Judge] | None:
-        return (state.context, partial(admission.judge, peer=peer)) if state.context else None
+        return (context, partial(admission.judge, peer=peer)) if (context := state.context) else None
 
     times = TimeLimits(asyncio.get_running_loop())
     limits = _limits(settings)
@@ -298,7 +302,3 @@ def _limits(settings: Settings) -> ConnectionLimits:
         limits = halved(limits)
     _log.info("limits", extra={"fields": asdict(limits)})
     return limits
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

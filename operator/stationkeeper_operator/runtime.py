@@ -124,7 +124,7 @@ class Operator:
         self._term_changed = asyncio.Event()
         self.metrics.statuses_waiting.set_function(lambda: self._term.statuses_waiting if self._term else 0)
         self.metrics.add(ResourceMetrics(self._verdicts, self._store.get, now))
-        self._reader = ReferenceReader(api, self._store, namespaces)
+        self._reader = ReferenceReader(api, self._store.references, namespaces)
         self._resync = Resync(api, self._store, self._reader, namespaces)
         lag = self._lag = WatchLag(most=MOST_UNSEEN if self._watch.shows_statuses else None)
         self._cluster = Cluster(
@@ -140,7 +140,9 @@ class Operator:
             GenerationFloor(),
         )
         self._references = ReferenceWatch(
-            api, self._store, self._reader, namespaces, changed=self._reference_changed, broken=self._relists.wake
+            *(api, self._store.references, self._reader, namespaces),
+            changed=self._reference_changed,
+            broken=self._relists.wake,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lists = RateLimit(1 / LEAST_RESYNC_SECONDS, LISTS_AT_ONCE)
@@ -208,7 +210,7 @@ class Operator:
             self._note(change)
 
     def _reference_changed(self, reference: Reference) -> None:
-        self._changes.wake(urgent=self._store.lets_in(reference))
+        self._changes.wake(urgent=self._store.references.lets_in(reference))
 
     def _note(self, change: Change) -> None:
         if change in {Change.SPEC, Change.REDUCTION}:
@@ -360,7 +362,7 @@ class Operator:
                 _log.warning("the clock was set, what depends on it is judged anew", extra={"fields": fields})
                 self._changes.wake(urgent=True)
             await term.verify()
-            if await self._reader.read(islice(self._store.unwatched, FEW)):
+            if await self._reader.read(islice(self._store.references.unwatched, FEW)):
                 self._changes.wake()
 
     def _ahead(self) -> float:

@@ -12,6 +12,7 @@ import yaml
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.policy.token_authorization import MAX_TOKENS, MIN_SECRET_BYTES
 from stationkeeper_core.protocol.credentials import MAX_TOKEN_BYTES
+from stationkeeper_core.protocol.private_key import MAX_KEY_TEXT_BYTES
 from stationkeeper_core.protocol.update_info import MAX_BODY_BYTES, MAX_CREDENTIALS_BYTES, MAX_URI_BYTES
 from stationkeeper_core.published.documents import CONTRACT, MAX_AUTHORITIES, MAX_SECRET_BYTES
 from stationkeeper_core.published.observation import MAX_PAGE, MAX_TEXT, DeliveryState
@@ -21,7 +22,6 @@ from stationkeeper_core.x509.crl import MAX_CRL_BYTES, MAX_CRLS
 from stationkeeper_core.x509.der import element
 from stationkeeper_core.x509.expiry import Stage
 from stationkeeper_core.x509.pem import MAX_CERTIFICATES, MAX_PEM_BYTES
-from stationkeeper_core.x509.private_key import MAX_KEY_TEXT_BYTES
 from stationkeeper_cups.in_force.waiting_notice import FIRST_SECONDS
 from stationkeeper_cups.observations import MAX_REGISTERED, MAX_UNREGISTERED
 from stationkeeper_operator.compiling.verdict import Use

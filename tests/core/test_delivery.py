@@ -299,7 +299,6 @@ MOVED_AWAY = msgspec.structs.replace(GATEWAY, cups_uri="https://new.example.org:
         (MOVED_AWAY, {}, None, PENDING),
         (GATEWAY, {"cups_uri": "https://other:8987"}, Asked("cups:8987", b"x"), DELIVERED),
     ],
-    ids=str,
 )
 def test_delivered_means_that_the_gateway_asked_with_what_it_reports(
     gateway: RegisteredGateway, reported: dict[str, object], asked: Asked | None, state: DeliveryState

@@ -75,6 +75,7 @@ ASKED_FOR = "AABBCCDD00000001"
         ([authority(ROOT, **REVOKING)], LEAF, [gateway(ASKED_FOR)], False),
         ([authority(OTHER)], LEAF, [gateway(ASKED_FOR)], False),
         ([authority(ROOT)], LEAF, [], False),
+        ([authority(ROOT)], leaf(ROOT, ASKED_FOR), [gateway(ASKED_FOR)], False),
     ],
 )
 def test_a_client_is_shown_on_the_gateway_that_it_asked_for_only_by_a_trusted_ca_in_its_scope(

@@ -21,8 +21,8 @@ from stationkeeper_core.protocol.credentials import (
     server_authentication,
     token_authentication,
 )
+from stationkeeper_core.protocol.private_key import parse_private_key
 from stationkeeper_core.protocol.station_preflight import StationSet, preflight
-from stationkeeper_core.x509.private_key import parse_private_key
 from tests.core.certificates import NOW, ca, leaf
 from tests.core.private_keys import CURVES, FORMS, fixed, fixed_ec, fixed_rsa, written
 

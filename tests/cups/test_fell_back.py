@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from stationkeeper_core.protocol.credentials import client_authentication, crc
+from stationkeeper_core.protocol.private_key import parse_private_key
 from stationkeeper_core.published.observation import DeliveryState, ObservationPage
 from stationkeeper_core.x509.pem import parse_certificates
-from stationkeeper_core.x509.private_key import parse_private_key
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway
 from tests.cups.client import get_internal
 from tests.cups.conftest import Cups, serving

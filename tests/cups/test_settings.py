@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_cups.settings import Address, Files, Kubernetes, SettingsError, read_settings
+from stationkeeper_core.setting_values import Address, SettingsError
+from stationkeeper_cups.settings import Files, Kubernetes, read_settings
 
 IN_POD = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
 

@@ -37,7 +37,7 @@ class Stage:
             settings=read_settings(("--namespace", RELEASE, "--identity", "one"), {}),
             api=api,
             store=self.store,
-            reader=ReferenceReader(api, self.store, ()),
+            reader=ReferenceReader(api, self.store.references, ()),
             changes=Aggregator(),
             lag=WatchLag(),
             metrics=Metrics(),

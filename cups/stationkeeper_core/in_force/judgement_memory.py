@@ -81,7 +81,7 @@ class JudgementMemory:
         if snapshot.trust is not self._trust:
             self.clear()
             self._trust = snapshot.trust
-        leaf, chain = _digests(presented)
+        leaf, chain = _keys(presented)
         judgement = self._still_holding(self._find(leaf, chain), snapshot, now)
         if judgement is not None:
             return judgement
@@ -97,11 +97,11 @@ class JudgementMemory:
         """Return what `judge` would, where it is remembered; None where it is not, or holds no more."""
         if snapshot.trust is not self._trust:
             return None
-        return self._still_holding(self._find(*_digests(presented)), snapshot, now)
+        return self._still_holding(self._find(*_keys(presented)), snapshot, now)
 
     def knows(self, presented: Sequence[bytes], snapshot: Snapshot) -> bool:
         """Whether a presented chain was judged before on this trust; to ask it costs no signature."""
-        return snapshot.trust is self._trust and self._find(*_digests(presented)) is not None
+        return snapshot.trust is self._trust and self._find(*_keys(presented)) is not None
 
     def clear(self) -> None:
         """Forget everything."""
@@ -123,7 +123,8 @@ class JudgementMemory:
         return judgement
 
     def _find(self, leaf: bytes, chain: bytes) -> _Kept | None:
-        for kept in self._kept.values():
+        for vouched in (True, False):
+            kept = self._kept[vouched]
             views = kept.get(leaf)
             if views is not None and chain in views:
                 kept.move_to_end(leaf)
@@ -139,7 +140,7 @@ class JudgementMemory:
             views.pop(next(iter(views)))
         views[chain] = kept_judgement
         self._kept[vouched][leaf] = views
-        self._bytes[vouched] += _size(views)
+        self._bytes[vouched] += _size(leaf, views)
         if vouched:
             self._take(leaf, vouched=False)
         kept = self._kept[vouched]
@@ -149,12 +150,14 @@ class JudgementMemory:
     def _take(self, leaf: bytes, *, vouched: bool) -> dict[bytes, _Kept]:
         """Take out what is kept of an end-entity certificate."""
         views = self._kept[vouched].pop(leaf, {})
-        self._bytes[vouched] -= _size(views)
+        self._bytes[vouched] -= _size(leaf, views)
         return views
 
 
-def _size(views: dict[bytes, _Kept]) -> int:
-    return sum(len(each.judgement.certificate.leaf.der) for each in views.values())
+def _size(leaf: bytes, views: dict[bytes, _Kept]) -> int:
+    """How many bytes of end-entity certificates are kept; one that was presented in an odd form is kept in both."""
+    ders = [each.judgement.certificate.leaf.der for each in views.values()]
+    return len(leaf) * len(ders) + sum(len(der) for der in ders if der != leaf)
 
 
 def _lean(judgement: Judgement) -> Judgement:
@@ -169,11 +172,11 @@ def _lean(judgement: Judgement) -> Judgement:
     )
 
 
-def _digests(presented: Sequence[bytes]) -> tuple[bytes, bytes]:
-    """Of the end-entity certificate, and of the whole chain."""
-    leaf = hashlib.sha256(presented[0] if presented else b"").digest()
+def _keys(presented: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The end-entity certificate, and what stands for all that was presented: a digest, nothing where it is alone."""
+    leaf = presented[0] if presented else b""
     if len(presented) <= 1:
-        return leaf, leaf
+        return leaf, b""
     chain = hashlib.sha256()
     for der in presented:
         chain.update(len(der).to_bytes(8, "big") + der)

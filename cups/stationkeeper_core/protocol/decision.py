@@ -18,15 +18,11 @@ from stationkeeper_core.published.documents import RegisteredGateway
 def decide(request: UpdateInfoRequest, gateway: RegisteredGateway) -> UpdateInfoResponse:
     """The answer to `request` of a gateway that may have the configuration of `gateway`."""
     return UpdateInfoResponse(
-        cups_uri=_uri(gateway.cups_uri, request.cups_uri),
-        tc_uri=_uri(gateway.lns_uri, request.tc_uri),
+        cups_uri="" if gateway.cups_uri == request.cups_uri else gateway.cups_uri,
+        tc_uri="" if gateway.lns_uri == request.tc_uri else gateway.lns_uri,
         cups_credentials=_credentials(gateway.cups_credentials, request.cups_credentials_crc),
         tc_credentials=_credentials(gateway.lns_credentials, request.tc_credentials_crc),
     )
-
-
-def _uri(configured: str, reported: str | None) -> str:
-    return "" if configured == reported else configured
 
 
 def _credentials(configured: bytes, reported: int | None) -> bytes:

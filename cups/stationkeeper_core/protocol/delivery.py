@@ -19,7 +19,6 @@ Pure: the time is passed in, and what is known of a gateway is a `Progress` that
 Source: the CUPS protocol, how the client behaves; the sets REG, BAK and BOOT in src/sys.c of Basics Station 2.0.6.
 """
 
-import hashlib
 from datetime import datetime, timedelta
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -45,7 +44,7 @@ class Progress(msgspec.Struct, frozen=True):
     """How far a gateway is with one target.
 
     Attributes:
-        target: a digest of all that it is to have; for comparison in memory only.
+        target: a hash of all that it is to have; for comparison in this process only.
         state: see `DeliveryState`.
         deliveries: answers with content for this target since it last reported all of it.
         outstanding: what it did not report at its last request.
@@ -53,7 +52,7 @@ class Progress(msgspec.Struct, frozen=True):
         disturbing: of `deliveries`, those with a part that may have disturbed what works.
     """
 
-    target: bytes
+    target: int
     state: DeliveryState
     deliveries: int = 0
     outstanding: tuple[Segment, ...] = ()
@@ -222,17 +221,18 @@ def _is_at(host: str, uri: str) -> bool:
 
 
 def _reports_nothing(request: UpdateInfoRequest) -> bool:
-    reported = (request.cups_uri, request.tc_uri, request.cups_credentials_crc, request.tc_credentials_crc)
-    return all(each is None for each in reported)
+    return (
+        request.cups_uri is None
+        and request.tc_uri is None
+        and request.cups_credentials_crc is None
+        and request.tc_credentials_crc is None
+    )
 
 
-def _target(gateway: RegisteredGateway) -> bytes:
-    digest = hashlib.sha256()
-    for part in _parts(gateway):
-        digest.update(len(part).to_bytes(4, "big") + part)
-    return digest.digest()
+def _target(gateway: RegisteredGateway) -> int:
+    # Python's hashes of texts and bytes have a secret of the process, so that nobody can have two be the same.
+    return hash(_parts(gateway))
 
 
-def _parts(gateway: RegisteredGateway) -> tuple[bytes, ...]:
-    texts = (gateway.cups_uri.encode(), gateway.lns_uri.encode())
-    return (*texts, gateway.cups_credentials, gateway.lns_credentials)
+def _parts(gateway: RegisteredGateway) -> tuple[str, str, bytes, bytes]:
+    return gateway.cups_uri, gateway.lns_uri, gateway.cups_credentials, gateway.lns_credentials

@@ -100,11 +100,13 @@ class Judgement(msgspec.Struct, frozen=True):
 
         What is revoked, of another namespace or registered nowhere passes: a request says so in words.
         """
-        if self.vouched:
-            found = self.paths or self.elsewhere
-            if all(each.too_weak and each.revocation is None for each in found):
-                return Reason.CERTIFICATE_TOO_WEAK, "no TrustedCA takes a key or signature of the chain"
-            return None
+        found = self.paths or self.elsewhere
+        if found:
+            # Asked in each handshake, so without a call for each path.
+            for each in found:
+                if not each.too_weak or each.revocation is not None:
+                    return None
+            return Reason.CERTIFICATE_TOO_WEAK, "no TrustedCA takes a key or signature of the chain"
         if self.near_misses:
             return self.near_misses[0].reason, self.near_misses[0].detail
         if self.budget_spent:

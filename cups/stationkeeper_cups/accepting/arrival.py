@@ -89,15 +89,19 @@ class Arrival:
         # Whether bytes are taken out of the kernel, which tells of those that stay there again and again.
         self._reads = opener.names_client(peer)
 
-    def look(self) -> Said:
+    def look(self, *, takes: bool = False) -> Said:
         """Look whether the client has said anything of TLS, and read what may come before.
+
+        Args:
+            takes: whether what TLS begins with is taken out of the kernel too: TLS is about to begin.
 
         Raises:
             StationkeeperError: the connection may not begin so.
         """
         while True:
+            takes = takes or self._reads
             try:
-                data = self._recv()
+                data = self._socket.recv(_READ_BYTES) if takes else self._socket.recv(_SIGN_BYTES, socket.MSG_PEEK)
             except (BlockingIOError, InterruptedError):
                 return Said.NOTHING
             except OSError:
@@ -106,18 +110,16 @@ class Arrival:
                 if self._opener is not None and self.received:
                     raise StationkeeperError(Reason.HANDSHAKE_FAILED, "the connection ended before TLS began")
                 return Said.GOODBYE
-            if self._opener is None or self._open(self._opener, data):
+            if takes:
+                self.received += data
+                data = self.received
+            if self._opener is None or self._open(self._opener, data, is_taken=takes):
                 return Said.SOMETHING
 
-    def _recv(self) -> bytes:
-        return self._socket.recv(_READ_BYTES) if self._reads else self._socket.recv(_SIGN_BYTES, socket.MSG_PEEK)
-
-    def _open(self, opener: Opener, data: bytes) -> bool:
-        """Read what comes before TLS; whether there is something of TLS."""
-        if self._reads:
-            self.received += data
-        opening = opener(self.peer, self.received if self._reads else data)
-        if opening is None or (opening.size and not self._reads):
+    def _open(self, opener: Opener, data: bytes, *, is_taken: bool) -> bool:
+        """Look at what comes before TLS; whether there is something of TLS."""
+        opening = opener(self.peer, data)
+        if opening is None or (opening.size and not is_taken):
             self._reads = True
             return False
         self._opener, self._reads = None, False

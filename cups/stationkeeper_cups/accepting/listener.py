@@ -114,17 +114,17 @@ class Listener:
     @property
     def connections(self) -> int:
         """How many there are, in all states together."""
-        return len(self._connections) + len(self._silent) + len(self._room)
+        return len(self._connections) + self._silent.size + self._room.everybody.size
 
     @property
     def silent(self) -> int:
         """How many have said nothing yet."""
-        return len(self._silent)
+        return self._silent.size
 
     @property
     def waiting(self) -> int:
         """How many wait for their handshake to begin."""
-        return len(self._room)
+        return self._room.everybody.size
 
     @property
     def waited(self) -> float:
@@ -218,7 +218,8 @@ class Listener:
     def heard(self, arrival: Arrival) -> None:
         """Let a client that has said something wait for its turn."""
         network = arrival.network
-        said = self._look(arrival)
+        is_free = self._is_free
+        said = self._look(arrival, takes=is_free)
         if said is Said.NOTHING and arrival.network == network:
             return
         self._silent.discard(network, arrival)
@@ -227,13 +228,13 @@ class Listener:
             return
         if said is not Said.SOMETHING:
             return
-        if self._is_free and self._standing.is_good(arrival.network):
+        if is_free and self._standing.is_good(arrival.network):
             self._left -= 1
             self._shake_hands(arrival, self._loop.time())
             if self._left:
                 return
         else:
-            self._let_wait(arrival)
+            self._let_wait(arrival, is_free=is_free)
         self._begin_some()
         if arrival in self._room:
             arrival.rest()
@@ -247,24 +248,25 @@ class Listener:
 
     # Accepting.
 
-    def _accepted(self, accepted: socket.socket, address: str) -> None:
-        if len(self._silent) + len(self._room) >= self._limits.waiting:
+    def _accepted(self, accepted: socket.socket, address: str) -> bool:
+        """Take in a new connection, and return whether its handshake has begun."""
+        if self._silent.size + self._room.everybody.size >= self._limits.waiting:
             self._make_room()
-        self._take_in(Arrival(self._loop, accepted, peer_address(address), self, self._opener))
-
-    def _take_in(self, arrival: Arrival) -> None:
-        said = self._look(arrival)
+        arrival = Arrival(self._loop, accepted, peer_address(address), self, self._opener)
+        is_free = self._is_free
+        said = self._look(arrival, takes=is_free)
         if said is Said.SOMETHING:
-            self._let_wait(arrival)
-        elif said is Said.NOTHING:
+            return self._let_wait(arrival, is_free=is_free)
+        if said is Said.NOTHING:
             self._silent.add(arrival.network, arrival)
             self._silence.add(arrival, self._loop.time())
             arrival.watch()
+        return False
 
-    def _look(self, arrival: Arrival) -> Said:
+    def _look(self, arrival: Arrival, *, takes: bool) -> Said:
         """Look at what a client has said, and end the connection where there is no TLS to come."""
         try:
-            said = arrival.look()
+            said = arrival.look(takes=takes)
         except StationkeeperError as failure:
             arrival.close()
             self._standing.ended(arrival.network, None, answered=False)
@@ -282,21 +284,23 @@ class Listener:
     @property
     def _is_free(self) -> bool:
         """Whether nobody waits, so that a new connection may begin at once."""
-        return bool(self._left) and not len(self._room) and len(self.handshake) < self._limits.handshakes
+        return self._left > 0 and not self._room.everybody.size and self._shaking.size < self._limits.handshakes
 
-    def _let_wait(self, arrival: Arrival) -> None:
+    def _let_wait(self, arrival: Arrival, *, is_free: bool) -> bool:
+        """Let a connection wait for its turn, and return whether that has come at once."""
         now = self._loop.time()
-        if self._is_free and arrival.is_there():
+        if is_free and arrival.is_there():
             # Nobody is before it, and all the room's order would cost is for nothing.
             self._left -= 1
             self._shake_hands(arrival, now)
-            return
+            return True
         self._wait.add(arrival, now)
         self._room.enter(arrival, now)
+        return False
 
     def _make_room(self) -> None:
         silent, waiting = self._silent.oldest_of_the_most(), self._room.crowded_out()
-        if silent is not None and len(self._silent) >= len(self._room):
+        if silent is not None and self._silent.size >= self._room.everybody.size:
             self._give_up(silent, GIVEN_UP)
         elif waiting is not None:
             self._drop(waiting, Dropped.QUEUE_FULL)
@@ -314,7 +318,7 @@ class Listener:
         self.on_drop(why)
         left_out = self._overload.take() if why is not Dropped.PEER_GONE else None
         if left_out is not None:
-            fields = {"reason": why, "waiting": len(self._room), "left_out": left_out}
+            fields = {"reason": why, "waiting": self._room.everybody.size, "left_out": left_out}
             _log.warning("more connections than can be answered", extra={"fields": fields})
 
     # Beginning handshakes.
@@ -322,7 +326,7 @@ class Listener:
     def _begin_some(self) -> None:
         """Begin as many handshakes as one turn of the event loop may; the others wait for the next one."""
         self._has_no_place = False
-        if self._left and not len(self._room):
+        if self._left and not self._room.everybody.size:
             # Nobody waits, so there is no order to find.
             return
         now, looked_at = self._loop.time(), 0
@@ -339,7 +343,7 @@ class Listener:
             self._shake_hands(arrival, now)
         if not self._left or looked_at == LOOKED_AT_AT_ONCE:
             self._begin_again_soon()
-        elif len(self._room):
+        elif self._room.everybody.size:
             # It goes on when a handshake ends; or when the oldest one is old enough to be given up.
             self._has_no_place = True
             if self._again is None:
@@ -359,7 +363,7 @@ class Listener:
 
     def _may_begin(self, arrival: Arrival) -> bool:
         return (
-            len(self.handshake) < self._limits.handshakes
+            self._shaking.size < self._limits.handshakes
             or self._has_fewer(arrival.network)
             or self.handshake.oldest_for(self._loop.time()) >= GRACE_SECONDS
         )
@@ -369,7 +373,7 @@ class Listener:
         return self._shaking.count(network) + 1 < self._shaking.most
 
     def _shake_hands(self, arrival: Arrival, now: float) -> None:
-        if len(self.handshake) >= self._limits.handshakes:
+        if self._shaking.size >= self._limits.handshakes:
             fewer = self._has_fewer(arrival.network)
             makes_room = self._shaking.oldest_of_the_most() if fewer else self.handshake.oldest
             if isinstance(makes_room, TLSTransport):

@@ -32,16 +32,17 @@ class Groups(Generic[T]):
     """Things by their network, in the order in which they came; the network that has the most is known at any time.
 
     Each call takes the same time, however many things and networks there are.
+
+    Attributes:
+        size: how many things there are; asked for with each connection, so that it is no call.
+        most: how many of them the network has that has the most.
     """
 
     def __init__(self) -> None:
         self._groups: dict[str, dict[T, None]] = {}
         self._by_size: dict[int, dict[str, None]] = {}
-        self._length = 0
+        self.size = 0
         self.most = 0
-
-    def __len__(self) -> int:
-        return self._length
 
     def __iter__(self) -> Iterator[T]:
         return (each for group in self._groups.values() for each in group)
@@ -53,9 +54,10 @@ class Groups(Generic[T]):
     def add(self, network: str, thing: T) -> None:
         """Add a thing that is not there yet."""
         group = self._groups.setdefault(network, {})
+        before = len(group)
         group[thing] = None
-        self._length += 1
-        self._resize(network, len(group) - 1, len(group))
+        self.size += 1
+        self._resize(network, before, before + 1)
 
     def discard(self, network: str, thing: T) -> bool:
         """Remove a thing and return whether it was there."""
@@ -63,10 +65,11 @@ class Groups(Generic[T]):
         if group is None or thing not in group:
             return False
         del group[thing]
-        self._length -= 1
-        if not group:
+        self.size -= 1
+        after = len(group)
+        if not after:
             del self._groups[network]
-        self._resize(network, len(group) + 1, len(group))
+        self._resize(network, after + 1, after)
         return True
 
     def oldest_of_the_most(self) -> T | None:

@@ -22,7 +22,8 @@ class Accepting:
     Args:
         loop: a loop that watches sockets.
         bound: a bound TCP socket; `start` makes it listen.
-        take: given each connection, a socket that does not block, and the IP address that it comes from.
+        take: given each connection, a socket that does not block, and the IP address that it comes from. It returns
+            whether that one is served already; then what is ready by now goes first.
         turn_ends: called once those of one turn are taken.
 
     Attributes:
@@ -33,7 +34,7 @@ class Accepting:
         self,
         loop: asyncio.AbstractEventLoop,
         bound: socket.socket,
-        take: Callable[[socket.socket, str], None],
+        take: Callable[[socket.socket, str], bool],
         turn_ends: Callable[[], None],
     ) -> None:
         self._loop = loop
@@ -81,7 +82,8 @@ class Accepting:
                     self._retry = self._loop.call_later(_PAUSE_SECONDS, self._go_on)
                 break
             accepted.setblocking(False)
-            self._take(accepted, address[0])
+            if self._take(accepted, address[0]):
+                break
         self._turn_ends()
 
     def _go_on(self) -> None:

@@ -51,10 +51,11 @@ class ProxyProtocol:
 
     def __init__(self, trusted: Networks) -> None:
         self._trusted = trusted
+        self._are_any = bool(trusted)
 
     def names_client(self, source: str) -> bool:
         """Whether a connection from the address `source` says first whose it is."""
-        return source in self._trusted
+        return self._are_any and source in self._trusted
 
     def __call__(self, source: str, received: bytes) -> Opening | None:
         """Return how a connection begins; None where more bytes are needed.
@@ -62,7 +63,7 @@ class ProxyProtocol:
         Raises:
             StationkeeperError: `ProxyHeaderMissing`, `ProxyHeaderInvalid` or `ProxyHeaderNotAllowed`.
         """
-        if source in self._trusted:
+        if self._are_any and source in self._trusted:
             header = read_header(received)
             return None if header is None else Opening(header.source or source, header.size)
         if not begins_like_a_header(received):

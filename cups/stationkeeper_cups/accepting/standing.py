@@ -22,24 +22,22 @@ MAX_REMEMBERED = 10_000
 class _Decaying:
     """Sums that halve again and again; of those that were not touched for the longest time the first is forgotten.
 
-    Args:
-        clock: seconds, monotonic.
+    Times are in seconds of one monotonic clock.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._sums: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
-    def of(self, key: Hashable) -> float:
+    def of(self, key: Hashable, now: float) -> float:
         found = self._sums.get(key)
         if found is None:
             return 0.0
         value, at = found
-        return float(value * 0.5 ** ((self._clock() - at) / HALF_LIFE_SECONDS))
+        return float(value * 0.5 ** ((now - at) / HALF_LIFE_SECONDS))
 
-    def add(self, key: Hashable) -> float:
+    def add(self, key: Hashable, now: float) -> float:
         """Count one more; return the sum without it."""
-        now, known = self._clock(), self._sums.pop(key, None)
+        known = self._sums.pop(key, None)
         before = 0.0 if known is None else float(known[0] * 0.5 ** ((now - known[1]) / HALF_LIFE_SECONDS))
         self._sums[key] = (before + 1.0, now)
         if len(self._sums) > MAX_REMEMBERED:
@@ -56,15 +54,17 @@ class Standing:
     """
 
     def __init__(self, clock: Callable[[], float], often: float = OFTEN) -> None:
+        self._clock = clock
         self._often = often
-        self._with_answer = _Decaying(clock)
-        self._without_answer = _Decaying(clock)
-        self._certificates = _Decaying(clock)
+        self._with_answer = _Decaying()
+        self._without_answer = _Decaying()
+        self._certificates = _Decaying()
 
     def is_good(self, network: str) -> bool:
         """Whether the connections of a network end with an answer, for the most part."""
-        without = self._without_answer.of(network)
-        return without <= FREE or without <= FREE + self._with_answer.of(network)
+        now = self._clock()
+        without = self._without_answer.of(network, now)
+        return without <= FREE or without <= FREE + self._with_answer.of(network, now)
 
     def ended(self, network: str, certificate: bytes | None, *, answered: bool) -> None:
         """Take note of a connection that has said something.
@@ -74,7 +74,8 @@ class Standing:
             certificate: the end-entity certificate that it presented, DER; None without one.
             answered: whether it ended with an answer that let it in.
         """
+        now = self._clock()
         if answered and certificate is not None:
             # One that comes again and again speaks against its network: no gateway needs so many.
-            answered = self._certificates.add(hash(certificate)) < self._often
-        (self._with_answer if answered else self._without_answer).add(network)
+            answered = self._certificates.add(hash(certificate), now) < self._often
+        (self._with_answer if answered else self._without_answer).add(network, now)

@@ -37,28 +37,28 @@ class WaitingRoom(Generic[W]):
 
     Args:
         is_good: whether a network is of a good standing.
+
+    Attributes:
+        everybody: all of them, by their networks.
     """
 
     def __init__(self, is_good: Callable[[str], bool]) -> None:
         self._is_good = is_good
-        self._all: Groups[W] = Groups()
+        self.everybody: Groups[W] = Groups()
         self._good: OrderedDict[W, float] = OrderedDict()
         # By network; the networks in the order of their turns.
         self._others: OrderedDict[str, OrderedDict[W, float]] = OrderedDict()
         self._turn = 0
 
-    def __len__(self) -> int:
-        return len(self._all)
-
     def __iter__(self) -> Iterator[W]:
-        return iter(self._all)
+        return iter(self.everybody)
 
     def __contains__(self, one: W) -> bool:
         return one in self._good or one in self._others.get(one.network, ())
 
     def enter(self, one: W, now: float) -> None:
         """Let one wait, from `now` on."""
-        self._all.add(one.network, one)
+        self.everybody.add(one.network, one)
         if self._is_good(one.network):
             self._good[one] = now
         else:
@@ -66,7 +66,7 @@ class WaitingRoom(Generic[W]):
 
     def leave(self, one: W) -> None:
         """Let one go, wherever it is."""
-        if not self._all.discard(one.network, one):
+        if not self.everybody.discard(one.network, one):
             return
         if one in self._good:
             del self._good[one]
@@ -102,7 +102,7 @@ class WaitingRoom(Generic[W]):
 
     def crowded_out(self) -> W | None:
         """Return who has to leave where there are too many: the oldest of a network that has the most."""
-        return self._all.oldest_of_the_most()
+        return self.everybody.oldest_of_the_most()
 
     def _next_of_good(self, now: float, may_begin: Callable[[W], bool]) -> W | None:
         fallen: list[W] = []

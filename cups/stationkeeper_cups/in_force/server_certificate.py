@@ -12,13 +12,14 @@ from collections.abc import Callable
 from datetime import datetime
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.protocol.server_chain import check_server, check_times, has_root_of, root_name
 from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_core.x509.certificate import Certificate, parse_certificate
 from stationkeeper_core.x509.expiry import Stage, stage_of
+from stationkeeper_core.x509.keys import public_key_der
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.tls.server_credentials import ServerCredentials
 
@@ -175,7 +176,7 @@ def _key_sha256(key: bytes) -> str | None:
         public = load_pem_private_key(key, None).public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
-    return hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    return hashlib.sha256(public_key_der(public)).hexdigest()
 
 
 def _refusal(error: StationkeeperError) -> StationkeeperError:

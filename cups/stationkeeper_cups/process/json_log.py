@@ -9,6 +9,8 @@ from typing import Any
 
 from stationkeeper_core.log_line import JsonFormatter
 
+_NAMES = {level: logging.getLevelName(level) for level in (logging.INFO, logging.WARNING, logging.ERROR)}
+
 
 class LeanRecord(logging.LogRecord):
     """A record that holds what a line has, and no more.
@@ -31,7 +33,7 @@ class LeanRecord(logging.LogRecord):
     ) -> None:
         self.name = name
         self.levelno = level
-        self.levelname = logging.getLevelName(level)
+        self.levelname = _NAMES.get(level) or logging.getLevelName(level)
         self.pathname, self.lineno, self.funcName = pathname, lineno, func or ""
         # `log("%(name)s", {"name": …})` names its values.
         is_named = len(args or ()) == 1 and isinstance(args[0], Mapping) and args[0]
@@ -52,20 +54,16 @@ class LineHandler(logging.Handler):
         self._format = JsonFormatter()
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Write the line for `record`, unless a filter leaves it out."""
+        """Write the line for `record`, unless a filter leaves it out; nothing may fail because nobody reads the log."""
         if self.filters and not self.filter(record):
             return False
-        self.emit(record)
-        return True
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write the line for `record`; nothing may fail because nobody reads the log."""
         try:
             line = self._format.encode(record) + b"\n"
             while line:
                 line = line[os.write(self._file, line) :]
         except Exception:
             self.handleError(record)
+        return True
 
 
 def log_as_json(level: str) -> None:

@@ -123,7 +123,7 @@ def plan_parts(world: World, in_force: Mapping[str, Document], now: datetime) ->
         verdicts: dict[Key, Verdict] = {}
         for each in bucket.candidates:
             record = fitted.records.get(each.key)
-            vouching = facts.vouchers.of(record) if record is not None else None
+            vouching = facts.vouching_cas.of(record) if record is not None else None
             verdicts[each.key] = gateway_verdict(each, record, name, facts.world, vouching)
         yield PlanPart(name, fitted.document, fitted.payload, verdicts)
 

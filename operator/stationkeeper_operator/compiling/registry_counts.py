@@ -226,7 +226,7 @@ def _candidate(record: RegisteredGateway, held: RegisteredGateway | None) -> Can
     tokens = [
         pair for pair in zip(held.token_sha256s, held.token_sources, strict=False) if pair[0] in record.token_sha256s
     ]
-    kept = with_fields(
+    fallback = with_fields(
         held,
         suspended=held.suspended or record.suspended,
         trusted_cas=_common(held.trusted_cas, record.trusted_cas),
@@ -235,10 +235,10 @@ def _candidate(record: RegisteredGateway, held: RegisteredGateway | None) -> Can
         token_sources=tuple(source for _, source in tokens),
         rank=record.rank,
     )
-    if not kept.suspended:
-        return Candidate(resource, record, kept, None)
-    bare = with_fields(kept, lns_uri="", lns_credentials=b"", cups_uri="", cups_credentials=b"")
-    return Candidate(resource, record, kept, None, shrunk=bare)
+    if not fallback.suspended:
+        return Candidate(resource, record, fallback, None)
+    bare = with_fields(fallback, lns_uri="", lns_credentials=b"", cups_uri="", cups_credentials=b"")
+    return Candidate(resource, record, fallback, None, minimal=bare)
 
 
 def _common(held: tuple[str, ...] | None, wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:

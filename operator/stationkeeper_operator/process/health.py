@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
+from stationkeeper_core.setting_values import Address
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.metrics import CONTENT_TYPE, Metrics
-from stationkeeper_operator.settings import Address
 
 MAX_CONNECTIONS = 64
 IDLE_SECONDS = 15.0

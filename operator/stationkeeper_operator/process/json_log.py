@@ -14,5 +14,3 @@ def log_as_json(level: str) -> None:
     logging.captureWarnings(capture=True)
     if level != "DEBUG":
         logging.getLogger("kopf").setLevel(logging.WARNING)
-        # It warns that it does not handle signals; the process does.
-        logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)

@@ -149,7 +149,7 @@ class Reconciler:
             await self._publisher.empty(plan.retired)
         if not (wrote_all and plan.is_done):
             return Turn.MORE
-        if unwritten or self._store.unresolved or completes:
+        if unwritten or self._store.references.unresolved or completes:
             return Turn.AGAIN
         if self._check is not None and self._check.is_due:
             self._check.begin(await asyncio.to_thread(compiler.compiled, plan, in_force, now))
@@ -161,7 +161,7 @@ class Reconciler:
         """The compiler, told what changed; a new one where what it remembers does not hold."""
         compiler = self._compiler
         if compiler is None or not compiler.serves(counts, in_force, now):
-            self._store.tell_all()
+            self._store.give_all()
             leading = leading_count(counts, in_force)
             compiler = self._compiler = TurnCompiler(self._release_namespace, self._cups_names, leading)
         known = self._store.changes()
@@ -187,13 +187,13 @@ class Reconciler:
         return changes
 
     async def _resolve(self) -> None:
-        if not self._store.unresolved:
+        if not self._store.references.unresolved:
             return
         try:
             async with asyncio.timeout(_REFERENCES_SECONDS):
-                await self._reader.read(self._store.unresolved)
+                await self._reader.read(self._store.references.unresolved)
         except TimeoutError:
-            fields = {"unresolved": len(self._store.unresolved)}
+            fields = {"unresolved": len(self._store.references.unresolved)}
             _log.warning("not all named Secrets and ConfigMaps are read yet", extra={"fields": fields})
 
     def _reducing(self, plan: TurnPlan) -> frozenset[str]:

@@ -21,7 +21,7 @@ class Change(Enum):
 
 @dataclass(frozen=True)
 class Known:
-    """A picture of the store that later changes do not touch.
+    """A snapshot of the store that later changes do not touch.
 
     Attributes:
         resources: all there are.

@@ -62,7 +62,7 @@ class Resync:
             ApiError: a LIST failed; those before it are taken in, which is no harm.
         """
         changes = [await self._list(kind, namespace) for kind in RESOURCES for namespace in self._namespaces]
-        if await self._reader.read(self._store.named):
+        if await self._reader.read(self._store.references.named):
             changes.append(Change.SPEC)
         return max(changes, key=lambda change: change.value)
 

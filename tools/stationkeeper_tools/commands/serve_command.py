@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
+from stationkeeper_core.setting_values import Address, SettingsError, read_address
 from stationkeeper_cups.process.json_log import log_as_json
-from stationkeeper_cups.settings import Address, SettingsError
 from stationkeeper_tools.commands.errors import CommandError, CommandFault
 from stationkeeper_tools.commands.exit_codes import ExitCode
 from stationkeeper_tools.commands.output import Colour, Output, coloured, output_option, print_json_line, print_text
@@ -23,7 +23,6 @@ from stationkeeper_tools.standalone.trial_certificate import ServerFiles, trial_
 
 LISTEN, INTERNAL = "0.0.0.0:8987", "127.0.0.1:8080"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
-_MAX_PORT = 65535
 
 
 @click.command("serve")
@@ -159,10 +158,13 @@ def _server(
 
 
 def _address(flag: str, text: str) -> Address:
-    host, _, port = text.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) <= _MAX_PORT:
-        raise InputError(f"{flag} is {text[:80]!a}; give host:port")
-    return Address(host.strip("[]"), int(port))
+    try:
+        address = read_address(flag, text)
+    except SettingsError as error:
+        raise InputError(str(error)) from None
+    if address.port == 0:
+        raise InputError(f"{flag} is {text[:80]!a}; set it to a port from 1 to 65535")
+    return address
 
 
 def _tell_json(kind: str, fields: Mapping[str, Any]) -> None:

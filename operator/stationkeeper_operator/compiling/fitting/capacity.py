@@ -86,7 +86,7 @@ def fit(contents: Contents[R], in_force: Document | None) -> Fitted[R]:
         in_force: the present one, which is known to fit.
     """
     filling = _Filling(contents)
-    filling.put({each.key: record for each in contents.candidates if (record := each.wanted or each.kept)})
+    filling.put({each.key: record for each in contents.candidates if (record := each.desired or each.fallback)})
     if filling.room.has_plenty:
         return replace(filling.fitted, has_plenty=True)
     if filling.document == in_force:
@@ -103,7 +103,7 @@ def _keep(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]], in_force
     base: dict[Key, R] = {}
     growing: list[tuple[Key, R]] = []
     for each in oldest_first:
-        record, before = each.shrunk or each.kept, held.get(each.resource.metadata.uid)
+        record, before = each.minimal or each.fallback, held.get(each.resource.metadata.uid)
         if record is None:
             continue
         if before is None or record == before or _alone(record) <= _alone(before):
@@ -118,14 +118,16 @@ def _keep(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]], in_force
 def _change(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]]) -> None:
     """What the specs bring: first what becomes no larger, then what is revoked anew, then what grows."""
     present = filling.records
-    changes = [(each.key, each.wanted) for each in oldest_first if each.wanted and each.wanted != present.get(each.key)]
+    changes = [
+        (each.key, each.desired) for each in oldest_first if each.desired and each.desired != present.get(each.key)
+    ]
     smaller = [(key, record) for key, record in changes if key in present and filling.is_smaller(record, present[key])]
     filling.replace(smaller)
     settled = {key for key, record in smaller if filling.records.get(key) == record}
     revoking = [
-        (each.key, each.kept)
+        (each.key, each.fallback)
         for each in oldest_first
-        if each.shrunk and each.kept and each.key not in settled and each.key in present
+        if each.minimal and each.fallback and each.key not in settled and each.key in present
     ]
     filling.add(revoking, filling.may_take_away)
     for within_share in (True, False):

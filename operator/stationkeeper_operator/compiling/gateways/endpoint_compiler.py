@@ -18,11 +18,11 @@ from stationkeeper_core.protocol.credentials import (
     server_authentication,
     token_authentication,
 )
+from stationkeeper_core.protocol.private_key import parse_private_key
 from stationkeeper_core.protocol.station_certificate import check_client, check_trust, public_key
 from stationkeeper_core.protocol.station_preflight import preflight
 from stationkeeper_core.protocol.token_notes import token_notes
 from stationkeeper_core.x509.certificate import Certificate
-from stationkeeper_core.x509.private_key import parse_private_key
 from stationkeeper_operator.compiling.certificate_rules import expired, read_certificates, read_content, show
 from stationkeeper_operator.compiling.trust.authority_keys import AuthorityKeys
 from stationkeeper_operator.compiling.world import SecretUse, World

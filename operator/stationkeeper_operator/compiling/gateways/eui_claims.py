@@ -44,7 +44,7 @@ class Claim:
     @property
     def record(self) -> RegisteredGateway | None:
         """What would be in force of its Gateway."""
-        return None if self.candidate is None else self.candidate.wanted or self.candidate.kept
+        return None if self.candidate is None else self.candidate.desired or self.candidate.fallback
 
     @property
     def rank(self) -> int | None:
@@ -223,7 +223,7 @@ def _settled(eui: EUI64, claim: Claim, rank: int, loss: _Loss | None) -> Settled
         if loss is None:
             candidate = candidate.mapped(partial(_ranked, rank=rank))
         else:
-            candidate = replace(candidate, wanted=None, kept=None, shrunk=None, refusal=_refusal(eui))
+            candidate = replace(candidate, desired=None, fallback=None, minimal=None, refusal=_refusal(eui))
     return Settled(candidate, reserved if uid else None)
 
 

@@ -89,18 +89,18 @@ def compile_gateway(
         held = None
     problems = Problems()
     part = _read(resource, around, problems)
-    kept = _reduced(held, part) if held is not None and (held.lns_uri or held.cups_uri) else None
+    fallback = _reduced(held, part) if held is not None and (held.lns_uri or held.cups_uri) else None
     own = around.own_cups
     if own is not None and not resource.suspended and part.cups is not None:
         problems.attempt(lambda: own.check(_gateway(resource, eui, part)))
-        kept = kept and _without_refused_move(kept, own)
+        fallback = fallback and _without_refused_move(fallback, own)
     refusal = problems.refusal
-    wanted = None if refusal else _shared(_gateway(resource, eui, part), held)
-    kept = kept and _shared(kept, wanted, held)
+    desired = None if refusal else _shared(_gateway(resource, eui, part), held)
+    fallback = fallback and _shared(fallback, desired, held)
     if resource.suspended:
         bare = _gateway(resource, eui, _Part())
-        return _suspended(resource, bare, wanted or kept, kept or (held and bare), refusal)
-    return Candidate(resource, wanted, kept, refusal, "; ".join((*_read_as_mac(eui), *part.notes)))
+        return _suspended(resource, bare, desired or fallback, fallback or (held and bare), refusal)
+    return Candidate(resource, desired, fallback, refusal, "; ".join((*_read_as_mac(eui), *part.notes)))
 
 
 def _shared(record: RegisteredGateway, *others: RegisteredGateway | None) -> RegisteredGateway:
@@ -108,13 +108,13 @@ def _shared(record: RegisteredGateway, *others: RegisteredGateway | None) -> Reg
     return next((each for each in others if each == record), record)
 
 
-def _without_refused_move(kept: RegisteredGateway, own: OwnCUPS) -> RegisteredGateway:
-    """`kept` without credentials that would not let the gateway in any more; those that it has, it keeps."""
+def _without_refused_move(fallback: RegisteredGateway, own: OwnCUPS) -> RegisteredGateway:
+    """`fallback` without credentials that would not let the gateway in any more; those that it has, it keeps."""
     try:
-        own.check(kept)
+        own.check(fallback)
     except StationkeeperError:
-        return replace(kept, cups_credentials=b"")
-    return kept
+        return replace(fallback, cups_credentials=b"")
+    return fallback
 
 
 def _gives_away(held: RegisteredGateway, keys: AuthorityKeys) -> bool:
@@ -141,8 +141,8 @@ def _read_as_mac(eui: EUI64) -> tuple[str, ...]:
 def _suspended(
     resource: Gateway,
     bare: RegisteredGateway,
-    wanted: RegisteredGateway | None,
-    kept: RegisteredGateway | None,
+    desired: RegisteredGateway | None,
+    fallback: RegisteredGateway | None,
     refusal: StationkeeperError | None,
 ) -> Candidate[RegisteredGateway]:
     """Registered as suspended whatever else the spec says; a record without a server is never fallen back on."""
@@ -151,10 +151,10 @@ def _suspended(
         detail = f"{detail}; besides, {refusal.detail}"
     return Candidate(
         resource,
-        replace(wanted or bare, suspended=True),
-        kept and replace(kept, suspended=True),
+        replace(desired or bare, suspended=True),
+        fallback and replace(fallback, suspended=True),
         StationkeeperError(Reason.SUSPENDED, detail),
-        shrunk=kept and replace(bare, suspended=True),
+        minimal=fallback and replace(bare, suspended=True),
     )
 
 

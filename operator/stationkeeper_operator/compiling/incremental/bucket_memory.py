@@ -195,7 +195,7 @@ class BucketMemory:
         if not self._has_plenty:
             return _asks_the_same(old.candidate, new.candidate) and old.reserved == new.reserved
         # Where all fits, each Gateway's first choice is in the document, and nothing is reserved of one that is.
-        first, then = (each.wanted or each.kept for each in (old.candidate, new.candidate))
+        first, then = (each.desired or each.fallback for each in (old.candidate, new.candidate))
         same_record = old.candidate.key == new.candidate.key and first == then
         return same_record and (then is not None or old.reserved == new.reserved)
 
@@ -208,10 +208,10 @@ class BucketMemory:
 
 
 def _asks_the_same(old: Candidate[RegisteredGateway], new: Candidate[RegisteredGateway]) -> bool:
-    return (old.key, old.seniority, old.wanted, old.kept, old.shrunk) == (
+    return (old.key, old.seniority, old.desired, old.fallback, old.minimal) == (
         new.key,
         new.seniority,
-        new.wanted,
-        new.kept,
-        new.shrunk,
+        new.desired,
+        new.fallback,
+        new.minimal,
     )

@@ -33,7 +33,7 @@ class FactsChange:
     @cached_property
     def vouching_changed(self) -> bool:
         """Whether another answer is possible to who could let a Gateway in."""
-        return not self._new.vouchers.says_the_same_as(self._old.vouchers)
+        return not self._new.vouching_cas.says_the_same_as(self._old.vouching_cas)
 
     @cached_property
     def is_none(self) -> bool:

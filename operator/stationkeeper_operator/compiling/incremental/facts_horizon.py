@@ -21,7 +21,7 @@ def moments(facts: SharedFacts, before: Document | None) -> Iterator[datetime]:
     held = before.authorities if isinstance(before, TrustDocument) else ()
     records = [*held, *facts.trust.records.values()]
     for candidate in facts.trust.candidates:
-        records += filter(None, (candidate.wanted, candidate.kept, candidate.shrunk))
+        records += filter(None, (candidate.desired, candidate.fallback, candidate.minimal))
         # A CRL that is not valid yet refuses its TrustedCA, and so is in no record.
         if candidate.refusal is not None and isinstance(candidate.resource, TrustedCA):
             yield from beginnings(candidate.resource, facts.world)

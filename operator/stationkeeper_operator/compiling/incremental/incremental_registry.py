@@ -341,7 +341,7 @@ class _Turn:
         return self._vouching(self._registry.buckets[number].records.get(key) if number is not None else None)
 
     def _vouching(self, record: RegisteredGateway | None) -> Vouching | None:
-        return self._facts.vouchers.of(record) if record is not None else None
+        return self._facts.vouching_cas.of(record) if record is not None else None
 
     def _precedence(self, key: Key) -> tuple[datetime, bool, Key]:
         remembered = self._gateways.get(key)

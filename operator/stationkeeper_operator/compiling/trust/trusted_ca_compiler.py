@@ -90,12 +90,12 @@ def compile_trusted_ca(
             StationkeeperError(Reason.SUSPENDED, f"spec.suspended is true: nothing of it is trusted; {_TRAFFIC}"),
         )
     if resource.spec is None:
-        kept = previous and _reduced(previous, _Parts(None, None, None), now)
-        return Candidate(resource, None, kept, StationkeeperError(Reason.INVALID_SPEC, resource.problem))
+        fallback = previous and _reduced(previous, _Parts(None, None, None), now)
+        return Candidate(resource, None, fallback, StationkeeperError(Reason.INVALID_SPEC, resource.problem))
     parts, refusal = _read(resource, resource.spec, world, previous, now)
-    kept = previous and _reduced(previous, parts, now)
-    wanted = None if refusal else _authority(resource, parts)
-    return Candidate(resource, wanted, kept, refusal, parts.note, _without_new_revocations(kept, previous))
+    fallback = previous and _reduced(previous, parts, now)
+    desired = None if refusal else _authority(resource, parts)
+    return Candidate(resource, desired, fallback, refusal, parts.note, _without_new_revocations(fallback, previous))
 
 
 def configured_anchors(resource: TrustedCA, world: World) -> tuple[bytes, ...]:
@@ -306,12 +306,12 @@ def _reduced(previous: TrustedAuthority, parts: _Parts, now: datetime) -> Truste
 
 
 def _without_new_revocations(
-    kept: TrustedAuthority | None, previous: TrustedAuthority | None
+    fallback: TrustedAuthority | None, previous: TrustedAuthority | None
 ) -> TrustedAuthority | None:
-    if kept is None or previous is None or not revokes_more(previous, kept):
+    if fallback is None or previous is None or not revokes_more(previous, fallback):
         return None
     return replace(
-        kept,
+        fallback,
         revoked_serials=previous.revoked_serials,
         revoked_sha256=previous.revoked_sha256,
         revocation_lists=previous.revocation_lists,

@@ -32,7 +32,7 @@ _Intervals = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
-class _Voucher:
+class _VouchingCA:
     """A TrustedCA as a namespace sees it.
 
     Attributes:
@@ -56,7 +56,7 @@ class _Voucher:
         return "" if _holds(self.served, eui) else "it does not serve this EUI here"
 
 
-class Vouchers:
+class VouchingCAs:
     """All TrustedCAs, ready to be asked about Gateways.
 
     Args:
@@ -87,7 +87,7 @@ class Vouchers:
         }
         self._groups: dict[tuple[str, tuple[str, ...] | None], _Group] = {}
 
-    def says_the_same_as(self, other: "Vouchers") -> bool:
+    def says_the_same_as(self, other: "VouchingCAs") -> bool:
         """Whether the other one gives the same answer for every Gateway."""
         return self._basis == other._basis
 
@@ -105,23 +105,23 @@ class Vouchers:
         which = (gateway.namespace, gateway.trusted_cas)
         group = self._groups.get(which)
         if group is None:
-            group = self._groups[which] = _Group(tuple(self._vouchers(*which)))
+            group = self._groups[which] = _Group(tuple(self._vouching_cas(*which)))
         return group.of(eui, has_tokens=bool(gateway.token_sha256s))
 
-    def _vouchers(self, namespace: str, names: tuple[str, ...] | None) -> Iterator[_Voucher]:
+    def _vouching_cas(self, namespace: str, names: tuple[str, ...] | None) -> Iterator[_VouchingCA]:
         if names is None:
-            yield from (self._voucher(key, namespace) for key in self._in_scope(namespace))
+            yield from (self._vouching_ca(key, namespace) for key in self._in_scope(namespace))
             return
         for text in names:
             key = Key(TRUSTED_CA, *text.split("/", 1))
             if key.namespace not in {namespace, self._release}:
-                yield _Voucher(text[:_MAX_NAME], "a TrustedCA of that namespace never speaks for this one")
+                yield _VouchingCA(text[:_MAX_NAME], "a TrustedCA of that namespace never speaks for this one")
             elif key not in self._resources or not self._is_told(key, namespace):
-                yield _Voucher(_shown(key, namespace), "it does not exist, or does not serve this namespace")
+                yield _VouchingCA(_shown(key, namespace), "it does not exist, or does not serve this namespace")
             else:
-                yield self._voucher(key, namespace)
+                yield self._vouching_ca(key, namespace)
         others = [key for key in self._in_scope(namespace) if f"{key.namespace}/{key.name}" not in names][: _SHOWN + 1]
-        yield from (_Voucher(_shown(key, namespace), "client.trustedCAs does not name it") for key in others)
+        yield from (_VouchingCA(_shown(key, namespace), "client.trustedCAs does not name it") for key in others)
 
     def _in_scope(self, namespace: str) -> Iterator[Key]:
         yield from self._by_namespace.get(namespace, ())
@@ -134,26 +134,26 @@ class Vouchers:
             each.namespace in {namespace, ALL_NAMESPACES} for each in self._serves.get(key, ())
         )
 
-    def _voucher(self, key: Key, namespace: str) -> _Voucher:
+    def _vouching_ca(self, key: Key, namespace: str) -> _VouchingCA:
         record = self._records.get(key)
         served: _Intervals = _EVERY_EUI
         if key.namespace != namespace:
             entries = (each for each in self._serves[key] if each.namespace in {namespace, ALL_NAMESPACES})
             served = _merged(interval for each in entries for interval in _intervals(each.eui_ranges))
         ranges = _intervals(record.eui_ranges) if record is not None else _EVERY_EUI
-        return _Voucher(_shown(key, namespace), self._problems[key], ranges, served)
+        return _VouchingCA(_shown(key, namespace), self._problems[key], ranges, served)
 
 
 class _Group:
     """The Gateways that the same TrustedCAs are asked about.
 
     Args:
-        vouchers: these TrustedCAs.
+        vouching_cas: these TrustedCAs.
     """
 
-    def __init__(self, vouchers: tuple[_Voucher, ...]) -> None:
-        self._vouchers = vouchers
-        ends = {end for each in vouchers for interval in (*each.ranges, *each.served) for end in interval}
+    def __init__(self, vouching_cas: tuple[_VouchingCA, ...]) -> None:
+        self._vouching_cas = vouching_cas
+        ends = {end for each in vouching_cas for interval in (*each.ranges, *each.served) for end in interval}
         self._ends = sorted(ends)
         self._found: dict[tuple[int, bool], Vouching] = {}
 
@@ -166,7 +166,7 @@ class _Group:
         return found
 
     def _judge(self, eui: EUI64, *, has_tokens: bool) -> Vouching:
-        judged = [(each.name, each.problem_with(eui)) for each in self._vouchers]
+        judged = [(each.name, each.problem_with(eui)) for each in self._vouching_cas]
         able = [name for name, problem in judged if not problem]
         unable = [f"{name} ({problem})" for name, problem in judged if problem]
         cannot = f"cannot: {_listed(unable)}" if unable else ""

@@ -16,7 +16,7 @@ from stationkeeper_core.x509.serial_numbers import pack_serials
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.compiling.retention.document_changes import document_changes
-from stationkeeper_operator.observing.departures import Departures
+from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.resources.records import Key, Resource
 from tests.operator.resource_building import der, make_ca, make_gateway, make_pem, plan_of
@@ -55,7 +55,7 @@ def told(
 ) -> Told:
     events = Told()
     users = frozenset(each.metadata.uid for each in GATEWAYS) if used else frozenset[str]()
-    departures = Departures(events, lambda key: users if key.name == "acme" else (), awaits_proof=False)
+    removal_events = RemovalEvents(events, lambda key: users if key.name == "acme" else (), awaits_proof=False)
     old = TrustDocument(release_namespace="stationkeeper", authorities=(before, *others))
     new = TrustDocument(
         release_namespace="stationkeeper", authorities=tuple(each for each in (after, *others) if each is not None)
@@ -63,7 +63,7 @@ def told(
     present: Mapping[Key, Resource] = {
         each.key: each for each in (resource or make_ca({"certificates": ROOT}), *GATEWAYS)
     }
-    departures.announce(document_changes(old, new), new, present)
+    removal_events.announce(document_changes(old, new), new, present)
     return events
 
 
@@ -172,10 +172,10 @@ def test_a_source_that_was_renewed_without_the_old_ca_is_such_a_change() -> None
     resource = make_ca({"certificates": NEW})
     after = plan_of(resource, in_force=before).documents
     events = Told()
-    departures = Departures(events, lambda _: {GATEWAYS[0].metadata.uid}, awaits_proof=False)
+    removal_events = RemovalEvents(events, lambda _: {GATEWAYS[0].metadata.uid}, awaits_proof=False)
     new = after[TRUST]
     assert isinstance(new, TrustDocument)
-    departures.announce(
+    removal_events.announce(
         document_changes(before[TRUST], new), new, {resource.key: resource, GATEWAYS[0].key: GATEWAYS[0]}
     )
     assert events.on("acme", "InUse")

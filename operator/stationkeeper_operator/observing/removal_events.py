@@ -17,7 +17,7 @@ from stationkeeper_operator.compiling.retention.taken_away import (
     revoked_no_more,
     speaks_for,
 )
-from stationkeeper_operator.observing.enforcement import Subject
+from stationkeeper_operator.observing.enforcement import ResourceRef
 from stationkeeper_operator.reporting.conditions import ENFORCED, STILL_TRUSTED_BY, Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.resources.records import TAKES_OVER, Gateway, Key, Resource, decode_resource
@@ -32,7 +32,7 @@ _MAX_TOLD = 20
 """Gateways that are told of one change, each by an event of its own; their number is told on the TrustedCA."""
 
 
-class Departures:
+class RemovalEvents:
     """Of one release.
 
     Args:
@@ -45,7 +45,7 @@ class Departures:
         self._events = events
         self._users = users
         self._awaits_proof = awaits_proof
-        self._deleted: dict[Subject, Resource] = {}
+        self._deleted: dict[ResourceRef, Resource] = {}
         self._awaited: Counter[str] = Counter()
 
     def announce(self, changes: DocumentChanges, trust: TrustDocument, present: Mapping[Key, Resource]) -> None:
@@ -70,20 +70,20 @@ class Departures:
                 self._unrevoked(resource, revoked_no_more(before, record))
                 self._still_trusted(resource, set(before.anchors) - set(record.anchors), trust)
 
-    def enforced(self, proven: Iterable[tuple[Subject, Fact]]) -> None:
+    def enforced(self, proven: Iterable[tuple[ResourceRef, Fact]]) -> None:
         """Tells of those deleted resources among `proven` that no pod holds any more."""
-        for subject, fact in proven:
-            resource = self._deleted.pop(subject, None)
+        for ref, fact in proven:
+            resource = self._deleted.pop(ref, None)
             if resource is not None:
-                self._awaited[subject.key.namespace] -= 1
+                self._awaited[ref.key.namespace] -= 1
                 self._events.assure(resource, "Normal", ENFORCED, f"its removal was {fact.message}")
 
     def _left(self, record: Record, key: Key, trust: TrustDocument, *, is_reserved: bool) -> None:
         metadata = {"namespace": key.namespace, "name": key.name, "uid": record.uid}
         resource = decode_resource(key.kind, {"metadata": metadata})
         if self._awaits_proof and self._awaited[key.namespace] < _MAX_AWAITED:
-            self._awaited[key.namespace] += Subject(key, record.uid) not in self._deleted
-            self._deleted[Subject(key, record.uid)] = resource
+            self._awaited[key.namespace] += ResourceRef(key, record.uid) not in self._deleted
+            self._deleted[ResourceRef(key, record.uid)] = resource
         if not isinstance(record, TrustedAuthority):
             if is_reserved:
                 self._events.assure(resource, "Normal", EUI_RESERVED, _reserved(record))

@@ -48,7 +48,7 @@ class DeliveryShown(msgspec.Struct, frozen=True, kw_only=True):
     outstanding: tuple[Segment, ...] = ()
 
 
-class Sighting(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class GatewayObservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The fields of `Gateway.status` that tell of visits; what is None is not there."""
 
     last_seen: datetime | None = None
@@ -79,24 +79,24 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return (self.last_seen is None, *identity, refusal, delivery)
 
 
-NOTHING_SEEN = Sighting()
+NOTHING_SEEN = GatewayObservation()
 
 
-def shown_in(gateway: Gateway) -> Sighting:
+def shown_in(gateway: Gateway) -> GatewayObservation:
     """What the present status shows; nothing where it cannot be read."""
     try:
-        return msgspec.json.decode(gateway.status.raw, type=Sighting)
+        return msgspec.json.decode(gateway.status.raw, type=GatewayObservation)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return NOTHING_SEEN
 
 
-def fields_of(sighting: Sighting) -> dict[str, object]:
+def fields_of(observed: GatewayObservation) -> dict[str, object]:
     """The status fields, as JSON has them; None for one that is to go."""
-    found: dict[str, object] = msgspec.json.decode(msgspec.json.encode(sighting))
+    found: dict[str, object] = msgspec.json.decode(msgspec.json.encode(observed))
     return found
 
 
-def merged(held: Sighting, seen: Observation, *, keep_not_converging: bool = False) -> Sighting:
+def merged(held: GatewayObservation, seen: Observation, *, keep_not_converging: bool = False) -> GatewayObservation:
     """`held` with what one pod says.
 
     Args:
@@ -124,7 +124,7 @@ def merged(held: Sighting, seen: Observation, *, keep_not_converging: bool = Fal
     return found
 
 
-def _is_proven_news(found: Sighting) -> bool:
+def _is_proven_news(found: GatewayObservation) -> bool:
     """Whether the gateway itself was refused since its last visit, which no claim of somebody else may hide."""
     held = found.last_refusal
     return held is not None and not held.claimed and (found.last_seen is None or held.time > found.last_seen)

@@ -19,20 +19,21 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
     load_der_private_key,
 )
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.protocol.station_certificate import MIN_RSA_BITS
 from stationkeeper_core.x509.der import element
+from stationkeeper_core.x509.keys import public_key_der
 from stationkeeper_core.x509.misfiled import explain_key
 
 MAX_KEY_TEXT_BYTES = 8 * 1024
 MAX_KEY_DER_BYTES = 4096
-MIN_RSA_BITS = 2048
-MAX_RSA_BITS = 4096
+# Of the key of a gateway itself. Those of a chain that it verifies may be longer, see `station_certificate`.
+MAX_OWN_RSA_BITS = 4096
 
-_USABLE = f"use RSA of {MIN_RSA_BITS} to {MAX_RSA_BITS} bits, P-256, P-384 or P-521"
+_USABLE = f"use RSA of {MIN_RSA_BITS} to {MAX_OWN_RSA_BITS} bits, P-256, P-384 or P-521"
 _DECRYPT = "is encrypted, which a Basics Station cannot undo; store it decrypted, as `openssl pkey -in FILE` writes it"
 _KEY_LABELS = (b"PRIVATE KEY", b"RSA PRIVATE KEY", b"EC PRIVATE KEY")
 _PARAMETERS = b"EC PARAMETERS"
@@ -126,11 +127,11 @@ def _load(der: bytes) -> PrivateKeyTypes:
 
 
 def _public(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
-    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return public_key_der(key.public_key())
 
 
 def _pkcs1(key: rsa.RSAPrivateKey) -> bytes:
-    if not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
+    if not MIN_RSA_BITS <= key.key_size <= MAX_OWN_RSA_BITS:
         raise _unusable(f"is RSA of {key.key_size} bits; {_USABLE}")
     if not _is_sound(key):
         raise _unusable("is RSA whose numbers do not belong together; make a new one")
