@@ -6,6 +6,7 @@ seed perturbs the same requests again; real processes differ in what they do fir
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -31,6 +32,8 @@ def main() -> int:
     parser.add_argument("--stop", action="store_true", help="stop after the first run with a finding")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
+    # So that what was started ends too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     binaries = obtain_control_plane(Surroundings.of_this_process(), Progress.to(_say))
     seeds = [seed for seed in range(options.first, options.first + options.runs) for _ in range(options.again)]
     outcomes, at_rest = list[Outcome](), tuple[str, ...]()

@@ -46,7 +46,7 @@ def _cut_lists_count() -> None:
         except ApiError:
             yield Page("", ())
 
-    KubernetesApi.pages = pages  # type: ignore[assignment]
+    KubernetesApi.pages = pages  # type: ignore[method-assign]
 
 
 def _lists_may_be_old() -> None:

@@ -34,17 +34,21 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     _say({"ready": True})
-    rest = b""
+    rest, running = b"", set[int]()
     while True:
         readable, _, _ = select.select([0], [], [], _LOOK_SECONDS)
         if readable:
             chunk = os.read(0, 65536)
             if not chunk:
+                for pid in running:
+                    os.kill(pid, signal.SIGKILL)
                 return
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                _say({"started": _fork(json.loads(line))})
-        _reap()
+                pid = _fork(json.loads(line))
+                running.add(pid)
+                _say({"started": pid})
+        _reap(running)
 
 
 def _fork(order: dict[str, Any]) -> int:
@@ -77,12 +81,13 @@ def _operate(order: dict[str, Any]) -> NoReturn:
         os._exit(status)
 
 
-def _reap() -> None:
+def _reap(running: set[int]) -> None:
     try:
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
+            running.discard(pid)
             _say({"ended": pid, "status": os.waitstatus_to_exitcode(status)})
     except ChildProcessError:
         return

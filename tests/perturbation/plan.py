@@ -67,7 +67,10 @@ _RATES = (0.02, 0.06, 0.2)
 _ENABLED = 0.35
 _LONGEST_SECONDS = 1.0
 _MOST_KILLS = 2
-_WRITES_OF_A_RUN = 60
+_WRITES_AT_START = 18
+"""The Lease, and a mark on each published Secret."""
+_WRITES_OF_A_RUN = 45
+_WHEN = ((1, _WRITES_AT_START), (_WRITES_AT_START + 1, _WRITES_OF_A_RUN), (_WRITES_AT_START + 1, _WRITES_OF_A_RUN))
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ class Plan:
         deeds: of users, in order.
         kills: at which writes of the operator it is killed, counted from 1, and whether before or after.
         pause: for how many seconds it is down then.
+        deeds_wait: whether users wait with their deeds until the operator writes.
     """
 
     def __init__(self, seed: int, seconds: float) -> None:
@@ -141,10 +145,11 @@ class Plan:
             if chance.random() < _ENABLED
         }
         self.kills: Mapping[int, Kind] = {
-            chance.randint(1, _WRITES_OF_A_RUN): chance.choice(OF_OPERATOR)
+            chance.randint(*chance.choice(_WHEN)): chance.choice(OF_OPERATOR)
             for _ in range(chance.randint(0, _MOST_KILLS))
         }
         self.pause = chance.choice((0.0, 0.3))
+        self.deeds_wait = chance.random() < 0.7
         self.deeds = tuple(_deeds(chance, seconds))
 
     def draw(self, traffic: str, number: int, kinds: Collection[Kind]) -> Perturbation | None:

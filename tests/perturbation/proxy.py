@@ -50,6 +50,7 @@ class Proxy:
     def __init__(
         self, server: str, server_ca: Path, authority: KeyPair, folder: Path, kill: Callable[[], None]
     ) -> None:
+        self.breaks_promises = False
         self._server = server
         self._kill = kill
         self._upstream = ssl.create_default_context(cafile=str(server_ca))
@@ -82,6 +83,11 @@ class Proxy:
         self._thread.join()
         self._loop.close()
 
+    @property
+    def writes(self) -> int:
+        """How many writes the operator has tried since the plan began."""
+        return self._writes
+
     def begin(self, plan: Plan) -> None:
         """Do from now on as a plan says."""
         self._loop.call_soon_threadsafe(self._begin, plan)
@@ -112,6 +118,10 @@ class Proxy:
             await self._session.close()
         if self._runner is not None:
             await self._runner.cleanup()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for each in others:
+            each.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     def _begin(self, plan: Plan) -> None:
         self._plan, self._writes = plan, 0

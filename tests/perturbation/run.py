@@ -8,13 +8,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from tests.perturbation.operators import wait_for
 from tests.perturbation.plan import Plan
 from tests.perturbation.stage import Stage
 
 ACTIVE_SECONDS = 2.0
-CONVERGE_SECONDS = 90.0
+CONVERGE_SECONDS = 75.0
 REST_SECONDS = 0.7
 LONG_REST_SECONDS = 20.0
+_FIRST_WRITE_SECONDS = 3.0
+_LAST_KILL_SECONDS = 2.0
 _QUIET_SECONDS = 60.0
 
 
@@ -55,11 +58,14 @@ def run(stage: Stage, seed: int) -> Outcome:
     stage.operators.start()
     checks.begin()
     try:
+        if plan.deeds_wait:
+            wait_for(lambda: stage.proxy.writes > 0, _FIRST_WRITE_SECONDS)
         for deed in plan.deeds:
             time.sleep(deed.after)
             stage.users.do(deed)
             stage.remember_lists()
             deeds[f"user: {deed.what}"] += 1
+        wait_for(lambda: stage.proxy.writes >= max(plan.kills, default=0), _LAST_KILL_SECONDS)
         stage.proxy.end()
         calm = time.monotonic()
         for what in checks.settled(CONVERGE_SECONDS):
