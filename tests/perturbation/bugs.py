@@ -80,8 +80,8 @@ def _proof_of_nothing() -> None:
 
     original = Enforcement.published
 
-    def published(self: Enforcement, step: Any, subjects: Any) -> None:
-        original(self, replace(step, generation=0), subjects)
+    def published(self: Enforcement, step: Any, resources: Any) -> None:
+        original(self, replace(step, generation=0), resources)
 
     Enforcement.published = published  # type: ignore[method-assign]
 
