@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ async def stages(tmp_path: Path) -> AsyncIterator[tuple[Stage, Stage]]:
             server.put(path(document), {})
         server.put(PATH, {"data": {TRUST: base64.b64encode(encode(TRUST, 7, EMPTY)).decode()}})
         before, after = (
-            Stage(server, Publisher(api, "release", lambda: None, lambda: 5000, lambda term=term: term))
+            Stage(server, Publisher(api, "release", lambda: None, lambda: 5000, partial(str, term)))
             for term in ("one", "two")
         )
         await before.publisher.in_force()

@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -39,6 +40,7 @@ def main() -> int:
     options = parser.parse_args()
     # A coroutine of a killed process is closed when its run is collected, and cannot tidy up any more.
     sys.unraisablehook = lambda _: None
+    warnings.simplefilter("ignore", RuntimeWarning)
     # What was loaded is not looked through for garbage after each run.
     gc.collect()
     gc.freeze()

@@ -256,16 +256,10 @@ class Publisher:
 
     def outrun(self, generations: Mapping[str, int]) -> bool:
         """Take in what a pod has in force, by document; return whether one has to be published anew for that."""
-        ahead = [
-            document
-            for document, generation in generations.items()
-            if (held := self._held.get(document)) is not None and held.generation < generation
-        ]
-        allowed = [document for document in ahead if self._outruns.take()]
+        held = {each: self._held[each].generation for each in generations if each in self._held}
+        ahead = [each for each, number in held.items() if number < generations[each] and self._outruns.take()]
         now = self._now_ms()
-        found = {
-            each for each in allowed if self._floor.outruns(each, generations[each], self._held[each].generation, now)
-        }
+        found = [each for each in ahead if self._floor.outruns(each, generations[each], held[each], now)]
         return bool(found)
 
     def share(self, document: str, content: Document) -> None:
