@@ -158,12 +158,14 @@ async def test_a_certificate_that_is_replaced_counts_at_once_and_one_of_another_
 # -- a pod that starts
 
 
-async def tell_latest(cups: Cups, pair: OperatorPair, generations: dict[str, int], instance: str = "") -> Answer:
-    if not instance:
-        handover = (await told(cups))["handover"]
-        assert isinstance(handover, dict)
-        instance = str(handover["instance"])
-    body = msgspec.json.encode(Latest(instance, generations))
+async def tell_latest(
+    cups: Cups, pair: OperatorPair, generations: dict[str, int], instance: str = "", ago: int = 0
+) -> Answer:
+    handover = (await told(cups))["handover"]
+    assert isinstance(handover, dict)
+    body = msgspec.json.encode(
+        Latest(instance or str(handover["instance"]), generations, int(handover["moment"]) - ago)
+    )
     headers = {"Authorization": f"Bearer {TOKEN}", HEADER: OperatorKey(pair.key_pem).sign_latest(body)}
     return await put_internal(cups.internal_port, "/latest", body, headers)
 
@@ -206,6 +208,7 @@ async def test_what_was_said_to_another_process_or_by_somebody_else_opens_nothin
     latest = dict.fromkeys(DOCUMENTS, starting.generation)
     assert (await tell_latest(starting, operator, latest, "another")).status == 403
     assert (await tell_latest(starting, make_operator_pair(), latest)).status == 403
+    assert (await tell_latest(starting, operator, latest, ago=10_000)).status == 403
     assert not await ready(starting)
 
 

@@ -40,10 +40,12 @@ class HandoverState(msgspec.Struct, frozen=True, rename="camel"):
     Attributes:
         instance: names its process.
         is_latest: whether it was told that it has the latest of all documents.
+        moment: when it answered, for `Latest`; 0 for one of before.
     """
 
     instance: str
     is_latest: bool = True
+    moment: int = 0
 
 
 class Loaded(msgspec.Struct, frozen=True, rename="camel"):
