@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from aiohttp import web
 
 from stationkeeper_operator.api.rate_limit import RateLimit
+from stationkeeper_operator.few_connections import few_connections
 from stationkeeper_operator.metrics import CONTENT_TYPE, Metrics
 from stationkeeper_operator.settings import Address
 
@@ -58,40 +59,15 @@ async def serve_health(
     await runner.setup()
     try:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(_few(runner), address.host, address.port, reuse_address=True)
+        server = await loop.create_server(
+            few_connections(runner, MAX_CONNECTIONS, LIFETIME_SECONDS), address.host, address.port, reuse_address=True
+        )
         try:
             yield
         finally:
             server.close()
     finally:
         await asyncio.shield(runner.cleanup())
-
-
-def _few(runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
-    """Makes the protocol of each connection; of too many the oldest are closed, and each after its lifetime."""
-    loop = asyncio.get_running_loop()
-
-    def trim() -> None:
-        if runner.server is not None:
-            for handler in runner.server.connections[:-MAX_CONNECTIONS]:
-                _abort(handler)
-
-    def make() -> asyncio.Protocol:
-        if runner.server is None:
-            raise RuntimeError("aiohttp has no server after its setup")
-        made = runner.server()
-        # Once this connection counts, which it does in the next turn of the loop.
-        loop.call_soon(loop.call_soon, trim)
-        loop.call_later(LIFETIME_SECONDS, _abort, made)
-        return made
-
-    return make
-
-
-def _abort(handler: web.RequestHandler) -> None:
-    """End a connection without waiting until what was written is read."""
-    if handler.transport is not None:
-        handler.transport.abort()
 
 
 def _exposition(metrics: Metrics) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -15,7 +15,11 @@ from stationkeeper_cups.settings import Address, SettingsError
 from stationkeeper_tools.commands.errors import CommandError, CommandFault
 from stationkeeper_tools.commands.exit_codes import ExitCode
 from stationkeeper_tools.commands.output import Colour, Output, coloured, output_option, print_json_line, print_text
+from stationkeeper_tools.commands.page_options import host_and_port, page_address
 from stationkeeper_tools.input_errors import InputError
+from stationkeeper_tools.page.access import Access
+from stationkeeper_tools.page.object_page import OfferedPage
+from stationkeeper_tools.page.secret_file import SecretFile
 from stationkeeper_tools.standalone.place import default_state
 from stationkeeper_tools.standalone.serve import ServeSettings, serve
 from stationkeeper_tools.standalone.state_folder import StateFolder, StateInUseError
@@ -23,7 +27,6 @@ from stationkeeper_tools.standalone.trial_certificate import ServerFiles, trial_
 
 LISTEN, INTERNAL = "0.0.0.0:8987", "127.0.0.1:8080"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
-_MAX_PORT = 65535
 
 
 @click.command("serve")
@@ -60,6 +63,12 @@ _MAX_PORT = 65535
     help="Whose TrustedCAs may speak for the Gateways of other namespaces.",
 )
 @click.option("--token-authentication", is_flag=True, help="Let gateways without a certificate in by a token.")
+@click.option("--page", help="host:port of a page that shows the fleet and changes nothing. [default: none]")
+@click.option(
+    "--page-token-file",
+    type=click.Path(path_type=Path),
+    help="Holds the token that lets somebody see the page. Without it, the page is for this machine alone.",
+)
 @click.option(
     "--log-level",
     type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]),
@@ -80,6 +89,8 @@ def command(
     namespace: str,
     release_namespace: str,
     token_authentication: bool,
+    page: str | None,
+    page_token_file: Path | None,
     log_level: str,
     output: Output,
 ) -> int:
@@ -121,6 +132,7 @@ def command(
                 server_names=server_name,
                 token_authentication=token_authentication,
                 log_level=log_level,
+                page=_page(page, page_token_file),
             )
             asyncio.run(_serve(settings, opened, tell))
     except StateInUseError as error:
@@ -158,11 +170,17 @@ def _server(
     return files
 
 
+def _page(where: str | None, token_file: Path | None) -> OfferedPage | None:
+    if where is None:
+        if token_file is not None:
+            raise InputError("--page-token-file goes with --page")
+        return None
+    access = Access(SecretFile(token_file) if token_file is not None else None)
+    return OfferedPage(page_address("--page", where, access), access)
+
+
 def _address(flag: str, text: str) -> Address:
-    host, _, port = text.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) <= _MAX_PORT:
-        raise InputError(f"{flag} is {text[:80]!a}; give host:port")
-    return Address(host.strip("[]"), int(port))
+    return Address(*host_and_port(flag, text))
 
 
 def _tell_json(kind: str, fields: Mapping[str, Any]) -> None:
