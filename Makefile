@@ -12,7 +12,7 @@ endif
 # As many processes as there are cores; each runs an API server of its own, so no more than four.
 PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test test-fast lint format bench cluster-test docs proxies images audit clean
+.PHONY: demo test test-fast coverage mutation lint format bench cluster-test docs proxies images release-check chart audit clean
 
 demo: .venv/.synced
 	@$(UV) run --frozen stationkeeper demo $(ARGS)
@@ -22,6 +22,18 @@ test: lint
 
 test-fast: .venv/.synced
 	@$(UV) run --frozen pytest $(PARALLEL) -m "not controlplane and not slow" $(ARGS)
+
+# Branch coverage of every test, with the operators and CUPS processes that they start, held to tests/coverage.
+coverage: .venv/.synced
+	@rm -rf build/coverage
+	@$(UV) run --frozen coverage run -m pytest $(PARALLEL) $(ARGS)
+	@$(UV) run --frozen coverage combine --quiet
+	@$(UV) run --frozen python -m tests.coverage build/coverage/data
+
+# Mutation testing of what decides, see tests/mutation/__main__.py; takes hours. docs/mutation-testing.md has what survived.
+mutation: .venv/.synced
+	@$(UV) sync --frozen --inexact --group mutation
+	@$(UV) run --frozen --no-sync python -m tests.mutation $(ARGS)
 
 lint: .venv/.synced
 	@$(UV) run --frozen ruff format --check .
@@ -50,6 +62,14 @@ clean:
 
 images: .venv/.synced
 	@for each in cups operator serve; do $(UV) run --frozen python -m images.build $$each || exit 1; done
+
+# Each step of a release that needs no network, see release/check.py; the first run fetches programs that it asks.
+release-check: .venv/.synced
+	@$(UV) sync --frozen --inexact --group release
+	@UV=$(UV) $(UV) run --frozen --no-sync python -m release.check $(ARGS)
+
+chart: .venv/.synced
+	@UV=$(UV) $(UV) run --frozen python -m release.chart $(ARGS)
 
 audit: | $(UV)
 	@UV=$(UV) bash images/audit.sh

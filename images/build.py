@@ -7,18 +7,16 @@ Needs uv. Writes `cups.tar`, an OCI archive; `cups.cdx.json`, a CycloneDX bill o
 """
 
 import argparse
-import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from images import materials
 from images.pack import COMPONENTS, Image, pack
+from images.programs import run, uv
 
 ROOT = Path(__file__).parents[1]
 
@@ -60,21 +58,22 @@ def build(component: str, out: Path, revision: str = "unknown", uv_options: tupl
     with tempfile.TemporaryDirectory() as folder:
         sources, environment = Path(folder) / "src", Path(folder) / "environment"
         _lay_sources(component, sources)
-        _uv(
+        uv(
             *("sync", "--frozen", "--no-dev", "--no-editable", "--extra", COMPONENTS[component].extra, *uv_options),
             cwd=sources,
             UV_PROJECT_ENVIRONMENT=str(environment),
         )
         python = str(environment / "bin/python")
-        _run(
+        run(
             python,
             str(ROOT / "images/rootfs.py"),
             *("--environment", str(environment), "--program", COMPONENTS[component].program, "--root", str(root)),
         )
         licences = out / f"{component}.licences.txt"
-        licences.write_text(_run(python, "-I", str(ROOT / "images/licences.py")), encoding="utf-8")
+        licences.write_text(run(python, "-I", str(ROOT / "images/licences.py")), encoding="utf-8")
     digest = pack(Image(component, _version(), revision), root, archive)
-    return Built(root, archive, digest, _materials(component, out, uv_options), licences)
+    bill = materials.write(out / f"{component}.cdx.json", "--extra", COMPONENTS[component].extra, *uv_options)
+    return Built(root, archive, digest, bill, licences)
 
 
 def _lay_sources(component: str, target: Path) -> None:
@@ -90,42 +89,8 @@ def _lay_sources(component: str, target: Path) -> None:
         shutil.copytree(ROOT / source, target / place, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def _materials(component: str, out: Path, uv_options: tuple[str, ...]) -> Path:
-    """Write what `uv.lock` pins for the image, without a serial number and a time, so that it is the same each time."""
-    what = ("--no-dev", "--extra", COMPONENTS[component].extra, "--format", "cyclonedx1.5")
-    text = _uv("export", "--frozen", *what, *uv_options, cwd=ROOT)
-    found = json.loads(text)
-    found.pop("serialNumber", None)
-    found.get("metadata", {}).pop("timestamp", None)
-    file = out / f"{component}.cdx.json"
-    file.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    return file
-
-
 def _version() -> str:
     return str(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
-
-
-def _uv(*arguments: str, cwd: Path, **environment: str) -> str:
-    program = os.environ.get("UV") or shutil.which("uv") or str(ROOT / ".tools/bin/uv")
-    return _run(
-        program,
-        *arguments,
-        "--quiet",
-        "--preview-features",
-        "sbom-export",
-        "--python",
-        sys.executable,
-        cwd=cwd,
-        **environment,
-    )
-
-
-def _run(*command: str, cwd: Path | None = None, **environment: str) -> str:
-    done = subprocess.run(  # noqa: S603 - the commands are above
-        command, cwd=cwd, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, check=True
-    )
-    return done.stdout
 
 
 def main() -> None:

@@ -19,10 +19,11 @@ class JsonFormatter(logging.Formatter):
 
     def encode(self, record: logging.LogRecord) -> bytes:
         """The same as bytes; all of it is ASCII."""
-        fields: dict[str, object] = dict(getattr(record, "fields", {}))
+        fields: Mapping[str, object] = getattr(record, "fields", {})
         if record.exc_info:
-            fields["traceback"] = self.formatException(record.exc_info)[-MAX_VALUE * 4 :]
-        return log_line(record.created, record.levelname, record.name, record.getMessage(), fields)
+            fields = {**fields, "traceback": self.formatException(record.exc_info)[-MAX_VALUE * 4 :]}
+        event = record.getMessage() if record.args else str(record.msg)
+        return log_line(record.created, record.levelname, record.name, event, fields)
 
 
 def log_line(seconds: float, level: str, logger: str, event: str, fields: Mapping[str, object]) -> bytes:

@@ -8,8 +8,8 @@ from datetime import datetime
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from stationkeeper_core.expiry import Stage, stage_of
-from stationkeeper_core.observation import SeenCertificate
+from stationkeeper_core.published.observation import SeenCertificate
+from stationkeeper_core.x509.expiry import Stage, stage_of
 
 _REMEMBERED_SECONDS = 60.0
 

@@ -15,11 +15,14 @@ from functools import partial
 from OpenSSL import SSL
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_cups.admission import Admission
-from stationkeeper_cups.connection_limits import ConnectionLimits, derived_limits, halved, memory_limit
-from stationkeeper_cups.derived_identity import DerivedIdentity
-from stationkeeper_cups.event_loop import new_event_loop
-from stationkeeper_cups.file_source import FileSource
+from stationkeeper_core.setting_values import Address, SettingsError
+from stationkeeper_cups.accepting.connection_limits import ConnectionLimits, derived_limits, halved, memory_limit
+from stationkeeper_cups.accepting.listener import Listener
+from stationkeeper_cups.accepting.listening_socket import ListeningSocket
+from stationkeeper_cups.accepting.opening import ProxyProtocol
+from stationkeeper_cups.accepting.unanswered import Dropped
+from stationkeeper_cups.admission.admission import Admission
+from stationkeeper_cups.admission.judgement_budget import JudgementBudget
 from stationkeeper_cups.forwarded.handler import WithoutProxies
 from stationkeeper_cups.forwarded.port import ForwardedPort, forwarded_port
 from stationkeeper_cups.gateway_expiry import GatewayExpiry
@@ -27,29 +30,30 @@ from stationkeeper_cups.http.connection import REQUEST_SECONDS, RequestSeconds
 from stationkeeper_cups.http.connections import Connections
 from stationkeeper_cups.http.handler import UpdateInfoHandler
 from stationkeeper_cups.http.refusals import Refusals
-from stationkeeper_cups.internal_port import RunningInternalPort, start_internal
-from stationkeeper_cups.internal_server import internal_application, provisional_context
-from stationkeeper_cups.json_log import log_as_json
-from stationkeeper_cups.judgement_budget import JudgementBudget
-from stationkeeper_cups.kept_generations import KeptGenerations
-from stationkeeper_cups.kubernetes_source import KubernetesSource
-from stationkeeper_cups.listener import Listener
-from stationkeeper_cups.listening_socket import ListeningSocket
-from stationkeeper_cups.memory_return import MemoryReturn, give_back_free_memory, resident_bytes
+from stationkeeper_cups.in_force.kept_generations import KeptGenerations
+from stationkeeper_cups.in_force.server_certificate import ServerCertificate
+from stationkeeper_cups.in_force.serving_state import ServingState
+from stationkeeper_cups.internal.derived_identity import DerivedIdentity
+from stationkeeper_cups.internal.port import RunningInternalPort, start_internal
+from stationkeeper_cups.internal.server import internal_application, provisional_context
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
-from stationkeeper_cups.opening import ProxyProtocol
-from stationkeeper_cups.server_certificate import ServerCertificate
-from stationkeeper_cups.serving_state import ServingState
-from stationkeeper_cups.settings import Address, Files, Forwarded, Settings, SettingsError, read_settings
+from stationkeeper_cups.process.event_loop import new_event_loop
+from stationkeeper_cups.process.json_log import log_as_json
+from stationkeeper_cups.process.memory_return import MemoryReturn, give_back_free_memory, resident_bytes
+from stationkeeper_cups.settings import Files, Forwarded, Settings, read_settings
+from stationkeeper_cups.sources.file_source import FileSource
+from stationkeeper_cups.sources.kubernetes_source import KubernetesSource
 from stationkeeper_cups.tls.connection import Judge
+from stationkeeper_cups.tls.server_credentials import ServerCredentials, load_credentials
 from stationkeeper_cups.tls.time_limits import TimeLimits
-from stationkeeper_cups.tls_context import ServerCredentials, load_credentials
-from stationkeeper_cups.unanswered import Dropped
 
 DRAIN_SECONDS = 10.0
 # Of the connections that may be open; below that memory is given back.
 CALM_SHARE = 10
+
+# The time, aware; without a call of Python's for it.
+_now = partial(datetime.now, UTC)
 
 _log = logging.getLogger("stationkeeper.cups")
 
@@ -108,7 +112,7 @@ async def serve(
     handler = UpdateInfoHandler(lambda: state.snapshot, admission, refusals, metrics, observations, _now)
 
     def begin(peer: str) -> tuple[SSL.Context, Judge] | None:
-        return (state.context, partial(admission.judge, peer=peer)) if state.context else None
+        return (context, partial(admission.judge, peer=peer)) if (context := state.context) else None
 
     times = TimeLimits(asyncio.get_running_loop())
     limits = _limits(settings)
@@ -258,7 +262,7 @@ def _forwarded_port(  # noqa: PLR0913, PLR0917 - the parts that the ports share
     tokens = settings.token_authentication
     try:
         return forwarded_port(
-            *(forwarded, _bound(forwarded.address), lambda: state.strict_context, handler, admission, refusals),
+            *(forwarded.proxies, _bound(forwarded.address), lambda: state.strict_context, handler, admission, refusals),
             *(_now, times, seconds, limits),
             token_authentication=tokens,
         )
@@ -298,7 +302,3 @@ def _limits(settings: Settings) -> ConnectionLimits:
         limits = halved(limits)
     _log.info("limits", extra={"fields": asdict(limits)})
     return limits
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -20,10 +20,13 @@ from functools import lru_cache, partial
 
 import msgspec
 
-from stationkeeper_core.delivery import Progress, reconfigured
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.observation import (
+from stationkeeper_core.policy.refused_client import RefusedClient
+from stationkeeper_core.protocol.delivery import Progress, reconfigured
+from stationkeeper_core.protocol.update_info import UpdateInfoRequest
+from stationkeeper_core.published.documents import RegisteredGateway
+from stationkeeper_core.published.observation import (
     MAX_PAGE,
     DeliveryState,
     Observation,
@@ -33,9 +36,6 @@ from stationkeeper_core.observation import (
     SeenRefusal,
     clean,
 )
-from stationkeeper_core.policy.refused_client import RefusedClient
-from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_core.update_info import UpdateInfoRequest
 from stationkeeper_cups.metrics import Metrics
 
 MAX_REGISTERED = 131_072
@@ -212,32 +212,33 @@ class Observations:
         return record if record and record.observation.uid == uid else None
 
     def _put(self, eui: EUI64, observation: Observation, progress: Progress | None) -> None:
+        kind = "registered" if observation.uid else "unregistered"
         for records in self._records.values():
             if eui in records:
-                self._count(records.pop(eui), -1)
+                self._count(records.pop(eui).progress, -1)
         self._changes += 1
         record = _Record(self._changes, observation, progress)
-        kind = "registered" if observation.uid else "unregistered"
         records = self._records[kind]
         records[eui] = record
-        self._count(record, 1)
+        self._count(progress, 1)
         if len(records) > self._bounds[kind]:
-            self._count(records.popitem(last=False)[1], -1)
+            self._count(records.popitem(last=False)[1].progress, -1)
         self._numbers.append(record.change)
         self._changed.append(eui)
-        self._drop_superseded()
+        if len(self._numbers) > MAX_PAGE:
+            self._drop_superseded()
 
     def _drop_superseded(self) -> None:
         """Keeps the list of changes no longer than twice the records, at a cost that is spread over the changes."""
-        if len(self._numbers) <= MAX_PAGE or len(self._numbers) <= 2 * sum(map(len, self._records.values())) + MAX_PAGE:
+        if len(self._numbers) <= 2 * sum(map(len, self._records.values())) + MAX_PAGE:
             return
         places = [place for place in range(len(self._numbers)) if self._current(place)]
         self._numbers = [self._numbers[place] for place in places]
         self._changed = [self._changed[place] for place in places]
 
-    def _count(self, record: _Record, step: int) -> None:
-        if record.progress is not None:
-            self._states[record.progress.state] += step
+    def _count(self, progress: Progress | None, step: int) -> None:
+        if progress is not None:
+            self._states[progress.state] += step
 
 
 def _eui(gateway: RegisteredGateway) -> EUI64:

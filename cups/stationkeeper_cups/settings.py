@@ -6,33 +6,28 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS
+from stationkeeper_core.published.registry_layout import BUCKETS
+from stationkeeper_core.setting_values import (
+    LOG_LEVELS,
+    Address,
+    SettingsError,
+    read_address,
+    read_buckets,
+    read_log_level,
+)
+from stationkeeper_cups.accepting.peer_address import Networks, read_networks
 from stationkeeper_cups.forwarded.headers import Form
-from stationkeeper_cups.kubernetes_source import ApiServer
-from stationkeeper_cups.peer_address import Networks, read_networks
+from stationkeeper_cups.forwarded.proxies import TrustedProxies
+from stationkeeper_cups.sources.kubernetes_source import ApiServer
 
 FILES, WATCH = "files", "watch"
 HANDSHAKE_SECONDS = 30.0
 NO_NETWORKS = Networks()
 
 _SERVER_TLS = "stationkeeper-server-tls"
-_MAX_PORT = 65535
 _MAX_SECONDS = 600
 _SWITCH = {"true": True, "false": False}
-_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-
-
-class SettingsError(ValueError):
-    """The server cannot run as it is configured; the message says which setting, and what to set."""
-
-
-@dataclass(frozen=True)
-class Address:
-    """A host, as an IP address or a name, and a TCP port."""
-
-    host: str
-    port: int
 
 
 @dataclass(frozen=True)
@@ -70,17 +65,11 @@ class Forwarded:
 
     Attributes:
         address: where they connect.
-        form: of the header in which they forward certificates.
-        trusted: the networks that they connect from.
-        authorities: a PEM file with the CAs that issue their certificates.
-        names: of them, DNS names or URIs of their certificates.
+        proxies: which are believed, and what they forward.
     """
 
     address: Address
-    form: Form
-    trusted: Networks
-    authorities: Path
-    names: frozenset[str]
+    proxies: TrustedProxies
 
 
 @dataclass(frozen=True)
@@ -132,21 +121,18 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         SystemExit: as argparse does it, for `--help` and unknown flags.
     """
     given = _parser(environment).parse_args(arguments)
-    level = given.log_level.upper()
-    if level not in _LOG_LEVELS:
-        raise SettingsError(f"--log-level is {given.log_level!a}; set it to one of {', '.join(_LOG_LEVELS)}")
     return Settings(
-        cups=_address("--listen", given.listen),
-        internal=_address("--internal-listen", given.internal_listen),
+        cups=read_address("--listen", given.listen),
+        internal=read_address("--internal-listen", given.internal_listen),
         source=_source(given, environment),
         internal_token=Path(given.internal_token_file) if given.internal_token_file else None,
-        log_level=level,
+        log_level=read_log_level("--log-level", given.log_level),
         token_authentication=_switch("--token-authentication", given.token_authentication),
         server_root_may_change=_switch("--server-root-may-change", given.server_root_may_change),
         handshake_seconds=_seconds("--handshake-seconds", given.handshake_seconds),
         proxy_protocol_from=_networks("--proxy-protocol-from", given.proxy_protocol_from),
         forwarded=_forwarded(given),
-        buckets=_buckets(given.registry_buckets),
+        buckets=read_buckets("--registry-buckets", given.registry_buckets),
         operator_certificate=Path(given.operator_certificate_file) if given.operator_certificate_file else None,
         latest_seconds=_seconds("--latest-seconds", given.latest_seconds, least=0),
         kept_generations=Path(given.kept_generations_file) if given.kept_generations_file else None,
@@ -211,7 +197,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "a file that keeps which generations are in force, so that a restart does not go back; empty: nothing is kept"
     )
     add("--kept-generations-file", "STATIONKEEPER_KEPT_GENERATIONS_FILE", "", kept)
-    add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LOG_LEVELS))
+    add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(LOG_LEVELS))
     return parser
 
 
@@ -255,8 +241,9 @@ def _forwarded(given: argparse.Namespace) -> Forwarded | None:
     for flag, value in needed.items():
         if not value:
             raise SettingsError(f"--forwarded-listen is set: set {flag}, so that only proxies are believed")
-    address = _address("--forwarded-listen", given.forwarded_listen)
-    return Forwarded(address, Form(given.forwarded_form), trusted, Path(given.forwarded_ca_file), names)
+    address = read_address("--forwarded-listen", given.forwarded_listen)
+    proxies = TrustedProxies(Form(given.forwarded_form), trusted, Path(given.forwarded_ca_file), names)
+    return Forwarded(address, proxies)
 
 
 def _networks(flag: str, text: str) -> Networks:
@@ -266,22 +253,7 @@ def _networks(flag: str, text: str) -> Networks:
         raise SettingsError(f"{flag}: {error}") from None
 
 
-def _buckets(text: str) -> int:
-    if text not in {str(count) for count in BUCKET_COUNTS}:
-        raise SettingsError(
-            f"--registry-buckets is {text[:80]!a}; set it to one of {', '.join(map(str, BUCKET_COUNTS))}"
-        )
-    return int(text)
-
-
 def _seconds(flag: str, text: str, least: int = 1) -> float:
     if not text.isascii() or not text.isdigit() or not least <= int(text) <= _MAX_SECONDS:
         raise SettingsError(f"{flag} is {text[:80]!a}; set it to a whole number from {least} to {_MAX_SECONDS}")
     return float(text)
-
-
-def _address(flag: str, text: str) -> Address:
-    host, _, port = text.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or int(port) > _MAX_PORT:
-        raise SettingsError(f"{flag} is {text[:80]!a}; set it to host:port")
-    return Address(host.strip("[]"), int(port))

@@ -6,10 +6,11 @@ import os
 import signal
 import sys
 
+from stationkeeper_core.setting_values import SettingsError
 from stationkeeper_operator.api.kubernetes_credentials import CredentialsError
-from stationkeeper_operator.json_log import log_as_json
+from stationkeeper_operator.process.json_log import log_as_json
 from stationkeeper_operator.runtime import operate
-from stationkeeper_operator.settings import Settings, SettingsError, read_settings
+from stationkeeper_operator.settings import Settings, read_settings
 
 _log = logging.getLogger("stationkeeper.operator")
 

@@ -12,10 +12,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from stationkeeper_core.expiry import Stage, stage_of
+from stationkeeper_core.x509.expiry import Stage, stage_of
 from stationkeeper_operator.compiling.verdict import Use, Validity, Verdict
 from stationkeeper_operator.reporting.expiry import seen_validity
-from stationkeeper_operator.resources import Gateway, Key, Resource
+from stationkeeper_operator.resources.records import Gateway, Key, Resource
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

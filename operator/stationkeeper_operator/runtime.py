@@ -17,21 +17,21 @@ from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
-from stationkeeper_operator.aggregator import Aggregator
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.leadership import Candidate, NotLeadingError
 from stationkeeper_operator.api.lease_thread import LeaseThread
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.health import serve_health
 from stationkeeper_operator.metrics import Metrics, ResourceMetrics
+from stationkeeper_operator.process.health import serve_health
 from stationkeeper_operator.publishing.generation_floor import GenerationFloor
-from stationkeeper_operator.reconciler import Turn
 from stationkeeper_operator.reporting.watch_lag import MOST_UNSEEN, WatchLag
-from stationkeeper_operator.resources import Key, Reference
+from stationkeeper_operator.resources.records import Key, Reference
 from stationkeeper_operator.settings import Settings
 from stationkeeper_operator.term import Cluster, LeaderTerm
+from stationkeeper_operator.turns.aggregator import Aggregator
+from stationkeeper_operator.turns.reconciler import Turn
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
 from stationkeeper_operator.watching.reference_watch import ReferenceWatch
@@ -124,7 +124,7 @@ class Operator:
         self._term_changed = asyncio.Event()
         self.metrics.statuses_waiting.set_function(lambda: self._term.statuses_waiting if self._term else 0)
         self.metrics.add(ResourceMetrics(self._verdicts, self._store.get, now))
-        self._reader = ReferenceReader(api, self._store, namespaces)
+        self._reader = ReferenceReader(api, self._store.references, namespaces)
         self._resync = Resync(api, self._store, self._reader, namespaces)
         lag = self._lag = WatchLag(most=MOST_UNSEEN if self._watch.shows_statuses else None)
         self._cluster = Cluster(
@@ -140,7 +140,9 @@ class Operator:
             GenerationFloor(),
         )
         self._references = ReferenceWatch(
-            api, self._store, self._reader, namespaces, changed=self._reference_changed, broken=self._relists.wake
+            *(api, self._store.references, self._reader, namespaces),
+            changed=self._reference_changed,
+            broken=self._relists.wake,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lists = RateLimit(1 / LEAST_RESYNC_SECONDS, LISTS_AT_ONCE)
@@ -208,7 +210,7 @@ class Operator:
             self._note(change)
 
     def _reference_changed(self, reference: Reference) -> None:
-        self._changes.wake(urgent=self._store.lets_in(reference))
+        self._changes.wake(urgent=self._store.references.lets_in(reference))
 
     def _note(self, change: Change) -> None:
         if change in {Change.SPEC, Change.REDUCTION}:
@@ -360,7 +362,7 @@ class Operator:
                 _log.warning("the clock was set, what depends on it is judged anew", extra={"fields": fields})
                 self._changes.wake(urgent=True)
             await term.verify()
-            if await self._reader.read(islice(self._store.unwatched, FEW)):
+            if await self._reader.read(islice(self._store.references.unwatched, FEW)):
                 self._changes.wake()
 
     def _ahead(self) -> float:

@@ -9,27 +9,21 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS
+from stationkeeper_core.published.registry_layout import BUCKETS
+from stationkeeper_core.setting_values import (
+    LOG_LEVELS,
+    Address,
+    SettingsError,
+    read_address,
+    read_buckets,
+    read_log_level,
+)
 
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _CUPS_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[1-9][0-9]{0,4})?")
-_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-_MAX_PORT = 65535
 _MAX_IDENTITY = 128
-
-
-class SettingsError(ValueError):
-    """The operator cannot run as it is configured; the message says which setting, and what to set."""
-
-
-@dataclass(frozen=True)
-class Address:
-    """A host, as an IP address or a name, and a TCP port."""
-
-    host: str
-    port: int
 
 
 @dataclass(frozen=True)
@@ -70,20 +64,18 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         SystemExit: as argparse does it, for `--help` and unknown flags.
     """
     given = _parser(environment).parse_args(arguments)
-    if given.log_level.upper() not in _LEVELS:
-        raise SettingsError(f"--log-level is {given.log_level!a}; set it to one of {', '.join(_LEVELS)}")
     if not 0 < len(given.identity) <= _MAX_IDENTITY or not given.identity.isprintable():
         raise SettingsError(f"--identity is not a name of 1 to {_MAX_IDENTITY} characters")
     return Settings(
         namespace=_release_namespace(given.namespace),
         watch_namespaces=_namespaces(given.watch_namespaces),
         identity=given.identity,
-        health=_address(given.health_address),
+        health=read_address("--health-address", given.health_address),
         kubeconfig=Path(given.kubeconfig) if given.kubeconfig else None,
         internal_token=Path(given.internal_token_file) if given.internal_token_file else None,
-        log_level=given.log_level.upper(),
+        log_level=read_log_level("--log-level", given.log_level),
         cups_names=_cups_names(given.cups_names),
-        buckets=_buckets(given.registry_buckets),
+        buckets=read_buckets("--registry-buckets", given.registry_buckets),
         signing_key=Path(given.signing_key_file) if given.signing_key_file else None,
     )
 
@@ -115,7 +107,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--cups-names", "STATIONKEEPER_CUPS_NAMES", "", names)
     buckets = "into how many Secrets the release splits its Gateways"
     add("--registry-buckets", "STATIONKEEPER_REGISTRY_BUCKETS", str(BUCKETS), buckets)
-    add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(_LEVELS))
+    add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(LOG_LEVELS))
     return parser
 
 
@@ -141,21 +133,7 @@ def _cups_names(given: str) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _buckets(given: str) -> int:
-    if given not in {str(count) for count in BUCKET_COUNTS}:
-        counts = ", ".join(map(str, BUCKET_COUNTS))
-        raise SettingsError(f"--registry-buckets is {given[:80]!a}; set it to one of {counts}")
-    return int(given)
-
-
 def _namespace(name: str, flag: str) -> str:
     if not _NAMESPACE.fullmatch(name):
         raise SettingsError(f"{flag} holds {name[:80]!a}, which cannot be the name of a namespace")
     return name
-
-
-def _address(given: str) -> Address:
-    host, _, port = given.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or int(port) > _MAX_PORT:
-        raise SettingsError(f"--health-address is {given[:80]!a}; set it to host:port")
-    return Address(host.strip("[]"), int(port))

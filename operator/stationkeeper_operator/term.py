@@ -10,28 +10,33 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from stationkeeper_operator.aggregator import Aggregator
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.metrics import Metrics
+from stationkeeper_operator.observing.asked_pods import AskedPods
 from stationkeeper_operator.observing.counts_read import CountsRead
-from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.gatherer import Gatherer
 from stationkeeper_operator.observing.handover import Handover
+from stationkeeper_operator.observing.loaded_reports import LoadedReports
 from stationkeeper_operator.observing.observed_state import ObservedState
+from stationkeeper_operator.observing.pod_events import PodEvents
 from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.plan_check import PlanCheck
+from stationkeeper_operator.observing.removal_events import RemovalEvents
+from stationkeeper_operator.observing.seen_pages import SeenPages
 from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
-from stationkeeper_operator.reconciler import Reconciler, Turn
 from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.own_writes import OwnWrites
 from stationkeeper_operator.reporting.status_writer import Observed, StatusWriter
 from stationkeeper_operator.reporting.watch_lag import WatchLag
-from stationkeeper_operator.resources import Key, Resource
+from stationkeeper_operator.resources.records import Key, Resource
 from stationkeeper_operator.settings import Settings
+from stationkeeper_operator.turns.aggregator import Aggregator
+from stationkeeper_operator.turns.plan_check import PlanCheck
+from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
@@ -89,28 +94,22 @@ class LeaderTerm:
         self._events = EventRecorder(api, settings.identity, permit)
         self._status = StatusWriter(
             api,
-            store,
+            OwnWrites(store, cluster.changed, cluster.lag),
             self._events,
-            changed=cluster.changed,
             permit=permit,
             now=now,
             release=settings.namespace,
             observed=Observed(seen.fields, seen.written, enforcement.fact if token_file else _not_observed),
-            lag=cluster.lag,
         )
-        departures = Departures(self._events, seen.usage.users, awaits_proof=token_file is not None)
-        proof = Proof(enforcement, departures, self._status, asks=token_file is not None)
+        removal_events = RemovalEvents(self._events, seen.usage.users, awaits_proof=token_file is not None)
+        proof = Proof(enforcement, removal_events, self._status, asks=token_file is not None)
+        pods = AskedPods(api, settings.namespace, lambda: may_act() and seen.is_known)
+        handover = Handover(settings.signing_key, lambda: self._publisher.values)
+        pod_events = PodEvents(self._events, settings.namespace, now)
         self._gatherer = Gatherer(
-            api,
-            settings.namespace,
             token_file,
-            proof=proof,
-            state=seen,
-            status=self._status,
-            events=self._events,
-            handover=Handover(settings.signing_key, lambda: self._publisher.values),
-            may_gather=lambda: may_act() and seen.is_known,
-            now=now,
+            LoadedReports(pods, proof, handover, pod_events),
+            SeenPages(pods, seen, self._status, now),
         )
         self._counts_read = CountsRead(api, settings.namespace, settings.buckets)
         self._check = PlanCheck(cluster.metrics.compile_differences, self._compile_anew)

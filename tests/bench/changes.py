@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published import REGISTRY, TRUST, Document, RegistryDocument, TrustDocument, bucket_of
-from stationkeeper_operator.resources import TRUSTED_CA
+from stationkeeper_core.published.documents import REGISTRY, TRUST, Document, RegistryDocument, TrustDocument, bucket_of
+from stationkeeper_operator.resources.records import TRUSTED_CA
 from stationkeeper_tools.sample_pki import make_root
 from tests.bench.gateway_store import Member
 from tests.bench.large_cluster import LargeCluster, patiently

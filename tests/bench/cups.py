@@ -1,8 +1,9 @@
 """What a request costs the server: CPU for a new connection, a full mutual handshake and an answer, beside peers.
 
-All servers run at the same time and are asked in turn, round by round, by one client that waits for each answer.
-Printed are medians of the rounds, in µs of the server's CPU; a ratio is the median of the rounds' ratios. Warm are
-chains that were seen before, cold is each chain's first time.
+All servers run at the same time and are asked in turn, a few requests each, by one client that waits for each answer.
+Printed are medians of these turns, in µs of the server's CPU; a ratio is the median of the turns' ratios, so that what
+else the machine does meanwhile counts for little. Warm are chains that were seen before, cold is each chain's first
+time.
 """
 
 import argparse
@@ -12,12 +13,12 @@ import ssl
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stationkeeper_core.credentials import crc
+from stationkeeper_core.protocol.credentials import crc
 from tests.bench import refused, trust_change
 from tests.bench.fleet import Fleet, Member, contexts
 from tests.bench.servers import Server, go, lay, nginx, stationkeeper
@@ -32,15 +33,18 @@ CASES = {
 }
 MAIN = "TLS 1.2 ECDSA"
 
-Rounds = dict[str, list[float]]
+# Requests to one server before the next one's turn.
+TURN = 20
+
+Turns = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
 class Figures:
-    """µs of CPU for each request by server, round by round."""
+    """µs of CPU for each request by server, turn by turn."""
 
-    warm: Rounds
-    cold: Rounds
+    warm: Turns
+    cold: Turns
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +52,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gateways", type=int, default=1000, help="chains that are warm, all asked in each round")
     parser.add_argument("--cold", type=int, default=300, help="chains of each round that were never seen before")
     parser.add_argument("--case", action="append", choices=list(CASES), help="default: all")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="measure the server of another checkout too")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON about TLS 1.2 with ECDSA")
     parser.add_argument("--memory", type=int, metavar="CONNECTIONS", help="tell the memory after so many connections")
     parser.add_argument("--held", type=int, metavar="CONNECTIONS", help="tell what connections of each kind cost")
@@ -64,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
         refused.report(options.refused, options.rounds)
         return
     if options.change:
-        trust_change.report(options.change, _body, lambda port, each, context: _ask(port, context, request(each, port)))
+        trust_change.report(options.change, _body, lambda port, each, context: ask(port, context, request(each, port)))
         return
     if options.held:
         _report_held(options.held)
@@ -91,6 +96,7 @@ def _measure(case: str, options: argparse.Namespace) -> Figures:
         lay(folder, fleet)
         running = (
             stack.enter_context(stationkeeper(folder, fleet, everybody)),
+            *(stack.enter_context(each) for each in _others(folder, fleet, everybody, options.against)),
             stack.enter_context(nginx(folder)),
             stack.enter_context(go(folder)),
         )
@@ -101,10 +107,28 @@ def _measure(case: str, options: argparse.Namespace) -> Figures:
             _ask_all(server, warm, known)
         for members in cold:
             new = list(contexts(fleet, members, version))
-            for server in servers:
-                found.warm[server.name].append(_cost(server, warm, known))
-                found.cold[server.name].append(_cost(server, members, new))
+            _take_turns(servers, warm, known, found.warm)
+            _take_turns(servers, members, new, found.cold)
     return found
+
+
+def _take_turns(
+    servers: Sequence[Server], members: Sequence[Member], contexts: Sequence[ssl.SSLContext], costs: Turns
+) -> None:
+    """Have each of `members` ask each server once, and note what it costs; who begins changes."""
+    for turn, begin in enumerate(range(0, len(members), TURN)):
+        part = slice(begin, begin + TURN)
+        first = turn % len(servers)
+        for server in (*servers[first:], *servers[:first]):
+            costs[server.name].append(_cost(server, members[part], contexts[part]))
+
+
+def _others(
+    folder: Path, fleet: Fleet, members: tuple[Member, ...], checkout: Path | None
+) -> Iterator[AbstractContextManager[Server]]:
+    if checkout is not None:
+        python = checkout.resolve() / ".venv/bin/python"
+        yield stationkeeper(folder, fleet, members, f"that of {checkout.resolve().name}", python)
 
 
 def _cost(server: Server, members: Sequence[Member], contexts: Sequence[ssl.SSLContext]) -> float:
@@ -115,7 +139,7 @@ def _cost(server: Server, members: Sequence[Member], contexts: Sequence[ssl.SSLC
 
 def _ask_all(server: Server, members: Sequence[Member], contexts: Sequence[ssl.SSLContext]) -> None:
     for member, context in zip(members, contexts, strict=True):
-        _ask(server.port, context, request(member, server.port))
+        ask(server.port, context, request(member, server.port))
 
 
 def _body(member: Member) -> bytes:
@@ -145,7 +169,7 @@ def request(member: Member, port: int) -> bytes:
     return head.encode() + body
 
 
-def _ask(port: int, context: ssl.SSLContext, asked: bytes) -> None:
+def ask(port: int, context: ssl.SSLContext, asked: bytes) -> None:
     raw = socket.create_connection(("127.0.0.1", port))
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with context.wrap_socket(raw, server_hostname="localhost") as connection:
@@ -162,8 +186,8 @@ def _print(case: str, figures: Figures) -> None:
         print(f"{case:20}{name:24}{warm:8.0f}{cold:8.0f}{ratios}", flush=True)
 
 
-def _ratio(rounds: Rounds, peer: str) -> float:
-    return statistics.median(ours / its for ours, its in zip(rounds[OURS], rounds[peer], strict=True))
+def _ratio(turns: Turns, peer: str) -> float:
+    return statistics.median(ours / its for ours, its in zip(turns[OURS], turns[peer], strict=True))
 
 
 def _summary(figures: Figures) -> dict[str, float]:

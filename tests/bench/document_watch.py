@@ -10,7 +10,7 @@ from types import TracebackType
 import msgspec
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.published import Document, decode
+from stationkeeper_core.published.documents import Document, decode
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi, path_of
 
 _SELECTOR = {"labelSelector": "app.kubernetes.io/component=documents"}

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 from stationkeeper_operator.api.resource_paths import resource_path
-from stationkeeper_operator.resources import GATEWAY
+from stationkeeper_operator.resources.records import GATEWAY
 from stationkeeper_tools.loopback_client import LoopbackClient
 
 _PREFIX = "/registry/stationkeeper.io/gateways"

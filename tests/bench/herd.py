@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from stationkeeper_core.published import TRUST
+from stationkeeper_core.published.documents import TRUST
 from tests.bench.crowd import Attempt, Crowd
 from tests.bench.cups import request
 from tests.bench.fleet import Fleet, Member, contexts

@@ -17,7 +17,7 @@ from typing import Any
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.resource_paths import GROUP_VERSION, resource_path
-from stationkeeper_operator.resources import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA
+from stationkeeper_operator.resources.records import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA
 from stationkeeper_tools.binaries import Surroundings, obtain_control_plane
 from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.progress import Progress

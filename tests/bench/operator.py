@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
-from stationkeeper_core.published import DOCUMENTS, RegistryDocument
+from stationkeeper_core.published.documents import DOCUMENTS, RegistryDocument
 from tests.bench.changes import Changes, percentile
 from tests.bench.large_cluster import LargeCluster, Usage, large_cluster, say
 from tests.controlplane.operator_process import OperatorProcess

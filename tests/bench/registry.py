@@ -26,10 +26,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from stationkeeper_core.credentials import client_authentication, token_authentication
-from stationkeeper_core.document_segments import segment_bytes, segments
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.published import (
+from stationkeeper_core.protocol.credentials import client_authentication, token_authentication
+from stationkeeper_core.published.document_segments import segment_bytes, segments
+from stationkeeper_core.published.documents import (
     TRUST,
     RegisteredGateway,
     RegistryDocument,
@@ -37,11 +37,11 @@ from stationkeeper_core.published import (
     encode,
     encode_payload,
 )
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, bucket_of, layout_of
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, bucket_of, layout_of
 from stationkeeper_cups import main  # noqa: F401 - what a pod imports, so that the memory is that of a pod
+from stationkeeper_cups.in_force.serving_state import ServingState
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
-from stationkeeper_cups.serving_state import ServingState
 
 ROOM_BYTES = 829_000
 """Of a Secret, for all namespaces in common: what `room` leaves beside the shares and the reserve."""

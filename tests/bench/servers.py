@@ -5,12 +5,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stationkeeper_core.published import encode
+from stationkeeper_core.published.documents import encode
 from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.bench.fleet import Fleet, Member
@@ -63,21 +63,45 @@ class Server:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def interpreter() -> str:
+    """Return the Python that runs the server: Debian's, as nginx is Debian's, if it has this version; else this one.
+
+    Debian's is built with profile-guided optimization, as those of the images are; one that pyenv makes is not.
+    """
+    distribution = Path("/usr/bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
+    return str(distribution) if distribution.exists() else sys.executable
+
+
 @contextmanager
-def stationkeeper(folder: Path, fleet: Fleet, members: tuple[Member, ...]) -> Iterator[Server]:
-    """Run stationkeeper-cups for `members`, with observations, metrics and its log at INFO."""
+def stationkeeper(
+    folder: Path,
+    fleet: Fleet,
+    members: tuple[Member, ...],
+    name: str = "stationkeeper-cups",
+    python: Path = Path(sys.executable),
+) -> Iterator[Server]:
+    """Run stationkeeper-cups for `members`, with observations, metrics and its log at INFO.
+
+    `python` has the packages that are run.
+    """
     published = folder / "documents"
-    published.mkdir()
+    published.mkdir(exist_ok=True)
     for document, value in documents(fleet, members, 1).items():
         (published / document).write_bytes(value)
     port, internal = free_port(), free_port()
     command = [
-        *(sys.executable, "-c", "from stationkeeper_cups.main import main; main()"),
+        *(interpreter(), "-c", "from stationkeeper_cups.main import main; main()"),
         *(f"--listen=127.0.0.1:{port}", f"--internal-listen=127.0.0.1:{internal}", f"--directory={published}"),
         *(f"--tls-cert={folder}/server.crt", f"--tls-key={folder}/server.key", "--log-level=INFO"),
     ]
-    with _running("stationkeeper-cups", command, port, folder) as server:
+    with _running(name, command, port, folder, {"PYTHONPATH": _packages(python)}) as server:
         yield replace(server, internal=internal)
+
+
+def _packages(python: Path) -> str:
+    """Return where `python` finds packages that do not come with it, for another interpreter of its version."""
+    script = "import os, sys; print(os.pathsep.join(p for p in sys.path if p and not p.startswith(sys.base_prefix)))"
+    return subprocess.run([python, "-c", script], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def documents(fleet: Fleet, members: tuple[Member, ...], generation: int, *others: KeyPair) -> dict[str, bytes]:
@@ -122,10 +146,12 @@ def lay(folder: Path, fleet: Fleet) -> None:
 
 
 @contextmanager
-def _running(name: str, command: list[str], port: int, folder: Path) -> Iterator[Server]:
+def _running(
+    name: str, command: list[str], port: int, folder: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     with (
         (folder / f"{name.replace('/', '-')}.log").open("wb") as log,
-        subprocess.Popen(command, stdout=log, stderr=log, env=os.environ) as process,
+        subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(environment or {})}) as process,
     ):
         try:
             wait(process, port)

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stationkeeper_core.published import TRUST, encode
+from stationkeeper_core.published.documents import TRUST, encode
 from tests.bench.fleet import Fleet, Member, contexts
 from tests.bench.servers import Server, lay, stationkeeper
 from tests.cups.documents import Gateway, Trusted, contents

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from stationkeeper_core.published import DOCUMENTS, secret_name
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, layout_of
+from stationkeeper_core.published.documents import DOCUMENTS, secret_name
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, layout_of
 from stationkeeper_operator.observing.cups_pods import BUCKETS_LABEL
 from tests.contract.chart import (
     CASES,

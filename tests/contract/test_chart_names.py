@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import yaml
 
-from stationkeeper_core.published import secret_name
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, layout_of
+from stationkeeper_core.published.documents import secret_name
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, layout_of
 from tests.contract.chart import CASES, CHART, Manifest, Values, pod_template, render
 
 pytestmark = pytest.mark.usefixtures("helm")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_core.operator_proof import OperatorCertificate, OperatorKey
+from stationkeeper_core.published.operator_proof import OperatorCertificate, OperatorKey
 from tests.contract.chart import CASES, NAMESPACE, render, the
 from tests.contract.test_chart import RESOURCES_ROLE, container, environment, kinds, rules, volumes
 

@@ -8,14 +8,14 @@ import msgspec
 import pytest
 import yaml
 
-from stationkeeper_core.pem import MAX_CERTIFICATES, MAX_PEM_BYTES
 from stationkeeper_core.policy.token_authorization import MAX_TOKENS
+from stationkeeper_core.x509.pem import MAX_CERTIFICATES, MAX_PEM_BYTES
 from stationkeeper_operator.compiling.compile import CertificateStatus
 from stationkeeper_operator.observing.certificate_usage import MAX_UNREGISTERED, Unregistered
-from stationkeeper_operator.observing.sighting import Sighting
-from stationkeeper_operator.resource_status import Condition
-from stationkeeper_operator.resources import DEFAULTS_NAME
-from stationkeeper_operator.specs import GatewayDefaultsSpec, GatewaySpec, TrustedCASpec
+from stationkeeper_operator.observing.gateway_observation import GatewayObservation
+from stationkeeper_operator.resources.records import DEFAULTS_NAME
+from stationkeeper_operator.resources.resource_status import Condition
+from stationkeeper_operator.resources.specs import GatewayDefaultsSpec, GatewaySpec, TrustedCASpec
 
 FOLDER = Path("crds")
 CRDS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
@@ -133,8 +133,8 @@ def test_the_schema_of_a_certificate_is_what_the_operator_writes() -> None:
 
 def test_the_schema_of_what_was_seen_is_what_the_operator_writes() -> None:
     status = schema("gateways")["properties"]["status"]
-    assert declared(status) >= written(Sighting)
-    assert set(status["properties"]) - written(Sighting) == {"observedGeneration", "conditions", "lnsURI"}
+    assert declared(status) >= written(GatewayObservation)
+    assert set(status["properties"]) - written(GatewayObservation) == {"observedGeneration", "conditions", "lnsURI"}
     unregistered = schema("trustedcas")["properties"]["status"]["properties"]["unregistered"]
     assert declared(unregistered["items"]) == written(Unregistered)
     assert unregistered["maxItems"] == MAX_UNREGISTERED

@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 import yaml
 
-from stationkeeper_core.client_certificate import MAX_PRESENTED
-from stationkeeper_core.credentials import MAX_TOKEN_BYTES
-from stationkeeper_core.crl import MAX_CRL_BYTES, MAX_CRLS
-from stationkeeper_core.der import element
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.expiry import Stage
-from stationkeeper_core.observation import MAX_PAGE, MAX_TEXT, DeliveryState
 from stationkeeper_core.policy.token_authorization import MAX_TOKENS, MIN_SECRET_BYTES
-from stationkeeper_core.private_key import MAX_KEY_TEXT_BYTES
-from stationkeeper_core.published import CONTRACT, MAX_AUTHORITIES, MAX_SECRET_BYTES
-from stationkeeper_core.update_info import MAX_BODY_BYTES, MAX_CREDENTIALS_BYTES, MAX_URI_BYTES
+from stationkeeper_core.protocol.credentials import MAX_TOKEN_BYTES
+from stationkeeper_core.protocol.private_key import MAX_KEY_TEXT_BYTES
+from stationkeeper_core.protocol.update_info import MAX_BODY_BYTES, MAX_CREDENTIALS_BYTES, MAX_URI_BYTES
+from stationkeeper_core.published.documents import CONTRACT, MAX_AUTHORITIES, MAX_SECRET_BYTES
+from stationkeeper_core.published.observation import MAX_PAGE, MAX_TEXT, DeliveryState
 from stationkeeper_core.x509.certificate import MAX_CERTIFICATE_BYTES
+from stationkeeper_core.x509.client_certificate import MAX_PRESENTED
+from stationkeeper_core.x509.crl import MAX_CRL_BYTES, MAX_CRLS
+from stationkeeper_core.x509.der import element
+from stationkeeper_core.x509.expiry import Stage
 from stationkeeper_core.x509.pem import MAX_CERTIFICATES, MAX_PEM_BYTES
+from stationkeeper_cups.in_force.waiting_notice import FIRST_SECONDS
 from stationkeeper_cups.observations import MAX_REGISTERED, MAX_UNREGISTERED
-from stationkeeper_cups.waiting_notice import FIRST_SECONDS
 from stationkeeper_operator.compiling.verdict import Use
 from stationkeeper_operator.reporting.conditions import (
     ENFORCED,
@@ -33,7 +33,7 @@ from stationkeeper_operator.reporting.conditions import (
     STILL_TRUSTED_BY,
 )
 from stationkeeper_operator.reporting.expiry import EXPIRING
-from stationkeeper_operator.resources import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, decode_resource
 
 ROOT = Path()
 OPERATOR = ROOT / "operator/stationkeeper_operator"

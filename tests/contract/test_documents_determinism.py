@@ -4,7 +4,8 @@ import hashlib
 
 import pytest
 
-from stationkeeper_core.published import (
+from stationkeeper_core.in_force.snapshot import Holdings
+from stationkeeper_core.published.documents import (
     DOCUMENTS,
     REGISTRY,
     TRUST,
@@ -15,11 +16,10 @@ from stationkeeper_core.published import (
     encode,
     encode_payload,
 )
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, layout_of
-from stationkeeper_core.snapshot import Holdings
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, layout_of
 from stationkeeper_operator.compiling.compile import World, compile_plan
 from stationkeeper_operator.compiling.registry_counts import RegistryCounts, for_all_counts
-from stationkeeper_operator.resources import Resource
+from stationkeeper_operator.resources.records import Resource
 from tests.operator.resource_building import NOW, make_ca, make_gateway, make_pem, plan_of
 from tests.operator.test_gateway_compiler import WSS
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stationkeeper_core.eui64 import EUI64, format_hex, format_id6
-from stationkeeper_core.registry_layout import BUCKETS, layout_of
+from stationkeeper_core.published.registry_layout import BUCKETS, layout_of
 from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.processes import ManagedProcess
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway, make_root, make_server

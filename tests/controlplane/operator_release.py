@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     DOCUMENTS,
     Published,
     RegisteredGateway,
@@ -21,7 +21,7 @@ from stationkeeper_core.published import (
     decode,
     secret_name,
 )
-from stationkeeper_core.registry_layout import BUCKETS, layout_of
+from stationkeeper_core.published.registry_layout import BUCKETS, layout_of
 from stationkeeper_operator.observing.cups_pods import BUCKETS_LABEL
 from stationkeeper_tools import manifests
 from stationkeeper_tools.api_client import ApiClient

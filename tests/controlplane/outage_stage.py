@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from stationkeeper_core.eui64 import EUI64, format_hex, format_id6
-from stationkeeper_core.published import secret_name
+from stationkeeper_core.published.documents import secret_name
 from stationkeeper_tools.api_client import ApiClient
 from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.cluster import Cluster

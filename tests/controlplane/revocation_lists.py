@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from stationkeeper_core.published import TrustDocument
-from stationkeeper_core.serial_numbers import unpack_serials
+from stationkeeper_core.published.documents import TrustDocument
+from stationkeeper_core.x509.serial_numbers import unpack_serials
 from tests.controlplane.operator_release import Release
 from tests.controlplane.operator_resources import root
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from stationkeeper_core.credentials import check_uri
 from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_core.protocol.credentials import check_uri
 from stationkeeper_tools.api_client import ApiClient, RequestError
 from stationkeeper_tools.control_plane import ControlPlane
 from tests.controlplane.definitions import install_crds

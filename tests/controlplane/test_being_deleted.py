@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_core.published import RegistryDocument
-from stationkeeper_operator.resources import TAKES_OVER
+from stationkeeper_core.published.documents import RegistryDocument
+from stationkeeper_operator.resources.records import TAKES_OVER
 from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_process import wait_for
 from tests.controlplane.operator_release import PROMPTLY, Release, release

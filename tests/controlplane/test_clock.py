@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_core.published import DOCUMENTS, TrustDocument
+from stationkeeper_core.published.documents import DOCUMENTS, TrustDocument
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.leadership import Leadership

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
-from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_tools.api_client import RequestError
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway
 from tests.controlplane.definitions import install_crds

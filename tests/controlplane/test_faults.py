@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_core.published import DOCUMENTS, TRUST, Published, TrustDocument, encode, encode_payload
+from stationkeeper_core.published.documents import DOCUMENTS, TRUST, Published, TrustDocument, encode, encode_payload
 from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_process import OperatorProcess, wait_for
 from tests.controlplane.operator_release import PROMPTLY, Release, release

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     DOCUMENTS,
     REGISTRY,
     TRUST,
@@ -27,8 +27,9 @@ from stationkeeper_operator.api.resource_paths import resource_path
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.own_writes import OwnWrites
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
-from stationkeeper_operator.resources import GATEWAY, Key, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from stationkeeper_tools.api_client import ApiClient
 from tests.controlplane.definitions import install_crds
@@ -231,9 +232,8 @@ async def _writing(leader: Leader, key: Key, message: str) -> AsyncIterator[Stat
     events = EventRecorder(leader.api, "test", permit)
     writer = StatusWriter(
         leader.api,
-        store,
+        OwnWrites(store),
         events,
-        changed=lambda _: None,
         permit=permit,
         now=lambda: datetime.now(UTC),
         release="release",

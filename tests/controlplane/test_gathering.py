@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_core.observation import DeliveryState
-from stationkeeper_core.published import DOCUMENTS
+from stationkeeper_core.published.documents import DOCUMENTS
+from stationkeeper_core.published.observation import DeliveryState
 from stationkeeper_operator.observing.loaded import Loaded
 from tests.controlplane.cups_process import NOTHING_CRC, CupsProcess
 from tests.controlplane.definitions import install_crds

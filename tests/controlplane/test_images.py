@@ -17,7 +17,7 @@ import yaml
 
 from images.build import Built, build
 from images.pack import COMPONENTS
-from stationkeeper_core.published import DOCUMENTS
+from stationkeeper_core.published.documents import DOCUMENTS
 from stationkeeper_tools.ports import free_port
 from tests.controlplane.definitions import install_crds
 from tests.controlplane.operator_process import OperatorProcess, wait_for

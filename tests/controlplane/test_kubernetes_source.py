@@ -12,10 +12,10 @@ import aiohttp
 import pytest
 import yaml
 
-from stationkeeper_core.published import DOCUMENTS, TRUST, encode, secret_name
-from stationkeeper_cups.kubernetes_source import ApiServer, KubernetesSource
+from stationkeeper_core.published.documents import DOCUMENTS, TRUST, encode, secret_name
+from stationkeeper_cups.in_force.serving_state import ServingState
 from stationkeeper_cups.metrics import Metrics
-from stationkeeper_cups.serving_state import ServingState
+from stationkeeper_cups.sources.kubernetes_source import ApiServer, KubernetesSource
 from stationkeeper_tools.api_client import ApiClient
 from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.control_plane import ControlPlane

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_core.registry_layout import layout_of
+from stationkeeper_core.published.registry_layout import layout_of
 from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.sample_pki import KeyPair, make_root
 from tests.controlplane.cups_process import CupsProcess

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from stationkeeper_core.published import DOCUMENTS, secret_name
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, layout_of
+from stationkeeper_core.published.documents import DOCUMENTS, secret_name
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, layout_of
 from stationkeeper_tools.api_client import ApiClient, RequestError
 from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.control_plane import ControlPlane

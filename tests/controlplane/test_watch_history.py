@@ -10,7 +10,7 @@ import pytest
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.resource_paths import GROUP_VERSION, resource_path
-from stationkeeper_operator.resources import GATEWAY
+from stationkeeper_operator.resources.records import GATEWAY
 from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.control_plane import ControlPlane
 from tests.controlplane.definitions import install_crds

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from stationkeeper_core.eui64 import EUI64, format_hex, format_id6
-from stationkeeper_core.pem import parse_certificate
+from stationkeeper_core.x509.certificate import parse_certificate
 from stationkeeper_tools.sample_pki import make_root
 from tests.controlplane.demo_process import Demo, gateway, soon, token_secret, trusted_ca
 from tests.controlplane.openssl_pki import OpensslPki

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from stationkeeper_core.pem import Certificate, parse_certificate
+from stationkeeper_core.x509.certificate import Certificate, parse_certificate
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 EUI = "0102030405060708"

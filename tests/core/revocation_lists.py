@@ -8,9 +8,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from stationkeeper_core.pem import Certificate
-from stationkeeper_core.published import RevocationList
-from stationkeeper_core.serial_numbers import pack_serials
+from stationkeeper_core.published.documents import RevocationList
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_core.x509.serial_numbers import pack_serials
 from tests.core.certificates import NOW, Signer
 
 Extension = tuple[x509.ExtensionType, bool]

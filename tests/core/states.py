@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from stationkeeper_core.client_certificate import ClientCertificate, read_client_certificate
 from stationkeeper_core.eui64 import parse_hex
-from stationkeeper_core.gateway_registry import Holder
-from stationkeeper_core.published import (
+from stationkeeper_core.in_force.gateway_registry import Holder
+from stationkeeper_core.in_force.snapshot import Holdings, Snapshot
+from stationkeeper_core.published.documents import (
     ALL_NAMESPACES,
     BUCKETS,
     REGISTRY,
@@ -21,9 +21,9 @@ from stationkeeper_core.published import (
     encode,
     encode_payload,
 )
-from stationkeeper_core.snapshot import Holdings, Snapshot
 from stationkeeper_core.trust.judgement import Judgement
 from stationkeeper_core.trust.judging import judge
+from stationkeeper_core.x509.client_certificate import ClientCertificate, read_client_certificate
 from tests.core.certificates import EUI, NOW, Signer
 
 RELEASE = "stationkeeper"

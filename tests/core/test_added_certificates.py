@@ -8,12 +8,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stationkeeper_core.client_certificate import MAX_PRESENTED
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.policy.authorization import Claim, authorize
-from stationkeeper_core.published import TrustedAuthority
+from stationkeeper_core.published.documents import TrustedAuthority
 from stationkeeper_core.trust.judgement import Judgement
+from stationkeeper_core.x509.client_certificate import MAX_PRESENTED
 from tests.core.certificates import EUI, NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.revocation_lists import revocation_list
 from tests.core.states import authority, gateway, judged, presented, snapshot

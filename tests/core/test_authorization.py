@@ -6,12 +6,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stationkeeper_core.client_certificate import read_client_certificate
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.policy.authorization import STEPS, Claim, authorize
-from stationkeeper_core.published import ALL_NAMESPACES, RegisteredGateway, ServedNamespace, TrustedAuthority
+from stationkeeper_core.published.documents import ALL_NAMESPACES, RegisteredGateway, ServedNamespace, TrustedAuthority
 from stationkeeper_core.reason_table import REASONS
+from stationkeeper_core.x509.client_certificate import read_client_certificate
 from tests.core.certificates import EUI, Signer, Wish, ca, issue, leaf, name
 from tests.core.states import RELEASE, authority, gateway, judged, presented, release_ca, snapshot
 

@@ -3,10 +3,10 @@ from hypothesis import strategies as st
 
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import EUI64, parse_hex
+from stationkeeper_core.in_force.snapshot import Snapshot
 from stationkeeper_core.policy.authorization import Claim, authorize
 from stationkeeper_core.policy.authorization_memory import AuthorizationMemory
 from stationkeeper_core.policy.refused_client import seen_certificate
-from stationkeeper_core.snapshot import Snapshot
 from stationkeeper_core.trust.judgement import Judgement
 from tests.core.certificates import EUI, NOW, ca, leaf
 from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot

@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.pem import Certificate, parse_certificate
-from stationkeeper_core.strength import Strength, key_strength
 from stationkeeper_core.trust.path_certificate import PathCertificate
 from stationkeeper_core.trust.revocation import Revocations
 from stationkeeper_core.trust.verification import Verdict, verify
+from stationkeeper_core.x509.certificate import Certificate, parse_certificate
+from stationkeeper_core.x509.strength import Strength, key_strength
 from tests.core.certificates import EUI, NOW, name
 from tests.core.odd_certificates import sequence, tlv
 

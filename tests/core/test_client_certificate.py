@@ -5,8 +5,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stationkeeper_core.client_certificate import MAX_PRESENTED, read_client_certificate
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.x509.client_certificate import MAX_PRESENTED, read_client_certificate
 from tests.core.certificates import EUI, MAY_SIGN, X400_NAME, Signer, Wish, ca, issue, name
 from tests.core.states import presented
 

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_core.credentials import (
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.protocol.credentials import (
     MAX_TOKEN_BYTES,
     NOTHING_CONFIGURED,
     check_uri,
@@ -11,7 +12,6 @@ from stationkeeper_core.credentials import (
     server_authentication,
     token_authentication,
 )
-from stationkeeper_core.errors import Reason, StationkeeperError
 
 
 def test_the_crc_of_nothing_is_the_one_that_the_client_reports() -> None:

@@ -8,10 +8,10 @@ from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stationkeeper_core.crl import MAX_CRL_BYTES, MAX_CRLS, Crl, newest, parse_crl, signer_of, split_crls
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.pem import to_pem
-from stationkeeper_core.serial_numbers import unpack_serials
+from stationkeeper_core.x509.crl import MAX_CRL_BYTES, MAX_CRLS, Crl, newest, parse_crl, signer_of, split_crls
+from stationkeeper_core.x509.pem import to_pem
+from stationkeeper_core.x509.serial_numbers import unpack_serials
 from tests.core.certificates import MAY_SIGN, NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.revocation_lists import UNKNOWN, CrlWish, Extension, crl_pem, distribution_point, make_crl
 
@@ -149,7 +149,7 @@ def test_a_list_of_ten_thousand_entries_is_read() -> None:
 
 
 def test_too_many_entries_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stationkeeper_core.crl.MAX_ENTRIES", 2)
+    monkeypatch.setattr("stationkeeper_core.x509.crl.MAX_ENTRIES", 2)
     assert len(_read(make_crl(ROOT, 1, 2))) == 1
     assert _refusal(make_crl(ROOT, 1, 2, 3)) is Reason.TOO_LARGE
 

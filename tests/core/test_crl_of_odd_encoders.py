@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stationkeeper_core.crl import Crl, parse_crl, signer_of
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.serial_numbers import unpack_serials
 from stationkeeper_core.x509.certificate import parse_certificate
+from stationkeeper_core.x509.crl import Crl, parse_crl, signer_of
+from stationkeeper_core.x509.serial_numbers import unpack_serials
 from stationkeeper_core.x509.signing import is_signed_by
 from tests.core import odd_certificates as odd
 from tests.core.certificates import NOW, ca, name

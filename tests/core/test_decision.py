@@ -1,10 +1,10 @@
 import pytest
 
-from stationkeeper_core.credentials import crc
-from stationkeeper_core.decision import decide
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_core.update_info import NO_CHANGE, UpdateInfoRequest, UpdateInfoResponse, encode_response
+from stationkeeper_core.protocol.credentials import crc
+from stationkeeper_core.protocol.decision import decide
+from stationkeeper_core.protocol.update_info import NO_CHANGE, UpdateInfoRequest, UpdateInfoResponse, encode_response
+from stationkeeper_core.published.documents import RegisteredGateway
 
 URI, BLOB = "wss://lns.example.org:8887", b"credentials"
 GATEWAY = RegisteredGateway(eui="0000000000000001", namespace="n", name="g", uid="u", lns_uri=URI, lns_credentials=BLOB)

@@ -7,12 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_core.credentials import ABSENT, NOTHING_CONFIGURED, client_authentication, crc, server_authentication
-from stationkeeper_core.delivery import SPACING, TRIES, Asked, Delivery, Progress, deliver, reconfigured, segments
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.observation import DeliveryState, Segment
-from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_core.update_info import UpdateInfoRequest, UpdateInfoResponse
+from stationkeeper_core.protocol.credentials import (
+    ABSENT,
+    NOTHING_CONFIGURED,
+    client_authentication,
+    crc,
+    server_authentication,
+)
+from stationkeeper_core.protocol.delivery import (
+    SPACING,
+    TRIES,
+    Asked,
+    Delivery,
+    Progress,
+    deliver,
+    reconfigured,
+    segments,
+)
+from stationkeeper_core.protocol.update_info import UpdateInfoRequest, UpdateInfoResponse
+from stationkeeper_core.published.documents import RegisteredGateway
+from stationkeeper_core.published.observation import DeliveryState, Segment
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -284,7 +299,6 @@ MOVED_AWAY = msgspec.structs.replace(GATEWAY, cups_uri="https://new.example.org:
         (MOVED_AWAY, {}, None, PENDING),
         (GATEWAY, {"cups_uri": "https://other:8987"}, Asked("cups:8987", b"x"), DELIVERED),
     ],
-    ids=str,
 )
 def test_delivered_means_that_the_gateway_asked_with_what_it_reports(
     gateway: RegisteredGateway, reported: dict[str, object], asked: Asked | None, state: DeliveryState

@@ -1,6 +1,6 @@
 import pytest
 
-from stationkeeper_core.der import element
+from stationkeeper_core.x509.der import element
 
 
 @pytest.mark.parametrize(

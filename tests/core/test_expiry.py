@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from stationkeeper_core.expiry import Stage, stage_of
+from stationkeeper_core.x509.expiry import Stage, stage_of
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -7,11 +7,11 @@ import pytest
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.gateway_registry import Holder
+from stationkeeper_core.in_force.gateway_registry import Holder
 from stationkeeper_core.policy.authorization import Claim, authorize
 from stationkeeper_core.policy.refused_client import identify_refused
 from stationkeeper_core.policy.token_authorization import TokenClaim, authorize_by_token
-from stationkeeper_core.published import ReservedEUI, ServedNamespace, TrustedAuthority
+from stationkeeper_core.published.documents import ReservedEUI, ServedNamespace, TrustedAuthority
 from stationkeeper_core.reason_table import REASONS
 from tests.core.certificates import EUI, Signer, ca, leaf
 from tests.core.states import RELEASE, authority, gateway, judged, presented, release_ca, snapshot

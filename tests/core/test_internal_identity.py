@@ -4,7 +4,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from stationkeeper_core.internal_identity import derive_identity
+from stationkeeper_core.published.internal_identity import derive_identity
 
 TOKEN = b"a-token-of-some-length"
 

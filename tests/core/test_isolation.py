@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stationkeeper_core.client_certificate import read_client_certificate
-from stationkeeper_core.gateway_registry import GatewayRegistry, Holder, RegistryBucket
-from stationkeeper_core.published import REGISTRY, TrustedAuthority
-from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.in_force.gateway_registry import GatewayRegistry, Holder, RegistryBucket
+from stationkeeper_core.in_force.snapshot import Snapshot
+from stationkeeper_core.published.documents import REGISTRY, TrustedAuthority
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import Judgement
+from stationkeeper_core.x509.client_certificate import read_client_certificate
 from tests.core.states import RELEASE, judged, registry_document, trust_document
 from tests.oracle.model import NAMESPACES, make_world
 from tests.oracle.random_pki import TIMES, make_pki

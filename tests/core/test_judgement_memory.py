@@ -7,9 +7,9 @@ from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.in_force.judgement_memory import JudgementMemory
+from stationkeeper_core.in_force.snapshot import Snapshot
 from stationkeeper_core.trust.judgement import Judgement
-from stationkeeper_core.trust.memory import JudgementMemory
 from tests.core.certificates import NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.revocation_lists import revocation_list
 from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot

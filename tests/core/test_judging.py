@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from OpenSSL import crypto
 
-from stationkeeper_core.client_certificate import ClientCertificate, read_client_certificate
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.pem import parse_certificates, to_pem
-from stationkeeper_core.published import TrustedAuthority
+from stationkeeper_core.published.documents import TrustedAuthority
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import TrustPath
 from stationkeeper_core.trust.judging import judge
 from stationkeeper_core.trust.scope import Scope
+from stationkeeper_core.x509.client_certificate import ClientCertificate, read_client_certificate
+from stationkeeper_core.x509.pem import parse_certificates, to_pem
 from stationkeeper_tools.sample_pki import make_gateway, make_root
 from tests.core.certificates import EUI, MAY_SIGN, NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.states import authority, presented, trust_document

@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.private_key import MAX_KEY_TEXT_BYTES, parse_private_key
+from stationkeeper_core.protocol.private_key import MAX_KEY_TEXT_BYTES, parse_private_key
 from tests.core.private_keys import CURVES, FORMS, Key, fixed, fixed_ec, fixed_rsa, rsa_of, written
 
 GOLDEN = {

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stationkeeper_core import document_envelope
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.published import (
+from stationkeeper_core.published import document_envelope
+from stationkeeper_core.published.documents import (
     BUCKETS,
     DOCUMENTS,
     MAX_SECRET_BYTES,
@@ -26,7 +26,7 @@ from stationkeeper_core.published import (
     encode_payload,
     secret_name,
 )
-from stationkeeper_core.serial_numbers import pack_serials
+from stationkeeper_core.x509.serial_numbers import pack_serials
 
 REASONS = {Reason.MALFORMED_DOCUMENT, Reason.UNKNOWN_CONTRACT, Reason.WRONG_DOCUMENT, Reason.DIGEST_MISMATCH}
 TEXT = st.text(max_size=10)

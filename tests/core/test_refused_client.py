@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.gateway_registry import Holder
+from stationkeeper_core.in_force.gateway_registry import Holder
 from stationkeeper_core.policy.refused_client import RefusedClient, identify_claimed, identify_refused
-from stationkeeper_core.published import TrustedAuthority
+from stationkeeper_core.published.documents import TrustedAuthority
 from tests.core.certificates import EUI, NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot
 
@@ -75,6 +75,7 @@ ASKED_FOR = "AABBCCDD00000001"
         ([authority(ROOT, **REVOKING)], LEAF, [gateway(ASKED_FOR)], False),
         ([authority(OTHER)], LEAF, [gateway(ASKED_FOR)], False),
         ([authority(ROOT)], LEAF, [], False),
+        ([authority(ROOT)], leaf(ROOT, ASKED_FOR), [gateway(ASKED_FOR)], False),
     ],
 )
 def test_a_client_is_shown_on_the_gateway_that_it_asked_for_only_by_a_trusted_ca_in_its_scope(

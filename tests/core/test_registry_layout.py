@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     DOCUMENTS,
     RegisteredGateway,
     RegistryDocument,
@@ -15,7 +15,7 @@ from stationkeeper_core.published import (
     encode_payload,
     secret_name,
 )
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, RegistryLayout, bucket_of, layout_of, place_of
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, RegistryLayout, bucket_of, layout_of, place_of
 
 EUIS = st.integers(0, 2**64 - 1).map(EUI64)
 COUNTS = st.sampled_from(BUCKET_COUNTS)

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stationkeeper_core.credentials import client_authentication, token_authentication
-from stationkeeper_core.document_envelope import Header, digest
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.gateway_registry import RegistryBucket
-from stationkeeper_core.packed_gateways import GatewayPacker
-from stationkeeper_core.published import (
+from stationkeeper_core.in_force.gateway_registry import RegistryBucket
+from stationkeeper_core.in_force.registry_reading import PIECE_BYTES, read_registry
+from stationkeeper_core.in_force.snapshot import Holdings
+from stationkeeper_core.protocol.credentials import client_authentication, token_authentication
+from stationkeeper_core.published.document_envelope import Header, digest
+from stationkeeper_core.published.documents import (
     RegisteredGateway,
     RegistryDocument,
     ReservedEUI,
@@ -22,9 +23,8 @@ from stationkeeper_core.published import (
     encode,
     encode_payload,
 )
-from stationkeeper_core.registry_layout import bucket_of, layout_of
-from stationkeeper_core.registry_reading import PIECE_BYTES, read_registry
-from stationkeeper_core.snapshot import Holdings
+from stationkeeper_core.published.packed_gateways import GatewayPacker
+from stationkeeper_core.published.registry_layout import bucket_of, layout_of
 from tests.core.certificates import ca
 
 NAME = layout_of(16).registry[0]

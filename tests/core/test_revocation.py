@@ -7,9 +7,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stationkeeper_core.pem import Certificate, parse_certificate, parse_certificates, to_pem
 from stationkeeper_core.trust.revocation import Revocations, twin_fingerprints
+from stationkeeper_core.x509.certificate import Certificate, parse_certificate
 from stationkeeper_core.x509.curves import CURVES_BY_NAME
+from stationkeeper_core.x509.pem import parse_certificates, to_pem
 from stationkeeper_tools.sample_pki import make_gateway, make_root
 from tests.core.certificates import EUI, NOW, Wish, ca, issue, leaf, name
 from tests.core.odd_certificates import oid, sequence, tlv

@@ -6,7 +6,7 @@ import pytest
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.policy.authorization import Claim, authorize
-from stationkeeper_core.published import RevocationList, TrustedAuthority
+from stationkeeper_core.published.documents import RevocationList, TrustedAuthority
 from tests.core.certificates import EUI, NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.revocation_lists import revocation_list
 from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot

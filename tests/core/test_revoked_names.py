@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.revoked_names import parse_fingerprint, parse_serial
+from stationkeeper_core.x509.revoked_names import parse_fingerprint, parse_serial
 
 FINGERPRINT = "0a" * 32
 

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from stationkeeper_core.published import TrustedAuthority
+from stationkeeper_core.published.documents import TrustedAuthority
 from tests.core.certificates import MAY_SIGN, NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.states import authority, gateway, judged, presented, snapshot
 

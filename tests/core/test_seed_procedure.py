@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_core.client_certificate import read_client_certificate
 from stationkeeper_core.eui64 import format_id6, parse_hex, parse_router
-from stationkeeper_core.pem import parse_certificates
+from stationkeeper_core.in_force.snapshot import Holdings, Snapshot
 from stationkeeper_core.policy.authorization import Claim, authorize
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     BUCKETS,
     REGISTRY,
     TRUST,
@@ -22,8 +21,9 @@ from stationkeeper_core.published import (
     encode,
     encode_payload,
 )
-from stationkeeper_core.snapshot import Holdings, Snapshot
 from stationkeeper_core.trust.judging import judge
+from stationkeeper_core.x509.client_certificate import read_client_certificate
+from stationkeeper_core.x509.pem import parse_certificates
 
 DOCUMENTED_EUI = "0123456789ABCDEF"
 PASSPHRASE = "a-passphrase"

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_core.serial_numbers import count_serials, pack_serials, unpack_serials
+from stationkeeper_core.x509.serial_numbers import count_serials, pack_serials, unpack_serials
 
 SERIALS = st.sets(st.integers(-(2**159), 2**160 - 1), max_size=30)
 

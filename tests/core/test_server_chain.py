@@ -5,7 +5,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.server_chain import check_server, check_times, has_root_of, root_name
+from stationkeeper_core.protocol.server_chain import check_server, check_times, has_root_of, root_name
 from stationkeeper_core.x509.certificate import Certificate
 from tests.core.certificates import MAY_SIGN, NOW, Signer, Wish, issue, name
 

@@ -6,9 +6,16 @@ from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published import DOCUMENTS, TRUST, RegistryDocument, TrustedAuthority, encode, encode_payload
-from stationkeeper_core.registry_layout import layout_of
-from stationkeeper_core.snapshot import Holdings
+from stationkeeper_core.in_force.snapshot import Holdings
+from stationkeeper_core.published.documents import (
+    DOCUMENTS,
+    TRUST,
+    RegistryDocument,
+    TrustedAuthority,
+    encode,
+    encode_payload,
+)
+from stationkeeper_core.published.registry_layout import layout_of
 from tests.core.certificates import EUI, ca
 from tests.core.states import authority, gateway, trust_document, values
 

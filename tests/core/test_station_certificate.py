@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.pem import Certificate, parse_certificate, parse_der_certificate
-from stationkeeper_core.station_certificate import check_client, check_trust
+from stationkeeper_core.protocol.station_certificate import check_client, check_trust
+from stationkeeper_core.x509.certificate import Certificate, parse_certificate
+from stationkeeper_core.x509.pem import parse_der_certificate
 from stationkeeper_tools.sample_pki import make_gateway, make_root
 from tests.core import odd_certificates as odd
 from tests.core.certificates import MAY_SIGN, NOW, Wish, ca, issue, leaf, name

@@ -13,16 +13,16 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_core.credentials import (
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.protocol.credentials import (
     ABSENT,
     client_authentication,
     parse_token,
     server_authentication,
     token_authentication,
 )
-from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.private_key import parse_private_key
-from stationkeeper_core.station_preflight import StationSet, preflight
+from stationkeeper_core.protocol.private_key import parse_private_key
+from stationkeeper_core.protocol.station_preflight import StationSet, preflight
 from tests.core.certificates import NOW, ca, leaf
 from tests.core.private_keys import CURVES, FORMS, fixed, fixed_ec, fixed_rsa, written
 

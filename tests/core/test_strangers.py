@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.in_force.snapshot import Snapshot
 from stationkeeper_core.trust.strangers import MOST_PRESENTED, stranger
 from tests.core.certificates import NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot

@@ -4,13 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from stationkeeper_core.client_certificate import read_client_certificate
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.pem import Certificate, parse_certificates
 from stationkeeper_core.policy.authorization import Claim, authorize
-from stationkeeper_core.published import TrustedAuthority
-from stationkeeper_core.strength import Strength, key_strength, signature_strength
+from stationkeeper_core.published.documents import TrustedAuthority
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_core.x509.client_certificate import read_client_certificate
+from stationkeeper_core.x509.pem import parse_certificates
+from stationkeeper_core.x509.strength import Strength, key_strength, signature_strength
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.core.certificates import EUI, ca
 from tests.core.states import gateway, judged, snapshot

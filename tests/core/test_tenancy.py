@@ -7,7 +7,7 @@ import pytest
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.policy.authorization import Claim, authorize
-from stationkeeper_core.published import TrustedAuthority
+from stationkeeper_core.published.documents import TrustedAuthority
 from tests.core.certificates import EUI, Signer, ca, leaf
 from tests.core.states import RELEASE, authority, gateway, judged, presented, release_ca, snapshot
 

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_core.credentials import MAX_TOKEN_BYTES
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.policy.token_authorization import (
@@ -16,7 +15,8 @@ from stationkeeper_core.policy.token_authorization import (
     token_is_compared,
     token_sha256,
 )
-from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.protocol.credentials import MAX_TOKEN_BYTES
+from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_core.reason_table import REASONS
 from tests.core.certificates import EUI
 from tests.core.states import gateway, snapshot

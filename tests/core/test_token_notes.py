@@ -2,8 +2,8 @@ import base64
 
 import pytest
 
-from stationkeeper_core.credentials import parse_token
-from stationkeeper_core.token_notes import token_notes
+from stationkeeper_core.protocol.credentials import parse_token
+from stationkeeper_core.protocol.token_notes import token_notes
 
 SECRET = "NNSXS.VEICLLSGFEK4.SECRET"
 TWICE = base64.b64encode(f"Bearer {SECRET}".encode()).decode()

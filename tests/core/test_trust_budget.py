@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
+from stationkeeper_core.in_force.snapshot import Snapshot
 from stationkeeper_core.policy.authorization import Claim, authorize
-from stationkeeper_core.published import TrustedAuthority
-from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.published.documents import TrustedAuthority
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import Judgement
 from stationkeeper_core.trust.verification import Path, Verification, verify

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.reason_table import REASONS as TABLE
-from stationkeeper_core.update_info import (
+from stationkeeper_core.protocol.update_info import (
     MAX_BODY_BYTES,
     NO_CHANGE,
     UpdateInfoRequest,
@@ -17,6 +16,7 @@ from stationkeeper_core.update_info import (
     encode_response,
     parse_request,
 )
+from stationkeeper_core.reason_table import REASONS as TABLE
 from tests.station_answer import StationAnswer, read_answer
 
 REASONS = {

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_core.published import DOCUMENTS, encode
+from stationkeeper_core.published.documents import DOCUMENTS, encode
+from stationkeeper_core.setting_values import Address
 from stationkeeper_cups.http.connection import REQUEST_SECONDS, RequestSeconds
 from stationkeeper_cups.main import serve
-from stationkeeper_cups.settings import Address, Files, Settings
+from stationkeeper_cups.settings import Files, Settings
 from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.cups.client import Client, get_internal, until

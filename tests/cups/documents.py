@@ -4,8 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from stationkeeper_core.eui64 import parse_hex
-from stationkeeper_core.pem import parse_certificates
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     BUCKETS,
     REGISTRY,
     TRUST,
@@ -16,6 +15,7 @@ from stationkeeper_core.published import (
     bucket_of,
     encode_payload,
 )
+from stationkeeper_core.x509.pem import parse_certificates
 from stationkeeper_tools.sample_pki import KeyPair
 
 LNS_URI = "wss://lns.example.org:8887"

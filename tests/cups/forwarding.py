@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from stationkeeper_core.setting_values import Address
+from stationkeeper_cups.accepting.peer_address import read_networks
 from stationkeeper_cups.forwarded.headers import NAMES, Form
-from stationkeeper_cups.peer_address import read_networks
-from stationkeeper_cups.settings import Address, Forwarded
+from stationkeeper_cups.forwarded.proxies import TrustedProxies
+from stationkeeper_cups.settings import Forwarded
 from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.sample_pki import KeyPair, make_root
 from tests.cups.client import Client
@@ -96,8 +98,8 @@ async def behind_proxies(
     authorities.write_bytes(proxies.ca.certificate_pem)
     address = Address("127.0.0.1", free_port())
     names = frozenset({NAME, "spiffe://example.com/proxy"})
-    forwarded = Forwarded(address, form, read_networks(f"{PROXY}/32"), authorities, names)
-    async with serving(folder, pki, forwarded=forwarded, **options) as cups:
+    believed = TrustedProxies(form, read_networks(f"{PROXY}/32"), authorities, names)
+    async with serving(folder, pki, forwarded=Forwarded(address, believed), **options) as cups:
         yield Behind(cups, address.port, form, folder)
 
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from OpenSSL import SSL
 
-from stationkeeper_cups.connection_limits import ConnectionLimits
-from stationkeeper_cups.listener import Listener
-from stationkeeper_cups.opening import ProxyProtocol
-from stationkeeper_cups.peer_address import read_networks
+from stationkeeper_cups.accepting.connection_limits import ConnectionLimits
+from stationkeeper_cups.accepting.listener import Listener
+from stationkeeper_cups.accepting.opening import ProxyProtocol
+from stationkeeper_cups.accepting.peer_address import read_networks
+from stationkeeper_cups.accepting.unanswered import Refusal
 from stationkeeper_cups.tls.connection import Judge, Verdict
 from stationkeeper_cups.tls.context import gateway_context
+from stationkeeper_cups.tls.server_credentials import ServerCredentials
 from stationkeeper_cups.tls.time_limits import TimeLimits
-from stationkeeper_cups.tls_context import ServerCredentials
-from stationkeeper_cups.unanswered import Refusal
 from stationkeeper_tools.ports import free_port
 from tests.cups.client import get_internal, until
 from tests.cups.conftest import Cups, serving

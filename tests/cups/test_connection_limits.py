@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_cups.connection_limits import (
+from stationkeeper_cups.accepting.connection_limits import (
     CONNECTION_BYTES,
     LEAST_CONNECTIONS,
     MOST_CONNECTIONS,
@@ -13,7 +13,7 @@ from stationkeeper_cups.connection_limits import (
     halved,
     memory_limit,
 )
-from stationkeeper_cups.judgement_budget import COMMON_SHARE, SAVED_SECONDS, SHARE, JudgementBudget
+from stationkeeper_cups.admission.judgement_budget import COMMON_SHARE, SAVED_SECONDS, SHARE, JudgementBudget
 
 MIB = 1024 * 1024
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from stationkeeper_core.internal_identity import SERVER_NAME, derive_identity
+from stationkeeper_core.published.internal_identity import SERVER_NAME, derive_identity
 from tests.cups.conftest import TOKEN, Cups
 from tests.cups.pki import Pki
 

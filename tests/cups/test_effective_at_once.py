@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from stationkeeper_core.pem import parse_certificates
+from stationkeeper_core.x509.pem import parse_certificates
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.core.revocation_lists import revocation_list
 from tests.cups.client import Client, exchange

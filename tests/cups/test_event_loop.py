@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_cups.event_loop import new_event_loop
+from stationkeeper_cups.process.event_loop import new_event_loop
 
 
 def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -194,3 +194,66 @@ def test_a_number_that_asyncio_used_for_a_socket_of_its_own_is_heard_when_it_is_
             each.close()
 
     _run(main)
+
+
+def test_what_a_reader_has_the_loop_do_is_done_at_once_though_nothing_else_is_due() -> None:
+    async def main() -> None:
+        loop, (one, other) = asyncio.get_running_loop(), _pair()
+        done: list[str] = []
+        told = asyncio.get_running_loop().create_future()
+
+        def read() -> None:
+            one.recv(1)
+            loop.call_soon(done.append, "soon")
+            loop.call_later(0.01, done.append, "later")
+            loop.call_later(0.02, told.set_result, None)
+
+        loop.add_reader(one, read)
+        far = loop.call_later(60, print)
+        other.send(b"x")
+        begun = loop.time()
+        await told
+        assert loop.time() - begun < 5
+        assert done == ["soon", "later"]
+        far.cancel()
+        loop.remove_reader(one)
+        for each in (one, other):
+            each.close()
+
+    _run(main)
+
+
+def test_readers_that_are_always_ready_hold_up_no_timer() -> None:
+    async def main() -> None:
+        loop, (one, other) = asyncio.get_running_loop(), _pair()
+        called = 0
+
+        def read() -> None:
+            nonlocal called
+            called += 1
+
+        loop.add_reader(one, read)
+        other.send(b"x")
+        await asyncio.sleep(0.02)
+        assert called > 1
+        loop.remove_reader(one)
+        for each in (one, other):
+            each.close()
+
+    _run(main)
+
+
+def test_a_reader_can_stop_the_loop() -> None:
+    loop, (one, other) = new_event_loop(), _pair()
+
+    def stop() -> None:
+        one.recv(1)
+        loop.stop()
+
+    loop.add_reader(one, stop)
+    other.send(b"x")
+    loop.run_forever()
+    loop.remove_reader(one)
+    loop.close()
+    for each in (one, other):
+        each.close()

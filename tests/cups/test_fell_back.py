@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stationkeeper_core.credentials import client_authentication, crc
-from stationkeeper_core.observation import DeliveryState, ObservationPage
-from stationkeeper_core.pem import parse_certificates
-from stationkeeper_core.private_key import parse_private_key
+from stationkeeper_core.protocol.credentials import client_authentication, crc
+from stationkeeper_core.protocol.private_key import parse_private_key
+from stationkeeper_core.published.observation import DeliveryState, ObservationPage
+from stationkeeper_core.x509.pem import parse_certificates
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway
 from tests.cups.client import get_internal
 from tests.cups.conftest import Cups, serving

@@ -5,8 +5,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_core.client_certificate import MAX_PRESENTED
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.x509.client_certificate import MAX_PRESENTED
 from stationkeeper_cups.forwarded.headers import (
     MAX_FIELD_BYTES,
     NAMES,

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from stationkeeper_core.observation import SeenCertificate
+from stationkeeper_core.published.observation import SeenCertificate
 from stationkeeper_cups.gateway_expiry import GatewayExpiry
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_tools.sample_pki import make_gateway

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stationkeeper_core.operator_proof import HEADER, Latest, OperatorKey
-from stationkeeper_core.published import DOCUMENTS, MAX_SECRET_BYTES, TRUST, encode
+from stationkeeper_core.published.documents import DOCUMENTS, MAX_SECRET_BYTES, TRUST, encode
+from stationkeeper_core.published.operator_proof import HEADER, Latest, OperatorKey
 from tests.cups.client import Answer, get_internal, put_internal, until
 from tests.cups.conftest import TOKEN, Cups, ready, serving
 from tests.cups.documents import Gateway, Trusted, contents

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_cups.peer_address import read_networks
+from stationkeeper_cups.accepting.peer_address import read_networks
 from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.sample_pki import KeyPair, make_server
 from tests.contract.chart import CASES, NAMESPACE, render, the

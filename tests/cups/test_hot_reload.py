@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from stationkeeper_core.published import CONTRACT, TRUST, encode
+from stationkeeper_core.published.documents import CONTRACT, TRUST, encode
 from tests.bench.fleet import Fleet
 from tests.cups.client import exchange, get_internal, until
 from tests.cups.conftest import Cups

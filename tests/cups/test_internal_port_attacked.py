@@ -16,8 +16,8 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stationkeeper_cups.internal_port import AddressRates, InternalBounds, start_internal
-from stationkeeper_cups.internal_server import provisional_context
+from stationkeeper_cups.internal.port import AddressRates, InternalBounds, start_internal
+from stationkeeper_cups.internal.server import provisional_context
 from stationkeeper_tools.ports import free_port
 from tests.cups.client import get_internal, until
 from tests.cups.conftest import Cups

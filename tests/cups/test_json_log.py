@@ -6,7 +6,7 @@ import sys
 
 _LOGS = """
 import logging
-from stationkeeper_cups.json_log import log_as_json
+from stationkeeper_cups.process.json_log import log_as_json
 log_as_json("INFO")
 log = logging.getLogger("a")
 log.info("plain %", extra={"fields": {"eui": "1"}})

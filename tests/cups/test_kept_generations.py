@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_core.published import DOCUMENTS, REGISTRY, TRUST, encode
-from stationkeeper_cups.kept_generations import KeptGenerations
+from stationkeeper_core.published.documents import DOCUMENTS, REGISTRY, TRUST, encode
+from stationkeeper_cups.in_force.kept_generations import KeptGenerations
+from stationkeeper_cups.in_force.serving_state import ServingState
 from stationkeeper_cups.metrics import Metrics
-from stationkeeper_cups.serving_state import ServingState
 from tests.cups.client import get_internal, until
 from tests.cups.conftest import Cups, ready
 from tests.cups.documents import Gateway, Trusted, contents
@@ -90,7 +90,7 @@ async def test_where_nothing_can_be_kept_documents_are_loaded_all_the_same(tmp_p
 def test_a_process_that_is_killed_while_it_writes_leaves_a_whole_file(tmp_path: Path) -> None:
     file = tmp_path / "generations"
     script = (
-        "from pathlib import Path; from stationkeeper_cups.kept_generations import KeptGenerations\n"
+        "from pathlib import Path; from stationkeeper_cups.in_force.kept_generations import KeptGenerations\n"
         "import sys\n"
         "kept = KeptGenerations(Path(sys.argv[1])); number = 0\n"
         "while True:\n"

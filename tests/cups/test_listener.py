@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from stationkeeper_cups.connection_limits import ConnectionLimits
-from stationkeeper_cups.listener import GIVEN_UP, Listener
+from stationkeeper_cups.accepting.connection_limits import ConnectionLimits
+from stationkeeper_cups.accepting.listener import GIVEN_UP, Listener
+from stationkeeper_cups.accepting.unanswered import Refusal
 from stationkeeper_cups.tls.connection import Verdict
 from stationkeeper_cups.tls.context import gateway_context
+from stationkeeper_cups.tls.server_credentials import ServerCredentials
 from stationkeeper_cups.tls.time_limits import TimeLimits
-from stationkeeper_cups.tls_context import ServerCredentials
-from stationkeeper_cups.unanswered import Refusal
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.cups.client import Client, until
 from tests.cups.pki import Pki
@@ -147,7 +147,7 @@ async def test_a_shortage_of_descriptors_passes(pki: Pki, monkeypatch: pytest.Mo
     def exhausted(_socket: socket.socket) -> tuple[socket.socket, object]:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr("stationkeeper_cups.accepting._PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr("stationkeeper_cups.accepting.new_connections._PAUSE_SECONDS", 0.2)
     async with _listening(pki, LIMITS, []) as (port, _):
         with monkeypatch.context() as patch:
             patch.setattr(socket.socket, "accept", exhausted)

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     REGISTRY,
     TRUST,
     Document,
@@ -16,8 +16,8 @@ from stationkeeper_core.published import (
     encode,
     encode_payload,
 )
+from stationkeeper_cups.in_force.serving_state import GATEWAYS_A_STEP, ServingState
 from stationkeeper_cups.metrics import Metrics
-from stationkeeper_cups.serving_state import GATEWAYS_A_STEP, ServingState
 from tests.core.certificates import ca
 
 

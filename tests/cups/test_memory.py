@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_cups.memory_return import MemoryReturn
+from stationkeeper_cups.process.memory_return import MemoryReturn
 from tests.cups.client import until
 from tests.cups.conftest import Cups, ready
 from tests.cups.documents import Gateway, Trusted
@@ -54,7 +54,7 @@ def _confined(cups: Cups, cgroup: Path, log: Path) -> Iterator["subprocess.Popen
     code = (
         "import pathlib, os; "
         f"pathlib.Path({str(cgroup / 'cgroup.procs')!r}).write_text(str(os.getpid())); "
-        "import stationkeeper_cups.connection_limits as limits; "
+        "import stationkeeper_cups.accepting.connection_limits as limits; "
         f"limits.memory_limit.__defaults__ = ((pathlib.Path({str(cgroup)!r}) / 'memory.max', "
         f"pathlib.Path({str(cgroup)!r}) / 'memory.limit_in_bytes'),); "
         "from stationkeeper_cups.main import main; main()"

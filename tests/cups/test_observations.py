@@ -2,13 +2,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from stationkeeper_core.delivery import deliver
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.observation import MAX_PAGE, MAX_TEXT, DeliveryState, Observation, SeenCertificate
 from stationkeeper_core.policy.refused_client import RefusedClient
-from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_core.update_info import UpdateInfoRequest
+from stationkeeper_core.protocol.delivery import deliver
+from stationkeeper_core.protocol.update_info import UpdateInfoRequest
+from stationkeeper_core.published.documents import RegisteredGateway
+from stationkeeper_core.published.observation import MAX_PAGE, MAX_TEXT, DeliveryState, Observation, SeenCertificate
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stationkeeper_core.credentials import crc
-from stationkeeper_core.observation import DeliveryState, Observation, ObservationPage, Segment
-from stationkeeper_core.update_info import NO_CHANGE
+from stationkeeper_core.protocol.credentials import crc
+from stationkeeper_core.protocol.update_info import NO_CHANGE
+from stationkeeper_core.published.observation import DeliveryState, Observation, ObservationPage, Segment
 from stationkeeper_tools.sample_pki import make_gateway
 from tests.cups.client import get_internal, until
 from tests.cups.conftest import TOKEN, Cups

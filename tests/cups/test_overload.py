@@ -12,15 +12,15 @@ from dataclasses import dataclass, field, replace
 import pytest
 from OpenSSL import SSL
 
-from stationkeeper_cups.accepting import ACCEPTED_AT_ONCE
-from stationkeeper_cups.connection_limits import ConnectionLimits
-from stationkeeper_cups.listener import BEGUN_AT_ONCE, GIVEN_UP, Listener
-from stationkeeper_cups.standing import FREE
+from stationkeeper_cups.accepting.connection_limits import ConnectionLimits
+from stationkeeper_cups.accepting.listener import BEGUN_AT_ONCE, GIVEN_UP, Listener
+from stationkeeper_cups.accepting.new_connections import ACCEPTED_AT_ONCE
+from stationkeeper_cups.accepting.standing import FREE
+from stationkeeper_cups.accepting.unanswered import Dropped, Refusal
 from stationkeeper_cups.tls.connection import Judge, Verdict
 from stationkeeper_cups.tls.context import gateway_context
+from stationkeeper_cups.tls.server_credentials import ServerCredentials
 from stationkeeper_cups.tls.time_limits import TimeLimits
-from stationkeeper_cups.tls_context import ServerCredentials
-from stationkeeper_cups.unanswered import Dropped, Refusal
 from tests.cups.client import until
 from tests.cups.pki import Pki
 
@@ -30,8 +30,8 @@ LIMITS = ConnectionLimits(handshake_seconds=600, waiting_seconds=600)
 
 @pytest.fixture(autouse=True)
 def _time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stationkeeper_cups.waiting_room.PRESSED_SECONDS", 600.0)
-    monkeypatch.setattr("stationkeeper_cups.listener.GRACE_SECONDS", 600.0)
+    monkeypatch.setattr("stationkeeper_cups.accepting.waiting_room.PRESSED_SECONDS", 600.0)
+    monkeypatch.setattr("stationkeeper_cups.accepting.listener.GRACE_SECONDS", 600.0)
 
 
 class _Silent(asyncio.Protocol):
@@ -188,7 +188,7 @@ async def test_who_comes_first_begins_first_and_only_some_begin_at_a_time(pki: P
 
 
 async def test_the_newest_begin_first_once_others_have_waited(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stationkeeper_cups.waiting_room.PRESSED_SECONDS", -1.0)
+    monkeypatch.setattr("stationkeeper_cups.accepting.waiting_room.PRESSED_SECONDS", -1.0)
     addresses = _addresses(ACCEPTED_AT_ONCE)
     async with _port(pki) as port:
         clients = [_Gateway(port.number, each).hello() for each in addresses]
@@ -302,7 +302,7 @@ async def test_slow_handshakes_go_on_while_others_of_as_many_addresses_wait(pki:
 async def test_old_handshakes_make_room_though_all_addresses_have_as_many(
     pki: Pki, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stationkeeper_cups.listener.GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("stationkeeper_cups.accepting.listener.GRACE_SECONDS", 0.2)
     async with _port(pki, replace(LIMITS, handshakes=8)) as port:
         half = [_Gateway(port.number, each).hello() for each in _addresses(8)]
         await port.idle()
@@ -337,7 +337,7 @@ async def test_an_address_whose_connections_come_to_nothing_waits_for_the_others
 
 
 async def test_who_is_silent_until_its_turn_comes_has_no_advantage(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stationkeeper_cups.listener.BEGUN_AT_ONCE", 1)
+    monkeypatch.setattr("stationkeeper_cups.accepting.listener.BEGUN_AT_ONCE", 1)
     async with _port(pki) as port:
         silent = [_Gateway(port.number, each) for each in _addresses(20)]
         await asyncio.sleep(0.1)

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_cups.opening import Opening, ProxyProtocol
-from stationkeeper_cups.peer_address import peer_address, read_networks
-from stationkeeper_cups.proxy_protocol import MAX_HEADER_BYTES, ProxyHeader, crc32c, read_header
+from stationkeeper_cups.accepting.opening import Opening, ProxyProtocol
+from stationkeeper_cups.accepting.peer_address import peer_address, read_networks
+from stationkeeper_cups.accepting.proxy_protocol import MAX_HEADER_BYTES, ProxyHeader, crc32c, read_header
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 HELLO = b"\x16\x03\x01\x02\x00\x01"

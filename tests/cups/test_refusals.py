@@ -3,14 +3,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from stationkeeper_core.client_certificate import ClientCertificate, read_client_certificate
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.pem import parse_certificates
+from stationkeeper_core.x509.client_certificate import ClientCertificate, read_client_certificate
+from stationkeeper_core.x509.pem import parse_certificates
+from stationkeeper_cups.accepting.unanswered import Refusal
 from stationkeeper_cups.http.refusals import MAX_RECENT, Refusals
 from stationkeeper_cups.log_budget import BURST, BURST_EACH
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
-from stationkeeper_cups.unanswered import Refusal
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.cups.pki import Pki
 

@@ -1,7 +1,8 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from stationkeeper_core.pem import Certificate, parse_certificates
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_core.x509.pem import parse_certificates
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.core.revocation_lists import revocation_list
 from tests.cups.client import exchange

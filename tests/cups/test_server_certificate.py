@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_cups import file_source
+from stationkeeper_cups.in_force.server_certificate import ServerCertificate
 from stationkeeper_cups.metrics import Metrics
-from stationkeeper_cups.server_certificate import ServerCertificate
-from stationkeeper_cups.tls_context import ServerCredentials
+from stationkeeper_cups.sources import file_source
+from stationkeeper_cups.tls.server_credentials import ServerCredentials
 from stationkeeper_tools.sample_pki import KeyPair, make_intermediate, make_server
 from tests.cups.certificate_corpus import Party, Wish, ca, leaf, make, name
 from tests.cups.client import get_internal, until

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_cups.settings import Address, Files, Kubernetes, SettingsError, read_settings
+from stationkeeper_core.setting_values import Address, SettingsError
+from stationkeeper_cups.settings import Files, Kubernetes, read_settings
 
 IN_POD = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
 
@@ -78,9 +79,10 @@ def test_a_port_for_proxies_says_who_is_believed() -> None:
     found = read_settings([each for pair in PROXIES.items() for each in pair], {}).forwarded
 
     assert found is not None
-    assert (found.address, found.form, found.authorities) == (Address("::", 8988), "envoy", Path("/ca.crt"))
-    assert "10.0.3.7" in found.trusted
-    assert found.names == {"a.example.com", "spiffe://b"}
+    proxies = found.proxies
+    assert (found.address, proxies.form, proxies.authorities) == (Address("::", 8988), "envoy", Path("/ca.crt"))
+    assert "10.0.3.7" in proxies.networks
+    assert proxies.names == {"a.example.com", "spiffe://b"}
 
 
 @pytest.mark.parametrize("missing", [each for each in PROXIES if each != "--forwarded-listen"])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_core.pem import parse_certificates
+from stationkeeper_core.x509.pem import parse_certificates
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway
 from tests.cups.client import Client, exchange, until
 from tests.cups.conftest import Cups

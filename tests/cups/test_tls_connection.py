@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.pem import parse_certificates
+from stationkeeper_core.x509.pem import parse_certificates
 from stationkeeper_cups.tls.client_flight import MAX_CERTIFICATES, leaves_no_room, presented_in_clear
 from stationkeeper_cups.tls.connection import MAX_HANDSHAKE_BYTES, State
 from stationkeeper_tools.sample_pki import KeyPair

@@ -6,7 +6,7 @@ from OpenSSL import SSL
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_cups.tls.context import gateway_context
-from stationkeeper_cups.tls_context import ServerCredentials, server_authentication
+from stationkeeper_cups.tls.server_credentials import ServerCredentials, server_authentication
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.cups.pki import Pki
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_core.credentials import MAX_TOKEN_BYTES
+from stationkeeper_core.protocol.credentials import MAX_TOKEN_BYTES
 from stationkeeper_cups.http.connection import RequestSeconds
 from tests.cups.client import Answer, exchange, get_internal
 from tests.cups.conftest import Cups, serving

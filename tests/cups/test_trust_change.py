@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_cups.client import Client
+from stationkeeper_cups.admission.client import Client
 from stationkeeper_cups.http.connection import REQUEST_SECONDS
 from stationkeeper_cups.http.connections import STEP_SECONDS, Connections
 from stationkeeper_cups.http.messages import Answer, Request

@@ -7,8 +7,8 @@ import struct
 
 import pytest
 
-from stationkeeper_core.credentials import crc
-from stationkeeper_core.update_info import NO_CHANGE
+from stationkeeper_core.protocol.credentials import crc
+from stationkeeper_core.protocol.update_info import NO_CHANGE
 from tests.cups.client import exchange, get_internal, until
 from tests.cups.conftest import Cups
 from tests.cups.documents import LNS_CREDENTIALS, LNS_URI, Gateway, Trusted

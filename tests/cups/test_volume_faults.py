@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_core.published import TRUST, encode
+from stationkeeper_core.published.documents import TRUST, encode
 from tests.cups.client import get_internal, until
 from tests.cups.conftest import Cups, ready
 from tests.cups.documents import Gateway, Trusted, contents

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_cups import file_source, waiting_notice
-from stationkeeper_cups.waiting_notice import WaitingNotice, secrets_of
+from stationkeeper_cups.in_force import waiting_notice
+from stationkeeper_cups.in_force.waiting_notice import WaitingNotice, secrets_of
+from stationkeeper_cups.sources import file_source
 from tests.cups.client import until
 from tests.cups.conftest import Cups
 

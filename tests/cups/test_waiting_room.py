@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_cups.networks import Groups, network_of
-from stationkeeper_cups.standing import FREE, HALF_LIFE_SECONDS, MAX_REMEMBERED, OFTEN, Standing
-from stationkeeper_cups.waiting_room import LOOKED_AT, PRESSED_SECONDS, TURNS, WaitingRoom
+from stationkeeper_cups.accepting.networks import Groups, network_of
+from stationkeeper_cups.accepting.standing import FREE, HALF_LIFE_SECONDS, MAX_REMEMBERED, OFTEN, Standing
+from stationkeeper_cups.accepting.waiting_room import LOOKED_AT, PRESSED_SECONDS, TURNS, WaitingRoom
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def test_who_may_not_begin_holds_up_nobody_else() -> None:
 
     assert room.next(60, lambda one: one.number == 4) == clients[4]
     assert room.next(60, lambda _one: False) is None
-    assert len(room) == 10
+    assert room.everybody.size == 10
 
 
 def test_the_oldest_of_the_network_that_has_the_most_is_crowded_out() -> None:
@@ -127,7 +127,7 @@ def test_groups_know_at_any_time_who_has_the_most(steps: list[tuple[bool, int, i
                 mine.remove(thing)
         most = max(map(len, model.values()))
         assert groups.most == most
-        assert len(groups) == sum(map(len, model.values()))
+        assert groups.size == sum(map(len, model.values()))
         assert groups.count(name) == len(mine)
         oldest = groups.oldest_of_the_most()
         assert oldest in {each[0] for each in model.values() if len(each) == most > 0} | ({None} if not most else set())

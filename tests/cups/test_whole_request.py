@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from stationkeeper_cups.client import Client
+from stationkeeper_cups.admission.client import Client
 from stationkeeper_cups.forwarded.headers import forwarded_names
 from stationkeeper_cups.http.connection import REQUEST_SECONDS, HTTPConnection, Shared
 from stationkeeper_cups.http.messages import Answer, Request

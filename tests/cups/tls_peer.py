@@ -11,7 +11,7 @@ from OpenSSL import crypto
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_cups.tls.connection import State, TLSConnection, Verdict
 from stationkeeper_cups.tls.context import gateway_context
-from stationkeeper_cups.tls_context import ServerCredentials
+from stationkeeper_cups.tls.server_credentials import ServerCredentials
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.cups.pki import Pki
 

@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.strength import key_strength, signature_strength
 from stationkeeper_core.x509.certificate import Certificate, parse_certificate
 from stationkeeper_core.x509.extensions import MAX_EXTENSIONS, Absence, BasicConstraints, KeyUsage
 from stationkeeper_core.x509.keys import KeyKind
 from stationkeeper_core.x509.names import MAX_ATTRIBUTES
+from stationkeeper_core.x509.strength import key_strength, signature_strength
 from stationkeeper_core.x509.usable import check_usable
 from tests.core.certificates import NOW
 

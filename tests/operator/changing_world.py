@@ -12,14 +12,14 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import strategies as st
 
-from stationkeeper_core.pem import to_pem
-from stationkeeper_core.published import Document, decode, digest, encode, encode_payload
+from stationkeeper_core.published.documents import Document, decode, digest, encode, encode_payload
+from stationkeeper_core.x509.pem import to_pem
 from stationkeeper_operator.compiling.compile import PublishPlan, World, compile_plan
-from stationkeeper_operator.compiling.incremental import IncrementalCompiler, PlanChange
-from stationkeeper_operator.compiling.incremental_registry import Work
+from stationkeeper_operator.compiling.incremental.incremental_compiler import IncrementalCompiler, PlanChange
+from stationkeeper_operator.compiling.incremental.incremental_registry import Work
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
-from stationkeeper_operator.resources import (
+from stationkeeper_operator.resources.records import (
     DEFAULTS_NAME,
     GATEWAY,
     GATEWAY_DEFAULTS,

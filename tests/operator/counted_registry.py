@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from stationkeeper_core.eui64 import parse_hex
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     TRUST,
     Document,
     RegisteredGateway,
@@ -12,10 +12,10 @@ from stationkeeper_core.published import (
     TrustDocument,
     encode_payload,
 )
-from stationkeeper_core.registry_layout import bucket_of, layout_of, place_of
+from stationkeeper_core.published.registry_layout import bucket_of, layout_of, place_of
 from stationkeeper_operator.compiling.compile import PublishPlan
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.resources import GATEWAY, Key
+from stationkeeper_operator.resources.records import GATEWAY, Key
 from tests.operator.resource_building import make_pem
 
 RELEASE = "release"

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from stationkeeper_core.internal_identity import derive_identity
-from stationkeeper_core.observation import MAX_PAGE, Observation, ObservationPage
-from stationkeeper_core.operator_proof import HEADER
+from stationkeeper_core.published.internal_identity import derive_identity
+from stationkeeper_core.published.observation import MAX_PAGE, Observation, ObservationPage
+from stationkeeper_core.published.operator_proof import HEADER
 from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.loaded import Loaded
 

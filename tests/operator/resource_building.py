@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from stationkeeper_core.published import Document
+from stationkeeper_core.published.documents import Document
 from stationkeeper_operator.compiling.compile import PublishPlan, Verdict, World, compile_plan
-from stationkeeper_operator.resources import (
+from stationkeeper_operator.resources.records import (
     DEFAULTS_NAME,
     GATEWAY,
     GATEWAY_DEFAULTS,

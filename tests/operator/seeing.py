@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from stationkeeper_core.observation import (
+from stationkeeper_core.published.observation import (
     DeliveryState,
     Observation,
     SeenCertificate,
@@ -14,7 +14,7 @@ from stationkeeper_core.observation import (
 from stationkeeper_operator.compiling.world_changes import ResourceChange
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.reporting.conditions import status_of
-from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Key, Resource, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, Resource, decode_resource
 from tests.operator.resource_building import NOW, metadata
 from tests.operator.test_conditions import ACCEPTED
 

@@ -1,7 +1,7 @@
 import asyncio
 import time
 
-from stationkeeper_operator.aggregator import Aggregator
+from stationkeeper_operator.turns.aggregator import Aggregator
 
 
 async def seconds_until_due(aggregator: Aggregator) -> float:

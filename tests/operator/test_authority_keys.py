@@ -11,7 +11,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_operator.resources import CONFIG_MAP, Reference, ReferencedObject, Resource, decode_referenced
+from stationkeeper_operator.resources.records import (
+    CONFIG_MAP,
+    Reference,
+    ReferencedObject,
+    Resource,
+    decode_referenced,
+)
 from tests.operator.resource_building import (
     EUI,
     NOW,

@@ -5,7 +5,7 @@ import pytest
 from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     MAX_AUTHORITIES,
     MAX_NAMESPACE_CERTIFICATES,
     MAX_SECRET_BYTES,
@@ -16,10 +16,10 @@ from stationkeeper_core.published import (
     encode_payload,
 )
 from stationkeeper_operator.compiling.candidate import Candidate
-from stationkeeper_operator.compiling.capacity import Contents, Fitted, fit
 from stationkeeper_operator.compiling.compile import PublishPlan
-from stationkeeper_operator.compiling.room import AUTHORITIES, TRUST_BOUNDS
-from stationkeeper_operator.resources import TrustedCA
+from stationkeeper_operator.compiling.fitting.capacity import Contents, Fitted, fit
+from stationkeeper_operator.compiling.fitting.room import AUTHORITIES, TRUST_BOUNDS
+from stationkeeper_operator.resources.records import TrustedCA
 from tests.operator.resource_building import make_ca, make_pem, plan_of, verdict_on
 
 KILOBYTE = 1000
@@ -29,10 +29,10 @@ def document_of(records: Iterable[TrustedAuthority], _thrift: int = 0) -> TrustD
     return TrustDocument(release_namespace="r", authorities=tuple(sorted(records, key=lambda each: each.name)))
 
 
-def candidate(name: str, age: int, wanted: int = 0, kept: int = 0, shrunk: int = 0) -> Candidate[TrustedAuthority]:
+def candidate(name: str, age: int, desired: int = 0, kept: int = 0, minimal: int = 0) -> Candidate[TrustedAuthority]:
     """Of so many kilobytes that no compression makes smaller."""
-    records = [record(name, each) for each in (wanted, kept, shrunk)]
-    return Candidate(make_ca({}, name, age=age), records[0], records[1], None, shrunk=records[2])
+    records = [record(name, each) for each in (desired, kept, minimal)]
+    return Candidate(make_ca({}, name, age=age), records[0], records[1], None, minimal=records[2])
 
 
 def record(name: str, kilobytes: int) -> TrustedAuthority | None:
@@ -54,8 +54,8 @@ def sizes(fitted: Fitted[TrustedAuthority]) -> dict[str, int]:
         ([candidate("old", 9, 600), candidate("in-force", 1, 600, 600)], {"in-force": 600}),
         ([candidate("grown", 9, 700, 100), candidate("in-force", 1, 600, 600)], {"grown": 100, "in-force": 600}),
         (
-            [candidate("grown", 9, 900, 300), candidate("shrunk", 1, 100, 600)],
-            {"grown": 300, "shrunk": 100},
+            [candidate("grown", 9, 900, 300), candidate("minimal", 1, 100, 600)],
+            {"grown": 300, "minimal": 100},
         ),
         ([candidate("huge", 9, 2000)], {}),
         (
@@ -99,7 +99,7 @@ def test_the_number_of_authorities_is_bounded_and_so_are_the_certificates_of_a_n
     alone = [
         Candidate(each.resource, replace(record, namespace="n0"), None, None)
         for each in small
-        if (record := each.wanted)
+        if (record := each.desired)
     ]
     assert len(fit(Contents(alone, document_of, "r", TRUST_BOUNDS), None).records) == MAX_NAMESPACE_CERTIFICATES
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     MAX_NAMESPACE_CERTIFICATES,
     REGISTRY,
     TRUST,
@@ -19,9 +19,9 @@ from stationkeeper_core.published import (
     encode_payload,
 )
 from stationkeeper_operator.compiling.candidate import Candidate
-from stationkeeper_operator.compiling.capacity import Contents, fit
-from stationkeeper_operator.compiling.registry_compiler import Bucket
-from stationkeeper_operator.compiling.room import REGISTRY_BOUNDS, TRUST_BOUNDS
+from stationkeeper_operator.compiling.fitting.capacity import Contents, fit
+from stationkeeper_operator.compiling.fitting.room import REGISTRY_BOUNDS, TRUST_BOUNDS
+from stationkeeper_operator.compiling.gateways.registry_compiler import Bucket
 from tests.operator.resource_building import make_ca, make_gateway
 from tests.operator.test_capacity import document_of
 

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from stationkeeper_core.document_segments import compress, segment_bytes, segments
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published import (
+from stationkeeper_core.published.document_segments import compress, segment_bytes, segments
+from stationkeeper_core.published.documents import (
     REGISTRY,
     TRUST,
     Document,
@@ -28,8 +28,8 @@ from stationkeeper_core.published import (
     encode_payload,
 )
 from stationkeeper_operator.compiling.candidate import Candidate
-from stationkeeper_operator.compiling.capacity import Contents, Fitted, fit
-from stationkeeper_operator.compiling.room import BYTES, TRUST_BOUNDS, Bound
+from stationkeeper_operator.compiling.fitting.capacity import Contents, Fitted, fit
+from stationkeeper_operator.compiling.fitting.room import BYTES, TRUST_BOUNDS, Bound
 from tests.operator.resource_building import make_ca, make_gateway, make_pem, plan_of, verdict_on
 from tests.operator.test_capacity import document_of
 from tests.operator.test_gateway_compiler import gateways, spec
@@ -61,7 +61,7 @@ class Wish:
     repeats: bool = False
 
     @property
-    def wanted(self) -> TrustedAuthority:
+    def desired(self) -> TrustedAuthority:
         chance = random.Random(f"{self.namespace}/{self.name}/{self.content}/{self.size}")  # noqa: S311 - no secret
         seed = b"same" * self.size if self.repeats else chance.randbytes(self.size)
         return TrustedAuthority(
@@ -84,16 +84,16 @@ def candidates_of(wishes: Iterable[Wish], in_force: TrustDocument | None) -> lis
     held = {each.uid: each for each in in_force.authorities} if in_force else {}
     found = []
     for number, wish in enumerate(wishes):
-        wanted = wish.wanted
-        previous, kept, shrunk = held.get(wanted.uid), None, None
+        desired = wish.desired
+        previous, kept, minimal = held.get(desired.uid), None, None
         if previous is not None:
-            common = tuple(each for each in previous.intermediates if each in wanted.intermediates)
-            revoked = tuple(sorted({*previous.revoked_serials, *wanted.revoked_serials}))
+            common = tuple(each for each in previous.intermediates if each in desired.intermediates)
+            revoked = tuple(sorted({*previous.revoked_serials, *desired.revoked_serials}))
             kept = replace(previous, intermediates=common, revoked_serials=revoked)
-            shrunk = replace(kept, revoked_serials=previous.revoked_serials)
-            shrunk = None if shrunk == kept else shrunk
-        resource = make_ca({}, wish.name, wish.namespace, age=1000 - number, uid=wanted.uid)
-        found.append(Candidate(resource, wanted, kept, None, shrunk=shrunk))
+            minimal = replace(kept, revoked_serials=previous.revoked_serials)
+            minimal = None if minimal == kept else minimal
+        resource = make_ca({}, wish.name, wish.namespace, age=1000 - number, uid=desired.uid)
+        found.append(Candidate(resource, desired, kept, None, minimal=minimal))
     return found
 
 
@@ -141,19 +141,19 @@ def test_whatever_others_do(history: list[list[Wish]], chance: random.Random) ->
         assert len(compress(found.payload)) <= SMALL.most + 16
         assert found.payload == encode_payload(found.document)
         for wish in wishes:
-            wanted = wish.wanted
-            record, held = now.get(wanted.uid), before.get(wanted.uid)
+            desired = wish.desired
+            record, held = now.get(desired.uid), before.get(desired.uid)
             # What is in force and stays as it is, stays in force.
-            if held == wanted:
-                assert record == wanted
+            if held == desired:
+                assert record == desired
             # What takes trust away acts.
             if record is not None and held is not None:
-                assert set(record.intermediates) <= set(wanted.intermediates)
-                assert set(wanted.revoked_serials) <= set(record.revoked_serials)
+                assert set(record.intermediates) <= set(desired.intermediates)
+                assert set(desired.revoked_serials) <= set(record.revoked_serials)
             # Who is within its share gets all that it asks for.
             if wish.namespace in {*MODEST, RELEASE}:
-                assert record == wanted
-        gone = set(before) - {each.wanted.uid for each in wishes}
+                assert record == desired
+        gone = set(before) - {each.desired.uid for each in wishes}
         assert not gone & set(now)
         mixed = candidates_of(wishes, in_force)
         chance.shuffle(mixed)
@@ -186,10 +186,10 @@ def test_who_revokes_can_do_so_though_others_have_filled_the_document() -> None:
     assert len(full.authorities) < len(hogs) + 1
     revoking = Wish("a", "one", 0, 500, 100)
     found = by_uid(trust(fitted([revoking, *hogs], full)))
-    assert found["a/one"] == revoking.wanted
+    assert found["a/one"] == revoking.desired
     hog = Wish("x", "ca0", 0, 9_000, 100)
     found = by_uid(trust(fitted([mine, hog, *hogs[1:]], full)))
-    assert found["x/ca0"] == hog.wanted
+    assert found["x/ca0"] == hog.desired
     assert set(found) == set(by_uid(full))
 
 
@@ -207,7 +207,7 @@ def test_records_that_were_alike_and_no_longer_are_push_nobody_out() -> None:
     large = [Wish("x", f"ca{number}", 1, 8_000, 0) for number in range(30)]
     for changed in (unlike, large):
         found = fitted([*changed, other], before)
-        assert by_uid(trust(found))["y/ca"] == other.wanted
+        assert by_uid(trust(found))["y/ca"] == other.desired
         assert len(compress(found.payload)) <= SMALL.most + 16
 
 
@@ -215,7 +215,7 @@ def test_the_size_of_a_document_is_the_sum_of_its_namespaces() -> None:
     chance = random.Random(3)  # noqa: S311 - no secret
     names = ["a", "a-b", "b", RELEASE]
     wishes = [Wish(chance.choice(names), f"ca{number}", number, 700, 3, number % 2 == 0) for number in range(60)]
-    document = document_of(each.wanted for each in wishes)
+    document = document_of(each.desired for each in wishes)
     payload = encode_payload(document)
     parts = list(segments(payload))
     assert b"".join(part for _, part in parts) == payload
@@ -229,10 +229,10 @@ def test_the_size_of_a_document_is_the_sum_of_its_namespaces() -> None:
 
 
 def test_what_a_namespace_takes_does_not_depend_on_the_others() -> None:
-    mine = [Wish("m", f"ca{number}", number, 300, 2).wanted for number in range(9)]
+    mine = [Wish("m", f"ca{number}", number, 300, 2).desired for number in range(9)]
     sizes = set()
     for others in ([], ["a"], ["z"], ["a", "b", "z"]):
-        more = [Wish(name, "ca", 0, 900, 1).wanted for name in others]
+        more = [Wish(name, "ca", 0, 900, 1).desired for name in others]
         payload = encode_payload(document_of([*mine, *more]))
         sizes.add(Counter({name: segment_bytes(part) for name, part in segments(payload)})["m"])
     assert len(sizes) == 1
@@ -260,7 +260,7 @@ def test_thousands_of_records_at_the_bound_are_fitted_within_seconds() -> None:
     found = fit(contents, None)
     assert time.process_time() - began < 20
     assert 800_000 < len(encode(REGISTRY[0], 1, found.payload)) <= 1_000_000
-    held = [Candidate(each.resource, each.wanted, found.records.get(each.key), None) for each in candidates]
+    held = [Candidate(each.resource, each.desired, found.records.get(each.key), None) for each in candidates]
     again = fit(Contents(held, bucket_document, RELEASE, (BYTES,)), found.document)
     assert again.records.items() >= found.records.items()
 
@@ -316,14 +316,14 @@ def test_a_full_document_still_has_every_newcomers_share() -> None:
     assert len(full.authorities) < len(hogs)
     newcomers = [Wish(name, "ca", 0, 3_000, 3) for name in (*MODEST, RELEASE)]
     found = by_uid(trust(fitted([*hogs, *newcomers], full)))
-    assert all(found[each.wanted.uid] == each.wanted for each in newcomers)
+    assert all(found[each.desired.uid] == each.desired for each in newcomers)
     assert set(by_uid(full)) <= set(found)
     # The share of the release is its own: no number of tenants takes it.
     tenants = [Wish(f"t{number}", "ca", 0, 3_500, 0) for number in range(30)]
     crowded = trust(fitted([*hogs, *tenants], full))
     assert len(crowded.authorities) < len(full.authorities) + len(tenants)
     own = Wish(RELEASE, "ca", 0, 5_000, 3)
-    assert by_uid(trust(fitted([*hogs, *tenants, own], crowded)))[own.wanted.uid] == own.wanted
+    assert by_uid(trust(fitted([*hogs, *tenants, own], crowded)))[own.desired.uid] == own.desired
 
 
 def narrowing(held: TrustedAuthority, ranges: int, namespace: str) -> Candidate[TrustedAuthority]:
@@ -345,8 +345,8 @@ def test_a_narrowing_that_takes_more_room_acts_and_pushes_nobody_out() -> None:
             rest = [each for each in others if each.key != narrowed.key]
             found = by_uid(trust(fit(Contents([narrowed, *rest], document_of, RELEASE, BOUNDS), full)))
             # What finds no room at all goes: it must not stay as wide as it was.
-            assert found.get(record.uid) == (narrowed.kept if ranges == 200 else None)
-            assert all(found[each.resource.metadata.uid] == each.wanted for each in rest)
+            assert found.get(record.uid) == (narrowed.fallback if ranges == 200 else None)
+            assert all(found[each.resource.metadata.uid] == each.desired for each in rest)
 
 
 def test_gateways_that_were_alike_and_no_longer_are_push_nobody_out() -> None:
@@ -358,9 +358,9 @@ def test_gateways_that_were_alike_and_no_longer_are_push_nobody_out() -> None:
         eui = f"{number:016X}"
         return RegisteredGateway(eui=eui, namespace=namespace, name=name, uid=eui, lns_credentials=credentials)
 
-    def asked(wanted: RegisteredGateway, kept: RegisteredGateway | None, age: int) -> Candidate[RegisteredGateway]:
-        resource = make_gateway({}, wanted.name, wanted.namespace, age=age, uid=wanted.uid)
-        return Candidate(resource, wanted, kept, None)
+    def asked(desired: RegisteredGateway, kept: RegisteredGateway | None, age: int) -> Candidate[RegisteredGateway]:
+        resource = make_gateway({}, desired.name, desired.namespace, age=age, uid=desired.uid)
+        return Candidate(resource, desired, kept, None)
 
     def document(candidates: list[Candidate[RegisteredGateway]], in_force: Document | None) -> RegistryDocument:
         found = fit(Contents(candidates, bucket_document, RELEASE, (SMALL,)), in_force)

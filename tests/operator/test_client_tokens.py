@@ -9,10 +9,10 @@ import pytest
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published import REGISTRY, Document, RegisteredGateway, RegistryDocument, bucket_of
+from stationkeeper_core.published.documents import REGISTRY, Document, RegisteredGateway, RegistryDocument, bucket_of
 from stationkeeper_operator.compiling.compile import PublishPlan, Verdict
-from stationkeeper_operator.named_references import references
-from stationkeeper_operator.resources import SECRET, Reference, ReferencedObject
+from stationkeeper_operator.resources.named_references import references
+from stationkeeper_operator.resources.records import SECRET, Reference, ReferencedObject
 from tests.operator.resource_building import EUI, make_gateway, make_pem, make_secret, plan_of, verdict_on
 
 LNS = {"uri": "wss://lns.example.com:8887", "trust": make_pem("lns-root")}

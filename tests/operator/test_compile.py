@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.published import DOCUMENTS, REGISTRY, decode, encode
+from stationkeeper_core.published.documents import DOCUMENTS, REGISTRY, decode, encode
 from stationkeeper_operator.compiling.compile import World, compile_plan
-from stationkeeper_operator.resources import Resource
+from stationkeeper_operator.resources.records import Resource
 from tests.operator.resource_building import (
     EUI,
     NOW,

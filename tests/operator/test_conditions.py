@@ -9,8 +9,8 @@ from stationkeeper_core.errors import Reason
 from stationkeeper_operator.compiling.compile import CertificateStatus, Verdict
 from stationkeeper_operator.compiling.verdict import Role
 from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact, status_of
-from stationkeeper_operator.resource_status import Status
-from stationkeeper_operator.resources import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, Resource, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, Resource, decode_resource
+from stationkeeper_operator.resources.resource_status import Status
 from tests.kstatus import CURRENT, FAILED, IN_PROGRESS, kstatus
 from tests.operator.resource_building import NOW
 

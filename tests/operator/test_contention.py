@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from stationkeeper_operator.reporting.contention import LONGEST_SECONDS, SETTLE_SECONDS, Contention
-from stationkeeper_operator.resources import TRUSTED_CA, Resource, decode_resource
+from stationkeeper_operator.resources.records import TRUSTED_CA, Resource, decode_resource
 
 
 class Clock:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.published import Document, RegisteredGateway
+from stationkeeper_core.published.documents import Document, RegisteredGateway
 from stationkeeper_operator.compiling.compile import PublishPlan
-from stationkeeper_operator.named_references import references
-from stationkeeper_operator.resources import Gateway, GatewayDefaults, Resource
+from stationkeeper_operator.resources.named_references import references
+from stationkeeper_operator.resources.records import Gateway, GatewayDefaults, Resource
 from tests.operator.resource_building import (
     EUI,
     NOW,

@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.published import REGISTRY, RegisteredGateway, RegistryDocument
+from stationkeeper_core.published.documents import REGISTRY, RegisteredGateway, RegistryDocument
 from stationkeeper_core.x509.pem import to_pem
 from stationkeeper_operator.compiling.compile import PublishPlan, Verdict
-from stationkeeper_operator.named_references import references
-from stationkeeper_operator.resources import CONFIG_MAP, SECRET, Reference, ReferencedObject, decode_referenced
+from stationkeeper_operator.resources.named_references import references
+from stationkeeper_operator.resources.records import CONFIG_MAP, SECRET, Reference, ReferencedObject, decode_referenced
 from tests.core import odd_certificates
 from tests.core.certificates import name
 from tests.core.odd_certificates import common_name

@@ -1,10 +1,10 @@
 import pytest
 
-from stationkeeper_core.published import TRUST
+from stationkeeper_core.published.documents import TRUST
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, Step, Subject
+from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, ResourceRef, Step
 from stationkeeper_operator.observing.loaded import LoadRefusal
-from stationkeeper_operator.resources import TRUSTED_CA, Resource, decode_resource
+from stationkeeper_operator.resources.records import TRUSTED_CA, Resource, decode_resource
 from tests.operator.resource_building import metadata
 
 GOOD = Verdict(True, "Accepted", "fine", TRUST)
@@ -17,8 +17,8 @@ def ca(name: str = "acme", status: dict[str, object] | None = None) -> Resource:
     return decode_resource(TRUSTED_CA, raw)
 
 
-def subject(resource: Resource) -> Subject:
-    return Subject(resource.key, resource.metadata.uid)
+def ref(resource: Resource) -> ResourceRef:
+    return ResourceRef(resource.key, resource.metadata.uid)
 
 
 def pod(generation: int, name: str = "cups-0", *, refuses: bool = False, problem: str = "") -> PodReport:
@@ -28,7 +28,7 @@ def pod(generation: int, name: str = "cups-0", *, refuses: bool = False, problem
 def published(*resources: Resource, generation: int = 5, since: float = 100.0) -> Enforcement:
     made = Enforcement()
     made.begin({TRUST: 4})
-    made.published(Step(TRUST, generation, since), [subject(each) for each in resources])
+    made.published(Step(TRUST, generation, since), [ref(each) for each in resources])
     return made
 
 
@@ -44,7 +44,7 @@ def test_it_is_enforced_once_every_pod_reports_the_generation_or_a_later_one() -
         "Enforced",
         "loaded by every ready CUPS pod 0.70 s after it was published",
     )
-    assert [each for each, _ in outcome.proven] == [subject(ca())]
+    assert [each for each, _ in outcome.proven] == [ref(ca())]
     assert enforcement.is_settled
 
 
@@ -68,7 +68,7 @@ def test_what_keeps_it_from_being_enforced_is_named(pods: list[PodReport], statu
     fact = enforcement.fact(ca(), GOOD)
     assert (fact.status, fact.reason) == (status, reason)
     assert said in fact.message
-    assert list(outcome.subjects) == [subject(ca())]
+    assert list(outcome.resources) == [ref(ca())]
 
 
 def test_a_pod_that_refuses_something_older_than_what_it_holds_hinders_nothing() -> None:
@@ -81,22 +81,22 @@ def test_what_was_proven_stays_so_when_the_pod_does_not_answer_or_is_gone() -> N
     enforcement = published(ca())
     enforcement.take_in([pod(5)], 101)
     for pods in ([pod(5, problem="timeout")], [PodReport("cups-1", problem="timeout")], []):
-        assert list(enforcement.take_in(pods, 102).subjects) == []
+        assert list(enforcement.take_in(pods, 102).resources) == []
         assert enforcement.fact(ca(), GOOD).status == "True"
 
 
 def test_a_new_pod_that_holds_something_older_takes_the_proof_back() -> None:
     enforcement = published(ca())
     enforcement.take_in([pod(5)], 101)
-    assert list(enforcement.take_in([pod(5), pod(4, "stale")], 102).subjects) == [subject(ca())]
+    assert list(enforcement.take_in([pod(5), pod(4, "stale")], 102).resources) == [ref(ca())]
     assert enforcement.fact(ca(), GOOD).status == "False"
 
 
 def test_another_resource_of_the_same_document_does_not_disturb() -> None:
     enforcement = published(ca("first"))
     enforcement.take_in([pod(5)], 101)
-    enforcement.published(Step(TRUST, 6, 200.0), [subject(ca("second"))])
-    assert list(enforcement.take_in([pod(5)], 201).subjects) == [subject(ca("second"))]
+    enforcement.published(Step(TRUST, 6, 200.0), [ref(ca("second"))])
+    assert list(enforcement.take_in([pod(5)], 201).resources) == [ref(ca("second"))]
     assert enforcement.fact(ca("first"), GOOD).status == "True"
     assert enforcement.fact(ca("second"), GOOD).status == "False"
 
@@ -113,7 +113,7 @@ def test_a_resource_that_was_made_again_waits_for_what_its_namesake_lost() -> No
     enforcement = published(ca())
     enforcement.take_in([pod(5)], 101)
     again = decode_resource(TRUSTED_CA, {"metadata": {**metadata("acme", "lorawan", generation=2), "uid": "another"}})
-    enforcement.published(Step(TRUST, 6, 200.0), [subject(ca())])
+    enforcement.published(Step(TRUST, 6, 200.0), [ref(ca())])
     assert enforcement.fact(again, SUSPENDED).status == "False"
     enforcement.take_in([pod(5)], 201)
     assert enforcement.fact(again, SUSPENDED).status == "False"
@@ -127,7 +127,7 @@ def test_what_a_damaged_document_may_have_held_is_enforced_only_once_its_success
     assert enforcement.fact(ca(), GOOD).status == "True"
     # Somebody damages the Secret; then `acme` is suspended. Whose records the next document leaves out, nobody knows.
     enforcement.replaced(Step(TRUST, 6, 200.0))
-    enforcement.published(Step(TRUST, 6, 200.0), [subject(ca("other"))])
+    enforcement.published(Step(TRUST, 6, 200.0), [ref(ca("other"))])
     assert enforcement.fact(ca(), SUSPENDED).status == "False"
     enforcement.take_in([pod(5)], 201)
     assert enforcement.fact(ca(), SUSPENDED).status == "False"
@@ -182,7 +182,7 @@ def test_a_write_that_was_not_answered_is_proven_like_any_other() -> None:
 def test_very_many_publishes_are_not_remembered_for_ever() -> None:
     enforcement = Enforcement()
     for number in range(3000):
-        enforcement.published(Step(TRUST, number + 1, 0.0), [subject(ca(f"ca-{number}"))])
+        enforcement.published(Step(TRUST, number + 1, 0.0), [ref(ca(f"ca-{number}"))])
         enforcement.take_in([pod(number + 1)], 1)
     assert len(enforcement._facts) < 1100
     assert enforcement.fact(ca("ca-2999"), GOOD).status == "True"

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published import REGISTRY, Document, RegistryDocument, ReservedEUI, bucket_of
-from stationkeeper_operator.compiling import registry_compiler, scopes
+from stationkeeper_core.published.documents import REGISTRY, Document, RegistryDocument, ReservedEUI, bucket_of
 from stationkeeper_operator.compiling.compile import PublishPlan
-from stationkeeper_operator.compiling.scopes import may_meet
-from stationkeeper_operator.resources import TAKES_OVER, Gateway, Resource, TrustedCA
+from stationkeeper_operator.compiling.gateways import registry_compiler
+from stationkeeper_operator.compiling.trust import scopes
+from stationkeeper_operator.compiling.trust.scopes import may_meet
+from stationkeeper_operator.resources.records import TAKES_OVER, Gateway, Resource, TrustedCA
 from tests.operator.resource_building import EUI, make_ca, make_gateway, make_pem, plan_of, verdict_on
 from tests.operator.test_client_tokens import OLD, OTHER, secret
 from tests.operator.test_client_tokens import spec as token_spec

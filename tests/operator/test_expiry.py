@@ -8,7 +8,7 @@ from stationkeeper_core.errors import Reason
 from stationkeeper_operator.compiling.verdict import Use, Validity
 from stationkeeper_operator.metrics import Metrics, ResourceMetrics
 from stationkeeper_operator.reporting.expiry import expiring, is_graver, seen_validity
-from stationkeeper_operator.resources import SECRET, Reference, Resource, decode_referenced
+from stationkeeper_operator.resources.records import SECRET, Reference, Resource, decode_referenced
 from tests.operator.resource_building import (
     EUI,
     NOW,

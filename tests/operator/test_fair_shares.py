@@ -17,8 +17,9 @@ from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.rate_limit import BacklogRate
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.reporting.event_recorder import BURST, EventRecorder
-from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
-from stationkeeper_operator.resources import GATEWAY, Key, decode_resource
+from stationkeeper_operator.reporting.own_writes import OwnWrites
+from stationkeeper_operator.reporting.status_writer import Judgement, StatusRates, StatusWriter
+from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 from tests.operator.test_status_writer import until
@@ -34,13 +35,12 @@ class Stage:
         self.events = EventRecorder(api, "test", lambda: None)
         self.writer = StatusWriter(
             api,
-            self.store,
+            OwnWrites(self.store),
             self.events,
-            changed=lambda _: None,
             permit=lambda: None,
             now=lambda: datetime.now(UTC),
             release="release",
-            limit=BacklogRate(50, 50, 1, burst=100),
+            rates=StatusRates(judged=BacklogRate(50, 50, 1, burst=100)),
         )
 
     def lay(self, namespace: str, gateways: int) -> None:
@@ -55,7 +55,7 @@ class Stage:
     def judge(self, message: str, namespace: str = "") -> None:
         """Another verdict on everything that there is: as where a GatewayDefaults changes."""
         judged = {}
-        for key, each in self.store.picture().resources.items():
+        for key, each in self.store.snapshot().resources.items():
             if namespace not in {"", key.namespace}:
                 continue
             verdict = Verdict(False, "LNSMissing", message, None)

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published import REGISTRY, Document, RegisteredGateway, RegistryDocument, bucket_of
-from stationkeeper_operator.compiling.authority_keys import AuthorityKeys
+from stationkeeper_core.published.documents import REGISTRY, Document, RegisteredGateway, RegistryDocument, bucket_of
 from stationkeeper_operator.compiling.compile import PublishPlan
-from stationkeeper_operator.compiling.endpoint_compiler import Target
-from stationkeeper_operator.compiling.gateway_compiler import Surroundings, compile_gateway
-from stationkeeper_operator.resources import Gateway, Reference, ReferencedObject
+from stationkeeper_operator.compiling.gateways.endpoint_compiler import Target
+from stationkeeper_operator.compiling.gateways.gateway_compiler import Surroundings, compile_gateway
+from stationkeeper_operator.compiling.trust.authority_keys import AuthorityKeys
+from stationkeeper_operator.resources.records import Gateway, Reference, ReferencedObject
 from tests.operator.resource_building import (
     EUI,
     NOW,
@@ -209,10 +209,10 @@ def test_a_gateway_that_is_suspended_falls_back_on_less_room_than_it_has() -> No
 
     found = compile_gateway(changed, held, Surroundings(world_of(changed), NOW, no_default, AuthorityKeys()))
 
-    assert found.wanted is not None
-    assert (found.wanted.lns_uri, found.wanted.suspended) == ("wss://another.example.com:8887", True)
-    assert found.kept == replace(held, suspended=True)
-    assert found.shrunk == replace(held, suspended=True, lns_uri="", lns_credentials=b"")
+    assert found.desired is not None
+    assert (found.desired.lns_uri, found.desired.suspended) == ("wss://another.example.com:8887", True)
+    assert found.fallback == replace(held, suspended=True)
+    assert found.minimal == replace(held, suspended=True, lns_uri="", lns_credentials=b"")
 
 
 def test_what_was_only_ever_suspended_is_no_last_good() -> None:

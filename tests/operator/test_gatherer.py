@@ -9,22 +9,33 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_core.published import TRUST, RegisteredGateway, RegistryDocument, TrustDocument, TrustedAuthority
+from stationkeeper_core.published.documents import (
+    TRUST,
+    RegisteredGateway,
+    RegistryDocument,
+    TrustDocument,
+    TrustedAuthority,
+)
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.observing import gatherer, proof
-from stationkeeper_operator.observing.departures import Departures
+from stationkeeper_operator.observing import asked_pods, pod_events, proof, seen_pages
+from stationkeeper_operator.observing.asked_pods import AskedPods
 from stationkeeper_operator.observing.enforcement import Enforcement, PodReport
 from stationkeeper_operator.observing.gatherer import Gatherer
 from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal, ServerCertificate
+from stationkeeper_operator.observing.loaded_reports import LoadedReports
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.pod_client import REQUEST_SECONDS
+from stationkeeper_operator.observing.pod_events import PodEvents
 from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.observing.removal_events import RemovalEvents
+from stationkeeper_operator.observing.seen_pages import SeenPages
 from stationkeeper_operator.publishing.publisher import PublishedValue
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.own_writes import OwnWrites
 from stationkeeper_operator.reporting.status_writer import Judgement, Observed, StatusWriter
-from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Key, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.internal_port import TOKEN, InternalPort, internal_port
 from tests.operator.resource_building import der, make_pem
@@ -68,27 +79,21 @@ class Stage:
         events = self.events = EventRecorder(api, "test", lambda: None)
         self.writer = StatusWriter(
             api,
-            self.store,
+            OwnWrites(self.store),
             events,
-            changed=lambda _: None,
             permit=lambda: None,
             now=_now,
             release="release",
             observed=Observed(self.state.fields, self.state.written, enforcement.fact),
         )
-        departures = Departures(events, self.state.usage.users, awaits_proof=True)
-        self.proof = Proof(enforcement, departures, self.writer, asks=True)
+        removal_events = RemovalEvents(events, self.state.usage.users, awaits_proof=True)
+        self.proof = Proof(enforcement, removal_events, self.writer, asks=True)
+        pods = AskedPods(api, "release", lambda: self.state.is_known)
+        handover = Handover(key_file, lambda: self.published)
         self.gatherer = Gatherer(
-            api,
-            "release",
             token_file,
-            proof=self.proof,
-            state=self.state,
-            status=self.writer,
-            events=events,
-            handover=Handover(key_file, lambda: self.published),
-            may_gather=lambda: self.state.is_known,
-            now=_now,
+            LoadedReports(pods, self.proof, handover, PodEvents(events, "release", _now)),
+            SeenPages(pods, self.state, self.writer, _now),
         )
 
     def lay(self) -> None:
@@ -149,8 +154,8 @@ def _now() -> datetime:
 
 @pytest.fixture
 async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    monkeypatch.setattr(gatherer, "GATHER_SECONDS", 0.1)
-    monkeypatch.setattr(gatherer, "COUNT_SECONDS", 0.1)
+    monkeypatch.setattr(asked_pods, "GATHER_SECONDS", 0.1)
+    monkeypatch.setattr(seen_pages, "COUNT_SECONDS", 0.1)
     monkeypatch.setattr(proof, "QUICK_SECONDS", 0.02)
     (tmp_path / "internal-token").write_text(TOKEN)
     async with small_api_server(tmp_path) as (server, api):
@@ -216,7 +221,7 @@ async def test_a_pod_that_is_not_ready_or_about_to_end_is_asked_what_it_has_load
 async def test_a_pod_that_waits_for_a_secret_is_told_once_with_its_name_and_keys(
     stage: Stage, port: InternalPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gatherer, "WAITING_SECONDS", 0.3)
+    monkeypatch.setattr(pod_events, "WAITING_SECONDS", 0.3)
     port.loaded = Loaded({}, secrets_missing="stationkeeper-server-tls (keys tls.crt and tls.key)")
     stage.add_pod("cups-0", port, ready=False)
     stage.lay()
@@ -328,7 +333,7 @@ async def test_a_ca_that_gives_up_an_anchor_that_another_holds_is_told(stage: St
     before = trust(authority("acme", "one", "two"), authority("twin", "two"))
     after = trust(authority("acme", "one"), authority("twin", "two"))
     stage.publish(TRUST, before, after, 6)
-    stage.proof.tell({TRUST: after}, stage.store.picture().resources)
+    stage.proof.tell({TRUST: after}, stage.store.snapshot().resources)
     await until(lambda: stage.told == [("StillTrustedBy", "acme")])
 
 

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.operator_proof import Latest, OperatorCertificate
-from stationkeeper_core.published import DOCUMENTS, TRUST
-from stationkeeper_core.registry_layout import layout_of
+from stationkeeper_core.published.documents import DOCUMENTS, TRUST
+from stationkeeper_core.published.operator_proof import Latest, OperatorCertificate
+from stationkeeper_core.published.registry_layout import layout_of
 from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.handover import OFFER_SECONDS, Handover
 from stationkeeper_operator.observing.loaded import HandoverState, Loaded

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from stationkeeper_operator.health import MAX_CONNECTIONS, serve_health
+from stationkeeper_core.setting_values import Address
 from stationkeeper_operator.metrics import Metrics
-from stationkeeper_operator.settings import Address
+from stationkeeper_operator.process.health import MAX_CONNECTIONS, serve_health
 from stationkeeper_tools.ports import free_port
 
 IDLE = 600

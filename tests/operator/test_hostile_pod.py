@@ -13,12 +13,18 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from stationkeeper_core.observation import MAX_PAGE, Observation, ObservationPage, SeenCertificate, SeenRefusal
-from stationkeeper_core.published import TRUST
-from stationkeeper_operator.observing import gatherer
+from stationkeeper_core.published.documents import TRUST
+from stationkeeper_core.published.observation import (
+    MAX_PAGE,
+    Observation,
+    ObservationPage,
+    SeenCertificate,
+    SeenRefusal,
+)
+from stationkeeper_operator.observing import asked_pods, seen_pages
 from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal, bounded
 from stationkeeper_operator.observing.pod_client import MAX_INSTANCE, PodClient, PodError
-from stationkeeper_operator.resources import TRUSTED_CA, Key
+from stationkeeper_operator.resources.records import TRUSTED_CA, Key
 from tests.operator.internal_port import TOKEN, InternalPort, internal_port
 from tests.operator.seeing import CA, Fleet, at, eui, refusal, saw
 from tests.operator.small_api_server import small_api_server
@@ -94,8 +100,8 @@ async def _attacked(folder: Path, hostile: Hostile) -> AsyncIterator[tuple[Stage
 async def test_whatever_it_says_takes_little_memory_and_the_others_are_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack: str
 ) -> None:
-    monkeypatch.setattr(gatherer, "GATHER_SECONDS", 0.1)
-    monkeypatch.setattr(gatherer, "COUNT_SECONDS", 0.1)
+    monkeypatch.setattr(asked_pods, "GATHER_SECONDS", 0.1)
+    monkeypatch.setattr(seen_pages, "COUNT_SECONDS", 0.1)
     async with _attacked(tmp_path, hostile := Hostile(ATTACKS[attack])) as (stage, honest):
         await until(lambda: len(hostile.paths) > 1)
         tracemalloc.start()
@@ -157,7 +163,7 @@ async def test_what_it_has_loaded_is_told_of_documents_that_exist_alone(tmp_path
 async def test_a_refusal_that_reads_otherwise_each_time_is_told_within_a_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gatherer, "GATHER_SECONDS", 0.01)
+    monkeypatch.setattr(asked_pods, "GATHER_SECONDS", 0.01)
 
     class Changing(Hostile):
         async def handle(self, request: web.Request) -> web.StreamResponse:

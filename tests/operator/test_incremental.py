@@ -9,14 +9,16 @@ from hypothesis import given, settings
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.pem import to_pem
-from stationkeeper_core.published import REGISTRY, TRUST, bucket_of
-from stationkeeper_operator.compiling import bucket_memory, compile, incremental_registry, registry_compiler
-from stationkeeper_operator.compiling.incremental import IncrementalCompiler, PlanChange
-from stationkeeper_operator.compiling.incremental_registry import Work
-from stationkeeper_operator.compiling.room import Bound
+from stationkeeper_core.published.documents import REGISTRY, TRUST, bucket_of
+from stationkeeper_core.x509.pem import to_pem
+from stationkeeper_operator.compiling import compile
+from stationkeeper_operator.compiling.fitting.room import Bound
+from stationkeeper_operator.compiling.gateways import registry_compiler
+from stationkeeper_operator.compiling.incremental import bucket_memory, incremental_registry
+from stationkeeper_operator.compiling.incremental.incremental_compiler import IncrementalCompiler, PlanChange
+from stationkeeper_operator.compiling.incremental.incremental_registry import Work
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
-from stationkeeper_operator.resources import (
+from stationkeeper_operator.resources.records import (
     GATEWAY,
     GATEWAY_DEFAULTS,
     SECRET,

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.published import TRUST, TrustDocument, TrustedAuthority
+from stationkeeper_core.published.documents import TRUST, TrustDocument, TrustedAuthority
 from stationkeeper_operator.compiling.compile import PublishPlan
 from stationkeeper_operator.compiling.verdict import Use, Verdict
-from stationkeeper_operator.named_references import reference_keys
-from stationkeeper_operator.resources import SECRET, Reference, ReferencedObject, decode_referenced
+from stationkeeper_operator.resources.named_references import reference_keys
+from stationkeeper_operator.resources.records import SECRET, Reference, ReferencedObject, decode_referenced
 from tests.operator.resource_building import PRIVATE_KEY, der, make_ca, make_pem, metadata, plan_of, verdict_on
 
 ROOT = make_pem("root")

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, pkcs7, pkcs12
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.published import TRUST
+from stationkeeper_core.published.documents import TRUST
 from tests.core.private_keys import fixed, written
 from tests.operator.resource_building import EUI, PRIVATE_KEY, der, make_ca, make_gateway, make_pem, plan_of, verdict_on
 from tests.operator.resource_building import make_secret as secret_of

@@ -10,15 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from stationkeeper_core.observation import DeliveryState
+from stationkeeper_core.published.observation import DeliveryState
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.rate_limit import BacklogRate
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.reporting.conditions import status_of
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.reporting.status_writer import Judgement, Observed, StatusWriter
-from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Key, decode_resource
+from stationkeeper_operator.reporting.own_writes import OwnWrites
+from stationkeeper_operator.reporting.status_writer import Judgement, Observed, StatusRates, StatusWriter
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.resource_building import NOW
 from tests.operator.seeing import delivery, eui, saw
@@ -41,14 +42,13 @@ class Stage:
         self.state = ObservedState(self.store.get, "release")
         self.writer = StatusWriter(
             api,
-            self.store,
+            OwnWrites(self.store),
             EventRecorder(api, "test", lambda: None),
-            changed=lambda _: None,
             permit=lambda: None,
             now=lambda: datetime.now(UTC),
             release="release",
             observed=Observed(self.state.fields, self.state.written),
-            observed_limit=BacklogRate(per_second, per_second, 1, burst),
+            rates=StatusRates(observed=BacklogRate(per_second, per_second, 1, burst)),
         )
 
     def lay(self, gateways: int) -> None:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_core.observation import DeliveryState, Observation
-from stationkeeper_core.published import RegisteredGateway, RegistryDocument
-from stationkeeper_operator.compiling.document_changes import document_changes
+from stationkeeper_core.published.documents import RegisteredGateway, RegistryDocument
+from stationkeeper_core.published.observation import DeliveryState, Observation
+from stationkeeper_operator.compiling.retention.document_changes import document_changes
 from stationkeeper_operator.observing.certificate_usage import MAX_UNREGISTERED
-from stationkeeper_operator.observing.sighting import NOTHING_SEEN, Sighting, merged
+from stationkeeper_operator.observing.gateway_observation import NOTHING_SEEN, GatewayObservation, merged
 from tests.operator.resource_building import NOW
 from tests.operator.seeing import CA, Fleet, at, delivery, eui, refusal, saw
 
@@ -178,7 +178,7 @@ def test_a_gateway_that_was_made_anew_is_another_one() -> None:
 
 @given(st.lists(observations, max_size=4))
 def test_the_order_in_which_pods_are_asked_does_not_matter(seen: list[Observation]) -> None:
-    def after(order: tuple[Observation, ...]) -> Sighting:
+    def after(order: tuple[Observation, ...]) -> GatewayObservation:
         found = NOTHING_SEEN
         for each in order:
             found = merged(found, each)

@@ -8,10 +8,10 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from stationkeeper_core.eui64 import parse_hex
-from stationkeeper_core.published import REGISTRY, RegisteredGateway, RegistryDocument, bucket_of
+from stationkeeper_core.published.documents import REGISTRY, RegisteredGateway, RegistryDocument, bucket_of
 from stationkeeper_core.x509.certificate import parse_certificate
 from stationkeeper_operator.compiling.compile import PublishPlan, compile_plan
-from stationkeeper_operator.resources import Gateway, Reference, ReferencedObject, Resource
+from stationkeeper_operator.resources.records import Gateway, Reference, ReferencedObject, Resource
 from tests.operator.resource_building import (
     EUI,
     NOW,

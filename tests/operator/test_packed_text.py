@@ -3,7 +3,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_operator.packed_text import packed, unpacked
+from stationkeeper_operator.resources.packed_text import packed, unpacked
 
 CONDITIONS = [
     {

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from stationkeeper_core.published import REGISTRY
+from stationkeeper_core.published.documents import REGISTRY
+from stationkeeper_operator.compiling.incremental.turn_compiler import Compiled, TurnCompiler
 from stationkeeper_operator.compiling.registry_counts import RegistryCounts
-from stationkeeper_operator.compiling.turn_compiler import Compiled, TurnCompiler
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
 from stationkeeper_operator.metrics import Metrics
-from stationkeeper_operator.plan_check import PlanCheck
+from stationkeeper_operator.turns.plan_check import PlanCheck
 from tests.operator.resource_building import NOW, make_ca, make_defaults, make_gateway, make_pem
 
 GATEWAY = make_gateway({"eui": "0123456789ABCDEF"})

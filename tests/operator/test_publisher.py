@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     DOCUMENTS,
     REGISTRY,
     TRUST,
@@ -16,7 +16,7 @@ from stationkeeper_core.published import (
     encode_payload,
     secret_name,
 )
-from stationkeeper_core.registry_layout import layout_of
+from stationkeeper_core.published.registry_layout import layout_of
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor, generation_told

@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published import DOCUMENTS, REGISTRY, TRUST, bucket_of, secret_name
+from stationkeeper_core.published.documents import DOCUMENTS, REGISTRY, TRUST, bucket_of, secret_name
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.metrics import Metrics
-from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.publishing.publisher import Publisher
-from stationkeeper_operator.reconciler import Reconciler, Turn
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.own_writes import OwnWrites
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
-from stationkeeper_operator.resources import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, Key, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, Key, decode_resource
+from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.resource_building import make_pem
@@ -57,7 +58,7 @@ class Stage:
         self.store = ResourceStore()
         events = EventRecorder(api, "test", _permit)
         self.status = OverheardStatusWriter(
-            api, self.store, events, changed=lambda _: None, permit=_permit, now=_now, release="release"
+            api, OwnWrites(self.store), events, permit=_permit, now=_now, release="release"
         )
         self.seen = seen = ObservedState(self.store.get, "release")
         self.is_pressed = False
@@ -65,12 +66,12 @@ class Stage:
         self.reconciler = Reconciler(
             RELEASE,
             self.store,
-            reader=ReferenceReader(api, self.store, ()),
+            reader=ReferenceReader(api, self.store.references, ()),
             publisher=Publisher(api, RELEASE, _permit, lambda: 5000, lambda: ""),
             status=self.status,
             seen=seen,
             proof=Proof(
-                Enforcement(), Departures(events, seen.usage.users, awaits_proof=False), self.status, asks=False
+                Enforcement(), RemovalEvents(events, seen.usage.users, awaits_proof=False), self.status, asks=False
             ),
             now=_now,
             compile_seconds=self.metrics.compile_seconds,
@@ -135,12 +136,12 @@ async def test_what_was_delivered_is_pending_once_something_else_is_published(st
     delivered = {"lastSeen": "2026-01-01T00:00:00Z", "delivery": {"state": "Delivered"}}
     stage.put(LONG, {"eui": "0000000000000002", "lns": LNS}, delivered)
     assert await stage.reconciler.turn() is Turn.DONE
-    assert not stage.seen.fields(stage.store.picture().resources[LONG])
+    assert not stage.seen.fields(stage.store.snapshot().resources[LONG])
 
     stage.put(LONG, {"eui": "0000000000000002", "lns": {**LNS, "uri": "wss://other.example.com:8887"}}, delivered)
     assert await stage.reconciler.turn() is Turn.DONE
 
-    shown = stage.seen.fields(stage.store.picture().resources[LONG])
+    shown = stage.seen.fields(stage.store.snapshot().resources[LONG])
     assert shown["delivery"] == {"state": "Pending", "deliveries": 0, "outstanding": []}
 
 

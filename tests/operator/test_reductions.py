@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     REGISTRY,
     TRUST,
     RegisteredGateway,
@@ -12,9 +12,9 @@ from stationkeeper_core.published import (
     TrustDocument,
     TrustedAuthority,
 )
-from stationkeeper_core.serial_numbers import pack_serials
-from stationkeeper_operator.compiling.reductions import reduced_documents, resource_reduced
-from stationkeeper_operator.resources import decode_resource
+from stationkeeper_core.x509.serial_numbers import pack_serials
+from stationkeeper_operator.compiling.retention.reductions import reduced_documents, resource_reduced
+from stationkeeper_operator.resources.records import decode_resource
 
 AUTHORITY = TrustedAuthority(
     namespace="n",

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_operator.resources import GATEWAY, SECRET, Key, Reference, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, SECRET, Key, Reference, decode_resource
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server
@@ -31,22 +31,22 @@ class Stage:
         self.server.put(f"/api/v1/namespaces/team/secrets/{name}", {"metadata": metadata, "data": {"token": "dA=="}})
 
     async def read(self) -> None:
-        await self.reader.read(self.store.unresolved)
+        await self.reader.read(self.store.references.unresolved)
 
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with small_api_server(tmp_path) as (server, api):
         store = ResourceStore()
-        yield Stage(server, store, ReferenceReader(api, store, ["team"]))
+        yield Stage(server, store, ReferenceReader(api, store.references, ["team"]))
 
 
 async def test_what_exists_is_known_and_what_is_not_found_does_not_exist(stage: Stage) -> None:
     stage.lay("one")
     stage.name("one", "two")
     await stage.read()
-    assert set(stage.store.picture().referenced) == {reference("one")}
-    assert stage.store.unresolved == frozenset()
+    assert set(stage.store.snapshot().referenced) == {reference("one")}
+    assert stage.store.references.unresolved == frozenset()
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
@@ -55,20 +55,20 @@ async def test_a_failure_never_says_that_an_object_does_not_exist(stage: Stage, 
     stage.name("one")
     stage.server.failing["/api/v1/namespaces/team/secrets/one"] = status
     await stage.read()
-    assert stage.store.picture().undecided == {Key(GATEWAY, "team", "gw-one")}
+    assert stage.store.snapshot().undecided == {Key(GATEWAY, "team", "gw-one")}
     stage.server.failing.clear()
     await stage.read()
-    assert set(stage.store.picture().referenced) == {reference("one")}
+    assert set(stage.store.snapshot().referenced) == {reference("one")}
 
 
 async def test_what_was_known_stays_known_through_a_failure(stage: Stage) -> None:
     stage.lay("one")
     stage.name("one")
     await stage.read()
-    stage.store.doubt(reference("one"))
+    stage.store.references.mark_unresolved(reference("one"))
     stage.server.failing["/api/v1/namespaces/team/secrets/one"] = 503
     await stage.read()
-    assert set(stage.store.picture().referenced) == {reference("one")}
+    assert set(stage.store.snapshot().referenced) == {reference("one")}
 
 
 async def test_many_are_taken_from_a_list(stage: Stage) -> None:
@@ -77,5 +77,5 @@ async def test_many_are_taken_from_a_list(stage: Stage) -> None:
         stage.lay(name)
     stage.name(*names)
     await stage.read()
-    assert len(stage.store.picture().referenced) == FEW + 7
+    assert len(stage.store.snapshot().referenced) == FEW + 7
     assert len(stage.server.requests) == 3, "a LIST for each label, and a GET for the one that they lack"

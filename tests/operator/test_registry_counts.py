@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     RegisteredGateway,
     RegistryDocument,
     ReservedEUI,
     decode,
     encode,
 )
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, bucket_of, layout_of, place_of
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, bucket_of, layout_of, place_of
 from stationkeeper_operator.compiling.registry_counts import (
     RegistryCounts,
     RegistryPlan,
@@ -25,8 +25,8 @@ from stationkeeper_operator.compiling.registry_counts import (
     shared_out,
 )
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, Step, Subject
-from stationkeeper_operator.resources import GATEWAY, Key, Resource, decode_resource
+from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, ResourceRef, Step
+from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, decode_resource
 from tests.operator.counted_registry import FEW, RELEASE, documents_of, gateway, plan_of, records
 
 COUNTS = st.sampled_from(BUCKET_COUNTS[:4])
@@ -208,12 +208,12 @@ IN_BOTH = Verdict(True, "Accepted", "fine", SIXTY_FOUR, copies=(SIXTEEN,))
 SUSPENDED = Verdict(False, "Suspended", "fine", None)
 
 
-def _published(since: float = 100) -> tuple[Enforcement, Subject, Resource]:
-    made, subject = Enforcement(), Subject(TAKEN, "uid")
-    made.published(Step(SIXTY_FOUR, 9, since), [subject])
-    made.published(Step(SIXTEEN, 8, since), [subject])
+def _published(since: float = 100) -> tuple[Enforcement, ResourceRef, Resource]:
+    made, ref = Enforcement(), ResourceRef(TAKEN, "uid")
+    made.published(Step(SIXTY_FOUR, 9, since), [ref])
+    made.published(Step(SIXTEEN, 8, since), [ref])
     resource = decode_resource(GATEWAY, {"metadata": {"namespace": "team", "name": "gw", "uid": "uid"}})
-    return made, subject, resource
+    return made, ref, resource
 
 
 def _pod(buckets: int, name: str = "", **generations: int) -> PodReport:
@@ -223,29 +223,29 @@ def _pod(buckets: int, name: str = "", **generations: int) -> PodReport:
 
 @pytest.mark.parametrize("verdict", [IN_BOTH, SUSPENDED], ids=["growth", "reduction"])
 def test_while_pods_of_both_counts_serve_what_one_of_them_has_not_loaded_is_not_enforced(verdict: Verdict) -> None:
-    enforcement, subject, resource = _published()
+    enforcement, ref, resource = _published()
     new, old = _pod(64, registry_64_17=9), _pod(16, registry_01=7)
     outcome = enforcement.take_in([new, old], 101)
     assert enforcement.fact(resource, verdict)[:2] == ("False", "Pending")
     assert outcome.proven == []
     outcome = enforcement.take_in([new, _pod(16, registry_01=8)], 102)
     assert enforcement.fact(resource, verdict)[:2] == ("True", "Enforced")
-    assert [each for each, _ in outcome.proven] == [subject]
+    assert [each for each, _ in outcome.proven] == [ref]
 
 
 @pytest.mark.parametrize("verdict", [IN_BOTH, SUSPENDED], ids=["growth", "reduction"])
 def test_a_count_that_no_pod_reads_any_more_holds_nothing_up(verdict: Verdict) -> None:
-    enforcement, subject, resource = _published()
+    enforcement, ref, resource = _published()
     enforcement.take_in([_pod(64, registry_64_17=9), _pod(16, registry_01=7)], 101)
     outcome = enforcement.take_in([_pod(64, registry_64_17=9)], 102)
     assert enforcement.fact(resource, verdict)[:2] == ("True", "Enforced")
-    assert [each for each, _ in outcome.proven] == [subject]
+    assert [each for each, _ in outcome.proven] == [ref]
     assert enforcement.is_settled
 
 
 def test_a_reduction_whose_secret_of_the_other_count_is_not_written_is_not_enforced() -> None:
-    enforcement, subject, resource = Enforcement(), Subject(TAKEN, "uid"), _published()[2]
-    enforcement.published(Step(SIXTY_FOUR, 9, 100), [subject])
+    enforcement, ref, resource = Enforcement(), ResourceRef(TAKEN, "uid"), _published()[2]
+    enforcement.published(Step(SIXTY_FOUR, 9, 100), [ref])
     enforcement.unwritten = {SIXTEEN}
     outcome = enforcement.take_in([_pod(64, registry_64_17=9), _pod(16, registry_01=7)], 101)
     assert outcome.proven == []

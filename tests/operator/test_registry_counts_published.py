@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     TRUST,
     Published,
     RegistryDocument,
@@ -19,20 +19,21 @@ from stationkeeper_core.published import (
     encode_payload,
     secret_name,
 )
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, bucket_of, layout_of
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, bucket_of, layout_of
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.observing.counts_read import CountsRead
 from stationkeeper_operator.observing.cups_pods import BUCKETS_LABEL
-from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.publishing.publisher import TERM, Publisher
-from stationkeeper_operator.reconciler import Reconciler, Turn
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.own_writes import OwnWrites
 from stationkeeper_operator.reporting.status_writer import StatusWriter
-from stationkeeper_operator.resources import GATEWAY, Key, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource
+from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.counted_registry import (
@@ -60,18 +61,16 @@ class Stage:
         """Another process leads, which the release has configured with this count."""
         store = self.store = ResourceStore()
         events = EventRecorder(self.api, "test", _permit)
-        status = StatusWriter(
-            self.api, store, events, release=RELEASE, changed=lambda _: None, permit=_permit, now=_now
-        )
+        status = StatusWriter(self.api, OwnWrites(store), events, release=RELEASE, permit=_permit, now=_now)
         seen = ObservedState(store.get, RELEASE)
         self.enforcement = Enforcement()
-        proof = Proof(self.enforcement, Departures(events, seen.usage.users, awaits_proof=False), status, asks=True)
+        proof = Proof(self.enforcement, RemovalEvents(events, seen.usage.users, awaits_proof=False), status, asks=True)
         self.counts = CountsRead(self.api, RELEASE, configured)
         self.publisher = Publisher(self.api, RELEASE, _permit, lambda: 5000, lambda: term)
         self.reconciler = Reconciler(
             RELEASE,
             store,
-            reader=ReferenceReader(self.api, store, ()),
+            reader=ReferenceReader(self.api, store.references, ()),
             publisher=self.publisher,
             status=status,
             seen=seen,

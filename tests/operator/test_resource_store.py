@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from stationkeeper_operator.resources import (
+from stationkeeper_operator.resources.records import (
     GATEWAY,
     GATEWAY_DEFAULTS,
     SECRET,
@@ -71,7 +71,7 @@ def annotated(resource: Resource, name: str) -> Resource:
 
 
 def read(store: ResourceStore, found: ReferencedObject | None) -> bool:
-    return store.settle(TOKEN, store.ticket(TOKEN), found)
+    return store.references.settle(TOKEN, store.references.ticket(TOKEN), found)
 
 
 def listed(store: ResourceStore, version: int, *resources: Resource, namespace: str | None = None) -> Change:
@@ -82,7 +82,7 @@ def listed(store: ResourceStore, version: int, *resources: Resource, namespace: 
 
 
 def names(store: ResourceStore) -> set[str]:
-    return {key.name for key in store.picture().resources}
+    return {key.name for key in store.snapshot().resources}
 
 
 @pytest.fixture
@@ -202,62 +202,62 @@ class TestLists:
 class TestReferences:
     def test_a_named_object_is_unresolved_until_it_is_known(self, store: ResourceStore) -> None:
         store.put(gateway(1))
-        assert store.unresolved == {TOKEN}
-        assert store.picture().undecided == {Key(GATEWAY, "team", "one")}
-        assert store.settle(TOKEN, store.ticket(TOKEN), secret(1))
-        assert store.unresolved == frozenset()
-        assert store.picture().referenced == {TOKEN: secret(1)}
+        assert store.references.unresolved == {TOKEN}
+        assert store.snapshot().undecided == {Key(GATEWAY, "team", "one")}
+        assert store.references.settle(TOKEN, store.references.ticket(TOKEN), secret(1))
+        assert store.references.unresolved == frozenset()
+        assert store.snapshot().referenced == {TOKEN: secret(1)}
 
     def test_what_does_not_exist_is_decided(self, store: ResourceStore) -> None:
         store.put(gateway(1))
-        store.settle(TOKEN, store.ticket(TOKEN), None)
-        assert store.picture().undecided == frozenset()
-        assert store.unwatched == {TOKEN}
+        store.references.settle(TOKEN, store.references.ticket(TOKEN), None)
+        assert store.snapshot().undecided == frozenset()
+        assert store.references.unwatched == {TOKEN}
 
     def test_what_nobody_names_is_not_kept(self, store: ResourceStore) -> None:
         assert not read(store, secret(1))
         store.put(gateway(1))
         read(store, secret(1))
         store.remove(gateway(2))
-        assert store.picture().referenced == {}
-        assert store.named == frozenset()
+        assert store.snapshot().referenced == {}
+        assert store.references.named == frozenset()
 
     def test_an_object_is_kept_as_long_as_one_resource_names_it(self, store: ResourceStore) -> None:
         store.put(gateway(1))
         store.put(gateway(2, "two"))
         read(store, secret(1))
         store.remove(gateway(3))
-        assert store.picture().referenced == {TOKEN: secret(1)}
+        assert store.snapshot().referenced == {TOKEN: secret(1)}
 
     def test_an_answer_that_is_older_than_an_event_is_not_believed(self, store: ResourceStore) -> None:
         store.put(gateway(1))
-        ticket = store.ticket(TOKEN)
-        assert store.stir(TOKEN, "7", gone=False)
+        ticket = store.references.ticket(TOKEN)
+        assert store.references.note_change(TOKEN, "7", gone=False)
         read(store, secret(7))
-        assert not store.settle(TOKEN, ticket, None)
-        assert not store.settle(TOKEN, ticket, secret(6))
-        assert store.picture().referenced == {TOKEN: secret(7)}
+        assert not store.references.settle(TOKEN, ticket, None)
+        assert not store.references.settle(TOKEN, ticket, secret(6))
+        assert store.snapshot().referenced == {TOKEN: secret(7)}
 
     def test_an_object_in_doubt_is_read_again_and_used_until_then(self, store: ResourceStore) -> None:
         store.put(gateway(1))
         read(store, secret(1))
-        store.doubt(TOKEN)
-        assert store.unresolved == {TOKEN}
-        assert store.picture().referenced == {TOKEN: secret(1)}
-        assert store.picture().undecided == frozenset()
+        store.references.mark_unresolved(TOKEN)
+        assert store.references.unresolved == {TOKEN}
+        assert store.snapshot().referenced == {TOKEN: secret(1)}
+        assert store.snapshot().undecided == frozenset()
 
     def test_what_says_whom_to_let_in_is_told_apart(self, store: ResourceStore) -> None:
         source = {"secretKeyRef": {"name": "token", "key": "token"}}
         store.put(gateway(1, "one"))
-        assert not store.lets_in(TOKEN)
+        assert not store.references.lets_in(TOKEN)
         store.put(gateway(2, "two", client={"tokens": [source]}))
-        assert store.lets_in(TOKEN)
+        assert store.references.lets_in(TOKEN)
         store.put(gateway(3, "two"))
-        assert not store.lets_in(TOKEN)
+        assert not store.references.lets_in(TOKEN)
         for version, spec in enumerate(({"revocation": {"crlFrom": source}}, {"certificatesFrom": source}), 4):
             metadata = {"name": "ca", "namespace": "team", "uid": "u", "resourceVersion": str(version)}
             store.put(decode_resource(TRUSTED_CA, {"metadata": metadata, "spec": spec}))
-            assert store.lets_in(TOKEN)
+            assert store.references.lets_in(TOKEN)
 
     def test_only_a_change_of_content_or_labels_matters(self, store: ResourceStore) -> None:
         store.put(gateway(1))
@@ -268,18 +268,18 @@ class TestReferences:
 
     def test_a_missing_object_is_looked_for_again_when_another_resource_names_it(self, store: ResourceStore) -> None:
         store.put(gateway(1))
-        store.settle(TOKEN, store.ticket(TOKEN), None)
+        store.references.settle(TOKEN, store.references.ticket(TOKEN), None)
         store.put(gateway(2, "two"))
-        assert store.unresolved == {TOKEN}
+        assert store.references.unresolved == {TOKEN}
 
     def test_of_what_changed_only_what_is_named_and_not_known_so_is_read(self, store: ResourceStore) -> None:
-        assert not store.stir(TOKEN, "1", gone=False)
+        assert not store.references.note_change(TOKEN, "1", gone=False)
         store.put(gateway(1))
-        assert store.stir(TOKEN, "1", gone=False)
+        assert store.references.note_change(TOKEN, "1", gone=False)
         read(store, secret(1))
-        assert not store.stir(TOKEN, "1", gone=False)
-        assert store.stir(TOKEN, "2", gone=False)
-        assert store.stir(TOKEN, "1", gone=True)
+        assert not store.references.note_change(TOKEN, "1", gone=False)
+        assert store.references.note_change(TOKEN, "2", gone=False)
+        assert store.references.note_change(TOKEN, "1", gone=True)
 
     def test_only_the_keys_and_labels_are_kept_that_are_used(self, store: ResourceStore) -> None:
         store.put(gateway(1))
@@ -287,7 +287,7 @@ class TestReferences:
         metadata = {"name": "token", "namespace": "team", "resourceVersion": "1", "labels": labels}
         data = {"token": "dA==", "other": "eA=="}
         assert read(store, decode_referenced(SECRET, {"metadata": metadata, "data": data}))
-        kept = store.picture().referenced[TOKEN]
+        kept = store.snapshot().referenced[TOKEN]
         assert (kept.data, kept.metadata.labels) == ({"token": b"t"}, {"stationkeeper.io/credentials": "true"})
 
     def test_of_a_secret_with_tokens_by_eui_every_key_is_kept_and_each_change_matters(
@@ -296,27 +296,27 @@ class TestReferences:
         store.put(gateway(1))
         assert read(store, tokens(1, token="dA==", other="eA=="))
         store.put(defaults(2))
-        assert store.unresolved == {TOKEN}
-        assert store.picture().undecided == {Key(GATEWAY_DEFAULTS, "team", "default")}
+        assert store.references.unresolved == {TOKEN}
+        assert store.snapshot().undecided == {Key(GATEWAY_DEFAULTS, "team", "default")}
         assert read(store, tokens(1, token="dA==", other="eA=="))
-        assert store.picture().undecided == frozenset()
-        assert store.picture().referenced[TOKEN].data == {"token": b"t", "other": b"x"}
+        assert store.snapshot().undecided == frozenset()
+        assert store.snapshot().referenced[TOKEN].data == {"token": b"t", "other": b"x"}
         assert not read(store, tokens(2, token="dA==", other="eA=="))
         assert read(store, tokens(3, token="dA==", other="dA=="))
         assert read(store, tokens(4, token="dA==", other="dA==", third="dA=="))
         assert read(store, tokens(5, token="dA=="))
         store.remove(defaults(6))
         read(store, tokens(7, token="dA==", other="eA=="))
-        assert store.picture().referenced[TOKEN].data == {"token": b"t"}
+        assert store.snapshot().referenced[TOKEN].data == {"token": b"t"}
 
     def test_tokens_by_eui_count_whole_in_the_budget_of_their_namespace(self) -> None:
         store = ResourceStore(ReferenceBudget(objects=10, size=5))
         store.put(defaults(1))
         read(store, tokens(1, one="aaaa", two="aaaa"))
-        kept = store.picture().referenced[TOKEN]
+        kept = store.snapshot().referenced[TOKEN]
         assert (kept.data, bool(kept.problem)) == ({}, True)
         assert read(store, tokens(2, one="aaaa"))
-        assert store.picture().referenced[TOKEN].problem == ""
+        assert store.snapshot().referenced[TOKEN].problem == ""
 
     def test_a_key_that_is_named_later_is_read_and_undecided_until_then(self, store: ResourceStore) -> None:
         store.put(gateway(1))
@@ -325,10 +325,10 @@ class TestReferences:
         spec = {"eui": "0000000000000002", "lns": {"uri": "wss://a:1", "auth": auth}}
         metadata = {"name": "two", "namespace": "team", "uid": "two", "resourceVersion": "2"}
         store.put(decode_resource(GATEWAY, {"metadata": metadata, "spec": spec}))
-        assert store.unresolved == {TOKEN}
-        assert store.picture().undecided == {Key(GATEWAY, "team", "two")}
+        assert store.references.unresolved == {TOKEN}
+        assert store.snapshot().undecided == {Key(GATEWAY, "team", "two")}
         assert read(store, secret(1))
-        assert store.picture().undecided == frozenset()
+        assert store.snapshot().undecided == frozenset()
 
     def test_what_is_over_a_namespaces_budget_is_left_out_alone_and_taken_when_there_is_room(self) -> None:
         store = ResourceStore(ReferenceBudget(objects=10, size=5))
@@ -340,15 +340,15 @@ class TestReferences:
             store.put(decode_resource(GATEWAY, {"metadata": metadata, "spec": spec}))
         for name, content in (("a", "aaa="), ("b", "aaaaaaaa"), ("c", "aaa=")):
             found = decode_referenced(SECRET, {"metadata": {"resourceVersion": "1"}, "data": {"token": content}})
-            store.settle(references[name], 0, found)
-        known = store.picture().referenced
+            store.references.settle(references[name], 0, found)
+        known = store.snapshot().referenced
         assert [bool(known[each].problem) for each in references.values()] == [False, True, False]
         assert known[references["b"]].data == {}
-        assert store.unresolved == frozenset()
+        assert store.references.unresolved == frozenset()
 
         gone = {"name": "a", "namespace": "team", "uid": "a", "resourceVersion": "9"}
         store.remove(decode_resource(GATEWAY, {"metadata": gone}))
-        assert store.unresolved == {references["b"]}
+        assert store.references.unresolved == {references["b"]}
 
 
 class TestAListThatIsTakenInStepByStep:

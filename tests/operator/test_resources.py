@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stationkeeper_operator.named_references import references
-from stationkeeper_operator.resources import (
+from stationkeeper_operator.resources.named_references import references
+from stationkeeper_operator.resources.records import (
     CONFIG_MAP,
     GATEWAY,
     GATEWAY_DEFAULTS,

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_core.published import TRUST, Document, TrustDocument, TrustedAuthority
+from stationkeeper_core.published.documents import TRUST, Document, TrustDocument, TrustedAuthority
 from stationkeeper_operator.compiling.compile import PublishPlan
-from stationkeeper_operator.resources import TrustedCA
+from stationkeeper_operator.resources.records import TrustedCA
 from tests.operator.resource_building import NOW, der, make_ca, make_pem, make_secret, plan_of, verdict_on
 
 OLD, NEW, NEWER = (make_pem("root", key=key) for key in ("old", "new", "newer"))

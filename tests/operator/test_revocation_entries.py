@@ -3,10 +3,10 @@ from typing import Any
 import pytest
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.published import TRUST, TrustDocument, TrustedAuthority
+from stationkeeper_core.published.documents import TRUST, TrustDocument, TrustedAuthority
 from stationkeeper_core.trust.revocation import Revocations
 from stationkeeper_core.x509.certificate import parse_certificate
-from stationkeeper_operator.resources import GATEWAY, Gateway, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, Gateway, decode_resource
 from tests.core import odd_certificates
 from tests.operator.resource_building import der, make_ca, make_pem, metadata, plan_of, verdict_on
 

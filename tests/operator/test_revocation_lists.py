@@ -6,12 +6,18 @@ from typing import Any
 import pytest
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.pem import to_pem
-from stationkeeper_core.published import TRUST, RevocationList, TrustDocument, TrustedAuthority
-from stationkeeper_core.serial_numbers import unpack_serials
+from stationkeeper_core.published.documents import TRUST, RevocationList, TrustDocument, TrustedAuthority
+from stationkeeper_core.x509.pem import to_pem
+from stationkeeper_core.x509.serial_numbers import unpack_serials
 from stationkeeper_operator.compiling.compile import PublishPlan
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.resources import CONFIG_MAP, Reference, ReferencedObject, TrustedCA, decode_referenced
+from stationkeeper_operator.resources.records import (
+    CONFIG_MAP,
+    Reference,
+    ReferencedObject,
+    TrustedCA,
+    decode_referenced,
+)
 from tests.core.certificates import MAY_SIGN, NOW, Signer, ca
 from tests.core.revocation_lists import CrlWish, crl_pem, distribution_point, make_crl
 from tests.operator.resource_building import PRIVATE_KEY, make_ca, make_secret, metadata, plan_of, verdict_on

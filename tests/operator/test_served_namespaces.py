@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.eui_range import EUIRange
-from stationkeeper_core.published import TRUST, ServedNamespace, TrustDocument
+from stationkeeper_core.published.documents import TRUST, ServedNamespace, TrustDocument
 from stationkeeper_operator.compiling.compile import PublishPlan
 from stationkeeper_operator.compiling.served_namespaces import common_serves, serves, serves_less
 from tests.operator.resource_building import make_ca, make_pem, plan_of, verdict_on

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_operator.settings import Address, SettingsError, read_settings
+from stationkeeper_core.setting_values import Address, SettingsError
+from stationkeeper_operator.settings import read_settings
 
 BASE = {"STATIONKEEPER_NAMESPACE": "release"}
 

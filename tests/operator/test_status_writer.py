@@ -10,8 +10,9 @@ from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.compiling.verdict import RevocationListStatus, Use, Validity, Verdict
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
-from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, Key, decode_resource
+from stationkeeper_operator.reporting.own_writes import OwnWrites
+from stationkeeper_operator.reporting.status_writer import Judgement, StatusRates, StatusWriter
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server
@@ -39,13 +40,12 @@ class Stage:
         self.stop()
         self.writer = StatusWriter(
             self.api,
-            self.store,
+            OwnWrites(self.store, self.changes.append),
             EventRecorder(self.api, "test", self.permit),
-            changed=self.changes.append,
             permit=self.permit,
             now=lambda: datetime.now(UTC) + self.late,
             release="release",
-            sweep_seconds=0.05,
+            rates=StatusRates(sweep_seconds=0.05),
         )
         self.running = asyncio.create_task(self.writer.run())
 

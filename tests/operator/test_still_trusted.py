@@ -7,9 +7,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec.structs import replace
 
-from stationkeeper_core.published import TrustDocument, TrustedAuthority
-from stationkeeper_operator.compiling.document_changes import document_changes
-from stationkeeper_operator.compiling.still_trusted import still_trusted_by
+from stationkeeper_core.published.documents import TrustDocument, TrustedAuthority
+from stationkeeper_operator.compiling.retention.document_changes import document_changes
+from stationkeeper_operator.compiling.retention.still_trusted import still_trusted_by
 from tests.operator.resource_building import NOW, make_ca, plan_of, verdict_on
 
 _SHARED, _OWN = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_core.published import DOCUMENTS, secret_name
-from stationkeeper_operator.aggregator import Aggregator
+from stationkeeper_core.published.documents import DOCUMENTS, secret_name
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.publishing.generation_floor import GenerationFloor
-from stationkeeper_operator.reconciler import Turn
 from stationkeeper_operator.reporting.watch_lag import WatchLag
-from stationkeeper_operator.resources import GATEWAY, Key, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource
 from stationkeeper_operator.settings import read_settings
 from stationkeeper_operator.term import Cluster, LeaderTerm
+from stationkeeper_operator.turns.aggregator import Aggregator
+from stationkeeper_operator.turns.reconciler import Turn
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server
@@ -37,7 +37,7 @@ class Stage:
             settings=read_settings(("--namespace", RELEASE, "--identity", "one"), {}),
             api=api,
             store=self.store,
-            reader=ReferenceReader(api, self.store, ()),
+            reader=ReferenceReader(api, self.store.references, ()),
             changes=Aggregator(),
             lag=WatchLag(),
             metrics=Metrics(),

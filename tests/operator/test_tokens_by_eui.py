@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_operator.compiling.compile import PublishPlan
-from stationkeeper_operator.named_references import reference_keys
-from stationkeeper_operator.resources import SECRET, GatewayDefaults, Reference, ReferencedObject
-from stationkeeper_operator.specs import EVERY_KEY
+from stationkeeper_operator.resources.named_references import reference_keys
+from stationkeeper_operator.resources.records import SECRET, GatewayDefaults, Reference, ReferencedObject
+from stationkeeper_operator.resources.specs import EVERY_KEY
 from tests.operator.resource_building import (
     EUI,
     make_ca,

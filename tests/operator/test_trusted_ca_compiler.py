@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.published import TRUST, TrustDocument, TrustedAuthority
+from stationkeeper_core.published.documents import TRUST, TrustDocument, TrustedAuthority
 from stationkeeper_core.x509.pem import to_pem
 from stationkeeper_operator.compiling.compile import PublishPlan
 from tests.core import odd_certificates

@@ -9,11 +9,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from stationkeeper_core.published import RegisteredGateway, ServedNamespace, TrustedAuthority
+from stationkeeper_core.published.documents import RegisteredGateway, ServedNamespace, TrustedAuthority
 from stationkeeper_core.x509.pem import to_pem
+from stationkeeper_operator.compiling.trust.vouching import NOBODY_VOUCHES, VOUCHED, VOUCHED_BY_TOKEN, VouchingCAs
 from stationkeeper_operator.compiling.verdict import Verdict, Vouching
-from stationkeeper_operator.compiling.vouching import NOBODY_VOUCHES, VOUCHED, VOUCHED_BY_TOKEN, Vouchers
-from stationkeeper_operator.resources import Resource
+from stationkeeper_operator.resources.records import Resource
 from tests.core import odd_certificates
 from tests.operator.resource_building import (
     EUI,
@@ -235,8 +235,8 @@ def test_a_fleet_costs_by_groups() -> None:
         for number in range(100_000)
     ]
     began = time.process_time()
-    vouchers = Vouchers(world_of(*cas), verdicts, records, NOW)
-    found = [vouchers.of(each) for each in gateways]
+    vouching_cas = VouchingCAs(world_of(*cas), verdicts, records, NOW)
+    found = [vouching_cas.of(each) for each in gateways]
     took = time.process_time() - began
     vouched = [each is not None and each.vouched for each in found]
     assert vouched[1:256:2] == [number < 200 for number in range(1, 256, 2)]
@@ -253,13 +253,13 @@ def test_all_ends_of_ranges_agree_with_a_plain_search() -> None:
     )
     vendor = make_ca({"certificates": ROOT}, name="vendor", namespace="stationkeeper")
     verdicts = {each.key: Verdict(True, "Accepted", "", "trust") for each in (ca, vendor)}
-    only = Vouchers(world_of(vendor), {vendor.key: verdicts[vendor.key]}, {vendor.key: other}, NOW)
+    only = VouchingCAs(world_of(vendor), {vendor.key: verdicts[vendor.key]}, {vendor.key: other}, NOW)
     for eui in range(0x0123456789ABCDD0, 0x0123456789ABCE00):
         asked = RegisteredGateway(eui=f"{eui:016X}", namespace="lorawan", name="g", uid="u")
         found = only.of(asked)
         assert found is not None
         assert found.vouched == (0x0123456789ABCDE0 <= eui < 0x0123456789ABCDE4)
-    whole = Vouchers(world_of(ca, vendor), verdicts, {ca.key: record, vendor.key: other}, NOW)
+    whole = VouchingCAs(world_of(ca, vendor), verdicts, {ca.key: record, vendor.key: other}, NOW)
     for eui, vouched in ((0, True), (2**63 - 1, True), (2**63, False), (2**64 - 1, False)):
         found = whole.of(RegisteredGateway(eui=f"{eui:016X}", namespace="lorawan", name="g", uid="u"))
         assert found is not None

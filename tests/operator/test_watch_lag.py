@@ -1,7 +1,7 @@
 import asyncio
 
 from stationkeeper_operator.reporting.watch_lag import WatchLag
-from stationkeeper_operator.resources import GATEWAY, Key
+from stationkeeper_operator.resources.records import GATEWAY, Key
 
 
 def key(number: int) -> Key:

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from stationkeeper_core.client_certificate import read_client_certificate
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.gateway_registry import GatewayRegistry, RegistryBucket
+from stationkeeper_core.in_force.gateway_registry import GatewayRegistry, RegistryBucket
+from stationkeeper_core.in_force.judgement_memory import JudgementMemory
+from stationkeeper_core.in_force.snapshot import Snapshot
 from stationkeeper_core.policy.authorization import Claim, authorize
-from stationkeeper_core.published import REGISTRY
-from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.published.documents import REGISTRY
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import Judgement
 from stationkeeper_core.trust.judging import judge
-from stationkeeper_core.trust.memory import JudgementMemory
+from stationkeeper_core.x509.client_certificate import read_client_certificate
 from tests.core.states import registry_document, trust_document
 from tests.oracle.model import GOOD, NONE, REFUSED, Model, Question, Trusted, World, make_world, serves
 from tests.oracle.openssl_verify import Chain, Verdicts

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-from stationkeeper_core.pem import parse_certificate
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     ALL_NAMESPACES,
     RegisteredGateway,
     ReservedEUI,
@@ -18,7 +17,8 @@ from stationkeeper_core.published import (
     ServedNamespace,
     TrustedAuthority,
 )
-from stationkeeper_core.serial_numbers import pack_serials
+from stationkeeper_core.x509.certificate import parse_certificate
+from stationkeeper_core.x509.serial_numbers import pack_serials
 from tests.core.states import RELEASE
 from tests.oracle.openssl_verify import Chain, Verdicts
 from tests.oracle.random_pki import EUIS, TIMES, Issued, Pki

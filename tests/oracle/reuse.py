@@ -9,10 +9,10 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from unittest.mock import patch
 
-from stationkeeper_core import client_certificate
 from stationkeeper_core.trust import examination, path_certificate, verification
 from stationkeeper_core.trust.path_certificate import PathCertificate
 from stationkeeper_core.trust.verification import Path, Verification
+from stationkeeper_core.x509 import client_certificate
 from stationkeeper_core.x509.certificate import parse_certificate
 from stationkeeper_core.x509.openssl import load
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from stationkeeper_operator.api.kubernetes_api import ApiError
 from stationkeeper_operator.api.resource_paths import RESOURCES, resource_path
-from stationkeeper_operator.resources import decode_resource
+from stationkeeper_operator.resources.records import decode_resource
 from stationkeeper_operator.watching.reports import BegunReport, RelistReport, Report, ResourceReport
 from tests.simulation.api_client import SimulatedApi
 from tests.simulation.api_server import Place

@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any
 from unittest import mock
 
-from stationkeeper_core.snapshot import Holdings
-from stationkeeper_cups.serving_state import ServingState
+from stationkeeper_core.in_force.snapshot import Holdings
+from stationkeeper_cups.in_force.serving_state import ServingState
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import Leadership
-from stationkeeper_operator.observing.departures import Departures
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.handover import Handover
+from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting.status_writer import StatusWriter
@@ -102,8 +102,8 @@ def _proves_by_ready_pods(original: Any) -> Any:
 
 
 def _tells_at_once(original: Any) -> Any:
-    def published(self: Enforcement, step: Any, subjects: Any) -> None:
-        original(self, replace(step, generation=0), subjects)
+    def published(self: Enforcement, step: Any, resources: Any) -> None:
+        original(self, replace(step, generation=0), resources)
 
     return published
 
@@ -133,7 +133,7 @@ def _forgets_floors(original: Any) -> Any:
 
 
 def _tells_twice(original: Any) -> Any:
-    def enforced(self: Departures, proven: Any) -> None:
+    def enforced(self: RemovalEvents, proven: Any) -> None:
         waiting = dict(self._deleted)
         original(self, proven)
         self._deleted.update(waiting)
@@ -196,8 +196,8 @@ MUTATIONS: Mapping[str, tuple[str, Patch]] = {
         "a generation may fall below one that pods have",
         _replaced(Publisher, "write", _forgets_floors),
     ),
-    "removals-told-twice": ("a removal is told again and again", _replaced(Departures, "enforced", _tells_twice)),
-    "removals-not-announced": ("a removal is never told", _replaced(Departures, "announce", _nothing)),
+    "removals-told-twice": ("a removal is told again and again", _replaced(RemovalEvents, "enforced", _tells_twice)),
+    "removals-not-announced": ("a removal is never told", _replaced(RemovalEvents, "announce", _nothing)),
     "references-unread": (
         "a change of a ConfigMap is not seen",
         _replaced(ReferenceWatch, "_take_in", lambda _: lambda _self, _kind, _line: ""),

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import parse_hex
-from stationkeeper_core.observation import ObservationPage
-from stationkeeper_core.operator_proof import OperatorCertificate
-from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_core.registry_layout import layout_of
-from stationkeeper_cups.kept_generations import KeptGenerations
+from stationkeeper_core.published.documents import RegisteredGateway
+from stationkeeper_core.published.observation import ObservationPage
+from stationkeeper_core.published.operator_proof import OperatorCertificate
+from stationkeeper_core.published.registry_layout import layout_of
+from stationkeeper_cups.in_force.kept_generations import KeptGenerations
+from stationkeeper_cups.in_force.serving_state import ServingState
 from stationkeeper_cups.metrics import Metrics
-from stationkeeper_cups.serving_state import ServingState
 from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.loaded import HandoverState, Loaded, LoadRefusal
 from stationkeeper_operator.observing.pod_client import PodClient, PodError, PodRefusalError

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from stationkeeper_core.operator_proof import OperatorCertificate
+from stationkeeper_core.published.operator_proof import OperatorCertificate
+from stationkeeper_core.setting_values import Address
 from stationkeeper_operator.api.leadership import Leadership
 from stationkeeper_operator.runtime import Operator
-from stationkeeper_operator.settings import Address, Settings
+from stationkeeper_operator.settings import Settings
 from stationkeeper_operator.watching.reports import Report
 from tests.operator_key import OperatorPair, make_operator_pair
 from tests.simulation.api_client import Link, SimulatedApi

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from stationkeeper_core.credentials import client_authentication
-from stationkeeper_core.station_preflight import preflight
+from stationkeeper_core.protocol.credentials import client_authentication
+from stationkeeper_core.protocol.station_preflight import preflight
 from stationkeeper_tools.issuing.issue_run import locked
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway, make_intermediate, make_root
 from tests.tools.command_line import Done, stationkeeper

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from stationkeeper_core.client_certificate import read_client_certificate
-from stationkeeper_core.pem import parse_certificates
+from stationkeeper_core.x509.client_certificate import read_client_certificate
+from stationkeeper_core.x509.pem import parse_certificates
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway, make_intermediate, make_root, make_server
 
 EUI = "0102030405060708"

@@ -1,6 +1,7 @@
 """The command `stationkeeper`: what a person runs."""
 
 import sys
+from typing import NoReturn
 
 
 def main() -> None:
@@ -8,5 +9,18 @@ def main() -> None:
     try:
         from stationkeeper_tools.commands.program import run  # noqa: PLC0415 - click belongs to the extra `tools`
     except ModuleNotFoundError as error:
-        sys.exit(f"stationkeeper needs the package {error.name}: in the folder of the sources, pip install '.[tools]'")
+        _say_what_to_install(error)
     run()
+
+
+def complete_for_kubectl() -> None:
+    """Print what kubectl needs to complete the words of the command line, which follow `kubectl stationkeeper`."""
+    try:
+        from stationkeeper_tools.commands.kubectl_completion import run  # noqa: PLC0415 - as above
+    except ModuleNotFoundError as error:
+        _say_what_to_install(error)
+    run(sys.argv[1:])
+
+
+def _say_what_to_install(error: ModuleNotFoundError) -> NoReturn:
+    sys.exit(f"stationkeeper needs the package {error.name}: in the folder of the sources, pip install '.[tools]'")

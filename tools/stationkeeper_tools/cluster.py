@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from stationkeeper_core.published import DOCUMENTS, secret_name
+from stationkeeper_core.published.documents import DOCUMENTS, secret_name
 from stationkeeper_tools.api_client import ApiClient
 from stationkeeper_tools.manifests import crd_files, load, rbac_files
 

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from stationkeeper_core.credentials import ABSENT
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.pem import parse_certificate
-from stationkeeper_core.update_info import UpdateInfoResponse
+from stationkeeper_core.protocol.credentials import ABSENT
+from stationkeeper_core.protocol.update_info import UpdateInfoResponse
+from stationkeeper_core.x509.certificate import parse_certificate
 from stationkeeper_tools.cluster import CREDENTIALS_LABEL, Cluster, wait_until
 from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.gateway_client import Identity, RefusedError, curl_command, update_info

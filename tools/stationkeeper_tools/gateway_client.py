@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stationkeeper_core.eui64 import EUI64, format_id6
-from stationkeeper_core.update_info import UpdateInfoResponse, decode_response
+from stationkeeper_core.protocol.update_info import UpdateInfoResponse, decode_response
 
 TIMEOUT_SECONDS = 10.0
 

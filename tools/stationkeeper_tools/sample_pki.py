@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from stationkeeper_core.der import element
-from stationkeeper_core.pem import to_pem
+from stationkeeper_core.x509.der import element
+from stationkeeper_core.x509.keys import public_key_der
+from stationkeeper_core.x509.pem import to_pem
 
 _SHA256_WITH_RSA = bytes.fromhex("300d06092a864886f70d01010b0500")
 _SIGNS_CERTIFICATES = x509.KeyUsage(
@@ -86,7 +86,7 @@ def make_gateway(eui: str, issuer: KeyPair, now: datetime, days: int = 365) -> K
         days: for how long.
     """
     key = _rsa_key()
-    spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    spki = public_key_der(key.public_key())
     validity = element(_SEQUENCE, _utc_time(now) + _utc_time(now + timedelta(days=days)))
     names = issuer.x509.subject.public_bytes(), _name(eui).public_bytes()
     serial = _integer(x509.random_serial_number())

@@ -15,9 +15,9 @@ import msgspec
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.gateway_registry import GatewayRegistry, Holder
-from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.in_force.gateway_registry import GatewayRegistry, Holder
+from stationkeeper_core.in_force.snapshot import Snapshot
+from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_core.trust.judgement import Judgement, TrustPath
 
 

@@ -7,11 +7,11 @@ alone, and is used again only for these very three. Refusals are not remembered:
 import msgspec
 
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.observation import SeenCertificate
+from stationkeeper_core.in_force.snapshot import Snapshot
 from stationkeeper_core.policy.authorization import Claim, authorize
 from stationkeeper_core.policy.refused_client import seen_certificate
-from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.published.documents import RegisteredGateway
+from stationkeeper_core.published.observation import SeenCertificate
 from stationkeeper_core.trust.judgement import Judgement
 
 MAX_AUTHORIZATIONS = 4_096

@@ -8,12 +8,12 @@ nothing of it may pass for a visit of a registered gateway.
 from dataclasses import dataclass
 
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.gateway_registry import GatewayRegistry
-from stationkeeper_core.observation import SeenCertificate
-from stationkeeper_core.pem import Certificate
-from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.in_force.gateway_registry import GatewayRegistry
+from stationkeeper_core.published.documents import RegisteredGateway
+from stationkeeper_core.published.observation import SeenCertificate
 from stationkeeper_core.trust.judgement import Judgement
 from stationkeeper_core.trust.trusted_ca import TrustedCA
+from stationkeeper_core.x509.certificate import Certificate
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ def identify_refused(judgement: Judgement, registry: GatewayRegistry) -> Refused
 
 
 def identify_claimed(judgement: Judgement, router: EUI64, registry: GatewayRegistry) -> RefusedClient | None:
-    """The Gateway that a client asked for with a certificate of another EUI; None where its refusal concerns nobody.
+    """The Gateway that a client asked for with a certificate of another EUI, or of none.
+
+    None where the certificate is for the EUI that was asked for, and where the refusal concerns nobody.
 
     Args:
         judgement: of the certificate.
@@ -68,6 +70,8 @@ def identify_claimed(judgement: Judgement, router: EUI64, registry: GatewayRegis
     Only a TrustedCA in the scope of that Gateway counts, and a certificate that it does not revoke: nobody else may
     write anything to it.
     """
+    if judgement.certificate.eui_or_none == router:
+        return None
     paths = [each for each in judgement.paths or judgement.elsewhere if each.revocation is None]
     for holder in registry.holders(router):
         found = [each.trusted_ca for each in paths if each.trusted_ca.serves(holder.namespace, router)]

@@ -14,11 +14,11 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from stationkeeper_core.credentials import parse_token
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.in_force.snapshot import Snapshot
+from stationkeeper_core.protocol.credentials import parse_token
+from stationkeeper_core.published.documents import RegisteredGateway
 
 MAX_TOKENS = 4
 MAX_COMPARED = 8

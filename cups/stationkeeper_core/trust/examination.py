@@ -6,12 +6,12 @@ from datetime import datetime
 from OpenSSL import crypto
 
 from stationkeeper_core.cached import cached_property
-from stationkeeper_core.client_certificate import ClientCertificate
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import FOR_EVER
 from stationkeeper_core.trust.path_certificate import PathCertificate, PathCertificates
 from stationkeeper_core.trust.verification import Path, Verification, is_signed, verify
 from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_core.x509.client_certificate import ClientCertificate
 from stationkeeper_core.x509.extensions import SUBJECT_ALTERNATIVE_NAME
 
 MAX_CONSTRAINT_BYTES = 2**21

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from stationkeeper_core.published import TrustDocument
+from stationkeeper_core.published.documents import TrustDocument
 from stationkeeper_core.trust.path_certificate import PathCertificate, PathCertificates
 from stationkeeper_core.trust.trusted_ca import TrustedCA
 

@@ -4,11 +4,11 @@ from datetime import datetime
 
 import msgspec
 
-from stationkeeper_core.client_certificate import ClientCertificate
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.pem import Certificate
 from stationkeeper_core.trust.scope import Scope
 from stationkeeper_core.trust.trusted_ca import TrustedCA
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_core.x509.client_certificate import ClientCertificate
 
 FOR_EVER = 2**63
 """Seconds since the epoch that no clock shows."""
@@ -100,11 +100,13 @@ class Judgement(msgspec.Struct, frozen=True):
 
         What is revoked, of another namespace or registered nowhere passes: a request says so in words.
         """
-        if self.vouched:
-            found = self.paths or self.elsewhere
-            if all(each.too_weak and each.revocation is None for each in found):
-                return Reason.CERTIFICATE_TOO_WEAK, "no TrustedCA takes a key or signature of the chain"
-            return None
+        found = self.paths or self.elsewhere
+        if found:
+            # Asked in each handshake, so without a call for each path.
+            for each in found:
+                if not each.too_weak or each.revocation is not None:
+                    return None
+            return Reason.CERTIFICATE_TOO_WEAK, "no TrustedCA takes a key or signature of the chain"
         if self.near_misses:
             return self.near_misses[0].reason, self.near_misses[0].detail
         if self.budget_spent:

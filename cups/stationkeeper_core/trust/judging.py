@@ -11,7 +11,6 @@ from itertools import pairwise
 
 from OpenSSL import crypto
 
-from stationkeeper_core.client_certificate import ClientCertificate
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.trust.budget import (
     ELSEWHERE_UNITS,
@@ -27,6 +26,7 @@ from stationkeeper_core.trust.judgement import Judgement, NearMiss, TrustPath
 from stationkeeper_core.trust.path_search import PathSearch, Refused
 from stationkeeper_core.trust.scope import Scope
 from stationkeeper_core.trust.trusted_ca import TrustedCA
+from stationkeeper_core.x509.client_certificate import ClientCertificate
 
 _NEAREST = (
     Reason.CERTIFICATE_EXPIRED,

@@ -10,11 +10,11 @@ from OpenSSL import crypto
 
 from stationkeeper_core.cached import cached_property
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.strength import Strength, key_strength, signature_strength
 from stationkeeper_core.x509.certificate import Certificate, parse_certificate
 from stationkeeper_core.x509.extensions import NAME_CONSTRAINTS
 from stationkeeper_core.x509.keys import KeyKind
 from stationkeeper_core.x509.openssl import has_usable_key, load
+from stationkeeper_core.x509.strength import Strength, key_strength, signature_strength
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 

@@ -16,7 +16,6 @@ from itertools import pairwise
 import msgspec
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.strength import Strength
 from stationkeeper_core.trust.budget import ASKED_UNITS, PATH_UNITS, PRESENTED_FAILURES, Budget
 from stationkeeper_core.trust.examination import MAX_CONSTRAINT_BYTES, Examination, constraint_bytes
 from stationkeeper_core.trust.judgement import TrustPath
@@ -24,6 +23,7 @@ from stationkeeper_core.trust.path_certificate import PathCertificate
 from stationkeeper_core.trust.purpose import is_for_clients
 from stationkeeper_core.trust.trusted_ca import TrustedCA
 from stationkeeper_core.trust.verification import Path, Verdict, Verification
+from stationkeeper_core.x509.strength import Strength
 
 MAX_PATHS = 128
 MAX_PATH_CERTIFICATES = 16

@@ -18,11 +18,11 @@ from types import MappingProxyType
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from stationkeeper_core.cached import cached_property
-from stationkeeper_core.der import element
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.pem import Certificate
-from stationkeeper_core.published import RevocationList
-from stationkeeper_core.serial_numbers import unpack_serials
+from stationkeeper_core.published.documents import RevocationList
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_core.x509.der import element
+from stationkeeper_core.x509.serial_numbers import unpack_serials
 from stationkeeper_core.x509.signatures import PSS
 
 _BIT_STRING, _SEQUENCE = 0x03, 0x30

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.eui_range import EUIRange, parse_range
-from stationkeeper_core.published import ALL_NAMESPACES, TrustedAuthority
+from stationkeeper_core.published.documents import ALL_NAMESPACES, TrustedAuthority
 from stationkeeper_core.trust.path_certificate import PathCertificate, PathCertificates
 from stationkeeper_core.trust.revocation import Revocations, issuer_lists
 

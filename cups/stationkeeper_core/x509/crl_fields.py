@@ -1,6 +1,6 @@
 """A certificate revocation list taken apart into its fields: total and bounded, and as tolerant as OpenSSL.
 
-What a field means is asked in `stationkeeper_core.crl`. When each certificate was revoked is not read.
+What a field means is asked in `stationkeeper_core.x509.crl`. When each certificate was revoked is not read.
 Source: RFC 5280, section 5; OpenSSL, `crypto/x509/x_crl.c`.
 """
 

@@ -8,10 +8,11 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
-from stationkeeper_core.der import element
 from stationkeeper_core.x509.curves import CURVES, CURVES_BY_NAME, Curve
+from stationkeeper_core.x509.der import element
 from stationkeeper_core.x509.der_reader import (
     BIT_STRING,
     INTEGER,
@@ -159,10 +160,15 @@ def _elliptic(parameters: bytes, point: bytes) -> PublicKey:
     return PublicKey(KeyKind.EC, algorithm, curve.bits if written else 0, curve.name, written)
 
 
+def public_key_der(key: PublicKeyTypes) -> bytes:
+    """Return the SubjectPublicKeyInfo of a key in DER, as `PublicKey.der` has it."""
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
 def _uncompressed(der: bytes) -> bytes | None:
     """A key with its point written in full; None where it is none on its curve."""
     try:
-        return load_der_public_key(der).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return public_key_der(load_der_public_key(der))
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from stationkeeper_core.cached import cached_property
-from stationkeeper_core.der import element
+from stationkeeper_core.x509.der import element
 from stationkeeper_core.x509.der_reader import (
     BIT_STRING,
     CONSTRUCTED,

@@ -5,13 +5,13 @@ wrong: at any status but 200 a Basics Station drops its credentials. The proxy m
 """
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_cups.admission import Admission, Judged
-from stationkeeper_cups.client import Client, ForwardedClient, ForwardedTLS
+from stationkeeper_cups.accepting.unanswered import Refusal
+from stationkeeper_cups.admission.admission import Admission, Judged
+from stationkeeper_cups.admission.client import Client, ForwardedClient, ForwardedTLS
 from stationkeeper_cups.forwarded.headers import Form, client_address, forwarded_names, presented
 from stationkeeper_cups.http.handler import UpdateInfoHandler
 from stationkeeper_cups.http.messages import Answer, Request
 from stationkeeper_cups.http.refusals import Refusals
-from stationkeeper_cups.unanswered import Refusal
 
 
 class ForwardedHandler:

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from urllib.parse import unquote_to_bytes
 
-from stationkeeper_core.client_certificate import MAX_PRESENTED
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_cups.peer_address import peer_address
+from stationkeeper_core.x509.client_certificate import MAX_PRESENTED
+from stationkeeper_cups.accepting.peer_address import peer_address
 
 # A chain of four certificates with RSA keys of 4096 bits, escaped, and once more its first one as Envoy sends it.
 MAX_FIELD_BYTES = 32 * 1024

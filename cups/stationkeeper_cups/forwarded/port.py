@@ -7,17 +7,16 @@ from socket import socket
 
 from OpenSSL import SSL
 
-from stationkeeper_cups.admission import Admission
-from stationkeeper_cups.connection_limits import ConnectionLimits
+from stationkeeper_cups.accepting.connection_limits import ConnectionLimits
+from stationkeeper_cups.accepting.listener import Listener
+from stationkeeper_cups.admission.admission import Admission
 from stationkeeper_cups.forwarded.handler import ForwardedHandler
 from stationkeeper_cups.forwarded.headers import MAX_FIELD_BYTES
-from stationkeeper_cups.forwarded.proxies import OnlyFrom, ProxyIdentity
+from stationkeeper_cups.forwarded.proxies import OnlyFrom, ProxyIdentity, TrustedProxies
 from stationkeeper_cups.http.connection import RequestBounds, RequestSeconds
 from stationkeeper_cups.http.connections import Connections
 from stationkeeper_cups.http.handler import UpdateInfoHandler
 from stationkeeper_cups.http.refusals import Refusals
-from stationkeeper_cups.listener import Listener
-from stationkeeper_cups.settings import Forwarded
 from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls.time_limits import TimeLimits
 
@@ -41,7 +40,7 @@ class ForwardedPort:
 
 
 def forwarded_port(  # noqa: PLR0913, PLR0917 - what a port is made of
-    settings: Forwarded,
+    proxies: TrustedProxies,
     bound: socket,
     context: Callable[[], SSL.Context | None],
     inner: UpdateInfoHandler,
@@ -57,7 +56,7 @@ def forwarded_port(  # noqa: PLR0913, PLR0917 - what a port is made of
     """Return the port.
 
     Args:
-        settings: as configured.
+        proxies: which are believed, and what they forward.
         bound: a bound TCP socket.
         context: gives the TLS context of a new connection, one that requires a certificate.
         inner: decides on requests.
@@ -72,17 +71,17 @@ def forwarded_port(  # noqa: PLR0913, PLR0917 - what a port is made of
     Raises:
         StationkeeperError: `ProxyNotTrusted`, the CAs of proxies cannot be read.
     """
-    identity = ProxyIdentity(settings.authorities, settings.names, clock)
+    identity = ProxyIdentity(proxies.authorities, proxies.names, clock)
 
     def begin(_peer: str) -> tuple[SSL.Context, Judge] | None:
         found = context()
         return None if found is None else (found, lambda presented, _leaf: identity.judge(presented))
 
-    handler = ForwardedHandler(inner, admission, refusals, settings.form, token_authentication=token_authentication)
+    handler = ForwardedHandler(inner, admission, refusals, proxies.form, token_authentication=token_authentication)
     # A connection has one request, which is judged by itself: a change of trust has none to end.
     connections = Connections(handler, lambda _proxy: True, times, seconds, BOUNDS)
     # All proxies may share one certificate.
     of_proxies = replace(limits, connections_per_certificate=limits.connections)
-    opener = OnlyFrom(settings.trusted)
+    opener = OnlyFrom(proxies.networks)
     listener = Listener(bound, begin, connections, refusals.handshake, times, of_proxies, opener)
     return ForwardedPort(listener, connections)

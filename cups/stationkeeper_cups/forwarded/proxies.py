@@ -6,6 +6,7 @@ any gateway; the networks of a cluster's proxies are those of its other pods.
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -13,11 +14,29 @@ from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_cups.opening import Opening
-from stationkeeper_cups.peer_address import Networks
+from stationkeeper_cups.accepting.opening import Opening
+from stationkeeper_cups.accepting.peer_address import Networks
+from stationkeeper_cups.forwarded.headers import Form
 from stationkeeper_cups.tls.connection import Verdict
 
 _log = logging.getLogger("stationkeeper.cups.forwarded")
+
+
+@dataclass(frozen=True)
+class TrustedProxies:
+    """The proxies that are believed, as configured.
+
+    Attributes:
+        form: of the header in which they forward certificates.
+        networks: that they connect from.
+        authorities: a PEM file with the CAs that issue their certificates.
+        names: of them, DNS names or URIs of their certificates.
+    """
+
+    form: Form
+    networks: Networks
+    authorities: Path
+    names: frozenset[str]
 
 
 class OnlyFrom:

@@ -16,8 +16,8 @@ from aiohttp.http import HttpProcessingError, HttpRequestParser, RawRequestMessa
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestPayloadError
 
-from stationkeeper_core.update_info import MAX_BODY_BYTES
-from stationkeeper_cups.client import Client
+from stationkeeper_core.protocol.update_info import MAX_BODY_BYTES
+from stationkeeper_cups.admission.client import Client
 from stationkeeper_cups.http.messages import Answer, DateHeader, Request
 from stationkeeper_cups.http.whole_request import whole_request
 from stationkeeper_cups.tls.time_limits import Stage, TimeLimits
@@ -29,6 +29,9 @@ MAX_AHEAD_BYTES = 32 * 1024
 _MAX_LINE_BYTES = 2048
 # The parser's own flow control begins beyond all that is ever handed to it.
 _PARSER_BYTES = 1024 * 1024
+
+# By its class a member of this kind is found by a call.
+_OK = HTTPStatus.OK
 
 _log = logging.getLogger("stationkeeper.cups.http")
 
@@ -238,20 +241,24 @@ class HTTPConnection(asyncio.Protocol):
         """Answer all that is complete, as long as the client reads."""
         while self._is_complete() and not self._is_paused:
             self._answer()
+            if self._parser is None and not self._ahead:
+                # A Station's one request.
+                return
             if self.transport is None or self.transport.is_closing():
                 return
             if self._parser is not None:
                 self._parser.message_consumed()
-            if self._ahead or self._parser is not None:
-                ahead, self._ahead = self._ahead, b""
-                self.transport.resume_reading()
-                self._feed(ahead)
+            ahead, self._ahead = self._ahead, b""
+            self.transport.resume_reading()
+            self._feed(ahead)
 
     def _is_complete(self) -> bool:
+        if self._message is None and self._whole is None:
+            return False
         if self.transport is None or self.transport.is_closing():
             return False
         if self._message is None:
-            return self._whole is not None
+            return True
         payload = self._message[1]
         return payload.is_eof() or payload.exception() is not None or payload.total_bytes > MAX_BODY_BYTES
 
@@ -313,7 +320,7 @@ class HTTPConnection(asyncio.Protocol):
         closes = closes or answer.closes or self._has_ended
         transport.write(answer.encode(self._shared.date.now(), closes=closes, without_body=without_body))
         if listens and transport.still_listens:
-            transport.is_answered = answer.status is HTTPStatus.OK
+            transport.is_answered = answer.status is _OK
             if answer.sent is not None:
                 transport.when_sent(answer.sent)
         elif answer.lost is not None:

@@ -17,19 +17,19 @@ from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
 
-from stationkeeper_core.delivery import Asked, Delivery, deliver, segments
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import format_hex
-from stationkeeper_core.observation import SeenCertificate
+from stationkeeper_core.in_force.snapshot import Snapshot
 from stationkeeper_core.policy.authorization_memory import AuthorizationMemory, Authorized
 from stationkeeper_core.policy.refused_client import identify_claimed, identify_refused
 from stationkeeper_core.policy.token_authorization import TokenClaim, authorize_by_token
-from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.protocol.delivery import Asked, Delivery, deliver, segments
+from stationkeeper_core.protocol.update_info import UpdateInfoRequest, encode_response, parse_request
+from stationkeeper_core.published.documents import RegisteredGateway
+from stationkeeper_core.published.observation import SeenCertificate
 from stationkeeper_core.trust.judgement import Judgement
-from stationkeeper_core.update_info import UpdateInfoRequest, encode_response, parse_request
-from stationkeeper_cups.admission import Admission, Judged
-from stationkeeper_cups.client import Client
+from stationkeeper_cups.admission.admission import Admission, Judged
+from stationkeeper_cups.admission.client import Client
 from stationkeeper_cups.http.messages import Answer, Request
 from stationkeeper_cups.http.refusals import Refusals
 from stationkeeper_cups.http.whole_request import PATH
@@ -37,8 +37,8 @@ from stationkeeper_cups.log_budget import LogBudget, LogBudgets
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 
-# The certificate is not for the EUI that the request names: the refusal is shown on that Gateway too, as claimed.
-_OF_ANOTHER_EUI = {Reason.COMMON_NAME_MISMATCH, Reason.COMMON_NAME_NOT_EUI}
+# By its class a member of this kind is found by a call.
+_OK = HTTPStatus.OK
 
 _log = logging.getLogger("stationkeeper.cups.update_info")
 
@@ -126,7 +126,7 @@ class UpdateInfoHandler:
             self._served(client, update_info, gateway, delivery, way_in, changes=any(body))
             self._observations.visited(gateway, update_info, seen, delivery.progress, now)
 
-        return Answer(HTTPStatus.OK, body, sent=sent, lost=lambda: self._lost(client, update_info))
+        return Answer(_OK, body, sent=sent, lost=lambda: self._lost(client, update_info))
 
     def _authorize(
         self, judgement: Judgement, update_info: UpdateInfoRequest, snapshot: Snapshot, now: datetime
@@ -137,10 +137,9 @@ class UpdateInfoHandler:
             refused = identify_refused(judgement, snapshot.registry)
             if refused is not None:
                 self._observations.refused(refused, update_info, error.reason, now)
-            if error.reason in _OF_ANOTHER_EUI:
-                asked_for = identify_claimed(judgement, update_info.router, snapshot.registry)
-                if asked_for is not None:
-                    self._observations.claimed(asked_for, error.reason, now)
+            asked_for = identify_claimed(judgement, update_info.router, snapshot.registry)
+            if asked_for is not None:
+                self._observations.claimed(asked_for, error.reason, now)
             raise
 
     def _served(  # noqa: PLR0913 - what there is to tell of a visit
@@ -165,12 +164,9 @@ class UpdateInfoHandler:
             return
         name = f"{gateway.namespace}/{gateway.name}"
         if _log.isEnabledFor(logging.INFO):
-            fields: dict[str, object] = {
-                **_described(client, update_info),
-                "gateway": name,
-                "sent": ", ".join(sent),
-                **way_in,
-            }
+            fields = _described(client, gateway.eui, update_info)
+            fields["gateway"], fields["sent"] = name, ", ".join(sent)
+            fields.update(way_in)
             if left_out:
                 fields["left_out"] = left_out
             # As `_log.info` does, but for the search of the stack for who calls: no line tells it.
@@ -188,7 +184,7 @@ class UpdateInfoHandler:
         self._metrics.requests.count("ClientGone")
         left_out = self._lines.take(format_hex(update_info.router))
         if left_out is not None:
-            fields = _described(client, update_info) | {"left_out": left_out}
+            fields = _described(client, format_hex(update_info.router), update_info) | {"left_out": left_out}
             _log.info("gone before its answer", extra={"fields": fields})
 
     def _refuse(self, client: Client, error: StationkeeperError) -> Answer | None:
@@ -204,10 +200,10 @@ def _check_target(request: Request) -> None:
         raise StationkeeperError(Reason.METHOD_NOT_ALLOWED, f"{request.method[:20]!a} is not POST")
 
 
-def _described(client: Client, update_info: UpdateInfoRequest) -> dict[str, object]:
+def _described(client: Client, eui: str, update_info: UpdateInfoRequest) -> dict[str, object]:
     return {
         "peer": client.peer,
-        "eui": format_hex(update_info.router),
+        "eui": eui,
         "station": update_info.station,
         "model": update_info.model,
         "package": update_info.package,

@@ -9,17 +9,17 @@ from http import HTTPStatus
 
 import msgspec
 
-from stationkeeper_core.client_certificate import ClientCertificate, read_client_certificate
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.observation import clean
 from stationkeeper_core.policy.refused_client import identify_refused
+from stationkeeper_core.published.observation import clean
 from stationkeeper_core.reason_table import REASONS
-from stationkeeper_cups.admission import Judged
+from stationkeeper_core.x509.client_certificate import ClientCertificate, read_client_certificate
+from stationkeeper_cups.accepting.unanswered import Refusal
+from stationkeeper_cups.admission.admission import Judged
 from stationkeeper_cups.http.messages import TEXT, Answer
 from stationkeeper_cups.log_budget import LogBudget, LogBudgets
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
-from stationkeeper_cups.unanswered import Refusal
 
 MAX_RECENT = 200
 

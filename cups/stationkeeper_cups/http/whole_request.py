@@ -8,7 +8,7 @@ Source: RFC 9112, sections 3, 5 and 6; the CUPS protocol, request.
 
 import re
 
-from stationkeeper_core.update_info import MAX_BODY_BYTES
+from stationkeeper_core.protocol.update_info import MAX_BODY_BYTES
 from stationkeeper_cups.http.messages import Request
 
 PATH = "/update-info"

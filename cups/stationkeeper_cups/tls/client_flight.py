@@ -13,7 +13,9 @@ MAX_CERTIFICATES = 32
 # Less than the shortest certificate that has a name, a key of 32 bytes and a signature of 64.
 SMALLEST_CERTIFICATE = 180
 
-_CHANGE_CIPHER_SPEC, _HANDSHAKE, _APPLICATION_DATA = 20, 22, 23
+# Content types of records (RFC 5246, 6.2.1).
+HANDSHAKE = 22
+_CHANGE_CIPHER_SPEC, _APPLICATION_DATA = 20, 23
 _CERTIFICATE = 11
 _RECORD_HEADER = 5
 _MESSAGE_HEADER = 4
@@ -35,15 +37,20 @@ def presented_in_clear(received: bytes) -> tuple[bytes, ...] | None:
     Returns:
         DER, the end-entity certificate first; None where there is no whole Certificate message, or an odd one.
     """
+    # Read in each handshake, so the numbers of 24 bits are put together without a call.
     body = _message(_handshake(received), _CERTIFICATE)
-    if body is None or _uint24(body, 0) != len(body) - _LENGTH_BYTES:
+    if body is None or len(body) < _LENGTH_BYTES:
+        return None
+    place, size = _LENGTH_BYTES, len(body)
+    if (body[0] << 16 | body[1] << 8 | body[2]) != size - _LENGTH_BYTES:
         return None
     found: list[bytes] = []
-    place, size = _LENGTH_BYTES, len(body)
     while place < size:
         begin = place + _LENGTH_BYTES
-        place = begin + _uint24(body, place)
-        if begin > size or place > size or len(found) == MAX_CERTIFICATES:
+        if begin > size or len(found) == MAX_CERTIFICATES:
+            return None
+        place = begin + (body[place] << 16 | body[place + 1] << 8 | body[place + 2])
+        if place > size:
             return None
         found.append(body[begin:place])
     return tuple(found)
@@ -63,12 +70,13 @@ def leaves_no_room(received: bytes, path_bytes: int) -> bool:
     return 0 <= left < SMALLEST_CERTIFICATE
 
 
-def ends_with_a_record(received: bytes) -> bool:
-    """Whether no record of `received` lacks bytes."""
-    place, size = 0, len(received)
+def last_record(received: bytes | bytearray) -> int | None:
+    """Return the content type of the last record of `received`; None where it lacks bytes."""
+    place, size, kind = 0, len(received), None
     while place + _RECORD_HEADER <= size:
+        kind = received[place]
         place += _RECORD_HEADER + (received[place + 3] << 8 | received[place + 4])
-    return place == size
+    return kind if place == size else None
 
 
 def is_one_record(received: bytes) -> bool:
@@ -92,27 +100,23 @@ def _records(received: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _handshake(received: bytes) -> bytes:
     """The handshake messages of all whole records before the client changes to encryption."""
-    found: list[bytes] = []
+    found = bytearray()
     place, size = 0, len(received)
     while place + _RECORD_HEADER <= size:
         kind, begin = received[place], place + _RECORD_HEADER
         place = begin + (received[place + 3] << 8 | received[place + 4])
         if place > size or kind == _CHANGE_CIPHER_SPEC:
             break
-        if kind == _HANDSHAKE:
-            found.append(received[begin:place])
-    return b"".join(found)
+        if kind == HANDSHAKE:
+            found += received[begin:place]
+    return bytes(found)
 
 
 def _message(stream: bytes, wanted: int) -> bytes | None:
     place, size = 0, len(stream)
     while place + _MESSAGE_HEADER <= size:
-        end = place + _MESSAGE_HEADER + _uint24(stream, place + 1)
+        end = place + _MESSAGE_HEADER + (stream[place + 1] << 16 | stream[place + 2] << 8 | stream[place + 3])
         if stream[place] == wanted:
             return stream[place + _MESSAGE_HEADER : end] if end <= size else None
         place = end
     return None
-
-
-def _uint24(data: bytes, place: int) -> int:
-    return int.from_bytes(data[place : place + _LENGTH_BYTES], "big")

@@ -13,9 +13,15 @@ import msgspec
 from OpenSSL import SSL, crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.pem import parse_certificate
 from stationkeeper_core.trust.purpose import may_be_client
-from stationkeeper_cups.tls.client_flight import ends_with_a_record, is_one_record, leaves_no_room, presented_in_clear
+from stationkeeper_core.x509.certificate import parse_certificate
+from stationkeeper_cups.tls.client_flight import (
+    HANDSHAKE,
+    is_one_record,
+    last_record,
+    leaves_no_room,
+    presented_in_clear,
+)
 
 # A chain of ten certificates with RSA keys of 4096 bits has 20 KiB.
 MAX_HANDSHAKE_BYTES = 64 * 1024
@@ -204,9 +210,11 @@ class TLSConnection:
         if not self._is_let_in():
             return b""
         self.state = State.OPEN
-        self._is_between_records = ends_with_a_record(bytes(self._received))
+        last = last_record(self._received)
+        self._is_between_records = last is not None
         self.release()
-        return self._plain()
+        # In TLS 1.2 that was the client's Finished: no plain bytes came with it.
+        return b"" if last == HANDSHAKE else self._plain()
 
     def _is_let_in(self) -> bool:
         """Judge what was not judged in the handshake; only a client that may come without a certificate has none."""
@@ -286,8 +294,8 @@ class TLSConnection:
 
 def verify(connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, _ok: int) -> bool:
     """OpenSSL's question for each error and each certificate of the path that it built."""
-    found = connection.get_app_data()
-    if not isinstance(found, TLSConnection):
+    found: TLSConnection | None = connection.get_app_data()
+    if found is None:
         return False
     # OpenSSL asks several times in each handshake, and there is nothing to ask once a client is let in.
     if found.verdict is not None and found.verdict.refusal is None:

@@ -13,7 +13,7 @@ from OpenSSL import SSL, crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_cups.tls.connection import explain, verify
-from stationkeeper_cups.tls_context import ServerCredentials
+from stationkeeper_cups.tls.server_credentials import ServerCredentials
 
 _LEAF_ALONE = -2
 

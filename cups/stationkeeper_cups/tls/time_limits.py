@@ -6,7 +6,6 @@ entry of a dictionary, no timer of the event loop and no task.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
 TICK_SECONDS = 0.1
@@ -27,15 +26,15 @@ class Stage:
     Args:
         name: for people.
         seconds: how long a connection may be in it.
-        watched: called when a connection enters an empty stage.
+        limits: that look at it.
     """
 
-    __slots__ = ("_due", "_watched", "name", "seconds")
+    __slots__ = ("_due", "_limits", "name", "seconds")
 
-    def __init__(self, name: str, seconds: float, watched: Callable[[], None]) -> None:
+    def __init__(self, name: str, seconds: float, limits: "TimeLimits") -> None:
         self.name = name
         self.seconds = seconds
-        self._watched = watched
+        self._limits = limits
         self._due: dict[Timed, float] = {}
 
     def __len__(self) -> int:
@@ -56,8 +55,8 @@ class Stage:
         before = connection.stage
         if before is not None:
             before.remove(connection)
-        if not self._due:
-            self._watched()
+        if not self._limits.are_watched:
+            self._limits.watch()
         self._due[connection] = now + self.seconds
         connection.stage = self
 
@@ -81,16 +80,20 @@ class TimeLimits:
 
     Args:
         loop: whose clock counts.
+
+    Attributes:
+        are_watched: whether the timer runs.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._stages: list[Stage] = []
         self._timer: asyncio.TimerHandle | None = None
+        self.are_watched = False
 
     def stage(self, name: str, seconds: float) -> Stage:
         """Return a new stage."""
-        made = Stage(name, seconds, self._watch)
+        made = Stage(name, seconds, self)
         self._stages.append(made)
         return made
 
@@ -99,15 +102,17 @@ class TimeLimits:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self.are_watched = False
 
-    def _watch(self) -> None:
-        if self._timer is None:
-            self._timer = self._loop.call_later(TICK_SECONDS, self._look)
+    def watch(self) -> None:
+        """Have the timer run, which does not."""
+        self.are_watched = True
+        self._timer = self._loop.call_later(TICK_SECONDS, self._look)
 
     def _look(self) -> None:
-        self._timer = None
+        self._timer, self.are_watched = None, False
         now = self._loop.time()
         for stage in self._stages:
             stage.expire(now)
-        if any(map(len, self._stages)):
-            self._watch()
+        if not self.are_watched and any(map(len, self._stages)):
+            self.watch()

@@ -64,7 +64,7 @@ class TLSTransport(BoundedTransport):
         # The event loop formats what it does not know yet into a message, which a number keeps short.
         self._number = accepted.fileno()
         self._host = host
-        self._protocol: asyncio.BaseProtocol | None = None
+        self._protocol: asyncio.Protocol | None = None
         self._unsent = b""
         self._flushed: list[Callable[[], None]] = []
         self._rest = MAX_FAREWELL_BYTES
@@ -86,7 +86,9 @@ class TLSTransport(BoundedTransport):
         return self._is_closing
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Hand the connection over to `protocol`."""
+        """Hand the connection over to `protocol`, which takes bytes."""
+        if not isinstance(protocol, asyncio.Protocol):
+            raise TypeError("a TLS connection is a stream of bytes")
         self._protocol = protocol
 
     def get_protocol(self) -> asyncio.BaseProtocol:
@@ -150,10 +152,11 @@ class TLSTransport(BoundedTransport):
         return not self._is_closing and self.tls is not None and self.tls.state is State.OPEN
 
     def start(self, received: bytes) -> None:
-        """Begin with what was received before, and take in what the client has sent by now."""
+        """Begin with what was received before, or take in what the client has sent by now."""
         if received:
             self._take_in(received)
-        self.check()
+        else:
+            self._readable()
 
     def check(self) -> bool:
         """Take in what the client has sent by now, and return whether it still listens.
@@ -247,7 +250,7 @@ class TLSTransport(BoundedTransport):
 
     def _hand_on(self, plain: bytes) -> None:
         tls, protocol = self.tls, self._protocol
-        if tls is None or not isinstance(protocol, asyncio.Protocol):
+        if tls is None or protocol is None:
             return
         if tls.state is State.FAILED:
             self.abort()
@@ -367,7 +370,7 @@ class TLSTransport(BoundedTransport):
             self._loop.remove_writer(self._number)
         if self.stage is not None:
             self.stage.remove(self)
-        if self.tls is not None:
+        if self.tls is not None and self.tls.state is State.HANDSHAKE:
             self.tls.release()
         self._unsent, self._flushed = b"", []
         try:  # noqa: SIM105 - a context manager for each connection costs more

@@ -1,7 +1,7 @@
 """Where the API server keeps each kind that the operator deals with."""
 
 from stationkeeper_operator.api.kubernetes_api import path_of
-from stationkeeper_operator.resources import CONFIG_MAP, GATEWAY, GATEWAY_DEFAULTS, SECRET, TRUSTED_CA
+from stationkeeper_operator.resources.records import CONFIG_MAP, GATEWAY, GATEWAY_DEFAULTS, SECRET, TRUSTED_CA
 
 GROUP = "stationkeeper.io"
 VERSION = "v1alpha1"

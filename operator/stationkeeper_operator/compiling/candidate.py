@@ -11,8 +11,8 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.published import RegisteredGateway, TrustedAuthority
-from stationkeeper_operator.resources import Key, Resource
+from stationkeeper_core.published.documents import RegisteredGateway, TrustedAuthority
+from stationkeeper_operator.resources.records import Key, Resource
 
 R = TypeVar("R", TrustedAuthority, RegisteredGateway)
 T = TypeVar("T")
@@ -26,20 +26,20 @@ class Candidate(Generic[R]):
 
     Attributes:
         resource: which one.
-        wanted: what is to be in force if it fits; None where the spec gives nothing that may be.
-        kept: what stays in force if `wanted` is None or does not fit.
+        desired: what is to be in force if it fits; None where the spec gives nothing that may be.
+        fallback: what stays in force if `desired` is None or does not fit.
         refusal: why the spec is not accepted, None where it is.
         note: what its author should know about an accepted spec.
-        shrunk: `kept` without what it revokes anew, or without the LNS of a Gateway that is suspended, which can only
-            take less room than what is in force; None where that is `kept` itself.
+        minimal: `fallback` without what it revokes anew, or without the LNS of a Gateway that is suspended. It can only
+            take less room than what is in force. None where that is `fallback` itself.
     """
 
     resource: Resource
-    wanted: R | None
-    kept: R | None
+    desired: R | None
+    fallback: R | None
     refusal: StationkeeperError | None
     note: str = ""
-    shrunk: R | None = None
+    minimal: R | None = None
 
     @property
     def key(self) -> Key:
@@ -48,10 +48,10 @@ class Candidate(Generic[R]):
 
     def mapped(self, change: Callable[[R], R]) -> "Candidate[R]":
         """The same with `change` made to all of its records."""
-        wanted, kept, shrunk = (each and change(each) for each in (self.wanted, self.kept, self.shrunk))
-        if wanted is self.wanted and kept is self.kept and shrunk is self.shrunk:
+        desired, fallback, minimal = (each and change(each) for each in (self.desired, self.fallback, self.minimal))
+        if desired is self.desired and fallback is self.fallback and minimal is self.minimal:
             return self
-        return replace(self, wanted=wanted, kept=kept, shrunk=shrunk)
+        return replace(self, desired=desired, fallback=fallback, minimal=minimal)
 
     @property
     def seniority(self) -> tuple[datetime, str, Key]:

@@ -10,23 +10,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from stationkeeper_core.published import TRUST, Document, RegistryDocument
-from stationkeeper_core.registry_layout import layout_of
-from stationkeeper_operator.compiling.authority_keys import owners_of_keys
-from stationkeeper_operator.compiling.capacity import Contents, fit
-from stationkeeper_operator.compiling.gateway_compiler import Surroundings
-from stationkeeper_operator.compiling.own_cups import OwnCUPS
-from stationkeeper_operator.compiling.reductions import reduced_documents
-from stationkeeper_operator.compiling.registry_compiler import registry_buckets
+from stationkeeper_core.published.documents import TRUST, Document, RegistryDocument
+from stationkeeper_core.published.registry_layout import layout_of
+from stationkeeper_operator.compiling.fitting.capacity import Contents, fit
+from stationkeeper_operator.compiling.fitting.room import REGISTRY_BOUNDS
+from stationkeeper_operator.compiling.gateways.gateway_compiler import Surroundings
+from stationkeeper_operator.compiling.gateways.own_cups import OwnCUPS
+from stationkeeper_operator.compiling.gateways.registry_compiler import registry_buckets
 from stationkeeper_operator.compiling.resource_verdicts import LEAVING, gateway_verdict
-from stationkeeper_operator.compiling.revocation_entries import known_certificates
-from stationkeeper_operator.compiling.room import REGISTRY_BOUNDS
-from stationkeeper_operator.compiling.scopes import Scopes
+from stationkeeper_operator.compiling.retention.reductions import reduced_documents
 from stationkeeper_operator.compiling.shared_facts import SharedFacts, compile_facts
-from stationkeeper_operator.compiling.trust_compiler import CompiledTrust, compile_trust
+from stationkeeper_operator.compiling.trust.authority_keys import owners_of_keys
+from stationkeeper_operator.compiling.trust.revocation_entries import known_certificates
+from stationkeeper_operator.compiling.trust.scopes import Scopes
+from stationkeeper_operator.compiling.trust.trust_compiler import CompiledTrust, compile_trust
 from stationkeeper_operator.compiling.verdict import CertificateStatus, Verdict
 from stationkeeper_operator.compiling.world import World, looks_to_defaults
-from stationkeeper_operator.resources import Key
+from stationkeeper_operator.resources.records import Key
 
 __all__ = ["CertificateStatus", "PlanPart", "PublishPlan", "Verdict", "World", "compile_plan", "plan_parts"]
 
@@ -123,7 +123,7 @@ def plan_parts(world: World, in_force: Mapping[str, Document], now: datetime) ->
         verdicts: dict[Key, Verdict] = {}
         for each in bucket.candidates:
             record = fitted.records.get(each.key)
-            vouching = facts.vouchers.of(record) if record is not None else None
+            vouching = facts.vouching_cas.of(record) if record is not None else None
             verdicts[each.key] = gateway_verdict(each, record, name, facts.world, vouching)
         yield PlanPart(name, fitted.document, fitted.payload, verdicts)
 

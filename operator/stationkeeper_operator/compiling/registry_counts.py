@@ -13,15 +13,21 @@ from msgspec.structs import replace as with_fields
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import parse_hex
-from stationkeeper_core.published import Document, RegisteredGateway, RegistryDocument, ReservedEUI, encode_payload
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS, bucket_of, layout_of, place_of
+from stationkeeper_core.published.documents import (
+    Document,
+    RegisteredGateway,
+    RegistryDocument,
+    ReservedEUI,
+    encode_payload,
+)
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, BUCKETS, bucket_of, layout_of, place_of
 from stationkeeper_operator.compiling.candidate import Candidate
-from stationkeeper_operator.compiling.capacity import Contents, fit
 from stationkeeper_operator.compiling.compile import PublishPlan
-from stationkeeper_operator.compiling.registry_compiler import Bucket
-from stationkeeper_operator.compiling.room import REGISTRY_BOUNDS
+from stationkeeper_operator.compiling.fitting.capacity import Contents, fit
+from stationkeeper_operator.compiling.fitting.room import REGISTRY_BOUNDS
+from stationkeeper_operator.compiling.gateways.registry_compiler import Bucket
 from stationkeeper_operator.compiling.verdict import MAX_MESSAGE, Verdict
-from stationkeeper_operator.resources import GATEWAY, Gateway, Key, Metadata
+from stationkeeper_operator.resources.records import GATEWAY, Gateway, Key, Metadata
 
 
 @dataclass(frozen=True)
@@ -220,7 +226,7 @@ def _candidate(record: RegisteredGateway, held: RegisteredGateway | None) -> Can
     tokens = [
         pair for pair in zip(held.token_sha256s, held.token_sources, strict=False) if pair[0] in record.token_sha256s
     ]
-    kept = with_fields(
+    fallback = with_fields(
         held,
         suspended=held.suspended or record.suspended,
         trusted_cas=_common(held.trusted_cas, record.trusted_cas),
@@ -229,10 +235,10 @@ def _candidate(record: RegisteredGateway, held: RegisteredGateway | None) -> Can
         token_sources=tuple(source for _, source in tokens),
         rank=record.rank,
     )
-    if not kept.suspended:
-        return Candidate(resource, record, kept, None)
-    bare = with_fields(kept, lns_uri="", lns_credentials=b"", cups_uri="", cups_credentials=b"")
-    return Candidate(resource, record, kept, None, shrunk=bare)
+    if not fallback.suspended:
+        return Candidate(resource, record, fallback, None)
+    bare = with_fields(fallback, lns_uri="", lns_credentials=b"", cups_uri="", cups_credentials=b"")
+    return Candidate(resource, record, fallback, None, minimal=bare)
 
 
 def _common(held: tuple[str, ...] | None, wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.published import (
+from stationkeeper_core.published.documents import (
     MAX_NAMESPACE_CERTIFICATES,
     TRUST,
     RegisteredGateway,
@@ -11,15 +11,15 @@ from stationkeeper_core.published import (
     secret_name,
 )
 from stationkeeper_operator.compiling.candidate import Candidate, R
-from stationkeeper_operator.compiling.reductions import revokes_more
-from stationkeeper_operator.compiling.revocation_entries import Known, unmatched_note
-from stationkeeper_operator.compiling.revocation_lists import overdue_note, revocation_list_statuses
-from stationkeeper_operator.compiling.trusted_ca_compiler import certificate_statuses
-from stationkeeper_operator.compiling.usability import unusable_note
-from stationkeeper_operator.compiling.validities import validities_of
+from stationkeeper_operator.compiling.retention.reductions import revokes_more
+from stationkeeper_operator.compiling.trust.revocation_entries import Known, unmatched_note
+from stationkeeper_operator.compiling.trust.revocation_lists import overdue_note, revocation_list_statuses
+from stationkeeper_operator.compiling.trust.trusted_ca_compiler import certificate_statuses
+from stationkeeper_operator.compiling.trust.usability import unusable_note
+from stationkeeper_operator.compiling.trust.validities import validities_of
 from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, Verdict, Vouching
 from stationkeeper_operator.compiling.world import World
-from stationkeeper_operator.resources import TrustedCA
+from stationkeeper_operator.resources.records import TrustedCA
 
 LEAVING = Verdict(
     False,
@@ -54,11 +54,11 @@ def trusted_ca_verdict(
     refused = any(each.refuse_overdue for each in record.revocation_lists)
     notes = [candidate.note, *(overdue_note(each, refused=refused) for each in lists if each.overdue)]
     notes += [unusable_note(record, now), unmatched_note(record, known)]
-    wanted, refusal = candidate.wanted, candidate.refusal
-    expected = wanted or candidate.kept
+    desired, refusal = candidate.desired, candidate.refusal
+    expected = desired or candidate.fallback
     if expected is not None and record != expected and revokes_more(record, expected):
-        wanted, refusal = None, _revocation_does_not_fit(refusal)
-    noted = Candidate(candidate.resource, wanted, candidate.kept, refusal, "; ".join(filter(None, notes)))
+        desired, refusal = None, _revocation_does_not_fit(refusal)
+    noted = Candidate(candidate.resource, desired, candidate.fallback, refusal, "; ".join(filter(None, notes)))
     accepted, reason, message = _outcome(noted, record)
     return Verdict(
         accepted,
@@ -102,7 +102,7 @@ def gateway_verdict(
 def _outcome(candidate: Candidate[R], record: R | None) -> tuple[bool, str, str]:
     """Whether the spec is in force as it is, the reason, and the message."""
     refusal = candidate.refusal
-    if refusal is None and candidate.wanted is not None and record != candidate.wanted:
+    if refusal is None and candidate.desired is not None and record != candidate.desired:
         refusal = _does_not_fit(candidate)
     if refusal is None:
         return True, ACCEPTED, (candidate.note or "the spec is in force")[:MAX_MESSAGE]

@@ -7,8 +7,8 @@ from functools import lru_cache
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.eui_range import EUIRange, parse_range
-from stationkeeper_core.published import ALL_NAMESPACES, ServedNamespace
-from stationkeeper_operator.specs import Served
+from stationkeeper_core.published.documents import ALL_NAMESPACES, ServedNamespace
+from stationkeeper_operator.resources.specs import Served
 
 MAX_SERVED = 256
 """Entries of `serves`."""

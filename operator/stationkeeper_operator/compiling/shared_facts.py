@@ -4,18 +4,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from stationkeeper_core.published import Document, TrustDocument
-from stationkeeper_operator.compiling.authority_keys import AuthorityKeys, OwnersOfKeys, authority_keys
-from stationkeeper_operator.compiling.defaults_compiler import Defaults, compile_defaults
+from stationkeeper_core.published.documents import Document, TrustDocument
+from stationkeeper_operator.compiling.gateways.defaults_compiler import Defaults, compile_defaults
 from stationkeeper_operator.compiling.resource_verdicts import LEAVING, trusted_ca_verdict
-from stationkeeper_operator.compiling.revocation_entries import Known
-from stationkeeper_operator.compiling.still_trusted import still_trusted_by
-from stationkeeper_operator.compiling.trust_compiler import CompiledTrust
-from stationkeeper_operator.compiling.trusted_ca_compiler import configured_anchors, deadlines
+from stationkeeper_operator.compiling.retention.still_trusted import still_trusted_by
+from stationkeeper_operator.compiling.trust.authority_keys import AuthorityKeys, OwnersOfKeys, authority_keys
+from stationkeeper_operator.compiling.trust.revocation_entries import Known
+from stationkeeper_operator.compiling.trust.trust_compiler import CompiledTrust
+from stationkeeper_operator.compiling.trust.trusted_ca_compiler import configured_anchors, deadlines
+from stationkeeper_operator.compiling.trust.vouching import VouchingCAs
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.compiling.vouching import Vouchers
 from stationkeeper_operator.compiling.world import World
-from stationkeeper_operator.resources import Key, TrustedCA
+from stationkeeper_operator.resources.records import Key, TrustedCA
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class SharedFacts:
         before: the trust document in force, None where there is none that can be read.
         keys: of the TrustedCAs, which no gateway is given.
         defaults: the LNS of Gateways that have none of their own.
-        vouchers: tell who could let a Gateway in.
+        vouching_cas: tell who could let a Gateway in.
         verdicts: on the TrustedCAs, and on what is being deleted.
     """
 
@@ -37,7 +37,7 @@ class SharedFacts:
     before: TrustDocument | None
     keys: AuthorityKeys
     defaults: Defaults
-    vouchers: Vouchers
+    vouching_cas: VouchingCAs
     verdicts: Mapping[Key, Verdict]
 
     @property
@@ -77,7 +77,7 @@ def compile_facts(  # noqa: PLR0913, PLR0917 - all that they depend on
         before if isinstance(before, TrustDocument) else None,
         keys,
         compile_defaults(world, now, keys),
-        Vouchers(everything, verdicts, trust.records, now),
+        VouchingCAs(everything, verdicts, trust.records, now),
         verdicts,
     )
 

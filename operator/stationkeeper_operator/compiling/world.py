@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.registry_layout import BUCKETS
-from stationkeeper_operator.named_references import source_reference
-from stationkeeper_operator.resources import (
+from stationkeeper_core.published.registry_layout import BUCKETS
+from stationkeeper_operator.resources.named_references import source_reference
+from stationkeeper_operator.resources.records import (
     DEFAULTS_NAME,
     GATEWAY_DEFAULTS,
     SECRET,
@@ -17,7 +17,7 @@ from stationkeeper_operator.resources import (
     ReferencedObject,
     Resource,
 )
-from stationkeeper_operator.specs import KeySource, TokenSource
+from stationkeeper_operator.resources.specs import KeySource, TokenSource
 
 CREDENTIALS_LABEL = "stationkeeper.io/credentials"
 TRUST_LABEL = "stationkeeper.io/trust"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from stationkeeper_operator.resources import Key, Reference, ReferencedObject, Resource
+from stationkeeper_operator.resources.records import Key, Reference, ReferencedObject, Resource
 
 
 class ResourceChange(NamedTuple):

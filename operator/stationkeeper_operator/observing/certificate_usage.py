@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from stationkeeper_core.eui64 import format_hex, parse_hex
-from stationkeeper_core.observation import Observation, clean
-from stationkeeper_operator.resources import Key, TrustedCA
+from stationkeeper_core.published.observation import Observation, clean
+from stationkeeper_operator.resources.records import Key, TrustedCA
 
 WINDOW = timedelta(hours=25)
 MAX_UNREGISTERED = 50

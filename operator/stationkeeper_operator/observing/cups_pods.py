@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, BUCKETS
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi, path_of
 
 CUPS_PODS = "app.kubernetes.io/name=stationkeeper,app.kubernetes.io/component=cups"

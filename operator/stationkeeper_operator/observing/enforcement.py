@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.published import TRUST, secret_name
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS, place_of
+from stationkeeper_core.published.documents import TRUST, secret_name
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, BUCKETS, place_of
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.observing.loaded import LoadRefusal
 from stationkeeper_operator.reporting.conditions import ENFORCED, NOT_PUBLISHED, Fact
-from stationkeeper_operator.resources import Key, Resource, TrustedCA
+from stationkeeper_operator.resources.records import Key, Resource, TrustedCA
 
 PENDING = "Pending"
 NO_CUPS_POD = "NoCUPSPod"
@@ -59,7 +59,7 @@ class PodReport:
     buckets: int = BUCKETS
 
 
-class Subject(NamedTuple):
+class ResourceRef(NamedTuple):
     """One resource, and not another one of its name."""
 
     key: Key
@@ -89,14 +89,14 @@ class Outcome:
     """What a round showed.
 
     Attributes:
-        subjects: those of which something else is to be said now.
+        resources: those of which something else is to be said now.
         documents: those that carry resources without a step of which something else is to be said now.
-        proven: each subject that every ready pod has loaded now, with what to say.
+        proven: each resource that every ready pod has loaded now, with what to say.
     """
 
-    subjects: Collection[Subject] = ()
+    resources: Collection[ResourceRef] = ()
     documents: Collection[str] = ()
-    proven: Sequence[tuple[Subject, Fact]] = ()
+    proven: Sequence[tuple[ResourceRef, Fact]] = ()
 
 
 class Enforcement:
@@ -109,10 +109,10 @@ class Enforcement:
     def __init__(self) -> None:
         self._base: dict[str, Step] = {}
         self._latest: dict[str, int] = {}
-        self._steps: dict[tuple[Subject, int], Step] = {}
+        self._steps: dict[tuple[ResourceRef, int], Step] = {}
         # A resource that was made again has to wait for what its namesake lost: people know resources by their names.
         self._named: dict[tuple[Key, int], Step] = {}
-        self._subjects: dict[Step, set[Subject]] = {}
+        self._resources: dict[Step, set[ResourceRef]] = {}
         self._facts: dict[Step, Fact] = {}
         self._read: frozenset[int] = frozenset()
         self._served: frozenset[int] = frozenset()
@@ -122,7 +122,7 @@ class Enforcement:
     def is_settled(self) -> bool:
         """Whether nothing that this operator published is still outstanding."""
         return all(
-            self._facts.get(step, _WAITING).status == _TRUE for step in self._subjects if self._is_read(step.document)
+            self._facts.get(step, _WAITING).status == _TRUE for step in self._resources if self._is_read(step.document)
         )
 
     def begin(self, generations: Mapping[str, int]) -> bool:
@@ -148,21 +148,21 @@ class Enforcement:
         self._begin_anew(step)
 
     def _begin_anew(self, step: Step) -> None:
-        for earlier in [each for each in self._subjects if each.document == step.document]:
-            for subject in tuple(self._subjects[earlier]):
-                self._drop(subject, earlier.document)
+        for earlier in [each for each in self._resources if each.document == step.document]:
+            for ref in tuple(self._resources[earlier]):
+                self._drop(ref, earlier.document)
         self._facts.pop(self._base.get(step.document, _NOWHERE), None)
         self._base[step.document] = step
         self._latest[step.document] = step.generation
 
-    def published(self, step: Step, subjects: Iterable[Subject]) -> None:
+    def published(self, step: Step, resources: Iterable[ResourceRef]) -> None:
         """Takes in that a document was written, and which resources' records it changed."""
         self._base.setdefault(step.document, step)
         self._latest[step.document] = step.generation
-        for subject in subjects:
-            self._drop(subject, step.document)
-            self._steps[subject, _count(step.document)] = self._named[subject.key, _count(step.document)] = step
-            self._subjects.setdefault(step, set()).add(subject)
+        for ref in resources:
+            self._drop(ref, step.document)
+            self._steps[ref, _count(step.document)] = self._named[ref.key, _count(step.document)] = step
+            self._resources.setdefault(step, set()).add(ref)
 
     def take_in(self, pods: Sequence[PodReport], now: float) -> Outcome:
         """Takes in what all pods say.
@@ -174,7 +174,7 @@ class Enforcement:
         before, self._read = self._read, frozenset(pod.buckets for pod in pods)
         self._served = frozenset(pod.buckets for pod in pods if pod.ready)
         changed: list[Step] = []
-        for step in {*self._subjects, *self._base.values()}:
+        for step in {*self._resources, *self._base.values()}:
             held = self._facts.get(step)
             loading = [pod for pod in pods if _count(step.document) in {0, pod.buckets}]
             fact = _fact(step, self._latest.get(step.document, 0), loading, now)
@@ -183,14 +183,14 @@ class Enforcement:
             if fact != held:
                 self._facts[step] = fact
                 changed.append(step)
-        subjects = [subject for step in changed for subject in self._subjects.get(step, ())]
+        resources = [ref for step in changed for ref in self._resources.get(step, ())]
         # One may be proven by this that the last pod of another count is gone.
-        touched = subjects if self._read == before else [subject for subject, _ in self._steps]
-        facts = ((subject, self._proven(subject)) for subject in dict.fromkeys(touched))
-        proven = [(subject, fact) for subject, fact in facts if fact is not None]
+        touched = resources if self._read == before else [ref for ref, _ in self._steps]
+        facts = ((ref, self._proven(ref)) for ref in dict.fromkeys(touched))
+        proven = [(ref, fact) for ref, fact in facts if fact is not None]
         documents = [step.document for step in changed if step in self._base.values()]
         self._bound()
-        return Outcome(subjects, documents, proven)
+        return Outcome(resources, documents, proven)
 
     def fact(self, resource: Resource, verdict: Verdict) -> Fact:
         """What the condition `Enforced` of `resource` says."""
@@ -214,8 +214,8 @@ class Enforcement:
         """The documents that pods load and `resource` is in, or was in before it was taken away."""
         if isinstance(resource, TrustedCA):
             return [TRUST]
-        subject = Subject(resource.key, resource.metadata.uid)
-        steps = (self._steps.get((subject, buckets)) for buckets in BUCKET_COUNTS)
+        ref = ResourceRef(resource.key, resource.metadata.uid)
+        steps = (self._steps.get((ref, buckets)) for buckets in BUCKET_COUNTS)
         published = [verdict.document, *verdict.copies] if verdict.document is not None else []
         documents = published or [step.document for step in steps if step is not None]
         return [each for each in documents if self._is_read(each)] or documents[:1]
@@ -226,9 +226,9 @@ class Enforcement:
         is_trust = TRUST in documents
         return "" if is_trust else next((each for each in sorted(self.unwritten) if _count(each) in counts), "")
 
-    def _proven(self, subject: Subject) -> Fact | None:
+    def _proven(self, ref: ResourceRef) -> Fact | None:
         """What is to be said of a resource that every pod has loaded; None where one has not."""
-        steps = [step for buckets in (0, *BUCKET_COUNTS) if (step := self._steps.get((subject, buckets))) is not None]
+        steps = [step for buckets in (0, *BUCKET_COUNTS) if (step := self._steps.get((ref, buckets))) is not None]
         read = [step for step in steps if self._is_read(step.document)]
         facts = [self._facts.get(step, _WAITING) for step in read]
         if not facts or any(fact.status != _TRUE for fact in facts):
@@ -241,9 +241,9 @@ class Enforcement:
 
     def _loaded(self, resource: Resource, document: str) -> Fact:
         """Whether what is in force of `resource` is loaded."""
-        subject = Subject(resource.key, resource.metadata.uid)
+        ref = ResourceRef(resource.key, resource.metadata.uid)
         count = _count(document)
-        step = self._steps.get((subject, count)) or self._named.get((resource.key, count)) or self._base.get(document)
+        step = self._steps.get((ref, count)) or self._named.get((resource.key, count)) or self._base.get(document)
         fact = self._facts.get(step) if step is not None else None
         present = _present(resource)
         is_unproven = fact is not None and (fact.status == _FALSE or fact.reason == POD_UNREACHABLE)
@@ -251,24 +251,24 @@ class Enforcement:
             return present
         return fact or _WAITING
 
-    def _drop(self, subject: Subject, document: str) -> None:
-        held = self._steps.pop((subject, _count(document)), None)
+    def _drop(self, ref: ResourceRef, document: str) -> None:
+        held = self._steps.pop((ref, _count(document)), None)
         if held is None:
             return
-        self._subjects[held].discard(subject)
-        if self._named.get((subject.key, _count(document))) is held:
-            del self._named[subject.key, _count(document)]
-        if not self._subjects[held]:
-            del self._subjects[held]
+        self._resources[held].discard(ref)
+        if self._named.get((ref.key, _count(document))) is held:
+            del self._named[ref.key, _count(document)]
+        if not self._resources[held]:
+            del self._resources[held]
             if held not in self._base.values():
                 self._facts.pop(held, None)
 
     def _bound(self) -> None:
         """Forgets the oldest steps that are proven, and whose statuses say so since long."""
-        proven = [step for step in self._subjects if self._facts.get(step, _WAITING).status == _TRUE]
+        proven = [step for step in self._resources if self._facts.get(step, _WAITING).status == _TRUE]
         for step in proven[: max(0, len(proven) - _MAX_PROVEN)]:
-            for subject in tuple(self._subjects[step]):
-                self._drop(subject, step.document)
+            for ref in tuple(self._resources[step]):
+                self._drop(ref, step.document)
 
 
 def _count(document: str) -> int:

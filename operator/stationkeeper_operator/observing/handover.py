@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from stationkeeper_core.operator_proof import Latest, OperatorKey, OperatorKeyError
-from stationkeeper_core.registry_layout import TRUST, layout_of
+from stationkeeper_core.published.operator_proof import Latest, OperatorKey, OperatorKeyError
+from stationkeeper_core.published.registry_layout import TRUST, layout_of
 from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.loaded import Loaded
 from stationkeeper_operator.observing.pod_client import PodClient, PodError, PodRefusalError

@@ -4,9 +4,9 @@ from datetime import datetime
 
 import msgspec
 
-from stationkeeper_core.observation import clean
-from stationkeeper_core.published import MAX_GENERATION
-from stationkeeper_core.registry_layout import TRUST, place_of
+from stationkeeper_core.published.documents import MAX_GENERATION
+from stationkeeper_core.published.observation import clean
+from stationkeeper_core.published.registry_layout import TRUST, place_of
 
 SERVER_CERTIFICATE = "server-certificate"
 

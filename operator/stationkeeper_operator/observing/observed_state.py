@@ -15,15 +15,22 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from stationkeeper_core.delivery import has_same_target
 from stationkeeper_core.eui64 import parse_hex
-from stationkeeper_core.observation import DeliveryState, Observation
-from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_operator.compiling.document_changes import DocumentChanges
+from stationkeeper_core.protocol.delivery import has_same_target
+from stationkeeper_core.published.documents import RegisteredGateway
+from stationkeeper_core.published.observation import DeliveryState, Observation
+from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges
 from stationkeeper_operator.compiling.world_changes import ResourceChange
 from stationkeeper_operator.observing.certificate_usage import CertificateUsage
-from stationkeeper_operator.observing.sighting import NOTHING_SEEN, DeliveryShown, Sighting, fields_of, merged, shown_in
-from stationkeeper_operator.resources import TRUSTED_CA, Gateway, Key, Resource, TrustedCA
+from stationkeeper_operator.observing.gateway_observation import (
+    NOTHING_SEEN,
+    DeliveryShown,
+    GatewayObservation,
+    fields_of,
+    merged,
+    shown_in,
+)
+from stationkeeper_operator.resources.records import TRUSTED_CA, Gateway, Key, Resource, TrustedCA
 
 REFRESH = timedelta(minutes=10)
 AHEAD = timedelta(minutes=5)
@@ -35,7 +42,7 @@ _ALL_PENDING = DeliveryShown(state=DeliveryState.PENDING)
 class _Unwritten:
     """What the status does not show yet; `due` where it is to be written now."""
 
-    sighting: Sighting
+    observed: GatewayObservation
     due: bool = False
 
 
@@ -147,7 +154,7 @@ class ObservedState:
         if isinstance(resource, TrustedCA):
             return self.usage.fields_of(resource.key, self._registered_for(resource.key)) if self._counted else {}
         unwritten = self._unwritten.get(resource.metadata.uid)
-        return fields_of(unwritten.sighting) if unwritten is not None and unwritten.due else {}
+        return fields_of(unwritten.observed) if unwritten is not None and unwritten.due else {}
 
     def written(self, resource: Resource) -> None:
         """Takes in that a status was written."""
@@ -156,9 +163,9 @@ class ObservedState:
         if unwritten is None or not isinstance(resource, Gateway):
             return
         shown = shown_in(resource)
-        if shown == unwritten.sighting:
+        if shown == unwritten.observed:
             del self._unwritten[uid]
-        elif shown.substance == unwritten.sighting.substance:
+        elif shown.substance == unwritten.observed.substance:
             self._postpone(uid, unwritten, shown)
 
     def _seed(self, resource: Resource) -> None:
@@ -177,7 +184,7 @@ class ObservedState:
         shown = shown_in(resource)
         if shown.newest > now + AHEAD:
             shown = NOTHING_SEEN
-        held = unwritten.sighting if unwritten is not None else shown
+        held = unwritten.observed if unwritten is not None else shown
         stuck_at = self._stuck_at.get(seen.uid, instance)
         found = merged(held, seen, keep_not_converging=stuck_at != instance)
         if found == held:
@@ -186,7 +193,7 @@ class ObservedState:
         self._remember_where(seen, instance, found)
         if unwritten is None:
             unwritten = self._unwritten[seen.uid] = _Unwritten(found)
-        unwritten.sighting = found
+        unwritten.observed = found
         if found.substance != shown.substance:
             unwritten.due = True
             return key
@@ -200,7 +207,7 @@ class ObservedState:
         if not isinstance(resource, Gateway) or resource.metadata.uid != uid:
             return None
         unwritten = self._unwritten.get(uid)
-        held = unwritten.sighting if unwritten is not None else shown_in(resource)
+        held = unwritten.observed if unwritten is not None else shown_in(resource)
         if held.delivery is None:
             return None
         self._stuck_at.pop(uid, None)
@@ -238,20 +245,20 @@ class ObservedState:
         namespace = "" if authority.namespace == self._release_namespace else authority.namespace
         return lambda eui: self._registered[namespace, eui] > 0
 
-    def _use(self, uid: str, sighting: Sighting) -> None:
-        if sighting.certificate is not None and sighting.last_seen is not None:
-            shown = sighting.certificate
-            self.usage.used(uid, shown.trusted_ca, sighting.last_seen, is_ca=shown.is_ca)
-        elif sighting != NOTHING_SEEN:
+    def _use(self, uid: str, observed: GatewayObservation) -> None:
+        if observed.certificate is not None and observed.last_seen is not None:
+            shown = observed.certificate
+            self.usage.used(uid, shown.trusted_ca, observed.last_seen, is_ca=shown.is_ca)
+        elif observed != NOTHING_SEEN:
             self.usage.left(uid)
 
-    def _remember_where(self, seen: Observation, instance: str, found: Sighting) -> None:
+    def _remember_where(self, seen: Observation, instance: str, found: GatewayObservation) -> None:
         if found.delivery is None or found.delivery.state != DeliveryState.NOT_CONVERGING:
             self._stuck_at.pop(seen.uid, None)
         elif seen.delivery is not None and seen.delivery.state == DeliveryState.NOT_CONVERGING:
             self._stuck_at[seen.uid] = instance
 
-    def _postpone(self, uid: str, unwritten: _Unwritten, shown: Sighting) -> None:
+    def _postpone(self, uid: str, unwritten: _Unwritten, shown: GatewayObservation) -> None:
         unwritten.due = False
         heapq.heappush(self._later, (shown.newest + REFRESH, uid))
 

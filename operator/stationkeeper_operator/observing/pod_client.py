@@ -1,7 +1,7 @@
 """Requests to the internal port of a CUPS pod: whom it is, is proven first; sizes and times are bounded.
 
 Nothing of the token goes to a peer that does not show the identity that is derived of it, see
-`stationkeeper_core.internal_identity`. The token is read anew whenever its file has changed.
+`stationkeeper_core.published.internal_identity`. The token is read anew whenever its file has changed.
 """
 
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
-from stationkeeper_core.internal_identity import SERVER_NAME, InternalIdentity, derive_identity
-from stationkeeper_core.observation import MAX_PAGE, ObservationPage, clean
-from stationkeeper_core.operator_proof import HEADER
+from stationkeeper_core.published.internal_identity import SERVER_NAME, InternalIdentity, derive_identity
+from stationkeeper_core.published.observation import MAX_PAGE, ObservationPage, clean
+from stationkeeper_core.published.operator_proof import HEADER
 from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.loaded import Loaded, bounded
 

@@ -5,13 +5,13 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from stationkeeper_core.published import TRUST, Document, TrustDocument
-from stationkeeper_operator.compiling.document_changes import DocumentChanges, document_changes, record_key
-from stationkeeper_operator.observing.departures import Departures
-from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, Step, Subject
+from stationkeeper_core.published.documents import TRUST, Document, TrustDocument
+from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges, document_changes, record_key
+from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, ResourceRef, Step
+from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.reporting.conditions import Fact
 from stationkeeper_operator.reporting.status_writer import StatusWriter
-from stationkeeper_operator.resources import Key, Resource
+from stationkeeper_operator.resources.records import Key, Resource
 
 QUICK_SECONDS = 0.2
 HURRY_SECONDS = 10.0
@@ -22,7 +22,7 @@ class Proof:
 
     Args:
         enforcement: what is proven.
-        departures: told of what was taken away.
+        removal_events: told of what was taken away.
         status: told whose condition changes.
         asks: whether the pods are asked what they have loaded.
         clock: monotonic, in seconds.
@@ -31,21 +31,21 @@ class Proof:
     def __init__(
         self,
         enforcement: Enforcement,
-        departures: Departures,
+        removal_events: RemovalEvents,
         status: StatusWriter,
         *,
         asks: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._enforcement = enforcement
-        self._departures = departures
+        self._removal_events = removal_events
         self._status = status
         self._asks = asks
         self._clock = clock
         self._wake = asyncio.Event()
         self._hurry_until = float("-inf")
         self._changes: list[DocumentChanges] = []
-        self._proven: list[tuple[Subject, Fact]] = []
+        self._proven: list[tuple[ResourceRef, Fact]] = []
 
     def begin(self, generations: Mapping[str, int]) -> None:
         """Takes in which generations are in force before a turn writes."""
@@ -96,7 +96,7 @@ class Proof:
             return
         if not is_known:
             self._enforcement.replaced(step)
-        self._enforcement.published(step, (Subject(record_key(each), each.uid) for each in changes.records))
+        self._enforcement.published(step, (ResourceRef(record_key(each), each.uid) for each in changes.records))
 
     def lacking(self, documents: Collection[str]) -> None:
         """Takes in which documents a turn could not write."""
@@ -112,10 +112,10 @@ class Proof:
         trust = after.get(TRUST)
         while self._changes:
             if isinstance(trust, TrustDocument):
-                self._departures.announce(self._changes[0], trust, present)
+                self._removal_events.announce(self._changes[0], trust, present)
             del self._changes[:1]
         proven, self._proven = self._proven, []
-        self._departures.enforced(proven)
+        self._removal_events.enforced(proven)
 
     async def due(self, pace: float) -> None:
         """Returns when the pods are to be asked: at once after a publish, then quickly for a while, else at `pace`."""
@@ -127,11 +127,11 @@ class Proof:
     def take_in(self, reports: Sequence[PodReport]) -> None:
         """Takes in what the pods have loaded."""
         outcome = self._enforcement.take_in(reports, self._clock())
-        self._status.recheck(subject.key for subject in outcome.subjects)
+        self._status.recheck(ref.key for ref in outcome.resources)
         if outcome.documents:
             self._status.look_again_at(outcome.documents)
         if self._changes:
             # The pods were quicker than the turn: what was taken away is not known yet to those who tell of it.
             self._proven += outcome.proven
         else:
-            self._departures.enforced(outcome.proven)
+            self._removal_events.enforced(outcome.proven)

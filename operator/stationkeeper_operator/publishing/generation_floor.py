@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from stationkeeper_core.published import MAX_GENERATION
+from stationkeeper_core.published.documents import MAX_GENERATION
 
 ANNOTATION = "stationkeeper.io/generation"
 

@@ -22,8 +22,8 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.published import Document, decode, encode, secret_name
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS, TRUST, layout_of
+from stationkeeper_core.published.documents import Document, decode, encode, secret_name
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, BUCKETS, TRUST, layout_of
 from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
 from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor, generation_told
 
@@ -49,7 +49,7 @@ class PublishedValue(NamedTuple):
 
     Attributes:
         generation: of the document.
-        value: as `stationkeeper_core.published` encodes it.
+        value: as `stationkeeper_core.published.documents` encodes it.
     """
 
     generation: int

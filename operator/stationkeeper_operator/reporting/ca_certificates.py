@@ -6,7 +6,7 @@ in where the intermediate is presented along.
 
 from collections.abc import Mapping
 
-from stationkeeper_operator.resources import Gateway, Resource, TrustedCA
+from stationkeeper_operator.resources.records import Gateway, Resource, TrustedCA
 
 _DANGER = "(CA:TRUE), so that its key can make certificates for other gateways: issue it anew with CA:FALSE"
 _SWITCH = "presentedIntermediates: Refuse"

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.published import secret_name
+from stationkeeper_core.published.documents import secret_name
 from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_operator.compiling.verdict import (
     ACCEPTED,
@@ -20,8 +20,8 @@ from stationkeeper_operator.compiling.verdict import (
 )
 from stationkeeper_operator.reporting.ca_certificates import ca_certificate_note
 from stationkeeper_operator.reporting.expiry import EXPIRING, expiring, seen_validity
-from stationkeeper_operator.resource_status import Condition
-from stationkeeper_operator.resources import Gateway, GatewayDefaults, Resource, TrustedCA
+from stationkeeper_operator.resources.records import Gateway, GatewayDefaults, Resource, TrustedCA
+from stationkeeper_operator.resources.resource_status import Condition
 
 PUBLISHED = "Published"
 ENFORCED = "Enforced"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from stationkeeper_operator.reporting.conditions import SERVED_TWICE, Fact
-from stationkeeper_operator.resources import Key, Resource
+from stationkeeper_operator.resources.records import Key, Resource
 
 FIRST_SECONDS, LONGEST_SECONDS = 4.0, 3600.0
 SETTLE_SECONDS = 60.0

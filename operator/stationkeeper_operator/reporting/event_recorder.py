@@ -8,19 +8,19 @@ away is told for certain: that waits, the namespaces taking turns, and is tried 
 import asyncio
 import logging
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
 
+from stationkeeper_core.recently_used import RecentlyUsed
 from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_operator.api.fair_queue import FairQueue
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi, object_body, path_of
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.api.resource_paths import GROUP_VERSION
-from stationkeeper_operator.resources import Resource
+from stationkeeper_operator.resources.records import Resource
 
 COMPONENT = "stationkeeper-operator"
 
@@ -69,8 +69,7 @@ class EventRecorder:
         self._api = api
         self._instance = instance
         self._permit = permit
-        self._limit = limit
-        self._limits: OrderedDict[str, RateLimit] = OrderedDict()
+        self._limits: RecentlyUsed[str, RateLimit] = RecentlyUsed(limit, _MAX_NAMESPACES)
         self._assured_limit = assured or RateLimit(_ASSURED_A_SECOND, _ASSURED_BURST)
         self._assured: FairQueue[_Assured] = FairQueue(lambda each: each.involved["namespace"])
         self._work = asyncio.Event()
@@ -137,7 +136,7 @@ class EventRecorder:
 
     async def _record(self, involved: Mapping[str, str], kind: str, reason: str, message: str) -> None:
         shown = _shown(involved)
-        if not self._limit_of(involved["namespace"]).take():
+        if not self._limits[involved["namespace"]].take():
             self._say_dropped(shown)
             return
         self._permit()
@@ -155,13 +154,6 @@ class EventRecorder:
             fields = {"resource": shown, "dropped": self._dropped}
             _log.warning("too many events of a namespace, some were dropped", extra={"fields": fields})
             self._dropped = 0
-
-    def _limit_of(self, namespace: str) -> RateLimit:
-        limit = self._limits.pop(namespace, None) or self._limit()
-        self._limits[namespace] = limit
-        if len(self._limits) > _MAX_NAMESPACES:
-            self._limits.popitem(last=False)
-        return limit
 
     def _body(self, involved: Mapping[str, str], kind: str, reason: str, message: str) -> dict[str, object]:
         now = rfc3339(datetime.now(UTC))

@@ -7,8 +7,8 @@ is crossed.
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from stationkeeper_core.expiry import Stage, stage_of
 from stationkeeper_core.timestamps import rfc3339
+from stationkeeper_core.x509.expiry import Stage, stage_of
 from stationkeeper_operator.compiling.verdict import Use, Validity
 
 EXPIRING = "Expiring"

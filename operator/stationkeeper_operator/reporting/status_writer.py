@@ -1,4 +1,4 @@
-"""Writes what became of each resource into its status, and events where that calls for a person.
+"""Writes what became of each resource into its status.
 
 Only what differs from the present status is written, changes before the backlog that a new leader finds, at a bounded
 rate that the namespaces share: they take turns, so that one with very much to write holds up no other. The rate grows
@@ -8,30 +8,24 @@ own: however much that is, it holds up nothing else.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from stationkeeper_core.errors import Reason
-from stationkeeper_core.observation import DeliveryState, Segment
 from stationkeeper_operator.api.fair_queue import FairQueue
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.api.rate_limit import BacklogRate
 from stationkeeper_operator.api.resource_paths import resource_path
-from stationkeeper_operator.compiling.verdict import ACCEPTED, RevocationListStatus, Verdict
+from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.reporting.conditions import Fact, status_of
 from stationkeeper_operator.reporting.contention import Contention
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.reporting.expiry import EXPIRING, is_graver
-from stationkeeper_operator.reporting.watch_lag import WatchLag
-from stationkeeper_operator.resource_status import Condition
-from stationkeeper_operator.resources import Key, Resource, decode_resource
-from stationkeeper_operator.status_manager import status_manager
-from stationkeeper_operator.watching.known import Change
-from stationkeeper_operator.watching.resource_store import ResourceStore
+from stationkeeper_operator.reporting.own_writes import OwnWrites
+from stationkeeper_operator.reporting.status_events import StatusEvents
+from stationkeeper_operator.resources.records import Key, Resource, decode_resource
+from stationkeeper_operator.resources.status_manager import status_manager
 
 _WORKERS = 4
 _RETRY_SECONDS = 2.0
@@ -39,14 +33,6 @@ _CONFLICT_SECONDS = 0.3
 _CHECKS_BETWEEN_PAUSES = 10
 _BACKLOG_SECONDS = 900.0
 _MOST_A_SECOND = 250.0
-_SWEEP_SECONDS = 3600.0
-_ASKED_FOR = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
-_FELL_BACK = (
-    "it reports the configuration of spec.cups, but asked here with what it had before, so that configuration does not "
-    "work: mend that server, its trust or the client certificate in spec.cups. What it falls back to (BAK) is the "
-    "first set that it was given, which nothing renews: keep the CA of that certificate until it asks with the new "
-    "one, or it cannot come back"
-)
 _log = logging.getLogger("stationkeeper.operator.status_writer")
 
 
@@ -81,53 +67,56 @@ class Observed:
     enforced: Callable[[Resource, Verdict], Fact | None] = lambda _resource, _verdict: None
 
 
+@dataclass(frozen=True)
+class StatusRates:
+    """How fast statuses are written.
+
+    Attributes:
+        judged: of the writes of what was judged, together.
+        observed: of the writes of what was observed, together.
+        sweep_seconds: after which all are compared once more, as time alone changes what a status says.
+    """
+
+    judged: BacklogRate = field(default_factory=lambda: BacklogRate(50, _MOST_A_SECOND, _BACKLOG_SECONDS, burst=100))
+    observed: BacklogRate = field(default_factory=lambda: BacklogRate(10, _MOST_A_SECOND, _BACKLOG_SECONDS, burst=10))
+    sweep_seconds: float = 3600.0
+
+
 class StatusWriter:
     """Keeps the status of all resources right.
 
     Args:
         api: of the cluster.
-        store: of the resources; told of each status that was written.
+        resources: as they are known; told of each status that was written.
         events: for transitions.
-        changed: called with what the answer to a write meant, as it may hold news.
         permit: called before each write; raises where it must not be done.
         now: the time, aware.
         release: the namespace of the release.
-        limit: of the writes of what was judged, together.
         observed: what else is known; asked whenever a status is compared.
-        observed_limit: of the writes of what was observed, together.
-        lag: how far the watch is behind these writes; None where none is waited for.
-        sweep_seconds: after which all are compared once more, as time alone changes what a status says.
+        rates: how fast they are written.
     """
 
     def __init__(  # noqa: PLR0913 - its collaborators
         self,
         api: KubernetesApi,
-        store: ResourceStore,
+        resources: OwnWrites,
         events: EventRecorder,
         *,
-        changed: Callable[[Change], None],
         permit: Callable[[], None],
         now: Callable[[], datetime],
         release: str,
-        limit: BacklogRate | None = None,
         observed: Observed | None = None,
-        observed_limit: BacklogRate | None = None,
-        lag: WatchLag | None = None,
-        sweep_seconds: float = _SWEEP_SECONDS,
+        rates: StatusRates | None = None,
     ) -> None:
         self._api = api
-        self._store = store
-        self._events = events
-        self._changed = changed
+        self._resources = resources
+        self._events = StatusEvents(events)
         self._permit = permit
         self._now = now
         self._manager = status_manager(release)
         self._contention = Contention(release)
-        self._limit = limit or BacklogRate(50, _MOST_A_SECOND, _BACKLOG_SECONDS, burst=100)
         self._observed = observed or Observed()
-        self._observed_limit = observed_limit or BacklogRate(10, _MOST_A_SECOND, _BACKLOG_SECONDS, burst=10)
-        self._lag = lag
-        self._sweep_seconds = sweep_seconds
+        self._rates = rates or StatusRates()
         self._judged: dict[Key, Judgement] = {}
         self._judgements: FairQueue[Key] = FairQueue(_namespace)
         self._observations: FairQueue[Key] = FairQueue(_namespace)
@@ -167,7 +156,7 @@ class StatusWriter:
 
     def look_again(self, key: Key) -> None:
         """Has the status of a resource compared once more: somebody wrote to it."""
-        resource = self._store.get(key)
+        resource = self._resources.get(key)
         if key in self._judged and resource is not None and self._contention.notice(resource):
             self._served_twice.append(key)
         if key in self._judged and key not in self._busy:
@@ -199,8 +188,8 @@ class StatusWriter:
         """Writes until cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(_WORKERS):
-                group.create_task(self._worker(self._judgements, self._limit))
-            group.create_task(self._worker(self._observations, self._observed_limit))
+                group.create_task(self._worker(self._judgements, self._rates.judged))
+            group.create_task(self._worker(self._observations, self._rates.observed))
             group.create_task(self._sweep())
 
     @property
@@ -210,7 +199,7 @@ class StatusWriter:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(self._sweep_seconds)
+            await asyncio.sleep(self._rates.sweep_seconds)
             self._judgements.add(self._judged, urgent=False)
             self._work.set()
 
@@ -233,7 +222,7 @@ class StatusWriter:
                 await asyncio.sleep(0)
 
     async def _bring_up_to_date(self, key: Key, queue: FairQueue[Key], limit: BacklogRate) -> None:
-        judgement, resource = self._judged.get(key), self._store.get(key)
+        judgement, resource = self._judged.get(key), self._resources.get(key)
         if judgement is None or resource is None or not _is_about(judgement, resource):
             return
         await self._tell_served_twice()
@@ -242,8 +231,7 @@ class StatusWriter:
         if seconds := self._contention.wait(resource):
             asyncio.get_running_loop().call_later(seconds, self._retry, queue, key)
             return
-        if self._lag is not None:
-            await self._lag.room()
+        await self._resources.room()
         limit.expect(len(queue))
         await limit.wait()
         try:
@@ -269,7 +257,7 @@ class StatusWriter:
         self._work.set()
 
     async def _write(self, key: Key) -> None:
-        judgement, before = self._judged.get(key), self._store.get(key)
+        judgement, before = self._judged.get(key), self._resources.get(key)
         if judgement is None or before is None or not _is_about(judgement, before):
             return
         desired = self._desired(before, judgement)
@@ -281,58 +269,21 @@ class StatusWriter:
         changes = _merge_patch(before.status.value, desired)
         answer = await self._api.merge_patch(path, {"metadata": condition, "status": changes}, manager=self._manager)
         after = decode_resource(key.kind, answer)
-        change = self._store.put(after)
-        # Where the watch was quicker than the answer, the store knows it, as it does where nothing was changed.
-        if self._lag is not None and change is not Change.NOTHING:
-            self._lag.wrote(key, after.metadata.version)
-        self._changed(change)
+        self._resources.take_in(after)
         self._observed.written(after)
         if (settled := self._contention.wrote(key)) is not None:
             asyncio.get_running_loop().call_later(settled, self.recheck, (key,))
         level = logging.DEBUG if desired["conditions"] == before.status.value.get("conditions") else logging.INFO
         _log.log(level, "status", extra={"fields": _log_fields(key, judgement)})
-        await self._announce(before, judgement.verdict)
-        await self._announce_delivery(before, after)
-        await self._announce_expiry(before, after)
+        await self._events.tell(before, after, judgement.verdict)
 
     async def _tell_served_twice(self) -> None:
-        """Once for a namespace, on one of its resources; the condition is on all."""
+        """Once for a namespace, on one of its resources."""
         while self._served_twice:
-            resource = self._store.get(self._served_twice.pop())
+            resource = self._resources.get(self._served_twice.pop())
             fact = resource and self._contention.fact(resource)
             if resource and fact:
-                fields = {"namespace": resource.metadata.namespace, "detail": fact.message}
-                _log.warning("another release writes the same statuses", extra={"fields": fields})
-                with contextlib.suppress(NotLeadingError):
-                    await self._events.warning(resource, fact.reason, fact.message)
-
-    async def _announce(self, before: Resource, verdict: Verdict) -> None:
-        told = next((each for each in before.status.conditions if each.type == ACCEPTED), None)
-        was_refused = told is not None and told.status == "False"
-        if verdict.accepted:
-            if told is not None and was_refused and told.reason != Reason.SUSPENDED:
-                await self._events.normal(before, ACCEPTED, "accepted again")
-        elif verdict.reason not in _ASKED_FOR and not (told and was_refused and _is_told(told, verdict)):
-            await self._events.warning(before, verdict.reason, verdict.message)
-        for each in _newly_overdue(before, verdict):
-            message = f"the CRL of {each.issuer} is overdue since {each.next_update}; publish a new one"
-            await self._events.warning(before, Reason.CRL_EXPIRED, message)
-
-    async def _announce_delivery(self, before: Resource, after: Resource) -> None:
-        state = _delivery(after).get("state")
-        if state == _delivery(before).get("state"):
-            return
-        if state == DeliveryState.NOT_CONVERGING:
-            await self._events.warning(after, DeliveryState.NOT_CONVERGING, _not_converging(after))
-        elif state == DeliveryState.FELL_BACK:
-            await self._events.warning(after, DeliveryState.FELL_BACK, _FELL_BACK)
-
-    async def _announce_expiry(self, before: Resource, after: Resource) -> None:
-        was, told = (
-            next((each for each in of.status.conditions if each.type == EXPIRING), None) for of in (before, after)
-        )
-        if told is not None and is_graver(told.reason, was.reason if was else None):
-            await self._events.warning(after, told.reason, told.message)
+                await self._events.tell_served_twice(resource, fact)
 
     def _desired(self, resource: Resource, judgement: Judgement) -> dict[str, object]:
         enforced = self._observed.enforced(resource, judgement.verdict)
@@ -357,34 +308,6 @@ def _merge_patch(before: Mapping[str, object], after: Mapping[str, object]) -> d
 def _is_about(judgement: Judgement, resource: Resource) -> bool:
     metadata = resource.metadata
     return (judgement.uid, judgement.generation) == (metadata.uid, metadata.generation)
-
-
-def _delivery(resource: Resource) -> dict[str, object]:
-    found = resource.status.value.get("delivery")
-    return found if isinstance(found, dict) else {}
-
-
-def _not_converging(resource: Resource) -> str:
-    listed = _delivery(resource).get("outstanding")
-    outstanding = ", ".join(str(each) for each in listed) if isinstance(listed, list) else ""
-    log = "look into the gateway's log for what it does not take or keep"
-    returns = Segment.CUPS_URI in outstanding
-    cure = f"{log}, and whether the server of cups.uri sends it back here" if returns else log
-    return f"it was sent the same several times and still lacks: {outstanding}; {cure}"
-
-
-def _is_told(told: Condition, verdict: Verdict) -> bool:
-    # That a revocation does not act has this reason too, and is news even where something else did not fit before.
-    same_message = told.message == verdict.message or verdict.reason != Reason.CAPACITY_EXCEEDED
-    return told.reason == verdict.reason and same_message
-
-
-def _newly_overdue(before: Resource, verdict: Verdict) -> list[RevocationListStatus]:
-    shown = before.status.value.get("revocationLists")
-    listed = [each for each in shown if isinstance(each, dict)] if isinstance(shown, list) else []
-    told = {(each.get("issuer"), each.get("nextUpdate")) for each in listed if each.get("overdue") is True}
-    overdue = [each for each in verdict.revocation_lists if each.overdue]
-    return [each for each in overdue if (each.issuer, each.next_update) not in told]
 
 
 def _log_fields(key: Key, judgement: Judgement) -> dict[str, object]:

@@ -7,7 +7,7 @@ shows what was written before it as well, so that a watch which tells nothing st
 
 import asyncio
 
-from stationkeeper_operator.resources import Key
+from stationkeeper_operator.resources.records import Key
 
 MOST_UNSEEN = 200
 

@@ -6,7 +6,7 @@ from typing import Any
 import kopf
 
 from stationkeeper_operator.api.resource_paths import GROUP, RESOURCES, VERSION
-from stationkeeper_operator.resources import decode_resource
+from stationkeeper_operator.resources.records import decode_resource
 from stationkeeper_operator.watching.reports import Report, ResourceReport
 
 DELETED = "DELETED"

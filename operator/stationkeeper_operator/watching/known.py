@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
-from stationkeeper_operator.resources import Key, Reference, ReferencedObject, Resource
+from stationkeeper_operator.resources.records import Key, Reference, ReferencedObject, Resource
 
 
 class Change(Enum):
@@ -21,7 +21,7 @@ class Change(Enum):
 
 @dataclass(frozen=True)
 class Known:
-    """A picture of the store that later changes do not touch.
+    """A snapshot of the store that later changes do not touch.
 
     Attributes:
         resources: all there are.

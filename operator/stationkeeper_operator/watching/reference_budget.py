@@ -6,7 +6,7 @@ it had, and takes nothing from the others.
 
 from collections import Counter
 
-from stationkeeper_operator.resources import Reference
+from stationkeeper_operator.resources.records import Reference
 
 MAX_OBJECTS = 50_000
 MAX_BYTES = 32 * 1024 * 1024

@@ -16,8 +16,8 @@ from stationkeeper_operator.api.fair_queue import interleaved
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.resource_paths import REFERENCED, referenced_path
 from stationkeeper_operator.compiling.world import SECRET_LABELS
-from stationkeeper_operator.resources import SECRET, Reference, decode_referenced
-from stationkeeper_operator.watching.resource_store import ResourceStore
+from stationkeeper_operator.resources.records import SECRET, Reference, decode_referenced
+from stationkeeper_operator.watching.reference_index import ReferenceIndex
 
 FEW = 32
 
@@ -35,17 +35,17 @@ class _Named(msgspec.Struct):
 
 
 class ReferenceReader:
-    """Reads into a store.
+    """Reads into the index.
 
     Args:
         api: of the cluster.
-        store: what is read is settled there.
+        references: the index, where what is read is settled.
         namespaces: those that are served; none means all.
     """
 
-    def __init__(self, api: KubernetesApi, store: ResourceStore, namespaces: Collection[str]) -> None:
+    def __init__(self, api: KubernetesApi, references: ReferenceIndex, namespaces: Collection[str]) -> None:
         self._api = api
-        self._store = store
+        self._index = references
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
         self._slots = asyncio.Semaphore(_MAX_AT_ONCE)
 
@@ -73,22 +73,22 @@ class ReferenceReader:
         Returns:
             Whether anything that matters has changed.
         """
-        ticket = self._store.ticket(reference)
+        ticket = self._index.ticket(reference)
         path = referenced_path(*reference)
         async with self._slots:
             try:
                 content = await self._api.get(path)
             except ApiError as error:
                 if error.is_not_found:
-                    return self._store.settle(reference, ticket, None)
+                    return self._index.settle(reference, ticket, None)
                 fields = {"object": "/".join(reference), "detail": error}
                 _log.warning("a named object cannot be read, trying again", extra={"fields": fields})
-                self._store.doubt(reference)
+                self._index.mark_unresolved(reference)
                 return False
-        return self._store.settle(reference, ticket, decode_referenced(reference.kind, content))
+        return self._index.settle(reference, ticket, decode_referenced(reference.kind, content))
 
     async def _list(self, kind: str, wanted: Collection[Reference]) -> tuple[set[Reference], bool]:
-        tickets = {reference: self._store.ticket(reference) for reference in wanted}
+        tickets = {reference: self._index.ticket(reference) for reference in wanted}
         found: set[Reference] = set()
         changed = False
         for namespace, label in itertools.product(self._namespaces, SECRET_LABELS):
@@ -99,7 +99,7 @@ class ReferenceReader:
                         reference = _reference(kind, item)
                         if reference in tickets:
                             content = decode_referenced(kind, bytes(item))
-                            changed |= self._store.settle(reference, tickets[reference], content)
+                            changed |= self._index.settle(reference, tickets[reference], content)
                             found.add(reference)
             except ApiError as error:
                 fields = {"kind": kind, "namespace": namespace, "detail": error}

@@ -19,9 +19,9 @@ from stationkeeper_operator.api.fair_queue import FairQueue
 from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi
 from stationkeeper_operator.api.resource_paths import referenced_path
 from stationkeeper_operator.compiling.world import SECRET_LABELS
-from stationkeeper_operator.resources import CONFIG_MAP, SECRET, Reference
+from stationkeeper_operator.resources.records import CONFIG_MAP, SECRET, Reference
+from stationkeeper_operator.watching.reference_index import ReferenceIndex
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
-from stationkeeper_operator.watching.resource_store import ResourceStore
 
 _READERS = 4
 _PAUSE_SECONDS = 0.2
@@ -54,8 +54,8 @@ class ReferenceWatch:
 
     Args:
         api: of the cluster.
-        store: asked what is named, and in which version it is known.
-        reader: reads what changed into the store.
+        references: the index, asked what is named, and in which version it is known.
+        reader: reads what changed into the index.
         namespaces: those that are served; none means all.
         changed: told of each object whose content, as it is used, changed.
         broken: called where something may have been missed, so that all has to be listed.
@@ -67,7 +67,7 @@ class ReferenceWatch:
     def __init__(  # noqa: PLR0913 - its collaborators
         self,
         api: KubernetesApi,
-        store: ResourceStore,
+        references: ReferenceIndex,
         reader: ReferenceReader,
         namespaces: Collection[str],
         *,
@@ -75,7 +75,7 @@ class ReferenceWatch:
         broken: Callable[[], None],
     ) -> None:
         self._api = api
-        self._store = store
+        self._index = references
         self._reader = reader
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
         self._changed = changed
@@ -140,7 +140,7 @@ class ReferenceWatch:
         metadata = event.object.metadata
         if event.type != _BOOKMARK:
             reference = Reference(kind, metadata.namespace, metadata.name)
-            if self._store.stir(reference, metadata.resource_version, gone=event.type == _DELETED):
+            if self._index.note_change(reference, metadata.resource_version, gone=event.type == _DELETED):
                 self._stale.add((reference,))
                 self._work.set()
         return metadata.resource_version
@@ -154,7 +154,7 @@ class ReferenceWatch:
                 continue
             self._busy.add(reference)
             try:
-                if await self._reader.read_one(reference) or reference in self._store.unresolved:
+                if await self._reader.read_one(reference) or reference in self._index.unresolved:
                     self._changed(reference)
             finally:
                 # Who changes an object all the time has it read a few times a second.

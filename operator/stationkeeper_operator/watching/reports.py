@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
-from stationkeeper_operator.resources import Resource
+from stationkeeper_operator.resources.records import Resource
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import msgspec
 
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.resource_paths import NO_OBJECT, RESOURCES, resource_path
-from stationkeeper_operator.resources import Key, Resource, decode_resource, read_identity
+from stationkeeper_operator.resources.records import Key, Resource, decode_resource, read_identity
 from stationkeeper_operator.watching.known import Change, ListInProgress
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
@@ -62,7 +62,7 @@ class Resync:
             ApiError: a LIST failed; those before it are taken in, which is no harm.
         """
         changes = [await self._list(kind, namespace) for kind in RESOURCES for namespace in self._namespaces]
-        if await self._reader.read(self._store.named):
+        if await self._reader.read(self._store.references.named):
             changes.append(Change.SPEC)
         return max(changes, key=lambda change: change.value)
 

@@ -21,16 +21,14 @@ from typing import NoReturn, Self
 
 import aiohttp
 import kopf
-from kopf._core.engines.peering import Identity
 
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.resource_paths import NO_OBJECT, RESOURCES, resource_path
+from stationkeeper_operator.watching import kopf_internals
 from stationkeeper_operator.watching.handlers import registry_of_handlers
 from stationkeeper_operator.watching.reports import BegunReport, RelistReport, Report
 
 BEAT_SECONDS = 0.1
-_WATCHING = "multidimensional multitasker"
-_IDENTITY = Identity("stationkeeper-operator")
 _COLLECTIONS = frozenset(RESOURCES.values())
 STUCK_SECONDS = 60.0
 
@@ -121,13 +119,13 @@ class Watch:
     async def _watch(self, end: Callable[[str], None]) -> None:
         stop = asyncio.Event()
         beat = asyncio.create_task(self._beat(stop, end))
+        kopf_internals.leave_signals_unmentioned()
         registry = registry_of_handlers(self._login, self._report)
         try:
             await kopf.operator(
                 registry=registry,
                 settings=watch_settings(),
-                # Unless told who it is, kopf asks for the user's name, and a container's user has none.
-                identity=_IDENTITY,
+                identity=kopf_internals.IDENTITY,
                 standalone=True,
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
@@ -141,7 +139,7 @@ class Watch:
         watched = False
         while not self._stop.is_set():
             self._beat_at = time.monotonic()
-            watches = any(task.get_name() == _WATCHING for task in asyncio.all_tasks())
+            watches = kopf_internals.is_watching()
             if watched and not watches:
                 # So it is when the definitions were deleted: kopf runs on, and sees nothing any more.
                 end("it does not watch any more")

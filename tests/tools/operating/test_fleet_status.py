@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_core.expiry import Stage
 from stationkeeper_core.timestamps import rfc3339
+from stationkeeper_core.x509.expiry import Stage
 from stationkeeper_tools.operating.fleet import FleetResource, ResourceName
 from stationkeeper_tools.operating.fleet_status import GatewayState, fleet_status
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from stationkeeper_cups.peer_address import Networks
+from stationkeeper_cups.accepting.peer_address import Networks
 from stationkeeper_tools.page.access import ANYBODY, BY_TOKEN, Access, Refused, TrustedProxy, is_loopback, who_asks
 
 TOKEN = b"0123456789abcdef0123456789abcdef"

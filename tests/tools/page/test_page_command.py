@@ -13,7 +13,7 @@ BY_PROXY = ("--proxy-user-header", "X-Forwarded-User", "--proxy-cidrs", "10.0.0.
     ("options", "told"),
     [
         (("--listen", "0.0.0.0:8090"), "would be open to everybody"),
-        (("--listen", "0.0.0.0"), "give host:port"),
+        (("--listen", "0.0.0.0"), "set it to host:port"),
         (("--token-file", "short"), "openssl rand -hex 32"),
         (("--token-file", "none"), "none"),
         (("--proxy-user-header", "X-Forwarded-User"), "all three of them"),

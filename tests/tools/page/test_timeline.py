@@ -3,7 +3,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_core.expiry import Stage
+from stationkeeper_core.x509.expiry import Stage
 from stationkeeper_tools.page.timeline import timeline
 from tests.tools.page.fleets import NOW, ago, ahead
 

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime
 
-from stationkeeper_operator.resources import decode_resource
+from stationkeeper_operator.resources.records import decode_resource
 from stationkeeper_tools.standalone.held_files import ObjectKey
 from stationkeeper_tools.standalone.identities import Identities
 

@@ -60,7 +60,7 @@ def test_what_stands_in_the_folder_is_on_the_page_with_its_visits(serving: Servi
     ("options", "told"),
     [
         (("--page", "0.0.0.0:8090"), "would be open to everybody"),
-        (("--page", "8090"), "give host:port"),
+        (("--page", "8090"), "set it to host:port"),
         (("--page-token-file", "token"), "goes with --page"),
     ],
 )

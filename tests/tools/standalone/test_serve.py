@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stationkeeper_cups.settings import Address
+from stationkeeper_core.setting_values import Address
 from stationkeeper_tools.standalone.serve import ServeSettings, serve
 from stationkeeper_tools.standalone.state_folder import StateFolder
 from stationkeeper_tools.standalone.trial_certificate import ServerFiles

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from stationkeeper_cups.server_certificate import check_for_stations, server_credentials
+from stationkeeper_cups.in_force.server_certificate import check_for_stations, server_credentials
 from stationkeeper_tools.standalone.state_folder import StateFolder
 from stationkeeper_tools.standalone.trial_certificate import ServerFiles, trial_certificate
 

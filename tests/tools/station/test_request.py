@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.update_info import parse_request
+from stationkeeper_core.protocol.update_info import parse_request
 from stationkeeper_tools.station.request import Report, encode_request, key_crcs
 from stationkeeper_tools.station.server_uri import ServerAddress
 

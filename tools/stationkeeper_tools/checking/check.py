@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from stationkeeper_operator.resources import Key
+from stationkeeper_operator.resources.records import Key
 from stationkeeper_tools.checking.findings import CheckReason, Finding, Severity
 from stationkeeper_tools.checking.manifests import OWN_KINDS, Manifest, ManifestSet
 from stationkeeper_tools.checking.resource_schema import schema_findings

@@ -18,7 +18,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
-from stationkeeper_operator.resources import GATEWAY
+from stationkeeper_operator.resources.records import GATEWAY
 from stationkeeper_tools.checking.findings import CheckReason, Finding, Severity
 from stationkeeper_tools.checking.manifests import Manifest
 from stationkeeper_tools.manifests import crd_files

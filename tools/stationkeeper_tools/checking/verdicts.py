@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.expiry import Stage, stage_of
 from stationkeeper_core.timestamps import rfc3339
+from stationkeeper_core.x509.expiry import Stage, stage_of
 from stationkeeper_operator.compiling.compile import PublishPlan, Verdict, compile_plan
 from stationkeeper_operator.compiling.world import World
-from stationkeeper_operator.resources import (
+from stationkeeper_operator.resources.records import (
     SECRET,
     Key,
     Reference,

@@ -18,6 +18,7 @@ This page is generated from the commands by `make docs`.
 - Colours and progress bars appear on terminals only. `NO_COLOR=1` takes the colours away.
 - `stationkeeper completion bash|zsh|fish` prints the script for your shell.
 - `kubectl stationkeeper COMMAND` is the same: kubectl finds `kubectl-stationkeeper`, which is installed along.
+  Where kubectl completes in your shell, it completes these commands too (`kubectl_complete-stationkeeper`).
 - No command prints a private key or a token.
 
 ## Exit codes

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from stationkeeper_core.client_certificate import ClientCertificate, read_client_certificate
-from stationkeeper_core.credentials import MAX_TOKEN_BYTES
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.pem import parse_certificates
-from stationkeeper_core.published import RegisteredGateway
+from stationkeeper_core.protocol.credentials import MAX_TOKEN_BYTES
+from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_core.reason_table import REASONS
+from stationkeeper_core.x509.client_certificate import ClientCertificate, read_client_certificate
+from stationkeeper_core.x509.pem import parse_certificates
 from stationkeeper_tools.checking.manifests import read_manifests
 from stationkeeper_tools.commands.errors import CommandError, CommandFault
 from stationkeeper_tools.commands.exit_codes import ExitCode

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from stationkeeper_core.credentials import check_uri
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import format_hex
-from stationkeeper_core.station_certificate import check_trust
+from stationkeeper_core.protocol.credentials import check_uri
+from stationkeeper_core.protocol.station_certificate import check_trust
 from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_tools.commands.exit_codes import ExitCode
 from stationkeeper_tools.commands.output import (

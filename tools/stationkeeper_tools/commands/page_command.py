@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from stationkeeper_cups.json_log import log_as_json
+from stationkeeper_cups.process.json_log import log_as_json
 from stationkeeper_operator.api.kubernetes_credentials import CredentialsError
 from stationkeeper_operator.settings import SERVICE_ACCOUNT_NAMESPACE
 from stationkeeper_tools.commands.errors import CommandError, CommandFault

@@ -2,25 +2,27 @@
 
 from pathlib import Path
 
-from stationkeeper_cups.peer_address import read_networks
+from stationkeeper_core.setting_values import Address, SettingsError, read_address
+from stationkeeper_cups.accepting.peer_address import read_networks
 from stationkeeper_tools.input_errors import InputError
 from stationkeeper_tools.page.access import Access, TrustedProxy
 from stationkeeper_tools.page.secret_file import SecretFile
 from stationkeeper_tools.page.serving import PageAddress, check_address
 
-_MAX_PORT = 65535
 
-
-def host_and_port(flag: str, text: str) -> tuple[str, int]:
-    """Return what an option says where to listen.
+def listening_address(flag: str, text: str) -> Address:
+    """Return where an option says to listen.
 
     Raises:
         InputError: it does not.
     """
-    host, _, port = text.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) <= _MAX_PORT:
-        raise InputError(f"{flag} is {text[:80]!a}; give host:port")
-    return host.strip("[]"), int(port)
+    try:
+        address = read_address(flag, text)
+    except SettingsError as error:
+        raise InputError(str(error)) from None
+    if address.port == 0:
+        raise InputError(f"{flag} is {text[:80]!a}; set it to a port from 1 to 65535")
+    return address
 
 
 def page_access(
@@ -71,7 +73,7 @@ def page_address(
     """
     if (certificate is None) != (key is None):
         raise InputError("--tls-cert and --tls-key go together")
-    host, port = host_and_port(flag, text)
-    address = PageAddress(host, port, certificate, key)
+    listening = listening_address(flag, text)
+    address = PageAddress(listening.host, listening.port, certificate, key)
     check_address(address, access)
     return address

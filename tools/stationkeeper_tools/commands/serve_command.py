@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from stationkeeper_cups.json_log import log_as_json
-from stationkeeper_cups.settings import Address, SettingsError
+from stationkeeper_core.setting_values import SettingsError
+from stationkeeper_cups.process.json_log import log_as_json
 from stationkeeper_tools.commands.errors import CommandError, CommandFault
 from stationkeeper_tools.commands.exit_codes import ExitCode
 from stationkeeper_tools.commands.output import Colour, Output, coloured, output_option, print_json_line, print_text
-from stationkeeper_tools.commands.page_options import host_and_port, page_address
+from stationkeeper_tools.commands.page_options import listening_address, page_address
 from stationkeeper_tools.input_errors import InputError
 from stationkeeper_tools.page.access import Access
 from stationkeeper_tools.page.object_page import OfferedPage
@@ -126,8 +126,8 @@ def command(
                 manifests=manifests,
                 namespace=namespace,
                 release_namespace=release_namespace,
-                listen=_address("--listen", listen),
-                internal=_address("--internal-listen", internal_listen),
+                listen=listening_address("--listen", listen),
+                internal=listening_address("--internal-listen", internal_listen),
                 server=_server(opened, server_cert, server_key, names, tell),
                 server_names=server_name,
                 token_authentication=token_authentication,
@@ -177,10 +177,6 @@ def _page(where: str | None, token_file: Path | None) -> OfferedPage | None:
         return None
     access = Access(SecretFile(token_file) if token_file is not None else None)
     return OfferedPage(page_address("--page", where, access), access)
-
-
-def _address(flag: str, text: str) -> Address:
-    return Address(*host_and_port(flag, text))
 
 
 def _tell_json(kind: str, fields: Mapping[str, Any]) -> None:

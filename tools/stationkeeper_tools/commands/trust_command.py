@@ -11,8 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from stationkeeper_core.pem import to_pem
 from stationkeeper_core.timestamps import rfc3339
+from stationkeeper_core.x509.pem import to_pem
 from stationkeeper_tools.commands.errors import CommandError, CommandFault
 from stationkeeper_tools.commands.exit_codes import ExitCode
 from stationkeeper_tools.commands.output import Colour, Output, coloured, output_option, print_json, print_text

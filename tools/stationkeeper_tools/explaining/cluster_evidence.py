@@ -12,8 +12,8 @@ from urllib3.exceptions import HTTPError
 
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.published import TRUST, Published, decode, secret_name
-from stationkeeper_core.registry_layout import BUCKET_COUNTS, BUCKETS, layout_of
+from stationkeeper_core.published.documents import TRUST, Published, decode, secret_name
+from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, BUCKETS, layout_of
 from stationkeeper_tools.cluster_access import BOUNDED, NOT_FOUND, ClusterError, connect, list_gateways
 from stationkeeper_tools.explaining.evidence import Evidence, GatewayRecord, snapshot_of
 

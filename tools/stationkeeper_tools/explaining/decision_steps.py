@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from stationkeeper_core.client_certificate import ClientCertificate
-from stationkeeper_core.credentials import parse_token
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
+from stationkeeper_core.in_force.snapshot import Snapshot
 from stationkeeper_core.policy.authorization import STEPS, Claim
 from stationkeeper_core.policy.token_authorization import STEPS as TOKEN_STEPS
 from stationkeeper_core.policy.token_authorization import TokenClaim
-from stationkeeper_core.published import RegisteredGateway
-from stationkeeper_core.snapshot import Snapshot
+from stationkeeper_core.protocol.credentials import parse_token
+from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_core.trust.judgement import Judgement
 from stationkeeper_core.trust.judging import judge
 from stationkeeper_core.trust.trusted_ca import TrustedCA
+from stationkeeper_core.x509.client_certificate import ClientCertificate
 
 HANDSHAKE = "the TLS handshake accepts the certificate"
 _MAX_NAMED = 5

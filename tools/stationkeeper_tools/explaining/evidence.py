@@ -7,13 +7,13 @@ from typing import Any
 
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.gateway_registry import GatewayRegistry, RegistryBucket
-from stationkeeper_core.published import TRUST, Document, RegistryDocument, TrustDocument
-from stationkeeper_core.registry_layout import BUCKETS, layout_of, place_of
-from stationkeeper_core.snapshot import Snapshot
-from stationkeeper_core.station_preflight import preflight
+from stationkeeper_core.in_force.gateway_registry import GatewayRegistry, RegistryBucket
+from stationkeeper_core.in_force.snapshot import Snapshot
+from stationkeeper_core.protocol.station_preflight import preflight
+from stationkeeper_core.published.documents import TRUST, Document, RegistryDocument, TrustDocument
+from stationkeeper_core.published.registry_layout import BUCKETS, layout_of, place_of
 from stationkeeper_core.trust.generation import TrustGeneration
-from stationkeeper_operator.resources import GATEWAY, Key
+from stationkeeper_operator.resources.records import GATEWAY, Key
 from stationkeeper_tools.checking.manifests import OWN_KINDS, ManifestSet
 from stationkeeper_tools.checking.resource_schema import schema_findings
 from stationkeeper_tools.checking.verdicts import build_world, plan_of

@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
     load_der_private_key,
     load_pem_private_key,
 )
@@ -25,8 +24,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import crypto
 
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.pem import Certificate, parse_certificates, parse_der_certificate
-from stationkeeper_core.station_certificate import check_client
+from stationkeeper_core.protocol.station_certificate import check_client
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_core.x509.keys import public_key_der
+from stationkeeper_core.x509.pem import parse_certificates, parse_der_certificate
 from stationkeeper_tools.input_errors import InputError
 
 BACKDATED = timedelta(hours=1)
@@ -203,18 +204,13 @@ def _check_authority(certificate: Certificate, key: _SigningKey, now: datetime, 
         (not certificate.may_issue_to_clients, "may not issue to clients (its extended key usage lacks clientAuth)"),
         (certificate.not_after <= now, f"has expired at {certificate.not_after:%Y-%m-%d}"),
         (certificate.not_before > now, f"is not valid before {certificate.not_before:%Y-%m-%d}"),
-        (_public(key.public_key()) != _certified(certificate), "does not belong to the key of --ca-key"),
+        (
+            public_key_der(key.public_key()) != public_key_der(certificate.x509.public_key()),
+            "does not belong to the key of --ca-key",
+        ),
     ):
         if is_wrong:
             raise InputError(f"{source}: the certificate {certificate.subject[:100]!a} {problem}; use another one")
-
-
-def _public(key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> bytes:
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def _certified(certificate: Certificate) -> bytes:
-    return certificate.x509.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _authority_key_identifier(certificate: x509.Certificate, key: _SigningKey) -> x509.AuthorityKeyIdentifier:

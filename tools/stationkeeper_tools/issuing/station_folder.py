@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from stationkeeper_core.credentials import client_authentication
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_core.private_key import parse_private_key
-from stationkeeper_core.station_preflight import preflight
+from stationkeeper_core.protocol.credentials import client_authentication
+from stationkeeper_core.protocol.private_key import parse_private_key
+from stationkeeper_core.protocol.station_preflight import preflight
+from stationkeeper_core.x509.keys import public_key_der
 from stationkeeper_tools.issuing.issuer import Issued, Issuer
 
 URI, TRUST, CERTIFICATE, KEY = "cups.uri", "cups.trust", "cups.crt", "cups.key"
@@ -101,7 +102,7 @@ def read_folder(folder: Path, eui: EUI64, server: CupsServer, issuer: Issuer) ->
         key = parse_private_key((folder / KEY).read_bytes())
     except StationkeeperError:
         raise ValueError(f"has no private key that can be read in {KEY}") from None
-    if key.public != certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
+    if key.public != public_key_der(certificate.public_key()):
         raise ValueError(f"has a key in {KEY} that does not belong to {CERTIFICATE}")
     if not issuer.is_issuer_of(certificate):
         raise ValueError("has a certificate that another CA signed")

@@ -10,7 +10,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from stationkeeper_operator.api.resource_paths import GROUP, GROUP_VERSION, RESOURCES, VERSION
-from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA
 from stationkeeper_tools.cluster_access import BOUNDED, NOT_FOUND, ClusterError, connect, list_objects
 from stationkeeper_tools.operating.fleet import Edit, FleetError, FleetFault, FleetResource, ResourceName, edited
 

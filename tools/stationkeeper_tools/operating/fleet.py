@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA
 
 
 class FleetFault(StrEnum):

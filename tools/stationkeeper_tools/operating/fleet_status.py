@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from stationkeeper_core.expiry import Stage, stage_of
-from stationkeeper_core.observation import DeliveryState
-from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA
+from stationkeeper_core.published.observation import DeliveryState
+from stationkeeper_core.x509.expiry import Stage, stage_of
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA
 from stationkeeper_tools.operating.fleet import FleetResource
 
 CHECK_IN = timedelta(days=1)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA
 from stationkeeper_tools.checking.located_yaml import LocatedYaml, MalformedYamlError, read_documents
 from stationkeeper_tools.operating.fleet import Edit, FleetError, FleetFault, FleetResource, ResourceName
 from stationkeeper_tools.operating.yaml_edit import NotEditableError, cut_document, edit_text

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_operator.resources import TRUSTED_CA
+from stationkeeper_operator.resources.records import TRUSTED_CA
 from stationkeeper_tools.operating.fleet import (
     Change,
     Edit,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stationkeeper_operator.resources import GATEWAY
+from stationkeeper_operator.resources.records import GATEWAY
 from stationkeeper_tools.operating.fleet import FleetResource
 from stationkeeper_tools.operating.fleet_status import came_by
 

@@ -13,8 +13,8 @@ import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from stationkeeper_core.observation import clean
-from stationkeeper_cups.peer_address import Networks, peer_address
+from stationkeeper_core.published.observation import clean
+from stationkeeper_cups.accepting.peer_address import Networks, peer_address
 
 MIN_SECRET = 16
 """Bytes of a token or of a proxy's secret."""

@@ -13,7 +13,7 @@ import msgspec
 
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.resource_paths import resource_path
-from stationkeeper_operator.raw_json import UNDECODABLE
+from stationkeeper_operator.resources.raw_json import UNDECODABLE
 from stationkeeper_tools.page.feeding import KINDS, Feed
 from stationkeeper_tools.page.fleet_view import FleetView
 from stationkeeper_tools.page.freshness import Freshness

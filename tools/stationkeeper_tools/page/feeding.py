@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from stationkeeper_operator.raw_json import object_of
-from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA, read_identity
+from stationkeeper_operator.resources.raw_json import object_of
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, read_identity
 from stationkeeper_tools.operating.fleet import ResourceName
 from stationkeeper_tools.page.fleet_view import FleetView
 from stationkeeper_tools.page.shown_fields import shown_resource

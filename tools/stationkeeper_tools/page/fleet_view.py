@@ -13,9 +13,9 @@ from enum import StrEnum
 
 import msgspec
 
-from stationkeeper_core.observation import clean
-from stationkeeper_operator.packed_text import packed, unpacked
-from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA
+from stationkeeper_core.published.observation import clean
+from stationkeeper_operator.resources.packed_text import packed, unpacked
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA
 from stationkeeper_tools.operating.fleet import FleetResource, ResourceName
 from stationkeeper_tools.operating.fleet_status import (
     CALine,

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 
-from stationkeeper_cups.networks import Groups
+from stationkeeper_cups.accepting.networks import Groups
 from stationkeeper_tools.operating.fleet import ResourceName
 from stationkeeper_tools.page.status_changes import StatusChange
 

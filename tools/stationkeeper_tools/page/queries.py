@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from stationkeeper_core.observation import clean
-from stationkeeper_operator.resources import MAX_NAME
+from stationkeeper_core.published.observation import clean
+from stationkeeper_operator.resources.records import MAX_NAME
 from stationkeeper_tools.operating.fleet_status import GatewayState
 
 PAGE_SIZE = 100

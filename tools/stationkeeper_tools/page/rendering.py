@@ -14,9 +14,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from stationkeeper_core.expiry import Stage
 from stationkeeper_core.timestamps import rfc3339
-from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA
+from stationkeeper_core.x509.expiry import Stage
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA
 from stationkeeper_tools.operating.fleet import FleetResource, ResourceName
 from stationkeeper_tools.operating.fleet_status import (
     NEEDS_A_PERSON,

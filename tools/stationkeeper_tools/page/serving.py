@@ -12,7 +12,7 @@ from pathlib import Path
 from aiohttp import web
 
 from stationkeeper_cups.log_budget import LogBudget
-from stationkeeper_operator.few_connections import few_connections
+from stationkeeper_operator.process.few_connections import few_connections
 from stationkeeper_tools.input_errors import InputError
 from stationkeeper_tools.page.access import Access, is_loopback
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stationkeeper_core.observation import clean
-from stationkeeper_operator.resources import GATEWAY, MAX_NAME, TRUSTED_CA
+from stationkeeper_core.published.observation import clean
+from stationkeeper_operator.resources.records import GATEWAY, MAX_NAME, TRUSTED_CA
 from stationkeeper_tools.operating.fleet import FleetResource, ResourceName
 from stationkeeper_tools.operating.fleet_status import moment
 

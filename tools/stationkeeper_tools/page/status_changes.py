@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from stationkeeper_operator.resources import TRUSTED_CA
+from stationkeeper_operator.resources.records import TRUSTED_CA
 from stationkeeper_tools.operating.fleet import FleetResource
 from stationkeeper_tools.operating.fleet_status import moment
 

@@ -3,7 +3,7 @@
 import re
 
 from stationkeeper_operator.api.resource_paths import GROUP_VERSION
-from stationkeeper_operator.resources import GATEWAY
+from stationkeeper_operator.resources.records import GATEWAY
 from stationkeeper_tools.operating.fleet_status import Stranger
 from stationkeeper_tools.registering.manifest_text import manifest_text
 

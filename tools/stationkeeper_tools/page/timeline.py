@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from stationkeeper_core.expiry import Stage, stage_of
+from stationkeeper_core.x509.expiry import Stage, stage_of
 from stationkeeper_tools.operating.fleet_status import moment
 
 _YEAR = timedelta(days=365.25)

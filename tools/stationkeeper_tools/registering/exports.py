@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stationkeeper_core.credentials import parse_token
 from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_core.protocol.credentials import parse_token
 from stationkeeper_tools.fleet.eui_spelling import read_eui
 from stationkeeper_tools.input_errors import InputError
 from stationkeeper_tools.registering.registration import FoundGateway

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import crypto
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.pem import parse_der_certificate
-from stationkeeper_core.station_certificate import check_trust
+from stationkeeper_core.protocol.station_certificate import check_trust
+from stationkeeper_core.x509.pem import parse_der_certificate
 from stationkeeper_tools.server_trust.presented_chain import PresentedChain
 from stationkeeper_tools.station.faults import StationError
 from stationkeeper_tools.station.server_certificate import check_server_certificate

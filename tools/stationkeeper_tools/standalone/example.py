@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from stationkeeper_core.eui64 import EUI64, format_hex
-from stationkeeper_cups.settings import Address
+from stationkeeper_core.setting_values import Address
 from stationkeeper_tools.gateway_client import Identity, RefusedError, curl_command, update_info
 from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.sample_pki import make_gateway, make_root

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from stationkeeper_core.published import DOCUMENTS, secret_name
+from stationkeeper_core.published.documents import DOCUMENTS, secret_name
 from stationkeeper_operator.api.kubernetes_api import (
     MAX_OBJECT_BYTES,
     REQUEST_SECONDS,

@@ -17,7 +17,7 @@ from typing import NoReturn
 import msgspec
 
 from stationkeeper_operator.api.resource_paths import RESOURCES
-from stationkeeper_operator.resources import decode_resource
+from stationkeeper_operator.resources.records import decode_resource
 from stationkeeper_operator.watching.reports import BegunReport, Report, ResourceReport
 from stationkeeper_tools.checking.findings import CheckReason, Finding, Severity
 from stationkeeper_tools.standalone.folder_api import FolderApi

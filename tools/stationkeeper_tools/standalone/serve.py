@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+from stationkeeper_core.setting_values import Address
 from stationkeeper_cups.main import serve as serve_cups
-from stationkeeper_cups.settings import Address, Files
+from stationkeeper_cups.settings import Files
 from stationkeeper_cups.settings import Settings as CupsSettings
 from stationkeeper_operator.api.leadership import Leadership
 from stationkeeper_operator.runtime import Operator
-from stationkeeper_operator.settings import Address as OperatorAddress
 from stationkeeper_operator.settings import Settings as OperatorSettings
 from stationkeeper_tools.page.object_page import OfferedPage, run_object_page
 from stationkeeper_tools.standalone.folder_api import FolderApi, Object
@@ -82,7 +82,7 @@ async def serve(
         now: the time that manifests are judged by, aware; it may be as wrong as the machine's clock.
 
     Raises:
-        stationkeeper_cups.settings.SettingsError: an address cannot be bound.
+        SettingsError: an address cannot be bound.
         OSError: the state folder cannot be read or written, or the page's address cannot be bound.
         RuntimeError: a part ended that never should.
     """
@@ -181,7 +181,7 @@ def _operator_settings(settings: ServeSettings, state: StateFolder) -> OperatorS
         namespace=settings.release_namespace,
         watch_namespaces=(),
         identity="stationkeeper-serve",
-        health=OperatorAddress("", 0),
+        health=Address("", 0),
         kubeconfig=None,
         internal_token=state.path / _TOKEN,
         log_level=settings.log_level,

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from types import TracebackType
 
-from stationkeeper_core.published import DOCUMENTS, MAX_SECRET_BYTES
+from stationkeeper_core.published.documents import DOCUMENTS, MAX_SECRET_BYTES
 from stationkeeper_tools.private_files import private_folder
 
 STATUS = "status.json"

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from stationkeeper_core.timestamps import rfc3339
-from stationkeeper_operator.resources import GATEWAY, TRUSTED_CA
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA
 from stationkeeper_tools.checking.findings import Finding
 from stationkeeper_tools.standalone.folder_api import FolderApi, Object
 from stationkeeper_tools.standalone.folder_watch import FolderWatch

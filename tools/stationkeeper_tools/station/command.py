@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from stationkeeper_core.credentials import parse_token
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import EUI64
+from stationkeeper_core.protocol.credentials import parse_token
 from stationkeeper_tools.station.connection import CONNECTION_TIMEOUT_SECONDS
 from stationkeeper_tools.station.credential_set import CredentialSet
 from stationkeeper_tools.station.faults import StationError, StationFault

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.server_chain import check_server
+from stationkeeper_core.protocol.server_chain import check_server
 from stationkeeper_core.x509.certificate import parse_certificate
 from stationkeeper_tools.station.faults import StationError, StationFault
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_priv
 from OpenSSL import SSL, crypto
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.station_certificate import check_readable
+from stationkeeper_core.protocol.station_certificate import check_readable
 from stationkeeper_core.x509.certificate import parse_certificate
 from stationkeeper_tools.station.credential_set import Authentication, CredentialSet
 from stationkeeper_tools.station.faults import StationError, StationFault

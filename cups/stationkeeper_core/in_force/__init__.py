@@ -1,0 +1,1 @@
+"""What requests are decided on: the documents in force, made into one immutable snapshot."""

@@ -1,0 +1,183 @@
+"""Judgements remembered, so that a chain that was seen before costs no signature.
+
+With or without it the decisions are the same: a judgement is used again only for the same presented chain, the same
+trust generation, the same scope, and while nothing that it considered changes its state.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from OpenSSL import crypto
+
+from stationkeeper_core.in_force.snapshot import Snapshot
+from stationkeeper_core.trust.generation import TrustGeneration
+from stationkeeper_core.trust.judgement import Judgement
+from stationkeeper_core.trust.judging import judge
+from stationkeeper_core.x509.client_certificate import read_client_certificate
+
+MAX_VOUCHED = 4_096
+MAX_OTHERS = 256
+MAX_BYTES = 8 * 1024 * 1024
+"""Of the end-entity certificates of either kind: most have less than 1 KiB, and one may have 16."""
+_VIEWS = 2
+"""Of one end-entity certificate: what the handshake's verification sees, and what was presented as a whole."""
+
+
+class _Kept:
+    """A judgement, and the number of the snapshot by whose registry its scope was last found to be the same."""
+
+    __slots__ = ("judgement", "seen")
+
+    def __init__(self, judgement: Judgement, seen: int) -> None:
+        self.judgement = judgement
+        self.seen = seen
+
+
+class JudgementMemory:
+    """The judgements of the last chains, for one trust generation.
+
+    Chains are kept by their end-entity certificate, so that a client which adds certificates to one that is known takes
+    only that one's place; those that no TrustedCA vouches for, of which anybody can make any number, have places of
+    their own. Of a chain the end-entity certificate alone is kept: a tenant can make any number, and send 64 KiB with
+    each.
+
+    Args:
+        vouched: how many end-entity certificates are kept that a TrustedCA vouches for.
+        others: how many others.
+        size: how many bytes the end-entity certificates of either kind may have.
+    """
+
+    def __init__(self, vouched: int = MAX_VOUCHED, others: int = MAX_OTHERS, size: int = MAX_BYTES) -> None:
+        self._bounds = {True: vouched, False: others}
+        self._size = size
+        self._kept: dict[bool, OrderedDict[bytes, dict[bytes, _Kept]]] = {True: OrderedDict(), False: OrderedDict()}
+        self._bytes = {True: 0, False: 0}
+        self._trust: TrustGeneration | None = None
+        # A number is enough: a snapshot that was kept with each judgement would outlive its time.
+        self._snapshot: Snapshot | None = None
+        self._number = 0
+
+    def __len__(self) -> int:
+        return sum(len(views) for kept in self._kept.values() for views in kept.values())
+
+    def judge(
+        self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime, loaded: crypto.X509 | None = None
+    ) -> Judgement:
+        """Return what the TrustedCAs of `snapshot` say of a presented chain, less the certificates of the paths.
+
+        Args:
+            presented: DER, the end-entity certificate first.
+            snapshot: the trust to judge by, and the registry that says which TrustedCAs are asked.
+            now: aware.
+            loaded: the end-entity certificate, where OpenSSL has it already, which spares it to read that anew; its
+                encoding is the first of `presented`.
+
+        Raises:
+            StationkeeperError: `MalformedCertificate`; that is not remembered.
+        """
+        if snapshot.trust is not self._trust:
+            self.clear()
+            self._trust = snapshot.trust
+        leaf, chain = _keys(presented)
+        judgement = self._still_holding(self._find(leaf, chain), snapshot, now)
+        if judgement is not None:
+            return judgement
+        certificate = read_client_certificate(tuple(presented))
+        scope = snapshot.registry.scope(certificate.eui_or_none)
+        if certificate.leaf.der != presented[0]:
+            loaded = None
+        judgement = _lean(judge(certificate, snapshot.trust, scope, now, loaded))
+        self._keep(leaf, chain, _Kept(judgement, self._number))
+        return judgement
+
+    def recall(self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime) -> Judgement | None:
+        """Return what `judge` would, where it is remembered; None where it is not, or holds no more."""
+        if snapshot.trust is not self._trust:
+            return None
+        return self._still_holding(self._find(*_keys(presented)), snapshot, now)
+
+    def knows(self, presented: Sequence[bytes], snapshot: Snapshot) -> bool:
+        """Whether a presented chain was judged before on this trust; to ask it costs no signature."""
+        return snapshot.trust is self._trust and self._find(*_keys(presented)) is not None
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for kept in self._kept.values():
+            kept.clear()
+        self._bytes = {True: 0, False: 0}
+
+    def _still_holding(self, known: _Kept | None, snapshot: Snapshot, now: datetime) -> Judgement | None:
+        if snapshot is not self._snapshot:
+            self._snapshot = snapshot
+            self._number += 1
+        if known is None or not known.judgement.holds_at(now):
+            return None
+        judgement = known.judgement
+        if known.seen != self._number:
+            if judgement.scope != snapshot.registry.scope(judgement.certificate.eui_or_none):
+                return None
+            known.seen = self._number
+        return judgement
+
+    def _find(self, leaf: bytes, chain: bytes) -> _Kept | None:
+        for vouched in (True, False):
+            kept = self._kept[vouched]
+            views = kept.get(leaf)
+            if views is not None and chain in views:
+                kept.move_to_end(leaf)
+                return views[chain]
+        return None
+
+    def _keep(self, leaf: bytes, chain: bytes, kept_judgement: _Kept) -> None:
+        # Other certificates beside a known one: the known one's places are for what lets it in.
+        vouched = kept_judgement.judgement.vouched or leaf in self._kept[True]
+        views = self._take(leaf, vouched=vouched)
+        views.pop(chain, None)
+        while len(views) >= _VIEWS:
+            views.pop(next(iter(views)))
+        views[chain] = kept_judgement
+        self._kept[vouched][leaf] = views
+        self._bytes[vouched] += _size(leaf, views)
+        if vouched:
+            self._take(leaf, vouched=False)
+        kept = self._kept[vouched]
+        while len(kept) > self._bounds[vouched] or self._bytes[vouched] > self._size:
+            self._take(next(iter(kept)), vouched=vouched)
+
+    def _take(self, leaf: bytes, *, vouched: bool) -> dict[bytes, _Kept]:
+        """Take out what is kept of an end-entity certificate."""
+        views = self._kept[vouched].pop(leaf, {})
+        self._bytes[vouched] -= _size(leaf, views)
+        return views
+
+
+def _size(leaf: bytes, views: dict[bytes, _Kept]) -> int:
+    """How many bytes of end-entity certificates are kept; one that was presented in an odd form is kept in both."""
+    ders = [each.judgement.certificate.leaf.der for each in views.values()]
+    return len(leaf) * len(ders) + sum(len(der) for der in ders if der != leaf)
+
+
+def _lean(judgement: Judgement) -> Judgement:
+    """`judgement` without what a client can make large and no decision asks for."""
+    replace = msgspec.structs.replace
+    return replace(
+        judgement,
+        certificate=replace(judgement.certificate, others=()),
+        paths=tuple([replace(each, certificates=()) for each in judgement.paths]),
+        elsewhere=tuple([replace(each, certificates=()) for each in judgement.elsewhere]),
+        near_misses=tuple([replace(each, certificates=()) for each in judgement.near_misses]),
+    )
+
+
+def _keys(presented: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The end-entity certificate, and what stands for all that was presented: a digest, nothing where it is alone."""
+    leaf = presented[0] if presented else b""
+    if len(presented) <= 1:
+        return leaf, b""
+    chain = hashlib.sha256()
+    for der in presented:
+        chain.update(len(der).to_bytes(8, "big") + der)
+    return leaf, chain.digest()

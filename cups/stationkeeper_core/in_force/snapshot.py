@@ -1,0 +1,127 @@
+"""The state that requests are decided on, taken over one document at a time.
+
+`Holdings` is given documents as they come, in any order, and accepts or refuses each by itself; a refusal changes
+nothing. Once there is one of each, it has a `Snapshot`. Both are immutable: a reader of one never sees half a change.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+import msgspec
+
+from stationkeeper_core.cached import cached_property
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.in_force.gateway_registry import GatewayRegistry, RegistryBucket
+from stationkeeper_core.in_force.registry_reading import read_registry
+from stationkeeper_core.published.document_envelope import Header, open_document
+from stationkeeper_core.published.documents import ALL_NAMESPACES, ServedNamespace, TrustDocument, decode_trust
+from stationkeeper_core.published.registry_layout import TRUST, RegistryLayout
+from stationkeeper_core.trust.generation import TrustGeneration
+
+CONTRACT_WITH_SERVED_NAMESPACES = 2
+
+
+class OlderGenerationError(StationkeeperError):
+    """A document is older than the one in force.
+
+    Attributes:
+        generation: of the older one.
+    """
+
+    def __init__(self, document: str, generation: int, in_force: int) -> None:
+        detail = f"{document} has generation {generation}, {in_force} is in force"
+        super().__init__(Reason.OLDER_GENERATION, detail)
+        self.generation = generation
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One trust and one registry, to decide a request on."""
+
+    trust: TrustGeneration
+    registry: GatewayRegistry
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """The documents in force.
+
+    Attributes:
+        trust: of the trust document, None until there is one.
+        buckets: of the registry documents, by their names.
+        layout: which documents there have to be.
+        floors: the generation of each document that was in force before; an older one is not taken.
+    """
+
+    trust: TrustGeneration | None = None
+    buckets: Mapping[str, RegistryBucket] = field(default_factory=lambda: MappingProxyType({}))
+    layout: RegistryLayout = field(default_factory=RegistryLayout)
+    floors: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    def accept(self, document: str, value: bytes) -> "Holdings":
+        """The holdings with `value` in force as `document`; these same ones where it is in force already.
+
+        Checked in this order: the header, its contract and the digest, that it is not older than the one in force, that
+        all of the content can be used: every certificate, every record.
+
+        Raises:
+            StationkeeperError: a load's reason; what was in force stays so.
+        """
+        header, payload = open_document(document, value)
+        held, floor = self._held(document), self.floors.get(document, 0)
+        if held is None and header.generation < floor:
+            raise OlderGenerationError(document, header.generation, floor)
+        if held is not None:
+            if header.generation < held.generation:
+                raise OlderGenerationError(document, header.generation, held.generation)
+            if (header.generation, header.sha256) == (held.generation, held.sha256):
+                return self
+        if document == TRUST:
+            return replace(self, trust=_trust(decode_trust(header, payload), header, self.trust))
+        bucket = read_registry(document, header, payload)
+        return replace(self, buckets=MappingProxyType({**self.buckets, document: bucket}))
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The documents that are not there yet."""
+        return tuple(document for document in self.layout.documents if self._held(document) is None)
+
+    @property
+    def generations(self) -> dict[str, int]:
+        """The generation in force of each document that there is."""
+        held = ((document, self._held(document)) for document in self.layout.documents)
+        return {document: each.generation for document, each in held if each is not None}
+
+    @cached_property
+    def snapshot(self) -> Snapshot | None:
+        """What to decide on; None while a document is missing."""
+        if self.trust is None or self.missing:
+            return None
+        buckets = tuple(self.buckets[document] for document in self.layout.registry)
+        return Snapshot(self.trust, GatewayRegistry(buckets))
+
+    def _held(self, document: str) -> TrustGeneration | RegistryBucket | None:
+        return self.trust if document == TRUST else self.buckets.get(document)
+
+
+def _trust(document: TrustDocument, header: Header, previous: TrustGeneration | None) -> TrustGeneration:
+    if header.contract < CONTRACT_WITH_SERVED_NAMESPACES:
+        document = _serving_all(document)
+    try:
+        return TrustGeneration(document, header.generation, header.sha256, previous)
+    except StationkeeperError as error:
+        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{TRUST}: {error.detail}") from None
+
+
+def _serving_all(document: TrustDocument) -> TrustDocument:
+    """`document` as the operator meant it that published it: a release's TrustedCA spoke for every namespace.
+
+    So no gateway is refused between the update of CUPS and that of the operator.
+    """
+    everywhere = (ServedNamespace(namespace=ALL_NAMESPACES),)
+    authorities = (
+        msgspec.structs.replace(each, serves=everywhere) if each.namespace == document.release_namespace else each
+        for each in document.authorities
+    )
+    return msgspec.structs.replace(document, authorities=tuple(authorities))

@@ -1,0 +1,1 @@
+"""What a gateway and CUPS say to each other, and what a Basics Station makes of it."""

@@ -1,0 +1,1 @@
+"""The contract between the operator and CUPS: the documents in the Secrets, and what is said on the internal port."""

@@ -1,0 +1,378 @@
+"""The contract of the Secrets between operator and CUPS, both directions.
+
+One trust document and the registry documents of a `RegistryLayout`, each in a Secret of its own under the one key that
+is also the name of the file where a kubelet lays it. A document is a line of JSON, its header, and a zlib stream, its
+payload, in one value: a single read cannot mix two generations. Each stands alone, so no order among them matters. In a
+payload the records of a namespace stand together, see `document_segments`.
+
+Encoding is deterministic: the same content gives the same payload whatever the order it came in, and the header's
+digest is over the uncompressed payload, so that contents compare without regard to who compressed them. Decoding is
+total and bounded: any bytes give a document or a `StationkeeperError` with a load's reason.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.eui64 import EUI64, parse_hex
+from stationkeeper_core.published.document_envelope import (
+    CONTRACT,
+    MAX_GENERATION,
+    MAX_PAYLOAD_BYTES,
+    MAX_SECRET_BYTES,
+    READABLE_CONTRACTS,
+    Header,
+    digest,
+    encode,
+    open_document,
+)
+from stationkeeper_core.published.registry_layout import BUCKETS, TRUST, bucket_of, layout_of, place_of
+from stationkeeper_core.published.retained_anchor import RetainedAnchor, Seconds
+from stationkeeper_core.x509.serial_numbers import unpack_serials
+
+__all__ = [
+    "ALL_NAMESPACES",
+    "BUCKETS",
+    "CONTRACT",
+    "DOCUMENTS",
+    "MAX_AUTHORITIES",
+    "MAX_GENERATION",
+    "MAX_NAMESPACE_CERTIFICATES",
+    "MAX_PAYLOAD_BYTES",
+    "MAX_SECRET_BYTES",
+    "MAX_TRUSTED_CERTIFICATES",
+    "READABLE_CONTRACTS",
+    "REGISTRY",
+    "TRUST",
+    "Document",
+    "Header",
+    "Published",
+    "RegisteredGateway",
+    "RegistryDocument",
+    "ReservedEUI",
+    "RevocationList",
+    "ServedNamespace",
+    "TrustDocument",
+    "TrustedAuthority",
+    "bucket_check",
+    "bucket_of",
+    "decode",
+    "decode_registry",
+    "decode_trust",
+    "digest",
+    "encode",
+    "encode_payload",
+    "secret_name",
+]
+
+MAX_AUTHORITIES = 2_000
+MAX_TRUSTED_CERTIFICATES = 4_000
+"""Of all TrustedCAs, anchors and intermediates together."""
+MAX_NAMESPACE_CERTIFICATES = 1_000
+"""Of the TrustedCAs of one namespace: a request is decided by those of two, the Gateway's and the release's."""
+
+ALL_NAMESPACES = "*"
+REGISTRY = layout_of(BUCKETS).registry
+DOCUMENTS = layout_of(BUCKETS).documents
+
+
+class RevocationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the CRLs of one issuer revoke.
+
+    Attributes:
+        issuer_key: SHA-256 of the issuer's SubjectPublicKeyInfo, lower-case hex.
+        serials: of the revoked certificates, as `serial_numbers` packs them.
+        this_update: when it was made, seconds since the epoch.
+        next_update: when the next one is due, seconds since the epoch; None where it does not say.
+        refuse_overdue: whether all that the issuer signed is refused from `next_update` on.
+    """
+
+    issuer_key: str
+    serials: bytes = b""
+    this_update: Seconds = 0
+    next_update: Seconds | None = None
+    refuse_overdue: bool = False
+
+
+class ServedNamespace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, order=True):
+    """A namespace whose Gateways a TrustedCA of the release's namespace speaks for, beside its own.
+
+    Attributes:
+        namespace: its name, or `ALL_NAMESPACES`.
+        eui_ranges: `prefix/bits`, sorted, of the EUIs that it speaks for in there; none means every EUI.
+    """
+
+    namespace: str
+    eui_ranges: tuple[str, ...] = ()
+
+
+class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One TrustedCA as it is in force.
+
+    Attributes:
+        namespace, name, uid: of the resource.
+        anchors: DER of the trust anchors, sorted.
+        intermediates: DER of certificates that help to build chains, sorted; never anchors.
+        eui_ranges: `prefix/bits`, sorted; none means every EUI.
+        revoked_serials: serial numbers, upper-case hex without leading zeros, sorted.
+        revoked_sha256: fingerprints, lower-case hex, sorted.
+        revocation_lists: what CRLs revoke, one for each issuer's key, sorted by it.
+        weak_signatures: whether chains with SHA-1 signatures or RSA keys of 1024 to 2047 bits are taken.
+        presented_intermediates: whether CA certificates that a client presents help to build chains, or only those that
+            are listed here.
+        serves: the namespaces that a TrustedCA of the release's namespace speaks for beside its own, sorted; none
+            means its own alone. Without effect for a TrustedCA of another namespace.
+        anchors_source: which object's key the anchors were read from, empty where they stand in the spec.
+        retained: those of the anchors that this source no longer holds, sorted.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    anchors: tuple[bytes, ...]
+    intermediates: tuple[bytes, ...] = ()
+    eui_ranges: tuple[str, ...] = ()
+    revoked_serials: tuple[str, ...] = ()
+    revoked_sha256: tuple[str, ...] = ()
+    revocation_lists: tuple[RevocationList, ...] = ()
+    weak_signatures: bool = False
+    presented_intermediates: bool = True
+    serves: tuple[ServedNamespace, ...] = ()
+    anchors_source: str = ""
+    retained: tuple[RetainedAnchor, ...] = ()
+
+
+class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One Gateway as it is in force.
+
+    Attributes:
+        eui: 16 upper-case hex digits.
+        namespace, name, uid: of the resource.
+        suspended: refused whatever it presents.
+        trusted_cas: `namespace/name` of those TrustedCAs that may vouch for it; None means all that are in scope.
+        sha256_fingerprints: of those certificates that may speak for it, lower-case hex; None means all.
+        lns_uri: the URI of its LNS.
+        lns_credentials: the blob of its LNS credentials; empty where there are none.
+        cups_uri: the URI of the CUPS server that it is to use; empty leaves what it has.
+        cups_credentials: the blob of its CUPS credentials; empty leaves what it has.
+        token_sha256s: SHA-256, lower-case hex, of each token that lets it in without a certificate: of what follows
+            `Authorization: `.
+        token_sources: for each of these, `name/key` of the Secret in the Gateway's namespace that held it: so that a
+            token which is taken out of the spec is told apart from one that cannot be read for a while.
+        rank: among the Gateways and reservations of several namespaces with this EUI, the lower one is meant where one
+            CA or token serves several of them; 0 for the first, and for nearly all.
+    """
+
+    eui: str
+    namespace: str
+    name: str
+    uid: str
+    suspended: bool = False
+    trusted_cas: tuple[str, ...] | None = None
+    sha256_fingerprints: tuple[str, ...] | None = None
+    lns_uri: str = ""
+    lns_credentials: bytes = b""
+    cups_uri: str = ""
+    cups_credentials: bytes = b""
+    token_sha256s: tuple[str, ...] = ()
+    token_sources: tuple[str, ...] = ()
+    rank: int = 0
+
+
+class ReservedEUI(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An EUI whose Gateway was in force and is gone.
+
+    A chain that a TrustedCA of its namespace's scope vouches for is refused as not registered, so that no Gateway of
+    another namespace with this EUI and a higher rank inherits it without a person's word.
+
+    Attributes:
+        eui: 16 upper-case hex digits.
+        namespace, uid: of the Gateway that was in force.
+        rank: that Gateway's.
+        waits: whether it is kept only to remember that the namespace has a Gateway that waits for another one's EUI,
+            and was never in force with it; the uid is that Gateway's. For the answer to a request that is the same.
+    """
+
+    eui: str
+    namespace: str
+    uid: str
+    rank: int = 0
+    waits: bool = False
+
+
+class TrustDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may vouch for gateways.
+
+    Attributes:
+        release_namespace: the namespace whose TrustedCAs may speak for the Gateways of other namespaces too.
+        authorities: sorted by namespace and name.
+    """
+
+    release_namespace: str
+    authorities: tuple[TrustedAuthority, ...] = ()
+
+
+class RegistryDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The gateways of one bucket.
+
+    Attributes:
+        bucket: its number.
+        gateways: sorted by EUI, rank and namespace; an EUI at most once in each namespace.
+        reserved: sorted likewise; an EUI and namespace that has a Gateway is not among them.
+    """
+
+    bucket: int
+    gateways: tuple[RegisteredGateway, ...] = ()
+    reserved: tuple[ReservedEUI, ...] = ()
+
+
+Document = TrustDocument | RegistryDocument
+_D = TypeVar("_D", TrustDocument, RegistryDocument)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A decoded document with its header."""
+
+    header: Header
+    content: Document
+
+
+def secret_name(document: str) -> str:
+    """The name of the Secret that holds `document`."""
+    return f"stationkeeper-{document}"
+
+
+def encode_payload(content: Document) -> bytes:
+    """The uncompressed payload of `content`, deterministic."""
+    return msgspec.json.encode(_by_namespace(content), order="deterministic")
+
+
+def decode(document: str, value: bytes) -> Published:
+    """The document that `value` holds.
+
+    Args:
+        document: which one it has to be.
+        value: what the Secret or the file holds.
+
+    Raises:
+        StationkeeperError: `MalformedDocument`, `UnknownContract`, `WrongDocument` or `DigestMismatch`.
+    """
+    header, payload = open_document(document, value)
+    if document != TRUST:
+        return Published(header, _sorted(decode_registry(document, payload)))
+    return Published(header, decode_trust(header, payload))
+
+
+def decode_trust(header: Header, payload: bytes) -> TrustDocument:
+    """Return what the payload of the trust document holds.
+
+    Raises:
+        StationkeeperError: `MalformedDocument`.
+    """
+    trust = _content(TRUST, payload, TrustDocument)
+    _check_serials(TRUST, trust)
+    if header.contract >= CONTRACT:
+        _check_certificates(TRUST, trust)
+    return trust
+
+
+def decode_registry(document: str, payload: bytes) -> RegistryDocument:
+    """Return what the payload of a registry document holds, in the order in which it stands there.
+
+    Raises:
+        StationkeeperError: `MalformedDocument` or `WrongDocument`.
+    """
+    content = _content(document, payload, RegistryDocument)
+    check = bucket_check(document, content)
+    held: tuple[RegisteredGateway | ReservedEUI, ...] = (*content.gateways, *content.reserved)
+    for each in held:
+        check(each)
+    return content
+
+
+def bucket_check(document: str, content: RegistryDocument) -> Callable[[RegisteredGateway | ReservedEUI], EUI64]:
+    """Return what checks the records of a registry document one by one, and gives their EUIs.
+
+    It raises `MalformedDocument` where an EUI cannot be read, is of another bucket, or came before in its namespace.
+
+    Args:
+        document: the name of it.
+        content: with its number; the records do not matter.
+
+    Raises:
+        StationkeeperError: `WrongDocument`.
+    """
+    place = place_of(document)
+    if place is None or place[1] != content.bucket:
+        raise StationkeeperError(Reason.WRONG_DOCUMENT, f"{document} holds bucket {content.bucket}")
+    buckets, number = place
+    seen: set[tuple[EUI64, str]] = set()
+
+    def check(each: RegisteredGateway | ReservedEUI) -> EUI64:
+        eui = parse_hex(each.eui)
+        if eui is None or (eui, each.namespace) in seen or bucket_of(eui, buckets) != number:
+            raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} holds {each.eui[:20]!a}")
+        seen.add((eui, each.namespace))
+        return eui
+
+    return check
+
+
+def _sorted(content: Document) -> Document:
+    if isinstance(content, TrustDocument):
+        authorities = sorted(content.authorities, key=lambda each: (each.namespace, each.name))
+        return msgspec.structs.replace(content, authorities=tuple(authorities))
+    return msgspec.structs.replace(
+        content,
+        gateways=tuple(sorted(content.gateways, key=_order)),
+        reserved=tuple(sorted(content.reserved, key=_order)),
+    )
+
+
+def _by_namespace(content: Document) -> Document:
+    if isinstance(content, TrustDocument):
+        return _sorted(content)
+    return msgspec.structs.replace(
+        content,
+        gateways=tuple(sorted(content.gateways, key=lambda each: (each.namespace, each.eui))),
+        reserved=tuple(sorted(content.reserved, key=lambda each: (each.namespace, each.eui))),
+    )
+
+
+def _order(each: RegisteredGateway | ReservedEUI) -> tuple[str, int, str]:
+    return (each.eui, each.rank, each.namespace)
+
+
+def _content(document: str, payload: bytes, kind: type[_D]) -> _D:
+    try:
+        return msgspec.json.decode(payload, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"the payload of {document}: {error}") from None
+
+
+def _check_serials(document: str, trust: TrustDocument) -> None:
+    try:
+        for authority in trust.authorities:
+            for each in authority.revocation_lists:
+                unpack_serials(each.serials)
+    except ValueError as error:
+        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document}: {error}") from None
+
+
+def _check_certificates(document: str, trust: TrustDocument) -> None:
+    counts: Counter[str] = Counter()
+    for each in trust.authorities:
+        counts[each.namespace] += len(each.anchors) + len(each.intermediates)
+    largest = max(counts.values(), default=0)
+    if len(trust.authorities) > MAX_AUTHORITIES or counts.total() > MAX_TRUSTED_CERTIFICATES:
+        detail = f"{len(trust.authorities)} TrustedCAs with {counts.total()} certificates"
+    elif largest > MAX_NAMESPACE_CERTIFICATES:
+        detail = f"{largest} certificates of one namespace"
+    else:
+        return
+    raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} holds {detail}, more than the contract allows")

@@ -1,0 +1,55 @@
+"""A token bucket: so many at once, and so many a second after that."""
+
+from collections.abc import Callable
+
+
+class TokenBucket:
+    """Bounds how often something happens. It is full at first.
+
+    Args:
+        per_second: tokens that it gets each second.
+        burst: tokens that it holds at most.
+        clock: seconds, monotonic.
+    """
+
+    __slots__ = ("_burst", "_clock", "_filled_at", "_per_second", "_tokens")
+
+    def __init__(self, per_second: float, burst: float, clock: Callable[[], float]) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._clock = clock
+        self._tokens = float(burst)
+        self._filled_at = clock()
+
+    def take(self) -> bool:
+        """Take a token if there is one."""
+        self._refill()
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def owe(self) -> float:
+        """Take a token, which may not be there yet.
+
+        Returns:
+            Seconds until it is there, 0 where it is.
+        """
+        self._refill()
+        self._tokens -= 1
+        return max(0.0, -self._tokens / self._per_second)
+
+    def refill_at(self, per_second: float) -> None:
+        """Get `per_second` tokens each second from now on."""
+        self._refill()
+        self._per_second = per_second
+
+    def drain(self) -> None:
+        """Drop the tokens that are there."""
+        self._refill()
+        self._tokens = min(self._tokens, 0.0)
+
+    def _refill(self) -> None:
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._per_second)
+        self._filled_at = now

@@ -1,0 +1,108 @@
+"""Judges the certificates of clients, in their handshakes and for each request, on the trust in force."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+from OpenSSL import crypto
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.in_force.judgement_memory import JudgementMemory
+from stationkeeper_core.in_force.snapshot import Snapshot
+from stationkeeper_core.trust.judgement import Judgement, unknown_ca
+from stationkeeper_core.trust.strangers import stranger
+from stationkeeper_cups.admission.client import Client
+from stationkeeper_cups.admission.judgement_budget import JudgementBudget
+from stationkeeper_cups.tls.connection import Verdict
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """A judgement and what it was made on.
+
+    Attributes:
+        snapshot: the trust and the registry.
+        judgement: of the certificates that the client presented.
+    """
+
+    snapshot: Snapshot
+    judgement: Judgement
+
+
+class Admission:
+    """The judge of one server.
+
+    Args:
+        snapshot: gives what to decide on; None before the first load, and then nobody is let in.
+        clock: the time, aware.
+        budget: of judgements, by address.
+    """
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot | None],
+        clock: Callable[[], datetime],
+        budget: JudgementBudget,
+    ) -> None:
+        self._snapshot = snapshot
+        self._clock = clock
+        self._budget = budget
+        self._memory = JudgementMemory()
+
+    def judge(self, presented: tuple[bytes, ...], leaf: crypto.X509 | None, peer: str) -> Verdict:
+        """Return whether a client is let in.
+
+        Args:
+            presented: DER, the client's own certificate first.
+            leaf: that certificate, as OpenSSL has it; None where it has not read it.
+            peer: its IP address.
+        """
+        snapshot = self._snapshot()
+        if snapshot is None:
+            return Verdict(StationkeeperError(Reason.UNKNOWN_CA, "there is no trust yet"))
+        now = self._clock()
+        judgement = self._memory.recall(presented, snapshot, now)
+        if judgement is None:
+            issuer = stranger(presented, snapshot.trust)
+            if issuer is not None:
+                return Verdict(StationkeeperError(*unknown_ca(issuer)))
+            begun = self._budget.begin(peer)
+            if begun is None and not self._memory.knows(presented, snapshot):
+                detail = "too many unknown certificates from this address"
+                return Verdict(StationkeeperError(Reason.TRUST_BUDGET_SPENT, detail))
+            try:
+                judgement = self._memory.judge(presented, snapshot, now, leaf)
+            except StationkeeperError as error:
+                return Verdict(error)
+            finally:
+                self._budget.end(peer, begun)
+        found = judgement.handshake_refusal
+        return Verdict(None if found is None else StationkeeperError(*found), Judged(snapshot, judgement))
+
+    def judgement_of(self, client: Client, snapshot: Snapshot, now: datetime) -> Judgement | None:
+        """Return what `snapshot` says of a connected client; None where it came without a certificate.
+
+        That of its handshake holds as long as nothing has changed.
+
+        Raises:
+            StationkeeperError: `MalformedCertificate`.
+        """
+        tls = client.tls
+        if tls is None or tls.verdict is None:
+            return None
+        judged = tls.verdict.judgement
+        if isinstance(judged, Judged) and judged.snapshot is snapshot and judged.judgement.holds_at(now):
+            return judged.judgement
+        judgement = self._memory.judge(tls.presented, snapshot, now)
+        tls.verdict = Verdict(None, Judged(snapshot, judgement))
+        return judgement
+
+    def is_trusted(self, client: Client) -> bool:
+        """Whether a connected client may keep its connection; one without a certificate is judged by its token."""
+        snapshot = self._snapshot()
+        if snapshot is None:
+            return False
+        try:
+            judgement = self.judgement_of(client, snapshot, self._clock())
+        except StationkeeperError:
+            return False
+        return judgement is None or judgement.vouched

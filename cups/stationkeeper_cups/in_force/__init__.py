@@ -1,0 +1,1 @@
+"""What this pod serves by: the documents and the server credentials in force."""

@@ -1,0 +1,306 @@
+"""The connections of the internal port: few, short, and shared among the addresses that ask.
+
+Each TLS connection takes about 300 KiB as soon as it is accepted, whether it sends anything or not (asyncio's
+SSLProtocol holds a buffer of 256 KiB). Any pod of the cluster may reach this port, so that it must not get more than a
+few of them, and must not keep the kubelet, Prometheus or the operator out.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import math
+import socket
+import ssl
+import struct
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from stationkeeper_core.recently_used import RecentlyUsed
+from stationkeeper_core.token_bucket import TokenBucket
+from stationkeeper_cups.log_budget import LogBudget
+
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_LOOK_SECONDS = 0.25
+_MAX_ADDRESSES = 1024
+_log = logging.getLogger("stationkeeper.cups.internal_port")
+
+
+@dataclass(frozen=True)
+class InternalBounds:
+    """How much the clients of the internal port may take.
+
+    Attributes:
+        connections: at one time; above that, the address that has the most loses its oldest one.
+        of_one_address: of these; above that, the address loses its own oldest one.
+        a_second: new connections of one address, and requests of one address without the token, in the long run.
+        burst: of both, at once.
+        handshake_seconds: for the TLS handshake.
+        idle_seconds: without a request.
+        lifetime_seconds: of one connection, whatever it does.
+        backlog: connections that the kernel holds before they are accepted.
+    """
+
+    connections: int = 32
+    of_one_address: int = 8
+    a_second: float = 100.0
+    burst: int = 200
+    handshake_seconds: float = 3.0
+    idle_seconds: float = 15.0
+    lifetime_seconds: float = 120.0
+    backlog: int = 128
+
+
+class AddressRates:
+    """A token bucket for each address; the one that was used longest ago makes room for a new one.
+
+    Args:
+        a_second: how fast a bucket refills.
+        burst: how much it holds.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, a_second: float, burst: int, clock: Callable[[], float]) -> None:
+        self._buckets: RecentlyUsed[str, TokenBucket] = RecentlyUsed(
+            lambda: TokenBucket(a_second, burst, clock), _MAX_ADDRESSES
+        )
+
+    def take(self, address: str) -> bool:
+        """Take a token of `address` if it has one."""
+        return self._buckets[address].take()
+
+
+@dataclass(eq=False)
+class _Held:
+    """A connection: by whom, and what serves it.
+
+    Attributes:
+        address: of the client.
+        connection: its socket.
+        task: that serves it.
+        protocol: once the handshake is done.
+        vouched: whether a request on it had the token.
+    """
+
+    address: str
+    connection: socket.socket
+    task: asyncio.Task[None] | None = None
+    protocol: asyncio.BaseProtocol | None = None
+    vouched: bool = False
+
+
+class InternalPort:
+    """Accepts connections on a bound socket, within bounds, and hands them to aiohttp.
+
+    Args:
+        bound: a bound TCP socket; `start` makes it listen.
+        context: for all handshakes.
+        server: makes the protocol of a connection.
+        clock: seconds, monotonic.
+        bounds: see there.
+    """
+
+    def __init__(
+        self,
+        bound: socket.socket,
+        context: ssl.SSLContext,
+        server: Callable[[], asyncio.Protocol],
+        clock: Callable[[], float],
+        bounds: InternalBounds = InternalBounds(),
+    ) -> None:
+        self._socket = bound
+        self._context = context
+        self._server = server
+        self._bounds = bounds
+        self._rates = AddressRates(bounds.a_second, bounds.burst, clock)
+        self._lines = LogBudget(clock)
+        self._held: list[_Held] = []
+        self._accepting: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to listen and to accept."""
+        self._socket.setblocking(False)
+        self._socket.listen(self._bounds.backlog)
+        self._accepting = asyncio.get_running_loop().create_task(self._accept())
+
+    async def stop(self) -> None:
+        """Stop to accept, and end all connections."""
+        tasks = [each for each in (self._accepting, *(held.task for held in self._held)) if each is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._socket.close()
+
+    def vouch(self, protocol: object) -> None:
+        """Note that the client of `protocol` has the token: its connection makes room for nobody."""
+        for held in self._held:
+            if held.protocol is protocol:
+                held.vouched = True
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, address = await loop.sock_accept(self._socket)
+            except OSError as error:
+                if error.errno in _OUT_OF_RESOURCES:
+                    _log.warning("cannot accept connections", extra={"fields": {"detail": str(error)}})
+                    await asyncio.sleep(1)
+                continue
+            self._take_in(connection, str(address[0]))
+            # A burst of connections must not keep gateways waiting.
+            await asyncio.sleep(0)
+
+    def _take_in(self, connection: socket.socket, address: str) -> None:
+        if not self._rates.take(address):
+            connection.close()
+            self._say(address, "it opens too many connections a second")
+            return
+        self._make_room(address)
+        held = _Held(address, connection)
+        held.task = asyncio.get_running_loop().create_task(self._serve(held))
+        held.task.add_done_callback(lambda done: self._ended(held, done))
+        self._held.append(held)
+
+    def _make_room(self, address: str) -> None:
+        self._held = [held for held in self._held if held.connection.fileno() >= 0]
+        counts = Counter(held.address for held in self._held)
+        if counts[address] >= self._bounds.of_one_address:
+            crowded = address
+        elif len(self._held) >= self._bounds.connections:
+            crowded = counts.most_common(1)[0][0]
+        else:
+            return
+        of_address = [held for held in self._held if held.address == crowded]
+        # The oldest of those that never showed the token: what probes and scrapes ask is answered within milliseconds.
+        victim = min(of_address, key=lambda held: held.vouched)
+        self._held.remove(victim)
+        # Whatever state it is in, it sees the end of the connection; to cancel a handshake that has not begun yet would
+        # leave its buffers behind until a timeout.
+        _reset_on_close(victim.connection)
+        with contextlib.suppress(OSError):
+            victim.connection.shutdown(socket.SHUT_RDWR)
+        self._say(crowded, "it has too many connections, the oldest is closed")
+
+    async def _serve(self, held: _Held) -> None:
+        try:
+            async with asyncio.timeout(self._bounds.handshake_seconds):
+                await _readable(held.connection)
+            if not held.connection.recv(1, socket.MSG_PEEK):
+                return
+            await self._serve_tls(held)
+        except OSError as error:
+            # Nothing is said: everybody in the cluster can make a handshake fail. The frames of the error refer to it
+            # and to the buffers of the connection, which would stay until the garbage collection.
+            traceback.clear_frames(error.__traceback__)
+
+    async def _serve_tls(self, held: _Held) -> None:
+        transport, held.protocol = await asyncio.get_running_loop().connect_accepted_socket(
+            self._server,
+            held.connection,
+            ssl=self._context,
+            ssl_handshake_timeout=self._bounds.handshake_seconds,
+            ssl_shutdown_timeout=self._bounds.handshake_seconds,
+        )
+        try:
+            for _ in range(math.ceil(self._bounds.lifetime_seconds / _LOOK_SECONDS)):
+                # The place is free when the socket is closed: until then the TLS buffers are held.
+                if held.connection.fileno() < 0:
+                    break
+                await asyncio.sleep(_LOOK_SECONDS)
+        finally:
+            _reset_on_close(held.connection)
+            transport.abort()
+
+    def _ended(self, held: _Held, task: asyncio.Task[None]) -> None:
+        if held in self._held:
+            self._held.remove(held)
+        held.connection.close()
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            _log.error("a connection of the internal port failed", exc_info=failure)
+
+    def _say(self, address: str, detail: str) -> None:
+        left_out = self._lines.take()
+        if left_out is not None:
+            fields = {"peer": address, "detail": detail, "left_out": left_out}
+            _log.warning("the internal port gives up connections", extra={"fields": fields})
+
+
+def _reset_on_close(connection: socket.socket) -> None:
+    """Have the kernel drop what the client did not read, rather than keep it until the client reads."""
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def _readable(connection: socket.socket) -> None:
+    """Return when there is something to read, be it the end: until then a connection takes no TLS buffers."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    connection.setblocking(False)
+    loop.add_reader(connection, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(connection)
+
+
+class RunningInternalPort:
+    """The internal port with what answers on it; made by `start_internal`."""
+
+    def __init__(self, port: InternalPort, runner: web.AppRunner) -> None:
+        self._port = port
+        self._runner = runner
+
+    async def stop(self) -> None:
+        """Stop to accept, and end all connections."""
+        await self._port.stop()
+        await self._runner.cleanup()
+
+
+Guard = Callable[[web.Request, bool], bool]
+
+
+async def start_internal(
+    application: Callable[[Guard], web.Application],
+    bound: socket.socket,
+    context: ssl.SSLContext,
+    bounds: InternalBounds = InternalBounds(),
+    clock: Callable[[], float] = time.monotonic,
+) -> RunningInternalPort:
+    """Serve an application on the bound socket, within bounds.
+
+    Args:
+        application: makes it; given what to ask, for each request and whether it has the token, if it may be answered.
+        bound: a bound TCP socket.
+        context: for all handshakes.
+        bounds: what the clients may take.
+        clock: seconds, monotonic.
+    """
+    requests = AddressRates(bounds.a_second, bounds.burst, clock)
+    ports: list[InternalPort] = []
+
+    def guard(request: web.Request, vouched: bool) -> bool:
+        if vouched:
+            ports[0].vouch(request.protocol)
+            return True
+        return requests.take(request.remote or "")
+
+    logger = logging.getLogger("stationkeeper.cups.internal_port.http")
+    budget = LogBudget(clock)
+    # What is no HTTP makes aiohttp log a traceback each time.
+    logger.filters[:] = [lambda _record: budget.take() is not None]
+    runner = web.AppRunner(
+        application(guard), access_log=None, keepalive_timeout=bounds.idle_seconds, lingering_time=0, logger=logger
+    )
+    await runner.setup()
+    if runner.server is None:
+        raise RuntimeError("aiohttp has no server after its setup")
+    port = InternalPort(bound, context, runner.server, clock, bounds)
+    ports.append(port)
+    port.start()
+    return RunningInternalPort(port, runner)

@@ -1,0 +1,201 @@
+"""The internal port: health, readiness, metrics, what is loaded and what was seen. For the cluster, never for gateways.
+
+It speaks TLS with the server's certificate, and with one of its own making until there is that: probes must be answered
+before the first load. `/generation` takes a bearer token where one is configured; `/observations` always does, and is
+shut without one, as is what the operator hands over.
+"""
+
+import hmac
+import logging
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime, timedelta
+from itertools import islice
+
+import msgspec
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from stationkeeper_core.timestamps import rfc3339
+from stationkeeper_cups.http.refusals import RecentRefusal
+from stationkeeper_cups.in_force.server_certificate import ServerCertificate
+from stationkeeper_cups.in_force.serving_state import ServingState
+from stationkeeper_cups.metrics import CONTENT_TYPE, Metrics
+from stationkeeper_cups.observations import Observations
+from stationkeeper_cups.sources.handed_over import HandedOver
+from stationkeeper_cups.tls.server_credentials import ServerCredentials, server_authentication
+
+_YEARS = timedelta(days=3650)
+_MAX_CURSOR_DIGITS = 18
+_MAX_REFUSED_TOLD = 100
+"""Of the documents that were not loaded: the operator reads a bounded answer, and the first ones say what is wrong."""
+_EXPOSITION_SHARE = 20.0
+_log = logging.getLogger("stationkeeper.cups.internal_server")
+_SHUT = "this needs a token: set STATIONKEEPER_INTERNAL_TOKEN_FILE to a file that holds one\n"
+
+
+def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
+    state: ServingState,
+    metrics: Metrics,
+    observations: Observations,
+    is_serving: Callable[[], bool],
+    token: Callable[[], bytes] | None,
+    server_certificate: ServerCertificate,
+    guard: Callable[[web.Request, bool], bool] = lambda _request, _vouched: True,
+    recent_refusals: Callable[[], Iterable[RecentRefusal]] = lambda: (),
+    operator_certificate: Callable[[], bytes] | None = None,
+) -> web.Application:
+    """The routes of the internal port.
+
+    Args:
+        state: what to tell about.
+        metrics: what to expose.
+        observations: what `/observations` tells.
+        is_serving: whether the gateways' port accepts connections.
+        token: reads the bearer token of `/generation` and `/observations`; None leaves the first open and the second
+            shut.
+        server_certificate: whose end `/generation` tells.
+        guard: told of each request and whether it has the token; says whether it may be answered.
+        recent_refusals: what `/refusals` tells, which is as shut as `/observations`.
+        operator_certificate: reads the certificate of the operator's key; None: it can hand nothing over.
+    """
+    handed_over = HandedOver(state, metrics, observations.instance, operator_certificate)
+    said = _Trouble()
+    exposed = _Exposition(metrics, time.monotonic)
+
+    def is_vouched(request: web.Request) -> bool:
+        return token is not None and _holds(request, said.read(token))
+
+    @web.middleware
+    async def guarded(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if not guard(request, is_vouched(request)):
+            refusal = web.Response(status=429, text="too many requests\n")
+            refusal.force_close()
+            return refusal
+        return await handler(request)
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.json_response({"alive": True})
+
+    async def readyz(_request: web.Request) -> web.Response:
+        ready = is_serving() and not state.missing
+        return web.json_response({"ready": ready, "missing": state.missing}, status=200 if ready else 503)
+
+    async def exposition(_request: web.Request) -> web.Response:
+        return web.Response(body=exposed.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def generation(request: web.Request) -> web.Response:
+        if token is not None and not is_vouched(request):
+            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
+        refused = {
+            document: {"reason": error.reason, "detail": error.detail}
+            for document, error in islice(state.refused.items(), _MAX_REFUSED_TOLD)
+        }
+        begin, end = server_certificate.not_before, server_certificate.not_after
+        answer: dict[str, object] = {"generations": state.generations, "missing": state.missing, "refused": refused}
+        if state.missing:
+            answer["secretsMissing"] = state.secrets_missing
+        if handed_over.is_open:
+            answer["handover"] = {"instance": observations.instance, "isLatest": state.is_latest.is_set()}
+        if begin and end:
+            answer["serverCertificate"] = {"notBefore": rfc3339(begin), "notAfter": rfc3339(end)}
+        return web.json_response(answer)
+
+    def check_token(request: web.Request) -> None:
+        if token is None:
+            raise web.HTTPForbidden(text=_SHUT)
+        if not is_vouched(request):
+            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
+
+    async def refused_lately(request: web.Request) -> web.Response:
+        check_token(request)
+        answer = {"refusals": list(recent_refusals())}
+        return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+
+    async def observed(request: web.Request) -> web.Response:
+        check_token(request)
+        page = observations.page(_cursor(request.query.get("since", "0")))
+        return web.Response(body=msgspec.json.encode(page), content_type="application/json")
+
+    application = web.Application(client_max_size=1024, middlewares=(guarded,))
+    application.router.add_get("/healthz", healthz)
+    application.router.add_get("/readyz", readyz)
+    application.router.add_get("/metrics", exposition)
+    application.router.add_get("/generation", generation)
+    application.router.add_get("/observations", observed)
+    application.router.add_get("/refusals", refused_lately)
+    application.router.add_routes(handed_over.routes(check_token))
+    return application
+
+
+def provisional_context(now: datetime) -> ssl.SSLContext:
+    """A TLS context for the internal port until the server's credentials are there: self-signed, in memory only."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stationkeeper-cups (provisional)")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + _YEARS)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return server_authentication(ServerCredentials(certificate.public_bytes(Encoding.PEM), pem))
+
+
+class _Exposition:
+    """The metrics as text. It is used again for `_EXPOSITION_SHARE` times as long as it took to make.
+
+    With a fleet in memory it takes tens of milliseconds, and everybody in the cluster may ask for it.
+    """
+
+    def __init__(self, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        self._text = b""
+        self._until = float("-inf")
+
+    def text(self) -> bytes:
+        began = self._clock()
+        if began >= self._until:
+            self._text = self._metrics.exposition()
+            ended = self._clock()
+            self._until = ended + _EXPOSITION_SHARE * (ended - began)
+        return self._text
+
+
+class _Trouble:
+    """Reads the token; where it cannot be read, nobody has it, and the log says so once."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def read(self, token: Callable[[], bytes]) -> bytes:
+        try:
+            found, trouble = token(), ""
+        except OSError as error:
+            found, trouble = b"", error.strerror or type(error).__name__
+        if trouble and trouble != self._said:
+            _log.warning("the internal token cannot be read", extra={"fields": {"detail": trouble}})
+        self._said = trouble
+        return found
+
+
+def _cursor(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > _MAX_CURSOR_DIGITS:
+        raise web.HTTPBadRequest(text="since is not a number that an earlier answer gave as its cursor\n")
+    return int(text)
+
+
+def _holds(request: web.Request, token: bytes) -> bool:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    expected = token.strip()
+    # aiohttp gives bytes that are no UTF-8 as surrogates, which plain UTF-8 cannot encode.
+    presented = given.strip().encode("utf-8", "surrogateescape")
+    return bool(expected) and scheme.lower() == "bearer" and hmac.compare_digest(presented, expected)

@@ -1,0 +1,76 @@
+"""The log of the process: one JSON object a line, on standard error."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from stationkeeper_core.log_line import JsonFormatter
+
+_NAMES = {level: logging.getLevelName(level) for level in (logging.INFO, logging.WARNING, logging.ERROR)}
+
+
+class LeanRecord(logging.LogRecord):
+    """A record that holds what a line has, and no more.
+
+    The standard one takes its file's name apart and asks for the time once more; that cost more than to write the line.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the signature of logging's records
+        self,
+        name: str,
+        level: int,
+        pathname: str,
+        lineno: int,
+        msg: object,
+        args: Any,  # typeshed's type for them is wider than what comes
+        exc_info: Any,
+        func: str | None = None,
+        sinfo: str | None = None,
+        **_kwargs: object,
+    ) -> None:
+        self.name = name
+        self.levelno = level
+        self.levelname = _NAMES.get(level) or logging.getLevelName(level)
+        self.pathname, self.lineno, self.funcName = pathname, lineno, func or ""
+        # `log("%(name)s", {"name": …})` names its values.
+        is_named = len(args or ()) == 1 and isinstance(args[0], Mapping) and args[0]
+        self.msg, self.args = msg, args[0] if is_named else args
+        self.exc_info, self.exc_text, self.stack_info = exc_info, None, sinfo
+        self.created = time.time()
+
+
+class LineHandler(logging.Handler):
+    """Writes each line to standard error at once, in one call of the system, so that it needs no lock.
+
+    The standard handler turns it into text, encodes that, and asks for it to be written.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._file = sys.stderr.fileno()
+        self._format = JsonFormatter()
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write the line for `record`, unless a filter leaves it out; nothing may fail because nobody reads the log."""
+        if self.filters and not self.filter(record):
+            return False
+        try:
+            line = self._format.encode(record) + b"\n"
+            while line:
+                line = line[os.write(self._file, line) :]
+        except Exception:
+            self.handleError(record)
+        return True
+
+
+def log_as_json(level: str) -> None:
+    """Has everything that is logged from `level` on written as JSON, warnings of libraries among it."""
+    # Nothing of these is in a line, and each costs time in every record.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.setLogRecordFactory(LeanRecord)
+    logging.basicConfig(level=level, handlers=[LineHandler()], force=True)
+    # cryptography warns of names in certificates that are longer than they should be; those are in the field.
+    logging.captureWarnings(capture=True)

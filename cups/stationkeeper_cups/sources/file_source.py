@@ -1,0 +1,146 @@
+"""Documents and server credentials from files, as a kubelet lays the volumes of a pod.
+
+A kubelet replaces a whole volume by swapping one symbolic link, so files are followed by name: a few `stat` calls,
+once a second. Nothing is missed by that, whatever the file system, and what is gone changes nothing. In between, only
+the folders are looked at, in which a link that is swapped leaves its mark.
+"""
+
+import asyncio
+import logging
+import os
+import stat
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from stationkeeper_core.published.documents import MAX_SECRET_BYTES
+from stationkeeper_cups.in_force.server_certificate import OFFER_SECONDS, server_credentials
+from stationkeeper_cups.in_force.serving_state import ServingState
+from stationkeeper_cups.in_force.waiting_notice import WaitingNotice
+from stationkeeper_cups.tls.server_credentials import ServerCredentials
+
+INTERVAL_SECONDS = 0.2
+# Of so many looks one is at each file, whose content may have been written anew in its place.
+LOOKS_AT_FOLDERS = 4
+
+_log = logging.getLogger("stationkeeper.cups.file_source")
+
+_Paths = tuple[Path, ...]
+_Fingerprint = tuple[tuple[int, int, int], ...]
+_Load = Callable[[list[bytes]], Awaitable[None]]
+
+
+class FileSource:
+    """Hands over what lies in some files, and each change of it.
+
+    Args:
+        documents: the folder whose files are named as the documents are.
+        certificates, key: PEM files of the server.
+        state: what to hand over to.
+    """
+
+    def __init__(self, documents: Path, certificates: Path, key: Path, state: ServingState) -> None:
+        self._state = state
+        self._notice = WaitingNotice(
+            lambda: state.missing,
+            f"{documents}, {certificates}, {key}",
+            time.monotonic,
+            lambda: state.secrets_missing,
+        )
+        self._credentials: ServerCredentials | None = None
+        self._offered = 0.0
+        self._seen: dict[_Paths, _Fingerprint] = {}
+        self._problems: dict[_Paths, str] = {}
+        self._folders = tuple(dict.fromkeys((documents, certificates.parent, key.parent)))
+        self._seen_folders: _Fingerprint = ()
+        self._looks_left = 0
+        self._is_settled = False
+        self._followed: dict[_Paths, _Load] = {(certificates, key): self._load_credentials}
+        for document in state.documents:
+            self._followed[(documents / document,)] = self._loader(document)
+
+    async def run(self) -> None:
+        """Follows the files until cancelled."""
+        while True:
+            if self._may_have_changed():
+                await self.look()
+            self._offer_again()
+            self._notice.look()
+            await asyncio.sleep(INTERVAL_SECONDS)
+
+    def _may_have_changed(self) -> bool:
+        """Whether the files have to be looked at now."""
+        # Before the files: what changes while they are looked at leaves its mark for the next time.
+        folders = _marks(self._folders)
+        if self._is_settled and self._looks_left > 0 and folders == self._seen_folders:
+            self._looks_left -= 1
+            return False
+        self._seen_folders, self._looks_left = folders, LOOKS_AT_FOLDERS
+        return True
+
+    async def look(self) -> None:
+        """Hand over all that changed since the last look; what fails is tried again at the next."""
+        self._is_settled = True
+        for paths, load in self._followed.items():
+            try:
+                before = _fingerprint(paths)
+                if before is None or self._seen.get(paths) == before:
+                    continue
+                contents = [_read(path) for path in paths]
+                # A swap between two reads would pair a certificate with another's key: the next look reads again.
+                if _fingerprint(paths) != before:
+                    self._is_settled = False
+                    continue
+                await load(contents)
+            except OSError as error:
+                self._is_settled = False
+                self._complain(paths, str(error))
+                continue
+            self._seen[paths] = before
+            self._problems.pop(paths, None)
+
+    def _loader(self, document: str) -> _Load:
+        return lambda contents: self._state.load_document(document, contents[0])
+
+    async def _load_credentials(self, contents: list[bytes]) -> None:
+        self._credentials, self._offered = server_credentials(*contents), time.monotonic()
+        self._state.load_server_credentials(self._credentials)
+
+    def _offer_again(self) -> None:
+        """What was refused may be taken later: it was not valid yet, or what is in force has ended."""
+        if self._credentials is not None and time.monotonic() - self._offered >= OFFER_SECONDS:
+            self._offered = time.monotonic()
+            self._state.load_server_credentials(self._credentials)
+
+    def _complain(self, paths: _Paths, detail: str) -> None:
+        if self._problems.get(paths) != detail:
+            self._problems[paths] = detail
+            _log.error("cannot read, the last good state stays in force", extra={"fields": {"detail": detail}})
+
+
+def _marks(folders: _Paths) -> _Fingerprint:
+    found: list[tuple[int, int, int]] = []
+    for folder in folders:
+        try:
+            each = os.stat(folder)  # noqa: PTH116 - a third of the cost of Path.stat
+        except OSError:
+            continue
+        found.append((each.st_ino, each.st_mtime_ns, each.st_size))
+    return tuple(found)
+
+
+def _fingerprint(paths: _Paths) -> _Fingerprint | None:
+    try:
+        found = [os.stat(path) for path in paths]  # noqa: PTH116 - a third of the cost of Path.stat
+    except FileNotFoundError:
+        return None
+    for path, each in zip(paths, found, strict=True):
+        # A pipe would keep the server waiting for somebody who writes into it.
+        if not stat.S_ISREG(each.st_mode):
+            raise OSError(f"{path} is no regular file")
+    return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_SECRET_BYTES + 1)

@@ -1,0 +1,1 @@
+"""What fits into a document, and the share of it that each namespace has."""

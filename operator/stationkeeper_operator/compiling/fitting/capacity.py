@@ -1,0 +1,322 @@
+"""Which of a document's candidates fit into its Secret.
+
+Nothing is ever cut: what does not fit is skipped, alone, and refused. What is in force and stays as it is goes first:
+nobody's change pushes it out. Then comes what takes trust away, then what grows, within the share of its namespace and
+then beyond.
+
+Sizes are those of the compressed document, in which each namespace takes what its own records need. Whole documents are
+compressed to measure them, a few times; in between, a record counts as what it takes when it is compressed alone. A
+namespace that turns out to need more than that (its records were alike, and no longer are) gets nothing of it.
+"""
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Generic
+
+import msgspec
+
+from stationkeeper_core.published.document_segments import segment_bytes, segments
+from stationkeeper_core.published.documents import (
+    Document,
+    RegisteredGateway,
+    RegistryDocument,
+    TrustDocument,
+    TrustedAuthority,
+    digest,
+    encode_payload,
+)
+from stationkeeper_operator.compiling.candidate import Candidate, R
+from stationkeeper_operator.compiling.fitting.room import Amounts, Bound, Room
+from stationkeeper_operator.resources.records import Key
+
+MOST_THRIFT = 3
+
+_PASSES = 12
+_OVERHEAD = 32
+_TOLERANCE = 256
+_REMEMBERED = 4096
+_sizes: dict[str, int] = {}
+
+Build = Callable[[Iterable[R], int], Document]
+"""Makes the document of some records; the number, up to `MOST_THRIFT`, says how much of the rest is left out."""
+
+
+@dataclass(frozen=True)
+class Fitted(Generic[R]):
+    """A document and who is in it.
+
+    Attributes:
+        document: the content.
+        payload: of it.
+        records: what is in force of each resource; none for those of which nothing is.
+        has_plenty: whether all fits without anybody's share, so that it does not depend on what is in force.
+    """
+
+    document: Document
+    payload: bytes
+    records: dict[Key, R]
+    has_plenty: bool = False
+
+
+@dataclass(frozen=True)
+class Contents(Generic[R]):
+    """What a document is made of.
+
+    Attributes:
+        candidates: those that belong into it.
+        build: makes the document of some records.
+        release_namespace: which has a share of its own.
+        bounds: of the document.
+    """
+
+    candidates: Sequence[Candidate[R]]
+    build: Build[R]
+    release_namespace: str
+    bounds: tuple[Bound, ...]
+
+
+def fit(contents: Contents[R], in_force: Document | None) -> Fitted[R]:
+    """The document with as many of its candidates as fit.
+
+    Args:
+        contents: what it is made of.
+        in_force: the present one, which is known to fit.
+    """
+    filling = _Filling(contents)
+    filling.put({each.key: record for each in contents.candidates if (record := each.desired or each.fallback)})
+    if filling.room.has_plenty:
+        return replace(filling.fitted, has_plenty=True)
+    if filling.document == in_force:
+        return filling.fitted
+    oldest_first = sorted(contents.candidates, key=lambda each: each.seniority)
+    _keep(filling, oldest_first, in_force)
+    _change(filling, oldest_first)
+    return filling.fitted
+
+
+def _keep(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]], in_force: Document | None) -> None:
+    """What is in force, less what the specs take away."""
+    held = {each.uid: each for each in _records(in_force)}
+    base: dict[Key, R] = {}
+    growing: list[tuple[Key, R]] = []
+    for each in oldest_first:
+        record, before = each.minimal or each.fallback, held.get(each.resource.metadata.uid)
+        if record is None:
+            continue
+        if before is None or record == before or _alone(record) <= _alone(before):
+            base[each.key] = record
+        else:
+            growing.append((each.key, record))
+    filling.start(base, in_force, {key for key, record in base.items() if record not in held.values()})
+    # Where even the reserve is used up, such a one goes altogether: it must not stay as wide as it was.
+    filling.add(growing, filling.may_take_away)
+
+
+def _change(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]]) -> None:
+    """What the specs bring: first what becomes no larger, then what is revoked anew, then what grows."""
+    present = filling.records
+    changes = [
+        (each.key, each.desired) for each in oldest_first if each.desired and each.desired != present.get(each.key)
+    ]
+    smaller = [(key, record) for key, record in changes if key in present and filling.is_smaller(record, present[key])]
+    filling.replace(smaller)
+    settled = {key for key, record in smaller if filling.records.get(key) == record}
+    revoking = [
+        (each.key, each.fallback)
+        for each in oldest_first
+        if each.minimal and each.fallback and each.key not in settled and each.key in present
+    ]
+    filling.add(revoking, filling.may_take_away)
+    for within_share in (True, False):
+        left = [(key, record) for key, record in changes if filling.records.get(key) != record]
+        filling.add(left, filling.may_grow_within_share if within_share else filling.may_grow)
+
+
+class _Filling(Generic[R]):
+    """A document that is being filled."""
+
+    def __init__(self, contents: Contents[R]) -> None:
+        self._contents: Contents[R] = contents
+        self._is_exact: bool = False
+        self._bounds: tuple[Bound, ...] = contents.bounds
+        self._thrift: int = 0
+        self._surprising: set[str] = set()
+        self.put({})
+
+    @property
+    def fitted(self) -> Fitted[R]:
+        """The document as it is now."""
+        return Fitted(self.document, self._payload, self.records)
+
+    def put(self, records: dict[Key, R]) -> None:
+        """Has the document hold these, and no others, and measures it."""
+        self.records: dict[Key, R] = records
+        self.document: Document = self._contents.build(records.values(), self._thrift)
+        self._payload: bytes = encode_payload(self.document)
+        self.room: Room = self._measured(self._payload)
+        self._revoking: Counter[str] = Counter()
+        for record in records.values():
+            self.room.take(record.namespace, self._amounts(0, record))
+            self._revoking[record.namespace] += _taking_away(record)
+
+    def start(self, records: dict[Key, R], in_force: Document | None, changed: set[Key]) -> None:
+        """Has the document begin with these, oldest first: as many as the contract allows, which is nearly ever all.
+
+        Args:
+            records: what is in force, less what is taken away.
+            in_force: the present document.
+            changed: those of `records` from which something is taken away.
+        """
+        self._is_exact = True
+        room, allowed = Room(self._bounds, self._contents.release_namespace), dict[Key, R]()
+        for key, record in records.items():
+            amounts = self._amounts(0, record)
+            if room.is_within(record.namespace, amounts):
+                room.take(record.namespace, amounts)
+                allowed[key] = record
+        self.put(allowed)
+        while self.room.total_bytes > self._bounds[0].most and self._thrift < MOST_THRIFT:
+            self._thrift += 1
+            self.put(allowed)
+        if self.room.total_bytes > self._bounds[0].most and in_force is not None:
+            before = self._measured(encode_payload(in_force))
+            grown = {name for name, taken in self.room.bytes_of.items() if taken > before.bytes_of[name]}
+            self.put(
+                {key: record for key, record in allowed.items() if key not in changed or record.namespace not in grown}
+            )
+        while self.room.total_bytes > self._bounds[0].most:
+            self._shed()
+
+    def is_smaller(self, record: R, before: R) -> bool:
+        """Whether a record takes no more of anything than the one before."""
+        pairs = zip(self._amounts(0, record), self._amounts(0, before), strict=True)
+        return _alone(record) <= _alone(before) and all(new <= old for new, old in pairs)
+
+    def replace(self, changes: Sequence[tuple[Key, R]]) -> None:
+        """Has the document hold these in place of those that are larger; not where a namespace grows by it."""
+        before, room = self.records, self.room
+        self.put({**before, **dict(changes)})
+        self._surprising |= {
+            name for name, taken in self.room.bytes_of.items() if taken > room.bytes_of[name] + _TOLERANCE
+        }
+        if self._surprising:
+            self.put({**before, **{key: each for key, each in changes if each.namespace not in self._surprising}})
+
+    def add(self, changes: Sequence[tuple[Key, R]], may: Callable[[R, Amounts, int], bool]) -> None:
+        """Adds those of `changes` that may be added, the first ones first, until no more of them fits.
+
+        Args:
+            changes: records of resources, in place of what there is of them.
+            may: whether a record may be added, given how much more it takes, and the bytes of all that its namespace
+                then revokes.
+        """
+        left, known = list(changes), dict[Key, Amounts]()
+        for _ in range(_PASSES):
+            before, room, added = self.records, self.room.copy(), dict[Key, R]()
+            for key, record in left:
+                present = before.get(key)
+                amounts = known.get(key)
+                if amounts is None:
+                    amounts = known[key] = self._more(record, present)
+                revoking = _taking_away(record) - (_taking_away(present) if present is not None else 0)
+                if may(record, amounts, self._revoking[record.namespace] + revoking):
+                    self.room.take(record.namespace, amounts)
+                    self._revoking[record.namespace] += revoking
+                    added[key] = record
+            if not added:
+                return
+            expected = self.room
+            self.put({**before, **added})
+            surprising = {
+                name
+                for name, taken in self.room.bytes_of.items()
+                if taken > expected.bytes_of[name] + _TOLERANCE and taken > room.bytes_of[name]
+            }
+            if surprising - self._surprising:
+                self._surprising |= surprising
+                known.clear()
+                self.put({**before, **{key: each for key, each in added.items() if each.namespace not in surprising}})
+            elif self.room.total_bytes > self._bounds[0].most:
+                self.put(before)
+                return
+            left = [change for change in left if self.records.get(change[0]) != change[1]]
+
+    def may_take_away(self, _record: R, amounts: Amounts, revoking: int) -> bool:
+        """Whether a record may be added that takes trust away."""
+        return self.room.may_take_away(amounts[0], revoking)
+
+    def may_grow_within_share(self, record: R, amounts: Amounts, _revoking: int) -> bool:
+        """Whether a record may be added that leaves its namespace within its share."""
+        return self.room.may_grow(record.namespace, amounts, within_share=True)
+
+    def may_grow(self, record: R, amounts: Amounts, _revoking: int) -> bool:
+        """Whether a record may be added to what all have in common."""
+        return self.room.may_grow(record.namespace, amounts, within_share=False)
+
+    def _measured(self, payload: bytes) -> Room:
+        room = Room(self._bounds, self._contents.release_namespace)
+        is_small = not self._is_exact and len(payload) <= room.plenty
+        for namespace, segment in segments(payload):
+            room.take(namespace, self._amounts(len(segment) if is_small else _compressed(segment), None))
+        return room
+
+    def _more(self, record: R, before: R | None) -> Amounts:
+        is_known = before is not None and record.namespace not in self._surprising
+        size = _alone(record) - (_alone(before) if before is not None and is_known else 0)
+        more, had = self._amounts(max(size, 0) + _OVERHEAD, record), self._amounts(0, before)
+        return tuple(new - old for new, old in zip(more, had, strict=True))
+
+    def _amounts(self, size: int, record: R | None) -> Amounts:
+        plain = 0 if record is None else _plain(record)
+        counts = (size, plain, 0, 0)
+        if isinstance(record, TrustedAuthority):
+            counts = (size, plain, 1, len(record.anchors) + len(record.intermediates))
+        return counts[: len(self._bounds)]
+
+    def _shed(self) -> None:
+        """Takes out the newest of the namespace with most: where an older contract allowed more, and only then."""
+        largest = max(self.records.values(), key=lambda each: (self.room.bytes_of[each.namespace], each.namespace))
+        keys = [key for key, record in self.records.items() if record.namespace == largest.namespace]
+        gone = set(keys[-(len(keys) // 20 + 1) :])
+        self.put({key: record for key, record in self.records.items() if key not in gone})
+
+
+def _compressed(segment: bytes) -> int:
+    """The bytes that it takes; remembered, as a compile sees the same ones again and again."""
+    name = digest(segment)
+    found = _sizes.get(name)
+    if found is None:
+        if len(_sizes) >= _REMEMBERED:
+            _sizes.clear()
+        found = _sizes[name] = segment_bytes(segment)
+    return found
+
+
+@lru_cache(maxsize=16_384)
+def _alone(record: TrustedAuthority | RegisteredGateway) -> int:
+    """The bytes that a record takes when it is compressed alone."""
+    return len(zlib.compress(msgspec.json.encode(record), 6))
+
+
+@lru_cache(maxsize=16_384)
+def _plain(record: TrustedAuthority | RegisteredGateway) -> int:
+    """The bytes that a record takes before it is compressed."""
+    return len(msgspec.json.encode(record)) + 1
+
+
+@lru_cache(maxsize=4096)
+def _taking_away(record: TrustedAuthority | RegisteredGateway) -> int:
+    """The bytes of what a record revokes, and to what it is narrowed."""
+    if not isinstance(record, TrustedAuthority):
+        return 0
+    parts = (record.revoked_serials, record.revoked_sha256, record.revocation_lists, record.eui_ranges, record.serves)
+    return len(zlib.compress(msgspec.json.encode(parts), 6)) if any(parts) else 0
+
+
+def _records(document: Document | None) -> Sequence[TrustedAuthority | RegisteredGateway]:
+    if isinstance(document, TrustDocument):
+        return document.authorities
+    return document.gateways if isinstance(document, RegistryDocument) else ()

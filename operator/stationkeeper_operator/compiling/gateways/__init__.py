@@ -1,0 +1,1 @@
+"""Gateways and GatewayDefaults to the registry documents."""

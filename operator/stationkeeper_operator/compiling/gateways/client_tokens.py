@@ -1,0 +1,77 @@
+"""The tokens that let a gateway in without a certificate: what a spec lists, and what remains of those in force.
+
+Each is known by the key of the Secret that holds it. So one that is taken out of the spec, or replaced, goes at once,
+while one whose Secret cannot be used for a while stays in force, as anything else that was accepted.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.policy.token_authorization import MAX_TOKENS, token_sha256
+from stationkeeper_core.protocol.token_notes import token_notes
+from stationkeeper_core.published.documents import RegisteredGateway
+from stationkeeper_operator.compiling.candidate import Problems
+from stationkeeper_operator.compiling.world import SecretUse, World
+from stationkeeper_operator.resources.specs import Client, TokenSource
+
+
+@dataclass(frozen=True)
+class ClientTokens:
+    """Tokens by where they are kept.
+
+    Attributes:
+        digests: the SHA-256 in lower-case hex by `name/key` of the Secret; None for one that cannot be used.
+        notes: what the author of the spec should know.
+    """
+
+    digests: dict[str, str | None]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def usable(self) -> tuple[tuple[str, str], ...]:
+        """Source and digest of those that can be used, sorted."""
+        return tuple(sorted((source, each) for source, each in self.digests.items() if each is not None))
+
+    def still_allows(self, source: str, digest: str) -> bool:
+        """Whether a token in force may stay so."""
+        return source in self.digests and self.digests[source] in {None, digest}
+
+
+def read_tokens(client: Client | None, namespace: str, world: World, problems: Problems) -> ClientTokens:
+    """The tokens that a spec lists.
+
+    Args:
+        client: that part of the spec.
+        namespace: of the Gateway.
+        world: where the Secrets are looked up.
+        problems: collects what is wrong with them.
+    """
+    listed = (client.tokens if client is not None else None) or ()
+    if len(listed) > MAX_TOKENS:
+        detail = f"client.tokens lists {len(listed)}, at most {MAX_TOKENS} are possible"
+        problems.found.append(StationkeeperError(Reason.INVALID_SPEC, detail))
+    notes: list[str] = []
+    digests = {
+        f"{each.secret_key_ref.name}/{each.secret_key_ref.key}": problems.attempt(
+            partial(_digest, each, f"client.tokens[{position}]", namespace, world, notes)
+        )
+        for position, each in enumerate(listed)
+    }
+    return ClientTokens(digests, tuple(notes))
+
+
+def remaining_tokens(held: RegisteredGateway, listed: ClientTokens | None) -> tuple[tuple[str, str], ...]:
+    """Source and digest of those tokens in force that `listed` does not take away; None takes none."""
+    in_force = zip(held.token_sources, held.token_sha256s, strict=False)
+    return tuple(each for each in in_force if listed is None or listed.still_allows(*each))
+
+
+def _digest(source: TokenSource, field: str, namespace: str, world: World, notes: list[str]) -> str:
+    content = world.read(namespace, source, field, SecretUse.CREDENTIALS)
+    try:
+        digest = token_sha256(content)
+    except StationkeeperError as error:
+        raise StationkeeperError(error.reason, f"{field}: {error.detail}") from None
+    notes += (f"{field}: the token {note}" for note in token_notes(content))
+    return digest

@@ -1,0 +1,290 @@
+"""A server of a Gateway's spec, its LNS or its CUPS server, to what a gateway is told of it: a URI and a blob.
+
+Every blob passes the preflight, written independently of what makes it, before it can get into a plan.
+
+A `ws` LNS gets no credentials: a Basics Station cannot parse a set without a trust certificate (its `sys_credComplete`
+asks for a DER sequence first) and authenticates itself over TLS alone, so `auth` for a `ws` LNS is refused.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.protocol.credentials import (
+    check_uri,
+    client_authentication,
+    parse_token,
+    server_authentication,
+    token_authentication,
+)
+from stationkeeper_core.protocol.private_key import parse_private_key
+from stationkeeper_core.protocol.station_certificate import check_client, check_trust, public_key
+from stationkeeper_core.protocol.station_preflight import preflight
+from stationkeeper_core.protocol.token_notes import token_notes
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_operator.compiling.certificate_rules import expired, read_certificates, read_content, show
+from stationkeeper_operator.compiling.trust.authority_keys import AuthorityKeys
+from stationkeeper_operator.compiling.world import SecretUse, World
+from stationkeeper_operator.resources.specs import Auth, ClientCertificateSource, Endpoint, TokenSource
+
+_WITHOUT_AUTH = (
+    "cups has a trust without auth: the gateway loses its client certificate or token, so the new server must not ask "
+    "for one; give cups.auth where it does"
+)
+_HOLDS_KEY = b"PRIVATE KEY-----"
+_REMEMBERED = 8192  # more RSA keys than fit into the registry's Secrets
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a gateway is told of a server.
+
+    Attributes:
+        uri: where it is.
+        credentials: the blob; empty where none is sent.
+        notes: what the author of the spec should know.
+    """
+
+    uri: str
+    credentials: bytes
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the references of an endpoint are looked up, and what its fields are called in messages."""
+
+    world: World
+    namespace: str
+    field: str
+    now: datetime
+    keys: AuthorityKeys
+
+    def read(self, source: TokenSource, field: str) -> bytes:
+        return self.world.read(self.namespace, source, f"{self.field}.{field}", SecretUse.CREDENTIALS)
+
+
+def compile_lns(lns: Endpoint, namespace: str, world: World, now: datetime, keys: AuthorityKeys) -> Target:
+    """What a gateway is told of its LNS.
+
+    Args:
+        lns: what the spec says. With `auth.tokenByEUI` the credentials have no token: the caller adds each gateway's.
+        namespace: of the resource.
+        world: where its references are looked up.
+        now: to tell whether a certificate has expired; aware.
+        keys: of the TrustedCAs, which no gateway is given.
+
+    Raises:
+        StationkeeperError: why the spec cannot be used; the detail begins with the field.
+    """
+    place = _Place(world, namespace, "lns", now, keys)
+    _check_uri(lns.uri, ("wss", "ws"), place)
+    if lns.uri.startswith("ws://"):
+        return _without_tls(lns)
+    if not _has_trust(lns):
+        raise StationkeeperError(Reason.TRUST_MISSING, "lns.uri is wss:// but there is neither lns.trust nor trustFrom")
+    return _with_credentials(lns, place)
+
+
+def compile_cups(cups: Endpoint, namespace: str, world: World, now: datetime, keys: AuthorityKeys) -> Target:
+    """What a gateway is told of the CUPS server that it is moved to; as `compile_lns`.
+
+    Raises:
+        StationkeeperError: as there.
+    """
+    place = _Place(world, namespace, "cups", now, keys)
+    _check_uri(cups.uri, ("https",), place)
+    if _has_trust(cups):
+        target = _with_credentials(cups, place)
+        return target if _has_auth(cups) else replace(target, notes=(*target.notes, _WITHOUT_AUTH))
+    if _has_auth(cups):
+        raise StationkeeperError(
+            Reason.TRUST_MISSING,
+            "there is cups.auth but neither cups.trust nor trustFrom: a Basics Station takes credentials only whole",
+        )
+    note = "cups has no trust: the gateway keeps the CUPS credentials that it has, which the new server has to accept"
+    return Target(cups.uri, b"", (note,))
+
+
+def _has_trust(endpoint: Endpoint) -> bool:
+    return endpoint.trust is not None or endpoint.trust_from is not None
+
+
+def _has_auth(endpoint: Endpoint) -> bool:
+    return endpoint.auth is not None and endpoint.auth.ways != ()
+
+
+def _is_address(uri: str) -> bool:
+    host = uri.partition("://")[2].rpartition(":")[0]
+    return all(part.isdigit() for part in host.split("."))
+
+
+def _without_tls(lns: Endpoint) -> Target:
+    if _has_auth(lns):
+        raise StationkeeperError(
+            Reason.URI_INVALID,
+            "lns.uri is ws://, over which a Basics Station does not authenticate itself; write wss://host:port",
+        )
+    note = "lns.trust is of no use with ws:// and is not delivered"
+    return Target(lns.uri, b"", (note,) if _has_trust(lns) else ())
+
+
+def _check_uri(uri: str, schemes: tuple[str, ...], place: _Place) -> None:
+    try:
+        check_uri(uri, schemes)
+    except StationkeeperError as error:
+        raise _at(f"{place.field}.uri", error) from None
+
+
+def _with_credentials(endpoint: Endpoint, place: _Place) -> Target:
+    trust = _trust(endpoint, place)
+    past = expired((trust,), place.now)
+    server = "LNS" if place.field == "lns" else "CUPS server"
+    notes: tuple[str, ...] = (
+        (f"the {server}'s trust {show(past)} has expired: gateways will refuse that {server}",) if past else ()
+    )
+    if _is_address(endpoint.uri):
+        notes += (
+            f"{place.field}.uri has an address: a Basics Station finds it in no IP entry of a certificate, only where "
+            "one of its DNS names is written like it; give a name",
+        )
+    auth = endpoint.auth or Auth()
+    if len(auth.ways) > 1:
+        detail = f"{place.field}.auth has {' and '.join(auth.ways)}, and needs at most one of them"
+        raise StationkeeperError(Reason.INVALID_SPEC, detail)
+    more: tuple[str, ...] = ()
+    if auth.token is not None:
+        blob, more = _token(trust, auth.token, place)
+    elif auth.client_certificate is not None:
+        blob, more = _client(trust, auth.client_certificate, place)
+    else:
+        blob = server_authentication(trust.der)
+    try:
+        preflight(blob)
+    except StationkeeperError as error:
+        raise _at(place.field, error) from None
+    return Target(endpoint.uri, blob, (*notes, *more))
+
+
+def _trust(endpoint: Endpoint, place: _Place) -> Certificate:
+    field = f"{place.field}.trust"
+    if endpoint.trust is not None and endpoint.trust_from is not None:
+        raise StationkeeperError(Reason.INVALID_SPEC, f"{place.field} needs exactly one of trust and trustFrom")
+    if endpoint.trust_from is not None:
+        field = f"{place.field}.trustFrom"
+        found = read_content(place.world.read(place.namespace, endpoint.trust_from, field), field)
+    else:
+        found = read_certificates(endpoint.trust or "", field, Reason.MALFORMED_PEM)
+    if len(found) > 1:
+        raise StationkeeperError(
+            Reason.TRUST_AMBIGUOUS, f"{field} holds {len(found)} certificates, a Basics Station takes exactly one"
+        )
+    problem = _trust_problem(found[0])
+    if problem is not None:
+        raise _at(field, problem)
+    return found[0]
+
+
+def _token(trust: Certificate, source: TokenSource, place: _Place) -> tuple[bytes, tuple[str, ...]]:
+    field = f"{place.field}.auth.token"
+    content = place.read(source, "auth.token")
+    try:
+        blob = token_authentication(trust.der, parse_token(content))
+    except StationkeeperError as error:
+        raise _at(field, error) from None
+    return blob, tuple(f"{field}: the token {note}" for note in token_notes(content))
+
+
+def _client(trust: Certificate, source: ClientCertificateSource, place: _Place) -> tuple[bytes, tuple[str, ...]]:
+    field = f"{place.field}.auth.clientCertificate"
+    chain = _chain(source, place, field)
+    key = _key_of(chain[0], place.read(source.key, "auth.clientCertificate"))
+    if isinstance(key, StationkeeperError):
+        raise _at(field, key)
+    check_not_of_authority(chain[0], place.keys, place.namespace, field)
+    blob = client_authentication(trust.der, chain[0].der, key)
+    return blob, _client_notes(chain, field, place.now)
+
+
+def _chain(source: ClientCertificateSource, place: _Place, field: str) -> tuple[Certificate, ...]:
+    """The certificates of tls.crt; where that holds the key, the message says what to do with both."""
+    shown = place.read(source.certificate, "auth.clientCertificate")
+    if _HOLDS_KEY in shown:
+        held = place.read(source.key, "auth.clientCertificate")
+        swapped = b"BEGIN CERTIFICATE-----" in held and _HOLDS_KEY not in held
+        cure = "swap tls.crt and tls.key" if swapped else "keep it in tls.key alone"
+        raise StationkeeperError(Reason.MALFORMED_PEM, f"{field}: tls.crt holds a private key; {cure}")
+    return read_content(shown, f"{field} (tls.crt)")
+
+
+def check_not_of_authority(certificate: Certificate, keys: AuthorityKeys, namespace: str, field: str) -> None:
+    """Refuses what would make a gateway a certificate authority: a CA's certificate, or the key of one.
+
+    Args:
+        certificate: that the gateway would show.
+        keys: of all TrustedCAs.
+        namespace: of the resource.
+        field: of the spec, for the message.
+
+    Raises:
+        StationkeeperError: `ClientCertificateIsCA`, `PrivateKeyOfCA`.
+    """
+    shown = show((certificate,))
+    if certificate.is_authority:
+        detail = f"{field}: {shown} is a CA certificate (CA:TRUE), whose key no gateway may be given"
+        raise StationkeeperError(Reason.CLIENT_CERTIFICATE_IS_CA, detail)
+    if keys.has(certificate, namespace):
+        detail = f"{field}: the key of {shown} is that of a TrustedCA, which no gateway may be given"
+        raise StationkeeperError(Reason.PRIVATE_KEY_OF_CA, detail)
+
+
+def _client_notes(chain: tuple[Certificate, ...], field: str, now: datetime) -> tuple[str, ...]:
+    """Said and never silent: what of the chain a Station cannot be given, and what its server will not take."""
+    notes = []
+    if len(chain) > 1:
+        notes.append(
+            f"{field}: tls.crt holds a chain, of which only {show(chain[:1])} can be delivered to a Basics Station; "
+            f"the server has to know {show(chain[1:])} itself"
+        )
+    if expired(chain[:1], now):
+        notes.append(f"{field}: {show(chain[:1])} has expired: the server will refuse it")
+    return tuple(notes)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _trust_problem(certificate: Certificate) -> StationkeeperError | None:
+    try:
+        check_trust(certificate)
+    except StationkeeperError as error:
+        return StationkeeperError(error.reason, error.detail)
+    except Exception as error:
+        return _unforeseen(error)
+    return None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _key_of(certificate: Certificate, content: bytes) -> bytes | StationkeeperError:
+    """The DER for a Basics Station of the key that `content` holds, if the two are fit for it and belong together."""
+    try:
+        check_client(certificate)
+        key = parse_private_key(content)
+    except StationkeeperError as error:
+        return StationkeeperError(error.reason, error.detail)
+    except Exception as error:
+        return _unforeseen(error)
+    if key.public == public_key(certificate):
+        return key.der
+    shown = show((certificate,))
+    return StationkeeperError(
+        Reason.PRIVATE_KEY_MISMATCH, f"tls.key does not belong to {shown}, the first certificate of tls.crt"
+    )
+
+
+def _unforeseen(error: Exception) -> StationkeeperError:
+    """What no parser foresaw in one resource must not keep all others from being compiled."""
+    return StationkeeperError(Reason.CREDENTIALS_UNUSABLE, f"they cannot be read: {type(error).__name__}")
+
+
+def _at(field: str, error: StationkeeperError) -> StationkeeperError:
+    return StationkeeperError(error.reason, f"{field}: {error.detail}")

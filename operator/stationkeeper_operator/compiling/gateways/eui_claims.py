@@ -1,0 +1,241 @@
+"""Which of the namespaces that have a Gateway with one EUI may have it in force.
+
+Several may, as long as no client could be meant by two: which TrustedCA vouches, or which token fits, decides. Where
+one CA or one token serves two of them, the one that had the EUI first keeps it, also after its Gateway is gone. The
+other one waits until a person hands the EUI over. It is remembered that it waits: so it does not get in while a Gateway
+or a TrustedCA of the first is being replaced.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+from functools import partial
+
+from msgspec.structs import replace as with_fields
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.eui64 import EUI64, format_hex
+from stationkeeper_core.published.documents import RegisteredGateway, ReservedEUI
+from stationkeeper_operator.compiling.candidate import Candidate
+from stationkeeper_operator.compiling.trust.scopes import Scopes, may_meet
+from stationkeeper_operator.resources.records import TAKES_OVER
+
+MAX_RESERVED = 1_000
+"""Of a namespace in one document: EUIs that are kept for it, and as many for which it waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one namespace has to do with an EUI.
+
+    Attributes:
+        namespace: its name.
+        candidate: of its Gateway with that EUI, None where it has none.
+        held: what is in force, be it of this Gateway or of one that was before.
+        reserved: what is kept of a Gateway that was before, or that waits.
+    """
+
+    namespace: str
+    candidate: Candidate[RegisteredGateway] | None = None
+    held: RegisteredGateway | None = None
+    reserved: ReservedEUI | None = None
+
+    @property
+    def record(self) -> RegisteredGateway | None:
+        """What would be in force of its Gateway."""
+        return None if self.candidate is None else self.candidate.desired or self.candidate.fallback
+
+    @property
+    def rank(self) -> int | None:
+        """Its rank, None for one that has none yet."""
+        known = self.held or self.reserved
+        return None if known is None else known.rank
+
+    @property
+    def had_it(self) -> bool:
+        """Whether a Gateway of the namespace was in force with the EUI, and it never lost it since."""
+        return self.held is not None or (self.reserved is not None and not self.reserved.waits)
+
+    @property
+    def tokens(self) -> frozenset[str]:
+        """The digests of the tokens of its Gateway."""
+        return _tokens(self.record)
+
+    @property
+    def precedence(self) -> tuple[datetime, str, str]:
+        """Sorts those without a rank: the oldest Gateway first."""
+        assert self.candidate is not None  # noqa: S101 - a claim without a rank is of a Gateway
+        metadata = self.candidate.resource.metadata
+        return (metadata.creation_timestamp, self.namespace, metadata.uid)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a claim.
+
+    Attributes:
+        candidate: of its Gateway, with its rank; refused where it waits.
+        reserved: what is kept for the namespace where nothing of its Gateway gets published; None for nothing.
+    """
+
+    candidate: Candidate[RegisteredGateway] | None
+    reserved: ReservedEUI | None
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What claims are judged by.
+
+    Attributes:
+        scopes: of the trust that is to be in force.
+        before: of the trust in force.
+        full: the namespaces for which no more waiting can be remembered in this document.
+    """
+
+    scopes: Scopes
+    before: Scopes
+    full: frozenset[str] = frozenset()
+
+
+class _Loss(Enum):
+    """How a claim lost."""
+
+    YIELDS = 0
+    """To a decision of the release; it comes back when that is taken back."""
+    WAITS = 1
+    """Until a person hands the EUI over."""
+    WAITS_BEHIND = 2
+    """Likewise, and behind one of a higher rank."""
+
+
+def settle(eui: EUI64, claims: Sequence[Claim], grounds: Grounds) -> Mapping[str, Settled]:
+    """Who may have the EUI in force, by namespace.
+
+    Args:
+        eui: which.
+        claims: at most one of each namespace.
+        grounds: what they are judged by.
+    """
+    live = [each for each in _without_handed_over(claims) if each.record is not None or each.rank is not None]
+    ranked = _ranks(live)
+    losses = _losses(eui, ranked, grounds) if len(live) > 1 else {}
+    last = max((rank for _, rank in ranked), default=-1)
+    found: dict[str, Settled] = {}
+    for claim, rank in ranked:
+        loss = losses.get(claim.namespace)
+        final = rank
+        if loss is _Loss.WAITS_BEHIND:
+            final = last = last + 1
+        found[claim.namespace] = _settled(eui, claim, final, loss)
+    # Of the others nothing could be in force anyway: their own refusal is all there is to say.
+    rest = {each.namespace: Settled(each.candidate, None) for each in claims if each.candidate is not None}
+    return {**rest, **found}
+
+
+def _without_handed_over(claims: Sequence[Claim]) -> list[Claim]:
+    """`claims` without those that a person handed over to another namespace; only what is gone can be."""
+    named = {
+        each.candidate.resource.metadata.annotations.takes_over
+        for each in claims
+        if each.candidate is not None and each.record is not None
+    } - {""}
+    return [each for each in claims if each.record is not None or not _is_named(each, named)]
+
+
+def _is_named(claim: Claim, uids: set[str]) -> bool:
+    known = claim.held or claim.reserved
+    return known is not None and claim.had_it and known.uid in uids
+
+
+def _ranks(claims: Sequence[Claim]) -> list[tuple[Claim, int]]:
+    """All with their ranks, the first first; those that have none get the next ones, the oldest Gateway first."""
+    ranked = [(each, each.rank) for each in claims if each.rank is not None]
+    following = max((rank for _, rank in ranked), default=-1) + 1
+    new = sorted((each for each in claims if each.rank is None), key=lambda each: each.precedence)
+    ranked += [(each, following + number) for number, each in enumerate(new)]
+    return sorted(ranked, key=lambda pair: (pair[1], pair[0].namespace))
+
+
+def _losses(eui: EUI64, ranked: Sequence[tuple[Claim, int]], grounds: Grounds) -> dict[str, _Loss]:
+    """The namespaces that may not have the EUI in force."""
+    standing: list[Claim] = []
+    losses: dict[str, _Loss] = {}
+    for claim, _ in ranked:
+        if claim.record is None and not claim.had_it:
+            losses[claim.namespace] = _Loss.WAITS
+            continue
+        losers = [each for each in standing if _loses_to(each, claim, eui, grounds)]
+        others = [each for each in standing if each not in losers]
+        if any(_meet(each, claim, eui, grounds) for each in others):
+            own = not claim.had_it or any(_brought_in(claim, each, eui, grounds) for each in others)
+            losses[claim.namespace] = _Loss.WAITS if own else _Loss.YIELDS
+        elif _has_to_wait(claim, others, eui, grounds):
+            losses[claim.namespace] = _Loss.WAITS
+        else:
+            losses |= dict.fromkeys((each.namespace for each in losers), _Loss.WAITS_BEHIND)
+            standing = [*others, claim]
+    return losses
+
+
+def _has_to_wait(claim: Claim, standing: Sequence[Claim], eui: EUI64, grounds: Grounds) -> bool:
+    if claim.had_it or not standing:
+        return False
+    if claim.reserved is None:
+        return claim.namespace in grounds.full
+    # The release took the EUI away from the others: its TrustedCAs alone speak for this namespace, and for no other.
+    scope = grounds.scopes.of(claim.namespace, eui)
+    return bool(scope.own) or not scope.served
+
+
+def _meet(one: Claim, other: Claim, eui: EUI64, grounds: Grounds) -> bool:
+    scopes = (grounds.scopes.of(each.namespace, eui) for each in (one, other))
+    return bool(one.tokens & other.tokens) or may_meet(*scopes)
+
+
+def _loses_to(first: Claim, second: Claim, eui: EUI64, grounds: Grounds) -> bool:
+    """Whether `first` has itself brought in what the two have in common, and `second` had the EUI with it before."""
+    return second.had_it and _brought_in(first, second, eui, grounds)
+
+
+def _brought_in(claim: Claim, other: Claim, eui: EUI64, grounds: Grounds) -> bool:
+    """Whether `claim` has now a TrustedCA or a token of its own that only `other` had before."""
+    if claim.tokens - _tokens(claim.held) & _tokens(other.held):
+        return True
+    now, was = grounds.scopes.of(claim.namespace, eui), grounds.before.of(claim.namespace, eui)
+    theirs = grounds.before.of(other.namespace, eui)
+    return not now.own <= was.own and may_meet(now.only_own, theirs) and not may_meet(was, theirs)
+
+
+def _tokens(record: RegisteredGateway | None) -> frozenset[str]:
+    return frozenset(record.token_sha256s) if record is not None else frozenset()
+
+
+def _settled(eui: EUI64, claim: Claim, rank: int, loss: _Loss | None) -> Settled:
+    known = claim.held or claim.reserved
+    uid = known.uid if known is not None else ""
+    if known is None and loss is not None and claim.candidate is not None:
+        uid = claim.candidate.resource.metadata.uid
+    waits = loss in {_Loss.WAITS, _Loss.WAITS_BEHIND} or (loss is None and known is not None and not claim.had_it)
+    reserved = ReservedEUI(eui=format_hex(eui), namespace=claim.namespace, uid=uid, rank=rank, waits=waits)
+    candidate = claim.candidate
+    if candidate is not None and claim.record is not None:
+        if loss is None:
+            candidate = candidate.mapped(partial(_ranked, rank=rank))
+        else:
+            candidate = replace(candidate, desired=None, fallback=None, minimal=None, refusal=_refusal(eui))
+    return Settled(candidate, reserved if uid else None)
+
+
+def _ranked(record: RegisteredGateway, rank: int) -> RegisteredGateway:
+    return record if record.rank == rank else with_fields(record, rank=rank)
+
+
+def _refusal(eui: EUI64) -> StationkeeperError:
+    detail = (
+        f"another namespace had a Gateway with EUI {format_hex(eui)} before, and one TrustedCA, key or token serves"
+        " both; a person has to hand it over: the other Gateway is deleted and this one gets the annotation"
+        f" {TAKES_OVER} with the uid that the last event of the other says; or those who run the release have their"
+        " TrustedCAs serve the EUI in one namespace only (spec.serves)"
+    )
+    return StationkeeperError(Reason.EUI_CONFLICT, detail)

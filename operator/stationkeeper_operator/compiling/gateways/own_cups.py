@@ -1,0 +1,163 @@
+"""Whether a gateway that is moved to this release's own CUPS would be let in there with what it is handed out.
+
+Judged by the decision that a request meets, on the trust that is about to be published: the certificate is the only one
+that a Basics Station presents. What would be refused is not handed out: the gateway could not come back to be mended.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.eui64 import parse_hex
+from stationkeeper_core.in_force.gateway_registry import GatewayRegistry, RegistryBucket
+from stationkeeper_core.in_force.snapshot import Snapshot
+from stationkeeper_core.policy.authorization import Claim, authorize
+from stationkeeper_core.policy.token_authorization import token_sha256
+from stationkeeper_core.protocol.station_preflight import preflight
+from stationkeeper_core.published.documents import (
+    BUCKETS,
+    RegisteredGateway,
+    RegistryDocument,
+    TrustDocument,
+    bucket_of,
+)
+from stationkeeper_core.reason_table import REASONS
+from stationkeeper_core.trust.generation import TrustGeneration
+from stationkeeper_core.trust.judgement import FOR_EVER, Judgement
+from stationkeeper_core.trust.judging import judge
+from stationkeeper_core.trust.scope import Scope
+from stationkeeper_core.x509.client_certificate import read_client_certificate
+
+_MAX_REMEMBERED = 32_768
+# That a TrustedCA of another namespace would vouch is not for this namespace to know.
+_TOLD = {Reason.TRUSTED_CA_OF_ANOTHER_NAMESPACE: Reason.NO_TRUSTED_CA}
+
+
+class OwnCUPS:
+    """The CUPS of this release, as one compile sees it.
+
+    Args:
+        names: by which gateways reach it, lower-case: a host, which counts at every port, or `host:port`.
+        trust: what is about to be published.
+        now: aware.
+    """
+
+    def __init__(self, names: Iterable[str], trust: TrustDocument, now: datetime) -> None:
+        self._names = frozenset(names)
+        self._trust = trust
+        self._now = now
+        self._until: list[int] = []
+
+    @property
+    def deadlines(self) -> tuple[datetime, ...]:
+        """When time alone changes what was found."""
+        longest = datetime.max.replace(tzinfo=UTC).timestamp()
+        return tuple(datetime.fromtimestamp(each, UTC) for each in self._until if each < min(FOR_EVER, longest))
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether anything was found by what is trusted."""
+        return bool(self._until)
+
+    def note_anew(self) -> None:
+        """Begin anew to note what was found, as for another Gateway."""
+        self._until.clear()
+
+    def is_meant_by(self, uri: str) -> bool:
+        """Whether `uri`, `https://host:port`, leads to it."""
+        host, _, port = uri.partition("://")[2].lower().rpartition(":")
+        return bool(self._names) and not self._names.isdisjoint({host, f"{host}:{port}"})
+
+    @cached_property
+    def _court(self) -> "_Court":
+        return _court(self._trust)
+
+    def check(self, record: RegisteredGateway) -> None:
+        """Refuse a Gateway whose CUPS credentials would not let its gateway in here.
+
+        Args:
+            record: as it is to be published.
+
+        Raises:
+            StationkeeperError: `WouldBeRefused`; the detail names nothing of other tenants.
+        """
+        if record.suspended or not record.cups_credentials or not self.is_meant_by(record.cups_uri):
+            return
+        found = preflight(record.cups_credentials)
+        if found.certificate:
+            self._check_certificate(record, found.certificate)
+        elif not found.key:
+            raise _refused("cups leads to this CUPS and has no auth, with which the gateway could not come in again")
+        elif token_sha256(found.key) not in record.token_sha256s:
+            raise _refused("cups leads to this CUPS, and client.tokens does not list the token of cups.auth")
+
+    def _check_certificate(self, record: RegisteredGateway, der: bytes) -> None:
+        court, eui = self._court, parse_hex(record.eui)
+        assert eui is not None, record.eui  # noqa: S101 - the compiler wrote it
+        try:
+            judgement = court.judge(der, record, self._now)
+            self._until.append(judgement.until)
+            authorize(Claim(judgement, eui), court.snapshot(record))
+        except StationkeeperError as error:
+            reason = _TOLD.get(error.reason, error.reason)
+            raise _refused(
+                "cups leads to this CUPS, which would refuse the certificate of cups.auth as"
+                f" {reason}: {REASONS[reason].meaning}"
+            ) from None
+
+
+class _Court:
+    """One trust, and what it said so far.
+
+    Args:
+        trust: what is about to be published.
+    """
+
+    def __init__(self, trust: TrustDocument) -> None:
+        self._document = trust
+        self._known: dict[tuple[bytes, str, str], Judgement] = {}
+
+    @cached_property
+    def _trust(self) -> TrustGeneration:
+        return TrustGeneration(self._document, 0, "")
+
+    def judge(self, der: bytes, record: RegisteredGateway, now: datetime) -> Judgement:
+        """What the TrustedCAs in the Gateway's scope say of a certificate that is presented alone."""
+        which = (der, record.namespace, record.eui)
+        known = self._known.get(which)
+        if known is not None and known.holds_at(now):
+            return known
+        certificate = read_client_certificate((der,))
+        scope = Scope(certificate.eui_or_none, (record.namespace,))
+        found = judge(certificate, self._trust, scope, now)
+        if len(self._known) >= _MAX_REMEMBERED:
+            self._known.clear()
+        self._known[which] = found
+        return found
+
+    def snapshot(self, record: RegisteredGateway) -> Snapshot:
+        """The trust, and a registry of that Gateway alone."""
+        eui = parse_hex(record.eui)
+        number = bucket_of(eui) if eui is not None else 0
+        buckets = (
+            RegistryBucket.of_document(RegistryDocument(bucket=number, gateways=(record,)), 0, "")
+            if each == number
+            else _EMPTY[each]
+            for each in range(BUCKETS)
+        )
+        return Snapshot(self._trust, GatewayRegistry(tuple(buckets)))
+
+
+_EMPTY: Mapping[int, RegistryBucket] = {
+    number: RegistryBucket.of_document(RegistryDocument(bucket=number), 0, "") for number in range(BUCKETS)
+}
+
+
+@lru_cache(maxsize=1)
+def _court(trust: TrustDocument) -> _Court:
+    return _Court(trust)
+
+
+def _refused(detail: str) -> StationkeeperError:
+    return StationkeeperError(Reason.WOULD_BE_REFUSED, detail)

@@ -1,0 +1,189 @@
+"""All Gateways to the candidates of each registry document, and the EUIs that are kept for namespaces."""
+
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.eui64 import EUI64, format_hex, parse_hex
+from stationkeeper_core.published.documents import (
+    Document,
+    RegisteredGateway,
+    RegistryDocument,
+    ReservedEUI,
+    bucket_of,
+)
+from stationkeeper_operator.compiling.candidate import Candidate
+from stationkeeper_operator.compiling.gateways.eui_claims import MAX_RESERVED, Claim, Grounds, Settled, settle
+from stationkeeper_operator.compiling.gateways.gateway_compiler import Surroundings, claimed_eui, compile_gateway
+from stationkeeper_operator.compiling.trust.scopes import Scopes
+from stationkeeper_operator.resources.records import Gateway, Key, Resource
+
+_Owner = tuple[EUI64, str]
+
+
+@dataclass
+class Bucket:
+    """What belongs into one registry document.
+
+    Attributes:
+        candidates: its Gateways.
+        kept: by EUI and namespace, what is reserved there unless the namespace has a Gateway in force with that EUI.
+        contested: the EUIs with which more than one namespace has to do.
+    """
+
+    candidates: list[Candidate[RegisteredGateway]] = field(default_factory=list)
+    kept: dict[tuple[str, str], ReservedEUI] = field(default_factory=dict)
+    contested: set[str] = field(default_factory=set)
+
+    def take_in(self, settled: Settled) -> None:
+        """Take in what became of a claim."""
+        if settled.candidate is not None:
+            self.candidates.append(settled.candidate)
+        if settled.reserved is not None:
+            self.kept[settled.reserved.eui, settled.reserved.namespace] = settled.reserved
+
+    def document(self, number: int, records: Iterable[RegisteredGateway], thrift: int) -> RegistryDocument:
+        """The document with these of its Gateways.
+
+        Args:
+            number: of the bucket.
+            records: of the Gateways.
+            thrift: what is left out of what is reserved: from 1 on who waits, from 2 on what no other namespace asks
+                for, from 3 on all.
+        """
+        gateways = tuple(sorted(records, key=lambda each: (each.eui, each.rank, each.namespace)))
+        present = {(each.eui, each.namespace) for each in gateways}
+        reserved = (
+            each
+            for owner, each in sorted(self.kept.items())
+            if owner not in present and not self._can_do_without(each, thrift)
+        )
+        return RegistryDocument(bucket=number, gateways=gateways, reserved=tuple(self._bounded(reserved)))
+
+    def _can_do_without(self, reserved: ReservedEUI, thrift: int) -> bool:
+        least = 1 if reserved.waits else 3 if reserved.eui in self.contested else 2
+        return thrift >= least
+
+    def _bounded(self, reserved: Iterable[ReservedEUI]) -> list[ReservedEUI]:
+        """So many of each namespace, first those that another namespace has to do with, the lowest EUI first."""
+        counts: Counter[tuple[str, bool]] = Counter()
+        found = []
+        for each in sorted(reserved, key=lambda each: (each.eui not in self.contested, each.eui)):
+            counts[each.namespace, each.waits] += 1
+            if counts[each.namespace, each.waits] <= MAX_RESERVED:
+                found.append(each)
+        return sorted(found, key=lambda each: (each.eui, each.rank, each.namespace))
+
+
+def registry_buckets(
+    around: Surroundings, resources: Iterable[Resource], in_force: Mapping[str, Document], scopes: tuple[Scopes, Scopes]
+) -> Iterator[tuple[int | None, Bucket]]:
+    """The candidates by the bucket that they belong into; last, under None, those whose EUI is not known or taken.
+
+    Args:
+        around: what Gateways are compiled in.
+        resources: all resources but those that are being deleted.
+        in_force: the present documents.
+        scopes: of what is to be trusted, and of what is trusted now.
+    """
+    registries = {each.bucket: each for each in in_force.values() if isinstance(each, RegistryDocument)}
+    held = {each.uid: each for number in sorted(registries) for each in registries[number].gateways}
+    gateways: dict[int | None, list[Gateway]] = {}
+    for each in resources:
+        if isinstance(each, Gateway):
+            eui = claimed_eui(each, held.get(each.metadata.uid))
+            gateways.setdefault(None if eui is None else bucket_of(eui, around.world.buckets), []).append(each)
+    nowhere = Bucket()
+    for number in range(around.world.buckets):
+        owners = _owners(around, gateways.get(number, ()), held, nowhere)
+        yield number, _settled_bucket(owners, registries.get(number), Grounds(*scopes))
+    nowhere.candidates += [
+        compile_gateway(each, held.get(each.metadata.uid), around) for each in gateways.get(None, ())
+    ]
+    yield None, nowhere
+
+
+def _settled_bucket(
+    owners: Mapping[_Owner, Candidate[RegisteredGateway]], in_force: RegistryDocument | None, grounds: Grounds
+) -> Bucket:
+    claims, bucket = _claims(owners, in_force), Bucket()
+    for eui, settled in settle_all(claims, in_force, grounds):
+        for each in settled.values():
+            bucket.take_in(each)
+        if len(claims[eui]) > 1:
+            bucket.contested.add(format_hex(eui))
+    return bucket
+
+
+def settle_all(
+    claims: Mapping[EUI64, Mapping[str, Claim]], in_force: RegistryDocument | None, grounds: Grounds
+) -> Iterator[tuple[EUI64, Mapping[str, Settled]]]:
+    """Who may have each EUI in force; so many of a namespace wait that they can be remembered in one document.
+
+    Args:
+        claims: by EUI and namespace; of all EUIs of a bucket that more than one namespace claims, of others as needed.
+        in_force: the present document of that bucket.
+        grounds: what they are judged by.
+    """
+    waiting = Counter(each.namespace for each in (in_force.reserved if in_force else ()) if each.waits)
+    for eui in sorted(claims):
+        involved = list(claims[eui].values())
+        full = frozenset(each.namespace for each in involved if waiting[each.namespace] >= MAX_RESERVED)
+        settled = settle(eui, involved, replace(grounds, full=full) if full else grounds)
+        for each in settled.values():
+            kept = each.reserved
+            if kept is not None and kept.waits and claims[eui][kept.namespace].reserved is None:
+                waiting[kept.namespace] += 1
+        yield eui, settled
+
+
+def _owners(
+    around: Surroundings, gateways: Iterable[Gateway], held: Mapping[str, RegisteredGateway], nowhere: Bucket
+) -> dict[_Owner, Candidate[RegisteredGateway]]:
+    """The Gateway that has an EUI in its namespace: the oldest."""
+    owners: dict[_Owner, Candidate[RegisteredGateway]] = {}
+    for gateway in sorted(gateways, key=lambda each: precedence(each, held)):
+        previous = held.get(gateway.metadata.uid)
+        eui = claimed_eui(gateway, previous)
+        assert eui is not None  # noqa: S101 - it is why the Gateway belongs into a bucket
+        owner = owners.get((eui, gateway.metadata.namespace))
+        if owner is not None:
+            nowhere.candidates.append(conflict(gateway, eui, owner.key))
+            continue
+        owners[eui, gateway.metadata.namespace] = compile_gateway(gateway, previous, around)
+    return owners
+
+
+def _claims(
+    owners: Mapping[_Owner, Candidate[RegisteredGateway]], in_force: RegistryDocument | None
+) -> dict[EUI64, dict[str, Claim]]:
+    held = {(parsed_eui(each), each.namespace): each for each in (in_force.gateways if in_force else ())}
+    reserved = {(parsed_eui(each), each.namespace): each for each in (in_force.reserved if in_force else ())}
+    found: dict[EUI64, dict[str, Claim]] = {}
+    for owner in dict.fromkeys((*owners, *held, *reserved)):
+        eui, namespace = owner
+        found.setdefault(eui, {})[namespace] = Claim(namespace, owners.get(owner), held.get(owner), reserved.get(owner))
+    return found
+
+
+def parsed_eui(record: RegisteredGateway | ReservedEUI) -> EUI64:
+    """Return the EUI of a record in force."""
+    found = parse_hex(record.eui)
+    assert found is not None, record.eui  # noqa: S101 - a document with another one is not decoded
+    return found
+
+
+def precedence(gateway: Gateway, held: Container[str]) -> tuple[datetime, bool, Key]:
+    """Sorts the Gateways of one namespace that claim one EUI; `held` are the uids of those in force.
+
+    The oldest first; of those created in one second, and creation is told no finer, the one in force.
+    """
+    return (gateway.metadata.creation_timestamp, gateway.metadata.uid not in held, gateway.key)
+
+
+def conflict(gateway: Gateway, eui: EUI64, owner: Key) -> Candidate[RegisteredGateway]:
+    """Return what a Gateway asks for whose EUI the older Gateway `owner` of its namespace has: nothing."""
+    detail = f"EUI {format_hex(eui)} belongs to the older Gateway {owner.name} of this namespace; delete one of the two"
+    return Candidate(gateway, None, None, StationkeeperError(Reason.EUI_CONFLICT, detail))

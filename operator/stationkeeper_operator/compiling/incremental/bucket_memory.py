@@ -1,0 +1,217 @@
+"""One registry document that is kept up to date: the claims on its EUIs, who may have each, and what fits into it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from stationkeeper_core.eui64 import EUI64, format_hex
+from stationkeeper_core.published.documents import RegisteredGateway, RegistryDocument, ReservedEUI, digest
+from stationkeeper_operator.compiling.candidate import Candidate
+from stationkeeper_operator.compiling.fitting.capacity import Contents, fit
+from stationkeeper_operator.compiling.fitting.room import REGISTRY_BOUNDS
+from stationkeeper_operator.compiling.gateways.eui_claims import Claim, Grounds, Settled
+from stationkeeper_operator.compiling.gateways.registry_compiler import Bucket, parsed_eui, settle_all
+from stationkeeper_operator.compiling.incremental.multi_index import MultiIndex
+from stationkeeper_operator.resources.records import Key
+
+Owner = tuple[EUI64, str]
+"""An EUI and the namespace of the Gateway that claims it."""
+
+
+@dataclass(frozen=True)
+class InForceChange:
+    """What changed of the Gateways in force: each as it was, and each as it is."""
+
+    gone: tuple[RegisteredGateway, ...] = ()
+    came: tuple[RegisteredGateway, ...] = ()
+
+
+class BucketMemory:
+    """Of one bucket.
+
+    Args:
+        name: of the document.
+        number: of the bucket.
+        release_namespace: which has a share of its own.
+
+    Attributes:
+        name: of the document.
+        document: as it was fitted last; None before.
+        sha256: the digest of its payload.
+        payload: of it, until it is taken.
+        records: what is in the document of each Gateway.
+    """
+
+    def __init__(self, name: str, number: int, release_namespace: str) -> None:
+        self.name = name
+        self.document: RegistryDocument | None = None
+        self.sha256 = ""
+        self.payload: bytes | None = None
+        self.records: dict[Key, RegisteredGateway] = {}
+        self._number = number
+        self._release = release_namespace
+        self._candidates: dict[Owner, Candidate[RegisteredGateway]] = {}
+        self._held: dict[Owner, RegisteredGateway] = {}
+        self._reserved: dict[Owner, ReservedEUI] = {}
+        self._in_force: RegistryDocument | None = None
+        self._namespaces: MultiIndex[EUI64, str] = MultiIndex()
+        self._contested: set[EUI64] = set()
+        self._settled: dict[EUI64, tuple[Settled, ...]] = {}
+        self._stale: set[EUI64] = set()
+        self._must_fit = True
+        self._has_plenty = False
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the document is as it has to be."""
+        return not (self._stale or self._must_fit)
+
+    def claim(self, owner: Owner, candidate: Candidate[RegisteredGateway] | None) -> None:
+        """Take in what the Gateway that has an EUI in its namespace asks for; None where there is none."""
+        if candidate is None:
+            self._candidates.pop(owner, None)
+        else:
+            self._candidates[owner] = candidate
+        self._involve(owner)
+
+    def renew(self, owner: Owner, candidate: Candidate[RegisteredGateway]) -> None:
+        """Take in a Gateway of which nothing changed that is compiled, so that the former one needs no memory."""
+        resource = candidate.resource
+        self._candidates[owner] = candidate
+        self._settled[owner[0]] = tuple(
+            replace(each, candidate=replace(each.candidate, resource=resource))
+            if each.candidate is not None and each.candidate.key == resource.key
+            else each
+            for each in self._settled.get(owner[0], ())
+        )
+
+    def take_in_force(self, document: RegistryDocument | None) -> InForceChange:
+        """Take in the document in force."""
+        if document is self._in_force:
+            return InForceChange()
+        self._in_force = document
+        held = {(parsed_eui(each), each.namespace): each for each in (document.gateways if document else ())}
+        reserved = {(parsed_eui(each), each.namespace): each for each in (document.reserved if document else ())}
+        changed = [owner for owner in {**self._held, **held} if self._held.get(owner) != held.get(owner)]
+        before = self._held
+        kept = [owner for owner in {**self._reserved, **reserved} if self._reserved.get(owner) != reserved.get(owner)]
+        self._held, self._reserved = held, reserved
+        for owner in (*changed, *kept):
+            self._involve(owner)
+        if kept:
+            # How many of a namespace wait decides whether another one can.
+            self.judge_anew()
+        if not self._has_plenty:
+            self._must_fit = True
+        return InForceChange(
+            tuple(before[owner] for owner in changed if owner in before),
+            tuple(held[owner] for owner in changed if owner in held),
+        )
+
+    def judge_anew(self) -> None:
+        """Take in that the scopes changed, which decide between several namespaces with one EUI."""
+        self._stale |= self._contested
+
+    def fit(self, grounds: Grounds) -> tuple[bool, Iterable[Key]]:
+        """Bring the document up to date.
+
+        Args:
+            grounds: what claims are judged by.
+
+        Returns:
+            Whether it was made anew, and the Gateways of which something else is in it than before, or whose candidates
+            were settled anew.
+        """
+        settled = self._settle(grounds)
+        if not self._must_fit:
+            return False, settled
+        self._must_fit = False
+        bucket = self._bucket()
+        contents = Contents(bucket.candidates, partial(bucket.document, self._number), self._release, REGISTRY_BOUNDS)
+        fitted = fit(contents, self._in_force)
+        self._has_plenty = fitted.has_plenty
+        before, self.records = self.records, fitted.records
+        assert isinstance(fitted.document, RegistryDocument)  # noqa: S101 - it was built as that
+        self.document = self._in_force if fitted.document == self._in_force else fitted.document
+        self.sha256, self.payload = digest(fitted.payload), fitted.payload
+        other = (key for key, record in self.records.items() if before.get(key) != record)
+        return True, {*settled, *other, *(before.keys() - self.records.keys())}
+
+    def candidate_of(self, owner: Owner, key: Key) -> Candidate[RegisteredGateway] | None:
+        """What was settled of a Gateway that has an EUI in its namespace."""
+        found = (each.candidate for each in self._settled.get(owner[0], ()) if each.candidate is not None)
+        return next((each for each in found if each.key == key), None)
+
+    def _involve(self, owner: Owner) -> None:
+        """Take in that a namespace has something else to do with an EUI than before."""
+        eui, namespace = owner
+        if owner in self._candidates or owner in self._held or owner in self._reserved:
+            self._namespaces.add(eui, namespace)
+        else:
+            self._namespaces.discard(eui, namespace)
+        is_contested = self._namespaces.is_shared(eui)
+        if is_contested or eui in self._contested:
+            # How many of a namespace wait is counted over all of them.
+            self._stale |= self._contested
+        if is_contested:
+            self._contested.add(eui)
+        elif eui in self._contested:
+            self._contested.discard(eui)
+            self._must_fit = True
+        self._stale.add(eui)
+
+    def _settle(self, grounds: Grounds) -> set[Key]:
+        """Settle what is stale; the Gateways whose candidates are others than before."""
+        claims = {
+            eui: {
+                namespace: Claim(
+                    namespace,
+                    self._candidates.get((eui, namespace)),
+                    self._held.get((eui, namespace)),
+                    self._reserved.get((eui, namespace)),
+                )
+                for namespace in self._namespaces.of(eui)
+            }
+            for eui in self._stale
+        }
+        found: set[Key] = set()
+        for eui, settled in settle_all(claims, self._in_force, grounds):
+            before, after = self._settled.pop(eui, ()), tuple(settled.values())
+            if after:
+                self._settled[eui] = after
+            if not self._is_same_document(before, after):
+                self._must_fit = True
+            found |= {each.candidate.key for each in after if each.candidate is not None}
+        self._stale.clear()
+        return found
+
+    def _is_same_document(self, before: tuple[Settled, ...], after: tuple[Settled, ...]) -> bool:
+        """Whether two outcomes put the same into the document, without a look at what else is in it."""
+        if len(before) != 1 or len(after) != 1:
+            return not before and not after
+        old, new = before[0], after[0]
+        if old.candidate is None or new.candidate is None:
+            return old.candidate is new.candidate and old.reserved == new.reserved
+        if not self._has_plenty:
+            return _asks_the_same(old.candidate, new.candidate) and old.reserved == new.reserved
+        # Where all fits, each Gateway's first choice is in the document, and nothing is reserved of one that is.
+        first, then = (each.desired or each.fallback for each in (old.candidate, new.candidate))
+        same_record = old.candidate.key == new.candidate.key and first == then
+        return same_record and (then is not None or old.reserved == new.reserved)
+
+    def _bucket(self) -> Bucket:
+        bucket = Bucket(contested={format_hex(eui) for eui in self._contested})
+        for settled in self._settled.values():
+            for each in settled:
+                bucket.take_in(each)
+        return bucket
+
+
+def _asks_the_same(old: Candidate[RegisteredGateway], new: Candidate[RegisteredGateway]) -> bool:
+    return (old.key, old.seniority, old.desired, old.fallback, old.minimal) == (
+        new.key,
+        new.seniority,
+        new.desired,
+        new.fallback,
+        new.minimal,
+    )

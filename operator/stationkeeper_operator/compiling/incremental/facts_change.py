@@ -1,0 +1,117 @@
+"""Which Gateways have to be compiled anew because of what all are compiled in."""
+
+from functools import cached_property
+
+from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_operator.compiling.gateways.defaults_compiler import Compiled
+from stationkeeper_operator.compiling.gateways.tokens_by_eui import LNSByEUI
+from stationkeeper_operator.compiling.shared_facts import SharedFacts
+from stationkeeper_operator.compiling.trust.authority_keys import AuthorityKeys
+from stationkeeper_operator.compiling.world import looks_to_defaults
+from stationkeeper_operator.resources.records import TRUSTED_CA, Gateway, Key
+
+
+class FactsChange:
+    """The difference between what Gateways were compiled in, and what they are to be compiled in now.
+
+    Args:
+        old: as it was.
+        new: as it is.
+    """
+
+    def __init__(self, old: SharedFacts, new: SharedFacts) -> None:
+        self._old = old
+        self._new = new
+        self._trusted_cas = _trusted_cas(old) ^ _trusted_cas(new)
+        self._defaults: dict[str, bool | tuple[LNSByEUI, LNSByEUI]] = {}
+
+    @property
+    def scopes_changed(self) -> bool:
+        """Whether other TrustedCAs are in force, or are to be, than before."""
+        return self._old.trust.document != self._new.trust.document or self._old.before != self._new.before
+
+    @cached_property
+    def vouching_changed(self) -> bool:
+        """Whether another answer is possible to who could let a Gateway in."""
+        return not self._new.vouching_cas.says_the_same_as(self._old.vouching_cas)
+
+    @cached_property
+    def is_none(self) -> bool:
+        """Whether no Gateway can be concerned."""
+        old, new = self._old, self._new
+        same_defaults = old.defaults.compiled.keys() == new.defaults.compiled.keys() and all(
+            _is_same(each, new.defaults.compiled[key]) for key, each in old.defaults.compiled.items()
+        )
+        return same_defaults and not self._keys and not self._trusted_cas and not self._trust_changed
+
+    def concerns(self, gateway: Gateway, keys: frozenset[str], *, asked_own_cups: bool) -> bool:
+        """Whether a Gateway has to be compiled anew.
+
+        Args:
+            gateway: which.
+            keys: the digests of those that were looked for among the TrustedCAs' when it was compiled last.
+            asked_own_cups: whether it was asked then whether this release's CUPS would let it in.
+        """
+        return (
+            (asked_own_cups and self._trust_changed)
+            or not keys.isdisjoint(self._keys)
+            or (bool(self._trusted_cas) and self._names_other(gateway))
+            or self._has_another_default(gateway)
+        )
+
+    @cached_property
+    def _trust_changed(self) -> bool:
+        return self._old.trust.document != self._new.trust.document
+
+    @cached_property
+    def _keys(self) -> frozenset[str]:
+        return _difference(self._old.keys, self._new.keys)
+
+    def _names_other(self, gateway: Gateway) -> bool:
+        client = gateway.spec.client if gateway.spec is not None else None
+        names = (client.trusted_cas if client is not None else None) or ()
+        namespace = gateway.metadata.namespace
+        texts = (text if "/" in text else f"{namespace}/{text}" for text in names)
+        return any(Key(TRUSTED_CA, *text.split("/", 1)) in self._trusted_cas for text in texts)
+
+    def _has_another_default(self, gateway: Gateway) -> bool:
+        if not looks_to_defaults(gateway):
+            return False
+        namespace = gateway.metadata.namespace
+        found = self._defaults.get(namespace)
+        if found is None:
+            found = self._defaults[namespace] = self._default_of(namespace)
+        if isinstance(found, bool):
+            return found
+        old, new = found
+        return new.differs_for(gateway, old)
+
+    def _default_of(self, namespace: str) -> bool | tuple[LNSByEUI, LNSByEUI]:
+        """Whether all Gateways of a namespace get something else by default; or the two of which some get that."""
+        before, now = (each.world.defaults_for(namespace) for each in (self._old, self._new))
+        if before != now or before is None or now is None:
+            return before != now
+        old, new = self._old.defaults.compiled[before], self._new.defaults.compiled[now]
+        if isinstance(old, LNSByEUI) and isinstance(new, LNSByEUI) and old.tokens != new.tokens:
+            is_same_else = (old.target, old.trust, old.secret) == (new.target, new.trust, new.secret)
+            return (old, new) if is_same_else else True
+        return not _is_same(old, new)
+
+
+def _trusted_cas(facts: SharedFacts) -> frozenset[Key]:
+    return frozenset(key for key in facts.world.resources if key.kind == TRUSTED_CA)
+
+
+def _difference(old: AuthorityKeys, new: AuthorityKeys) -> frozenset[str]:
+    """The keys of which something else holds somewhere."""
+    nobody = frozenset[str]()
+    namespaces = old.by_namespace.keys() | new.by_namespace.keys()
+    pairs = ((old.by_namespace.get(each, nobody), new.by_namespace.get(each, nobody)) for each in namespaces)
+    return (old.everywhere ^ new.everywhere).union(*(one ^ other for one, other in pairs))
+
+
+def _is_same(old: Compiled, new: Compiled) -> bool:
+    """Whether both give each Gateway the same; of one that is refused, Gateways are told the reason alone."""
+    if isinstance(old, StationkeeperError) and isinstance(new, StationkeeperError):
+        return old.reason == new.reason
+    return old == new

@@ -1,0 +1,289 @@
+"""The same plan as `compile_plan`, by work in proportion to what changed.
+
+A verdict and a record are a pure function of a resource, what it names, what was in force, what all Gateways are
+compiled in, and time. Each is remembered, and made anew when one of these is other than before. `compile_plan` stays
+the specification: what is made here equals what it makes from nothing, byte for byte.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from stationkeeper_core.published.documents import TRUST, Document, TrustDocument, digest
+from stationkeeper_core.published.registry_layout import BUCKETS, layout_of
+from stationkeeper_operator.compiling.incremental.facts_horizon import moments
+from stationkeeper_operator.compiling.incremental.gateway_memory import GatewayMemory
+from stationkeeper_operator.compiling.incremental.incremental_registry import IncrementalRegistry, Work
+from stationkeeper_operator.compiling.incremental.known_certificates import KnownCertificates
+from stationkeeper_operator.compiling.resource_verdicts import LEAVING
+from stationkeeper_operator.compiling.shared_facts import SharedFacts, compile_facts
+from stationkeeper_operator.compiling.trust.trust_compiler import CompiledTrust, compile_trust
+from stationkeeper_operator.compiling.verdict import Verdict
+from stationkeeper_operator.compiling.world import World
+from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
+from stationkeeper_operator.resources.named_references import references
+from stationkeeper_operator.resources.records import GATEWAY, Gateway, Key, Reference, ReferencedObject, Resource
+
+
+@dataclass(frozen=True)
+class PlanChange:
+    """What a compile changed of the plan.
+
+    Attributes:
+        documents: all documents of the plan that are ready to be published, by name.
+        digests: of their payloads.
+        payloads: of those that were made anew.
+        verdicts: those that are others than before.
+        deadline: when time alone will change something about trust, aware; None for never.
+        is_done: whether the plan is whole; otherwise another compile has to follow, for which nothing need change.
+        work: what was done.
+    """
+
+    documents: Mapping[str, Document]
+    digests: Mapping[str, str]
+    payloads: Mapping[str, bytes]
+    verdicts: Mapping[Key, Verdict]
+    deadline: datetime | None
+    is_done: bool
+    work: Work = field(default_factory=Work)
+
+
+class IncrementalCompiler:
+    """Remembers what it compiled; for one term of leadership. One thread uses it at a time.
+
+    Args:
+        release_namespace: the namespace whose TrustedCAs and GatewayDefaults are for the Gateways of all namespaces.
+        cups_names: by which gateways reach the release's CUPS: lower-case hosts, or `host:port`.
+        buckets: into how many documents the Gateways are split.
+    """
+
+    def __init__(self, release_namespace: str, cups_names: tuple[str, ...] = (), buckets: int = BUCKETS) -> None:
+        self._release = release_namespace
+        self._cups_names = cups_names
+        self._buckets = buckets
+        self._few: dict[Key, Resource] = {}
+        self._referenced: dict[Reference, ReferencedObject] = {}
+        self._leaving: dict[Key, Resource] = {}
+        self._registry = IncrementalRegistry(release_namespace, cups_names, layout_of(buckets))
+        self._known = KnownCertificates()
+        self._trust: CompiledTrust | None = None
+        self._trust_sha256 = ""
+        self._facts: SharedFacts | None = None
+        self._verdicts: dict[Key, Verdict] = {}
+        self._authority_keys: frozenset[str] = frozenset()
+        self._named_by_few: frozenset[Reference] = frozenset()
+        self._horizon: datetime | None = None
+        self._compiled_at: datetime | None = None
+        self._in_force: Document | None = None
+        self._trust_at: datetime | None = None
+        self._is_trust_new = False
+        self._is_trust_stale = self._are_facts_stale = True
+
+    @property
+    def verdicts(self) -> dict[Key, Verdict]:
+        """The present verdicts on all resources."""
+        gateways = ((key, each.verdict) for key, each in self._registry.gateways)
+        return {**self._verdicts, **{key: verdict for key, verdict in gateways if verdict is not None}}
+
+    @property
+    def resources(self) -> Mapping[Key, Resource]:
+        """All resources, as they were taken in; what is taken in later shows in it."""
+        return _Resources(self._few, self._leaving, self._registry.gateways)
+
+    @property
+    def world(self) -> World:
+        """All resources, and what they refer to, as they were taken in; later changes do not touch it."""
+        return World(self._release, dict(self.resources), dict(self._referenced), self._cups_names, self._buckets)
+
+    @property
+    def trust_sha256(self) -> str:
+        """The digest of the trust document's payload."""
+        return self._trust_sha256
+
+    def carried_by(self, document: str) -> list[Key]:
+        """The resources that a document carries."""
+        if document == TRUST:
+            return list(self._trust.records) if self._trust is not None else []
+        return [key for bucket in self._registry.buckets if bucket.name == document for key in bucket.records]
+
+    def default_of(self, resource: Resource) -> Key | None:
+        """The GatewayDefaults that has to give the LNS of `resource`."""
+        return self._facts.world.defaults_of(resource) if self._facts is not None else None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every resource was compiled at least once."""
+        return self._registry.is_whole
+
+    def verdict_on(self, key: Key) -> Verdict | None:
+        """The present verdict on a resource; None where there is none yet."""
+        found = self._verdicts.get(key)
+        if found is None:
+            remembered = self._registry.gateways.get(key)
+            found = remembered.verdict if remembered is not None else None
+        return found
+
+    def holds_at(self, now: datetime) -> bool:
+        """Whether what is remembered can be brought up to date for `now`; not where the clock was set back."""
+        return self._compiled_at is None or now >= self._compiled_at
+
+    def take_in(self, changes: WorldChanges) -> None:
+        """Take in what changed of the resources and of what they name; at first, all of them."""
+        for reference, found in changes.referenced.items():
+            self._take_in_reference(reference, found)
+        for key, change in changes.resources.items():
+            self._take_in_resource(key, change)
+        if any(key.kind != GATEWAY for key in changes.resources):
+            self._named_by_few = frozenset(each for one in self._few.values() for each in references(one))
+
+    def compile_trust(self, in_force: Mapping[str, Document], now: datetime) -> TrustDocument:
+        """Return what is to be trusted: few objects, so that it can be published before anything else is compiled.
+
+        Args:
+            in_force: the present documents, without those that are missing or cannot be decoded.
+            now: what has expired by then is left out; aware.
+        """
+        assert self.holds_at(now)  # noqa: S101 - the caller began anew where the clock was set back
+        self._compiled_at = now
+        before = in_force.get(TRUST)
+        if before is not self._in_force:
+            self._is_trust_stale = True
+        self._in_force = before
+        is_due = self._horizon is not None and self._horizon <= now
+        if self._trust is None or self._is_trust_stale or is_due or (self._is_trust_new and now != self._trust_at):
+            world = World(self._release, dict(self._few), self._referenced, self._cups_names, self._buckets)
+            self._trust = compile_trust(world.without_deleted(), before, now)
+            self._trust_sha256 = digest(self._trust.fitted.payload)
+            self._are_facts_stale = True
+            self._is_trust_stale, self._trust_at = False, now
+            # What is not in force yet depends on the time itself: since when an anchor is retained.
+            self._is_trust_new = self._trust.document != before
+        return self._trust.document
+
+    def compile(
+        self, in_force: Mapping[str, Document], now: datetime, interrupted: Callable[[], bool] = lambda: False
+    ) -> PlanChange:
+        """Bring the plan up to date.
+
+        Args:
+            in_force: as `compile_trust`.
+            now: as `compile_trust`.
+            interrupted: whether somebody waits for something else. What nobody waits for is then left for the next
+                time, such as all Gateways of a GatewayDefaults; what an event touched is always compiled.
+        """
+        trust, work = self.compile_trust(in_force, now), Work()
+        keys = self._registry.take_in_force(in_force)
+        if not keys.isdisjoint(self._authority_keys):
+            self._are_facts_stale = True
+        assert self._trust is not None  # noqa: S101 - just compiled
+        if self._known.take_interest(self._trust.records.values(), self._gateways):
+            self._are_facts_stale = True
+        if self._are_facts_stale:
+            self._compile_facts(now)
+        facts = self._facts
+        assert facts is not None  # noqa: S101 - just compiled
+        self._registry.take_in_facts(facts)
+        found = self._registry.compile(now, interrupted, work)
+        few = dict.fromkeys(self._leaving, LEAVING) | dict(facts.verdicts)
+        few |= facts.defaults.verdicts(self._registry.gateways.looking)
+        changed = {key: each for key, each in few.items() if self._verdicts.get(key) != each} | found
+        self._verdicts = few
+        fitted = [each for each in self._registry.buckets if each.document is not None]
+        documents: dict[str, Document] = {TRUST: trust}
+        documents |= {each.name: each.document for each in fitted if each.document is not None}
+        digests = {TRUST: self._trust_sha256} | {each.name: each.sha256 for each in fitted}
+        payloads = {TRUST: self._trust.fitted.payload}
+        for each in fitted:
+            if each.payload is not None:
+                payloads[each.name], each.payload = each.payload, None
+        return PlanChange(documents, digests, payloads, changed, self._deadline(now), self._registry.is_done, work)
+
+    def _take_in_reference(self, reference: Reference, found: ReferencedObject | None) -> None:
+        if found is None:
+            self._referenced.pop(reference, None)
+        else:
+            self._referenced[reference] = found
+        self._registry.take_in_reference(reference)
+        if reference in self._named_by_few:
+            self._is_trust_stale = True
+
+    def _take_in_resource(self, key: Key, change: ResourceChange) -> None:
+        before, after = change
+        is_present = after is not None and not after.metadata.being_deleted
+        if after is not None and not is_present:
+            self._leaving[key] = after
+        else:
+            self._leaving.pop(key, None)
+        if isinstance(before, Gateway) or isinstance(after, Gateway):
+            self._take_in_gateway(key, after if is_present and isinstance(after, Gateway) else None)
+            return
+        if after is not None:
+            self._few[key] = after
+        else:
+            self._few.pop(key, None)
+        if before is None or after is None or not compiles_the_same(before, after):
+            self._is_trust_stale = True
+
+    def _take_in_gateway(self, key: Key, gateway: Gateway | None) -> None:
+        held = self._registry.gateways.get(key)
+        before = held.resource if held is not None else None
+        if self._known.change(before, gateway):
+            self._are_facts_stale = True
+        if before is not None and gateway is not None and compiles_the_same(before, gateway):
+            self._registry.renew(key, gateway)
+        else:
+            self._registry.take_in(key, gateway)
+
+    def _compile_facts(self, now: datetime) -> None:
+        assert self._trust is not None  # noqa: S101 - what is to be trusted is compiled first
+        everything = World(self._release, dict(self._few), self._referenced, self._cups_names, self._buckets)
+        owners = self._registry.gateways.owners_of_keys
+        self._facts = compile_facts(everything, self._trust, self._in_force, owners, self._known.found, now)
+        self._authority_keys = frozenset().union(*self._facts.keys.by_namespace.values())
+        times = moments(self._facts, self._in_force)
+        self._horizon = min((each for each in times if each >= now), default=None)
+        self._are_facts_stale = False
+
+    def _gateways(self) -> Iterator[Gateway]:
+        return (each.resource for _, each in self._registry.gateways)
+
+    def _deadline(self, now: datetime) -> datetime | None:
+        assert self._facts is not None  # noqa: S101 - just compiled
+        times = [each for each in self._facts.deadlines if each >= now]
+        let_in_until = self._registry.gateways.let_in_until.first
+        return min(times if let_in_until is None else [*times, let_in_until], default=None)
+
+
+class _Resources(Mapping[Key, Resource]):
+    """All resources, where they are kept."""
+
+    def __init__(self, few: Mapping[Key, Resource], leaving: Mapping[Key, Resource], gateways: GatewayMemory) -> None:
+        self._few = few
+        self._leaving = leaving
+        self._gateways = gateways
+
+    def __getitem__(self, key: Key) -> Resource:
+        remembered = self._gateways.get(key)
+        if remembered is not None:
+            return remembered.resource
+        found = self._few.get(key)
+        return self._leaving[key] if found is None else found
+
+    def __iter__(self) -> Iterator[Key]:
+        yield from self._few
+        yield from (key for key in self._leaving if key not in self._few)
+        yield from (key for key, _ in self._gateways)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def compiles_the_same(before: Resource, after: Resource) -> bool:
+    """Return whether two versions of a resource differ only in what is not compiled, such as their status."""
+    return type(before) is type(after) and _compiled_part(before) == _compiled_part(after)
+
+
+def _compiled_part(resource: Resource) -> tuple[object, ...]:
+    metadata = resource.metadata
+    identity = (metadata.uid, metadata.creation_timestamp, metadata.being_deleted, metadata.annotations)
+    return (*identity, resource.spec, resource.suspended, resource.problem)

@@ -1,0 +1,355 @@
+"""The registry documents, kept up to date: only Gateways that something concerns are compiled, and their documents."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import lru_cache
+
+from stationkeeper_core.published.documents import Document, RegisteredGateway, RegistryDocument
+from stationkeeper_core.published.registry_layout import RegistryLayout
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_operator.compiling.candidate import Candidate
+from stationkeeper_operator.compiling.gateways.eui_claims import Grounds
+from stationkeeper_operator.compiling.gateways.gateway_compiler import Surroundings, compile_gateway
+from stationkeeper_operator.compiling.gateways.own_cups import OwnCUPS
+from stationkeeper_operator.compiling.gateways.registry_compiler import conflict, precedence
+from stationkeeper_operator.compiling.incremental.bucket_memory import BucketMemory, Owner
+from stationkeeper_operator.compiling.incremental.facts_change import FactsChange
+from stationkeeper_operator.compiling.incremental.gateway_memory import GatewayMemory, RememberedGateway
+from stationkeeper_operator.compiling.resource_verdicts import gateway_verdict
+from stationkeeper_operator.compiling.shared_facts import SharedFacts
+from stationkeeper_operator.compiling.trust.authority_keys import AuthorityKeys
+from stationkeeper_operator.compiling.trust.scopes import Scopes
+from stationkeeper_operator.compiling.verdict import Verdict, Vouching
+from stationkeeper_operator.resources.records import Gateway, Key, Reference
+
+AT_LEAST = 1_000
+"""So many Gateways that nobody waits for are compiled before an interruption counts."""
+
+
+@dataclass
+class Work:
+    """What a compile did.
+
+    Attributes:
+        gateways: how many Gateways it compiled.
+        documents: how many documents it encoded.
+    """
+
+    gateways: int = 0
+    documents: int = 0
+
+
+@dataclass(frozen=True)
+class _AskedKeys(AuthorityKeys):
+    """The same, and which keys were looked for."""
+
+    asked: set[str] = field(default_factory=set)
+
+    def has(self, certificate: Certificate, namespace: str) -> bool:
+        if certificate.key_sha256 is not None:
+            self.asked.add(certificate.key_sha256)
+        return super().has(certificate, namespace)
+
+
+class IncrementalRegistry:
+    """Of one release.
+
+    Args:
+        release_namespace: which has a share of its own.
+        cups_names: by which gateways reach the release's CUPS.
+        layout: into which documents the Gateways are split.
+
+    Attributes:
+        gateways: what is remembered of each.
+        buckets: what is remembered of each document.
+    """
+
+    def __init__(self, release_namespace: str, cups_names: tuple[str, ...], layout: RegistryLayout) -> None:
+        self.gateways = GatewayMemory(layout)
+        self.buckets = [BucketMemory(name, number, release_namespace) for number, name in enumerate(layout.registry)]
+        self._cups_names = cups_names
+        self._touched: dict[Key, None] = {}
+        self._claims: dict[Owner, None] = {}
+        self._backlog: dict[Key, None] = {}
+        self._untold: dict[Key, None] = {}
+        self._revouched: dict[Key, None] = {}
+        self._facts: SharedFacts | None = None
+        self._is_whole = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every Gateway was compiled at least once."""
+        return self._is_whole
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to be compiled."""
+        is_current = all(each.is_current for each in self.buckets)
+        return is_current and not (self._touched or self._claims or self._backlog or self._untold or self._revouched)
+
+    def take_in(self, key: Key, resource: Gateway | None) -> None:
+        """Take in a Gateway that is new or other than before; None where it is gone or being deleted."""
+        if resource is not None:
+            self.gateways.put(key, resource)
+            (self._touched if self._is_whole else self._backlog)[key] = None
+            return
+        owner = self.gateways.remove(key)
+        for each in (self._touched, self._backlog, self._untold, self._revouched):
+            each.pop(key, None)
+        if owner is not None:
+            self._claims[owner] = None
+
+    def renew(self, key: Key, resource: Gateway) -> None:
+        """Take in a Gateway of which only what is not compiled is other than before."""
+        remembered = self.gateways.get(key)
+        if remembered is None:
+            return
+        remembered.resource = resource
+        candidate, owner = remembered.candidate, remembered.owner
+        if candidate is None:
+            return
+        remembered.candidate = replace(candidate, resource=resource)
+        if owner is not None and remembered.is_owner:
+            self.buckets[self.gateways.bucket_of(owner)].renew(owner, remembered.candidate)
+
+    def take_in_reference(self, reference: Reference) -> None:
+        """Take in that a Secret or ConfigMap is other than before."""
+        self._touched.update(dict.fromkeys(self.gateways.naming(reference)))
+
+    def take_in_force(self, in_force: Mapping[str, Document]) -> set[str]:
+        """Take in the documents in force; the keys that gateways of other namespaces have now than before."""
+        keys: set[str] = set()
+        for bucket in self.buckets:
+            document = in_force.get(bucket.name)
+            change = bucket.take_in_force(document if isinstance(document, RegistryDocument) else None)
+            concerned, changed = self.gateways.take_in_force(change)
+            keys |= changed
+            if self._is_whole:
+                self._backlog.update(dict.fromkeys(concerned))
+        return keys
+
+    def take_in_facts(self, facts: SharedFacts) -> None:
+        """Take in what all Gateways are compiled in, where it is other than before."""
+        before, self._facts = self._facts, facts
+        if before is None or before is facts:
+            return
+        change = FactsChange(before, facts)
+        if change.scopes_changed:
+            for bucket in self.buckets:
+                bucket.judge_anew()
+        if not change.is_none:
+            concerned = (
+                key
+                for key, each in self.gateways
+                if change.concerns(each.resource, each.keys, asked_own_cups=each.asked_own_cups)
+            )
+            self._backlog.update(dict.fromkeys(concerned))
+        if change.vouching_changed:
+            self._revouched.update(dict.fromkeys(key for key, _ in self.gateways))
+
+    def compile(self, now: datetime, interrupted: Callable[[], bool], work: Work) -> dict[Key, Verdict]:
+        """Bring verdicts and documents up to date, first those that an event touched.
+
+        Args:
+            now: aware; never before that of the last time.
+            interrupted: whether somebody waits for something else; what nobody waits for is then left for later.
+            work: counts what was done.
+
+        Returns:
+            The verdicts that are others than before.
+        """
+        facts = self._facts
+        assert facts is not None  # noqa: S101 - they are taken in first
+        turn = _Turn(self, facts, now, work)
+        self._touched.update(dict.fromkeys(self.gateways.due(now)))
+        urgent = self._compile_touched(turn)
+        self._compile_backlog(turn, interrupted)
+        self._is_whole = self._is_whole or not self._backlog
+        if not self._is_whole:
+            return {}
+        self._fit(turn, urgent, interrupted)
+        return self._tell(turn, interrupted)
+
+    def _compile_touched(self, turn: "_Turn") -> set[int]:
+        """Compile what an event touched; the buckets that this concerns."""
+        for key in self._touched:
+            self._backlog.pop(key, None)
+            self._compile_one(turn, key)
+        urgent = {number for key in self._touched for number in self._numbers(key)}
+        self._touched.clear()
+        for owner in self._claims:
+            turn.settle_claim(owner)
+            urgent.add(self.gateways.bucket_of(owner))
+        self._claims.clear()
+        return urgent
+
+    def _compile_backlog(self, turn: "_Turn", interrupted: Callable[[], bool]) -> None:
+        done = 0
+        while self._backlog:
+            if done >= AT_LEAST and done % 50 == 0 and interrupted():
+                return
+            done += 1
+            key = next(iter(self._backlog))
+            del self._backlog[key]
+            self._compile_one(turn, key)
+
+    def _compile_one(self, turn: "_Turn", key: Key) -> None:
+        remembered = self.gateways.get(key)
+        if remembered is None:
+            return
+        former = self.gateways.claim(key, remembered)
+        if former is not None:
+            turn.settle_claim(former)
+        remembered.is_stale = True
+        if remembered.owner is not None:
+            turn.settle_claim(remembered.owner)
+        else:
+            turn.compile(key, remembered)
+            self.untell(key)
+
+    def _fit(self, turn: "_Turn", urgent: set[int], interrupted: Callable[[], bool]) -> None:
+        waiting = {number for key in self._backlog for number in self._numbers(key)} - urgent
+        for number in sorted(set(range(len(self.buckets))) - waiting, key=lambda number: number not in urgent):
+            bucket = self.buckets[number]
+            if bucket.is_current:
+                continue
+            made, concerned = bucket.fit(turn.grounds)
+            turn.work.documents += made
+            self._untold.update(dict.fromkeys(concerned))
+            if made and number not in urgent and interrupted():
+                return
+
+    def _tell(self, turn: "_Turn", interrupted: Callable[[], bool]) -> dict[Key, Verdict]:
+        found: dict[Key, Verdict] = {}
+        later: dict[Key, None] = {}
+        for key in self._untold:
+            remembered = self.gateways.get(key)
+            if remembered is None:
+                continue
+            if remembered.bucket is not None and not self.buckets[remembered.bucket].is_current:
+                later[key] = None
+                continue
+            self._revouched.pop(key, None)
+            verdict = turn.verdict_on(key, remembered)
+            if verdict != remembered.verdict:
+                remembered.verdict = found[key] = verdict
+            self.gateways.set_deadlines(key, turn.now, verdict)
+        self._untold = later
+        self._revouch(turn, found, interrupted)
+        return found
+
+    def _revouch(self, turn: "_Turn", found: dict[Key, Verdict], interrupted: Callable[[], bool]) -> None:
+        """Say anew who could let Gateways in, where nothing else of them changed."""
+        done = 0
+        while self._revouched:
+            if done >= AT_LEAST and done % 50 == 0 and interrupted():
+                return
+            done += 1
+            key = next(iter(self._revouched))
+            del self._revouched[key]
+            remembered = self.gateways.get(key)
+            if remembered is None or remembered.verdict is None or key in self._untold:
+                continue
+            vouching = turn.vouching_of(key, remembered)
+            if vouching != remembered.verdict.vouching:
+                remembered.verdict = found[key] = replace(remembered.verdict, vouching=vouching)
+
+    def untell(self, key: Key) -> None:
+        """Have the verdict on a Gateway made anew."""
+        self._untold[key] = None
+
+    def _numbers(self, key: Key) -> Iterable[int]:
+        remembered = self.gateways.get(key)
+        number = remembered.bucket if remembered is not None else None
+        return () if number is None else (number,)
+
+
+class _Turn:
+    """One compile.
+
+    Args:
+        registry: that is brought up to date.
+        facts: what Gateways are compiled in.
+        now: aware.
+        work: counts what is done.
+    """
+
+    def __init__(self, registry: IncrementalRegistry, facts: SharedFacts, now: datetime, work: Work) -> None:
+        self.now = now
+        self.work = work
+        self.grounds = Grounds(Scopes(facts.trust.document), Scopes(facts.before))
+        self._registry = registry
+        self._gateways = registry.gateways
+        self._facts = facts
+        self._asked: set[str] = set()
+        keys = _AskedKeys(facts.keys.everywhere, facts.keys.by_namespace, self._asked)
+        self._own_cups = OwnCUPS(facts.world.cups_names, facts.trust.document, now)
+        self._around = Surroundings(facts.world, now, facts.defaults.lns_for, keys, self._own_cups)
+
+    def compile(self, key: Key, remembered: RememberedGateway) -> Candidate[RegisteredGateway]:
+        """Compile a Gateway, and note what that depended on."""
+        self._asked.clear()
+        self._own_cups.note_anew()
+        resource = remembered.resource
+        remembered.candidate = compile_gateway(resource, self._gateways.held(resource.metadata.uid), self._around)
+        remembered.is_stale = False
+        remembered.keys = _shared_keys(frozenset(self._asked))
+        remembered.asked_own_cups = self._own_cups.was_asked
+        until = min(self._own_cups.deadlines, default=None) if remembered.asked_own_cups else None
+        self._gateways.let_in_until.set(key, until)
+        self.work.gateways += 1
+        return remembered.candidate
+
+    def settle_claim(self, owner: Owner) -> None:
+        """Decide which Gateway of a namespace has an EUI there, and compile it where that is not done yet."""
+        bucket = self._registry.buckets[self._gateways.bucket_of(owner)]
+        claimants = self._gateways.claimants(owner)
+        if len(claimants) > 1:
+            claimants.sort(key=self._precedence)
+        first: RememberedGateway | None = None
+        for key in claimants:
+            remembered = self._gateways.get(key)
+            assert remembered is not None  # noqa: S101 - what is gone claims nothing
+            if first is None:
+                first = remembered
+                if remembered.is_stale or not remembered.is_owner:
+                    remembered.is_owner = True
+                    bucket.claim(owner, self.compile(key, remembered))
+                continue
+            remembered.is_owner = remembered.is_stale = remembered.asked_own_cups = False
+            remembered.keys = frozenset()
+            remembered.candidate = conflict(remembered.resource, owner[0], first.resource.key)
+            self._gateways.let_in_until.set(key, None)
+            self._registry.untell(key)
+        if first is None:
+            bucket.claim(owner, None)
+
+    def verdict_on(self, key: Key, remembered: RememberedGateway) -> Verdict:
+        """What became of a Gateway."""
+        candidate, document, record = remembered.candidate, None, None
+        owner, number = remembered.owner, remembered.bucket
+        if remembered.is_owner and owner is not None and number is not None:
+            bucket = self._registry.buckets[number]
+            candidate, document, record = bucket.candidate_of(owner, key), bucket.name, bucket.records.get(key)
+        assert candidate is not None  # noqa: S101 - it was compiled before anything is told of it
+        return gateway_verdict(candidate, record, document, self._facts.world, self._vouching(record))
+
+    def vouching_of(self, key: Key, remembered: RememberedGateway) -> Vouching | None:
+        """Who could let a Gateway in."""
+        number = remembered.bucket if remembered.is_owner else None
+        return self._vouching(self._registry.buckets[number].records.get(key) if number is not None else None)
+
+    def _vouching(self, record: RegisteredGateway | None) -> Vouching | None:
+        return self._facts.vouching_cas.of(record) if record is not None else None
+
+    def _precedence(self, key: Key) -> tuple[datetime, bool, Key]:
+        remembered = self._gateways.get(key)
+        assert remembered is not None  # noqa: S101 - what is gone claims nothing
+        return precedence(remembered.resource, self._gateways)
+
+
+@lru_cache(maxsize=1024)
+def _shared_keys(keys: frozenset[str]) -> frozenset[str]:
+    """Return the same object for the same keys, which very many Gateways ask for."""
+    return keys

@@ -1,0 +1,61 @@
+"""Which revoked certificates gateways came with last, kept up to date; all others are not remembered."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from stationkeeper_core.published.documents import TrustedAuthority
+from stationkeeper_operator.compiling.trust.revocation_entries import Known
+from stationkeeper_operator.resources.records import Gateway
+from stationkeeper_operator.resources.resource_status import StatusCertificate
+
+_Interest = dict[str, frozenset[str]]
+
+
+class KnownCertificates:
+    """Of all Gateways that are not being deleted."""
+
+    def __init__(self) -> None:
+        self._interest: _Interest = {}
+        self._counts: dict[str, Counter[StatusCertificate]] = {}
+
+    @property
+    def found(self) -> Known:
+        """As `known_certificates` gives them, without those that nothing revokes."""
+        return {name: set(counts) for name, counts in self._counts.items()}
+
+    def take_interest(self, records: Iterable[TrustedAuthority], gateways: Callable[[], Iterable[Gateway]]) -> bool:
+        """Take in what is revoked; where that is other than before, all Gateways are looked through.
+
+        Args:
+            records: what is to be trusted.
+            gateways: gives all Gateways that are not being deleted.
+
+        Returns:
+            Whether what is found is other than before.
+        """
+        entries = ((f"{each.namespace}/{each.name}", (*each.revoked_serials, *each.revoked_sha256)) for each in records)
+        interest = {name: frozenset(revoked) for name, revoked in entries if revoked}
+        if interest == self._interest:
+            return False
+        before, self._interest, self._counts = self.found, interest, {}
+        for each in gateways() if interest else ():
+            self._count(each, 1)
+        return self.found != before
+
+    def change(self, before: Gateway | None, after: Gateway | None) -> bool:
+        """Take in a Gateway as it was and as it is; whether what is found is other than before."""
+        if not self._interest:
+            return False
+        changes = [self._count(each, number) for each, number in ((before, -1), (after, 1)) if each is not None]
+        return any(changes)
+
+    def _count(self, gateway: Gateway, number: int) -> bool:
+        certificate = gateway.status.certificate
+        revoked = self._interest.get(certificate.trusted_ca) if certificate is not None else None
+        if certificate is None or revoked is None or revoked.isdisjoint({certificate.serial, certificate.sha256}):
+            return False
+        counts = self._counts.setdefault(certificate.trusted_ca, Counter())
+        counts[certificate] += number
+        if not counts[certificate]:
+            del counts[certificate]
+        return True

@@ -1,0 +1,114 @@
+"""Anchors that a TrustedCA keeps for a stated time after its source was renewed without them.
+
+When each was replaced stands in the trust document, so that neither another compile nor another operator begins anew.
+Only the renewal of one and the same source counts: an edit of the spec, suspension and deletion act at once.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.published.documents import TrustedAuthority
+from stationkeeper_core.published.retained_anchor import RetainedAnchor
+from stationkeeper_core.timestamps import rfc3339
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_core.x509.pem import MAX_CERTIFICATES
+from stationkeeper_operator.compiling.certificate_rules import certificate_of, show
+from stationkeeper_operator.resources.named_references import source_reference
+from stationkeeper_operator.resources.specs import CertificatesSource
+
+MAX_RETAIN = timedelta(days=366)
+
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhd])")
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+
+
+@dataclass(frozen=True)
+class Retained:
+    """What is kept of a source's former content.
+
+    Attributes:
+        records: for the trust document, sorted.
+        certificates: these anchors.
+    """
+
+    records: tuple[RetainedAnchor, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """What the author should know; empty where nothing is kept."""
+        if not self.records:
+            return ""
+        last = rfc3339(datetime.fromtimestamp(max(each.until for each in self.records), UTC))
+        shown = show(self.certificates)
+        return (
+            f"kept by certificatesFrom.retain, as the source was renewed without: {shown}, until {last} at the latest"
+        )
+
+
+def source_text(namespace: str, source: CertificatesSource | None) -> str:
+    """Says which key of which object a source is; empty for none."""
+    found = source_reference(namespace, source)
+    return "" if found is None else f"{found[0].kind}/{found[0].name}/{found[1]}"
+
+
+def read_retain(source: CertificatesSource | None) -> timedelta:
+    """Return for how long replaced anchors are kept; zero for not at all.
+
+    Raises:
+        StationkeeperError: `InvalidSpec`.
+    """
+    text = (source.retain if source is not None else None) or ""
+    if not text:
+        return timedelta()
+    found = _DURATION.fullmatch(text)
+    retain = int(found[1]) * _UNITS[found[2]] if found else timedelta.max
+    if retain > MAX_RETAIN:
+        raise StationkeeperError(
+            Reason.INVALID_SPEC,
+            f"certificatesFrom.retain: {text[:40]!a} is no time of at most {MAX_RETAIN.days} days, such as 48h or 30d",
+        )
+    return retain
+
+
+def retained_anchors(
+    previous: TrustedAuthority, listed: Iterable[Certificate], retain: timedelta, now: datetime
+) -> Retained:
+    """The anchors in force that their source no longer holds, and whose time is not over.
+
+    Args:
+        previous: what is in force, of the same source.
+        listed: what the source holds now.
+        retain: for how long each is kept.
+        now: aware.
+    """
+    present = frozenset(listed)
+    replaced = {each.sha256: each.replaced for each in previous.retained}
+    seconds = int(now.timestamp())
+    found = [
+        (RetainedAnchor(sha256=each.sha256, replaced=since, until=since + int(retain.total_seconds())), each)
+        for each in filter(None, map(certificate_of, previous.anchors))
+        if each not in present and each.not_after >= now
+        for since in (replaced.get(each.sha256, seconds),)
+    ]
+    kept = sorted(
+        (each for each in found if each[0].until > seconds), key=lambda each: (-each[0].until, each[0].sha256)
+    )
+    kept = sorted(kept[: max(MAX_CERTIFICATES - len(present), 0)], key=lambda each: each[0].sha256)
+    return Retained(tuple(record for record, _ in kept), tuple(certificate for _, certificate in kept))
+
+
+def as_before(previous: TrustedAuthority, listed: Iterable[Certificate], now: datetime) -> Retained:
+    """What was retained and still is, where the spec no longer says for how long in a way that can be read."""
+    present, kept = frozenset(listed), {each.sha256: each for each in still_retained(previous, now)}
+    held = (each for each in map(certificate_of, previous.anchors) if each is not None and each.not_after >= now)
+    found = {each.sha256: each for each in held if each.sha256 in kept and each not in present}
+    return Retained(tuple(kept[sha256] for sha256 in sorted(found)), tuple(found[sha256] for sha256 in sorted(found)))
+
+
+def still_retained(previous: TrustedAuthority, now: datetime) -> tuple[RetainedAnchor, ...]:
+    """Those of `previous` whose time is not over."""
+    return tuple(each for each in previous.retained if each.until > now.timestamp())

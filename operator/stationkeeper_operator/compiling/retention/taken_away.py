@@ -1,0 +1,82 @@
+"""What a TrustedCA no longer does after a change: who it no longer lets in, and what it no longer revokes; in words."""
+
+from collections.abc import Iterable, Iterator
+
+from stationkeeper_core.errors import StationkeeperError
+from stationkeeper_core.eui64 import EUI64
+from stationkeeper_core.eui_range import parse_range
+from stationkeeper_core.published.documents import TrustedAuthority
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_core.x509.serial_numbers import unpack_serials
+from stationkeeper_operator.compiling.certificate_rules import certificate_of, show
+from stationkeeper_operator.compiling.served_namespaces import serves, serves_less
+
+_SHOWN = 10
+_MAX_SHOWN = 64
+
+
+def certificates_gone(before: TrustedAuthority, after: TrustedAuthority) -> str:
+    """Which anchors and intermediates are there no more; empty where all are, or others with their names and keys."""
+    anchors = _gone(before.anchors, after.anchors)
+    intermediates = _gone(before.intermediates, (*after.anchors, *after.intermediates))
+    parts = (("anchor", anchors), ("intermediate", intermediates))
+    return "; ".join(f"{kind} {show(gone)}" for kind, gone in parts if gone)
+
+
+def is_narrower(before: TrustedAuthority, after: TrustedAuthority) -> bool:
+    """Whether its ranges, or what it serves, may hold less than before."""
+    return before.eui_ranges != after.eui_ranges or serves_less(before.serves, after.serves)
+
+
+def speaks_for(record: TrustedAuthority, namespace: str, eui: EUI64) -> bool:
+    """Whether it may vouch for a Gateway of `namespace` with `eui`."""
+    try:
+        in_range = not record.eui_ranges or any(eui in parse_range(text) for text in record.eui_ranges)
+    except StationkeeperError:
+        return False
+    return in_range and (namespace == record.namespace or serves(record.serves, namespace, eui))
+
+
+def revoked_no_more(before: TrustedAuthority, after: TrustedAuthority | None) -> str:
+    """What `after` revokes no more, counted, the first ones by name; empty for nothing.
+
+    A CRL counts while a certificate of its issuer's key is still in force.
+
+    Args:
+        before: what was in force.
+        after: what is in force now; None where nothing is.
+    """
+    serials = sorted(set(before.revoked_serials) - set(after.revoked_serials if after else ()))
+    fingerprints = sorted(set(before.revoked_sha256) - set(after.revoked_sha256 if after else ()))
+    entries = [f"{each:X}" for each in sorted(_entries_gone(before, after))]
+    parts = (("serial numbers", serials), ("fingerprints", fingerprints), ("entries of CRLs", entries))
+    return "; ".join(f"{kind}: {len(gone)}, {_first(gone)}" for kind, gone in parts if gone)
+
+
+def _entries_gone(before: TrustedAuthority, after: TrustedAuthority | None) -> Iterator[int]:
+    present = {each.issuer_key: each.serials for each in after.revocation_lists} if after else {}
+    held = after or before
+    keys = {each.key_sha256 for each in _readable((*held.anchors, *held.intermediates))}
+    for each in before.revocation_lists:
+        now = present.get(each.issuer_key, b"")
+        if each.issuer_key in keys and now != each.serials:
+            yield from unpack_serials(each.serials) - unpack_serials(now)
+
+
+def _gone(before: Iterable[bytes], after: Iterable[bytes]) -> list[Certificate]:
+    """Those of `before` that no certificate of `after` takes the place of, with the same name and key."""
+    held = {_identity(each) for each in _readable(after)}
+    return [each for each in _readable(before) if _identity(each) not in held]
+
+
+def _identity(certificate: Certificate) -> tuple[str, str]:
+    return certificate.folded_subject, certificate.key_sha256 or certificate.sha256
+
+
+def _readable(ders: Iterable[bytes]) -> Iterator[Certificate]:
+    return (each for each in map(certificate_of, ders) if each is not None)
+
+
+def _first(texts: list[str]) -> str:
+    shown = ", ".join(each[:_MAX_SHOWN] for each in texts[:_SHOWN])
+    return f"such as {shown}" if len(texts) > _SHOWN else shown

@@ -1,0 +1,1 @@
+"""TrustedCAs to the trust document, and what it means for gateways."""

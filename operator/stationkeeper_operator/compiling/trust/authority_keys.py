@@ -1,0 +1,113 @@
+"""The keys of certificate authorities, which no gateway may ever be given as its own."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+
+from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.protocol.station_preflight import preflight
+from stationkeeper_core.published.documents import Document, RegisteredGateway, TrustDocument
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_operator.compiling.candidate import Problems
+from stationkeeper_operator.compiling.certificate_rules import certificate_of, read_certificates, read_content
+from stationkeeper_operator.compiling.world import World
+from stationkeeper_operator.resources.records import TrustedCA
+from stationkeeper_operator.resources.specs import TrustedCASpec
+
+
+@dataclass(frozen=True)
+class AuthorityKeys:
+    """Digests of public keys, as `Certificate.key_sha256` gives them.
+
+    Attributes:
+        everywhere: those that count in all namespaces.
+        by_namespace: those that count in one.
+    """
+
+    everywhere: frozenset[str] = frozenset()
+    by_namespace: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def has(self, certificate: Certificate, namespace: str) -> bool:
+        """Whether the key of `certificate` is one that no gateway of `namespace` may be given."""
+        key = certificate.key_sha256
+        return key in self.everywhere or key in self.by_namespace.get(namespace, ())
+
+
+OwnersOfKeys = Mapping[str, Iterable[str]]
+"""The namespaces whose gateways have each key as their own, by its digest."""
+
+
+def authority_keys(world: World, documents: Iterable[Document | None], owners: OwnersOfKeys) -> AuthorityKeys:
+    """The keys of all TrustedCAs, of what is in force of them and of what their specs name, accepted or not.
+
+    Those of a namespace count there, and those of the release's everywhere. Of another tenant's only a self-signed
+    certificate counts: its issuer has proven to have the private key. Anybody may have a certificate made for a key
+    that is somebody else's, and would otherwise keep that one's gateways from their credentials. So would a tenant that
+    was given a key, such as that of the release's GatewayDefaults, and makes a root of it: it counts in that namespace
+    alone if gateways of others had it before.
+
+    Args:
+        world: all resources, those that are suspended or being deleted among them.
+        documents: those of trust, in force and to be.
+        owners: of the keys that gateways in force have.
+    """
+    found: dict[str, set[str]] = {}
+    everywhere: set[str] = set()
+    for namespace, certificate in _held(world, documents):
+        key = certificate.key_sha256
+        if key is None:
+            continue
+        found.setdefault(namespace, set()).add(key)
+        is_others = any(each != namespace for each in owners.get(key, ()))
+        if namespace == world.release_namespace or (certificate.signs_itself and not is_others):
+            everywhere.add(key)
+    return AuthorityKeys(frozenset(everywhere), {namespace: frozenset(keys) for namespace, keys in found.items()})
+
+
+@lru_cache(maxsize=8192)
+def client_of(blob: bytes) -> Certificate | None:
+    """The certificate that a gateway with these credentials shows, None where it shows none."""
+    try:
+        return certificate_of(preflight(blob).certificate)
+    except StationkeeperError:
+        return None
+
+
+def owners_of_keys(delivered: Iterable[RegisteredGateway]) -> OwnersOfKeys:
+    """Return the namespaces whose gateways have each key as their own.
+
+    Args:
+        delivered: the Gateways in force.
+    """
+    found: dict[str, set[str]] = {}
+    for gateway in delivered:
+        for key in client_keys(gateway):
+            found.setdefault(key, set()).add(gateway.namespace)
+    return found
+
+
+def client_keys(gateway: RegisteredGateway) -> Iterable[str]:
+    """Return the digests of the keys that a Gateway in force has as its own."""
+    found = (client_of(blob) for blob in (gateway.lns_credentials, gateway.cups_credentials) if blob)
+    return {each.key_sha256 for each in found if each is not None and each.key_sha256 is not None}
+
+
+def _held(world: World, documents: Iterable[Document | None]) -> Iterable[tuple[str, Certificate]]:
+    for document in documents:
+        for authority in document.authorities if isinstance(document, TrustDocument) else ():
+            for der in (*authority.anchors, *authority.intermediates):
+                certificate = certificate_of(der)
+                if certificate is not None:
+                    yield authority.namespace, certificate
+    for resource in world.resources.values():
+        if isinstance(resource, TrustedCA) and resource.spec is not None:
+            namespace = resource.metadata.namespace
+            yield from ((namespace, each) for each in _applied(resource.spec, namespace, world))
+
+
+def _applied(spec: TrustedCASpec, namespace: str, world: World) -> Iterable[Certificate]:
+    for text in filter(None, (spec.certificates, spec.intermediates)):
+        yield from Problems().attempt(partial(read_certificates, text, "", Reason.MALFORMED_PEM)) or ()
+    source = spec.certificates_from
+    if source is not None:
+        yield from Problems().attempt(lambda: read_content(world.read(namespace, source, ""), "")) or ()

@@ -1,0 +1,45 @@
+"""Whether a spec names the root of a Secret in the place of the CA that signs.
+
+cert-manager writes a CA into `tls.crt` and the certificate that issued it into `ca.crt`: of an intermediate, that is
+the root. A gateway sends its own certificate alone, so that the root without the intermediate lets nobody in.
+"""
+
+from collections.abc import Collection
+
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_operator.compiling.candidate import Problems
+from stationkeeper_operator.compiling.certificate_rules import read_content, show
+from stationkeeper_operator.compiling.world import World
+from stationkeeper_operator.resources.named_references import OWN_CERTIFICATE, own_certificate
+from stationkeeper_operator.resources.specs import KeySource, TrustedCASpec
+
+
+def issuing_ca_note(spec: TrustedCASpec, namespace: str, world: World, held: Collection[Certificate]) -> str:
+    """Return what to say of a CA in `tls.crt` beside a `ca.crt` that is named; empty where there is nothing to say.
+
+    Args:
+        spec: of the TrustedCA.
+        namespace: of the TrustedCA.
+        world: where its references are looked up.
+        held: the anchors and intermediates of the spec.
+    """
+    for field, source in (
+        ("certificatesFrom", spec.certificates_from),
+        ("intermediatesFrom", spec.intermediates_from),
+    ):
+        found = _ca_beside(source, namespace, world)
+        if found is not None and found not in held:
+            return (
+                f"{field} names ca.crt, which holds the issuer of the CA {show([found])} in {OWN_CERTIFICATE} of the "
+                f"same Secret: name {OWN_CERTIFICATE} in certificatesFrom or intermediatesFrom, if that CA signs the "
+                "gateways' certificates"
+            )
+    return ""
+
+
+def _ca_beside(source: KeySource | None, namespace: str, world: World) -> Certificate | None:
+    beside = own_certificate(source)
+    if beside is None:
+        return None
+    found = Problems().attempt(lambda: read_content(world.read(namespace, beside, ""), ""))
+    return found[0] if found and found[0].is_authority else None

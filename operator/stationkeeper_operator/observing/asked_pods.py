@@ -1,0 +1,58 @@
+"""The CUPS pods that are asked: which there are, how many at a time, and what is said of those that do not answer."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
+from stationkeeper_operator.observing.cups_pods import CupsPod, list_cups_pods
+
+GATHER_SECONDS = 5.0
+"""Between two rounds."""
+
+_AT_ONCE = 16
+_log = logging.getLogger("stationkeeper.operator.gatherer")
+
+
+class AskedPods:
+    """Of one release.
+
+    Args:
+        api: of the cluster.
+        namespace: of the release.
+        may_ask: whether this process leads and knows the resources.
+
+    Attributes:
+        may_ask: as given.
+        slots: to be held while a pod is asked.
+    """
+
+    def __init__(self, api: KubernetesApi, namespace: str, may_ask: Callable[[], bool]) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._problems: dict[tuple[str, str], str] = {}
+        self.may_ask = may_ask
+        self.slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def present(self) -> Sequence[CupsPod] | None:
+        """Return the pods; None where they cannot be listed."""
+        try:
+            pods = await list_cups_pods(self._api, self._namespace)
+        except ApiError as error:
+            self.say("", "list", str(error))
+            return None
+        self.say("", "list", "")
+        names = {"", *(pod.name for pod in pods)}
+        self._problems = {where: what for where, what in self._problems.items() if where[0] in names}
+        return pods
+
+    def say(self, pod: str, what: str, problem: str) -> None:
+        """Log a problem when it begins, changes or ends."""
+        if self._problems.get((pod, what), "") == problem:
+            return
+        self._problems[pod, what] = problem
+        fields = {"pod": pod, "what": what, "detail": problem}
+        if problem:
+            _log.warning("a CUPS pod does not tell", extra={"fields": fields})
+        else:
+            _log.info("a CUPS pod tells again", extra={"fields": fields})

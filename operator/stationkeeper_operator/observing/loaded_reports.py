@@ -1,0 +1,114 @@
+"""Asks the CUPS pods what they have loaded, soon after a publish and every few seconds, and hands them what they lack.
+
+All are asked: one that ends, or is not ready, may still serve whoever is connected. A ready one that does not answer is
+said once in the log, and is asked again; the others count meanwhile.
+"""
+
+import asyncio
+from dataclasses import replace
+from typing import NoReturn
+
+from stationkeeper_operator.observing import asked_pods
+from stationkeeper_operator.observing.asked_pods import AskedPods
+from stationkeeper_operator.observing.cups_pods import CupsPod
+from stationkeeper_operator.observing.enforcement import PodReport
+from stationkeeper_operator.observing.handover import Handover
+from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal
+from stationkeeper_operator.observing.pod_client import PodClient, PodError
+from stationkeeper_operator.observing.pod_events import PodEvents
+from stationkeeper_operator.observing.proof import Proof
+
+STARTING_SECONDS = 1.0
+"""Between two rounds while a pod waits for the word that what it holds is the latest."""
+HANDOVER_SECONDS = 4.0
+
+_NOT_READY_SECONDS = 1.0
+
+
+class LoadedReports:
+    """Of one release.
+
+    Args:
+        pods: that are asked.
+        proof: takes what they have loaded.
+        handover: of what they lack.
+        events: for those that refuse to load.
+    """
+
+    def __init__(self, pods: AskedPods, proof: Proof, handover: Handover, events: PodEvents) -> None:
+        self._pods = pods
+        self._proof = proof
+        self._handover = handover
+        self._events = events
+        self._reports: dict[str, PodReport] = {}
+        self._some_start = False
+
+    async def run(self, client: PodClient) -> NoReturn:
+        """Ask until cancelled."""
+        while True:
+            await self._proof.due(STARTING_SECONDS if self._some_start else asked_pods.GATHER_SECONDS)
+            pods = await self._pods.present() if self._pods.may_ask() else None
+            if pods is None:
+                continue
+            self._forget_all_but({pod.uid for pod in pods})
+            asked = [pod for pod in pods if pod.ready or pod.host]
+            self._some_start = False
+            reports = await asyncio.gather(*(self._report(client, pod) for pod in asked))
+            self._proof.take_in(reports)
+
+    def _forget_all_but(self, present: set[str]) -> None:
+        self._handover.forget_all_but(present)
+        self._events.forget_all_but(present)
+        for uid in self._reports.keys() - present:
+            del self._reports[uid]
+
+    async def _report(self, client: PodClient, pod: CupsPod) -> PodReport:
+        before = self._reports.get(pod.uid, PodReport(pod.name, buckets=pod.buckets))
+        try:
+            async with self._pods.slots:
+                loaded = await self._loaded(client, pod)
+        except PodError as error:
+            if pod.serves:
+                self._pods.say(pod.name, "loaded", str(error))
+            return replace(before, problem=str(error), ready=pod.ready, ends=pod.ends)
+        self._pods.say(pod.name, "loaded", "")
+        refused = {name: _unless_same(before.refused.get(name), each) for name, each in loaded.refused.items()}
+        report = PodReport(pod.name, loaded.generations, refused, ready=pod.ready, ends=pod.ends, buckets=pod.buckets)
+        self._reports[pod.uid] = report
+        await self._events.tell_expiry(pod, loaded.server_certificate)
+        await self._events.tell_waiting(pod, loaded.secrets_missing)
+        for document, refusal in report.refused.items():
+            if before.refused.get(document) != refusal:
+                await self._events.tell_refusal(pod, document, refusal)
+        return report
+
+    async def _loaded(self, client: PodClient, pod: CupsPod) -> Loaded:
+        """Return what the pod has loaded, once it was handed what it lacks."""
+        loaded = await _loaded(client, pod)
+        if loaded.handover is not None and not loaded.handover.is_latest:
+            self._some_start = True
+        try:
+            # One that is slow must not keep the others waiting for the next round; it goes on then.
+            async with asyncio.timeout(HANDOVER_SECONDS):
+                taken = await self._handover.bring_up_to_date(client, pod, loaded)
+        except (PodError, TimeoutError) as error:
+            self._pods.say(pod.name, "handover", str(error) or "it does not take all in time")
+            return loaded
+        self._pods.say(pod.name, "handover", "")
+        return await _loaded(client, pod) if taken else loaded
+
+
+def _unless_same(before: LoadRefusal | None, now: LoadRefusal) -> LoadRefusal:
+    """A detail that changes alone is no news: it would have the status of every resource written anew."""
+    return before if before is not None and before.reason == now.reason else now
+
+
+async def _loaded(client: PodClient, pod: CupsPod) -> Loaded:
+    """What the pod has loaded; one that is not ready must not hold up the proof of the others."""
+    if pod.ready:
+        return await client.loaded(pod)
+    try:
+        async with asyncio.timeout(_NOT_READY_SECONDS):
+            return await client.loaded(pod)
+    except TimeoutError:
+        raise PodError("it does not answer in time") from None

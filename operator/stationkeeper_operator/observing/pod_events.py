@@ -1,0 +1,90 @@
+"""Events on CUPS pods: what they refuse to load, what they wait for, and when their server's certificate ends."""
+
+import contextlib
+import time
+from collections.abc import Callable, Set
+from datetime import datetime
+
+from stationkeeper_core.timestamps import rfc3339
+from stationkeeper_core.x509.expiry import Stage, stage_of
+from stationkeeper_operator.api.leadership import NotLeadingError
+from stationkeeper_operator.api.rate_limit import RateLimit
+from stationkeeper_operator.observing.cups_pods import CupsPod
+from stationkeeper_operator.observing.enforcement import POD_CANNOT_LOAD
+from stationkeeper_operator.observing.loaded import LoadRefusal, ServerCertificate
+from stationkeeper_operator.reporting.event_recorder import EventRecorder
+
+SERVER_CERTIFICATE_EXPIRING = "ServerCertificateExpiring"
+WAITING = "WaitsForSecret"
+WAITING_SECONDS = 10.0
+
+_EVENTS_OF_A_POD = 20
+_EVENTS_OF_A_POD_A_SECOND = 1 / 300
+
+
+class PodEvents:
+    """Tells each thing once.
+
+    Args:
+        events: records them.
+        namespace: of the release.
+        now: the time, aware.
+    """
+
+    def __init__(self, events: EventRecorder, namespace: str, now: Callable[[], datetime]) -> None:
+        self._events = events
+        self._namespace = namespace
+        self._now = now
+        self._expiring: dict[str, tuple[datetime, Stage | None]] = {}
+        self._waiting: dict[str, tuple[str, float]] = {}
+        self._budgets: dict[str, RateLimit] = {}
+
+    def forget_all_but(self, present: Set[str]) -> None:
+        """Forget the pods that are gone.
+
+        Args:
+            present: the UIDs of the others.
+        """
+        for known in (self._expiring, self._waiting, self._budgets):
+            for uid in known.keys() - present:
+                del known[uid]
+
+    async def tell_refusal(self, pod: CupsPod, document: str, refusal: LoadRefusal) -> None:
+        """Tell that a pod refuses a document that was published."""
+        message = f"{document} is not loaded, the last good state stays in force: {refusal.reason}: {refusal.detail}"
+        await self._tell(pod, POD_CANNOT_LOAD, message)
+
+    async def tell_waiting(self, pod: CupsPod, secrets_missing: str) -> None:
+        """Tell, once, what a pod lacks for a while: what is applied all at once comes within seconds."""
+        if not secrets_missing:
+            self._waiting.pop(pod.uid, None)
+            return
+        what, told_from = self._waiting.get(pod.uid, ("", time.monotonic() + WAITING_SECONDS))
+        if what == secrets_missing or time.monotonic() < told_from:
+            self._waiting[pod.uid] = what, told_from
+            return
+        self._waiting[pod.uid] = secrets_missing, told_from
+        await self._tell(
+            pod, WAITING, f"no gateway can connect to it before these Secrets are there: {secrets_missing}"
+        )
+
+    async def tell_expiry(self, pod: CupsPod, certificate: ServerCertificate | None) -> None:
+        """Tell that the server's certificate ends soon, once per stage of each."""
+        if certificate is None or certificate.not_after.tzinfo is None:
+            return
+        begin = certificate.not_before if certificate.not_before and certificate.not_before.tzinfo else None
+        stage = stage_of(begin, certificate.not_after, self._now())
+        told = self._expiring.get(pod.uid)
+        self._expiring[pod.uid] = (certificate.not_after, stage)
+        if stage is None or told == (certificate.not_after, stage):
+            return
+        end = rfc3339(certificate.not_after)
+        message = f"{stage}: the server's certificate ends at {end}, no gateway connects after that; renew its Secret"
+        await self._tell(pod, SERVER_CERTIFICATE_EXPIRING, message)
+
+    async def _tell(self, pod: CupsPod, reason: str, message: str) -> None:
+        """Within a budget of the pod: one that was taken over can say something else each time."""
+        budget = self._budgets.setdefault(pod.uid, RateLimit(_EVENTS_OF_A_POD_A_SECOND, _EVENTS_OF_A_POD))
+        if budget.take():
+            with contextlib.suppress(NotLeadingError):
+                await self._events.pod_warning(self._namespace, pod.name, pod.uid, reason, message)

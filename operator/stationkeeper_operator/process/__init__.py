@@ -1,0 +1,1 @@
+"""The process: its health and its log."""

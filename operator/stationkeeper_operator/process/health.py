@@ -1,0 +1,96 @@
+"""`/healthz` and `/readyz`, for the kubelet, and `/metrics`: plain HTTP that any pod of the cluster may reach.
+
+So it is bounded: in connections, of which the oldest makes room, in the time of one without a request, in the share of
+the CPU that metrics take, and in lines of the log.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from aiohttp import web
+
+from stationkeeper_core.setting_values import Address
+from stationkeeper_operator.api.rate_limit import RateLimit
+from stationkeeper_operator.metrics import CONTENT_TYPE, Metrics
+from stationkeeper_operator.process.few_connections import few_connections
+
+MAX_CONNECTIONS = 64
+IDLE_SECONDS = 15.0
+LIFETIME_SECONDS = 120.0
+
+_EXPOSITION_SHARE = 20.0
+_LINES_A_SECOND, _LINES = 1.0, 20
+
+
+@contextlib.asynccontextmanager
+async def serve_health(
+    address: Address, is_healthy: Callable[[], bool], is_ready: Callable[[], bool], metrics: Metrics
+) -> AsyncIterator[None]:
+    """Serve them while the context is open.
+
+    Args:
+        address: where.
+        is_healthy: whether the process is worth keeping; that this is asked at all shows that the event loop turns.
+        is_ready: whether it knows the cluster. A follower is as ready as a leader.
+        metrics: what to expose.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    application = web.Application(client_max_size=1024)
+    application.router.add_get("/healthz", _answer(is_healthy, "healthy", "the watch is stuck"))
+    application.router.add_get("/readyz", _answer(is_ready, "ready", "nothing was listed yet"))
+    application.router.add_get("/metrics", _exposition(metrics))
+    logger = logging.getLogger("stationkeeper.operator.health")
+    lines = RateLimit(_LINES_A_SECOND, _LINES)
+    # What is no HTTP makes aiohttp log a traceback each time.
+    logger.filters[:] = [lambda _record: lines.take()]
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        shutdown_timeout=0.5,
+        keepalive_timeout=IDLE_SECONDS,
+        lingering_time=0,
+        logger=logger,
+    )
+    await runner.setup()
+    try:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            few_connections(runner, MAX_CONNECTIONS, LIFETIME_SECONDS), address.host, address.port, reuse_address=True
+        )
+        try:
+            yield
+        finally:
+            server.close()
+    finally:
+        await asyncio.shield(runner.cleanup())
+
+
+def _exposition(metrics: Metrics) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The metrics. They are used again for `_EXPOSITION_SHARE` times as long as they took to make.
+
+    With many resources they take a while, and everybody in the cluster may ask for them.
+    """
+    text, until = b"", float("-inf")
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        nonlocal text, until
+        began = time.monotonic()
+        if began >= until:
+            text = metrics.exposition()
+            ended = time.monotonic()
+            until = ended + _EXPOSITION_SHARE * (ended - began)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
+
+    return answer
+
+
+def _answer(holds: Callable[[], bool], yes: str, no: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(text=f"{yes}\n") if holds() else web.Response(status=503, text=f"{no}\n")
+
+    return answer

@@ -1,0 +1,117 @@
+"""Events for what a status says anew, where that calls for a person."""
+
+import contextlib
+import logging
+
+from stationkeeper_core.errors import Reason
+from stationkeeper_core.published.observation import DeliveryState, Segment
+from stationkeeper_operator.api.leadership import NotLeadingError
+from stationkeeper_operator.compiling.verdict import ACCEPTED, RevocationListStatus, Verdict
+from stationkeeper_operator.reporting.conditions import Fact
+from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.expiry import EXPIRING, is_graver
+from stationkeeper_operator.resources.records import Resource
+from stationkeeper_operator.resources.resource_status import Condition
+
+_ASKED_FOR = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
+_FELL_BACK = (
+    "it reports the configuration of spec.cups, but asked here with what it had before, so that configuration does not "
+    "work: mend that server, its trust or the client certificate in spec.cups. What it falls back to (BAK) is the "
+    "first set that it was given, which nothing renews: keep the CA of that certificate until it asks with the new "
+    "one, or it cannot come back"
+)
+_log = logging.getLogger("stationkeeper.operator.status_writer")
+
+
+class StatusEvents:
+    """Tells what became of resources, once.
+
+    Args:
+        events: records them.
+    """
+
+    def __init__(self, events: EventRecorder) -> None:
+        self._events = events
+
+    async def tell(self, before: Resource, after: Resource, verdict: Verdict) -> None:
+        """Tell what a status that was just written says other than the one before.
+
+        Args:
+            before: the resource with the status as it was.
+            after: with the status as it is.
+            verdict: on its spec, as `after` has it.
+
+        Raises:
+            NotLeadingError: the Lease is not held any more.
+        """
+        await self._tell_verdict(before, verdict)
+        await self._tell_delivery(before, after)
+        await self._tell_expiry(before, after)
+
+    async def tell_served_twice(self, resource: Resource, fact: Fact) -> None:
+        """Tell on one resource of a namespace that another release serves the namespace, too.
+
+        Args:
+            resource: that it is told on; the condition is on all.
+            fact: the condition.
+        """
+        fields = {"namespace": resource.metadata.namespace, "detail": fact.message}
+        _log.warning("another release writes the same statuses", extra={"fields": fields})
+        with contextlib.suppress(NotLeadingError):
+            await self._events.warning(resource, fact.reason, fact.message)
+
+    async def _tell_verdict(self, before: Resource, verdict: Verdict) -> None:
+        told = next((each for each in before.status.conditions if each.type == ACCEPTED), None)
+        was_refused = told is not None and told.status == "False"
+        if verdict.accepted:
+            if told is not None and was_refused and told.reason != Reason.SUSPENDED:
+                await self._events.normal(before, ACCEPTED, "accepted again")
+        elif verdict.reason not in _ASKED_FOR and not (told and was_refused and _is_told(told, verdict)):
+            await self._events.warning(before, verdict.reason, verdict.message)
+        for each in _newly_overdue(before, verdict):
+            message = f"the CRL of {each.issuer} is overdue since {each.next_update}; publish a new one"
+            await self._events.warning(before, Reason.CRL_EXPIRED, message)
+
+    async def _tell_delivery(self, before: Resource, after: Resource) -> None:
+        state = _delivery(after).get("state")
+        if state == _delivery(before).get("state"):
+            return
+        if state == DeliveryState.NOT_CONVERGING:
+            await self._events.warning(after, DeliveryState.NOT_CONVERGING, _not_converging(after))
+        elif state == DeliveryState.FELL_BACK:
+            await self._events.warning(after, DeliveryState.FELL_BACK, _FELL_BACK)
+
+    async def _tell_expiry(self, before: Resource, after: Resource) -> None:
+        was, told = (
+            next((each for each in of.status.conditions if each.type == EXPIRING), None) for of in (before, after)
+        )
+        if told is not None and is_graver(told.reason, was.reason if was else None):
+            await self._events.warning(after, told.reason, told.message)
+
+
+def _delivery(resource: Resource) -> dict[str, object]:
+    found = resource.status.value.get("delivery")
+    return found if isinstance(found, dict) else {}
+
+
+def _not_converging(resource: Resource) -> str:
+    listed = _delivery(resource).get("outstanding")
+    outstanding = ", ".join(str(each) for each in listed) if isinstance(listed, list) else ""
+    log = "look into the gateway's log for what it does not take or keep"
+    returns = Segment.CUPS_URI in outstanding
+    cure = f"{log}, and whether the server of cups.uri sends it back here" if returns else log
+    return f"it was sent the same several times and still lacks: {outstanding}; {cure}"
+
+
+def _is_told(told: Condition, verdict: Verdict) -> bool:
+    # That a revocation does not act has this reason too, and is news even where something else did not fit before.
+    same_message = told.message == verdict.message or verdict.reason != Reason.CAPACITY_EXCEEDED
+    return told.reason == verdict.reason and same_message
+
+
+def _newly_overdue(before: Resource, verdict: Verdict) -> list[RevocationListStatus]:
+    shown = before.status.value.get("revocationLists")
+    listed = [each for each in shown if isinstance(each, dict)] if isinstance(shown, list) else []
+    told = {(each.get("issuer"), each.get("nextUpdate")) for each in listed if each.get("overdue") is True}
+    overdue = [each for each in verdict.revocation_lists if each.overdue]
+    return [each for each in overdue if (each.issuer, each.next_update) not in told]

@@ -1,0 +1,334 @@
+"""Raw Kubernetes objects to records.
+
+Total: whatever the API server holds gives a record. The schema of the CRD refuses most of what is wrong at `apply`, but
+an object may be older than the schema; a spec that cannot be decoded gives a record without one, and says why.
+"""
+
+import base64
+import binascii
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
+
+import msgspec
+
+from stationkeeper_operator.resources.raw_json import UNDECODABLE, convert, object_of
+from stationkeeper_operator.resources.resource_status import Status
+from stationkeeper_operator.resources.specs import (
+    GatewayDefaultsSpec,
+    GatewaySpec,
+    TrustedCASpec,
+)
+from stationkeeper_operator.resources.status_manager import status_writers
+
+TRUSTED_CA = "TrustedCA"
+GATEWAY = "Gateway"
+GATEWAY_DEFAULTS = "GatewayDefaults"
+SECRET = "Secret"  # noqa: S105 - a kind, not a secret
+CONFIG_MAP = "ConfigMap"
+
+TAKES_OVER = "stationkeeper.io/takes-over"
+"""The annotation by which a person hands an EUI over to a Gateway of another namespace."""
+
+CERTIFICATE_NAME = "cert-manager.io/certificate-name"
+"""The annotation by which cert-manager says on a Secret which Certificate it belongs to."""
+
+MAX_NAME = 253
+
+DEFAULTS_NAME = "default"
+"""The only name that a GatewayDefaults may have, so that a namespace has no more than one."""
+
+_NO_LABELS: dict[str, str] = {}
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_S = TypeVar("_S", bound=msgspec.Struct)
+
+
+class Key(NamedTuple):
+    """Which TrustedCA, Gateway or GatewayDefaults."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class Reference(NamedTuple):
+    """Which Secret or ConfigMap."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class Annotations(msgspec.Struct, frozen=True, kw_only=True):
+    """Those annotations that count; all others are not kept, as some are large.
+
+    Attributes:
+        takes_over: the uid of the Gateway of another namespace whose EUI a person hands over to this one.
+        certificate: of a Secret that cert-manager writes, the name of its Certificate.
+    """
+
+    takes_over: str = msgspec.field(default="", name=TAKES_OVER)
+    certificate: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] = msgspec.field(default="", name=CERTIFICATE_NAME)
+
+
+class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is used of an object's metadata; a field that cannot be read has its default.
+
+    Attributes:
+        name, namespace, uid: of the object.
+        generation: of its spec, as the API server counts.
+        resource_version: of all of it.
+        creation_timestamp: aware; where it cannot be read, the object counts as the newest.
+        deletion_timestamp: when its deletion was asked for; None where it was not.
+        labels: those it carries.
+        annotations: those that count.
+    """
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    creation_timestamp: datetime = _NEVER
+    deletion_timestamp: Any = None
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    annotations: Annotations = Annotations()
+
+    @property
+    def version(self) -> int:
+        """The resourceVersion as a number, which grows with time; 0 where it is none."""
+        text = self.resource_version
+        return int(text) if text.isascii() and text.isdigit() else 0
+
+    @property
+    def being_deleted(self) -> bool:
+        """Whether its deletion was asked for and a finalizer still holds it: it is gone for all that it lets in.
+
+        Any value counts, be it readable or not: a deletion is never taken back.
+        """
+        return self.deletion_timestamp is not None
+
+    @property
+    def seniority(self) -> tuple[datetime, str]:
+        """Sorts the older object first, and by uid those that were created in the same second."""
+        return (self.creation_timestamp, self.uid)
+
+
+class TrustedCA(msgspec.Struct, frozen=True, kw_only=True):
+    """A TrustedCA.
+
+    Attributes:
+        metadata: of the object.
+        spec: None where it cannot be decoded.
+        problem: why there is no spec, else empty.
+        suspended: whether the spec says so; known even where the rest cannot be decoded.
+        status: the present one.
+    """
+
+    metadata: Metadata
+    spec: TrustedCASpec | None
+    problem: str = ""
+    suspended: bool = False
+    status: Status = Status()
+
+    @property
+    def key(self) -> Key:
+        """Which TrustedCA it is."""
+        return Key(TRUSTED_CA, self.metadata.namespace, self.metadata.name)
+
+
+class Gateway(msgspec.Struct, frozen=True, kw_only=True):
+    """A Gateway.
+
+    Attributes:
+        metadata: of the object.
+        spec: None where it cannot be decoded.
+        problem: why there is no spec, else empty.
+        suspended: whether the spec says so; known even where the rest cannot be decoded.
+        status: the present one.
+    """
+
+    metadata: Metadata
+    spec: GatewaySpec | None
+    problem: str = ""
+    suspended: bool = False
+    status: Status = Status()
+
+    @property
+    def key(self) -> Key:
+        """Which Gateway it is."""
+        return Key(GATEWAY, self.metadata.namespace, self.metadata.name)
+
+
+class GatewayDefaults(msgspec.Struct, frozen=True, kw_only=True):
+    """What the Gateways of a namespace have where they say nothing themselves.
+
+    Attributes:
+        metadata: of the object.
+        spec: None where it cannot be decoded.
+        problem: why there is no spec, else empty.
+        suspended: never; so that all resources can be asked.
+        status: the present one.
+    """
+
+    metadata: Metadata
+    spec: GatewayDefaultsSpec | None
+    problem: str = ""
+    suspended: ClassVar[bool] = False
+    status: Status = Status()
+
+    @property
+    def key(self) -> Key:
+        """Which GatewayDefaults it is."""
+        return Key(GATEWAY_DEFAULTS, self.metadata.namespace, self.metadata.name)
+
+
+Resource = TrustedCA | Gateway | GatewayDefaults
+
+
+class ReferencedObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A Secret or ConfigMap.
+
+    Attributes:
+        metadata: of the object.
+        data: the content of each key, decoded.
+        problem: why its content is not kept; empty where it is.
+    """
+
+    metadata: Metadata
+    data: dict[str, bytes]
+    problem: str = ""
+
+
+class _Envelope(msgspec.Struct, rename="camel"):
+    metadata: msgspec.Raw = msgspec.Raw(b"{}")
+    spec: msgspec.Raw = msgspec.Raw(b"null")
+    status: msgspec.Raw = msgspec.Raw(b"{}")
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+    binary_data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _Identity(msgspec.Struct, rename="camel"):
+    namespace: str = ""
+    name: str = ""
+    resource_version: str = ""
+
+
+class _Identified(msgspec.Struct):
+    metadata: _Identity
+
+
+def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
+    """The record of a TrustedCA, Gateway or GatewayDefaults.
+
+    Args:
+        kind: `TrustedCA`, `Gateway` or `GatewayDefaults`.
+        raw: the object, as JSON text or decoded.
+    """
+    envelope, problem = _envelope(raw)
+    metadata = _lean(_metadata(envelope.metadata))
+    status = Status(bytes(envelope.status), status_writers(bytes(envelope.metadata)))
+    suspended = object_of(envelope.spec).get("suspended") is True if b"suspended" in bytes(envelope.spec) else False
+    if kind == TRUSTED_CA:
+        ca_spec, spec_problem = _spec(envelope.spec, TrustedCASpec)
+        return TrustedCA(
+            metadata=metadata, spec=ca_spec, problem=problem or spec_problem, suspended=suspended, status=status
+        )
+    if kind == GATEWAY:
+        gateway_spec, spec_problem = _spec(envelope.spec, GatewaySpec)
+        if gateway_spec is not None:
+            _share_texts(gateway_spec)
+        return Gateway(
+            metadata=metadata, spec=gateway_spec, problem=problem or spec_problem, suspended=suspended, status=status
+        )
+    if kind == GATEWAY_DEFAULTS:
+        defaults_spec, spec_problem = _spec(envelope.spec, GatewayDefaultsSpec)
+        return GatewayDefaults(metadata=metadata, spec=defaults_spec, problem=problem or spec_problem, status=status)
+    raise ValueError(f"{kind} is not a kind of this operator")
+
+
+def read_identity(raw: bytes) -> tuple[str, str, str]:
+    """Return namespace, name and resourceVersion of an object, given as JSON text; empty where they cannot be read."""
+    try:
+        metadata = msgspec.json.decode(raw, type=_Identified).metadata
+    except UNDECODABLE:
+        return "", "", ""
+    return metadata.namespace, metadata.name, metadata.resource_version
+
+
+def decode_referenced(kind: str, raw: bytes | Mapping[str, Any]) -> ReferencedObject:
+    """The record of a Secret or ConfigMap; a key whose content cannot be decoded is left out.
+
+    Args:
+        kind: `Secret` or `ConfigMap`.
+        raw: the object, as JSON text or decoded.
+    """
+    if kind not in {SECRET, CONFIG_MAP}:
+        raise ValueError(f"{kind} is not a kind that is referred to")
+    envelope, _ = _envelope(raw)
+    encoded = envelope.data if kind == SECRET else envelope.binary_data
+    data = {key: content for key, value in object_of(encoded).items() if (content := _base64(value)) is not None}
+    if kind == CONFIG_MAP:
+        data |= {key: value.encode() for key, value in object_of(envelope.data).items() if isinstance(value, str)}
+    return ReferencedObject(metadata=_metadata(envelope.metadata), data=data)
+
+
+def _envelope(raw: bytes | Mapping[str, Any]) -> tuple[_Envelope, str]:
+    try:
+        text = raw if isinstance(raw, bytes) else msgspec.json.encode(dict(raw))
+        return msgspec.json.decode(text, type=_Envelope), ""
+    except UNDECODABLE as error:
+        return _Envelope(), f"the object cannot be decoded: {error}"
+
+
+def _spec(raw: msgspec.Raw, kind: type[_S]) -> tuple[_S | None, str]:
+    try:
+        return msgspec.json.decode(raw, type=kind), ""
+    except UNDECODABLE as error:
+        return None, f"the spec cannot be decoded: {error}"
+
+
+def _metadata(raw: msgspec.Raw) -> Metadata:
+    try:
+        return _aware(msgspec.json.decode(raw, type=Metadata))
+    except UNDECODABLE:
+        fields = object_of(raw)
+    readable: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Metadata):
+        value = convert(fields.get(field.encode_name), field.type)
+        if value is not None:
+            readable[field.name] = value
+    return _aware(Metadata(**readable))
+
+
+def _lean(metadata: Metadata) -> Metadata:
+    """Return the same, which nobody else has seen yet, without what is not used of a resource, and shared texts."""
+    msgspec.structs.force_setattr(metadata, "namespace", sys.intern(metadata.namespace))
+    # Labels count on Secrets alone.
+    msgspec.structs.force_setattr(metadata, "labels", _NO_LABELS)
+    return metadata
+
+
+def _share_texts(spec: GatewaySpec) -> None:
+    """Have what is the same in many Gateways, such as the trust of their LNS, in memory once."""
+    for endpoint in (spec.lns, spec.cups):
+        if endpoint is not None:
+            msgspec.structs.force_setattr(endpoint, "uri", sys.intern(endpoint.uri))
+            if endpoint.trust is not None:
+                msgspec.structs.force_setattr(endpoint, "trust", sys.intern(endpoint.trust))
+
+
+def _aware(metadata: Metadata) -> Metadata:
+    if metadata.creation_timestamp.tzinfo is not None:
+        return metadata
+    return msgspec.structs.replace(metadata, creation_timestamp=metadata.creation_timestamp.replace(tzinfo=UTC))
+
+
+def _base64(value: object) -> bytes | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return None

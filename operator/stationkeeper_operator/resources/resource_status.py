@@ -1,0 +1,90 @@
+"""The status of a resource, as it is kept and compared."""
+
+from typing import Any
+
+import msgspec
+
+from stationkeeper_operator.resources.packed_text import packed, unpacked
+from stationkeeper_operator.resources.raw_json import UNDECODABLE, convert, object_of
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A condition of a status."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    last_transition_time: str = ""
+    observed_generation: int = 0
+
+
+class StatusCertificate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The certificate that a gateway came with last, as far as it is compared.
+
+    Attributes:
+        serial: upper-case hex without leading zeros.
+        sha256: 64 lower-case hex digits.
+        trusted_ca: `namespace/name` of the TrustedCA that vouched for it.
+    """
+
+    serial: str = ""
+    sha256: str = ""
+    trusted_ca: str = msgspec.field(default="", name="trustedCA")
+
+
+class _Seen(msgspec.Struct):
+    certificate: StatusCertificate | None = None
+
+
+class Status:
+    """The present status of a resource, which is looked at only to compare: kept in as little memory as it takes.
+
+    Args:
+        raw: the JSON text of it.
+        writers: the releases, by their namespaces, whose operators wrote it last: several where that was in the same
+            second. Empty where no operator wrote it that tells its release.
+    """
+
+    __slots__ = ("_packed", "writers")
+
+    def __init__(self, raw: bytes = b"{}", writers: tuple[str, ...] = ()) -> None:
+        self._packed = packed(raw)
+        self.writers = writers
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Status) and (other._packed, other.writers) == (self._packed, self.writers)
+
+    def __hash__(self) -> int:
+        return hash((self._packed, self.writers))
+
+    def __repr__(self) -> str:
+        return f"Status({self.raw!r}, {self.writers!r})"
+
+    @property
+    def raw(self) -> bytes:
+        """The JSON text."""
+        return unpacked(self._packed)
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """All of it; empty where it is no object."""
+        return object_of(self.raw)
+
+    @property
+    def certificate(self) -> StatusCertificate | None:
+        """The certificate that a gateway came with last; None where none is shown."""
+        raw = self.raw
+        if b'"trustedCA"' not in raw:
+            return None
+        try:
+            return msgspec.json.decode(raw, type=_Seen).certificate
+        except UNDECODABLE:
+            return None
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Those conditions that can be read."""
+        listed = self.value.get("conditions")
+        found = (convert(each, Condition) for each in (listed if isinstance(listed, list) else ()))
+        return tuple(each for each in found if each is not None)

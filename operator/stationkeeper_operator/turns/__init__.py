@@ -1,0 +1,1 @@
+"""One turn through the rooms, what begins one, and the check of what turns compile."""

@@ -1,0 +1,95 @@
+"""Compares what is compiled step by step with a full compile, now and then, in slices beside everything else.
+
+The full compile is the specification. Where the two differ, what is remembered is dropped, and the next turn begins
+from nothing: so the full result wins.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+from prometheus_client import Counter
+
+from stationkeeper_core.published.documents import digest
+from stationkeeper_operator.compiling.compile import PlanPart, plan_parts
+from stationkeeper_operator.compiling.incremental.turn_compiler import Compiled
+from stationkeeper_operator.resources.records import Key
+
+CHECK_SECONDS = 300.0
+
+_SHOWN = 5
+_log = logging.getLogger("stationkeeper.operator.plan_check")
+
+
+class PlanCheck:
+    """Of one operator.
+
+    Args:
+        differences: counts what differed, by what it is.
+        wrong: called where something did.
+        every: seconds from one check to the next.
+        clock: monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        differences: Counter,
+        wrong: Callable[[], None],
+        every: float = CHECK_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._differences = differences
+        self._wrong = wrong
+        self._every = every
+        self._clock = clock
+        self._began_at = clock()
+        self._next: Compiled | None = None
+        self._work = asyncio.Event()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for another check, and none is under way."""
+        return self._next is None and self._clock() - self._began_at >= self._every
+
+    def begin(self, compiled: Compiled) -> None:
+        """Have `compiled` checked."""
+        self._began_at = self._clock()
+        self._next = compiled
+        self._work.set()
+
+    async def run(self) -> NoReturn:
+        """Check until cancelled."""
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            checked = self._next
+            if checked is not None:
+                await self._check(checked)
+
+    async def _check(self, checked: Compiled) -> None:
+        found: list[str] = []
+        seen: set[Key] = set()
+        parts = plan_parts(checked.world, checked.in_force, checked.now)
+        while (part := await asyncio.to_thread(next, parts, None)) is not None:
+            seen |= part.verdicts.keys()
+            found += await asyncio.to_thread(self._compare, part, checked)
+        self._next = None
+        unexpected = checked.verdicts.keys() - seen
+        self._differences.labels("Verdict").inc(len(unexpected))
+        found += ["/".join(key) for key in unexpected]
+        if found:
+            fields = {"count": len(found), "first": ", ".join(sorted(found)[:_SHOWN])}
+            _log.error("what was compiled step by step is not what a full compile gives", extra={"fields": fields})
+            self._wrong()
+
+    def _compare(self, part: PlanPart, checked: Compiled) -> list[str]:
+        """The names of what differs."""
+        found: list[str] = []
+        if part.document is not None and checked.digests.get(part.name) != digest(part.payload):
+            self._differences.labels("Document").inc()
+            found.append(part.name)
+        differing = [key for key, verdict in part.verdicts.items() if checked.verdicts.get(key) != verdict]
+        self._differences.labels("Verdict").inc(len(differing))
+        return [*found, *("/".join(key) for key in differing)]

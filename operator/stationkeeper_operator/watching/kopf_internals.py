@@ -1,0 +1,37 @@
+"""What is used here of kopf that it does not promise to keep, as it has no public way to the same.
+
+pyproject keeps kopf below its next minor version. Before a new one is allowed, look for each of these in it, run
+`tests/operator/test_kopf_internals.py` and `tests/controlplane/test_definitions_recreated.py`, and add it to `TRIED`.
+"""
+
+import asyncio
+import logging
+
+from kopf._core.engines.peering import Identity
+
+TRIED = frozenset({"1.45.2"})
+"""The versions of kopf that this was tried with."""
+
+# The type of `identity`, an argument of the public `kopf.operator`. Unless told who it is, kopf asks for the user's
+# name, and a container's user has none.
+IDENTITY = Identity("stationkeeper-operator")
+
+# The task that starts and stops kopf's watches.
+_WATCHING_TASK = "multidimensional multitasker"
+# It warns that it does not handle signals outside of the main thread; the process handles them.
+_SIGNALS_LOGGER = "kopf._core.reactor.running"
+
+
+def is_watching() -> bool:
+    """Return whether kopf watches in the running event loop.
+
+    It ends this one task, and runs on, when the definitions were deleted.
+    """
+    return any(task.get_name() == _WATCHING_TASK for task in asyncio.all_tasks())
+
+
+def leave_signals_unmentioned() -> None:
+    """Drop kopf's warning that it does not handle signals, except where all is logged for debugging."""
+    logger = logging.getLogger(_SIGNALS_LOGGER)
+    if not logger.isEnabledFor(logging.DEBUG):
+        logger.setLevel(logging.ERROR)

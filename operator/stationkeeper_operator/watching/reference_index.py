@@ -1,0 +1,219 @@
+"""The Secrets and ConfigMaps that resources name: by how many each key is named, and what was read of it.
+
+Only those keys are kept that a resource names, within a budget of each namespace. An object of which a named key was
+never read is *unresolved* until it was read, or the API server said that it does not exist.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+import msgspec
+
+from stationkeeper_operator.compiling.world import SECRET_LABELS
+from stationkeeper_operator.resources.named_references import admitting_references, reference_keys
+from stationkeeper_operator.resources.records import SECRET, Reference, ReferencedObject, Resource
+from stationkeeper_operator.resources.specs import EVERY_KEY
+from stationkeeper_operator.watching.reference_budget import ReferenceBudget
+
+_Names = Collection[tuple[Reference, str]]
+
+
+class ReferenceIndex:
+    """The index; used from one thread only.
+
+    Args:
+        budget: of what namespaces name.
+    """
+
+    def __init__(self, budget: ReferenceBudget) -> None:
+        self._budget = budget
+        # How many resources name each key.
+        self._keys: dict[Reference, Counter[str]] = {}
+        self._admitting: Counter[Reference] = Counter()
+        # What was read, and which keys were named then.
+        self._known: dict[Reference, ReferencedObject | None] = {}
+        self._read: dict[Reference, frozenset[str]] = {}
+        self._unresolved: set[Reference] = set()
+        self._reports: Counter[Reference] = Counter()
+        # Since `take_changed`; None where all is to be given.
+        self._changed: set[Reference] | None = None
+
+    @property
+    def unresolved(self) -> frozenset[Reference]:
+        """The named objects that have to be read."""
+        return frozenset(self._unresolved)
+
+    @property
+    def named(self) -> frozenset[Reference]:
+        """All objects that resources name."""
+        return frozenset(self._keys)
+
+    @property
+    def unwatched(self) -> frozenset[Reference]:
+        """The named objects whose changes no watch shows: those that do not exist, and Secrets without their label."""
+        return frozenset(reference for reference, found in self._known.items() if not _is_watched(reference, found))
+
+    @property
+    def never_read(self) -> frozenset[tuple[Reference, str]]:
+        """The named keys of which it is not known whether they exist."""
+        return frozenset(
+            (reference, key)
+            for reference in self._unresolved
+            for key in self._keys[reference].keys() - self._read.get(reference, frozenset())
+        )
+
+    @property
+    def existing(self) -> dict[Reference, ReferencedObject]:
+        """The named objects that exist, as they were read."""
+        return {reference: found for reference, found in self._known.items() if found is not None}
+
+    def lets_in(self, reference: Reference) -> bool:
+        """Return whether a resource names that object to say which clients to let in."""
+        return self._admitting[reference] > 0
+
+    def replace(self, held: Resource | None, resource: Resource | None) -> None:
+        """Count what a resource names, which takes the place of another one.
+
+        Args:
+            held: the resource as it was counted before; None for a new one.
+            resource: as it is now; None where it is gone.
+        """
+        new: _Names = reference_keys(resource) if resource is not None else ()
+        old: _Names = reference_keys(held) if held is not None else ()
+        if resource is not None:
+            self._admitting.update(admitting_references(resource))
+        if held is not None:
+            self._admitting.subtract(admitting_references(held))
+        for reference, key in new:
+            keys = self._keys.setdefault(reference, Counter())
+            keys[key] += 1
+            if (reference, key) not in old and (
+                self._known.get(reference) is None or key not in self._read.get(reference, ())
+            ):
+                self._unresolved.add(reference)
+        for reference, key in old:
+            keys = self._keys[reference]
+            keys[key] -= 1
+            if not keys[key]:
+                del keys[key]
+            if not keys:
+                self._let_go(reference)
+
+    def ticket(self, reference: Reference) -> int:
+        """Return what `settle` takes: how often the object was reported before it is asked for."""
+        return self._reports[reference]
+
+    def settle(self, reference: Reference, ticket: int, found: ReferencedObject | None) -> bool:
+        """Take in the answer to a GET or LIST of a named object.
+
+        Args:
+            reference: which object.
+            ticket: as of before the request; what was reported since may be newer than the answer.
+            found: None where the API server said that it does not exist.
+
+        Returns:
+            Whether anything that matters has changed.
+        """
+        if reference not in self._keys:
+            return False
+        current = ticket == self._reports[reference]
+        if found is None and not current:
+            return False
+        if current:
+            self._unresolved.discard(reference)
+        return self._know(reference, found)
+
+    def note_change(self, reference: Reference, resource_version: str, *, gone: bool) -> bool:
+        """Take in that a Secret or ConfigMap changed, or left what is watched.
+
+        Args:
+            reference: which object.
+            resource_version: as of the change.
+            gone: whether it was deleted, or lost its label.
+
+        Returns:
+            Whether it has to be read.
+        """
+        if reference not in self._keys:
+            return False
+        held = self._known.get(reference)
+        if not gone and held is not None and held.metadata.resource_version == resource_version:
+            return False
+        self._reports[reference] += 1
+        return True
+
+    def mark_unresolved(self, reference: Reference) -> None:
+        """Have the object read again: it changed, and could not be read."""
+        if reference in self._keys:
+            self._unresolved.add(reference)
+
+    def give_all(self) -> None:
+        """Have `take_changed` give all there is, as at first."""
+        self._changed = None
+
+    def take_changed(self) -> Mapping[Reference, ReferencedObject | None]:
+        """Return what may be other than when this was called before, None for what does not exist; at first, all."""
+        changed, self._changed = self._changed, set()
+        if changed is None:
+            return dict(self._known)
+        return {reference: self._known.get(reference) for reference in changed}
+
+    def _let_go(self, reference: Reference) -> None:
+        del self._keys[reference], self._reports[reference], self._admitting[reference]
+        self._known.pop(reference, None)
+        if self._changed is not None:
+            self._changed.add(reference)
+        self._read.pop(reference, None)
+        self._unresolved.discard(reference)
+        self._budget.release(reference)
+        self._retry_refused(reference.namespace)
+
+    def _know(self, reference: Reference, found: ReferencedObject | None) -> bool:
+        unknown = reference not in self._known
+        held = self._known.get(reference)
+        if (
+            found is not None
+            and held is not None
+            and version_number(found.metadata.resource_version) < version_number(held.metadata.resource_version)
+        ):
+            return False
+        before, named = self._read.get(reference, frozenset[str]()), frozenset(self._keys[reference])
+        kept = self._cut(reference, named, found)
+        self._known[reference], self._read[reference] = kept, named
+        if self._changed is not None:
+            self._changed.add(reference)
+        if held is None or kept is None:
+            return unknown or kept is not held
+        return named - before != frozenset() or _substance(kept) != _substance(held)
+
+    def _cut(
+        self, reference: Reference, named: Collection[str], found: ReferencedObject | None
+    ) -> ReferencedObject | None:
+        """Only what is named and used of an object, if that is within the budget."""
+        if found is None:
+            self._budget.release(reference)
+            self._retry_refused(reference.namespace)
+            return None
+        labels = {name: found.metadata.labels[name] for name in SECRET_LABELS if name in found.metadata.labels}
+        data = {key: content for key, content in found.data.items() if key in named or EVERY_KEY in named}
+        problem = self._budget.take(reference, sum(map(len, data.values())))
+        metadata = msgspec.structs.replace(found.metadata, labels=labels)
+        return ReferencedObject(metadata=metadata, data={} if problem else data, problem=problem)
+
+    def _retry_refused(self, namespace: str) -> None:
+        self._unresolved |= self._budget.refused(namespace) & self._keys.keys()
+
+
+def _is_watched(reference: Reference, found: ReferencedObject | None) -> bool:
+    if found is None:
+        return False
+    return reference.kind != SECRET or "true" in found.metadata.labels.values()
+
+
+def _substance(found: ReferencedObject) -> tuple[object, ...]:
+    return (found.data, found.metadata.labels, found.metadata.being_deleted, found.problem)
+
+
+def version_number(resource_version: str) -> int:
+    """Return a resourceVersion for comparison; 0 for what is none."""
+    return int(resource_version) if resource_version.isascii() and resource_version.isdigit() else 0

@@ -1,0 +1,61 @@
+"""What measures the tests counts right: coverage by package, and the fate of mutants."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.coverage.__main__ import GOALS, covered, table
+from tests.mutation.__main__ import outcomes
+
+
+def a_file(lines: tuple[int, int], branches: tuple[int, int], missing: list[int]) -> dict[str, Any]:
+    summary = {
+        "num_statements": lines[1],
+        "covered_lines": lines[0],
+        "num_branches": branches[1],
+        "covered_branches": branches[0],
+    }
+    return {"summary": summary, "missing_lines": missing, "missing_branches": [[7, 9], [8, -2]]}
+
+
+REPORT = {
+    "files": {
+        "cups/stationkeeper_core/a.py": a_file((90, 100), (9, 10), [3, 4, 5, 9]),
+        "cups/stationkeeper_core/b/c.py": a_file((100, 100), (0, 0), []),
+        "cups/stationkeeper_cups/a.py": a_file((999, 1000), (0, 0), [3]),
+    }
+}
+
+
+def test_lines_and_branches_count_together_by_package() -> None:
+    core, cups, operator, _ = covered(REPORT)
+
+    assert (core.package, core.run, core.possible) == ("stationkeeper_core", 199, 210)
+    assert cups.percent == pytest.approx(99.9)
+    assert (operator.possible, operator.percent) == (0, 0.0)
+
+
+def test_what_is_missing_is_listed_by_file() -> None:
+    lines = list(table(list(covered(REPORT))))
+
+    assert "cups/stationkeeper_core/a.py: 3-5, 9, 7->9, 8->end" in lines
+    assert [line.split()[0] for line in lines[1:5]] == list(GOALS)
+
+
+def test_the_core_has_to_be_run_wholly() -> None:
+    assert GOALS["stationkeeper_core"] == 100
+    assert {*GOALS.values()} == {100, 95}
+
+
+def test_a_mutant_is_killed_by_a_failure_or_by_no_end_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "mutants/src/stationkeeper_core"
+    folder.mkdir(parents=True)
+    codes = {"killed": 1, "error": 3, "endless": 36, "survived": 0, "untested": 33, "crashed": -11, "not tried": None}
+    (folder / "a.py.meta").write_text(json.dumps({"exit_code_by_key": codes}))
+
+    assert outcomes(tmp_path) == {
+        **dict.fromkeys(("killed", "error", "endless"), "killed"),
+        **{"survived": "survived", "untested": "no tests", "crashed": "undecided"},
+    }

@@ -1,0 +1,1 @@
+"""How much of each package the tests run: see `__main__`."""

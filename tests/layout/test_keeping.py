@@ -1,0 +1,80 @@
+"""What helps people to keep the project says the same as the project: dependabot, pre-commit, the dev container."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.mutation.targets import TARGETS
+
+ROOT = Path(__file__).parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text()
+DEV_CONTAINER = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
+
+
+def of_yaml(path: str) -> Any:
+    return yaml.safe_load((ROOT / path).read_text())
+
+
+def test_dependabot_looks_after_every_go_module() -> None:
+    (go,) = (each for each in of_yaml(".github/dependabot.yml")["updates"] if each["package-ecosystem"] == "gomod")
+    looked_after = {path for pattern in go["directories"] for path in ROOT.glob(pattern.removeprefix("/"))}
+    skipped = {".venv", "build", "dist", "node_modules"}
+    modules = {path.parent for path in ROOT.rglob("go.mod") if not skipped & {*path.relative_to(ROOT).parts}}
+    assert modules
+    assert looked_after == modules
+
+
+def test_what_runs_before_a_commit_is_what_make_lint_runs() -> None:
+    (repository,) = of_yaml(".pre-commit-config.yaml")["repos"]
+    before = {hook["entry"].removeprefix("uv run --frozen ") for hook in repository["hooks"]}
+    target = MAKEFILE.partition("\nlint:")[2].partition("\n\n")[0]
+    linted = {each.removesuffix(" .") for each in re.findall(r"run --frozen (.+)", target)}
+    assert before == linted
+
+
+def test_the_dev_container_sets_up_by_make_with_the_oldest_python() -> None:
+    make, *targets = DEV_CONTAINER["updateContentCommand"].split()
+    assert make == "make"
+    assert [each for each in targets if f"\n{each}:" not in MAKEFILE] == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pythons = [each["version"] for name, each in DEV_CONTAINER["features"].items() if "/python:" in name]
+    assert [f">={each}" for each in pythons] == [project["requires-python"]]
+
+
+def test_ci_installs_the_same_proxies_as_the_dev_container() -> None:
+    steps = of_yaml(".github/workflows/ci.yml")["jobs"]["test"]["steps"]
+    (install,) = (each["run"] for each in steps if "apt-get" in each.get("run", ""))
+    proxies = {"nginx", "libnginx-mod-stream", "haproxy"}
+    assert proxies <= {*install.split()}
+    assert proxies <= {*DEV_CONTAINER["onCreateCommand"].split()}
+
+
+def test_a_file_that_the_page_for_contributors_names_exists() -> None:
+    page = " ".join((ROOT / "CONTRIBUTING.md").read_text().split())
+    named = {*re.findall(r"`([\w.-]+/[\w./-]+)`", page), *re.findall(r"\]\(([\w./-]+)", page)}
+    assert "cups/stationkeeper_core/errors.py" in named
+    assert [each for each in sorted(named) if not (ROOT / each).exists()] == []
+
+
+def test_the_room_that_the_page_for_contributors_leads_to_raises_the_reason_alone() -> None:
+    raising = {
+        str(path.relative_to(ROOT))
+        for package in ("cups", "operator", "tools")
+        for path in (ROOT / package).rglob("*.py")
+        if "COMMON_NAME_NOT_EUI" in path.read_text()
+    }
+    core = "cups/stationkeeper_core"
+    assert raising == {f"{core}/errors.py", f"{core}/reason_table.py", f"{core}/x509/client_certificate.py"}
+
+
+def test_the_weekly_workflow_tries_every_target_whose_files_exist() -> None:
+    job = of_yaml(".github/workflows/mutation.yml")["jobs"]["mutation"]
+    assert job["strategy"]["matrix"]["target"] == sorted(TARGETS)
+    roots = ("cups", "operator")
+    for name, target in TARGETS.items():
+        assert all(any((ROOT / root / module).is_file() for root in roots) for module in target.modules), name
+        assert [each for each in target.tests if not (ROOT / each).exists()] == [], name

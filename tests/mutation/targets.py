@@ -1,0 +1,64 @@
+"""What is mutated, and which tests have to notice."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Target:
+    """Modules that decide one thing.
+
+    Attributes:
+        modules: from the root of an import root, such as `stationkeeper_core/policy/authorization.py`.
+        tests: files and folders; a mutant that they all pass has survived.
+    """
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+_CORE = "stationkeeper_core"
+_JUDGING = tuple(
+    f"tests/core/test_{name}.py"
+    for name in (
+        *("judging", "same_name_cas", "trust_budget", "near_misses", "strength", "presented_intermediates"),
+        *("added_certificates", "certificate_twins", "client_certificate", "holders", "tenancy", "snapshot"),
+        *("revocation", "revocation_by_crl", "judgement_memory", "refused_client", "seed_procedure"),
+    )
+)
+
+TARGETS = {
+    "authorization": Target(
+        (f"{_CORE}/policy/authorization.py",),
+        (
+            *("tests/core/test_authorization.py", "tests/core/test_holders.py", "tests/core/test_tenancy.py"),
+            *("tests/core/test_near_misses.py", "tests/core/test_trust_budget.py", "tests/core/test_strength.py"),
+            *("tests/core/test_revocation.py", "tests/core/test_revocation_by_crl.py", "tests/core/test_isolation.py"),
+        ),
+    ),
+    "judging": Target(
+        (
+            *(f"{_CORE}/trust/judging.py", f"{_CORE}/trust/path_search.py"),
+            *(f"{_CORE}/trust/verification.py", f"{_CORE}/trust/judgement.py"),
+        ),
+        _JUDGING,
+    ),
+    "revocation": Target(
+        (f"{_CORE}/trust/revocation.py",),
+        (
+            *("tests/core/test_revocation.py", "tests/core/test_revocation_by_crl.py", "tests/core/test_crl.py"),
+            *("tests/core/test_certificate_twins.py", "tests/core/test_revoked_names.py"),
+            *("tests/core/test_crl_of_odd_encoders.py", "tests/core/test_authorization.py"),
+        ),
+    ),
+    "delivery": Target(
+        (f"{_CORE}/protocol/delivery.py",), ("tests/core/test_delivery.py", "tests/core/test_decision.py")
+    ),
+    "reductions": Target(
+        ("stationkeeper_operator/compiling/retention/reductions.py",),
+        (
+            *("tests/operator/test_reductions.py", "tests/operator/test_retained_anchors.py"),
+            *("tests/operator/test_publisher.py", "tests/operator/test_capacity.py"),
+            "tests/operator/test_served_namespaces.py",
+        ),
+    ),
+}

@@ -1,0 +1,76 @@
+"""What is used of kopf that it does not promise is there, in the version that is installed."""
+
+import ast
+import asyncio
+import logging
+from importlib.metadata import requires, version
+from pathlib import Path
+
+import kopf
+import pytest
+from packaging.requirements import Requirement
+
+from stationkeeper_operator.watching import kopf_internals
+
+OPERATOR = Path(__file__).parents[2] / "operator"
+
+
+def imported(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found.update(each.name for each in node.names)
+    return found
+
+
+def test_the_installed_version_was_tried() -> None:
+    assert version("kopf") in kopf_internals.TRIED
+
+
+def test_no_version_after_the_next_minor_one_is_taken() -> None:
+    allowed = next(each for each in map(Requirement, requires("stationkeeper") or ()) if each.name == "kopf")
+    major, minor, _ = version("kopf").split(".")
+    assert allowed.specifier.contains(f"{major}.{minor}.999")
+    assert not allowed.specifier.contains(f"{major}.{int(minor) + 1}.0")
+
+
+def test_one_module_alone_uses_private_modules_of_kopf() -> None:
+    users = {path.stem for path in OPERATOR.rglob("*.py") if any("kopf._" in each for each in imported(path))}
+    assert users == {"kopf_internals"}
+
+
+async def test_it_is_told_whether_kopf_watches_and_of_signals_nothing_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def login(**_: object) -> kopf.ConnectionInfo:
+        return kopf.ConnectionInfo(server="http://127.0.0.1:9")
+
+    def run_in_a_thread() -> bool:
+        async def run() -> bool:
+            registry = kopf.OperatorRegistry()
+            kopf.on.login(registry=registry, id="login")(login)
+            kopf_internals.leave_signals_unmentioned()
+            stop = asyncio.Event()
+            before = kopf_internals.is_watching()
+            operator = asyncio.create_task(
+                kopf.operator(
+                    registry=registry,
+                    identity=kopf_internals.IDENTITY,
+                    standalone=True,
+                    clusterwide=True,
+                    stop_flag=stop,
+                )
+            )
+            while not kopf_internals.is_watching():  # noqa: ASYNC110 - kopf tells nobody
+                await asyncio.sleep(0.01)
+            stop.set()
+            await asyncio.wait_for(operator, 10)
+            return before
+
+        return asyncio.run(run())
+
+    with caplog.at_level(logging.INFO):
+        assert not await asyncio.to_thread(run_in_a_thread)
+    assert [each.getMessage() for each in caplog.records if "ignal" in each.getMessage()] == []
