@@ -18,6 +18,7 @@ ADDRESSES = {
     "fleet": "",
     "gateways": "gateways",
     "search": "gateways?q=roof&state=Silent&namespace=radio&page=1",
+    "search for nothing": "gateways?q=no-such",
     "gateway": "gateway?namespace=radio&name=roof-000001",
     "hostile gateway": "gateway?namespace=radio&name=roof-000000",
     "CAs": "cas",

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +15,7 @@ from stationkeeper_tools.page.rendering import (
     strangers_page,
 )
 from stationkeeper_tools.page.shown_fields import NOT_SHOWN, shown_resource
-from tests.tools.page.fleets import ahead, ca, gateway, request, shown, view_of
+from tests.tools.page.fleets import NOW, Item, ahead, ca, gateway, request, shown, view_of
 
 JSON = st.recursive(
     st.none()
@@ -31,24 +34,29 @@ FIELDS = {
     },
     "TrustedCA": {"status": [*ca()["status"], "caCertificatesSeen"], "spec": ["suspended"]},
 }
+INNER = ["type", "status", "reason", "message", "lastTransitionTime", "subject", "sha256", "notAfter", "role", "eui"]
+
+
+def odd(data: st.DataObject, make: Callable[[], Item]) -> Item:
+    """A resource in which anything may stand in any field."""
+    one = make()
+    for part, names in FIELDS[one["kind"]].items():
+        for name in data.draw(st.sets(st.sampled_from(names))):
+            one[part][name] = data.draw(JSON)
+    deep = data.draw(st.sampled_from(["certificates", "unregistered", "conditions", "revocationLists", "outstanding"]))
+    one["status"][deep] = data.draw(st.lists(JSON | st.dictionaries(st.sampled_from(INNER), JSON), max_size=3))
+    return one
 
 
 @settings(deadline=None, max_examples=200)
 @given(st.data())
 def test_whatever_stands_in_a_resource_is_shown_somehow(data: st.DataObject) -> None:
     for make in (gateway, ca):
-        one = make()
-        for part, names in FIELDS[one["kind"]].items():
-            for name in data.draw(st.sets(st.sampled_from(names))):
-                one[part][name] = data.draw(JSON)
-        deep = data.draw(
-            st.sampled_from(["certificates", "unregistered", "conditions", "revocationLists", "outstanding"])
-        )
-        one["status"][deep] = data.draw(
-            st.lists(JSON | st.dictionaries(st.sampled_from(list(FIELDS)), JSON), max_size=3)
-        )
+        one = odd(data, make)
         view = view_of([one])
-        query = {"namespace": "radio", "name": one["metadata"]["name"]}
+        view.put(shown(odd(data, make)), "2", NOW)
+        view.tick(NOW)
+        query: dict[str, Any] = {"namespace": "radio", "name": one["metadata"]["name"]}
         for draw in (overview_page, gateways_page, cas_page, strangers_page, enforcement_page):
             assert draw(view, request())
         assert (gateway_page if one["kind"] == "Gateway" else ca_page)(view, request(**query))
