@@ -197,7 +197,7 @@ def test_what_mbedtls_reads_is_taken_whatever_encoder_wrote_it(parts: odd.Parts)
 
 PLAIN = odd.root()
 UNREADABLE_TO_MBEDTLS = {
-    "lengths that are left open": PLAIN.sealed(odd.indefinite(0x30, PLAIN.content)),
+    "indefinite lengths": PLAIN.sealed(odd.indefinite(0x30, PLAIN.content)),
     "strings in segments": odd.root(
         subject=odd.sequence(odd.rdn(odd.sequence(odd.oid(odd.COMMON_NAME), odd.tlv(0x2C, odd.tlv(12, b"a")))))
     ).der,
