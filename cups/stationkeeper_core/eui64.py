@@ -67,7 +67,7 @@ def _id6_groups(text: str) -> list[str] | None:
     if missing < (1 if gap else 0) or (missing and not gap):
         return None
     groups = [*left, *["0"] * missing, *right]
-    return groups if all(_ID6_GROUP.fullmatch(group) for group in groups) else None
+    return groups if all(map(_ID6_GROUP.fullmatch, groups)) else None
 
 
 def format_hex(eui: EUI64) -> str:

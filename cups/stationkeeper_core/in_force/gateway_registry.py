@@ -87,8 +87,8 @@ class GatewayRegistry:
         return found
 
     def scope(self, eui: EUI64 | None) -> Scope:
-        """Return the scope of a certificate: the TrustedCAs to ask. `eui` is None for a certificate without an EUI."""
-        return Scope(eui, () if eui is None else tuple(each.namespace for each in self.holders(eui)))
+        """Which TrustedCAs are asked about a certificate with `eui`; None for one without an EUI."""
+        return Scope(eui, () if eui is None else tuple([each.namespace for each in self.holders(eui)]))
 
 
 def _order(holder: Holder) -> tuple[int, str]:

@@ -26,6 +26,9 @@ _VIEWS = 2
 """Chains of one end-entity certificate: the one that the handshake's verification sees, and the whole chain."""
 
 
+_replace = msgspec.structs.replace
+
+
 class _Kept:
     """A judgement, and the number of the last snapshot with a registry that gives it the same scope."""
 
@@ -148,8 +151,10 @@ class JudgementMemory:
             self._take(next(iter(kept)), vouched=vouched)
 
     def _take(self, leaf: bytes, *, vouched: bool) -> dict[bytes, _Kept]:
-        """Remove and return the cached chains of an end-entity certificate."""
-        views = self._kept[vouched].pop(leaf, {})
+        """Take out what is kept of an end-entity certificate."""
+        views = self._kept[vouched].pop(leaf, None)
+        if views is None:
+            return {}
         self._bytes[vouched] -= _size(leaf, views)
         return views
 
@@ -157,18 +162,21 @@ class JudgementMemory:
 def _size(leaf: bytes, views: dict[bytes, _Kept]) -> int:
     """Return the bytes of end-entity certificates in `views`; one in an unusual encoding counts twice."""
     ders = [each.judgement.certificate.leaf.der for each in views.values()]
-    return len(leaf) * len(ders) + sum(len(der) for der in ders if der != leaf)
+    return len(leaf) * len(ders) + sum([len(der) for der in ders if der != leaf])
 
 
 def _lean(judgement: Judgement) -> Judgement:
-    """Return `judgement` without the parts that a client can make large and that no decision uses."""
-    replace = msgspec.structs.replace
-    return replace(
+    """`judgement` without what a client can make large and no decision asks for."""
+    certificate = _replace(judgement.certificate, others=()) if judgement.certificate.others else judgement.certificate
+    paths = tuple([_replace(each, certificates=()) for each in judgement.paths])
+    if paths:
+        # Then nothing else was looked for.
+        return _replace(judgement, certificate=certificate, paths=paths)
+    return _replace(
         judgement,
-        certificate=replace(judgement.certificate, others=()),
-        paths=tuple([replace(each, certificates=()) for each in judgement.paths]),
-        elsewhere=tuple([replace(each, certificates=()) for each in judgement.elsewhere]),
-        near_misses=tuple([replace(each, certificates=()) for each in judgement.near_misses]),
+        certificate=certificate,
+        elsewhere=tuple([_replace(each, certificates=()) for each in judgement.elsewhere]),
+        near_misses=tuple([_replace(each, certificates=()) for each in judgement.near_misses]),
     )
 
 

@@ -76,9 +76,11 @@ def meant_holder(judgement: Judgement, registry: GatewayRegistry) -> Holder | No
     reservation, else None.
     """
     holders = () if judgement.scope.eui is None else registry.holders(judgement.scope.eui)
-    vouched = (each for each in holders if judgement.within(each.namespace))
+    for each in holders:
+        if judgement.within(each.namespace):
+            return each
     gateways = (each for each in holders if isinstance(each, RegisteredGateway))
-    return next(vouched, None) or next(gateways, None) or next(iter(holders), None)
+    return next(gateways, None) or next(iter(holders), None)
 
 
 def common_name_is_an_eui(claim: Claim, _snapshot: Snapshot) -> Claim:
@@ -172,7 +174,7 @@ def gateway_allows_the_trusted_ca(claim: Claim, _snapshot: Snapshot) -> Claim:
 def eui_is_in_range(claim: Claim, _snapshot: Snapshot) -> Claim:
     """Refuse an EUI that is outside the ranges of every remaining TrustedCA."""
     return claim.narrow(
-        tuple(each for each in claim.paths if each.trusted_ca.may_speak_for(claim.router)),
+        tuple([each for each in claim.paths if each.trusted_ca.may_speak_for(claim.router)]),
         Reason.EUI_OUT_OF_RANGE,
         lambda: f"{format_hex(claim.router)} is outside the ranges of {_references(claim.paths)}",
     )
@@ -189,7 +191,7 @@ def certificate_is_pinned(claim: Claim, _snapshot: Snapshot) -> Claim:
 def chain_is_strong_enough(claim: Claim, _snapshot: Snapshot) -> Claim:
     """Refuse a chain that is too weak for every remaining TrustedCA."""
     return claim.narrow(
-        tuple(each for each in claim.paths if not each.too_weak),
+        tuple([each for each in claim.paths if not each.too_weak]),
         Reason.CERTIFICATE_TOO_WEAK,
         lambda: f"a key or signature of the chain is too weak for {_references(claim.paths)}",
     )

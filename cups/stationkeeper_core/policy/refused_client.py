@@ -101,6 +101,6 @@ def _seen(judgement: Judgement, trusted_cas: list[TrustedCA]) -> SeenCertificate
         sha256=leaf.sha256,
         not_before=leaf.not_before,
         not_after=leaf.not_after,
-        trusted_ca=min(each.reference for each in trusted_cas),
+        trusted_ca=min([each.reference for each in trusted_cas]),
         is_ca=leaf.is_authority and leaf.may_sign_certificates,
     )

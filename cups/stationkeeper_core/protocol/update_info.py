@@ -158,18 +158,26 @@ def _segment(code: str, content: bytes, limit: int) -> bytes:
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
-    # `package` has raw bytes of the gateway's file: not always UTF-8, with unescaped control characters. Home-made
-    # clients send a byte order mark, or the zero byte at the end of a string in C.
+    try:
+        # What this takes, the tolerant decoder takes too, and finds the same.
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = _tolerantly_decoded(body)
+    if not isinstance(value, dict):
+        raise StationkeeperError(Reason.MALFORMED_REQUEST, f"the body is {_kind(value)}, not an object")
+    return value
+
+
+def _tolerantly_decoded(body: bytes) -> object:
+    # `package` passes raw bytes of the gateway's file: not always UTF-8, and control characters unescaped. Home-made
+    # clients send a byte order mark, or the zero byte that ends a string in C.
     text = body.decode("utf-8", errors="replace").removeprefix("\ufeff").rstrip("\0")
     try:
-        value = _JSON.decode(text)
+        return _JSON.decode(text)
     except RecursionError:
         raise StationkeeperError(Reason.MALFORMED_REQUEST, "the body is nested too deeply") from None
     except ValueError as error:
         raise StationkeeperError(Reason.MALFORMED_REQUEST, f"the body is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise StationkeeperError(Reason.MALFORMED_REQUEST, f"the body is {_kind(value)}, not an object")
-    return value
 
 
 def _uri(fields: dict[str, Any], name: str) -> str | None:

@@ -4,8 +4,6 @@ The units are fixed, not measured: the same question costs the same everywhere, 
 load of a machine.
 """
 
-from dataclasses import dataclass
-
 NAMESPACE_UNITS = 4_000
 """For the TrustedCAs of one namespace, and for those of the release: about ten signatures of P-521, 40 of P-256."""
 LEAST_NAMESPACE_UNITS = 500
@@ -27,25 +25,25 @@ LARGEST_PATH_UNITS = 12_000
 """A path with a higher cost is never verified, not even the first one."""
 
 
-@dataclass
 class Budget:
     """The remaining budget.
 
+    Args:
+        units: in the beginning.
+        failures: how many paths may fail.
+
     Attributes:
-        units: the units at the start.
-        failures: how many more paths may fail.
-        left: the remaining units.
-        is_spent: whether something was not done because units were missing.
+        failures: how many more may.
+        left: units at this moment.
+        is_spent: whether something was left undone for want of units.
     """
 
-    units: int
-    failures: int = 1_000
-    left: int = -1
-    is_spent: bool = False
-    _is_touched: bool = False
+    __slots__ = ("_is_touched", "failures", "is_spent", "left")
 
-    def __post_init__(self) -> None:
-        self.left = self.units
+    def __init__(self, units: int, failures: int = 1_000) -> None:
+        self.left = units
+        self.failures = failures
+        self.is_spent = self._is_touched = False
 
     @property
     def is_exhausted(self) -> bool:

@@ -31,6 +31,7 @@ class Examination:
         loaded: the end-entity certificate as an object of OpenSSL, if there is one already.
 
     Attributes:
+        has_presented: whether anything else was presented beside it.
         leaf: the end-entity certificate.
         seconds: the time since the epoch, whole.
     """
@@ -48,14 +49,12 @@ class Examination:
         self._verified: dict[Path, Verification] = {}
         self._signed: dict[tuple[PathCertificate, PathCertificate], bool] = {}
         self._boundaries: set[int] = set()
+        self.has_presented = False
+        for der in certificate.others:
+            self.has_presented = self.has_presented or der != certificate.leaf.der
         self.leaf = self._certificates.of_certificate(certificate.leaf, loaded)
         self.seconds = int(now.timestamp() // 1)
         self.consider((self.leaf,))
-
-    @property
-    def has_presented(self) -> bool:
-        """Whether other certificates were presented with it."""
-        return any(der != self._certificate.leaf.der for der in self._certificate.others)
 
     @cached_property
     def presented(self) -> tuple[PathCertificate, ...]:
@@ -104,9 +103,13 @@ class Examination:
 
     @property
     def interval(self) -> tuple[int, int]:
-        """The start (included) and end (excluded) of the interval in which no recorded time changes the judgement."""
-        since = max((each for each in self._boundaries if each <= self.seconds), default=-FOR_EVER)
-        until = min((each for each in self._boundaries if each > self.seconds), default=FOR_EVER)
+        """From when, and up to but without when, nothing that was considered changes its state."""
+        since, until = -FOR_EVER, FOR_EVER
+        for each in self._boundaries:
+            if since < each <= self.seconds:
+                since = each
+            elif self.seconds < each < until:
+                until = each
         return since, until
 
     def verify(self, path: Path) -> Verification:
@@ -125,9 +128,11 @@ class Examination:
 
 
 def constraint_bytes(path: Path) -> int:
-    """Return the bytes of names times the bytes of name constraints that OpenSSL compares."""
-    constraints = sum([each.constraint_bytes for each in path[1:]])
-    # Encoding the names costs more than the rest here, and hardly any CA has name constraints.
+    """How many bytes of names OpenSSL compares with how many of name constraints, multiplied."""
+    constraints = 0
+    for each in path[1:]:
+        constraints += each.constraint_bytes
+    # To write the names out costs more than all else here, and hardly any CA constrains them.
     return constraints * sum(_name_bytes(each) for each in path[:-1]) if constraints else 0
 
 

@@ -54,9 +54,13 @@ class TrustGeneration:
         return list(dict.fromkeys(each for same in namespaces for each in same))
 
     def named_in(self, namespace: str, subjects: Iterable[str]) -> list[TrustedCA]:
-        """Return the TrustedCAs of `namespace` that have a certificate with one of the folded `subjects`, each once."""
-        same = (self._by_subject.get(subject, {}).get(namespace, ()) for subject in subjects)
-        return list(dict.fromkeys(each for trusted_cas in same for each in trusted_cas))
+        """Those of them that are of `namespace`."""
+        found: dict[TrustedCA, None] = {}
+        for subject in subjects:
+            namespaces = self._by_subject.get(subject)
+            if namespaces is not None and namespace in namespaces:
+                found.update(dict.fromkeys(namespaces[namespace]))
+        return list(found)
 
 
 class _Taken(PathCertificates):

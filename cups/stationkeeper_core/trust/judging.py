@@ -23,7 +23,7 @@ from stationkeeper_core.trust.budget import (
 from stationkeeper_core.trust.examination import Examination
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import Judgement, NearMiss, TrustPath
-from stationkeeper_core.trust.path_search import PathSearch, Refused
+from stationkeeper_core.trust.path_search import BY_REFERENCE, PathSearch, Refused
 from stationkeeper_core.trust.scope import Scope
 from stationkeeper_core.trust.trusted_ca import TrustedCA
 from stationkeeper_core.x509.client_certificate import ClientCertificate
@@ -95,8 +95,8 @@ class _Court:
 
     @property
     def left_out_presented(self) -> bool:
-        """Whether a path by presented certificates was skipped."""
-        return any(each.left_out_presented for each in (*self._searches, self._elsewhere) if each is not None)
+        """Whether a path by presented certificates was left out."""
+        return any(each is not None and each.left_out_presented for each in (*self._searches, self._elsewhere))
 
     def paths_in_scope(self) -> tuple[TrustPath, ...]:
         """Return the paths of the TrustedCAs in scope; each namespace and the release have their own budget."""
@@ -111,7 +111,7 @@ class _Court:
             paths = search.ask(named, partial(self._named_by_presented, group))
             undecided = undecided or (search.undecided and group == self._trust.release_namespace)
             found.extend(() if search.undecided else paths)
-        return () if undecided else tuple(sorted(found, key=lambda each: each.trusted_ca.reference))
+        return () if undecided else tuple(sorted(found, key=BY_REFERENCE))
 
     def paths_elsewhere(self) -> tuple[TrustPath, ...]:
         """Return the paths of the TrustedCAs outside the scope, with one small budget for all."""

@@ -155,8 +155,8 @@ class PathCertificate:
 
         OpenSSL does not accept an issuer with another key identifier than the one in the certificate (check_issued).
         """
-        named, own = other.authority_key_identifier, self.key_identifier
-        return named is None or own is None or named == own
+        named = other.authority_key_identifier
+        return named is None or self.key_identifier is None or named == self.key_identifier
 
 
 class PathCertificates:

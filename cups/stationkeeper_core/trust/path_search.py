@@ -12,6 +12,7 @@ them. A TrustedCA that accepts only listed intermediates ignores them.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
+from operator import attrgetter
 
 import msgspec
 
@@ -20,14 +21,18 @@ from stationkeeper_core.trust.budget import ASKED_UNITS, PATH_UNITS, PRESENTED_F
 from stationkeeper_core.trust.examination import MAX_CONSTRAINT_BYTES, Examination, constraint_bytes
 from stationkeeper_core.trust.judgement import TrustPath
 from stationkeeper_core.trust.path_certificate import PathCertificate
-from stationkeeper_core.trust.purpose import is_for_clients
 from stationkeeper_core.trust.trusted_ca import TrustedCA
 from stationkeeper_core.trust.verification import Path, Verdict, Verification
+from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_core.x509.strength import Strength
 
 MAX_PATHS = 128
 MAX_PATH_CERTIFICATES = 16
 MAX_REFUSED = 16
+
+BY_REFERENCE = attrgetter("trusted_ca.reference")
+"""The order of trust paths."""
+_ORDER = attrgetter("order")
 
 _TIME = {Verdict.EXPIRED: Reason.CERTIFICATE_EXPIRED, Verdict.NOT_YET_VALID: Reason.CERTIFICATE_NOT_YET_VALID}
 
@@ -104,20 +109,20 @@ class PathSearch:
                 client presented others.
         """
         found: dict[TrustedCA, _Finding] = {}
-        # TrustedCAs that revoke something come first, so that others do not use up their units.
-        for each in sorted(trusted_cas, key=_order):
+        # Those that revoke come first, so that others leave them no want of units.
+        for each in sorted(trusted_cas, key=_ORDER):
             if self._budget.take(ASKED_UNITS):
                 found[each] = self._decide(each, _Finding(), self._budget, presented=False)
             if self._budget.is_spent and each.revocations.is_any:
                 self.undecided = self.undecided or found.get(each, _Finding()).path is None
         if self._examination.has_presented:
             taking = (each for each in {*found, *by_presented()} if each.record.presented_intermediates)
-            for each in sorted(taking, key=_order):
+            for each in sorted(taking, key=_ORDER):
                 before = found.get(each, _Finding())
                 if not before.decides and self._presented_budget.take(ASKED_UNITS):
                     found[each] = self._decide(each, before, self._presented_budget, presented=True)
         paths = [each.path for each in found.values() if each.path is not None]
-        return sorted(paths, key=lambda each: each.trusted_ca.reference)
+        return sorted(paths, key=BY_REFERENCE)
 
     def _decide(self, trusted_ca: TrustedCA, before: _Finding, budget: Budget, *, presented: bool) -> _Finding:
         """Return the deciding path.
@@ -125,26 +130,27 @@ class PathSearch:
         It is one with a certificate that the spec itself revokes, else the first that is neither revoked by a CRL nor
         too weak, else the first.
         """
-        self._examination.consider_deadlines(trusted_ca.revocations.deadlines)
+        if trusted_ca.revocations.lists:
+            self._examination.consider_deadlines(trusted_ca.revocations.deadlines)
         found = before.path
         for path in self._paths(trusted_ca, budget, presented=presented):
             if not self._counts(trusted_ca, path, budget):
                 continue
-            certificates = tuple(each.certificate for each in path)
+            certificates = tuple([each.certificate for each in path])
             if trusted_ca.revocations.hold_any_of(certificates):
                 return _Finding(TrustPath(trusted_ca, certificates, Reason.CERTIFICATE_REVOKED), decides=True)
             if found is None or not found.is_sound:
-                another = self._trust_path(trusted_ca, path)
+                another = self._trust_path(trusted_ca, path, certificates)
                 found = another if found is None or another.is_sound else found
             if found.is_sound and not trusted_ca.revocations.names_certificates:
                 return _Finding(found, decides=True)
         return _Finding(found)
 
-    def _trust_path(self, trusted_ca: TrustedCA, path: Path) -> TrustPath:
+    def _trust_path(self, trusted_ca: TrustedCA, path: Path, certificates: tuple[Certificate, ...]) -> TrustPath:
         least = Strength.WEAK if trusted_ca.record.weak_signatures else Strength.STRONG
         return TrustPath(
             trusted_ca,
-            tuple(each.certificate for each in path),
+            certificates,
             self._revocation(trusted_ca, path) if trusted_ca.revocations.lists else None,
             too_weak=_strength(path) < least,
         )
@@ -195,7 +201,7 @@ class PathSearch:
                 reason = Reason.CERTIFICATE_EXPIRED if each.ends < seconds else Reason.CERTIFICATE_NOT_YET_VALID
                 word = "expired" if each.ends < seconds else "is not valid yet"
                 return reason, f"the certificate {each.certificate.subject[:128]!a} {word}"
-        if not is_for_clients(path):
+        if not _is_for_clients(path):
             return Reason.CERTIFICATE_WRONG_PURPOSE, "a key usage of the chain does not allow client authentication"
         if constraint_bytes(path) > MAX_CONSTRAINT_BYTES:
             return Reason.CERTIFICATE_INVALID, "the chain has more names and name constraints than can be compared"
@@ -249,7 +255,7 @@ class PathSearch:
             if budget.is_exhausted:
                 break
             path, has_presented = begun.popleft()
-            if any((child, issuer.key) in self._unsigned for child, issuer in pairwise(path)):
+            if self._unsigned and any((child, issuer.key) in self._unsigned for child, issuer in pairwise(path)):
                 continue
             if has_presented is presented:
                 yield from self._ends(trusted_ca, path, budget)
@@ -288,20 +294,25 @@ class PathSearch:
         if len(found) > 1:
             named_key = last.authority_key_identifier
             found.sort(key=lambda each: (each.key_identifier != named_key, not each.is_valid(seconds), -each.ends))
-        return [each for each in found if (last, each.key) not in self._unsigned]
-
-
-def _order(trusted_ca: TrustedCA) -> tuple[bool, str]:
-    return not trusted_ca.revocations.is_any, trusted_ca.reference
+        return [each for each in found if (last, each.key) not in self._unsigned] if self._unsigned else found
 
 
 def _has_one_order(path: Path) -> bool:
-    """Return whether the names allow OpenSSL only this order of these certificates."""
-    return all(
+    """Whether the names leave OpenSSL no other path through these certificates."""
+    two = 2
+    return len(path) <= two or all(
         path[start].issuer != path[end].subject for start in range(len(path)) for end in range(start + 2, len(path))
     )
 
 
+def _is_for_clients(path: Path) -> bool:
+    """Whether the path, from the end entity to the anchor, is one for TLS clients."""
+    return may_be_client(path[0].certificate) and all(may_be_clients_ca(each.certificate) for each in path[1:])
+
+
 def _strength(path: Path) -> Strength:
-    """Return the strength of its weakest key or signature, without the signature on the anchor, which is trusted."""
-    return min(*(each.key_strength for each in path), *(each.signature_strength for each in path[:-1]), Strength.STRONG)
+    """The least of its keys and signatures; who signed the anchor does not matter, it is trusted as it is."""
+    found = path[-1].key_strength
+    for each in path[:-1]:
+        found = min(found, each.key_strength, each.signature_strength)
+    return found

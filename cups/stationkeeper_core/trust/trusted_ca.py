@@ -22,7 +22,8 @@ class TrustedCA:
         record: as given.
         reference: `namespace/name`.
         revocations: what it revokes.
-        anchors, intermediates: its certificates by their folded subjects; an anchor is never an intermediate too.
+        order: in which TrustedCAs are asked; those that revoke come first.
+        anchors, intermediates: its certificates by their folded subjects; what is an anchor is no intermediate.
 
     Raises:
         StationkeeperError: a certificate or range cannot be read.
@@ -34,6 +35,7 @@ class TrustedCA:
         self.revocations = Revocations(
             frozenset(record.revoked_serials), frozenset(record.revoked_sha256), issuer_lists(record.revocation_lists)
         )
+        self.order = (not self.revocations.is_any, self.reference)
         anchors = {der: certificates.of(der) for der in record.anchors}
         self.anchors = _by_subject(anchors.values())
         self._anchors = frozenset(anchors.values())

@@ -83,7 +83,7 @@ class DerReader:
         """
         found, start, stop = self.read()
         if found != tag:
-            raise MalformedDERError(f"it has the tag {found:02x} where {tag:02x} belongs")
+            raise _wrong_tag(found, tag)
         return start, stop
 
     def enter(self, tag: int) -> "DerReader":
@@ -92,8 +92,20 @@ class DerReader:
         Raises:
             MalformedDERError: it has another tag, or is cut short.
         """
-        start, stop = self.expect(tag)
+        found, start, stop = self.read()
+        if found != tag:
+            raise _wrong_tag(found, tag)
         return DerReader(self.data, start, stop)
+
+    def narrow(self, tag: int) -> None:
+        """Go on with the content of the next element, which has to have `tag`, and with nothing that follows it.
+
+        Raises:
+            MalformedDERError: it has another tag, or is cut short.
+        """
+        found, self.at, self.end = self.read()
+        if found != tag:
+            raise _wrong_tag(found, tag)
 
     def enter_list(self, tag: int) -> "DerReader":
         """Read a SEQUENCE OF or SET OF, like OpenSSL without the constructed bit too; return a reader of its content.
@@ -101,7 +113,10 @@ class DerReader:
         Raises:
             MalformedDERError: it has another tag, or is cut short.
         """
-        return self.enter(tag & ~CONSTRUCTED if self.next_tag == tag & ~CONSTRUCTED else tag)
+        found, start, stop = self.read()
+        if found | CONSTRUCTED != tag:
+            raise _wrong_tag(found, tag)
+        return DerReader(self.data, start, stop)
 
     def finish(self) -> None:
         """Check that nothing is left.
@@ -122,7 +137,7 @@ class DerReader:
         if found == tag:
             return self.data[start:stop]
         if found != tag | CONSTRUCTED:
-            raise MalformedDERError(f"it has the tag {found:02x} where {tag:02x} belongs")
+            raise _wrong_tag(found, tag)
         return segments(self.data, start, stop)
 
     def content(self, tag: int) -> bytes:
@@ -131,7 +146,9 @@ class DerReader:
         Raises:
             MalformedDERError: it has another tag, or is cut short.
         """
-        start, stop = self.expect(tag)
+        found, start, stop = self.read()
+        if found != tag:
+            raise _wrong_tag(found, tag)
         return self.data[start:stop]
 
     def integer(self) -> int:
@@ -180,7 +197,7 @@ class DerReader:
         content = self.string(BIT_STRING)
         if not content or content[0] > _MAX_UNUSED_BITS:
             raise MalformedDERError("a bit string does not say how many bits it has")
-        return masked(content[1:], content[0]), content[0]
+        return masked(content[1:], content[0]) if content[0] else content[1:], content[0]
 
     def _read_unusual(self) -> tuple[int, int, int]:
         data, begin, end = self.data, self.at, self.end
@@ -218,6 +235,10 @@ class DerReader:
         stop = _end_of_open(self.data, start, self.end)
         self.at = stop + len(_END)
         return tag, start, stop
+
+
+def _wrong_tag(found: int, wanted: int) -> MalformedDERError:
+    return MalformedDERError(f"it has the tag {found:02x} where {wanted:02x} belongs")
 
 
 def masked(bits: bytes, unused: int) -> bytes:

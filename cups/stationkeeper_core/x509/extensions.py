@@ -118,7 +118,7 @@ def find(extensions: tuple[Extension, ...], kind: bytes, read: Callable[[DerRead
         kind: the content of the object identifier.
         read: parses the beginning of its value; like in OpenSSL, the rest is ignored.
     """
-    listed = [each.value for each in extensions if each.kind == kind]
+    listed = [each.value for each in extensions if each.kind == kind] if extensions else []
     if not listed:
         return ABSENT
     if len(listed) > 1:

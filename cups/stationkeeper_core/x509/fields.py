@@ -6,12 +6,14 @@ Source: RFC 5280, section 4.1; OpenSSL, `crypto/x509/x_x509.c`.
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 from stationkeeper_core.x509.der import element
 from stationkeeper_core.x509.der_reader import (
     BIT_STRING,
     GENERALIZED_TIME,
+    INTEGER,
     NULL,
     SEQUENCE,
     UTC_TIME,
@@ -26,13 +28,15 @@ _CONSTRUCTED = 0x20
 _UTC_DIGITS, _GENERALIZED_DIGITS = 12, 14
 _FIRST_YEAR_OF_THE_OTHER_CENTURY = 50
 _NULL = element(NULL, b"")
+# As nearly every certificate writes it.
+_VERSION_3 = element(_VERSION, element(INTEGER, b"\2"))
 
 
 class UnreadableFieldError(ValueError):
     """A field of a certificate or CRL cannot be read; the message begins with its name."""
 
 
-class CertificateFields(NamedTuple):
+class CertificateFields(msgspec.Struct, frozen=True):
     """The fields of a certificate.
 
     Attributes:
@@ -65,8 +69,8 @@ class CertificateFields(NamedTuple):
     has_strict_envelope: bool
 
 
-class Envelope(NamedTuple):
-    """The common form of certificates and CRLs: a signed part and the signature.
+class Envelope(msgspec.Struct, frozen=True):
+    """What a certificate and a CRL have in common: something signed, and the signature.
 
     Attributes:
         signed: the signed part, as encoded.
@@ -143,9 +147,9 @@ def read_issuer(der: bytes, most: int) -> Name:
     Raises:
         MalformedDERError: it cannot be read, or is longer.
     """
-    _, start, stop = DerReader(der).read()
-    _, start, stop = DerReader(der, start, stop).read()
-    content = DerReader(der, start, stop)
+    content = DerReader(der)
+    content.narrow(SEQUENCE)
+    content.narrow(SEQUENCE)
     if content.next_tag == _VERSION:
         content.read()
     content.read()
@@ -169,15 +173,12 @@ def open_envelope(der: bytes) -> Envelope:
     begin = outer.at
     content = outer.enter(SEQUENCE)
     signed = der[begin : outer.at]
-    begin = outer.at
-    identifier = outer.enter(SEQUENCE)
-    identifier.object_identifier()
-    algorithm = der[begin : outer.at]
-    parameters = der[identifier.at : identifier.end]
+    algorithm = take(outer)
+    is_strict_algorithm = _is_strict_algorithm(algorithm)
     signature, unused = outer.bit_string()
     outer.finish()
     strict = element(SEQUENCE, signed + algorithm + element(BIT_STRING, b"\0" + signature))
-    is_strict = not unused and der == strict and _is_strict_algorithm(algorithm, parameters)
+    is_strict = not unused and der == strict and is_strict_algorithm
     return Envelope(signed, content, algorithm, signature, is_strict)
 
 
@@ -228,6 +229,10 @@ def read_time(reader: DerReader) -> datetime:
 
 
 def _version(content: DerReader) -> int:
+    usual = content.at + len(_VERSION_3)
+    if content.data[content.at : usual] == _VERSION_3 and usual <= content.end:
+        content.at = usual
+        return 3
     if content.next_tag != _VERSION:
         return 1
     explicit = content.enter(_VERSION)
@@ -249,13 +254,18 @@ def _extensions(content: DerReader) -> tuple[Extension, ...]:
 
 
 @lru_cache(maxsize=256)
-def _is_strict_algorithm(algorithm: bytes, parameters: bytes) -> bool:
-    """Return whether OpenSSL would encode an AlgorithmIdentifier in the same way; it keeps the bytes of a sequence."""
+def _is_strict_algorithm(algorithm: bytes) -> bool:
+    """Whether OpenSSL would write an AlgorithmIdentifier in the same way: it keeps the bytes of a sequence.
+
+    Raises:
+        MalformedDERError: it is none.
+    """
+    content = DerReader(algorithm).enter(SEQUENCE)
+    start, stop = content.at, content.end
+    content.object_identifier()
+    identifier, parameters = algorithm[start : content.at], algorithm[content.at : stop]
     if parameters not in {b"", _NULL} and parameters[0] != SEQUENCE:
         return False
-    reader = DerReader(algorithm)
-    start, stop = reader.expect(SEQUENCE)
     if element(SEQUENCE, algorithm[start:stop]) != algorithm:
         return False
-    identifier = algorithm[start : stop - len(parameters)]
     return element(0x06, identifier[2:]) == identifier

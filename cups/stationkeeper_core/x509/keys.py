@@ -5,8 +5,8 @@ Source: RFC 3279, RFC 5480, RFC 8410; SEC 2 and RFC 5639 for the curves.
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import NamedTuple
 
+import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
@@ -35,7 +35,7 @@ class KeyKind(StrEnum):
     OTHER = "other"
 
 
-class PublicKey(NamedTuple):
+class PublicKey(msgspec.Struct, frozen=True):
     """A public key.
 
     Attributes:
@@ -79,8 +79,9 @@ _UNCOMPRESSED = 0x04
 
 
 def read_public_key(der: bytes) -> PublicKey | None:
-    """Read a SubjectPublicKeyInfo in any encoding; return None if even its algorithm cannot be read."""
-    header = len(der) - _POINT_BYTES.get(len(der), len(der))
+    """The key of a SubjectPublicKeyInfo as a certificate writes it; None where not even its algorithm can be read."""
+    size = len(der)
+    header = size - _POINT_BYTES.get(size, size)
     curve = _AS_USUAL.get(der[:header]) if header else None
     if curve is not None:
         return PublicKey(KeyKind.EC, _EC_ALGORITHM, curve.bits, curve.name, der)

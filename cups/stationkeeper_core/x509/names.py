@@ -4,7 +4,8 @@ Source: RFC 4514; OpenSSL, `x509_name_canon` and `asn1_string_canon` in `crypto/
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 from stationkeeper_core.cached import cached_property
 from stationkeeper_core.x509.der import element
@@ -45,7 +46,7 @@ _SHORT = {
 _ESCAPED = str.maketrans({each: f"\\{each}" for each in '\\"+,;<>'} | {"\0": "\\00"})
 
 
-class Attribute(NamedTuple):
+class Attribute(msgspec.Struct, frozen=True):
     """One part of a name.
 
     Attributes:
@@ -113,9 +114,9 @@ class Name:
 
     @cached_property
     def common_names(self) -> tuple[str, ...]:
-        """Every Common Name, in the order of the encoding; bytes that are not a text are read as Latin-1."""
-        listed = (each for part in self.parts for each in part if each.kind == _COMMON_NAME)
-        return tuple(each.content.decode("latin-1") if each.text is None else each.text for each in listed)
+        """Every Common Name, in the order of the encoding; bytes that are no text as Latin-1."""
+        listed = [each for part in self.parts for each in part if each.kind == _COMMON_NAME]
+        return tuple([each.content.decode("latin-1") if each.text is None else each.text for each in listed])
 
     @property
     def tags(self) -> frozenset[int]:

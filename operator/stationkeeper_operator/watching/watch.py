@@ -130,6 +130,7 @@ class Watch:
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
                 stop_flag=stop,
+                memories=kopf_internals.NoMemories(),
                 memo=_Memo(),
             )
         finally:
