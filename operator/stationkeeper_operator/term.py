@@ -35,6 +35,7 @@ from stationkeeper_operator.reporting.watch_lag import WatchLag
 from stationkeeper_operator.resources.records import Key, Resource
 from stationkeeper_operator.settings import Settings
 from stationkeeper_operator.turns.aggregator import Aggregator
+from stationkeeper_operator.turns.compilation import Compilation
 from stationkeeper_operator.turns.plan_check import PlanCheck
 from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.watching.known import Change
@@ -113,19 +114,17 @@ class LeaderTerm:
         )
         self._counts_read = CountsRead(api, settings.namespace, settings.buckets)
         self._check = PlanCheck(cluster.metrics.compile_differences, self._compile_anew)
+        compilation = Compilation(
+            *(settings.namespace, settings.cups_names, store, cluster.reader), lambda: self._counts_read.counts
+        )
         self._reconciler = Reconciler(
-            settings.namespace,
-            store,
-            reader=cluster.reader,
+            compilation,
             publisher=self._publisher,
             status=self._status,
             seen=seen,
             proof=proof,
             now=now,
-            compile_seconds=cluster.metrics.compile_seconds,
-            compiled=cluster.metrics.compiled,
-            cups_names=settings.cups_names,
-            counts=lambda: self._counts_read.counts,
+            metrics=cluster.metrics,
             is_pressed=lambda: self._changes.is_waiting,
             check=self._check,
         )

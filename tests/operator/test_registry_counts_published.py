@@ -33,6 +33,7 @@ from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.own_writes import OwnWrites
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource
+from stationkeeper_operator.turns.compilation import Compilation
 from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
@@ -68,17 +69,15 @@ class Stage:
         self.counts = CountsRead(self.api, RELEASE, configured)
         self.publisher = Publisher(self.api, RELEASE, _permit, lambda: 5000, lambda: term)
         self.reconciler = Reconciler(
-            RELEASE,
-            store,
-            reader=ReferenceReader(self.api, store.references, ()),
+            Compilation(
+                *(RELEASE, (), store, ReferenceReader(self.api, store.references, ())), lambda: self.counts.counts
+            ),
             publisher=self.publisher,
             status=status,
             seen=seen,
             proof=proof,
             now=_now,
-            compile_seconds=Metrics().compile_seconds,
-            compiled=Metrics().compiled,
-            counts=lambda: self.counts.counts,
+            metrics=Metrics(),
         )
         for name, spec in self.specs.items():
             self.put(name, spec)

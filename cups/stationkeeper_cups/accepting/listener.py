@@ -248,20 +248,18 @@ class Listener:
 
     # Accepting.
 
-    def _accepted(self, accepted: socket.socket, address: str) -> bool:
-        """Take in a new connection, and return whether its handshake has begun."""
+    def _accepted(self, accepted: socket.socket, address: str) -> None:
         if self._silent.size + self._room.everybody.size >= self._limits.waiting:
             self._make_room()
         arrival = Arrival(self._loop, accepted, peer_address(address), self, self._opener)
         is_free = self._is_free
         said = self._look(arrival, takes=is_free)
         if said is Said.SOMETHING:
-            return self._let_wait(arrival, is_free=is_free)
-        if said is Said.NOTHING:
+            self._let_wait(arrival, is_free=is_free)
+        elif said is Said.NOTHING:
             self._silent.add(arrival.network, arrival)
             self._silence.add(arrival, self._loop.time())
             arrival.watch()
-        return False
 
     def _look(self, arrival: Arrival, *, takes: bool) -> Said:
         """Look at what a client has said, and end the connection where there is no TLS to come."""
@@ -286,17 +284,15 @@ class Listener:
         """Whether nobody waits, so that a new connection may begin at once."""
         return self._left > 0 and not self._room.everybody.size and self._shaking.size < self._limits.handshakes
 
-    def _let_wait(self, arrival: Arrival, *, is_free: bool) -> bool:
-        """Let a connection wait for its turn, and return whether that has come at once."""
+    def _let_wait(self, arrival: Arrival, *, is_free: bool) -> None:
         now = self._loop.time()
         if is_free and arrival.is_there():
             # Nobody is before it, and all the room's order would cost is for nothing.
             self._left -= 1
             self._shake_hands(arrival, now)
-            return True
+            return
         self._wait.add(arrival, now)
         self._room.enter(arrival, now)
-        return False
 
     def _make_room(self) -> None:
         silent, waiting = self._silent.oldest_of_the_most(), self._room.crowded_out()

@@ -7,6 +7,7 @@ the release's all the same: a slip must not send a namespace's gateways to someb
 Each is compiled once, however many Gateways look to it; what it names is looked up in its own namespace.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -56,7 +57,8 @@ class Defaults:
         if isinstance(found, StationkeeperError):
             detail = f"the spec has no lns, and {shown} is refused ({found.reason}): mend it, or give lns.uri here"
             raise StationkeeperError(Reason.LNS_MISSING, detail)
-        whose = f"the LNS is that of {shown}"
+        # All that look to it have this text in memory once.
+        whose = sys.intern(f"the LNS is that of {shown}")
         if isinstance(found, Target):
             return replace(found, notes=(whose,))
         try:

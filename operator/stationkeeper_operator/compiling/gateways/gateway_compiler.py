@@ -161,8 +161,10 @@ def _suspended(
 def _gateway(resource: Gateway, eui: EUI64, part: _Part) -> RegisteredGateway:
     lns, cups = part.lns or _NOWHERE, part.cups or _NOWHERE
     tokens = part.tokens.usable if part.tokens is not None else ()
+    spelled, text = format_hex(eui), resource.spec.eui if resource.spec is not None else ""
     return RegisteredGateway(
-        eui=format_hex(eui),
+        # The very text of the spec where it is the same: it is in memory already.
+        eui=text if text == spelled else spelled,
         namespace=resource.metadata.namespace,
         name=resource.metadata.name,
         uid=resource.metadata.uid,

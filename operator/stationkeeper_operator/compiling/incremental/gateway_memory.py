@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_core.published.registry_layout import RegistryLayout, bucket_of
 from stationkeeper_operator.compiling.candidate import Candidate
@@ -27,7 +26,7 @@ class RememberedGateway:
 
     Attributes:
         resource: as it was compiled, or is to be.
-        eui: that it claims; None where that is not known.
+        owner: the EUI that it claims, and its namespace; None where that is not known.
         bucket: the number of the one that its EUI belongs into.
         is_owner: whether it has its EUI in its namespace, and no older Gateway has.
         is_stale: whether it has to be compiled.
@@ -37,11 +36,21 @@ class RememberedGateway:
         verdict: on it; None before.
     """
 
-    __slots__ = ("asked_own_cups", "bucket", "candidate", "eui", "is_owner", "is_stale", "keys", "resource", "verdict")
+    __slots__ = (
+        "asked_own_cups",
+        "bucket",
+        "candidate",
+        "is_owner",
+        "is_stale",
+        "keys",
+        "owner",
+        "resource",
+        "verdict",
+    )
 
     def __init__(self, resource: Gateway) -> None:
         self.resource = resource
-        self.eui: EUI64 | None = None
+        self.owner: Owner | None = None
         self.bucket: int | None = None
         self.is_owner = False
         self.is_stale = True
@@ -49,11 +58,6 @@ class RememberedGateway:
         self.keys = _NOTHING
         self.asked_own_cups = False
         self.verdict: Verdict | None = None
-
-    @property
-    def owner(self) -> Owner | None:
-        """The EUI that it claims, and its namespace."""
-        return None if self.eui is None else (self.eui, self.resource.metadata.namespace)
 
 
 class GatewayMemory:
@@ -118,9 +122,12 @@ class GatewayMemory:
     def claim(self, key: Key, remembered: RememberedGateway) -> Owner | None:
         """Bring up to date which EUI a Gateway claims; its former claim if that is another one."""
         former = remembered.owner
-        remembered.eui = claimed_eui(remembered.resource, self.held(remembered.resource.metadata.uid))
-        if former == remembered.owner:
+        metadata = remembered.resource.metadata
+        eui = claimed_eui(remembered.resource, self.held(metadata.uid))
+        claimed = None if eui is None else (eui, metadata.namespace)
+        if former == claimed:
             return None
+        remembered.owner = claimed
         if former is not None:
             self._claimants.discard(former, key)
         remembered.bucket, remembered.is_owner = None, False
