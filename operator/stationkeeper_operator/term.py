@@ -35,6 +35,7 @@ from stationkeeper_operator.reporting.watch_lag import WatchLag
 from stationkeeper_operator.resources.records import Key, Resource
 from stationkeeper_operator.settings import Settings
 from stationkeeper_operator.turns.aggregator import Aggregator
+from stationkeeper_operator.turns.compilation import Compilation
 from stationkeeper_operator.turns.plan_check import PlanCheck
 from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.watching.known import Change
@@ -101,31 +102,31 @@ class LeaderTerm:
             release=settings.namespace,
             observed=Observed(seen.fields, seen.written, enforcement.fact if token_file else _not_observed),
         )
-        removal_events = RemovalEvents(self._events, seen.usage.users, awaits_proof=token_file is not None)
+        removal_events = RemovalEvents(
+            self._events, seen.usage.users, awaits_proof=token_file is not None, told=self._publisher.told
+        )
         proof = Proof(enforcement, removal_events, self._status, asks=token_file is not None)
         pods = AskedPods(api, settings.namespace, lambda: may_act() and seen.is_known)
         handover = Handover(settings.signing_key, lambda: self._publisher.values)
         pod_events = PodEvents(self._events, settings.namespace, now)
         self._gatherer = Gatherer(
             token_file,
-            LoadedReports(pods, proof, handover, pod_events),
+            LoadedReports(pods, proof, handover, pod_events, self._publish_above),
             SeenPages(pods, seen, self._status, now),
         )
         self._counts_read = CountsRead(api, settings.namespace, settings.buckets)
         self._check = PlanCheck(cluster.metrics.compile_differences, self._compile_anew)
+        compilation = Compilation(
+            *(settings.namespace, settings.cups_names, store, cluster.reader), lambda: self._counts_read.counts
+        )
         self._reconciler = Reconciler(
-            settings.namespace,
-            store,
-            reader=cluster.reader,
+            compilation,
             publisher=self._publisher,
             status=self._status,
             seen=seen,
             proof=proof,
             now=now,
-            compile_seconds=cluster.metrics.compile_seconds,
-            compiled=cluster.metrics.compiled,
-            cups_names=settings.cups_names,
-            counts=lambda: self._counts_read.counts,
+            metrics=cluster.metrics,
             is_pressed=lambda: self._changes.is_waiting,
             check=self._check,
         )
@@ -179,7 +180,25 @@ class LeaderTerm:
         except ApiError as error:
             _log.warning("the published Secrets cannot be read", extra={"fields": {"detail": error}})
             return
+        if untouched:
+            untouched = await self._strike_told()
         if not untouched:
+            self._changes.wake(urgent=True)
+
+    async def _strike_told(self) -> bool:
+        """Strike the removals that were told; whether each Secret was as this process left it."""
+        try:
+            if await self._publisher.strike_told():
+                # A document that nothing reads any more may have been kept for what it noted.
+                self._changes.wake()
+        except SupersededError:
+            return False
+        except (ApiError, NotLeadingError) as error:
+            _log.info("told removals are not struck yet", extra={"fields": {"detail": str(error)}})
+        return True
+
+    def _publish_above(self, generations: Mapping[str, int]) -> None:
+        if self._publisher.outrun(generations):
             self._changes.wake(urgent=True)
 
     def _compile_anew(self) -> None:

@@ -46,7 +46,7 @@ def key(**values: Any) -> Values:
         ({"cups": {"terminationGracePeriodSeconds": 14}}, "at most 4"),
         ({"cups": {"terminationGracePeriodSeconds": 10}}, "/cups/terminationGracePeriodSeconds"),
         ({"cups": {"autoscaling": {"enabled": True, "minReplicas": 11}}}, "minReplicas is 11"),
-        ({"cups": {"autoscaling": {"enabled": True, "targetCPUUtilizationPercentage": 0}}}, "nothing to scale by"),
+        ({"cups": {"autoscaling": {"enabled": True, "targetCPUUtilizationPercentage": 0}}}, "has no metric"),
         ({"cups": {"tls": {"secretName": "mine"}}}, "tls"),
         (certificate(source="cert-manager", certManager={"issuerRef": {"name": "a"}}), "dnsNames"),
         (certificate(source="cert-manager", dnsNames=["a"]), "issuerRef"),
@@ -58,7 +58,7 @@ def key(**values: Any) -> Values:
         ({"fullnameOverride": "Keeper"}, "/fullnameOverride"),
         (
             {"monitoring": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}},
-            "all would be scraped and counted twice",
+            "every pod would be scraped and counted twice",
         ),
         ({"enabled": False}, "condition: stationkeeper.enabled"),
         ({"helmTest": {"gatewaySecret": "rooftop"}}, "/helmTest/eui"),
@@ -106,7 +106,7 @@ def test_the_readme_has_every_value_with_its_default() -> None:
         (VALUES + "more: 1\n", "more has no comment"),
         (VALUES + "# More.\nmore: 1\n", "values.schema.json lacks more"),
         (
-            VALUES.replace("# What operator and CUPS log, at least.\nlogLevel: INFO\n", ""),
+            VALUES.replace("# The lowest level that operator and CUPS log.\nlogLevel: INFO\n", ""),
             "values.yaml lacks ['logLevel']",
         ),
     ],

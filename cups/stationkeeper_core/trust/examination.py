@@ -1,4 +1,4 @@
-"""One client certificate at one time: what is known of it, and what was found out so far."""
+"""The examination of one client certificate at one time, with its results so far."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,20 +15,20 @@ from stationkeeper_core.x509.client_certificate import ClientCertificate
 from stationkeeper_core.x509.extensions import SUBJECT_ALTERNATIVE_NAME
 
 MAX_CONSTRAINT_BYTES = 2**21
-"""Bytes of names times bytes of name constraints, which OpenSSL compares each with each: some 10 ms at most."""
+"""Bytes of names times bytes of name constraints, since OpenSSL compares each with each: about 10 ms at most."""
 
 
 class Examination:
-    """A client certificate and the time at which it is judged.
+    """A client certificate and the time of its judgement.
 
-    Each question to OpenSSL is asked once, however many TrustedCAs have it; what one of them is charged for it does not
-    depend on that.
+    Each question to OpenSSL is asked only once, for any number of TrustedCAs. The cost charged to each TrustedCA does
+    not depend on that.
 
     Args:
-        certificate: what was presented.
-        trust: whose certificates are taken where the same were presented.
-        now: aware.
-        loaded: the end-entity certificate as OpenSSL knows it, where that is there already.
+        certificate: the presented certificate.
+        trust: the trust generation; its certificate objects are used if the client presented the same certificates.
+        now: the time, aware.
+        loaded: the end-entity certificate as an object of OpenSSL, if there is one already.
 
     Attributes:
         has_presented: whether anything else was presented beside it.
@@ -58,17 +58,17 @@ class Examination:
 
     @cached_property
     def presented(self) -> tuple[PathCertificate, ...]:
-        """The CA certificates that were presented beside it."""
+        """The CA certificates that were presented with it."""
         return self._parts(self._certificate.presented)
 
     @cached_property
     def presented_without_ca(self) -> tuple[PathCertificate, ...]:
-        """The others that were presented beside it, which may issue nothing."""
+        """The other certificates that were presented with it, which may issue nothing."""
         return self._parts(self._certificate.presented_without_ca)
 
     @cached_property
     def presented_by_subject(self) -> dict[str, list[PathCertificate]]:
-        """Both, by their folded subjects; those of CAs first."""
+        """All presented certificates by their folded subjects; those of CAs first."""
         found: dict[str, list[PathCertificate]] = {}
         for each in (*self.presented, *self.presented_without_ca):
             found.setdefault(each.subject, []).append(each)
@@ -76,13 +76,13 @@ class Examination:
 
     @cached_property
     def names(self) -> list[str]:
-        """The folded names under which a TrustedCA may hold the issuer of the certificate, or itself."""
-        # A client's own name matters only where its very certificate is an anchor.
+        """The folded names by which a TrustedCA may hold the issuer of the certificate, or the certificate itself."""
+        # A client's own name matters only if its certificate is an anchor.
         return [self.leaf.issuer, self.leaf.subject] if self._is_configured else [self.leaf.issuer]
 
     @property
     def presented_names(self) -> list[str]:
-        """The same for what was presented beside it."""
+        """The folded issuer names of the certificates that were presented with it."""
         return [each.issuer for each in (*self.presented, *self.presented_without_ca)]
 
     def _parts(self, certificates: Iterable[Certificate]) -> tuple[PathCertificate, ...]:
@@ -92,13 +92,13 @@ class Examination:
         return tuple(found)
 
     def consider(self, certificates: Iterable[PathCertificate]) -> None:
-        """Note that the judgement depends on when `certificates` are valid."""
+        """Record that the judgement depends on the validity periods of `certificates`."""
         for each in certificates:
             self._boundaries.add(each.begins)
             self._boundaries.add(each.ends + 1)
 
     def consider_deadlines(self, deadlines: Iterable[int]) -> None:
-        """Note that the judgement depends on whether each of `deadlines`, its second included, has passed."""
+        """Record that the judgement depends on `deadlines`; a deadline has passed after its second."""
         self._boundaries.update(each + 1 for each in deadlines)
 
     @property
@@ -113,14 +113,14 @@ class Examination:
         return since, until
 
     def verify(self, path: Path) -> Verification:
-        """What OpenSSL says of `path` at this time."""
+        """Verify `path` with OpenSSL at this time."""
         found = self._verified.get(path)
         if found is None:
             found = self._verified[path] = verify(path, self.seconds)
         return found
 
     def is_signed(self, certificate: PathCertificate, issuer: PathCertificate) -> bool:
-        """Whether the key of `issuer` signed `certificate`."""
+        """Return whether the key of `issuer` signed `certificate`."""
         found = self._signed.get((certificate, issuer))
         if found is None:
             found = self._signed[certificate, issuer] = is_signed(certificate, issuer)

@@ -1,12 +1,12 @@
-"""The paths by which the TrustedCAs of one namespace may vouch for a certificate.
+"""Search the paths by which the TrustedCAs of one namespace may vouch for a certificate.
 
-Every TrustedCA is asked by itself: its anchors are the only trust, its intermediates and what the client presented
-only help to build paths. Paths are found here, by names and key identifiers, and OpenSSL is given one at a time: by
-itself it takes the first issuer of the right name and never tries a second, so that of two CAs with one subject (a CA
-whose key was replaced) it would refuse the clients of one.
+Each TrustedCA is asked separately: only its anchors are trusted. Its intermediates and the presented certificates only
+help to build paths. Paths are found here, by names and key identifiers, and OpenSSL verifies one path at a time.
+OpenSSL itself takes the first issuer with the right name and never tries a second one. So of two CAs with the same
+subject (a CA with a replaced key), it would refuse the clients of one.
 
-What the client presented is looked at last and has a budget of its own, so that it never takes away what is found
-without. A TrustedCA that takes only listed intermediates is not asked with it at all.
+The presented certificates are used last and with a budget of their own, so that they never change what is found without
+them. A TrustedCA that accepts only listed intermediates ignores them.
 """
 
 from collections import deque
@@ -21,10 +21,10 @@ from stationkeeper_core.trust.budget import ASKED_UNITS, PATH_UNITS, PRESENTED_F
 from stationkeeper_core.trust.examination import MAX_CONSTRAINT_BYTES, Examination, constraint_bytes
 from stationkeeper_core.trust.judgement import TrustPath
 from stationkeeper_core.trust.path_certificate import PathCertificate
-from stationkeeper_core.trust.purpose import is_for_clients
 from stationkeeper_core.trust.trusted_ca import TrustedCA
 from stationkeeper_core.trust.verification import Path, Verdict, Verification
 from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_core.x509.purpose import may_be_client, may_be_clients_ca
 from stationkeeper_core.x509.strength import Strength
 
 MAX_PATHS = 128
@@ -42,11 +42,11 @@ class Refused(msgspec.Struct, frozen=True):
     """A path that does not count.
 
     Attributes:
-        trusted_ca: whose path it is.
+        trusted_ca: the TrustedCA of the path.
         path: its certificates.
         reason: what is wrong with it.
         detail: the same in words.
-        signed: whether all its signatures are known to hold.
+        signed: whether all its signatures are known to be valid.
     """
 
     trusted_ca: TrustedCA
@@ -57,23 +57,24 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class _Finding(msgspec.Struct, frozen=True):
-    """What is known of one TrustedCA; it `decides` where no other path could change it."""
+    """The result for one TrustedCA; it `decides` if no other path could change it."""
 
     path: TrustPath | None = None
     decides: bool = False
 
 
 class PathSearch:
-    """The search in TrustedCAs that share a budget.
+    """A search in TrustedCAs that share a budget.
 
     Args:
         examination: the certificate and the time.
-        units: for paths by configured certificates, see `budget`, and as many for paths by presented ones.
+        units: the budget for paths by configured certificates, see `budget`; paths by presented ones get the same
+            again.
 
     Attributes:
-        refused: paths that would count but for one thing, the first `MAX_REFUSED`.
-        undecided: whether a TrustedCA that revokes something could not be asked for want of units: then nobody else's
-            word counts either.
+        refused: the first `MAX_REFUSED` paths that would count except for one thing.
+        undecided: whether units were missing to ask a TrustedCA that revokes something. Then no other TrustedCA may
+            vouch either.
     """
 
     def __init__(self, examination: Examination, units: int) -> None:
@@ -88,24 +89,25 @@ class PathSearch:
 
     @property
     def is_spent(self) -> bool:
-        """Whether a path by configured certificates was left out for want of units.
+        """Whether a path by configured certificates was skipped because units were missing.
 
-        What the client adds and is left out does not count: else it could change the reason of its refusal by that.
+        Paths by presented certificates do not count, or a client could change the reason of its refusal.
         """
         return self._budget.is_spent
 
     @property
     def left_out_presented(self) -> bool:
-        """Whether a path by certificates that the client presented was left out, since too many of them failed."""
+        """Whether a path by certificates that the client presented was skipped because too many of them failed."""
         return self._presented_budget.is_spent
 
     def ask(self, trusted_cas: Iterable[TrustedCA], by_presented: Callable[[], list[TrustedCA]]) -> list[TrustPath]:
-        """Of each TrustedCA that vouches, the path that decides; ordered by their references.
+        """Return the deciding path of each TrustedCA that vouches, ordered by the TrustedCAs' references.
 
         Args:
-            trusted_cas: those that have the issuer's name.
-            by_presented: those that have the name of an issuer of what was presented; asked for only where the client
-                presented something.
+            trusted_cas: the TrustedCAs with the issuer's name.
+            by_presented: returns the TrustedCAs with the name of an issuer of a presented certificate; called only if
+                the
+                client presented others.
         """
         found: dict[TrustedCA, _Finding] = {}
         # Those that revoke come first, so that others leave them no want of units.
@@ -124,10 +126,10 @@ class PathSearch:
         return sorted(paths, key=BY_REFERENCE)
 
     def _decide(self, trusted_ca: TrustedCA, before: _Finding, budget: Budget, *, presented: bool) -> _Finding:
-        """The path that decides.
+        """Return the deciding path.
 
-        One with a certificate that the spec itself revokes does, else the first that is neither revoked by CRL nor too
-        weak, else the first.
+        It is one with a certificate that the spec itself revokes, else the first that is neither revoked by a CRL nor
+        too weak, else the first.
         """
         if trusted_ca.revocations.lists:
             self._examination.consider_deadlines(trusted_ca.revocations.deadlines)
@@ -159,17 +161,17 @@ class PathSearch:
         return trusted_ca.revocations.refusal_of(signed, self._examination.seconds)
 
     def _signed_pairs(self, trusted_ca: TrustedCA, path: Path) -> Iterator[tuple[PathCertificate, PathCertificate]]:
-        """Each certificate of `path` with the one whose key signed it, the anchor with those of the TrustedCA's."""
+        """Yield each certificate of `path` with its issuer; the anchor with its issuers in the TrustedCA."""
         yield from pairwise(path)
         anchor = path[-1]
         for above in (*trusted_ca.anchors.get(anchor.issuer, ()), *trusted_ca.intermediates.get(anchor.issuer, ())):
-            # Two CAs of one name may both have a list with the anchor's serial number.
+            # Two CAs with the same name may both have a list with the anchor's serial number.
             pair = [(anchor.certificate, above.certificate)]
             if trusted_ca.revocations.could_refuse(pair) and self._examination.is_signed(anchor, above):
                 yield anchor, above
 
     def _counts(self, trusted_ca: TrustedCA, path: Path, budget: Budget) -> bool:
-        """Whether OpenSSL verifies exactly this path, and it is one for clients."""
+        """Return whether OpenSSL verifies exactly this path, and it is for clients."""
         flaw = self._powerless(trusted_ca, path) or self._flaw(path)
         if flaw is not None:
             self._refuse(Refused(trusted_ca, path, *flaw))
@@ -186,11 +188,11 @@ class PathSearch:
         return False
 
     def _powerless(self, trusted_ca: TrustedCA, path: Path) -> tuple[Reason, str] | None:
-        """The flaw of a path by a presented certificate that is no CA's, so that a refusal can say so."""
+        """Return the flaw of a path by a presented certificate that is not a CA, as the reason of a refusal."""
         for each in path[1:-1]:
             if each in self._examination.presented_without_ca and not trusted_ca.is_intermediate(each):
                 subject = each.certificate.subject[:128]
-                return Reason.CERTIFICATE_INVALID, f"the certificate {subject!a} issued another and is no CA's"
+                return Reason.CERTIFICATE_INVALID, f"the certificate {subject!a} issued another one, but is not a CA"
         return None
 
     def _flaw(self, path: Path) -> tuple[Reason, str] | None:
@@ -200,7 +202,7 @@ class PathSearch:
                 reason = Reason.CERTIFICATE_EXPIRED if each.ends < seconds else Reason.CERTIFICATE_NOT_YET_VALID
                 word = "expired" if each.ends < seconds else "is not valid yet"
                 return reason, f"the certificate {each.certificate.subject[:128]!a} {word}"
-        if not is_for_clients(path):
+        if not _is_for_clients(path):
             return Reason.CERTIFICATE_WRONG_PURPOSE, "a key usage of the chain does not allow client authentication"
         if constraint_bytes(path) > MAX_CONSTRAINT_BYTES:
             return Reason.CERTIFICATE_INVALID, "the chain has more names and name constraints than can be compared"
@@ -216,7 +218,7 @@ class PathSearch:
             return None
         found = self._known[path] = self._examination.verify(path)
         certain = _has_one_order(path)
-        # OpenSSL verifies the anchor's signature first and the end entity's last.
+        # OpenSSL verifies the signature next to the anchor first and the end entity's last.
         done = costs[found.depth :] if certain and found.verdict is Verdict.SIGNATURE else costs
         budget.spend(PATH_UNITS + sum(done))
         failed = certain and found.verdict is Verdict.SIGNATURE and found.depth + 1 < len(path)
@@ -227,9 +229,9 @@ class PathSearch:
         return found
 
     def _has_failed_at_an_anchor(self, path: Path, found: Verification) -> bool:
-        """Whether the anchor did not sign the certificate below it, as another anchor of that name did not before.
+        """Return whether the anchor did not sign the certificate below it, after another anchor of that name failed.
 
-        A CA whose key was replaced a few times has as many anchors of one name: that is no failure of the client's.
+        A CA with a replaced key has several anchors of one name: that is not a failure of the client.
         """
         if found.depth + 2 != len(path):
             return False
@@ -239,9 +241,10 @@ class PathSearch:
         return has_failed
 
     def _paths(self, trusted_ca: TrustedCA, budget: Budget, *, presented: bool) -> Iterator[Path]:
-        """What names and key identifiers allow, the shortest first.
+        """Yield the paths that names and key identifiers allow, the shortest first.
 
-        Only paths with a presented certificate that the TrustedCA does not hold itself, or only paths without.
+        With `presented`, only paths with a presented certificate that the TrustedCA does not hold; else only paths
+        without.
         """
         leaf = self._examination.leaf
         if not presented and trusted_ca.is_anchor(leaf):
@@ -281,7 +284,7 @@ class PathSearch:
         return found[:MAX_PATHS]
 
     def _issuers(self, path: Path, named: Sequence[PathCertificate], budget: Budget) -> Sequence[PathCertificate]:
-        """Those of `named`, which have the issuer's name, that may have issued the last of `path`, the likely first."""
+        """Return the certificates of `named` that may have issued the last one of `path`, the likely ones first."""
         if not named:
             return ()
         if not budget.take(len(named)):
@@ -301,6 +304,11 @@ def _has_one_order(path: Path) -> bool:
     return len(path) <= two or all(
         path[start].issuer != path[end].subject for start in range(len(path)) for end in range(start + 2, len(path))
     )
+
+
+def _is_for_clients(path: Path) -> bool:
+    """Whether the path, from the end entity to the anchor, is one for TLS clients."""
+    return may_be_client(path[0].certificate) and all(may_be_clients_ca(each.certificate) for each in path[1:])
 
 
 def _strength(path: Path) -> Strength:

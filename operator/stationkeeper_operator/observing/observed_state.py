@@ -8,7 +8,7 @@ a visit when the status is `REFRESH` old.
 """
 
 import heapq
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,6 +35,7 @@ from stationkeeper_operator.resources.records import TRUSTED_CA, Gateway, Key, R
 REFRESH = timedelta(minutes=10)
 AHEAD = timedelta(minutes=5)
 
+_NONE: Counter[str] = Counter()
 _ALL_PENDING = DeliveryShown(state=DeliveryState.PENDING)
 
 
@@ -62,7 +63,8 @@ class ObservedState:
         self._current = current
         self._release_namespace = release_namespace
         self._keys: dict[str, Key] = {}
-        self._registered: Counter[tuple[str, str]] = Counter()
+        # How many Gateways have each EUI, by namespace; and of all namespaces beside an empty one.
+        self._registered: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._unwritten: dict[str, _Unwritten] = {}
         self._later: list[tuple[datetime, str]] = []
         self._stuck_at: dict[str, str] = {}
@@ -81,11 +83,8 @@ class ObservedState:
             changes: since the last time; at first, all resources.
         """
         for key, (before, after) in changes.items():
-            self._registered.update(_registrations(after))
-            for each in _registrations(before):
-                self._registered[each] -= 1
-                if not self._registered[each]:
-                    del self._registered[each]
+            self._count_euis(after, 1)
+            self._count_euis(before, -1)
             if before is not None and (after is None or after.metadata.uid != before.metadata.uid):
                 self._leave(before.metadata.uid)
             if after is not None and after.metadata.uid not in self._keys:
@@ -94,6 +93,17 @@ class ObservedState:
         if any(key.kind == TRUSTED_CA for key in changes):
             self.usage.left_out([key for key in self._keys.values() if key.kind == TRUSTED_CA])
         self._known = True
+
+    def _count_euis(self, resource: Resource | None, number: int) -> None:
+        if not isinstance(resource, Gateway) or resource.spec is None:
+            return
+        for namespace in (resource.metadata.namespace, ""):
+            counted = self._registered[namespace]
+            counted[resource.spec.eui] += number
+            if not counted[resource.spec.eui]:
+                del counted[resource.spec.eui]
+            if not counted:
+                del self._registered[namespace]
 
     def _leave(self, uid: str) -> None:
         self._keys.pop(uid, None)
@@ -243,7 +253,7 @@ class ObservedState:
     def _registered_for(self, authority: Key) -> Callable[[str], bool]:
         """Whether an EUI has a Gateway among those that a TrustedCA may speak for."""
         namespace = "" if authority.namespace == self._release_namespace else authority.namespace
-        return lambda eui: self._registered[namespace, eui] > 0
+        return lambda eui: self._registered.get(namespace, _NONE)[eui] > 0
 
     def _use(self, uid: str, observed: GatewayObservation) -> None:
         if observed.certificate is not None and observed.last_seen is not None:
@@ -261,13 +271,6 @@ class ObservedState:
     def _postpone(self, uid: str, unwritten: _Unwritten, shown: GatewayObservation) -> None:
         unwritten.due = False
         heapq.heappush(self._later, (shown.newest + REFRESH, uid))
-
-
-def _registrations(resource: Resource | None) -> tuple[tuple[str, str], ...]:
-    """The namespace and EUI of a Gateway; and the EUI alone, as in any namespace, beside an empty one."""
-    if not isinstance(resource, Gateway) or resource.spec is None:
-        return ()
-    return (resource.metadata.namespace, resource.spec.eui), ("", resource.spec.eui)
 
 
 def _with_other_target(changes: DocumentChanges) -> Iterator[str]:

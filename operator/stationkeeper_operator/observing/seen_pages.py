@@ -60,9 +60,9 @@ class SeenPages:
             if pods is not None:
                 self._forget_all_but({pod.uid for pod in pods})
                 await asyncio.gather(*(self._read_for_a_while(client, pod) for pod in pods if pod.serves))
-            self._tell()
+            self._pass_on()
 
-    def _tell(self) -> None:
+    def _pass_on(self) -> None:
         self._status.observe(self._state.due(self._now()))
         if time.monotonic() - self._counted_at >= COUNT_SECONDS:
             self._counted_at = time.monotonic()

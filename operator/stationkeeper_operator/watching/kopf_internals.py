@@ -6,8 +6,10 @@ pyproject keeps kopf below its next minor version. Before a new one is allowed, 
 
 import asyncio
 import logging
+from typing import Any
 
 from kopf._core.engines.peering import Identity
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 TRIED = frozenset({"1.45.2"})
 """The versions of kopf that this was tried with."""
@@ -20,6 +22,17 @@ IDENTITY = Identity("stationkeeper-operator")
 _WATCHING_TASK = "multidimensional multitasker"
 # It warns that it does not handle signals outside of the main thread; the process handles them.
 _SIGNALS_LOGGER = "kopf._core.reactor.running"
+
+
+class NoMemories(ResourceMemories):
+    """Remember nothing of the objects: kopf keeps a KiB of each for handlers other than `on.event`, which are not used.
+
+    To be given to the public `kopf.operator` as its argument `memories`.
+    """
+
+    async def recall(self, *args: Any, **options: Any) -> ResourceMemory:
+        """Return what is remembered of an object: always something new, which is not kept."""
+        return await super().recall(*args, **{**options, "ephemeral": True})
 
 
 def is_watching() -> bool:

@@ -29,6 +29,10 @@ class BegunReport:
     """The watch has begun with every collection: what a LIST does not show that begins now, it tells."""
 
 
+class WatchEndedError(Exception):
+    """A watch ended by itself; the message says why."""
+
+
 Report = ResourceReport | RelistReport | BegunReport
 
 
@@ -44,4 +48,8 @@ class ResourceWatch(Protocol):
         """Whether it tells of each status that is written."""
 
     async def run(self) -> NoReturn:
-        """Watch until cancelled."""
+        """Watch until cancelled.
+
+        Raises:
+            WatchEndedError: it ended by itself, and may be run again.
+        """

@@ -30,7 +30,7 @@ _COLOURS = {
 
 
 @click.command("status")
-@click.option("--silent", is_flag=True, help="List the gateways that did not come for too long, or never.")
+@click.option("--silent", is_flag=True, help="List the gateways that have not asked for too long, or never.")
 @click.option("--refused", is_flag=True, help="List the gateways whose last request was refused.")
 @click.option("--all", "every", is_flag=True, help="List every gateway.")
 @click.option(
@@ -38,7 +38,7 @@ _COLOURS = {
     type=click.IntRange(1, 365),
     default=2,
     show_default=True,
-    help="After how many missed check-ins a gateway is silent; a Station asks once a day.",
+    help="The number of missed check-ins after which a gateway is silent; a Station asks once a day.",
 )
 @fleet_options
 @output_option()
@@ -54,13 +54,14 @@ def command(
     context: str | None,
     output: Output,
 ) -> int:
-    """Show the fleet in one screen: how many gateways are fine, and what needs a person.
+    """Show the fleet on one screen: how many gateways are fine, and what needs a person.
 
-    A gateway is counted once: as not accepted, suspended, refused, fallen back, not converging, never seen, silent, or
-    fine. Then come the gateways that could be registered, and the CAs with their users of the last 25 h and their end.
+    Each gateway is counted once: as not accepted, suspended, refused, fallen back, not converging, never seen, silent,
+    or fine. Then come the gateways that you can register, and each CA with its number of gateways in the last 25 h and
+    its end.
 
-    The exit code is 1 where a gateway is refused, not accepted, fell back or does not converge, or a CA is not in force
-    or has expired; with --silent or --refused, where the list has an entry.
+    The exit code is 1 if a gateway is refused, not accepted, fell back or does not converge, or if a CA is not in force
+    or has expired; with --silent or --refused, if the list has an entry.
     Example: `stationkeeper status --silent --check-ins 3`
     """
     with explained():

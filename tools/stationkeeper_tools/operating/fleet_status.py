@@ -1,4 +1,4 @@
-"""A fleet in one look: what each gateway and each CA is like by their statuses. Pure."""
+"""Summarise a fleet: the state of each gateway and each CA, from their statuses. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,18 +17,18 @@ CHECK_IN = timedelta(days=1)
 
 
 class GatewayState(StrEnum):
-    """What a gateway is like: the first that holds, in this order."""
+    """The state of a gateway: the first one that applies, in this order."""
 
     SUSPENDED = "Suspended"
     NOT_ACCEPTED = "NotAccepted"
-    """Its Gateway is not in force as it is written."""
+    """Its Gateway is not in force as written."""
     REFUSED = "Refused"
-    """What it got last was a refusal."""
+    """Its last request was refused."""
     FELL_BACK = "FellBack"
     NOT_CONVERGING = "NotConverging"
     NEVER_SEEN = "NeverSeen"
     SILENT = "Silent"
-    """It did not come for longer than it should."""
+    """It has not asked for too long."""
     FINE = "Fine"
 
 
@@ -43,9 +43,9 @@ class GatewayLine:
 
     Attributes:
         namespace, name, eui: of its Gateway.
-        state: what it is like.
+        state: its state.
         detail: why, for people.
-        last_seen: when it came last; None for never.
+        last_seen: the time of its last visit; None for never.
     """
 
     namespace: str
@@ -61,13 +61,13 @@ class CALine:
     """One TrustedCA.
 
     Attributes:
-        namespace, name: which one.
-        is_ready: whether it is in force as it is written.
-        reason: of that.
-        suspended: whether its spec says so.
-        users: gateways that came in by it in the last 25 h.
-        ends: when the first of its certificates that are in force ends; None where that is not known.
-        stage: how near that is; None where it is far.
+        namespace, name: of the TrustedCA.
+        is_ready: whether it is in force as written.
+        reason: the reason of that condition.
+        suspended: whether its spec suspends it.
+        users: how many gateways it vouched for in the last 25 h.
+        ends: when the first of its certificates in force expires; None where that is not known.
+        stage: the stage of expiry; None where the end is far away.
     """
 
     namespace: str
@@ -82,12 +82,12 @@ class CALine:
 
 @dataclass(frozen=True)
 class Stranger:
-    """A gateway with a good certificate and without a Gateway.
+    """A gateway with a valid certificate but no Gateway resource.
 
     Attributes:
-        eui: of its certificate.
+        eui: the EUI in its certificate.
         trusted_ca: `namespace/name` of the TrustedCA that vouches for it.
-        last_seen: when it asked last.
+        last_seen: the time of its last request.
     """
 
     eui: str
@@ -97,12 +97,12 @@ class Stranger:
 
 @dataclass(frozen=True)
 class FleetStatus:
-    """All of it.
+    """The summary of a fleet.
 
     Attributes:
         gateways: sorted by state, namespace and name.
         cas: sorted by namespace and name.
-        strangers: the one that asked last first.
+        strangers: the one with the latest request first.
     """
 
     gateways: tuple[GatewayLine, ...] = ()
@@ -116,19 +116,19 @@ class FleetStatus:
 
     @property
     def needs_a_person(self) -> bool:
-        """Whether a gateway or a CA needs one."""
+        """Whether a gateway or a CA needs a person's attention."""
         return any(each.state in NEEDS_A_PERSON for each in self.gateways) or any(
             each.stage is Stage.EXPIRED or not (each.is_ready or each.suspended) for each in self.cas
         )
 
 
 def fleet_status(resources: Iterable[FleetResource], now: datetime, check_ins: int) -> FleetStatus:
-    """Return what the statuses say.
+    """Return the summary of a fleet.
 
     Args:
         resources: all in view.
         now: the time, aware.
-        check_ins: after how many daily check-ins that it missed a gateway is silent.
+        check_ins: how many missed daily check-ins make a gateway silent.
     """
     listed = list(resources)
     silent_since = now - check_ins * CHECK_IN
@@ -146,7 +146,7 @@ def fleet_status(resources: Iterable[FleetResource], now: datetime, check_ins: i
 
 
 def moment(text: object) -> datetime | None:
-    """Return a time as a status has it; None where it is none."""
+    """Return the time that a status field holds; None where it holds no time."""
     try:
         found = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
@@ -155,7 +155,7 @@ def moment(text: object) -> datetime | None:
 
 
 def came_by(gateway: FleetResource) -> str:
-    """Return the `namespace/name` of the TrustedCA that a Gateway's last certificate was from; empty where unknown."""
+    """Return the `namespace/name` of the TrustedCA that vouched for a Gateway's last visit; empty where unknown."""
     shown = gateway.status.get("certificate")
     return str(shown.get("trustedCA", "")) if isinstance(shown, Mapping) else ""
 
@@ -167,10 +167,10 @@ def _gateway(each: FleetResource, silent_since: datetime) -> GatewayLine:
 
 
 def _states(each: FleetResource, seen: datetime | None, silent_since: datetime) -> Iterator[tuple[GatewayState, str]]:
-    """Yield what holds of a gateway, in the order of `GatewayState`."""
+    """Yield the states that apply to a gateway, in the order of `GatewayState`."""
     accepted = each.condition("Accepted")
     if each.spec.get("suspended") is True:
-        yield GatewayState.SUSPENDED, "its spec says so"
+        yield GatewayState.SUSPENDED, "spec.suspended is true"
     if accepted.get("status") == "False":
         yield GatewayState.NOT_ACCEPTED, f"{accepted.get('reason')}: {accepted.get('message')}"
     refusal = _object(each.status, "lastRefusal")
@@ -186,7 +186,7 @@ def _states(each: FleetResource, seen: datetime | None, silent_since: datetime) 
     if seen is None:
         yield GatewayState.NEVER_SEEN, "it never came"
     elif seen < silent_since:
-        yield GatewayState.SILENT, f"it came last at {each.status['lastSeen']}"
+        yield GatewayState.SILENT, f"its last visit was at {each.status['lastSeen']}"
     yield GatewayState.FINE, ""
 
 

@@ -33,17 +33,17 @@ _log = logging.getLogger("stationkeeper.standalone")
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """What is to be served, and where.
+    """The settings of `serve`.
 
     Attributes:
         manifests: the folder.
         namespace: for objects that name none.
-        release_namespace: whose TrustedCAs may speak for the Gateways of other namespaces.
-        listen: where gateways connect.
-        internal: where health and metrics are told.
+        release_namespace: the namespace with TrustedCAs that may speak for the Gateways of other namespaces.
+        listen: the address for gateways.
+        internal: the address for health and metrics.
         server: the server's certificate.
-        server_names: by which gateways reach it.
-        token_authentication: whether gateways without a certificate may come in by a token.
+        server_names: host names and IP addresses by which gateways reach the server.
+        token_authentication: whether gateways without a certificate may authenticate by a token.
         log_level: a name that `logging` knows.
     """
 
@@ -72,16 +72,16 @@ async def serve(
     """Serve gateways until `stop` is set.
 
     Args:
-        settings: what and where.
-        state: locked for this process.
-        tell: told of what happens.
-        stop: set from outside.
-        now: the time that manifests are judged by, aware; it may be as wrong as the machine's clock.
+        settings: the folder and the addresses.
+        state: locked by this process.
+        tell: called for each announcement.
+        stop: set it to end.
+        now: the time for judging manifests, aware; it may be as wrong as the machine's clock.
 
     Raises:
         SettingsError: an address cannot be bound.
         OSError: the state folder cannot be read or written.
-        RuntimeError: a part ended that never should.
+        RuntimeError: a part ended that must never end.
     """
     if state.read(_TOKEN) is None:
         state.write(_TOKEN, secrets.token_urlsafe(36).encode())
@@ -116,7 +116,7 @@ async def _run(
     stop: asyncio.Event,
     ended: asyncio.Event,
 ) -> None:
-    """Run all parts until `stop` is set or one of them ends; then set `ended`, and wait until they have heeded it."""
+    """Run all parts until `stop` is set or one of them ends; then set `ended`, and wait until all have ended."""
     tasks = [asyncio.create_task(part) for part in parts]
     stopped = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([*tasks, telling, stopped], return_when=asyncio.FIRST_COMPLETED)
