@@ -54,10 +54,6 @@ TARGETS = {
     ),
     "reductions": Target(
         ("stationkeeper_operator/compiling/retention/reductions.py",),
-        (
-            *("tests/operator/test_reductions.py", "tests/operator/test_retained_anchors.py"),
-            *("tests/operator/test_publisher.py", "tests/operator/test_capacity.py"),
-            "tests/operator/test_served_namespaces.py",
-        ),
+        ("tests/operator/test_reductions.py", "tests/operator/test_reductions_in_detail.py"),
     ),
 }
