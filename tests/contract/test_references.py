@@ -11,8 +11,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from helm.document_values import CHART, documented
+from stationkeeper_core.setting_values import SettingsError as CupsSettingsError
 from stationkeeper_cups.metrics import Metrics as CupsMetrics
-from stationkeeper_cups.settings import SettingsError as CupsSettingsError
 from stationkeeper_cups.settings import read_settings as read_cups_settings
 from stationkeeper_operator.metrics import Metrics as OperatorMetrics
 from stationkeeper_operator.metrics import ResourceMetrics

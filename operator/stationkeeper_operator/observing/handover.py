@@ -18,7 +18,7 @@ from stationkeeper_core.published.registry_layout import TRUST, layout_of
 from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.loaded import Loaded
 from stationkeeper_operator.observing.pod_client import PodClient, PodError, PodRefusalError
-from stationkeeper_operator.publishing.publisher import PublishedValue
+from stationkeeper_operator.publishing.held_document import PublishedValue
 
 OFFER_SECONDS = 30.0
 """After which a pod is offered again what it was given, and says that it lacks: a document may have a megabyte."""
