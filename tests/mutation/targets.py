@@ -30,8 +30,8 @@ TARGETS = {
     "authorization": Target(
         (f"{_CORE}/policy/authorization.py",),
         (
-            *("tests/core/test_authorization.py", "tests/core/test_holders.py", "tests/core/test_near_misses.py"),
-            *("tests/core/test_revocation_by_crl.py", "tests/core/test_authorization_details.py"),
+            *("tests/core/test_authorization.py", "tests/core/test_authorization_details.py"),
+            "tests/core/test_holders.py",
         ),
     ),
     "judging": Target(
