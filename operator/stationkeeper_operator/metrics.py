@@ -34,7 +34,10 @@ class Metrics:
         self._registry = CollectorRegistry()
         self.leading = Gauge("stationkeeper_operator_leading", "1 for who holds the Lease.", registry=self._registry)
         self.turns = Counter(
-            "stationkeeper_operator_turns", "Turns by outcome: Done, Again, More.", ["outcome"], registry=self._registry
+            "stationkeeper_operator_turns",
+            "Turns by outcome: Done, Again (taken again), More (made way for an event and have more to do).",
+            ["outcome"],
+            registry=self._registry,
         )
         self.compile_seconds = Histogram(
             "stationkeeper_operator_compile_seconds",
@@ -44,13 +47,14 @@ class Metrics:
         )
         self.compiled = Counter(
             "stationkeeper_operator_compiled",
-            "What turns compiled: Gateway, and Document for a registry document that was fitted and encoded.",
+            "What turns compiled: Gateway, or Document, a registry document that was fitted and encoded.",
             ["what"],
             registry=self._registry,
         )
         self.compile_differences = Counter(
             "stationkeeper_operator_compile_differences",
-            "What was not as a full compile gives it, Document or Verdict; it is compiled anew then. Always 0.",
+            "What a full compile made otherwise than the turns, Document or Verdict; it is compiled anew then. Always "
+            "0: anything else is a bug, please report it with the log line.",
             ["what"],
             registry=self._registry,
         )
@@ -59,7 +63,7 @@ class Metrics:
 
         self.statuses_waiting = Gauge(
             "stationkeeper_operator_statuses_waiting",
-            "Resources whose status is to be compared, and written where it differs.",
+            "Resources whose status is to be compared, and written where it differs; many after a restart, soon fewer.",
             registry=self._registry,
         )
 

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
@@ -35,7 +35,7 @@ from stationkeeper_operator.turns.reconciler import Turn
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
 from stationkeeper_operator.watching.reference_watch import ReferenceWatch
-from stationkeeper_operator.watching.reports import BegunReport, RelistReport, Report, ResourceWatch
+from stationkeeper_operator.watching.reports import BegunReport, RelistReport, Report, ResourceWatch, WatchEndedError
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from stationkeeper_operator.watching.resync import Resync
 
@@ -303,11 +303,19 @@ class Operator:
         await _first_of(self._lists.wait(), self._must_list.wait())
 
     async def _watch_all(self) -> None:
-        # kopf looks only once for the resources to watch: the definitions must exist.
-        await _until_done("probe", self._resync.probe)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch.run())
+            group.create_task(self._watch_resources())
             group.create_task(self._references.run())
+
+    async def _watch_resources(self) -> NoReturn:
+        while True:
+            # kopf looks only once for the resources to watch: the definitions must exist.
+            await _until_done("probe", self._resync.probe)
+            try:
+                await self._watch.run()
+            except WatchEndedError as error:
+                _log.warning("the watch ended, beginning again", extra={"fields": {"detail": error}})
+            await asyncio.sleep(_RETRY_SECONDS)
 
     async def _turns(self) -> None:
         pause = _RETRY_SECONDS

@@ -63,7 +63,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         SettingsError: a setting is missing or cannot be read.
         SystemExit: by argparse, for `--help` and unknown flags.
     """
-    given = _parser(environment).parse_args(arguments)
+    given = command_line(environment).parse_args(arguments)
     if not 0 < len(given.identity) <= _MAX_IDENTITY or not given.identity.isprintable():
         raise SettingsError(f"--identity is not a name of 1 to {_MAX_IDENTITY} characters")
     return Settings(
@@ -80,7 +80,15 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     )
 
 
-def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+def command_line(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    """Return what reads the command line.
+
+    Args:
+        environment: gives the value of a flag that the command line does not have.
+
+    Returns:
+        The parser; the help of each flag ends with its variable and its default in brackets.
+    """
     parser = argparse.ArgumentParser(
         prog="stationkeeper-operator",
         description="Publish TrustedCAs, Gateways and GatewayDefaults to CUPS, and report their status.",

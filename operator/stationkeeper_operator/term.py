@@ -102,14 +102,16 @@ class LeaderTerm:
             release=settings.namespace,
             observed=Observed(seen.fields, seen.written, enforcement.fact if token_file else _not_observed),
         )
-        removal_events = RemovalEvents(self._events, seen.usage.users, awaits_proof=token_file is not None)
+        removal_events = RemovalEvents(
+            self._events, seen.usage.users, awaits_proof=token_file is not None, told=self._publisher.told
+        )
         proof = Proof(enforcement, removal_events, self._status, asks=token_file is not None)
         pods = AskedPods(api, settings.namespace, lambda: may_act() and seen.is_known)
         handover = Handover(settings.signing_key, lambda: self._publisher.values)
         pod_events = PodEvents(self._events, settings.namespace, now)
         self._gatherer = Gatherer(
             token_file,
-            LoadedReports(pods, proof, handover, pod_events),
+            LoadedReports(pods, proof, handover, pod_events, self._publish_above),
             SeenPages(pods, seen, self._status, now),
         )
         self._counts_read = CountsRead(api, settings.namespace, settings.buckets)
@@ -178,7 +180,25 @@ class LeaderTerm:
         except ApiError as error:
             _log.warning("the published Secrets cannot be read", extra={"fields": {"detail": error}})
             return
+        if untouched:
+            untouched = await self._strike_told()
         if not untouched:
+            self._changes.wake(urgent=True)
+
+    async def _strike_told(self) -> bool:
+        """Strike the removals that were told; whether each Secret was as this process left it."""
+        try:
+            if await self._publisher.strike_told():
+                # A document that nothing reads any more may have been kept for what it noted.
+                self._changes.wake()
+        except SupersededError:
+            return False
+        except (ApiError, NotLeadingError) as error:
+            _log.info("told removals are not struck yet", extra={"fields": {"detail": str(error)}})
+        return True
+
+    def _publish_above(self, generations: Mapping[str, int]) -> None:
+        if self._publisher.outrun(generations):
             self._changes.wake(urgent=True)
 
     def _compile_anew(self) -> None:

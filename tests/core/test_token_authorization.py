@@ -154,3 +154,12 @@ def test_any_content_gives_a_digest_or_a_refusal(content: bytes) -> None:
         assert refused.reason in {Reason.TOKEN_INVALID, Reason.TOKEN_TOO_SHORT}
     else:
         assert len(digest) == 64
+
+
+def test_a_step_that_needs_the_gateway_cannot_run_before_it_was_looked_up() -> None:
+    with pytest.raises(LookupError, match="before it was looked up"):
+        _ = TokenClaim((TOKEN,), ROUTER).registered
+
+
+def test_a_claim_shows_nothing_of_its_token() -> None:
+    assert repr(TokenClaim((TOKEN,), ROUTER)) == f"TokenClaim(router={EUI})"

@@ -51,12 +51,6 @@ class TrustedCA:
         """The folded names under which it may have issued certificates."""
         return frozenset((*self.anchors, *self.intermediates))
 
-    @property
-    def certificates(self) -> tuple[PathCertificate, ...]:
-        """Its anchors and intermediates."""
-        held = (*self.anchors.values(), *self.intermediates.values())
-        return tuple(each for same in held for each in same)
-
     def may_speak_for(self, eui: EUI64) -> bool:
         """Return whether its EUI ranges contain `eui`."""
         return _holds(self._ranges, eui)

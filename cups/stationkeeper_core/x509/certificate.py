@@ -16,7 +16,6 @@ from OpenSSL import crypto
 from stationkeeper_core.cached import cached_property
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.x509 import extensions, openssl
-from stationkeeper_core.x509.der_reader import MalformedDERError
 from stationkeeper_core.x509.extensions import ABSENT, Absence, BasicConstraints, KeyUsage
 from stationkeeper_core.x509.fields import CertificateFields, UnreadableFieldError, read_fields
 from stationkeeper_core.x509.keys import PublicKey, read_public_key
@@ -269,8 +268,6 @@ def parse_certificate(der: bytes) -> Certificate:
         read_signature_algorithm(fields.signature_algorithm)
     except UnreadableFieldError as error:
         raise StationkeeperError(Reason.MALFORMED_PEM, f"a certificate's {error}") from None
-    except MalformedDERError as error:
-        raise StationkeeperError(Reason.MALFORMED_PEM, f"a certificate's signature algorithm: {error}") from None
     except ValueError as error:
         raise StationkeeperError(Reason.MALFORMED_PEM, str(error)) from None
     return Certificate(der, fields)

@@ -22,7 +22,6 @@ _BEGIN = re.compile(r"-----BEGIN ([A-Z0-9 #.]*)-----")
 # Two headers of a sequence and an object identifier, or one and an integer; even an incomplete key is recognised.
 _HEADER = rb"\x30(?:[\x00-\x80]|\x81.|\x82..|\x83...|\x84....)"
 _KEY = re.compile(_HEADER + rb"(?:\x02|" + _HEADER + rb"\x06)", re.DOTALL)
-_FIRST_BLOCK = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----([^-]*)-----END (?:X509 )?CERTIFICATE-----")
 _BYTE_ORDER_MARK = "\ufeff"
 _CERTIFICATE_LABELS = {"CERTIFICATE", "X509 CERTIFICATE"}
 
@@ -121,15 +120,6 @@ def parse_der_certificate(der: bytes) -> Certificate:
     certificate = parse_certificate(der)
     check_usable(certificate)
     return certificate
-
-
-def first_certificate(text: bytes) -> Certificate | None:
-    """Return the first certificate of PEM text, with any text around it; None if it cannot be read."""
-    found = _FIRST_BLOCK.search(text)
-    try:
-        return parse_certificate(base64.b64decode(found[1])) if found else None
-    except (ValueError, StationkeeperError):
-        return None
 
 
 def to_pem(der: bytes) -> str:

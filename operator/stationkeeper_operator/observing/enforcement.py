@@ -9,19 +9,23 @@ counts until the pods have reported, because the operator before may have publis
 
 While the count of registry documents changes, a resource has a step in each count. For each pod, the step of the count
 that it loads matters. Counts that no pod loads do not matter.
+
+A Gateway whose EUI changes has a step in the document that it left and in the one that it came to. Nobody knows which
+one it left where an operator before wrote that, so one whose status does not say yet that its present spec is enforced
+waits for all that the documents were then.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.published.documents import TRUST, secret_name
-from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, BUCKETS, place_of
+from stationkeeper_core.published.registry_layout import BUCKETS, place_of
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.observing.loaded import LoadRefusal
 from stationkeeper_operator.reporting.conditions import ENFORCED, NOT_PUBLISHED, Fact
-from stationkeeper_operator.resources.records import Key, Resource, TrustedCA
+from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, TrustedCA
 
 PENDING = "Pending"
 NO_CUPS_POD = "NoCUPSPod"
@@ -29,6 +33,7 @@ POD_CANNOT_LOAD = "PodCannotLoad"
 POD_UNREACHABLE = "PodUnreachable"
 NOT_ACCEPTED = "NotAccepted"
 
+T = TypeVar("T")
 _MAX_PROVEN = 1000
 _MAX_NAMED = 3
 _TRUE, _FALSE, _UNKNOWN = "True", "False", "Unknown"
@@ -103,19 +108,22 @@ class Enforcement:
 
     Attributes:
         unwritten: the documents whose Secrets still have to be written.
+        unchanged: the resources of which one of these still holds a record that it is to hold no more, and which.
     """
 
     def __init__(self) -> None:
         self._base: dict[str, Step] = {}
         self._latest: dict[str, int] = {}
-        self._steps: dict[tuple[ResourceRef, int], Step] = {}
+        self._steps: dict[ResourceRef, dict[str, Step]] = {}
         # A recreated resource waits for the step of its namesake, because people know resources by their names.
-        self._named: dict[tuple[Key, int], Step] = {}
+        self._named: dict[Key, dict[str, Step]] = {}
         self._resources: dict[Step, set[ResourceRef]] = {}
         self._facts: dict[Step, Fact] = {}
         self._read: frozenset[int] = frozenset()
         self._served: frozenset[int] = frozenset()
+        self._open: list[Step] | None = None
         self.unwritten: Collection[str] = ()
+        self.unchanged: Mapping[ResourceRef, str] = {}
 
     @property
     def is_settled(self) -> bool:
@@ -124,19 +132,23 @@ class Enforcement:
             self._facts.get(step, _WAITING).status == _TRUE for step in self._resources if self._is_read(step.document)
         )
 
-    def begin(self, generations: Mapping[str, int]) -> bool:
+    def begin(self, generations: Mapping[str, int]) -> Collection[str]:
         """Take in the generations in force.
 
-        A generation that `published` did not report (at the start, or after a write without an answer) becomes the step
-        of all resources of the document.
+        One that `published` never told of, as at first, after a write that was not answered, or where somebody put an
+        older one back, is what all resources of the document have to have loaded.
 
         Returns:
-            Whether there is such a generation.
+            The documents of which there is one.
         """
-        unknown = {name: number for name, number in generations.items() if number > self._latest.get(name, 0)}
+        unknown = {name: number for name, number in generations.items() if number != self._latest.get(name)}
         for document, generation in unknown.items():
             self._begin_anew(Step(document, generation))
-        return bool(unknown)
+        return unknown.keys()
+
+    def wait_for_base(self, ref: ResourceRef, document: str) -> None:
+        """Have what a document was, when this operator came to know it, be what a resource has to have loaded."""
+        self._attach(ref, self._base[document])
 
     def replaced(self, step: Step) -> None:
         """Take in that a document was written whose earlier content is not known, for example because it was damaged.
@@ -147,21 +159,30 @@ class Enforcement:
         self._begin_anew(step)
 
     def _begin_anew(self, step: Step) -> None:
-        for earlier in [each for each in self._resources if each.document == step.document]:
-            for ref in tuple(self._resources[earlier]):
-                self._drop(ref, earlier.document)
+        waiting = [each for each in self._resources if each.document == step.document]
+        resources = [ref for each in waiting for ref in self._resources[each]]
+        for ref in resources:
+            self._drop(ref, step.document)
         self._facts.pop(self._base.get(step.document, _NOWHERE), None)
         self._base[step.document] = step
         self._latest[step.document] = step.generation
+        self._open = None
+        for ref in resources:
+            self._attach(ref, step)
 
     def published(self, step: Step, resources: Iterable[ResourceRef]) -> None:
         """Take in that a document was written, and the resources whose records it changed."""
         self._base.setdefault(step.document, step)
         self._latest[step.document] = step.generation
+        self._open = None
         for ref in resources:
-            self._drop(ref, step.document)
-            self._steps[ref, _count(step.document)] = self._named[ref.key, _count(step.document)] = step
-            self._resources.setdefault(step, set()).add(ref)
+            self._attach(ref, step)
+
+    def _attach(self, ref: ResourceRef, step: Step) -> None:
+        self._drop(ref, step.document)
+        self._steps.setdefault(ref, {})[step.document] = step
+        self._named.setdefault(ref.key, {})[step.document] = step
+        self._resources.setdefault(step, set()).add(ref)
 
     def take_in(self, pods: Sequence[PodReport], now: float) -> Outcome:
         """Take in the reports of all pods.
@@ -170,10 +191,11 @@ class Enforcement:
             pods: the reports of all pods that have not ended.
             now: the time in monotonic seconds.
         """
-        before, self._read = self._read, frozenset(pod.buckets for pod in pods)
+        before = self._read, self._served
+        self._read = frozenset(pod.buckets for pod in pods)
         self._served = frozenset(pod.buckets for pod in pods if pod.ready)
         changed: list[Step] = []
-        for step in {*self._resources, *self._base.values()}:
+        for step in dict.fromkeys((*self._resources, *self._base.values())):
             held = self._facts.get(step)
             loading = [pod for pod in pods if _count(step.document) in {0, pod.buckets}]
             fact = _fact(step, self._latest.get(step.document, 0), loading, now)
@@ -182,12 +204,15 @@ class Enforcement:
             if fact != held:
                 self._facts[step] = fact
                 changed.append(step)
+        were_open, self._open = self._open_bases, None
         resources = [ref for step in changed for ref in self._resources.get(step, ())]
-        # A resource may become proven because the last pod of another count has ended.
-        touched = resources if self._read == before else [ref for ref, _ in self._steps]
+        documents = [step.document for step in changed if step in self._base.values()]
+        touched: Iterable[ResourceRef] = resources
+        # What is said of any resource depends on which counts pods read, and on whether all bases are loaded.
+        if (were_open and not self._open_bases) or before != (self._read, self._served):
+            touched, documents = list(self._steps), list(self._base)
         facts = ((ref, self._proven(ref)) for ref in dict.fromkeys(touched))
         proven = [(ref, fact) for ref, fact in facts if fact is not None]
-        documents = [step.document for step in changed if step in self._base.values()]
         self._bound()
         return Outcome(resources, documents, proven)
 
@@ -196,7 +221,9 @@ class Enforcement:
         documents = self._documents_of(resource, verdict)
         if not documents or (verdict.document is None and verdict.reason not in _TAKEN_AWAY):
             return Fact(_FALSE, NOT_PUBLISHED, "nothing of it is published")
-        unwritten = next((each for each in documents if each in self.unwritten), self._unwritten_elsewhere(documents))
+        unwritten = next(
+            (each for each in documents if each in self.unwritten), self._unwritten_elsewhere(documents)
+        ) or self.unchanged.get(ResourceRef(resource.key, resource.metadata.uid), "")
         if unwritten:
             return Fact(_FALSE, PENDING, f"Secret {secret_name(unwritten)} is not written yet")
         if verdict.document not in {None, TRUST} and self._served - {_count(each) for each in documents}:
@@ -204,6 +231,8 @@ class Enforcement:
                 _FALSE, PENDING, "some pods read another count of registry Secrets, and it is not published there"
             )
         facts = [self._loaded(resource, each) for each in documents]
+        if TRUST not in documents and _present(resource) is None:
+            facts += [self._facts.get(step, _WAITING) for step in self._open_bases[:1]]
         fact = next((each for status in (_FALSE, _UNKNOWN) for each in facts if each.status == status), facts[0])
         if fact.status == _TRUE and not verdict.accepted and verdict.reason not in _TAKEN_AWAY:
             return Fact(_FALSE, NOT_ACCEPTED, f"the spec is not accepted; its part in force is {fact.message}")
@@ -213,11 +242,18 @@ class Enforcement:
         """Return the documents that pods load and that hold `resource`, or held it before its removal."""
         if isinstance(resource, TrustedCA):
             return [TRUST]
-        ref = ResourceRef(resource.key, resource.metadata.uid)
-        steps = (self._steps.get((ref, buckets)) for buckets in BUCKET_COUNTS)
+        steps = self._steps.get(ResourceRef(resource.key, resource.metadata.uid), {})
         published = [verdict.document, *verdict.copies] if verdict.document is not None else []
-        documents = published or [step.document for step in steps if step is not None]
+        documents = list(dict.fromkeys([*published, *steps, *self._named.get(resource.key, ())]))
         return [each for each in documents if self._is_read(each)] or documents[:1]
+
+    @property
+    def _open_bases(self) -> list[Step]:
+        """What registry documents were before this operator knew them, as far as not every pod has loaded it."""
+        if self._open is None:
+            registry = (step for document, step in self._base.items() if document != TRUST and self._is_read(document))
+            self._open = [step for step in registry if self._facts.get(step, _WAITING).status != _TRUE]
+        return self._open
 
     def _unwritten_elsewhere(self, documents: Collection[str]) -> str:
         """Return an unwritten document of a count that pods read and that `documents` lacks; empty if there is none."""
@@ -227,10 +263,16 @@ class Enforcement:
 
     def _proven(self, ref: ResourceRef) -> Fact | None:
         """Return the condition of a resource that every pod has loaded; None if one has not."""
-        steps = [step for buckets in (0, *BUCKET_COUNTS) if (step := self._steps.get((ref, buckets))) is not None]
-        read = [step for step in steps if self._is_read(step.document)]
+        steps = self._steps.get(ref, {})
+        read = [step for step in steps.values() if self._is_read(step.document)]
+        if steps and not read:
+            return Fact(
+                _TRUE, ENFORCED, "loaded by every ready CUPS pod: none reads a document any more that it was in"
+            )
         facts = [self._facts.get(step, _WAITING) for step in read]
-        if not facts or any(fact.status != _TRUE for fact in facts):
+        if not facts or any(fact.status != _TRUE for fact in facts) or ref in self.unchanged:
+            return None
+        if ref.key.kind == GATEWAY and self._open_bases:
             return None
         return None if self._unwritten_elsewhere([step.document for step in read]) else facts[0]
 
@@ -240,9 +282,8 @@ class Enforcement:
 
     def _loaded(self, resource: Resource, document: str) -> Fact:
         """Return whether the pods have loaded the part of `resource` that is in force."""
-        ref = ResourceRef(resource.key, resource.metadata.uid)
-        count = _count(document)
-        step = self._steps.get((ref, count)) or self._named.get((resource.key, count)) or self._base.get(document)
+        own = self._steps.get(ResourceRef(resource.key, resource.metadata.uid), {})
+        step = own.get(document) or self._named.get(resource.key, {}).get(document) or self._base.get(document)
         fact = self._facts.get(step) if step is not None else None
         present = _present(resource)
         is_unproven = fact is not None and (fact.status == _FALSE or fact.reason == POD_UNREACHABLE)
@@ -251,12 +292,12 @@ class Enforcement:
         return fact or _WAITING
 
     def _drop(self, ref: ResourceRef, document: str) -> None:
-        held = self._steps.pop((ref, _count(document)), None)
+        held = _taken(self._steps, ref, document)
         if held is None:
             return
         self._resources[held].discard(ref)
-        if self._named.get((ref.key, _count(document))) is held:
-            del self._named[ref.key, _count(document)]
+        if self._named.get(ref.key, {}).get(document) is held:
+            _taken(self._named, ref.key, document)
         if not self._resources[held]:
             del self._resources[held]
             if held not in self._base.values():
@@ -268,6 +309,15 @@ class Enforcement:
         for step in proven[: max(0, len(proven) - _MAX_PROVEN)]:
             for ref in tuple(self._resources[step]):
                 self._drop(ref, step.document)
+
+
+def _taken(of: dict[T, dict[str, Step]], owner: T, document: str) -> Step | None:
+    """Remove and return the step of an owner in a document."""
+    steps = of.get(owner, {})
+    held = steps.pop(document, None)
+    if held is not None and not steps:
+        del of[owner]
+    return held
 
 
 def _count(document: str) -> int:
@@ -283,11 +333,19 @@ def _fact(step: Step, latest: int, pods: Sequence[PodReport], now: float) -> Fac
     if not behind:
         took = "" if step.since is None else f" {now - step.since:.2f} s after it was published"
         return Fact(_TRUE, ENFORCED, f"loaded by every ready CUPS pod{took}{_silent(pods)}")
+    return _why_behind(step, latest, behind)
+
+
+def _why_behind(step: Step, latest: int, behind: Sequence[PodReport]) -> Fact:
     for pod in behind:
         refusal = pod.refused.get(step.document)
         if refusal is not None:
             detail = f"{refusal.reason}: {refusal.detail}"[:500]
             return Fact(_FALSE, POD_CANNOT_LOAD, f"pod {pod.name} cannot load {step.document}: {detail}")
+    later = next((pod for pod in behind if pod.generations.get(step.document, 0) > latest), None)
+    if later is not None:
+        # It may have loaded what was just written. What was proven before stays so: it is no older than that.
+        return Fact(_UNKNOWN, PENDING, f"pod {later.name} has a later {step.document} than is known to be published")
     for pod in behind:
         if pod.problem:
             return Fact(_UNKNOWN, POD_UNREACHABLE, f"pod {pod.name} does not say what it has loaded: {pod.problem}")
@@ -308,13 +366,12 @@ def _lacks(pod: PodReport, step: Step, latest: int) -> bool:
 
     A pod that is not ready and has no documents has not opened the port for gateways.
 
-    If it refuses this step as older, its higher generation comes from another writer or from an earlier time.
+    A generation above the latest is of somebody else or of another time, or was written just now.
     """
-    held, refusal = pod.generations.get(step.document, 0), pod.refused.get(step.document)
+    held = pod.generations.get(step.document, 0)
     if not pod.ready and (pod.problem or not held):
         return False
-    is_older = refusal is not None and refusal.reason == Reason.OLDER_GENERATION
-    return held < step.generation or (is_older and held > latest)
+    return held < step.generation or held > latest
 
 
 def _present(resource: Resource) -> Fact | None:

@@ -18,7 +18,7 @@ from stationkeeper_core.published.registry_layout import TRUST, layout_of
 from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.loaded import Loaded
 from stationkeeper_operator.observing.pod_client import PodClient, PodError, PodRefusalError
-from stationkeeper_operator.publishing.publisher import PublishedValue
+from stationkeeper_operator.publishing.held_document import PublishedValue
 
 OFFER_SECONDS = 30.0
 """The pause before a document is offered again to a pod that still lacks it: a document may have a megabyte."""

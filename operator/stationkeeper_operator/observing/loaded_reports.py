@@ -5,6 +5,7 @@ answer is logged once and asked again; the other pods count meanwhile.
 """
 
 import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NoReturn
 
@@ -33,13 +34,22 @@ class LoadedReports:
         proof: receives the reports.
         handover: hands missing documents over.
         events: records events on pods that refuse a document.
+        outrun: told of the generations that each has in force.
     """
 
-    def __init__(self, pods: AskedPods, proof: Proof, handover: Handover, events: PodEvents) -> None:
+    def __init__(
+        self,
+        pods: AskedPods,
+        proof: Proof,
+        handover: Handover,
+        events: PodEvents,
+        outrun: Callable[[Mapping[str, int]], None] = lambda _generations: None,
+    ) -> None:
         self._pods = pods
         self._proof = proof
         self._handover = handover
         self._events = events
+        self._outrun = outrun
         self._reports: dict[str, PodReport] = {}
         self._some_start = False
 
@@ -75,6 +85,7 @@ class LoadedReports:
         refused = {name: _unless_same(before.refused.get(name), each) for name, each in loaded.refused.items()}
         report = PodReport(pod.name, loaded.generations, refused, ready=pod.ready, ends=pod.ends, buckets=pod.buckets)
         self._reports[pod.uid] = report
+        self._outrun(report.generations)
         await self._events.tell_expiry(pod, loaded.server_certificate)
         await self._events.tell_waiting(pod, loaded.secrets_missing)
         for document, refusal in report.refused.items():

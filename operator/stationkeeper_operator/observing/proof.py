@@ -6,9 +6,16 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from stationkeeper_core.published.documents import TRUST, Document, TrustDocument
-from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges, document_changes, record_key
+from stationkeeper_operator.compiling.retention.document_changes import (
+    DocumentChanges,
+    document_changes,
+    has_left,
+    record_key,
+    removed_records,
+)
 from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, ResourceRef, Step
 from stationkeeper_operator.observing.removal_events import RemovalEvents
+from stationkeeper_operator.publishing.removed import Removed
 from stationkeeper_operator.reporting.conditions import Fact
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import Key, Resource
@@ -47,11 +54,32 @@ class Proof:
         self._changes: list[DocumentChanges] = []
         self._proven: list[tuple[ResourceRef, Fact]] = []
 
-    def begin(self, generations: Mapping[str, int]) -> None:
-        """Take in the generations in force before a turn writes."""
-        if not self._enforcement.begin(generations):
-            return
-        self._wake.set()
+    def begin(self, generations: Mapping[str, int], removed: Mapping[str, Sequence[Removed]] | None = None) -> None:
+        """Take in what is in force before a turn writes.
+
+        Args:
+            generations: by document.
+            removed: what was taken out of each document, and was not told yet.
+        """
+        unknown = self._enforcement.begin(generations)
+        for document in unknown:
+            for each in (removed or {}).get(document, ()):
+                self._enforcement.wait_for_base(self._removal_events.expect(each), document)
+        if unknown:
+            self._wake.set()
+
+    def leaving(self, before: Document | None, after: Document, present: Mapping[Key, Resource]) -> tuple[Removed, ...]:
+        """Return the removals that are to be told, once it is proven, of a document that is written.
+
+        Args:
+            before: what is in force.
+            after: what is written.
+            present: all resources.
+        """
+        if not self._asks:
+            return ()
+        gone = (each for each in removed_records(before, after) if has_left(each, present))
+        return tuple(Removed(*record_key(each), each.uid) for each in gone)
 
     def published(
         self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int]
@@ -101,9 +129,24 @@ class Proof:
             self._enforcement.replaced(step)
         self._enforcement.published(step, (ResourceRef(record_key(each), each.uid) for each in changes.records))
 
-    def lacking(self, documents: Collection[str]) -> None:
-        """Take in the documents that a turn could not write."""
+    def lacking(
+        self, documents: Collection[str], before: Mapping[str, Document], after: Mapping[str, Document]
+    ) -> None:
+        """Take in which documents a turn could not write.
+
+        Args:
+            documents: their names.
+            before: the contents by document that are in force.
+            after: those that are to be.
+        """
         self._enforcement.unwritten = frozenset(documents)
+        # A Gateway that moves to another document stays in this one as well.
+        self._enforcement.unchanged = {
+            ResourceRef(record_key(each), each.uid): document
+            for document in documents
+            if document in before
+            for each in document_changes(before[document], after[document]).removed
+        }
 
     def tell(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> None:
         """Record events on removed trust since the last call, and on its proofs.

@@ -5,10 +5,11 @@ A deleted resource has no status, so only its events remain visible; Kubernetes 
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 
 from stationkeeper_core.eui64 import parse_hex
 from stationkeeper_core.published.documents import RegisteredGateway, TrustDocument, TrustedAuthority
-from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges, Record, record_key
+from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges, Record, has_left, record_key
 from stationkeeper_operator.compiling.retention.still_trusted import still_trusted_by
 from stationkeeper_operator.compiling.retention.taken_away import (
     certificates_gone,
@@ -17,6 +18,7 @@ from stationkeeper_operator.compiling.retention.taken_away import (
     speaks_for,
 )
 from stationkeeper_operator.observing.enforcement import ResourceRef
+from stationkeeper_operator.publishing.removed import Removed
 from stationkeeper_operator.reporting.conditions import ENFORCED, STILL_TRUSTED_BY, Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.resources.records import TAKES_OVER, Gateway, Key, Resource, decode_resource
@@ -38,12 +40,21 @@ class RemovalEvents:
         events: records events.
         users: returns the uids of the Gateways that a TrustedCA vouched for lately.
         awaits_proof: whether `enforced` will be called.
+        told: called with the uid of each resource of which it was told that its removal is enforced.
     """
 
-    def __init__(self, events: EventRecorder, users: Callable[[Key], Collection[str]], *, awaits_proof: bool) -> None:
+    def __init__(
+        self,
+        events: EventRecorder,
+        users: Callable[[Key], Collection[str]],
+        *,
+        awaits_proof: bool,
+        told: Callable[[str], None] = lambda _uid: None,
+    ) -> None:
         self._events = events
         self._users = users
         self._awaits_proof = awaits_proof
+        self._told = told
         self._deleted: dict[ResourceRef, Resource] = {}
         self._awaited: Counter[str] = Counter()
 
@@ -57,11 +68,10 @@ class RemovalEvents:
         """
         for record in changes.removed:
             key = record_key(record)
-            resource = present.get(key)
-            if resource is None or resource.metadata.being_deleted or resource.metadata.uid != record.uid:
+            if has_left(record, present):
                 self._left(record, key, trust, is_reserved=record.uid in changes.reserved)
             elif isinstance(record, TrustedAuthority):
-                self._out_of_force(resource, record, trust, present)
+                self._out_of_force(present[key], record, trust, present)
         for record in changes.changed:
             before, resource = changes.before.get(record.uid), present.get(record_key(record))
             if isinstance(before, TrustedAuthority) and isinstance(record, TrustedAuthority) and resource is not None:
@@ -75,14 +85,31 @@ class RemovalEvents:
             resource = self._deleted.pop(ref, None)
             if resource is not None:
                 self._awaited[ref.key.namespace] -= 1
-                self._events.assure(resource, "Normal", ENFORCED, f"its removal was {fact.message}")
+                self._events.assure(
+                    resource,
+                    "Normal",
+                    ENFORCED,
+                    f"its removal was {fact.message}",
+                    once=partial(self._told, ref.uid),
+                )
 
-    def _left(self, record: Record, key: Key, trust: TrustDocument, *, is_reserved: bool) -> None:
-        metadata = {"namespace": key.namespace, "name": key.name, "uid": record.uid}
+    def expect(self, removed: Removed) -> ResourceRef:
+        """Tell of a removal once it is proven: an operator before, or a write without an answer, did it."""
+        ref = ResourceRef(Key(removed.kind, removed.namespace, removed.name), removed.uid)
+        self._expect(ref)
+        return ref
+
+    def _expect(self, ref: ResourceRef) -> Resource:
+        key = ref.key
+        metadata = {"namespace": key.namespace, "name": key.name, "uid": ref.uid}
         resource = decode_resource(key.kind, {"metadata": metadata})
         if self._awaits_proof and self._awaited[key.namespace] < _MAX_AWAITED:
-            self._awaited[key.namespace] += ResourceRef(key, record.uid) not in self._deleted
-            self._deleted[ResourceRef(key, record.uid)] = resource
+            self._awaited[key.namespace] += ref not in self._deleted
+            self._deleted[ref] = resource
+        return resource
+
+    def _left(self, record: Record, key: Key, trust: TrustDocument, *, is_reserved: bool) -> None:
+        resource = self._expect(ResourceRef(key, record.uid))
         if not isinstance(record, TrustedAuthority):
             if is_reserved:
                 self._events.assure(resource, "Normal", EUI_RESERVED, _reserved(record))

@@ -3,6 +3,9 @@
 A clock may go back, and a Secret may be damaged, deleted or replaced by an older one. So the highest used generation is
 kept in three places: the process remembers it over its terms, each document's header has its own, and each write stores
 the highest one of all documents in an annotation of its Secret, which remains if the data is damaged.
+
+None of them tells that a Secret was replaced by an older one which holds just what is wanted now. The pods do: they
+have a later generation in force, which nothing that is published replaces until it is published anew above that.
 """
 
 from collections.abc import Mapping
@@ -14,6 +17,8 @@ from stationkeeper_core.published.documents import MAX_GENERATION
 ANNOTATION = "stationkeeper.io/generation"
 
 _MAX_DIGITS = 20
+_FURTHEST_MS = 86_400_000
+"""A pod that was taken over must not use up the numbers."""
 
 
 class _Header(msgspec.Struct):
@@ -29,10 +34,30 @@ class GenerationFloor:
 
     def __init__(self) -> None:
         self.value = 0
+        self._in_pods: dict[str, int] = {}
 
     def raise_to(self, generation: int) -> None:
         """Take in that a generation was used."""
         self.value = max(self.value, generation)
+
+    def outruns(self, document: str, generation: int, held: int, now_ms: int) -> bool:
+        """Take in what a pod has in force; return whether it is later than what is published.
+
+        Args:
+            document: its name.
+            generation: that the pod has.
+            held: that is published.
+            now_ms: milliseconds since the epoch.
+        """
+        is_later = held < generation <= max(self.value, now_ms) + _FURTHEST_MS
+        if is_later:
+            self._in_pods[document] = generation
+            self.raise_to(generation)
+        return is_later
+
+    def is_outrun(self, document: str, held: int) -> bool:
+        """Whether a pod has a later generation of a document than the one that is published."""
+        return held < self._in_pods.get(document, 0)
 
     def following(self, held: int, now_ms: int) -> int:
         """Return the generation for a write; it counts as used after `raise_to`.

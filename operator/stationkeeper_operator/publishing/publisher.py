@@ -12,81 +12,54 @@ process may be frozen, or a packet delayed.
 
 import asyncio
 import base64
-import binascii
 import logging
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
-from typing import NamedTuple, TypeVar
-
-import msgspec
+from typing import TypeVar
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.published.documents import Document, decode, encode, secret_name
+from stationkeeper_core.published.documents import Document, encode, secret_name
 from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, BUCKETS, TRUST, layout_of
 from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
-from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor, generation_told
+from stationkeeper_operator.api.rate_limit import RateLimit
+from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor
+from stationkeeper_operator.publishing.held_document import (
+    TERM,
+    HeldDocument,
+    PublishedSecret,
+    PublishedValue,
+    held_document,
+    held_in,
+    read_secret,
+)
+from stationkeeper_operator.publishing.removed import ANNOTATION as REMOVED
+from stationkeeper_operator.publishing.removed import Removed, encode_removed
 
-TERM = "stationkeeper.io/term"
 _CONFLICT = 409
 _LOOKED_AT_ONCE = 64
 _REQUESTS_AT_ONCE = 24
 """The maximum of parallel requests; each may carry a megabyte, and there may be a thousand Secrets."""
+_OUTRUN_A_SECOND, _OUTRUN = 0.2, 64
+"""Documents that are published anew since a pod says that it has a later one: what a pod says may be a lie."""
 _T = TypeVar("_T")
 _log = logging.getLogger("stationkeeper.operator.publisher")
 
 
 class SupersededError(Exception):
-    """A Secret changed after it was read: read and compile again."""
+    """A Secret is not as it was read: read again, compile again.
+
+    Attributes:
+        written: the generations of those documents that were written all the same.
+    """
+
+    def __init__(self, written: Mapping[str, int] | None = None) -> None:
+        super().__init__()
+        self.written = written or {}
 
 
 class MissingSecretError(Exception):
     """A Secret of the release is missing; the operator has no right to create one."""
-
-
-class PublishedValue(NamedTuple):
-    """The content of a Secret.
-
-    Attributes:
-        generation: the generation of the document.
-        value: the document, encoded by `stationkeeper_core.published.documents`.
-    """
-
-    generation: int
-    value: bytes
-
-
-@dataclass(frozen=True)
-class _Held:
-    """A document in its Secret.
-
-    Attributes:
-        resource_version: the resourceVersion of the Secret; None if it does not exist.
-        generation: the next generation must exceed it.
-        sha256: the digest of the payload; empty if it cannot be decoded.
-        content: the document; None if it cannot be decoded.
-        term: the term of the leader that wrote or marked it last.
-        value: the encoded document; empty if it cannot be decoded.
-        floor: the highest generation of any document that the Secret names.
-    """
-
-    resource_version: str | None = None
-    generation: int = 0
-    sha256: str = ""
-    content: Document | None = None
-    term: str = ""
-    value: bytes = b""
-    floor: int = 0
-
-
-class _Metadata(msgspec.Struct, rename="camel"):
-    resource_version: str = ""
-    annotations: dict[str, str] | None = None
-
-
-class _Secret(msgspec.Struct):
-    metadata: _Metadata
-    data: dict[str, str] | None = None
 
 
 class Publisher:
@@ -115,11 +88,13 @@ class Publisher:
         self._permit = permit
         self._now_ms = now_ms
         self._term = term
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, HeldDocument] = {}
         self._floor = floor or GenerationFloor()
         self._found: frozenset[int] | None = None
         self._looked_last = ""
         self._slots = asyncio.Semaphore(_REQUESTS_AT_ONCE)
+        self._told: set[str] = set()
+        self._outruns = RateLimit(_OUTRUN_A_SECOND, _OUTRUN)
 
     async def in_force(self, counts: Collection[int] = (BUCKETS,)) -> Mapping[str, Document]:
         """Return the documents in force by name, without those that are missing or cannot be decoded.
@@ -156,12 +131,12 @@ class Publisher:
         first = await asyncio.gather(*(self._read_if_allowed(layout_of(each).registry[0]) for each in counts))
         return frozenset(each for each, held in zip(counts, first, strict=True) if held.sha256 or held.generation)
 
-    async def _read_if_allowed(self, document: str) -> _Held:
+    async def _read_if_allowed(self, document: str) -> HeldDocument:
         try:
             return await self._read(document)
         except ApiError as error:
             if error.status == HTTPStatus.FORBIDDEN:  # The Role of an older chart does not name other counts.
-                return _Held()
+                return HeldDocument()
             raise
 
     async def _mark(self, term: str) -> None:
@@ -172,21 +147,36 @@ class Publisher:
             *(self._in_turn(self._mark_one(each, term)) for each in others), return_exceptions=True
         )
         failures = [each for each in results if isinstance(each, BaseException)]
-        for document, result in zip(others, results, strict=True):
-            if isinstance(result, BaseException):
-                self._held.pop(document, None)
-        if any(isinstance(each, ApiError) and (each.is_conflict or each.is_not_found) for each in failures):
-            raise SupersededError
         if failures:
-            raise failures[0]
+            raise next((each for each in failures if isinstance(each, SupersededError)), failures[0])
 
     async def _mark_one(self, document: str, term: str) -> None:
-        held = self._held[document]
-        metadata = {"resourceVersion": held.resource_version, "annotations": self._annotations(term)}
+        await self._patch(document, self._held[document], {})
+        self._held[document] = replace(self._held[document], term=term)
+
+    async def _patch(
+        self,
+        document: str,
+        held: HeldDocument,
+        annotations: Mapping[str, str | None],
+        others: Mapping[str, object] | None = None,
+    ) -> None:
+        """Write annotations, and other fields, of a Secret that is as it was read."""
+        metadata = {
+            "resourceVersion": held.resource_version,
+            "annotations": {**self._annotations(self._term()), **annotations},
+        }
         self._permit()
-        answer = await self._api.merge_patch(self._path(document), {"metadata": metadata}, METADATA_ONLY)
-        version = _secret(answer).metadata.resource_version
-        self._held[document] = replace(held, resource_version=version, term=term)
+        try:
+            answer = await self._api.merge_patch(
+                self._path(document), {"metadata": metadata, **(others or {})}, METADATA_ONLY
+            )
+        except ApiError as error:
+            self._held.pop(document, None)
+            if error.is_conflict or error.is_not_found:
+                raise SupersededError from None
+            raise
+        self._held[document] = replace(held, resource_version=read_secret(answer).metadata.resource_version)
 
     @property
     def generations(self) -> Mapping[str, int]:
@@ -232,13 +222,15 @@ class Publisher:
         """Empty the Secrets of counts that nothing reads.
 
         A pod that reads such a count later waits for a new publish: old content would accept gateways that were removed
-        meanwhile.
+        meanwhile. One that notes removals which were not told yet stays until they were.
 
         Raises:
             ApiError: a Secret cannot be written.
             SupersededError: a Secret changed after it was read.
         """
         for buckets in counts:
+            if any(self._untold(held.removed) for held in map(self._of, layout_of(buckets).registry)):
+                continue
             first, *others = layout_of(buckets).registry
             # Empty the first one last: it shows the count to the next run, if this one is interrupted.
             for batch in (others, [first]):
@@ -252,21 +244,23 @@ class Publisher:
         held = self._held.get(document) or await self._read(document)
         if held.resource_version is None or not (held.sha256 or held.generation):
             return
-        metadata = {"resourceVersion": held.resource_version, "annotations": self._annotations(self._term())}
-        self._permit()
-        try:
-            await self._api.merge_patch(
-                self._path(document), {"metadata": metadata, "data": {document: None}}, METADATA_ONLY
-            )
-        except ApiError as error:
-            self._held.pop(document, None)
-            if error.is_conflict or error.is_not_found:
-                raise SupersededError from None
-            raise
+        await self._patch(document, held, {REMOVED: None}, {"data": {document: None}})
 
     def differing(self, digests: Mapping[str, str]) -> frozenset[str]:
         """Return the documents whose payload in force does not have the given digest."""
-        return frozenset(document for document, sha256 in digests.items() if self._of(document).sha256 != sha256)
+        return frozenset(document for document, sha256 in digests.items() if self._differs(document, sha256))
+
+    def _differs(self, document: str, sha256: str) -> bool:
+        held = self._of(document)
+        return held.sha256 != sha256 or self._floor.is_outrun(document, held.generation)
+
+    def outrun(self, generations: Mapping[str, int]) -> bool:
+        """Take in what a pod has in force, by document; return whether one has to be published anew for that."""
+        held = {each: self._held[each].generation for each in generations if each in self._held}
+        ahead = [each for each, number in held.items() if number < generations[each] and self._outruns.take()]
+        now = self._now_ms()
+        found = [each for each in ahead if self._floor.outruns(each, generations[each], held[each], now)]
+        return bool(found)
 
     def share(self, document: str, content: Document) -> None:
         """Keep `content` instead of an equal document that was read, so that each record is in memory once."""
@@ -274,8 +268,48 @@ class Publisher:
         if held is not None and held.content == content:
             self._held[document] = replace(held, content=content)
 
-    async def write(self, documents: Collection[str], payloads: Mapping[str, bytes]) -> Mapping[str, int]:
+    @property
+    def removed(self) -> Mapping[str, Sequence[Removed]]:
+        """The removals that the Secrets note, and that were not told yet, by document."""
+        return {document: self._untold(held.removed) for document, held in self._held.items() if held.removed}
+
+    def told(self, uid: str) -> None:
+        """Take in that the removal of a resource was told."""
+        self._told.add(uid)
+
+    async def strike_told(self) -> bool:
+        """Strike from the Secrets the removals that were told; return whether there was one.
+
+        Raises:
+            ApiError: a Secret cannot be written.
+            SupersededError: a Secret is not as it was read.
+            NotLeadingError: the Lease is not held any more.
+        """
+        found = False
+        for document, held in list(self._held.items()):
+            rest = self._untold(held.removed)
+            if len(rest) < len(held.removed):
+                await self._patch(document, held, {REMOVED: encode_removed(rest) or None})
+                self._held[document] = replace(self._held[document], removed=rest)
+                found = True
+        self._told &= {each.uid for held in self._held.values() for each in held.removed}
+        return found
+
+    def _untold(self, listed: Iterable[Removed]) -> tuple[Removed, ...]:
+        return tuple(each for each in listed if each.uid not in self._told)
+
+    async def write(
+        self,
+        documents: Collection[str],
+        payloads: Mapping[str, bytes],
+        removed: Mapping[str, Sequence[Removed]] | None = None,
+    ) -> Mapping[str, int]:
         """Write the documents.
+
+        Args:
+            documents: their names.
+            payloads: by document.
+            removed: what that takes out of each document for good; it is noted until it was told.
 
         Returns:
             The generation of each written document. A failed write is logged and missing here; its Secret is unchanged.
@@ -285,7 +319,8 @@ class Publisher:
         """
         order = sorted(documents)
         results = await asyncio.gather(
-            *(self._in_turn(self._write(each, payloads[each])) for each in order), return_exceptions=True
+            *(self._in_turn(self._write(each, payloads[each], (removed or {}).get(each, ()))) for each in order),
+            return_exceptions=True,
         )
         written: dict[str, int] = {}
         for document, result in zip(order, results, strict=True):
@@ -296,7 +331,7 @@ class Publisher:
                 fields = {"document": document, "generation": result, "bytes": len(payloads[document])}
                 _log.info("published", extra={"fields": fields})
         if any(isinstance(result, ApiError) and result.is_conflict for result in results):
-            raise SupersededError
+            raise SupersededError(written)
         return written
 
     def _failed(self, document: str, failure: BaseException) -> None:
@@ -307,7 +342,7 @@ class Publisher:
         if isinstance(failure, ApiError | MissingSecretError):
             self._held.pop(document, None)
 
-    async def _write(self, document: str, payload: bytes) -> int:
+    async def _write(self, document: str, payload: bytes, removed: Sequence[Removed]) -> int:
         held = self._held.get(document)
         if held is None:  # Another program changed it during this turn.
             raise ApiError(_CONFLICT, "Conflict", "it must be read again")
@@ -315,75 +350,47 @@ class Publisher:
         value = await asyncio.to_thread(encode, document, generation, payload)
         self._permit()
         self._floor.raise_to(generation)
-        secret = await self._send(document, held, value)
-        self._held[document] = await asyncio.to_thread(_decoded, document, secret.metadata, value)
+        noted = self._untold((*held.removed, *(each for each in removed if each not in held.removed)))
+        secret = await self._send(document, held, value, noted)
+        self._held[document] = await asyncio.to_thread(held_document, document, secret.metadata, value)
         return generation
 
-    async def _send(self, document: str, held: _Held, value: bytes) -> _Secret:
+    async def _send(self, document: str, held: HeldDocument, value: bytes, noted: Sequence[Removed]) -> PublishedSecret:
         name = secret_name(document)
         data = {document: base64.b64encode(value).decode("ascii")}
         if held.resource_version is None:
             raise MissingSecretError(f"the Secret {name} is missing: run `helm upgrade` to create it again")
         # The chart owns the labels: applied here too, they would make the next upgrade fail with a conflict.
         metadata: dict[str, object] = {"name": name, "namespace": self._namespace}
-        metadata |= {"resourceVersion": held.resource_version, "annotations": self._annotations(self._term())}
+        annotations = self._annotations(self._term())
+        if noted or held.removed:
+            annotations[REMOVED] = encode_removed(noted)
+        metadata |= {"resourceVersion": held.resource_version, "annotations": annotations}
         body = object_body("v1", "Secret", metadata, type="Opaque", data=data)
-        return _secret(await self._api.apply(self._path(document), body))
+        return read_secret(await self._api.apply(self._path(document), body))
 
     def _annotations(self, term: str) -> dict[str, str]:
         return {TERM: term, ANNOTATION: str(self._floor.value)}
 
-    async def _read(self, document: str) -> _Held:
+    async def _read(self, document: str) -> HeldDocument:
         try:
-            secret = _secret(await self._api.get(self._path(document)))
+            secret = read_secret(await self._api.get(self._path(document)))
         except ApiError as error:
             if error.is_not_found:
-                return _Held()
+                return HeldDocument()
             raise
-        encoded = (secret.data or {}).get(document)
-        if encoded is None:  # The chart creates an empty Secret.
-            floor = generation_told(b"", secret.metadata.annotations)
-            return _Held(secret.metadata.resource_version, term=_term_of(secret.metadata), floor=floor)
-        try:
-            value = base64.b64decode(encoded, validate=True)
-        except (binascii.Error, ValueError):
-            value = b""
-        return await asyncio.to_thread(_decoded, document, secret.metadata, value)
+        return await asyncio.to_thread(held_in, document, secret)
 
     async def _version(self, document: str) -> str | None:
         try:
-            return _secret(await self._api.get(self._path(document), METADATA_ONLY)).metadata.resource_version
+            return read_secret(await self._api.get(self._path(document), METADATA_ONLY)).metadata.resource_version
         except ApiError as error:
             if error.is_not_found:
                 return None
             raise
 
-    def _of(self, document: str) -> _Held:
-        return self._held.get(document, _Held())
+    def _of(self, document: str) -> HeldDocument:
+        return self._held.get(document, HeldDocument())
 
     def _path(self, document: str) -> str:
         return path_of("v1", self._namespace, "secrets", secret_name(document))
-
-
-def _decoded(document: str, metadata: _Metadata, value: bytes) -> _Held:
-    version, term = metadata.resource_version, _term_of(metadata)
-    floor = generation_told(value, metadata.annotations)
-    try:
-        published = decode(document, value)
-    except StationkeeperError as error:
-        fields = {"document": document, "reason": error.reason, "detail": error.detail}
-        _log.warning("a published document cannot be read", extra={"fields": fields})
-        return _Held(version, floor, term=term, floor=floor)
-    header = published.header
-    return _Held(version, header.generation, header.sha256, published.content, term, value, floor)
-
-
-def _term_of(metadata: _Metadata) -> str:
-    return (metadata.annotations or {}).get(TERM, "")
-
-
-def _secret(content: bytes) -> _Secret:
-    try:
-        return msgspec.json.decode(content, type=_Secret)
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        raise ApiError(0, "MalformedAnswer", type(error).__name__) from None

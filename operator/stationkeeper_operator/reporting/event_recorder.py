@@ -6,6 +6,7 @@ take turns, and failed writes are tried again.
 """
 
 import asyncio
+import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Mapping
@@ -29,6 +30,7 @@ BURST = 30
 
 _MAX_MESSAGE = 1024
 _MAX_NAME = 200
+_SUFFIX_BYTES = 8
 _MAX_NAMESPACES = 4096
 _MAX_WAITING = 5_000
 _ASSURED_A_SECOND, _ASSURED_BURST = 20.0, 50
@@ -41,10 +43,11 @@ _log = logging.getLogger("stationkeeper.operator.event_recorder")
 
 @dataclass(frozen=True, eq=False)
 class _Assured:
-    """An event that waits to be written."""
+    """An event that waits to be written; `once` is called when it is there, or never will be."""
 
     involved: Mapping[str, str]
     body: Mapping[str, object]
+    once: Callable[[], None] | None = None
 
 
 class EventRecorder:
@@ -87,20 +90,24 @@ class EventRecorder:
             await self._assured_limit.wait()
             await self._write_assured(each)
 
-    def assure(self, resource: Resource, kind: str, reason: str, message: str) -> None:
+    def assure(
+        self, resource: Resource, kind: str, reason: str, message: str, once: Callable[[], None] | None = None
+    ) -> None:
         """Queue an assured event.
 
         Args:
             resource: the resource; it may be deleted.
             kind: `Normal` or `Warning`.
             reason: a CamelCase word.
-            message: the text of the event.
+            message: what is to be told.
+            once: called when it was told. Such an event is told once of a resource, whichever process tells it.
         """
         involved = _involved(resource)
         if self._assured.waiting(involved["namespace"]) >= _MAX_WAITING:
             self._say_dropped(_shown(involved))
             return
-        self._assured.add((_Assured(involved, self._body(involved, kind, reason, message)),))
+        suffix = _same_suffix(involved["uid"], reason) if once else secrets.token_hex(_SUFFIX_BYTES)
+        self._assured.add((_Assured(involved, self._body(involved, kind, reason, message, suffix), once),))
         self._work.set()
 
     async def _write_assured(self, each: _Assured) -> None:
@@ -112,10 +119,16 @@ class EventRecorder:
         except ApiError as error:
             fields = {"resource": _shown(each.involved), "reason": each.body["reason"], "detail": error}
             if error.status in _HOPELESS:
-                _log.warning("an event was not written", extra={"fields": fields})
+                if each.once is not None:
+                    each.once()
+                if each.once is None or not error.is_conflict:
+                    _log.warning("an event was not written", extra={"fields": fields})
                 return
             _log.warning("an event was not written, trying again", extra={"fields": fields})
             asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._again, each)
+        else:
+            if each.once is not None:
+                each.once()
 
     def _again(self, each: _Assured) -> None:
         self._assured.add((each,))
@@ -142,7 +155,8 @@ class EventRecorder:
         self._permit()
         path = path_of("v1", involved["namespace"], "events")
         try:
-            await self._api.create(path, self._body(involved, kind, reason, message))
+            body = self._body(involved, kind, reason, message, secrets.token_hex(_SUFFIX_BYTES))
+            await self._api.create(path, body)
         except ApiError as error:
             fields = {"resource": shown, "reason": reason, "detail": error}
             _log.warning("an event was not written", extra={"fields": fields})
@@ -155,9 +169,11 @@ class EventRecorder:
             _log.warning("too many events in a namespace, some were dropped", extra={"fields": fields})
             self._dropped = 0
 
-    def _body(self, involved: Mapping[str, str], kind: str, reason: str, message: str) -> dict[str, object]:
+    def _body(
+        self, involved: Mapping[str, str], kind: str, reason: str, message: str, suffix: str
+    ) -> dict[str, object]:
         now = rfc3339(datetime.now(UTC))
-        name = f"{involved['name'][:_MAX_NAME].rstrip('.-')}.{secrets.token_hex(8)}"
+        name = f"{involved['name'][:_MAX_NAME].rstrip('.-')}.{suffix}"
         return object_body(
             "v1",
             "Event",
@@ -173,6 +189,10 @@ class EventRecorder:
             lastTimestamp=now,
             count=1,
         )
+
+
+def _same_suffix(uid: str, reason: str) -> str:
+    return hashlib.sha256(f"{uid} {reason}".encode()).hexdigest()[: 2 * _SUFFIX_BYTES]
 
 
 def _shown(involved: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ The trust is compiled and written first: a reduction of trust never waits for th
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from enum import Enum
 
@@ -14,8 +14,9 @@ from stationkeeper_operator.compiling.world_changes import WorldChanges
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.publishing.publisher import Publisher
+from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from stationkeeper_operator.reporting.status_writer import StatusWriter
+from stationkeeper_operator.resources.records import Key, Resource
 from stationkeeper_operator.turns.batches import IN_ONE_GO, batches
 from stationkeeper_operator.turns.compilation import Compilation
 from stationkeeper_operator.turns.judging import Judging
@@ -97,19 +98,19 @@ class Reconciler:
         now = self._now()
         compiler, changes = await self._compilation.up_to_date(counts, in_force, now)
         await self._know(changes)
-        self._proof.begin(self._publisher.generations)
+        self._proof.begin(self._publisher.generations, self._publisher.removed)
         trust = await asyncio.to_thread(compiler.compile_trust, in_force, now)
-        await self._publish(self._reducing(trust), trust)
+        await self._publish(self._reducing(trust), trust, compiler.resources)
         with self._metrics.compile_seconds.time():
             plan = await asyncio.to_thread(compiler.compile, counts, in_force, now, self._is_pressed)
         self._metrics.compiled.labels("Gateway").inc(plan.work.gateways)
         self._metrics.compiled.labels("Document").inc(plan.work.documents)
         self.deadline = plan.deadline
         self._judging.expect(plan.verdicts)
-        wrote_all = await self._write(plan)
-        completes = wrote_all and await self._complete(plan)
+        wrote_all = await self._write(plan, compiler.resources)
+        completes = wrote_all and await self._complete(plan, compiler.resources)
         unwritten = self._publisher.differing(plan.digests)
-        self._proof.lacking(unwritten)
+        self._proof.lacking(unwritten, plan.before, plan.documents)
         if compiler.is_whole:
             await self._judging.judge(compiler, unwritten, is_final=wrote_all)
         self._proof.tell(plan.documents, compiler.resources)
@@ -137,21 +138,24 @@ class Reconciler:
         differing = self._publisher.differing(plan.digests)
         return reduced_documents(plan.before, {name: plan.documents[name] for name in differing})
 
-    async def _write(self, plan: TurnPlan) -> bool:
+    async def _write(self, plan: TurnPlan, resources: Mapping[Key, Resource]) -> bool:
         """Write the differing documents, reductions first; return whether all were written."""
         first = self._reducing(plan) - plan.last
-        await self._publish(first, plan)
+        await self._publish(first, plan, resources)
         rest = self._publisher.differing(plan.digests) - first - plan.last
         for batch in batches(sorted(rest), _AT_ONCE):
             if self._is_pressed():
                 return False
-            await self._publish(batch, plan)
+            await self._publish(batch, plan, resources)
         return True
 
-    async def _complete(self, plan: TurnPlan) -> bool:
+    async def _complete(self, plan: TurnPlan, resources: Mapping[Key, Resource]) -> bool:
         """Write the last documents of a count, if all others are written; its pods may then serve.
 
         The next turn then begins with these documents.
+
+        Returns:
+            Whether they were written.
 
         Returns:
             Whether they were written.
@@ -159,14 +163,24 @@ class Reconciler:
         unwritten = self._publisher.differing(plan.digests)
         if not unwritten or not unwritten <= plan.last:
             return False
-        await self._publish(unwritten, plan)
+        await self._publish(unwritten, plan, resources)
         return True
 
-    async def _publish(self, documents: Collection[str], plan: TurnPlan) -> None:
+    async def _publish(self, documents: Collection[str], plan: TurnPlan, resources: Mapping[Key, Resource]) -> None:
         if not documents:
             return
         payloads = await asyncio.to_thread(lambda: {name: plan.payload(name) for name in documents})
-        generations = await self._publisher.write(documents, payloads)
+        removed = {
+            name: self._proof.leaving(plan.before.get(name), plan.documents[name], resources)
+            for name in documents
+            if plan.leads(name)
+        }
+        superseded: SupersededError | None = None
+        try:
+            generations = await self._publisher.write(documents, payloads, removed)
+        except SupersededError as error:
+            # What was written beside it took trust away all the same, which has to be proven and told.
+            superseded, generations = error, error.written
         for name in generations:
             self._publisher.share(name, plan.documents[name])
             await asyncio.sleep(0)
@@ -177,3 +191,5 @@ class Reconciler:
         for keys in batches(self._seen.reconfigured(changes), IN_ONE_GO):
             self._status.observe(keys)
             await asyncio.sleep(0)
+        if superseded is not None:
+            raise superseded

@@ -29,6 +29,10 @@ class BegunReport:
     """The watch of every collection has begun: it reports every change after a LIST that begins now."""
 
 
+class WatchEndedError(Exception):
+    """A watch ended by itself; the message says why."""
+
+
 Report = ResourceReport | RelistReport | BegunReport
 
 
@@ -44,4 +48,8 @@ class ResourceWatch(Protocol):
         """Whether it reports each written status."""
 
     async def run(self) -> NoReturn:
-        """Watch until cancelled."""
+        """Watch until cancelled.
+
+        Raises:
+            WatchEndedError: it ended by itself, and may be run again.
+        """

@@ -2,6 +2,8 @@
 
 It watches only the operator's own kinds, because it holds whole objects; Secrets and ConfigMaps may be many and large.
 It writes nothing: no finalizers, annotations, events or peering. While the API server is away, it tries again.
+At other failures, such as a discovery that was cut or a watch that is answered 404, kopf ends. It is then run again:
+were the process to end instead, its container would soon wait minutes for its next start.
 
 The operator's own LIST reads the existing objects; kopf reports changes. So kopf's LISTs request no object: their
 answer has only the version from which kopf watches. kopf needs minutes to deliver 100,000 objects. Meanwhile pages of
@@ -26,7 +28,7 @@ from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.resource_paths import NO_OBJECT, RESOURCES, resource_path
 from stationkeeper_operator.watching import kopf_internals
 from stationkeeper_operator.watching.handlers import registry_of_handlers
-from stationkeeper_operator.watching.reports import BegunReport, RelistReport, Report
+from stationkeeper_operator.watching.reports import BegunReport, RelistReport, Report, WatchEndedError
 
 BEAT_SECONDS = 0.1
 _COLLECTIONS = frozenset(RESOURCES.values())
@@ -34,6 +36,7 @@ STUCK_SECONDS = 60.0
 
 _LOGIN_PAUSE_SECONDS = 2.0
 _STOP_SECONDS = 2.0
+_CANCELS = 20
 _log = logging.getLogger("stationkeeper.operator.watch")
 
 
@@ -69,7 +72,6 @@ class Watch:
         self._kubeconfig = kubeconfig
         self._namespaces = tuple(namespaces)
         self._report = report
-        self._stop = threading.Event()
         self._beat_at: float | None = None
         self._logged_in_at = float("-inf")
         self._to_begin = {resource_path(kind, each) for kind in RESOURCES for each in self._namespaces or (None,)}
@@ -88,66 +90,74 @@ class Watch:
         """Watch until cancelled.
 
         Raises:
-            RuntimeError: kopf ended by itself.
+            WatchEndedError: kopf ended by itself, or watches nothing any more; this may be called again.
         """
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[str] = loop.create_future()
+        stop = threading.Event()
 
         def end(detail: str) -> None:
+            self._beat_at = None
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(_settle, ended, detail)
 
         def thread() -> None:
-            detail = "it ended by itself"
             try:
-                asyncio.run(self._watch(end))
+                asyncio.run(self._watch(stop, end))
             except Exception as error:
                 _log.exception("kopf failed")
-                detail = type(error).__name__
-            end(detail)
+                end(type(error).__name__)
 
         threading.Thread(target=thread, name="kopf", daemon=True).start()
         try:
             detail = await asyncio.shield(ended)
         except asyncio.CancelledError:
-            self._stop.set()
+            stop.set()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(ended), _STOP_SECONDS)
             raise
-        raise RuntimeError(f"kopf does not run: {detail}")
+        raise WatchEndedError(detail)
 
-    async def _watch(self, end: Callable[[str], None]) -> None:
-        stop = asyncio.Event()
-        beat = asyncio.create_task(self._beat(stop, end))
+    async def _watch(self, stop: threading.Event, end: Callable[[str], None]) -> None:
+        """Run kopf until it ends or watches nothing any more, and tell why it did."""
+        stopped = asyncio.Event()
         kopf_internals.leave_signals_unmentioned()
-        registry = registry_of_handlers(self._login, self._report)
-        try:
-            await kopf.operator(
-                registry=registry,
+        running = asyncio.create_task(
+            kopf.operator(
+                registry=registry_of_handlers(self._login, self._report),
                 settings=watch_settings(),
                 identity=kopf_internals.IDENTITY,
                 standalone=True,
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
-                stop_flag=stop,
+                stop_flag=stopped,
                 memories=kopf_internals.NoMemories(),
                 memo=_Memo(),
             )
-        finally:
-            beat.cancel()
+        )
+        deaf = asyncio.create_task(self._until_deaf(stop))
+        await asyncio.wait({running, deaf}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.set()
+        # Where one of its watches failed, kopf may wait for ever for the others to end.
+        await asyncio.wait({running}, timeout=_STOP_SECONDS)
+        is_stuck = not running.done()
+        await _cancel_all()
+        if not is_stuck:
+            running.result()
+        # Now, as the loop of this thread is not closed before all in it has ended.
+        end("it watched nothing any more" if is_stuck else "it ended by itself")
 
-    async def _beat(self, stop: asyncio.Event, end: Callable[[str], None]) -> None:
+    async def _until_deaf(self, stop: threading.Event) -> None:
+        """Return when kopf watches nothing any more, or is to stop."""
         watched = False
-        while not self._stop.is_set():
+        while not stop.is_set():
             self._beat_at = time.monotonic()
             watches = kopf_internals.is_watching()
             if watched and not watches:
-                # After the definitions are deleted, kopf continues to run but sees nothing.
-                end("it no longer watches")
+                # So it is when the definitions were deleted, or a watch failed: kopf runs on, and sees nothing more.
                 return
             watched = watches
             await asyncio.sleep(BEAT_SECONDS)
-        stop.set()
 
     async def _login(self) -> kopf.AiohttpSession:
         since = time.monotonic() - self._logged_in_at
@@ -178,6 +188,17 @@ class Watch:
 def _settle(ended: asyncio.Future[str], detail: str) -> None:
     if not ended.done():
         ended.set_result(detail)
+
+
+async def _cancel_all() -> None:
+    """Cancel all other tasks: some of kopf's take a cancellation for a hint, and go on."""
+    for _ in range(_CANCELS):
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for each in others:
+            each.cancel()
+        if not others:
+            return
+        await asyncio.wait(others, timeout=BEAT_SECONDS)
 
 
 class _Memo:

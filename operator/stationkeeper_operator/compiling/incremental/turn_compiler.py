@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from stationkeeper_core.published.documents import TRUST, Document, TrustDocument, digest, encode_payload
-from stationkeeper_core.published.registry_layout import place_of
+from stationkeeper_core.published.registry_layout import layout_of, place_of
 from stationkeeper_operator.compiling.compile import PublishPlan
 from stationkeeper_operator.compiling.incremental.incremental_compiler import IncrementalCompiler
 from stationkeeper_operator.compiling.incremental.incremental_registry import Work
@@ -157,7 +157,9 @@ class TurnCompiler:
         present = {place[0] for name in in_force if (place := place_of(name)) is not None}
         if counts.needed | present == {self._buckets}:
             return self._without_copies(plan)
-        return self._with_copies(plan, counts, in_force) if self._compiler.is_whole else plan
+        # At first, a turn that makes way for another one has not made the documents of all buckets yet.
+        is_complete = all(name in plan.documents for name in layout_of(self._buckets).registry)
+        return self._with_copies(plan, counts, in_force) if self._compiler.is_whole and is_complete else plan
 
     def verdict_on(self, key: Key) -> Verdict | None:
         """Return the present verdict on a resource; None if there is none yet."""

@@ -1,0 +1,57 @@
+"""The operator behind a proxy that perturbs what it and the API server say: see `tests/perturbation`."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from stationkeeper_tools.binaries import ControlPlaneBinaries
+from tests.perturbation.plan import OF_LINES, OF_LISTS, OF_WRITES, Kind, Plan
+from tests.perturbation.run import ACTIVE_SECONDS, run
+from tests.perturbation.stage import Stage, stage
+
+pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
+
+RUNS = 10
+TRIES = 6
+
+
+@pytest.fixture(scope="module")
+def perturbed(
+    control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    with stage(control_plane_binaries, tmp_path_factory.mktemp("perturbed")) as made:
+        yield made
+
+
+def test_a_seed_means_the_same_plan_each_time() -> None:
+    one, two = (Plan(7, ACTIVE_SECONDS) for _ in range(2))
+    assert (one.deeds, one.kills, one.pause) == (two.deeds, two.kills, two.pause)
+    drawn = [[plan.draw("LIST gateways", number, OF_LISTS) for number in range(200)] for plan in (one, two)]
+    assert drawn[0] == drawn[1]
+
+
+def test_the_seeds_draw_every_kind() -> None:
+    kinds = {*OF_LISTS, *OF_WRITES, *OF_LINES}
+    drawn = {
+        found.kind
+        for seed in range(50)
+        for number in range(50)
+        for kinds_of_it in (OF_LISTS, OF_WRITES, OF_LINES)
+        if (found := Plan(seed, ACTIVE_SECONDS).draw("any", number, kinds_of_it)) is not None
+    }
+    assert drawn == kinds
+
+
+def test_what_is_perturbed_breaks_no_promise(perturbed: Stage) -> None:
+    outcomes = [run(perturbed, seed) for seed in range(RUNS)]
+    assert {each.seed: each.findings for each in outcomes if each.findings} == {}
+    counts = sum((each.counts for each in outcomes), Counter[str]())
+    assert {str(Kind.KILLED_BEFORE), str(Kind.KILLED_AFTER), str(Kind.UNANSWERED)} <= counts.keys()
+    assert all(each.asked for each in outcomes)
+
+
+@pytest.mark.parametrize(("bug", "first"), [("cut-lists", 0), ("older-events-win", 0)])
+def test_a_deliberate_bug_is_found(perturbed: Stage, bug: str, first: int) -> None:
+    perturbed.use(bug)
+    assert any(run(perturbed, seed).findings for seed in range(first, first + TRIES))

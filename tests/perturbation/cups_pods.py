@@ -1,0 +1,85 @@
+"""Two CUPS processes of a stage, which watch their Secrets, and the Pods by which the operator finds them."""
+
+import http.client
+import os
+import ssl
+import sys
+from pathlib import Path
+
+import yaml
+
+from stationkeeper_tools.cluster import CUPS, Cluster
+from stationkeeper_tools.control_plane import ControlPlane
+from stationkeeper_tools.ports import free_port
+from stationkeeper_tools.processes import ManagedProcess
+from tests.perturbation.fleet import RELEASE
+
+_START_SECONDS = 60.0
+
+
+class CupsPod:
+    """One.
+
+    Args:
+        name: of the Pod.
+        folder: for files.
+        control_plane: which it talks to, past the proxy.
+        token: of the internal port.
+
+    Attributes:
+        url: where gateways ask.
+        internal_port: where the operator asks.
+    """
+
+    def __init__(self, name: str, folder: Path, control_plane: ControlPlane, token: str) -> None:
+        self.name = name
+        self.token = token
+        self._control_plane = control_plane
+        port, self.internal_port = free_port(), free_port()
+        self.url = f"https://127.0.0.1:{port}"
+        kubeconfig = control_plane.service_account_kubeconfig(RELEASE, CUPS, folder / f"{name}.kubeconfig")
+        api_token, internal = folder / f"{name}.api-token", folder / f"{name}.internal-token"
+        for path, text in (
+            (api_token, yaml.safe_load(kubeconfig.read_text())["users"][0]["user"]["token"]),
+            (internal, token),
+        ):
+            path.touch(mode=0o600)
+            path.write_text(text)
+        environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("STATIONKEEPER_", "KUBE"))},
+            "STATIONKEEPER_SOURCE": "watch",
+            "STATIONKEEPER_NAMESPACE": RELEASE,
+            "STATIONKEEPER_KUBERNETES_URL": control_plane.url,
+            "STATIONKEEPER_KUBERNETES_CA_FILE": str(control_plane.ca_file),
+            "STATIONKEEPER_KUBERNETES_TOKEN_FILE": str(api_token),
+            "STATIONKEEPER_CUPS_ADDRESS": f"127.0.0.1:{port}",
+            "STATIONKEEPER_INTERNAL_ADDRESS": f"127.0.0.1:{self.internal_port}",
+            "STATIONKEEPER_INTERNAL_TOKEN_FILE": str(internal),
+        }
+        command = [sys.executable, "-c", "from stationkeeper_cups.main import main; main()"]
+        self._process = ManagedProcess(name, command, folder / f"{name}.log", environment)
+
+    def begin(self) -> None:
+        """Start it."""
+        self._process.start()
+
+    def wait(self) -> None:
+        """Wait until it serves, and make its Pod."""
+        self._process.wait_until(self._is_ready, _START_SECONDS, "CUPS is ready")
+        cluster = Cluster(self._control_plane.admin_kubeconfig, RELEASE)
+        cluster.stand_for_cups(self.name, "127.0.0.1", self.internal_port)
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.stop()
+
+    def _is_ready(self) -> bool:
+        context = ssl._create_unverified_context()  # noqa: S323 - a question on loopback that proves nothing
+        connection = http.client.HTTPSConnection("127.0.0.1", self.internal_port, context=context, timeout=2)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == http.client.OK
+        except OSError:
+            return False
+        finally:
+            connection.close()

@@ -1,0 +1,125 @@
+"""The operator of a stage: a process that is killed and started again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[2]
+_READY_SECONDS = 60.0
+
+
+class Operators:
+    """Starts one operator after the other, in the same pod so to speak; never two at a time.
+
+    Args:
+        environment: of each.
+        log: that each appends to.
+        bug: a deliberate one, by its name; empty for none.
+        ended: called where one ended by itself, with its exit status.
+    """
+
+    def __init__(self, environment: Mapping[str, str], log: Path, bug: str, ended: Callable[[int], None]) -> None:
+        self._order = json.dumps({"environment": dict(environment), "log": str(log)}).encode() + b"\n"
+        self._ended = ended
+        self._pid = 0
+        self._wanted = False
+        self._lock = threading.Lock()
+        self._said = threading.Condition(self._lock)
+        self._is_ready = False
+        command = [sys.executable, "-m", "tests.perturbation.nursery", "--bug", bug]
+        with log.open("ab") as sink:
+            self._nursery = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sink, cwd=_ROOT, start_new_session=True
+            )
+        threading.Thread(target=self._listen, name="nursery", daemon=True).start()
+        with self._said:
+            assert self._said.wait_for(lambda: self._is_ready, _READY_SECONDS), f"the operator does not load, see {log}"
+
+    def start(self) -> None:
+        """Start one."""
+        with self._said:
+            assert self._pid == 0, "one runs"
+            self._wanted = True
+            self._send()
+            assert self._said.wait_for(lambda: self._pid > 0, _READY_SECONDS)
+
+    def kill(self, again_after: float | None) -> None:
+        """End it as a crash does, at once, and start the next one after so many seconds; None: start none."""
+        with self._lock:
+            self._wanted = False
+            pid, self._pid = self._pid, 0
+        if pid:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if again_after is not None:
+            timer = threading.Timer(again_after, self._start_again)
+            timer.daemon = True
+            timer.start()
+
+    def close(self) -> None:
+        """End all."""
+        self.kill(None)
+        assert self._nursery.stdin is not None
+        self._nursery.stdin.close()
+        self._nursery.wait(10)
+        assert self._nursery.stdout is not None
+        self._nursery.stdout.close()
+
+    def _start_again(self) -> None:
+        with self._lock:
+            if not self._wanted and self._pid == 0 and self._nursery.poll() is None:
+                self._wanted = True
+                self._send()
+
+    def _send(self) -> None:
+        assert self._nursery.stdin is not None
+        self._nursery.stdin.write(self._order)
+        self._nursery.stdin.flush()
+
+    def _listen(self) -> None:
+        assert self._nursery.stdout is not None
+        for line in self._nursery.stdout:
+            self._hear(json.loads(line))
+
+    def _hear(self, said: Mapping[str, int]) -> None:
+        with self._said:
+            if "ready" in said:
+                self._is_ready = True
+            elif "started" in said:
+                self._pid = said["started"]
+                if not self._wanted:
+                    os.kill(self._pid, signal.SIGKILL)
+                    self._pid = 0
+            elif said["ended"] == self._pid:
+                self._pid = 0
+                self._ended(said["status"])
+                # As a kubelet does, at first.
+                threading.Timer(0.5, self._again).start()
+            self._said.notify_all()
+
+    def _again(self) -> None:
+        with self._lock:
+            if self._wanted and self._pid == 0 and self._nursery.poll() is None:
+                self._send()
+
+    def is_running(self) -> bool:
+        """Whether one runs."""
+        with self._lock:
+            return self._pid > 0
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether a condition comes true within so many seconds."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.05)
+    return True
