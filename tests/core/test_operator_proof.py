@@ -28,20 +28,20 @@ def test_what_the_operator_signed_passes_as_that_document_alone() -> None:
         assert refusal(document, value, signature) == f"{document}: not signed with the key of the operator"
 
 
-@pytest.mark.parametrize(
-    "signature",
-    [
-        "",
-        "no base64!",
-        base64.b64encode(bytes(64)).decode(),
-        base64.b64encode(bytes(63)).decode(),
-        OperatorKey(ANOTHER.key_pem).sign_document("trust", b"value"),
-        KEY.sign_document("trust", b"value") + "\n",
-        KEY.sign_latest(b"value"),
-    ],
-)
+SIGNATURES = {
+    "none": "",
+    "no base64": "no base64!",
+    "zeros": base64.b64encode(bytes(64)).decode(),
+    "too short": base64.b64encode(bytes(63)).decode(),
+    "of another key": OperatorKey(ANOTHER.key_pem).sign_document("trust", b"value"),
+    "with a line break": KEY.sign_document("trust", b"value") + "\n",
+    "of the latest generations": KEY.sign_latest(b"value"),
+}
+
+
+@pytest.mark.parametrize("signature", SIGNATURES)
 def test_no_other_signature_passes(signature: str) -> None:
-    assert "not signed" in refusal("trust", b"value", signature)
+    assert "not signed" in refusal("trust", b"value", SIGNATURES[signature])
 
 
 def test_the_latest_generations_are_for_the_process_that_they_name() -> None:
@@ -78,10 +78,11 @@ def test_latest_generations_need_a_signature_of_their_own_kind() -> None:
 @pytest.mark.parametrize(
     ("pem", "problem"),
     [
-        (b"no key", "no PEM of a private key"),
-        (PAIR.certificate_pem, "no PEM of a private key"),
+        (b"no key", "PEM of a private key"),
+        (PAIR.certificate_pem, "PEM of a private key"),
         (make_operator_pair(curve=True).key_pem, "it is EC.*; make an Ed25519 key"),
     ],
+    ids=["no key", "a certificate", "another kind"],
 )
 def test_a_key_of_another_kind_is_refused_and_not_shown(pem: bytes, problem: str) -> None:
     with pytest.raises(OperatorKeyError, match=problem) as refused:

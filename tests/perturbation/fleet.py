@@ -32,18 +32,19 @@ def pem(*roots: str) -> str:
     return "".join(root(each).certificate_pem.decode() for each in roots)
 
 
-def ca_spec(name: str, roots: tuple[str, ...], *, suspended: bool = False) -> dict[str, Any]:
+def ca_spec(name: str, roots: tuple[str, ...]) -> dict[str, Any]:
     """Return the spec of a TrustedCA; of the one whose roots are in a Secret, `roots` do not matter."""
     if name == FROM_SECRET:
         found: dict[str, Any] = {"certificatesFrom": {"secretKeyRef": {"name": TRUST_SECRET, "key": ROOTS_KEY}}}
     else:
         found = {"certificates": pem(*roots)}
-    return found | {"suspended": suspended}
+    return found | {"suspended": False}
 
 
-def gateway_spec(eui: EUI64, *, suspended: bool = False) -> dict[str, Any]:
-    """Return the spec of a Gateway whose LNS asks for the token in the Secret."""
-    return gateway(format_hex(eui), lns={"auth": {"token": TOKEN}}, suspended=suspended)
+def gateway_spec(eui: str, port: int) -> dict[str, Any]:
+    """Return the spec of a Gateway whose LNS listens on a port and asks for the token in the Secret."""
+    lns = {"uri": f"wss://lns.example.com:{port}", "auth": {"token": TOKEN}}
+    return gateway(eui, lns=lns, suspended=False)
 
 
 class Identities:

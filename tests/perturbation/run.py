@@ -95,13 +95,13 @@ def _rest(stage: Stage) -> None:
 
     What gateways did just now is still to be shown on Gateways, which takes the operator some seconds: see `long_rest`.
     """
-    before = len(stage.proxy.written), stage.statuses.changed
+    before = len(stage.proxy.written), len(stage.statuses.changed)
     time.sleep(REST_SECONDS)
     written = [each for each in stage.proxy.written[before[0] :] if "/secrets/" in each.path]
     for each in written:
         stage.checks.found(f"in peace: {each.method} {each.path}")
-    if stage.statuses.changed != before[1]:
-        stage.checks.found("in peace: conditions change")
+    for change in stage.statuses.changed[before[1] :]:
+        stage.checks.found(f"in peace: {change}")
 
 
 def long_rest(stage: Stage) -> tuple[str, ...]:

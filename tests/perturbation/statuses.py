@@ -17,6 +17,8 @@ _PATHS = {
     "events": f"/api/v1/namespaces/{TEAM}/events",
 }
 PLURALS = {"TrustedCA": "trustedcas", "Gateway": "gateways"}
+_OF_VISITS = {"Expiring"}
+"""Conditions that follow what gateways show."""
 _SESSION_SECONDS = 3600
 
 
@@ -54,7 +56,7 @@ class Statuses:
 
     Attributes:
         shown: each resource that exists.
-        changed: how often the conditions of any became others.
+        changed: each change of a condition, in words, but for those that follow what gateways show.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class Statuses:
         self._enforced = enforced
         self._removed = removed
         self.shown: dict[Key, Shown] = {}
-        self.changed = 0
+        self.changed: list[str] = []
 
     def start(self) -> None:
         """Follow from now on, until the API server ends."""
@@ -92,11 +94,20 @@ class Statuses:
         says = now.conditions.get("Enforced")
         if says is not None and says["status"] == "True" and says != said:
             self._enforced(key, now.uid, says["observedGeneration"])
-        if before is None or before.conditions != now.conditions:
-            self.changed += 1
+        for name in now.conditions.keys() - _OF_VISITS:
+            was, is_now = before.conditions.get(name) if before is not None else None, now.conditions[name]
+            if was != is_now:
+                self.changed.append(f"{'/'.join(key)}: {_words(was)} becomes {_words(is_now)}")
         self.shown[key] = now
 
     def _take_in_event(self, event: Mapping[str, Any]) -> None:
         involved = event["involvedObject"]
         if event["reason"] == "Enforced" and "its removal was" in event["message"]:
             self._removed((PLURALS[involved["kind"]], involved["name"]), involved["uid"])
+
+
+def _words(condition: Mapping[str, Any] | None) -> str:
+    if condition is None:
+        return "nothing"
+    fields = ("type", "status", "reason", "observedGeneration", "message")
+    return " ".join(str(condition.get(each, "")) for each in fields)

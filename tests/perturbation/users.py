@@ -83,9 +83,12 @@ class Users:
 
     def _apply_gateway(self, chance: random.Random) -> None:
         name = chance.choice(list(fleet.EUIS_OF))
-        eui = chance.choice(fleet.EUIS_OF[name])
-        answer = self._apply("gateways", name, fleet.gateway_spec(eui))
-        self._reference.apply(("gateways", name), answer, frozenset((format_hex(eui),)))
+        eui, port = format_hex(chance.choice(fleet.EUIS_OF[name])), chance.choice((8887, 8888))
+        held = self._api.find(self._path("gateways", name))
+        # An EUI cannot be changed; a Gateway that is made again may have another one.
+        eui = eui if held is None else held["spec"]["eui"]
+        answer = self._apply("gateways", name, fleet.gateway_spec(eui, port))
+        self._reference.apply(("gateways", name), answer, frozenset((eui,)))
 
     def _replace_gateway(self, chance: random.Random) -> None:
         state = chance.getstate()

@@ -29,6 +29,7 @@ from stationkeeper_cups.accepting.standing import OFTEN, Standing
 from stationkeeper_cups.accepting.unanswered import Dropped, Refusal
 from stationkeeper_cups.accepting.waiting_room import WaitingRoom
 from stationkeeper_cups.log_budget import LogBudget
+from stationkeeper_cups.process.pending import has_something
 from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls.time_limits import Stage, TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
@@ -228,13 +229,8 @@ class Listener:
             return
         if said is not Said.SOMETHING:
             return
-        if is_free and self._standing.is_good(arrival.network):
-            self._left -= 1
-            self._shake_hands(arrival, self._loop.time())
-            if self._left:
-                return
-        else:
-            self._let_wait(arrival, is_free=is_free)
+        if self._let_wait(arrival, is_free=is_free) and self._left:
+            return
         self._begin_some()
         if arrival in self._room:
             arrival.rest()
@@ -253,7 +249,8 @@ class Listener:
             self._make_room()
         arrival = Arrival(self._loop, accepted, peer_address(address), self, self._opener)
         is_free = self._is_free
-        said = self._look(arrival, takes=is_free)
+        # A gateway's first bytes come a moment after its connection.
+        said = self._look(arrival, takes=is_free) if has_something(accepted.fileno()) else Said.NOTHING
         if said is Said.SOMETHING:
             self._let_wait(arrival, is_free=is_free)
         elif said is Said.NOTHING:
@@ -284,15 +281,17 @@ class Listener:
         """Whether nobody waits, so that a new connection may begin at once."""
         return self._left > 0 and not self._room.everybody.size and self._shaking.size < self._limits.handshakes
 
-    def _let_wait(self, arrival: Arrival, *, is_free: bool) -> None:
+    def _let_wait(self, arrival: Arrival, *, is_free: bool) -> bool:
+        """Let a connection wait for its turn, and return whether that has come at once."""
         now = self._loop.time()
         if is_free and arrival.is_there():
             # Nobody is before it, and all the room's order would cost is for nothing.
             self._left -= 1
             self._shake_hands(arrival, now)
-            return
+            return True
         self._wait.add(arrival, now)
         self._room.enter(arrival, now)
+        return False
 
     def _make_room(self) -> None:
         silent, waiting = self._silent.oldest_of_the_most(), self._room.crowded_out()

@@ -5,12 +5,12 @@ TLS connection. There is no task, no future and no timer for each. A client that
 """
 
 import asyncio
-import select
 import socket
 from collections.abc import Callable
 from typing import Any
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_cups.process.pending import has_something
 from stationkeeper_cups.tls.bounded_transport import HIGH_WATER_BYTES, LOW_WATER_BYTES, BoundedTransport
 from stationkeeper_cups.tls.connection import State, TLSConnection
 from stationkeeper_cups.tls.host import Host
@@ -164,15 +164,9 @@ class TLSTransport(BoundedTransport):
 
         A client that asked and is gone has not been answered, however well the answer is written.
         """
-        if self._is_reading and not self._is_closing and self._has_something():
+        if self._is_reading and not self._is_closing and has_something(self._number):
             self._readable()
         return self.still_listens
-
-    def _has_something(self) -> bool:
-        """Whether there are bytes to be read, or an end; to try and find nothing takes three times as long."""
-        poll = select.poll()
-        poll.register(self._number, select.POLLIN)
-        return bool(poll.poll(0))
 
     def when_sent(self, told: Callable[[], None]) -> None:
         """Call `told` once the kernel has taken all that was written; never where the connection is lost before."""
