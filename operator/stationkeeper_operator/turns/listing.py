@@ -17,7 +17,7 @@ from stationkeeper_operator.watching.resync import Resync
 RESYNC_SECONDS = 300.0
 LEAST_RESYNC_SECONDS = 60.0
 LISTS_AT_ONCE = 4
-"""From one LIST to the next, whatever the watch asks for."""
+"""LISTs that may follow each other at once; after these, the pause between two is `LEAST_RESYNC_SECONDS`."""
 RETRY_SECONDS = 1.0
 
 _RELIST_QUIET_SECONDS = 2.0
@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 
 class Listing:
-    """Lists until cancelled.
+    """Decides when all is listed, and lists.
 
     Args:
         resync: lists.
@@ -55,11 +55,11 @@ class Listing:
         self.is_complete = asyncio.Event()
 
     def wake(self) -> None:
-        """Have all listed soon: something may have been missed."""
+        """Ask for a LIST soon: something may have been missed."""
         self._relists.wake()
 
     def require(self) -> None:
-        """Have all listed at once, unless a LIST is under way, which is then followed by another one if need be."""
+        """Ask for a LIST at once, unless one is under way; that one is followed by another where it began too early."""
         if not self._is_listing:
             self._must_list.set()
 
@@ -87,20 +87,20 @@ class Listing:
                 await self._until_due()
 
     async def _until_watch_begins(self, references_begun: asyncio.Event) -> None:
-        """Wait for the watch, so that one LIST is enough; without it, its begin asks for another one."""
+        """Wait a limited time for the watch, so that one LIST is enough; a later begin causes another LIST."""
         try:
             async with asyncio.timeout(_WATCH_BEGINS_SECONDS):
                 await self.watch_begun.wait()
                 await references_begun.wait()
         except TimeoutError:
-            _log.warning("the watch has not begun yet, listing nevertheless")
+            _log.warning("the watch has not begun yet, listing without it")
 
     async def _until_due(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RESYNC_SECONDS):
                 await _first_of(self._relists.due(), self._must_list.wait())
-        # A few at once, as an API server that comes back breaks each watch at a moment of its own, and what was deleted
-        # meanwhile is let in until then; in the long run one a minute.
+        # Allow a burst: an API server that comes back breaks each watch at another moment, and resources deleted
+        # meanwhile stay in force until the LIST. The long-term rate is one per minute.
         await _first_of(self._lists.wait(), self._must_list.wait())
 
 
@@ -113,7 +113,7 @@ async def until_done(what: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
         except ApiError as error:
             _log.warning("failed, trying again", extra={"fields": {"what": what, "detail": error, "seconds": pause}})
         await asyncio.sleep(pause)
-        # After an outage of the API server a removal waits for this.
+        # After an outage of the API server, removals wait for this.
         pause = min(pause * 2, _LONGEST_LIST_RETRY_SECONDS)
 
 
