@@ -68,8 +68,8 @@ def test_latest_generations_need_a_signature_of_their_own_kind() -> None:
 @pytest.mark.parametrize(
     ("pem", "problem"),
     [
-        (b"no key", "no PEM of a private key"),
-        (PAIR.certificate_pem, "no PEM of a private key"),
+        (b"no key", "PEM of a private key"),
+        (PAIR.certificate_pem, "PEM of a private key"),
         (make_operator_pair(curve=True).key_pem, "it is EC.*; make an Ed25519 key"),
     ],
     ids=["no key", "a certificate", "another kind"],

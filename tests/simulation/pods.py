@@ -278,6 +278,8 @@ class SimulatedPodClient(PodClient):
     """
 
     lost = 0.0
+    on_tell: Callable[[str, Pod], None] = staticmethod(lambda _identity, _pod: None)
+    """Told of each word about the latest documents before it leaves: who says it, and which pod hears it."""
 
     def __init__(
         self,
@@ -324,6 +326,9 @@ class SimulatedPodClient(PodClient):
         await self._way(reached)
 
     async def tell_latest(self, pod: CupsPod, body: bytes, signature: str) -> None:
+        for each in self._pods.pods:
+            if each.name == pod.name:
+                self.on_tell(_identity(), each)
         reached, state = await self._reach(pod)
         try:
             latest = self._certificate.check_latest(body, signature, reached.instance)
@@ -370,6 +375,11 @@ class SimulatedPodClient(PodClient):
 
     async def _way(self, pod: Pod) -> None:
         await asyncio.sleep(self._chance.uniform(0.001, 0.05))
-        if process().name.partition("/")[0] in pod.cut_from or self._chance.random() < self.lost:
+        if _identity() in pod.cut_from or self._chance.random() < self.lost:
             await asyncio.sleep(_TIMEOUT_SECONDS)
             raise PodError("it does not answer in time")
+
+
+def _identity() -> str:
+    """Return the identity of the operator whose step is running."""
+    return process().name.partition("/")[0]

@@ -1,7 +1,7 @@
-"""`/healthz` and `/readyz`, for the kubelet, and `/metrics`: plain HTTP that any pod of the cluster may reach.
+"""`/healthz` and `/readyz` for the kubelet, and `/metrics`: plain HTTP that any pod of the cluster can reach.
 
-So it is bounded: in connections, of which the oldest makes room, in the time of one without a request, in the share of
-the CPU that metrics take, and in lines of the log.
+So it has limits: the number of connections (the oldest is closed), the time of a connection without a request, the
+share of the CPU for metrics, and the number of log lines.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ _LINES_A_SECOND, _LINES = 1.0, 20
 async def serve_health(
     address: Address, is_healthy: Callable[[], bool], is_ready: Callable[[], bool], metrics: Metrics
 ) -> AsyncIterator[None]:
-    """Serve them while the context is open.
+    """Serve the three paths while the context is open.
 
     Args:
-        address: where.
-        is_healthy: whether the process is worth keeping; that this is asked at all shows that the event loop turns.
-        is_ready: whether it knows the cluster. A follower is as ready as a leader.
-        metrics: what to expose.
+        address: the address to bind.
+        is_healthy: returns whether the process must not be restarted; an answer also proves that the event loop runs.
+        is_ready: returns whether the process knows the cluster. A follower is as ready as a leader.
+        metrics: the metrics to expose.
 
     Raises:
         OSError: the address cannot be bound.
@@ -46,7 +46,7 @@ async def serve_health(
     application.router.add_get("/metrics", _exposition(metrics))
     logger = logging.getLogger("stationkeeper.operator.health")
     lines = RateLimit(_LINES_A_SECOND, _LINES)
-    # What is no HTTP makes aiohttp log a traceback each time.
+    # aiohttp logs a traceback for each request that is not HTTP.
     logger.filters[:] = [lambda _record: lines.take()]
     runner = web.AppRunner(
         application,
@@ -71,9 +71,9 @@ async def serve_health(
 
 
 def _exposition(metrics: Metrics) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """The metrics. They are used again for `_EXPOSITION_SHARE` times as long as they took to make.
+    """Return the handler of `/metrics`; it reuses a text for `_EXPOSITION_SHARE` times the seconds of its computation.
 
-    With many resources they take a while, and everybody in the cluster may ask for them.
+    With many resources the computation takes long, and any pod in the cluster can request it.
     """
     text, until = b"", float("-inf")
 

@@ -1,13 +1,13 @@
-"""The Secrets that CUPS loads: what is in them, and how a plan gets into them.
+"""Read and write the Secrets that CUPS loads.
 
-Only what differs is written, each write conditional on what was read before. On a conflicting write, drop what is
-known and read every Secret again. A document that cannot be decoded counts as missing, but the generation that
-its header shows is still a floor, since CUPS refuses to go back. So is every generation that this process ever saw, of
-whichever document: a Secret that was deleted or replayed, and a clock that went back, must not lead below it.
+Only differences are written, each write on condition of the version that was read. After a conflict, every Secret is
+read again. A document that cannot be decoded counts as missing, but the generation in its header is still a floor,
+because CUPS refuses to go back. Every generation of any document that this process saw is a floor too: a deleted or
+replayed Secret, or a clock that went back, must not lead below it.
 
-Who begins to lead marks each Secret with its term before it trusts what it read: the mark changes the resourceVersion,
-so that a write which a leader before sent, and which arrives late, is refused. A check of the Lease before a write can
-not do that: a process may be frozen, and a packet delayed, between the two.
+A new leader marks each Secret with its term before it trusts the content. The mark changes the resourceVersion, so a
+late write of an earlier leader is refused. A check of the Lease before a write cannot do that: between the two, a
+process may be frozen, or a packet delayed.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ from stationkeeper_operator.publishing.removed import Removed, encode_removed
 _CONFLICT = 409
 _LOOKED_AT_ONCE = 64
 _REQUESTS_AT_ONCE = 24
-"""Each may carry a megabyte; there may be a thousand Secrets."""
+"""The maximum of parallel requests; each may carry a megabyte, and there may be a thousand Secrets."""
 _OUTRUN_A_SECOND, _OUTRUN = 0.2, 64
 """Documents that are published anew since a pod says that it has a later one: what a pod says may be a lie."""
 _T = TypeVar("_T")
@@ -59,19 +59,19 @@ class SupersededError(Exception):
 
 
 class MissingSecretError(Exception):
-    """A Secret that the release should have is not there; the operator has no right to create one."""
+    """A Secret of the release is missing; the operator has no right to create one."""
 
 
 class Publisher:
     """The published Secrets of one release.
 
     Args:
-        api: of the cluster.
-        namespace: of the release.
-        permit: called before each write; raises where it must not be done.
-        now_ms: milliseconds since the epoch.
-        term: names the present time of leading.
-        floor: of the process; by default one of its own.
+        api: the API client.
+        namespace: the namespace of the release.
+        permit: called before each write; raises if the write is not allowed.
+        now_ms: returns milliseconds since the epoch.
+        term: the name of the present term of leadership.
+        floor: the floor of the process; by default a new one.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - where to write, and what each write has to heed
@@ -97,18 +97,18 @@ class Publisher:
         self._outruns = RateLimit(_OUTRUN_A_SECOND, _OUTRUN)
 
     async def in_force(self, counts: Collection[int] = (BUCKETS,)) -> Mapping[str, Document]:
-        """The documents in force by name, without those that are missing or cannot be decoded.
+        """Return the documents in force by name, without those that are missing or cannot be decoded.
 
-        Those of the counts that are asked for, and of every other count that something is published of. Each is marked
-        with the present term, so that nothing that a leader before sent changes it afterwards.
+        They belong to the given counts, and to every other count with published content. Each is marked with the
+        present term, so that no late write of an earlier leader changes it.
 
         Args:
-            counts: of registry documents.
+            counts: the counts of registry documents.
 
         Raises:
-            ApiError: a Secret cannot be read or marked. That it does not exist is no failure.
-            SupersededError: a Secret is not as it was read.
-            NotLeadingError: the Lease is not held any more.
+            ApiError: a Secret cannot be read or marked. A missing Secret is no error.
+            SupersededError: a Secret changed after it was read.
+            NotLeadingError: this process no longer holds the Lease.
         """
         if self._found is None:
             self._found = await self._find([each for each in BUCKET_COUNTS if each not in counts])
@@ -127,7 +127,7 @@ class Publisher:
             return await request
 
     async def _find(self, counts: Collection[int]) -> frozenset[int]:
-        """Those of `counts` of which something is published."""
+        """Return those of `counts` that have published content."""
         first = await asyncio.gather(*(self._read_if_allowed(layout_of(each).registry[0]) for each in counts))
         return frozenset(each for each, held in zip(counts, first, strict=True) if held.sha256 or held.generation)
 
@@ -135,7 +135,7 @@ class Publisher:
         try:
             return await self._read(document)
         except ApiError as error:
-            if error.status == HTTPStatus.FORBIDDEN:  # By the Role of a chart that knew no other count.
+            if error.status == HTTPStatus.FORBIDDEN:  # The Role of an older chart does not name other counts.
                 return HeldDocument()
             raise
 
@@ -180,19 +180,19 @@ class Publisher:
 
     @property
     def generations(self) -> Mapping[str, int]:
-        """The generation in force of each document that is known and can be decoded."""
+        """The generation in force of each known, readable document."""
         return {document: held.generation for document, held in self._held.items() if held.content is not None}
 
     @property
     def values(self) -> Mapping[str, PublishedValue]:
-        """What lies in each Secret that is known and can be decoded, by document."""
+        """The content of each known, readable Secret, by document."""
         held = {document: each for document, each in self._held.items() if each.value}
         return {document: PublishedValue(each.generation, each.value) for document, each in held.items()}
 
     async def is_untouched(self) -> bool:
-        """Whether each Secret still is as this process left it; what is not will be read again.
+        """Return whether each Secret is still as this process left it; changed ones are read again later.
 
-        Of many Secrets some are looked at each time, in turn.
+        If there are many Secrets, each call looks at some of them, in turn.
 
         Raises:
             ApiError: a Secret cannot be read.
@@ -205,7 +205,7 @@ class Publisher:
             if document in self._held and self._held[document].resource_version != version
         ]
         for document in touched:
-            _log.warning("somebody else changed a published Secret", extra={"fields": {"document": document}})
+            _log.warning("another program changed a published Secret", extra={"fields": {"document": document}})
             del self._held[document]
         return not touched
 
@@ -219,26 +219,26 @@ class Publisher:
         return found
 
     async def empty(self, counts: Iterable[int]) -> None:
-        """Take the content out of the Secrets of counts that nothing reads.
+        """Empty the Secrets of counts that nothing reads.
 
-        A pod that reads such a count later waits until it is published again: what is old lets in who was taken away
+        A pod that reads such a count later waits for a new publish: old content would accept gateways that were removed
         meanwhile. One that notes removals which were not told yet stays until they were.
 
         Raises:
-            ApiError: one cannot be written.
-            SupersededError: a Secret is not as it was read.
+            ApiError: a Secret cannot be written.
+            SupersededError: a Secret changed after it was read.
         """
         for buckets in counts:
             if any(self._untold(held.removed) for held in map(self._of, layout_of(buckets).registry)):
                 continue
             first, *others = layout_of(buckets).registry
-            # The first one goes last: by it the count is found again, should this be interrupted.
+            # Empty the first one last: it shows the count to the next run, if this one is interrupted.
             for batch in (others, [first]):
                 await asyncio.gather(*(self._in_turn(self._empty(each)) for each in batch))
             for document in layout_of(buckets).registry:
                 self._held.pop(document, None)
             self._found = (self._found or frozenset()) - {buckets}
-            _log.info("no pod reads these documents any more, emptied", extra={"fields": {"buckets": buckets}})
+            _log.info("emptied the documents of a count that no pod reads", extra={"fields": {"buckets": buckets}})
 
     async def _empty(self, document: str) -> None:
         held = self._held.get(document) or await self._read(document)
@@ -247,7 +247,7 @@ class Publisher:
         await self._patch(document, held, {REMOVED: None}, {"data": {document: None}})
 
     def differing(self, digests: Mapping[str, str]) -> frozenset[str]:
-        """Which of the documents are not in force with the payloads that have these digests."""
+        """Return the documents whose payload in force does not have the given digest."""
         return frozenset(document for document, sha256 in digests.items() if self._differs(document, sha256))
 
     def _differs(self, document: str, sha256: str) -> bool:
@@ -263,7 +263,7 @@ class Publisher:
         return bool(found)
 
     def share(self, document: str, content: Document) -> None:
-        """Hold `content` in place of an equal one that was read, so that each record is in memory once."""
+        """Keep `content` instead of an equal document that was read, so that each record is in memory once."""
         held = self._held.get(document)
         if held is not None and held.content == content:
             self._held[document] = replace(held, content=content)
@@ -304,7 +304,7 @@ class Publisher:
         payloads: Mapping[str, bytes],
         removed: Mapping[str, Sequence[Removed]] | None = None,
     ) -> Mapping[str, int]:
-        """Writes those documents.
+        """Write the documents.
 
         Args:
             documents: their names.
@@ -312,10 +312,10 @@ class Publisher:
             removed: what that takes out of each document for good; it is noted until it was told.
 
         Returns:
-            The generation of each that was written. One that failed is missing: it stays as it was, and is logged.
+            The generation of each written document. A failed write is logged and missing here; its Secret is unchanged.
 
         Raises:
-            SupersededError: a Secret is not as it was read.
+            SupersededError: a Secret changed after it was read.
         """
         order = sorted(documents)
         results = await asyncio.gather(
@@ -338,14 +338,14 @@ class Publisher:
         if not isinstance(failure, ApiError | StationkeeperError | MissingSecretError):
             raise failure
         _log.error("not published", extra={"fields": {"document": document, "detail": failure}})
-        # A write that was not answered may have been done nevertheless; a missing Secret may be there by now.
+        # A write without an answer may have succeeded; a missing Secret may exist by now.
         if isinstance(failure, ApiError | MissingSecretError):
             self._held.pop(document, None)
 
     async def _write(self, document: str, payload: bytes, removed: Sequence[Removed]) -> int:
         held = self._held.get(document)
-        if held is None:  # It was found to be changed while this turn went on.
-            raise ApiError(_CONFLICT, "Conflict", "it has to be read again")
+        if held is None:  # Another program changed it during this turn.
+            raise ApiError(_CONFLICT, "Conflict", "it must be read again")
         generation = self._floor.following(held.generation, self._now_ms())
         value = await asyncio.to_thread(encode, document, generation, payload)
         self._permit()
@@ -359,8 +359,8 @@ class Publisher:
         name = secret_name(document)
         data = {document: base64.b64encode(value).decode("ascii")}
         if held.resource_version is None:
-            raise MissingSecretError(f"the Secret {name} is missing: have `helm upgrade` create it again")
-        # Labels are the chart's: were they applied here too, the next upgrade would be refused as a conflict.
+            raise MissingSecretError(f"the Secret {name} is missing: run `helm upgrade` to create it again")
+        # The chart owns the labels: applied here too, they would make the next upgrade fail with a conflict.
         metadata: dict[str, object] = {"name": name, "namespace": self._namespace}
         annotations = self._annotations(self._term())
         if noted or held.removed:

@@ -154,8 +154,9 @@ async def _operate(  # noqa: PLR0913, PLR0917 - its collaborators
         tell("waiting", {"folder": str(settings.manifests)})
         while not await watch.prime():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), PRIME_SECONDS)
-                return
+                async with asyncio.timeout(PRIME_SECONDS):
+                    await stop.wait()
+                    return
     configured = _operator_settings(settings, state)
 
     def lead(changed: Callable[[], None]) -> Leadership:
