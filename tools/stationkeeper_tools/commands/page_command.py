@@ -22,7 +22,7 @@ SECRET_HEADER = "X-Stationkeeper-Proxy"  # noqa: S105 - a header's name
 
 
 @click.command("page")
-@click.option("--listen", default=LISTEN, show_default=True, help="host:port where the page is served.")
+@click.option("--listen", default=LISTEN, show_default=True, help="host:port of the page.")
 @click.option(
     "--namespace", "-n", multiple=True, help="Only this namespace. May be given several times. [default: all]"
 )
@@ -31,32 +31,35 @@ SECRET_HEADER = "X-Stationkeeper-Proxy"  # noqa: S105 - a header's name
     type=click.IntRange(1, 365),
     default=2,
     show_default=True,
-    help="After how many missed check-ins a gateway is silent; a Station asks once a day.",
+    help="How many missed daily check-ins make a gateway silent.",
 )
-@click.option("--token-file", type=click.Path(path_type=Path), help="Holds the token that lets somebody see the page.")
-@click.option("--proxy-user-header", help="In which a proxy that authenticates people names them: X-Forwarded-User.")
-@click.option("--proxy-cidrs", default="", help="The networks that such proxies connect from, with commas between.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="A file with the token that opens the page.")
+@click.option(
+    "--proxy-user-header",
+    help="The header with the user's name, from a proxy that authenticates people: X-Forwarded-User.",
+)
+@click.option("--proxy-cidrs", default="", help="The networks of such proxies, as CIDR, with commas between.")
 @click.option(
     "--proxy-secret-header",
     default=SECRET_HEADER,
     show_default=True,
-    help="The header by which such a proxy proves to be one.",
+    help="The header with the proxy's secret.",
 )
-@click.option("--proxy-secret-file", type=click.Path(path_type=Path), help="Holds what the proxy sends there.")
+@click.option("--proxy-secret-file", type=click.Path(path_type=Path), help="A file with the proxy's secret.")
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="PEM of a certificate and its chain, to speak TLS.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="PEM of its private key.")
 @click.option(
     "--kubeconfig",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Of the cluster. [default: the pod's ServiceAccount, else $KUBECONFIG, then ~/.kube/config]",
+    help="The kubeconfig of the cluster. [default: the pod's ServiceAccount, else $KUBECONFIG, then ~/.kube/config]",
 )
-@click.option("--context", help="Of the kubeconfig. [default: its current one]")
+@click.option("--context", help="The context in the kubeconfig. [default: its current context]")
 @click.option(
     "--log-level",
     type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]),
     default="INFO",
     show_default=True,
-    help="From which level on the log on standard error has lines; each is a JSON object.",
+    help="The lowest level of log lines; each is a JSON object on standard error.",
 )
 def command(
     listen: str,
@@ -73,11 +76,11 @@ def command(
     context: str | None,
     log_level: str,
 ) -> int:
-    """Show the fleet of a cluster on a page in the browser, which changes nothing.
+    """Show the fleet of a cluster in the browser, on a read-only page.
 
-    Without a token and without a proxy that authenticates people, the page is for this machine alone: it listens on
-    127.0.0.1. It takes the right to list and watch trustedcas and gateways. For a folder, `stationkeeper serve --page`
-    shows the same.
+    Without a token and without a proxy that authenticates people, only this machine can open the page: it listens on
+    127.0.0.1. It needs the right to list and watch trustedcas and gateways. For a folder, use `stationkeeper serve
+    --page`.
 
     SIGTERM and Ctrl-C end it.
     Example: `stationkeeper page --namespace radio`

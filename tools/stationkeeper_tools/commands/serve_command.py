@@ -63,11 +63,11 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
     help="The namespace whose TrustedCAs may speak for the Gateways of other namespaces.",
 )
 @click.option("--token-authentication", is_flag=True, help="Accept gateways without a certificate by a token.")
-@click.option("--page", help="host:port of a page that shows the fleet and changes nothing. [default: none]")
+@click.option("--page", help="host:port of a read-only page that shows the fleet. [default: none]")
 @click.option(
     "--page-token-file",
     type=click.Path(path_type=Path),
-    help="Holds the token that lets somebody see the page. Without it, the page is for this machine alone.",
+    help="A file with the token that opens the page. Without it, only this machine can open the page.",
 )
 @click.option(
     "--log-level",
