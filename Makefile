@@ -12,7 +12,7 @@ endif
 # As many processes as there are cores; each runs an API server of its own, so no more than four.
 PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test test-fast coverage mutation lint format bench cluster-test docs proxies images release-check chart audit clean
+.PHONY: demo test test-fast coverage mutation lint format bench cluster-test docs site proxies images release-check chart audit clean
 
 demo: .venv/.synced
 	@$(UV) run --frozen stationkeeper demo $(ARGS)
@@ -56,6 +56,11 @@ docs: .venv/.synced
 	@$(UV) run --frozen stationkeeper reasons > docs/reasons.md
 	@$(UV) run --frozen python helm/document_values.py
 	@$(UV) run --frozen stationkeeper commands > docs/commands.md
+	@$(UV) run --frozen python -m website.references
+
+# The documentation as a site, in build/site/site. Fails where a link leads nowhere.
+site: .venv/.synced
+	@$(UV) run --frozen python -m website.build
 
 clean:
 	rm -rf .venv .tools build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -49,7 +49,7 @@ PLACES = (
     Place("Containerfile", rf"^ARG VERSION={_NUMBER}$"),
     Place("tests/cluster/__main__.py", rf'^VERSION = "{_NUMBER}"$'),
     Place("Containerfile", _IMAGE),
-    Place("README.md", _IMAGE),
+    Place("README.md", _IMAGE, required=False),
     Place("docs/versions.md", rf"^VERSION={_NUMBER}$"),
     Place("docs/*.md", _IMAGE, required=False),
     Place("examples/**/*.yaml", _IMAGE, required=False),

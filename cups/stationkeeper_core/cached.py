@@ -1,4 +1,4 @@
-"""What is derived of an object once, and then is one of its attributes."""
+"""A property that is computed once, and then stored as an attribute of its object."""
 
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, overload
@@ -6,14 +6,14 @@ from typing import Any, Generic, TypeVar, overload
 T = TypeVar("T")
 
 
-class cached_property(Generic[T]):  # noqa: N801 - it is used, and called, as the standard one is
-    """A property that is computed when it is asked for first.
+class cached_property(Generic[T]):  # noqa: N801 - named and used like the standard one
+    """A property that is computed at its first use.
 
-    That of `functools` takes a lock before Python 3.12, at more than the cost of most of what is derived here. Two
-    threads may compute it both; they find the same.
+    The one of `functools` takes a lock before Python 3.12, which costs more than most of the values here. Two threads
+    may both compute a value; they get the same one.
 
     Args:
-        compute: gives the value for an object, which has a `__dict__`.
+        compute: computes the value for an object; the object needs a `__dict__`.
     """
 
     def __init__(self, compute: Callable[[Any], T]) -> None:
@@ -28,7 +28,7 @@ class cached_property(Generic[T]):  # noqa: N801 - it is used, and called, as th
     def __get__(self, instance: object, owner: type) -> T: ...
 
     def __get__(self, instance: object | None, owner: type) -> "T | cached_property[T]":
-        """Return the value; it hides this property from then on."""
+        """Return the value, and store it in the object in place of this property."""
         if instance is None:
             return self
         found = instance.__dict__[self._name] = self._compute(instance)

@@ -1,7 +1,7 @@
-"""Refusals, and the stable words for their reasons.
+"""Refusals, and the stable names of their reasons.
 
-A reason is a stable CamelCase word. The same word appears in the log line, in the metric's label, in the condition of
-the resource and in `docs/reasons.md`. Words are added, never renamed; `reason_table` says what each means.
+A reason is a stable CamelCase word. The same word is in the log line, in the metric's label, in the condition of the
+resource and in `docs/reasons.md`. Words are added, never renamed; `reason_table` explains each.
 """
 
 from dataclasses import dataclass
@@ -9,28 +9,28 @@ from enum import StrEnum
 
 
 class Fault(StrEnum):
-    """Whose fault a reason names; it decides where the reason shows up."""
+    """The party at fault; it decides where the reason is reported."""
 
     REQUEST = "request"
-    """The gateway's own: answered with `ReasonInfo.http_status`, or by closing the connection where that is None."""
+    """The gateway: the answer has `ReasonInfo.http_status`, or the connection is closed where that is None."""
     HANDSHAKE = "handshake"
-    """The gateway's own, found by TLS: answered with a TLS alert, no HTTP."""
+    """The gateway, found by TLS: the answer is a TLS alert, without HTTP."""
     RESOURCE = "resource"
-    """The author of a TrustedCA or Gateway: shown in the condition `Accepted`."""
+    """The author of a TrustedCA or Gateway: reported in the condition `Accepted`."""
     LOAD = "load"
-    """What CUPS was given to load: the last good state stays in force."""
+    """The document that CUPS should load: the last good state stays in force."""
 
 
 @dataclass(frozen=True)
 class ReasonInfo:
-    """What a reason means to the person who reads it.
+    """The explanation of a reason, for people.
 
     Attributes:
-        fault: whose fault it is.
-        meaning: what was found.
-        remedy: what to do about it.
+        fault: the party at fault.
+        meaning: what is wrong.
+        remedy: what to do.
         http_status: the status of the answer, for `Fault.REQUEST` only.
-        discreet: whether the client is told `meaning` alone, and what exactly was found stands in the log only.
+        discreet: whether the client gets only `meaning`, and the details are only in the log.
     """
 
     fault: Fault
@@ -41,7 +41,7 @@ class ReasonInfo:
 
 
 class Reason(StrEnum):
-    """The stable words. `reason_table.REASONS` says what each means."""
+    """The stable words. `reason_table.REASONS` explains each."""
 
     MALFORMED_REQUEST = "MalformedRequest"
     ROUTER_MISSING = "RouterMissing"
@@ -138,7 +138,7 @@ class StationkeeperError(Exception):
 
     Attributes:
         reason: the stable word.
-        detail: what exactly was wrong and where; never holds key material or a token.
+        detail: what is wrong and where; never key material or a token.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:

@@ -1,4 +1,4 @@
-"""EUI-64 of a gateway, in the ways that the protocol writes it.
+"""EUI-64 of a gateway, in the forms that the protocol uses.
 
 An `EUI64` is a plain `int` below 2**64 once parsed, so that no comparison depends on case or separators.
 Source: the CUPS protocol, request field `router`; ID6 as Basics Station prints it.
@@ -19,7 +19,7 @@ _MAC_BITS = 48
 
 
 def parse_hex(text: str) -> EUI64 | None:
-    """The EUI of exactly 16 hex digits in either case, or None where `text` is anything else."""
+    """Return the EUI of exactly 16 hex digits in either case, None where `text` is anything else."""
     return EUI64(int(text, 16)) if _HEX16.fullmatch(text) else None
 
 
@@ -37,7 +37,7 @@ def eui_asked_by_station(configured: EUI64) -> EUI64:
 
 
 def parse_router(text: str) -> EUI64:
-    """The EUI that a request's `router` names.
+    """Return the EUI that a request's `router` names.
 
     Args:
         text: ID6 (`102:304:506:708`, `aabb::1`) or eight pairs of hex digits, all with dashes or all with colons;
@@ -67,16 +67,16 @@ def _id6_groups(text: str) -> list[str] | None:
     if missing < (1 if gap else 0) or (missing and not gap):
         return None
     groups = [*left, *["0"] * missing, *right]
-    return groups if all(_ID6_GROUP.fullmatch(group) for group in groups) else None
+    return groups if all(map(_ID6_GROUP.fullmatch, groups)) else None
 
 
 def format_hex(eui: EUI64) -> str:
-    """The EUI as 16 upper-case hex digits, the form of the resources and the log."""
+    """Return the EUI as 16 upper-case hex digits, the form of the resources and the log."""
     return f"{eui:016X}"
 
 
 def format_id6(eui: EUI64) -> str:
-    """The EUI as ID6: four groups without leading zeros, the first longest run of two or more zero groups as `::`."""
+    """Return the EUI as ID6: four groups without leading zeros; `::` stands for the longest run of zero groups."""
     groups = [f"{eui >> shift & 0xFFFF:x}" for shift in (48, 32, 16, 0)]
     for length in range(_GROUPS, 1, -1):
         for start in range(_GROUPS - length + 1):

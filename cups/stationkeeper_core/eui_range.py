@@ -1,4 +1,4 @@
-"""Ranges of EUIs, written as a prefix and the number of its leading bits: `0102030405000000/40`."""
+"""Ranges of EUIs: a prefix and the number of its leading bits, such as `0102030405000000/40`."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class EUIRange:
 
 
 def parse_range(text: str) -> EUIRange:
-    """The range of 16 hex digits, a slash and 0 to 64 leading bits, the bits after them zero.
+    """Parse a range: 16 hex digits, a slash, and the number of leading bits (0 to 64); the bits after them are zero.
 
     Raises:
         StationkeeperError: `EUIRangeInvalid`.

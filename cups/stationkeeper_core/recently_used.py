@@ -1,4 +1,4 @@
-"""A value for each of those that were met lately, in bounded memory."""
+"""Values for recently used keys, in bounded memory."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -9,11 +9,11 @@ V = TypeVar("V")
 
 
 class RecentlyUsed(Generic[K, V]):
-    """Keeps a value for each key; above `most` keys, drops the one that was used longest ago.
+    """Stores a value for each key; above `most` keys, drops the least recently used one.
 
     Args:
         make: makes the value of a new key.
-        most: keys that are kept.
+        most: the maximum number of keys.
     """
 
     __slots__ = ("_make", "_most", "_values")
@@ -24,7 +24,7 @@ class RecentlyUsed(Generic[K, V]):
         self._values: OrderedDict[K, V] = OrderedDict()
 
     def __getitem__(self, key: K) -> V:
-        """Return the value of `key`, a new one where none is kept."""
+        """Return the value of `key`; make one if there is none."""
         value = self._values.get(key)
         if value is not None:
             self._values.move_to_end(key)

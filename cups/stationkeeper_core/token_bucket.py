@@ -1,15 +1,15 @@
-"""A token bucket: so many at once, and so many a second after that."""
+"""A token bucket: it allows a burst, and then a fixed rate."""
 
 from collections.abc import Callable
 
 
 class TokenBucket:
-    """Bounds how often something happens. It is full at first.
+    """Limits how often something happens. It is full at first.
 
     Args:
-        per_second: tokens that it gets each second.
-        burst: tokens that it holds at most.
-        clock: seconds, monotonic.
+        per_second: the tokens that it gets each second.
+        burst: the maximum number of tokens in it.
+        clock: monotonic seconds.
     """
 
     __slots__ = ("_burst", "_clock", "_filled_at", "_per_second", "_tokens")
@@ -22,7 +22,7 @@ class TokenBucket:
         self._filled_at = clock()
 
     def take(self) -> bool:
-        """Take a token if there is one."""
+        """Take a token if there is one; return whether there was one."""
         self._refill()
         if self._tokens < 1:
             return False
@@ -30,22 +30,22 @@ class TokenBucket:
         return True
 
     def owe(self) -> float:
-        """Take a token, which may not be there yet.
+        """Take a token, even one of the future.
 
         Returns:
-            Seconds until it is there, 0 where it is.
+            The seconds until the token is available; 0 if it is now.
         """
         self._refill()
         self._tokens -= 1
         return max(0.0, -self._tokens / self._per_second)
 
     def refill_at(self, per_second: float) -> None:
-        """Get `per_second` tokens each second from now on."""
+        """Change the rate to `per_second` tokens each second from now on."""
         self._refill()
         self._per_second = per_second
 
     def drain(self) -> None:
-        """Drop the tokens that are there."""
+        """Remove all present tokens."""
         self._refill()
         self._tokens = min(self._tokens, 0.0)
 

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 
@@ -23,19 +23,20 @@ from stationkeeper_cups.accepting.opening import ProxyProtocol
 from stationkeeper_cups.accepting.unanswered import Dropped
 from stationkeeper_cups.admission.admission import Admission
 from stationkeeper_cups.admission.judgement_budget import JudgementBudget
-from stationkeeper_cups.forwarded.handler import WithoutProxies
-from stationkeeper_cups.forwarded.port import ForwardedPort, forwarded_port
+from stationkeeper_cups.forwarded.handler import ForwardedHandler, WithoutProxies
+from stationkeeper_cups.forwarded.port import forwarded_port
 from stationkeeper_cups.gateway_expiry import GatewayExpiry
 from stationkeeper_cups.http.connection import REQUEST_SECONDS, RequestSeconds
 from stationkeeper_cups.http.connections import Connections
 from stationkeeper_cups.http.handler import UpdateInfoHandler
+from stationkeeper_cups.http.port import GatewayPort, PortBounds
 from stationkeeper_cups.http.refusals import Refusals
 from stationkeeper_cups.in_force.kept_generations import KeptGenerations
 from stationkeeper_cups.in_force.server_certificate import ServerCertificate
 from stationkeeper_cups.in_force.serving_state import ServingState
 from stationkeeper_cups.internal.derived_identity import DerivedIdentity
 from stationkeeper_cups.internal.port import RunningInternalPort, start_internal
-from stationkeeper_cups.internal.server import internal_application, provisional_context
+from stationkeeper_cups.internal.server import Told, internal_application, provisional_context
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.process.event_loop import new_event_loop
@@ -77,6 +78,23 @@ async def _run(settings: Settings) -> None:
     await serve(settings, stop)
 
 
+@dataclass(frozen=True)
+class _Answering:
+    """What answers gateways, at whichever port.
+
+    Attributes:
+        state: what is in force.
+        admission: judges certificates.
+        refusals: takes note of what is refused.
+        handler: decides on requests.
+    """
+
+    state: ServingState
+    admission: Admission
+    refusals: Refusals
+    handler: UpdateInfoHandler
+
+
 async def serve(
     settings: Settings,
     stop: asyncio.Event,
@@ -110,31 +128,23 @@ async def serve(
     admission = Admission(lambda: state.snapshot, _now, JudgementBudget())
     refusals = Refusals(metrics, observations, _now)
     handler = UpdateInfoHandler(lambda: state.snapshot, admission, refusals, metrics, observations, _now)
-
-    def begin(peer: str) -> tuple[SSL.Context, Judge] | None:
-        return (context, partial(admission.judge, peer=peer)) if (context := state.context) else None
-
-    times = TimeLimits(asyncio.get_running_loop())
     limits = _limits(settings)
-    guarded = WithoutProxies(handler, refusals) if settings.forwarded else handler
-    connections = Connections(guarded, admission.is_trusted, times, seconds)
-    opener = ProxyProtocol(settings.proxy_protocol_from)
-    listener = Listener(_bound(settings.cups), begin, connections, refusals.handshake, times, limits, opener)
-    ports = [(listener, connections)]
-    if settings.forwarded:
-        port = _forwarded_port(
-            settings, settings.forwarded, state, handler, admission, refusals, times, seconds, limits
-        )
-        ports.append((port.listener, port.connections))
-    listeners = [each for each, _ in ports]
-    metrics.connections.set_function(lambda: sum(len(each) for _, each in ports))
+    bounds = PortBounds(TimeLimits(asyncio.get_running_loop()), seconds, limits)
+    ports = _ports(settings, _Answering(state, admission, refusals, handler), bounds)
+    listeners = [each.listener for each in ports]
+    metrics.connections.set_function(lambda: sum(len(each.connections) for each in ports))
     metrics.connections_limit.set(limits.connections * len(ports))
     _measure(metrics, listeners)
-    state.on_trust_change = connections.close_untrusted
+    state.on_trust_change = ports[0].connections.close_untrusted
     state.on_gateways_loaded, state.is_remembered = observations.reconfigured, observations.remembers
     certificate = ServerCertificate(metrics, _now, root_may_change=settings.server_root_may_change)
     state.on_server_credentials_loaded = certificate.loaded
-    internal = await _start_internal(settings, state, metrics, observations, listeners, certificate, refusals)
+
+    def is_open() -> bool:
+        return all(each.is_open for each in listeners)
+
+    told = Told(state, metrics, observations, certificate, is_open, lambda: refusals.recent)
+    internal = await _start_internal(settings, told)
     checking = asyncio.create_task(certificate.run())
     returning = asyncio.create_task(_memory_return(listeners, limits).run())
     source = asyncio.create_task(_source(settings, state).run())
@@ -154,7 +164,7 @@ async def serve(
         returning.cancel()
         for each in listeners:
             each.stop()
-        await asyncio.gather(*(each.drain(DRAIN_SECONDS) for _, each in ports))
+        await asyncio.gather(*(each.connections.drain(DRAIN_SECONDS) for each in ports))
         for each in listeners:
             each.cut()
         await internal.stop()
@@ -208,39 +218,22 @@ async def _first(source: asyncio.Task[None], *events: asyncio.Event) -> None:
             wait.cancel()
 
 
-async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells about
-    settings: Settings,
-    state: ServingState,
-    metrics: Metrics,
-    observations: Observations,
-    listeners: list[Listener],
-    certificate: ServerCertificate,
-    refusals: Refusals,
-) -> RunningInternalPort:
+async def _start_internal(settings: Settings, told: Told) -> RunningInternalPort:
     context = provisional_context(_now())
 
     def take(credentials: ServerCredentials) -> None:
-        certificate.admit(credentials)
+        told.server_certificate.admit(credentials)
         load_credentials(context, credentials)
 
-    state.on_server_credentials = take
-
-    def is_open() -> bool:
-        return all(each.is_open for each in listeners)
-
+    told.state.on_server_credentials = take
     token = settings.internal_token.read_bytes if settings.internal_token else None
     if token is not None:
         DerivedIdentity(token).attach(context)
     return await start_internal(
         lambda guard: internal_application(
-            state,
-            metrics,
-            observations,
-            is_open,
+            told,
             token,
-            certificate,
             guard,
-            lambda: refusals.recent,
             settings.operator_certificate.read_bytes if settings.operator_certificate else None,
         ),
         _bound(settings.internal),
@@ -248,23 +241,36 @@ async def _start_internal(  # noqa: PLR0913, PLR0917 - the parts that it tells a
     )
 
 
-def _forwarded_port(  # noqa: PLR0913, PLR0917 - the parts that the ports share
-    settings: Settings,
-    forwarded: Forwarded,
-    state: ServingState,
-    handler: UpdateInfoHandler,
-    admission: Admission,
-    refusals: Refusals,
-    times: TimeLimits,
-    seconds: RequestSeconds,
-    limits: ConnectionLimits,
-) -> ForwardedPort:
+def _ports(settings: Settings, answering: _Answering, bounds: PortBounds) -> list[GatewayPort]:
+    """Return the gateways' own port, and that of proxies where there is one."""
+    state, admission = answering.state, answering.admission
+    refusals, handler = answering.refusals, answering.handler
+
+    def begin(peer: str) -> tuple[SSL.Context, Judge] | None:
+        return (context, partial(admission.judge, peer=peer)) if (context := state.context) else None
+
+    guarded = WithoutProxies(handler, refusals) if settings.forwarded else handler
+    connections = Connections(guarded, admission.is_trusted, bounds.times, bounds.seconds)
+    opener = ProxyProtocol(settings.proxy_protocol_from)
+    listener = Listener(
+        *(_bound(settings.cups), begin, connections, refusals.handshake, bounds.times, bounds.limits, opener)
+    )
+    own = GatewayPort(listener, connections)
+    if settings.forwarded is None:
+        return [own]
+    form = settings.forwarded.proxies.form
     tokens = settings.token_authentication
+    forwarding = ForwardedHandler(handler, admission, refusals, form, token_authentication=tokens)
+    return [own, _forwarded_port(settings.forwarded, answering, forwarding, bounds)]
+
+
+def _forwarded_port(
+    forwarded: Forwarded, answering: _Answering, handler: ForwardedHandler, bounds: PortBounds
+) -> GatewayPort:
+    bound, refused = _bound(forwarded.address), answering.refusals.handshake
     try:
         return forwarded_port(
-            *(forwarded.proxies, _bound(forwarded.address), lambda: state.strict_context, handler, admission, refusals),
-            *(_now, times, seconds, limits),
-            token_authentication=tokens,
+            *(forwarded.proxies, bound, lambda: answering.state.strict_context, handler, refused, _now, bounds)
         )
     except (OSError, StationkeeperError) as error:
         raise SettingsError(f"--forwarded-ca-file: {error}") from None

@@ -15,7 +15,8 @@ class Metrics:
         self._registry = CollectorRegistry()
         self.requests = Tally(
             "stationkeeper_requests",
-            "Requests by outcome: Answered, Unchanged, or the reason of the refusal.",
+            "Requests by outcome: Answered, Unchanged, the reason of the refusal, ClientGone (it left before its "
+            "answer), or InternalError (closed without an answer).",
             "outcome",
         )
         self.request_seconds = Durations(
@@ -30,7 +31,9 @@ class Metrics:
             self._registry.register(each)
         self.connections = Gauge("stationkeeper_connections", "Open connections of gateways.", registry=self._registry)
         self.connections_limit = Gauge(
-            "stationkeeper_connections_limit", "How many the process takes at a time.", registry=self._registry
+            "stationkeeper_connections_limit",
+            "How many open connections of gateways the process takes at a time, which follows from its memory.",
+            registry=self._registry,
         )
         self.waiting_connections = Gauge(
             "stationkeeper_waiting_connections",
@@ -89,7 +92,7 @@ class Metrics:
         )
         self.gateway_deliveries = Gauge(
             "stationkeeper_gateway_deliveries",
-            "Gateways that asked this pod, by how far they are (Delivered, Pending, …).",
+            "Gateways that this pod remembers, by delivery: Delivered, Pending, NotConverging, Moved, FellBack.",
             ["state"],
             registry=self._registry,
         )

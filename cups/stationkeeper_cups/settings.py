@@ -120,7 +120,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         SettingsError: a setting is missing or cannot be read.
         SystemExit: as argparse does it, for `--help` and unknown flags.
     """
-    given = _parser(environment).parse_args(arguments)
+    given = command_line(environment).parse_args(arguments)
     return Settings(
         cups=read_address("--listen", given.listen),
         internal=read_address("--internal-listen", given.internal_listen),
@@ -139,7 +139,15 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     )
 
 
-def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+def command_line(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    """Return what reads the command line.
+
+    Args:
+        environment: gives the value of a flag that the command line does not have.
+
+    Returns:
+        The parser; the help of each flag ends with its variable and its default in brackets.
+    """
     parser = argparse.ArgumentParser(
         prog="stationkeeper-cups",
         description="Answers /update-info of LoRa Basics Station gateways over mutual TLS.",

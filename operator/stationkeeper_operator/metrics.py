@@ -1,6 +1,6 @@
-"""What the operator counts and measures, for Prometheus. Labels are uses, kinds and reasons only, never names.
+"""The operator's Prometheus metrics. Labels are only uses, kinds and reasons, never names.
 
-Gauges of resources and certificates are computed when they are asked for, and remembered for a minute.
+Gauges of resources and certificates are computed at an exposition, and cached for a minute.
 """
 
 import time
@@ -28,13 +28,16 @@ _WITHIN = {
 
 
 class Metrics:
-    """The metrics of one operator, in a registry of their own."""
+    """The metrics of one operator, in their own registry."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self.leading = Gauge("stationkeeper_operator_leading", "1 for who holds the Lease.", registry=self._registry)
         self.turns = Counter(
-            "stationkeeper_operator_turns", "Turns by outcome: Done, Again, More.", ["outcome"], registry=self._registry
+            "stationkeeper_operator_turns",
+            "Turns by outcome: Done, Again (taken again), More (made way for an event and have more to do).",
+            ["outcome"],
+            registry=self._registry,
         )
         self.compile_seconds = Histogram(
             "stationkeeper_operator_compile_seconds",
@@ -44,13 +47,14 @@ class Metrics:
         )
         self.compiled = Counter(
             "stationkeeper_operator_compiled",
-            "What turns compiled: Gateway, and Document for a registry document that was fitted and encoded.",
+            "What turns compiled: Gateway, or Document, a registry document that was fitted and encoded.",
             ["what"],
             registry=self._registry,
         )
         self.compile_differences = Counter(
             "stationkeeper_operator_compile_differences",
-            "What was not as a full compile gives it, Document or Verdict; it is compiled anew then. Always 0.",
+            "What a full compile made otherwise than the turns, Document or Verdict; it is compiled anew then. Always "
+            "0: anything else is a bug, please report it with the log line.",
             ["what"],
             registry=self._registry,
         )
@@ -59,25 +63,25 @@ class Metrics:
 
         self.statuses_waiting = Gauge(
             "stationkeeper_operator_statuses_waiting",
-            "Resources whose status is to be compared, and written where it differs.",
+            "Resources whose status is to be compared, and written where it differs; many after a restart, soon fewer.",
             registry=self._registry,
         )
 
     def add(self, collector: Collector) -> None:
-        """Has `collector` asked at each exposition."""
+        """Add `collector` to each exposition."""
         self._registry.register(collector)
 
     def exposition(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
 class ResourceMetrics(Collector):
-    """Tells of resources and their certificates; of nothing while another operator leads.
+    """Metrics of resources and their certificates; empty while another operator leads.
 
     Args:
-        verdicts: the present ones.
-        current: a resource as it is, None where it is gone.
+        verdicts: returns the present verdicts.
+        current: returns the present resource; None if it no longer exists.
         now: the time, aware.
         clock: monotonic, in seconds.
     """
@@ -97,11 +101,11 @@ class ResourceMetrics(Collector):
         self._families: tuple[GaugeMetricFamily, ...] = ()
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """None: nothing is computed for a registration."""
+        """Return nothing: a registration computes no metrics."""
         return ()
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """The families, at most a minute old."""
+        """Return the families, at most a minute old."""
         if self._clock() - self._computed_at >= _REMEMBERED_SECONDS:
             verdicts = self._verdicts()
             self._families = (_resources(verdicts), self._certificates(verdicts))

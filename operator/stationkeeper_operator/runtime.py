@@ -1,9 +1,9 @@
-"""The operator as a whole: which part runs when, and what wakes what.
+"""The whole operator: when each part runs, and what starts it.
 
-Watch and LISTs feed the store at all times, so that a follower is warm. The watch begins before the first LIST, so
-that nothing falls between them. Only the leader takes turns and writes; its first turn waits for a LIST that is no
-older than its leadership, as what its store lacks it would take for deleted, and what its store still holds may have
-been removed by the leader before.
+The watch and LISTs always feed the store, so that a follower is warm. The watch begins before the first LIST, so that
+no change is lost between them. Only the leader takes turns and writes. Its first turn waits for a LIST that is not
+older than its leadership: otherwise it would treat resources that its store lacks as deleted, and would keep resources
+that the earlier leader has removed.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ from stationkeeper_operator.watching.resync import Resync
 RESYNC_SECONDS = 300.0
 LEAST_RESYNC_SECONDS = 60.0
 LISTS_AT_ONCE = 4
-"""From one LIST to the next, whatever the watch asks for."""
+"""The minimum pause between two LISTs."""
 VERIFY_SECONDS = 10.0
 
 _RELIST_QUIET_SECONDS = 2.0
@@ -65,14 +65,14 @@ def _now() -> datetime:
 
 
 async def operate(settings: Settings, stop: asyncio.Event) -> None:
-    """Runs the operator until `stop` is set, then gives the Lease up.
+    """Run the operator until `stop` is set, then release the Lease.
 
     Raises:
-        CredentialsError: there are none for the API server.
+        CredentialsError: there are no credentials for the API server.
         OSError: the health address cannot be bound.
-        RuntimeError: a part ended that never should; to be started anew.
+        RuntimeError: a part ended that must not end; start the process again.
     """
-    # kopf takes a second to load, and where a folder takes the API server's place nothing of it is needed.
+    # kopf takes a second to load, and is not needed if a folder replaces the API server.
     from stationkeeper_operator.watching.watch import Watch  # noqa: PLC0415
 
     watch = partial(Watch, settings.kubeconfig, settings.watch_namespaces)
@@ -94,13 +94,13 @@ class Operator:
 
     Args:
         settings: of the process.
-        api: of the cluster.
-        watch: makes what watches the resources; told where to report, which may be called in any thread.
-        lead: makes the candidate for the Lease; told what to call, in this event loop, when leading begins or ends.
-        now: the time, aware; it may be as wrong as the machine's clock.
+        api: the API client.
+        watch: makes the watch of the resources; gets the report function, which may be called in any thread.
+        lead: makes the candidate for the Lease; gets the function to call, in this event loop, at its begin and end.
+        now: returns the time of the machine's clock, aware.
 
     Attributes:
-        metrics: of this process.
+        metrics: the metrics of this process.
     """
 
     def __init__(
@@ -157,18 +157,18 @@ class Operator:
         self._alarm: asyncio.TimerHandle | None = None
 
     def is_healthy(self) -> bool:
-        """Whether the process is worth keeping."""
+        """Return whether the process must not be restarted."""
         return self._watch.is_healthy
 
     def is_ready(self) -> bool:
-        """Whether a first complete LIST was taken in."""
+        """Return whether a first complete LIST was taken in."""
         return self._listed.is_set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Runs all parts until `stop` is set.
+        """Run all parts until `stop` is set.
 
         Raises:
-            RuntimeError: one of them ended by itself.
+            RuntimeError: a part ended by itself.
         """
         self._loop = asyncio.get_running_loop()
         parts = (self._leadership.run, self._run_terms, self._list, self._watch_all, self._turns, self._verify)
@@ -219,7 +219,7 @@ class Operator:
     def _leadership_changed(self) -> None:
         self._term, self._leading_since = None, float("inf")
         if self._is_frozen:
-            # What the term that is over held is garbage now.
+            # The objects of the ended term are garbage now.
             gc.unfreeze()
             self._is_frozen = False
         self._term_changed.set()
@@ -234,7 +234,7 @@ class Operator:
 
     def _new_term(self, name: str) -> LeaderTerm:
         def permit() -> None:
-            # What a term began must not be written in a later one, which read the Secrets anew.
+            # A write of an earlier term must not happen in a later one, which has read the Secrets again.
             if self._leadership.term != name:
                 raise NotLeadingError
             self._leadership.require()
@@ -242,7 +242,7 @@ class Operator:
         return LeaderTerm(name, self._cluster, permit, self._may_take_turns)
 
     async def _run_terms(self) -> None:
-        """Run what belongs to the present term until it ends; then nothing of it runs any more."""
+        """Run the parts of each term until the term ends."""
         while True:
             self._term_changed.clear()
             over = asyncio.create_task(self._term_changed.wait())
@@ -263,7 +263,7 @@ class Operator:
         return self._leadership.is_leading and self._listed_at >= self._leading_since
 
     async def _list(self) -> None:
-        # A leader needs a LIST from after it began to lead: one that was begun before would have to be repeated.
+        # A leader needs a LIST that began after its leadership; an earlier one would have to be repeated.
         await self._leadership.tried.wait()
         await self._until_watch_begins()
         while True:
@@ -286,20 +286,20 @@ class Operator:
             await self._until_list_is_due()
 
     async def _until_watch_begins(self) -> None:
-        """Wait for the watch, so that one LIST is enough; without it, its begin asks for another one."""
+        """Wait a limited time for the watch, so that one LIST is enough; a later begin causes another LIST."""
         try:
             async with asyncio.timeout(_WATCH_BEGINS_SECONDS):
                 await self._watch_begun.wait()
                 await self._references.begun.wait()
         except TimeoutError:
-            _log.warning("the watch has not begun yet, listing nevertheless")
+            _log.warning("the watch has not begun yet, listing without it")
 
     async def _until_list_is_due(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RESYNC_SECONDS):
                 await _first_of(self._relists.due(), self._must_list.wait())
-        # A few at once, as an API server that comes back breaks each watch at a moment of its own, and what was deleted
-        # meanwhile is let in until then; in the long run one a minute.
+        # Allow a burst: an API server that comes back breaks each watch at another moment, and resources deleted
+        # meanwhile stay in force until the LIST. The long-term rate is one per minute.
         await _first_of(self._lists.wait(), self._must_list.wait())
 
     async def _watch_all(self) -> None:
@@ -309,7 +309,7 @@ class Operator:
 
     async def _watch_resources(self) -> NoReturn:
         while True:
-            # kopf looks only once for the resources to watch: the definitions have to be there.
+            # kopf looks only once for the resources to watch: the definitions must exist.
             await _until_done("probe", self._resync.probe)
             try:
                 await self._watch.run()
@@ -327,8 +327,8 @@ class Operator:
             self._judged_ahead = self._ahead()
             ended = await term.turn()
             if ended is Turn.DONE and not self._is_frozen:
-                # What is known of very many resources is not looked through for garbage again and again, for longer
-                # than an event loop may stand still.
+                # Garbage collection must not scan the records of very many resources again and again: it would block
+                # the event loop too long.
                 gc.freeze()
                 self._is_frozen = True
             self.metrics.turns.labels(ended.value).inc()
@@ -342,14 +342,14 @@ class Operator:
             pause = min(pause * 2, _LONGEST_RETRY_SECONDS)
 
     def _set_alarm(self, deadline: datetime | None) -> None:
-        """Has a turn taken when time alone changes something: a certificate ends, a CRL becomes overdue."""
+        """Schedule a turn for the next change by time alone: a certificate ends, or a CRL becomes overdue."""
         assert self._loop is not None  # noqa: S101 - set before any task runs
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
         if deadline is not None:
             seconds = (deadline - self._now()).total_seconds() + _PAST_DEADLINE_SECONDS
-            # Not for longer than a resync, which takes a turn anyway, as clocks are set and timers are bounded.
+            # At most until the next resync, which takes a turn anyway: clocks may be set, and timers are limited.
             if seconds < RESYNC_SECONDS:
                 self._alarm = self._loop.call_later(max(seconds, _RETRY_SECONDS), self._changes.wake)
 
@@ -358,7 +358,7 @@ class Operator:
         self._loop.call_later(seconds, self._changes.wake)
 
     async def _verify(self) -> None:
-        """Looks after what no watch shows: the clock, the published Secrets, and Secrets that lack their label."""
+        """Check everything that no watch shows: the clock, the published Secrets, and Secrets without their label."""
         while True:
             await asyncio.sleep(VERIFY_SECONDS)
             term = self._term
@@ -367,14 +367,14 @@ class Operator:
             set_by = self._ahead() - self._judged_ahead
             if abs(set_by) > _CLOCK_SET_SECONDS:
                 fields = {"seconds": round(set_by)}
-                _log.warning("the clock was set, what depends on it is judged anew", extra={"fields": fields})
+                _log.warning("the clock was set; judging again everything that depends on it", extra={"fields": fields})
                 self._changes.wake(urgent=True)
             await term.verify()
             if await self._reader.read(islice(self._store.references.unwatched, FEW)):
                 self._changes.wake()
 
     def _ahead(self) -> float:
-        """By how many seconds the clock is ahead of the machine's own count: the same for as long as nobody sets it."""
+        """Return the seconds between the clock and the monotonic clock; they change only when the clock is set."""
         return self._now().timestamp() - time.monotonic()
 
 
@@ -386,7 +386,7 @@ async def _until_done(what: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
         except ApiError as error:
             _log.warning("failed, trying again", extra={"fields": {"what": what, "detail": error, "seconds": pause}})
         await asyncio.sleep(pause)
-        # After an outage of the API server a removal waits for this.
+        # After an outage of the API server, removals wait for this.
         pause = min(pause * 2, _LONGEST_LIST_RETRY_SECONDS)
 
 

@@ -1,7 +1,7 @@
-"""One term of leadership: all that is known of what was published, judged, seen and proven while the Lease is held.
+"""One term of leadership: the state of publishing, judging, observing and proving while the Lease is held.
 
-It is made when the Lease is won, and dropped when it is lost: another leader may write meanwhile, so nothing of it may
-be used again. What watches the cluster lives as long as the process, and is handed in.
+It begins when the Lease is won, and is dropped when the Lease is lost: another leader may write meanwhile, so its state
+must not be used again. The watch of the cluster lives as long as the process, and is an argument.
 """
 
 import asyncio
@@ -35,6 +35,7 @@ from stationkeeper_operator.reporting.watch_lag import WatchLag
 from stationkeeper_operator.resources.records import Key, Resource
 from stationkeeper_operator.settings import Settings
 from stationkeeper_operator.turns.aggregator import Aggregator
+from stationkeeper_operator.turns.compilation import Compilation
 from stationkeeper_operator.turns.plan_check import PlanCheck
 from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.watching.known import Change
@@ -46,19 +47,19 @@ _log = logging.getLogger("stationkeeper.operator.term")
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a term finds, and what outlives it.
+    """The objects that a term uses and that outlive it.
 
     Attributes:
-        settings: of the process.
-        api: of the cluster.
-        store: what is known of the cluster.
-        reader: for named objects that were never read.
-        changes: what waits for a turn.
-        lag: how far the watch is behind the statuses that are written.
-        metrics: of the process.
-        changed: called with what the answer to a write meant.
-        now: the time, aware.
-        floor: what every new generation has to exceed, in whichever term.
+        settings: the settings of the process.
+        api: the API client.
+        store: the known state of the cluster.
+        reader: reads named objects that were never read.
+        changes: the changes that wait for a turn.
+        lag: the lag of the watch behind written statuses.
+        metrics: the metrics of the process.
+        changed: called with the change in the answer to a write.
+        now: returns the time, aware.
+        floor: the floor for new generations, in any term.
     """
 
     settings: Settings
@@ -77,10 +78,10 @@ class LeaderTerm:
     """One term.
 
     Args:
-        name: names it, and no other one.
-        cluster: what it finds.
-        permit: called before each write; raises where this term is over.
-        may_act: whether the store is no older than this term, so that turns may be taken.
+        name: its unique name.
+        cluster: the objects that it uses.
+        permit: called before each write; raises if this term is over.
+        may_act: returns whether the store is not older than this term, so that turns may be taken.
     """
 
     def __init__(self, name: str, cluster: Cluster, permit: Callable[[], None], may_act: Callable[[], bool]) -> None:
@@ -101,38 +102,38 @@ class LeaderTerm:
             release=settings.namespace,
             observed=Observed(seen.fields, seen.written, enforcement.fact if token_file else _not_observed),
         )
-        removal_events = RemovalEvents(self._events, seen.usage.users, awaits_proof=token_file is not None)
+        removal_events = RemovalEvents(
+            self._events, seen.usage.users, awaits_proof=token_file is not None, told=self._publisher.told
+        )
         proof = Proof(enforcement, removal_events, self._status, asks=token_file is not None)
         pods = AskedPods(api, settings.namespace, lambda: may_act() and seen.is_known)
         handover = Handover(settings.signing_key, lambda: self._publisher.values)
         pod_events = PodEvents(self._events, settings.namespace, now)
         self._gatherer = Gatherer(
             token_file,
-            LoadedReports(pods, proof, handover, pod_events),
+            LoadedReports(pods, proof, handover, pod_events, self._publish_above),
             SeenPages(pods, seen, self._status, now),
         )
         self._counts_read = CountsRead(api, settings.namespace, settings.buckets)
         self._check = PlanCheck(cluster.metrics.compile_differences, self._compile_anew)
+        compilation = Compilation(
+            *(settings.namespace, settings.cups_names, store, cluster.reader), lambda: self._counts_read.counts
+        )
         self._reconciler = Reconciler(
-            settings.namespace,
-            store,
-            reader=cluster.reader,
+            compilation,
             publisher=self._publisher,
             status=self._status,
             seen=seen,
             proof=proof,
             now=now,
-            compile_seconds=cluster.metrics.compile_seconds,
-            compiled=cluster.metrics.compiled,
-            cups_names=settings.cups_names,
-            counts=lambda: self._counts_read.counts,
+            metrics=cluster.metrics,
             is_pressed=lambda: self._changes.is_waiting,
             check=self._check,
         )
 
     @property
     def deadline(self) -> datetime | None:
-        """When another turn is due by time alone, aware; None for never."""
+        """The time of the next turn by time alone, aware; None for never."""
         return self._reconciler.deadline
 
     @property
@@ -142,21 +143,21 @@ class LeaderTerm:
 
     @property
     def statuses_waiting(self) -> int:
-        """How many statuses are to be compared, and written where they differ."""
+        """The number of statuses that wait to be compared, and written if they differ."""
         return self._status.waiting
 
     def look_again(self, key: Key) -> None:
-        """Have the status of a resource compared once more: somebody wrote to it."""
+        """Compare the status of a resource again: another writer wrote it."""
         self._status.look_again(key)
 
     async def run(self) -> None:
-        """Write statuses and events, ask the pods and check what is compiled, until cancelled."""
+        """Write statuses and events, ask the pods and check compiled plans, until cancelled."""
         async with asyncio.TaskGroup() as group:
             for part in (self._status.run, self._events.run, self._gatherer.run, self._check.run):
                 group.create_task(part(), name=part.__qualname__)
 
     async def turn(self) -> Turn:
-        """Take a turn; a failure is logged, and another turn brings up to date what it left."""
+        """Take a turn; a failure is logged, and the next turn completes the work."""
         try:
             if self._counts_read.counts.read is None:
                 await self._counts_read.look()
@@ -171,7 +172,7 @@ class LeaderTerm:
         return Turn.DONE
 
     async def verify(self) -> None:
-        """Look after what no watch shows: which counts the pods read, and the published Secrets."""
+        """Check everything that no watch shows: the counts that the pods read, and the published Secrets."""
         if await self._counts_read.look():
             self._changes.wake(urgent=True)
         try:
@@ -179,7 +180,25 @@ class LeaderTerm:
         except ApiError as error:
             _log.warning("the published Secrets cannot be read", extra={"fields": {"detail": error}})
             return
+        if untouched:
+            untouched = await self._strike_told()
         if not untouched:
+            self._changes.wake(urgent=True)
+
+    async def _strike_told(self) -> bool:
+        """Strike the removals that were told; whether each Secret was as this process left it."""
+        try:
+            if await self._publisher.strike_told():
+                # A document that nothing reads any more may have been kept for what it noted.
+                self._changes.wake()
+        except SupersededError:
+            return False
+        except (ApiError, NotLeadingError) as error:
+            _log.info("told removals are not struck yet", extra={"fields": {"detail": str(error)}})
+        return True
+
+    def _publish_above(self, generations: Mapping[str, int]) -> None:
+        if self._publisher.outrun(generations):
             self._changes.wake(urgent=True)
 
     def _compile_anew(self) -> None:

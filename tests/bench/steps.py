@@ -1,8 +1,8 @@
 """What the server does for one request, step by step: the calls of functions, and the CPU of each part.
 
-Server and client are two threads of this process; what is printed is of the server's. Calls are counted exactly, those
-of C too, per request on a new connection. Times are medians without the parts within a part. They say where time goes,
-not how much it is: the bench `cups` tells that, of a process that does nothing else.
+Server and client are two threads of this process; what is printed is of the server's, medians of many requests that
+each come on a new connection. Calls are counted exactly, those of C too. Times leave out the parts within a part. They
+say where time goes, not how much it is: the bench `cups` tells that, of a process that does nothing else.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from tests.bench.fleet import Fleet, contexts
 from tests.bench.servers import documents, lay
 
 _REST_SECONDS = 0.003
-# What happens less than once in ten requests belongs to none.
+# What is less is not listed.
 _LEAST = 0.1
 
 Client = tuple[ssl.SSLContext, bytes]
@@ -146,20 +146,21 @@ class _Running:
             after_each()
 
     def count(self, clients: Sequence[Client]) -> dict[str, float]:
-        """Return how often each function is called for a request."""
-        found: Counter[str] = Counter()
+        """Return how often each function is called for a request, the timers' own calls left out."""
+        requests: list[Counter[str]] = [Counter()]
 
         def take_note(frame: FrameType, event: str, function: Any) -> None:
             if event == "call":
-                found[f"{frame.f_globals.get('__name__', '?')}.{frame.f_code.co_qualname}"] += 1
+                requests[-1][f"{frame.f_globals.get('__name__', '?')}.{frame.f_code.co_qualname}"] += 1
             elif event == "c_call":
                 owner = getattr(function, "__module__", None) or type(getattr(function, "__self__", None)).__name__
-                found[f"{owner}.{function.__name__}"] += 1
+                requests[-1][f"{owner}.{function.__name__}"] += 1
 
         self._loop.call_soon_threadsafe(sys.setprofile, take_note)
-        self.visit(clients)
+        self.visit(clients, lambda: requests.append(Counter()))
         self._loop.call_soon_threadsafe(sys.setprofile, None)
-        return {name: number / len(clients) for name, number in found.items()}
+        names = set().union(*requests)
+        return {name: statistics.median(each[name] for each in requests) for name in names}
 
     def time(self, clients: Sequence[Client]) -> dict[str, float]:
         """Return the CPU that each part of a request takes, in µs."""

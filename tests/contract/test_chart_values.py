@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from helm.document_values import UndocumentedError, documented, with_descriptions, with_table
-from tests.contract.chart import CHART, FORWARDED, RefusedValuesError, Values, render
+from tests.contract.chart import CHART, FORWARDED, PAGE_PROXY, RefusedValuesError, Values, render
 
 pytestmark = pytest.mark.usefixtures("helm")
 
@@ -46,7 +46,7 @@ def key(**values: Any) -> Values:
         ({"cups": {"terminationGracePeriodSeconds": 14}}, "at most 4"),
         ({"cups": {"terminationGracePeriodSeconds": 10}}, "/cups/terminationGracePeriodSeconds"),
         ({"cups": {"autoscaling": {"enabled": True, "minReplicas": 11}}}, "minReplicas is 11"),
-        ({"cups": {"autoscaling": {"enabled": True, "targetCPUUtilizationPercentage": 0}}}, "nothing to scale by"),
+        ({"cups": {"autoscaling": {"enabled": True, "targetCPUUtilizationPercentage": 0}}}, "has no metric"),
         ({"cups": {"tls": {"secretName": "mine"}}}, "tls"),
         (certificate(source="cert-manager", certManager={"issuerRef": {"name": "a"}}), "dnsNames"),
         (certificate(source="cert-manager", dnsNames=["a"]), "issuerRef"),
@@ -58,7 +58,7 @@ def key(**values: Any) -> Values:
         ({"fullnameOverride": "Keeper"}, "/fullnameOverride"),
         (
             {"monitoring": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}},
-            "all would be scraped and counted twice",
+            "every pod would be scraped and counted twice",
         ),
         ({"enabled": False}, "condition: stationkeeper.enabled"),
         ({"helmTest": {"gatewaySecret": "rooftop"}}, "/helmTest/eui"),
@@ -67,6 +67,13 @@ def key(**values: Any) -> Values:
         ({"watchNamespaces": ["team-a"], "watchAllNamespaces": True}, "set one of them"),
         ({"watchNamespacesWithLabels": {"gateways": True}}, "/watchNamespacesWithLabels"),
         ({"logLevel": "TRACE"}, "/logLevel"),
+        ({"page": {"enabled": True}}, "open to every pod of the cluster"),
+        ({"page": {"proxy": PAGE_PROXY | {"existingSecret": ""}}}, "all three of userHeader"),
+        ({"page": {"proxy": PAGE_PROXY | {"trustedCIDRs": []}}}, "all three of userHeader"),
+        ({"page": {"proxy": PAGE_PROXY | {"trustedCIDRs": ["0.0.0.0/0"]}}}, "/page/proxy/trustedCIDRs"),
+        ({"page": {"proxy": PAGE_PROXY | {"userHeader": "X User"}}}, "/page/proxy/userHeader"),
+        ({"page": {"proxy": PAGE_PROXY | {"secretHeader": "x-forwarded-user"}}}, "are the same header"),
+        ({"page": {"checkIns": 0}}, "/page/checkIns"),
     ],
 )
 def test_values_that_cannot_be_meant_are_refused_by_name(values: Values, told: str) -> None:
@@ -106,7 +113,7 @@ def test_the_readme_has_every_value_with_its_default() -> None:
         (VALUES + "more: 1\n", "more has no comment"),
         (VALUES + "# More.\nmore: 1\n", "values.schema.json lacks more"),
         (
-            VALUES.replace("# What operator and CUPS log, at least.\nlogLevel: INFO\n", ""),
+            VALUES.replace("# The lowest level that operator and CUPS log.\nlogLevel: INFO\n", ""),
             "values.yaml lacks ['logLevel']",
         ),
     ],

@@ -50,14 +50,10 @@ SHORT_OF_A_GROUP = {
     *("gateway", "gateways", "gtw", "trustedca", "trustedcas", "tca", "gatewaydefaults", "gtwd"),
 }
 
-METRIC_KINDS = {
-    "Counter": "_total",
-    "Tally": "_total",
-    "Gauge": "",
-    "Histogram": "",
-    "Durations": "",
-    "GaugeMetricFamily": "",
-}
+KUBECTL = re.compile(
+    r"^[ $]*kubectl((?:\\\n|[^\n`|])+)|\bkubectl((?:\\\n|[^\n`|]|(?<![.:])\n(?=[a-z]))*)", re.MULTILINE
+)
+HERE_DOCUMENT = re.compile(r"<<'?(\w+)'?\n.*?\n\s*\1\n", re.DOTALL)
 CAMEL_CASE = re.compile(r"[A-Z][A-Za-z0-9]+")
 EVENT_METHODS = {"warning": 1, "normal": 1, "assure": 2}
 
@@ -68,33 +64,6 @@ def trees(folder: Path) -> Iterator[ast.Module]:
 
 def calls(folder: Path) -> Iterator[ast.Call]:
     return (node for tree in trees(folder) for node in ast.walk(tree) if isinstance(node, ast.Call))
-
-
-def texts(node: ast.AST) -> tuple[str, ...]:
-    return tuple(
-        each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)
-    )
-
-
-def metrics(folder: Path) -> dict[str, tuple[str, ...]]:
-    """The labels of each metric, by the name that Prometheus shows."""
-    found = {}
-    for call in calls(folder):
-        suffix = METRIC_KINDS.get(call.func.id) if isinstance(call.func, ast.Name) else None
-        if suffix is None or not call.args or not "".join(texts(call.args[0])).startswith("stationkeeper_"):
-            continue
-        given = [*call.args[2:], *(each.value for each in call.keywords if each.arg == "labels")]
-        found[texts(call.args[0])[0] + suffix] = tuple(text for each in given for text in texts(each))
-    return found
-
-
-def metric_rows(title: str) -> dict[str, tuple[str, ...]]:
-    """The labels of each metric, as the table below `title` has them."""
-    table = PAGES["operation.md"].partition(f"| {title} |")[2].partition("\n\n")[0]
-    rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `")]
-    return {
-        name: tuple(re.findall(r"`(\w+)`", labels)) for names, labels in rows for name in re.findall(r"`(\w+)`", names)
-    }
 
 
 def rows_of(*pages: str) -> str:
@@ -124,7 +93,7 @@ def told_reasons() -> Iterator[tuple[str, ast.expr]]:
     for call in calls(OPERATOR):
         if isinstance(call.func, ast.Name) and call.func.id == "Fact" and len(call.args) > 1:
             yield "condition", call.args[1]
-        elif isinstance(call.func, ast.Attribute) and call.func.attr == "_tell":
+        elif isinstance(call.func, ast.Attribute) and call.func.attr == "_tell" and len(call.args) > 1:
             yield "event", call.args[1]
         elif (
             isinstance(call.func, ast.Attribute)
@@ -135,9 +104,12 @@ def told_reasons() -> Iterator[tuple[str, ast.expr]]:
 
 
 def kubectl_commands(text: str) -> Iterator[list[str]]:
-    """The words after each `kubectl`, up to the end of its line or of its code span."""
-    for found in re.finditer(r"\bkubectl((?:\\\n|[^\n`|]|(?<![.:])\n(?=[a-z]))*)", text):
-        yield re.split(r"[\s,]+", found[1])
+    """The words after each `kubectl`: of a command of its own to the end of its line, else to that of its code span.
+
+    What a here-document holds is no part of a command.
+    """
+    for found in KUBECTL.finditer(HERE_DOCUMENT.sub("\n\n", text)):
+        yield re.split(r"[\s,]+", found[1] or found[2])
 
 
 def ambiguous(text: str) -> list[str]:
@@ -154,15 +126,8 @@ def missing(wanted: set[str], text: str) -> list[str]:
     return sorted(each for each in wanted if f"`{each}`" not in text)
 
 
-@pytest.mark.parametrize(("folder", "title"), [(CUPS, "metric of CUPS"), (OPERATOR, "metric of the operator")])
-def test_the_tables_of_metrics_have_each_one_with_its_labels_and_no_other(folder: Path, title: str) -> None:
-    found = metrics(folder)
-    assert found
-    assert metric_rows(title) == found
-
-
 def test_each_use_of_a_certificate_that_a_metric_counts_is_explained() -> None:
-    assert missing({each.value for each in Use}, PAGES["operation.md"]) == []
+    assert missing({each.value for each in Use}, PAGES["metrics.md"]) == []
 
 
 def test_each_condition_and_reason_of_the_operator_stands_in_a_table() -> None:
@@ -270,6 +235,7 @@ def test_whatever_is_said_of_kubectl_names_resources_with_their_group(path: Path
         "kubectl explain gateway.spec",
         "kubectl -n radio delete \\\n  Gateway roof",
         "see `kubectl describe\ntrustedca vendor-a`",
+        "kubectl apply -f - <<EOF\nkind: Gateway\nEOF\nkubectl get gateway",
     ],
 )
 def test_a_resource_without_its_group_is_found(command: str) -> None:

@@ -93,7 +93,7 @@ def test_a_gateway_is_moved_to_another_cups_server_with_a_token_or_by_the_uri_al
     cluster.apply("Gateway", "moved", {"eui": "00000000000000A2", "cups": {"uri": CUPS_URI}})
     wait_for(lambda: not cluster.registered()["moved"].cups_credentials, "no credentials are sent", PROMPTLY)
     message = cluster.wait_reason("Gateway", "moved", "Accepted")["message"]
-    assert "keeps the CUPS credentials that it has" in message
+    assert "keeps its CUPS credentials" in message
 
 
 @pytest.mark.parametrize("server", ["lns", "cups"])

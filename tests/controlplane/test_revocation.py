@@ -59,7 +59,7 @@ def test_time_alone_makes_a_list_overdue_and_that_is_told(cluster: Release) -> N
     assert time.monotonic() - begin < 12.0
     condition = cluster.condition("TrustedCA", "passing", "Accepted")
     assert condition is not None
-    assert "all that it signed is refused" in condition["message"]
+    assert "all certificates of this issuer are refused" in condition["message"]
     assert revoked(cluster, "passing") == {7}
 
 

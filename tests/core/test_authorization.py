@@ -269,3 +269,8 @@ def test_a_presented_intermediate_with_any_byte_changed_opens_nothing(data: st.D
         authorize(Claim(judged(presenting, SNAPSHOT), ROUTER), SNAPSHOT)
 
     assert refused.value.reason is Reason.NO_TRUSTED_CA
+
+
+def test_a_step_that_needs_the_gateway_cannot_run_before_it_was_looked_up() -> None:
+    with pytest.raises(LookupError, match="before it was looked up"):
+        _ = Claim(judged(presented(leaf(ROOT)), SNAPSHOT), ROUTER).registered

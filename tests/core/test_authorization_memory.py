@@ -76,3 +76,13 @@ def test_who_comes_again_is_not_looked_up_again_and_another_snapshot_forgets_all
     same = Snapshot(STATES[0].trust, STATES[0].registry)
     assert memory.authorize(judgement, _eui(EUI), same) is not first
     assert len(memory) == 1
+
+
+def test_of_more_than_it_may_know_it_forgets_the_one_that_came_first() -> None:
+    memory = AuthorizationMemory(most=2)
+    judgements = [judged(presented(LEAVES[0]), STATES[0], NOW) for _ in range(3)]
+    first, _, last = (memory.authorize(each, _eui(EUI), STATES[0]) for each in judgements)
+
+    assert len(memory) == 2
+    assert memory.authorize(judgements[2], _eui(EUI), STATES[0]) is last
+    assert memory.authorize(judgements[0], _eui(EUI), STATES[0]) is not first

@@ -175,3 +175,19 @@ def test_any_text_is_a_uri_or_refused_by_name(text: str) -> None:
 def test_a_private_key_is_no_token(content: bytes) -> None:
     with pytest.raises(StationkeeperError, match="holds a private key"):
         parse_token(content)
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("wss://my_lns.example.org:8887", "has an underscore in its host name"),
+        ("wss://[2001:db8::1]:8887", "has an IPv6 address"),
+        ("wss://[2001:db8::1:8887", "has no usable host and port"),
+        ("wss://lns:8887/path", "has something after the port"),
+    ],
+)
+def test_of_a_uri_is_said_what_is_wrong_with_it(uri: str, said: str) -> None:
+    with pytest.raises(StationkeeperError, match=said) as refused:
+        check_uri(uri, ("wss", "ws"))
+    assert refused.value.reason is Reason.URI_INVALID
+    assert refused.value.detail.endswith("write wss://host:port")

@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.x509.certificate import parse_certificate
 from stationkeeper_core.x509.crl import Crl, parse_crl, signer_of
+from stationkeeper_core.x509.keys import KeyKind, PublicKey
 from stationkeeper_core.x509.serial_numbers import unpack_serials
+from stationkeeper_core.x509.signatures import SignatureAlgorithm, read_signature_algorithm
 from stationkeeper_core.x509.signing import is_signed_by
 from tests.core import odd_certificates as odd
 from tests.core.certificates import NOW, ca, name
@@ -131,3 +133,77 @@ def test_a_list_signed_with_rsa_pss_counts_with_its_own_parameters(salt: int) ->
     with pytest.raises(StationkeeperError) as refused:
         signer_of(parse_crl(der), [other], NOW)
     assert refused.value.reason is Reason.CRL_SIGNATURE_INVALID
+
+
+POINT = "551d1c"
+
+
+@pytest.mark.parametrize(
+    ("der", "said"),
+    [
+        (_odd_crl(extensions=odd.tlv(0xA0, odd.sequence(odd.extension(POINT, b"a", odd.TRUE)))), "cannot be read"),
+        (
+            _odd_crl(extensions=odd.tlv(0xA0, odd.sequence(odd.extension(POINT, b"\x30\x03\x87\x01\x00", odd.TRUE)))),
+            "has an unknown field",
+        ),
+        (
+            _odd_crl(entries=odd.sequence(odd.sequence(odd.tlv(2, b"\1" * 65), odd.tlv(23, b"260531000000Z")))),
+            "a serial number has 65 bytes",
+        ),
+    ],
+)
+def test_a_list_that_says_something_unknown_is_refused(der: bytes, said: str) -> None:
+    with pytest.raises(StationkeeperError, match=said) as refused:
+        parse_crl(der)
+    assert refused.value.reason is Reason.MALFORMED_CRL
+
+
+def test_an_issuer_whose_key_cannot_be_read_signed_no_list() -> None:
+    keyless = parse_certificate(odd.root(key=odd.sequence(odd.sequence(odd.oid("2a03")), odd.tlv(4, b""))).der)
+    assert keyless.key is None
+
+    with pytest.raises(StationkeeperError) as refused:
+        signer_of(parse_crl(_odd_crl()), [keyless], NOW)
+    assert refused.value.reason is Reason.CRL_SIGNATURE_INVALID
+
+
+PLAIN = SignatureAlgorithm("1.3.101.112", None, has_own_hash=True)
+NULL = b"\5\0"
+RSA_KEY = rsa.generate_private_key(65537, 2048)
+ED25519, ED448 = ed25519.Ed25519PrivateKey.generate(), ed448.Ed448PrivateKey.generate()
+
+
+def key_of(key: Any) -> PublicKey:
+    found = parse_certificate(odd.root(key=odd.public_key(key)).der).key
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("key", [ED25519, ED448])
+def test_an_edwards_key_signs_without_a_hash_of_the_algorithm(key: Any) -> None:
+    signature = key.sign(b"list")
+
+    assert is_signed_by(key_of(key), PLAIN, b"list", signature)
+    assert not is_signed_by(key_of(key), PLAIN, b"other", signature)
+    assert not is_signed_by(key_of(key), read_signature_algorithm(odd.ECDSA_SHA256), b"list", signature)
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm"),
+    [
+        (odd.KEY, odd.sequence(odd.oid("2a864886f70d01010b"), NULL)),
+        (RSA_KEY, odd.ECDSA_SHA256),
+        (odd.KEY, odd.sequence(odd.oid("2a03"))),
+        (RSA_KEY, odd.sequence(odd.oid("2a864886f70d010102"), NULL)),
+        (RSA_KEY, odd.sequence(odd.oid("2a864886f70d01010a"), odd.sequence(b"\2\1\5"))),
+        (RSA_KEY, odd.sequence(odd.oid("2a864886f70d01010a"))),
+    ],
+)
+def test_an_algorithm_of_another_kind_than_the_key_or_unknown_signs_nothing(key: Any, algorithm: bytes) -> None:
+    signature = RSA_KEY.sign(b"list", padding.PKCS1v15(), hashes.SHA256())
+
+    assert not is_signed_by(key_of(key), read_signature_algorithm(algorithm), b"list", signature)
+
+
+def test_a_key_without_bytes_signs_nothing() -> None:
+    assert not is_signed_by(PublicKey(KeyKind.RSA, "1.2.840.113549.1.1.1"), PLAIN, b"", b"")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from stationkeeper_core.in_force.judgement_memory import JudgementMemory
 from stationkeeper_core.in_force.snapshot import Snapshot
 from stationkeeper_core.trust.judgement import Judgement
+from stationkeeper_core.x509.openssl import load
 from tests.core.certificates import NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.revocation_lists import revocation_list
 from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot
@@ -147,3 +148,39 @@ def test_the_end_entity_certificates_that_are_kept_are_bounded_in_bytes() -> Non
 
 def _padding(size: int) -> tuple[x509.ExtensionType, ...]:
     return (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), bytes(size)),)
+
+
+def test_what_is_recalled_is_what_was_judged_and_nothing_of_another_trust_or_time() -> None:
+    memory, chain = JudgementMemory(), (LEAVES[0].der,)
+    assert memory.recall(chain, STATES[0], NOW) is None
+    found = memory.judge(chain, STATES[0], NOW)
+
+    assert memory.recall(chain, STATES[0], NOW) is found
+    assert memory.recall(chain, STATES[2], NOW) is None
+    assert memory.recall(chain, STATES[0], NOW + 20 * DAY) is None
+    assert memory.recall((LEAVES[1].der,), STATES[0], NOW) is None
+
+
+def test_on_another_registry_with_another_scope_a_judgement_is_made_anew() -> None:
+    memory, chain = JudgementMemory(), (LEAVES[0].der,)
+    before = memory.judge(chain, STATES[0], NOW)
+    same = Snapshot(STATES[0].trust, STATES[0].registry)
+
+    assert memory.recall(chain, same, NOW) is before
+    assert memory.recall(chain, STATES[4], NOW) is None
+    after = memory.judge(chain, STATES[4], NOW)
+    assert after.scope != before.scope
+    assert memory.judge(chain, STATES[0], NOW) == before
+
+
+def test_what_nobody_signed_may_be_written_oddly_beside_a_certificate_that_openssl_has_loaded() -> None:
+    plain = LEAVES[0].der
+    signed, signature = plain[4:-74], plain[-74:]
+    assert plain[:2] == b"\x30\x82"
+    written_oddly = b"\x30\x84" + len(signed + signature).to_bytes(4, "big") + signed + signature
+    loaded = load(plain)
+
+    found = JudgementMemory().judge((written_oddly,), STATES[0], NOW, loaded)
+
+    assert [each.trusted_ca.reference for each in found.paths] == ["radio/ca"]
+    assert found.certificate.leaf.der == plain

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -12,17 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from OpenSSL import crypto
 
-from stationkeeper_core.errors import Reason
+from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.published.documents import TrustedAuthority
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import TrustPath
 from stationkeeper_core.trust.judging import judge
+from stationkeeper_core.trust.path_search import MAX_PATH_CERTIFICATES
 from stationkeeper_core.trust.scope import Scope
 from stationkeeper_core.x509.client_certificate import ClientCertificate, read_client_certificate
 from stationkeeper_core.x509.pem import parse_certificates, to_pem
 from stationkeeper_tools.sample_pki import make_gateway, make_root
 from tests.core.certificates import EUI, MAY_SIGN, NOW, Signer, Wish, ca, issue, leaf, name
-from tests.core.states import authority, presented, trust_document
+from tests.core.states import authority, gateway, judged, presented, snapshot, trust_document
 
 NAMESPACES = ("radio", "n")
 ROOT = ca("Root")
@@ -330,3 +332,43 @@ def test_a_ca_that_issues_for_servers_only_vouches_for_no_client(
 
     assert _vouchers(as_intermediate, leaf(limited)) == vouching
     assert _vouchers(as_anchor, leaf(limited)) == vouching
+
+
+def test_of_two_sound_paths_of_a_ca_that_revokes_certificates_the_first_decides_unless_one_is_revoked() -> None:
+    renewed = issue(Wish(name("Root"), ca=True, key=ROOT.key, ends=NOW + timedelta(days=20)))
+    anchors = (ROOT.der, renewed.der)
+    state = [
+        snapshot([msgspec.structs.replace(authority(ROOT), anchors=anchors, revoked_sha256=(listed,))], [gateway()])
+        for listed in ("0" * 64, ROOT.certificate.sha256, renewed.certificate.sha256)
+    ]
+
+    (neither,), (first,), (second,) = (judged(presented(leaf(ROOT)), each).paths for each in state)
+
+    assert neither.revocation is None
+    assert {each.revocation for each in (first, second)} == {Reason.CERTIFICATE_REVOKED}
+    assert first.certificates[-1].der == ROOT.der
+    assert second.certificates[-1].der == renewed.der
+
+
+@pytest.mark.parametrize(
+    ("certificates", "vouches"), [(MAX_PATH_CERTIFICATES, True), (MAX_PATH_CERTIFICATES + 1, False)]
+)
+def test_a_chain_is_followed_up_to_a_bound(certificates: int, vouches: bool) -> None:
+    chain = [ROOT]
+    while len(chain) < certificates - 1:
+        chain.append(ca(f"Issuing {len(chain)}", chain[-1]))
+    trust = _trust(authority(ROOT, intermediates=tuple(each.der for each in chain[1:])))
+
+    assert bool(_vouchers(trust, leaf(chain[-1]))) is vouches
+
+
+def test_a_certificate_that_openssl_cannot_read_is_malformed() -> None:
+    octets = LEAF_OF_ROOT.der.replace(b"\x0c\x04Root", b"\x04\x04Root")
+    certificate = read_client_certificate((octets,))
+
+    with pytest.raises(StationkeeperError, match="OpenSSL cannot read") as refused:
+        judged(certificate, snapshot([authority(ROOT)], [gateway()]))
+    assert refused.value.reason is Reason.MALFORMED_CERTIFICATE
+
+
+LEAF_OF_ROOT = leaf(ROOT)

@@ -28,3 +28,19 @@ def test_a_records_fields_and_traceback_are_in_its_line() -> None:
 
     assert (said["event"], said["sent"]) == ("it failed", "a, b")
     assert "broken" in said["traceback"]
+
+
+def test_a_record_without_fields_has_its_message_as_it_is() -> None:
+    record = logging.LogRecord("l", logging.INFO, "", 0, "100 %", None, None)
+
+    said = json.loads(JsonFormatter().format(record))
+
+    assert (said["event"], said["level"]) == ("100 %", "info")
+    assert set(said) == {"time", "level", "logger", "event"}
+
+
+def test_half_of_a_surrogate_pair_is_written_as_an_escape() -> None:
+    line = log_line(0, "INFO", "l", "e", {"detail": "a\ud800b"})
+
+    assert line.isascii()
+    assert json.loads(line)["detail"] == "a\ud800b"

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationkeeper_core.x509.misfiled import explain_bytes, explain_text
+from stationkeeper_core.x509.misfiled import explain_bytes, explain_key, explain_text
 from tests.core.certificates import Signer, ca
 
 
@@ -85,3 +85,42 @@ def test_the_commands_work(tmp_path: Path, signer: Signer, certificate: x509.Cer
 def test_any_bytes_are_explained_or_not(content: bytes) -> None:
     explain_bytes(content)
     explain_text(content.decode("utf-8", "replace"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xfe\xed\xfe\xed\0\0\0\2", "it is a Java key store"),
+        ("-----BEGIN PRIVATE KEY-----".encode("utf-16"), "-t UTF-8 FILE > key.pem"),
+        (b"-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n", "it is a public key alone"),
+        (
+            b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
+            "it is a certificate; give the private key",
+        ),
+        (b"-----BEGIN PRIVATE KEY----- MAA= -----END PRIVATE KEY-----", "its line breaks are lost"),
+        (b"BEGIN PRIVATE KEY\nMAA=\nEND PRIVATE KEY\n", "need five hyphens on each side, -----BEGIN PRIVATE KEY-----"),
+        (b"<!DOCTYPE html><html></html>", "it is a web page"),
+        (b"/etc/ssl/private/gateway.key", "it is the name of a file"),
+        (base64.b64encode(b"-----BEGIN PRIVATE KEY-----\n"), "encoded twice"),
+    ],
+)
+def test_what_lies_in_the_place_of_a_key_is_named(content: bytes, said: str) -> None:
+    assert said in (explain_key(content) or "")
+
+
+def test_a_certificate_in_der_is_no_key(signer: Signer) -> None:
+    assert "it is a certificate" in (explain_key(signer.der) or "")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"nonsense!", b"ab=cabcd", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n", base64.b64encode(b"short")],
+)
+def test_of_what_cannot_be_told_nothing_is_said(content: bytes) -> None:
+    assert explain_key(content) is None
+
+
+def test_a_bundle_that_was_encoded_in_base64_is_named(signer: Signer, certificate: x509.Certificate) -> None:
+    store = pkcs12.serialize_key_and_certificates(b"x", signer.key, certificate, None, NoEncryption())
+
+    assert "it is base64 of PKCS#12" in (explain_text(base64.b64encode(store).decode()) or "")

@@ -17,7 +17,7 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.x509.certificate import parse_certificate
 from stationkeeper_core.x509.pem import MAX_CERTIFICATES, MAX_PEM_BYTES, parse_bundle, parse_certificates, to_pem
 from stationkeeper_tools.sample_pki import make_gateway, make_root
-from tests.core import odd_certificates
+from tests.core import odd_certificates as odd
 from tests.core.certificates import X400_NAME, Wish, issue, name
 
 REASONS = {
@@ -190,14 +190,12 @@ def test_bytes_after_a_certificate_are_refused() -> None:
 
 
 def test_an_extension_that_cannot_be_read_is_refused_by_its_name_in_a_resource_and_left_to_openssl_elsewhere() -> None:
-    odd = odd_certificates.root(
-        extensions=(odd_certificates.extension(odd_certificates.BASIC_CONSTRAINTS, b"abc"),)
-    ).der
+    der = odd.root(extensions=(odd.extension(odd.BASIC_CONSTRAINTS, b"abc"),)).der
 
-    refused = _refusal(to_pem(odd))
+    refused = _refusal(to_pem(der))
     assert refused.reason is Reason.MALFORMED_PEM
     assert "basic constraints" in refused.detail
-    assert not parse_certificate(odd).is_authority
+    assert not parse_certificate(der).is_authority
 
 
 def test_a_name_that_only_cryptography_does_not_know_is_no_reason_to_refuse() -> None:
@@ -207,9 +205,9 @@ def test_a_name_that_only_cryptography_does_not_know_is_no_reason_to_refuse() ->
 
 
 def test_of_a_text_those_certificates_are_told_apart_that_cannot_be_used() -> None:
-    dsa_key = odd_certificates.sequence(odd_certificates.sequence(odd_certificates.oid("2a8648ce380401")), b"\3\2\0\0")
-    of_dsa = odd_certificates.root(key=dsa_key).der
-    broken = odd_certificates.root(serial=b"\2\0").der
+    dsa_key = odd.sequence(odd.sequence(odd.oid("2a8648ce380401")), b"\3\2\0\0")
+    of_dsa = odd.root(key=dsa_key).der
+    broken = odd.root(serial=b"\2\0").der
 
     bundle = parse_bundle(to_pem(of_dsa) + root() + to_pem(broken) + leaf())
 
@@ -254,3 +252,31 @@ def test_sizes_and_counts_are_bounded() -> None:
 
 def test_a_version_1_certificate_is_no_authority() -> None:
     assert not parse_certificates(leaf())[0].is_authority
+
+
+def test_more_certificates_than_are_allowed_are_refused() -> None:
+    pem = to_pem(b"\x30\x00")
+
+    assert _refusal(pem * MAX_CERTIFICATES).reason is not Reason.TOO_MANY_CERTIFICATES
+    assert _refusal(pem * (MAX_CERTIFICATES + 1)).reason is Reason.TOO_MANY_CERTIFICATES
+
+
+def test_pkcs_12_under_the_label_of_a_certificate_is_named_for_what_it_is() -> None:
+    store = bytes.fromhex("30820200020103308201f606092a864886f70d010701a08201e7") + bytes(487)
+
+    refused = _refusal(to_pem(store))
+
+    assert refused.reason is Reason.MALFORMED_PEM
+    assert "it is PKCS#12" in refused.detail
+
+
+def test_a_key_that_openssl_does_not_take_is_refused_in_a_resource() -> None:
+    with_parameters = odd.sequence(odd.sequence(odd.oid("2b6570"), b"\5\0"), odd.tlv(3, bytes(33)))
+    certificate = parse_certificate(odd.root(key=with_parameters).der)
+    assert certificate.key is not None
+    assert certificate.key.der is not None
+
+    refused = _refusal(to_pem(certificate.der))
+
+    assert refused.reason is Reason.MALFORMED_PEM
+    assert "OpenSSL cannot read the public key" in refused.detail

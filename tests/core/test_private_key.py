@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.protocol.private_key import MAX_KEY_TEXT_BYTES, parse_private_key
+from stationkeeper_core.protocol.private_key import MAX_KEY_DER_BYTES, MAX_KEY_TEXT_BYTES, parse_private_key
 from tests.core.private_keys import CURVES, FORMS, Key, fixed, fixed_ec, fixed_rsa, rsa_of, written
 
 GOLDEN = {
@@ -195,3 +195,13 @@ def test_any_bytes_are_a_key_that_can_be_read_again_or_refused_by_name(content: 
     else:
         assert parse_private_key(found.der) == found
         assert found.der[:2] == b"\x30\x82" or found.der[1] < 0x80
+
+
+def test_der_that_is_longer_than_any_usable_key_is_not_read() -> None:
+    assert "bytes in DER, more than any that can be used" in refusal(b"\x30" * (MAX_KEY_DER_BYTES + 1)).detail
+
+
+def test_a_certificate_beside_the_key_is_named() -> None:
+    text = written(fixed_ec("P-256")) + b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
+
+    assert "has a certificate beside it; keep the key alone" in refusal(text).detail

@@ -12,6 +12,7 @@ from stationkeeper_core.published import document_envelope
 from stationkeeper_core.published.documents import (
     BUCKETS,
     DOCUMENTS,
+    MAX_AUTHORITIES,
     MAX_SECRET_BYTES,
     REGISTRY,
     TRUST,
@@ -256,3 +257,46 @@ def test_fifty_thousand_serial_numbers_of_sixteen_bytes_fit_into_a_secret() -> N
     chance = random.Random(1)  # noqa: S311 - no secret
     value = _with_list(serials=pack_serials(chance.getrandbits(127) for _ in range(50_000)))
     assert len(value) < MAX_SECRET_BYTES
+
+
+@pytest.mark.parametrize("generation", [-1, document_envelope.MAX_GENERATION + 1])
+def test_a_generation_that_no_count_reaches_is_refused(generation: int) -> None:
+    value = encode(TRUST, 1, encode_payload(TrustDocument(release_namespace="r")))
+    spoilt = value.replace(b'"generation":1', f'"generation":{generation}'.encode())
+
+    assert _refusal(TRUST, spoilt) is Reason.MALFORMED_DOCUMENT
+
+
+def _holding(*certificates: int, namespace: str = "") -> TrustDocument:
+    """A document whose TrustedCAs, each of its own namespace unless one is named, hold so many certificates each."""
+    return TrustDocument(
+        release_namespace="r",
+        authorities=tuple(
+            TrustedAuthority(namespace=namespace or str(at), name=str(at), uid=str(at), anchors=(b"x",) * count)
+            for at, count in enumerate(certificates)
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("within", "above", "said"),
+    [
+        (_holding(*[1] * MAX_AUTHORITIES), _holding(*[1] * (MAX_AUTHORITIES + 1)), "TrustedCAs with"),
+        (_holding(*[1000] * 4), _holding(*[1000] * 4, 1), "5 TrustedCAs with 4001 certificates"),
+        (_holding(400, 600, namespace="n"), _holding(400, 601, namespace="n"), "1001 certificates of one namespace"),
+    ],
+)
+def test_trust_beyond_what_the_contract_allows_is_refused(
+    within: TrustDocument, above: TrustDocument, said: str
+) -> None:
+    assert decode(TRUST, encode(TRUST, 1, encode_payload(within))).header.generation == 1
+
+    with pytest.raises(StationkeeperError, match=said) as refused:
+        decode(TRUST, encode(TRUST, 1, encode_payload(above)))
+    assert refused.value.reason is Reason.MALFORMED_DOCUMENT
+
+
+def test_a_document_of_the_contract_before_is_not_counted() -> None:
+    value = encode(TRUST, 1, encode_payload(_holding(1001)))
+
+    assert decode(TRUST, value.replace(b'"contract":2', b'"contract":1')).header.contract == 1

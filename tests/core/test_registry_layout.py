@@ -54,7 +54,7 @@ def test_what_is_no_name_of_a_registry_document_is_told_apart(name: str) -> None
 
 @pytest.mark.parametrize("buckets", [0, 1, 8, 17, 48, 2048, -16])
 def test_no_other_count_can_be_chosen(buckets: int) -> None:
-    with pytest.raises(ValueError, match="is none of"):
+    with pytest.raises(ValueError, match="is not one of"):
         RegistryLayout(buckets)
 
 

@@ -12,6 +12,7 @@ from stationkeeper_core.x509.certificate import Certificate, parse_certificate
 from stationkeeper_core.x509.curves import CURVES_BY_NAME
 from stationkeeper_core.x509.pem import parse_certificates, to_pem
 from stationkeeper_tools.sample_pki import make_gateway, make_root
+from tests.core import odd_certificates as odd
 from tests.core.certificates import EUI, NOW, Wish, ca, issue, leaf, name
 from tests.core.odd_certificates import oid, sequence, tlv
 
@@ -84,3 +85,14 @@ def test_a_serial_number_revokes_a_certificate_of_the_chain(serials: tuple[str, 
     chain = (leaf(issuing, serial=0x1F).certificate, issuing.certificate, ROOT.certificate)
 
     assert Revocations(frozenset(serials), frozenset()).hold_any_of(chain) is revoked
+
+
+def test_without_a_list_no_crl_refuses_anything() -> None:
+    assert Revocations(frozenset(), frozenset()).refusal_of([(leaf(ROOT).certificate, ROOT.certificate)], 0) is None
+
+
+def test_a_certificate_of_an_issuer_without_a_readable_key_has_no_twin() -> None:
+    keyless = parse_certificate(odd.root(key=sequence(sequence(oid("2a03")), tlv(4, b""))).der)
+
+    assert keyless.key is None
+    assert twin_fingerprints(leaf(ROOT).certificate, keyless) == frozenset()

@@ -6,7 +6,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.protocol.server_chain import check_server, check_times, has_root_of, root_name
-from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_core.x509.certificate import Certificate, parse_certificate
+from tests.core import odd_certificates as odd
 from tests.core.certificates import MAY_SIGN, NOW, Signer, Wish, issue, name
 
 
@@ -121,3 +122,25 @@ def test_certificates_that_name_each_other_as_issuers_do_not_loop() -> None:
     assert not has_root_of(HELD["root sent"], chain(server(one), *circle))
     assert has_root_of(chain(server(one), *circle), chain(server(two), *circle))
     assert root_name(chain(server(one), *circle))
+
+
+def test_a_server_whose_key_may_not_sign_is_refused() -> None:
+    usage = x509.KeyUsage(False, False, True, False, False, False, False, False, False)
+
+    with pytest.raises(StationkeeperError, match="without digitalSignature") as refused:
+        check_server(chain(server(ROOT, usage)))
+    assert refused.value.reason is Reason.CERTIFICATE_UNUSABLE
+
+
+def test_where_cryptography_cannot_read_a_certificate_the_names_tell_who_issued_it() -> None:
+    version_7 = bytes.fromhex("a003020106")
+    root, other = (parse_certificate(odd.root(version=version_7, **each).der) for each in ({}, OTHER_NAME))
+    end_entity = parse_certificate(odd.leaf().der)
+
+    assert root_name((end_entity, root)) == "CN=Root"
+    assert has_root_of((end_entity, root), (parse_certificate(odd.leaf(serial=b"\x02\x01\x08").der), root))
+    assert not has_root_of((end_entity, root), (parse_certificate(odd.leaf(**OTHER_ISSUER).der), other))
+
+
+OTHER_NAME = {"issuer": odd.common_name("Other"), "subject": odd.common_name("Other")}
+OTHER_ISSUER = {"issuer": odd.common_name("Other")}

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
+from stationkeeper_core.in_force.gateway_registry import GatewayRegistry
 from stationkeeper_core.in_force.snapshot import Holdings
 from stationkeeper_core.published.documents import (
+    CONTRACT,
     DOCUMENTS,
     TRUST,
     RegistryDocument,
@@ -17,7 +19,7 @@ from stationkeeper_core.published.documents import (
 )
 from stationkeeper_core.published.registry_layout import layout_of
 from tests.core.certificates import EUI, ca
-from tests.core.states import authority, gateway, trust_document, values
+from tests.core.states import RELEASE, authority, gateway, trust_document, values
 
 ROOT = ca("Root")
 
@@ -144,3 +146,42 @@ def test_a_state_of_another_count_needs_the_documents_of_that_count_and_finds_th
     holdings = holdings.accept(TRUST, encode(TRUST, 1, encode_payload(trust_document(authority(ROOT)))))
     assert holdings.snapshot is not None
     assert holdings.snapshot.registry.holders(eui) == (gateway(),)
+
+
+def test_below_its_floor_nothing_comes_into_force_where_nothing_is() -> None:
+    holdings = Holdings(floors={TRUST: 5})
+
+    with pytest.raises(StationkeeperError) as refused:
+        holdings.accept(TRUST, encode(TRUST, 4, encode_payload(trust_document())))
+
+    assert refused.value.reason is Reason.OLDER_GENERATION
+    assert holdings.accept(TRUST, encode(TRUST, 5, encode_payload(trust_document()))).generations == {TRUST: 5}
+
+
+def test_of_an_older_operator_the_releases_own_ca_serves_every_namespace_and_a_tenants_does_not() -> None:
+    document = trust_document(authority(ROOT, "own", RELEASE), authority(ROOT, "tenants", "radio"))
+    value = encode(TRUST, 1, encode_payload(document))
+    older = value.replace(f'"contract":{CONTRACT}'.encode(), b'"contract":1')
+
+    before, now = (Holdings().accept(TRUST, each).trust for each in (older, value))
+
+    eui = EUI64(int(EUI, 16))
+    assert before is not None
+    assert now is not None
+    serving = {each.reference: each.serves("elsewhere", eui) for each in before.trusted_cas}
+    assert serving == {f"{RELEASE}/own": True, "radio/tenants": False}
+    assert [each.serves("elsewhere", eui) for each in now.trusted_cas] == [False, False]
+
+
+def test_a_bucket_has_its_gateways_and_their_euis() -> None:
+    eui = EUI64(int(EUI, 16))
+    holdings = Holdings()
+    for document, value in values([], [gateway(), gateway(namespace="elsewhere", rank=1)]).items():
+        holdings = holdings.accept(document, value)
+
+    held = [each for each in holdings.buckets.values() if len(each)]
+
+    assert [list(each) for each in held] == [[gateway(), gateway(namespace="elsewhere", rank=1)]]
+    assert [list(each.euis) for each in held] == [[eui, eui]]
+    with pytest.raises(ValueError, match="1 buckets make no registry"):
+        GatewayRegistry(tuple(held))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.protocol.station_certificate import check_client, check_trust
+from stationkeeper_core.protocol.station_certificate import check_client, check_trust, public_key
 from stationkeeper_core.x509.certificate import Certificate, parse_certificate
 from stationkeeper_core.x509.pem import parse_der_certificate
 from stationkeeper_tools.sample_pki import make_gateway, make_root
@@ -197,7 +197,7 @@ def test_what_mbedtls_reads_is_taken_whatever_encoder_wrote_it(parts: odd.Parts)
 
 PLAIN = odd.root()
 UNREADABLE_TO_MBEDTLS = {
-    "lengths that are left open": PLAIN.sealed(odd.indefinite(0x30, PLAIN.content)),
+    "indefinite lengths": PLAIN.sealed(odd.indefinite(0x30, PLAIN.content)),
     "strings in segments": odd.root(
         subject=odd.sequence(odd.rdn(odd.sequence(odd.oid(odd.COMMON_NAME), odd.tlv(0x2C, odd.tlv(12, b"a")))))
     ).der,
@@ -217,3 +217,20 @@ def test_what_openssl_reads_and_mbedtls_does_not_is_refused_with_the_reason(why:
     certificate = parse_der_certificate(UNREADABLE_TO_MBEDTLS[why])
     assert why in refusal(check_trust, certificate)
     assert why in refusal(check_client, certificate)
+
+
+def test_a_key_that_cannot_be_read_is_refused_and_has_no_bytes() -> None:
+    empty_rsa = odd.sequence(odd.sequence(odd.oid("2a864886f70d010101"), b"\5\0"), odd.tlv(3, b"\0" + odd.sequence()))
+    certificate = parse_certificate(odd.root(key=empty_rsa).der)
+
+    assert "has a public key that cannot be read" in refusal(check_client, certificate)
+    assert public_key(certificate) == b""
+    assert public_key(parse_certificate(odd.ROOT.der)) == odd.public_key(odd.KEY)
+
+
+def test_an_extension_whose_inside_is_cut_short_is_refused() -> None:
+    cut = odd.extension("551d11", b"\x30\x05\x82\x09a")
+
+    assert "which a Basics Station does not know" in refusal(
+        check_client, parse_certificate(odd.leaf(extensions=(cut,)).der)
+    )

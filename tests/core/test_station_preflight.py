@@ -132,7 +132,7 @@ def padded(content: bytes, length: int) -> bytes:
         (trust(), "no DER sequence in the place of the client certificate"),
         (trust() + b"\0", "no four zero bytes"),
         (trust() + b"\0\0\0\1" + ABSENT, "no four zero bytes"),
-        (trust() + ABSENT, "lack a key's place"),
+        (trust() + ABSENT, "have no key"),
         (trust() + ABSENT + b"\0\0\0", "no four zero bytes"),
         (trust() + ABSENT + ABSENT + b"\0", "go on after the absent key"),
         (trust() + ABSENT + ABSENT + TOKEN, "go on after the absent key"),

@@ -70,13 +70,13 @@ def test_what_a_token_opens_names_where_it_is_kept_if_that_is_published(header: 
         (gateway("FFFFFFFFFFFFFFFF", token_sha256s=DIGESTS), (TOKEN,), Reason.TOKEN_REFUSED, "no accepted Gateway"),
         (gateway(token_sha256s=DIGESTS, suspended=True), (TOKEN,), Reason.TOKEN_REFUSED, "suspended"),
         (gateway(), (TOKEN,), Reason.TOKEN_REFUSED, "has no token"),
-        (gateway(token_sha256s=DIGESTS[:1]), (OTHER,), Reason.TOKEN_REFUSED, "no token of"),
-        (gateway(token_sha256s=DIGESTS), (b"",), Reason.TOKEN_REFUSED, "no token of"),
-        (gateway(token_sha256s=DIGESTS), (TOKEN.lower(),), Reason.TOKEN_REFUSED, "no token of"),
-        (gateway(token_sha256s=DIGESTS), (TOKEN[7:],), Reason.TOKEN_REFUSED, "no token of"),
-        (gateway(token_sha256s=DIGESTS), (TOKEN + b" ",), Reason.TOKEN_REFUSED, "no token of"),
-        (gateway(token_sha256s=DIGESTS), (DIGESTS[0].encode(),), Reason.TOKEN_REFUSED, "no token of"),
-        (gateway(token_sha256s=("", "not a digest", "\u00e9")), (TOKEN,), Reason.TOKEN_REFUSED, "no token of"),
+        (gateway(token_sha256s=DIGESTS[:1]), (OTHER,), Reason.TOKEN_REFUSED, "not a token of"),
+        (gateway(token_sha256s=DIGESTS), (b"",), Reason.TOKEN_REFUSED, "not a token of"),
+        (gateway(token_sha256s=DIGESTS), (TOKEN.lower(),), Reason.TOKEN_REFUSED, "not a token of"),
+        (gateway(token_sha256s=DIGESTS), (TOKEN[7:],), Reason.TOKEN_REFUSED, "not a token of"),
+        (gateway(token_sha256s=DIGESTS), (TOKEN + b" ",), Reason.TOKEN_REFUSED, "not a token of"),
+        (gateway(token_sha256s=DIGESTS), (DIGESTS[0].encode(),), Reason.TOKEN_REFUSED, "not a token of"),
+        (gateway(token_sha256s=("", "not a digest", "\u00e9")), (TOKEN,), Reason.TOKEN_REFUSED, "not a token of"),
     ],
 )
 def test_each_step_refuses_with_a_detail_of_its_own_and_without_the_token(
@@ -154,3 +154,12 @@ def test_any_content_gives_a_digest_or_a_refusal(content: bytes) -> None:
         assert refused.reason in {Reason.TOKEN_INVALID, Reason.TOKEN_TOO_SHORT}
     else:
         assert len(digest) == 64
+
+
+def test_a_step_that_needs_the_gateway_cannot_run_before_it_was_looked_up() -> None:
+    with pytest.raises(LookupError, match="before it was looked up"):
+        _ = TokenClaim((TOKEN,), ROUTER).registered
+
+
+def test_a_claim_shows_nothing_of_its_token() -> None:
+    assert repr(TokenClaim((TOKEN,), ROUTER)) == f"TokenClaim(router={EUI})"

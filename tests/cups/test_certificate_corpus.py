@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stationkeeper_core.eui64 import format_id6, parse_hex
-from stationkeeper_core.x509.pem import first_certificate
+from stationkeeper_core.x509.certificate import parse_certificate
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.cups.certificate_corpus import ACCEPTED, EUI, Row
 from tests.cups.certificate_corpus import CORPUS as ORDINARY_CORPUS
@@ -79,8 +79,7 @@ async def _outcome(asked: Awaitable[Answer], caplog: pytest.LogCaptureFixture) -
 
 
 def _eui(pair: KeyPair) -> str:
-    certificate = first_certificate(pair.certificate_pem)
-    found = "" if certificate is None else certificate.common_names[0]
+    found = parse_certificate(ssl.PEM_cert_to_DER_cert(pair.certificate_pem.decode())).common_names[0]
     return EUI if parse_hex(found) is None else found.upper()
 
 

@@ -190,7 +190,7 @@ async def test_the_log_says_what_it_was_and_neither_log_nor_metrics_hold_the_tok
     await client.ask(MINE, headers=bearing(NEW_TOKEN))
 
     details = [vars(each)["fields"]["detail"] for each in caplog.records if each.getMessage() == "refused"]
-    assert ["no token of" in details[0], "is suspended" in details[1]] == [True, True]
+    assert ["not a token of" in details[0], "is suspended" in details[1]] == [True, True]
     answered = [vars(each)["fields"] for each in caplog.records if each.getMessage() == "answered"]
     assert [each["token"] for each in answered] == ["secret-1/token"]
     metrics = (await get_internal(token_cups.internal_port, "/metrics")).body.decode()

@@ -42,7 +42,7 @@ _OPENSSL_LOADS_ALL_THE_SAME = (
     "a certificate's outer form cannot be read: bytes follow it",
     f"cannot be read: it has more than {MAX_ATTRIBUTES} parts",
     f"a certificate's list of extensions cannot be read: there are more than {MAX_EXTENSIONS}",
-    "the end of an element without a length is not found",
+    "the end of an element with an indefinite length is not found",
 )
 
 

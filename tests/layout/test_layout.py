@@ -1,5 +1,7 @@
 """The rules of the tree that no linter knows."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,19 @@ def test_the_chart_includes_the_only_copy_of_the_definitions() -> None:
     link = ROOT / "helm" / "stationkeeper" / "definitions"
     assert link.is_symlink()
     assert link.resolve() == (ROOT / "crds").resolve()
+
+
+@pytest.mark.parametrize(
+    "package", ["cups/stationkeeper_core", "cups/stationkeeper_cups", "operator/stationkeeper_operator"]
+)
+def test_the_page_on_the_architecture_has_each_room_in_the_order_of_its_contract(package: str) -> None:
+    name = Path(package).name
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(each["layers"] for each in contracts if each.get("containers") == [name])
+    floors = {room.strip(): floor for floor, rooms in enumerate(layers) for room in rooms.split("|")}
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    table = page.partition(f"| room of `{name}` |")[2].partition("\n\n")[0]
+    rooms = re.findall(r"^\| `(\w+)/` \|", table, re.MULTILINE)
+
+    assert set(rooms) == {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    assert [floors[room] for room in rooms] == sorted(floors[room] for room in rooms)

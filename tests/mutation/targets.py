@@ -30,9 +30,8 @@ TARGETS = {
     "authorization": Target(
         (f"{_CORE}/policy/authorization.py",),
         (
-            *("tests/core/test_authorization.py", "tests/core/test_holders.py", "tests/core/test_tenancy.py"),
-            *("tests/core/test_near_misses.py", "tests/core/test_trust_budget.py", "tests/core/test_strength.py"),
-            *("tests/core/test_revocation.py", "tests/core/test_revocation_by_crl.py", "tests/core/test_isolation.py"),
+            *("tests/core/test_authorization.py", "tests/core/test_authorization_details.py"),
+            "tests/core/test_holders.py",
         ),
     ),
     "judging": Target(
@@ -45,20 +44,16 @@ TARGETS = {
     "revocation": Target(
         (f"{_CORE}/trust/revocation.py",),
         (
-            *("tests/core/test_revocation.py", "tests/core/test_revocation_by_crl.py", "tests/core/test_crl.py"),
-            *("tests/core/test_certificate_twins.py", "tests/core/test_revoked_names.py"),
-            *("tests/core/test_crl_of_odd_encoders.py", "tests/core/test_authorization.py"),
+            *("tests/core/test_revocation.py", "tests/core/test_revocation_by_crl.py"),
+            *("tests/core/test_certificate_twins.py", "tests/core/test_judging.py"),
         ),
     ),
     "delivery": Target(
-        (f"{_CORE}/protocol/delivery.py",), ("tests/core/test_delivery.py", "tests/core/test_decision.py")
+        (f"{_CORE}/protocol/delivery.py",),
+        ("tests/core/test_delivery.py", "tests/core/test_delivery_parts.py", "tests/core/test_decision.py"),
     ),
     "reductions": Target(
         ("stationkeeper_operator/compiling/retention/reductions.py",),
-        (
-            *("tests/operator/test_reductions.py", "tests/operator/test_retained_anchors.py"),
-            *("tests/operator/test_publisher.py", "tests/operator/test_capacity.py"),
-            "tests/operator/test_served_namespaces.py",
-        ),
+        ("tests/operator/test_reductions.py", "tests/operator/test_reductions_in_detail.py"),
     ),
 }

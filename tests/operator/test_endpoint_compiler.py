@@ -170,7 +170,7 @@ def test_of_a_chain_the_first_certificate_is_delivered_and_the_others_are_named(
     record, verdict = compiled({"lns": {**LNS, "auth": CLIENT}}, tls_secret(tls_crt=chain))
     assert verdict.accepted
     assert "only 'CN=0123456789ABCDEF' can be delivered" in verdict.message
-    assert "has to know 'CN=intermediate' itself" in verdict.message
+    assert "must know 'CN=intermediate' itself" in verdict.message
     assert record is not None
     assert len(split_credentials(record.lns_credentials).key) == 121
 
@@ -254,7 +254,7 @@ def test_a_cups_server_without_trust_gets_the_uri_alone_and_says_so() -> None:
     record, verdict = compiled({"cups": {"uri": CUPS["uri"]}})
     assert record is not None
     assert (record.cups_uri, record.cups_credentials) == (CUPS["uri"], b"")
-    assert "keeps the CUPS credentials that it has" in verdict.message
+    assert "keeps its CUPS credentials" in verdict.message
 
 
 def test_a_gateway_with_cups_alone_is_only_moved() -> None:

@@ -4,7 +4,7 @@ from stationkeeper_core.published.documents import TRUST
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, ResourceRef, Step
 from stationkeeper_operator.observing.loaded import LoadRefusal
-from stationkeeper_operator.resources.records import TRUSTED_CA, Resource, decode_resource
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Resource, decode_resource
 from tests.operator.resource_building import metadata
 
 GOOD = Verdict(True, "Accepted", "fine", TRUST)
@@ -38,6 +38,7 @@ def test_it_is_enforced_once_every_pod_reports_the_generation_or_a_later_one() -
     enforcement.take_in([pod(5), pod(4, "cups-1")], 100.3)
     assert enforcement.fact(ca(), GOOD)[:2] == ("False", "Pending")
     assert not enforcement.is_settled
+    enforcement.published(Step(TRUST, 7, 100.5), [])
     outcome = enforcement.take_in([pod(5), pod(7, "cups-1")], 100.7)
     assert enforcement.fact(ca(), GOOD) == (
         "True",
@@ -133,6 +134,59 @@ def test_what_a_damaged_document_may_have_held_is_enforced_only_once_its_success
     assert enforcement.fact(ca(), SUSPENDED).status == "False"
     enforcement.take_in([pod(6)], 202)
     assert enforcement.fact(ca(), SUSPENDED).status == "True"
+
+
+HERE, THERE = "registry-00", "registry-01"
+MOVED = Verdict(True, "Accepted", "fine", THERE)
+
+
+def gateway() -> Resource:
+    return decode_resource(GATEWAY, {"metadata": metadata("roof", "lorawan", generation=2)})
+
+
+def holder(here: int, there: int) -> PodReport:
+    return PodReport("cups-0", {HERE: here, THERE: there})
+
+
+def test_a_gateway_with_another_eui_waits_for_the_document_that_it_left_too() -> None:
+    enforcement = Enforcement()
+    enforcement.begin({HERE: 4, THERE: 4})
+    enforcement.take_in([holder(4, 4)], 100)
+    for document in (HERE, THERE):
+        enforcement.published(Step(document, 5, 100.0), [ref(gateway())])
+    assert not enforcement.take_in([holder(4, 5)], 101).proven
+    assert enforcement.fact(gateway(), MOVED)[:2] == ("False", "Pending")
+    assert [each for each, _ in enforcement.take_in([holder(5, 5)], 102).proven] == [ref(gateway())]
+    assert enforcement.fact(gateway(), MOVED).status == "True"
+
+
+def test_a_gateway_whose_old_eui_could_not_be_taken_out_is_not_enforced() -> None:
+    enforcement = Enforcement()
+    enforcement.begin({HERE: 4, THERE: 4})
+    enforcement.published(Step(THERE, 5, 100.0), [ref(gateway())])
+    enforcement.unwritten, enforcement.unchanged = {HERE}, {ref(gateway()): HERE}
+    assert not enforcement.take_in([holder(4, 5)], 101).proven
+    assert enforcement.fact(gateway(), MOVED) == ("False", "Pending", f"Secret stationkeeper-{HERE} is not written yet")
+
+
+def test_a_gateway_that_an_operator_before_moved_waits_for_all_that_was_published_then() -> None:
+    enforcement = Enforcement()
+    enforcement.begin({HERE: 5, THERE: 5})
+    enforcement.take_in([holder(4, 5)], 100)
+    assert enforcement.fact(gateway(), MOVED).status == "False"
+    outcome = enforcement.take_in([holder(5, 5)], 101)
+    assert set(outcome.documents) == {HERE, THERE}
+    assert enforcement.fact(gateway(), MOVED).status == "True"
+
+
+def test_when_the_last_pod_of_another_count_is_gone_all_is_looked_at_again() -> None:
+    enforcement = Enforcement()
+    enforcement.begin({HERE: 4, THERE: 4})
+    other = PodReport("cups-9", {"registry-32-00": 3, "registry-32-01": 3}, buckets=32)
+    enforcement.take_in([holder(4, 4), other], 100)
+    assert "another count" in enforcement.fact(gateway(), MOVED).message
+    assert set(enforcement.take_in([holder(4, 4)], 101).documents) == {HERE, THERE}
+    assert enforcement.fact(gateway(), MOVED).status == "True"
 
 
 def test_what_was_never_published_is_not_enforced() -> None:

@@ -246,5 +246,5 @@ def test_an_eui_that_a_station_takes_for_a_mac_is_accepted_with_a_note(eui: str,
     resource = make_gateway({**spec(), "eui": eui})
     verdict = verdict_on(resource, plan_of(resource))
     assert verdict.accepted
-    assert ("a Basics Station takes for a MAC" in verdict.message) == bool(said)
+    assert ("a Basics Station reads it as a MAC" in verdict.message) == bool(said)
     assert said in verdict.message

@@ -31,7 +31,7 @@ from stationkeeper_operator.observing.pod_events import PodEvents
 from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.observing.seen_pages import SeenPages
-from stationkeeper_operator.publishing.publisher import PublishedValue
+from stationkeeper_operator.publishing.held_document import PublishedValue
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.own_writes import OwnWrites
 from stationkeeper_operator.reporting.status_writer import Judgement, Observed, StatusWriter
@@ -195,7 +195,7 @@ async def test_what_every_pod_has_loaded_is_enforced_and_then_ready(
     await until(lambda: stage.enforced(CA)[1] == "PodCannotLoad")
     assert "cups-1 cannot load trust: DigestMismatch" in stage.enforced(CA)[2]
     await until(lambda: ("PodCannotLoad", "cups-1") in stage.told)
-    other_port.loaded = Loaded({TRUST: 6})
+    other_port.loaded = Loaded({TRUST: 5})
     await until(lambda: stage.enforced(CA)[0] == "True")
     assert " s after it was published" in stage.enforced(CA)[2]
     assert {each["type"]: each["status"] for each in stage.status(CA)["conditions"]}["Ready"] == "True"

@@ -41,6 +41,17 @@ def test_one_module_alone_uses_private_modules_of_kopf() -> None:
     assert users == {"kopf_internals"}
 
 
+async def test_kopf_keeps_nothing_of_an_object_that_it_told_of() -> None:
+    memories = kopf_internals.NoMemories()
+    body = kopf.RawBody(metadata={"uid": "1", "name": "roof", "namespace": "radio"})
+    for _ in range(2):
+        memory = await memories.recall(body, noticed_by_listing=True, memobase=object())
+        assert memory.noticed_by_listing
+    await memories.recall_memo(body)
+    assert list(memories.iter_all_memories()) == []
+    await memories.forget(body)
+
+
 async def test_it_is_told_whether_kopf_watches_and_of_signals_nothing_is_said(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

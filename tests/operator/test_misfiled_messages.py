@@ -139,8 +139,8 @@ CRT = pem(client_certificate(fixed("P-256")))
     ("crt", "key", "message"),
     [
         (KEY, CRT, "swap tls.crt and tls.key"),
-        (KEY, KEY, "keep it in tls.key alone"),
-        (CRT + KEY, KEY, "keep it in tls.key alone"),
+        (KEY, KEY, "keep it only in tls.key"),
+        (CRT + KEY, KEY, "keep it only in tls.key"),
         (CRT, CRT, "it is a certificate; give the private key"),
         (CRT, CRT + CRT, "it is a certificate; give the private key"),
         (CRT, client_certificate(fixed("P-256")).public_bytes(Encoding.DER), "it is a certificate"),

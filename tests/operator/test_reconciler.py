@@ -21,6 +21,7 @@ from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.own_writes import OwnWrites
 from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, Key, decode_resource
+from stationkeeper_operator.turns.compilation import Compilation
 from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
@@ -64,9 +65,7 @@ class Stage:
         self.is_pressed = False
         self.metrics = Metrics()
         self.reconciler = Reconciler(
-            RELEASE,
-            self.store,
-            reader=ReferenceReader(api, self.store.references, ()),
+            Compilation(RELEASE, (), self.store, ReferenceReader(api, self.store.references, ())),
             publisher=Publisher(api, RELEASE, _permit, lambda: 5000, lambda: ""),
             status=self.status,
             seen=seen,
@@ -74,8 +73,7 @@ class Stage:
                 Enforcement(), RemovalEvents(events, seen.usage.users, awaits_proof=False), self.status, asks=False
             ),
             now=_now,
-            compile_seconds=self.metrics.compile_seconds,
-            compiled=self.metrics.compiled,
+            metrics=self.metrics,
             is_pressed=lambda: self.is_pressed,
         )
 

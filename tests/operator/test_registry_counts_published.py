@@ -28,11 +28,13 @@ from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.observing.removal_events import RemovalEvents
-from stationkeeper_operator.publishing.publisher import TERM, Publisher
+from stationkeeper_operator.publishing.held_document import TERM
+from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.own_writes import OwnWrites
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource
+from stationkeeper_operator.turns.compilation import Compilation
 from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
@@ -55,6 +57,7 @@ class Stage:
     def __init__(self, server: SmallApiServer, api: KubernetesApi) -> None:
         self.server, self.api = server, api
         self.specs: dict[str, dict[str, Any]] = {}
+        self.is_pressed = False
         self.begin(16)
 
     def begin(self, configured: int, term: str = "one") -> None:
@@ -68,17 +71,16 @@ class Stage:
         self.counts = CountsRead(self.api, RELEASE, configured)
         self.publisher = Publisher(self.api, RELEASE, _permit, lambda: 5000, lambda: term)
         self.reconciler = Reconciler(
-            RELEASE,
-            store,
-            reader=ReferenceReader(self.api, store.references, ()),
+            Compilation(
+                *(RELEASE, (), store, ReferenceReader(self.api, store.references, ())), lambda: self.counts.counts
+            ),
             publisher=self.publisher,
             status=status,
             seen=seen,
             proof=proof,
             now=_now,
-            compile_seconds=Metrics().compile_seconds,
-            compiled=Metrics().compiled,
-            counts=lambda: self.counts.counts,
+            metrics=Metrics(),
+            is_pressed=lambda: self.is_pressed,
         )
         for name, spec in self.specs.items():
             self.put(name, spec)
@@ -192,6 +194,17 @@ async def test_the_last_accepted_version_of_a_gateway_survives_the_change_and_a_
     await stage.settle()
     assert stage.euis(64) == set(FEW)
     assert stage.published(16).keys() == {TRUST}
+
+
+async def test_a_first_turn_that_makes_way_for_others_copies_nothing_yet(stage: Stage) -> None:
+    stage.chart(64)
+    stage.begin(64, "two")
+    stage.pods(16, 64)
+    stage.is_pressed = True
+    assert await stage.reconciler.turn() is Turn.MORE
+    stage.is_pressed = False
+    await stage.settle()
+    assert stage.euis(16) == stage.euis(64) == set(FEW)
 
 
 async def test_the_way_back_is_the_same(stage: Stage) -> None:

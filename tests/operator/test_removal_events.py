@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -33,7 +33,9 @@ class Told(EventRecorder):
         super().__init__(KubernetesApi(Credentials(None)), "test", lambda: None)
         self.events: list[tuple[str, str, str]] = []
 
-    def assure(self, resource: Resource, kind: str, reason: str, message: str) -> None:
+    def assure(
+        self, resource: Resource, kind: str, reason: str, message: str, once: Callable[[], None] | None = None
+    ) -> None:
         assert kind == "Warning"
         self.events.append((resource.key.name, reason, message))
 

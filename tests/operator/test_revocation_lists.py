@@ -228,7 +228,7 @@ def test_an_overdue_list_stays_in_force_and_is_named(policy: str) -> None:
     assert after.payloads[TRUST] == before.payloads[TRUST]
     assert verdict.accepted
     assert verdict.revocation_lists[0].overdue
-    assert ("all that it signed is refused" in verdict.message) == (policy == "Refuse")
+    assert ("all certificates of this issuer are refused" in verdict.message) == (policy == "Refuse")
     assert "overdue since 2026-06-02T00:00:00Z" in verdict.message
     assert after.deadline == NOW + timedelta(days=10), "the next deadline is the end of the certificates"
 

@@ -169,7 +169,7 @@ def test_keys_that_are_no_eui_are_counted_in_the_defaults_status() -> None:
         plan = plan_of(by_eui(namespace), referenced=tokens(namespace, **held))
         verdict = verdict_on(by_eui(namespace), plan)
         assert verdict.accepted
-        assert f"{odd} keys of the Secret are no EUI" in verdict.message
+        assert f"{odd} keys of the Secret are not an EUI" in verdict.message
 
 
 OWN_TOKEN = {"secretKeyRef": {"name": "a", "key": "b"}}

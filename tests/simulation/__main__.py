@@ -1,92 +1,122 @@
 """Run many seeds: `uv run python -m tests.simulation --seeds 1000`.
 
-It prints seeds per second, and how often each fault and each deed of a user was drawn. For a seed that fails it prints
-what does not hold, and how to replay it; `--trace` prints all that happened, `--shrink` leaves deeds and faults out for
-as long as it still fails. `--mutations` shows that each deliberate bug is found.
+It prints seeds per second, how often each fault and each deed of a user was drawn, and a table: how often something
+happened while a fault lasted. For a seed that fails it prints what does not hold, and how to replay it; `--shrink`
+leaves deeds and faults out for as long as it still fails, and `--trace` prints all that happened then. `--mutations`
+shows which seed finds each deliberate bug.
 """
 
 import argparse
+import gc
+import multiprocessing
 import os
 import sys
 import time
+import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 
+from tests.simulation.coverage import Coverage
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.run import Outcome, Run
+from tests.simulation.shrink import shrunk
+
+_CHUNK = 4
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first", type=int, default=0, metavar="SEED")
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--trace", action="store_true", help="print all that happened in a seed that fails")
     parser.add_argument("--always", action="store_true", help="with --trace, in every seed")
     parser.add_argument("--shrink", action="store_true", help="leave out what a failure does not need")
+    parser.add_argument("--without", type=_numbers, default=frozenset(), help="deeds and faults to leave out: 1,2,3")
+    parser.add_argument("--all", action="store_true", help="go on after a seed that fails")
     parser.add_argument("--mutation", choices=MUTATIONS, help="run with this deliberate bug")
     parser.add_argument("--mutations", action="store_true", help="run with each deliberate bug until it is found")
     options = parser.parse_args()
     # A coroutine of a killed process is closed when its run is collected, and cannot tidy up any more.
     sys.unraisablehook = lambda _: None
+    warnings.simplefilter("ignore", RuntimeWarning)
+    # What was loaded is not looked through for garbage after each run.
+    gc.collect()
+    gc.freeze()
     seeds = range(options.first, options.first + options.seeds)
     if options.mutations:
-        return _find_all(seeds)
+        return _find_all(seeds, options.processes)
     if options.always:
         for seed in seeds:
-            print("\n".join(_one(seed, options.mutation).trace))
+            print("\n".join(one(seed, options.mutation, options.without).trace))
         return 0
-    return _run(seeds, options.mutation, shrink=options.shrink, trace=options.trace)
+    return _run(seeds, options)
 
 
-def _one(seed: int, mutation: str | None, disabled: frozenset[int] = frozenset()) -> Outcome:
+def _numbers(text: str) -> frozenset[int]:
+    return frozenset(map(int, text.split(",")))
+
+
+def one(seed: int, mutation: str | None = None, left_out: frozenset[int] = frozenset()) -> Outcome:
+    """Run a seed, with a deliberate bug if one is named."""
     if mutation is None:
-        return Run(seed, disabled).run()
+        return Run(seed, left_out).run()
     with MUTATIONS[mutation][1]():
-        return Run(seed, disabled).run()
+        return Run(seed, left_out).run()
 
 
-def _run(seeds: Iterable[int], mutation: str | None, *, shrink: bool, trace: bool) -> int:
-    began, counts, steps, virtual, done = time.perf_counter(), Counter[str](), 0, 0.0, 0
-    for seed in seeds:
-        outcome = _one(seed, mutation)
-        counts += outcome.counts
+def _outcomes(
+    seeds: Iterable[int], mutation: str | None, left_out: frozenset[int], processes: int
+) -> Iterator[Outcome]:
+    run = partial(one, mutation=mutation, left_out=left_out)
+    if processes < 2:
+        yield from map(run, seeds)
+        return
+    with multiprocessing.get_context("fork").Pool(processes) as pool:
+        yield from pool.imap(run, seeds, _CHUNK)
+
+
+def _run(seeds: Iterable[int], options: argparse.Namespace) -> int:
+    began, counts, coverage, kinds = time.perf_counter(), Counter[str](), Coverage(), frozenset[str]()
+    steps, virtual, done, failed = 0, 0.0, 0, 0
+    for outcome in _outcomes(seeds, options.mutation, options.without, options.processes):
+        counts.update(outcome.counts)
+        coverage.met.update(outcome.coverage.met)
+        kinds |= outcome.kinds
         steps, virtual, done = steps + outcome.steps, virtual + outcome.seconds, done + 1
         if outcome.failure:
-            outcome = _shrunk(outcome, mutation) if shrink else outcome
-            if trace:
-                print("\n".join(outcome.trace))
-            print(
-                f"seed {seed}: {outcome.failure}\nreplay: python -m tests.simulation --first {seed} --seeds 1 --trace"
-            )
-            return 1
+            failed += 1
+            _tell(outcome, options)
+            if not options.all:
+                return 1
     seconds = time.perf_counter() - began
     for name, count in sorted(counts.items()):
         print(f"{count:8d} {name}")
-    print(f"{done} seeds, {done / seconds:.1f} a second, {steps} steps, {virtual:.0f} virtual seconds")
-    return 0
+    print(f"\n{coverage.table(kinds)}\n")
+    print(f"{done} seeds, {done / seconds:.1f} a second, {steps} steps, {virtual:.0f} virtual seconds, {failed} failed")
+    return 1 if failed else 0
 
 
-def _shrunk(failed: Outcome, mutation: str | None) -> Outcome:
-    """Return a run that fails with as few deeds and faults as can be, left out one after the other."""
-    disabled: frozenset[int] = frozenset()
-    for number in range(1, failed.events + 1):
-        fewer = _one(failed.seed, mutation, disabled | {number})
-        if fewer.failure:
-            failed, disabled = fewer, disabled | {number}
-    return failed
+def _tell(outcome: Outcome, options: argparse.Namespace) -> None:
+    left_out = options.without
+    if options.shrink:
+        outcome, left_out = shrunk(outcome, partial(one, outcome.seed, options.mutation), left_out)
+    if options.trace:
+        print("\n".join(outcome.trace))
+    without = f" --without {','.join(map(str, sorted(left_out)))}" if left_out else ""
+    bug = f" --mutation {options.mutation}" if options.mutation else ""
+    replay = f"python -m tests.simulation --first {outcome.seed} --seeds 1 --trace{bug}{without}"
+    print(f"seed {outcome.seed}: {outcome.failure}\nreplay: {replay}", flush=True)
 
 
-def _find_all(seeds: Iterable[int]) -> int:
+def _find_all(seeds: Iterable[int], processes: int) -> int:
     missed = 0
     for name, (what, _) in MUTATIONS.items():
-        for seed in seeds:
-            outcome = _one(seed, name)
-            if outcome.failure:
-                print(f"{name} ({what}): seed {seed}: {outcome.failure}", flush=True)
-                break
-        else:
-            missed += 1
-            print(f"{name} ({what}): NOT FOUND", flush=True)
+        found = next((each for each in _outcomes(seeds, name, frozenset(), processes) if each.failure), None)
+        missed += found is None
+        said = f"seed {found.seed}: {found.failure[:200]}" if found else "NOT FOUND"
+        print(f"{name} ({what}): {said}", flush=True)
     return 1 if missed else 0
 
 

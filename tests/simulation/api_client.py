@@ -7,14 +7,14 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from stationkeeper_operator.api.kubernetes_api import REQUEST_SECONDS, ApiError, KubernetesApi
-from tests.simulation.api_server import ApiServer, Change, Object, Place, RefusedError
-from tests.simulation.loop import WORLD, SimulatedLoop
+from tests.simulation.api_server import ApiServer, Change, Object, Place, RefusedError, Writer
+from tests.simulation.loop import SimulatedLoop
 
 PAGE = 7
 """Objects of a page: few, so that a LIST of a run has several."""
@@ -32,8 +32,12 @@ class Link:
         unanswered: the share of requests that are done, but whose answer is lost.
         slow: the share that takes seconds.
         is_cut: whether nothing passes.
-        watch_lag: how many seconds a watch is behind.
+        watch_lag: how many seconds an event of a watch is late, at most; each watch is late by itself.
         watch_breaks: the share of changes after which a watch ends.
+        watch_repeats: the share of changes after which an earlier one is shown again.
+        watch_loses: the share of changes that a watch does not show.
+        list_expires: the share of pages that are asked for too late.
+        on_request: told of each request before it leaves; how many seconds it is on its way, None where nobody says.
     """
 
     chance: random.Random
@@ -43,7 +47,18 @@ class Link:
     is_cut: bool = False
     watch_lag: float = 0.0
     watch_breaks: float = 0.0
+    watch_repeats: float = 0.0
+    watch_loses: float = 0.0
+    list_expires: float = 0.0
+    on_request: Callable[[str, Place], float | None] = lambda _method, _place: None
     drawn: dict[str, int] = field(default_factory=dict)
+
+    def heal(self) -> None:
+        """Have everything pass, at once."""
+        self.is_cut = False
+        self.lost = self.unanswered = self.slow = self.list_expires = 0.0
+        self.watch_lag = self.watch_breaks = self.watch_repeats = self.watch_loses = 0.0
+        self.on_request = lambda _method, _place: None
 
     def seconds(self) -> float:
         """Draw how long one way takes."""
@@ -59,6 +74,18 @@ class Link:
         return happens
 
 
+class _Sent(NamedTuple):
+    """A request on its way."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: bytes
+    headers: Mapping[str, str]
+    writer: Writer | None
+    answered: "asyncio.Future[bytes]"
+
+
 class SimulatedApi(KubernetesApi):
     """The API server, as one process sees it.
 
@@ -66,12 +93,20 @@ class SimulatedApi(KubernetesApi):
         loop: of the run.
         server: to be reached.
         link: the way to it.
+        sends: told of each request; who writes, None for one that only reads.
     """
 
-    def __init__(self, loop: SimulatedLoop, server: ApiServer, link: Link) -> None:
+    def __init__(
+        self,
+        loop: SimulatedLoop,
+        server: ApiServer,
+        link: Link,
+        sends: Callable[[str, Place], Writer | None] = lambda _method, _place: None,
+    ) -> None:
         self._loop = loop
         self._server = server
         self._link = link
+        self._sends = sends
         self._snapshots: dict[str, tuple[str, list[Object]]] = {}
 
     async def request(
@@ -85,36 +120,44 @@ class SimulatedApi(KubernetesApi):
         seconds: float = REQUEST_SECONDS,
         most: int = 0,
     ) -> bytes:
-        sent = msgspec.json.encode(body)
+        place = Place.of(path.partition("?")[0])
         answered: asyncio.Future[bytes] = self._loop.create_future()
+        sent = _Sent(
+            method,
+            path,
+            dict(query or {}),
+            msgspec.json.encode(body),
+            dict(headers or {}),
+            self._sends(method, place),
+            answered,
+        )
+        held = self._link.on_request(method, place)
         # What was sent arrives even if the process that sent it is killed meanwhile.
-        self._loop.spawn(WORLD, self._deliver(answered, method, path, dict(query or {}), sent, dict(headers or {})))
+        self._loop.call_outside(self._link.seconds() if held is None else held, self._arrive, sent)
+        timer = self._loop.call_later(seconds, self._fail, answered, "TimeoutError")
         try:
-            async with asyncio.timeout(seconds):
-                return await answered
-        except TimeoutError:
-            raise ApiError(0, "TimeoutError") from None
+            return await answered
+        finally:
+            timer.cancel()
 
-    async def _deliver(
-        self,
-        answered: "asyncio.Future[bytes]",
-        method: str,
-        path: str,
-        query: dict[str, str],
-        sent: bytes,
-        headers: dict[str, str],
-    ) -> None:
+    def _arrive(self, sent: _Sent) -> None:
         link = self._link
-        await asyncio.sleep(link.seconds())
         if link.is_cut or link.draws("request lost", link.lost):
-            self._fail(answered, "ClientConnectorError")
+            self._fail(sent.answered, "ClientConnectorError")
             return
+        self._server.writer = sent.writer
+        error, answer = None, b""
         try:
-            answer = msgspec.json.encode(self._handle(method, path, query, msgspec.json.decode(sent), headers))
-            error = None
+            found = self._handle(sent.method, sent.path, sent.query, msgspec.json.decode(sent.body), sent.headers)
+            answer = msgspec.json.encode(found)
         except RefusedError as refused:
-            answer, error = b"", ApiError(refused.status, refused.reason)
-        await asyncio.sleep(link.seconds())
+            error = ApiError(refused.status, refused.reason)
+        finally:
+            self._server.writer = None
+        self._loop.call_outside(link.seconds(), self._answer, sent.answered, answer, error)
+
+    def _answer(self, answered: "asyncio.Future[bytes]", answer: bytes, error: ApiError | None) -> None:
+        link = self._link
         if link.is_cut or link.draws("answer lost", link.unanswered):
             self._fail(answered, "ServerDisconnectedError")
         elif not answered.done():
@@ -156,7 +199,7 @@ class SimulatedApi(KubernetesApi):
         token = query.get("continue", "")
         if token:
             name, _, begin = token.partition("@")
-            if name not in self._snapshots:
+            if name not in self._snapshots or self._link.draws("list expired", self._link.list_expires):
                 raise RefusedError(410, "Expired")
             version, objects = self._snapshots.pop(name)
         else:
@@ -216,31 +259,40 @@ class SimulatedApi(KubernetesApi):
             ApiError: 410, or the watch broke off.
         """
         link, ends = self._link, self._loop.time() + _WATCH_SECONDS
-        bookmark = self._loop.time() + _BOOKMARK_SECONDS
+        bookmark, shown = self._loop.time() + _BOOKMARK_SECONDS, list[Change]()
         while self._loop.time() < ends:
-            until = asyncio.Event()
-            self._server.once_changed.append(until.set)
+            until = self._loop.create_future()
+            self._server.tell_once(place.plural, until)
             for change in self._changes(place, since):
-                await asyncio.sleep(link.watch_lag + link.seconds())
+                await asyncio.sleep(link.chance.uniform(0.0, link.watch_lag) + link.seconds())
                 if link.is_cut or link.draws("watch broken", link.watch_breaks):
                     raise ApiError(0, "ClientPayloadError")
                 since = change.version
+                if link.draws("event lost", link.watch_loses):
+                    continue
                 yield change
+                shown.append(change)
+                if link.draws("event repeated", link.watch_repeats):
+                    yield link.chance.choice(shown[-5:])
             if self._loop.time() >= bookmark:
                 bookmark = self._loop.time() + _BOOKMARK_SECONDS
                 yield None
-            try:
-                async with asyncio.timeout(_BOOKMARK_SECONDS):
-                    await until.wait()
-            except TimeoutError:
-                if link.is_cut:
-                    raise ApiError(0, "ServerTimeoutError") from None
+            timer = self._loop.call_later(_BOOKMARK_SECONDS, _resolve, until)
+            await until
+            timer.cancel()
+            if link.is_cut:
+                raise ApiError(0, "ServerTimeoutError")
 
     def _changes(self, place: Place, since: int) -> list[Change]:
         try:
             return list(self._server.changes(place, since))
         except RefusedError as refused:
             raise ApiError(refused.status, refused.reason) from None
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _seen_as(change: Change, selects: Callable[[Object], bool]) -> str:

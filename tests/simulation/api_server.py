@@ -8,9 +8,10 @@ server-side apply by one manager; `metadata.uid` new for an object of an old nam
 No object is ever changed: each update makes another one. So what is handed out needs no copy, and nobody may change it.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from stationkeeper_tools.standalone.merge_patch import merged
 
@@ -41,6 +42,18 @@ class RefusedError(Exception):
         super().__init__(f"{status} {reason}")
         self.status = status
         self.reason = reason
+
+
+class Writer(NamedTuple):
+    """An operator that writes.
+
+    Attributes:
+        identity: in the Lease.
+        term: how often the Lease had changed hands when it sent the write.
+    """
+
+    identity: str
+    term: int
 
 
 @dataclass(frozen=True)
@@ -83,6 +96,7 @@ class Change:
         place: of the object.
         object: after the change; a deleted one as it was last, with the version of its deletion.
         before: the object before the change, None where there was none.
+        writer: the operator that did it; None for all others.
     """
 
     version: int
@@ -90,6 +104,7 @@ class Change:
     place: Place
     object: Object
     before: Object | None
+    writer: Writer | None = None
 
 
 class ApiServer:
@@ -98,13 +113,14 @@ class ApiServer:
     Attributes:
         version: of the last change.
         on_change: called with each change, after it was made.
-        once_changed: called after the next change, and not again.
+        writer: who does what is done now.
     """
 
     def __init__(self) -> None:
         self.version = 0
         self.on_change: list[Callable[[Change], None]] = []
-        self.once_changed: list[Callable[[], None]] = []
+        self.writer: Writer | None = None
+        self._to_tell: dict[str, list[asyncio.Future[None]]] = {}
         self._objects: dict[tuple[str, str, str], Object] = {}
         self._history: list[Change] = []
         self._uids = 0
@@ -135,10 +151,14 @@ class ApiServer:
         oldest = self._history[0].version if self._history else self.version + 1
         if since + 1 < oldest:
             raise RefusedError(410, "Expired")
-        for change in self._history:
-            is_of_it = change.place.plural == place.plural and place.namespace in {"", change.place.namespace}
-            if is_of_it and change.version > since:
+        # Every version has one entry.
+        for change in self._history[since + 1 - oldest :]:
+            if change.place.plural == place.plural and place.namespace in {"", change.place.namespace}:
                 yield change
+
+    def tell_once(self, plural: str, changed: "asyncio.Future[None]") -> None:
+        """Have a future done by the next change of a resource of a kind."""
+        self._to_tell.setdefault(plural, []).append(changed)
 
     def forget_history(self) -> None:
         """Drop what watches could look back to, as a restart or a compaction does."""
@@ -201,7 +221,7 @@ class ApiServer:
         self.version += 1
         del self._objects[place.plural, place.namespace, place.name]
         gone = {**held, "metadata": {**held["metadata"], "resourceVersion": str(self.version)}}
-        self._record(Change(self.version, "DELETED", place, gone, held))
+        self._record(Change(self.version, "DELETED", place, gone, held, self.writer))
 
     def _held(self, place: Place) -> Object:
         found = self._objects.get((place.plural, place.namespace, place.name))
@@ -224,7 +244,7 @@ class ApiServer:
         self.version += 1
         made = {**made, "metadata": {**made["metadata"], "resourceVersion": str(self.version)}}
         self._objects[place.plural, place.namespace, place.name] = made
-        self._record(Change(self.version, "MODIFIED" if before else "ADDED", place, made, before))
+        self._record(Change(self.version, "MODIFIED" if before else "ADDED", place, made, before, self.writer))
         return made
 
     def _record(self, change: Change) -> None:
@@ -232,9 +252,9 @@ class ApiServer:
         del self._history[:-HISTORY]
         for each in self.on_change:
             each(change)
-        told, self.once_changed = self.once_changed, []
-        for tell in told:
-            tell()
+        for changed in self._to_tell.pop(change.place.plural, ()):
+            if not changed.done():
+                changed.set_result(None)
 
 
 def _check(held: Object, metadata: Mapping[str, Any]) -> None:

@@ -1,17 +1,30 @@
-"""What goes wrong in a run, one thing at a time, each for some seconds."""
+"""What goes wrong in a run, one thing at a time, each for some seconds.
+
+A seed draws which kinds may happen at all, and how often something does: where everything happens all the time, the
+orders that need one or two faults and then some quiet are rare.
+"""
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
-from tests.simulation.api_server import Place
-from tests.simulation.pods import secret_place
+from tests.simulation.moments import Moments
+from tests.simulation.pods import LATE_SECONDS, LATEST_SECONDS
+from tests.simulation.secret_faults import SecretFaults
+from tests.simulation.upgrades import Upgrades
 
 if TYPE_CHECKING:
     from tests.simulation.run import Run
 
 _LONGEST_SECONDS = 20.0
+_RESTART_SECONDS = 0.5
+_LINGERS_SECONDS = 5.0
+_SHARE_ENABLED, _SHARE_RARE = 0.5, 0.1
+_RARE = frozenset({"release_recounted", "api_away", "watch_loses", "pod_told_late"})
+"""Kinds that take long, or after which the end takes long to come."""
+_KINDS = ("operator_", "requests_", "watch_", "list_", "clock_", "pod_", "api_", "secret_", "release_")
+_PACES = (1.5, 3.0, 6.0)
 
 
 class Faults:
@@ -20,152 +33,201 @@ class Faults:
     Args:
         run: what they happen to.
         chance: draws them.
+        disabled: kinds that never happen.
+
+    Attributes:
+        active: kinds that last, or ended a few seconds ago, and how many of each.
+        names: all kinds.
     """
 
-    def __init__(self, run: "Run", chance: random.Random) -> None:
+    def __init__(self, run: "Run", chance: random.Random, disabled: frozenset[str] = frozenset()) -> None:
         self._run = run
         self._chance = chance
-        self._kinds: tuple[Callable[[], Awaitable[None]], ...] = (
-            self.operator_killed,
-            self.operator_frozen,
-            self.operator_cut_off,
-            self.requests_lost,
-            self.answers_lost,
-            self.requests_slow,
-            self.watch_behind,
-            self.watches_broken,
-            self.history_dropped,
-            self.clock_set,
-            self.pod_killed,
-            self.pod_frozen,
-            self.pod_cut_off,
-            self.kubelet_late,
-            self.secret_replayed,
-            self.secret_corrupted,
-        )
+        self.active: dict[str, int] = {}
+        parts = (self, Moments(run), SecretFaults(run), Upgrades(run))
+        kinds: Mapping[str, Callable[[random.Random], Awaitable[None]]] = {
+            name: getattr(part, name) for part in parts for name in dir(part) if name.startswith(_KINDS)
+        }
+        self.names = tuple(kinds)
+        self._kinds = {
+            name: kind
+            for name, kind in kinds.items()
+            if chance.random() < (_SHARE_RARE if name in _RARE else _SHARE_ENABLED) and name not in disabled
+        }
+        self._pace = chance.choice(_PACES)
 
     async def run(self, seconds: float) -> None:
         """Have faults happen for some time."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + seconds
         tasks: list[asyncio.Task[None]] = []
-        while loop.time() < ends:
-            await asyncio.sleep(self._chance.expovariate(1 / 4.0))
-            kind = self._chance.choice(self._kinds)
+        while loop.time() < ends and self._kinds:
+            await asyncio.sleep(self._chance.expovariate(1 / self._pace))
+            name, chance = self._chance.choice(list(self._kinds)), random.Random(self._chance.getrandbits(64))  # noqa: S311 - reproducible
             if self._run.is_left_out():
                 continue
-            self._run.outcome.counts[kind.__name__] += 1
-            tasks.append(loop.create_task(self._do(kind)))
+            self._run.outcome.counts[name] += 1
+            tasks.append(loop.create_task(self._do(name, chance)))
         for task in tasks:
             await task
 
-    async def _do(self, kind: Callable[[], Awaitable[None]]) -> None:
-        self._run.note(f"fault: {kind.__name__}")
-        await kind()
+    async def _do(self, name: str, chance: random.Random) -> None:
+        self._run.note(f"fault: {name}")
+        self.active[name] = self.active.get(name, 0) + 1
+        try:
+            await self._kinds[name](chance)
+        finally:
+            self._run.loop.call_outside(_LINGERS_SECONDS, self._over, name)
+
+    def _over(self, name: str) -> None:
+        self.active[name] -= 1
+        if not self.active[name]:
+            del self.active[name]
 
     def end(self) -> None:
         """Have everything work again."""
         for replica in self._run.operators:
-            replica.link.is_cut = False
-            replica.link.lost = replica.link.unanswered = replica.link.slow = 0.0
-            replica.link.watch_lag = replica.link.watch_breaks = 0.0
+            replica.link.heal()
             if replica.process is None:
                 self._run.start_operator(replica)
         for pod in self._run.pods.pods:
-            pod.is_cut = pod.kubelet_is_late = False
+            pod.cut_from.clear()
+            pod.kubelet_is_late = False
 
-    def _seconds(self) -> float:
-        return self._chance.uniform(0.1, _LONGEST_SECONDS)
+    async def _of_a_link(self, chance: random.Random, **faulty: float | bool) -> None:
+        link = chance.choice(self._run.operators).link
+        for name, value in faulty.items():
+            setattr(link, name, value)
+        await asyncio.sleep(seconds_of(chance))
+        for name, value in faulty.items():
+            setattr(link, name, type(value)(0))
 
-    async def _for_a_while(self, begin: Callable[[], None], end: Callable[[], None]) -> None:
-        begin()
-        await asyncio.sleep(self._seconds())
-        end()
-
-    async def _of_a_link(self, field: str, value: float) -> None:
-        link = self._chance.choice(self._run.operators).link
-        await self._for_a_while(lambda: setattr(link, field, value), lambda: setattr(link, field, type(value)(0)))
-
-    async def operator_killed(self) -> None:
-        replica = self._chance.choice(self._run.operators)
+    async def operator_killed(self, chance: random.Random) -> None:
+        """A process ends at any await, and another one starts in its pod."""
+        replica = chance.choice(self._run.operators)
         if replica.process is not None:
-            replica.process.alive = False
-            replica.process = None
-            await asyncio.sleep(self._chance.choice((0.5, self._seconds())))
-            if replica.process is None:
-                self._run.start_operator(replica)
+            self._run.kill_operator(replica)
+            await asyncio.sleep(chance.choice((_RESTART_SECONDS, seconds_of(chance))))
+            self._run.start_operator(replica)
 
-    async def operator_frozen(self) -> None:
-        replica = self._chance.choice(self._run.operators)
-        if replica.process is not None:
-            frozen = replica.process
+    async def operator_frozen(self, chance: random.Random) -> None:
+        """A process stands still."""
+        frozen = chance.choice(self._run.operators).process
+        if frozen is not None:
             self._run.loop.freeze(frozen)
-            await asyncio.sleep(self._seconds())
+            await asyncio.sleep(seconds_of(chance))
             self._run.loop.thaw(frozen)
 
-    async def operator_cut_off(self) -> None:
-        await self._of_a_link("is_cut", True)
+    async def operator_cut_off(self, chance: random.Random) -> None:
+        """An operator does not reach the API server."""
+        await self._of_a_link(chance, is_cut=True)
 
-    async def requests_lost(self) -> None:
-        await self._of_a_link("lost", 0.3)
+    async def requests_lost(self, chance: random.Random) -> None:
+        """Requests do not arrive."""
+        await self._of_a_link(chance, lost=0.3)
 
-    async def answers_lost(self) -> None:
-        await self._of_a_link("unanswered", 0.3)
+    async def requests_unanswered(self, chance: random.Random) -> None:
+        """Requests are done, and their answers are lost."""
+        await self._of_a_link(chance, unanswered=0.3)
 
-    async def requests_slow(self) -> None:
-        await self._of_a_link("slow", 0.3)
+    async def requests_slow(self, chance: random.Random) -> None:
+        """Requests, answers and events take seconds; so a LIST is old when it is read."""
+        await self._of_a_link(chance, slow=0.3)
 
-    async def watch_behind(self) -> None:
-        await self._of_a_link("watch_lag", 5.0)
+    async def list_expired(self, chance: random.Random) -> None:
+        """The next page of a LIST is asked for too late."""
+        await self._of_a_link(chance, list_expires=0.5)
 
-    async def watches_broken(self) -> None:
-        await self._of_a_link("watch_breaks", 0.3)
+    async def watch_late(self, chance: random.Random) -> None:
+        """Events are late, those of each watch by another time."""
+        await self._of_a_link(chance, watch_lag=chance.choice((1.0, 5.0, 15.0)))
 
-    async def history_dropped(self) -> None:
+    async def watch_broken(self, chance: random.Random) -> None:
+        """Watches break off, and go on from where they were."""
+        await self._of_a_link(chance, watch_breaks=0.3)
+
+    async def watch_repeats(self, chance: random.Random) -> None:
+        """Events are shown again."""
+        await self._of_a_link(chance, watch_repeats=0.5)
+
+    async def watch_loses(self, chance: random.Random) -> None:
+        """Events are never shown; the next LIST, which may be minutes away, makes up for it."""
+        self._run.loses_events = True
+        await self._of_a_link(chance, watch_loses=0.3)
+
+    async def watch_expired(self, chance: random.Random) -> None:
+        """Watches break off, and the history does not reach back to where they were."""
+        link = chance.choice(self._run.operators).link
+        link.watch_breaks = 1.0
+        link.watch_lag = 3.0
+        await asyncio.sleep(chance.uniform(1.0, 8.0))
         self._run.server.forget_history()
+        link.watch_breaks = link.watch_lag = 0.0
 
-    async def clock_set(self) -> None:
-        replica = self._chance.choice(self._run.operators)
-        if replica.process is not None:
-            replica.process.clock_ahead = self._chance.choice((-86400.0, -30.0, 30.0, 86400.0, -1767225600.0))
+    async def api_away(self, chance: random.Random) -> None:
+        """Nobody reaches the API server, neither operators nor kubelets, and a container starts again meanwhile."""
+        pods = self._run.pods.pods
+        if not all(pod.is_serving for pod in pods):
+            return
+        links = [replica.link for replica in self._run.operators]
+        for link in links:
+            link.is_cut = True
+        for pod in pods:
+            pod.kubelet_is_late = True
+        again = chance.choice(pods)
+        self._run.pods.kill(again)
+        self._run.pods.start(again)
+        await asyncio.sleep(LATEST_SECONDS + 2.0)
+        for link in links:
+            link.is_cut = False
+        for pod in pods:
+            pod.kubelet_is_late = False
 
-    async def pod_killed(self) -> None:
-        pod = self._chance.choice(self._run.pods.pods)
+    async def clock_set(self, chance: random.Random) -> None:
+        """Somebody sets the clock of an operator."""
+        process = chance.choice(self._run.operators).process
+        if process is not None:
+            process.clock_ahead = chance.choice((-86400.0, -30.0, 30.0, 86400.0, -1767225600.0))
+
+    async def pod_killed(self, chance: random.Random) -> None:
+        """A container ends, and another one starts in its pod, on the volume that is there."""
+        pod = chance.choice(self._run.pods.pods)
         self._run.pods.kill(pod)
-        await asyncio.sleep(self._seconds())
-        if pod.process is None:
+        await asyncio.sleep(chance.choice((_RESTART_SECONDS, seconds_of(chance))))
+        if pod.process is None and pod in self._run.pods.pods:
             self._run.pods.start(pod)
 
-    async def pod_frozen(self) -> None:
-        pod = self._chance.choice(self._run.pods.pods)
-        if pod.process is not None:
-            frozen = pod.process
+    async def pod_replaced(self, chance: random.Random) -> None:
+        """Another pod takes the place of one."""
+        if len(self._run.pods.pods) == 3:
+            pod = chance.choice(self._run.pods.pods)
+            await self._run.pods.replace(pod, pod.buckets)
+
+    async def pod_frozen(self, chance: random.Random) -> None:
+        """A pod hangs."""
+        frozen = chance.choice(self._run.pods.pods).process
+        if frozen is not None:
             self._run.loop.freeze(frozen)
-            await asyncio.sleep(self._seconds())
+            await asyncio.sleep(seconds_of(chance))
             self._run.loop.thaw(frozen)
 
-    async def pod_cut_off(self) -> None:
-        pod = self._chance.choice(self._run.pods.pods)
-        await self._for_a_while(lambda: setattr(pod, "is_cut", True), lambda: setattr(pod, "is_cut", False))
+    async def pod_cut_off(self, chance: random.Random) -> None:
+        """One operator, or both, do not reach a pod."""
+        pod = chance.choice(self._run.pods.pods)
+        operators = [replica.identity for replica in self._run.operators]
+        cut = chance.choice((operators, operators[:1], operators[1:]))
+        pod.cut_from.update(cut)
+        await asyncio.sleep(seconds_of(chance))
+        pod.cut_from.difference_update(cut)
 
-    async def kubelet_late(self) -> None:
-        pod = self._chance.choice(self._run.pods.pods)
-        await self._for_a_while(
-            lambda: setattr(pod, "kubelet_is_late", True), lambda: setattr(pod, "kubelet_is_late", False)
-        )
+    async def pod_volume_old(self, chance: random.Random) -> None:
+        """A kubelet refreshes late."""
+        pod = chance.choice(self._run.pods.pods)
+        pod.kubelet_is_late = True
+        await asyncio.sleep(chance.uniform(1.0, LATE_SECONDS))
+        pod.kubelet_is_late = False
 
-    async def secret_replayed(self) -> None:
-        """Somebody puts an old value of a published Secret back."""
-        place = secret_place(self._chance.choice(("trust", "registry-00")))
-        before = self._run.server.get(place).get("data")
-        await asyncio.sleep(self._seconds())
-        if before:
-            self._run.server.merge_patch(place, {"data": before})
-            # What was removed is in there again, and is removed once more.
-            self._run.invariants.may_be_told_again()
 
-    async def secret_corrupted(self) -> None:
-        """Somebody writes something else into a published Secret."""
-        place: Place = secret_place(self._chance.choice(("trust", "registry-00")))
-        name = place.name.removeprefix("stationkeeper-")
-        self._run.server.merge_patch(place, {"data": {name: "bm90IGEgZG9jdW1lbnQ="}})
+def seconds_of(chance: random.Random) -> float:
+    """Draw how long a fault lasts."""
+    return chance.uniform(0.1, _LONGEST_SECONDS)

@@ -3,12 +3,15 @@
 It knows nothing of documents, generations or leaders. A moment is a version of the API server.
 """
 
-from collections.abc import Iterator
+import base64
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from tests.simulation import fleet
 from tests.simulation.api_server import Change, Object
 
+T = TypeVar("T")
 Key = tuple[str, str]
 """Namespace and name."""
 
@@ -37,18 +40,23 @@ class History:
 
     Attributes:
         specs: of each resource, in order.
-        texts: of each ConfigMap, in order: since when, and its `ca.crt`; None where it does not exist.
+        texts: of the ConfigMap of each namespace, in order: since when, and its `ca.crt`; None where it does not exist.
+        tokens: of the Secret of each namespace, in order: since when, and its tokens; None where it does not exist.
     """
 
     specs: dict[str, dict[Key, list[Spec]]] = field(default_factory=lambda: {"trustedcas": {}, "gateways": {}})
-    texts: dict[Key, list[tuple[int, str | None]]] = field(default_factory=dict)
+    texts: dict[str, list[tuple[int, str | None]]] = field(default_factory=dict)
+    tokens: dict[str, list[tuple[int, Mapping[str, str] | None]]] = field(default_factory=dict)
 
     def take_in(self, change: Change) -> None:
         """Remember a change of the API server."""
         key = (change.place.namespace, change.place.name)
+        data = change.object.get("data", {}) if change.kind != "DELETED" else {}
         if change.place.plural == "configmaps":
-            text = None if change.kind == "DELETED" else change.object.get("data", {}).get("ca.crt")
-            self.texts.setdefault(key, []).append((change.version, text))
+            self.texts.setdefault(key[0], []).append((change.version, data.get("ca.crt")))
+        elif (change.place.plural, key[1]) == ("secrets", "tokens"):
+            tokens = {name: base64.b64decode(encoded).decode() for name, encoded in data.items()}
+            self.tokens.setdefault(key[0], []).append((change.version, tokens or None))
         specs = self.specs.get(change.place.plural)
         if specs is None:
             return
@@ -69,47 +77,84 @@ class History:
             if listed and listed[-1].until is None:
                 yield key, listed[-1]
 
-    def began(self, plural: str, key: Key, uid: str, generation: int) -> int | None:
-        """Return the version that brought a generation of a resource; None where it was never there."""
+    def spec(self, plural: str, key: Key, uid: str, generation: int) -> Spec | None:
+        """Return a generation of a resource; None where it was never there."""
         listed = self.specs[plural].get(key, ())
-        return next((each.since for each in listed if (each.uid, each.generation) == (uid, generation)), None)
+        return next((each for each in listed if (each.uid, each.generation) == (uid, generation)), None)
 
     def ended(self, plural: str, key: Key, uid: str) -> int | None:
         """Return the version by which a resource was deleted; None while it exists."""
         listed = [each for each in self.specs[plural].get(key, ()) if each.uid == uid]
         return listed[-1].until if listed else None
 
-    def trusts(self, key: Key, root_pem: str, since: int) -> bool:
-        """Whether a TrustedCA of that name has trusted a root at any moment since a version."""
+    def all_of(self, plural: str, key: Key, uid: str) -> list[Spec]:
+        """Return all specs that a resource has had."""
+        return [each for each in self.specs[plural].get(key, ()) if each.uid == uid]
+
+    def trusts(self, key: Key, root: str, since: int, *, revocable: bool = False) -> bool:
+        """Whether a TrustedCA of that name has trusted a root at any moment since a version.
+
+        Args:
+            key: its name.
+            root: which one.
+            since: the version.
+            revocable: whether the certificate is meant that may be revoked.
+        """
         return any(
-            not each.spec.get("suspended") and any(root_pem in text for text in self._texts(key[0], each, since))
+            not each.spec.get("suspended")
+            and not (revocable and revokes(each.spec, root))
+            and any(fleet.pem(root) in text for text in self.texts_of(key[0], each, since))
             for each in self._since("trustedcas", key, since)
         )
 
-    def registers(self, key: Key, eui: str, since: int) -> bool:
-        """Whether a Gateway of that name has let an EUI in at any moment since a version."""
+    def registers(self, key: Key, eui: str, since: int, token: str = "") -> bool:
+        """Whether a Gateway of that name has let an EUI in, by a token if one is given, at any moment since a version.
+
+        A Secret that goes takes no token out of force, see `texts_of`.
+        """
         return any(
-            each.spec.get("eui") == eui and not each.spec.get("suspended")
+            each.spec.get("eui") == eui
+            and not each.spec.get("suspended")
+            and (not token or self._has_token(key, each, token, since))
             for each in self._since("gateways", key, since)
         )
 
-    def _since(self, plural: str, key: Key, since: int) -> Iterator[Spec]:
-        for each in self.specs[plural].get(key, ()):
-            if each.until is None or each.until > since:
-                yield each
-
-    def _texts(self, namespace: str, spec: Spec, since: int) -> Iterator[str]:
+    def texts_of(self, namespace: str, spec: Spec, since: int) -> list[str]:
         """Return every text of certificates that a spec has meant since a version.
 
         A ConfigMap that goes takes nothing out of force: what it held before counts further.
         """
         own: Any = spec.spec.get("certificates")
         if own is not None:
-            yield own
-            return
-        name = spec.spec["certificatesFrom"]["configMapKeyRef"]["name"]
-        listed = self.texts.get((namespace, name), [])
-        for place, (_, text) in enumerate(listed):
-            following = next((each for each in listed[place + 1 :] if each[1] is not None), None)
-            if text is not None and (following is None or following[0] > max(since, spec.since)):
-                yield text
+            return [own]
+        return list(_meant(self.texts.get(namespace, []), max(since, spec.since)))
+
+    def _has_token(self, key: Key, spec: Spec, token: str, since: int) -> bool:
+        if not takes_tokens(spec.spec):
+            return False
+        meant = _meant(self.tokens.get(key[0], []), max(since, spec.since))
+        return any(each.get(key[1]) == token for each in meant)
+
+    def _since(self, plural: str, key: Key, since: int) -> Iterator[Spec]:
+        for each in self.specs[plural].get(key, ()):
+            if each.until is None or each.until > since:
+                yield each
+
+
+def revokes(spec: Mapping[str, Any], root: str) -> bool:
+    """Whether a spec revokes the certificate of a root that may be revoked."""
+    revocation = spec.get("revocation") or {}
+    return fleet.SERIAL in revocation.get("serials", ()) or revocation.get("crl") == fleet.crl(root)
+
+
+def takes_tokens(spec: Mapping[str, Any]) -> bool:
+    """Whether a Gateway with that spec takes a token."""
+    return bool((spec.get("client") or {}).get("tokens"))
+
+
+def _meant(listed: list[tuple[int, T | None]], since: int) -> Iterator[T]:
+    """Yield what counted at any moment since a version: each value does until another one follows."""
+    for place, (_, value) in enumerate(listed):
+        following = next((each for each in listed[place + 1 :] if each[1] is not None), None)
+        if value is not None and (following is None or following[0] > since):
+            yield value

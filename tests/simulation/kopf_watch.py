@@ -52,7 +52,7 @@ class SimulatedWatch:
                 async for change in self._api.follow(place, int(version)):
                     failures = 0
                     if change is not None:
-                        version = str(change.version)
+                        version = str(max(change.version, int(version)))
                         resource = decode_resource(kind, change.object)
                         self._report(ResourceReport(resource, deleted=change.kind == "DELETED"))
             except ApiError as error:

@@ -49,25 +49,33 @@ _PROCESS: contextvars.ContextVar[Process] = contextvars.ContextVar("process", de
 
 
 class _Step(asyncio.TimerHandle):
-    """A callback that was scheduled; `when` is 0 for one that is ready."""
+    """A callback that was scheduled.
 
-    def __init__(
-        self,
-        loop: "SimulatedLoop",
-        when: float,
-        callback: Callable[[], object],
-        context: contextvars.Context | None,
-    ) -> None:
-        self.context = context if context is not None else contextvars.copy_context()
-        super().__init__(when, callback, (), loop, self.context)
-        self.process = self.context.get(_PROCESS, WORLD)
-        self.callback: Callable[[], object] | None = callback
+    asyncio's own constructors are left out: there are tens of thousands of steps in a run, and nobody asks them when.
+    """
+
+    __slots__ = ("args", "callback", "context", "process")
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], context: contextvars.Context) -> None:
+        self.callback: Callable[..., object] | None = callback
+        self.args = args
+        self.context = context
+        self.process: Process = context.get(_PROCESS, WORLD)
 
     def cancel(self) -> None:
         self.callback = None
 
     def cancelled(self) -> bool:
         return self.callback is None
+
+
+class _Task(asyncio.Task[Any]):
+    """A task whose place in a set does not depend on where it lies in memory."""
+
+    number = 0
+
+    def __hash__(self) -> int:
+        return self.number
 
 
 class SimulatedLoop(asyncio.AbstractEventLoop):
@@ -92,13 +100,14 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         # Kept, so that no coroutine of a killed process is closed, which would run its `finally`, before the run ends.
         self._tasks: list[asyncio.Future[Any]] = []
         self.steps = 0
-        self.after_step: Callable[[], None] = lambda: None
+        self._world = contextvars.copy_context()
+        self._world.run(_PROCESS.set, WORLD)
 
     def run(self, main: Coroutine[Any, Any, None]) -> None:
         """Run until `main` ends.
 
         Raises:
-            BaseException: what `main`, or the callback `after_step`, raised.
+            BaseException: what `main` raised, or what `fail` was given.
             StuckError: nothing will happen any more.
             EndlessError: too many steps were taken.
         """
@@ -155,8 +164,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         if step.process.frozen:
             self._frozen.append(step)
             return
-        step.context.run(callback)
-        self.after_step()
+        step.context.run(callback, *step.args)
 
     def time(self) -> float:
         return self._now
@@ -164,7 +172,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
-        step = _Step(self, 0.0, lambda: callback(*args), context)
+        step = _Step(callback, args, contextvars.copy_context() if context is None else context)
         self._ready.append(step)
         return step
 
@@ -177,7 +185,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         *args: *Ts,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
-        return self.call_at(self._now + max(0.0, delay), callback, *args, context=context)
+        return self.call_at(self._now + delay, callback, *args, context=context)
 
     def call_at(
         self,
@@ -186,10 +194,14 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         *args: *Ts,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
-        step = _Step(self, when, lambda: callback(*args), context)
+        step = _Step(callback, args, contextvars.copy_context() if context is None else context)
         self._number += 1
         heapq.heappush(self._timers, (when, self._number, step))
         return step
+
+    def call_outside(self, delay: float, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Schedule what happens outside of all processes: on the wire, in the API server."""
+        self.call_at(self._now + delay, callback, *args, context=self._world)
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
@@ -201,7 +213,9 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         name: str | None = None,
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[Any]:
-        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
+        task = _Task.__new__(_Task)
+        task.number = len(self._tasks)
+        task.__init__(coro, loop=self, name=name, context=context)  # type: ignore[misc] # it is hashed in there
         self._tasks.append(task)
         return task
 

@@ -3,22 +3,26 @@
 The first ones are bugs that the project really had. Each is a change of one function, made while a run lasts.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import Any
 from unittest import mock
 
+import msgspec
+
 from stationkeeper_core.in_force.snapshot import Holdings
-from stationkeeper_cups.in_force.serving_state import ServingState
+from stationkeeper_core.published.operator_proof import Latest
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import Leadership
 from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.handover import Handover
+from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.observing.removal_events import RemovalEvents
-from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.publishing.publisher import Publisher
+from stationkeeper_operator.reporting import event_recorder
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_watch import ReferenceWatch
@@ -124,30 +128,55 @@ def _always_untouched(_original: Any) -> Any:
     return is_untouched
 
 
-def _forgets_floors(original: Any) -> Any:
-    async def write(self: Publisher, *arguments: Any, **options: Any) -> Any:
-        self._floor = GenerationFloor()
-        return await original(self, *arguments, **options)
+def _sees_no_later(_original: Any) -> Any:
+    def outrun(_self: Publisher, _generations: Any) -> bool:
+        return False
 
-    return write
-
-
-def _tells_twice(original: Any) -> Any:
-    def enforced(self: RemovalEvents, proven: Any) -> None:
-        waiting = dict(self._deleted)
-        original(self, proven)
-        self._deleted.update(waiting)
-
-    return enforced
+    return outrun
 
 
-def _says_latest_always(original: Any) -> Any:
-    def compare(self: ServingState, latest: Mapping[str, int]) -> frozenset[str]:
-        self.is_latest.set()
-        found: frozenset[str] = original(self, latest)
+@contextmanager
+def _told_by_each_leader() -> Iterator[None]:
+    """The note of a removal stays, and its event has another name each time."""
+    suffixes = map("{:016x}".format, count())
+    with (
+        mock.patch.object(Publisher, "told", lambda _self, _uid: None),
+        mock.patch.object(event_recorder, "_same_suffix", lambda _uid, _reason: next(suffixes)),
+    ):
+        yield
+
+
+def _notes_nothing(_original: Any) -> Any:
+    def leaving(*_: Any) -> tuple[()]:
+        return ()
+
+    return leaving
+
+
+def _calls_what_is_held_the_latest(original: Any) -> Any:
+    async def bring_up_to_date(self: Handover, client: Any, pod: Any, loaded: Any) -> bool:
+        if loaded.handover is not None and not loaded.handover.is_latest:
+            body = msgspec.json.encode(Latest(loaded.handover.instance, dict(loaded.generations)))
+            await client.tell_latest(pod, body, self._operator_key().sign_latest(body))
+        found: bool = await original(self, client, pod, loaded)
         return found
 
-    return compare
+    return bring_up_to_date
+
+
+@contextmanager
+def _one_document_each() -> Iterator[None]:
+    """A Gateway waits for the document that it is in now, not for the one that it was in."""
+    documents = Enforcement._documents_of
+
+    def present(self: Enforcement, resource: Any, verdict: Any) -> list[str]:
+        return documents(self, resource, verdict)[:1]
+
+    with (
+        mock.patch.object(Enforcement, "_documents_of", present),
+        mock.patch.object(Enforcement, "_open_bases", property(lambda _self: [])),
+    ):
+        yield
 
 
 MUTATIONS: Mapping[str, tuple[str, Patch]] = {
@@ -184,19 +213,24 @@ MUTATIONS: Mapping[str, tuple[str, Patch]] = {
     "pods-go-back": ("a pod takes an older generation", _replaced(Holdings, "accept", _accepts_older)),
     "one-pod-proves": ("one ready pod proves for all", _replaced(Enforcement, "take_in", _proves_by_ready_pods)),
     "proof-of-nothing": ("any generation proves a change", _replaced(Enforcement, "published", _tells_at_once)),
-    "latest-without-looking": (
-        "a pod that lacks the latest believes to have it",
-        _replaced(ServingState, "compare", _says_latest_always),
+    "latest-as-held": (
+        "a pod that starts is told that what it has is the latest",
+        _replaced(Handover, "bring_up_to_date", _calls_what_is_held_the_latest),
     ),
     "unguarded-secrets": (
         "nobody looks whether a Secret was changed",
         _replaced(Publisher, "is_untouched", _always_untouched),
     ),
-    "forgotten-floors": (
-        "a generation may fall below one that pods have",
-        _replaced(Publisher, "write", _forgets_floors),
+    "later-in-pods": (
+        "nobody sees that pods have a later generation than the one that is published",
+        _replaced(Publisher, "outrun", _sees_no_later),
     ),
-    "removals-told-twice": ("a removal is told again and again", _replaced(RemovalEvents, "enforced", _tells_twice)),
+    "moved-gateways": ("a Gateway with another EUI does not wait for where it was", _one_document_each),
+    "removals-told-twice": ("each leader tells a removal", _told_by_each_leader),
+    "removals-unnoted": (
+        "a removal that a leader did not come to tell is told by nobody",
+        _replaced(Proof, "leaving", _notes_nothing),
+    ),
     "removals-not-announced": ("a removal is never told", _replaced(RemovalEvents, "announce", _nothing)),
     "references-unread": (
         "a change of a ConfigMap is not seen",

@@ -10,25 +10,34 @@ from pathlib import Path
 
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import parse_hex
-from stationkeeper_core.published.documents import RegisteredGateway
+from stationkeeper_core.published.documents import RegisteredGateway, TrustedAuthority
 from stationkeeper_core.published.observation import ObservationPage
 from stationkeeper_core.published.operator_proof import OperatorCertificate
-from stationkeeper_core.published.registry_layout import layout_of
+from stationkeeper_core.published.registry_layout import BUCKETS, layout_of
+from stationkeeper_core.x509.serial_numbers import unpack_serials
 from stationkeeper_cups.in_force.kept_generations import KeptGenerations
 from stationkeeper_cups.in_force.serving_state import ServingState
 from stationkeeper_cups.metrics import Metrics
-from stationkeeper_operator.observing.cups_pods import CupsPod
+from stationkeeper_operator.observing.cups_pods import BUCKETS_LABEL, CupsPod
 from stationkeeper_operator.observing.loaded import HandoverState, Loaded, LoadRefusal
 from stationkeeper_operator.observing.pod_client import PodClient, PodError, PodRefusalError
+from tests.simulation import fleet
 from tests.simulation.api_server import ApiServer, Place, RefusedError
 from tests.simulation.fleet import RELEASE
-from tests.simulation.loop import WORLD, Process, SimulatedLoop
+from tests.simulation.loop import WORLD, Process, SimulatedLoop, process
 
-LATEST_SECONDS = 120.0
+# A quarter of what they are in a cluster, so that more happens in a run.
+LATEST_SECONDS = 30.0
+REFRESH_SECONDS = 20.0
+LATE_SECONDS = 8.0
+"""How much later than that a kubelet may be."""
+
 LABELS = {"app.kubernetes.io/name": "stationkeeper", "app.kubernetes.io/component": "cups"}
-DOCUMENTS = layout_of(16).documents
 _LOOK_SECONDS = 0.2
-REFRESH_SECONDS = 90.0
+_ENDS_SECONDS = 5.0
+_ROLL_SECONDS = 15.0
+_SHARE_LAID = 0.9
+_TIMEOUT_SECONDS = 2.0
 
 
 def secret_place(document: str) -> Place:
@@ -46,43 +55,70 @@ class Pod:
         state: what the process decides on.
         volume: what the kubelet laid, by document.
         is_serving: whether gateways can connect.
-        is_cut: whether the operator cannot reach it.
+        ends: whether it was told to end.
+        buckets: how many registry documents it loads.
+        cut_from: the operators that cannot reach it.
         kubelet_is_late: whether the kubelet does not refresh the volume.
-        held: the highest generation of each document that the present process had in force.
+        held: the highest generation of each document that it had in force.
+        since: the time when it began to serve.
+        checked: the state that was compared with the invariants last.
         knew_bystander: whether it ever let the bystander in.
         kept: the generations that were in force, which last as long as the pod.
     """
 
     name: str
+    buckets: int = BUCKETS
     process: Process | None = None
     state: ServingState | None = None
     instance: str = ""
     volume: dict[str, bytes] = field(default_factory=dict)
     is_serving: bool = False
-    is_cut: bool = False
+    ends: bool = False
+    cut_from: set[str] = field(default_factory=set)
     kubelet_is_late: bool = False
     held: dict[str, int] = field(default_factory=dict)
+    since: float = 0.0
+    checked: object = None
+    laid: asyncio.Event = field(default_factory=asyncio.Event)
     knew_bystander: bool = False
     kept: dict[str, int] = field(default_factory=dict)
 
-    def trusts(self, namespace: str, name: str, root: bytes) -> bool:
-        """Whether it lets a gateway in by a root of a TrustedCA."""
-        trust = self.state.trust if self.state else None
-        return trust is not None and any(
-            (each.record.namespace, each.record.name) == (namespace, name) and root in each.record.anchors
-            for each in trust.trusted_cas
-        )
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """The names of those that it loads."""
+        return layout_of(self.buckets).documents
 
-    def registers(self, namespace: str, name: str, eui: str) -> bool:
-        """Whether it has a Gateway with that EUI which may come in."""
+    def trusts(self, namespace: str, name: str, root: str, *, revocable: bool = False) -> bool:
+        """Whether it lets a gateway in by a root of a TrustedCA.
+
+        Args:
+            namespace: of the TrustedCA.
+            name: of the TrustedCA.
+            root: which one.
+            revocable: whether the gateway's certificate is the one with the serial number that may be revoked.
+        """
+        trust = self.state.trust if self.state else None
+        found = trust.trusted_cas if trust is not None else ()
+        records = (each.record for each in found if (each.record.namespace, each.record.name) == (namespace, name))
+        return any(fleet.der(root) in each.anchors and not (revocable and _revokes(each, root)) for each in records)
+
+    def registers(self, namespace: str, name: str, eui: str, token: str = "") -> bool:
+        """Whether it has a Gateway with that EUI which may come in; with a token, whether it may by that."""
         snapshot, number = (self.state.snapshot if self.state else None), parse_hex(eui)
         assert number is not None
         return snapshot is not None and any(
             isinstance(each, RegisteredGateway)
             and (each.namespace, each.name) == (namespace, name)
             and not each.suspended
+            and (not token or fleet.token_sha256(token) in each.token_sha256s)
             for each in snapshot.registry.holders(number)
         )
+
+
+def _revokes(record: TrustedAuthority, root: str) -> bool:
+    listed = (each.serials for each in record.revocation_lists if each.issuer_key == fleet.key_sha256(root))
+    number = int(fleet.SERIAL, 16)
+    return fleet.SERIAL in record.revoked_serials or any(number in unpack_serials(each) for each in listed)
 
 
 class KeptFile(KeptGenerations):
@@ -123,25 +159,50 @@ class Pods:
         self._chance = chance
         self._certificate = certificate
         self._loaded = loaded
-        self._instances = 0
-        self.pods = [Pod(f"cups-{number}") for number in range(3)]
+        self._instances = self._numbers = 0
+        self.pods: list[Pod] = []
 
     def begin(self) -> None:
         """Create the pods and start them."""
-        for number, pod in enumerate(self.pods):
-            body = {"metadata": {"name": pod.name, "labels": LABELS}, "spec": {}}
-            self._server.create(Place("pods", RELEASE), body)
-            self._show(pod, ready=False, address=f"10.0.0.{number + 1}")
-            self._loop.spawn(WORLD, self._refresh(pod))
-            self.start(pod)
+        for _ in range(3):
+            self.add(BUCKETS)
+
+    def add(self, buckets: int) -> Pod:
+        """Create a pod and start it, on a volume that is laid just now."""
+        self._numbers += 1
+        pod = Pod(f"cups-{self._numbers}", buckets)
+        self.pods.append(pod)
+        body = {"metadata": {"name": pod.name, "labels": LABELS | {BUCKETS_LABEL: str(buckets)}}, "spec": {}}
+        self._server.create(Place("pods", RELEASE), body)
+        self._show(pod, ready=False, address=f"10.0.0.{self._numbers}")
+        self.lay(pod)
+        self._loop.spawn(WORLD, self._refresh(pod))
+        self.start(pod)
+        return pod
+
+    async def replace(self, pod: Pod, buckets: int) -> None:
+        """Have another pod take the place of one, as a rollout does: the old one ends once the new one serves."""
+        fresh, until = self.add(buckets), self._loop.time() + _ROLL_SECONDS
+        while not fresh.is_serving and self._loop.time() < until:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(1.0)
+        if pod.ends:
+            return
+        pod.ends = True
+        self._server.merge_patch(
+            Place("pods", RELEASE, pod.name), {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
+        )
+        await asyncio.sleep(_ENDS_SECONDS)
+        self.kill(pod)
+        self.pods.remove(pod)
+        self._server.delete(Place("pods", RELEASE, pod.name))
 
     def start(self, pod: Pod) -> None:
         """Start a container in a pod that has none, on the volume that is there."""
         self._instances += 1
         pod.instance = f"instance-{self._instances}"
         pod.process = Process(f"{pod.name}/{self._instances}")
-        pod.state = ServingState(Metrics(), kept=KeptFile(pod))
-        pod.is_serving, pod.held = False, {}
+        pod.state = ServingState(Metrics(), kept=KeptFile(pod), buckets=pod.buckets)
+        pod.is_serving, pod.checked = False, None
         self._loop.spawn(pod.process, self._serve(pod, pod.state))
 
     def kill(self, pod: Pod) -> None:
@@ -151,20 +212,28 @@ class Pods:
             pod.process, pod.state, pod.is_serving = None, None, False
             self._show(pod, ready=False)
 
-    def lay(self, pod: Pod) -> None:
-        """Have the kubelet swap the whole volume for what lies in the Secrets now."""
-        for document in DOCUMENTS:
+    def lay(self, pod: Pod, share: float = 1.0) -> None:
+        """Have the kubelet lay what is in the Secrets now.
+
+        Args:
+            pod: whose.
+            share: of the documents; each is a volume of its own, which the kubelet refreshes when it likes.
+        """
+        for document in pod.documents:
+            if share < 1.0 and self._chance.random() > share:
+                continue
             try:
                 data = self._server.get(secret_place(document)).get("data") or {}
             except RefusedError:
                 continue
             if document in data:
                 pod.volume[document] = base64.b64decode(data[document])
+        pod.laid.set()
 
     async def _refresh(self, pod: Pod) -> None:
-        while True:
+        while pod in self.pods:
             if not pod.kubelet_is_late:
-                self.lay(pod)
+                self.lay(pod, _SHARE_LAID)
             await asyncio.sleep(self._chance.uniform(1.0, REFRESH_SECONDS))
 
     async def _serve(self, pod: Pod, state: ServingState) -> None:
@@ -174,7 +243,7 @@ class Pods:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LATEST_SECONDS):
                 await state.is_latest.wait()
-        pod.is_serving = True
+        pod.is_serving, pod.since = True, self._loop.time()
         self._show(pod, ready=True)
         self._loaded(pod)
         await follow
@@ -182,12 +251,14 @@ class Pods:
     async def _follow(self, pod: Pod, state: ServingState) -> None:
         seen: dict[str, bytes] = {}
         while True:
+            pod.laid.clear()
             for document, value in list(pod.volume.items()):
-                if seen.get(document) is not value:
+                if seen.get(document) != value:
                     seen[document] = value
                     await state.load_document(document, value)
                     self._loaded(pod)
-            await asyncio.sleep(_LOOK_SECONDS)
+            await pod.laid.wait()
+            await asyncio.sleep(self._chance.uniform(0.0, _LOOK_SECONDS))
 
     def _show(self, pod: Pod, *, ready: bool, address: str = "") -> None:
         place = Place("pods", RELEASE, pod.name, "status")
@@ -207,6 +278,8 @@ class SimulatedPodClient(PodClient):
     """
 
     lost = 0.0
+    on_tell: Callable[[str, Pod], None] = staticmethod(lambda _identity, _pod: None)
+    """Told of each word about the latest documents before it leaves: who says it, and which pod hears it."""
 
     def __init__(
         self,
@@ -253,6 +326,9 @@ class SimulatedPodClient(PodClient):
         await self._way(reached)
 
     async def tell_latest(self, pod: CupsPod, body: bytes, signature: str) -> None:
+        for each in self._pods.pods:
+            if each.name == pod.name:
+                self.on_tell(_identity(), each)
         reached, state = await self._reach(pod)
         try:
             latest = self._certificate.check_latest(body, signature, reached.instance)
@@ -286,14 +362,24 @@ class SimulatedPodClient(PodClient):
             raise PodError("it does not answer in time") from None
 
     async def _reach(self, pod: CupsPod) -> tuple[Pod, ServingState]:
-        found = next(each for each in self._pods.pods if each.name == pod.name)
-        await self._way(found)
-        if found.state is None:
+        found = next((each for each in self._pods.pods if each.name == pod.name), None)
+        if found is None:
             raise PodError("no connection")
+        await self._way(found)
+        if found.state is None or found.process is None:
+            raise PodError("no connection")
+        if found.process.frozen:
+            await asyncio.sleep(_TIMEOUT_SECONDS)
+            raise PodError("it does not answer in time")
         return found, found.state
 
     async def _way(self, pod: Pod) -> None:
         await asyncio.sleep(self._chance.uniform(0.001, 0.05))
-        if pod.is_cut or self._chance.random() < self.lost:
-            await asyncio.sleep(2.0)
+        if _identity() in pod.cut_from or self._chance.random() < self.lost:
+            await asyncio.sleep(_TIMEOUT_SECONDS)
             raise PodError("it does not answer in time")
+
+
+def _identity() -> str:
+    """Return the identity of the operator whose step is running."""
+    return process().name.partition("/")[0]

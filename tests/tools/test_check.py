@@ -232,7 +232,7 @@ def test_a_path_without_a_resource_is_a_wrong_use(tmp_path: Path) -> None:
     done = stationkeeper("check", str(tmp_path))
 
     assert done.returncode == 2
-    assert "is the path right?" in done.stderr
+    assert "check the path" in done.stderr
 
 
 def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

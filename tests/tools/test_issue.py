@@ -195,7 +195,7 @@ def test_who_has_which_certificate_is_listed_with_earlier_runs(issue: Issue, tmp
 def test_certificates_end_with_their_authority(issue: Issue, tmp_path: Path, root: KeyPair) -> None:
     done = issue("--days", "36500")
 
-    assert "end with the CA's" in done.stderr
+    assert "end when the CA's certificate ends" in done.stderr
     assert certificate(tmp_path / "out" / FIRST).not_valid_after_utc == root.x509.not_valid_after_utc
 
 

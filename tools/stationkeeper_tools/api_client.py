@@ -45,7 +45,7 @@ class ApiClient:
         self._authorization = f"Bearer {content['users'][0]['user']['token']}"
 
     def get(self, path: str) -> Any:
-        """What lies at `path`.
+        """Return the JSON at `path`.
 
         Raises:
             RequestError: the API server refused; so for every method here.
@@ -54,7 +54,7 @@ class ApiClient:
         return self.send("GET", path)
 
     def find(self, path: str) -> Any:
-        """The object at `path`, None where there is none."""
+        """Return the object at `path`, None where there is none."""
         try:
             return self.get(path)
         except RequestError as error:
@@ -63,28 +63,28 @@ class ApiClient:
             raise
 
     def items(self, path: str) -> list[Any]:
-        """The objects of the collection at `path`."""
+        """Return the objects of the collection at `path`."""
         listed: list[Any] = self.get(path)["items"]
         return listed
 
     def create(self, path: str, body: object) -> Any:
-        """Creates `body` in the collection at `path`."""
+        """Create `body` in the collection at `path`."""
         return self.send("POST", path, body)
 
     def apply(self, path: str, body: object) -> Any:
-        """Makes the object at `path` what `body` says, by server-side apply."""
+        """Apply `body` to the object at `path` (server-side apply)."""
         return self.send("PATCH", f"{path}?fieldManager={FIELD_MANAGER}&force=true", body, _APPLY)
 
     def merge(self, path: str, body: object) -> Any:
-        """Merges `body` into the object at `path`."""
+        """Merge `body` into the object at `path` (JSON merge patch)."""
         return self.send("PATCH", path, body, "application/merge-patch+json")
 
     def delete(self, path: str) -> Any:
-        """Deletes the object, or all objects of the collection, at `path`."""
+        """Delete the object, or all objects of the collection, at `path`."""
         return self.send("DELETE", path)
 
     def watch(self, path: str, seconds: float) -> Iterator[Any]:
-        """The events of the watch at `path`, as they come.
+        """Yield the events of the watch at `path` as they come.
 
         Args:
             path: with the query that makes it a watch.
@@ -105,7 +105,7 @@ class ApiClient:
             connection.close()
 
     def send(self, method: str, path: str, body: object = None, content_type: str = _JSON) -> Any:
-        """Any other request."""
+        """Send a request and return the JSON of its answer."""
         connection = http.client.HTTPSConnection(self._netloc, timeout=_TIMEOUT_SECONDS, context=self._context)
         headers = {"Authorization": self._authorization, "Content-Type": content_type, "Accept": _JSON}
         try:

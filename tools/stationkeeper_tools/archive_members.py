@@ -1,7 +1,7 @@
-"""Takes named programs, and nothing else, out of a tar archive.
+"""Unpack named programs, and nothing else, from a tar archive.
 
-Only regular files of exactly the expected names are read, and they are written under names of ours: whatever else an
-archive holds (links, devices, paths that lead out of the folder) is never created.
+Only regular files with exactly the expected names are read. They are written under names that this project chooses.
+Links, devices and paths that lead out of the folder are never created.
 """
 
 import shutil
@@ -16,7 +16,7 @@ MEMBER_BYTES = 512 << 20
 
 
 def unpack_programs(archive: Path, programs: Mapping[str, str], folder: Path) -> None:
-    """Writes each program into `folder`, executable.
+    """Write each program into `folder`, executable.
 
     Args:
         archive: a gzip-compressed tar file.

@@ -1,9 +1,9 @@
-"""Finds or obtains the programs of a real Kubernetes control plane, and helm.
+"""Find or obtain the programs of a real Kubernetes control plane, and helm.
 
 `kube-apiserver`, `etcd` and `kubectl` come, as one set, from the first of: the folder `KUBEBUILDER_ASSETS`, our cache,
 `PATH`, the archive that controller-runtime's envtest uses, a build with Go. `helm` comes from: our cache, `PATH`, its
-publisher's archive, a build with Go. What was obtained is in the cache the next time, with a file `SOURCE` that says
-what it really is.
+publisher's archive, a build with Go. Programs that were obtained stay in the cache, with a file `SOURCE` that says
+where they came from.
 """
 
 import os
@@ -72,19 +72,19 @@ class Surroundings:
 
     @classmethod
     def of(cls, environment: Mapping[str, str], home: Path) -> "Surroundings":
-        """Those of a user, with the cache where the XDG Base Directory Specification puts it."""
+        """Return the surroundings of a user; the cache is where the XDG Base Directory Specification puts it."""
         configured = Path(environment.get("XDG_CACHE_HOME", ""))
         root = configured if configured.is_absolute() else home / ".cache"
         return cls(environment, root / "stationkeeper", Platform.current())
 
     @classmethod
     def of_this_process(cls) -> "Surroundings":
-        """Those that this process was started in."""
+        """Return the surroundings that this process was started in."""
         return cls.of(os.environ, Path.home())
 
     @property
     def search_path(self) -> str:
-        """`PATH`; never the current folder for want of one."""
+        """`PATH`, or the system's default where it is empty; never the current folder."""
         return self.environment.get("PATH") or os.defpath
 
     @property
@@ -108,7 +108,7 @@ class ControlPlaneBinaries:
 
 
 def obtain_control_plane(surroundings: Surroundings, progress: Progress) -> ControlPlaneBinaries:
-    """The control plane's programs, downloaded or built if need be.
+    """Return the control plane's programs; download or build them if need be.
 
     Raises:
         ToolError: no source yielded them (the message has what each said), or the cache cannot be written.
@@ -129,7 +129,7 @@ def obtain_control_plane(surroundings: Surroundings, progress: Progress) -> Cont
 
 
 def find_kubectl(surroundings: Surroundings, progress: Progress) -> Path:
-    """The control plane's own `kubectl`, or, where its set has none, that of our cache or of `PATH`.
+    """Return the control plane's own `kubectl`, or, where its set has none, that of the cache or of `PATH`.
 
     Raises:
         ToolError: there is none, or the control plane's programs cannot be obtained.
@@ -138,12 +138,12 @@ def find_kubectl(surroundings: Surroundings, progress: Progress) -> Path:
     cached = surroundings.control_plane_folder / "kubectl"
     found = own or (cached if tool_cache.is_program(cached) else _which("kubectl", surroundings.search_path))
     if found is None:
-        raise ToolError(ToolFault.PROGRAM_NOT_FOUND, "the control plane in use has no `kubectl`, nor has PATH")
+        raise ToolError(ToolFault.PROGRAM_NOT_FOUND, "neither the control plane in use nor PATH has `kubectl`")
     return found
 
 
 def find_helm(surroundings: Surroundings, progress: Progress) -> Path:
-    """Helm, downloaded or built if need be.
+    """Return the path of helm; download or build it if need be.
 
     Raises:
         ToolError: no source yielded it (the message has what each said), or the cache cannot be written.

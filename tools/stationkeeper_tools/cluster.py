@@ -24,7 +24,7 @@ class ConditionTimeoutError(TimeoutError):
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> float:
-    """Waits for `condition`, and tells how many seconds that took.
+    """Wait for `condition` and return how many seconds that took.
 
     Raises:
         ConditionTimeoutError: it did not come true within `seconds`.
@@ -50,7 +50,7 @@ class Cluster:
         self._api = ApiClient(kubeconfig)
 
     def install_crds(self) -> None:
-        """Applies the CustomResourceDefinitions and waits until they are served."""
+        """Apply the CustomResourceDefinitions and wait until they are served."""
         paths = []
         for definition in (document for file in crd_files() for document in load(file)):
             paths.append(f"{_DEFINITIONS}/{definition['metadata']['name']}")
@@ -58,7 +58,7 @@ class Cluster:
         wait_until(lambda: all(self._is_established(path) for path in paths), "the definitions are established")
 
     def install_release(self) -> None:
-        """Makes the namespace, the Secrets to publish, the ServiceAccounts, and gives these the rights of the chart."""
+        """Create the namespace, the Secrets to publish and the ServiceAccounts with the rights of the chart."""
         self._api.apply(f"/api/v1/namespaces/{self._namespace}", _object("v1", "Namespace", self._namespace))
         for account in (OPERATOR, CUPS):
             self._api.apply(self._core("serviceaccounts", account), _object("v1", "ServiceAccount", account))
@@ -73,13 +73,13 @@ class Cluster:
     def apply_secret(
         self, name: str, data: Mapping[str, bytes], labels: Mapping[str, str] | None = None, kind: str = "Opaque"
     ) -> None:
-        """Makes a Secret in the release's namespace hold `data`."""
+        """Apply a Secret with `data` in the release's namespace."""
         encoded = {key: base64.b64encode(value).decode("ascii") for key, value in data.items()}
         body = _object("v1", "Secret", name, labels) | {"type": kind, "data": encoded}
         self._api.apply(self._core("secrets", name), body)
 
     def stand_for_cups(self, name: str, host: str, port: int) -> None:
-        """Makes a ready Pod that stands for a CUPS process, so that the operator finds its internal port there."""
+        """Create a ready Pod that stands for a CUPS process, so that the operator finds its internal port there."""
         labels = {"app.kubernetes.io/name": "stationkeeper", "app.kubernetes.io/component": "cups"}
         container = {"name": "cups", "image": "none", "ports": [{"name": "internal", "containerPort": port}]}
         path = self._core("pods", name)
@@ -89,19 +89,19 @@ class Cluster:
         self._api.merge(f"{path}/status", {"status": status})
 
     def status(self, kind: str, name: str) -> dict[str, Any]:
-        """The status of a TrustedCA or Gateway; empty where it has none."""
+        """Return the status of a TrustedCA or Gateway; empty where it has none."""
         return dict(self._api.get(self._resource(kind, name)).get("status", {}))
 
     def apply(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:
-        """Makes a TrustedCA or Gateway in the release's namespace have `spec`."""
+        """Apply a TrustedCA or Gateway with `spec` in the release's namespace."""
         self._api.apply(self._resource(kind, name), _object(_API_VERSION, kind, name) | {"spec": dict(spec)})
 
     def delete(self, kind: str, name: str) -> None:
-        """Deletes a TrustedCA or Gateway of the release's namespace."""
+        """Delete a TrustedCA or Gateway of the release's namespace."""
         self._api.delete(self._resource(kind, name))
 
     def condition(self, kind: str, name: str, condition: str) -> dict[str, Any] | None:
-        """A condition of a TrustedCA or Gateway, if it is about the present spec."""
+        """Return a condition of a TrustedCA or Gateway, None where there is none for the present spec."""
         found = self._api.get(self._resource(kind, name))
         for each in found.get("status", {}).get("conditions", []):
             if each["type"] == condition and each.get("observedGeneration") == found["metadata"]["generation"]:
@@ -109,7 +109,7 @@ class Cluster:
         return None
 
     def wait_ready(self, kind: str, name: str, condition: str = "Ready") -> None:
-        """Waits until a TrustedCA or Gateway is Ready, or has another condition.
+        """Wait until a TrustedCA or Gateway is Ready, or until another condition is True.
 
         Raises:
             ConditionTimeoutError: it did not; the message has the condition.

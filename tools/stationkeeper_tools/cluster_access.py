@@ -1,4 +1,4 @@
-"""A person's own cluster, reached by their kubeconfig with whatever authentication it names."""
+"""Access to a person's own cluster by their kubeconfig, with any authentication that it names."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -78,12 +78,12 @@ class ControlPlane:
     def start(
         cls, folder: Path, *, binaries: ControlPlaneBinaries | None = None, say: Callable[[str], None] = silent
     ) -> "ControlPlane":
-        """A running control plane.
+        """Start a control plane and return it.
 
         Args:
             folder: for data, keys and logs; made here, and left behind.
             binaries: the programs to run; None finds or obtains them, as this process' environment says.
-            say: told what takes long.
+            say: called with messages about slow steps.
 
         Raises:
             ToolError: the programs cannot be obtained, or do not get ready.
@@ -92,7 +92,7 @@ class ControlPlane:
         return cls(found, folder).__enter__()
 
     def __enter__(self) -> "ControlPlane":
-        """Starts it if it does not run yet."""
+        """Start it if it does not run yet."""
         if self._ports is None:
             try:
                 self._start_on_free_ports()
@@ -108,7 +108,7 @@ class ControlPlane:
 
     @property
     def url(self) -> str:
-        """The API server's, `https://127.0.0.1:port`, the same as long as this control plane exists."""
+        """The API server's URL, `https://127.0.0.1:port`; it stays the same as long as this control plane exists."""
         return f"https://127.0.0.1:{self._started_ports.api}"
 
     @property
@@ -124,7 +124,7 @@ class ControlPlane:
         return LoopbackClient(self._started_ports.etcd, context)
 
     def service_account_kubeconfig(self, namespace: str, name: str, path: Path) -> Path:
-        """Writes a kubeconfig, mode 0600, with a token of that ServiceAccount, valid for 24 hours; gives its path back.
+        """Write a kubeconfig (mode 0600) with a token of that ServiceAccount, valid for 24 hours; return its path.
 
         Raises:
             ToolError: `APIRefused`, for example because there is no such ServiceAccount.
@@ -133,15 +133,15 @@ class ControlPlane:
         return write_private(path, self._kubeconfig(name, self._request_token(namespace, name), namespace))
 
     def stop_api_server(self) -> None:
-        """Ends the API server; its data stays, in etcd."""
+        """Stop the API server; its data stays in etcd."""
         if self._api_server:
             self._api_server.stop(_GRACE_SECONDS)
 
     def start_api_server(self) -> None:
-        """Starts the API server again, on the same port, with the same data, keys and tokens, and waits for it.
+        """Start the API server again on the same port, with the same data, keys and tokens, and wait until it is ready.
 
         Raises:
-            ToolError: it did not get ready, or somebody took its port.
+            ToolError: it did not get ready, or another program took its port.
         """
         if not self._api_server:
             raise ToolError(ToolFault.PROCESS_ENDED, "this control plane was not started, or is stopped")
@@ -152,7 +152,7 @@ class ControlPlane:
         self._run_api_server(self._api_server)
 
     def stop(self) -> None:
-        """Ends both programs; at most about two seconds."""
+        """Stop both programs; takes at most about two seconds."""
         self.stop_api_server()
         if self._etcd:
             self._etcd.stop(0.5)

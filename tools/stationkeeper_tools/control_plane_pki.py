@@ -50,7 +50,7 @@ class ControlPlanePki:
 
 
 def make_pki(folder: Path) -> ControlPlanePki:
-    """Writes all of it into `folder`; the CA's own key is not kept."""
+    """Write keys and certificates into `folder`; the CA's own key is not kept."""
     now = datetime.now(UTC)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name, name = _name("stationkeeper control plane CA"), _name("stationkeeper control plane")

@@ -1,4 +1,4 @@
-"""The demo: the whole procedure on a real API server on this machine, in front of one's eyes.
+"""The demo: show the whole procedure on a real API server on this machine.
 
 It starts etcd and kube-apiserver on loopback, installs Stationkeeper with its real rights, makes a PKI by the
 document's procedure, applies a TrustedCA and a Gateway, asks as that gateway, then removes the CA and shows the
@@ -35,12 +35,12 @@ CA, GATEWAY, TOKEN_SECRET = "demo-ca", "demo-gateway", "demo-gateway-lns"
 
 @dataclass(frozen=True)
 class DemoPki:
-    """What the procedure makes, as files.
+    """The files that the procedure makes.
 
     Attributes:
         root: the CA that signs the gateways' certificates.
-        gateway: what the gateway proves itself with.
-        server_ca: of the CUPS server and, here, of the LNS.
+        gateway: the gateway's certificate and key.
+        server_ca: the CA of the CUPS server and, here, of the LNS.
     """
 
     root: KeyPair
@@ -49,7 +49,7 @@ class DemoPki:
 
 
 def run_demo(keep: bool, as_json: bool) -> int:
-    """Runs the demo; its exit status, which is 0 only if all held.
+    """Run the demo and return its exit status: 0 only if each step succeeded.
 
     Args:
         keep: leave all running until SIGTERM or SIGINT.
@@ -89,7 +89,7 @@ def _run(folder: Path, steps: Steps, keep: bool) -> None:
             answer = update_info(release.cups_url, pki.gateway, EUI)
             _check(answer)
         _show(steps, answer)
-        with steps.step("observed", "Waiting until the Gateway's status tells of that visit"):
+        with steps.step("observed", "Waiting until the Gateway's status shows that visit"):
             wait_until(lambda: "lastSeen" in cluster.status("Gateway", GATEWAY), "the visit is observed")
         _show_status(steps, cluster)
         with steps.step("remove-ca", "Deleting the TrustedCA and waiting for the refusal"):
@@ -162,7 +162,7 @@ def _show(steps: Steps, answer: UpdateInfoResponse) -> None:
 
 
 def _show_status(steps: Steps, cluster: Cluster) -> None:
-    """What `kubectl get gateways.stationkeeper.io` shows, field by field."""
+    """Print the fields that `kubectl get gateways.stationkeeper.io` shows."""
     gateway, authority = cluster.status("Gateway", GATEWAY), cluster.status("TrustedCA", CA)
     conditions: list[dict[str, str]] = authority.get("conditions", [])
     enforced = next((each for each in conditions if each["type"] == "Enforced"), {})
@@ -180,7 +180,7 @@ def _refusal(url: str, identity: Identity) -> str:
         except RefusedError as error:
             refusals.append(str(error))
         except ConnectionError:
-            # The request was under way as its connection lost its trust: the next one tells why.
+            # The request was under way when its connection was closed for lack of trust: the next one tells why.
             return False
         return bool(refusals)
 

@@ -1,6 +1,6 @@
-"""Fetches a file over HTTP with bounds on its size and time, and with its digest checked before anybody reads it.
+"""Fetch a file over HTTP, with bounds on size and time; check its digest before anything reads it.
 
-Proxies are those of the environment (`HTTPS_PROXY`, `NO_PROXY`), as for other programs.
+The proxies of the environment are used (`HTTPS_PROXY`, `NO_PROXY`), as in other programs.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ _MEBIBYTE = 1 << 20
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a download may cost.
+    """The limits of a download.
 
     Attributes:
         size: bytes.
@@ -39,14 +39,14 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Digest:
-    """What a publisher says about a file: an algorithm of `hashlib` and the value, lower-case hex."""
+    """The digest that a publisher gives for a file: an algorithm of `hashlib`, and the value in lower-case hex."""
 
     algorithm: str
     value: str
 
 
 def fetch_text(url: str, bounds: Bounds) -> str:
-    """The text, UTF-8, at `url`.
+    """Return the text (UTF-8) at `url`.
 
     Raises:
         ToolError: `DownloadFailed` or `DownloadTooLarge`.
@@ -60,7 +60,7 @@ def fetch_text(url: str, bounds: Bounds) -> str:
 
 
 def fetch_file(url: str, target: Path, digest: Digest, bounds: Bounds, progress: Progress) -> None:
-    """Puts what is at `url` into the new file `target`, which exists afterwards only if its digest is the given one.
+    """Download `url` into the new file `target`; the file is removed again if its digest is not the given one.
 
     Raises:
         ToolError: `DownloadFailed`, `DownloadTooLarge` or `DigestMismatch`.

@@ -30,7 +30,7 @@ _SHA512 = re.compile(r"[0-9a-f]{128}")
 
 @dataclass(frozen=True)
 class Release:
-    """One archive of the index: Kubernetes' version (`1.37.2`), where it is, and what it must be."""
+    """One archive of the index: the version of Kubernetes (`1.37.2`), its URL and its digest."""
 
     version: str
     url: str
@@ -39,7 +39,7 @@ class Release:
 
 @dataclass(frozen=True)
 class EnvtestServer:
-    """Where the index is, and what a download may cost."""
+    """Where the index is, and the limits of the downloads."""
 
     index_url: str = INDEX_URL
     index_bounds: Bounds = INDEX_BOUNDS
@@ -49,7 +49,7 @@ class EnvtestServer:
 def fetch_control_plane(
     server: EnvtestServer, version: str, platform: Platform, folder: Path, progress: Progress
 ) -> Release:
-    """Puts `PROGRAMS` of the release that fits best into `folder`; see `choose_release` for which that is.
+    """Put `PROGRAMS` of the release that `choose_release` chooses into `folder`.
 
     Raises:
         ToolError: it cannot be downloaded, is not what the index says, or there is none.
@@ -65,7 +65,7 @@ def fetch_control_plane(
 
 
 def choose_release(index: str, version: str, platform: Platform) -> Release:
-    """The release to use: `version` itself, else the newest whose major and minor version is not above it.
+    """Return the release to use: `version` itself, else the newest one with a major and minor version not above it.
 
     Args:
         index: the index, YAML.

@@ -15,7 +15,7 @@ TIMEOUT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Identity:
-    """What a gateway proves itself with, and whom it believes.
+    """A gateway's certificate and key, and the CA that it trusts.
 
     Attributes:
         certificate, key: paths of PEM files.
@@ -28,11 +28,11 @@ class Identity:
 
 
 class RefusedError(Exception):
-    """The server did not answer with 200; the message is its own, or TLS' alert."""
+    """The server did not answer with status 200; the message is the server's, or the TLS alert."""
 
 
 def update_info(url: str, identity: Identity, eui: EUI64) -> UpdateInfoResponse:
-    """What the CUPS server at `url` tells the gateway with `eui`.
+    """Ask the CUPS server at `url` as the gateway with `eui`, and return its answer.
 
     Args:
         url: `https://host:port`.
@@ -61,7 +61,7 @@ def update_info(url: str, identity: Identity, eui: EUI64) -> UpdateInfoResponse:
 
 
 def curl_command(url: str, identity: Identity, eui: EUI64) -> str:
-    """The same request with curl, as the document that Stationkeeper implements writes it."""
+    """Return a curl command that makes the same request."""
     return (
         f"curl -v --cert {identity.certificate} --key {identity.key} --cacert {identity.server_ca} "
         f'{url}/update-info -d \'{{"router":"{format_id6(eui)}"}}\' --output -'

@@ -1,7 +1,7 @@
-"""Builds programs with the user's Go toolchain, from modules that the `go.mod` and `go.sum` beside this file pin.
+"""Build programs with the user's Go toolchain, from modules that the `go.mod` and `go.sum` beside this file pin.
 
-The checksums in `go.sum` make the sources the known ones, whichever module proxy they come from. That place and
-the toolchain are the user's choice (`GOPROXY`, `GOTOOLCHAIN`, `GOCACHE`); what would change the programs is not.
+The checksums in `go.sum` make sure of the sources, from any module proxy. The user chooses the module proxy and the
+toolchain (`GOPROXY`, `GOTOOLCHAIN`, `GOCACHE`). Settings that would change the programs are fixed here.
 """
 
 import re
@@ -48,7 +48,7 @@ class GoModule:
 
 
 class BuildCounter:
-    """Reads what `go list -deps` and then `go build -v` print, and counts packages and modules.
+    """Counts packages and modules in the output of `go list -deps` and then of `go build -v`.
 
     Args:
         packages: the import paths that can occur; empty while they are not known.
@@ -62,7 +62,7 @@ class BuildCounter:
         self._rest = b""
 
     def feed(self, output: bytes) -> None:
-        """Takes the next piece of the output, cut anywhere."""
+        """Take the next piece of the output; it may end within a line."""
         *lines, self._rest = (self._rest + output).split(b"\n")
         for raw in lines:
             line = raw.decode("utf-8", "replace").strip()
@@ -75,14 +75,14 @@ class BuildCounter:
 
 
 def build(module: GoModule, folder: Path, search_path: str, environment: Mapping[str, str], progress: Progress) -> None:
-    """Puts the programs of `module` into `folder`.
+    """Build the programs of `module` into `folder`.
 
     Args:
         module: what to build.
-        folder: exists; used for the build's own files too, which are removed after success.
+        folder: exists; the build's own files are in it too, and are removed after success.
         search_path: where `go` is looked for, as `PATH`.
         environment: the user's.
-        progress: told how far it is.
+        progress: shows the progress.
 
     Raises:
         ToolError: `GoMissing`, `GoTooOld` or `BuildFailed`.

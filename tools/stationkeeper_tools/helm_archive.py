@@ -19,7 +19,7 @@ _DIGEST_LINE = re.compile(r"([0-9a-f]{64})(?:\s+\*?(\S+))?\s*")
 
 @dataclass(frozen=True)
 class HelmServer:
-    """Where the archives are, and what a download may cost."""
+    """Where the archives are, and the limits of the downloads."""
 
     base_url: str = BASE_URL
     digest_bounds: Bounds = DIGEST_BOUNDS
@@ -27,14 +27,14 @@ class HelmServer:
 
 
 def fetch_helm(server: HelmServer, version: str, platform: Platform, folder: Path, progress: Progress) -> str:
-    """Puts `helm` into `folder`.
+    """Put `helm` into `folder`.
 
     Args:
-        server: where from.
+        server: where the archives are.
         version: `4.3.1`.
-        platform: for which.
+        platform: the archive's platform.
         folder: exists.
-        progress: told what is downloaded.
+        progress: shows the download.
 
     Returns:
         The archive's URL.

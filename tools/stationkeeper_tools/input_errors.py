@@ -1,4 +1,4 @@
-"""What is wrong with a person's input, all of it at once."""
+"""Report all that is wrong with a person's input at once."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The few HTTPS requests that starting a control plane takes, without any client library."""
+"""The few HTTPS requests that are needed to start a control plane, without a client library."""
 
 import http.client
 import json
@@ -10,11 +10,11 @@ _POSTING_SECONDS = 10.0
 
 
 class LoopbackClient:
-    """Requests to one server on 127.0.0.1, which nobody answers who cannot prove to be that server.
+    """Requests to one server on 127.0.0.1; the server's certificate is verified.
 
     Args:
         port: the server's.
-        context: verifies the server and, where it asks for that, proves the client.
+        context: verifies the server; holds the client's certificate where the server asks for one.
         token: a bearer token to send, if any.
     """
 
@@ -26,14 +26,14 @@ class LoopbackClient:
             self._headers["Authorization"] = f"Bearer {token}"
 
     def answers(self, path: str) -> bool:
-        """Whether the server answers a GET of `path` with status 200 now."""
+        """Return whether the server answers a GET of `path` with status 200 now."""
         try:
             return self._exchange("GET", path, None, _ASKING_SECONDS)[0] == http.client.OK
         except (OSError, http.client.HTTPException):
             return False
 
     def post(self, path: str, body: object) -> tuple[int, Any]:
-        """Posts JSON; the status and the JSON of the answer.
+        """Post JSON; return the status and the JSON of the answer.
 
         Raises:
             OSError: the server cannot be reached.

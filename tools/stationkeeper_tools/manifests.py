@@ -16,7 +16,7 @@ _CHECKOUT = _PACKAGE.parents[1]
 
 
 def crd_files(package: Path = _PACKAGE, checkout: Path = _CHECKOUT) -> list[Path]:
-    """The files of the CustomResourceDefinitions, sorted.
+    """Return the files of the CustomResourceDefinitions, sorted.
 
     Raises:
         ToolError: `ManifestsMissing`.
@@ -25,7 +25,7 @@ def crd_files(package: Path = _PACKAGE, checkout: Path = _CHECKOUT) -> list[Path
 
 
 def rbac_files(package: Path = _PACKAGE, checkout: Path = _CHECKOUT) -> list[Path]:
-    """The files of the rights, each a list of RBAC rules, sorted.
+    """Return the files of the rights, each a list of RBAC rules, sorted.
 
     Raises:
         ToolError: `ManifestsMissing`.
@@ -34,7 +34,7 @@ def rbac_files(package: Path = _PACKAGE, checkout: Path = _CHECKOUT) -> list[Pat
 
 
 def load(path: Path) -> list[Any]:
-    """The YAML documents of a file, empty ones left out."""
+    """Return the YAML documents of a file, without empty ones."""
     with path.open(encoding="utf-8") as file:
         return [document for document in yaml.safe_load_all(file) if document is not None]
 
@@ -44,4 +44,5 @@ def _files(*folders: Path) -> list[Path]:
         if found := sorted(folder.glob("*.yaml")):
             return found
     places = " nor in ".join(str(each) for each in folders)
-    raise ToolError(ToolFault.MANIFESTS_MISSING, f"no manifests, neither in {places}: install stationkeeper again")
+    detail = f"there are no manifests, neither in {places}: install stationkeeper again"
+    raise ToolError(ToolFault.MANIFESTS_MISSING, detail)

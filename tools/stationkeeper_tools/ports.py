@@ -1,7 +1,7 @@
-"""Free TCP ports of 127.0.0.1 for servers that have to be told their port.
+"""Free TCP ports of 127.0.0.1 for servers that need a fixed port.
 
 They lie below the range from which the kernel takes ports for outgoing connections, so that a port that is free for a
-moment, while its server restarts, is not given to somebody else meanwhile.
+moment, while its server restarts, is not given to another program.
 """
 
 import secrets
@@ -14,7 +14,7 @@ _ATTEMPTS = 100
 
 
 def free_port() -> int:
-    """A port that nobody listened on just now; somebody may take it before the caller does.
+    """Return a port that was free just now; another program may take it before the caller does.
 
     Raises:
         ToolError: `PortTaken`: none was found.
@@ -27,7 +27,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on that port of 127.0.0.1 now."""
+    """Return whether a server can listen on that port of 127.0.0.1 now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

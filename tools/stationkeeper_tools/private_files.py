@@ -5,14 +5,14 @@ from pathlib import Path
 
 
 def private_folder(path: Path) -> Path:
-    """Makes the folder, mode 0700, with any parents, or narrows that of an existing one; gives it back."""
+    """Create the folder with its parents, or take an existing one; set its mode to 0700 and return it."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.chmod(0o700)
     return path
 
 
 def write_private(path: Path, content: bytes) -> Path:
-    """Replaces or creates the file at once, mode 0600; gives it back."""
+    """Replace or create the file in one step, with mode 0600; return its path."""
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

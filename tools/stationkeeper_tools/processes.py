@@ -1,4 +1,4 @@
-"""Child processes that end when they are told to, with everything they started, and that say why they failed."""
+"""Child processes that can be ended with all that they started, and that report why they failed."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ _POLL_SECONDS = 0.02
 
 
 class ManagedProcess:
-    """A child in a session of its own, whose output goes to a log file.
+    """A child in a session of its own; its output goes to a log file.
 
     Args:
         name: what messages call it.
@@ -40,7 +40,7 @@ class ManagedProcess:
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts the child; once ended, it can be started again.
+        """Start the child; after its end it can be started again.
 
         Raises:
             ToolError: `ProgramNotFound`: the program cannot be executed.
@@ -66,7 +66,7 @@ class ManagedProcess:
 
     @property
     def pid(self) -> int | None:
-        """The child's process id, that of its session and process group too; None before the first start."""
+        """The process id of the child, of its session and of its process group; None before the first start."""
         return self._child.pid if self._child else None
 
     @property
@@ -76,19 +76,19 @@ class ManagedProcess:
 
     @property
     def exit_status(self) -> int | None:
-        """Its exit status once `stop`, `kill` or `wait` has seen its end; negative for a signal."""
+        """The exit status after `stop`, `kill` or `wait` has seen the child's end; negative for a signal."""
         return self._child.returncode if self._child else None
 
     def wait_until(self, predicate: Callable[[], bool], seconds: float, what: str) -> None:
-        """Waits until `predicate` holds.
+        """Wait until `predicate` holds.
 
         Args:
             predicate: asked every 20 ms; what it raises is passed on.
             seconds: the longest time to wait.
-            what: what holds then, such as "etcd is ready".
+            what: what `predicate` asks, for messages, such as "etcd is ready".
 
         Raises:
-            ToolError: `ProcessEnded` as soon as the child ends before, `DeadlineExceeded`; both with the log's end.
+            ToolError: `ProcessEnded` when the child ends too early, or `DeadlineExceeded`; both show the log's end.
         """
         ends = time.monotonic() + seconds
         while not predicate():
@@ -102,7 +102,7 @@ class ManagedProcess:
             time.sleep(_POLL_SECONDS)
 
     def wait(self, seconds: float) -> bool:
-        """Whether the child ends by itself within so many seconds; then nothing of its process group is left."""
+        """Return whether the child ends by itself within `seconds`; if so, end the rest of its process group."""
         ends = time.monotonic() + seconds
         while self.is_running:
             if time.monotonic() > ends:
@@ -112,24 +112,24 @@ class ManagedProcess:
         return True
 
     def terminate(self) -> None:
-        """Asks the child to end (SIGTERM), and does not wait for it."""
+        """Ask the child to end (SIGTERM); do not wait for it."""
         if self._child and self.is_running:
             _signal(self._child, signal.SIGTERM)
 
     def stop(self, grace_seconds: float = 5.0) -> None:
-        """Asks the child to end, and after `grace_seconds` makes it; then nothing of its process group is left."""
+        """Ask the child to end; after `grace_seconds`, end it and its process group by force."""
         self.terminate()
         if not self.wait(grace_seconds):
             self.kill()
 
     def kill(self) -> None:
-        """Ends the child and its process group at once (SIGKILL)."""
+        """End the child and its process group at once (SIGKILL)."""
         if self._child and self._child.returncode is None:
             _signal(self._child, signal.SIGKILL)
             self._child.wait()
 
     def log_tail(self) -> str:
-        """The last lines of the log, at most `LOG_TAIL_BYTES`, under its path."""
+        """Return the log's path and its last lines, at most `LOG_TAIL_BYTES`."""
         with self.log.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - LOG_TAIL_BYTES))
@@ -140,7 +140,7 @@ class ManagedProcess:
 
 
 def _has_ended(child: subprocess.Popen[bytes]) -> bool:
-    # It stays a zombie until `kill` reaps it, so that its process group's id cannot become somebody else's before.
+    # It stays a zombie until `kill` reaps it, so that no other process can get its process group's id before.
     return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 

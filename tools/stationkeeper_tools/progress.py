@@ -1,4 +1,4 @@
-"""Tells a waiting person what goes on: in place on a terminal, else by a line from time to time."""
+"""Show a waiting person the progress: in place on a terminal, else by a line from time to time."""
 
 import sys
 import time
@@ -12,15 +12,15 @@ _TERMINAL_COLUMNS = 79
 
 
 def silent(_text: str) -> None:
-    """Says nothing."""
+    """Write nothing."""
 
 
 class Progress:
-    """How far long steps are; not for use by several threads at once.
+    """Progress of long steps; not for use by several threads at once.
 
     Args:
         say: writes a line that stays.
-        terminal: where how far a step is can be shown in place; None where there is no such place.
+        terminal: shows progress in place; None where there is no terminal.
         clock: monotonic seconds.
     """
 
@@ -38,17 +38,20 @@ class Progress:
 
     @classmethod
     def to(cls, say: Callable[[str], None]) -> "Progress":
-        """Lines by `say`, and in place on standard error where that is a terminal and `say` is not `silent`."""
+        """Return one that writes lines by `say`.
+
+        It also writes in place on standard error where that is a terminal, unless `say` is `silent`.
+        """
         return cls(say, sys.stderr if say is not silent and sys.stderr.isatty() else None)
 
     def say(self, text: str) -> None:
-        """Writes a line that stays; what `show` tells next comes in place at once, or else after an interval."""
+        """Write a line that stays; the next `show` writes at once on a terminal, else after an interval."""
         self.end()
         self._say(text)
         self._next = 0.0 if self._terminal else self._clock() + LINE_INTERVAL_SECONDS
 
     def show(self, text: str) -> None:
-        """Tells how far the present step is: in place of what it told last, or, off a terminal, rarely."""
+        """Show the progress of the present step: on a terminal in place of the last one, else rarely."""
         now = self._clock()
         if now < self._next:
             return
@@ -62,7 +65,7 @@ class Progress:
             self._say(text)
 
     def end(self) -> None:
-        """Erases what `show` left in place."""
+        """Erase what `show` wrote in place."""
         if self._terminal and self._shown:
             self._terminal.write(_ERASE)
             self._terminal.flush()

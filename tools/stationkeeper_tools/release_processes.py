@@ -20,11 +20,11 @@ START_SECONDS = 60.0
 
 
 class ReleaseProcesses:
-    """What the chart runs as two Deployments.
+    """The two programs that the chart runs as Deployments, here as processes.
 
     Args:
         folder: for kubeconfigs, tokens and logs; made here.
-        control_plane: whose API server they talk to.
+        control_plane: they talk to its API server.
         namespace: the release's.
 
     Attributes:
@@ -55,7 +55,7 @@ class ReleaseProcesses:
             process.stop()
 
     def start_operator(self) -> ManagedProcess:
-        """Starts the operator and waits until it is ready; its process."""
+        """Start the operator, wait until it is ready, and return its process."""
         kubeconfig = self._control_plane.service_account_kubeconfig(
             self._namespace, OPERATOR, self.log_folder / "operator.kubeconfig"
         )
@@ -70,7 +70,7 @@ class ReleaseProcesses:
         return process
 
     def start_cups(self) -> None:
-        """Starts CUPS, waits until it serves gateways, and makes the Pod by which the operator finds it."""
+        """Start CUPS, wait until it serves gateways, and create the Pod by which the operator finds it."""
         api, token = self._api_access()
         environment = {
             "STATIONKEEPER_SOURCE": "watch",
@@ -107,7 +107,7 @@ class ReleaseProcesses:
 
 
 def _answers(url: str) -> bool:
-    """Whether `/readyz` says yes; whom it proves to be is judged where the answer matters, not here."""
+    """Return whether `/readyz` answers 200; the server's certificate is not verified here."""
     parts = urlsplit(url)
     if parts.scheme == "https":
         context = ssl._create_unverified_context()  # noqa: S323 - a liveness question on loopback

@@ -48,7 +48,7 @@ class KeyPair:
     certificate_pem: bytes
 
     def write(self, folder: Path, name: str) -> tuple[Path, Path]:
-        """Puts `name.crt` and, readable by the owner only, `name.key` into `folder`; their paths."""
+        """Write `name.crt`, and `name.key` with mode 0600, into `folder`; return their paths."""
         certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
         certificate.write_bytes(self.certificate_pem)
         key.touch(mode=0o600)
@@ -62,14 +62,14 @@ class KeyPair:
 
 
 def make_root(common_name: str, now: datetime, days: int = 1825) -> KeyPair:
-    """A self-signed root, RSA 2048, valid from `now` for `days`."""
+    """Return a self-signed root, RSA 2048, valid from `now` for `days`."""
     key, name = _rsa_key(), _name(common_name)
     certificate = _authority(name, name, key.public_key(), now, days).sign(key, hashes.SHA256())
     return _pair(key, certificate)
 
 
 def make_intermediate(common_name: str, issuer: KeyPair, now: datetime, days: int = 1825) -> KeyPair:
-    """A CA that `issuer` signed."""
+    """Return an intermediate CA that `issuer` signed."""
     key = _rsa_key()
     builder = _authority(_name(common_name), issuer.x509.subject, key.public_key(), now, days)
     builder = builder.add_extension(_issuer_key(issuer), critical=False)
@@ -77,7 +77,7 @@ def make_intermediate(common_name: str, issuer: KeyPair, now: datetime, days: in
 
 
 def make_gateway(eui: str, issuer: KeyPair, now: datetime, days: int = 365) -> KeyPair:
-    """The key and version 1 certificate of a gateway.
+    """Return the key and version 1 certificate of a gateway.
 
     Args:
         eui: the Common Name, 16 hex digits.
@@ -100,7 +100,7 @@ def make_gateway(eui: str, issuer: KeyPair, now: datetime, days: int = 365) -> K
 
 
 def make_server(names: list[str], addresses: list[str], issuer: KeyPair, now: datetime, days: int = 365) -> KeyPair:
-    """The P-256 key and certificate of a server.
+    """Return the P-256 key and certificate of a server.
 
     Args:
         names: its DNS names, the first of which is the Common Name too.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Steps:
-    """Times steps and tells of each.
+    """Measures the time of each step and prints its result.
 
     Args:
         as_json: one object a line on standard output, `{"step": …, "ok": …, "seconds": …}`, and nothing else there.
@@ -22,7 +22,7 @@ class Steps:
 
     @contextmanager
     def step(self, name: str, text: str) -> Iterator[None]:
-        """Runs its block as the step `name`; a block that raises has failed, and its exception goes on."""
+        """Run the `with` block as the step `name`; if the block raises, report a failure and raise again."""
         if not self._as_json:
             self.say(f"{text} …")
         begin = self._clock()
@@ -34,12 +34,12 @@ class Steps:
         self._tell(name, begin, None)
 
     def ready(self, fields: dict[str, object]) -> None:
-        """Tells that all is up and stays so: `fields` as JSON; nothing for people."""
+        """Report that everything runs and stays so: `fields` as JSON; nothing for people."""
         self.is_ready = True
         self._result({"ready": True} | fields)
 
     def say(self, text: str) -> None:
-        """A line for people; with JSON it goes to standard error."""
+        """Print a line for people; with JSON it goes to standard error."""
         print(text, file=sys.stderr if self._as_json else sys.stdout, flush=True)
 
     def _result(self, fields: dict[str, object]) -> None:

@@ -1,7 +1,7 @@
-"""A folder of obtained programs that is either whole or not there, whatever happens to the processes that fill it.
+"""A folder of obtained programs that is either complete or absent, even if a process that fills it is killed.
 
-It is filled beside its final place, synced, and renamed into it, by one process at a time: a second one waits for the
-first and then finds the work done. What a killed process left is removed by the next.
+One process at a time fills it beside its final place, syncs it and renames it. A second process waits for the first,
+and then finds the work done. The next process removes what a killed one left behind.
 """
 
 import fcntl
@@ -16,23 +16,23 @@ from stationkeeper_tools.progress import Progress
 
 
 def is_program(path: Path) -> bool:
-    """Whether `path` is a file that this user may execute."""
+    """Return whether `path` is a file that this user may execute."""
     return path.is_file() and os.access(path, os.X_OK)
 
 
 def holds(folder: Path, programs: Iterable[str]) -> bool:
-    """Whether `folder` holds each of the programs."""
+    """Return whether `folder` holds each of the programs."""
     return all(is_program(folder / name) for name in programs)
 
 
 def install(folder: Path, programs: tuple[str, ...], fill: Callable[[Path], None], progress: Progress) -> None:
-    """Makes `folder` hold `programs`; does nothing where it does already.
+    """Fill `folder` with `programs`; do nothing where it holds them already.
 
     Args:
         folder: the final place. Missing parents are created.
-        programs: names of the files without which the folder is not whole.
+        programs: names of the files that a complete folder holds.
         fill: puts the programs into the empty folder it is given; what it raises is passed on, and nothing remains.
-        progress: told when another process is waited for.
+        progress: shows a wait for another process.
 
     Raises:
         OSError: the place cannot be written to.

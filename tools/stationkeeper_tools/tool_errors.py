@@ -1,10 +1,10 @@
-"""What can go wrong while a program is obtained or run, in stable words."""
+"""Stable names for what can go wrong when a program is obtained or run."""
 
 from enum import StrEnum
 
 
 class ToolFault(StrEnum):
-    """The stable words of `ToolError`."""
+    """The stable names of `ToolError`."""
 
     DOWNLOAD_FAILED = "DownloadFailed"
     """A server cannot be reached, refuses, stalls, or breaks off."""
@@ -33,7 +33,7 @@ class ToolFault(StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     """A process did not get ready in time."""
     PORT_TAKEN = "PortTaken"
-    """No free port was found, or the one needed again belongs to somebody else."""
+    """No free port was found, or another program has the port that is needed again."""
     API_REFUSED = "APIRefused"
     """The API server refused a request of the tools."""
     MANIFESTS_MISSING = "ManifestsMissing"

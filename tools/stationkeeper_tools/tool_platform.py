@@ -15,7 +15,7 @@ class Platform:
 
     @classmethod
     def current(cls) -> "Platform":
-        """This machine's; an unknown architecture keeps the name that the kernel gives it."""
+        """Return this machine's platform; an unknown architecture keeps the kernel's name for it."""
         name = os.uname()
         machine = name.machine.lower()
         return cls(name.sysname.lower(), _ARCHITECTURES.get(machine, machine))

@@ -1,1 +1,1 @@
-"""What requests are decided on: the documents in force, made into one immutable snapshot."""
+"""The state that decides requests: the documents in force, as one immutable snapshot."""

@@ -1,4 +1,4 @@
-"""The gateways in force and the EUIs that are reserved, by EUI."""
+"""The gateways in force and the reserved EUIs, by EUI."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,14 +9,14 @@ from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, bucket_o
 from stationkeeper_core.trust.scope import Scope
 
 Holder = RegisteredGateway | ReservedEUI
-"""Of an EUI: the Gateway of one namespace that has it, or the reservation for a namespace whose Gateway had it."""
+"""A holder of an EUI: a Gateway of one namespace, or the reservation for a namespace that had such a Gateway."""
 
 
 class RegistryBucket:
     """The gateways of one registry document, packed. Immutable.
 
     Attributes:
-        generation: of the document that it was made of.
+        generation: of the document that it was made from.
         sha256: the digest of that document.
     """
 
@@ -51,34 +51,34 @@ class RegistryBucket:
 
     @property
     def euis(self) -> Iterator[EUI64]:
-        """The EUIs of all gateways; those of several namespaces follow each other."""
+        """The EUIs of all gateways; the same EUI of several namespaces comes several times in a row."""
         return self._gateways.euis
 
     def gateways(self, eui: EUI64) -> tuple[RegisteredGateway, ...]:
-        """The Gateways with `eui`, in order of their rank, then their namespace."""
+        """Return the Gateways with `eui`, in order of their rank, then their namespace."""
         return self._gateways.with_eui(eui)
 
     def holders(self, eui: EUI64) -> tuple[Holder, ...]:
-        """The Gateways and reservations with `eui`, in order of their rank, then their namespace."""
+        """Return the Gateways and reservations with `eui`, in order of their rank, then their namespace."""
         gateways, reserved = self._gateways.with_eui(eui), self._reserved.get(eui)
         return gateways if reserved is None else tuple(sorted((*gateways, *reserved), key=_order))
 
 
 class GatewayRegistry:
-    """All gateways in force at one time. Immutable; made of one bucket of each number, and keeps its last answer."""
+    """All gateways in force at one time. Immutable, with one bucket of each number; it caches its last answer."""
 
     def __init__(self, buckets: tuple[RegistryBucket, ...]) -> None:
         if len(buckets) not in BUCKET_COUNTS:
             raise ValueError(f"{len(buckets)} buckets make no registry")
         self._buckets = buckets
-        # A request asks for one EUI more than once, and its gateway would be unpacked each time.
+        # A request asks for one EUI several times, and without this its gateway is unpacked each time.
         self._last: tuple[EUI64, tuple[Holder, ...]] | None = None
 
     def __len__(self) -> int:
         return sum(len(bucket) for bucket in self._buckets)
 
     def holders(self, eui: EUI64) -> tuple[Holder, ...]:
-        """The Gateways and reservations with `eui`, in order of their rank, then their namespace."""
+        """Return the Gateways and reservations with `eui`, in order of their rank, then their namespace."""
         last = self._last
         if last is not None and last[0] == eui:
             return last[1]
@@ -88,7 +88,7 @@ class GatewayRegistry:
 
     def scope(self, eui: EUI64 | None) -> Scope:
         """Which TrustedCAs are asked about a certificate with `eui`; None for one without an EUI."""
-        return Scope(eui, () if eui is None else tuple(each.namespace for each in self.holders(eui)))
+        return Scope(eui, () if eui is None else tuple([each.namespace for each in self.holders(eui)]))
 
 
 def _order(holder: Holder) -> tuple[int, str]:

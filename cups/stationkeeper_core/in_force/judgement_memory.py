@@ -1,7 +1,7 @@
-"""Judgements remembered, so that a chain that was seen before costs no signature.
+"""Cache judgements, so that a known chain needs no signature verification.
 
-With or without it the decisions are the same: a judgement is used again only for the same presented chain, the same
-trust generation, the same scope, and while nothing that it considered changes its state.
+The cache never changes a decision. A judgement is used again only for the same presented chain, the same trust
+generation and the same scope, and only until the validity of a certificate or CRL that it considered changes.
 """
 
 import hashlib
@@ -21,13 +21,16 @@ from stationkeeper_core.x509.client_certificate import read_client_certificate
 MAX_VOUCHED = 4_096
 MAX_OTHERS = 256
 MAX_BYTES = 8 * 1024 * 1024
-"""Of the end-entity certificates of either kind: most have less than 1 KiB, and one may have 16."""
+"""Bytes of the end-entity certificates of each kind: most have less than 1 KiB, one may have 16 KiB."""
 _VIEWS = 2
-"""Of one end-entity certificate: what the handshake's verification sees, and what was presented as a whole."""
+"""Chains of one end-entity certificate: the one that the handshake's verification sees, and the whole chain."""
+
+
+_replace = msgspec.structs.replace
 
 
 class _Kept:
-    """A judgement, and the number of the snapshot by whose registry its scope was last found to be the same."""
+    """A judgement, and the number of the last snapshot with a registry that gives it the same scope."""
 
     __slots__ = ("judgement", "seen")
 
@@ -37,17 +40,16 @@ class _Kept:
 
 
 class JudgementMemory:
-    """The judgements of the last chains, for one trust generation.
+    """A cache of the judgements of recent chains, for one trust generation.
 
-    Chains are kept by their end-entity certificate, so that a client which adds certificates to one that is known takes
-    only that one's place; those that no TrustedCA vouches for, of which anybody can make any number, have places of
-    their own. Of a chain the end-entity certificate alone is kept: a tenant can make any number, and send 64 KiB with
-    each.
+    Chains are stored by their end-entity certificate. So a client that adds certificates to a known one uses only the
+    space of that one. Chains that no TrustedCA vouches for have separate space, since anybody can make any number of
+    them. Only the end-entity certificate of a chain is stored, since a tenant can make any number of chains of 64 KiB.
 
     Args:
-        vouched: how many end-entity certificates are kept that a TrustedCA vouches for.
-        others: how many others.
-        size: how many bytes the end-entity certificates of either kind may have.
+        vouched: the maximum number of end-entity certificates that a TrustedCA vouches for.
+        others: the maximum number of other end-entity certificates.
+        size: the maximum bytes of the end-entity certificates of each kind.
     """
 
     def __init__(self, vouched: int = MAX_VOUCHED, others: int = MAX_OTHERS, size: int = MAX_BYTES) -> None:
@@ -56,7 +58,7 @@ class JudgementMemory:
         self._kept: dict[bool, OrderedDict[bytes, dict[bytes, _Kept]]] = {True: OrderedDict(), False: OrderedDict()}
         self._bytes = {True: 0, False: 0}
         self._trust: TrustGeneration | None = None
-        # A number is enough: a snapshot that was kept with each judgement would outlive its time.
+        # A number is enough: a reference to the snapshot in each judgement would keep old snapshots alive.
         self._snapshot: Snapshot | None = None
         self._number = 0
 
@@ -66,14 +68,26 @@ class JudgementMemory:
     def judge(
         self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime, loaded: crypto.X509 | None = None
     ) -> Judgement:
-        """Return what the TrustedCAs of `snapshot` say of a presented chain, less the certificates of the paths.
+        """Judge a presented chain by the TrustedCAs of `snapshot`; the result lacks the certificates of the paths.
 
         Args:
             presented: DER, the end-entity certificate first.
-            snapshot: the trust to judge by, and the registry that says which TrustedCAs are asked.
-            now: aware.
-            loaded: the end-entity certificate, where OpenSSL has it already, which spares it to read that anew; its
-                encoding is the first of `presented`.
+            snapshot: the trust to judge by, and the registry that gives the scope.
+            now: the time, aware.
+            loaded: the end-entity certificate as an object of OpenSSL, if there is one already, so that it is not
+                parsed
+                again; it must be the first of `presented`.
+
+        Raises:
+            StationkeeperError: `MalformedCertificate`; this is not cached.
+        """
+        known = self.recall(presented, snapshot, now)
+        return self.judge_anew(presented, snapshot, now, loaded) if known is None else known
+
+    def judge_anew(
+        self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime, loaded: crypto.X509 | None = None
+    ) -> Judgement:
+        """Do the same where `recall` has found nothing.
 
         Raises:
             StationkeeperError: `MalformedCertificate`; that is not remembered.
@@ -81,10 +95,8 @@ class JudgementMemory:
         if snapshot.trust is not self._trust:
             self.clear()
             self._trust = snapshot.trust
+        self._note(snapshot)
         leaf, chain = _keys(presented)
-        judgement = self._still_holding(self._find(leaf, chain), snapshot, now)
-        if judgement is not None:
-            return judgement
         certificate = read_client_certificate(tuple(presented))
         scope = snapshot.registry.scope(certificate.eui_or_none)
         if certificate.leaf.der != presented[0]:
@@ -94,13 +106,13 @@ class JudgementMemory:
         return judgement
 
     def recall(self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime) -> Judgement | None:
-        """Return what `judge` would, where it is remembered; None where it is not, or holds no more."""
+        """Return the cached judgement; None where there is none, or where it is no longer valid."""
         if snapshot.trust is not self._trust:
             return None
         return self._still_holding(self._find(*_keys(presented)), snapshot, now)
 
     def knows(self, presented: Sequence[bytes], snapshot: Snapshot) -> bool:
-        """Whether a presented chain was judged before on this trust; to ask it costs no signature."""
+        """Return whether a presented chain was judged before with this trust; this verifies no signature."""
         return snapshot.trust is self._trust and self._find(*_keys(presented)) is not None
 
     def clear(self) -> None:
@@ -109,10 +121,15 @@ class JudgementMemory:
             kept.clear()
         self._bytes = {True: 0, False: 0}
 
-    def _still_holding(self, known: _Kept | None, snapshot: Snapshot, now: datetime) -> Judgement | None:
+    def _note(self, snapshot: Snapshot) -> None:
+        """Have the number be that of `snapshot`."""
         if snapshot is not self._snapshot:
             self._snapshot = snapshot
             self._number += 1
+
+    def _still_holding(self, known: _Kept | None, snapshot: Snapshot, now: datetime) -> Judgement | None:
+        if snapshot is not self._snapshot:
+            self._note(snapshot)
         if known is None or not known.judgement.holds_at(now):
             return None
         judgement = known.judgement
@@ -132,7 +149,7 @@ class JudgementMemory:
         return None
 
     def _keep(self, leaf: bytes, chain: bytes, kept_judgement: _Kept) -> None:
-        # Other certificates beside a known one: the known one's places are for what lets it in.
+        # Chains with a known end-entity certificate use the space of vouched ones.
         vouched = kept_judgement.judgement.vouched or leaf in self._kept[True]
         views = self._take(leaf, vouched=vouched)
         views.pop(chain, None)
@@ -149,31 +166,36 @@ class JudgementMemory:
 
     def _take(self, leaf: bytes, *, vouched: bool) -> dict[bytes, _Kept]:
         """Take out what is kept of an end-entity certificate."""
-        views = self._kept[vouched].pop(leaf, {})
+        views = self._kept[vouched].pop(leaf, None)
+        if views is None:
+            return {}
         self._bytes[vouched] -= _size(leaf, views)
         return views
 
 
 def _size(leaf: bytes, views: dict[bytes, _Kept]) -> int:
-    """How many bytes of end-entity certificates are kept; one that was presented in an odd form is kept in both."""
+    """Return the bytes of end-entity certificates in `views`; one in an unusual encoding counts twice."""
     ders = [each.judgement.certificate.leaf.der for each in views.values()]
-    return len(leaf) * len(ders) + sum(len(der) for der in ders if der != leaf)
+    return len(leaf) * len(ders) + sum([len(der) for der in ders if der != leaf])
 
 
 def _lean(judgement: Judgement) -> Judgement:
     """`judgement` without what a client can make large and no decision asks for."""
-    replace = msgspec.structs.replace
-    return replace(
+    certificate = _replace(judgement.certificate, others=()) if judgement.certificate.others else judgement.certificate
+    paths = tuple([_replace(each, certificates=()) for each in judgement.paths])
+    if paths:
+        # Then nothing else was looked for.
+        return _replace(judgement, certificate=certificate, paths=paths)
+    return _replace(
         judgement,
-        certificate=replace(judgement.certificate, others=()),
-        paths=tuple([replace(each, certificates=()) for each in judgement.paths]),
-        elsewhere=tuple([replace(each, certificates=()) for each in judgement.elsewhere]),
-        near_misses=tuple([replace(each, certificates=()) for each in judgement.near_misses]),
+        certificate=certificate,
+        elsewhere=tuple([_replace(each, certificates=()) for each in judgement.elsewhere]),
+        near_misses=tuple([_replace(each, certificates=()) for each in judgement.near_misses]),
     )
 
 
 def _keys(presented: Sequence[bytes]) -> tuple[bytes, bytes]:
-    """The end-entity certificate, and what stands for all that was presented: a digest, nothing where it is alone."""
+    """Return the end-entity certificate, and the digest of the whole chain; "" for a chain of one certificate."""
     leaf = presented[0] if presented else b""
     if len(presented) <= 1:
         return leaf, b""

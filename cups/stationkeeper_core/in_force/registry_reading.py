@@ -1,9 +1,9 @@
-"""A registry document into a bucket of packed gateways, piece by piece.
+"""Decode a registry document into a bucket of packed gateways, piece by piece.
 
-A document may hold a hundred thousand records. To decode it in one call would keep the interpreter from answering
-gateways for as long; so its records are decoded some hundred at a time, each as strictly as the whole would be. What
-cannot be cut into pieces as `encode_payload` writes it, and what is refused in a piece, is decoded as a whole: that
-says what is wrong, or takes what is only written in another way.
+A document may hold a hundred thousand records. One call that decodes all of them would block the interpreter, and CUPS
+would not answer gateways during that time. So some hundred records are decoded at a time, as strictly as the whole
+document. A payload that is not in the form of `encode_payload`, or with a piece that is refused, is decoded as a whole:
+this gives the exact error, or accepts a different but valid form.
 """
 
 from collections.abc import Iterator
@@ -23,22 +23,22 @@ from stationkeeper_core.published.packed_gateways import GatewayPacker
 PIECE_BYTES = 64 * 1024
 
 _GATEWAYS, _RESERVED = b'"gateways":[', b'],"reserved":['
-# A quote inside of a JSON string is escaped, so that this stands between two records only.
+# A quote inside a JSON string is escaped, so this occurs only between two records.
 _BETWEEN = b'},{"eui":"'
 _RECORDS = msgspec.json.Decoder(tuple[RegisteredGateway, ...])
 
 
 class _OtherFormError(ValueError):
-    """The payload is not as `encode_payload` writes it."""
+    """The payload does not have the form that `encode_payload` writes."""
 
 
 def read_registry(document: str, header: Header, payload: bytes) -> RegistryBucket:
-    """Return the bucket that a payload holds.
+    """Return the bucket in a payload.
 
     Args:
-        document: the name of it.
-        header: of it.
-        payload: uncompressed; its digest is the header's.
+        document: the document's name.
+        header: the document's header.
+        payload: uncompressed; its digest is that of the header.
 
     Raises:
         StationkeeperError: `MalformedDocument` or `WrongDocument`.
@@ -54,7 +54,7 @@ def _read_in_pieces(document: str, header: Header, payload: bytes) -> RegistryBu
     begin, end = payload.find(_GATEWAYS, 0, 64), payload.rfind(_RESERVED)
     if begin < 0 or end < begin:
         raise _OtherFormError
-    # The parts around the records make a document without any.
+    # The parts around the records form a document without records.
     rest = payload[: begin + len(_GATEWAYS)] + payload[end:]
     content = msgspec.json.decode(rest, type=RegistryDocument)
     check = bucket_check(document, content)
@@ -68,7 +68,7 @@ def _read_in_pieces(document: str, header: Header, payload: bytes) -> RegistryBu
 
 
 def _pieces(payload: bytes, begin: int, end: int) -> Iterator[bytes]:
-    """The records between two places, some at a time, each piece a JSON array."""
+    """Yield the records between two offsets in pieces, each a JSON array."""
     while begin < end:
         cut = payload.find(_BETWEEN, min(begin + PIECE_BYTES, end), end)
         until = end if cut < 0 else cut + 1

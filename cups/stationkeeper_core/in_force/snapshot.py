@@ -1,7 +1,7 @@
-"""The state that requests are decided on, taken over one document at a time.
+"""The state that decides requests; it takes in one document at a time.
 
-`Holdings` is given documents as they come, in any order, and accepts or refuses each by itself; a refusal changes
-nothing. Once there is one of each, it has a `Snapshot`. Both are immutable: a reader of one never sees half a change.
+`Holdings` gets documents in any order, and accepts or refuses each independently; a refusal changes nothing. When it
+has every document, it has a `Snapshot`. Both are immutable, so a reader never sees half a change.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class OlderGenerationError(StationkeeperError):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One trust and one registry, to decide a request on."""
+    """One trust generation and one registry, which decide a request."""
 
     trust: TrustGeneration
     registry: GatewayRegistry
@@ -48,10 +48,10 @@ class Holdings:
     """The documents in force.
 
     Attributes:
-        trust: of the trust document, None until there is one.
-        buckets: of the registry documents, by their names.
-        layout: which documents there have to be.
-        floors: the generation of each document that was in force before; an older one is not taken.
+        trust: from the trust document; None until there is one.
+        buckets: from the registry documents, by their names.
+        layout: the documents that are needed.
+        floors: the last known generation of each document; an older one is refused.
     """
 
     trust: TrustGeneration | None = None
@@ -60,13 +60,13 @@ class Holdings:
     floors: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     def accept(self, document: str, value: bytes) -> "Holdings":
-        """The holdings with `value` in force as `document`; these same ones where it is in force already.
+        """Return the holdings with `value` in force as `document`; the same object if it is already in force.
 
-        Checked in this order: the header, its contract and the digest, that it is not older than the one in force, that
-        all of the content can be used: every certificate, every record.
+        It checks in this order: the header, its contract and the digest; that it is not older than the document in
+        force; that every certificate and every record can be used.
 
         Raises:
-            StationkeeperError: a load's reason; what was in force stays so.
+            StationkeeperError: with a reason of `Fault.LOAD`; the state in force does not change.
         """
         header, payload = open_document(document, value)
         held, floor = self._held(document), self.floors.get(document, 0)
@@ -84,18 +84,18 @@ class Holdings:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The documents that are not there yet."""
+        """The documents that are still missing."""
         return tuple(document for document in self.layout.documents if self._held(document) is None)
 
     @property
     def generations(self) -> dict[str, int]:
-        """The generation in force of each document that there is."""
+        """The generation of each document in force."""
         held = ((document, self._held(document)) for document in self.layout.documents)
         return {document: each.generation for document, each in held if each is not None}
 
     @cached_property
     def snapshot(self) -> Snapshot | None:
-        """What to decide on; None while a document is missing."""
+        """The snapshot; None while a document is missing."""
         if self.trust is None or self.missing:
             return None
         buckets = tuple(self.buckets[document] for document in self.layout.registry)
@@ -115,9 +115,9 @@ def _trust(document: TrustDocument, header: Header, previous: TrustGeneration | 
 
 
 def _serving_all(document: TrustDocument) -> TrustDocument:
-    """`document` as the operator meant it that published it: a release's TrustedCA spoke for every namespace.
+    """Return a document of contract 1 with its old meaning: a release's TrustedCA speaks for every namespace.
 
-    So no gateway is refused between the update of CUPS and that of the operator.
+    So no gateway is refused between the upgrade of CUPS and that of the operator.
     """
     everywhere = (ServedNamespace(namespace=ALL_NAMESPACES),)
     authorities = (

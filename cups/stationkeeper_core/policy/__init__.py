@@ -1,1 +1,1 @@
-"""What a client that proved who it is may have: the steps of authorization, for certificates and for tokens."""
+"""Authorization of an authenticated client, in steps: for certificates and for tokens."""

@@ -1,12 +1,12 @@
-"""Whether a client may speak for the gateway that its request names, by its certificate.
+"""Authorize a client by its certificate to speak for the gateway that its request names.
 
-The steps are functions in one table, which has their order; the first that fails decides. Each narrows down the `Claim`
-that the next one judges, and all look at one snapshot and one judgement of the certificate. What passes names the
-Gateway whose configuration may be answered.
+The steps are functions in one table, in their order; the first step that fails decides. Each step narrows the `Claim`
+for the next one. All use one snapshot and one judgement of the certificate. The resulting claim names the Gateway, and
+CUPS answers with its configuration.
 
-Several namespaces may each have a Gateway with the EUI. Which one is meant says the certificate: the first, in order of
-rank and namespace, in whose scope a TrustedCA vouches. The EUI of a Gateway that was deleted stays reserved for its
-namespace in the same way, so that no other namespace inherits it in silence.
+Several namespaces may each have a Gateway with the EUI. The certificate decides which one the request means: the first,
+in order of rank and namespace, with a TrustedCA in its scope that vouches for the certificate. The EUI of a deleted
+Gateway stays reserved for its namespace in the same way, so that no other namespace inherits it silently.
 """
 
 from collections.abc import Callable
@@ -22,14 +22,14 @@ from stationkeeper_core.trust.judgement import Judgement, TrustPath
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """Who says to be which gateway, and what was found out so far.
+    """A client's claim to be a gateway, and the results of the steps so far.
 
     Attributes:
-        judgement: of the certificate that the client presented and proved to hold the key of, by the snapshot's trust
-            and with the snapshot's scope.
+        judgement: of the client's certificate, by the snapshot's trust and scope; the client has proved that it has the
+            private key.
         router: the EUI that the request names.
-        gateway: the Gateway that is meant, once it was looked up.
-        paths: the trust paths in its scope, once it was looked up; fewer after each later step.
+        gateway: the Gateway that the request means, after the lookup.
+        paths: the trust paths in its scope, after the lookup; later steps remove some.
     """
 
     judgement: Judgement
@@ -39,13 +39,13 @@ class Claim(msgspec.Struct, frozen=True):
 
     @property
     def registered(self) -> RegisteredGateway:
-        """The Gateway; only steps after `gateway_is_registered` may ask for it."""
+        """The Gateway; only steps after `gateway_is_registered` may use it."""
         if self.gateway is None:
             raise LookupError("a step that needs the gateway ran before it was looked up")
         return self.gateway
 
     def narrow(self, paths: tuple[TrustPath, ...], reason: Reason, detail: Callable[[], str]) -> "Claim":
-        """The claim with `paths` only; refused with `reason` where none is left."""
+        """Return the claim with only `paths`; raise `reason` where there is no path."""
         if not paths:
             raise StationkeeperError(reason, detail())
         return self if len(paths) == len(self.paths) else msgspec.structs.replace(self, paths=paths)
@@ -55,11 +55,11 @@ Step = Callable[[Claim, Snapshot], Claim]
 
 
 def authorize(claim: Claim, snapshot: Snapshot) -> Claim:
-    """The claim with the Gateway that the client may speak for, and the TrustedCAs that let it.
+    """Return the claim with the Gateway that the client may speak for, and the trust paths that allow it.
 
     Args:
-        claim: the judged certificate and the EUI it is to speak for.
-        snapshot: the registry to decide on.
+        claim: the judged certificate and the EUI of the request.
+        snapshot: the snapshot that decides.
 
     Raises:
         StationkeeperError: with the reason of the first step that fails.
@@ -70,15 +70,17 @@ def authorize(claim: Claim, snapshot: Snapshot) -> Claim:
 
 
 def meant_holder(judgement: Judgement, registry: GatewayRegistry) -> Holder | None:
-    """The Gateway or reservation that a judged certificate means.
+    """Return the Gateway or reservation that a judged certificate means.
 
-    The first in whose scope a TrustedCA vouches; where none does, the first Gateway, else the first reservation; None
-    where nobody has the EUI.
+    It is the first one with a TrustedCA in its scope that vouches. Without any, it is the first Gateway, else the first
+    reservation, else None.
     """
     holders = () if judgement.scope.eui is None else registry.holders(judgement.scope.eui)
-    vouched = (each for each in holders if judgement.within(each.namespace))
+    for each in holders:
+        if judgement.within(each.namespace):
+            return each
     gateways = (each for each in holders if isinstance(each, RegisteredGateway))
-    return next(vouched, None) or next(gateways, None) or next(iter(holders), None)
+    return next(gateways, None) or next(iter(holders), None)
 
 
 def common_name_is_an_eui(claim: Claim, _snapshot: Snapshot) -> Claim:
@@ -88,25 +90,25 @@ def common_name_is_an_eui(claim: Claim, _snapshot: Snapshot) -> Claim:
 
 
 def common_name_is_the_router(claim: Claim, _snapshot: Snapshot) -> Claim:
-    """Refuse a certificate for another EUI than the request's."""
+    """Refuse a certificate with another EUI than the request."""
     eui = claim.judgement.certificate.eui
     if eui != claim.router:
         raise StationkeeperError(
             Reason.COMMON_NAME_MISMATCH,
-            f"the certificate is for {format_hex(eui)}, the request is of {format_hex(claim.router)}",
+            f"the certificate is for {format_hex(eui)}, but the request is for {format_hex(claim.router)}",
         )
     return claim
 
 
 def a_trusted_ca_vouches(claim: Claim, _snapshot: Snapshot) -> Claim:
-    """Refuse a certificate for which no TrustedCA at all vouches."""
+    """Refuse a certificate if no TrustedCA vouches for it."""
     judgement = claim.judgement
     if judgement.vouched:
         return claim
     if judgement.budget_spent and not judgement.near_misses:
         raise StationkeeperError(
             Reason.TRUST_BUDGET_SPENT,
-            f"too many certificates may have issued to issuer {judgement.certificate.leaf.issuer[:128]!a}",
+            f"too many certificates could be above issuer {judgement.certificate.leaf.issuer[:128]!a}",
         )
     near = "".join(f"; {each.trusted_ca.reference} would, but {each.detail}" for each in judgement.near_misses[:1])
     raise StationkeeperError(
@@ -116,7 +118,7 @@ def a_trusted_ca_vouches(claim: Claim, _snapshot: Snapshot) -> Claim:
 
 
 def gateway_is_registered(claim: Claim, snapshot: Snapshot) -> Claim:
-    """Refuse an EUI without a Gateway, and one that is reserved for the namespace whose TrustedCA vouches."""
+    """Refuse an EUI without a Gateway, and one that is reserved for the namespace of the TrustedCA that vouches."""
     holder = meant_holder(claim.judgement, snapshot.registry)
     if holder is None:
         raise StationkeeperError(
@@ -125,7 +127,7 @@ def gateway_is_registered(claim: Claim, snapshot: Snapshot) -> Claim:
     if not isinstance(holder, RegisteredGateway):
         raise StationkeeperError(
             Reason.GATEWAY_NOT_REGISTERED,
-            f"EUI {format_hex(claim.router)} is reserved for namespace {holder.namespace}, whose Gateway was deleted",
+            f"EUI {format_hex(claim.router)} is reserved for namespace {holder.namespace}, which deleted its Gateway",
         )
     return msgspec.structs.replace(claim, gateway=holder, paths=claim.judgement.within(holder.namespace))
 
@@ -138,7 +140,7 @@ def gateway_is_not_suspended(claim: Claim, _snapshot: Snapshot) -> Claim:
 
 
 def trusted_ca_speaks_for_the_namespace(claim: Claim, _snapshot: Snapshot) -> Claim:
-    """Refuse a certificate for which only TrustedCAs vouch that are not in the Gateway's scope."""
+    """Refuse a certificate if every TrustedCA that vouches for it is outside the Gateway's scope."""
     return claim.narrow(
         claim.paths,
         Reason.TRUSTED_CA_OF_ANOTHER_NAMESPACE,
@@ -147,18 +149,18 @@ def trusted_ca_speaks_for_the_namespace(claim: Claim, _snapshot: Snapshot) -> Cl
 
 
 def no_trusted_ca_revokes(claim: Claim, _snapshot: Snapshot) -> Claim:
-    """Refuse what any TrustedCA in the Gateway's scope revokes."""
+    """Refuse a certificate that any TrustedCA in the Gateway's scope revokes."""
     revoking = [(each.revocation, each.trusted_ca.reference) for each in claim.paths if each.revocation is not None]
     if not revoking:
         return claim
     reason, reference = min(revoking, key=lambda each: each[0] is not Reason.CERTIFICATE_REVOKED)
     if reason is Reason.CERTIFICATE_REVOKED:
         raise StationkeeperError(reason, f"TrustedCA {reference} revokes the certificate")
-    raise StationkeeperError(reason, f"the CRL of an issuer is overdue and TrustedCA {reference} refuses then")
+    raise StationkeeperError(reason, f"the CRL of an issuer is overdue, and TrustedCA {reference} then refuses")
 
 
 def gateway_allows_the_trusted_ca(claim: Claim, _snapshot: Snapshot) -> Claim:
-    """Refuse what no TrustedCA that the Gateway allows vouches for."""
+    """Refuse a certificate if no TrustedCA that the Gateway allows vouches for it."""
     allowed = claim.registered.trusted_cas
     if allowed is None:
         return claim
@@ -170,16 +172,16 @@ def gateway_allows_the_trusted_ca(claim: Claim, _snapshot: Snapshot) -> Claim:
 
 
 def eui_is_in_range(claim: Claim, _snapshot: Snapshot) -> Claim:
-    """Refuse an EUI outside the ranges of every TrustedCA that is left."""
+    """Refuse an EUI that is outside the ranges of every remaining TrustedCA."""
     return claim.narrow(
-        tuple(each for each in claim.paths if each.trusted_ca.may_speak_for(claim.router)),
+        tuple([each for each in claim.paths if each.trusted_ca.may_speak_for(claim.router)]),
         Reason.EUI_OUT_OF_RANGE,
-        lambda: f"{format_hex(claim.router)} lies outside the ranges of {_references(claim.paths)}",
+        lambda: f"{format_hex(claim.router)} is outside the ranges of {_references(claim.paths)}",
     )
 
 
 def certificate_is_pinned(claim: Claim, _snapshot: Snapshot) -> Claim:
-    """Refuse another certificate than those that the Gateway pins."""
+    """Refuse a certificate that is not among those that the Gateway pins."""
     pinned, leaf = claim.registered.sha256_fingerprints, claim.judgement.certificate.leaf
     if pinned is not None and leaf.sha256 not in pinned:
         raise StationkeeperError(Reason.CERTIFICATE_NOT_PINNED, f"Gateway {_name(claim)} does not list {leaf.sha256}")
@@ -187,11 +189,11 @@ def certificate_is_pinned(claim: Claim, _snapshot: Snapshot) -> Claim:
 
 
 def chain_is_strong_enough(claim: Claim, _snapshot: Snapshot) -> Claim:
-    """Refuse a path that is weaker than every TrustedCA that is left takes."""
+    """Refuse a chain that is too weak for every remaining TrustedCA."""
     return claim.narrow(
-        tuple(each for each in claim.paths if not each.too_weak),
+        tuple([each for each in claim.paths if not each.too_weak]),
         Reason.CERTIFICATE_TOO_WEAK,
-        lambda: f"{_references(claim.paths)} does not take a key or signature of the chain",
+        lambda: f"a key or signature of the chain is too weak for {_references(claim.paths)}",
     )
 
 

@@ -1,7 +1,7 @@
-"""Authorizations remembered, so that a gateway that comes again is not looked up again.
+"""Cache authorizations, so that a gateway that asks again needs no new lookup.
 
-With or without it the decisions are the same: what `authorize` finds depends on the judgement, the EUI and the snapshot
-alone, and is used again only for these very three. Refusals are not remembered: each has to say what was wrong.
+The cache never changes a decision. The result of `authorize` depends only on the judgement, the EUI and the snapshot,
+and is used again only for the same three. Refusals are not cached, since each must report its details.
 """
 
 import msgspec
@@ -18,11 +18,11 @@ MAX_AUTHORIZATIONS = 4_096
 
 
 class Authorized(msgspec.Struct, frozen=True):
-    """Who was let in.
+    """An authorized client.
 
     Attributes:
-        gateway: whose configuration may be answered.
-        certificate: by which it came in.
+        gateway: CUPS answers with this Gateway's configuration.
+        certificate: the certificate that it used.
     """
 
     gateway: RegisteredGateway
@@ -30,28 +30,29 @@ class Authorized(msgspec.Struct, frozen=True):
 
 
 class AuthorizationMemory:
-    """The last authorizations on one snapshot.
+    """A cache of the last authorizations for one snapshot.
 
     Args:
-        most: how many are kept.
+        most: the maximum number.
     """
 
     def __init__(self, most: int = MAX_AUTHORIZATIONS) -> None:
         self._most = most
         self._snapshot: Snapshot | None = None
-        # By the identity of the judgement, which is kept beside it, so that no other can have it.
+        # By the identity of the judgement. The judgement is stored too, so that no other object can get the same
+        # identity.
         self._known: dict[int, tuple[Judgement, EUI64, Authorized]] = {}
 
     def __len__(self) -> int:
         return len(self._known)
 
     def authorize(self, judgement: Judgement, router: EUI64, snapshot: Snapshot) -> Authorized:
-        """Return who a client is.
+        """Authorize a client, and return its Gateway and certificate.
 
         Args:
-            judgement: of its certificate, by the snapshot's trust and with the snapshot's scope.
+            judgement: of its certificate, by the snapshot's trust and scope.
             router: the EUI that its request names.
-            snapshot: what to decide on.
+            snapshot: the snapshot that decides.
 
         Raises:
             StationkeeperError: as `authorize` does.

@@ -1,8 +1,8 @@
 """Identify a refused client by its certificate, so that the refusal can be reported on its Gateway.
 
-Only the certificate counts, never what the request names, and only TrustedCAs in the Gateway's scope: a tenant with a
-certificate of its own for another's EUI writes nothing to the other's Gateway. It is less than authorization asks, so
-nothing of it may pass for a visit of a registered gateway.
+Only the certificate counts, never the EUI in the request, and only TrustedCAs in the Gateway's scope. So a tenant with
+a certificate of its own for another tenant's EUI cannot write to the other's Gateway. This checks less than
+authorization, so it never counts as a visit of a registered gateway.
 """
 
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from stationkeeper_core.x509.certificate import Certificate
 
 @dataclass(frozen=True)
 class RefusedClient:
-    """Who was refused.
+    """A refused client.
 
     Attributes:
-        eui: of the certificate.
-        gateway: the Gateway that it means; None where nobody has one that the certificate could mean.
-        certificate: what was presented.
+        eui: the EUI in the certificate.
+        gateway: the Gateway that the certificate means; None where there is none.
+        certificate: the certificate that the client presented.
     """
 
     eui: EUI64
@@ -32,16 +32,17 @@ class RefusedClient:
 
 
 def identify_refused(judgement: Judgement, registry: GatewayRegistry) -> RefusedClient | None:
-    """The client that presented the judged certificate; None where its refusal concerns nobody.
+    """Return the client with the judged certificate; None where no Gateway or TrustedCA should report its refusal.
 
     Args:
-        judgement: of the certificate, with the registry's scope. Whether the client proved to hold its key is the
-            caller's to know: where it did not, the refusal is a claim.
+        judgement: of the certificate, with the registry's scope. The caller knows whether the client has proved that it
+            has the private key; if not, the refusal is only a claim.
         registry: the gateways in force.
 
-    A Gateway is named where a TrustedCA in its scope vouches, or would but for time, purpose or constraints. For an EUI
-    that nobody has, or that is reserved for the namespace whose TrustedCA vouches, which people are invited to
-    register, a TrustedCA has to vouch that may speak for it, and none may revoke the certificate.
+    A Gateway is named if a TrustedCA in its scope vouches, or would vouch except for time, purpose or constraints. An
+    EUI without a Gateway, or one reserved for the namespace of the TrustedCA that vouches, is shown to people so that
+    they can register it. For these, a TrustedCA must vouch that may speak for the EUI, and none may revoke the
+    certificate.
     """
     eui = judgement.scope.eui
     if eui is None:
@@ -58,17 +59,17 @@ def identify_refused(judgement: Judgement, registry: GatewayRegistry) -> Refused
 
 
 def identify_claimed(judgement: Judgement, router: EUI64, registry: GatewayRegistry) -> RefusedClient | None:
-    """The Gateway that a client asked for with a certificate of another EUI, or of none.
+    """Return the Gateway that a client asked for with a certificate of another EUI, or of none.
 
-    None where the certificate is for the EUI that was asked for, and where the refusal concerns nobody.
+    Return None if the certificate is for the EUI of the request, or if nothing may be reported.
 
     Args:
         judgement: of the certificate.
-        router: the EUI that the request names; so the refusal is a claim, whatever the client proved.
+        router: the EUI that the request names; the refusal is only a claim, since the certificate has another EUI.
         registry: the gateways in force.
 
-    Only a TrustedCA in the scope of that Gateway counts, and a certificate that it does not revoke: nobody else may
-    write anything to it.
+    Only a TrustedCA in the scope of that Gateway counts, and only a certificate that it does not revoke. Nobody else
+    may write to that Gateway.
     """
     if judgement.certificate.eui_or_none == router:
         return None
@@ -81,7 +82,7 @@ def identify_claimed(judgement: Judgement, router: EUI64, registry: GatewayRegis
 
 
 def seen_certificate(judgement: Judgement) -> SeenCertificate:
-    """What is remembered of the judged certificate, for which at least one TrustedCA vouches."""
+    """Return the record of a judged certificate that at least one TrustedCA vouches for."""
     return _seen(judgement, [each.trusted_ca for each in judgement.paths or judgement.elsewhere])
 
 
@@ -100,6 +101,6 @@ def _seen(judgement: Judgement, trusted_cas: list[TrustedCA]) -> SeenCertificate
         sha256=leaf.sha256,
         not_before=leaf.not_before,
         not_after=leaf.not_after,
-        trusted_ca=min(each.reference for each in trusted_cas),
+        trusted_ca=min([each.reference for each in trusted_cas]),
         is_ca=leaf.is_authority and leaf.may_sign_certificates,
     )

@@ -1,12 +1,12 @@
-"""Whether a client without a certificate may speak for the gateway that its request names, by a token.
+"""Authorize a client without a certificate by a token to speak for the gateway that its request names.
 
-As with certificates the steps are functions in one table, and the first that fails decides. `token_is_compared` refuses
-nobody and comes before all that depends on the registry: it takes the same time whether there is such a gateway or not,
-and whichever of its tokens matches. Nor does a refusal tell: `TokenRefused` stands for all that could be learnt about a
-gateway by asking, and only its detail, which is for the log, says which it was.
+As with certificates, the steps are functions in one table, and the first step that fails decides. `token_is_compared`
+refuses nobody, and comes before all steps that depend on the registry. It takes the same time with and without such a
+gateway, and for each of its tokens. A refusal reveals nothing either: `TokenRefused` is the answer in all these cases,
+and only its detail, in the log, says which case it was.
 
-Several namespaces may each have a Gateway with the EUI: the one is meant whose token it is, the first in order of rank
-and namespace. A reservation has no token, so nobody comes in by one.
+Several namespaces may each have a Gateway with the EUI. The request means the one with this token, the first in order
+of rank and namespace. A reservation has no token, so it never accepts a client.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from stationkeeper_core.published.documents import RegisteredGateway
 
 MAX_TOKENS = 4
 MAX_COMPARED = 8
-"""For so many Gateways with one EUI it takes the same time, however many there are."""
+"""For up to so many Gateways with one EUI, a comparison takes the same time."""
 MIN_SECRET_BYTES = 16
 
 _NO_DIGEST = "-" * 64
@@ -30,13 +30,13 @@ _NO_DIGEST = "-" * 64
 
 @dataclass(frozen=True)
 class TokenClaim:
-    """Who says to be which gateway, and what was found out so far.
+    """A client's claim to be a gateway, and the results of the steps so far.
 
     Attributes:
-        headers: the values of the `Authorization` headers of the request, of which there should be one.
+        headers: the values of the `Authorization` headers of the request; there should be one.
         router: the EUI that the request names.
-        gateway: the Gateway that is meant, once the token is compared: whose token it is, else the first with that EUI.
-        match: which of that Gateway's tokens it is, once the token is compared, if it is one.
+        gateway: after the comparison, the Gateway with this token, else the first with that EUI.
+        match: after the comparison, the number of the matching token of that Gateway, None where none matches.
     """
 
     headers: tuple[bytes, ...]
@@ -49,7 +49,7 @@ class TokenClaim:
 
     @property
     def registered(self) -> RegisteredGateway:
-        """The Gateway; only steps after `gateway_is_registered` may ask for it."""
+        """The Gateway; only steps after `gateway_is_registered` may use it."""
         if self.gateway is None:
             raise LookupError("a step that needs the gateway ran before it was looked up")
         return self.gateway
@@ -57,11 +57,11 @@ class TokenClaim:
 
 @dataclass(frozen=True)
 class TokenGrant:
-    """What a token opens.
+    """The result of a successful authorization by token.
 
     Attributes:
         gateway: the Gateway that the client may speak for.
-        source: `name/key` of the Secret that holds the token; empty where that is not published.
+        source: `name/key` of the Secret with the token; empty where that is not published.
     """
 
     gateway: RegisteredGateway
@@ -72,12 +72,12 @@ Step = Callable[[TokenClaim, Snapshot], TokenClaim]
 
 
 def token_sha256(content: bytes) -> str:
-    """The digest by which a gateway's token is registered, lower-case hex, for the content of a Secret's key.
+    """Return the digest by which a token is registered, in lower-case hex, from the content of a Secret's key.
 
-    It is of what follows `Authorization: `, the scheme's word included; other header lines are not compared.
+    It is the digest of the value after `Authorization: `, with the scheme's word. Other header lines do not count.
 
     Args:
-        content: as `parse_token` takes it.
+        content: in the form that `parse_token` takes.
 
     Raises:
         StationkeeperError: `TokenInvalid` or `TokenTooShort`; the detail does not repeat the token.
@@ -95,11 +95,11 @@ def token_sha256(content: bytes) -> str:
 
 
 def authorize_by_token(claim: TokenClaim, snapshot: Snapshot) -> TokenGrant:
-    """The Gateway that a client without a certificate may speak for, and by which token.
+    """Return the Gateway that a client without a certificate may speak for, and the source of its token.
 
     Args:
-        claim: the token and the EUI it is to speak for.
-        snapshot: the registry to decide on.
+        claim: the token and the EUI of the request.
+        snapshot: the snapshot that decides.
 
     Raises:
         StationkeeperError: `TokenMissing` or `TokenRefused`.
@@ -119,7 +119,7 @@ def one_token_is_presented(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim
 
 
 def token_is_compared(claim: TokenClaim, snapshot: Snapshot) -> TokenClaim:
-    """Find the Gateway whose token it is; refuse nobody."""
+    """Find the Gateway with this token; refuse nobody."""
     holders = snapshot.registry.holders(claim.router)
     gateways = [each for each in holders if isinstance(each, RegisteredGateway)]
     presented = _digest(claim.headers[0]).encode()
@@ -146,16 +146,16 @@ def gateway_is_not_suspended(claim: TokenClaim, _snapshot: Snapshot) -> TokenCla
 
 
 def gateway_has_tokens(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
-    """Refuse a Gateway that goes by certificates alone."""
+    """Refuse a Gateway without tokens."""
     if not claim.registered.token_sha256s:
         raise _refused(claim, f"Gateway {_name(claim)} has no token")
     return claim
 
 
 def a_token_matches(claim: TokenClaim, _snapshot: Snapshot) -> TokenClaim:
-    """Refuse what is no token of any Gateway with that EUI."""
+    """Refuse a token that no Gateway with that EUI has."""
     if claim.match is None:
-        raise _refused(claim, f"it is no token of Gateway {_name(claim)}")
+        raise _refused(claim, f"it is not a token of Gateway {_name(claim)}")
     return claim
 
 

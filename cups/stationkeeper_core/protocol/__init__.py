@@ -1,1 +1,1 @@
-"""What a gateway and CUPS say to each other, and what a Basics Station makes of it."""
+"""The protocol between a gateway and CUPS, and how a Basics Station reads its messages."""

@@ -1,8 +1,8 @@
-"""The credential blob that an answer carries, and the CRC by which a gateway reports the set it holds.
+"""The credential blob in an answer, and the CRC by which a gateway reports its present set.
 
-A set has three parts: trust (one DER certificate), client certificate, client key or token. In the blob they follow one
-another, an absent part as four zero bytes.
-Source: the CUPS protocol, credential blob; the client computes CRC-32 over the very same bytes.
+A set has three parts: trust (one DER certificate), client certificate, and client key or token. The blob holds them in
+this order; four zero bytes stand for an absent part.
+Source: the CUPS protocol, credential blob; the client computes the CRC-32 over the same bytes.
 """
 
 import re
@@ -28,7 +28,7 @@ _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 def crc(blob: bytes) -> int:
-    """The CRC-32 by which a gateway reports that it holds the set of `blob`."""
+    """Return the CRC-32 by which a gateway reports that it has the set of `blob`."""
     return zlib.crc32(blob)
 
 
@@ -36,7 +36,7 @@ NOTHING_CONFIGURED = crc(ABSENT * 3)
 
 
 def server_authentication(trust: bytes) -> bytes:
-    """The blob for a server that asks for no credentials of the gateway.
+    """Return the blob for a server that needs no credentials of the gateway.
 
     Args:
         trust: one DER certificate.
@@ -45,33 +45,33 @@ def server_authentication(trust: bytes) -> bytes:
 
 
 def client_authentication(trust: bytes, certificate: bytes, key: bytes) -> bytes:
-    """The blob for a server that asks for a client certificate.
+    """Return the blob for a server that needs a client certificate.
 
     Args:
         trust: one DER certificate.
         certificate: the end-entity certificate of the client, DER.
-        key: what `parse_private_key` gave for it, DER.
+        key: its private key as `parse_private_key` returns it, DER.
     """
     return _bounded(trust + certificate + key)
 
 
 def token_authentication(trust: bytes, token: bytes) -> bytes:
-    """The blob for a server that asks for an authorization header.
+    """Return the blob for a server that needs an authorization header.
 
     Args:
         trust: one DER certificate.
-        token: what `parse_token` gave.
+        token: the header lines as `parse_token` returns them.
     """
     return _bounded(trust + ABSENT + token)
 
 
 def parse_token(content: bytes) -> bytes:
-    """The header lines, each with CR and LF, for the content of a Secret's key; the first is `Authorization`.
+    """Return the header lines, each with CR and LF, from the content of a Secret's key; the first is `Authorization`.
 
     Args:
-        content: what follows `Authorization: `, such as `Bearer NNSXS…`, word for word but for white space around it;
-            the name of the header before it is dropped. Or several lines `Name: value`, as Basics Station's
-            documentation has them in `tc.key`, one of which is `Authorization`.
+        content: the value after `Authorization: `, such as `Bearer NNSXS…`; white space around it and the name of the
+            header before it are dropped. Or several lines `Name: value`, as in `tc.key` in Basics Station's
+            documentation; one of them is `Authorization`.
 
     Raises:
         StationkeeperError: `TokenInvalid`; the detail does not repeat the token.
@@ -80,7 +80,7 @@ def parse_token(content: bytes) -> bytes:
     if len(text) > MAX_TOKEN_BYTES:
         raise _token_invalid(f"has {len(text)} bytes, at most {MAX_TOKEN_BYTES} are allowed")
     if b"PRIVATE KEY" in text:
-        raise _token_invalid("holds a private key, which no gateway gets as a token; name another key of the Secret")
+        raise _token_invalid("holds a private key, which must not be sent as a token; name another key of the Secret")
     if b"\n" in text:
         return _header_lines([line.strip() for line in text.split(b"\n") if line.strip()])
     if text[: len(_HEADER) - 1].lower() == _HEADER.strip().lower():
@@ -93,9 +93,9 @@ def _header_lines(lines: list[bytes]) -> bytes:
     for line in lines:
         name, colon, value = line.partition(b":")
         if not colon or not _HEADER_NAME.fullmatch(name):
-            raise _token_invalid("has several lines, and each has to be a header, `Name: value`; or write one line")
+            raise _token_invalid("has several lines, and one is not a header; write each as `Name: value`")
         if name.lower() in found or name.lower() in _HEADERS_OF_A_STATION:
-            raise _token_invalid("has a header twice, or one that a Basics Station writes itself")
+            raise _token_invalid("has a header twice, or one that a Basics Station writes itself; remove it")
         found[name.lower()] = name + b": " + _header_value(value.strip()) + b"\r\n"
     authorization = found.pop(_AUTHORIZATION, None)
     if authorization is None:
@@ -116,12 +116,12 @@ def _token_invalid(problem: str) -> StationkeeperError:
 
 
 def check_uri(uri: str, schemes: tuple[str, ...]) -> None:
-    """Refuses a URI that a Basics Station cannot use.
+    """Refuse a URI that a Basics Station cannot use.
 
     Args:
-        uri: to be `scheme://host:port`, at most 127 characters, no path, no trailing slash, the host a name
-            or an IPv4 address.
-        schemes: the schemes that are possible here.
+        uri: the URI. A valid one is `scheme://host:port`, at most 127 characters, without path or trailing slash; the
+            host is a name or an IPv4 address.
+        schemes: the allowed schemes.
 
     Raises:
         StationkeeperError: `URIInvalid`; the detail says what to write instead.
@@ -149,9 +149,9 @@ def _address_problem(address: str, port: int | None) -> str | None:
     host = address.rpartition(":")[0]
     if host.startswith("["):
         # `uri_parse` in src/net.c of Basics Station 2.0.6 takes [2001:db8::1] for the host 2001:db8::
-        return "has an IPv6 address, whose last digit a Basics Station drops"
+        return "has an IPv6 address; a Basics Station drops its last digit"
     if "_" in host:
-        return "has an underscore in its host name, which no host has; give a name of letters, digits and hyphens"
+        return "has an underscore in its host name; give a name of letters, digits and hyphens"
     if not port or not _HOST.fullmatch(host) or not address.endswith(f":{port}"):
         return "has no usable host and port"
     return None

@@ -1,12 +1,13 @@
-"""What an authorized gateway is told: what differs from what it reports, and nothing else.
+"""Decide the answer to an authorized gateway: only what differs from what it reports.
 
-An unchanged credential set sent again restarts the gateway's LNS link at every check, and an unchanged CUPS URI has it
-come back every minute, so all four segments are compared first.
+If an unchanged credential set is sent again, the gateway restarts its LNS link at every check. If an unchanged CUPS URI
+is sent again, it asks again every minute. So all four segments are compared first.
 
-A change of CUPS and one of the LNS may go in one answer, and do. The gateway stores all segments of an answer before it
-acts on any; then it restarts its LNS link if that has changed, and asks CUPS again after a minute, at the new address,
-if that has changed. One answer is the better way: after a change of CUPS alone, a gateway whose LNS link is up asks
-again only after 24 h. Nor are URI and credentials of one server sent apart: with half of a change it reaches neither.
+One answer may change both CUPS and the LNS. The gateway stores all segments of an answer before it acts on any. Then it
+restarts its LNS link if the LNS has changed, and asks CUPS again after a minute, at the new address, if CUPS has
+changed. One answer is better than two: after a change of only CUPS, a gateway with an LNS link asks again only after 24
+h. The URI and the credentials of one server are sent together too, since with half a change the gateway reaches neither
+server.
 Source: the CUPS protocol, how the client behaves; `cups_ondone` in src/cups.c of Basics Station 2.0.6.
 """
 
@@ -16,7 +17,7 @@ from stationkeeper_core.published.documents import RegisteredGateway
 
 
 def decide(request: UpdateInfoRequest, gateway: RegisteredGateway) -> UpdateInfoResponse:
-    """The answer to `request` of a gateway that may have the configuration of `gateway`."""
+    """Return the answer to `request` for the configuration of `gateway`."""
     return UpdateInfoResponse(
         cups_uri="" if gateway.cups_uri == request.cups_uri else gateway.cups_uri,
         tc_uri="" if gateway.lns_uri == request.tc_uri else gateway.lns_uri,

@@ -1,21 +1,22 @@
-"""How far a gateway is with its configuration, and whether the next answer leaves something out.
+"""Track the delivery of a gateway's configuration, and decide what the next answer leaves out.
 
-A gateway that cannot use what it is sent does not say so: it reports the old CRC again, while a good URI of the same
-answer is kept. So deliveries are counted. After `TRIES` of one target that the gateway does not report, it is not
-converging. From then on, the same parts are sent at most once in `SPACING`, because each delivery restarts a running
-LNS link, or makes the gateway ask again after a minute. Another target, or a report of all, begins anew.
+A gateway that cannot use the credentials in an answer does not say so: it reports the old CRC again, but keeps a good
+URI of the same answer. So deliveries are counted. After `TRIES` deliveries of one target that the gateway does not
+report, it is not converging. From then on, the same parts are sent at most once in `SPACING`, because each delivery
+restarts a running LNS link, or makes the gateway ask again after a minute. Another target, or a report of all parts,
+resets the count.
 
-Only what would disturb something that works is held back. A gateway that reports no LNS, or no CUPS credentials, has
-none: it gets them in each answer. Those answers are counted, but do not use up the tries of a gateway that has a link,
-such as the one in whose place a person asks with the simulator and an empty folder.
+Only parts that could disturb a working link are held back. A gateway that reports no LNS, or no CUPS credentials, has
+none: it gets them in each answer. These answers are counted, but do not use up the tries of a gateway with a link: a
+person may ask in the place of a working gateway, with the simulator and an empty folder.
 
-A gateway whose new CUPS configuration does not work goes back to its older set, and still reports the new one. Two
-signs show that: it asked a server other than the one it reports, or it presented another certificate than the one in
-the set whose CRC it reports.
+If a gateway's new CUPS configuration does not work, the gateway goes back to its older set, but still reports the new
+one. Two signs show that: it asked another server than the one it reports, or it presented another certificate than the
+one in the set with the CRC that it reports.
 
-A first delivery to a gateway whose files are PEM is reported at its next request and never counts as trouble. A request
-that reports nothing of what the gateway has, as by hand, is answered in full and not counted.
-Pure: the time is passed in, and what is known of a gateway is a `Progress` that the caller keeps.
+A gateway with PEM files reports a first delivery at its next request; that never counts as a problem. A request that
+reports nothing, for example one by hand, gets a full answer and is not counted.
+Pure: the time is passed in, and the caller stores the `Progress` of each gateway.
 Source: the CUPS protocol, how the client behaves; the sets REG, BAK and BOOT in src/sys.c of Basics Station 2.0.6.
 """
 
@@ -41,15 +42,15 @@ _DEFAULT_PORTS = {"https": 443}
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far a gateway is with one target.
+    """The progress of a gateway with one target.
 
     Attributes:
-        target: a hash of all that it is to have; for comparison in this process only.
+        target: a hash of its desired configuration; only for comparison in this process.
         state: see `DeliveryState`.
-        deliveries: answers with content for this target since it last reported all of it.
-        outstanding: what it did not report at its last request.
-        at: when it was last sent all that it lacked, aware; None where it never was.
-        disturbing: of `deliveries`, those with a part that may have disturbed what works.
+        deliveries: the number of answers with parts of this target since it last reported all of it.
+        outstanding: the parts that it did not report at its last request.
+        at: when it was last sent all outstanding parts, aware; None for never.
+        disturbing: the number of `deliveries` with a part that may have disturbed a working link.
     """
 
     target: int
@@ -61,11 +62,11 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """How a gateway asked.
+    """How a gateway sent its request.
 
     Attributes:
         host: the `Host` header, which names the server that the gateway connected to; empty where there is none.
-        certificate: DER of the end-entity certificate that it presented; None where it presented none.
+        certificate: DER of its end-entity certificate; None where it presented none.
     """
 
     host: str = ""
@@ -73,14 +74,14 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """What to answer, and what is known once that is written.
+    """The answer, and the progress after it.
 
     Attributes:
         response: the answer.
-        progress: after the answer; None where the gateway never reported what it has.
-        suppressed: whether something is outstanding that the answer leaves out.
-        stalls: whether the gateway is found just now not to converge.
-        falls_back: whether the gateway is found just now to have fallen back.
+        progress: after the answer; None where the gateway never reported its configuration.
+        suppressed: whether the answer leaves out an outstanding part.
+        stalls: whether the gateway has just become not converging.
+        falls_back: whether the gateway has just fallen back.
     """
 
     response: UpdateInfoResponse
@@ -97,14 +98,14 @@ def deliver(
     now: datetime,
     asked: Asked | None = None,
 ) -> Delivery:
-    """Return the answer to `request` of a gateway that may have the configuration of `gateway`.
+    """Return the answer to `request` for the configuration of `gateway`, and the progress after it.
 
     Args:
-        request: what it reports.
-        gateway: what it is to have.
+        request: the gateway's report.
+        gateway: its desired configuration.
         before: the progress after its last answer; None where there is none.
-        now: aware.
-        asked: how it asked; None where that is not known.
+        now: the time, aware.
+        asked: how it sent the request; None where that is not known.
     """
     response = decide(request, gateway)
     if _reports_nothing(request):
@@ -137,18 +138,18 @@ def deliver(
 
 
 def reconfigured(before: Progress, gateway: RegisteredGateway) -> Progress:
-    """What `before` means once the configuration of `gateway` is in force: pending, unless it is the same as then."""
+    """Return the progress after a change of the configuration: pending, unless the target is the same as before."""
     target = _target(gateway)
     return before if before.target == target else Progress(target, DeliveryState.PENDING, at=before.at)
 
 
 def has_same_target(one: RegisteredGateway, other: RegisteredGateway) -> bool:
-    """Whether a gateway is told the same by both."""
+    """Return whether both have the same configuration for the gateway."""
     return _parts(one) == _parts(other)
 
 
 def segments(response: UpdateInfoResponse) -> tuple[Segment, ...]:
-    """The parts that `response` has."""
+    """Return the parts in `response`."""
     if response == NOTHING:
         return ()
     parts = {
@@ -172,7 +173,7 @@ def _state(
 
 
 def _may_disturb(request: UpdateInfoRequest, outstanding: tuple[Segment, ...]) -> frozenset[Segment]:
-    """Return those of `outstanding` that take the place of something that may work."""
+    """Return the outstanding parts that would replace something that may work."""
     missing: set[Segment] = set()
     if not request.tc_uri:
         # The LNS link runs only with a URI.
@@ -194,7 +195,7 @@ def _without(response: UpdateInfoResponse, held_back: frozenset[Segment]) -> Upd
 
 
 def _fell_back(request: UpdateInfoRequest, gateway: RegisteredGateway, asked: Asked) -> bool:
-    """Return whether the gateway reports the CUPS configuration of `gateway` and did not ask with it."""
+    """Return whether the gateway reports the CUPS configuration of `gateway` but did not ask with it."""
     is_elsewhere = bool(gateway.cups_uri and asked.host) and request.cups_uri == gateway.cups_uri
     if is_elsewhere and not _is_at(asked.host, gateway.cups_uri):
         return True
@@ -210,7 +211,7 @@ def _fell_back(request: UpdateInfoRequest, gateway: RegisteredGateway, asked: As
 
 @lru_cache(maxsize=1024)
 def _is_at(host: str, uri: str) -> bool:
-    """Return whether a request with that `Host` header went to the server of `uri`."""
+    """Return whether a request with this `Host` header was sent to the server of `uri`."""
     try:
         there, here = urlsplit(uri.lower()), urlsplit(f"//{host.strip().lower()}")
         ports = there.port, here.port
@@ -230,7 +231,7 @@ def _reports_nothing(request: UpdateInfoRequest) -> bool:
 
 
 def _target(gateway: RegisteredGateway) -> int:
-    # Python's hashes of texts and bytes have a secret of the process, so that nobody can have two be the same.
+    # Python's hashes of texts and bytes use a secret of the process, so nobody can provoke a collision.
     return hash(_parts(gateway))
 
 

@@ -1,9 +1,9 @@
-"""A private key as people have it to the DER that a Basics Station parses.
+"""Convert a private key into the DER form that a Basics Station can parse.
 
-Total, bounded and deterministic: any bytes give a key or a `StationkeeperError` that says what to do and repeats none
-of them; the same key gives the same bytes, whatever form it came in. RSA becomes PKCS#1. An elliptic curve key becomes
-SEC1: that of P-256 with its public key, those of P-384 and P-521 without, because a Basics Station misreads elements of
-128 to 255 bytes.
+Bounded and deterministic: any bytes give a key or a `StationkeeperError` that says what to do, without any part of the
+input. The same key in any form gives the same bytes. An RSA key becomes PKCS#1. An elliptic curve key becomes SEC1: for
+P-256 with its public key, for P-384 and P-521 without it, because a Basics Station misreads elements of 128 to 255
+bytes.
 Source: the CUPS protocol, credential blob; RFC 8017 (PKCS#1), RFC 5208 (PKCS#8), RFC 5915 (SEC1), RFC 7468.
 """
 
@@ -30,11 +30,11 @@ from stationkeeper_core.x509.misfiled import explain_key
 
 MAX_KEY_TEXT_BYTES = 8 * 1024
 MAX_KEY_DER_BYTES = 4096
-# Of the key of a gateway itself. Those of a chain that it verifies may be longer, see `station_certificate`.
+# For a gateway's own key. Keys of a chain that it verifies may be longer, see `station_certificate`.
 MAX_OWN_RSA_BITS = 4096
 
 _USABLE = f"use RSA of {MIN_RSA_BITS} to {MAX_OWN_RSA_BITS} bits, P-256, P-384 or P-521"
-_DECRYPT = "is encrypted, which a Basics Station cannot undo; store it decrypted, as `openssl pkey -in FILE` writes it"
+_DECRYPT = "is encrypted, but a Basics Station cannot decrypt it; store it decrypted: `openssl pkey -in FILE`"
 _KEY_LABELS = (b"PRIVATE KEY", b"RSA PRIVATE KEY", b"EC PRIVATE KEY")
 _PARAMETERS = b"EC PARAMETERS"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -50,7 +50,7 @@ class PrivateKey:
     """A private key that a Basics Station can use.
 
     Attributes:
-        der: PKCS#1 or SEC1; never to be shown.
+        der: PKCS#1 or SEC1; a secret: never print it.
         public: DER of its SubjectPublicKeyInfo.
     """
 
@@ -59,13 +59,13 @@ class PrivateKey:
 
 
 def parse_private_key(content: bytes) -> PrivateKey:
-    """The one key of `content`.
+    """Parse the only key in `content`.
 
     Args:
-        content: PEM or DER; PKCS#1, PKCS#8 or SEC1, not encrypted.
+        content: PEM or DER; PKCS#1, PKCS#8 or SEC1, without encryption.
 
     Raises:
-        StationkeeperError: `PrivateKeyUnusable`; the detail holds nothing of the key.
+        StationkeeperError: `PrivateKeyUnusable`; the detail holds no part of the key.
     """
     if len(content) > MAX_KEY_TEXT_BYTES:
         raise _unusable(f"has {len(content)} bytes, at most {MAX_KEY_TEXT_BYTES} are read")
@@ -122,7 +122,7 @@ def _load(der: bytes) -> PrivateKeyTypes:
     except UnsupportedAlgorithm:
         raise _unusable(f"is of a kind that a Basics Station does not know; {_USABLE}") from None
     except Exception:
-        # Whatever a library says about a key could repeat some of it.
+        # A library's message about a key could repeat parts of it.
         raise _unusable("cannot be read as PKCS#1, PKCS#8 or SEC1, in PEM or DER; paste the file as it is") from None
 
 
@@ -139,7 +139,7 @@ def _pkcs1(key: rsa.RSAPrivateKey) -> bytes:
 
 
 def _is_sound(key: rsa.RSAPrivateKey) -> bool:
-    """Whether the numbers fit and a signature verifies: as sure as OpenSSL's test for primes, which takes 0.2 s."""
+    """Return whether the numbers fit and a signature verifies; OpenSSL's prime test is as reliable but takes 0.2 s."""
     numbers = key.private_numbers()
     n, e, d, p, q = numbers.public_numbers.n, numbers.public_numbers.e, numbers.d, numbers.p, numbers.q
     fits = p > 1 and q > 1 and p * q == n and n % 2 == 1 and e % 2 == 1

@@ -1,7 +1,7 @@
-"""Whether a Basics Station takes the chain that a CUPS server shows, and whether it ends in the root of another chain.
+"""Check whether a Basics Station accepts a CUPS server's chain, and whether two chains end in the same root.
 
-A Station trusts the one root that it holds, and gets another only over CUPS: a chain that ends elsewhere cannot be
-mended from here.
+A Station trusts its one root, and gets another one only over CUPS. After a chain with another root, CUPS can no longer
+reach the Station to repair it.
 Source: the CUPS protocol, how the client behaves; mbedTLS 2.28, `x509_crt.c` and `mbedtls_ssl_check_cert_usage`.
 """
 
@@ -23,18 +23,17 @@ _FOR_SERVERS = {"1.3.6.1.5.5.7.3.1", "2.5.29.37.0"}  # serverAuth, anyExtendedKe
 
 
 def check_server(chain: Chain) -> None:
-    """Refuse a chain that no Basics Station takes at any time.
+    """Refuse a chain that a Basics Station never accepts, at any time.
 
     Args:
-        chain: as the server sends it, its own certificate first; at least one. Of more than `MAX_CHAIN` only the first
-            are looked at.
+        chain: in the server's order, its own certificate first; at least one. Only the first `MAX_CHAIN` are checked.
 
     Raises:
         StationkeeperError: `CertificateUnusable`.
     """
     chain = chain[:MAX_CHAIN]
     for each in chain:
-        # mbedTLS parses all that is sent, and gives up at what it cannot parse, used or not.
+        # mbedTLS parses every certificate of the chain, and fails at one that it cannot parse, used or not.
         check_readable(each)
     _check_purpose(chain[0])
     for each in (chain[0], *_issuers_of(chain)):
@@ -43,9 +42,9 @@ def check_server(chain: Chain) -> None:
 
 
 def check_times(chain: Chain, now: datetime) -> None:
-    """Refuse a chain that is not valid at `now`, aware.
+    """Refuse a chain that is not valid at `now` (aware).
 
-    An issuer that has expired does no harm where another certificate of it is in the chain.
+    An expired issuer is no problem if the chain has another certificate of that issuer.
 
     Raises:
         StationkeeperError: `CertificateUnusable`.
@@ -62,20 +61,20 @@ def check_times(chain: Chain, now: datetime) -> None:
 
 
 def has_root_of(held: Chain, chain: Chain) -> bool:
-    """Return whether a client that verifies `held` by its root also verifies `chain` by that root.
+    """Return whether a client that verifies `held` with its root also verifies `chain` with that root.
 
     Args:
         held: the chain that is known to work; at least one certificate.
         chain: another one; at least one.
 
-    A root that is in neither chain is told by its name, and by the identifier of its key where both chains name it.
+    A root that is in neither chain is identified by its name, and by its key identifier if both chains name it.
     """
     ends = _ends(held)
     return any(_reaches(each, end, chain) for end in ends for each in _ways_up(chain))
 
 
 def root_name(chain: Chain) -> str:
-    """Return the name of a root in which `chain` ends, cut at 100 characters."""
+    """Return the name of a root of `chain`, cut at 100 characters."""
     return _ends(chain)[0].issuer[:100]
 
 
@@ -85,7 +84,7 @@ def _check_purpose(leaf: Certificate) -> None:
         raise _unusable(leaf, "has an extended key usage without serverAuth; issue it for a server")
     usage = leaf.key_usage
     if not isinstance(usage, Absence) and not usage.digital_signature:
-        raise _unusable(leaf, "has a key usage without digitalSignature, which every handshake of a Station needs")
+        raise _unusable(leaf, "has a key usage without digitalSignature, which a Station needs; issue it with that")
 
 
 def _time_problem(certificate: Certificate, now: datetime) -> str:
@@ -99,7 +98,7 @@ def _issuers_of(chain: Chain) -> list[Certificate]:
 
 
 def _ways_up(chain: Chain) -> Iterator[Certificate]:
-    """The certificates of all ways from the first one up, itself among them, each once."""
+    """Yield the certificates of all paths from the first one upwards, with itself, each once."""
     chain = chain[:MAX_CHAIN]
     reached, waiting = {chain[0]}, [chain[0]]
     while waiting:
@@ -112,7 +111,7 @@ def _ways_up(chain: Chain) -> Iterator[Certificate]:
 
 
 def _ends(chain: Chain) -> list[Certificate]:
-    """The last certificate of each way up; all of them where they issue each other in a circle."""
+    """Return the last certificate of each path upwards; all of them if they issue each other in a circle."""
     return [each for each in _ways_up(chain) if _is_end(each, chain)] or list(_ways_up(chain))
 
 
@@ -122,7 +121,7 @@ def _is_end(certificate: Certificate, chain: Chain) -> bool:
 
 
 def _reaches(certificate: Certificate, end: Certificate, chain: Chain) -> bool:
-    """Whether a way through `certificate` of `chain` is verified by the root at which `end` is the last certificate."""
+    """Return whether the root above `end` also verifies a path through `certificate` of `chain`."""
     if end.signs_itself:
         same = (certificate.folded_subject, certificate.key_sha256) == (end.folded_subject, end.key_sha256)
         return same or _is_issued_by(certificate, end)
@@ -145,7 +144,7 @@ def _is_issued_by(child: Certificate, issuer: Certificate) -> bool:
     try:
         read = child.x509, issuer.x509
     except ValueError:
-        return True  # What cryptography cannot read is told by the names alone.
+        return True  # if cryptography cannot read it, only the names decide
     try:
         read[0].verify_directly_issued_by(read[1])
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):

@@ -1,7 +1,7 @@
-"""Which certificates the TLS of a Basics Station can use, as trust and as its own.
+"""Check which certificates the TLS of a Basics Station can use, as trust and as its own.
 
-It is mbedTLS 2.28 with its default profile. A certificate that it cannot read as a whole, for its key, its signature or
-a critical extension that it does not know, is useless to it; and what it does read must be allowed to verify a server.
+It is mbedTLS 2.28 with its default profile. It cannot use a certificate with a key, a signature or a critical extension
+that it does not know. A certificate that it can read must also be allowed to verify a server.
 Source: the CUPS protocol, how the client behaves; mbedTLS 2.28, `x509_crt.c`.
 """
 
@@ -43,9 +43,9 @@ _MAX_DEPTH = 16
 
 
 def check_trust(certificate: Certificate) -> None:
-    """Refuses a certificate by which a Basics Station cannot verify a server.
+    """Refuse a certificate with which a Basics Station cannot verify a server.
 
-    A CA's own signature may be SHA-1, as that of many an old root: it is never looked at.
+    A CA's own signature may use SHA-1, as in many old roots: a Station never checks it.
 
     Raises:
         StationkeeperError: `CertificateUnusable`.
@@ -61,7 +61,7 @@ def check_trust(certificate: Certificate) -> None:
 
 
 def check_client(certificate: Certificate) -> None:
-    """Refuses a certificate that a Basics Station cannot present.
+    """Refuse a certificate that a Basics Station cannot present.
 
     Raises:
         StationkeeperError: `CertificateUnusable`.
@@ -71,12 +71,12 @@ def check_client(certificate: Certificate) -> None:
 
 
 def public_key(certificate: Certificate) -> bytes:
-    """DER of the SubjectPublicKeyInfo of a certificate that was checked."""
+    """Return DER of the SubjectPublicKeyInfo of a checked certificate."""
     return certificate.key.der if certificate.key is not None and certificate.key.der is not None else b""
 
 
 def check_readable(certificate: Certificate) -> None:
-    """Refuses a certificate that a Basics Station cannot parse, wherever in a chain it stands.
+    """Refuse a certificate that a Basics Station cannot parse, at any position in a chain.
 
     Raises:
         StationkeeperError: `CertificateUnusable`.
@@ -93,7 +93,7 @@ def check_readable(certificate: Certificate) -> None:
 
 
 def check_strong(certificate: Certificate) -> None:
-    """Refuses a certificate whose signature a Basics Station finds too weak.
+    """Refuse a certificate with a signature that is too weak for a Basics Station.
 
     Raises:
         StationkeeperError: `CertificateUnusable`.
@@ -109,7 +109,7 @@ def _key_problem(certificate: Certificate) -> str | None:
     if key.kind is KeyKind.EC:
         if key.is_on_known_curve and key.curve not in _CURVES:
             return f"has a key on the curve {key.curve}"
-        # Only the named curve and the point in full, which is what `key.der` has, are known to it.
+        # It knows only named curves and uncompressed points, as in `key.der`.
         is_plain = key.der is not None and key.der == certificate.fields.public_key
         return None if is_plain else "has a public key with a compressed point or with explicit parameters"
     if key.kind is not KeyKind.RSA or key.algorithm != RSA_ENCRYPTION:
@@ -118,12 +118,12 @@ def _key_problem(certificate: Certificate) -> str | None:
 
 
 def _form_problem(certificate: Certificate) -> str | None:
-    """What of the encoding keeps mbedTLS, which knows far less BER than OpenSSL, from reading the certificate."""
+    """Return what in the encoding mbedTLS cannot read (it knows less BER than OpenSSL), or None."""
     fields = certificate.fields
     if fields.inner_algorithm != fields.signature_algorithm or not _has_plain_parameters(fields.inner_algorithm):
         return "names its signature algorithm in two ways or with parameters"
     if not _is_plain(DerReader(fields.signed)):
-        return "is encoded with lengths that are left open, or with strings in segments"
+        return "is encoded with indefinite lengths, or with strings in segments"
     if not fields.issuer.parts or not (fields.issuer.tags | fields.subject.tags) <= _STRINGS_OF_NAMES:
         return "has a name without parts or with another kind of string"
     if not 1 <= fields.version <= _VERSION_3:
@@ -164,7 +164,7 @@ def _has_plain_parameters(algorithm: bytes) -> bool:
 
 
 def _is_plain(reader: DerReader, depth: int = 0) -> bool:
-    """Whether every length is given, in at most four bytes, and no string is in segments."""
+    """Return whether every length is definite, in at most four bytes, and no string is in segments."""
     while reader.at < reader.end:
         at = reader.at
         try:
@@ -186,7 +186,7 @@ def _is_plain(reader: DerReader, depth: int = 0) -> bool:
 
 
 def _is_self_issued(certificate: Certificate) -> bool:
-    """Whether subject and issuer are one name letter by letter, of whatever kind of string."""
+    """Return whether subject and issuer have the same text, with any kind of string."""
     subject, issuer = (
         tuple(tuple((each.kind, each.text) for each in part) for part in name.parts)
         for name in (certificate.fields.subject, certificate.fields.issuer)

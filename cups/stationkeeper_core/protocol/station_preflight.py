@@ -1,14 +1,14 @@
-"""A credential blob, cut as a Basics Station cuts it, before any gateway is given it.
+"""Split a credential blob as a Basics Station does, before it is sent to any gateway.
 
-Written from the protocol and from what the client does (`sys_credComplete` in src/sys.c of Basics Station 2.0.6), and
-by intent without the encoder's code: a mistake there is found here. The client takes a blob whole or drops it without
-a word, and it cuts wrong what it misreads; so whatever it would drop or misread is refused.
+This code follows the protocol and the client (`sys_credComplete` in src/sys.c of Basics Station 2.0.6). It does not use
+the encoder's code on purpose, so that it finds the encoder's mistakes. The client takes a whole blob or drops it
+silently, and it splits a blob wrongly if it misreads a length. So a blob that it would drop or misread is refused.
 
-- The trust has to be a DER sequence. The next is the client certificate, whatever it is: two trust certificates never
-  work. If it begins with a zero byte, the four bytes there stand for none.
-- The length of a sequence is one byte, or the third and the fourth byte wherever the second has its highest bit set. So
-  `30 81 xx` and `30 83 xx xx xx` are misread.
-- The key is a DER sequence, or absent, or else all that is left is a token, of header lines. Nothing follows a key.
+- The trust must be a DER sequence. The next part is always read as the client certificate: two trust certificates never
+  work. If it begins with a zero byte, the four bytes there stand for an absent certificate.
+- The length of a sequence is one byte. If the highest bit of the second byte is set, it is the third and fourth byte.
+  So `30 81 xx` and `30 83 xx xx xx` are misread.
+- The key is a DER sequence, or absent; else the rest of the blob is a token of header lines. Nothing follows a key.
 - PEM is never read.
 """
 
@@ -26,7 +26,7 @@ _NAME_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-
 
 @dataclass(frozen=True)
 class StationSet:
-    """What a Basics Station would store; each part is empty where it is absent."""
+    """The parts that a Basics Station would store; an absent part is empty."""
 
     trust: bytes
     certificate: bytes
@@ -34,15 +34,15 @@ class StationSet:
 
 
 def preflight(blob: bytes) -> StationSet:
-    """The parts that a Basics Station makes of `blob`.
+    """Return the parts that a Basics Station reads from `blob`.
 
     Raises:
-        StationkeeperError: `CredentialsUnusable` where it would drop or misread them, or could not connect with them.
+        StationkeeperError: `CredentialsUnusable`: it would drop or misread them, or could not connect with them.
     """
     if len(blob) > _LARGEST:
         raise _unusable(f"have {len(blob)} bytes, at most {_LARGEST} can be sent")
     if blob[:1] == b"-":
-        raise _unusable("are PEM, a Basics Station reads DER alone")
+        raise _unusable("are PEM, but a Basics Station reads only DER")
     trust = _certificate(blob, 0, "trust")
     if blob[len(trust) :][:1] == b"\0":
         return StationSet(trust, b"", _token(_after_none(blob[len(trust) :], "client certificate")))
@@ -68,7 +68,7 @@ def _token(rest: bytes) -> bytes:
     if rest[:1] == b"\x30":
         raise _unusable("have a key without a client certificate")
     if not rest.startswith(_TOKEN_BEGIN) or not rest.endswith(_TOKEN_END):
-        raise _unusable("have a token that is no line `Authorization: …` with CR and LF, or lack a key's place")
+        raise _unusable("have a token that is not a line `Authorization: …` with CR and LF, or have no key")
     for line in rest.removesuffix(_TOKEN_END).split(_TOKEN_END):
         name, colon, value = line.partition(b": ")
         if not colon or not value or not name or not all(byte in _NAME_BYTES for byte in name):
@@ -110,7 +110,7 @@ def _sequence(blob: bytes, begin: int, part: str) -> bytes:
 
 
 def _true_length(head: bytes) -> int | None:
-    """By X.690; None for a form that DER forbids or the client never gets right."""
+    """Return the length by X.690; None for a form that DER forbids or that the client always misreads."""
     match head[1]:
         case short if short < 0x80:  # noqa: PLR2004 - the highest bit
             return 2 + short
@@ -124,5 +124,5 @@ def _content(sequence: bytes) -> bytes:
 
 
 def _is_pkcs8(content: bytes) -> bool:
-    """A version of 0, and an algorithm that the client knows: an encrypted key has no version, Ed25519 another."""
+    """Return whether it has version 0 and an algorithm that the client knows; encrypted and Ed25519 keys do not."""
     return content[:4] == b"\x02\x01\0\x30" and content[5:].startswith(_ALGORITHMS)

@@ -1,7 +1,6 @@
-"""What looks like a mistake in a token that a gateway can be given: its server would refuse it."""
+"""Find likely mistakes in a token, for which the server would refuse a gateway."""
 
 import base64
-import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,9 +20,9 @@ class _Token:
 
     Attributes:
         text: all of it.
-        value: what follows `Authorization: `.
+        value: the value after `Authorization: `.
         scheme: the word before the secret, such as `Bearer`; empty where there is none.
-        secret: what follows that word.
+        secret: the rest after that word.
     """
 
     text: bytes
@@ -33,10 +32,10 @@ class _Token:
 
 
 def token_notes(content: bytes) -> tuple[str, ...]:
-    """Return what the author of a token should look at, at most one thing, without a part of the token.
+    """Return a note about a likely mistake in a token, at most one, without any part of the token.
 
     Args:
-        content: of the Secret's key, one that `parse_token` takes.
+        content: of the Secret's key; `parse_token` accepts it.
     """
     token = _parts(content.strip())
     return next(((note,) for is_so, note in _MISTAKES if is_so(token)), ())
@@ -56,20 +55,17 @@ def _is_quoted(value: bytes) -> bool:
 
 
 def _is_encoded(value: bytes) -> bool:
-    """Whether it is base64 of readable text; a random token hardly ever is."""
+    """Return whether it is base64 of readable text; a random token hardly ever is."""
     if len(value) < _MIN_ENCODED or len(value) % 4 or not _BASE64.fullmatch(value):
         return False
-    try:
-        decoded = base64.b64decode(value, validate=True).strip()
-    except (binascii.Error, ValueError):
-        return False
+    decoded = base64.b64decode(value, validate=True).strip()
     return decoded.isascii() and decoded.decode("ascii").isprintable()
 
 
 _MISTAKES: tuple[tuple[Callable[[_Token], object], str], ...] = (
     (
         lambda token: any(_is_quoted(each) for each in (token.text, token.value, token.secret)),
-        "is in quotes, which are delivered as a part of it: write it without",
+        "is in quotes, which are delivered as a part of it: remove the quotes",
     ),
     (
         lambda token: _OTHER_HEADER.match(token.value),
@@ -77,7 +73,7 @@ _MISTAKES: tuple[tuple[Callable[[_Token], object], str], ...] = (
     ),
     (
         lambda token: token.scheme != b"basic" and _is_encoded(token.secret),
-        "is text in base64: in `data` of a Secret encode it once, in `stringData` not at all",
+        "is text in base64: encode it once in `data` of a Secret, and not at all in `stringData`",
     ),
     (
         lambda token: _PATH.fullmatch(token.secret),
@@ -85,7 +81,7 @@ _MISTAKES: tuple[tuple[Callable[[_Token], object], str], ...] = (
     ),
     (
         lambda token: _PLACEHOLDER.match(token.secret) or _PLACEHOLDER.match(token.value),
-        "looks like a variable or a placeholder that nothing has replaced",
+        "looks like a variable or a placeholder that was not replaced",
     ),
     (
         lambda token: token.scheme == b"bearer" and token.secret.lower().startswith(b"bearer "),

@@ -1,7 +1,7 @@
 """The wire format of `/update-info`, both directions, as bytes.
 
-Sans-I/O: `parse_request` takes the body of a request and `encode_response` gives the body of an answer. Parsing is
-total and bounded: any bytes give an `UpdateInfoRequest` or a `StationkeeperError` with a request's reason.
+Sans-I/O: `parse_request` takes the body of a request, and `encode_response` gives the body of an answer. Parsing is
+bounded: any bytes give an `UpdateInfoRequest` or a `StationkeeperError` with a reason of `Fault.REQUEST`.
 Source: the CUPS protocol of LoRa Basics Station, request and response.
 """
 
@@ -29,13 +29,15 @@ _NEITHER_SIGNATURE_NOR_UPDATE = struct.pack("<II", 0, 0)
 
 
 class UpdateInfoRequest(msgspec.Struct, frozen=True):
-    """What a gateway reports.
+    """The report of a gateway.
 
     Attributes:
         router: the EUI that the gateway claims.
-        cups_uri, tc_uri: the URIs it holds, None where it holds or reports none.
+        cups_uri, tc_uri: its URIs; None where it has or reports none.
         cups_credentials_crc, tc_credentials_crc: CRC-32 of its regular credential sets, None where not reported.
-        station, model, package: what it runs on, for people; cut at 256 characters; None where not reported as text.
+        station, model, package: its software and hardware, for people; cut at 256 characters; None where not reported
+            as
+            text.
         keys: CRC-32 of each of its signature keys.
     """
 
@@ -51,9 +53,10 @@ class UpdateInfoRequest(msgspec.Struct, frozen=True):
 
 
 class UpdateInfoResponse(msgspec.Struct, frozen=True):
-    """What the gateway is to change; an empty field leaves what it has.
+    """The changes for the gateway; an empty field changes nothing.
 
-    There is no field for an update of the gateway's software: a gateway without a signature key executes unsigned ones.
+    There is no field for an update of the gateway's software, since a gateway without a signature key executes unsigned
+    ones.
     """
 
     cups_uri: str = ""
@@ -66,10 +69,10 @@ NOTHING = UpdateInfoResponse()
 
 
 def parse_request(body: bytes) -> UpdateInfoRequest:
-    """The request that `body` holds.
+    """Parse the body of a request.
 
-    Only `router` is mandatory. The texts meant for people are taken leniently (a gateway must not be stranded by the
-    name of its package), what decides about the answer is taken exactly.
+    Only `router` is required. Texts for people are parsed leniently, so that a gateway is not stranded by the name of
+    its package. Fields that decide the answer are parsed strictly.
 
     Raises:
         StationkeeperError: `RequestTooLarge`, `MalformedRequest`, `RouterMissing` or `RouterUnparsable`.
@@ -78,7 +81,7 @@ def parse_request(body: bytes) -> UpdateInfoRequest:
         raise StationkeeperError(
             Reason.REQUEST_TOO_LARGE, f"the body has {len(body)} bytes, at most {MAX_BODY_BYTES} are read"
         )
-    # A gateway to which nothing happens reports the same each time.
+    # A gateway without changes reports the same each time.
     return _remembered(body) if len(body) <= _MAX_REMEMBERED_BYTES else _parse(body)
 
 
@@ -106,10 +109,10 @@ _remembered = lru_cache(maxsize=2048)(_parse)
 
 
 def encode_response(response: UpdateInfoResponse) -> bytes:
-    """The body of an answer, 14 bytes at least; all integers little endian.
+    """Return the body of an answer, at least 14 bytes; all integers are little endian.
 
     Raises:
-        ValueError: a field is larger than its length field or the client allows; what was published never is.
+        ValueError: a field is larger than its length field or the client allows; published fields never are.
     """
     if response == NOTHING:
         # Nearly every answer.
@@ -124,7 +127,7 @@ def encode_response(response: UpdateInfoResponse) -> bytes:
 
 
 def decode_response(body: bytes) -> UpdateInfoResponse:
-    """The answer that `body` holds: the inverse of `encode_response`, for tools and tests that act as a gateway.
+    """Parse the body of an answer, the inverse of `encode_response`; for tools and tests that act as a gateway.
 
     Raises:
         ValueError: `body` is cut short, holds more than an answer, or holds an update.
@@ -155,18 +158,26 @@ def _segment(code: str, content: bytes, limit: int) -> bytes:
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        # What this takes, the tolerant decoder takes too, and finds the same.
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = _tolerantly_decoded(body)
+    if not isinstance(value, dict):
+        raise StationkeeperError(Reason.MALFORMED_REQUEST, f"the body is {_kind(value)}, not an object")
+    return value
+
+
+def _tolerantly_decoded(body: bytes) -> object:
     # `package` passes raw bytes of the gateway's file: not always UTF-8, and control characters unescaped. Home-made
     # clients send a byte order mark, or the zero byte that ends a string in C.
     text = body.decode("utf-8", errors="replace").removeprefix("\ufeff").rstrip("\0")
     try:
-        value = _JSON.decode(text)
+        return _JSON.decode(text)
     except RecursionError:
         raise StationkeeperError(Reason.MALFORMED_REQUEST, "the body is nested too deeply") from None
     except ValueError as error:
         raise StationkeeperError(Reason.MALFORMED_REQUEST, f"the body is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise StationkeeperError(Reason.MALFORMED_REQUEST, f"the body is {_kind(value)}, not an object")
-    return value
 
 
 def _uri(fields: dict[str, Any], name: str) -> str | None:

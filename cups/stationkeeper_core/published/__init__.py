@@ -1,1 +1,1 @@
-"""The contract between the operator and CUPS: the documents in the Secrets, and what is said on the internal port."""
+"""The contract between the operator and CUPS: the documents in the Secrets, and the messages on the internal port."""

@@ -1,4 +1,4 @@
-"""The header line and the compressed stream in which a document's payload lies: the outside of the contract."""
+"""The envelope of a document: a header line, then the payload as a compressed stream."""
 
 import hashlib
 import zlib
@@ -11,7 +11,7 @@ from stationkeeper_core.published.registry_layout import BUCKETS, place_of
 
 CONTRACT = 2
 READABLE_CONTRACTS = (1, CONTRACT)
-"""An operator that takes over from an older one still reads what that one published, so that it stays in force."""
+"""Older contracts that are still read, so that a new operator keeps the documents of an older one in force."""
 MAX_SECRET_BYTES = 1_000_000
 MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
 MAX_GENERATION = 2**63 - 1
@@ -23,12 +23,12 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     """The first line of a document.
 
     Attributes:
-        contract: the version of the contract, for all that follows.
-        document: its name.
+        contract: the version of the contract, for the whole document.
+        document: the document's name.
         generation: rises with every change of this document; from 0 to `MAX_GENERATION`.
         sha256: of the uncompressed payload, lower-case hex.
-        buckets: into how many the registry is split, as the name of a registry document tells too; of the trust
-            document, which is one for all counts, always `BUCKETS`.
+        buckets: the number of registry documents, as in the name of a registry document. Always `BUCKETS` in the trust
+            document, which is the same for all counts.
     """
 
     contract: int
@@ -39,15 +39,15 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def digest(payload: bytes) -> str:
-    """The digest by which payloads are compared."""
+    """Return the digest by which payloads are compared: SHA-256 in lower-case hex."""
     return hashlib.sha256(payload).hexdigest()
 
 
 def encode(document: str, generation: int, payload: bytes) -> bytes:
-    """The value of the Secret's key for a payload that `encode_payload` gave.
+    """Return the value of the Secret's key for a payload from `encode_payload`.
 
     Raises:
-        StationkeeperError: `CapacityExceeded` where it would not fit into a Secret.
+        StationkeeperError: `CapacityExceeded`: it does not fit into a Secret.
     """
     header = Header(
         contract=CONTRACT,
@@ -66,11 +66,11 @@ def encode(document: str, generation: int, payload: bytes) -> bytes:
 
 
 def open_document(document: str, value: bytes) -> tuple[Header, bytes]:
-    """Return the header and the uncompressed payload of a document; what the payload holds is not looked at.
+    """Return the header and the uncompressed payload of a document; the payload's content is not checked.
 
     Args:
-        document: which one it has to be.
-        value: what the Secret or the file holds.
+        document: the name that it must have.
+        value: the content of the Secret's key or of the file.
 
     Raises:
         StationkeeperError: `MalformedDocument`, `UnknownContract`, `WrongDocument` or `DigestMismatch`.
@@ -83,7 +83,7 @@ def open_document(document: str, value: bytes) -> tuple[Header, bytes]:
     header = _header(document, line)
     payload = _inflate(document, stream)
     if digest(payload) != header.sha256:
-        raise StationkeeperError(Reason.DIGEST_MISMATCH, f"{document} is not what its header says")
+        raise StationkeeperError(Reason.DIGEST_MISMATCH, f"{document} does not have the digest in its header")
     return header, payload
 
 
@@ -106,10 +106,10 @@ def _header(document: str, line: bytes) -> Header:
     if (header.document, header.buckets) != (document, _count(document)):
         raise StationkeeperError(
             Reason.WRONG_DOCUMENT,
-            f"{header.document[:40]!a} of {header.buckets} buckets lies where {document} of {_count(document)} belongs",
+            f"{header.document[:40]!a} of {header.buckets} buckets is in place of {document} of {_count(document)}",
         )
     if not 0 <= header.generation <= MAX_GENERATION:
-        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} has no generation that could be counted on")
+        raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} has an invalid generation")
     return header
 
 

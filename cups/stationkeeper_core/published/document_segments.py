@@ -1,9 +1,9 @@
-"""A document's payload, compressed so that each namespace takes the room that its own records need.
+"""Compress a document's payload so that the space of a namespace depends only on its own records.
 
-The records of a namespace stand together, and the compressor starts anew at each namespace (zlib's full flush). So the
-size of a document is the sum of what its namespaces take, and no tenant's records make another's larger: with one
-stream, records of others between them would push what repeats out of the compressor's window. What reads a document
-sees one zlib stream.
+The records of a namespace are together, and the compressor is reset at each namespace (zlib's full flush). So the size
+of a document is the sum of the sizes of its namespaces, and no tenant's records make another's larger. In a normal
+stream, records of other tenants in between would push repeated content out of the compressor's window. A reader sees
+one zlib stream.
 """
 
 import re
@@ -12,14 +12,14 @@ from collections.abc import Iterator
 
 _LEVEL = 6
 
-# A quote inside of a JSON string is escaped, so that neither can stand in one.
+# A quote inside a JSON string is escaped, so neither can occur in a string.
 _BOUNDARY = re.compile(rb'\{(?:"eui":"[^"\\]*",)?"namespace":"([^"\\]*)","(?:name|uid)":|\],"reserved":\[')
 _SEPARATORS = b",]}"
 _SLACK = 8
 
 
 def segments(payload: bytes) -> Iterator[tuple[str, bytes]]:
-    """The parts of a payload with the namespace whose records they hold; that of what belongs to none is empty."""
+    """Yield the parts of a payload, each with the namespace of its records; "" for parts without a namespace."""
     begin, namespace = 0, ""
     for match in _BOUNDARY.finditer(payload):
         found = (match.group(1) or b"").decode()
@@ -30,7 +30,7 @@ def segments(payload: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def compress(payload: bytes) -> bytes:
-    """The zlib stream of a payload."""
+    """Return the zlib stream of a payload."""
     compressor = zlib.compressobj(_LEVEL)
     found = bytearray()
     for _, each in segments(payload):
@@ -40,7 +40,7 @@ def compress(payload: bytes) -> bytes:
 
 
 def segment_bytes(segment: bytes) -> int:
-    """The bytes that a part takes in the stream at most, wherever in the document it stands."""
+    """Return the maximum bytes of a part in the stream, at any place in the document."""
     compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     content = segment.strip(_SEPARATORS)
     return len(compressor.compress(content)) + len(compressor.flush(zlib.Z_FULL_FLUSH)) + _SLACK

@@ -1,13 +1,13 @@
 """The contract of the Secrets between operator and CUPS, both directions.
 
-One trust document and the registry documents of a `RegistryLayout`, each in a Secret of its own under the one key that
-is also the name of the file where a kubelet lays it. A document is a line of JSON, its header, and a zlib stream, its
-payload, in one value: a single read cannot mix two generations. Each stands alone, so no order among them matters. In a
-payload the records of a namespace stand together, see `document_segments`.
+There are one trust document and the registry documents of a `RegistryLayout`. Each is in a Secret of its own, under one
+key; a kubelet mounts it as a file with that name. A document is one value: a line of JSON (its header) and a zlib
+stream (its payload). So one read never mixes two generations. Documents are independent, so their order does not
+matter. In a payload, the records of a namespace are together, see `document_segments`.
 
-Encoding is deterministic: the same content gives the same payload whatever the order it came in, and the header's
-digest is over the uncompressed payload, so that contents compare without regard to who compressed them. Decoding is
-total and bounded: any bytes give a document or a `StationkeeperError` with a load's reason.
+Encoding is deterministic: the same content gives the same payload, in any input order. The header's digest is over the
+uncompressed payload, so that contents can be compared even if another program compressed them. Decoding is bounded: any
+bytes give a document or a `StationkeeperError` with a reason of `Fault.LOAD`.
 """
 
 from collections import Counter
@@ -71,9 +71,9 @@ __all__ = [
 
 MAX_AUTHORITIES = 2_000
 MAX_TRUSTED_CERTIFICATES = 4_000
-"""Of all TrustedCAs, anchors and intermediates together."""
+"""The maximum for all TrustedCAs, anchors and intermediates together."""
 MAX_NAMESPACE_CERTIFICATES = 1_000
-"""Of the TrustedCAs of one namespace: a request is decided by those of two, the Gateway's and the release's."""
+"""The maximum for one namespace; a request is decided by two namespaces, the Gateway's and the release's."""
 
 ALL_NAMESPACES = "*"
 REGISTRY = layout_of(BUCKETS).registry
@@ -81,14 +81,14 @@ DOCUMENTS = layout_of(BUCKETS).documents
 
 
 class RevocationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the CRLs of one issuer revoke.
+    """The revocations by CRLs of one issuer.
 
     Attributes:
         issuer_key: SHA-256 of the issuer's SubjectPublicKeyInfo, lower-case hex.
         serials: of the revoked certificates, as `serial_numbers` packs them.
         this_update: when it was made, seconds since the epoch.
-        next_update: when the next one is due, seconds since the epoch; None where it does not say.
-        refuse_overdue: whether all that the issuer signed is refused from `next_update` on.
+        next_update: when the next one is due, seconds since the epoch; None where the CRL does not say.
+        refuse_overdue: whether all certificates of the issuer are refused from `next_update` on.
     """
 
     issuer_key: str
@@ -99,11 +99,11 @@ class RevocationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class ServedNamespace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, order=True):
-    """A namespace whose Gateways a TrustedCA of the release's namespace speaks for, beside its own.
+    """Another namespace that a TrustedCA of the release's namespace serves: it speaks for the Gateways there.
 
     Attributes:
         namespace: its name, or `ALL_NAMESPACES`.
-        eui_ranges: `prefix/bits`, sorted, of the EUIs that it speaks for in there; none means every EUI.
+        eui_ranges: `prefix/bits`, sorted: the EUIs that it speaks for there; empty for every EUI.
     """
 
     namespace: str
@@ -111,23 +111,23 @@ class ServedNamespace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One TrustedCA as it is in force.
+    """One TrustedCA in force.
 
     Attributes:
         namespace, name, uid: of the resource.
         anchors: DER of the trust anchors, sorted.
         intermediates: DER of certificates that help to build chains, sorted; never anchors.
-        eui_ranges: `prefix/bits`, sorted; none means every EUI.
+        eui_ranges: `prefix/bits`, sorted; empty for every EUI.
         revoked_serials: serial numbers, upper-case hex without leading zeros, sorted.
         revoked_sha256: fingerprints, lower-case hex, sorted.
-        revocation_lists: what CRLs revoke, one for each issuer's key, sorted by it.
-        weak_signatures: whether chains with SHA-1 signatures or RSA keys of 1024 to 2047 bits are taken.
-        presented_intermediates: whether CA certificates that a client presents help to build chains, or only those that
-            are listed here.
-        serves: the namespaces that a TrustedCA of the release's namespace speaks for beside its own, sorted; none
-            means its own alone. Without effect for a TrustedCA of another namespace.
-        anchors_source: which object's key the anchors were read from, empty where they stand in the spec.
-        retained: those of the anchors that this source no longer holds, sorted.
+        revocation_lists: the revocations by CRLs, one entry for each issuer's key, sorted by it.
+        weak_signatures: whether chains with SHA-1 signatures or RSA keys of 1024 to 2047 bits are accepted.
+        presented_intermediates: whether CA certificates that a client presents help to build chains; if not, only
+            `intermediates` do.
+        serves: for a TrustedCA of the release's namespace, the other namespaces that it speaks for, sorted; empty for
+            only its own. Without effect in another namespace.
+        anchors_source: the object and key that the anchors come from; empty where they are in the spec.
+        retained: the anchors that this source no longer holds, sorted.
     """
 
     namespace: str
@@ -147,24 +147,26 @@ class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
 
 class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One Gateway as it is in force.
+    """One Gateway in force.
 
     Attributes:
         eui: 16 upper-case hex digits.
         namespace, name, uid: of the resource.
-        suspended: refused whatever it presents.
-        trusted_cas: `namespace/name` of those TrustedCAs that may vouch for it; None means all that are in scope.
-        sha256_fingerprints: of those certificates that may speak for it, lower-case hex; None means all.
+        suspended: whether it is refused with any certificate or token.
+        trusted_cas: `namespace/name` of the TrustedCAs that may vouch for it; None for all in scope.
+        sha256_fingerprints: of the certificates that may speak for it, lower-case hex; None for all.
         lns_uri: the URI of its LNS.
         lns_credentials: the blob of its LNS credentials; empty where there are none.
-        cups_uri: the URI of the CUPS server that it is to use; empty leaves what it has.
-        cups_credentials: the blob of its CUPS credentials; empty leaves what it has.
-        token_sha256s: SHA-256, lower-case hex, of each token that lets it in without a certificate: of what follows
+        cups_uri: the URI of the CUPS server that it should use; empty changes nothing.
+        cups_credentials: the blob of its CUPS credentials; empty changes nothing.
+        token_sha256s: SHA-256, lower-case hex, of each token that it may use without a certificate: of the value after
             `Authorization: `.
-        token_sources: for each of these, `name/key` of the Secret in the Gateway's namespace that held it: so that a
-            token which is taken out of the spec is told apart from one that cannot be read for a while.
-        rank: among the Gateways and reservations of several namespaces with this EUI, the lower one is meant where one
-            CA or token serves several of them; 0 for the first, and for nearly all.
+        token_sources: for each of these, `name/key` of its Secret in the Gateway's namespace. So a token that was
+            removed
+            from the spec can be distinguished from one that cannot be read for a while.
+        rank: orders the Gateways and reservations of several namespaces with this EUI. If one CA or token fits several
+            of
+            them, the request means the one with the lowest rank. 0 for the first, and for nearly all.
     """
 
     eui: str
@@ -184,17 +186,18 @@ class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
 
 
 class ReservedEUI(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An EUI whose Gateway was in force and is gone.
+    """An EUI whose Gateway was in force and was deleted.
 
-    A chain that a TrustedCA of its namespace's scope vouches for is refused as not registered, so that no Gateway of
-    another namespace with this EUI and a higher rank inherits it without a person's word.
+    A chain that a TrustedCA in the scope of its namespace vouches for is refused as not registered. So a Gateway of
+    another namespace with this EUI and a higher rank gets the EUI only when a person hands it over.
 
     Attributes:
         eui: 16 upper-case hex digits.
         namespace, uid: of the Gateway that was in force.
-        rank: that Gateway's.
-        waits: whether it is kept only to remember that the namespace has a Gateway that waits for another one's EUI,
-            and was never in force with it; the uid is that Gateway's. For the answer to a request that is the same.
+        rank: of that Gateway.
+        waits: whether this only records a Gateway of the namespace that waits for the EUI of another one and was never
+            in
+            force with it; the uid is that Gateway's. It changes no answer to a request.
     """
 
     eui: str
@@ -205,10 +208,10 @@ class ReservedEUI(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class TrustDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may vouch for gateways.
+    """The TrustedCAs in force.
 
     Attributes:
-        release_namespace: the namespace whose TrustedCAs may speak for the Gateways of other namespaces too.
+        release_namespace: the namespace with TrustedCAs that may speak for the Gateways of other namespaces.
         authorities: sorted by namespace and name.
     """
 
@@ -220,9 +223,9 @@ class RegistryDocument(msgspec.Struct, frozen=True, kw_only=True):
     """The gateways of one bucket.
 
     Attributes:
-        bucket: its number.
-        gateways: sorted by EUI, rank and namespace; an EUI at most once in each namespace.
-        reserved: sorted likewise; an EUI and namespace that has a Gateway is not among them.
+        bucket: the bucket's number.
+        gateways: sorted by EUI, rank and namespace; at most one for each EUI and namespace.
+        reserved: sorted in the same way; never an EUI and namespace that has a Gateway.
     """
 
     bucket: int
@@ -243,21 +246,21 @@ class Published:
 
 
 def secret_name(document: str) -> str:
-    """The name of the Secret that holds `document`."""
+    """Return the name of the Secret of `document`."""
     return f"stationkeeper-{document}"
 
 
 def encode_payload(content: Document) -> bytes:
-    """The uncompressed payload of `content`, deterministic."""
+    """Return the uncompressed payload of `content`; deterministic."""
     return msgspec.json.encode(_by_namespace(content), order="deterministic")
 
 
 def decode(document: str, value: bytes) -> Published:
-    """The document that `value` holds.
+    """Decode a document.
 
     Args:
-        document: which one it has to be.
-        value: what the Secret or the file holds.
+        document: the name that it must have.
+        value: the content of the Secret's key or of the file.
 
     Raises:
         StationkeeperError: `MalformedDocument`, `UnknownContract`, `WrongDocument` or `DigestMismatch`.
@@ -269,7 +272,7 @@ def decode(document: str, value: bytes) -> Published:
 
 
 def decode_trust(header: Header, payload: bytes) -> TrustDocument:
-    """Return what the payload of the trust document holds.
+    """Decode the payload of the trust document.
 
     Raises:
         StationkeeperError: `MalformedDocument`.
@@ -282,7 +285,7 @@ def decode_trust(header: Header, payload: bytes) -> TrustDocument:
 
 
 def decode_registry(document: str, payload: bytes) -> RegistryDocument:
-    """Return what the payload of a registry document holds, in the order in which it stands there.
+    """Decode the payload of a registry document; keep the order of its records.
 
     Raises:
         StationkeeperError: `MalformedDocument` or `WrongDocument`.
@@ -296,13 +299,13 @@ def decode_registry(document: str, payload: bytes) -> RegistryDocument:
 
 
 def bucket_check(document: str, content: RegistryDocument) -> Callable[[RegisteredGateway | ReservedEUI], EUI64]:
-    """Return what checks the records of a registry document one by one, and gives their EUIs.
+    """Return a function that checks a record of a registry document and returns its EUI.
 
-    It raises `MalformedDocument` where an EUI cannot be read, is of another bucket, or came before in its namespace.
+    It raises `MalformedDocument` if an EUI cannot be read, belongs to another bucket, or comes twice in one namespace.
 
     Args:
-        document: the name of it.
-        content: with its number; the records do not matter.
+        document: the document's name.
+        content: the document; only its bucket number is used.
 
     Raises:
         StationkeeperError: `WrongDocument`.

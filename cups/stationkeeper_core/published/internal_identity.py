@@ -1,9 +1,9 @@
-"""Whom the internal port of a CUPS pod proves to be towards the operator: both derive one key from their shared token.
+"""The identity of a CUPS pod's internal port towards the operator: both derive one key from their shared token.
 
-The operator must not hand its token, nor believe what it is told, to whoever answers at a pod's address. Pod addresses
-have no names that a CA would sign, so the port shows, to clients that ask for `SERVER_NAME`, a self-signed certificate
-whose Ed25519 key is derived from the token. It is the same, byte for byte, wherever the token is the same: the operator
-pins its fingerprint before it sends anything.
+The operator must not send its token to an unknown server at a pod's address, and must not trust that server's answers.
+Pod addresses have no names that a CA would sign. So the port shows a self-signed certificate to clients that ask for
+`SERVER_NAME`; its Ed25519 key is derived from the token. The same token gives the same certificate, byte for byte. The
+operator pins its fingerprint before it sends anything.
 Source: RFC 5869 (HKDF), RFC 8032 (Ed25519 signatures are deterministic).
 """
 
@@ -41,7 +41,7 @@ class InternalIdentity:
 
 
 def derive_identity(token: bytes) -> InternalIdentity:
-    """The identity that goes with `token`; white space around the token does not count.
+    """Derive the identity from `token`; white space around the token does not count.
 
     Raises:
         ValueError: the token has fewer than `MIN_TOKEN_BYTES` bytes.

@@ -1,8 +1,8 @@
-"""What a CUPS pod remembers of a gateway, and how the operator is told: the contract of `GET /observations`.
+"""The contract of `GET /observations`: what a CUPS pod remembers of gateways, and how the operator reads it.
 
-Each pod has its own record of whoever asked it. The operator asks every pod from time to time for what is new since
-the cursor it was given last; `instance` tells it when a pod has started anew and knows nothing of earlier cursors.
-Holds no token and no key, nor anything that was derived of one.
+Each pod has its own records of the gateways that asked it. From time to time, the operator asks every pod for changes
+since its last cursor. `instance` shows that a pod has restarted and no longer knows earlier cursors. Records hold no
+token and no key, and nothing derived from one.
 """
 
 from datetime import datetime
@@ -15,24 +15,24 @@ MAX_PAGE = 1000
 
 
 def clean(text: str, most: int = MAX_TEXT) -> str:
-    """`text` cut at `most` characters, fit for JSON and for a terminal."""
+    """Return `text` cut at `most` characters, without characters that control a terminal."""
     cut = text[:most]
     return cut if cut.isprintable() else "".join(each if each.isprintable() else "?" for each in cut)
 
 
 class DeliveryState(StrEnum):
-    """How far a gateway is with what it was sent."""
+    """The progress of the delivery to a gateway."""
 
     DELIVERED = "Delivered"
-    """It reports all that it is to have."""
+    """It reports its desired configuration."""
     PENDING = "Pending"
-    """It is to have something that it did not report yet, be that sent or not."""
+    """It does not report its desired configuration yet, which may be sent or not."""
     NOT_CONVERGING = "NotConverging"
     """It was sent the same several times, and still reports something else."""
     MOVED = "Moved"
     """It was sent to another CUPS server, and has not asked here since."""
     FELL_BACK = "FellBack"
-    """It reports the CUPS configuration that it was sent, and still asks with what it had before: that fails."""
+    """It reports the CUPS configuration that it was sent, but asks with its old one, since the new one fails."""
 
 
 class Segment(StrEnum):
@@ -45,14 +45,14 @@ class Segment(StrEnum):
 
 
 class SeenDelivery(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """How far a gateway is with its configuration.
+    """The progress of a gateway with its configuration.
 
     Attributes:
         state: see `DeliveryState`.
-        deliveries: how often it was sent the present configuration, or a part of it, without reporting it; 0 where
-            it reports all.
-        outstanding: what it does not report yet.
-        at: when it was last sent something, aware; None where it never was.
+        deliveries: how often it was sent the present configuration, or a part of it, without reporting it; 0 if it
+            reports all.
+        outstanding: the parts that it does not report yet.
+        at: when it was last sent something, aware; None for never.
     """
 
     state: DeliveryState
@@ -69,8 +69,8 @@ class SeenCertificate(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
         sha256: of its DER, lower-case hex.
         not_after: when it expires, aware.
         trusted_ca: `namespace/name` of the TrustedCA that vouched for it; the first by name where several do.
-        not_before: when it begins to be valid, aware; None where the pod does not tell.
-        is_ca: whether it may sign others (CA:TRUE): its key can make a certificate for any other gateway.
+        not_before: the time from which it is valid, aware; None where the pod does not report it.
+        is_ca: whether it may sign certificates (CA:TRUE): its key can make a certificate for any other gateway.
     """
 
     serial: str
@@ -82,15 +82,16 @@ class SeenCertificate(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
 
 
 class SeenRefusal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A refusal of somebody who proved to hold a certificate for the gateway's EUI.
+    """A refusal of a client with a certificate for the gateway's EUI.
 
     Attributes:
         reason: the reason's word.
-        at: when, aware.
+        at: the time, aware.
         trusted_ca: `namespace/name` of the TrustedCA that vouches for that certificate.
-        claimed: whether nothing was proven. It was refused in its handshake, before it proved to hold the certificate's
-            key, and may be anybody who has seen the certificate; or its certificate is another gateway's, which named
-            this one in its request. The TrustedCA vouches for the certificate, or would but for the reason.
+        claimed: whether the identity was not proven. Either the handshake was refused before the client proved that it
+            has the private key, so it may be anybody who has seen the certificate. Or the certificate belongs to
+            another gateway, and only the request names this one. The TrustedCA vouches for the certificate, or would
+            vouch except for the reason.
     """
 
     reason: str
@@ -100,17 +101,17 @@ class SeenRefusal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What one pod remembers of one EUI.
+    """The record of one pod on one EUI.
 
     Attributes:
         eui: 16 upper-case hex digits.
-        uid: of the Gateway; empty where the EUI belongs to no accepted Gateway.
-        last_seen: the last request that was answered with 200, or, of an unregistered gateway, that proved to come
-            from a certificate that a TrustedCA vouches for; aware; None where there was none.
-        station, model, package: as it reported, cut at `MAX_TEXT` characters.
-        certificate: of the last such request; None where it came in by a token.
-        refusal: the last one.
-        delivery: None where it never reported what it has.
+        uid: of the Gateway; empty where the EUI has no accepted Gateway.
+        last_seen: the time of the last request with status 200. For an unregistered gateway, that of the last request
+            with a proven certificate that a TrustedCA vouches for. Aware; None where there was none.
+        station, model, package: as reported, cut at `MAX_TEXT` characters.
+        certificate: of the last such request; None if it authenticated by a token.
+        refusal: the last refusal.
+        delivery: None if it never reported its configuration.
     """
 
     eui: str
@@ -128,10 +129,10 @@ class ObservationPage(msgspec.Struct, frozen=True, kw_only=True):
     """An answer to `GET /observations?since=CURSOR`.
 
     Attributes:
-        instance: of the process; another one has other cursors, so that one begins again with 0.
-        cursor: what to ask since next.
-        more: whether there is more than `MAX_PAGE` that is new; ask again at once.
-        observations: those that changed since the cursor, the one that changed longest ago first.
+        instance: identifies the process; another process has other cursors, so begin again with 0.
+        cursor: the cursor for the next request.
+        more: whether there are more than `MAX_PAGE` changes; then ask again at once.
+        observations: those that changed since the cursor, the oldest change first.
     """
 
     instance: str

@@ -1,11 +1,11 @@
-"""How the operator proves to a CUPS pod that what it hands over on the internal port is its own: a signature.
+"""Signatures by which the operator proves to a CUPS pod that a message on the internal port is its own.
 
-The token of the internal port does not prove that: every CUPS pod holds it, and one that was taken over must not be
-able to change what the others do. So the operator signs with an Ed25519 key that no CUPS pod has, and the pods hold its
-certificate, of which only the public key counts: it is a file of the release, not one that anybody presents.
+The token of the internal port does not prove that: every CUPS pod has it, and an attacker who controls one pod must not
+be able to change the others. So the operator signs with an Ed25519 key that no CUPS pod has. The pods have its
+certificate as a file of the release; only its public key counts.
 
-A signature holds for one document, or for one process of a pod. One that is sent a second time does no harm: a document
-that is older than the one in force is refused, and a process has a name of its own.
+A signature is valid for one document, or for one process of a pod. A replay does no harm: a document that is older than
+the one in force is refused, and each process has a name of its own.
 Source: RFC 8032 (Ed25519).
 """
 
@@ -34,10 +34,10 @@ class OperatorKeyError(ValueError):
 
 
 class Latest(msgspec.Struct, frozen=True):
-    """What the operator tells a process of a pod: which generation of each document is the latest.
+    """The message of the operator to a process of a pod: the latest generation of each document.
 
     Attributes:
-        instance: names the process.
+        instance: the name of the process.
         generations: by document.
     """
 
@@ -52,14 +52,14 @@ class OperatorKey:
         pem: an Ed25519 key, PKCS#8, not encrypted.
 
     Raises:
-        OperatorKeyError: it is something else; the message says what, and nothing of the key.
+        OperatorKeyError: it is something else; the message says what, without any part of the key.
     """
 
     def __init__(self, pem: bytes) -> None:
         try:
             key = load_pem_private_key(pem, None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise OperatorKeyError("it is no PEM of a private key without a password") from None
+            raise OperatorKeyError("it is not PEM of a private key without a password") from None
         if not isinstance(key, Ed25519PrivateKey):
             raise OperatorKeyError(f"it is {type(key).__name__}; make an Ed25519 key")
         self._key = key
@@ -77,13 +77,13 @@ class OperatorKey:
 
 
 class OperatorCertificate:
-    """What signatures are verified with.
+    """The certificate that verifies the operator's signatures.
 
     Args:
         pem: a certificate of the operator's key.
 
     Raises:
-        StationkeeperError: `NotFromOperator`, where it is something else; so for both methods.
+        StationkeeperError: `NotFromOperator`: it is something else; both methods raise it too.
     """
 
     def __init__(self, pem: bytes) -> None:
@@ -100,7 +100,7 @@ class OperatorCertificate:
         self._check(_of_document(document, value), signature, document)
 
     def check_latest(self, body: bytes, signature: str, instance: str) -> Mapping[str, int]:
-        """Return the latest generations, by document, that the operator told the process `instance`."""
+        """Check the operator's message to the process `instance`; return its latest generations, by document."""
         self._check(_of_latest(body), signature, "the latest generations")
         try:
             latest = msgspec.json.decode(body, type=Latest)

@@ -1,10 +1,10 @@
-"""Gateways packed into one piece of memory, each decoded when it is asked for.
+"""Gateways packed into one block of memory; each is decoded on demand.
 
-What is alike in many records of a bucket stands once: the namespace, the URIs, the trust certificate of a set of
-credentials, a whole set that several gateways get. What is a gateway's own stands in one `bytes`, which the garbage
-collector does not look into: a bucket is hundreds of thousands of objects less to visit. Own certificates are
-compressed against the first ones of the bucket, which have the same form: that halves them, for some microseconds a
-look-up.
+Content that many records of a bucket share is stored once: the namespace, the URIs, the trust certificate of a
+credential set, a whole set of several gateways. The rest of each gateway is in one `bytes` object, which the garbage
+collector does not visit: it has hundreds of thousands of objects less to visit for a bucket. Certificates of single
+gateways are compressed with the first ones of the bucket as a dictionary, since they have the same form. That halves
+their size, and costs some microseconds for each lookup.
 """
 
 import zlib
@@ -21,18 +21,18 @@ from stationkeeper_core.x509.der import element_length
 _BINS = 256
 _PLAIN, _COMPRESSED = b"\0", b"\1"
 _WINDOW_BITS, _MEMORY_LEVEL, _LEVEL = 12, 5, 1
-"""The smallest that hold a record: a compressor is made for each."""
+"""The smallest window that holds a record, since each record needs a new compressor."""
 _WORTH_IT_BYTES = 160
 _DICTIONARY_BYTES = 3_000
 
 
 class _Own(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What only one gateway has.
+    """The content of only one gateway.
 
     Attributes:
-        alike: the number of the record with all that is not here.
+        alike: the number of the shared record with the other fields.
         name, uid: of the resource.
-        lns, cups: of its credentials, what follows their trust; or the number of the set, where others have the same.
+        lns, cups: its credentials after their trust; or the number of the set, if others have the same set.
         sha256_fingerprints, token_sha256s, token_sources: as in `RegisteredGateway`.
     """
 
@@ -51,7 +51,7 @@ _DECODER = msgspec.msgpack.Decoder(_Own)
 
 
 class _Place(msgspec.Struct, frozen=True, order=True):
-    """Where a gateway is; sorted as it is looked for."""
+    """The place of a gateway, in the order of the search."""
 
     eui: EUI64
     rank: int
@@ -61,14 +61,14 @@ class _Place(msgspec.Struct, frozen=True, order=True):
 
 
 class PackedGateways:
-    """The gateways of a bucket. Immutable; made by a `GatewayPacker`.
+    """The gateways of a bucket. Immutable; a `GatewayPacker` makes it.
 
     Args:
         packed: the records, one after the other.
-        dictionary: that they are compressed against.
-        alike: what many of them have in common.
-        sets: whole sets of credentials that several have.
-        places: of all records, by the lowest byte of their EUIs.
+        dictionary: the dictionary of their compression.
+        alike: the shared records.
+        sets: credential sets of several gateways.
+        places: the places of all records, by the lowest byte of their EUIs.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class PackedGateways:
         self._sets = sets
         self._bins, self._euis = array("I", [0]), array("Q")
         self._begins, self._sizes = array("I"), array("I")
-        # Sorted bin by bin: sorting all at once would hold up the threads that answer gateways.
+        # Sorted bin by bin: one large sort would block the threads that answer gateways.
         for each in places:
             each.sort()
             self._euis.extend(place.eui for place in each)
@@ -101,17 +101,17 @@ class PackedGateways:
 
     @property
     def euis(self) -> Iterator[EUI64]:
-        """The EUIs of all, without a record decoded; those of several namespaces follow each other."""
+        """The EUIs of all gateways, without decoding; an EUI of several namespaces comes several times in a row."""
         return map(EUI64, self._euis)
 
     @property
     def size(self) -> int:
-        """The bytes that the records and their index take, without what they have in common."""
+        """The bytes of the records and their index, without the shared content."""
         index = (self._bins, self._euis, self._begins, self._sizes)
         return len(self._packed) + sum(each.itemsize * len(each) for each in index)
 
     def with_eui(self, eui: EUI64) -> tuple[RegisteredGateway, ...]:
-        """Return those with `eui`, in order of their rank, then their namespace."""
+        """Return the gateways with `eui`, in order of their rank, then their namespace."""
         if len(self._bins) == 1:
             return ()
         low, high = self._bins[eui % _BINS], self._bins[eui % _BINS + 1]
@@ -161,7 +161,7 @@ class GatewayPacker:
         self._once: set[int] = set()
 
     def add(self, eui: EUI64, gateway: RegisteredGateway) -> None:
-        """Take in a gateway; `eui` is its EUI as a number."""
+        """Add a gateway; `eui` is its EUI as a number."""
         lns_trust, lns = self._split(gateway.lns_credentials)
         cups_trust, cups = self._split(gateway.cups_credentials)
         alike = RegisteredGateway(
@@ -193,7 +193,7 @@ class GatewayPacker:
         self._places.setdefault(eui % _BINS, []).append(place)
 
     def finish(self) -> PackedGateways:
-        """Return what was taken in; nothing can be added afterwards."""
+        """Return the packed gateways; nothing can be added afterwards."""
         places = [self._places.get(each, []) for each in range(_BINS)] if self._places else []
         found = PackedGateways(bytes(self._packed), self._dictionary, tuple(self._alike), tuple(self._sets), places)
         self._places, self._packed = {}, bytearray()
@@ -203,7 +203,7 @@ class GatewayPacker:
         if len(record) < _WORTH_IT_BYTES:
             return _PLAIN + record
         if len(self._dictionary) < _DICTIONARY_BYTES:
-            # What was compressed before was so against less; so nothing is until it is long enough.
+            # Records are compressed only after the dictionary is complete, since all need the same one.
             self._dictionary = (self._dictionary + record)[: 1 << _WINDOW_BITS]
             return _PLAIN + record
         compressor = zlib.compressobj(
@@ -213,7 +213,7 @@ class GatewayPacker:
         return _COMPRESSED + compressed if len(compressed) < len(record) else _PLAIN + record
 
     def _split(self, credentials: bytes) -> tuple[bytes, bytes | int]:
-        """The trust, and the rest or the number of the whole set, where it came before."""
+        """Return the trust, and the rest; or instead of the rest the number of the set, if the set came before."""
         if not credentials:
             return b"", b""
         number = self._sets.get(credentials)

@@ -1,8 +1,8 @@
-"""Into how many documents the Gateways are split, and what these are called.
+"""The number of registry documents, and their names.
 
-The count is a part of the contract: a document's name and its header tell it. A release chooses one of
-`BUCKET_COUNTS`. While it changes, documents of two counts are published side by side, each count complete by itself,
-and a CUPS pod loads those of the one count that it is configured with.
+The count is a part of the contract: it is in a document's name and header. A release chooses one of `BUCKET_COUNTS`.
+During a change, documents of both counts are published, and each count is complete. A CUPS pod loads the documents of
+the count in its configuration.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from stationkeeper_core.eui64 import EUI64
 
 TRUST = "trust"
 BUCKETS = 16
-"""Of a release that chooses nothing. Its documents keep the names that they had when there was no choice."""
+"""The default count. Its documents keep the names from before the count could be chosen."""
 BUCKET_COUNTS = (16, 32, 64, 128, 256, 512, 1024)
 
 _NAME = re.compile(r"registry-(?:([1-9][0-9]{1,3})-)?([0-9]{2,4})")
@@ -26,14 +26,14 @@ class RegistryLayout:
     """The documents of one count.
 
     Attributes:
-        buckets: how many registry documents there are; one of `BUCKET_COUNTS`.
+        buckets: the number of registry documents; one of `BUCKET_COUNTS`.
     """
 
     buckets: int = BUCKETS
 
     def __post_init__(self) -> None:
         if self.buckets not in BUCKET_COUNTS:
-            raise ValueError(f"{self.buckets} is none of {', '.join(map(str, BUCKET_COUNTS))}")
+            raise ValueError(f"{self.buckets} is not one of {', '.join(map(str, BUCKET_COUNTS))}")
 
     @cached_property
     def registry(self) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ def layout_of(buckets: int) -> RegistryLayout:
     """Return the layout of a count.
 
     Raises:
-        ValueError: it is none of `BUCKET_COUNTS`.
+        ValueError: it is not one of `BUCKET_COUNTS`.
     """
     return RegistryLayout(buckets)
 
@@ -67,13 +67,13 @@ def bucket_of(eui: EUI64, buckets: int = BUCKETS) -> int:
         eui: of the gateway.
         buckets: how many there are.
     """
-    # Least significant byte first: up to 256 buckets the first byte alone decides, as it did for 16.
+    # Least significant byte first: up to 256 buckets, only the first byte decides, as it did for 16.
     return int.from_bytes(hashlib.sha256(eui.to_bytes(8, "big")).digest()[:2], "little") % buckets
 
 
 @lru_cache(maxsize=4096)
 def place_of(document: str) -> tuple[int, int] | None:
-    """Return the count and the number of a registry document; None for what is not the name of one."""
+    """Return the count and the number of a registry document; None for another name."""
     found = _NAME.fullmatch(document)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""A trust anchor that stays in force for a stated time, as the trust document holds it."""
+"""A trust anchor that stays in force for a given time, in the form of the trust document."""
 
 from typing import Annotated
 
@@ -9,12 +9,12 @@ Seconds = Annotated[int, msgspec.Meta(ge=-62_135_596_800, le=253_402_300_799)]
 
 
 class RetainedAnchor(msgspec.Struct, frozen=True, kw_only=True):
-    """An anchor that its source no longer holds, and that is kept for a while; for the operator to remember.
+    """An anchor that its source no longer holds, but that is kept for a while; a record for the operator.
 
     Attributes:
         sha256: of the certificate, lower-case hex.
-        replaced: since when the source lacks it, seconds since the epoch.
-        until: up to but without when it is kept, seconds since the epoch.
+        replaced: the time since which the source lacks it, seconds since the epoch.
+        until: the end of that while, seconds since the epoch; from then on it is not trusted.
     """
 
     sha256: str

@@ -1,1 +1,1 @@
-"""Which TrustedCA vouches for a client certificate, by which path, and until when that holds."""
+"""Trust decisions: which TrustedCA vouches for a client certificate, by which path, and how long that is valid."""

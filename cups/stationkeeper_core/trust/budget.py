@@ -1,51 +1,49 @@
-"""What one decision may cost, in units of about a microsecond on a slow core.
+"""The budget of one trust decision, in units of about a microsecond on a slow core.
 
-The units are nominal, not measured: the same question costs the same everywhere, so that an answer never depends on
-how busy a machine is.
+The units are fixed, not measured: the same question costs the same everywhere, so that an answer never depends on the
+load of a machine.
 """
-
-from dataclasses import dataclass
 
 NAMESPACE_UNITS = 4_000
 """For the TrustedCAs of one namespace, and for those of the release: about ten signatures of P-521, 40 of P-256."""
 LEAST_NAMESPACE_UNITS = 500
-"""For one namespace however many share an EUI."""
+"""The minimum for one namespace, for any number of namespaces with the same EUI."""
 PRESENTED_FAILURES = 4
-"""In each namespace, after so many paths by certificates that the client sent no more are tried: it can make any number
-of them. An honest client's fail only where CAs share a name, and key identifiers do not tell them apart; one
+"""In each namespace, the search stops after so many failed paths by certificates of the client, since it can make any
+number of them. Paths of an honest client fail only if CAs have the same name and no distinct key identifiers. A
 certificate and all anchors with the name of its issuer count as one failure."""
 ELSEWHERE_UNITS = 1_500
-"""For all TrustedCAs that are not in scope together; they only give a reason."""
+"""For all TrustedCAs outside the scope together; they only give a reason."""
 NEAR_MISS_UNITS = 800
-"""For the proof that a TrustedCA would vouch but for one thing, which only gives a reason as well."""
+"""For near misses: the proof that a TrustedCA would vouch except for one thing. It only gives a reason too."""
 
 PATH_UNITS = 25
-"""What a path costs beside its signatures."""
+"""The cost of a path without its signatures."""
 ASKED_UNITS = 8
-"""What it costs to ask a TrustedCA, though nothing has to be verified."""
+"""The cost of asking a TrustedCA without any verification."""
 LARGEST_PATH_UNITS = 12_000
-"""No path that costs more is verified, not even as the first."""
+"""A path with a higher cost is never verified, not even the first one."""
 
 
-@dataclass
 class Budget:
-    """What is left to spend.
+    """The remaining budget.
 
-    Attributes:
+    Args:
         units: in the beginning.
         failures: how many paths may fail.
+
+    Attributes:
+        failures: how many more may.
         left: units at this moment.
         is_spent: whether something was left undone for want of units.
     """
 
-    units: int
-    failures: int = 1_000
-    left: int = -1
-    is_spent: bool = False
-    _is_touched: bool = False
+    __slots__ = ("_is_touched", "failures", "is_spent", "left")
 
-    def __post_init__(self) -> None:
-        self.left = self.units
+    def __init__(self, units: int, failures: int = 1_000) -> None:
+        self.left = units
+        self.failures = failures
+        self.is_spent = self._is_touched = False
 
     @property
     def is_exhausted(self) -> bool:
@@ -53,7 +51,7 @@ class Budget:
         return self.left < PATH_UNITS or self.failures <= 0
 
     def allows(self, units: int) -> bool:
-        """Whether `units` may be spent; the first may cost more than there is, within `LARGEST_PATH_UNITS`."""
+        """Return whether `units` may be spent; the first path may cost more, up to `LARGEST_PATH_UNITS`."""
         enough = units <= self.left or (not self._is_touched and units <= LARGEST_PATH_UNITS)
         allowed = enough and self.failures > 0
         self._is_touched = True
@@ -61,11 +59,11 @@ class Budget:
         return allowed
 
     def spend(self, units: int) -> None:
-        """Take `units` away, which `allows` was asked about."""
+        """Spend `units` that `allows` has allowed."""
         self.left -= units
 
     def take(self, units: int) -> bool:
-        """Take a few `units` away; whether they were there."""
+        """Spend a few `units`; return whether they were available."""
         self.left -= units
         self.is_spent = self.is_spent or self.left < 0
         return self.left >= 0

@@ -1,4 +1,4 @@
-"""One client certificate at one time: what is known of it, and what was found out so far."""
+"""The examination of one client certificate at one time, with its results so far."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,22 +15,23 @@ from stationkeeper_core.x509.client_certificate import ClientCertificate
 from stationkeeper_core.x509.extensions import SUBJECT_ALTERNATIVE_NAME
 
 MAX_CONSTRAINT_BYTES = 2**21
-"""Bytes of names times bytes of name constraints, which OpenSSL compares each with each: some 10 ms at most."""
+"""Bytes of names times bytes of name constraints, since OpenSSL compares each with each: about 10 ms at most."""
 
 
 class Examination:
-    """A client certificate and the time at which it is judged.
+    """A client certificate and the time of its judgement.
 
-    Each question to OpenSSL is asked once, however many TrustedCAs have it; what one of them is charged for it does not
-    depend on that.
+    Each question to OpenSSL is asked only once, for any number of TrustedCAs. The cost charged to each TrustedCA does
+    not depend on that.
 
     Args:
-        certificate: what was presented.
-        trust: whose certificates are taken where the same were presented.
-        now: aware.
-        loaded: the end-entity certificate as OpenSSL knows it, where that is there already.
+        certificate: the presented certificate.
+        trust: the trust generation; its certificate objects are used if the client presented the same certificates.
+        now: the time, aware.
+        loaded: the end-entity certificate as an object of OpenSSL, if there is one already.
 
     Attributes:
+        has_presented: whether anything else was presented beside it.
         leaf: the end-entity certificate.
         seconds: the time since the epoch, whole.
     """
@@ -48,28 +49,26 @@ class Examination:
         self._verified: dict[Path, Verification] = {}
         self._signed: dict[tuple[PathCertificate, PathCertificate], bool] = {}
         self._boundaries: set[int] = set()
+        self.has_presented = False
+        for der in certificate.others:
+            self.has_presented = self.has_presented or der != certificate.leaf.der
         self.leaf = self._certificates.of_certificate(certificate.leaf, loaded)
         self.seconds = int(now.timestamp() // 1)
         self.consider((self.leaf,))
 
-    @property
-    def has_presented(self) -> bool:
-        """Whether anything else was presented beside it."""
-        return any(der != self._certificate.leaf.der for der in self._certificate.others)
-
     @cached_property
     def presented(self) -> tuple[PathCertificate, ...]:
-        """The CA certificates that were presented beside it."""
+        """The CA certificates that were presented with it."""
         return self._parts(self._certificate.presented)
 
     @cached_property
     def presented_without_ca(self) -> tuple[PathCertificate, ...]:
-        """The others that were presented beside it, which may issue nothing."""
+        """The other certificates that were presented with it, which may issue nothing."""
         return self._parts(self._certificate.presented_without_ca)
 
     @cached_property
     def presented_by_subject(self) -> dict[str, list[PathCertificate]]:
-        """Both, by their folded subjects; those of CAs first."""
+        """All presented certificates by their folded subjects; those of CAs first."""
         found: dict[str, list[PathCertificate]] = {}
         for each in (*self.presented, *self.presented_without_ca):
             found.setdefault(each.subject, []).append(each)
@@ -77,13 +76,13 @@ class Examination:
 
     @cached_property
     def names(self) -> list[str]:
-        """The folded names under which a TrustedCA may hold the issuer of the certificate, or itself."""
-        # A client's own name matters only where its very certificate is an anchor.
+        """The folded names by which a TrustedCA may hold the issuer of the certificate, or the certificate itself."""
+        # A client's own name matters only if its certificate is an anchor.
         return [self.leaf.issuer, self.leaf.subject] if self._is_configured else [self.leaf.issuer]
 
     @property
     def presented_names(self) -> list[str]:
-        """The same for what was presented beside it."""
+        """The folded issuer names of the certificates that were presented with it."""
         return [each.issuer for each in (*self.presented, *self.presented_without_ca)]
 
     def _parts(self, certificates: Iterable[Certificate]) -> tuple[PathCertificate, ...]:
@@ -93,31 +92,35 @@ class Examination:
         return tuple(found)
 
     def consider(self, certificates: Iterable[PathCertificate]) -> None:
-        """Note that the judgement depends on when `certificates` are valid."""
+        """Record that the judgement depends on the validity periods of `certificates`."""
         for each in certificates:
             self._boundaries.add(each.begins)
             self._boundaries.add(each.ends + 1)
 
     def consider_deadlines(self, deadlines: Iterable[int]) -> None:
-        """Note that the judgement depends on whether each of `deadlines`, its second included, has passed."""
+        """Record that the judgement depends on `deadlines`; a deadline has passed after its second."""
         self._boundaries.update(each + 1 for each in deadlines)
 
     @property
     def interval(self) -> tuple[int, int]:
         """From when, and up to but without when, nothing that was considered changes its state."""
-        since = max((each for each in self._boundaries if each <= self.seconds), default=-FOR_EVER)
-        until = min((each for each in self._boundaries if each > self.seconds), default=FOR_EVER)
+        since, until = -FOR_EVER, FOR_EVER
+        for each in self._boundaries:
+            if since < each <= self.seconds:
+                since = each
+            elif self.seconds < each < until:
+                until = each
         return since, until
 
     def verify(self, path: Path) -> Verification:
-        """What OpenSSL says of `path` at this time."""
+        """Verify `path` with OpenSSL at this time."""
         found = self._verified.get(path)
         if found is None:
             found = self._verified[path] = verify(path, self.seconds)
         return found
 
     def is_signed(self, certificate: PathCertificate, issuer: PathCertificate) -> bool:
-        """Whether the key of `issuer` signed `certificate`."""
+        """Return whether the key of `issuer` signed `certificate`."""
         found = self._signed.get((certificate, issuer))
         if found is None:
             found = self._signed[certificate, issuer] = is_signed(certificate, issuer)
@@ -126,7 +129,9 @@ class Examination:
 
 def constraint_bytes(path: Path) -> int:
     """How many bytes of names OpenSSL compares with how many of name constraints, multiplied."""
-    constraints = sum([each.constraint_bytes for each in path[1:]])
+    constraints = 0
+    for each in path[1:]:
+        constraints += each.constraint_bytes
     # To write the names out costs more than all else here, and hardly any CA constrains them.
     return constraints * sum(_name_bytes(each) for each in path[:-1]) if constraints else 0
 

@@ -1,4 +1,4 @@
-"""All TrustedCAs in force at one time, and which of them a name concerns."""
+"""All TrustedCAs in force at one time, with an index by names."""
 
 from collections.abc import Iterable
 
@@ -10,18 +10,18 @@ from stationkeeper_core.trust.trusted_ca import TrustedCA
 class TrustGeneration:
     """All TrustedCAs in force at one time. Immutable.
 
-    To make one costs time that is proportional to the certificates that `previous` does not hold, which on a slow core
-    is some 0.1 ms for each: let a thread do it.
+    The constructor needs about 0.1 ms on a slow core for each certificate that `previous` does not hold: run it in a
+    thread.
 
     Args:
-        document: what was published.
+        document: the published document.
         generation: of that document.
         sha256: the digest of that document.
-        previous: the generation before, whose certificates are taken over where they are the same.
+        previous: the generation before; equal certificates are taken from it.
 
     Attributes:
         generation, sha256: as given.
-        release_namespace: the namespace whose TrustedCAs may speak for Gateways of other namespaces too.
+        release_namespace: the namespace with TrustedCAs that may speak for Gateways of other namespaces.
         trusted_cas: the TrustedCAs in force.
         certificates: those of all TrustedCAs.
 
@@ -45,22 +45,26 @@ class TrustGeneration:
                 namespaces.setdefault(trusted_ca.record.namespace, []).append(trusted_ca)
 
     def has_subject(self, subject: str) -> bool:
-        """Whether a TrustedCA has a certificate with the folded `subject`."""
+        """Return whether a TrustedCA has a certificate with the folded `subject`."""
         return subject in self._by_subject
 
     def named(self, subjects: Iterable[str]) -> list[TrustedCA]:
-        """The TrustedCAs that have a certificate with one of the folded `subjects`, each once."""
+        """Return the TrustedCAs that have a certificate with one of the folded `subjects`, each once."""
         namespaces = (same for subject in subjects for same in self._by_subject.get(subject, {}).values())
         return list(dict.fromkeys(each for same in namespaces for each in same))
 
     def named_in(self, namespace: str, subjects: Iterable[str]) -> list[TrustedCA]:
         """Those of them that are of `namespace`."""
-        same = (self._by_subject.get(subject, {}).get(namespace, ()) for subject in subjects)
-        return list(dict.fromkeys(each for trusted_cas in same for each in trusted_cas))
+        found: dict[TrustedCA, None] = {}
+        for subject in subjects:
+            namespaces = self._by_subject.get(subject)
+            if namespaces is not None and namespace in namespaces:
+                found.update(dict.fromkeys(namespaces[namespace]))
+        return list(found)
 
 
 class _Taken(PathCertificates):
-    """Keeps certificates in one place and takes those over that are in another."""
+    """Stores certificates in one collection, and takes equal ones from another."""
 
     def __init__(self, kept: PathCertificates, previous: PathCertificates | None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What was found out about a presented certificate: who vouches, by which path, and until when that holds."""
+"""The judgement of a presented certificate: who vouches, by which path, and how long that is valid."""
 
 from datetime import datetime
 
@@ -11,27 +11,27 @@ from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_core.x509.client_certificate import ClientCertificate
 
 FOR_EVER = 2**63
-"""Seconds since the epoch that no clock shows."""
+"""A time in seconds since the epoch that is later than any clock shows."""
 
 
 def unknown_ca(issuer: str) -> tuple[Reason, str]:
-    """Why a handshake is refused for which no TrustedCA would vouch, and a detail for the log.
+    """Return the reason and the detail for a handshake that no TrustedCA vouches for.
 
     Args:
-        issuer: of the end-entity certificate, as RFC 4514 writes it.
+        issuer: of the end-entity certificate, in the form of RFC 4514.
     """
     return Reason.UNKNOWN_CA, f"no TrustedCA in force vouches for issuer {issuer[:128]!a}"
 
 
 class TrustPath(msgspec.Struct, frozen=True):
-    """A TrustedCA that vouches for a certificate, and the path by which it does.
+    """A TrustedCA that vouches for a certificate, and its path.
 
     Attributes:
         trusted_ca: the TrustedCA.
         certificates: from the end-entity certificate to the anchor, as OpenSSL verified them.
-        revocation: why the TrustedCA still refuses a certificate of the path (`CertificateRevoked` or
-            `CRLExpired`), None where it does not.
-        too_weak: whether a key or signature of the path is weaker than the TrustedCA takes.
+        revocation: why the TrustedCA refuses a certificate of the path all the same (`CertificateRevoked` or
+            `CRLExpired`); None if it does not.
+        too_weak: whether a key or signature of the path is weaker than the TrustedCA allows.
     """
 
     trusted_ca: TrustedCA
@@ -46,13 +46,13 @@ class TrustPath(msgspec.Struct, frozen=True):
 
 
 class NearMiss(msgspec.Struct, frozen=True):
-    """A TrustedCA that would vouch but for one thing; every signature of the path holds.
+    """A TrustedCA that would vouch except for one thing; every signature of the path is valid.
 
     Attributes:
         trusted_ca: the TrustedCA.
         certificates: from the end-entity certificate to the anchor.
         reason: `CertificateExpired`, `CertificateNotYetValid`, `CertificateWrongPurpose` or `CertificateInvalid`.
-        detail: what exactly, for the log.
+        detail: the details, for the log.
     """
 
     trusted_ca: TrustedCA
@@ -62,20 +62,23 @@ class NearMiss(msgspec.Struct, frozen=True):
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """What the TrustedCAs in force say of a presented certificate.
+    """The judgement of the TrustedCAs in force on a presented certificate.
 
     Attributes:
-        certificate: what was presented.
-        scope: which TrustedCAs were asked first.
-        paths: of each TrustedCA in scope that vouches, the path that decides; ordered by the TrustedCAs' references.
-        elsewhere: the same of TrustedCAs that are not in scope; looked for only where `paths` is empty, so that a
-            refusal can say so. Nothing of it may let anybody in.
-        near_misses: where no path was found, the TrustedCAs that would vouch but for one thing; those in scope first.
-        budget_spent: whether a path by configured certificates was left out, as the budget was spent.
-        left_out_presented: whether a path by certificates that the client presented was left out, since too many of
-            them failed. That changes no reason: else a client could choose its own.
-        is_final: whether no certificate that the client may have presented beside these could turn a no into a yes.
-        since, until: from when, and up to but without when, all this holds for this trust; seconds since the epoch.
+        certificate: the presented certificate.
+        scope: defines the TrustedCAs that were asked first.
+        paths: the deciding path of each TrustedCA in scope that vouches; ordered by the TrustedCAs' references.
+        elsewhere: the same for TrustedCAs outside the scope. It is searched only if `paths` is empty, to give the
+            reason
+            of a refusal. It never authorizes a client.
+        near_misses: if no path was found, the TrustedCAs that would vouch except for one thing; those in scope first.
+        budget_spent: whether a path by configured certificates was skipped because the budget was spent.
+        left_out_presented: whether a path by certificates that the client presented was skipped because too many of
+            them
+            failed. That changes no reason, or a client could choose its own reason.
+        is_final: whether no other certificate that the client may have presented could turn a no into a yes.
+        since, until: start (included) and end (excluded) of the time in which the judgement is valid for this trust;
+            seconds since the epoch.
     """
 
     certificate: ClientCertificate
@@ -96,9 +99,10 @@ class Judgement(msgspec.Struct, frozen=True):
 
     @property
     def handshake_refusal(self) -> tuple[Reason, str] | None:
-        """Why a handshake with this certificate is refused, and a detail for the log; None where it is not.
+        """Why a handshake with this certificate is refused, and a detail for the log; None if it is not refused.
 
-        What is revoked, of another namespace or registered nowhere passes: a request says so in words.
+        A certificate that is revoked, of another namespace or not registered passes the handshake. Then the answer to
+        its request can give the reason in words.
         """
         found = self.paths or self.elsewhere
         if found:
@@ -106,7 +110,7 @@ class Judgement(msgspec.Struct, frozen=True):
             for each in found:
                 if not each.too_weak or each.revocation is not None:
                     return None
-            return Reason.CERTIFICATE_TOO_WEAK, "no TrustedCA takes a key or signature of the chain"
+            return Reason.CERTIFICATE_TOO_WEAK, "a key or signature of the chain is too weak for every TrustedCA"
         if self.near_misses:
             return self.near_misses[0].reason, self.near_misses[0].detail
         if self.budget_spent:
@@ -114,13 +118,13 @@ class Judgement(msgspec.Struct, frozen=True):
         return unknown_ca(self.certificate.leaf.issuer)
 
     def holds_at(self, now: datetime) -> bool:
-        """Whether nothing that was considered has another state at `now`, which is aware."""
+        """Return whether the judgement is still valid at `now` (aware)."""
         return self.since <= now.timestamp() < self.until
 
     def within(self, namespace: str) -> tuple[TrustPath, ...]:
-        """The paths of the TrustedCAs that are asked about a Gateway of `namespace`."""
-        return tuple(each for each in self.paths if each.trusted_ca.serves(namespace, self.scope.eui))
+        """Return the paths of the TrustedCAs that may vouch for a Gateway of `namespace`."""
+        return tuple([each for each in self.paths if each.trusted_ca.serves(namespace, self.scope.eui)])
 
     def near_misses_within(self, namespace: str) -> tuple[NearMiss, ...]:
-        """The same of the near misses."""
+        """Return the near misses of the TrustedCAs that may vouch for a Gateway of `namespace`."""
         return tuple(each for each in self.near_misses if each.trusted_ca.serves(namespace, self.scope.eui))

@@ -1,7 +1,7 @@
-"""The trust decision: a presented certificate, the TrustedCAs in force, a scope and a time give a judgement.
+"""The trust decision: judge a presented certificate by the TrustedCAs in force, a scope and a time.
 
-Pure: the same question gets the same answer. What one TrustedCA or tenant holds changes nothing of what another's
-TrustedCAs say: each namespace is searched by itself, on a budget of its own.
+Pure: the same input gives the same judgement. The TrustedCAs of one tenant never change the result for another tenant:
+each namespace is searched separately, with a budget of its own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ from stationkeeper_core.trust.budget import (
 from stationkeeper_core.trust.examination import Examination
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import Judgement, NearMiss, TrustPath
-from stationkeeper_core.trust.path_search import PathSearch, Refused
+from stationkeeper_core.trust.path_search import BY_REFERENCE, PathSearch, Refused
 from stationkeeper_core.trust.scope import Scope
 from stationkeeper_core.trust.trusted_ca import TrustedCA
 from stationkeeper_core.x509.client_certificate import ClientCertificate
@@ -43,18 +43,18 @@ def judge(
     now: datetime,
     loaded: crypto.X509 | None = None,
 ) -> Judgement:
-    """Return what the TrustedCAs of `trust` say of `certificate`.
+    """Judge `certificate` by the TrustedCAs of `trust`.
 
     Args:
-        certificate: what the client presented; that it holds the key is the TLS connection's to prove.
+        certificate: the presented certificate; the TLS connection proves that the client has the private key.
         trust: the TrustedCAs in force.
-        scope: whose Gateways the certificate may speak for; TrustedCAs of others are asked only where none of these
-            vouches, and only to give a reason.
-        now: aware.
-        loaded: the end-entity certificate as OpenSSL knows it, where that is there already.
+        scope: the namespaces with Gateways that the certificate may speak for. Other TrustedCAs are asked only if none
+            in scope vouches, and only to give a reason.
+        now: the time, aware.
+        loaded: the end-entity certificate as an object of OpenSSL, if there is one already.
 
     Raises:
-        StationkeeperError: `MalformedCertificate`, OpenSSL cannot read the end-entity certificate.
+        StationkeeperError: `MalformedCertificate`: OpenSSL cannot read the end-entity certificate.
     """
     examination = Examination(certificate, trust, now, loaded)
     _ = examination.leaf.openssl
@@ -89,17 +89,17 @@ class _Court:
 
     @property
     def is_spent(self) -> bool:
-        """Whether a TrustedCA in scope, or for want of a scope any, may have a path that was not looked at."""
+        """Whether a path of a TrustedCA in scope may have been skipped; without a scope, of any TrustedCA."""
         searches = self._searches if self._scope.namespaces else [self._elsewhere]
         return any(each is not None and (each.is_spent or each.undecided) for each in searches)
 
     @property
     def left_out_presented(self) -> bool:
         """Whether a path by presented certificates was left out."""
-        return any(each.left_out_presented for each in (*self._searches, self._elsewhere) if each is not None)
+        return any(each is not None and each.left_out_presented for each in (*self._searches, self._elsewhere))
 
     def paths_in_scope(self) -> tuple[TrustPath, ...]:
-        """Those of the TrustedCAs in scope, each namespace and the release on a budget of its own."""
+        """Return the paths of the TrustedCAs in scope; each namespace and the release have their own budget."""
         found: list[TrustPath] = []
         undecided = False
         for group in self._groups():
@@ -111,16 +111,16 @@ class _Court:
             paths = search.ask(named, partial(self._named_by_presented, group))
             undecided = undecided or (search.undecided and group == self._trust.release_namespace)
             found.extend(() if search.undecided else paths)
-        return () if undecided else tuple(sorted(found, key=lambda each: each.trusted_ca.reference))
+        return () if undecided else tuple(sorted(found, key=BY_REFERENCE))
 
     def paths_elsewhere(self) -> tuple[TrustPath, ...]:
-        """Those of the TrustedCAs that are not in scope, all on one small budget."""
+        """Return the paths of the TrustedCAs outside the scope, with one small budget for all."""
         search = self._elsewhere = PathSearch(self._examination, ELSEWHERE_UNITS)
         names, presented = self._examination.names, self._examination.presented_names
         return tuple(search.ask(self._outside(names), lambda: self._outside(presented)))
 
     def near_misses(self) -> tuple[NearMiss, ...]:
-        """The TrustedCAs that would vouch but for one thing: of those in scope, else of the others."""
+        """Return the TrustedCAs that would vouch except for one thing: of those in scope, else of the others."""
         for searches in (self._searches, [self._elsewhere]):
             found = [near for each in searches if each is not None for near in self._proven(each.refused)]
             if found:
@@ -128,10 +128,11 @@ class _Court:
         return ()
 
     def is_final(self) -> bool:
-        """Whether nothing else that the client may have presented could turn a no into a yes.
+        """Return whether no other certificate that the client may have presented could turn a no into a yes.
 
-        OpenSSL shows the one path that it found among what was presented. Where that is the certificate alone, none of
-        the others has its issuer's name; then one of them could help only above a configured intermediate.
+        OpenSSL shows only the path that it found in the presented certificates. If that is only the end-entity
+        certificate, no other one has its issuer's name. Then another certificate could help only above a configured
+        intermediate.
         """
         if self._examination.has_presented:
             return False
@@ -143,7 +144,7 @@ class _Court:
         return max(NAMESPACE_UNITS // max(len(self._scope.namespaces), 1), LEAST_NAMESPACE_UNITS)
 
     def _groups(self) -> Iterable[str]:
-        """The namespaces whose TrustedCAs are in scope."""
+        """Return the namespaces with TrustedCAs in scope."""
         namespaces = self._scope.namespaces
         return dict.fromkeys((*namespaces, self._trust.release_namespace)) if namespaces else ()
 

@@ -1,7 +1,7 @@
-"""A certificate as a part of trust paths; what is costly to derive of it is derived once.
+"""A certificate in trust paths; costly values are computed only once.
 
-Two of these are the same certificate exactly where they are the same object: a generation and an examination keep each
-DER once.
+Two of these are the same certificate exactly if they are the same object: a generation and an examination store each
+DER encoding once.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from stationkeeper_core.x509.strength import Strength, key_strength, signature_s
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
-# Measured on a slow core, in microseconds; what is not listed counts as the slowest.
+# Measured on a slow core, in microseconds; unlisted curves count as the slowest.
 _CURVE_UNITS = {
     "secp256r1": 80,
     "secp224r1": 120,
@@ -38,7 +38,7 @@ class PathCertificate:
 
     Args:
         certificate: its facts.
-        loaded: the same as OpenSSL knows it, where that is there already.
+        loaded: the same certificate as an object of OpenSSL, if there is one already.
 
     Attributes:
         certificate: as given.
@@ -64,39 +64,39 @@ class PathCertificate:
 
     @cached_property
     def key(self) -> str:
-        """The same for all certificates with this key."""
+        """An identifier of its key: the same for all certificates with this key."""
         return self.certificate.key_sha256 or self.certificate.sha256
 
     @cached_property
     def key_identifier(self) -> bytes | None:
-        """What it says its own key is called."""
+        """Its subject key identifier; None where it has none."""
         found = self.certificate.subject_key_identifier
         return found if isinstance(found, bytes) and found else None
 
     @cached_property
     def authority_key_identifier(self) -> bytes | None:
-        """What it says its issuer's key is called."""
+        """Its authority key identifier; None where it has none."""
         found = self.certificate.authority_key_identifier
         return found if isinstance(found, bytes) and found else None
 
     @cached_property
     def constraint_bytes(self) -> int:
-        """How many bytes of name constraints it has."""
+        """The number of bytes of its name constraints."""
         return self.certificate.extension_bytes(NAME_CONSTRAINTS)
 
     @cached_property
     def key_strength(self) -> Strength:
-        """How strong its key is."""
+        """The strength of its key."""
         return key_strength(self.certificate)
 
     @cached_property
     def signature_strength(self) -> Strength:
-        """How strong the signature under it is."""
+        """The strength of the signature on it."""
         return signature_strength(self.certificate)
 
     @cached_property
     def openssl(self) -> crypto.X509:
-        """For OpenSSL.
+        """The certificate as an object of OpenSSL.
 
         Raises:
             StationkeeperError: `MalformedCertificate`.
@@ -104,19 +104,19 @@ class PathCertificate:
         if self._loaded is not None:
             return self._loaded
         try:
-            # Not kept with the facts: those are remembered for long, in a client's judgement.
+            # Not stored with the facts, since a cached judgement of a client keeps these for long.
             return load(self.certificate.der)
         except ValueError as error:
             raise StationkeeperError(Reason.MALFORMED_CERTIFICATE, str(error)) from None
 
     def trusting(self, seconds: int) -> crypto.X509Store:
-        """Return a store of OpenSSL's in which it alone is trusted, at `seconds` since the epoch.
+        """Return a store of OpenSSL that trusts only this certificate, at `seconds` since the epoch.
 
-        Kept while the second is the same, for all whose paths end in it; nothing may be added.
+        It is cached for the same second, for all paths that end in this certificate; add nothing to it.
 
         Raises:
             StationkeeperError: `MalformedCertificate`.
-            crypto.Error: OpenSSL does not take it.
+            crypto.Error: OpenSSL does not accept it.
         """
         kept = self._trusting
         if kept is not None and kept[0] == seconds:
@@ -130,7 +130,7 @@ class PathCertificate:
 
     @cached_property
     def verification_units(self) -> int:
-        """What it costs to verify a signature by its key, see `budget`."""
+        """The cost of verifying a signature with its key, see `budget`."""
         key = self.certificate.key
         if key is None or key.der is None:
             return _UNKNOWN_UNITS if self._has_usable_key() else 0
@@ -140,30 +140,30 @@ class PathCertificate:
         return _CURVE_UNITS.get(key.curve, _OTHER_CURVE_UNITS) if key.kind is KeyKind.EC else _EDWARDS_UNITS
 
     def _has_usable_key(self) -> bool:
-        """Whether OpenSSL can verify anything by it."""
+        """Return whether OpenSSL can verify signatures with its key."""
         try:
             return has_usable_key(self.openssl)
         except StationkeeperError:
             return False
 
     def is_valid(self, seconds: int) -> bool:
-        """Whether it is valid at `seconds` since the epoch."""
+        """Return whether it is valid at `seconds` since the epoch."""
         return self.begins <= seconds <= self.ends
 
     def may_have_issued(self, other: "PathCertificate") -> bool:
-        """Whether key identifiers allow that it issued `other`, whose issuer has its name.
+        """Return whether the key identifiers allow that it issued `other`; the names already match.
 
-        OpenSSL takes no issuer whose key identifier differs from the one that the certificate names (check_issued).
+        OpenSSL does not accept an issuer with another key identifier than the one in the certificate (check_issued).
         """
-        named, own = other.authority_key_identifier, self.key_identifier
-        return named is None or own is None or named == own
+        named = other.authority_key_identifier
+        return named is None or self.key_identifier is None or named == self.key_identifier
 
 
 class PathCertificates:
-    """Certificates by their DER, each once.
+    """Certificates by their DER encoding, each once.
 
     Args:
-        known: others of which the certificates are taken where they are among them.
+        known: another collection; equal certificates are taken from it.
     """
 
     def __init__(self, known: "PathCertificates | None" = None) -> None:
@@ -171,12 +171,12 @@ class PathCertificates:
         self._known: dict[bytes, PathCertificate] = {}
 
     def find(self, der: bytes) -> PathCertificate | None:
-        """The certificate with `der` where it is known."""
+        """Return the certificate with `der`; None where it is unknown."""
         found = self._known.get(der)
         return self._outer.find(der) if found is None and self._outer is not None else found
 
     def of(self, der: bytes) -> PathCertificate:
-        """The certificate with `der`.
+        """Return the certificate with `der`; parse and store it if it is unknown.
 
         Raises:
             StationkeeperError: `MalformedPEM` or `TooLarge`.
@@ -185,11 +185,11 @@ class PathCertificates:
         return self.keep(PathCertificate(parse_certificate(der))) if found is None else found
 
     def of_certificate(self, certificate: Certificate, loaded: crypto.X509 | None = None) -> PathCertificate:
-        """The certificate with these facts; `loaded` is the same as OpenSSL knows it, where that is there already."""
+        """Return the certificate with these facts; `loaded` is the same certificate as an object of OpenSSL, if any."""
         found = self.find(certificate.der)
         return self.keep(PathCertificate(certificate, loaded)) if found is None else found
 
     def keep(self, certificate: PathCertificate) -> PathCertificate:
-        """`certificate`, which is known from now on."""
+        """Store `certificate` and return it."""
         self._known[certificate.certificate.der] = certificate
         return certificate

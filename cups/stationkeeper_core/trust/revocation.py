@@ -1,11 +1,11 @@
-"""Whether a chain holds a certificate that a TrustedCA revokes, by serial number, by SHA-256 fingerprint or by CRL.
+"""Check whether a TrustedCA revokes a certificate of a chain: by serial number, SHA-256 fingerprint or CRL.
 
-What the spec lists itself counts for every certificate of a chain. A CRL counts for those that its issuer's key signed,
-whatever name that issuer goes by: two CAs may well have given out one serial number.
+Entries of the spec apply to every certificate of a chain. A CRL applies to the certificates that its issuer's key
+signed, with any issuer name: two CAs may use the same serial number.
 
-The holder of some certificates can make another of it that verifies just as well: of an ECDSA signature (r, s),
-(r, n - s) is one too, and OpenSSL takes an RSASSA-PSS signature without the zero bytes that it begins with. Such a
-certificate has the same serial number and another fingerprint, so a fingerprint revokes them all.
+The holder of a certificate can sometimes make another one that verifies too. For an ECDSA signature (r, s), (r, n - s)
+is also valid. OpenSSL accepts an RSASSA-PSS signature without its leading zero bytes. Such a twin has the same serial
+number but another fingerprint, so a fingerprint revokes all of them.
 Source: SEC 1, section 4.1.4; RFC 5280, section 4.1.
 """
 
@@ -27,16 +27,17 @@ from stationkeeper_core.x509.signatures import PSS
 
 _BIT_STRING, _SEQUENCE = 0x03, 0x30
 _MOST_ZEROS = 16
-"""Bytes; nobody finds a signature that begins with as many, but the holder of the CA's key could make one."""
+"""The maximum of leading zero bytes; only the holder of the CA's key can make a signature with more."""
 
 
 @dataclass(frozen=True)
 class IssuerList:
-    """What the CRLs of one issuer say.
+    """The revocations of one issuer, from its CRLs.
 
     Attributes:
         serials: of the revoked certificates.
-        refused_after: after which all that the issuer signed is refused, seconds since the epoch; None for never.
+        refused_after: after this time all certificates of the issuer are refused, seconds since the epoch; None for
+            never.
     """
 
     serials: frozenset[int]
@@ -45,7 +46,7 @@ class IssuerList:
 
 @dataclass(frozen=True)
 class Revocations:
-    """What a TrustedCA revokes.
+    """The revocations of a TrustedCA.
 
     Attributes:
         serials: serial numbers, upper-case hex without leading zeros.
@@ -59,16 +60,16 @@ class Revocations:
 
     @property
     def is_any(self) -> bool:
-        """Whether anything is revoked, or may be by a CRL that is overdue."""
+        """Whether anything is revoked, or may be refused because a CRL is overdue."""
         return self.names_certificates or bool(self.lists)
 
     @cached_property
     def deadlines(self) -> tuple[int, ...]:
-        """The last seconds in which CRLs are not overdue, since the epoch, of those that refuse then."""
+        """For each CRL that refuses when it is overdue, the last second before that, since the epoch."""
         return tuple(each.refused_after for each in self.lists.values() if each.refused_after is not None)
 
     def could_refuse(self, signed: Iterable[tuple[Certificate, Certificate]]) -> bool:
-        """Whether a CRL of an issuer of `signed`, certificates each with that of its issuer, says anything of them."""
+        """Return whether a CRL may refuse one of `signed`: pairs of a certificate and its issuer's certificate."""
         lists = ((each, self.lists.get(issuer.key_sha256 or "")) for each, issuer in signed)
         return any(
             known is not None and (known.refused_after is not None or each.serial_number in known.serials)
@@ -77,15 +78,15 @@ class Revocations:
 
     @property
     def names_certificates(self) -> bool:
-        """Whether serial numbers or fingerprints are listed, which count in whatever chain."""
+        """Whether serial numbers or fingerprints are listed; these apply to any chain."""
         return bool(self.serials or self.sha256)
 
     def refusal_of(self, signed: Iterable[tuple[Certificate, Certificate]], seconds: int) -> Reason | None:
-        """Why a CRL refuses one of the certificates `signed`: it is revoked, or else its issuer's CRL is overdue.
+        """Return why a CRL refuses one of `signed`: it is revoked, or else its issuer's CRL is overdue; None if not.
 
         Args:
-            signed: certificates, each with that of its issuer.
-            seconds: the time, since the epoch; whole, as all times of certificates and CRLs are.
+            signed: pairs of a certificate and its issuer's certificate.
+            seconds: the time in whole seconds since the epoch, like the times of certificates and CRLs.
         """
         if not self.lists:
             return None
@@ -97,14 +98,14 @@ class Revocations:
         return None
 
     def hold_any_of(self, chain: tuple[Certificate, ...]) -> bool:
-        """Whether a certificate of `chain`, which goes from the end entity to the anchor, is revoked."""
+        """Return whether the spec revokes a certificate of `chain`, from the end entity to the anchor."""
         if self.serials and any(each.serial in self.serials for each in chain):
             return True
         return bool(self.sha256) and not self.sha256.isdisjoint(_fingerprints(chain))
 
 
 def issuer_lists(lists: Iterable[RevocationList]) -> Mapping[str, IssuerList]:
-    """The published lists, ready to be asked.
+    """Unpack the published lists, by the SHA-256 of their issuers' keys.
 
     Raises:
         ValueError: serial numbers are cut short.
@@ -123,11 +124,11 @@ def _fingerprints(chain: tuple[Certificate, ...]) -> set[str]:
 
 
 def twin_fingerprints(certificate: Certificate, issuer: Certificate) -> frozenset[str]:
-    """The fingerprints of the other certificates that verify wherever `certificate` does, as its holder can make them.
+    """Return the fingerprints of the twins of `certificate`: its holder can make them, and they verify too.
 
     Args:
-        certificate: verified to be signed by `issuer`.
-        issuer: whose key says whether the signature is ECDSA, and on which curve, or how long one of RSA is.
+        certificate: a certificate with a verified signature of `issuer`.
+        issuer: its key shows whether the signature is ECDSA, and on which curve, or how long an RSA signature is.
     """
     key = issuer.key
     if key is None:
@@ -136,8 +137,8 @@ def twin_fingerprints(certificate: Certificate, issuer: Certificate) -> frozense
         r, s = decode_dss_signature(certificate.signature)
         return frozenset((_fingerprint(certificate, encode_dss_signature(r, key.group_order - s)),))
     if certificate.signature_algorithm.identifier == PSS:
-        # OpenSSL takes an RSASSA-PSS signature also where zero bytes are missing in front (rsa_ossl_public_decrypt),
-        # other than RFC 8017, section 8.1.2, step 1, says. Of RSASSA-PKCS1-v1_5 it asks for the length.
+        # OpenSSL accepts an RSASSA-PSS signature without its leading zero bytes (rsa_ossl_public_decrypt), although
+        # RFC 8017, section 8.1.2, step 1, forbids it. For RSASSA-PKCS1-v1_5 it checks the length.
         shortest = certificate.signature.lstrip(b"\0")
         longest = min((key.bits + 7) // 8, len(shortest) + _MOST_ZEROS)
         signatures = (shortest.rjust(size, b"\0") for size in range(len(shortest), longest + 1))
@@ -146,7 +147,7 @@ def twin_fingerprints(certificate: Certificate, issuer: Certificate) -> frozense
 
 
 def _fingerprint(certificate: Certificate, signature: bytes) -> str:
-    """The fingerprint of `certificate` with another signature."""
+    """Return the fingerprint of `certificate` with another signature."""
     written = element(_BIT_STRING, b"\0" + signature)
     content = certificate.signed_bytes + certificate.signature_algorithm_der + written
     return hashlib.sha256(element(_SEQUENCE, content)).hexdigest()

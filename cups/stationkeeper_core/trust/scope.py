@@ -1,4 +1,4 @@
-"""Which TrustedCAs are asked about a certificate."""
+"""The scope of a certificate: the TrustedCAs to ask."""
 
 import msgspec
 
@@ -6,11 +6,11 @@ from stationkeeper_core.eui64 import EUI64
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """The Gateways and reservations that a certificate may speak for, as far as trust has to know them.
+    """The Gateways and reservations that a certificate may speak for, as far as trust needs them.
 
     Attributes:
-        eui: of the certificate; None where its Common Name is none.
-        namespaces: of the Gateways and reservations with that EUI, in their order; none where nobody registered it.
+        eui: of the certificate; None where its Common Name is not an EUI.
+        namespaces: of the Gateways and reservations with that EUI, in their order; empty where there are none.
     """
 
     eui: EUI64 | None = None

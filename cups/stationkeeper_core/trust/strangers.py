@@ -1,9 +1,9 @@
-"""Whether presented certificates have to do with any TrustedCA at all, found out at a glance.
+"""Recognise cheaply that no TrustedCA can vouch for presented certificates.
 
-Anybody can make certificates and present them, and most of those that knock without reason have the names of no CA that
-is known here. Every path to an anchor needs one: the last certificate before the anchor has the anchor's name as its
-issuer. So where no issuer is known, and the end-entity certificate is not itself in a TrustedCA, the full judgement
-could say nothing else than that the CA is unknown.
+Anybody can present self-made certificates, and most of these do not have the name of a known CA. Every path to an
+anchor needs a known name: the last certificate before the anchor has the anchor's name as its issuer. So if no issuer
+is known, and the end-entity certificate is not itself in a TrustedCA, the full judgement can only say that the CA is
+unknown.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from stationkeeper_core.x509.der_reader import MalformedDERError
 from stationkeeper_core.x509.fields import read_issuer
 
 MOST_PRESENTED = 2
-"""More are judged in full, on the budget of their address."""
+"""With more certificates, the full judgement runs, on the budget of the address."""
 MOST_NAME_BYTES = 200
-"""Of an issuer; what is longer takes long to be read."""
+"""The maximum bytes of an issuer's name; a longer one takes long to parse."""
 
 
 def stranger(presented: Sequence[bytes], trust: TrustGeneration) -> str | None:
-    """Return the issuer's name, as RFC 4514 writes it, where no TrustedCA can vouch; None where that takes a judgement.
+    """Return the issuer's name (RFC 4514) if no TrustedCA can vouch; None if that needs the full judgement.
 
     Args:
         presented: DER, the end-entity certificate first.
@@ -31,6 +31,7 @@ def stranger(presented: Sequence[bytes], trust: TrustGeneration) -> str | None:
         issuers = [read_issuer(der, MOST_NAME_BYTES) for der in presented]
     except MalformedDERError:
         return None
-    if any(trust.has_subject(each.folded) for each in issuers):
-        return None
+    for each in issuers:
+        if trust.has_subject(each.folded):
+            return None
     return issuers[0].text

@@ -1,4 +1,4 @@
-"""One TrustedCA in force, ready to be asked."""
+"""One TrustedCA in force, with parsed certificates and ranges."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -11,17 +11,18 @@ from stationkeeper_core.trust.revocation import Revocations, issuer_lists
 
 
 class TrustedCA:
-    """A TrustedCA in force. Its anchors are the only trust; its intermediates help to build paths.
+    """A TrustedCA in force. Only its anchors are trusted; its intermediates help to build paths.
 
     Args:
-        record: what was published of it.
-        certificates: where its certificates are kept.
-        release_namespace: the namespace whose TrustedCAs may speak for Gateways of other namespaces too.
+        record: its published record.
+        certificates: the collection that stores its certificates.
+        release_namespace: the namespace with TrustedCAs that may speak for Gateways of other namespaces.
 
     Attributes:
         record: as given.
         reference: `namespace/name`.
         revocations: what it revokes.
+        order: in which TrustedCAs are asked; those that revoke come first.
         anchors, intermediates: its certificates by their folded subjects; what is an anchor is no intermediate.
 
     Raises:
@@ -34,6 +35,7 @@ class TrustedCA:
         self.revocations = Revocations(
             frozenset(record.revoked_serials), frozenset(record.revoked_sha256), issuer_lists(record.revocation_lists)
         )
+        self.order = (not self.revocations.is_any, self.reference)
         anchors = {der: certificates.of(der) for der in record.anchors}
         self.anchors = _by_subject(anchors.values())
         self._anchors = frozenset(anchors.values())
@@ -46,32 +48,26 @@ class TrustedCA:
 
     @property
     def subjects(self) -> frozenset[str]:
-        """The names under which it may have issued, folded."""
+        """The folded names under which it may have issued certificates."""
         return frozenset((*self.anchors, *self.intermediates))
 
-    @property
-    def certificates(self) -> tuple[PathCertificate, ...]:
-        """Its anchors and intermediates."""
-        held = (*self.anchors.values(), *self.intermediates.values())
-        return tuple(each for same in held for each in same)
-
     def may_speak_for(self, eui: EUI64) -> bool:
-        """Whether its ranges hold `eui`."""
+        """Return whether its EUI ranges contain `eui`."""
         return _holds(self._ranges, eui)
 
     def serves(self, namespace: str, eui: EUI64 | None) -> bool:
-        """Whether it is asked about a Gateway of `namespace` with `eui`: its own, or one that it is told to serve."""
+        """Return whether it may vouch for a Gateway of `namespace` with `eui`: its own, or one that it serves."""
         if namespace == self.record.namespace:
             return True
         entries = (*self._serves.get(namespace, ()), *self._serves.get(ALL_NAMESPACES, ()))
         return eui is not None and any(_holds(ranges, eui) for ranges in entries)
 
     def is_anchor(self, certificate: PathCertificate) -> bool:
-        """Whether `certificate` is one of its anchors."""
+        """Return whether `certificate` is one of its anchors."""
         return certificate in self._anchors
 
     def is_intermediate(self, certificate: PathCertificate) -> bool:
-        """Whether `certificate` is one of its intermediates."""
+        """Return whether `certificate` is one of its intermediates."""
         return any(each is certificate for each in self.intermediates.get(certificate.subject, ()))
 
 

@@ -1,8 +1,8 @@
-"""One path, verified by OpenSSL, and nothing but that path.
+"""Verify exactly one path with OpenSSL.
 
-OpenSSL is given the path's anchor as the only trust and the path's other certificates as help. Of those it takes what
-it likes: it may skip one (a certificate beside the end entity's that merely has the anchor's name), so what it verified
-is compared with what was proposed, and a path that it did not take as a whole does not count.
+OpenSSL gets the path's anchor as the only trust anchor, and the path's other certificates as untrusted help. It may
+skip one of them, for example a presented certificate that only has the anchor's name. So the verified path is compared
+with the proposed one, and a path that OpenSSL did not verify as a whole does not count.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,12 +22,12 @@ _NO_CHECK_TIME, _IGNORE_CRITICAL = 0x200000, 0x10
 # X509_V_ERR_*, the same in OpenSSL 1.1 to 4.0.
 _SIGNATURE_FAILURE = 7
 _NOT_YET_VALID, _EXPIRED = 9, 10
-# Name constraints are looked at after all signatures hold.
+# OpenSSL checks name constraints after all signatures.
 _NAME_CONSTRAINTS = frozenset(range(47, 55))
 
 
 class Verdict(Enum):
-    """What OpenSSL says of a path."""
+    """The verdict of OpenSSL on a path."""
 
     VERIFIED = "verified"
     ANOTHER_PATH = "OpenSSL verified another path"
@@ -38,13 +38,13 @@ class Verdict(Enum):
 
 
 class Verification(msgspec.Struct, frozen=True):
-    """What came of a path.
+    """The result of a verification.
 
     Attributes:
-        verdict: what OpenSSL says.
-        detail: the same in OpenSSL's words.
-        depth: at which place of the path it failed, 0 is the end entity; -1 where it did not.
-        signed: whether the signatures hold even so.
+        verdict: the verdict of OpenSSL.
+        detail: OpenSSL's own message.
+        depth: the position in the path where it failed, 0 for the end entity; -1 if it did not fail.
+        signed: whether the signatures are valid all the same.
     """
 
     verdict: Verdict
@@ -54,23 +54,23 @@ class Verification(msgspec.Struct, frozen=True):
 
 
 def verify(path: Path, seconds: int) -> Verification:
-    """Have OpenSSL verify exactly `path` at `seconds` since the epoch.
+    """Verify exactly `path` with OpenSSL.
 
     Args:
-        path: from the end entity to the anchor, which alone is trusted; one certificate that is both is a path too.
-        seconds: the time.
+        path: from the end entity to the anchor; only the anchor is trusted. One certificate that is both is a path too.
+        seconds: the time, seconds since the epoch.
     """
     return _verify(lambda anchor: anchor.trusting(seconds), path)
 
 
 def is_signed(certificate: PathCertificate, issuer: PathCertificate) -> bool:
-    """Whether the key of `issuer` signed `certificate`, whatever times, purposes and constraints say."""
+    """Return whether the key of `issuer` signed `certificate`; ignore times, purposes and constraints."""
     if certificate is issuer:
-        # OpenSSL checks no signature of what is trusted as it is; if told to, only where key identifiers agree.
+        # OpenSSL does not check the signature of a trusted certificate, or, if told to, only if key identifiers match.
         return _is_signed_by_key(certificate, issuer)
     found = _verify(_trusting_whatever_it_is, (certificate, issuer))
     if found.verdict is Verdict.OTHER and not found.signed:
-        # OpenSSL looks at what an issuer may do before it looks at the signature.
+        # OpenSSL checks the rights of an issuer before the signature.
         return _is_signed_by_key(certificate, issuer)
     return found.signed
 
@@ -87,7 +87,7 @@ def _verify(trusting: Callable[[PathCertificate], crypto.X509Store], path: Path)
         leaf, *helpers = [each.openssl for each in path[:-1]] or [path[0].openssl]
         context = crypto.X509StoreContext(trusting(path[-1]), leaf, helpers)
         if not helpers:
-            # Of one trusted certificate and at most one other there is but one path: nothing to be copied and compared.
+            # With one trusted and at most one other certificate, there is only one path: no need to compare.
             context.verify_certificate()
             return Verification(Verdict.VERIFIED, signed=True)
         verified = context.get_verified_chain()
@@ -101,7 +101,7 @@ def _verify(trusting: Callable[[PathCertificate], crypto.X509Store], path: Path)
 
 
 def _is_same(verified: Sequence[crypto.X509], path: Path) -> bool:
-    # The first is the end entity and the last is trusted, so of three at most, each once, there is but one order.
+    # The first is the end entity and the last is trusted, so up to three certificates have only one order.
     settled = 3
     if len(verified) != len(path):
         return False

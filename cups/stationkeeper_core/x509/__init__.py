@@ -1,1 +1,1 @@
-"""Certificates as facts: read from bytes, judged by nobody in here."""
+"""Certificates as facts: read from bytes, without any judgement."""

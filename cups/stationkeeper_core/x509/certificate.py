@@ -1,7 +1,7 @@
-"""A certificate as facts: what it says, read from its bytes, and judged by nobody in here.
+"""A certificate as facts: its content, read from its bytes, without any judgement.
 
-Total and bounded: any bytes give a certificate or a `StationkeeperError` that names the field which cannot be read.
-What OpenSSL takes is taken, be it in DER or not. Signatures and paths are OpenSSL's to verify.
+Bounded: any bytes give a certificate or a `StationkeeperError` that names the field that cannot be read. Every encoding
+that OpenSSL accepts is accepted, DER or not. OpenSSL verifies signatures and paths.
 Source: RFC 5280, section 4.
 """
 
@@ -16,7 +16,6 @@ from OpenSSL import crypto
 from stationkeeper_core.cached import cached_property
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.x509 import extensions, openssl
-from stationkeeper_core.x509.der_reader import MalformedDERError
 from stationkeeper_core.x509.extensions import ABSENT, Absence, BasicConstraints, KeyUsage
 from stationkeeper_core.x509.fields import CertificateFields, UnreadableFieldError, read_fields
 from stationkeeper_core.x509.keys import PublicKey, read_public_key
@@ -37,11 +36,11 @@ _UNREADABLE_TO_CRYPTOGRAPHY = (
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate that can be read: its bytes and what was read from them.
+    """A certificate that can be read: its bytes and its fields.
 
     Attributes:
-        der: its bytes; what is not signed of them is in DER, so that one certificate has one fingerprint.
-        fields: what it was taken apart into.
+        der: its bytes; the parts without a signature are strict DER, so that one certificate has one fingerprint.
+        fields: its fields.
     """
 
     der: bytes
@@ -69,32 +68,32 @@ class Certificate:
 
     @property
     def not_before(self) -> datetime:
-        """From when it is valid, aware."""
+        """The time from which it is valid, aware."""
         return self.fields.not_before
 
     @property
     def not_after(self) -> datetime:
-        """Until when it is valid, with that second, aware."""
+        """The last second at which it is valid, aware."""
         return self.fields.not_after
 
     @property
     def folded_subject(self) -> str:
-        """The subject, equal for two certificates exactly where it is to OpenSSL; not to be shown."""
+        """The subject for comparison: equal for two certificates exactly if OpenSSL finds it equal. Not for people."""
         return self.fields.subject.folded
 
     @property
     def folded_issuer(self) -> str:
-        """The issuer, equal to a `folded_subject` exactly where it is to OpenSSL; not to be shown."""
+        """The issuer for comparison: equal to a `folded_subject` exactly if OpenSSL finds it equal. Not for people."""
         return self.fields.issuer.folded
 
     @property
     def subject(self) -> str:
-        """The subject as RFC 4514 writes it."""
+        """The subject in the form of RFC 4514."""
         return self.fields.subject.text
 
     @property
     def issuer(self) -> str:
-        """The issuer as RFC 4514 writes it."""
+        """The issuer in the form of RFC 4514."""
         return self.fields.issuer.text
 
     @property
@@ -104,20 +103,20 @@ class Certificate:
 
     @property
     def is_self_issued(self) -> bool:
-        """Whether subject and issuer are one name, as in a root, or in a CA certificate for a key roll-over."""
+        """Whether subject and issuer are the same name, as in a root or in a CA certificate for a key rollover."""
         return self.fields.subject is self.fields.issuer or self.folded_subject == self.folded_issuer
 
     @cached_property
     def key(self) -> PublicKey | None:
-        """Its public key; None where not even the algorithm can be read."""
+        """Its public key; None if even the algorithm cannot be read."""
         return read_public_key(self.fields.public_key)
 
     @cached_property
     def key_sha256(self) -> str | None:
-        """SHA-256 of its public key, the same for all certificates with that key; None where it cannot be read.
+        """SHA-256 of its public key, the same for all certificates with that key; None if it cannot be read.
 
-        Over the SubjectPublicKeyInfo as it is usually written, 64 lower-case hex digits. Only RSA, EC, Ed25519 and
-        Ed448 have one.
+        It is over the SubjectPublicKeyInfo in its usual encoding, 64 lower-case hex digits. Only RSA, EC, Ed25519 and
+        Ed448 keys have one.
         """
         if self.key is None or self.key.der is None:
             return None
@@ -125,7 +124,7 @@ class Certificate:
 
     @property
     def signed_bytes(self) -> bytes:
-        """What its issuer signed, as it is encoded."""
+        """The bytes that its issuer signed, as encoded."""
         return self.fields.signed
 
     @property
@@ -135,49 +134,49 @@ class Certificate:
 
     @property
     def signature_algorithm_der(self) -> bytes:
-        """The AlgorithmIdentifier that stands between the signed bytes and the signature, as it is encoded."""
+        """The AlgorithmIdentifier between the signed bytes and the signature, as encoded."""
         return self.fields.signature_algorithm
 
     @cached_property
     def signature_algorithm(self) -> SignatureAlgorithm:
-        """How it is signed."""
+        """Its signature algorithm."""
         return read_signature_algorithm(self.fields.signature_algorithm)
 
     @cached_property
     def basic_constraints(self) -> BasicConstraints | Absence:
-        """What it may issue."""
+        """Its basic constraints."""
         return extensions.find(self.fields.extensions, extensions.BASIC_CONSTRAINTS, extensions.basic_constraints)
 
     @cached_property
     def key_usage(self) -> KeyUsage | Absence:
-        """What its key may be used for."""
+        """Its key usage."""
         return extensions.find(self.fields.extensions, extensions.KEY_USAGE, extensions.key_usage)
 
     @cached_property
     def extended_key_usage(self) -> tuple[str, ...] | Absence:
-        """The purposes that it lists, object identifiers with dots."""
+        """Its extended key usage: object identifiers with dots."""
         return extensions.find(self.fields.extensions, extensions.EXTENDED_KEY_USAGE, extensions.extended_key_usage)
 
     @property
     def subject_key_identifier(self) -> bytes | Absence:
-        """The name that it gives its own key."""
+        """The identifier of its own key."""
         kind, read = extensions.SUBJECT_KEY_IDENTIFIER, extensions.subject_key_identifier
         return extensions.find(self.fields.extensions, kind, read)
 
     @property
     def authority_key_identifier(self) -> bytes | Absence | None:
-        """The name that it gives its issuer's key; None where the extension has none."""
+        """The identifier of its issuer's key; None if the extension has none."""
         kind, read = extensions.AUTHORITY_KEY_IDENTIFIER, extensions.authority_key_identifier
         return extensions.find(self.fields.extensions, kind, read)
 
     @property
     def netscape_certificate_type(self) -> int | Absence:
-        """The bits of that old extension, the first one being 0x80."""
+        """The bits of the old Netscape certificate type; the first one is 0x80."""
         kind, read = extensions.NETSCAPE_CERTIFICATE_TYPE, extensions.netscape_certificate_type
         return extensions.find(self.fields.extensions, kind, read)
 
     def extension_bytes(self, kind: bytes) -> int:
-        """How many bytes the extensions of one kind have.
+        """Return the number of bytes in the extensions of one kind.
 
         Args:
             kind: the content of its object identifier.
@@ -186,40 +185,40 @@ class Certificate:
 
     @property
     def critical_extensions(self) -> tuple[str, ...]:
-        """The extensions that have to be understood, object identifiers with dots."""
+        """The critical extensions: object identifiers with dots."""
         return tuple(each.identifier for each in self.fields.extensions if each.is_critical)
 
     @property
     def is_authority(self) -> bool:
-        """Whether the basic constraints say CA:TRUE; without them, as in v1, it is not."""
+        """Whether the basic constraints say CA:TRUE; false without them, as in v1."""
         found = self.basic_constraints
         return isinstance(found, BasicConstraints) and found.is_authority
 
     @property
     def path_length(self) -> int | None:
-        """How many CAs may follow below it; None for any number."""
+        """The number of CAs that may follow below it; None for any number."""
         found = self.basic_constraints
         return found.path_length if isinstance(found, BasicConstraints) else None
 
     @property
     def may_issue_to_clients(self) -> bool:
-        """Whether its extended key usage, if there is one, has clientAuth; so OpenSSL judges each issuer of a chain."""
+        """Whether its extended key usage, if any, has clientAuth; OpenSSL checks this for each issuer of a chain."""
         found = self.extended_key_usage
         return found is ABSENT or (not isinstance(found, Absence) and _CLIENT_AUTH in found)
 
     @property
     def may_sign_certificates(self) -> bool:
-        """Whether its key usage, if it has one, includes keyCertSign."""
+        """Whether its key usage, if any, has keyCertSign."""
         return self.key_usage is ABSENT or (isinstance(self.key_usage, KeyUsage) and self.key_usage.key_cert_sign)
 
     @property
     def may_sign_crls(self) -> bool:
-        """Whether its key usage, if it has one, includes cRLSign."""
+        """Whether its key usage, if any, has cRLSign."""
         return self.key_usage is ABSENT or (isinstance(self.key_usage, KeyUsage) and self.key_usage.crl_sign)
 
     @cached_property
     def openssl(self) -> crypto.X509:
-        """The certificate as OpenSSL knows it, loaded once.
+        """The certificate as an object of OpenSSL, loaded once.
 
         Raises:
             ValueError: OpenSSL cannot read it.
@@ -228,7 +227,7 @@ class Certificate:
 
     @cached_property
     def signs_itself(self) -> bool:
-        """Whether it is self-issued and its signature verifies by its own key."""
+        """Whether it is self-issued and its own key verifies its signature."""
         try:
             return self.is_self_issued and openssl.signs_itself(self.openssl)
         except ValueError:
@@ -236,10 +235,10 @@ class Certificate:
 
     @cached_property
     def x509(self) -> x509.Certificate:
-        """The certificate as cryptography knows it.
+        """The certificate as an object of cryptography.
 
         Raises:
-            ValueError: cryptography, which takes strict DER only, cannot read it.
+            ValueError: cryptography cannot read it, since it accepts only strict DER.
         """
         try:
             return x509.load_der_x509_certificate(self.der)
@@ -248,12 +247,12 @@ class Certificate:
 
 
 def parse_certificate(der: bytes) -> Certificate:
-    """The certificate of `der`.
+    """Parse a certificate.
 
-    Its extensions are only told apart: of a gateway's certificate they are OpenSSL's to judge.
+    Its extensions are only split: for a gateway's certificate, OpenSSL checks them.
 
     Raises:
-        StationkeeperError: `MalformedPEM`, the detail names the field that cannot be read; or `TooLarge`.
+        StationkeeperError: `MalformedPEM` (the detail names the field that cannot be read) or `TooLarge`.
     """
     if len(der) > MAX_CERTIFICATE_BYTES:
         raise StationkeeperError(
@@ -263,14 +262,12 @@ def parse_certificate(der: bytes) -> Certificate:
     try:
         fields = read_fields(der)
         if not fields.has_strict_envelope:
-            # What nobody signed could be written in many ways, and the fingerprint would be another each time.
+            # The parts without a signature have many encodings, each with another fingerprint.
             der = openssl.written(openssl.load(der))
             fields = read_fields(der)
         read_signature_algorithm(fields.signature_algorithm)
     except UnreadableFieldError as error:
         raise StationkeeperError(Reason.MALFORMED_PEM, f"a certificate's {error}") from None
-    except MalformedDERError as error:
-        raise StationkeeperError(Reason.MALFORMED_PEM, f"a certificate's signature algorithm: {error}") from None
     except ValueError as error:
         raise StationkeeperError(Reason.MALFORMED_PEM, str(error)) from None
     return Certificate(der, fields)

@@ -1,6 +1,6 @@
-"""The certificate a gateway presents, reduced to the facts that authorization asks for.
+"""The certificate that a gateway presents, reduced to the facts for authorization.
 
-Knows no TLS library: the CUPS server's adapter hands over DER bytes as the connection gave them.
+It uses no TLS library: the CUPS server's adapter passes the DER bytes of the connection.
 """
 
 import msgspec
@@ -14,11 +14,11 @@ MAX_PRESENTED = 10
 
 
 class ClientCertificate(msgspec.Struct, frozen=True, dict=True):
-    """An end-entity certificate and what was presented with it.
+    """An end-entity certificate and the certificates that were presented with it.
 
     Attributes:
         leaf: the end-entity certificate.
-        others: DER of what the client sent with it, the first `MAX_PRESENTED`; unread.
+        others: DER of the other certificates that the client sent, the first `MAX_PRESENTED`; not parsed.
         common_names: every Common Name of the subject, as text.
     """
 
@@ -28,12 +28,12 @@ class ClientCertificate(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def presented(self) -> tuple[Certificate, ...]:
-        """The CA certificates (CA:TRUE) among the others that can be read; unverified."""
+        """The readable CA certificates (CA:TRUE) among the others; not verified."""
         return tuple(each for each in self._readable if each.is_authority)
 
     @cached_property
     def presented_without_ca(self) -> tuple[Certificate, ...]:
-        """Those of the others that can be read and are no CA's: they may give a reason for a refusal, no more."""
+        """The readable certificates among the others that are not CAs; they can only give a reason for a refusal."""
         return tuple(each for each in self._readable if not each.is_authority)
 
     @cached_property
@@ -42,7 +42,7 @@ class ClientCertificate(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def eui(self) -> EUI64:
-        """The EUI that the one Common Name holds.
+        """The EUI in the only Common Name.
 
         Raises:
             StationkeeperError: `CommonNameNotEUI`.
@@ -55,7 +55,7 @@ class ClientCertificate(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def eui_or_none(self) -> EUI64 | None:
-        """The EUI, None where the Common Name is none."""
+        """The EUI; None if the Common Name is not an EUI."""
         try:
             return self.eui
         except StationkeeperError:
@@ -63,10 +63,10 @@ class ClientCertificate(msgspec.Struct, frozen=True, dict=True):
 
 
 def read_client_certificate(chain: tuple[bytes, ...]) -> ClientCertificate:
-    """The facts of a presented chain.
+    """Parse a presented chain.
 
     Args:
-        chain: DER, the end-entity certificate first. Others that cannot be read are left out: they can only help.
+        chain: DER, the end-entity certificate first. Unreadable others are ignored, since they could only help.
 
     Raises:
         StationkeeperError: `MalformedCertificate`.

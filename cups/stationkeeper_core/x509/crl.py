@@ -1,9 +1,9 @@
-"""Bytes to certificate revocation lists, and what those say of each issuer.
+"""Parse certificate revocation lists, and find their signers.
 
-Total and bounded: any bytes give lists or a `StationkeeperError` that says what is wrong. Only lists count from which
-revocation can be told by issuer and serial number alone: complete for what they cover, direct, signed by the issuer of
-the certificates themselves. An entry on hold is revoked. What an issuer splits over several distribution points adds
-up, and so does a list of end-entity certificates only: absence from any list revokes nothing.
+Bounded: any bytes give lists or a `StationkeeperError` that says what is wrong. Only lists that identify revoked
+certificates by issuer and serial number are accepted: complete for their scope, direct, and signed by the issuer of the
+certificates. An entry on hold is revoked. Lists of several distribution points of one issuer add up, and so does a list
+of only end-entity certificates: absence from a list never revokes.
 Source: RFC 5280, section 5.
 """
 
@@ -27,9 +27,9 @@ MAX_CRL_BYTES = 1_048_576
 MAX_CRLS = 100
 MAX_ENTRIES = 100_000
 CLOCK_TOLERANCE = timedelta(minutes=5)
-"""How far an issuer's clock may be ahead: what a CRL made just now revokes must not wait for that."""
+"""How far an issuer's clock may be ahead, so that a new CRL applies at once."""
 
-_DIGIT_ZERO = b"\x30"  # which is a SEQUENCE as well
+_DIGIT_ZERO = b"\x30"  # also the tag of a SEQUENCE
 _LABELS = {"X509 CRL", "CRL"}
 _SHOWN = 100
 
@@ -53,7 +53,7 @@ _CERTIFICATE_ISSUER = bytes.fromhex("551d1d")
 _UNDERSTOOD_OF_ENTRIES = {_REASON, _INVALIDITY_DATE}
 _ENUMERATED = 0x0A
 _REMOVE_FROM_CRL = b"\x08"
-# The fields of an issuing distribution point after which a list is not complete for what it covers.
+# The fields of an issuing distribution point that make a list partial.
 _PARTIAL = {
     0x82: "a CRL of CA certificates only",
     0x83: "a CRL of some reasons only",
@@ -66,14 +66,14 @@ _POINT_AND_USERS = {0xA0, 0x81}
 
 @dataclass(frozen=True)
 class Crl:
-    """A list whose form is understood; who signed it is not known yet.
+    """A parsed list; its signer is not known yet.
 
     Attributes:
-        fields: what it was taken apart into.
+        fields: its fields.
         serials: of the revoked certificates, as `serial_numbers` packs them.
-        entries: how many those are.
-        number: its CRL number, -1 where it has none.
-        scope: DER of its issuing distribution point, empty where it has none.
+        entries: the number of serials.
+        number: its CRL number; -1 if it has none.
+        scope: DER of its issuing distribution point; empty if it has none.
     """
 
     fields: CrlFields
@@ -84,7 +84,7 @@ class Crl:
 
     @property
     def issuer(self) -> str:
-        """Its issuer as RFC 4514 writes it."""
+        """Its issuer in the form of RFC 4514."""
         return self.fields.issuer.text
 
     @property
@@ -94,17 +94,17 @@ class Crl:
 
     @property
     def next_update(self) -> datetime | None:
-        """When the next one is due, aware; None where it does not say."""
+        """When the next one is due, aware; None if it does not say."""
         return self.fields.next_update
 
     @property
     def age(self) -> tuple[int, datetime]:
-        """Sorts the newer of two lists of one scope last."""
+        """A sort key: of two lists of one scope, the newer comes last."""
         return (self.number, self.this_update)
 
 
 def split_crls(content: bytes) -> tuple[bytes, ...]:
-    """The DER of each list that `content` holds, at least one: one in DER, or PEM text of several.
+    """Return the DER of each list in `content`, at least one: one list in DER, or PEM text of several.
 
     Raises:
         StationkeeperError: `MalformedCRL`, `TooLarge`, or `PrivateKeyInTrustedCA`.
@@ -136,7 +136,7 @@ def split_crls(content: bytes) -> tuple[bytes, ...]:
 
 
 def parse_crl(der: bytes) -> Crl:
-    """The list of `der`.
+    """Parse a list.
 
     Raises:
         StationkeeperError: `MalformedCRL`, `TooLarge` or `CRLUnsupported`.
@@ -156,12 +156,12 @@ def parse_crl(der: bytes) -> Crl:
 
 
 def signer_of(crl: Crl, issuers: Iterable[Certificate], now: datetime) -> Certificate:
-    """The one of `issuers` that signed `crl` and may do so.
+    """Return the certificate of `issuers` that signed `crl` and may sign it.
 
     Args:
         crl: the list.
         issuers: the certificates of one TrustedCA.
-        now: aware.
+        now: the time, aware.
 
     Raises:
         StationkeeperError: `CRLIssuerUnknown`, `CRLSignatureInvalid`, `CRLSignerNotAllowed` or `CRLNotYetValid`.
@@ -187,7 +187,7 @@ def signer_of(crl: Crl, issuers: Iterable[Certificate], now: datetime) -> Certif
 
 
 def newest(crls: Sequence[Crl]) -> tuple[Crl, ...]:
-    """Of one issuer's lists the newest of each scope: by CRL number, then by thisUpdate."""
+    """Return the newest list of each scope, of one issuer's lists: by CRL number, then by thisUpdate."""
     found: dict[bytes, Crl] = {}
     for crl in sorted(crls, key=lambda each: each.age):
         found[crl.scope] = crl
@@ -195,7 +195,7 @@ def newest(crls: Sequence[Crl]) -> tuple[Crl, ...]:
 
 
 def _text(content: bytes) -> str | None:
-    """`content` as PEM text; None where it is to be read as DER."""
+    """Return `content` as PEM text; None if it is DER."""
     try:
         text = content.decode()
     except UnicodeDecodeError:
@@ -221,10 +221,10 @@ def _unsupported(kind: str) -> StationkeeperError:
 
 
 def _check_extensions(extensions: tuple[Extension, ...]) -> bytes:
-    """Refuse a list from which revocation cannot be told by issuer and serial number alone.
+    """Refuse a list that does not identify revoked certificates by issuer and serial number.
 
     Returns:
-        DER of its issuing distribution point, empty where it has none.
+        DER of its issuing distribution point; empty if it has none.
     """
     for each in extensions:
         if each.kind == _DELTA:
@@ -245,7 +245,7 @@ def _check_extensions(extensions: tuple[Extension, ...]) -> bytes:
 
 
 def _distribution_point(reader: DerReader) -> tuple[tuple[int, bytes], ...]:
-    """The tags and contents of its fields."""
+    """Return the tags and contents of its fields."""
     content, found = reader.enter(SEQUENCE), []
     while content.at < content.end:
         tag, start, stop = content.read()

@@ -1,6 +1,6 @@
-"""A certificate revocation list taken apart into its fields: total and bounded, and as tolerant as OpenSSL.
+"""Split a certificate revocation list into its fields: bounded, and as tolerant as OpenSSL.
 
-What a field means is asked in `stationkeeper_core.x509.crl`. When each certificate was revoked is not read.
+`stationkeeper_core.x509.crl` interprets the fields. The revocation dates are not read.
 Source: RFC 5280, section 5; OpenSSL, `crypto/x509/x_crl.c`.
 """
 
@@ -29,14 +29,14 @@ class CrlFields(NamedTuple):
     """The fields of a list.
 
     Attributes:
-        signed: the part that is signed, as it is encoded.
-        issuer: its name.
-        this_update, next_update: when it was made and when the next one is due, aware; None where it does not say.
+        signed: the signed part, as encoded.
+        issuer: the issuer's name.
+        this_update, next_update: when it was made and when the next one is due, aware; None if it does not say.
         serials: of the revoked certificates, in their order.
-        entry_extensions: those of all entries.
-        extensions: those of the list.
-        algorithm: how it is signed.
-        signature: its bytes.
+        entry_extensions: the extensions of all entries.
+        extensions: the extensions of the list.
+        algorithm: the signature algorithm.
+        signature: the signature's bytes.
     """
 
     signed: bytes
@@ -51,14 +51,14 @@ class CrlFields(NamedTuple):
 
 
 class TooManyEntriesError(ValueError):
-    """A list has more entries than are read."""
+    """A list has too many entries."""
 
 
 def read_crl_fields(der: bytes, max_entries: int) -> CrlFields:
-    """The fields of the list that `der` is, all of it.
+    """Return the fields of the list; `der` must be exactly one list.
 
     Raises:
-        UnreadableFieldError: which one cannot be read, and why.
+        UnreadableFieldError: a field cannot be read; the message says which and why.
         TooManyEntriesError: there are more than `max_entries`.
     """
     field = "outer form"
@@ -99,7 +99,7 @@ def read_crl_fields(der: bytes, max_entries: int) -> CrlFields:
 def _algorithm(inner: bytes, outer: bytes) -> SignatureAlgorithm:
     algorithm = read_signature_algorithm(inner)
     if algorithm != read_signature_algorithm(outer):
-        raise MalformedDERError("it is another within the list than beside its signature")
+        raise MalformedDERError("it differs between the signed part and the signature")
     return algorithm
 
 

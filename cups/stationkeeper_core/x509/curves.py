@@ -1,4 +1,4 @@
-"""The elliptic curves that a key may be on: those that TLS has a number for, and of which OpenSSL verifies signatures.
+"""The elliptic curves that a key may use: those with a TLS number whose signatures OpenSSL verifies.
 
 Source: SEC 2; RFC 5639; RFC 8422 and RFC 4492, section 5.1.1, for TLS.
 """
@@ -11,9 +11,9 @@ class Curve(NamedTuple):
     """A curve.
 
     Attributes:
-        name: as SEC 2 and RFC 5639 call it.
-        bits: of its field.
-        order: of its base point.
+        name: its name in SEC 2 and RFC 5639.
+        bits: the size of its field.
+        order: the order of its base point.
     """
 
     name: str
@@ -135,5 +135,5 @@ CURVES = MappingProxyType(
         )
     }
 )
-"""By the content of their object identifiers."""
+"""The curves by the content of their object identifiers."""
 CURVES_BY_NAME = MappingProxyType({each.name: each for each in CURVES.values()})

@@ -1,4 +1,4 @@
-"""One element of DER around its content.
+"""Encode one element of DER.
 
 Source: X.690, sections 8.1 and 10.1.
 """
@@ -7,7 +7,7 @@ LONGEST_SHORT_LENGTH = 0x7F
 
 
 def element(tag: int, content: bytes) -> bytes:
-    """Tag, definite length in its shortest form, content."""
+    """Return an element: tag, definite length in its shortest form, content."""
     length = len(content)
     if length <= LONGEST_SHORT_LENGTH:
         return bytes([tag, length]) + content
@@ -16,7 +16,7 @@ def element(tag: int, content: bytes) -> bytes:
 
 
 def element_length(encoded: bytes) -> int:
-    """Return the bytes of the element that `encoded` begins with; 0 where none lies whole in it."""
+    """Return the length in bytes of the element at the start of `encoded`; 0 if it is not complete."""
     if len(encoded) < 2:  # noqa: PLR2004 - tag and length
         return 0
     length, begin = encoded[1], 2

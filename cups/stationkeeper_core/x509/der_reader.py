@@ -1,7 +1,7 @@
-"""Reading DER, and as much of BER as OpenSSL reads: total and bounded.
+"""Read DER, and as much of BER as OpenSSL reads. Bounded.
 
-Old and home-made encoders write lengths with leading zeros, lengths that are left open, and strings in segments.
-OpenSSL takes all of that, so it is read here too. Any bytes give elements or a `MalformedDERError`.
+Old and home-made encoders write lengths with leading zeros, indefinite lengths, and strings in segments. OpenSSL
+accepts all of that, so it is read here too. Any bytes give elements or a `MalformedDERError`.
 Source: X.690, section 8; OpenSSL, `crypto/asn1/tasn_dec.c` and `asn1_lib.c`.
 """
 
@@ -14,28 +14,28 @@ UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
 CONSTRUCTED = 0x20
 
 MAX_ELEMENTS_OF_OPEN_LENGTH = 1000
-"""How many elements are looked at to find the end of one whose length is left open."""
+"""The maximum number of elements to read to find the end of one with an indefinite length."""
 MAX_SEGMENT_DEPTH = 5
-"""How deep a string may be cut into segments of segments; as deep as OpenSSL goes."""
+"""The maximum depth of strings in segments of segments, as in OpenSSL."""
 
 _LONG_FORM, _OPEN_LENGTH, _TWO_BYTES, _HIGH_TAG = 0x80, 0x80, 0x82, 0x1F
 _MAX_LENGTH_BYTES = 8
 _MAX_UNUSED_BITS = 7
 _END = b"\0\0"
 _LONGEST_IDENTIFIER = 64
-# Numbers of seven bits a byte, the first byte of none being a zero.
+# Numbers with seven bits in each byte; the first byte of a number is never 0x80.
 _IDENTIFIER = re.compile(rb"(?:(?!\x80)[\x80-\xff]*[\x00-\x7f])+", re.DOTALL)
 
 
 class MalformedDERError(ValueError):
-    """Bytes that are not what they should be; the message says how."""
+    """Malformed bytes; the message says what is wrong."""
 
 
 class DerReader:
-    """Reads one element after the other from a part of some bytes.
+    """Reads elements one by one from a part of some bytes.
 
     Attributes:
-        data: all of the bytes.
+        data: all bytes.
         at: where the next element begins.
         end: where the part ends.
     """
@@ -49,11 +49,11 @@ class DerReader:
 
     @property
     def next_tag(self) -> int:
-        """The first byte of the next element, -1 at the end."""
+        """The first byte of the next element; -1 at the end."""
         return self.data[self.at] if self.at < self.end else -1
 
     def read(self) -> tuple[int, int, int]:
-        """The first byte of the next element, and where its content begins and ends.
+        """Read an element; return its first byte, and the start and end of its content.
 
         Raises:
             MalformedDERError: there is none, or it does not end within the part.
@@ -66,7 +66,7 @@ class DerReader:
         if tag & _HIGH_TAG == _HIGH_TAG or length == _OPEN_LENGTH or length > _TWO_BYTES:
             return self._read_unusual()
         if length > _LONG_FORM:
-            # Of the usual sizes, as every certificate has them.
+            # The usual sizes in certificates.
             begin, start = start, start + length - _LONG_FORM
             length = int.from_bytes(data[begin:start], "big")
         stop = start + length
@@ -76,35 +76,50 @@ class DerReader:
         return tag, start, stop
 
     def expect(self, tag: int) -> tuple[int, int]:
-        """Where the content of the next element, which has to have `tag`, begins and ends.
+        """Read an element with `tag`; return the start and end of its content.
 
         Raises:
             MalformedDERError: it has another tag, or is cut short.
         """
         found, start, stop = self.read()
         if found != tag:
-            raise MalformedDERError(f"it has the tag {found:02x} where {tag:02x} belongs")
+            raise _wrong_tag(found, tag)
         return start, stop
 
     def enter(self, tag: int) -> "DerReader":
-        """A reader of the content of the next element, which has to have `tag`.
+        """Read an element with `tag`; return a reader of its content.
 
         Raises:
             MalformedDERError: it has another tag, or is cut short.
         """
-        start, stop = self.expect(tag)
+        found, start, stop = self.read()
+        if found != tag:
+            raise _wrong_tag(found, tag)
         return DerReader(self.data, start, stop)
 
-    def enter_list(self, tag: int) -> "DerReader":
-        """A reader of a SEQUENCE OF or SET OF, of which OpenSSL does not ask that it be marked as constructed.
+    def narrow(self, tag: int) -> None:
+        """Go on with the content of the next element, which has to have `tag`, and with nothing that follows it.
 
         Raises:
             MalformedDERError: it has another tag, or is cut short.
         """
-        return self.enter(tag & ~CONSTRUCTED if self.next_tag == tag & ~CONSTRUCTED else tag)
+        found, self.at, self.end = self.read()
+        if found != tag:
+            raise _wrong_tag(found, tag)
+
+    def enter_list(self, tag: int) -> "DerReader":
+        """Read a SEQUENCE OF or SET OF, like OpenSSL without the constructed bit too; return a reader of its content.
+
+        Raises:
+            MalformedDERError: it has another tag, or is cut short.
+        """
+        found, start, stop = self.read()
+        if found | CONSTRUCTED != tag:
+            raise _wrong_tag(found, tag)
+        return DerReader(self.data, start, stop)
 
     def finish(self) -> None:
-        """Refuse what is left.
+        """Check that nothing is left.
 
         Raises:
             MalformedDERError: there is more.
@@ -113,7 +128,7 @@ class DerReader:
             raise MalformedDERError("there is more in it than belongs there")
 
     def string(self, tag: int) -> bytes:
-        """The content of the next element, a string of `tag`, its segments put together.
+        """Read a string with `tag`; return its content, with segments joined.
 
         Raises:
             MalformedDERError: it has another tag, is cut short, or its segments are too deep.
@@ -122,20 +137,22 @@ class DerReader:
         if found == tag:
             return self.data[start:stop]
         if found != tag | CONSTRUCTED:
-            raise MalformedDERError(f"it has the tag {found:02x} where {tag:02x} belongs")
+            raise _wrong_tag(found, tag)
         return segments(self.data, start, stop)
 
     def content(self, tag: int) -> bytes:
-        """The content of the next element, which has to have `tag`.
+        """Read an element with `tag`; return its content.
 
         Raises:
             MalformedDERError: it has another tag, or is cut short.
         """
-        start, stop = self.expect(tag)
+        found, start, stop = self.read()
+        if found != tag:
+            raise _wrong_tag(found, tag)
         return self.data[start:stop]
 
     def integer(self) -> int:
-        """The next element, an INTEGER in as few bytes as it needs.
+        """Read an INTEGER in its shortest form.
 
         Raises:
             MalformedDERError: it is something else.
@@ -149,18 +166,18 @@ class DerReader:
         return int.from_bytes(content, "big", signed=True)
 
     def boolean(self) -> bool:
-        """The next element, a BOOLEAN; any byte but zero is true.
+        """Read a BOOLEAN; any byte except zero is true.
 
         Raises:
             MalformedDERError: it is something else.
         """
         start, stop = self.expect(BOOLEAN)
         if stop - start != 1:
-            raise MalformedDERError("a boolean has not one byte")
+            raise MalformedDERError("a boolean does not have exactly one byte")
         return self.data[start] != 0
 
     def object_identifier(self) -> bytes:
-        """The content of the next element, an OBJECT IDENTIFIER.
+        """Read an OBJECT IDENTIFIER; return its content.
 
         Raises:
             MalformedDERError: it is something else.
@@ -172,7 +189,7 @@ class DerReader:
         return content
 
     def bit_string(self) -> tuple[bytes, int]:
-        """The next element, a BIT STRING: its bytes, and how many bits of the last do not belong to it and are zero.
+        """Read a BIT STRING; return its bytes, and the number of unused bits at the end, which are set to zero.
 
         Raises:
             MalformedDERError: it is something else.
@@ -180,7 +197,7 @@ class DerReader:
         content = self.string(BIT_STRING)
         if not content or content[0] > _MAX_UNUSED_BITS:
             raise MalformedDERError("a bit string does not say how many bits it has")
-        return masked(content[1:], content[0]), content[0]
+        return masked(content[1:], content[0]) if content[0] else content[1:], content[0]
 
     def _read_unusual(self) -> tuple[int, int, int]:
         data, begin, end = self.data, self.at, self.end
@@ -192,7 +209,7 @@ class DerReader:
                 at += 1
             number = number << 7 | data[at] if at < end else _HIGH_TAG
             at += 1
-            # A number that fits into the first byte is the same tag; all others are as good as one.
+            # A number that fits into the first byte is the same tag; all larger ones are treated as one tag.
             tag = tag & ~_HIGH_TAG | min(number, _HIGH_TAG)
         if at >= end:
             raise MalformedDERError("it is cut short")
@@ -220,13 +237,17 @@ class DerReader:
         return tag, start, stop
 
 
+def _wrong_tag(found: int, wanted: int) -> MalformedDERError:
+    return MalformedDERError(f"it has the tag {found:02x} where {wanted:02x} belongs")
+
+
 def masked(bits: bytes, unused: int) -> bytes:
-    """The bytes of a bit string with zeros for the `unused` last bits, which may be anything where nobody asks."""
+    """Return the bytes of a bit string with zeros in the `unused` last bits, which may have any value."""
     return bits[:-1] + bytes([bits[-1] >> unused << unused & 0xFF]) if unused and bits else bits
 
 
 def segments(data: bytes, start: int, stop: int, depth: int = 1) -> bytes:
-    """The strings between `start` and `stop`, put together; of whatever tags, as OpenSSL takes them.
+    """Join the strings between `start` and `stop`; with any tags, like OpenSSL.
 
     Raises:
         MalformedDERError: they are cut short, or too deep.
@@ -242,7 +263,7 @@ def segments(data: bytes, start: int, stop: int, depth: int = 1) -> bytes:
 
 @lru_cache(maxsize=512)
 def dotted(identifier: bytes) -> str:
-    """An object identifier's content as numbers with dots; as hex where it is longer than any in use."""
+    """Return an object identifier's content as numbers with dots; as hex if it is longer than any in use."""
     if len(identifier) > _LONGEST_IDENTIFIER:
         return identifier.hex()
     numbers: list[int] = []
@@ -264,7 +285,7 @@ _is_short_identifier = lru_cache(maxsize=512)(_is_identifier)
 
 
 def _end_of_open(data: bytes, start: int, end: int) -> int:
-    """Where the end mark stands of an element whose length is left open."""
+    """Return the offset of the end mark of an element with an indefinite length."""
     at, depth = start, 1
     for _ in range(MAX_ELEMENTS_OF_OPEN_LENGTH):
         if data[at : at + 2] == _END and at + 2 <= end:
@@ -280,4 +301,4 @@ def _end_of_open(data: bytes, start: int, end: int) -> int:
         reader = DerReader(data, at, end)
         reader.read()
         at = reader.at
-    raise MalformedDERError("the end of an element without a length is not found")
+    raise MalformedDERError("the end of an element with an indefinite length is not found")

@@ -1,7 +1,7 @@
-"""How near the end of a certificate is, in the stages at which people are told. Pure; time passed in.
+"""The stages of a certificate's expiry, at which people are warned. Pure; the time is passed in.
 
-The stages go by the lifetime, so that a certificate of 24 hours, which is renewed all the time, is near its end only
-where its renewal is late: with a fifth of the lifetime left, and a twentieth, but at most 30 and 7 days.
+The stages depend on the lifetime. So a certificate of 24 hours, which is renewed often, is near its end only if its
+renewal is late: with a fifth of the lifetime left, and a twentieth, but at most 30 and 7 days.
 """
 
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """A stage, the gravest first."""
+    """A stage, the most serious first."""
 
     EXPIRED = "Expired"
     WITHIN_7_DAYS = "ExpiresWithin7Days"
@@ -20,13 +20,13 @@ _STAGES = ((20, timedelta(days=7), Stage.WITHIN_7_DAYS), (5, timedelta(days=30),
 
 
 def stage_of(not_before: datetime | None, not_after: datetime, now: datetime) -> Stage | None:
-    """Return how near an end is; None where it is not near.
+    """Return the stage of expiry; None if the end is not near.
 
     Args:
-        not_before: when the certificate begins to be valid, aware; None where that is not known, and the bounds in days
-            alone count.
-        not_after: its end, aware. It is valid up to and with that second.
-        now: aware.
+        not_before: the time from which the certificate is valid, aware; None if it is not known, then only the bounds
+            in days count.
+        not_after: the last second at which it is valid, aware.
+        now: the time, aware.
     """
     if not_after < now:
         return Stage.EXPIRED

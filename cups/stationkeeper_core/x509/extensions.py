@@ -1,7 +1,7 @@
-"""Extensions of certificates as facts.
+"""Read extensions of certificates as facts.
 
-The list is read when the certificate is, the content of one only when it is asked for. One that is there twice, or
-cannot be read, is `UNREADABLE`: OpenSSL takes no chain with such a certificate, so nothing is concluded from it.
+The list is parsed with the certificate; the content of an extension is parsed on demand. An extension that is there
+twice, or cannot be read, is `UNREADABLE`. OpenSSL accepts no chain with such a certificate, so nothing depends on it.
 Source: RFC 5280, section 4.2; OpenSSL, `crypto/x509/v3_purp.c`.
 """
 
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 class Absence(Enum):
-    """Why nothing can be said of an extension."""
+    """Why an extension has no value."""
 
     ABSENT = "absent"
     UNREADABLE = "unreadable"
@@ -53,7 +53,7 @@ class Extension(NamedTuple):
 
     Attributes:
         kind: the content of its object identifier.
-        is_critical: whether it has to be understood.
+        is_critical: whether it is critical.
         value: its content, DER within an octet string.
     """
 
@@ -68,11 +68,11 @@ class Extension(NamedTuple):
 
 
 class BasicConstraints(NamedTuple):
-    """Whether a certificate may issue others.
+    """The basic constraints of a certificate.
 
     Attributes:
         is_authority: CA:TRUE.
-        path_length: how many CAs may follow below it; None for any number.
+        path_length: the number of CAs that may follow below it; None for any number.
     """
 
     is_authority: bool
@@ -80,7 +80,7 @@ class BasicConstraints(NamedTuple):
 
 
 class KeyUsage(NamedTuple):
-    """What a key may be used for; only what is asked for here."""
+    """The key usage; only the bits that are used here."""
 
     digital_signature: bool
     key_agreement: bool
@@ -89,13 +89,13 @@ class KeyUsage(NamedTuple):
 
 
 def read_extensions(listed: DerReader) -> tuple[Extension, ...]:
-    """The extensions of a sequence.
+    """Return the extensions in a sequence.
 
     Args:
         listed: reads the content of the sequence.
 
     Raises:
-        MalformedDERError: one is not in the form of an extension, or there are more than `MAX_EXTENSIONS`.
+        MalformedDERError: one does not have the form of an extension, or there are more than `MAX_EXTENSIONS`.
     """
     found: list[Extension] = []
     while listed.at < listed.end:
@@ -103,7 +103,7 @@ def read_extensions(listed: DerReader) -> tuple[Extension, ...]:
             raise MalformedDERError(f"there are more than {MAX_EXTENSIONS}")
         reader = listed.enter(SEQUENCE)
         kind = reader.object_identifier()
-        # DER leaves out what is the default, yet `critical FALSE` is written by many.
+        # DER omits the default, but many encoders write `critical FALSE`.
         is_critical = reader.next_tag == BOOLEAN and reader.boolean()
         found.append(Extension(kind, is_critical, reader.string(OCTET_STRING)))
         reader.finish()
@@ -111,14 +111,14 @@ def read_extensions(listed: DerReader) -> tuple[Extension, ...]:
 
 
 def find(extensions: tuple[Extension, ...], kind: bytes, read: Callable[[DerReader], T]) -> "T | Absence":
-    """What the extension of `kind` says, as `read` reads it.
+    """Return the value of the extension of `kind`, parsed by `read`.
 
     Args:
         extensions: of one certificate.
         kind: the content of the object identifier.
-        read: from the beginning of its value; what follows there is passed over, as by OpenSSL.
+        read: parses the beginning of its value; like in OpenSSL, the rest is ignored.
     """
-    listed = [each.value for each in extensions if each.kind == kind]
+    listed = [each.value for each in extensions if each.kind == kind] if extensions else []
     if not listed:
         return ABSENT
     if len(listed) > 1:
@@ -130,7 +130,7 @@ def find(extensions: tuple[Extension, ...], kind: bytes, read: Callable[[DerRead
 
 
 def basic_constraints(reader: DerReader) -> BasicConstraints:
-    """The content of that extension.
+    """Parse basic constraints.
 
     Raises:
         MalformedDERError: it cannot be read, or its path length is negative.
@@ -145,7 +145,7 @@ def basic_constraints(reader: DerReader) -> BasicConstraints:
 
 
 def key_usage(reader: DerReader) -> KeyUsage:
-    """The content of that extension.
+    """Parse a key usage.
 
     Raises:
         MalformedDERError: it cannot be read, or allows nothing at all.
@@ -157,7 +157,7 @@ def key_usage(reader: DerReader) -> KeyUsage:
 
 
 def extended_key_usage(reader: DerReader) -> tuple[str, ...]:
-    """The content of that extension: object identifiers with dots.
+    """Parse an extended key usage; return object identifiers with dots.
 
     Raises:
         MalformedDERError: it cannot be read.
@@ -169,7 +169,7 @@ def extended_key_usage(reader: DerReader) -> tuple[str, ...]:
 
 
 def subject_key_identifier(reader: DerReader) -> bytes:
-    """The content of that extension.
+    """Parse a subject key identifier.
 
     Raises:
         MalformedDERError: it cannot be read.
@@ -178,7 +178,7 @@ def subject_key_identifier(reader: DerReader) -> bytes:
 
 
 def authority_key_identifier(reader: DerReader) -> bytes | None:
-    """The key identifier in that extension, None where it names none.
+    """Parse an authority key identifier; return its key identifier, None if it has none.
 
     Raises:
         MalformedDERError: it cannot be read.
@@ -190,7 +190,7 @@ def authority_key_identifier(reader: DerReader) -> bytes | None:
 
 
 def netscape_certificate_type(reader: DerReader) -> int:
-    """The content of that old extension: its first eight bits, the first one being 0x80.
+    """Parse an old Netscape certificate type; return its first eight bits, the first one is 0x80.
 
     Raises:
         MalformedDERError: it cannot be read.
@@ -200,7 +200,7 @@ def netscape_certificate_type(reader: DerReader) -> int:
 
 
 def _sequence(reader: DerReader) -> None:
-    """Look only whether it is a sequence of elements."""
+    """Check only that it is a sequence of elements."""
     content = reader.enter(SEQUENCE)
     while content.at < content.end:
         content.read()
@@ -219,9 +219,9 @@ READERS: Final[Mapping[bytes, tuple[str, Callable[[DerReader], object]]]] = Mapp
         NETSCAPE_CERTIFICATE_TYPE: ("Netscape certificate type", netscape_certificate_type),
     }
 )
-"""The extensions that OpenSSL reads of every certificate in a chain: what they are called, and how they are read."""
+"""The extensions that OpenSSL reads in every certificate of a chain: their names, and their parsers."""
 
 
 def first_unreadable(extensions: tuple[Extension, ...]) -> str | None:
-    """The name of an extension for which OpenSSL takes no chain with the certificate; None where there is none."""
+    """Return the name of an unreadable extension, for which OpenSSL accepts no chain; None if there is none."""
     return next((name for kind, (name, read) in READERS.items() if find(extensions, kind, read) is UNREADABLE), None)

@@ -1,22 +1,25 @@
-"""A certificate taken apart into its fields: total and bounded, and as tolerant as OpenSSL.
+"""Split a certificate into its fields: bounded, and as tolerant as OpenSSL.
 
-Each field is read by itself, so that what cannot be read is refused by its name. What a field means is not asked here.
+Each field is read separately, so that an error can name it. The meaning of fields is not interpreted here.
 Source: RFC 5280, section 4.1; OpenSSL, `crypto/x509/x_x509.c`.
 """
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 from stationkeeper_core.x509.der import element
 from stationkeeper_core.x509.der_reader import (
     BIT_STRING,
     GENERALIZED_TIME,
+    INTEGER,
     NULL,
     SEQUENCE,
     UTC_TIME,
     DerReader,
     MalformedDERError,
+    segments,
 )
 from stationkeeper_core.x509.extensions import Extension, read_extensions
 from stationkeeper_core.x509.names import Name, read_name
@@ -26,28 +29,30 @@ _CONSTRUCTED = 0x20
 _UTC_DIGITS, _GENERALIZED_DIGITS = 12, 14
 _FIRST_YEAR_OF_THE_OTHER_CENTURY = 50
 _NULL = element(NULL, b"")
+# As nearly every certificate writes it.
+_VERSION_3 = element(_VERSION, element(INTEGER, b"\2"))
 
 
 class UnreadableFieldError(ValueError):
-    """A field of a certificate or CRL that cannot be read; the message begins with its name."""
+    """A field of a certificate or CRL cannot be read; the message begins with its name."""
 
 
-class CertificateFields(NamedTuple):
+class CertificateFields(msgspec.Struct, frozen=True):
     """The fields of a certificate.
 
     Attributes:
-        signed: the part that is signed, as it is encoded.
+        signed: the signed part, as encoded.
         version: 1 for X.509 v1, 3 for v3.
         serial_number: may be zero or negative.
-        inner_algorithm: AlgorithmIdentifier within the signed part, as it is encoded.
-        issuer: its name.
-        not_before, not_after: from when and until when, with that second, it is valid; aware.
-        subject: its name.
-        public_key: SubjectPublicKeyInfo, as it is encoded.
+        inner_algorithm: AlgorithmIdentifier in the signed part, as encoded.
+        issuer: the issuer's name.
+        not_before, not_after: the first and the last second at which it is valid; aware.
+        subject: the subject's name.
+        public_key: SubjectPublicKeyInfo, as encoded.
         extensions: in their order.
-        signature_algorithm: AlgorithmIdentifier beside the signature, as it is encoded.
-        signature: its bytes.
-        has_strict_envelope: whether what is not signed is in DER.
+        signature_algorithm: AlgorithmIdentifier next to the signature, as encoded.
+        signature: the signature's bytes.
+        has_strict_envelope: whether the parts without a signature are strict DER.
     """
 
     signed: bytes
@@ -65,15 +70,15 @@ class CertificateFields(NamedTuple):
     has_strict_envelope: bool
 
 
-class Envelope(NamedTuple):
+class Envelope(msgspec.Struct, frozen=True):
     """What a certificate and a CRL have in common: something signed, and the signature.
 
     Attributes:
-        signed: the signed part, as it is encoded.
-        content: reads what is in it.
-        algorithm: AlgorithmIdentifier beside the signature, as it is encoded.
-        signature: its bytes.
-        is_strict: whether what is not signed is in DER.
+        signed: the signed part, as encoded.
+        content: a reader of the signed part.
+        algorithm: AlgorithmIdentifier next to the signature, as encoded.
+        signature: the signature's bytes.
+        is_strict: whether the parts without a signature are strict DER.
     """
 
     signed: bytes
@@ -84,10 +89,10 @@ class Envelope(NamedTuple):
 
 
 def read_fields(der: bytes) -> CertificateFields:
-    """The fields of the certificate that `der` is, all of it.
+    """Return the fields of the certificate; `der` must be exactly one certificate.
 
     Raises:
-        UnreadableFieldError: which one cannot be read, and why.
+        UnreadableFieldError: a field cannot be read; the message says which and why.
     """
     field = "outer form"
     try:
@@ -134,18 +139,18 @@ def read_fields(der: bytes) -> CertificateFields:
 
 
 def read_issuer(der: bytes, most: int) -> Name:
-    """The issuer of the certificate that `der` is, and nothing else of it.
+    """Return only the issuer of a certificate.
 
     Args:
         der: a certificate.
-        most: bytes of the name.
+        most: the maximum bytes of the name.
 
     Raises:
         MalformedDERError: it cannot be read, or is longer.
     """
-    _, start, stop = DerReader(der).read()
-    _, start, stop = DerReader(der, start, stop).read()
-    content = DerReader(der, start, stop)
+    content = DerReader(der)
+    content.narrow(SEQUENCE)
+    content.narrow(SEQUENCE)
     if content.next_tag == _VERSION:
         content.read()
     content.read()
@@ -157,10 +162,10 @@ def read_issuer(der: bytes, most: int) -> Name:
 
 
 def open_envelope(der: bytes) -> Envelope:
-    """A signed object, taken apart into what is signed and how.
+    """Split a signed object into its signed part and its signature.
 
     Raises:
-        MalformedDERError: `der` is none, or more than one.
+        MalformedDERError: `der` is not exactly one signed object.
     """
     reader = DerReader(der)
     outer = reader.enter(SEQUENCE)
@@ -169,20 +174,17 @@ def open_envelope(der: bytes) -> Envelope:
     begin = outer.at
     content = outer.enter(SEQUENCE)
     signed = der[begin : outer.at]
-    begin = outer.at
-    identifier = outer.enter(SEQUENCE)
-    identifier.object_identifier()
-    algorithm = der[begin : outer.at]
-    parameters = der[identifier.at : identifier.end]
+    algorithm = take(outer)
+    is_strict_algorithm = _is_strict_algorithm(algorithm)
     signature, unused = outer.bit_string()
     outer.finish()
     strict = element(SEQUENCE, signed + algorithm + element(BIT_STRING, b"\0" + signature))
-    is_strict = not unused and der == strict and _is_strict_algorithm(algorithm, parameters)
+    is_strict = not unused and der == strict and is_strict_algorithm
     return Envelope(signed, content, algorithm, signature, is_strict)
 
 
 def take(reader: DerReader) -> bytes:
-    """The next element as it is encoded.
+    """Read the next element; return it as encoded.
 
     Raises:
         MalformedDERError: there is none.
@@ -193,19 +195,22 @@ def take(reader: DerReader) -> bytes:
 
 
 def read_time(reader: DerReader) -> datetime:
-    """The next element, a time in the one form with which OpenSSL verifies a chain: to the second, in UTC.
+    """Read a time in the only form that OpenSSL accepts in a chain: to the second, in UTC.
 
-    The year 0 becomes the year 1, which is as far back as a `datetime` goes.
+    The year 0 becomes the year 1, the first year of a `datetime`.
 
     Raises:
-        MalformedDERError: it is none.
+        MalformedDERError: it is not such a time.
     """
-    tag = reader.next_tag & ~_CONSTRUCTED
-    if tag not in {UTC_TIME, GENERALIZED_TIME}:
+    tag, start, stop = reader.read()
+    if tag in {UTC_TIME, GENERALIZED_TIME}:
+        text = reader.data[start:stop]
+    elif tag & ~_CONSTRUCTED in {UTC_TIME, GENERALIZED_TIME}:
+        tag, text = tag & ~_CONSTRUCTED, segments(reader.data, start, stop)
+    else:
         raise MalformedDERError("a time has the wrong tag")
-    text = reader.string(tag)
     size = _UTC_DIGITS if tag == UTC_TIME else _GENERALIZED_DIGITS
-    # Of `bytes`, `isdigit` knows ASCII alone.
+    # `bytes.isdigit` knows only ASCII.
     if len(text) != size + 1 or text[size:] != b"Z" or not text[:size].isdigit():
         raise MalformedDERError("a time is not written as YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ")
     at = size - 10
@@ -223,11 +228,15 @@ def read_time(reader: DerReader) -> datetime:
             tzinfo=UTC,
         )
     except ValueError:
-        raise MalformedDERError("a time is none of the calendar") from None
+        raise MalformedDERError("a time is not a valid date") from None
     return moment if year else datetime.min.replace(tzinfo=UTC)
 
 
 def _version(content: DerReader) -> int:
+    usual = content.at + len(_VERSION_3)
+    if content.data[content.at : usual] == _VERSION_3 and usual <= content.end:
+        content.at = usual
+        return 3
     if content.next_tag != _VERSION:
         return 1
     explicit = content.enter(_VERSION)
@@ -237,6 +246,8 @@ def _version(content: DerReader) -> int:
 
 
 def _extensions(content: DerReader) -> tuple[Extension, ...]:
+    if content.at == content.end:
+        return ()
     for identifier in (_ISSUER_IDENTIFIER, _SUBJECT_IDENTIFIER):
         if content.next_tag | _CONSTRUCTED == identifier | _CONSTRUCTED:
             content.string(identifier)
@@ -249,13 +260,18 @@ def _extensions(content: DerReader) -> tuple[Extension, ...]:
 
 
 @lru_cache(maxsize=256)
-def _is_strict_algorithm(algorithm: bytes, parameters: bytes) -> bool:
-    """Whether OpenSSL would write an AlgorithmIdentifier in the same way: it keeps the bytes of a sequence."""
+def _is_strict_algorithm(algorithm: bytes) -> bool:
+    """Whether OpenSSL would write an AlgorithmIdentifier in the same way: it keeps the bytes of a sequence.
+
+    Raises:
+        MalformedDERError: it is none.
+    """
+    content = DerReader(algorithm).enter(SEQUENCE)
+    start, stop = content.at, content.end
+    content.object_identifier()
+    identifier, parameters = algorithm[start : content.at], algorithm[content.at : stop]
     if parameters not in {b"", _NULL} and parameters[0] != SEQUENCE:
         return False
-    reader = DerReader(algorithm)
-    start, stop = reader.expect(SEQUENCE)
     if element(SEQUENCE, algorithm[start:stop]) != algorithm:
         return False
-    identifier = algorithm[start : stop - len(parameters)]
     return element(0x06, identifier[2:]) == identifier

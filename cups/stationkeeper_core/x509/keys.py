@@ -1,12 +1,12 @@
-"""Public keys as facts: their kind, their size, and their bytes in the one form that all encoders could agree on.
+"""Public keys as facts: their kind, their size, and their bytes in one canonical form.
 
 Source: RFC 3279, RFC 5480, RFC 8410; SEC 2 and RFC 5639 for the curves.
 """
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import NamedTuple
 
+import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
@@ -26,7 +26,7 @@ from stationkeeper_core.x509.der_reader import (
 
 
 class KeyKind(StrEnum):
-    """What a public key is for."""
+    """The kind of a public key."""
 
     RSA = "RSA"
     EC = "EC"
@@ -35,17 +35,17 @@ class KeyKind(StrEnum):
     OTHER = "other"
 
 
-class PublicKey(NamedTuple):
+class PublicKey(msgspec.Struct, frozen=True):
     """A public key.
 
     Attributes:
-        kind: of which kind.
-        algorithm: the object identifier under which it is written, with dots.
-        bits: of the modulus or the curve; 0 where it is not known.
-        curve: its name, such as `secp256r1`; of an unknown one the object identifier with dots, and `explicit` where
-            the curve is given by numbers. Empty for other kinds than EC.
-        der: SubjectPublicKeyInfo in DER, the same for one key however a certificate writes it; None where the key is of
-            another kind or cannot be read.
+        kind: its kind.
+        algorithm: its algorithm as an object identifier with dots.
+        bits: of the modulus or the curve; 0 if not known.
+        curve: its name, such as `secp256r1`; the object identifier with dots for an unknown curve; `explicit` if the
+            curve is given by numbers. Empty for other kinds than EC.
+        der: SubjectPublicKeyInfo in DER, the same for one key in any encoding; None if the key is of another kind or
+            cannot be read.
         exponent: of an RSA key; 0 for other kinds.
     """
 
@@ -58,19 +58,19 @@ class PublicKey(NamedTuple):
 
     @property
     def is_on_known_curve(self) -> bool:
-        """Whether it is an EC key on a curve whose name is known here."""
+        """Whether it is an EC key on a known curve."""
         return self.curve in CURVES_BY_NAME
 
     @property
     def group_order(self) -> int | None:
-        """Of the curve, None for other kinds than EC and for curves that are not known."""
+        """The order of the curve's group; None for other kinds than EC and for unknown curves."""
         curve = CURVES_BY_NAME.get(self.curve)
         return None if curve is None else curve.order
 
 
 EXPLICIT_CURVE = "explicit"
 RSA_ENCRYPTION = "1.2.840.113549.1.1.1"
-"""The algorithm under which a plain RSA key is written."""
+"""The algorithm of a plain RSA key."""
 _RSA, _RSA_PSS, _RSA_OF_X500 = map(bytes.fromhex, ("2a864886f70d010101", "2a864886f70d01010a", "55080101"))
 _EC = bytes.fromhex("2a8648ce3d0201")
 _EDWARDS = {bytes.fromhex("2b6570"): (KeyKind.ED25519, 32, 256), bytes.fromhex("2b6571"): (KeyKind.ED448, 57, 456)}
@@ -79,8 +79,9 @@ _UNCOMPRESSED = 0x04
 
 
 def read_public_key(der: bytes) -> PublicKey | None:
-    """The key of a SubjectPublicKeyInfo as a certificate writes it; None where not even its algorithm can be read."""
-    header = len(der) - _POINT_BYTES.get(len(der), len(der))
+    """Return the key of a DER SubjectPublicKeyInfo; None if not even its algorithm can be read."""
+    size = len(der)
+    header = size - _POINT_BYTES.get(size, size)
     curve = _AS_USUAL.get(der[:header]) if header else None
     if curve is not None:
         return PublicKey(KeyKind.EC, _EC_ALGORITHM, curve.bits, curve.name, der)
@@ -100,7 +101,7 @@ def read_public_key(der: bytes) -> PublicKey | None:
 
 
 def _split(der: bytes) -> tuple[bytes, bytes, bytes]:
-    """Algorithm, its parameters as an element, and the key's bytes."""
+    """Return the algorithm, its parameters as an element, and the key's bytes."""
     reader = DerReader(der)
     content = reader.enter(SEQUENCE)
     reader.finish()
@@ -125,13 +126,13 @@ def _rsa(algorithm: bytes, bits: bytes) -> PublicKey:
     except MalformedDERError:
         return PublicKey(KeyKind.RSA, dotted(algorithm))
     content = element(SEQUENCE, _integer(modulus) + _integer(exponent))
-    # A key that is kept for PSS is the same key where it is written as one for all purposes.
+    # A key for PSS and the same key for all purposes are the same key.
     written = _written(_RSA, element(NULL, b""), content)
     return PublicKey(KeyKind.RSA, dotted(algorithm), modulus.bit_length(), der=written, exponent=exponent)
 
 
 def _magnitude(reader: DerReader) -> int:
-    """An INTEGER without a sign, as OpenSSL reads it here (`bn_c2i`): padding and a first bit do not matter."""
+    """Read an INTEGER without a sign, as OpenSSL does here (`bn_c2i`): ignore padding and the first bit."""
     start, stop = reader.expect(INTEGER)
     return int.from_bytes(reader.data[start:stop], "big")
 
@@ -166,7 +167,7 @@ def public_key_der(key: PublicKeyTypes) -> bytes:
 
 
 def _uncompressed(der: bytes) -> bytes | None:
-    """A key with its point written in full; None where it is none on its curve."""
+    """Return a key with an uncompressed point; None if the point is not on its curve."""
     try:
         return public_key_der(load_der_public_key(der))
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -174,13 +175,13 @@ def _uncompressed(der: bytes) -> bytes | None:
 
 
 def _usual_headers() -> Iterator[tuple[bytes, int, Curve]]:
-    """What stands before the coordinates of a point on each curve, how many bytes they have, and the curve."""
+    """Yield for each curve the bytes before a point's coordinates, the number of coordinate bytes, and the curve."""
     for identifier, curve in CURVES.items():
         size = 2 * ((curve.bits + 7) // 8)
         whole = _written(_EC, element(OBJECT_IDENTIFIER, identifier), bytes([_UNCOMPRESSED]) + bytes(size))
         yield whole[:-size], size, curve
 
 
-# Nearly all keys are written in just this way, and need no more than a look.
+# Nearly all keys have exactly this form, and need no parsing.
 _AS_USUAL = {header: curve for header, _, curve in _usual_headers()}
 _POINT_BYTES = {len(header) + size: size for header, size, _ in _usual_headers()}

@@ -1,6 +1,6 @@
-"""What a text or file is that should hold PEM certificates, a CRL or a key and does not, and the command that mends it.
+"""Recognise a text or file that is not the expected PEM certificates, CRL or key, and name the command that helps.
 
-Only for the message of a refusal: nothing is decoded, and nothing of a private key is repeated.
+Only for the message of a refusal: nothing is decoded, and no part of a private key is repeated.
 """
 
 import base64
@@ -17,7 +17,7 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/=\s]+")
 _LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,60})-----")
 _SHORTEST_CERTIFICATE = 76
 _CERTIFICATE = re.compile(rb"(?:\x30(?:\x81.|\x82..)){2}\xa0\x03\x02\x01", re.DOTALL)
-# Other numbers of hyphens, and the dashes that text processors make of them.
+# Other numbers of hyphens, and the dashes that word processors put in their place.
 _ALMOST_BEGIN = re.compile(r"^[-\u2010-\u2015\u2212 ]*BEGIN [A-Z0-9 ]{3,40}[-\u2010-\u2015\u2212 ]*$", re.MULTILINE)
 _PATH = re.compile(r"(?:file:|~|\.{1,2}/|/)?[\w./ -]{1,250}\.(?:pem|crt|cer|der|key|crl|p7b|p12|pfx|jks)")
 _AS_A_BLOCK = "in YAML write the text as a block (`|`)"
@@ -51,20 +51,20 @@ _KINDS_AS_KEY = {
 
 
 def explain_text(text: str) -> str | None:
-    """Return what `text` is instead of PEM certificates and what to do; None where that cannot be told."""
+    """Return what `text` is instead of PEM certificates and what to do; None if that is not known."""
     head = text[:_LOOKED_AT]
     label = next((found for found in _LABEL.findall(head) if found in _LABELS), None)
     return f"it is {_LABELS[label]}" if label is not None else _explain_form(head, "CERTIFICATE")
 
 
 def explain_bytes(content: bytes) -> str | None:
-    """Return what `content` is instead of PEM text or a DER certificate; None where that cannot be told."""
+    """Return what `content` is instead of PEM text or a DER certificate; None if that is not known."""
     kind = _kind_of(content)
     return f"it is {_KINDS[kind]}" if kind is not None else None
 
 
 def explain_crl(content: bytes) -> str | None:
-    """Return what `content` is instead of a CRL and what to do; None where that cannot be told."""
+    """Return what `content` is instead of a CRL and what to do; None if that is not known."""
     kind = _kind_of(content)
     if kind is not None:
         return f"it is {_KINDS[kind]}"
@@ -75,7 +75,7 @@ def explain_crl(content: bytes) -> str | None:
 
 
 def explain_key(content: bytes) -> str | None:
-    """Return what `content` is instead of a private key and what to do; None where that cannot be told."""
+    """Return what `content` is instead of a private key and what to do; None if that is not known."""
     kind = _kind_of(content)
     if kind is not None:
         return f"it is {_KINDS_AS_KEY.get(kind) or _KINDS[kind]}"
@@ -105,12 +105,12 @@ def _kind_of_der(content: bytes) -> str | None:
 
 
 def _begins_as_certificate(content: bytes) -> bool:
-    """Whether it begins with two sequences, of 128 bytes or more each, and then a version: no key does."""
+    """Return whether it begins with two sequences of 128 bytes or more and then a version; no key does."""
     return _CERTIFICATE.match(content) is not None
 
 
 def _explain_form(text: str, label: str) -> str | None:
-    """What is wrong with the form of a text that has to be blocks with this label."""
+    """Return what is wrong with a text that should be PEM blocks with this label."""
     if "-----BEGIN" in text:
         return _broken_lines(text)
     if _ALMOST_BEGIN.search(text):
@@ -120,7 +120,7 @@ def _explain_form(text: str, label: str) -> str | None:
     if text.lstrip()[:15].lower().startswith(("<!doctype", "<html")):
         return "it is a web page; download the file itself"
     if _PATH.fullmatch(text.strip()):
-        return "it is the name of a file; give what the file holds"
+        return "it is the name of a file; give the content of the file"
     return _encoded_twice(text.encode("utf-8", "replace"), label)
 
 

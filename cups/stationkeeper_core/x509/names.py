@@ -1,10 +1,11 @@
-"""Names of subjects and issuers: as text for people, and folded for comparison exactly as OpenSSL compares them.
+"""Names of subjects and issuers: as text for people, and folded for comparison as in OpenSSL.
 
 Source: RFC 4514; OpenSSL, `x509_name_canon` and `asn1_string_canon` in `crypto/x509/x_name.c`.
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 from stationkeeper_core.cached import cached_property
 from stationkeeper_core.x509.der import element
@@ -27,10 +28,16 @@ _REMEMBERED = 4096
 
 _UTF8, _NUMERIC, _PRINTABLE, _T61, _IA5, _VISIBLE, _UNIVERSAL, _BMP = 12, 18, 19, 20, 22, 26, 28, 30
 _WIDE = {_BMP: "utf-16-be", _UNIVERSAL: "utf-32-be"}
-# OpenSSL reads each of their bytes as one character (Latin-1), whatever the standards say of T61String.
+# OpenSSL reads each of their bytes as one character (Latin-1), although the standard of T61String differs.
 _NARROW = {_NUMERIC, _PRINTABLE, _T61, _IA5, _VISIBLE, 4, 23, 24}
 _FOLDED = {_UTF8, _PRINTABLE, _T61, _IA5, _VISIBLE, _UNIVERSAL, _BMP}
 _COMMON_NAME = bytes.fromhex("550403")
+_COMMON_NAME_ELEMENT = element(OBJECT_IDENTIFIER, _COMMON_NAME)
+# Before the text: a sequence, a set, a sequence, the identifier, and the header of the text.
+_COMMON_NAME_HEADER = 6 + len(_COMMON_NAME_ELEMENT) + 2
+# Of a whole element whose length is one byte.
+_SHORT_FORM = 2 + 127
+_USUAL_TEXTS = {_UTF8, _PRINTABLE}
 _SHORT = {
     _COMMON_NAME: "CN",
     bytes.fromhex("550407"): "L",
@@ -45,14 +52,15 @@ _SHORT = {
 _ESCAPED = str.maketrans({each: f"\\{each}" for each in '\\"+,;<>'} | {"\0": "\\00"})
 
 
-class Attribute(NamedTuple):
+class Attribute(msgspec.Struct, frozen=True):
     """One part of a name.
 
     Attributes:
         kind: the content of its object identifier.
         tag: of its string.
-        content: of its string, as it is encoded; all of a sequence, which OpenSSL takes in the place of a string.
-        text: the string; None where its tag is none of text.
+        content: of its string, as encoded; the whole element for a sequence, which OpenSSL accepts in place of a
+            string.
+        text: the string; None if its tag is not that of a text.
     """
 
     kind: bytes
@@ -61,16 +69,16 @@ class Attribute(NamedTuple):
     text: str | None
 
     def __str__(self) -> str:
-        """The attribute as RFC 4514 writes it."""
+        """Return the attribute in the form of RFC 4514."""
         return f"{_SHORT.get(self.kind) or dotted(self.kind)}={self._escaped()}"
 
     @property
     def folded(self) -> bytes:
-        """The attribute in DER, without case and superfluous white space, whatever kind of string it was."""
+        """The attribute in DER for comparison: without case, superfluous white space and the kind of string."""
         tag, content = self.tag, self.content
         if tag in _FOLDED:
             text = content.decode("latin-1") if tag in _NARROW else self.text or ""
-            # Of `bytes`, both know ASCII alone, as OpenSSL's do.
+            # Both methods of `bytes` know only ASCII, like those of OpenSSL.
             tag, content = _UTF8, b" ".join(text.encode("utf-8", "surrogatepass").split()).lower()
         elif tag == BIT_STRING and content:
             content = bytes([content[0] if len(content) > 1 else 0]) + masked(content[1:], content[0])
@@ -90,8 +98,8 @@ class Name:
     """A subject or issuer.
 
     Attributes:
-        der: the bytes that it was read from.
-        parts: its relative distinguished names, as they are encoded: the root of the tree first.
+        der: its encoding.
+        parts: its relative distinguished names in the order of the encoding: the root of the tree first.
     """
 
     def __init__(self, der: bytes, parts: tuple[tuple[Attribute, ...], ...]) -> None:
@@ -100,21 +108,21 @@ class Name:
 
     @cached_property
     def text(self) -> str:
-        """The name as RFC 4514 writes it: the root of the tree last."""
+        """The name in the form of RFC 4514: the root of the tree last."""
         return ",".join("+".join(map(str, part)) for part in reversed(self.parts))
 
     @cached_property
     def folded(self) -> str:
-        """Equal for two names exactly where they are equal to OpenSSL; to be compared, not to be shown."""
-        # What OpenSSL keeps of a name as `canon_enc`; a part without attributes is no part to it.
+        """The name for comparison: equal for two names exactly if OpenSSL finds them equal. Not for people."""
+        # OpenSSL's `canon_enc`; it ignores a part without attributes.
         sets = (element(SET, b"".join(sorted(each.folded for each in part))) for part in self.parts if part)
         return b"".join(sets).decode("latin-1")
 
     @cached_property
     def common_names(self) -> tuple[str, ...]:
         """Every Common Name, in the order of the encoding; bytes that are no text as Latin-1."""
-        listed = (each for part in self.parts for each in part if each.kind == _COMMON_NAME)
-        return tuple(each.content.decode("latin-1") if each.text is None else each.text for each in listed)
+        listed = [each for part in self.parts for each in part if each.kind == _COMMON_NAME]
+        return tuple([each.content.decode("latin-1") if each.text is None else each.text for each in listed])
 
     @property
     def tags(self) -> frozenset[int]:
@@ -123,15 +131,32 @@ class Name:
 
 
 def read_name(der: bytes) -> Name:
-    """The name that `der`, one element, holds.
+    """Parse a name; `der` is one element.
 
     Raises:
-        MalformedDERError: it is none, or has more than `MAX_ATTRIBUTES`.
+        MalformedDERError: it is not a name, or has more than `MAX_ATTRIBUTES`.
     """
     return _remembered(der) if len(der) <= MAX_REMEMBERED_BYTES else _read(der)
 
 
 def _read(der: bytes) -> Name:
+    return _read_common_name(der) or _read_any(der)
+
+
+def _read_common_name(der: bytes) -> Name | None:
+    """A name that is nothing but one Common Name, as the subject of a gateway's certificate is, read at a glance."""
+    size = len(der)
+    if not _COMMON_NAME_HEADER < size <= _SHORT_FORM or der[0] != SEQUENCE or der[2] != SET or der[4] != SEQUENCE:
+        return None
+    if der[1] != size - 2 or der[3] != size - 4 or der[5] != size - 6 or der[12] != size - _COMMON_NAME_HEADER:
+        return None
+    tag, content = der[11], der[_COMMON_NAME_HEADER:]
+    if der[6:11] != _COMMON_NAME_ELEMENT or tag not in _USUAL_TEXTS:
+        return None
+    return Name(der, ((Attribute(_COMMON_NAME, tag, content, _text(tag, content)),),))
+
+
+def _read_any(der: bytes) -> Name:
     reader = DerReader(der)
     listed = reader.enter_list(SEQUENCE)
     reader.finish()
@@ -173,10 +198,10 @@ def _text(tag: int, content: bytes) -> str | None:
         if tag in _WIDE:
             return content.decode(_WIDE[tag])
     except UnicodeDecodeError:
-        raise MalformedDERError("a text in it is not encoded as it says") from None
+        raise MalformedDERError("a text in it does not have the encoding of its tag") from None
     if tag not in _NARROW:
         return None
-    # Many encoders write UTF-8 as T61String or PrintableString, so it is shown as that where it can be.
+    # Many encoders write UTF-8 as T61String or PrintableString, so it is shown as UTF-8 if possible.
     try:
         return content.decode()
     except UnicodeDecodeError:

@@ -1,11 +1,11 @@
-"""OpenSSL as the core uses it for certificates. The only place that loads them into it."""
+"""The core's access to OpenSSL for certificates; the only place that loads certificates into it."""
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from OpenSSL import crypto
 
 
 def load(der: bytes) -> crypto.X509:
-    """The certificate as OpenSSL knows it.
+    """Load a certificate into OpenSSL.
 
     Raises:
         ValueError: OpenSSL cannot read it.
@@ -17,15 +17,15 @@ def load(der: bytes) -> crypto.X509:
 
 
 def written(certificate: crypto.X509) -> bytes:
-    """Its bytes as OpenSSL writes them: the signed part as it was, all around it in DER.
+    """Return the certificate as OpenSSL encodes it: the signed part unchanged, the rest in strict DER.
 
-    So a TLS connection hands it over, and so `openssl x509 -fingerprint` sees it.
+    A TLS connection returns this form, and `openssl x509 -fingerprint` uses it.
     """
     return crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
 
 
 def has_usable_key(certificate: crypto.X509) -> bool:
-    """Whether OpenSSL can read the public key."""
+    """Return whether OpenSSL can read the public key."""
     try:
         certificate.get_pubkey()
     except (crypto.Error, ValueError, UnsupportedAlgorithm):
@@ -34,7 +34,7 @@ def has_usable_key(certificate: crypto.X509) -> bool:
 
 
 def signs_itself(certificate: crypto.X509) -> bool:
-    """Whether its signature verifies by its own key."""
+    """Return whether its own key verifies its signature."""
     store = crypto.X509Store()
     store.set_flags(crypto.X509StoreFlags.CHECK_SS_SIGNATURE)
     try:
@@ -42,10 +42,10 @@ def signs_itself(certificate: crypto.X509) -> bool:
         crypto.X509StoreContext(store, certificate).verify_certificate()
     except crypto.X509StoreContextError as error:
         return error.errors[0] in _ABOUT_TIME
-    except crypto.Error:
+    except crypto.Error:  # pragma: no cover - no certificate is known that OpenSSL loads and takes into no store
         return False
     return True
 
 
-# X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED, which are found after the signature was verified.
+# X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED; OpenSSL checks these after the signature.
 _ABOUT_TIME = {9, 10}

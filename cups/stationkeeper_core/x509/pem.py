@@ -1,8 +1,8 @@
-"""PEM text to X.509 certificates, strictly.
+"""Parse PEM text into X.509 certificates, strictly.
 
-Total and bounded: any text gives certificates or a `StationkeeperError` that says what is wrong and at which line. Text
-outside the blocks (`openssl x509 -text`, comments of CA bundles) is allowed; any block that is not a certificate is
-not, and a private key is named as such.
+Bounded: any text gives certificates or a `StationkeeperError` that says what is wrong and at which line. Text outside
+the blocks (`openssl x509 -text`, comments of CA bundles) is allowed. A block that is not a certificate is refused; the
+message names a private key as such.
 Source: RFC 7468.
 """
 
@@ -19,20 +19,19 @@ MAX_PEM_BYTES = 256 * 1024
 MAX_CERTIFICATES = 100
 
 _BEGIN = re.compile(r"-----BEGIN ([A-Z0-9 #.]*)-----")
-# Two headers of a sequence and an object identifier, or one and an integer; it need not be complete to be a key.
+# Two headers of a sequence and an object identifier, or one and an integer; even an incomplete key is recognised.
 _HEADER = rb"\x30(?:[\x00-\x80]|\x81.|\x82..|\x83...|\x84....)"
 _KEY = re.compile(_HEADER + rb"(?:\x02|" + _HEADER + rb"\x06)", re.DOTALL)
-_FIRST_BLOCK = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----([^-]*)-----END (?:X509 )?CERTIFICATE-----")
 _BYTE_ORDER_MARK = "\ufeff"
 _CERTIFICATE_LABELS = {"CERTIFICATE", "X509 CERTIFICATE"}
 
 
 class Bundle(NamedTuple):
-    """What a PEM text holds.
+    """The content of a PEM text.
 
     Attributes:
-        certificates: those that can be used, in their order, each once.
-        refused: why each of the others cannot be; the detail begins with its line.
+        certificates: the usable certificates, in their order, each once.
+        refused: the error of each other one; its detail begins with the line.
     """
 
     certificates: tuple[Certificate, ...]
@@ -42,10 +41,10 @@ class Bundle(NamedTuple):
 def parse_certificates(
     text: str, reason_for_private_key: Reason = Reason.PRIVATE_KEY_IN_TRUSTED_CA
 ) -> tuple[Certificate, ...]:
-    """The certificates of `text`, in their order, duplicates dropped; none where there is no block.
+    """Return the certificates of `text` in their order, without duplicates; none if there is no block.
 
     Raises:
-        StationkeeperError: what `parse_bundle` raises, or why a certificate cannot be used.
+        StationkeeperError: as `parse_bundle`, or the error of a certificate that cannot be used.
     """
     bundle = parse_bundle(text, reason_for_private_key)
     if bundle.refused:
@@ -54,9 +53,9 @@ def parse_certificates(
 
 
 def parse_bundle(text: str, reason_for_private_key: Reason = Reason.PRIVATE_KEY_IN_TRUSTED_CA) -> Bundle:
-    """The certificates of `text`, those that cannot be used told apart.
+    """Return the certificates of `text`, and the errors of those that cannot be used.
 
-    A block that is cut short, or is something else than a certificate, is a slip in the text and refuses it as a whole.
+    A block that is cut short, or is not a certificate, is an error in the text: the whole text is refused.
 
     Raises:
         StationkeeperError: `MalformedPEM`, `TooLarge`, `TooManyCertificates` or `reason_for_private_key`.
@@ -65,7 +64,7 @@ def parse_bundle(text: str, reason_for_private_key: Reason = Reason.PRIVATE_KEY_
         raise StationkeeperError(
             Reason.TOO_LARGE, f"the PEM text has {len(text)} characters, at most {MAX_PEM_BYTES} are allowed"
         )
-    # A key is looked for first, and anywhere: it must be named even where the text around it is broken.
+    # A key is searched first, and everywhere: it must be reported even if the text around it is broken.
     if "PRIVATE KEY" in text:
         line = text[: text.index("PRIVATE KEY")].count("\n") + 1
         raise StationkeeperError(
@@ -98,13 +97,13 @@ def check_no_key(der: bytes, where: str, reason: Reason) -> None:
 
     Args:
         der: a block, or a file.
-        where: it is, for the message.
-        reason: under which it is refused.
+        where: its place, for the message.
+        reason: the reason of the refusal.
 
     Raises:
-        StationkeeperError: `reason`; the detail holds nothing of the key.
+        StationkeeperError: `reason`; the detail holds no part of the key.
     """
-    # PKCS#12 begins as a key as well, and is named for what it is.
+    # PKCS#12 begins like a key too; the message names it.
     if _KEY.match(der) is not None:
         explanation = explain_bytes(der)
         if explanation is not None:
@@ -113,37 +112,28 @@ def check_no_key(der: bytes, where: str, reason: Reason) -> None:
 
 
 def parse_der_certificate(der: bytes) -> Certificate:
-    """The certificate of `der` that a resource refers to; refused where one of `parse_certificates` would be.
+    """Parse a DER certificate of a resource, with the same checks as `parse_certificates`.
 
     Raises:
-        StationkeeperError: what `parse_certificate` or `check_usable` raises.
+        StationkeeperError: as `parse_certificate` and `check_usable`.
     """
     certificate = parse_certificate(der)
     check_usable(certificate)
     return certificate
 
 
-def first_certificate(text: bytes) -> Certificate | None:
-    """The first certificate of PEM text, whatever stands around it; None where it cannot be read."""
-    found = _FIRST_BLOCK.search(text)
-    try:
-        return parse_certificate(base64.b64decode(found[1])) if found else None
-    except (ValueError, StationkeeperError):
-        return None
-
-
 def to_pem(der: bytes) -> str:
-    """One certificate as a PEM block."""
+    """Return a certificate as a PEM block."""
     body = base64.encodebytes(der).decode("ascii").replace("\n", "")
     lines = [body[start : start + 64] for start in range(0, len(body), 64)]
     return "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])
 
 
 def pem_blocks(text: str) -> list[tuple[int, str, str]]:
-    """The blocks of `text`: the line where each begins, its label and its base64 text.
+    """Return the blocks of `text`: for each its first line number, its label and its base64 text.
 
     Raises:
-        StationkeeperError: `MalformedPEM`, a block has no beginning or end.
+        StationkeeperError: `MalformedPEM`: a block has no beginning or end.
     """
     blocks: list[tuple[int, str, str]] = []
     begun: tuple[int, str] | None = None
@@ -171,7 +161,7 @@ def pem_blocks(text: str) -> list[tuple[int, str, str]]:
 
 
 def _blocks(text: str) -> list[tuple[int, str]]:
-    """The line and base64 text of each certificate; where that fails, the message says what the text is instead."""
+    """Return the line and base64 text of each certificate; an error says what the text is instead."""
     try:
         blocks = pem_blocks(text)
     except StationkeeperError as error:
@@ -184,7 +174,7 @@ def _blocks(text: str) -> list[tuple[int, str]]:
 
 
 def explained(detail: str, explanation: str | None) -> str:
-    """Return what is wrong, and behind it what is there instead where that is known."""
+    """Return `detail`, followed by `explanation` if there is one."""
     return f"{detail}: {explanation}" if explanation else detail
 
 

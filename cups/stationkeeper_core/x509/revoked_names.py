@@ -1,7 +1,7 @@
-"""Serial numbers and fingerprints, as people copy them from the tools that print them.
+"""Parse serial numbers and fingerprints in the forms that common tools print.
 
-A serial number of decimal digits alone is refused: `1715004` is one certificate in hexadecimal and another in decimal,
-and a wrong guess revokes nothing without a word. So its writer says which it is.
+A serial number of only decimal digits is refused: `1715004` names one certificate in hexadecimal and another one in
+decimal, and a wrong guess silently revokes nothing. So the author must say which it is.
 """
 
 import re
@@ -9,7 +9,7 @@ import re
 from stationkeeper_core.errors import Reason, StationkeeperError
 
 MAX_SERIAL_DIGITS = 128
-"""Hexadecimal digits: 64 bytes, more than any certificate may have (RFC 5280, section 4.1.2.2: 20 bytes)."""
+"""Hexadecimal digits for 64 bytes; a certificate may have 20 bytes (RFC 5280, section 4.1.2.2)."""
 
 _HEX = re.compile(r"[0-9A-Fa-f]+")
 _DECIMAL = re.compile(r"[0-9]+")
@@ -27,7 +27,7 @@ def parse_serial(text: str, field: str) -> int:
     Args:
         text: hexadecimal as `openssl x509 -serial` prints it (`serial=1A2B`, `1A:2B`, `-1A2B`), hexadecimal with `0x`,
             decimal with `dec:`, or both as `openssl x509 -text` prints it (`1715004 (0x1a2b3c)`).
-        field: where it stands, for the message.
+        field: its field, for the message.
 
     Raises:
         StationkeeperError: `InvalidSpec`; the detail says how to write it.
@@ -47,7 +47,7 @@ def parse_serial(text: str, field: str) -> int:
     if lower.startswith("0x"):
         return sign * _number(digits[2:].replace(":", ""), 16, text, field)
     packed = digits.replace(":", "").replace(" ", "")
-    # One digit is the same number in both.
+    # A single digit is the same number in both.
     if _DECIMAL.fullmatch(digits) and not is_labelled and len(digits.lstrip("0")) > 1:
         shown = digits[:_SHOWN]
         raise StationkeeperError(
@@ -61,8 +61,8 @@ def parse_fingerprint(text: str, field: str) -> str:
     """Return the SHA-256 fingerprint that `text` names, 64 lower-case hex digits.
 
     Args:
-        text: with or without colons, in any case, with the label that openssl prints (`sha256 Fingerprint=`) or none.
-        field: where it stands, for the message.
+        text: with or without colons, in any case, with or without openssl's label (`sha256 Fingerprint=`).
+        field: its field, for the message.
 
     Raises:
         StationkeeperError: `InvalidSpec`.
@@ -80,7 +80,7 @@ def parse_fingerprint(text: str, field: str) -> str:
 def _agreed(decimal: int, hexadecimal: int, text: str, field: str) -> int:
     if decimal != hexadecimal:
         raise StationkeeperError(
-            Reason.INVALID_SPEC, f"{field}: {_shown(text)} names two serial numbers that differ; write one of them"
+            Reason.INVALID_SPEC, f"{field}: {_shown(text)} names two different serial numbers; write one of them"
         )
     return decimal
 

@@ -1,7 +1,7 @@
-"""Serial numbers of certificates in few bytes, for lists of many thousands.
+"""Pack serial numbers of certificates into few bytes, for lists of many thousands.
 
-Each is its length in one byte, then its big-endian two's complement, as short as that can be; they follow one another
-in ascending order. Unpacking is total: any bytes give serial numbers or a `ValueError`.
+Each has its length in one byte, then its shortest big-endian two's complement; they are in ascending order. Any bytes
+unpack into serial numbers or a `ValueError`.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ MAX_SERIAL_BYTES = 64
 
 
 def pack_serials(serials: Iterable[int]) -> bytes:
-    """`serials`, each once and in ascending order.
+    """Pack `serials`, each once and in ascending order.
 
     Raises:
         ValueError: one has more than `MAX_SERIAL_BYTES`.
@@ -19,7 +19,7 @@ def pack_serials(serials: Iterable[int]) -> bytes:
 
 
 def unpack_serials(packed: bytes) -> frozenset[int]:
-    """The serial numbers that `packed` holds.
+    """Return the serial numbers in `packed`.
 
     Raises:
         ValueError: it is cut short.
@@ -36,7 +36,7 @@ def unpack_serials(packed: bytes) -> frozenset[int]:
 
 
 def count_serials(packed: bytes) -> int:
-    """How many serial numbers `packed` holds.
+    """Return the number of serial numbers in `packed`.
 
     Raises:
         ValueError: it is cut short.
@@ -45,7 +45,7 @@ def count_serials(packed: bytes) -> int:
 
 
 def _packed(serial: int) -> bytes:
-    # One bit more than the value has, for the sign.
+    # One more bit than the value, for the sign.
     size = (serial if serial >= 0 else ~serial).bit_length() // 8 + 1
     if size > MAX_SERIAL_BYTES:
         raise ValueError(f"a serial number has {size} bytes, at most {MAX_SERIAL_BYTES} are allowed")

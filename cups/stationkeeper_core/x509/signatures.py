@@ -1,4 +1,4 @@
-"""Signature algorithms as facts: which one, and by which hash.
+"""Signature algorithms as facts: the algorithm and its hash.
 
 Source: RFC 3279, RFC 4055, RFC 5758, RFC 8410.
 """
@@ -10,13 +10,13 @@ from stationkeeper_core.x509.der_reader import SEQUENCE, DerReader, MalformedDER
 
 
 class SignatureAlgorithm(NamedTuple):
-    """How a certificate or CRL is signed.
+    """The signature algorithm of a certificate or CRL.
 
     Attributes:
         identifier: the object identifier with dots.
-        hash_name: such as `sha256`; None where the algorithm is not known, or brings its own.
-        has_own_hash: whether the algorithm leaves no choice of a hash: Ed25519 and Ed448.
-        pss: what RSASSA-PSS is told; None for other algorithms, and for parameters that are odd.
+        hash_name: such as `sha256`; None if the algorithm is unknown or has its own hash.
+        has_own_hash: whether the algorithm has a fixed hash: Ed25519 and Ed448.
+        pss: the parameters of RSASSA-PSS; None for other algorithms, and for unusual parameters.
     """
 
     identifier: str
@@ -31,7 +31,7 @@ class PssParameters(NamedTuple):
     Attributes:
         hash_name: of the message.
         mask_hash_name: of MGF1.
-        salt_bytes: how long the salt is.
+        salt_bytes: the length of the salt.
     """
 
     hash_name: str
@@ -92,13 +92,13 @@ _HASH_OF_PSS, _MASK_OF_PSS, _SALT_OF_PSS = 0xA0, 0xA1, 0xA2
 
 @lru_cache(maxsize=256)
 def read_signature_algorithm(der: bytes) -> SignatureAlgorithm:
-    """What an AlgorithmIdentifier says; parameters that do not belong there are passed over.
+    """Parse an AlgorithmIdentifier; ignore parameters that do not belong there.
 
     Args:
         der: one element.
 
     Raises:
-        MalformedDERError: it is none.
+        MalformedDERError: it is not an AlgorithmIdentifier.
     """
     reader = DerReader(der)
     content = reader.enter(SEQUENCE)

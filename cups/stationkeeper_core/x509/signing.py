@@ -1,4 +1,4 @@
-"""Whether a key made a signature: for CRLs, which no path of OpenSSL's covers here. OpenSSL verifies it, too."""
+"""Verify that a key made a signature, with OpenSSL. For CRLs, since OpenSSL's paths do not cover them here."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from stationkeeper_core.x509.keys import PublicKey
 from stationkeeper_core.x509.signatures import PSS, SignatureAlgorithm
 
 _HASHES: Mapping[str, hashes.HashAlgorithm] = {
-    "md5": hashes.MD5(),  # noqa: S303 - an old CA's lists revoke all the same
+    "md5": hashes.MD5(),  # noqa: S303 - the lists of an old CA revoke too
     "sha1": hashes.SHA1(),  # noqa: S303 - as above
     "sha224": hashes.SHA224(),
     "sha256": hashes.SHA256(),
@@ -34,12 +34,12 @@ _RSA_SIGNATURE, _ECDSA_SIGNATURE = (
 
 
 def is_signed_by(key: PublicKey, algorithm: SignatureAlgorithm, signed: bytes, signature: bytes) -> bool:
-    """Whether `signature` over `signed` is one of `key`.
+    """Return whether `signature` over `signed` was made with `key`.
 
     Args:
-        key: of the kinds RSA, EC, Ed25519 or Ed448; of others nothing is signed.
-        algorithm: as the signed object names it; it has to be one of the key's kind.
-        signed: what was signed.
+        key: of the kind RSA, EC, Ed25519 or Ed448; false for other kinds.
+        algorithm: from the signed object; it must match the kind of the key.
+        signed: the signed bytes.
         signature: the bytes of the signature.
     """
     if key.der is None:
@@ -51,7 +51,7 @@ def is_signed_by(key: PublicKey, algorithm: SignatureAlgorithm, signed: bytes, s
 
 
 def _verifies(key: object, algorithm: SignatureAlgorithm, signed: bytes, signature: bytes) -> bool:
-    """Whether it verifies; raises where it does not."""
+    """Return whether the algorithm fits the key; raise an error if the signature does not verify."""
     if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
         if not algorithm.has_own_hash:
             return False

@@ -1,6 +1,6 @@
-"""How strong the keys and signatures of a chain are, by what OpenSSL's security level 2 asks for (112 bits).
+"""Rate the strength of keys and signatures, by OpenSSL's security level 2 (112 bits).
 
-A key that cannot be read or is of a kind that is not taken (DSA is one) counts as broken, and so does a signature.
+A key or signature that cannot be read, or of an unsupported kind such as DSA, counts as broken.
 Source: OpenSSL, SSL_CTX_set_security_level(3); NIST SP 800-57 part 1, tables 2 and 3.
 """
 
@@ -26,18 +26,18 @@ _STRONG_CURVE_BITS = 224
 
 
 class Strength(IntEnum):
-    """Ordered: the least of its parts is that of a chain."""
+    """A strength, in order; a chain has the strength of its weakest part."""
 
     BROKEN = 0
-    """Never taken: MD5, RSA below 1024 bits, curves below 224, what is unknown."""
+    """Never accepted: MD5, RSA below 1024 bits, curves below 224 bits, unknown algorithms."""
     WEAK = 1
-    """Taken where a TrustedCA allows it: SHA-1, RSA from 1024 to 2047 bits."""
+    """Accepted if a TrustedCA allows it: SHA-1, RSA from 1024 to 2047 bits."""
     STRONG = 2
-    """All else."""
+    """Everything else."""
 
 
 def key_strength(certificate: Certificate) -> Strength:
-    """That of the certificate's public key."""
+    """Return the strength of the certificate's public key."""
     key = certificate.key
     if key is None or key.der is None:
         return Strength.BROKEN
@@ -51,7 +51,7 @@ def key_strength(certificate: Certificate) -> Strength:
 
 
 def signature_strength(certificate: Certificate) -> Strength:
-    """That of the hash under the certificate's signature."""
+    """Return the strength of the hash in the certificate's signature."""
     algorithm = certificate.signature_algorithm
     if algorithm.has_own_hash or algorithm.hash_name in _STRONG_HASHES:
         return Strength.STRONG

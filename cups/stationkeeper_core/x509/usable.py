@@ -1,6 +1,6 @@
-"""Whether a certificate that a resource names can be used at all: as an anchor, an intermediate, or by a Station.
+"""Check that a certificate of a resource can be used at all: as an anchor, an intermediate, or by a Station.
 
-A gateway's own certificate is not asked this: OpenSSL judges it.
+A gateway's own certificate is not checked here: OpenSSL checks it.
 """
 
 from stationkeeper_core.errors import Reason, StationkeeperError
@@ -11,7 +11,7 @@ from stationkeeper_core.x509.keys import EXPLICIT_CURVE, KeyKind, PublicKey
 
 
 def check_usable(certificate: Certificate) -> None:
-    """Refuse a certificate that could verify nothing, or that nothing could be verified of.
+    """Refuse a certificate that cannot verify anything, or that cannot be verified.
 
     Raises:
         StationkeeperError: `MalformedPEM`, `KeyKindUnsupported` or `CurveUnsupported`.

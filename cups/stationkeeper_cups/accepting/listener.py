@@ -29,6 +29,7 @@ from stationkeeper_cups.accepting.standing import OFTEN, Standing
 from stationkeeper_cups.accepting.unanswered import Dropped, Refusal
 from stationkeeper_cups.accepting.waiting_room import WaitingRoom
 from stationkeeper_cups.log_budget import LogBudget
+from stationkeeper_cups.process.pending import has_something
 from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls.time_limits import Stage, TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
@@ -228,13 +229,8 @@ class Listener:
             return
         if said is not Said.SOMETHING:
             return
-        if is_free and self._standing.is_good(arrival.network):
-            self._left -= 1
-            self._shake_hands(arrival, self._loop.time())
-            if self._left:
-                return
-        else:
-            self._let_wait(arrival, is_free=is_free)
+        if self._let_wait(arrival, is_free=is_free) and self._left:
+            return
         self._begin_some()
         if arrival in self._room:
             arrival.rest()
@@ -248,20 +244,19 @@ class Listener:
 
     # Accepting.
 
-    def _accepted(self, accepted: socket.socket, address: str) -> bool:
-        """Take in a new connection, and return whether its handshake has begun."""
+    def _accepted(self, accepted: socket.socket, address: str) -> None:
         if self._silent.size + self._room.everybody.size >= self._limits.waiting:
             self._make_room()
         arrival = Arrival(self._loop, accepted, peer_address(address), self, self._opener)
         is_free = self._is_free
-        said = self._look(arrival, takes=is_free)
+        # A gateway's first bytes come a moment after its connection.
+        said = self._look(arrival, takes=is_free) if has_something(accepted.fileno()) else Said.NOTHING
         if said is Said.SOMETHING:
-            return self._let_wait(arrival, is_free=is_free)
-        if said is Said.NOTHING:
+            self._let_wait(arrival, is_free=is_free)
+        elif said is Said.NOTHING:
             self._silent.add(arrival.network, arrival)
             self._silence.add(arrival, self._loop.time())
             arrival.watch()
-        return False
 
     def _look(self, arrival: Arrival, *, takes: bool) -> Said:
         """Look at what a client has said, and end the connection where there is no TLS to come."""

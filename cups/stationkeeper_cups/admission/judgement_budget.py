@@ -54,8 +54,8 @@ class JudgementBudget:
         now, cost = self._clock(), self._spent() - begun
         network = network_of(address)
         own = self._left.pop(network, (SAVED_SECONDS, now))
-        self._left[network] = (_taken(_refilled(own, now, SHARE), cost), now)
-        self._common = (_taken(_refilled(self._common, now, COMMON_SHARE), cost), now)
+        self._left[network] = (_charged(own, now, SHARE, cost), now)
+        self._common = (_charged(self._common, now, COMMON_SHARE, cost), now)
         if len(self._left) > MAX_ADDRESSES:
             self._left.popitem(last=False)
 
@@ -65,6 +65,7 @@ def _refilled(known: tuple[float, float], now: float, share: float) -> float:
     return min(SAVED_SECONDS, left + (now - at) * share)
 
 
-def _taken(left: float, cost: float) -> float:
+def _charged(known: tuple[float, float], now: float, share: float, cost: float) -> float:
     """What is left then; an address that was let in beyond its share does not pay for that later on."""
-    return max(left, 0.0) - cost
+    left = _refilled(known, now, share)
+    return (left if left > 0 else 0.0) - cost

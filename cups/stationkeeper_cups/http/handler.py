@@ -170,8 +170,9 @@ class UpdateInfoHandler:
             if left_out:
                 fields["left_out"] = left_out
             # As `_log.info` does, but for the search of the stack for who calls: no line tells it.
-            extra = {"fields": fields}
-            _log.handle(_log.makeRecord(_log.name, logging.INFO, "", 0, outcome.lower(), (), None, extra=extra))
+            record = logging.getLogRecordFactory()(_log.name, logging.INFO, "", 0, outcome.lower(), (), None)
+            record.__dict__["fields"] = fields
+            _log.handle(record)
         if delivery.progress is None:
             return
         trouble = {"gateway": name, "eui": gateway.eui, "outstanding": delivery.progress.outstanding}

@@ -10,6 +10,7 @@ import logging
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -39,34 +40,46 @@ _log = logging.getLogger("stationkeeper.cups.internal_server")
 _SHUT = "this needs a token: set STATIONKEEPER_INTERNAL_TOKEN_FILE to a file that holds one\n"
 
 
-def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
-    state: ServingState,
-    metrics: Metrics,
-    observations: Observations,
-    is_serving: Callable[[], bool],
-    token: Callable[[], bytes] | None,
-    server_certificate: ServerCertificate,
-    guard: Callable[[web.Request, bool], bool] = lambda _request, _vouched: True,
-    recent_refusals: Callable[[], Iterable[RecentRefusal]] = lambda: (),
-    operator_certificate: Callable[[], bytes] | None = None,
-) -> web.Application:
-    """The routes of the internal port.
+@dataclass(frozen=True)
+class Told:
+    """What the internal port tells about.
 
-    Args:
-        state: what to tell about.
+    Attributes:
+        state: what is in force.
         metrics: what to expose.
         observations: what `/observations` tells.
+        server_certificate: whose end `/generation` tells.
         is_serving: whether the gateways' port accepts connections.
+        recent_refusals: what `/refusals` tells, which is as shut as `/observations`.
+    """
+
+    state: ServingState
+    metrics: Metrics
+    observations: Observations
+    server_certificate: ServerCertificate
+    is_serving: Callable[[], bool]
+    recent_refusals: Callable[[], Iterable[RecentRefusal]]
+
+
+def internal_application(
+    told: Told,
+    token: Callable[[], bytes] | None,
+    guard: Callable[[web.Request, bool], bool] = lambda _request, _vouched: True,
+    operator_certificate: Callable[[], bytes] | None = None,
+) -> web.Application:
+    """Return the routes of the internal port.
+
+    Args:
+        told: what to tell about.
         token: reads the bearer token of `/generation` and `/observations`; None leaves the first open and the second
             shut.
-        server_certificate: whose end `/generation` tells.
         guard: told of each request and whether it has the token; says whether it may be answered.
-        recent_refusals: what `/refusals` tells, which is as shut as `/observations`.
         operator_certificate: reads the certificate of the operator's key; None: it can hand nothing over.
     """
-    handed_over = HandedOver(state, metrics, observations.instance, operator_certificate)
+    state, observations = told.state, told.observations
+    handed_over = HandedOver(state, told.metrics, observations.instance, operator_certificate)
     said = _Trouble()
-    exposed = _Exposition(metrics, time.monotonic)
+    exposed = _Exposition(told.metrics, time.monotonic)
 
     def is_vouched(request: web.Request) -> bool:
         return token is not None and _holds(request, said.read(token))
@@ -85,7 +98,7 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
         return web.json_response({"alive": True})
 
     async def readyz(_request: web.Request) -> web.Response:
-        ready = is_serving() and not state.missing
+        ready = told.is_serving() and not state.missing
         return web.json_response({"ready": ready, "missing": state.missing}, status=200 if ready else 503)
 
     async def exposition(_request: web.Request) -> web.Response:
@@ -98,7 +111,7 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
             document: {"reason": error.reason, "detail": error.detail}
             for document, error in islice(state.refused.items(), _MAX_REFUSED_TOLD)
         }
-        begin, end = server_certificate.not_before, server_certificate.not_after
+        begin, end = told.server_certificate.not_before, told.server_certificate.not_after
         answer: dict[str, object] = {"generations": state.generations, "missing": state.missing, "refused": refused}
         if state.missing:
             answer["secretsMissing"] = state.secrets_missing
@@ -116,7 +129,7 @@ def internal_application(  # noqa: PLR0913, PLR0917 - what it tells about
 
     async def refused_lately(request: web.Request) -> web.Response:
         check_token(request)
-        answer = {"refusals": list(recent_refusals())}
+        answer = {"refusals": list(told.recent_refusals())}
         return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
     async def observed(request: web.Request) -> web.Response:

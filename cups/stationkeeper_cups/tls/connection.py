@@ -13,8 +13,8 @@ import msgspec
 from OpenSSL import SSL, crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.trust.purpose import may_be_client
 from stationkeeper_core.x509.certificate import parse_certificate
+from stationkeeper_core.x509.purpose import may_be_client
 from stationkeeper_cups.tls.client_flight import (
     HANDSHAKE,
     is_one_record,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_cups.process.pending import has_something
 from stationkeeper_cups.tls.bounded_transport import HIGH_WATER_BYTES, LOW_WATER_BYTES, BoundedTransport
 from stationkeeper_cups.tls.connection import State, TLSConnection
 from stationkeeper_cups.tls.host import Host
@@ -163,7 +164,7 @@ class TLSTransport(BoundedTransport):
 
         A client that asked and is gone has not been answered, however well the answer is written.
         """
-        if self._is_reading and not self._is_closing:
+        if self._is_reading and not self._is_closing and has_something(self._number):
             self._readable()
         return self.still_listens
 

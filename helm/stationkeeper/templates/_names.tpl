@@ -1,4 +1,4 @@
-{{/* What the names of objects begin with. */}}
+{{/* The beginning of the names of objects. */}}
 {{- define "stationkeeper.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{ .Values.fullnameOverride }}
@@ -23,7 +23,7 @@ stationkeeper
 {{ $account.name | default $own }}
 {{- end }}
 
-{{/* The namespaces that are served, as a JSON array; empty for all. */}}
+{{/* The served namespaces, as a JSON array; empty for all. */}}
 {{- define "stationkeeper.servedNamespaces" -}}
 {{- $served := .Values.watchNamespaces -}}
 {{- $labels := .Values.watchNamespacesWithLabels -}}
@@ -46,16 +46,21 @@ stationkeeper
 {{- end -}}
 {{- end }}
 
-{{/* The name of what the operator may do in the namespaces it serves: unique to the release in the whole cluster. */}}
+{{/* The name of the operator's rights in the served namespaces: unique to the release in the whole cluster. */}}
 {{- define "stationkeeper.resourcesRole" -}}
 {{ include "stationkeeper.fullname" . }}-operator-resources-{{ include "stationkeeper.namespace" . }}
+{{- end }}
+
+{{/* The name of what the page may do there. */}}
+{{- define "stationkeeper.pageRole" -}}
+{{ include "stationkeeper.fullname" . }}-page-resources-{{ include "stationkeeper.namespace" . }}
 {{- end }}
 
 {{- define "stationkeeper.tokenSecret" -}}
 {{ .Values.cups.internalToken.existingSecret | default (printf "%s-internal-token" (include "stationkeeper.fullname" .)) }}
 {{- end }}
 
-{{/* The Secret with the key that the operator signs with, and its certificate. */}}
+{{/* The Secret with the operator's signing key and its certificate. */}}
 {{- define "stationkeeper.keySecret" -}}
 {{ .Values.operator.signingKey.existingSecret | default (printf "%s-operator-key" (include "stationkeeper.fullname" .)) }}
 {{- end }}

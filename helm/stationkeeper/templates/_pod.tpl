@@ -17,7 +17,7 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* What the specs of all pods begin with. Takes (list $ "component"). */}}
+{{/* The beginning of the specs of all pods. Takes (list $ "component"). */}}
 {{- define "stationkeeper.podBasics" -}}
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
@@ -55,7 +55,7 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{/* What all containers begin with. Takes (list $ "component"). */}}
+{{/* The beginning of all containers. Takes (list $ "component"). */}}
 {{- define "stationkeeper.containerBasics" -}}
 {{- $root := index . 0 -}}
 {{- $values := get $root.Values (index . 1) -}}
@@ -106,6 +106,17 @@ secret:
       path: token
 {{- end }}
 
+{{/* A volume with one key of a Secret. Takes (list "name" "Secret" "key"). */}}
+{{- define "stationkeeper.secretKey" -}}
+name: {{ index . 0 }}
+secret:
+  secretName: {{ index . 1 }}
+  defaultMode: 0440
+  items:
+    - key: {{ index . 2 }}
+      path: {{ index . 2 }}
+{{- end }}
+
 {{/* The volume with one half of the operator's key. Takes (list $ "name" "key of the Secret"). */}}
 {{- define "stationkeeper.operatorKey" -}}
 name: {{ index . 1 }}
@@ -117,7 +128,7 @@ secret:
       path: {{ index . 2 }}
 {{- end }}
 
-{{/* A topology spread constraint, with what the values leave out. Takes (list constraint "component"). */}}
+{{/* A topology spread constraint, with defaults for missing values. Takes (list constraint "component"). */}}
 {{- define "stationkeeper.spread" -}}
 {{- $constraint := index . 0 -}}
 {{- $defaults := dict "maxSkew" 1 "whenUnsatisfiable" "ScheduleAnyway" "matchLabelKeys" (list "pod-template-hash") -}}

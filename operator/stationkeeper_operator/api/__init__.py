@@ -1,1 +1,1 @@
-"""The API server: requests, credentials, paths, rates, and the Lease that says who may write."""
+"""Access to the API server: requests, credentials, paths, rates, and the Lease that decides who may write."""

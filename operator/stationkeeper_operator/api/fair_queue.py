@@ -1,8 +1,8 @@
-"""A queue that shares what takes from it among namespaces: however much one of them has to do, the others wait for one.
+"""A queue in which namespaces take turns, so that a namespace with much work does not delay the others.
 
-Each key is queued once. What is urgent comes before what is not, whichever namespaces they are of, but one take of
-`_OTHER_EVERY`: so a backlog holds up no change, and endless changes hold up no backlog. Among keys of the same urgency
-the namespaces take turns; within a namespace the key comes that waits longest.
+Each key is queued once. Urgent keys come before others, in all namespaces, except for one in `_OTHER_EVERY` takes. So a
+backlog does not delay changes, and endless changes do not delay the backlog. Among keys of the same urgency, the
+namespaces take turns. Within a namespace, the key that has waited longest comes first.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -14,7 +14,7 @@ _K = TypeVar("_K")
 
 
 class _Lanes(Generic[_K]):
-    """Keys of one urgency, by namespace; the first one has its turn next."""
+    """Keys of one urgency, by namespace; the first namespace is the next one to take a turn."""
 
     def __init__(self) -> None:
         self._lanes: dict[str, dict[_K, None]] = {}
@@ -53,17 +53,17 @@ class _Lanes(Generic[_K]):
                 if key not in busy:
                     del lane[key], self._lanes[namespace]
                     if lane:
-                        # To the end of the turns.
+                        # This namespace goes to the end of the turns.
                         self._lanes[namespace] = lane
                     return key
         return None
 
 
 class FairQueue(Generic[_K]):
-    """The keys that wait.
+    """A queue of waiting keys.
 
     Args:
-        namespace: whose turn a key takes.
+        namespace: returns the namespace of a key.
     """
 
     def __init__(self, namespace: Callable[[_K], str]) -> None:
@@ -83,15 +83,15 @@ class FairQueue(Generic[_K]):
         yield from self._other
 
     def waiting(self, namespace: str) -> int:
-        """How many keys of the namespace wait."""
+        """Return the number of waiting keys of a namespace."""
         return self._urgent.waiting(namespace) + self._other.waiting(namespace)
 
     def add(self, keys: Iterable[_K], *, urgent: bool = True) -> None:
-        """Queue `keys`; one that waits already keeps its place, and is urgent if it was so or is now.
+        """Queue `keys`; a waiting key keeps its place, and becomes urgent if `urgent`.
 
         Args:
-            keys: to queue.
-            urgent: whether they come before those that are not.
+            keys: the keys to queue.
+            urgent: whether they come before other keys.
         """
         for key in keys:
             namespace = self._namespace(key)
@@ -102,7 +102,7 @@ class FairQueue(Generic[_K]):
                 self._other.add(namespace, key)
 
     def clear(self) -> None:
-        """Drop all."""
+        """Drop all keys."""
         self._urgent.clear()
         self._other.clear()
 
@@ -118,7 +118,7 @@ class FairQueue(Generic[_K]):
 
 
 def interleaved(keys: Iterable[_K], namespace: Callable[[_K], str]) -> Iterator[_K]:
-    """`keys` in the order in which the namespaces take turns."""
+    """Yield `keys` so that the namespaces take turns."""
     queue = FairQueue(namespace)
     queue.add(keys)
     while (key := queue.take()) is not None:

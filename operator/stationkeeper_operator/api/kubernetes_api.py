@@ -1,8 +1,8 @@
-"""Requests to the API server, as this operator needs them: bytes of JSON in and out, limits of time and size on each.
+"""Requests to the API server: JSON bytes in and out, each with limits of time and size.
 
-Every failure is an `ApiError`; whatever was cut short or not understood is one too. What the API server holds was
-written by tenants: an answer is read up to a bound, a LIST in pages that get smaller where objects are large, and of
-large answers few at a time.
+Every failure is an `ApiError`, also an answer that is cut short or malformed. Tenants wrote the objects in the API
+server. So the size of an answer is limited, a LIST is read in pages that get smaller if objects are large, and only a
+few large answers are read at a time.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ WATCH_SILENCE_SECONDS = 90.0
 PAGE_LIMIT = 500
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 MAX_OBJECT_BYTES = 16 * 1024 * 1024
-"""Of one object. etcd takes 1.5 MiB, which JSON's escapes can make six times as large."""
+"""The maximum bytes of one object. etcd accepts 1.5 MiB, and JSON's escapes can make it six times as large."""
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
@@ -38,12 +38,12 @@ _TOO_LARGE = "AnswerTooLarge"
 
 
 class ApiError(Exception):
-    """The API server did not do what was asked.
+    """A request to the API server failed.
 
     Attributes:
-        status: the HTTP status, 0 where there was no answer that could be read.
-        reason: a CamelCase word: the API server's own, or the name of what went wrong on the way.
-        retry_after: for how many seconds the API server asks to be left alone; 0 where it does not say.
+        status: the HTTP status; 0 if there was no readable answer.
+        reason: a CamelCase word: the API server's own, or the name of another failure.
+        retry_after: the seconds that the API server asks to wait; 0 if it does not say.
     """
 
     def __init__(self, status: int, reason: str, detail: str = "", retry_after: float = 0.0) -> None:
@@ -54,12 +54,12 @@ class ApiError(Exception):
 
     @property
     def is_not_found(self) -> bool:
-        """Whether the object does not exist. No other failure says so."""
+        """Whether the object does not exist; no other failure means that."""
         return self.status == _NOT_FOUND
 
     @property
     def is_too_large(self) -> bool:
-        """Whether the answer has more bytes than are read."""
+        """Whether the answer exceeds the size limit."""
         return self.reason == _TOO_LARGE
 
     @property
@@ -69,12 +69,12 @@ class ApiError(Exception):
 
     @property
     def is_gone(self) -> bool:
-        """Whether a watch cannot go on from where it was: all has to be listed again."""
+        """Whether a watch cannot continue, so that everything must be listed again."""
         return self.status == _GONE
 
     @property
     def is_conflict(self) -> bool:
-        """Whether somebody else wrote the object, or created it first."""
+        """Whether another client changed the object, or created it first."""
         return self.status == _CONFLICT
 
 
@@ -107,7 +107,7 @@ class _Status(msgspec.Struct):
 
 
 class KubernetesApi:
-    """The API server, as seen from one event loop. To be used as an asynchronous context manager."""
+    """A client of the API server for one event loop, as an asynchronous context manager."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
@@ -123,13 +123,13 @@ class KubernetesApi:
             await self._open.close()
 
     async def get(self, path: str, accept: str = "application/json") -> bytes:
-        """The object at `path`."""
+        """Return the object at `path`."""
         return await self.request("GET", path, headers={"Accept": accept})
 
     async def pages(
         self, path: str, query: Mapping[str, str] | None = None, accept: str = "application/json"
     ) -> AsyncIterator[Page]:
-        """The pages of the LIST at `path`; complete only where the iteration ends without an error."""
+        """Yield the pages of the LIST at `path`; the LIST is complete only if the iteration ends without an error."""
         parameters, limit = dict(query or {}), PAGE_LIMIT
         while True:
             parameters["limit"] = str(limit)
@@ -160,12 +160,12 @@ class KubernetesApi:
             parameters["continue"] = found.metadata.continue_
 
     async def watch(self, path: str, query: Mapping[str, str], accept: str) -> AsyncGenerator[bytes, None]:
-        """The lines of a watch of the collection at `path`, each a JSON text, until the API server ends it.
+        """Yield the lines of a watch of the collection at `path`, each a JSON text, until the API server ends it.
 
-        The first one is empty: it says that the watch has begun.
+        The first line is empty: it means that the watch has begun.
 
         Raises:
-            ApiError: it cannot be begun, broke off, was silent for `WATCH_SILENCE_SECONDS`, or a line is too large.
+            ApiError: it cannot begin, broke off, was silent for `WATCH_SILENCE_SECONDS`, or a line is too large.
         """
         if self._open is None:
             raise ApiError(0, "NotConnected")
@@ -190,15 +190,15 @@ class KubernetesApi:
             raise ApiError(0, type(error).__name__, str(error)[:_MAX_MESSAGE]) from None
 
     async def create(self, path: str, body: object) -> bytes:
-        """Creates `body` in the collection at `path`."""
+        """Create `body` in the collection at `path`; return the object."""
         return await self.request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=body)
 
     async def replace(self, path: str, body: object) -> bytes:
-        """Replaces the object at `path`, if it still has the resourceVersion in `body`."""
+        """Replace the object at `path` if it still has the resourceVersion in `body`; return the object."""
         return await self.request("PUT", path, query={"fieldManager": FIELD_MANAGER}, body=body)
 
     async def apply(self, path: str, body: object) -> bytes:
-        """Server-side apply of `body`, taking its fields over from other managers."""
+        """Apply `body` (server-side apply), and take its fields over from other managers; return the object."""
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         headers = {"Content-Type": "application/apply-patch+yaml"}
         return await self.request("PATCH", path, query=query, body=body, headers=headers)
@@ -206,7 +206,7 @@ class KubernetesApi:
     async def merge_patch(
         self, path: str, body: object, accept: str = "application/json", manager: str = FIELD_MANAGER
     ) -> bytes:
-        """Merges `body` into the object at `path`."""
+        """Merge `body` into the object at `path` (JSON merge patch); return the object."""
         headers = {"Content-Type": "application/merge-patch+json", "Accept": accept}
         return await self.request("PATCH", path, query={"fieldManager": manager}, body=body, headers=headers)
 
@@ -221,24 +221,24 @@ class KubernetesApi:
         seconds: float = REQUEST_SECONDS,
         most: int = MAX_OBJECT_BYTES,
     ) -> bytes:
-        """Send a request and return the answer: all methods above but `watch` do it by this one.
+        """Send a request and return the answer; all methods above except `watch` use this one.
 
         Args:
-            method: of HTTP.
-            path: below the URL of the API server.
+            method: the HTTP method.
+            path: the path below the URL of the API server.
             query: its parameters.
-            body: sent as JSON; None for none.
-            headers: beside the usual ones.
-            seconds: how long it may take.
-            most: bytes that the answer may have.
+            body: sent as JSON; None for no body.
+            headers: in addition to the usual ones.
+            seconds: the time limit.
+            most: the maximum bytes of the answer.
 
         Raises:
-            ApiError: it was not done.
+            ApiError: the request failed.
         """
         if self._open is None:
             raise ApiError(0, "NotConnected")
         data = None if body is None else msgspec.json.encode(body)
-        # Compressed, a small answer could become a large one in a single step.
+        # Not compressed: a small compressed answer could become a large one in one step.
         all_headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **(headers or {})}
         timeout = aiohttp.ClientTimeout(total=seconds)
         url = self._credentials.server + path
@@ -254,7 +254,7 @@ class KubernetesApi:
         return content
 
     async def _read(self, response: aiohttp.ClientResponse, most: int) -> bytes:
-        """The answer; of those that are not small, few are read at a time, and the others wait on the network."""
+        """Read the answer; only a few large answers are read at a time, and the others wait on the network."""
         content = bytearray()
         chunks = response.content.iter_chunked(_CHUNK)
         async for chunk in chunks:
@@ -277,21 +277,21 @@ def _error(status: int, content: bytes, retry_after: str = "") -> ApiError:
         said = msgspec.json.decode(content, type=_Status)
     except (msgspec.MsgspecError, UnicodeError):
         said = _Status()
-    # Other messages may quote what was sent, and that may be a Secret.
+    # Other messages may quote the request, which may be a Secret.
     detail = said.message[:_MAX_MESSAGE] if status == _FORBIDDEN else ""
     seconds = min(float(retry_after), _LONGEST_RETRY_AFTER) if retry_after.isascii() and retry_after.isdigit() else 0.0
     return ApiError(status, said.reason or "HTTPError", detail, seconds)
 
 
 def path_of(group_version: str, namespace: str | None, plural: str, name: str = "", subresource: str = "") -> str:
-    """The path of a collection, or of the object `name` in it.
+    """Return the path of a collection, or of the object `name` in it.
 
     Args:
         group_version: `v1` or `group/version`.
         namespace: None for the collection of all namespaces.
-        plural: as the API calls the kind.
-        name: of an object; empty for the collection.
-        subresource: such as `status`.
+        plural: the plural name of the kind.
+        name: the name of an object; empty for the collection.
+        subresource: a subresource such as `status`.
     """
     root = "/api/" if group_version == "v1" else "/apis/"
     parts = [group_version, *(("namespaces", namespace) if namespace else ()), plural, name, subresource]
@@ -299,5 +299,5 @@ def path_of(group_version: str, namespace: str | None, plural: str, name: str = 
 
 
 def object_body(api_version: str, kind: str, metadata: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
-    """An object as it is sent."""
+    """Return an object for a request."""
     return {"apiVersion": api_version, "kind": kind, "metadata": dict(metadata), **fields}

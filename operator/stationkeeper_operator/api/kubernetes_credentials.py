@@ -1,8 +1,8 @@
-"""How to reach the API server and who to be there, always as fresh as the files that say so.
+"""The address of the API server and the credentials for it, always as fresh as their files.
 
-The only module that knows the `kubernetes` package. Kubelets renew a ServiceAccount's token long before it expires, and
-a kubeconfig may name a file or a plug-in that does the same: what was read is therefore read again after
-`REFRESH_SECONDS`, and at once after the API server refused it.
+This is the only module that uses the `kubernetes` package. Kubelets renew a ServiceAccount's token long before it
+expires, and a kubeconfig may name a file or a plug-in that does the same. So credentials are read again after
+`REFRESH_SECONDS`, and at once after the API server refused them.
 """
 
 import ssl
@@ -20,23 +20,25 @@ _UNAUTHORIZED = 401
 
 
 class CredentialsError(Exception):
-    """There are no usable credentials; the message says where they were looked for."""
+    """There are no usable credentials; the message says where they were expected."""
 
 
 class Credentials:
     """The credentials of one process, for use in one event loop.
 
     Args:
-        kubeconfig: the file to take them from; None takes those of the pod's ServiceAccount.
+        kubeconfig: the file with them; None for the pod's ServiceAccount.
+        context: of the kubeconfig; None for its current one.
     """
 
-    def __init__(self, kubeconfig: Path | None) -> None:
+    def __init__(self, kubeconfig: Path | None, context: str | None = None) -> None:
         self._kubeconfig = kubeconfig
+        self._context = context
         self._configuration: Configuration | None = None
         self._read_at = 0.0
 
     async def load(self) -> None:
-        """Reads them anew.
+        """Read the credentials again.
 
         Raises:
             CredentialsError: they cannot be read.
@@ -50,7 +52,7 @@ class Credentials:
         try:
             if self._kubeconfig:
                 await config.load_kube_config(  # type: ignore[no-untyped-call]  # the package has no types for it
-                    str(self._kubeconfig), client_configuration=fresh, persist_config=False
+                    str(self._kubeconfig), self._context, client_configuration=fresh, persist_config=False
                 )
             else:
                 config.load_incluster_config(  # type: ignore[no-untyped-call]  # the package has no types for it
@@ -61,10 +63,10 @@ class Credentials:
         self._configuration, self._read_at = fresh, time.monotonic()
 
     async def session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
-        """A new session, the caller's to close, that authorizes each request with what is valid then.
+        """Return a new session that authorizes each request with the present credentials; the caller closes it.
 
         Args:
-            middlewares: what each request passes before it is authorized.
+            middlewares: run for each request before it is authorized.
 
         Raises:
             CredentialsError: they cannot be read.
@@ -77,7 +79,7 @@ class Credentials:
 
     @property
     def server(self) -> str:
-        """The URL of the API server, without a trailing slash; known once a session was made."""
+        """The URL of the API server, without a trailing slash; known after the first session."""
         return str(self._loaded.host).rstrip("/")
 
     @property
@@ -89,7 +91,7 @@ class Credentials:
     def _ssl_context(self) -> ssl.SSLContext:
         loaded = self._loaded
         context = ssl.create_default_context(cafile=loaded.ssl_ca_cert)
-        # Many clusters' own CA lacks what the strict checks of newer Pythons ask for.
+        # The CA of many clusters does not pass the strict checks of newer Python versions.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         if loaded.cert_file:
             context.load_cert_chain(loaded.cert_file, keyfile=loaded.key_file)

@@ -1,9 +1,8 @@
-"""Which of several operators writes: the one that holds the Lease.
+"""Leader election: only the operator that holds the Lease writes.
 
-As client-go does it: whether a holder still renews is judged by watching the Lease *change*, on this process's own
-monotonic clock; no two machines' clocks are ever compared. The holder stops itself well before others may take over, so
-at no moment do two of them write. A process that is started anew in the pod of the holder has its identity, and takes
-the Lease at once.
+As in client-go, a candidate watches the Lease *change*, on its own monotonic clock; clocks of two machines are never
+compared. The holder stops writing well before others may take over, so two operators never write at the same time. A
+restarted process in the pod of the holder has the same identity, and takes the Lease at once.
 """
 
 import asyncio
@@ -26,13 +25,13 @@ _API = "coordination.k8s.io/v1"
 
 @dataclass(frozen=True)
 class Timing:
-    """All in seconds.
+    """The times of the Lease, in seconds.
 
     Attributes:
-        duration: how long others wait, since they last saw the Lease change, before they take it.
-        deadline: how long after its last renewal the holder still writes; well below `duration`.
-        renew: from one renewal to the next.
-        retry: between two looks at the Lease of another, and after a failure.
+        duration: how long others wait after the last change of the Lease before they take it.
+        deadline: how long the holder still writes after its last renewal; well below `duration`.
+        renew: the time between two renewals.
+        retry: the time between two reads of another candidate's Lease, and after a failure.
     """
 
     duration: int = 15
@@ -42,34 +41,34 @@ class Timing:
 
 
 class NotLeadingError(Exception):
-    """The Lease is not held for sure; nothing may be written."""
+    """It is not certain that this process holds the Lease; nothing may be written."""
 
 
 class Candidate(Protocol):
-    """One candidate for the Lease, as the operator's event loop sees it.
+    """A candidate for the Lease, for the operator's event loop.
 
     Attributes:
-        tried: set once the Lease was first tried for, whatever came of it.
+        tried: set after the first attempt to get the Lease, successful or not.
     """
 
     tried: asyncio.Event
 
     @property
     def is_leading(self) -> bool:
-        """Whether the Lease is held for sure, with a margin."""
+        """Whether it is certain, with a margin, that this process holds the Lease."""
 
     @property
     def term(self) -> str:
-        """Names this time of leading."""
+        """The name of the present term of leadership; no other term has it."""
 
     def require(self) -> None:
-        """Raise `NotLeadingError` where nothing may be written."""
+        """Raise `NotLeadingError` if nothing may be written."""
 
     async def run(self) -> None:
         """Acquire and renew the Lease until cancelled."""
 
     async def release(self) -> None:
-        """Give the Lease up, so that another may take it at once."""
+        """Release the Lease, so that another candidate can take it at once."""
 
 
 class _Spec(msgspec.Struct, rename="camel"):
@@ -90,18 +89,18 @@ class _Lease(msgspec.Struct):
 
 
 class Leadership:
-    """One candidate.
+    """A candidate for the Lease.
 
     Args:
-        api: of the cluster.
+        api: the cluster's API server.
         namespace: of the Lease.
-        identity: of this candidate; the next process in the same pod has the same, no other one has.
-        changed: called whenever leading begins or ends.
+        identity: of this candidate; only processes in the same pod have the same one.
+        changed: called when leadership begins or ends.
         timing: of the Lease.
         clock: monotonic, in seconds.
 
     Attributes:
-        tried: set once the Lease was first tried for, whatever came of it.
+        tried: set after the first attempt to get the Lease, successful or not.
     """
 
     def __init__(  # noqa: PLR0913 - a candidate is all of these
@@ -130,42 +129,43 @@ class Leadership:
 
     @property
     def is_leading(self) -> bool:
-        """Whether the Lease is held for sure, with a margin."""
+        """Whether it is certain, with a margin, that this process holds the Lease."""
         return self._held is not None and self._clock() - self._renewed_at < self._timing.deadline
 
     @property
     def term(self) -> str:
-        """Names this time of leading; another candidate's, and a later one of this candidate, has another name."""
+        """The name of the present term; other terms, of any candidate, have other names. Empty without the Lease."""
         if self._held is None:
             return ""
         spec = self._held.spec
         return f"{spec.lease_transitions or 0} {self._identity} {spec.acquire_time or ''}"
 
     def require(self) -> None:
-        """To be called before each write.
+        """Check that this process may write; call it before each write.
 
         Raises:
-            NotLeadingError: it must not be done.
+            NotLeadingError: nothing may be written.
         """
         if not self.is_leading:
             raise NotLeadingError
 
     async def run(self) -> None:
-        """Acquires and renews the Lease until cancelled."""
+        """Acquire and renew the Lease until cancelled."""
         while True:
             began = self._clock()
             pause = self._timing.renew if await self.attempt() else self._timing.retry
             await self._pause(max(0.0, began + pause - self._clock()))
 
     async def attempt(self) -> bool:
-        """Tries once to acquire or renew the Lease; a failure is logged.
+        """Try once to acquire or renew the Lease; log a failure.
 
         Returns:
-            Whether that was done.
+            Whether it succeeded.
         """
         self._announce()
         try:
-            done = await asyncio.wait_for(self._try(self._clock()), self._timing.deadline / 2)
+            async with asyncio.timeout(self._timing.deadline / 2):
+                done = await self._try(self._clock())
         except (ApiError, TimeoutError) as error:
             done = False
             fields = {"detail": str(error) or type(error).__name__}
@@ -175,7 +175,7 @@ class Leadership:
         return done
 
     async def release(self) -> None:
-        """Gives the Lease up, so that another may take it at once; a failure is only logged."""
+        """Release the Lease, so that another candidate can take it at once; only log a failure."""
         held, self._held = self._held, None
         self._announce()
         if held is None:
@@ -186,7 +186,7 @@ class Leadership:
             _log.warning("the Lease was not released", extra={"fields": {"detail": error}})
 
     async def _pause(self, seconds: float) -> None:
-        """Sleeps, and announces the end of leading at the moment when it comes."""
+        """Sleep, and announce the end of leadership at the moment when it comes."""
         if self.is_leading:
             left = self._renewed_at + self._timing.deadline - self._clock()
             if left < seconds:
@@ -207,9 +207,9 @@ class Leadership:
         return await self._take(lease, began)
 
     async def _take(self, lease: _Lease, began: float) -> bool:
-        # Its own identity in a Lease that this process does not hold is that of the process before it in the same pod.
-        # A kubelet starts a container only after the one before has ended, so there is nobody to wait for. A new term
-        # begins all the same: what that one sent last, and arrives late, must not count as sent in this term.
+        # If the Lease has this identity but this process does not hold it, an earlier process of the same pod held it.
+        # A kubelet starts a container only after the earlier one has ended, so there is no need to wait. A new term
+        # begins all the same: a late write of the earlier process must not count as one of this term.
         holder, renews = lease.spec.holder_identity or "", lease is self._held
         if holder not in {"", self._identity} and not self._has_expired(lease):
             return False

@@ -1,7 +1,7 @@
-"""The Lease in a thread and event loop of its own, with connections of its own, so that no other work delays a renewal.
+"""Hold the Lease in a separate thread, event loop and connections, so that no other work delays a renewal.
 
-client-go renews in a goroutine of its own for the same reason. That the process's main loop turns is the business of
-`/healthz`, which that loop answers: a kubelet ends a process that is stuck, and the Lease with it.
+client-go renews in a separate goroutine for the same reason. `/healthz`, which the main loop answers, shows that the
+main loop runs: a kubelet ends a stuck process, and the Lease with it.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ _log = logging.getLogger("stationkeeper.operator.lease_thread")
 
 
 class LeaseThread:
-    """One candidate, as the main event loop sees it: as `Leadership`, but for the thread.
+    """A candidate like `Leadership`, in a thread, for the main event loop.
 
     Args:
-        connect: makes the connections of the thread, to be opened there.
+        connect: makes the connections of the thread; they are opened there.
         namespace: of the Lease.
         identity: of this candidate.
-        changed: called in the main event loop whenever leading begins or ends.
+        changed: called in the main event loop when leadership begins or ends.
         timing: of the Lease.
 
     Attributes:
-        tried: set once the Lease was first tried for, whatever came of it.
+        tried: set after the first attempt to get the Lease, successful or not.
     """
 
     def __init__(
@@ -54,21 +54,21 @@ class LeaseThread:
 
     @property
     def is_leading(self) -> bool:
-        """Whether the Lease is held for sure, in the term that the main event loop was told of."""
+        """Whether it is certain that this process holds the Lease, in the term that was announced to the main loop."""
         held = self._held
-        # A term that ended and another that began while the main loop was busy are two: it first has to hear of both.
+        # If a term ended and another one began while the main loop was busy, the main loop must learn of both first.
         return held is not None and self._announced != "" and held.is_leading and held.term == self._announced
 
     @property
     def term(self) -> str:
-        """Names the time of leading that the main event loop was told of; empty where it does not lead."""
+        """The name of the term that was announced to the main loop; empty without the Lease."""
         return self._announced
 
     def require(self) -> None:
-        """To be called before each write.
+        """Check that this process may write; call it before each write.
 
         Raises:
-            NotLeadingError: it must not be done.
+            NotLeadingError: nothing may be written.
         """
         if not self.is_leading:
             raise NotLeadingError
@@ -86,10 +86,10 @@ class LeaseThread:
             detail = await asyncio.shield(ended)
         finally:
             self._in_thread(self._stop_renewing)
-        raise RuntimeError(f"the Lease is not renewed any more: {detail}")
+        raise RuntimeError(f"the Lease is no longer renewed: {detail}")
 
     async def release(self) -> None:
-        """Give the Lease up, so that another may take it at once; a failure is only logged."""
+        """Release the Lease, so that another candidate can take it at once; only log a failure."""
         if self._loop is not None and self._loop.is_running():
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._release(), self._loop))
 
@@ -149,12 +149,12 @@ class LeaseThread:
 
 def _soon(loop: asyncio.AbstractEventLoop | None, action: Callable[[], object]) -> None:
     if loop is not None:
-        with contextlib.suppress(RuntimeError):  # it is closed: nobody waits there any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so nothing waits there
             loop.call_soon_threadsafe(action)
 
 
 async def _first_of(event: asyncio.Event, task: asyncio.Task[None]) -> None:
-    """Return once `event` is set or `task` ended."""
+    """Return when `event` is set or `task` has ended."""
     waiting = asyncio.create_task(event.wait())
     await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()

@@ -1,4 +1,4 @@
-"""How fast requests to the API server, and what is like them, may follow each other."""
+"""Rate limits for requests to the API server and similar work."""
 
 import asyncio
 import time
@@ -11,11 +11,11 @@ _RECOVERS_SECONDS = 60.0
 
 
 class RateLimit(TokenBucket):
-    """A token bucket for which one can wait.
+    """A token bucket with a method that waits for a token.
 
     Args:
-        per_second: how fast it refills.
-        burst: how much it holds.
+        per_second: the tokens that it gets each second.
+        burst: the maximum number of tokens.
         clock: monotonic, in seconds.
     """
 
@@ -30,13 +30,13 @@ class RateLimit(TokenBucket):
 
 
 class BacklogRate(RateLimit):
-    """A bucket that refills faster the more there is to do, and slower for a while after a server asked for that.
+    """A token bucket with a rate that grows with the backlog, and falls for a while if a server asks for that.
 
     Args:
-        least: tokens a second, however little there is to do.
-        most: tokens a second, however much there is to do.
-        within: seconds within which all that waits is to be done, as far as `most` allows.
-        burst: how much it holds.
+        least: the minimum rate, tokens per second.
+        most: the maximum rate, tokens per second.
+        within: the seconds in which the backlog should be done, as far as `most` allows.
+        burst: the maximum number of tokens.
         clock: monotonic, in seconds.
     """
 
@@ -48,18 +48,18 @@ class BacklogRate(RateLimit):
         self._least = least
         self._most = most
         self._within = within
-        # Of the rate, what a server that was too slow still gets, and when that was so.
+        # The share of the rate for a server that was too slow, and the time of that.
         self._share = 1.0
         self._share_at = clock()
         self._paused_until = float("-inf")
 
     def expect(self, waiting: int) -> None:
-        """Take in how much there is to do."""
+        """Set the rate for a backlog of `waiting` items."""
         self._recover()
         self.refill_at(min(self._most, max(self._least, waiting / self._within)) * self._share)
 
     def slow_down(self, seconds: float) -> None:
-        """Take none for `seconds`, and half as many as before after that, for a while."""
+        """Give no tokens for `seconds`, and then half the rate for a while."""
         self._recover()
         self._share = max(_SLOWEST, self._share / 2)
         self.drain()

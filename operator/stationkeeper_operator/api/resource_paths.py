@@ -1,4 +1,4 @@
-"""Where the API server keeps each kind that the operator deals with."""
+"""The paths of the kinds that the operator uses."""
 
 from stationkeeper_operator.api.kubernetes_api import path_of
 from stationkeeper_operator.resources.records import CONFIG_MAP, GATEWAY, GATEWAY_DEFAULTS, SECRET, TRUSTED_CA
@@ -8,15 +8,15 @@ VERSION = "v1alpha1"
 GROUP_VERSION = f"{GROUP}/{VERSION}"
 RESOURCES = {TRUSTED_CA: "trustedcas", GATEWAY: "gateways", GATEWAY_DEFAULTS: "gatewaydefaults"}
 NO_OBJECT = "metadata.name=-"
-"""A field selector that no object fits: a name has at least one letter or digit."""
+"""A field selector that matches no object, since a name has at least one letter or digit."""
 REFERENCED = {SECRET: "secrets", CONFIG_MAP: "configmaps"}
 
 
 def resource_path(kind: str, namespace: str | None, name: str = "", subresource: str = "") -> str:
-    """The path of a TrustedCA, Gateway or GatewayDefaults, or of their collection."""
+    """Return the path of a TrustedCA, Gateway or GatewayDefaults, or of their collection."""
     return path_of(GROUP_VERSION, namespace, RESOURCES[kind], name, subresource)
 
 
 def referenced_path(kind: str, namespace: str | None, name: str = "") -> str:
-    """The path of a Secret or ConfigMap, or of their collection."""
+    """Return the path of a Secret or ConfigMap, or of their collection."""
     return path_of("v1", namespace, REFERENCED[kind], name)

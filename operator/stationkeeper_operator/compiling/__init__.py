@@ -1,1 +1,1 @@
-"""Resources to documents and verdicts: pure functions."""
+"""Compile resources into documents and verdicts, with pure functions."""

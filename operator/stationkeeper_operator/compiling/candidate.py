@@ -1,7 +1,7 @@
-"""What one resource asks to be published, between its own compiler and the plan for all.
+"""The request of one resource, from its own compiler to the plan for all resources.
 
-A spec that is refused can only take away: what was published of the same resource stays in force, less what the spec
-takes away in those parts that can be read. So no slip in one part of a spec ever widens what another part allows.
+A refused spec can only take trust away. The published record of the resource stays in force, without what the readable
+parts of the spec take away. So a mistake in one part of a spec never widens what another part allows.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,16 +22,16 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Candidate(Generic[R]):
-    """What a resource asks for.
+    """The request of a resource.
 
     Attributes:
-        resource: which one.
-        desired: what is to be in force if it fits; None where the spec gives nothing that may be.
-        fallback: what stays in force if `desired` is None or does not fit.
-        refusal: why the spec is not accepted, None where it is.
-        note: what its author should know about an accepted spec.
-        minimal: `fallback` without what it revokes anew, or without the LNS of a Gateway that is suspended. It can only
-            take less room than what is in force. None where that is `fallback` itself.
+        resource: the resource.
+        desired: the record to put in force if it fits; None if the spec gives no valid one.
+        fallback: the record that stays in force if `desired` is None or does not fit.
+        refusal: why the spec is not accepted; None if it is.
+        note: a note for the author about an accepted spec.
+        minimal: `fallback` without new revocations, or without the LNS of a suspended Gateway. It never needs more
+            space than the record in force. None if it is `fallback` itself.
     """
 
     resource: Resource
@@ -43,11 +43,11 @@ class Candidate(Generic[R]):
 
     @property
     def key(self) -> Key:
-        """Of the resource."""
+        """The key of the resource."""
         return self.resource.key
 
     def mapped(self, change: Callable[[R], R]) -> "Candidate[R]":
-        """The same with `change` made to all of its records."""
+        """Return this candidate with `change` applied to all of its records."""
         desired, fallback, minimal = (each and change(each) for each in (self.desired, self.fallback, self.minimal))
         if desired is self.desired and fallback is self.fallback and minimal is self.minimal:
             return self
@@ -55,18 +55,18 @@ class Candidate(Generic[R]):
 
     @property
     def seniority(self) -> tuple[datetime, str, Key]:
-        """Sorts the oldest resource first."""
+        """A sort key: the oldest resource first."""
         return (*self.resource.metadata.seniority, self.key)
 
 
 @dataclass
 class Problems:
-    """Collects what is wrong with the parts of one spec, so that a broken part does not hide the others."""
+    """Collects the problems of one spec, so that an invalid part does not hide problems of the others."""
 
     found: list[StationkeeperError] = field(default_factory=list)
 
     def attempt(self, read: Callable[[], T]) -> T | None:
-        """What `read` returns; None where it refuses, which is collected."""
+        """Return the result of `read`; if it raises, collect the error and return None."""
         try:
             return read()
         except StationkeeperError as error:
@@ -74,13 +74,13 @@ class Problems:
             return None
 
     def attempt_each(self, read: Callable[[str], T], texts: Iterable[str]) -> tuple[T, ...]:
-        """What `read` returns for those of `texts` that it takes; its refusals are collected."""
+        """Return the results of `read` for `texts`; collect its errors."""
         found = (self.attempt(partial(read, text)) for text in texts)
         return tuple(each for each in found if each is not None)
 
     @property
     def refusal(self) -> StationkeeperError | None:
-        """All that was found, under the reason of the first; a private key comes before anything else."""
+        """All problems as one error, with the reason of the first; a private key comes first."""
         ranked = sorted(self.found, key=lambda each: each.reason != Reason.PRIVATE_KEY_IN_TRUSTED_CA)
         if not ranked:
             return None

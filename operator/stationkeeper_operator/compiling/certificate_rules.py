@@ -1,6 +1,6 @@
-"""Which certificates a resource may hold.
+"""Rules for the certificates in a resource.
 
-Parsing is remembered, within a bound: a compile sees the same few texts of all resources again and again.
+Parsed texts are cached, within a bound, since a compile reads the same texts of all resources again and again.
 """
 
 from collections.abc import Iterable
@@ -24,8 +24,8 @@ class Authorities:
     """The CA certificates of a text.
 
     Attributes:
-        certificates: those that can be used, at least one.
-        left_out: why each of the others cannot be, for a message.
+        certificates: the usable ones, at least one.
+        left_out: why each of the others cannot be used, for a message.
     """
 
     certificates: tuple[Certificate, ...]
@@ -33,16 +33,16 @@ class Authorities:
 
 
 def read_authorities(content: str | bytes, field: str, role: Role) -> Authorities:
-    """The CA certificates of a PEM text; one that cannot be used is left out and keeps no other from being used.
+    """Return the CA certificates of a PEM text; leave out unusable ones.
 
     Args:
-        content: the text of the spec, or the bytes that it refers to: PEM text, or one certificate in DER.
-        field: where, for the message.
-        role: what they are for.
+        content: the text in the spec, or the bytes that it refers to: PEM text, or one certificate in DER.
+        field: the field of the spec, for the message.
+        role: the use of the certificates.
 
     Raises:
-        StationkeeperError: there is none that can be used, under the reason of the first, or `NoCertificate`; or what
-            `parse_bundle` raises: what is wrong with the text as a whole, a private key first of all.
+        StationkeeperError: no certificate is usable (with the reason of the first one, or `NoCertificate`); or as
+            `parse_bundle`, for an error of the whole text, above all a private key.
     """
     bundle = _bundle(content, field, Reason.PRIVATE_KEY_IN_TRUSTED_CA)
     usable, refused = [], list(bundle.refused)
@@ -58,12 +58,12 @@ def read_authorities(content: str | bytes, field: str, role: Role) -> Authoritie
 
 
 def read_certificates(text: str, field: str, private_key_reason: Reason) -> tuple[Certificate, ...]:
-    """The certificates of a PEM text, at least one, and each of them usable.
+    """Return the certificates of a PEM text: at least one, and all usable.
 
     Args:
-        text: what the spec holds or refers to.
-        field: where, for the message.
-        private_key_reason: the reason if there is a private key in it.
+        text: the text in the spec, or the one that it refers to.
+        field: the field of the spec, for the message.
+        private_key_reason: the reason if the text holds a private key.
 
     Raises:
         StationkeeperError: `NoCertificate`, or what `parse_certificates` raises.
@@ -72,11 +72,11 @@ def read_certificates(text: str, field: str, private_key_reason: Reason) -> tupl
 
 
 def read_content(content: bytes, field: str) -> tuple[Certificate, ...]:
-    """The certificates of what a Secret or ConfigMap holds, at least one: PEM text, or one certificate in DER.
+    """Return the certificates in a Secret or ConfigMap, at least one: PEM text, or one certificate in DER.
 
     Args:
-        content: of the key.
-        field: where the spec names it, for the message.
+        content: the content of the key.
+        field: the field of the spec that names it, for the message.
 
     Raises:
         StationkeeperError: `NoCertificate`, or what `parse_certificates` raises.
@@ -85,12 +85,12 @@ def read_content(content: bytes, field: str) -> tuple[Certificate, ...]:
 
 
 def expired(certificates: Iterable[Certificate], now: datetime) -> tuple[Certificate, ...]:
-    """Those of `certificates` that are no longer valid at `now`; one that is not valid yet is not among them."""
+    """Return the certificates that have expired at `now`; one that is not valid yet is not among them."""
     return tuple(each for each in certificates if each.not_after < now)
 
 
 def show(certificates: Iterable[Certificate]) -> str:
-    """The subjects of the first few, for messages."""
+    """Return the subjects of the first few certificates, for messages."""
     subjects = [each.subject[:_MAX_SUBJECT] or each.sha256 for each in certificates]
     shown = ", ".join(f"{subject!a}" for subject in subjects[:_SHOWN])
     return shown if len(subjects) <= _SHOWN else f"{shown} and {len(subjects) - _SHOWN} more"
@@ -98,7 +98,7 @@ def show(certificates: Iterable[Certificate]) -> str:
 
 @lru_cache(maxsize=_REMEMBERED)
 def certificate_of(der: bytes) -> Certificate | None:
-    """The certificate of `der` that a document in force holds; None where it cannot be read."""
+    """Parse a certificate of a document in force; return None if it cannot be read."""
     try:
         return parse_certificate(der)
     except StationkeeperError:
@@ -106,16 +106,16 @@ def certificate_of(der: bytes) -> Certificate | None:
 
 
 def _is_der(content: bytes) -> bool:
-    """Whether it begins with a sequence of 128 bytes or more, as no text does."""
+    """Return whether it begins with a sequence of 128 bytes or more; no text does."""
     return content[:1] == b"\x30" and content[1:2] >= b"\x80"
 
 
 def _authority_problem(certificate: Certificate, role: Role) -> StationkeeperError | None:
-    """Why a certificate may not sign others, None where it may.
+    """Return why a certificate may not sign others; None if it may.
 
-    CA:TRUE is asked of each, and keyCertSign where there is a key usage: with partial chains allowed, a gateway's own
-    certificate would otherwise become an anchor. A root of X.509 v1 has neither; that it signs itself, with its own
-    key, is what tells it from a gateway's certificate. OpenSSL takes such a root, and only at the end of a chain.
+    Each must have CA:TRUE, and keyCertSign if it has a key usage. Otherwise, since partial chains are allowed, a
+    gateway's own certificate could become an anchor. A root of X.509 v1 has neither. It differs from a gateway's
+    certificate in that its own key signs it. OpenSSL accepts such a root, but only at the end of a chain.
     """
     if role is Role.ANCHOR and certificate.version == 1 and certificate.signs_itself:
         return None
@@ -129,7 +129,7 @@ def _authority_problem(certificate: Certificate, role: Role) -> StationkeeperErr
 
 
 def _bundle(content: str | bytes, field: str, private_key_reason: Reason) -> Bundle:
-    """The certificates of PEM text, or of bytes that are that or one certificate in DER; at least one, or refused."""
+    """Return the certificates of PEM text, or of bytes (PEM text or one DER certificate); at least one."""
     if isinstance(content, bytes) and _is_der(content):
         found = _parse_der(content, private_key_reason)
     else:
@@ -182,5 +182,5 @@ def _parse(text: str, private_key_reason: Reason) -> Bundle | StationkeeperError
     except StationkeeperError as error:
         return StationkeeperError(error.reason, error.detail)
     except Exception as error:
-        # What no parser foresaw in one resource must not keep all others from being compiled.
+        # An unforeseen error in one resource must not stop the compile of all others.
         return StationkeeperError(Reason.MALFORMED_PEM, f"it cannot be read: {type(error).__name__}")

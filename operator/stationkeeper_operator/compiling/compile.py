@@ -1,7 +1,7 @@
-"""Resources to the documents that CUPS loads, and a verdict on each resource.
+"""Compile resources into the documents that CUPS loads, and a verdict on each resource.
 
-Pure: the same resources, in whatever order, over the same documents in force, give the same payloads. The documents in
-force are asked for what was last accepted of each resource, so that this survives a restart of the operator.
+Pure: the same resources, in any order, with the same documents in force, give the same payloads. The last accepted
+state of each resource is read from the documents in force, so that it survives a restart of the operator.
 """
 
 from collections import Counter
@@ -33,13 +33,13 @@ __all__ = ["CertificateStatus", "PlanPart", "PublishPlan", "Verdict", "World", "
 
 @dataclass(frozen=True)
 class PublishPlan:
-    """What is to be published.
+    """A plan of what to publish.
 
     Attributes:
         payloads: of every document of the contract, by its name.
         verdicts: on every resource.
-        documents: what the payloads hold.
-        deadline: when time alone will change something, aware; None for never.
+        documents: the contents of the payloads.
+        deadline: when the plan changes only because time passes, aware; None for never.
     """
 
     payloads: Mapping[str, bytes]
@@ -48,23 +48,23 @@ class PublishPlan:
     deadline: datetime | None = None
 
     def reduces(self, in_force: Mapping[str, Document]) -> frozenset[str]:
-        """The names of the documents that take trust away: a CA, an anchor, a gateway less, or narrower.
+        """Return the names of the documents that take trust away: a CA, an anchor or a gateway is removed or narrowed.
 
-        They are to be published first and at once. A change of LNS is none.
+        Publish these first and at once. A change of an LNS does not count.
         """
         return reduced_documents(in_force, self.documents)
 
 
 @dataclass(frozen=True)
 class PlanPart:
-    """One document of a plan, with the verdicts that go with it; of what belongs into none, the verdicts alone.
+    """One document of a plan with its verdicts; or only verdicts, for resources that belong to no document.
 
     Attributes:
-        name: of the document; empty for none.
-        document: what it holds, None for none.
-        payload: of it.
-        verdicts: on the resources that belong into it.
-        deadlines: when time alone will change something.
+        name: the name of the document; empty for none.
+        document: its content; None for none.
+        payload: its payload.
+        verdicts: on the resources that belong to it.
+        deadlines: when it changes only because time passes.
     """
 
     name: str
@@ -75,12 +75,12 @@ class PlanPart:
 
 
 def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) -> PublishPlan:
-    """The documents for `world`.
+    """Compile `world` into a plan.
 
     Args:
-        world: all resources and what they refer to.
-        in_force: the present documents of the world's count, without those that are missing or cannot be decoded.
-        now: what has expired by then is left out; aware.
+        world: all resources and the objects that they refer to.
+        in_force: the present documents of the world's count, without missing ones and those that cannot be decoded.
+        now: the time, aware; certificates that have expired by then are left out.
     """
     documents: dict[str, Document] = {}
     payloads: dict[str, bytes] = {}
@@ -95,12 +95,12 @@ def compile_plan(world: World, in_force: Mapping[str, Document], now: datetime) 
 
 
 def plan_parts(world: World, in_force: Mapping[str, Document], now: datetime) -> Iterator[PlanPart]:
-    """The plan of `compile_plan` document by document, so that no more than one is in memory, and one can pause.
+    """Yield the plan of `compile_plan` by documents, so that only one is in memory, with pauses between them.
 
     Args:
-        world: as there.
-        in_force: as there.
-        now: as there.
+        world: as for `compile_plan`.
+        in_force: as for `compile_plan`.
+        now: as for `compile_plan`.
     """
     few, present = world.without_gateways(), world.without_deleted()
     trust = compile_trust(few.without_deleted(), in_force.get(TRUST), now)

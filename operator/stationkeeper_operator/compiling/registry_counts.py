@@ -1,8 +1,8 @@
-"""Which counts of registry documents are published, and how one takes over from another.
+"""The counts of registry documents that are published, and the change from one count to another.
 
-The documents of one count lead: they say what is in force. Those of every other count that pods read hold the same
-records, as far as they fit: what is taken away from the ones is taken away from the others in the same turn. A count
-that begins gets its first documents only once it can hold all that is in force, as its pods serve from then on.
+The documents of one count lead: they define what is in force. Every other count that pods read has the same records, as
+far as they fit. A reduction applies to all counts in the same turn. A new count gets its first documents only when it
+can hold everything in force, since its pods serve from then on.
 """
 
 from collections import Counter
@@ -32,11 +32,11 @@ from stationkeeper_operator.resources.records import GATEWAY, Gateway, Key, Meta
 
 @dataclass(frozen=True)
 class RegistryCounts:
-    """What is asked for.
+    """The counts that are needed.
 
     Attributes:
         configured: the count of the release.
-        read: those that CUPS pods read; None where that is not known.
+        read: the counts that CUPS pods read; None if not known.
     """
 
     configured: int = BUCKETS
@@ -44,20 +44,20 @@ class RegistryCounts:
 
     @property
     def needed(self) -> frozenset[int]:
-        """Those that are to be there."""
+        """The counts that must be published."""
         return frozenset({self.configured}) | (self.read or frozenset())
 
 
 @dataclass(frozen=True)
 class RegistryPlan:
-    """A plan for all counts.
+    """A plan with the documents of all counts.
 
     Attributes:
-        plan: with the documents of all of them.
-        leading: the count whose documents say what is in force.
-        before: what was in force in each document, or in that from which a new one takes over.
-        last: the documents that complete a count; to be written after all others of it.
-        retired: the counts whose documents are to be emptied.
+        plan: the plan with the documents of all counts.
+        leading: the count with the documents that define what is in force.
+        before: the content in force of each document, or of the one that a new document replaces.
+        last: the documents that complete a count; write them after all others of it.
+        retired: the counts with documents to empty.
     """
 
     plan: PublishPlan
@@ -67,7 +67,7 @@ class RegistryPlan:
     retired: frozenset[int] = frozenset()
 
     def leads(self, document: str) -> bool:
-        """Whether a document is the trust or of the leading count."""
+        """Return whether a document is the trust document or belongs to the leading count."""
         place = place_of(document)
         return place is None or place[0] == self.leading
 
@@ -81,7 +81,7 @@ class _Shared:
 
 
 def leading_count(counts: RegistryCounts, in_force: Mapping[str, Document]) -> int:
-    """Return the count whose documents say what is in force: the release's, or until that is complete another one.
+    """Return the leading count: that of the release, or another one until that is complete.
 
     Args:
         counts: what is asked for.
@@ -90,12 +90,12 @@ def leading_count(counts: RegistryCounts, in_force: Mapping[str, Document]) -> i
     complete = [each for each in BUCKET_COUNTS if all(name in in_force for name in layout_of(each).registry)]
     if counts.configured in complete or not complete:
         return counts.configured
-    # One that pods read is kept up to date; of these the largest holds most.
+    # A count that pods read is up to date; of these, the largest holds most.
     return max(complete, key=lambda each: (each in (counts.read or ()), each))
 
 
 def in_force_of(buckets: int, in_force: Mapping[str, Document]) -> dict[str, Document]:
-    """Return the trust and the registry documents of one count; what others say takes the place of missing ones.
+    """Return the trust and registry documents of one count; missing ones are made from the other counts.
 
     Args:
         buckets: the count.
@@ -111,10 +111,10 @@ def in_force_of(buckets: int, in_force: Mapping[str, Document]) -> dict[str, Doc
 
 
 def shared_out(documents: Iterable[RegistryDocument], buckets: int) -> dict[str, RegistryDocument]:
-    """Return the documents of another count with the same records; only those that hold any.
+    """Return the non-empty documents of another count with the same records.
 
     Args:
-        documents: of any counts; of records of one EUI and namespace the first stays.
+        documents: of any counts; the first record for each EUI and namespace counts.
         buckets: the count.
     """
     found: dict[int, _Shared] = {}
@@ -142,14 +142,14 @@ def shared_out(documents: Iterable[RegistryDocument], buckets: int) -> dict[str,
 def for_all_counts(
     plan: PublishPlan, counts: RegistryCounts, leading: int, in_force: Mapping[str, Document], release_namespace: str
 ) -> RegistryPlan:
-    """Return a plan for every count that is needed.
+    """Return a plan for every needed count.
 
     Args:
         plan: for the leading count.
-        counts: what is asked for.
-        leading: as `leading_count` gave it.
-        in_force: the documents that can be read, of all counts.
-        release_namespace: which has a share of its own.
+        counts: the configured and the read counts.
+        leading: from `leading_count`.
+        in_force: the readable documents, of all counts.
+        release_namespace: the namespace with a share of its own.
     """
     present = {place[0] for name in in_force if (place := place_of(name)) is not None}
     retired = present - counts.needed - {leading} if counts.read is not None else frozenset[int]()
@@ -163,7 +163,7 @@ def for_all_counts(
 def _with_count(
     found: RegistryPlan, buckets: int, in_force: Mapping[str, Document], release_namespace: str
 ) -> RegistryPlan:
-    """`found` with the documents of one more count."""
+    """Return `found` with the documents of one more count."""
     layout = layout_of(buckets)
     wanted = shared_out(_registries(found.plan.documents[name] for name in layout_of(found.leading).registry), buckets)
     before = in_force_of(buckets, in_force)
@@ -171,7 +171,7 @@ def _with_count(
     payloads: dict[str, bytes] = {}
     lacking: set[Key] = set()
     for number, name in enumerate(layout.registry):
-        # What is to take over was never in force as this document, and may be too large for it.
+        # The records that take over were never in force in this document, and may be too large for it.
         held = in_force.get(name)
         document, payload = _copied_document(
             wanted.get(name, RegistryDocument(bucket=number)),
@@ -196,13 +196,13 @@ def _with_count(
 def _copied_document(
     wanted: RegistryDocument, held: RegistryDocument | None, release_namespace: str
 ) -> tuple[Document, bytes]:
-    """As much of `wanted` as fits where `held` is in force."""
+    """Return as much of `wanted` as fits if `held` is in force."""
     if wanted == held:
         return wanted, encode_payload(wanted)
     before = {each.uid: each for each in held.gateways} if held is not None else {}
     contested = _contested(wanted)
     kept = {(each.eui, each.namespace): each for each in wanted.reserved}
-    # One that does not fit keeps its EUI from the others that have it.
+    # A record that does not fit still blocks its EUI for other namespaces.
     for each in wanted.gateways:
         if each.eui in contested:
             reserved = ReservedEUI(eui=each.eui, namespace=each.namespace, uid=each.uid, rank=each.rank)
@@ -219,7 +219,7 @@ def _copied_document(
 
 
 def _candidate(record: RegisteredGateway, held: RegisteredGateway | None) -> Candidate[RegisteredGateway]:
-    """What is to be copied, and what stays of the copy in force where that does not fit."""
+    """Return the record to copy, with the part of the copy in force that stays if it does not fit."""
     resource = Gateway(metadata=Metadata(name=record.name, namespace=record.namespace, uid=record.uid), spec=None)
     if held is None or (held.eui, held.namespace, held.name) != (record.eui, record.namespace, record.name):
         return Candidate(resource, record, None, None)
@@ -242,7 +242,7 @@ def _candidate(record: RegisteredGateway, held: RegisteredGateway | None) -> Can
 
 
 def _common(held: tuple[str, ...] | None, wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """What both allow; None allows all."""
+    """Return what both allow; None allows all."""
     if held is None or wanted is None:
         return held if wanted is None else wanted
     return tuple(each for each in held if each in wanted)
@@ -269,7 +269,7 @@ def _told(
     *,
     begins: bool,
 ) -> dict[Key, Verdict]:
-    """The verdicts with the further document of each Gateway, or why it is in none."""
+    """Return the verdicts with the document of each Gateway in another count, or why it is in none."""
     found = dict(verdicts)
     for name, document in wanted.items():
         for each in document.gateways:
@@ -280,12 +280,12 @@ def _told(
             if key not in lacking:
                 found[key] = replace(verdict, copies=(*verdict.copies, name))
             elif begins:
-                what = f"; it does not fit into {buckets} registry Secrets, which the release asks for: choose more"
+                what = f"; it does not fit into the {buckets} registry Secrets of registry.buckets: choose more"
                 found[key] = replace(verdict, message=verdict.message[: MAX_MESSAGE - len(what)] + what)
             elif verdict.accepted:
                 detail = (
-                    f"the CUPS pods that still read {buckets} registry Secrets have no room for it; it acts once they"
-                    " are replaced"
+                    f"the {buckets} registry Secrets that some CUPS pods still read have no space for it; it acts "
+                    f"when these pods are replaced"
                 )
                 found[key] = replace(verdict, accepted=False, reason=Reason.CAPACITY_EXCEEDED.value, message=detail)
     return found

@@ -1,4 +1,4 @@
-"""What became of one resource, in the words of its status."""
+"""The verdict on one resource, in the words of its status."""
 
 from datetime import datetime
 
@@ -27,7 +27,7 @@ LEAVING = Verdict(
     "metadata.deletionTimestamp is set: nothing of it is in force; a finalizer still holds it",
     None,
 )
-"""On every resource whose deletion was asked for."""
+"""The verdict on every resource that is being deleted."""
 
 
 def trusted_ca_verdict(
@@ -37,14 +37,14 @@ def trusted_ca_verdict(
     world: World,
     now: datetime,
 ) -> Verdict:
-    """Return what became of a TrustedCA.
+    """Return the verdict on a TrustedCA.
 
     Args:
-        candidate: what its spec asks for.
-        record: what is in force of it, None for nothing.
-        known: the certificates that gateways came with last.
-        world: where its references are looked up.
-        now: aware.
+        candidate: its candidate.
+        record: its record in force; None for none.
+        known: the certificates that gateways used last.
+        world: holds its references.
+        now: the time, aware.
     """
     validities = validities_of(candidate.resource, world, record)
     if record is None:
@@ -78,14 +78,14 @@ def gateway_verdict(
     world: World,
     vouching: Vouching | None,
 ) -> Verdict:
-    """Return what became of a Gateway.
+    """Return the verdict on a Gateway.
 
     Args:
-        candidate: what its spec asks for.
-        record: what is in force of it, None for nothing.
-        document: the name of the one that its EUI belongs to.
-        world: where its references are looked up.
-        vouching: who could let it in, None where nothing of it is in force.
+        candidate: its candidate.
+        record: its record in force; None for none.
+        document: the name of the document of its EUI.
+        world: holds its references.
+        vouching: its vouching; None if nothing of it is in force.
     """
     accepted, reason, message = _outcome(candidate, record)
     return Verdict(
@@ -100,7 +100,7 @@ def gateway_verdict(
 
 
 def _outcome(candidate: Candidate[R], record: R | None) -> tuple[bool, str, str]:
-    """Whether the spec is in force as it is, the reason, and the message."""
+    """Return whether the spec is in force as written, the reason, and the message."""
     refusal = candidate.refusal
     if refusal is None and candidate.desired is not None and record != candidate.desired:
         refusal = _does_not_fit(candidate)
@@ -113,8 +113,8 @@ def _outcome(candidate: Candidate[R], record: R | None) -> tuple[bool, str, str]
 
 def _revocation_does_not_fit(refusal: StationkeeperError | None) -> StationkeeperError:
     detail = (
-        "what it revokes anew does NOT act, and such certificates are still accepted:"
-        f" Secret {secret_name(TRUST)} has no room for it; delete TrustedCAs of this namespace or shorten their CRLs,"
+        "its new revocations do NOT act, and such certificates are still accepted:"
+        f" Secret {secret_name(TRUST)} has no space for them; delete TrustedCAs of this namespace, shorten their CRLs,"
         " or suspend this one"
     )
     return StationkeeperError(Reason.CAPACITY_EXCEEDED, f"{detail}; {refusal.detail}" if refusal else detail)
@@ -124,5 +124,5 @@ def _does_not_fit(candidate: Candidate[R]) -> StationkeeperError:
     is_authority = isinstance(candidate.resource, TrustedCA)
     secret = f"Secret {secret_name(TRUST)}" if is_authority else "the registry Secret that its EUI belongs to"
     what = f"{MAX_NAMESPACE_CERTIFICATES} certificates, or " if is_authority else ""
-    detail = f"this namespace would have more than {what}its share of {secret}, and there is no room beyond"
-    return StationkeeperError(Reason.CAPACITY_EXCEEDED, f"{detail}; delete what is not needed in this namespace")
+    detail = f"this namespace would use more than {what}its share of {secret}, and there is no free space beyond"
+    return StationkeeperError(Reason.CAPACITY_EXCEEDED, f"{detail}; delete resources that you do not need here")

@@ -1,4 +1,4 @@
-"""For which namespaces a TrustedCA of the release's namespace speaks: as a spec says it, and what two of them share."""
+"""The namespaces that a TrustedCA of the release's namespace serves: from a spec, and in common with another one."""
 
 import re
 from collections.abc import Iterable
@@ -13,18 +13,18 @@ from stationkeeper_operator.resources.specs import Served
 MAX_SERVED = 256
 """Entries of `serves`."""
 MAX_SERVED_RANGES = 1_024
-"""EUI ranges of all entries together."""
+"""The maximum number of EUI ranges in all entries together."""
 
 _EVERYTHING = EUIRange(0, 0)
 _NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def read_serves(listed: tuple[Served, ...] | None, *, is_release: bool) -> tuple[ServedNamespace, ...]:
-    """What a spec says; nothing means the own namespace alone.
+    """Return the served namespaces of a spec; none means only its own namespace.
 
     Args:
-        listed: the entries, as written.
-        is_release: whether the TrustedCA is in the release's namespace; no other one speaks for another namespace.
+        listed: the entries of the spec.
+        is_release: whether the TrustedCA is in the release's namespace; only then it may serve others.
 
     Raises:
         StationkeeperError: `InvalidSpec`, `EUIRangeInvalid`.
@@ -34,7 +34,7 @@ def read_serves(listed: tuple[Served, ...] | None, *, is_release: bool) -> tuple
     if not is_release:
         raise StationkeeperError(
             Reason.INVALID_SPEC,
-            "serves: only a TrustedCA of the release's namespace speaks for other namespaces; take it out",
+            "serves: only a TrustedCA of the release's namespace may speak for other namespaces; remove serves",
         )
     count = sum(len(each.eui_ranges or ()) for each in listed)
     if len(listed) > MAX_SERVED or count > MAX_SERVED_RANGES:
@@ -58,7 +58,7 @@ def read_serves(listed: tuple[Served, ...] | None, *, is_release: bool) -> tuple
 
 
 def serves(listed: tuple[ServedNamespace, ...], namespace: str, eui: EUI64) -> bool:
-    """Whether a TrustedCA of the release's namespace speaks for the Gateways with `eui` of another namespace."""
+    """Return whether a TrustedCA of the release's namespace serves the Gateways with `eui` of another namespace."""
     entries = (each for each in listed if each.namespace in {namespace, ALL_NAMESPACES})
     return any(eui in each for entry in entries for each in _ranges(entry))
 
@@ -66,7 +66,7 @@ def serves(listed: tuple[ServedNamespace, ...], namespace: str, eui: EUI64) -> b
 def common_serves(
     held: tuple[ServedNamespace, ...], listed: tuple[ServedNamespace, ...]
 ) -> tuple[ServedNamespace, ...]:
-    """What both serve, sorted by namespace."""
+    """Return what both serve, sorted by namespace."""
     found: dict[str, set[EUIRange]] = {}
     for one in held:
         for other in listed:
@@ -80,7 +80,7 @@ def common_serves(
 
 
 def serves_less(old: tuple[ServedNamespace, ...], new: tuple[ServedNamespace, ...]) -> bool:
-    """Whether something that `old` serves is not certain to be served by `new`."""
+    """Return whether `new` may serve less than `old`."""
     return any(not any(_covers(other, one.namespace, each) for other in new) for one in old for each in _ranges(one))
 
 
@@ -90,7 +90,7 @@ def _covers(wide: ServedNamespace, namespace: str, inner: EUIRange) -> bool:
 
 @lru_cache(maxsize=4096)
 def _ranges(served: ServedNamespace) -> tuple[EUIRange, ...]:
-    """Its ranges; none where a document holds some that cannot be read, which then serve nobody."""
+    """Return its ranges; none if a range cannot be read, which then serves nobody."""
     if not served.eui_ranges:
         return (_EVERYTHING,)
     try:
@@ -100,13 +100,13 @@ def _ranges(served: ServedNamespace) -> tuple[EUIRange, ...]:
 
 
 def _common(one: tuple[EUIRange, ...], other: tuple[EUIRange, ...]) -> set[EUIRange]:
-    """Of any two ranges that have an EUI in common, one lies in the other."""
+    """Return the common ranges: of two ranges with a common EUI, one contains the other."""
     inner = {each for each in one if any(_holds(outer, each) for outer in other)}
     return inner | {each for each in other if any(_holds(outer, each) for outer in one)}
 
 
 def _outermost(ranges: Iterable[EUIRange]) -> list[EUIRange]:
-    """`ranges` without those that lie in another one."""
+    """Return `ranges` without those inside another one."""
     kept: list[EUIRange] = []
     for each in sorted(ranges):
         if not kept or not _holds(kept[-1], each):

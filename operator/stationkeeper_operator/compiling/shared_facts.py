@@ -1,4 +1,4 @@
-"""What all Gateways are compiled in: few objects, compiled whole whenever one of them changes."""
+"""The shared facts for compiling Gateways: few objects, compiled again as a whole when one of them changes."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,16 +20,16 @@ from stationkeeper_operator.resources.records import Key, TrustedCA
 
 @dataclass(frozen=True)
 class SharedFacts:
-    """The TrustedCAs and GatewayDefaults, compiled.
+    """The compiled TrustedCAs and GatewayDefaults.
 
     Attributes:
-        world: they, without those that are being deleted, and what resources refer to.
-        trust: what is to be trusted.
-        before: the trust document in force, None where there is none that can be read.
-        keys: of the TrustedCAs, which no gateway is given.
-        defaults: the LNS of Gateways that have none of their own.
-        vouching_cas: tell who could let a Gateway in.
-        verdicts: on the TrustedCAs, and on what is being deleted.
+        world: these resources, without those that are being deleted, and all references.
+        trust: the trust that will be in force.
+        before: the trust document in force; None if there is no readable one.
+        keys: the keys of the TrustedCAs, which no gateway may get.
+        defaults: the LNS of Gateways without one of their own.
+        vouching_cas: the TrustedCAs that can vouch for Gateways.
+        verdicts: on the TrustedCAs, and on resources that are being deleted.
     """
 
     world: World
@@ -42,7 +42,7 @@ class SharedFacts:
 
     @property
     def deadlines(self) -> Iterator[datetime]:
-        """When time alone changes something about what is to be trusted."""
+        """The times at which the trust changes only because time passes."""
         return (when for record in self.trust.records.values() for when in deadlines(record))
 
 
@@ -54,15 +54,15 @@ def compile_facts(  # noqa: PLR0913, PLR0917 - all that they depend on
     known: Known,
     now: datetime,
 ) -> SharedFacts:
-    """Return what all Gateways are compiled in.
+    """Compile the shared facts.
 
     Args:
-        everything: all resources, those that are being deleted among them; Gateways do not count.
-        trust: what is to be trusted.
+        everything: all resources, with those that are being deleted; Gateways do not count.
+        trust: the trust that will be in force.
         before: the trust document in force.
-        owners: the namespaces whose gateways have each key.
-        known: the certificates that gateways came with last.
-        now: aware.
+        owners: the namespaces with gateways that have each key.
+        known: the certificates that gateways used last.
+        now: the time, aware.
     """
     world = everything.without_deleted()
     verdicts: dict[Key, Verdict] = {each.key: LEAVING for each in everything.being_deleted}
@@ -85,7 +85,7 @@ def compile_facts(  # noqa: PLR0913, PLR0917 - all that they depend on
 def _still_trusted(
     everything: World, verdicts: Mapping[Key, Verdict], trust: TrustDocument
 ) -> Iterator[tuple[Key, Verdict]]:
-    """The verdicts on TrustedCAs that are suspended or being deleted, with who else holds what they would."""
+    """Yield the verdicts on suspended or deleted TrustedCAs, with the others that hold their certificates or keys."""
     world = everything.without_deleted()
     for key, verdict in verdicts.items():
         resource = everything.resources[key]

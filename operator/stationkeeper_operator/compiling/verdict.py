@@ -1,4 +1,4 @@
-"""What became of a resource, before it is written as conditions."""
+"""The verdict on a resource, before it becomes conditions."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ _MAX_NAMED_SUBJECT = 100
 
 
 class Role(StrEnum):
-    """What a certificate of a TrustedCA is for."""
+    """The use of a certificate in a TrustedCA."""
 
     ANCHOR = "Anchor"
     INTERMEDIATE = "Intermediate"
@@ -24,15 +24,16 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class CertificateStatus:
-    """A certificate as the status of a TrustedCA shows it.
+    """A certificate in the status of a TrustedCA.
 
     Attributes:
-        subject: as RFC 4514 writes it, cut at 256 characters.
+        subject: in the form of RFC 4514, cut at 256 characters.
         sha256: the fingerprint, 64 lower-case hex digits.
         not_after: RFC 3339, in UTC, to the second.
-        role: what it is for.
-        problem: why no gateway can come in by it at present; empty where one can.
-        retained_until: up to when it is kept though its source no longer holds it, RFC 3339; empty for what it holds.
+        role: its use.
+        problem: why it can vouch for no gateway at present; empty if it can.
+        retained_until: until when it is kept although its source no longer holds it, RFC 3339; empty if the source
+            holds it.
     """
 
     subject: str
@@ -45,14 +46,14 @@ class CertificateStatus:
 
 @dataclass(frozen=True)
 class RevocationListStatus:
-    """What the CRLs of one issuer revoke, as the status of a TrustedCA shows it.
+    """The revocations by CRLs of one issuer, in the status of a TrustedCA.
 
     Attributes:
-        issuer: the subject of its certificate as RFC 4514 writes it, cut at 256 characters.
-        entries: how many certificates they revoke.
+        issuer: the subject of its certificate in the form of RFC 4514, cut at 256 characters.
+        entries: the number of revoked certificates.
         this_update: when the newest was made; RFC 3339, in UTC.
-        next_update: when the next one is due; empty where they do not say.
-        overdue: whether that has passed.
+        next_update: when the next one is due; empty if the CRLs do not say.
+        overdue: whether that time has passed.
     """
 
     issuer: str
@@ -63,7 +64,7 @@ class RevocationListStatus:
 
 
 class Use(StrEnum):
-    """What a certificate is for, as conditions and metrics call it."""
+    """The use of a certificate, by its name in conditions and metrics."""
 
     TRUST_ANCHOR = "TrustAnchor"
     INTERMEDIATE = "Intermediate"
@@ -76,14 +77,14 @@ class Use(StrEnum):
 
 @dataclass(frozen=True)
 class Validity:
-    """How long a certificate is valid.
+    """The validity period of a certificate.
 
     Attributes:
-        use: what it is for.
-        name: says which it is, for people: its subject, cut, and its serial number in hex.
+        use: its use.
+        name: its name for people: the subject, cut, and the serial number in hex.
         not_after: its end, aware.
-        not_before: its begin, aware; None where that is not known.
-        renewed_by: the Certificate of cert-manager that renews it; empty where none is known to.
+        not_before: its start, aware; None if not known.
+        renewed_by: the Certificate of cert-manager that renews it; empty if none is known.
     """
 
     use: Use
@@ -95,12 +96,12 @@ class Validity:
 
 @dataclass(frozen=True)
 class Vouching:
-    """Who could let a gateway in.
+    """Whether a TrustedCA or a token can vouch for a gateway.
 
     Attributes:
-        vouched: whether anybody could.
+        vouched: whether one can.
         reason: a CamelCase word.
-        message: for people; names nothing of other tenants.
+        message: for people; without names of other tenants.
     """
 
     vouched: bool
@@ -110,22 +111,22 @@ class Vouching:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a resource.
+    """The verdict on a resource.
 
     Attributes:
-        accepted: whether its spec is in force as it is.
+        accepted: whether its spec is in force as written.
         reason: `Accepted` or a `Reason` of the core.
         message: for people; at most `MAX_MESSAGE` characters, without token or key.
-        document: the name of the document that carries it, None where nothing of it is published.
-        certificates: those in force, for a TrustedCA.
-        gateways: how many have no LNS of their own and look to it, for a GatewayDefaults.
-        lns_uri: where a Gateway is sent by what is in force of it; empty where it is sent nowhere.
-        revocation_lists: those in force, for a TrustedCA.
-        validities: of the certificates that its spec brings, those that have expired among them.
-        still_trusted_by: of a TrustedCA that is suspended or being deleted, `namespace/name` of the others in force
-            that hold one of its certificates or keys, of other tenants the number alone; None where nobody asks.
-        vouching: who could let it in, for a Gateway that is in force and not suspended.
-        copies: the names of the documents of other counts that carry the same, while the count changes.
+        document: the name of its document; None if nothing of it is published.
+        certificates: for a TrustedCA, those in force.
+        gateways: for a GatewayDefaults, the number of Gateways that use it.
+        lns_uri: for a Gateway, the LNS URI in force; empty if there is none.
+        revocation_lists: for a TrustedCA, those in force.
+        validities: the validity periods of the certificates in its spec, with expired ones.
+        still_trusted_by: for a TrustedCA that is suspended or being deleted, `namespace/name` of the others in force
+            with one of its certificates or keys; only the number for other tenants. None for other resources.
+        vouching: for a Gateway that is in force and not suspended.
+        copies: during a change of the count, the names of its documents in other counts.
     """
 
     accepted: bool
@@ -143,13 +144,14 @@ class Verdict:
 
 
 def certificate_status(certificate: Certificate, role: Role, problem: str, retained_until: str) -> CertificateStatus:
-    """How the status shows `certificate`.
+    """Return the status entry of `certificate`.
 
     Args:
-        certificate: in force.
-        role: what it is for.
-        problem: why no gateway can come in by it; empty where one can.
-        retained_until: up to when it is kept though its source no longer holds it, RFC 3339; empty for what it holds.
+        certificate: a certificate in force.
+        role: its use.
+        problem: why it can vouch for no gateway; empty if it can.
+        retained_until: until when it is kept although its source no longer holds it, RFC 3339; empty if the source
+            holds it.
     """
     return CertificateStatus(
         subject=certificate.subject[:_MAX_SUBJECT],
@@ -163,6 +165,6 @@ def certificate_status(certificate: Certificate, role: Role, problem: str, retai
 
 @lru_cache(maxsize=2048)
 def validity(use: Use, certificate: Certificate, renewed_by: str = "") -> Validity:
-    """How long `certificate` is valid, which the Certificate `renewed_by` of cert-manager renews."""
+    """Return the validity period of `certificate`; `renewed_by` is the Certificate of cert-manager that renews it."""
     name = f"{certificate.subject[:_MAX_NAMED_SUBJECT]!a} (serial {certificate.serial})"
     return Validity(use, name, certificate.not_after, certificate.not_before, renewed_by)

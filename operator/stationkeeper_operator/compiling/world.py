@@ -1,4 +1,4 @@
-"""All that the operator knows of the cluster at one time, and how a spec's references are looked up in it."""
+"""The operator's knowledge of the cluster at one time, and the lookup of a spec's references in it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,28 +22,28 @@ from stationkeeper_operator.resources.specs import KeySource, TokenSource
 CREDENTIALS_LABEL = "stationkeeper.io/credentials"
 TRUST_LABEL = "stationkeeper.io/trust"
 SECRET_LABELS = (CREDENTIALS_LABEL, TRUST_LABEL)
-"""The labels, with the value `true`, of Secrets that are read: what gateways may be given, and whom to trust."""
+"""The labels, with the value `true`, of Secrets that may be read: for credentials of gateways, and for trust."""
 
 
 class SecretUse(StrEnum):
-    """What a Secret is used for, by the label that it then has to have; neither opens the other use."""
+    """The use of a Secret, by the label that it needs; one label does not allow the other use."""
 
     CREDENTIALS = CREDENTIALS_LABEL
-    """What gateways are given, and what lets them in without a certificate."""
+    """Credentials that gateways get, and tokens that they may use without a certificate."""
     TRUST = TRUST_LABEL
-    """Certificates and CRLs, of which nothing is secret."""
+    """Certificates and CRLs, which are not secret."""
 
 
 @dataclass(frozen=True)
 class World:
-    """The resources and what they refer to.
+    """The resources and their references.
 
     Attributes:
-        release_namespace: the namespace whose TrustedCAs and GatewayDefaults are for the Gateways of all namespaces.
+        release_namespace: the release's namespace, with TrustedCAs and GatewayDefaults for other namespaces.
         resources: all TrustedCAs, Gateways and GatewayDefaults.
         referenced: the Secrets and ConfigMaps that they name; one that is missing here does not exist.
-        cups_names: by which gateways reach the release's CUPS: lower-case hosts, or `host:port`.
-        buckets: into how many documents the Gateways are split.
+        cups_names: the names of the release's CUPS for gateways: lower-case hosts, or `host:port`.
+        buckets: the number of registry documents.
     """
 
     release_namespace: str
@@ -53,47 +53,47 @@ class World:
     buckets: int = BUCKETS
 
     def defaults_of(self, resource: Resource) -> Key | None:
-        """The GatewayDefaults that has to give the LNS of `resource`: its namespace's, else the release's.
+        """Return the GatewayDefaults that must give the LNS of `resource`: of its namespace, else of the release.
 
-        Whether it can be used does not matter: one that is broken is not passed over for another.
+        An invalid one counts too: it is not skipped for another one.
 
         Returns:
-            None where a Gateway's own spec says it, or there is no GatewayDefaults for it, and for what is no Gateway.
+            None if a Gateway has an LNS of its own, if there is no GatewayDefaults for it, and for other resources.
         """
         return self.defaults_for(resource.metadata.namespace) if looks_to_defaults(resource) else None
 
     def defaults_for(self, namespace: str) -> Key | None:
-        """Return the GatewayDefaults of a namespace, else the release's; None where there is neither."""
+        """Return the GatewayDefaults of a namespace, else that of the release; None if there is neither."""
         found = (Key(GATEWAY_DEFAULTS, each, DEFAULTS_NAME) for each in (namespace, self.release_namespace))
         return next((key for key in found if self._has(key)), None)
 
     @property
     def being_deleted(self) -> tuple[Resource, ...]:
-        """The resources whose deletion was asked for: gone for all that they let in, though a finalizer holds them."""
+        """The resources that are being deleted: they no longer allow anything, even if a finalizer holds them."""
         return tuple(each for each in self.resources.values() if each.metadata.being_deleted)
 
     def without_deleted(self) -> "World":
-        """The same without the resources that are being deleted."""
+        """Return the same world without the resources that are being deleted."""
         gone = {each.key for each in self.being_deleted}
         if not gone:
             return self
         return replace(self, resources={key: each for key, each in self.resources.items() if key not in gone})
 
     def without_gateways(self) -> "World":
-        """Return the same without the Gateways: the few resources that many Gateways depend on."""
+        """Return the same world without the Gateways: the few resources that many Gateways depend on."""
         few = {key: each for key, each in self.resources.items() if not isinstance(each, Gateway)}
         return replace(self, resources=few)
 
     def read(
         self, namespace: str, source: KeySource | TokenSource, field: str, use: SecretUse = SecretUse.TRUST
     ) -> bytes:
-        """The content of the key that `source` names.
+        """Return the content of the key that `source` names.
 
         Args:
             namespace: of the resource.
-            source: what the spec says.
-            field: where the spec says it, for the message.
-            use: what a Secret has to be labelled for.
+            source: the reference in the spec.
+            field: the field of the spec, for the message.
+            use: the label that a Secret needs.
 
         Raises:
             StationkeeperError: `InvalidSpec`, `ReferenceNotFound` (an object that is being deleted gives nothing new),
@@ -112,15 +112,15 @@ class World:
         return content
 
     def read_every_key(self, secret: Reference, field: str, use: SecretUse) -> Mapping[str, bytes]:
-        """The content of each key of a Secret; a caller that looks up many keys asks once.
+        """Return the content of each key of a Secret; a caller with many keys asks only once.
 
         Args:
-            secret: which one.
-            field: where the spec names it, for the message.
-            use: what it has to be labelled for.
+            secret: the Secret.
+            field: the field of the spec, for the message.
+            use: the label that it needs.
 
         Raises:
-            StationkeeperError: as `read`, but for `InvalidSpec` and `ReferenceKeyMissing`.
+            StationkeeperError: as `read`, except `InvalidSpec` and `ReferenceKeyMissing`.
         """
         return self._holder(secret, field, use).data
 
@@ -140,7 +140,7 @@ class World:
         return holder
 
     def renewed_by(self, namespace: str, source: KeySource | TokenSource | None) -> str:
-        """The Certificate of cert-manager that renews what `source` names; empty where none is known to."""
+        """Return the Certificate of cert-manager that renews the object of `source`; empty if none is known."""
         found = source_reference(namespace, source)
         holder = self.referenced.get(found[0]) if found is not None else None
         return holder.metadata.annotations.certificate if holder is not None else ""
@@ -151,7 +151,7 @@ class World:
 
 
 def looks_to_defaults(resource: Resource) -> bool:
-    """Return whether a resource is a Gateway whose own spec gives no LNS."""
+    """Return whether a resource is a Gateway without an LNS in its spec."""
     return isinstance(resource, Gateway) and resource.spec is not None and resource.spec.lns is None
 
 

@@ -1,4 +1,4 @@
-"""What changed of the resources, and of what they name, between two looks at the cluster."""
+"""The changes of resources and their references between two reads of the cluster."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from stationkeeper_operator.resources.records import Key, Reference, ReferencedO
 
 
 class ResourceChange(NamedTuple):
-    """A resource as it was and as it is; None where it did not, or does not, exist."""
+    """A resource before and after a change; None if it did not, or does not, exist."""
 
     before: Resource | None
     after: Resource | None
@@ -16,11 +16,11 @@ class ResourceChange(NamedTuple):
 
 @dataclass(frozen=True)
 class WorldChanges:
-    """The difference.
+    """The difference between two states.
 
     Attributes:
-        resources: those that are other than before, be it in their status alone.
-        referenced: the named Secrets and ConfigMaps that are other than before; None for one that does not exist.
+        resources: the changed resources, also with changes only in their status.
+        referenced: the changed Secrets and ConfigMaps that resources name; None for one that does not exist.
     """
 
     resources: Mapping[Key, ResourceChange] = field(default_factory=dict)

@@ -1,28 +1,31 @@
-"""Whether every CUPS pod that may serve has loaded what was published: the condition `Enforced`. Pure; time passed in.
+"""The condition `Enforced`: whether every CUPS pod that may serve has loaded what was published. Pure; time passed in.
 
-A step is a generation of a document together with the resources whose records it changed. A resource is enforced once
-every ready pod reports the generation of its last step, or a later one. So must every other pod that tells, as it may
-still serve whoever is connected; one that is not ready and does not tell is only named. CUPS never goes back to an
-older generation, so what was proven of a pod stays so when the pod cannot be reached; it is taken back only where a pod
-reports an older one. Resources without a step are as the documents were when this operator began to lead: what their
-statuses say counts until it is known what the pods have, as an operator before may have published more than it could
-prove.
+A step is a generation of a document with the resources whose records it changed. A resource is enforced when every
+ready pod reports the generation of its last step, or a later one. Every other pod that answers must report it too,
+because it may still serve connected gateways; a pod that is not ready and does not answer is only named. CUPS never
+goes back to an older generation. So a proof stays valid while a pod cannot be reached; only a report of an older
+generation ends it. A resource without a step is as the documents were when this operator began to lead. Its status
+counts until the pods have reported, because the operator before may have published more than it could prove.
 
-While the count of registry documents changes, a resource has a step in each count, and a pod is asked for that of the
-count which it loads. Counts that no pod loads do not matter.
+While the count of registry documents changes, a resource has a step in each count. For each pod, the step of the count
+that it loads matters. Counts that no pod loads do not matter.
+
+A Gateway whose EUI changes has a step in the document that it left and in the one that it came to. Nobody knows which
+one it left where an operator before wrote that, so one whose status does not say yet that its present spec is enforced
+waits for all that the documents were then.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.published.documents import TRUST, secret_name
-from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, BUCKETS, place_of
+from stationkeeper_core.published.registry_layout import BUCKETS, place_of
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.observing.loaded import LoadRefusal
 from stationkeeper_operator.reporting.conditions import ENFORCED, NOT_PUBLISHED, Fact
-from stationkeeper_operator.resources.records import Key, Resource, TrustedCA
+from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, TrustedCA
 
 PENDING = "Pending"
 NO_CUPS_POD = "NoCUPSPod"
@@ -30,6 +33,7 @@ POD_CANNOT_LOAD = "PodCannotLoad"
 POD_UNREACHABLE = "PodUnreachable"
 NOT_ACCEPTED = "NotAccepted"
 
+T = TypeVar("T")
 _MAX_PROVEN = 1000
 _MAX_NAMED = 3
 _TRUE, _FALSE, _UNKNOWN = "True", "False", "Unknown"
@@ -38,16 +42,16 @@ _WAITING = Fact(_FALSE, PENDING, "not every CUPS pod has loaded it yet")
 
 @dataclass(frozen=True)
 class PodReport:
-    """What is known of one pod.
+    """The report of one pod.
 
     Attributes:
-        name: of the pod.
-        generations: that it has in force, by document, as it said last.
-        refused: what it did not put in force, by document.
-        problem: why it did not tell this time; empty where it did.
+        name: the name of the pod.
+        generations: the generations in force by its last answer, by document.
+        refused: the refusals of documents that are not in force, by document.
+        problem: why it did not answer this time; empty if it did.
         ready: whether it is ready.
-        ends: whether it is about to end.
-        buckets: how many registry documents it loads.
+        ends: whether it terminates.
+        buckets: the number of registry documents that it loads.
     """
 
     name: str
@@ -60,7 +64,7 @@ class PodReport:
 
 
 class ResourceRef(NamedTuple):
-    """One resource, and not another one of its name."""
+    """One resource by key and uid; another resource of the same name is not equal."""
 
     key: Key
     uid: str
@@ -68,11 +72,11 @@ class ResourceRef(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """What has to be loaded.
+    """A generation that the pods must load.
 
     Attributes:
-        document, generation: of what was published.
-        since: monotonic seconds when it was; None where this operator did not do it.
+        document, generation: the published document and its generation.
+        since: the time of the publish in monotonic seconds; None if another operator published it.
     """
 
     document: str
@@ -86,12 +90,12 @@ _TAKEN_AWAY = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a round showed.
+    """The result of a round.
 
     Attributes:
-        resources: those of which something else is to be said now.
-        documents: those that carry resources without a step of which something else is to be said now.
-        proven: each resource that every ready pod has loaded now, with what to say.
+        resources: the resources whose condition changed.
+        documents: the documents with resources without a step whose condition changed.
+        proven: each resource that every ready pod has now loaded, with its new condition.
     """
 
     resources: Collection[ResourceRef] = ()
@@ -100,81 +104,98 @@ class Outcome:
 
 
 class Enforcement:
-    """Of one release, as its leader knows it.
+    """The enforcement of one release, as its leader knows it.
 
     Attributes:
-        unwritten: documents whose Secrets are not yet as they are to be.
+        unwritten: the documents whose Secrets still have to be written.
+        unchanged: the resources of which one of these still holds a record that it is to hold no more, and which.
     """
 
     def __init__(self) -> None:
         self._base: dict[str, Step] = {}
         self._latest: dict[str, int] = {}
-        self._steps: dict[tuple[ResourceRef, int], Step] = {}
-        # A resource that was made again has to wait for what its namesake lost: people know resources by their names.
-        self._named: dict[tuple[Key, int], Step] = {}
+        self._steps: dict[ResourceRef, dict[str, Step]] = {}
+        # A recreated resource waits for the step of its namesake, because people know resources by their names.
+        self._named: dict[Key, dict[str, Step]] = {}
         self._resources: dict[Step, set[ResourceRef]] = {}
         self._facts: dict[Step, Fact] = {}
         self._read: frozenset[int] = frozenset()
         self._served: frozenset[int] = frozenset()
+        self._open: list[Step] | None = None
         self.unwritten: Collection[str] = ()
+        self.unchanged: Mapping[ResourceRef, str] = {}
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing that this operator published is still outstanding."""
+        """Whether the pods have loaded everything that this operator published."""
         return all(
             self._facts.get(step, _WAITING).status == _TRUE for step in self._resources if self._is_read(step.document)
         )
 
-    def begin(self, generations: Mapping[str, int]) -> bool:
-        """Takes in which generations are in force.
+    def begin(self, generations: Mapping[str, int]) -> Collection[str]:
+        """Take in the generations in force.
 
-        One that `published` never told of, as at first or after a write that was not answered, is what all resources of
-        the document have to have loaded.
+        One that `published` never told of, as at first, after a write that was not answered, or where somebody put an
+        older one back, is what all resources of the document have to have loaded.
 
         Returns:
-            Whether there is one.
+            The documents of which there is one.
         """
-        unknown = {name: number for name, number in generations.items() if number > self._latest.get(name, 0)}
+        unknown = {name: number for name, number in generations.items() if number != self._latest.get(name)}
         for document, generation in unknown.items():
             self._begin_anew(Step(document, generation))
-        return bool(unknown)
+        return unknown.keys()
+
+    def wait_for_base(self, ref: ResourceRef, document: str) -> None:
+        """Have what a document was, when this operator came to know it, be what a resource has to have loaded."""
+        self._attach(ref, self._base[document])
 
     def replaced(self, step: Step) -> None:
-        """Take in that a document was written of which nobody knows what it held before, as when it was damaged.
+        """Take in that a document was written whose earlier content is not known, for example because it was damaged.
 
-        So nobody knows whose records it changed either: it is what all resources of the document have to have loaded,
-        and those that it held before and does not hold now.
+        So the changed records are not known either. The step is one of all resources of the document, including those
+        that it no longer holds.
         """
         self._begin_anew(step)
 
     def _begin_anew(self, step: Step) -> None:
-        for earlier in [each for each in self._resources if each.document == step.document]:
-            for ref in tuple(self._resources[earlier]):
-                self._drop(ref, earlier.document)
+        waiting = [each for each in self._resources if each.document == step.document]
+        resources = [ref for each in waiting for ref in self._resources[each]]
+        for ref in resources:
+            self._drop(ref, step.document)
         self._facts.pop(self._base.get(step.document, _NOWHERE), None)
         self._base[step.document] = step
         self._latest[step.document] = step.generation
+        self._open = None
+        for ref in resources:
+            self._attach(ref, step)
 
     def published(self, step: Step, resources: Iterable[ResourceRef]) -> None:
-        """Takes in that a document was written, and which resources' records it changed."""
+        """Take in that a document was written, and the resources whose records it changed."""
         self._base.setdefault(step.document, step)
         self._latest[step.document] = step.generation
+        self._open = None
         for ref in resources:
-            self._drop(ref, step.document)
-            self._steps[ref, _count(step.document)] = self._named[ref.key, _count(step.document)] = step
-            self._resources.setdefault(step, set()).add(ref)
+            self._attach(ref, step)
+
+    def _attach(self, ref: ResourceRef, step: Step) -> None:
+        self._drop(ref, step.document)
+        self._steps.setdefault(ref, {})[step.document] = step
+        self._named.setdefault(ref.key, {})[step.document] = step
+        self._resources.setdefault(step, set()).add(ref)
 
     def take_in(self, pods: Sequence[PodReport], now: float) -> Outcome:
-        """Takes in what all pods say.
+        """Take in the reports of all pods.
 
         Args:
-            pods: all that have not ended.
-            now: monotonic, in seconds.
+            pods: the reports of all pods that have not ended.
+            now: the time in monotonic seconds.
         """
-        before, self._read = self._read, frozenset(pod.buckets for pod in pods)
+        before = self._read, self._served
+        self._read = frozenset(pod.buckets for pod in pods)
         self._served = frozenset(pod.buckets for pod in pods if pod.ready)
         changed: list[Step] = []
-        for step in {*self._resources, *self._base.values()}:
+        for step in dict.fromkeys((*self._resources, *self._base.values())):
             held = self._facts.get(step)
             loading = [pod for pod in pods if _count(step.document) in {0, pod.buckets}]
             fact = _fact(step, self._latest.get(step.document, 0), loading, now)
@@ -183,67 +204,86 @@ class Enforcement:
             if fact != held:
                 self._facts[step] = fact
                 changed.append(step)
+        were_open, self._open = self._open_bases, None
         resources = [ref for step in changed for ref in self._resources.get(step, ())]
-        # One may be proven by this that the last pod of another count is gone.
-        touched = resources if self._read == before else [ref for ref, _ in self._steps]
+        documents = [step.document for step in changed if step in self._base.values()]
+        touched: Iterable[ResourceRef] = resources
+        # What is said of any resource depends on which counts pods read, and on whether all bases are loaded.
+        if (were_open and not self._open_bases) or before != (self._read, self._served):
+            touched, documents = list(self._steps), list(self._base)
         facts = ((ref, self._proven(ref)) for ref in dict.fromkeys(touched))
         proven = [(ref, fact) for ref, fact in facts if fact is not None]
-        documents = [step.document for step in changed if step in self._base.values()]
         self._bound()
         return Outcome(resources, documents, proven)
 
     def fact(self, resource: Resource, verdict: Verdict) -> Fact:
-        """What the condition `Enforced` of `resource` says."""
+        """Return the condition `Enforced` of `resource`."""
         documents = self._documents_of(resource, verdict)
         if not documents or (verdict.document is None and verdict.reason not in _TAKEN_AWAY):
             return Fact(_FALSE, NOT_PUBLISHED, "nothing of it is published")
-        unwritten = next((each for each in documents if each in self.unwritten), self._unwritten_elsewhere(documents))
+        unwritten = next(
+            (each for each in documents if each in self.unwritten), self._unwritten_elsewhere(documents)
+        ) or self.unchanged.get(ResourceRef(resource.key, resource.metadata.uid), "")
         if unwritten:
             return Fact(_FALSE, PENDING, f"Secret {secret_name(unwritten)} is not written yet")
         if verdict.document not in {None, TRUST} and self._served - {_count(each) for each in documents}:
             return Fact(
-                _FALSE, PENDING, "some pods read another count of registry Secrets, in which it is not published"
+                _FALSE, PENDING, "some pods read another count of registry Secrets, and it is not published there"
             )
         facts = [self._loaded(resource, each) for each in documents]
+        if TRUST not in documents and _present(resource) is None:
+            facts += [self._facts.get(step, _WAITING) for step in self._open_bases[:1]]
         fact = next((each for status in (_FALSE, _UNKNOWN) for each in facts if each.status == status), facts[0])
         if fact.status == _TRUE and not verdict.accepted and verdict.reason not in _TAKEN_AWAY:
-            return Fact(_FALSE, NOT_ACCEPTED, f"the spec is not accepted; what is in force of it is {fact.message}")
+            return Fact(_FALSE, NOT_ACCEPTED, f"the spec is not accepted; its part in force is {fact.message}")
         return fact
 
     def _documents_of(self, resource: Resource, verdict: Verdict) -> list[str]:
-        """The documents that pods load and `resource` is in, or was in before it was taken away."""
+        """Return the documents that pods load and that hold `resource`, or held it before its removal."""
         if isinstance(resource, TrustedCA):
             return [TRUST]
-        ref = ResourceRef(resource.key, resource.metadata.uid)
-        steps = (self._steps.get((ref, buckets)) for buckets in BUCKET_COUNTS)
+        steps = self._steps.get(ResourceRef(resource.key, resource.metadata.uid), {})
         published = [verdict.document, *verdict.copies] if verdict.document is not None else []
-        documents = published or [step.document for step in steps if step is not None]
+        documents = list(dict.fromkeys([*published, *steps, *self._named.get(resource.key, ())]))
         return [each for each in documents if self._is_read(each)] or documents[:1]
 
+    @property
+    def _open_bases(self) -> list[Step]:
+        """What registry documents were before this operator knew them, as far as not every pod has loaded it."""
+        if self._open is None:
+            registry = (step for document, step in self._base.items() if document != TRUST and self._is_read(document))
+            self._open = [step for step in registry if self._facts.get(step, _WAITING).status != _TRUE]
+        return self._open
+
     def _unwritten_elsewhere(self, documents: Collection[str]) -> str:
-        """One that is not written, of a count that pods read and none of `documents` is of; empty for none."""
+        """Return an unwritten document of a count that pods read and that `documents` lacks; empty if there is none."""
         counts = self._read - {_count(each) for each in documents}
         is_trust = TRUST in documents
         return "" if is_trust else next((each for each in sorted(self.unwritten) if _count(each) in counts), "")
 
     def _proven(self, ref: ResourceRef) -> Fact | None:
-        """What is to be said of a resource that every pod has loaded; None where one has not."""
-        steps = [step for buckets in (0, *BUCKET_COUNTS) if (step := self._steps.get((ref, buckets))) is not None]
-        read = [step for step in steps if self._is_read(step.document)]
+        """Return the condition of a resource that every pod has loaded; None if one has not."""
+        steps = self._steps.get(ref, {})
+        read = [step for step in steps.values() if self._is_read(step.document)]
+        if steps and not read:
+            return Fact(
+                _TRUE, ENFORCED, "loaded by every ready CUPS pod: none reads a document any more that it was in"
+            )
         facts = [self._facts.get(step, _WAITING) for step in read]
-        if not facts or any(fact.status != _TRUE for fact in facts):
+        if not facts or any(fact.status != _TRUE for fact in facts) or ref in self.unchanged:
+            return None
+        if ref.key.kind == GATEWAY and self._open_bases:
             return None
         return None if self._unwritten_elsewhere([step.document for step in read]) else facts[0]
 
     def _is_read(self, document: str) -> bool:
-        """Whether a pod loads the document; without any pod, all count."""
+        """Return whether a pod loads the document; always true if there is no pod."""
         return not self._read or _count(document) in {0, *self._read}
 
     def _loaded(self, resource: Resource, document: str) -> Fact:
-        """Whether what is in force of `resource` is loaded."""
-        ref = ResourceRef(resource.key, resource.metadata.uid)
-        count = _count(document)
-        step = self._steps.get((ref, count)) or self._named.get((resource.key, count)) or self._base.get(document)
+        """Return whether the pods have loaded the part of `resource` that is in force."""
+        own = self._steps.get(ResourceRef(resource.key, resource.metadata.uid), {})
+        step = own.get(document) or self._named.get(resource.key, {}).get(document) or self._base.get(document)
         fact = self._facts.get(step) if step is not None else None
         present = _present(resource)
         is_unproven = fact is not None and (fact.status == _FALSE or fact.reason == POD_UNREACHABLE)
@@ -252,27 +292,36 @@ class Enforcement:
         return fact or _WAITING
 
     def _drop(self, ref: ResourceRef, document: str) -> None:
-        held = self._steps.pop((ref, _count(document)), None)
+        held = _taken(self._steps, ref, document)
         if held is None:
             return
         self._resources[held].discard(ref)
-        if self._named.get((ref.key, _count(document))) is held:
-            del self._named[ref.key, _count(document)]
+        if self._named.get(ref.key, {}).get(document) is held:
+            _taken(self._named, ref.key, document)
         if not self._resources[held]:
             del self._resources[held]
             if held not in self._base.values():
                 self._facts.pop(held, None)
 
     def _bound(self) -> None:
-        """Forgets the oldest steps that are proven, and whose statuses say so since long."""
+        """Drop the oldest proven steps; their statuses have shown it for a long time."""
         proven = [step for step in self._resources if self._facts.get(step, _WAITING).status == _TRUE]
         for step in proven[: max(0, len(proven) - _MAX_PROVEN)]:
             for ref in tuple(self._resources[step]):
                 self._drop(ref, step.document)
 
 
+def _taken(of: dict[T, dict[str, Step]], owner: T, document: str) -> Step | None:
+    """Remove and return the step of an owner in a document."""
+    steps = of.get(owner, {})
+    held = steps.pop(document, None)
+    if held is not None and not steps:
+        del of[owner]
+    return held
+
+
 def _count(document: str) -> int:
-    """Of how many registry documents it is one; 0 for the trust document."""
+    """Return the count of registry documents that it belongs to; 0 for the trust document."""
     place = place_of(document)
     return place[0] if place is not None else 0
 
@@ -284,42 +333,49 @@ def _fact(step: Step, latest: int, pods: Sequence[PodReport], now: float) -> Fac
     if not behind:
         took = "" if step.since is None else f" {now - step.since:.2f} s after it was published"
         return Fact(_TRUE, ENFORCED, f"loaded by every ready CUPS pod{took}{_silent(pods)}")
+    return _why_behind(step, latest, behind)
+
+
+def _why_behind(step: Step, latest: int, behind: Sequence[PodReport]) -> Fact:
     for pod in behind:
         refusal = pod.refused.get(step.document)
         if refusal is not None:
             detail = f"{refusal.reason}: {refusal.detail}"[:500]
             return Fact(_FALSE, POD_CANNOT_LOAD, f"pod {pod.name} cannot load {step.document}: {detail}")
+    later = next((pod for pod in behind if pod.generations.get(step.document, 0) > latest), None)
+    if later is not None:
+        # It may have loaded what was just written. What was proven before stays so: it is no older than that.
+        return Fact(_UNKNOWN, PENDING, f"pod {later.name} has a later {step.document} than is known to be published")
     for pod in behind:
         if pod.problem:
-            return Fact(_UNKNOWN, POD_UNREACHABLE, f"pod {pod.name} does not tell what it has loaded: {pod.problem}")
+            return Fact(_UNKNOWN, POD_UNREACHABLE, f"pod {pod.name} does not say what it has loaded: {pod.problem}")
     for pod in behind:
         if pod.ends or not pod.ready:
             how = "about to end" if pod.ends else "not ready"
-            return Fact(_FALSE, PENDING, f"pod {pod.name}, which is {how}, still holds what was before")
+            return Fact(_FALSE, PENDING, f"pod {pod.name} ({how}) still has the earlier generation")
     return _WAITING
 
 
 def _silent(pods: Sequence[PodReport]) -> str:
     names = [f"pod {pod.name}" for pod in pods if pod.problem and not pod.ready]
-    return f"; not ready and not telling: {', '.join(names[:_MAX_NAMED])}" if names else ""
+    return f"; not ready and without an answer: {', '.join(names[:_MAX_NAMED])}" if names else ""
 
 
 def _lacks(pod: PodReport, step: Step, latest: int) -> bool:
-    """Whether the pod has not loaded `step`, nor what was published later.
+    """Return whether the pod has loaded neither `step` nor a later generation.
 
-    One that is not ready and holds nothing has not opened the gateways' port.
+    A pod that is not ready and has no documents has not opened the port for gateways.
 
-    A generation above the latest, beside which it refuses this one as older, is of somebody else or of another time.
+    A generation above the latest is of somebody else or of another time, or was written just now.
     """
-    held, refusal = pod.generations.get(step.document, 0), pod.refused.get(step.document)
+    held = pod.generations.get(step.document, 0)
     if not pod.ready and (pod.problem or not held):
         return False
-    is_older = refusal is not None and refusal.reason == Reason.OLDER_GENERATION
-    return held < step.generation or (is_older and held > latest)
+    return held < step.generation or held > latest
 
 
 def _present(resource: Resource) -> Fact | None:
-    """What the status already says, if that is `True` and about the present spec."""
+    """Return the condition in the present status, if it is `True` for the present generation; else None."""
     for each in resource.status.conditions:
         if each.type == ENFORCED and each.status == _TRUE and each.observed_generation == resource.metadata.generation:
             return Fact(_TRUE, each.reason, each.message)

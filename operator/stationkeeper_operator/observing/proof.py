@@ -1,4 +1,4 @@
-"""Follows each publish until every CUPS pod has loaded it, and has that written and told."""
+"""Follow each publish until every CUPS pod has loaded it; update statuses and record events."""
 
 import asyncio
 import contextlib
@@ -6,9 +6,16 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from stationkeeper_core.published.documents import TRUST, Document, TrustDocument
-from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges, document_changes, record_key
+from stationkeeper_operator.compiling.retention.document_changes import (
+    DocumentChanges,
+    document_changes,
+    has_left,
+    record_key,
+    removed_records,
+)
 from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, ResourceRef, Step
 from stationkeeper_operator.observing.removal_events import RemovalEvents
+from stationkeeper_operator.publishing.removed import Removed
 from stationkeeper_operator.reporting.conditions import Fact
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import Key, Resource
@@ -18,14 +25,14 @@ HURRY_SECONDS = 10.0
 
 
 class Proof:
-    """Of one release.
+    """The proof of one release.
 
     Args:
-        enforcement: what is proven.
-        removal_events: told of what was taken away.
-        status: told whose condition changes.
-        asks: whether the pods are asked what they have loaded.
-        clock: monotonic, in seconds.
+        enforcement: the state of the proofs.
+        removal_events: records events on removed trust.
+        status: is told which conditions change.
+        asks: whether the pods are asked for loaded generations.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -47,21 +54,45 @@ class Proof:
         self._changes: list[DocumentChanges] = []
         self._proven: list[tuple[ResourceRef, Fact]] = []
 
-    def begin(self, generations: Mapping[str, int]) -> None:
-        """Takes in which generations are in force before a turn writes."""
-        if not self._enforcement.begin(generations):
-            return
-        self._wake.set()
+    def begin(self, generations: Mapping[str, int], removed: Mapping[str, Sequence[Removed]] | None = None) -> None:
+        """Take in what is in force before a turn writes.
+
+        Args:
+            generations: by document.
+            removed: what was taken out of each document, and was not told yet.
+        """
+        unknown = self._enforcement.begin(generations)
+        for document in unknown:
+            for each in (removed or {}).get(document, ()):
+                self._enforcement.wait_for_base(self._removal_events.expect(each), document)
+        if unknown:
+            self._wake.set()
+
+    def leaving(self, before: Document | None, after: Document, present: Mapping[Key, Resource]) -> tuple[Removed, ...]:
+        """Return the removals that are to be told, once it is proven, of a document that is written.
+
+        Args:
+            before: what is in force.
+            after: what is written.
+            present: all resources.
+        """
+        if not self._asks:
+            return ()
+        gone = (each for each in removed_records(before, after) if has_left(each, present))
+        return tuple(Removed(*record_key(each), each.uid) for each in gone)
 
     def published(
         self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int]
     ) -> Sequence[DocumentChanges]:
-        """Takes in that documents were written, and gives what that changed.
+        """Take in that documents were written.
 
         Args:
-            before: the contents by document.
-            after: likewise.
-            generations: of those that were written.
+            before: the earlier contents, by document.
+            after: the new contents, by document.
+            generations: the generations of the written documents.
+
+        Returns:
+            The changes of each document.
         """
         now, found = self._clock(), list[DocumentChanges]()
         for document, generation in generations.items():
@@ -77,7 +108,7 @@ class Proof:
     def also_published(
         self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int]
     ) -> None:
-        """Take in that copies in documents of another count were written; what that changed is told by `published`.
+        """Take in that copies in documents of another count were written; `published` reports the changes themselves.
 
         Args:
             before: the contents by document.
@@ -98,15 +129,30 @@ class Proof:
             self._enforcement.replaced(step)
         self._enforcement.published(step, (ResourceRef(record_key(each), each.uid) for each in changes.records))
 
-    def lacking(self, documents: Collection[str]) -> None:
-        """Takes in which documents a turn could not write."""
-        self._enforcement.unwritten = frozenset(documents)
-
-    def tell(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> None:
-        """Tells of what was taken away since the last time, and of what was proven of it meanwhile.
+    def lacking(
+        self, documents: Collection[str], before: Mapping[str, Document], after: Mapping[str, Document]
+    ) -> None:
+        """Take in which documents a turn could not write.
 
         Args:
-            after: the contents by document now.
+            documents: their names.
+            before: the contents by document that are in force.
+            after: those that are to be.
+        """
+        self._enforcement.unwritten = frozenset(documents)
+        # A Gateway that moves to another document stays in this one as well.
+        self._enforcement.unchanged = {
+            ResourceRef(record_key(each), each.uid): document
+            for document in documents
+            if document in before
+            for each in document_changes(before[document], after[document]).removed
+        }
+
+    def tell(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> None:
+        """Record events on removed trust since the last call, and on its proofs.
+
+        Args:
+            after: the present contents, by document.
             present: all resources.
         """
         trust = after.get(TRUST)
@@ -118,20 +164,22 @@ class Proof:
         self._removal_events.enforced(proven)
 
     async def due(self, pace: float) -> None:
-        """Returns when the pods are to be asked: at once after a publish, then quickly for a while, else at `pace`."""
+        """Wait until the pods must be asked: at once after a publish, then often, later every `pace` seconds."""
         hurries = self._clock() < self._hurry_until and not self._enforcement.is_settled
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), QUICK_SECONDS if hurries else pace)
+            # `asyncio.wait_for` of Python 3.11 forgets a cancellation that comes with the end of what it waits for.
+            async with asyncio.timeout(QUICK_SECONDS if hurries else pace):
+                await self._wake.wait()
         self._wake.clear()
 
     def take_in(self, reports: Sequence[PodReport]) -> None:
-        """Takes in what the pods have loaded."""
+        """Take in the reports of the pods."""
         outcome = self._enforcement.take_in(reports, self._clock())
         self._status.recheck(ref.key for ref in outcome.resources)
         if outcome.documents:
             self._status.look_again_at(outcome.documents)
         if self._changes:
-            # The pods were quicker than the turn: what was taken away is not known yet to those who tell of it.
+            # The pods were quicker than the turn: the removal is not announced yet.
             self._proven += outcome.proven
         else:
             self._removal_events.enforced(outcome.proven)

@@ -1,8 +1,11 @@
-"""What every new generation has to exceed, so that no CUPS pod takes it for an older one.
+"""The floor for new generations: each must exceed it, or CUPS pods would treat it as older.
 
-A clock may go back, and a Secret may be damaged, replaced by an older one or deleted. So the highest generation that
-was ever used is known in three places: the process remembers it over its terms, each document's header tells its own,
-and each write leaves the highest of all documents as an annotation on its Secret, which outlasts damaged data.
+A clock may go back, and a Secret may be damaged, deleted or replaced by an older one. So the highest used generation is
+kept in three places: the process remembers it over its terms, each document's header has its own, and each write stores
+the highest one of all documents in an annotation of its Secret, which remains if the data is damaged.
+
+None of them tells that a Secret was replaced by an older one which holds just what is wanted now. The pods do: they
+have a later generation in force, which nothing that is published replaces until it is published anew above that.
 """
 
 from collections.abc import Mapping
@@ -14,6 +17,8 @@ from stationkeeper_core.published.documents import MAX_GENERATION
 ANNOTATION = "stationkeeper.io/generation"
 
 _MAX_DIGITS = 20
+_FURTHEST_MS = 86_400_000
+"""A pod that was taken over must not use up the numbers."""
 
 
 class _Header(msgspec.Struct):
@@ -21,35 +26,55 @@ class _Header(msgspec.Struct):
 
 
 class GenerationFloor:
-    """Of one process.
+    """The floor of one process.
 
     Attributes:
-        value: the highest generation that is known to have been used, of whichever document.
+        value: the highest known generation of any document.
     """
 
     def __init__(self) -> None:
         self.value = 0
+        self._in_pods: dict[str, int] = {}
 
     def raise_to(self, generation: int) -> None:
         """Take in that a generation was used."""
         self.value = max(self.value, generation)
 
-    def following(self, held: int, now_ms: int) -> int:
-        """Return the generation for a write; it counts as used once `raise_to` is told.
+    def outruns(self, document: str, generation: int, held: int, now_ms: int) -> bool:
+        """Take in what a pod has in force; return whether it is later than what is published.
 
         Args:
-            held: the one that the document has.
+            document: its name.
+            generation: that the pod has.
+            held: that is published.
+            now_ms: milliseconds since the epoch.
+        """
+        is_later = held < generation <= max(self.value, now_ms) + _FURTHEST_MS
+        if is_later:
+            self._in_pods[document] = generation
+            self.raise_to(generation)
+        return is_later
+
+    def is_outrun(self, document: str, held: int) -> bool:
+        """Whether a pod has a later generation of a document than the one that is published."""
+        return held < self._in_pods.get(document, 0)
+
+    def following(self, held: int, now_ms: int) -> int:
+        """Return the generation for a write; it counts as used after `raise_to`.
+
+        Args:
+            held: the present generation of the document.
             now_ms: milliseconds since the epoch.
         """
         return max(held + 1, self.value + 1, now_ms)
 
 
 def generation_told(value: bytes, annotations: Mapping[str, str] | None) -> int:
-    """Return the highest generation that a Secret tells of, 0 where it tells none.
+    """Return the highest generation in a Secret; 0 if there is none.
 
     Args:
-        value: the document in it, which may be damaged.
-        annotations: of the Secret.
+        value: the document in it, possibly damaged.
+        annotations: the annotations of the Secret.
     """
     return max(_of_header(value), _of_annotation((annotations or {}).get(ANNOTATION, "")))
 

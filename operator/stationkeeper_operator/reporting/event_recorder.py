@@ -1,11 +1,12 @@
-"""Kubernetes events for what a person must act on; seen in `kubectl describe`.
+"""Write Kubernetes events on problems that need a person; `kubectl describe` shows them.
 
-Told once, when it happens. An event is only news, never needed for anything to work: each namespace has a rate, beyond
-which its events are dropped, and a failure to write one is logged and nothing else. What became of trust that was taken
-away is told for certain: that waits, the namespaces taking turns, and is tried again.
+An event is recorded once. Nothing depends on an event: each namespace has a rate limit, events above it are dropped,
+and a failed write is only logged. Events on removed trust are assured: they wait in a queue, in which the namespaces
+take turns, and failed writes are tried again.
 """
 
 import asyncio
+import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Mapping
@@ -29,33 +30,35 @@ BURST = 30
 
 _MAX_MESSAGE = 1024
 _MAX_NAME = 200
+_SUFFIX_BYTES = 8
 _MAX_NAMESPACES = 4096
 _MAX_WAITING = 5_000
 _ASSURED_A_SECOND, _ASSURED_BURST = 20.0, 50
 _LINES_A_SECOND, _LINES = 0.2, 10
 _RETRY_SECONDS = 2.0
-# The namespace, or the right, is gone, or the API server will never take it.
+# The namespace or the right no longer exists, or the API server will never accept the event.
 _HOPELESS = {400, 403, 404, 405, 409, 413, 422}
 _log = logging.getLogger("stationkeeper.operator.event_recorder")
 
 
 @dataclass(frozen=True, eq=False)
 class _Assured:
-    """An event that waits to be written."""
+    """An event that waits to be written; `once` is called when it is there, or never will be."""
 
     involved: Mapping[str, str]
     body: Mapping[str, object]
+    once: Callable[[], None] | None = None
 
 
 class EventRecorder:
-    """Writes events.
+    """A writer of events.
 
     Args:
-        api: of the cluster.
-        instance: which process this is.
-        permit: called before each write; raises where it must not be done.
-        limit: makes the limit of a namespace.
-        assured: limit of those that are told for certain, together.
+        api: the API client.
+        instance: the name of this process.
+        permit: called before each write; raises if the write is not allowed.
+        limit: makes the rate limit of a namespace.
+        assured: the common rate limit of assured events.
     """
 
     def __init__(
@@ -77,7 +80,7 @@ class EventRecorder:
         self._dropped = 0
 
     async def run(self) -> NoReturn:
-        """Write what is told for certain, until cancelled."""
+        """Write assured events until cancelled."""
         while True:
             each = self._assured.take()
             if each is None:
@@ -87,20 +90,24 @@ class EventRecorder:
             await self._assured_limit.wait()
             await self._write_assured(each)
 
-    def assure(self, resource: Resource, kind: str, reason: str, message: str) -> None:
-        """Tell for certain, as soon as it can be written.
+    def assure(
+        self, resource: Resource, kind: str, reason: str, message: str, once: Callable[[], None] | None = None
+    ) -> None:
+        """Queue an assured event.
 
         Args:
-            resource: that it is about; it may be gone.
+            resource: the resource; it may be deleted.
             kind: `Normal` or `Warning`.
             reason: a CamelCase word.
             message: what is to be told.
+            once: called when it was told. Such an event is told once of a resource, whichever process tells it.
         """
         involved = _involved(resource)
         if self._assured.waiting(involved["namespace"]) >= _MAX_WAITING:
             self._say_dropped(_shown(involved))
             return
-        self._assured.add((_Assured(involved, self._body(involved, kind, reason, message)),))
+        suffix = _same_suffix(involved["uid"], reason) if once else secrets.token_hex(_SUFFIX_BYTES)
+        self._assured.add((_Assured(involved, self._body(involved, kind, reason, message, suffix), once),))
         self._work.set()
 
     async def _write_assured(self, each: _Assured) -> None:
@@ -112,25 +119,31 @@ class EventRecorder:
         except ApiError as error:
             fields = {"resource": _shown(each.involved), "reason": each.body["reason"], "detail": error}
             if error.status in _HOPELESS:
-                _log.warning("an event was not written", extra={"fields": fields})
+                if each.once is not None:
+                    each.once()
+                if each.once is None or not error.is_conflict:
+                    _log.warning("an event was not written", extra={"fields": fields})
                 return
             _log.warning("an event was not written, trying again", extra={"fields": fields})
             asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._again, each)
+        else:
+            if each.once is not None:
+                each.once()
 
     def _again(self, each: _Assured) -> None:
         self._assured.add((each,))
         self._work.set()
 
     async def warning(self, resource: Resource, reason: str, message: str) -> None:
-        """Says that something has to be done about `resource`."""
+        """Record that `resource` needs an action."""
         await self._record(_involved(resource), "Warning", reason, message)
 
     async def normal(self, resource: Resource, reason: str, message: str) -> None:
-        """Says that it is well again."""
+        """Record that `resource` no longer has a problem."""
         await self._record(_involved(resource), "Normal", reason, message)
 
     async def pod_warning(self, namespace: str, name: str, uid: str, reason: str, message: str) -> None:
-        """Says that something has to be done about a CUPS pod."""
+        """Record that a CUPS pod needs an action."""
         involved = {"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": name, "uid": uid}
         await self._record(involved, "Warning", reason, message)
 
@@ -142,22 +155,25 @@ class EventRecorder:
         self._permit()
         path = path_of("v1", involved["namespace"], "events")
         try:
-            await self._api.create(path, self._body(involved, kind, reason, message))
+            body = self._body(involved, kind, reason, message, secrets.token_hex(_SUFFIX_BYTES))
+            await self._api.create(path, body)
         except ApiError as error:
             fields = {"resource": shown, "reason": reason, "detail": error}
             _log.warning("an event was not written", extra={"fields": fields})
 
     def _say_dropped(self, shown: str) -> None:
-        """Within a budget, so that very many events do not fill the log instead."""
+        """Log a dropped event, within a budget, so that many events do not fill the log."""
         self._dropped += 1
         if self._lines.take():
             fields = {"resource": shown, "dropped": self._dropped}
-            _log.warning("too many events of a namespace, some were dropped", extra={"fields": fields})
+            _log.warning("too many events in a namespace, some were dropped", extra={"fields": fields})
             self._dropped = 0
 
-    def _body(self, involved: Mapping[str, str], kind: str, reason: str, message: str) -> dict[str, object]:
+    def _body(
+        self, involved: Mapping[str, str], kind: str, reason: str, message: str, suffix: str
+    ) -> dict[str, object]:
         now = rfc3339(datetime.now(UTC))
-        name = f"{involved['name'][:_MAX_NAME].rstrip('.-')}.{secrets.token_hex(8)}"
+        name = f"{involved['name'][:_MAX_NAME].rstrip('.-')}.{suffix}"
         return object_body(
             "v1",
             "Event",
@@ -173,6 +189,10 @@ class EventRecorder:
             lastTimestamp=now,
             count=1,
         )
+
+
+def _same_suffix(uid: str, reason: str) -> str:
+    return hashlib.sha256(f"{uid} {reason}".encode()).hexdigest()[: 2 * _SUFFIX_BYTES]
 
 
 def _shown(involved: Mapping[str, str]) -> str:

@@ -1,233 +1,186 @@
-"""One turn of the operator: what changed, compiled, into the Secrets, and what became of it, into the status.
+"""One turn of the operator: compile the changes, write the Secrets, and write the results into the statuses.
 
-What is to be trusted is compiled and written first: a reduction of trust never waits for the registry.
+The trust is compiled and written first: a reduction of trust never waits for the registry.
 """
 
 import asyncio
-import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from enum import Enum
-from itertools import islice
-from typing import TypeVar
 
-from prometheus_client import Counter, Histogram
-
-from stationkeeper_core.published.documents import Document
-from stationkeeper_operator.compiling.incremental.turn_compiler import TurnCompiler, TurnPlan
-from stationkeeper_operator.compiling.registry_counts import RegistryCounts, leading_count
+from stationkeeper_operator.compiling.incremental.turn_compiler import TurnPlan
 from stationkeeper_operator.compiling.retention.reductions import reduced_documents
 from stationkeeper_operator.compiling.world_changes import WorldChanges
+from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.publishing.publisher import Publisher
-from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
-from stationkeeper_operator.resources.named_references import reference_keys
-from stationkeeper_operator.resources.records import Key, Reference, Resource
+from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
+from stationkeeper_operator.reporting.status_writer import StatusWriter
+from stationkeeper_operator.resources.records import Key, Resource
+from stationkeeper_operator.turns.batches import IN_ONE_GO, batches
+from stationkeeper_operator.turns.compilation import Compilation
+from stationkeeper_operator.turns.judging import Judging
 from stationkeeper_operator.turns.plan_check import PlanCheck
-from stationkeeper_operator.watching.known import KnownChanges
-from stationkeeper_operator.watching.reference_reader import ReferenceReader
-from stationkeeper_operator.watching.resource_store import ResourceStore
 
-_REFERENCES_SECONDS = 1.0
 _AT_ONCE = 8
-"""Documents that are written side by side, before it is asked whether somebody waits."""
-_IN_ONE_GO = 200
-"""Resources that are gone through before other tasks of the event loop have their turn."""
-T = TypeVar("T")
-_log = logging.getLogger("stationkeeper.operator.reconciler")
+"""The number of documents to write in parallel before a check for waiting changes."""
 
 
 class Turn(Enum):
-    """How a turn ended."""
+    """The result of a turn."""
 
     DONE = "Done"
     AGAIN = "Again"
-    """Something failed, or is not known yet; to be tried again in a while."""
+    """A part failed, or is not known yet; try again in a while."""
     MORE = "More"
-    """It made way for what somebody waits for; to be followed by another turn at once."""
+    """It stopped early for a waiting change; take another turn at once."""
 
 
 class Reconciler:
-    """Does turns.
+    """Takes turns.
 
     Args:
-        release_namespace: whose TrustedCAs and GatewayDefaults are for all.
-        store: what is known.
-        reader: for named objects that were never read.
-        publisher: of the Secrets.
-        status: of the resources.
-        seen: told which resources there are, and what was published.
-        proof: follows what is published.
-        now: the time, aware.
-        compile_seconds: where it is measured what a compile takes.
-        compiled: counts what was compiled, by what it is.
-        cups_names: by which gateways reach the release's CUPS.
-        counts: of registry documents that are asked for.
-        is_pressed: whether something changed that waits for this turn to end.
-        check: compares with a full compile now and then.
+        compilation: the compiler and its changes.
+        publisher: writes the Secrets.
+        status: writes the statuses.
+        seen: is told the resources and the published changes.
+        proof: follows each publish.
+        now: returns the time, aware.
+        metrics: receive the times of compiles.
+        is_pressed: returns whether a change waits for the end of this turn.
+        check: compares with a full compile from time to time.
 
     Attributes:
-        deadline: when another turn is due by time alone, aware; None for never.
+        deadline: the time of the next turn by time alone, aware; None for never.
     """
 
     def __init__(  # noqa: PLR0913 - its collaborators
         self,
-        release_namespace: str,
-        store: ResourceStore,
+        compilation: Compilation,
         *,
-        reader: ReferenceReader,
         publisher: Publisher,
         status: StatusWriter,
         seen: ObservedState,
         proof: Proof,
         now: Callable[[], datetime],
-        compile_seconds: Histogram,
-        compiled: Counter,
-        cups_names: tuple[str, ...] = (),
-        counts: Callable[[], RegistryCounts] = RegistryCounts,
+        metrics: Metrics,
         is_pressed: Callable[[], bool] = lambda: False,
         check: PlanCheck | None = None,
     ) -> None:
-        self._release_namespace = release_namespace
-        self._cups_names = cups_names
-        self._store = store
-        self._reader = reader
+        self._compilation = compilation
+        self._judging = Judging(status, compilation.is_decided)
         self._publisher = publisher
         self._status = status
         self._seen = seen
         self._proof = proof
         self._now = now
-        self._compile_seconds = compile_seconds
-        self._compiled = compiled
-        self._counts = counts
+        self._metrics = metrics
         self._is_pressed = is_pressed
         self._check = check
-        self._compiler: TurnCompiler | None = None
-        self._never_read: frozenset[tuple[Reference, str]] = frozenset()
-        self._unwritten: frozenset[str] = frozenset()
-        self._to_judge: dict[Key, None] = {}
-        self._gone: dict[Key, None] = {}
-        self._has_judged = False
         self.deadline: datetime | None = None
 
     def begin_anew(self) -> None:
-        """Have the next turn compile all from nothing: what is remembered was found to be wrong."""
-        self._compiler = None
+        """Drop the stored state, because it was found to be wrong: the next turn compiles everything."""
+        self._compilation.begin_anew()
 
     async def turn(self) -> Turn:
-        """One turn.
+        """Take one turn.
 
         Raises:
             ApiError: the Secrets cannot be read.
-            SupersededError: somebody else wrote one of them.
-            NotLeadingError: the Lease is not held any more.
+            SupersededError: another program wrote one of them.
+            NotLeadingError: this process no longer holds the Lease.
         """
         self.deadline = None
-        await self._resolve()
-        counts = self._counts()
+        await self._compilation.resolve()
+        counts = self._compilation.counts()
         in_force = await self._publisher.in_force(counts.needed)
         now = self._now()
-        compiler = await self._up_to_date(counts, in_force, now)
-        self._proof.begin(self._publisher.generations)
+        compiler, changes = await self._compilation.up_to_date(counts, in_force, now)
+        await self._know(changes)
+        self._proof.begin(self._publisher.generations, self._publisher.removed)
         trust = await asyncio.to_thread(compiler.compile_trust, in_force, now)
-        await self._publish(self._reducing(trust), trust)
-        with self._compile_seconds.time():
+        await self._publish(self._reducing(trust), trust, compiler.resources)
+        with self._metrics.compile_seconds.time():
             plan = await asyncio.to_thread(compiler.compile, counts, in_force, now, self._is_pressed)
-        self._compiled.labels("Gateway").inc(plan.work.gateways)
-        self._compiled.labels("Document").inc(plan.work.documents)
+        self._metrics.compiled.labels("Gateway").inc(plan.work.gateways)
+        self._metrics.compiled.labels("Document").inc(plan.work.documents)
         self.deadline = plan.deadline
-        self._to_judge.update(dict.fromkeys(plan.verdicts))
-        wrote_all = await self._write(plan)
-        completes = wrote_all and await self._complete(plan)
+        self._judging.expect(plan.verdicts)
+        wrote_all = await self._write(plan, compiler.resources)
+        completes = wrote_all and await self._complete(plan, compiler.resources)
         unwritten = self._publisher.differing(plan.digests)
-        self._proof.lacking(unwritten)
+        self._proof.lacking(unwritten, plan.before, plan.documents)
         if compiler.is_whole:
-            await self._judge(compiler, unwritten, is_final=wrote_all)
+            await self._judging.judge(compiler, unwritten, is_final=wrote_all)
         self._proof.tell(plan.documents, compiler.resources)
         if plan.retired:
             await self._publisher.empty(plan.retired)
         if not (wrote_all and plan.is_done):
             return Turn.MORE
-        if unwritten or self._store.references.unresolved or completes:
+        if unwritten or self._compilation.lacks_references or completes:
             return Turn.AGAIN
         if self._check is not None and self._check.is_due:
             self._check.begin(await asyncio.to_thread(compiler.compiled, plan, in_force, now))
         return Turn.DONE
 
-    async def _up_to_date(
-        self, counts: RegistryCounts, in_force: Mapping[str, Document], now: datetime
-    ) -> TurnCompiler:
-        """The compiler, told what changed; a new one where what it remembers does not hold."""
-        compiler = self._compiler
-        if compiler is None or not compiler.serves(counts, in_force, now):
-            self._store.give_all()
-            leading = leading_count(counts, in_force)
-            compiler = self._compiler = TurnCompiler(self._release_namespace, self._cups_names, leading)
-        known = self._store.changes()
-        self._never_read = known.never_read
-        changes = await asyncio.to_thread(self._take_in, compiler, known)
-        # Also where there are none, as after an installation: the pods are asked, and handed documents, only then.
+    async def _know(self, changes: WorldChanges) -> None:
+        # Also without resources, as after an installation: only then are the pods asked and given documents.
         self._seen.know({})
-        for batch in _batches(changes.resources.items(), _IN_ONE_GO):
-            self._seen.know(dict(batch))
+        for batch in batches(changes.resources.items(), IN_ONE_GO):
+            changed = dict(batch)
+            self._judging.take_in(changed)
+            self._seen.know(changed)
             await asyncio.sleep(0)
-        return compiler
-
-    def _take_in(self, compiler: TurnCompiler, known: KnownChanges) -> WorldChanges:
-        changes = known.world
-        compiler.take_in(changes)
-        for key, change in changes.resources.items():
-            if change.after is None:
-                self._gone[key] = None
-                self._to_judge.pop(key, None)
-            else:
-                self._gone.pop(key, None)
-                self._to_judge[key] = None
-        return changes
-
-    async def _resolve(self) -> None:
-        if not self._store.references.unresolved:
-            return
-        try:
-            async with asyncio.timeout(_REFERENCES_SECONDS):
-                await self._reader.read(self._store.references.unresolved)
-        except TimeoutError:
-            fields = {"unresolved": len(self._store.references.unresolved)}
-            _log.warning("not all named Secrets and ConfigMaps are read yet", extra={"fields": fields})
 
     def _reducing(self, plan: TurnPlan) -> frozenset[str]:
-        """The documents to be written first: those that take trust away."""
+        """Return the documents to write first: those that remove trust."""
         differing = self._publisher.differing(plan.digests)
         return reduced_documents(plan.before, {name: plan.documents[name] for name in differing})
 
-    async def _write(self, plan: TurnPlan) -> bool:
-        """Write what differs, reductions first; whether that was done to its end."""
+    async def _write(self, plan: TurnPlan, resources: Mapping[Key, Resource]) -> bool:
+        """Write the differing documents, reductions first; return whether all were written."""
         first = self._reducing(plan) - plan.last
-        await self._publish(first, plan)
+        await self._publish(first, plan, resources)
         rest = self._publisher.differing(plan.digests) - first - plan.last
-        for batch in _batches(sorted(rest), _AT_ONCE):
+        for batch in batches(sorted(rest), _AT_ONCE):
             if self._is_pressed():
                 return False
-            await self._publish(batch, plan)
+            await self._publish(batch, plan, resources)
         return True
 
-    async def _complete(self, plan: TurnPlan) -> bool:
-        """Complete a count, whose pods may serve from then on, if all else of it is written; whether that was done.
+    async def _complete(self, plan: TurnPlan, resources: Mapping[Key, Resource]) -> bool:
+        """Write the last documents of a count, if all others are written; its pods may then serve.
 
-        The next turn then begins with what it holds.
+        The next turn then begins with these documents.
+
+        Returns:
+            Whether they were written.
+
+        Returns:
+            Whether they were written.
         """
         unwritten = self._publisher.differing(plan.digests)
         if not unwritten or not unwritten <= plan.last:
             return False
-        await self._publish(unwritten, plan)
+        await self._publish(unwritten, plan, resources)
         return True
 
-    async def _publish(self, documents: Collection[str], plan: TurnPlan) -> None:
+    async def _publish(self, documents: Collection[str], plan: TurnPlan, resources: Mapping[Key, Resource]) -> None:
         if not documents:
             return
         payloads = await asyncio.to_thread(lambda: {name: plan.payload(name) for name in documents})
-        generations = await self._publisher.write(documents, payloads)
+        removed = {
+            name: self._proof.leaving(plan.before.get(name), plan.documents[name], resources)
+            for name in documents
+            if plan.leads(name)
+        }
+        superseded: SupersededError | None = None
+        try:
+            generations = await self._publisher.write(documents, payloads, removed)
+        except SupersededError as error:
+            # What was written beside it took trust away all the same, which has to be proven and told.
+            superseded, generations = error, error.written
         for name in generations:
             self._publisher.share(name, plan.documents[name])
             await asyncio.sleep(0)
@@ -235,50 +188,8 @@ class Reconciler:
         copies = {name: number for name, number in generations.items() if name not in leading}
         changes = self._proof.published(plan.before, plan.documents, leading)
         self._proof.also_published(plan.before, plan.documents, copies)
-        for keys in _batches(self._seen.reconfigured(changes), _IN_ONE_GO):
+        for keys in batches(self._seen.reconfigured(changes), IN_ONE_GO):
             self._status.observe(keys)
             await asyncio.sleep(0)
-
-    async def _judge(self, compiler: TurnCompiler, unwritten: frozenset[str], *, is_final: bool) -> None:
-        """Say what became of the resources of which that is other than before.
-
-        Args:
-            compiler: knows what became of them.
-            unwritten: the documents that are not in force as they are to be.
-            is_final: whether these failed; else they are written in the next turn, and what they carry is said then.
-        """
-        for document in unwritten ^ self._unwritten:
-            self._to_judge.update(dict.fromkeys(compiler.carried_by(document)))
-        self._unwritten = unwritten
-        gone, self._gone = self._gone, {}
-        is_news, self._has_judged = self._has_judged, True
-        self._status.judge({}, gone)
-        resources = compiler.resources
-        for keys in _batches(list(self._to_judge), _IN_ONE_GO):
-            judgements: dict[Key, Judgement] = {}
-            for key in keys:
-                resource, verdict = resources.get(key), compiler.verdict_on(key)
-                if resource is None or verdict is None or not self._is_decided(resource, compiler):
-                    continue
-                is_written = verdict.document is not None and verdict.document not in unwritten
-                if verdict.document is None or is_written or is_final:
-                    metadata = resource.metadata
-                    judgements[key] = Judgement(metadata.uid, metadata.generation, verdict, is_written)
-            self._status.judge(judgements, is_news=is_news)
-            for key in judgements:
-                del self._to_judge[key]
-            await asyncio.sleep(0)
-
-    def _is_decided(self, resource: Resource, compiler: TurnCompiler) -> bool:
-        """Whether it is known what a resource names, itself or through the GatewayDefaults that it looks to."""
-        if not self._never_read:
-            return True
-        default = compiler.default_of(resource)
-        named = (resource, compiler.resources.get(default) if default is not None else None)
-        return all(each is None or self._never_read.isdisjoint(reference_keys(each)) for each in named)
-
-
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    rest = iter(items)
-    while batch := list(islice(rest, size)):
-        yield batch
+        if superseded is not None:
+            raise superseded

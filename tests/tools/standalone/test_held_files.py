@@ -83,7 +83,7 @@ ODD = {
     "bytes": gateway("roof", eui=b"x"),
     "a set": gateway("roof", eui={"x"}),
     "a date": "spec: {eui: 2026-01-01}",
-    "a key that is no text": gateway("roof", **{"client": {1: 2}}),
+    "a key that is not a text": gateway("roof", **{"client": {1: 2}}),
     "a name that is no text": {**gateway("roof"), "metadata": {"name": 1}},
     "labels that are no texts": {**gateway("roof"), "metadata": {"name": "roof", "labels": {1: [2]}}},
     "no mapping": [gateway("roof")],

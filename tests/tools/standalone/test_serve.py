@@ -331,8 +331,8 @@ def clock_at_1970(begin: float) -> datetime:
     ("options", "problem"),
     [
         ((), "give the folder of the manifests"),
-        (("--manifests", "{tmp}/missing", "--state", "{tmp}/state"), "is no folder"),
-        (("--manifests", "{tmp}", "--state", "{tmp}/state"), "lies in that of the manifests"),
+        (("--manifests", "{tmp}/missing", "--state", "{tmp}/state"), "is not a folder"),
+        (("--manifests", "{tmp}", "--state", "{tmp}/state"), "is inside the folder of manifests"),
         (("--manifests", "{tmp}", "--server-cert", "x"), "go together"),
         (("--manifests", "{tmp}", "--state", "{tmp}-state", "--listen", "x"), "--listen is 'x'"),
     ],

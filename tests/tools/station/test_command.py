@@ -115,7 +115,7 @@ async def test_with_a_bad_uri_in_its_folder_it_does_not_start_as_a_station_does_
         (["--cups", "https://a:1", "--trust", "missing", "--cert", "missing"], "--cert and --key go together"),
         (["--cups", "https://a:1", "--trust", "missing"], "missing: No such file"),
         (["--eui", "102:304:506"], "is not an EUI: write 16 hex digits"),
-        (["--fresh"], "--fresh forgets all sets: give --cups"),
+        (["--fresh"], "--fresh deletes all sets: give --cups"),
         (["--retry", "nan"], "is not a number of seconds"),
         (["--once", "--count", "2"], "not allowed with"),
     ],

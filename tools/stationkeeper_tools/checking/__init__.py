@@ -1,1 +1,1 @@
-"""Manifests judged before they are applied: as the API server and the operator will judge them, without either."""
+"""Check manifests before they are applied, by the rules of the API server and the operator, without either."""

@@ -1,4 +1,4 @@
-"""All that is found in manifests, before anything is applied."""
+"""Find all problems in manifests before anything is applied."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class CheckResult:
     Attributes:
         findings: sorted by file and line.
         resources: how many TrustedCAs, Gateways and GatewayDefaults were judged.
-        others: how many objects of other kinds were left alone.
+        others: how many objects of other kinds were not judged.
     """
 
     findings: tuple[Finding, ...]
@@ -48,7 +48,7 @@ def check(found: ManifestSet, release_namespace: str, now: datetime) -> CheckRes
     by_schema = [finding for each in own for finding in schema_findings(each)]
     by_name = [each for each in found.findings if each.reason == CheckReason.INVALID_METADATA]
     refused = {(each.file, each.subject) for each in (*by_name, *by_schema)}
-    # The API server does not let in what the schema refuses, so the operator has nothing to say of it.
+    # The API server refuses what the schema refuses, so the operator never judges it.
     judged = [each for each in own if (each.file, each.subject) not in refused]
     by_operator = list(_verdicts(judged, found, release_namespace, now))
     findings = {*found.findings, *by_schema, *by_operator}

@@ -1,6 +1,6 @@
-"""YAML with the line of every value.
+"""Read YAML with the line number of every value.
 
-As kubectl reads it: no dates, and no key twice. Bounded: aliases that multiply and deep nesting are refused.
+It is read as kubectl reads it: without dates, and no key twice. Aliases that multiply and deep nesting are refused.
 """
 
 import re
@@ -23,7 +23,7 @@ class MalformedYamlError(Exception):
     """The text cannot be read as YAML.
 
     Attributes:
-        line: where, from 1.
+        line: the line number, from 1.
         problem: what is wrong.
     """
 
@@ -45,11 +45,11 @@ _Loader.yaml_implicit_resolvers = {
 
 @dataclass(frozen=True)
 class LocatedYaml:
-    """A value and where its parts are.
+    """A value and the places of its parts.
 
     Attributes:
-        value: as Python has it.
-        node: as YAML has it.
+        value: the Python value.
+        node: the YAML node.
     """
 
     value: Any
@@ -96,11 +96,11 @@ class LocatedYaml:
 
     @property
     def is_block(self) -> bool:
-        """Whether it is a text whose lines stand below its key, after `|`."""
+        """Whether it is a block text: its lines are below its key, after `|`."""
         return isinstance(self.node, yaml.ScalarNode) and self.node.style == "|"
 
     def doubled_keys(self) -> Iterator[tuple[int, str]]:
-        """Yield every key that stands twice in one mapping, with the line of the second."""
+        """Yield each key that one mapping has twice, with the line of the second."""
         seen: set[int] = set()
         waiting = [self.node]
         while waiting:
@@ -121,7 +121,7 @@ class LocatedYaml:
 
 
 def read_documents(text: str) -> list[LocatedYaml]:
-    """Return the documents of `text`; empty ones are left out.
+    """Return the documents of `text` without empty ones.
 
     Raises:
         MalformedYamlError: it cannot be read.

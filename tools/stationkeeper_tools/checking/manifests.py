@@ -1,4 +1,4 @@
-"""The manifests of files and folders: the objects in them that Stationkeeper looks at, and where they are."""
+"""Read manifests from files and folders: the objects that Stationkeeper uses, with their files and lines."""
 
 import re
 import sys
@@ -42,7 +42,7 @@ class Manifest:
 
     @property
     def subject(self) -> str:
-        """Say which object it is, for people."""
+        """The object's kind, namespace and name, for people."""
         return f"{self.kind} {self.namespace}/{self.name}"
 
     def finding(self, severity: Severity, reason: str, message: str, *path: str | int) -> Finding:
@@ -52,10 +52,10 @@ class Manifest:
 
 @dataclass
 class ManifestSet:
-    """What files hold.
+    """The content of manifest files.
 
     Attributes:
-        manifests: the objects of the kinds that matter, in the order of the files; of two with one name the first.
+        manifests: the objects of the kinds that matter, in the order of the files; the first of two with the same name.
         findings: what is wrong with the files themselves.
         others: how many objects of other kinds there are.
     """
@@ -133,12 +133,12 @@ def _malformed(name: str, line: int, problem: str) -> Finding:
 
 def _doubled(name: str, document: LocatedYaml) -> Iterator[Finding]:
     for line, key in document.doubled_keys():
-        message = f"the key {key[:64]!a} stands twice; remove one of the two"
+        message = f"the key {key[:64]!a} is there twice; remove one of the two"
         yield Finding(name, line, Severity.ERROR, CheckReason.DUPLICATE_KEY, message)
 
 
 def _items(document: LocatedYaml) -> Iterator[LocatedYaml]:
-    """Yield the objects of a document, those of a `List` one by one."""
+    """Yield the objects of a document; of a `List`, yield its items."""
     if isinstance(document.value, dict) and str(document.value.get("kind", "")).endswith("List"):
         listed = document.at(("items",))
         if listed is not None:

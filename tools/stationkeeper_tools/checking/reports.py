@@ -1,4 +1,4 @@
-"""Findings in the forms that people and CI read."""
+"""Write findings in the forms that people and CI read."""
 
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version

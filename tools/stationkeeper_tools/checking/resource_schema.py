@@ -1,7 +1,7 @@
-"""Manifests against the schema of their CustomResourceDefinition, as the API server judges them.
+"""Check manifests against the schema of their CustomResourceDefinition, as the API server does.
 
-The OpenAPI v3 part by JSON Schema, the rules of `x-kubernetes-validations` by a CEL evaluator. An unknown field is an
-error, as `kubectl apply` has it. Messages never repeat a value, since that may be a key in the wrong place.
+JSON Schema checks the OpenAPI v3 part; a CEL evaluator checks the rules of `x-kubernetes-validations`. An unknown field
+is an error, as in `kubectl apply`. Messages never repeat a value, since it may be a private key in the wrong place.
 """
 
 import math
@@ -60,7 +60,7 @@ def schema_findings(manifest: Manifest) -> Iterator[Finding]:
 
 
 def definition(kind: str) -> Mapping[str, Any]:
-    """Return the OpenAPI v3 schema of a kind, as its CustomResourceDefinition has it."""
+    """Return the OpenAPI v3 schema of a kind from its CustomResourceDefinition."""
     return _definitions()[kind]
 
 
@@ -90,7 +90,7 @@ def _with_rules() -> Any:
 
 
 def _closed(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema as JSON Schema, in which an object has no other fields than those that are listed."""
+    """Return the schema as JSON Schema in which objects have no unknown fields."""
     found = {key: schema[key] for key in _KEPT if key in schema}
     if schema.get("x-kubernetes-list-type") == "set":
         found["uniqueItems"] = True
@@ -124,7 +124,7 @@ def _program(expression: str) -> cel.Program:
 
 
 def _evaluate(_validator: Any, rules: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    """Yield what the CEL rules of a field refuse; like the API server, only once all else about its value is right."""
+    """Yield what the CEL rules of a field refuse; like the API server, only where the rest of its value is valid."""
     if not Draft202012Validator(schema).is_valid(instance):
         return
     context = cel.Context({"self": instance})
@@ -188,7 +188,7 @@ def _told(error: ValidationError) -> Iterator[tuple[str, str, tuple[str | int, .
 
 
 def _unquoted_eui(manifest: Manifest) -> Iterator[Finding]:
-    """Yield an EUI that some readers of YAML take for a number, though this one does not."""
+    """Yield a finding for an EUI without quotes that some YAML readers take for a number."""
     eui = manifest.content.at(("spec", "eui"))
     if eui is not None and eui.is_plain and isinstance(eui.value, str) and _NUMBER_OR_NOT.fullmatch(eui.value):
         message = f'spec.eui looks like a number; write it in quotes: "{eui.value[:64]}"'

@@ -1,4 +1,4 @@
-"""What the operator would say of manifests: its own compile step, over a cluster that holds nothing else."""
+"""Judge manifests with the operator's own compile step, as if a cluster held nothing else."""
 
 import base64
 import re
@@ -32,7 +32,7 @@ _HINT = "; it may be in the cluster: give its manifest too, or apply it first"
 
 
 def build_world(manifests: Collection[Manifest], release_namespace: str) -> World:
-    """Return the cluster that holds these objects alone.
+    """Return a world that holds only these objects.
 
     Args:
         manifests: TrustedCAs, Gateways, GatewayDefaults, Secrets and ConfigMaps.
@@ -51,7 +51,7 @@ def build_world(manifests: Collection[Manifest], release_namespace: str) -> Worl
 
 
 def plan_of(world: World, now: datetime) -> PublishPlan:
-    """Return what the operator would publish, where nothing is in force yet.
+    """Return what the operator would publish if nothing were in force yet.
 
     Args:
         world: all objects.
@@ -61,12 +61,12 @@ def plan_of(world: World, now: datetime) -> PublishPlan:
 
 
 def verdict_findings(manifest: Manifest, verdict: Verdict, now: datetime) -> Iterator[Finding]:
-    """Yield what the operator would say of one object.
+    """Yield the operator's findings on one object.
 
     Args:
         manifest: of the object.
         verdict: on it.
-        now: the time, aware; to tell what expires.
+        now: the time, aware; for expiry.
     """
     if not verdict.accepted:
         message = verdict.message.removesuffix(_NOTHING_IN_FORCE)
@@ -80,7 +80,7 @@ def verdict_findings(manifest: Manifest, verdict: Verdict, now: datetime) -> Ite
             yield _located(manifest, Severity.WARNING, CheckReason.NOTE, "; ".join(notes))
     for validity in verdict.validities:
         stage = stage_of(validity.not_before, validity.not_after, now)
-        # Whether an expired certificate is an error, the verdict says already.
+        # The verdict already says whether an expired certificate is an error.
         if stage is not None:
             verb = "has expired" if stage is Stage.EXPIRED else "expires"
             message = f"{validity.use.value} certificate {validity.name} {verb} at {rfc3339(validity.not_after)}"
@@ -88,7 +88,7 @@ def verdict_findings(manifest: Manifest, verdict: Verdict, now: datetime) -> Ite
 
 
 def with_data(manifest: Manifest) -> Mapping[str, Any]:
-    """Return a Secret or ConfigMap as the API server would hold it: with `stringData` in `data`."""
+    """Return a Secret or ConfigMap as the API server would store it: with `stringData` in `data`."""
     value: dict[str, Any] = manifest.content.value
     texts = value.get("stringData")
     if manifest.kind != SECRET or not isinstance(texts, dict):
@@ -100,7 +100,7 @@ def with_data(manifest: Manifest) -> Mapping[str, Any]:
 
 
 def _located(manifest: Manifest, severity: Severity, reason: str, message: str) -> Finding:
-    """Return a finding at the field that the message names first; in a PEM text, at the line that it names."""
+    """Return a finding at the first field that the message names; in a PEM text, at the line that it names."""
     for text in _FIELD.findall(message):
         path = ("spec", *_steps(text.removeprefix("spec.")))
         field = manifest.content.at(path)
@@ -120,7 +120,7 @@ def _steps(text: str) -> Iterator[str | int]:
 
 
 def _with_identity(manifest: Manifest) -> Mapping[str, Any]:
-    """Return the object as the API server would hold it: with a namespace and an identity of its own."""
+    """Return the object as the API server would store it: with a namespace and an identity of its own."""
     value: dict[str, Any] = manifest.content.value
     metadata = value.get("metadata")
     known: dict[str, Any] = metadata if isinstance(metadata, dict) else {}

@@ -1,1 +1,1 @@
-"""The commands that a person runs: each module reads a command line, calls what does the work, and shows it."""
+"""The commands that a person runs: each module reads a command line, calls another room, and shows the result."""

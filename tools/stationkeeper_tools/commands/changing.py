@@ -1,4 +1,4 @@
-"""What the commands that change a resource have in common: the wait, and how its outcome is told."""
+"""Shared parts of the commands that change a resource: the wait, and the report of its result."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,12 +15,12 @@ timeout_option = click.option(
     type=click.FloatRange(0, 3600),
     default=30.0,
     show_default=True,
-    help="Seconds to wait until CUPS decides by it; 0 does not wait.",
+    help="Seconds to wait until CUPS enforces the change; 0 does not wait.",
 )
 
 
 def change(fleet: Fleet, resource: FleetResource, edit: Edit, timeout: float) -> Enforced:
-    """Edit a resource and wait, with a progress bar where that takes longer than a second."""
+    """Edit a resource and wait; show a progress bar where that takes longer than a second."""
     length = max(1, int(timeout / POLL_SECONDS))
 
     def waiting(polls: Iterator[None]) -> Iterator[None]:
@@ -30,13 +30,13 @@ def change(fleet: Fleet, resource: FleetResource, edit: Edit, timeout: float) ->
 
 
 def tell(outcomes: Sequence[Enforced], done: str, output: Output, **more: Any) -> int:
-    """Tell what became of changes, and return the exit code.
+    """Print the result of changes and return the exit code.
 
     Args:
         outcomes: of one or more resources.
-        done: what was done to them, as `revoked`.
-        output: the form.
-        more: fields of the JSON object.
+        done: what was done to them, such as `revoked`.
+        output: text or JSON.
+        more: more fields of the JSON object.
     """
     if output is Output.JSON:
         print_json({**more, "resources": [_fields(each) for each in outcomes]})

@@ -18,27 +18,28 @@ _COLOURS = {Severity.ERROR: Colour.BAD, Severity.WARNING: Colour.DOUBT}
 
 @click.command("check")
 @click.argument("paths", type=click.Path(exists=True, allow_dash=True, path_type=Path), nargs=-1, required=True)
-@click.option("--namespace", "-n", default="default", show_default=True, help="For manifests that name none.")
+@click.option("--namespace", "-n", default="default", show_default=True, help="For manifests without a namespace.")
 @click.option(
     "--release-namespace", default="stationkeeper", show_default=True, help="Where Stationkeeper is installed."
 )
 @click.option("--strict", is_flag=True, help="Let warnings count as errors.")
 @output_option(Output.SARIF, Output.GITHUB)
 def command(paths: tuple[Path, ...], namespace: str, release_namespace: str, strict: bool, output: Output) -> int:
-    """Judge manifests before they are applied, with the line of what is wrong.
+    """Check manifests before they are applied; show the file and line of each problem.
 
     PATHS are files, folders, or - for standard input: TrustedCAs, Gateways, GatewayDefaults, and the Secrets and
-    ConfigMaps that they name. The schema of the resources and the operator's own rules judge them; no cluster is asked,
-    and nothing is sent. A Secret or ConfigMap that is not among the files is a warning, since it may be in the cluster.
+    ConfigMaps that they name. They are checked by the schema of the resources and the operator's own rules. No cluster
+    is asked, and nothing is sent. A Secret or ConfigMap that is not among the files gives a warning, since it may be in
+    the cluster.
 
-    The exit code is 0 without errors and 1 with some. Examples: `stationkeeper check manifests/`, and in a pipeline
+    The exit code is 0 without errors and 1 with errors. Examples: `stationkeeper check manifests/`, and in a pipeline
     `kustomize build . | stationkeeper check - --output github`
     """
     found = read_manifests(paths, namespace)
     result = check(found, release_namespace, datetime.now(UTC))
     if not result.resources and not result.findings:
         places = ", ".join(map(str, paths))
-        raise InputError(f"{places}: holds no TrustedCA, Gateway or GatewayDefaults; is the path right?")
+        raise InputError(f"{places}: there is no TrustedCA, Gateway or GatewayDefaults; check the path")
     match output:
         case Output.JSON:
             print_json(as_json(result))

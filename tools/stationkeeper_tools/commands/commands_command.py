@@ -15,9 +15,9 @@ This page is generated from the commands by `make docs`.
 
 - `--output json` prints one JSON object on standard output. Notes, progress and errors go to standard error; an error
   is a JSON object `{"error": {"reason", "message", "exitCode"}}` on standard output as well.
-- Colours and progress bars appear on terminals only. `NO_COLOR=1` takes the colours away.
+- Colours and progress bars appear on terminals only. `NO_COLOR=1` switches colours off.
 - `stationkeeper completion bash|zsh|fish` prints the script for your shell.
-- `kubectl stationkeeper COMMAND` is the same: kubectl finds `kubectl-stationkeeper`, which is installed along.
+- `kubectl stationkeeper COMMAND` does the same: the plugin `kubectl-stationkeeper` is installed too.
   Where kubectl completes in your shell, it completes these commands too (`kubectl_complete-stationkeeper`).
 - No command prints a private key or a token.
 
@@ -49,7 +49,7 @@ def commands_page(root: click.Group) -> str:
 
 
 def _sections(command: click.Command, context: click.Context, mark: str) -> Iterator[str]:
-    """Yield the section of a command, and those of the commands below it."""
+    """Yield the section of a command and of its subcommands."""
     yield from _section(command, context, mark)
     if isinstance(command, click.Group):
         for name, below in command.commands.items():

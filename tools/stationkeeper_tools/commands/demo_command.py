@@ -10,7 +10,7 @@ from stationkeeper_tools.commands.exit_codes import ExitCode
 @click.option("--keep", is_flag=True, help="Leave it running until SIGTERM or SIGINT.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def command(keep: bool, as_json: bool) -> int:
-    """Run it all on a real API server on this machine, and show what a gateway gets."""
+    """Run the operator and CUPS on a real API server on this machine, and show what a gateway gets."""
     try:
         from stationkeeper_tools.demo import run_demo  # noqa: PLC0415 - kubernetes and aiohttp are slow to load
     except ModuleNotFoundError as error:

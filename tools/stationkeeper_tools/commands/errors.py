@@ -1,4 +1,4 @@
-"""Errors of a command: what is wrong, where, and what to do, with a stable word and an exit code."""
+"""Errors of a command: what is wrong, where, and what to do, with a stable name and an exit code."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ from stationkeeper_tools.commands.exit_codes import ExitCode
 
 
 class CommandFault(StrEnum):
-    """The stable words of `CommandError`."""
+    """The stable names of `CommandError`."""
 
     BAD_INPUT = "BadInput"
     """A file or an option cannot be used."""
@@ -28,7 +28,7 @@ class CommandError(click.ClickException):
     """A command cannot do its work.
 
     Args:
-        fault: the stable word.
+        fault: the stable name.
         detail: what is wrong, where, and what to do; never a secret.
         status: the exit code of the process.
 

@@ -1,4 +1,4 @@
-"""How a command ends, for scripts. The page of the commands is made from this table."""
+"""The exit codes of the commands, for scripts. `docs/commands.md` is made from this table."""
 
 from enum import IntEnum
 
@@ -17,9 +17,9 @@ class ExitCode(IntEnum):
 MEANINGS: dict[ExitCode, tuple[str, str]] = {
     ExitCode.YES: ("The work is done, or the answer is yes.", "Nothing."),
     ExitCode.NO: (
-        "The answer is no: a manifest has an error, a Station would refuse, a gateway would not be let in, a fleet"
-        " needs a person, a CA must not go yet.",
-        "Read what was found.",
+        "The answer is no: a manifest has an error, a Station would refuse the server, CUPS would refuse a gateway, a"
+        " fleet needs a person, or a CA must not be deleted yet.",
+        "Read the findings.",
     ),
     ExitCode.USAGE: (
         "The command line, or a file that it names, is wrong. Nothing was changed.",
@@ -30,8 +30,8 @@ MEANINGS: dict[ExitCode, tuple[str, str]] = {
         "Check the address and the rights, then run the same command again.",
     ),
     ExitCode.INCOMPLETE: (
-        "A part is done and stays so; the rest was refused, or is not enforced yet.",
-        "Read which part, correct it, then run the same command again.",
+        "A part is done and stays done; the rest was refused, or is not enforced yet.",
+        "Read which part failed, correct it, then run the same command again.",
     ),
-    ExitCode.INTERRUPTED: ("It was interrupted by Ctrl-C.", "Run the same command again: it goes on where it was."),
+    ExitCode.INTERRUPTED: ("It was interrupted by Ctrl-C.", "Run the same command again; it continues."),
 }

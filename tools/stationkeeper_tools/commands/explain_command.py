@@ -42,29 +42,29 @@ _MARKS = {
 @click.option(
     "--cert",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The certificate that the gateway presents, with its chain if it sends one; PEM or DER.",
+    help="The gateway's certificate, with its chain if it sends one; PEM or DER.",
 )
 @click.option(
     "--token",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Its cups.key with a token, of a gateway without a certificate.",
+    help="The gateway's cups.key with a token, for a gateway without a certificate.",
 )
 @click.option(
     "--manifests",
     type=click.Path(exists=True, path_type=Path),
     multiple=True,
-    help="Decide by these files or folders, and ask no cluster. May be given several times.",
+    help="Use these files or folders instead of a cluster. May be given several times.",
 )
-@click.option("--namespace", "-n", help="Of the Gateway. [default: all; with --manifests: default]")
+@click.option("--namespace", "-n", help="The Gateway's namespace. [default: all; with --manifests: default]")
 @click.option(
     "--release-namespace", default="stationkeeper", show_default=True, help="Where Stationkeeper is installed."
 )
 @click.option(
     "--kubeconfig",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Of the cluster. [default: $KUBECONFIG, then ~/.kube/config]",
+    help="The kubeconfig of the cluster. [default: $KUBECONFIG, then ~/.kube/config]",
 )
-@click.option("--context", help="Of the kubeconfig. [default: its current one]")
+@click.option("--context", help="The context in the kubeconfig. [default: its current context]")
 @output_option()
 def command(
     eui: str,
@@ -77,18 +77,18 @@ def command(
     context: str | None,
     output: Output,
 ) -> int:
-    """Say whether CUPS lets a gateway in, step by step, and what to do where it does not.
+    """Show, step by step, whether CUPS accepts a gateway, and what to do if it does not.
 
-    EUI is written in any way. The decision is taken by CUPS' own steps: in a cluster on the Secrets that CUPS loads,
-    and the last visit, the last refusal and the delivery are told; with --manifests on what the operator would publish.
-    Without --cert and --token it ends at the TrustedCAs that may vouch for the gateway. By a --token CUPS decides only
-    where token authentication is switched on.
+    EUI may be written in any form. CUPS' own steps decide: in a cluster by the Secrets that CUPS loads, with
+    --manifests by what the operator would publish. From a cluster, the last visit, the last refusal and the delivery
+    are shown too. Without --cert and --token it ends with the TrustedCAs that may vouch for the gateway. CUPS accepts a
+    --token only where token authentication is switched on.
 
-    The exit code is 0 where the gateway is let in, 1 where it is not.
+    The exit code is 0 if the gateway is accepted, 1 if not.
     Example: `stationkeeper explain 01-23-45-67-89-AB-CD-EF --cert gateway.crt`
     """
     if cert is not None and token is not None:
-        raise InputError("give one of --cert and --token: a certificate decides alone")
+        raise InputError("give --cert or --token, not both: with a certificate, CUPS ignores the token")
     try:
         wanted = read_eui(eui)
     except ValueError as error:
@@ -149,7 +149,7 @@ def _of_cluster(
 
 
 def _todo(decision: Decision, evidence: Evidence) -> str:
-    """Return what to do next; empty where nothing is to be done."""
+    """Return what to do next; empty where there is nothing to do."""
     refusal = decision.refusal
     if refusal is None or refusal.reason is None:
         return ""
@@ -199,7 +199,7 @@ def _delivered(gateway: RegisteredGateway) -> dict[str, str]:
 
 
 def _lines(eui: EUI64, decision: Decision, evidence: Evidence, *, whatever: bool) -> Iterator[str]:
-    yield f"Gateway {format_hex(eui)}" + (", whatever certificate it presents" if whatever else "")
+    yield f"Gateway {format_hex(eui)}" + (", with any certificate" if whatever else "")
     for step in decision.steps:
         mark, colour = _MARKS[step.state]
         told = ": ".join(filter(None, (step.reason.value if step.reason else "", step.detail)))
@@ -211,17 +211,17 @@ def _lines(eui: EUI64, decision: Decision, evidence: Evidence, *, whatever: bool
         yield f"Next: {_todo(decision, evidence)}"
         return
     condition = "" if not whatever else " with a valid certificate of one of these CAs"
-    yield f"CUPS {coloured('lets it in', Colour.GOOD, bold=True)}{condition}."
+    yield f"CUPS {coloured('accepts', Colour.GOOD, bold=True)} it{condition}."
     if decision.gateway is not None:
         delivered = _delivered(decision.gateway)
-        yield f"  LNS: {delivered['lnsURI'] or 'as it has'}, with {delivered['lnsCredentials']}"
+        yield f"  LNS: {delivered['lnsURI'] or 'unchanged'}, with {delivered['lnsCredentials']}"
         if delivered["cupsURI"]:
             yield f"  CUPS: moves to {delivered['cupsURI']}, with {delivered['cupsCredentials']}"
 
 
 def _record_lines(record: Any) -> Iterator[str]:
-    state = {True: "accepted", False: "not accepted", None: "not judged yet"}[record.is_accepted]
-    yield f"  Gateway {record.namespace}/{record.name} is {state}: {record.message or record.reason or 'no word yet'}"
+    state = {True: "accepted", False: "not accepted", None: "not reconciled yet"}[record.is_accepted]
+    yield f"  Gateway {record.namespace}/{record.name} is {state}: {record.message or record.reason or 'no message'}"
     if not record.status:
         return
     yield f"    last visit: {record.status.get('lastSeen', 'never')}"

@@ -1,4 +1,4 @@
-"""The options by which a command is told where the fleet is, in a cluster or in a folder."""
+"""The options that say where the fleet is: in a cluster or in a folder."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -40,14 +40,14 @@ _OPTIONS = (
     click.option(
         "--kubeconfig",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Of the cluster. [default: $KUBECONFIG, then ~/.kube/config]",
+        help="The kubeconfig of the cluster. [default: $KUBECONFIG, then ~/.kube/config]",
     ),
-    click.option("--context", help="Of the kubeconfig. [default: its current one]"),
+    click.option("--context", help="The context in the kubeconfig. [default: its current context]"),
 )
 
 
 def fleet_options(function: _Decorated) -> _Decorated:
-    """Give a command the options that `fleet_of` takes."""
+    """Add the options that `fleet_of` takes to a command."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
@@ -56,7 +56,7 @@ def fleet_options(function: _Decorated) -> _Decorated:
 def fleet_of(
     manifests: Path | None, state: Path | None, namespace: str | None, kubeconfig: Path | None, context: str | None
 ) -> Fleet:
-    """Return the fleet that the options name.
+    """Return the fleet that the options describe.
 
     Raises:
         FleetError: the kubeconfig cannot be used.
@@ -64,7 +64,7 @@ def fleet_of(
     if manifests is not None:
         if kubeconfig is not None or context is not None:
             raise InputError(
-                "--manifests is of a folder, --kubeconfig and --context are of a cluster: give one of both"
+                "--manifests is for a folder, --kubeconfig and --context are for a cluster: give only one of them"
             )
         from stationkeeper_tools.operating.folder_fleet import FolderFleet  # noqa: PLC0415 - one of the two is needed
 
@@ -76,7 +76,7 @@ def fleet_of(
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Give the errors of a fleet the form that a person sees."""
+    """Turn errors of a fleet into command errors, with a reason and an exit code."""
     try:
         yield
     except FleetError as error:
@@ -84,10 +84,10 @@ def explained() -> Iterator[None]:
 
 
 def wanted_eui(text: str) -> EUI64:
-    """Return an EUI that a person wrote in any way.
+    """Return the EUI that a person wrote in any of the usual forms.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not an EUI.
     """
     try:
         return read_eui(text)

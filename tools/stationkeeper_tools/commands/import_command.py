@@ -22,7 +22,7 @@ def command() -> None:
 @click.option(
     "--lns-trust",
     type=_FILE,
-    help="The root that signs the LNS' certificate, PEM. With it each gateway keeps its Gateway Server as LNS, and its"
+    help="The root CA of the LNS' certificate, PEM. With it, each gateway keeps its Gateway Server as LNS, and its"
     " LNS key where the export has it.",
 )
 @where_options
@@ -36,7 +36,8 @@ def tts(
     """Register the gateways of an export of The Things Stack.
 
     FILE is what `ttn-lw-cli gateways list --name --gateway-server-address --lbs-lns-secret` prints, or an answer of the
-    API's /api/v3/gateways. Gateways without an EUI are left out, and told. LNS keys go into Secrets, and are not shown.
+    API's /api/v3/gateways. Gateways without an EUI are left out and listed in the output. LNS keys go into Secrets and
+    are not shown.
     """
     where = chosen(options)
     export = read_tts_export(file, read_pem(lns_trust) if lns_trust is not None else None)

@@ -36,7 +36,7 @@ _MAX_DAYS = 36500
 
 @click.command("issue")
 @click.option(
-    "--csv", "csv_file", type=_FILE, required=True, help="The list of gateways: a column eui, in any spelling."
+    "--csv", "csv_file", type=_FILE, required=True, help="The list of gateways; its column eui takes any usual form."
 )
 @click.option("--ca-cert", type=_FILE, required=True, help="The certificate of the CA that signs, PEM or DER.")
 @click.option("--ca-key", type=_FILE, required=True, help="Its private key, PEM or DER.")
@@ -48,7 +48,7 @@ _MAX_DAYS = 36500
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("gateways"),
     show_default=True,
-    help="Where each gateway gets its folder, named after its EUI.",
+    help="The folder that gets one folder for each gateway, named after its EUI.",
 )
 @click.option(
     "--key-type",
@@ -82,12 +82,12 @@ def command(
     Each gateway gets a folder with Station's own files: cups.uri, cups.trust, cups.crt and cups.key. Copy it to the
     gateway, into the folder of its station.conf. The certificate's Common Name is the EUI.
 
-    A folder that exists is checked and never changed, so the same command goes on after an interruption. Which gateway
-    has which certificate stands in issued.csv. Keys are readable by their owner alone: keep the folder safe, and delete
-    the keys here once they are on the gateways.
+    A folder that exists is checked and never changed, so after an interruption the same command continues. The file
+    issued.csv lists which gateway has which certificate. Only the owner can read the keys: keep the folder safe, and
+    delete the keys here when they are on the gateways.
 
-    Example: `stationkeeper issue --csv gateways.csv --ca-cert ca.crt --ca-key ca.key --cups https://cups.example.org:8987
-    --cups-trust server-ca.crt`
+    Example: `stationkeeper issue --csv gateways.csv --ca-cert ca.crt --ca-key ca.key --cups
+    https://cups.example.org:8987 --cups-trust server-ca.crt`
     """
     begin = time.monotonic()
     gateways = read_gateway_csv(csv_file)
@@ -102,7 +102,7 @@ def command(
     )
     server = _cups_server(cups, cups_trust)
     if issuer.is_shortened:
-        print_note(f"The certificates end with the CA's, at {rfc3339(issuer.not_after)}.")
+        print_note(f"The certificates end when the CA's certificate ends, at {rfc3339(issuer.not_after)}.")
     results: list[IssueResult] = []
     with locked(out):
         try:
@@ -125,7 +125,7 @@ def _cups_server(uri: str, trust: Path) -> CupsServer:
     try:
         check_trust(certificate)
     except StationkeeperError as error:
-        raise InputError(f"{trust}: {error.detail}; a Station could not verify the server by it") from None
+        raise InputError(f"{trust}: {error.detail}; a Station cannot verify the server with it") from None
     return CupsServer(uri, certificate.x509.public_bytes(Encoding.DER))
 
 
@@ -153,7 +153,7 @@ def _show(results: list[IssueResult], out: Path, issuer: Issuer, seconds: float,
         f"{coloured(str(count[IssueState.ISSUED]), Colour.GOOD)} issued, {count[IssueState.KEPT]} were there,"
         f" {count[IssueState.REFUSED]} refused, in {seconds:.1f} s: {out}"
     )
-    print_text(f"Valid until {rfc3339(issuer.not_after)}. Who has which certificate: {out / LIST}")
+    print_text(f"Valid until {rfc3339(issuer.not_after)}. Which gateway has which certificate: {out / LIST}")
     print_text("Next: copy each folder to its gateway, and register them: stationkeeper register --csv FILE")
 
 

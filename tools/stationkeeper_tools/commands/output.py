@@ -1,4 +1,4 @@
-"""What a command prints: text for people, or JSON for programs; colour and progress on terminals only."""
+"""Print results: text for people, or JSON for programs; colour and progress on terminals only."""
 
 import json
 import os
@@ -27,7 +27,7 @@ class Output(StrEnum):
 
 
 class Colour(StrEnum):
-    """The colours in use, by what they say."""
+    """The colours in use, by their meaning."""
 
     GOOD = "green"
     BAD = "red"
@@ -36,7 +36,7 @@ class Colour(StrEnum):
 
 
 def output_option(*more: Output) -> Callable[[_Decorated], _Decorated]:
-    """The option `--output` of a command: text, JSON, and the forms in `more`."""
+    """Return the option `--output` of a command: text, JSON, and the forms in `more`."""
     choices = [each.value for each in (Output.TEXT, Output.JSON, *more)]
 
     def remember(context: click.Context, _parameter: click.Parameter, value: str) -> Output:
@@ -55,7 +55,7 @@ def output_option(*more: Output) -> Callable[[_Decorated], _Decorated]:
 
 
 def chosen_output(context: click.Context | None) -> Output:
-    """The form that the command line asks for; text where it does not say."""
+    """Return the form that the command line asks for; text where it names none."""
     found = context.meta.get(_META_KEY, Output.TEXT) if context is not None else Output.TEXT
     return Output(found)
 
@@ -71,7 +71,7 @@ def print_json_line(fields: Mapping[str, Any]) -> None:
 
 
 def print_text(text: str = "") -> None:
-    """Print lines for people on standard output; colours go away where it is no terminal."""
+    """Print lines for people on standard output; without colours where it is not a terminal."""
     click.echo(text, color=_colour())
 
 
@@ -91,9 +91,9 @@ def counted(
     """Yield `items`, and show a progress bar on standard error once they take longer than a second.
 
     Args:
-        items: to go through.
-        length: how many they are.
-        label: what is done to them.
+        items: the items.
+        length: how many there are.
+        label: what is done with them, for the progress bar.
         clock: monotonic seconds.
     """
     begin = clock()
@@ -113,5 +113,5 @@ def counted(
 
 
 def _colour() -> bool | None:
-    """Return False where the person asks for none (https://no-color.org), None where the terminal decides."""
+    """Return False where `NO_COLOR` is set (https://no-color.org), None where the terminal decides."""
     return False if os.environ.get("NO_COLOR") else None

@@ -26,6 +26,7 @@ COMMANDS = {
     "trust": "trust_command",
     "explain": "explain_command",
     "status": "status_command",
+    "page": "page_command",
     "suspend": "suspend_command",
     "resume": "resume_command",
     "revoke": "revoke_command",
@@ -59,7 +60,7 @@ class Program(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, and give errors of the rooms below the form that a person sees."""
+        """Run the command; turn errors of other rooms into command errors, with a reason and an exit code."""
         try:
             return super().invoke(ctx)
         except StationkeeperError as error:
@@ -104,7 +105,8 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         print_note("Interrupted.")
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # The reader, such as `head`, has enough. Python would complain once more when it flushes at the end.
+        # The reader, such as `head`, has closed the pipe. Without this, Python reports it again when it flushes at the
+        # end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_BROKEN_PIPE)
     sys.exit(result if isinstance(result, int) else ExitCode.YES)

@@ -24,7 +24,7 @@ def reasons_page() -> str:
     lines = [
         "# Reasons",
         "",
-        "One word for one refusal, the same in the log, in the metrics and in the conditions.",
+        "Each reason is one word. It is the same in the log, in the metrics and in the conditions.",
         "This page is generated from the table in `stationkeeper_core.reason_table` by `make docs`.",
     ]
     for fault, title in _TITLES.items():

@@ -17,7 +17,7 @@ from stationkeeper_tools.registering.registration import FoundGateway
     "csv_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     required=True,
-    help="The list of gateways: a column eui, in any spelling, and a column name if you like.",
+    help="The list of gateways; its column eui takes any usual form. A column name is optional.",
 )
 @where_options
 @output_option()
@@ -26,10 +26,10 @@ def command(
     output: Output,
     **options: Any,
 ) -> int:
-    """Register the gateways of a list, and say what changed.
+    """Register the gateways of a list, and show what changed.
 
-    Each gateway gets a Gateway resource that is as short as its EUI; the GatewayDefaults of the namespace gives its
-    LNS. A gateway that is registered already stays as it is, under whatever name, so the same command can run again.
+    Each gateway gets a Gateway resource that has only its EUI; the GatewayDefaults of the namespace gives its LNS. A
+    gateway that is already registered, under any name, stays as it is, so the same command can run again.
 
     Example: `stationkeeper register --csv gateways.csv --namespace radio --apply --dry-run`
     """

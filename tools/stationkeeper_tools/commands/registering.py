@@ -1,4 +1,4 @@
-"""What `register` and `import` have in common: where they register, and how they tell of it."""
+"""Shared parts of `register` and `import`: where they register, and how they report it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Where:
-    """Where gateways are registered.
+    """The place where gateways are registered.
 
     Attributes:
         namespace: of the Gateways.
@@ -46,7 +46,7 @@ class Where:
 
     @property
     def shown(self) -> str:
-        """Say where, for people."""
+        """The place, in words for people."""
         return str(self.folder) if self.folder is not None else f"the namespace {self.namespace} of the cluster"
 
 
@@ -64,10 +64,10 @@ def where_options(decorated: _Decorated) -> _Decorated:
             click.option(
                 "--kubeconfig",
                 type=click.Path(exists=True, dir_okay=False, path_type=Path),
-                help="Of the cluster. [default: $KUBECONFIG, then ~/.kube/config]",
+                help="The kubeconfig of the cluster. [default: $KUBECONFIG, then ~/.kube/config]",
             ),
-            click.option("--context", help="Of the kubeconfig. [default: its current one]"),
-            click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing."),
+            click.option("--context", help="The context in the kubeconfig. [default: its current context]"),
+            click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing."),
         )
     ):
         decorated = option(decorated)
@@ -75,13 +75,13 @@ def where_options(decorated: _Decorated) -> _Decorated:
 
 
 def chosen(options: Mapping[str, Any]) -> Where:
-    """Return where the command line says.
+    """Return the place that the command line names.
 
     Args:
         options: the values of `where_options`, by their names.
 
     Raises:
-        click.UsageError: it does not say whether to a folder or a cluster.
+        click.UsageError: it names neither a folder nor a cluster, or both.
     """
     if (options["to"] is not None) == options["is_applied"]:
         raise click.UsageError("give one of --to DIR (manifests) and --apply (the cluster)")
@@ -89,12 +89,12 @@ def chosen(options: Mapping[str, Any]) -> Where:
 
 
 def register_all(found: Sequence[FoundGateway], where: Where, notes: Iterable[str], output: Output) -> int:
-    """Register gateways, and tell what changed; return the exit code.
+    """Register gateways, print what changed, and return the exit code.
 
     Args:
         found: of a list.
-        where: to register them.
-        notes: what was noticed in the list.
+        where: the place to register them.
+        notes: remarks on the list.
         output: the form of the result.
     """
     wanted = registrations(found, where.namespace)
@@ -163,9 +163,9 @@ def read_pem(path: Path) -> str:
     """Return the PEM text of a file.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not PEM.
     """
     text = path.read_bytes()[: 64 * 1024].decode("utf-8", "replace")
     if "-----BEGIN CERTIFICATE-----" not in text:
-        raise InputError(f"{path}: is no certificate in PEM; convert it: openssl x509 -inform DER -in {path}")
+        raise InputError(f"{path}: is not a certificate in PEM; convert it: openssl x509 -inform DER -in {path}")
     return text

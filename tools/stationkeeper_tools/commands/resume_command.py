@@ -4,11 +4,11 @@ from stationkeeper_tools.commands.suspending import suspending_command
 
 command = suspending_command(
     "resume",
-    """Let a gateway, or all gateways of a CA, in again that `suspend` shut out, and wait until CUPS does.
+    """Accept a gateway, or all gateways of a CA, again after `suspend`, and wait until CUPS does.
 
-    Sets spec.suspended to false. What is revoked stays revoked: see `revoke --undo`.
+    Sets spec.suspended to false. Revoked certificates stay revoked: see `revoke --undo`.
 
-    The exit code is 4 where it is written, and not enforced in time.
+    The exit code is 4 if the change is written but not enforced in time.
     Example: `stationkeeper resume 01-23-45-67-89-AB-CD-EF`
     """,
     suspended=False,

@@ -24,14 +24,14 @@ _MAX_SUBJECT = 256
 
 @click.command("revoke")
 @click.argument("eui", required=False)
-@click.option("--serial", help="A serial number of the CA that --ca names, as `openssl x509 -serial` prints it.")
+@click.option("--serial", help="A serial number, as `openssl x509 -serial` prints it; --ca names its CA.")
 @click.option(
     "--cert",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A certificate, PEM or DER; its chain may follow.",
 )
 @click.option("--ca", help="With --serial or --cert: the name of a TrustedCA, or NAMESPACE/NAME.")
-@click.option("--undo", is_flag=True, help="Take the entry away again, so that the certificate lets in as before.")
+@click.option("--undo", is_flag=True, help="Remove the entry again, so that the certificate is accepted as before.")
 @timeout_option
 @fleet_options
 @output_option()
@@ -49,22 +49,23 @@ def command(
     context: str | None,
     output: Output,
 ) -> int:
-    """Revoke the certificate of a gateway, and wait until no CUPS takes it any more.
+    """Revoke the certificate of a gateway, and wait until no CUPS accepts it any more.
 
-    With an EUI it is the certificate that this gateway came with last; with --cert the one in a file. It is added by
-    its fingerprint, a --serial by its number, to spec.revocation of every TrustedCA in view that trusts the same CA.
-    What is listed there stays. A number is not listed where a CA has the same name alone: those are told.
+    With an EUI, it is the certificate that this gateway used last; with --cert, the one in a file. Its fingerprint is
+    added to spec.revocation of every TrustedCA in view that trusts the same CA; with --serial, the serial number is
+    added. Entries that are there stay. A serial number is not added to a TrustedCA whose CA has the same name but
+    another key: such TrustedCAs are shown.
 
-    A folder's files are edited in place; comments stay as they are. In a cluster, what another tool manages it may set
-    back: then revoke there.
+    A folder's files are edited in place; comments stay as they are. In a cluster, another tool that manages the
+    resource may undo the change: then revoke with that tool.
 
-    The exit code is 4 where it is written, and not enforced in time at each of them.
+    The exit code is 4 if the change is written but not enforced in time everywhere.
     Example: `stationkeeper revoke 01-23-45-67-89-AB-CD-EF`
     """
     if sum(each is not None for each in (eui, serial, cert)) != 1:
         raise InputError("give one of the EUI of a gateway, --cert, and --serial with --ca")
     if serial is not None and ca is None:
-        raise InputError("--serial takes --ca: a number means something for its CA alone")
+        raise InputError("--serial needs --ca: a serial number is unique only within its CA")
     with explained():
         fleet = fleet_of(manifests, state, namespace, kubeconfig, context)
         found = _revocation(fleet, eui, serial, cert, ca)
@@ -72,7 +73,7 @@ def command(
         outcomes = [change(fleet, each, edit, timeout) for each in found.trusted_cas]
     still = [f"{each.key.namespace}/{each.key.name}" for each in found.still]
     if still and output is Output.TEXT:
-        print_text(f"Of a CA of the same name, and not changed: {', '.join(still)}. Look whether they trust it.")
+        print_text(f"Not changed, with a CA of the same name: {', '.join(still)}. Check whether they trust this CA.")
     done = f"revocation of {found.entry} taken back" if undo else f"revoked {found.entry}"
     return tell(
         outcomes, done, output, entry=found.entry, list=".".join(("spec", *found.path)), undo=undo, stillTrustedBy=still
@@ -96,5 +97,5 @@ def _certificates(path: Path) -> tuple[Certificate, ...]:
         return (parse_certificate(content),)
     found = parse_certificates(content.decode("utf-8", "replace"))
     if not found:
-        raise InputError(f"{path}: has no certificate")
+        raise InputError(f"{path}: holds no certificate; give a file in PEM or DER")
     return tuple(found)

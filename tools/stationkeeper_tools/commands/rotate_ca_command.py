@@ -21,7 +21,7 @@ _SHOWN = 20
 @click.command("rotate-ca")
 @click.argument("old")
 @click.argument("new")
-@click.option("--delete", "-d", is_flag=True, help="Delete OLD, but only where every step is done.")
+@click.option("--delete", "-d", is_flag=True, help="Delete OLD, but only if every step is done.")
 @click.option(
     "--wait",
     type=click.FloatRange(0, 30 * 86400),
@@ -43,19 +43,19 @@ def command(
     context: str | None,
     output: Output,
 ) -> int:
-    """Show how far the gateways are on their way from one CA to another.
+    """Show the progress of a change from one CA to another.
 
-    OLD and NEW are names of TrustedCAs, or NAMESPACE/NAME. NEW is applied beside OLD first: both are trusted then. Then
-    each gateway gets a certificate of NEW. OLD may go once none comes by it any more; a gateway counts as one of OLD
-    until it has come by another CA, however long it is silent. --delete refuses before.
+    OLD and NEW are names of TrustedCAs, or NAMESPACE/NAME. First apply NEW beside OLD: then both are trusted. Then give
+    each gateway a certificate of NEW. Delete OLD when no gateway uses it any more. A gateway counts as a user of OLD
+    until CUPS accepts it by another CA, even if it is silent for long. Before that, --delete refuses.
 
-    The exit code is 0 where every step is done, 1 where not.
+    The exit code is 0 if every step is done, 1 if not.
     Example: `stationkeeper rotate-ca vendor-2025 vendor-2026 -n radio --delete`
     """
     with explained():
         fleet = fleet_of(manifests, state, namespace, kubeconfig, context)
         found, key = _look(fleet, old, new)
-        for _ in counted(_polls(wait), max(1, int(wait / _POLL_SECONDS)), f"Waiting until none comes by {key.name}"):
+        for _ in counted(_polls(wait), max(1, int(wait / _POLL_SECONDS)), f"Waiting until no gateway uses {key.name}"):
             if found.may_delete:
                 break
             found, key = _look(fleet, old, new)
@@ -112,14 +112,14 @@ def _lines(found: Rotation, key: ResourceName, *, delete: bool) -> Iterator[str]
         yield f"  {mark}  {each.name}" + ("" if each.is_done else f": {each.todo}")
     total = found.by_new + len(found.by_old)
     share = f" ({100 * found.by_new // total} %)" if total else ""
-    yield f"{found.by_new} of {total} gateways came by the new CA{share}."
+    yield f"{found.by_new} of {total} gateways use the new CA{share}."
     for gateway in found.by_old[:_SHOWN]:
         seen = gateway.status.get("lastSeen", "never")
         yield f"  still by {key.name}: {gateway.spec.get('eui')}  {gateway.key.namespace}/{gateway.key.name}, {seen}"
     if len(found.by_old) > _SHOWN:
         yield f"  … and {len(found.by_old) - _SHOWN} more: --output json has all"
     if not found.may_delete:
-        yield f"{key} {'is not deleted' if delete else 'must not be deleted'}: gateways would be shut out."
+        yield f"{key} {'is not deleted' if delete else 'must not be deleted'}: CUPS would refuse gateways."
     elif delete:
         yield f"{key} is deleted."
     else:

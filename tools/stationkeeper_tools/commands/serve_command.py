@@ -10,12 +10,16 @@ from typing import Any
 
 import click
 
-from stationkeeper_core.setting_values import Address, SettingsError, read_address
+from stationkeeper_core.setting_values import SettingsError
 from stationkeeper_cups.process.json_log import log_as_json
 from stationkeeper_tools.commands.errors import CommandError, CommandFault
 from stationkeeper_tools.commands.exit_codes import ExitCode
 from stationkeeper_tools.commands.output import Colour, Output, coloured, output_option, print_json_line, print_text
+from stationkeeper_tools.commands.page_options import listening_address, page_address
 from stationkeeper_tools.input_errors import InputError
+from stationkeeper_tools.page.access import Access
+from stationkeeper_tools.page.object_page import OfferedPage
+from stationkeeper_tools.page.secret_file import SecretFile
 from stationkeeper_tools.standalone.place import default_state
 from stationkeeper_tools.standalone.serve import ServeSettings, serve
 from stationkeeper_tools.standalone.state_folder import StateFolder, StateInUseError
@@ -29,15 +33,15 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
 @click.option(
     "--manifests", type=click.Path(path_type=Path), help="The folder of TrustedCAs, Gateways and what they name."
 )
-@click.option("--example", is_flag=True, help="Run an example, ask as its gateway, take its CA away, and end.")
+@click.option("--example", is_flag=True, help="Run an example: ask as its gateway, remove its CA, ask again, and end.")
 @click.option(
     "--state",
     type=click.Path(path_type=Path),
-    help="What has to survive a restart. [default: $STATE_DIRECTORY, then ~/.local/state/stationkeeper]",
+    help="The folder for what must survive a restart. [default: $STATE_DIRECTORY, then ~/.local/state/stationkeeper]",
 )
 @click.option("--listen", default=LISTEN, show_default=True, help="host:port where gateways connect.")
 @click.option(
-    "--internal-listen", default=INTERNAL, show_default=True, help="host:port of health, metrics and what was seen."
+    "--internal-listen", default=INTERNAL, show_default=True, help="host:port of health, metrics and observations."
 )
 @click.option(
     "--server-cert",
@@ -51,20 +55,26 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
     help="Host name or IP address by which gateways reach the server. May be given several times."
     " [default: this machine's]",
 )
-@click.option("--namespace", "-n", default="default", show_default=True, help="Of manifests that name none.")
+@click.option("--namespace", "-n", default="default", show_default=True, help="For manifests without a namespace.")
 @click.option(
     "--release-namespace",
     default="stationkeeper",
     show_default=True,
-    help="Whose TrustedCAs may speak for the Gateways of other namespaces.",
+    help="The namespace whose TrustedCAs may speak for the Gateways of other namespaces.",
 )
-@click.option("--token-authentication", is_flag=True, help="Let gateways without a certificate in by a token.")
+@click.option("--token-authentication", is_flag=True, help="Accept gateways without a certificate by a token.")
+@click.option("--page", help="host:port of a page that shows the fleet and changes nothing. [default: none]")
+@click.option(
+    "--page-token-file",
+    type=click.Path(path_type=Path),
+    help="Holds the token that lets somebody see the page. Without it, the page is for this machine alone.",
+)
 @click.option(
     "--log-level",
     type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]),
     default="INFO",
     show_default=True,
-    help="From which level on the log on standard error has lines; each is a JSON object.",
+    help="The lowest level of log lines; each is a JSON object on standard error.",
 )
 @output_option()
 def command(
@@ -79,17 +89,19 @@ def command(
     namespace: str,
     release_namespace: str,
     token_authentication: bool,
+    page: str | None,
+    page_token_file: Path | None,
     log_level: str,
     output: Output,
 ) -> int:
     """Serve gateways from a folder of manifests, without Kubernetes.
 
-    The folder has the same YAML as a cluster; the Secrets and ConfigMaps that it names stand there too. A change is in
-    force within a second. A bad file takes nothing out of force: its file and line are told. After a restart the last
-    good state is in force, even where the folder is not there. What became of each manifest is told on standard output
-    and in status.json of the state folder.
+    The folder has the same YAML as a cluster, with the Secrets and ConfigMaps that it names. A change is in force
+    within a second. A bad file takes nothing out of force; its file and line are shown. After a restart the last good
+    state is in force, even if the folder is missing. The state of each manifest is shown on standard output and in
+    status.json of the state folder.
 
-    SIGTERM and Ctrl-C end it; what is being answered is finished first.
+    SIGTERM and Ctrl-C end it; it answers the open requests first.
     Example: `stationkeeper serve --manifests ./gateways --server-cert server.pem --server-key server.key`
     """
     tell = _tell_json if output is Output.JSON else _tell_text
@@ -103,23 +115,24 @@ def command(
         raise InputError("--server-cert and --server-key go together")
     folder = state or default_state(os.environ)
     if folder.resolve().is_relative_to(manifests.resolve()):
-        raise InputError(f"the state folder {folder} lies in that of the manifests: give another one by --state")
+        raise InputError(f"the state folder {folder} is inside the folder of manifests: give another one by --state")
     log_as_json(log_level)
     try:
         with StateFolder(folder) as opened:
             if opened.is_new and not manifests.is_dir():
-                raise InputError(f"{manifests} is no folder")
+                raise InputError(f"{manifests} is not a folder: give the folder of the manifests by --manifests")
             names = server_name or (*_LOCAL, socket.gethostname().lower())
             settings = ServeSettings(
                 manifests=manifests,
                 namespace=namespace,
                 release_namespace=release_namespace,
-                listen=_address("--listen", listen),
-                internal=_address("--internal-listen", internal_listen),
+                listen=listening_address("--listen", listen),
+                internal=listening_address("--internal-listen", internal_listen),
                 server=_server(opened, server_cert, server_key, names, tell),
                 server_names=server_name,
                 token_authentication=token_authentication,
                 log_level=log_level,
+                page=_page(page, page_token_file),
             )
             asyncio.run(_serve(settings, opened, tell))
     except StateInUseError as error:
@@ -157,14 +170,13 @@ def _server(
     return files
 
 
-def _address(flag: str, text: str) -> Address:
-    try:
-        address = read_address(flag, text)
-    except SettingsError as error:
-        raise InputError(str(error)) from None
-    if address.port == 0:
-        raise InputError(f"{flag} is {text[:80]!a}; set it to a port from 1 to 65535")
-    return address
+def _page(where: str | None, token_file: Path | None) -> OfferedPage | None:
+    if where is None:
+        if token_file is not None:
+            raise InputError("--page-token-file goes with --page")
+        return None
+    access = Access(SecretFile(token_file) if token_file is not None else None)
+    return OfferedPage(page_address("--page", where, access), access)
 
 
 def _tell_json(kind: str, fields: Mapping[str, Any]) -> None:
@@ -180,8 +192,8 @@ def _tell_text(kind: str, fields: Mapping[str, Any]) -> None:
 def _trial_text(fields: Mapping[str, Any]) -> str:
     names = ", ".join(fields["names"])
     return (
-        f"The server's certificate is one for trials, for {names}.\n"
-        f"Into cups.trust of the gateways goes {fields['root']}:\n{fields['pem'].rstrip()}"
+        f"The server's certificate is for trials only, for {names}.\n"
+        f"Copy {fields['root']} into cups.trust of the gateways:\n{fields['pem'].rstrip()}"
     )
 
 

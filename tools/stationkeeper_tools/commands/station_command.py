@@ -1,4 +1,4 @@
-"""`stationkeeper station`: hands the command line on to the simulator, which reads it itself."""
+"""`stationkeeper station`: pass the command line to the simulator, which parses it itself."""
 
 import argparse
 
@@ -15,7 +15,7 @@ from stationkeeper_tools.station import command as simulator
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS]")
 def command(arguments: tuple[str, ...]) -> int:
-    """Be a gateway: ask a CUPS server, keep what it gives, say what it was.
+    """Simulate a gateway: ask a CUPS server, store what it sends, and show it.
 
     `stationkeeper station --help` lists the options; docs/station.md explains them.
     """

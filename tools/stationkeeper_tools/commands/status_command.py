@@ -18,6 +18,7 @@ from stationkeeper_tools.operating.fleet_status import (
     GatewayLine,
     GatewayState,
     fleet_status,
+    state_words,
 )
 
 _SHOWN = 20
@@ -30,7 +31,7 @@ _COLOURS = {
 
 
 @click.command("status")
-@click.option("--silent", is_flag=True, help="List the gateways that did not come for too long, or never.")
+@click.option("--silent", is_flag=True, help="List the gateways that have not asked for too long, or never.")
 @click.option("--refused", is_flag=True, help="List the gateways whose last request was refused.")
 @click.option("--all", "every", is_flag=True, help="List every gateway.")
 @click.option(
@@ -38,7 +39,7 @@ _COLOURS = {
     type=click.IntRange(1, 365),
     default=2,
     show_default=True,
-    help="After how many missed check-ins a gateway is silent; a Station asks once a day.",
+    help="The number of missed check-ins after which a gateway is silent; a Station asks once a day.",
 )
 @fleet_options
 @output_option()
@@ -54,13 +55,14 @@ def command(
     context: str | None,
     output: Output,
 ) -> int:
-    """Show the fleet in one screen: how many gateways are fine, and what needs a person.
+    """Show the fleet on one screen: how many gateways are fine, and what needs a person.
 
-    A gateway is counted once: as not accepted, suspended, refused, fallen back, not converging, never seen, silent, or
-    fine. Then come the gateways that could be registered, and the CAs with their users of the last 25 h and their end.
+    Each gateway is counted once: as not accepted, suspended, refused, fallen back, not converging, never seen, silent,
+    or fine. Then come the gateways that you can register, and each CA with its number of gateways in the last 25 h and
+    its end.
 
-    The exit code is 1 where a gateway is refused, not accepted, fell back or does not converge, or a CA is not in force
-    or has expired; with --silent or --refused, where the list has an entry.
+    The exit code is 1 if a gateway is refused, not accepted, fell back or does not converge, or if a CA is not in force
+    or has expired; with --silent or --refused, if the list has an entry.
     Example: `stationkeeper status --silent --check-ins 3`
     """
     with explained():
@@ -117,7 +119,7 @@ def _fields(found: FleetStatus, listed: Iterable[GatewayLine]) -> dict[str, Any]
 def _screen(found: FleetStatus) -> Iterator[str]:
     total = len(found.gateways)
     counts = ", ".join(
-        coloured(f"{found.counts[state]} {_words(state)}", _COLOURS.get(state, Colour.NAME))
+        coloured(f"{found.counts[state]} {state_words(state)}", _COLOURS.get(state, Colour.NAME))
         for state in reversed(GatewayState)
         if found.counts[state]
     )
@@ -138,7 +140,7 @@ def _screen(found: FleetStatus) -> Iterator[str]:
 
 def _list_lines(listed: Iterable[GatewayLine]) -> Iterator[str]:
     for each in listed:
-        state = coloured(f"{_words(each.state):<14}", _COLOURS.get(each.state, Colour.NAME))
+        state = coloured(f"{state_words(each.state):<14}", _COLOURS.get(each.state, Colour.NAME))
         seen = rfc3339(each.last_seen) if each.last_seen else "never"
         yield f"  {state} {each.eui:<16}  {each.namespace}/{each.name}  last seen {seen}  {each.detail}".rstrip()
 
@@ -151,7 +153,3 @@ def _ca_line(each: CALine) -> str:
     end = f"ends {rfc3339(each.ends)}" if each.ends else "its end is not known"
     stage = f" ({coloured(each.stage.value, Colour.DOUBT)})" if each.stage else ""
     return f"  {each.namespace}/{each.name}: {mark}, {each.users} users, {end}{stage}"
-
-
-def _words(state: GatewayState) -> str:
-    return "".join(f" {each.lower()}" if each.isupper() else each for each in state.value).strip()

@@ -19,8 +19,8 @@ def suspending_command(name: str, help_text: str, *, suspended: bool, done: str)
     Args:
         name: of the command.
         help_text: of the command.
-        suspended: what it sets.
-        done: what it did, for people.
+        suspended: the value that it sets.
+        done: the past participle for messages, such as `suspended`.
     """
 
     def callback(  # noqa: PLR0913 - click passes every option by name

@@ -31,7 +31,7 @@ _MAX_BUNDLE_BYTES = 16 * 1024 * 1024
 @click.option(
     "--ca-bundle",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Where the root is looked for if the server does not present it, PEM. [default: this system's]",
+    help="PEM file with roots, used if the server does not send its root. [default: this system's]",
 )
 @click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Write the root into this new file, PEM.")
 @click.option(
@@ -39,13 +39,13 @@ _MAX_BUNDLE_BYTES = 16 * 1024 * 1024
 )
 @output_option()
 def command(uri: str, ca_bundle: Path | None, save: Path | None, timeout: float, output: Output) -> int:
-    """Show the certificates of a server, and the one root to write into `trust`.
+    """Show the certificates of a server, and the root certificate to write into `trust`.
 
-    URI is that of an LNS, wss://host:port, or of a CUPS server, https://host:port. The root is checked as a Station
-    would check the server by it. The connection proves nothing about the server: compare the root's fingerprint with
-    what the operator of the server says.
+    URI is that of an LNS, wss://host:port, or of a CUPS server, https://host:port. The server is checked with this root
+    as a Station would check it. The connection proves nothing about the server: compare the root's fingerprint with the
+    one that the server's operator gives you.
 
-    The exit code is 0 where a Station would take the server, 1 where it would not or the root is not found.
+    The exit code is 0 if a Station would accept the server, 1 if not, or if the root is not found.
     Example: `stationkeeper trust wss://eu1.cloud.thethings.network:8887 --save lns-root.pem`
     """
     address = _address(uri)
@@ -73,7 +73,7 @@ def _address(uri: str) -> ServerAddress:
     except StationError as error:
         raise InputError(f"{error.detail}; write wss://host:port") from None
     if not address.tls:
-        raise InputError(f"{uri[:160]!a} is a link without TLS: there is nothing to trust; write {scheme}s://host:port")
+        raise InputError(f"{uri[:160]!a} has no TLS, so it needs no trust; write {scheme}s://host:port")
     return address
 
 
@@ -84,7 +84,7 @@ def _known(bundle: Path | None) -> list[x509.Certificate]:
     with path.open("rb") as file:
         found = read_bundle(file.read(_MAX_BUNDLE_BYTES))
     if bundle is not None and not found:
-        raise InputError(f"{bundle}: holds no certificate")
+        raise InputError(f"{bundle}: holds no certificate; give a PEM file with root certificates")
     return found
 
 
@@ -140,7 +140,7 @@ def _fields(uri: str, chain: PresentedChain, found: RootSearch, problems: list[s
 
 def _note(chain: PresentedChain) -> str:
     return (
-        f"the server ended the handshake, perhaps since it asks for a client certificate: {chain.ended}"
+        f"the server ended the handshake, perhaps because it asks for a client certificate: {chain.ended}"
         if (chain.ended)
         else ""
     )

@@ -1,1 +1,1 @@
-"""Why a gateway gets in at CUPS, or does not."""
+"""Explain why CUPS accepts or refuses a gateway."""

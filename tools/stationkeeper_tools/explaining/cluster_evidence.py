@@ -1,4 +1,4 @@
-"""What a cluster knows of one gateway: the Secrets that CUPS loads, and the status of the Gateways with its EUI."""
+"""Read what a cluster knows of one gateway: the Secrets that CUPS loads, and the Gateways with its EUI."""
 
 import base64
 import binascii
@@ -45,18 +45,18 @@ def evidence_of_cluster(
         documents = {each.header.document: each.content for each in (trust, registry)}
         return Evidence(snapshot_of(documents), records)
     except ApiException as error:
-        hint = "it takes the right to read Gateways, and Secrets of the release's namespace; or give --manifests"
+        hint = "you need the right to read Gateways, and Secrets of the release's namespace; or give --manifests"
         detail = f"the API server answers {error.status} ({error.reason}): {hint}"
         raise ClusterError(detail, is_refusal=True) from None
     except (HTTPError, OSError) as error:
-        raise ClusterError(f"the API server is not reached: {error}", is_refusal=False) from None
+        raise ClusterError(f"the API server cannot be reached: {error}", is_refusal=False) from None
     except StationkeeperError as error:
-        detail = f"what is published cannot be read: {error}; is the operator of this version?"
+        detail = f"the published Secrets cannot be read: {error}; use the version of this program that the operator has"
         raise ClusterError(detail, is_refusal=True) from None
 
 
 def _registry(core: client.CoreV1Api, eui: EUI64, namespace: str) -> Published:
-    """The document that the EUI belongs to. While the count of them changes there are two; the newer one counts."""
+    """Return the document that the EUI belongs to; of two, while the number of documents changes, the newer one."""
     names = [layout_of(count).document_of(eui) for count in BUCKET_COUNTS]
     found = [each for name in names if (each := _document(core, name, namespace)) is not None]
     if not found:
@@ -65,7 +65,7 @@ def _registry(core: client.CoreV1Api, eui: EUI64, namespace: str) -> Published:
 
 
 def _document(core: client.CoreV1Api, name: str, namespace: str) -> Published | None:
-    """What the Secret of a document holds; None where there is none, or it is empty."""
+    """Return the content of a document's Secret; None where there is none, or it is empty."""
     try:
         secret = core.read_namespaced_secret(secret_name(name), namespace, **BOUNDED)
         value = base64.b64decode((secret.data or {})[name], validate=True)

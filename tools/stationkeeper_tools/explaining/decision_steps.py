@@ -1,4 +1,4 @@
-"""The decision of CUPS on one gateway, step by step, by CUPS' own steps. Pure."""
+"""Decide on one gateway by CUPS' own steps, and record each step. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _MAX_NAMED = 5
 
 
 class StepState(StrEnum):
-    """How a step ended."""
+    """The result of a step."""
 
     PASSED = "Passed"
     FAILED = "Failed"
@@ -35,8 +35,8 @@ class StepResult:
     """One step of the decision.
 
     Attributes:
-        name: what the step asks for.
-        state: how it ended.
+        name: what the step requires.
+        state: the result.
         reason: of the refusal; None where it passed or was not reached.
         detail: what exactly was found; may be empty.
     """
@@ -49,12 +49,12 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Decision:
-    """What CUPS would decide.
+    """The decision that CUPS would make.
 
     Attributes:
         steps: in their order.
-        gateway: that is meant; None where none is.
-        trusted_cas: `namespace/name` of those that vouch, or without a certificate could.
+        gateway: the Gateway that the request means; None where there is none.
+        trusted_cas: `namespace/name` of those that vouch or, without a certificate, could vouch.
     """
 
     steps: tuple[StepResult, ...]
@@ -71,8 +71,8 @@ def decide_by_certificate(eui: EUI64, certificate: ClientCertificate, snapshot: 
     """Return what CUPS would decide on a gateway with this certificate.
 
     Args:
-        eui: that the gateway asks with.
-        certificate: that it presents, and holds the key of.
+        eui: the EUI that the gateway asks with.
+        certificate: the certificate that it presents; it has the private key.
         snapshot: what CUPS has loaded.
         now: the time, aware.
 
@@ -101,7 +101,7 @@ def decide_by_token(eui: EUI64, token: bytes, snapshot: Snapshot) -> Decision:
     """Return what CUPS would decide on a gateway without a certificate, where token authentication is switched on.
 
     Args:
-        eui: that the gateway asks with.
+        eui: the EUI that the gateway asks with.
         token: the content of its `cups.key`, a header line.
         snapshot: what CUPS has loaded.
 
@@ -126,7 +126,7 @@ def decide_by_token(eui: EUI64, token: bytes, snapshot: Snapshot) -> Decision:
 
 
 def decide_without_certificate(eui: EUI64, snapshot: Snapshot) -> Decision:
-    """Return how far CUPS would go with a gateway whose certificate is not at hand.
+    """Return the decision as far as it is known without the gateway's certificate.
 
     Args:
         eui: of the gateway.
@@ -158,7 +158,7 @@ def _vouching(named: str, scope: Sequence[str], gateway: RegisteredGateway) -> S
     name = "a trusted ca may vouch for it"
     if not scope:
         tokens = len(gateway.token_sha256s)
-        beside = f"; its {tokens} tokens let it in where CUPS has token authentication switched on" if tokens else ""
+        beside = f"; CUPS accepts its {tokens} tokens where token authentication is switched on" if tokens else ""
         detail = f"no TrustedCA in force may vouch for {named}{beside}"
         return StepResult(name, StepState.FAILED, Reason.NO_TRUSTED_CA, detail)
     more = f" and {len(scope) - _MAX_NAMED} more" if len(scope) > _MAX_NAMED else ""

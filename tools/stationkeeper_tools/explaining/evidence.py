@@ -1,4 +1,4 @@
-"""What is known of one gateway: what CUPS decides on, and the resources that claim its EUI."""
+"""What is known of one gateway: the snapshot that CUPS decides by, and the resources that claim its EUI."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Evidence:
     """What is known of one gateway.
 
     Attributes:
-        snapshot: what CUPS decides on.
+        snapshot: what CUPS decides by.
         records: the resources with its EUI.
     """
 
@@ -53,11 +53,11 @@ class Evidence:
 
 
 def snapshot_of(documents: Mapping[str, Document]) -> Snapshot:
-    """Return what CUPS makes of documents.
+    """Return the snapshot that CUPS builds from documents.
 
     Args:
-        documents: by their names; the trust, and of the registry, of one count, at least the one with the gateway in
-            question.
+        documents: by their names; the trust document, and at least the registry document with the gateway in question,
+            all of one bucket count.
 
     Raises:
         StationkeeperError: one of them cannot be used.
@@ -76,7 +76,7 @@ def snapshot_of(documents: Mapping[str, Document]) -> Snapshot:
 
 
 def evidence_of_manifests(eui: EUI64, found: ManifestSet, release_namespace: str, now: datetime) -> Evidence:
-    """Return what would be known of a gateway, were these manifests applied and nothing else.
+    """Return what would be known of a gateway if only these manifests were applied.
 
     Args:
         eui: of the gateway.
@@ -106,13 +106,13 @@ def evidence_of_manifests(eui: EUI64, found: ManifestSet, release_namespace: str
 
 
 def credentials_form(blob: bytes) -> str:
-    """Say in words what a set of credentials is; nothing of what is in it."""
+    """Return the kind of a credential set in words; no part of its content."""
     if not blob:
         return "no credentials"
     try:
         parts = preflight(blob)
     except StationkeeperError:
-        return "credentials that a Station does not take"
+        return "credentials that a Station does not accept"
     if parts.certificate:
         return "a trust, a client certificate and its key"
     return "a trust and a token" if parts.key else "a trust"

@@ -1,1 +1,1 @@
-"""Lists of gateways as people have them."""
+"""Read lists of gateways in the forms that people have."""

@@ -1,4 +1,4 @@
-"""The EUI of a gateway in any spelling that people and vendors use."""
+"""Read the EUI of a gateway in any form that people and vendors use."""
 
 import re
 
@@ -14,7 +14,7 @@ _MAX_CHARACTERS = 64
 
 
 def read_eui(text: str) -> EUI64:
-    """Return the EUI that `text` writes.
+    """Return the EUI that `text` names.
 
     Args:
         text: 16 hex digits in any case, with or without `0x`; pairs or groups of four with dashes, colons, dots or

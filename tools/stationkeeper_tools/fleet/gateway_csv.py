@@ -1,7 +1,7 @@
-"""A list of gateways as CSV, from a spreadsheet or an export.
+"""Read a list of gateways as CSV, from a spreadsheet or an export.
 
-One column holds the EUI; a column with a name is used where there is one, and others are left alone. The header may be
-missing where the file has nothing but EUIs in its first column. Everything that is wrong is told at once, with lines.
+One column holds the EUI. A column with a name is used where there is one; other columns are ignored. The header may be
+missing if the first column holds EUIs only. All problems are reported at once, with their lines.
 """
 
 import csv
@@ -102,7 +102,7 @@ def _rows(text: str, source: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _columns(header: Sequence[str]) -> _Columns | None:
-    """Return where the columns are; None where the first row is a gateway already."""
+    """Return the numbers of the columns; None where the first row is not a header but a gateway."""
     names = [re.sub(r"[^a-z0-9]", "", each.lower()) for each in header]
     eui = next((names.index(each) for each in (*_EUI_HEADERS, *_ID_HEADERS) if each in names), None)
     if eui is None and _is_eui(header[0]):
@@ -129,14 +129,14 @@ def _listed(rows: Sequence[tuple[int, list[str]]], columns: _Columns, source: st
             continue
         first = found.setdefault(gateway.eui, gateway)
         if first is not gateway:
-            text = f"EUI {format_hex(gateway.eui)} stands in line {first.line} already; remove one of the two"
+            text = f"EUI {format_hex(gateway.eui)} is in line {first.line} too; remove one of the two"
             problems.append(f"{source}:{line}: {text}")
     if len(found) > MAX_GATEWAYS:
         problems.append(f"{source}: lists {len(found)} gateways, at most {MAX_GATEWAYS} are read; split the file")
     if problems:
         raise InputError(*problems)
     if not found:
-        raise InputError(f"{source}: has a header and no gateway; write one gateway a line")
+        raise InputError(f"{source}: has a header but no gateway; write one gateway a line")
     return list(found.values())
 
 

@@ -1,4 +1,4 @@
-"""One run that issues certificates to a list of gateways, and goes on where an earlier one was interrupted."""
+"""Issue certificates to a list of gateways; continue where an earlier run was interrupted."""
 
 import csv
 import fcntl
@@ -40,8 +40,8 @@ class IssueResult:
 
     Attributes:
         eui: of the gateway.
-        state: whether it is new, was there, or is refused.
-        folder: of its files.
+        state: whether the certificate is new, was there already, or is refused.
+        folder: the folder of its files.
         serial: of its certificate, upper-case hex; empty where refused.
         sha256: of its certificate, lower-case hex; empty where refused.
         not_after: when its certificate ends, RFC 3339; empty where refused.
@@ -59,7 +59,7 @@ class IssueResult:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Make the folder, and keep other runs out of it.
+    """Create the folder and lock it against other runs.
 
     Raises:
         InputError: another run works there.
@@ -71,7 +71,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"{folder}: another `stationkeeper issue` works here; wait for its end") from None
+            raise InputError(f"{folder}: another `stationkeeper issue` works here; wait until it ends") from None
         remove_unfinished(folder)
         yield
     finally:
@@ -79,7 +79,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def issue_all(euis: Iterable[EUI64], folder: Path, server: CupsServer, issuer: Issuer) -> Iterator[IssueResult]:
-    """Issue to each gateway that has no folder yet, and check the folders of the others.
+    """Issue a certificate to each gateway that has no folder yet, and check the folders of the others.
 
     Args:
         euis: of the gateways.
@@ -88,7 +88,7 @@ def issue_all(euis: Iterable[EUI64], folder: Path, server: CupsServer, issuer: I
         issuer: signs.
 
     Yields:
-        What became of each, in their order.
+        The result for each, in the order of `euis`.
 
     Raises:
         OSError: a file cannot be written.
@@ -104,7 +104,7 @@ def issue_all(euis: Iterable[EUI64], folder: Path, server: CupsServer, issuer: I
 
 
 def write_list(folder: Path, results: Iterable[IssueResult]) -> Path:
-    """Write which gateway has which certificate into `issued.csv`; lines about other gateways stay.
+    """Write `issued.csv`, which lists the certificate of each gateway; keep its lines about other gateways.
 
     Args:
         folder: locked.
@@ -137,7 +137,7 @@ def _kept(own: Path, eui: EUI64, server: CupsServer, issuer: Issuer) -> IssueRes
     try:
         return _result(eui, IssueState.KEPT, own, read_folder(own, eui, server, issuer))
     except ValueError as error:
-        problem = f"{own}: the folder {error}; it is left as it is. Move it away to issue a new key"
+        problem = f"{own}: the folder {error}; it was not changed. Move it away to issue a new key"
         return IssueResult(eui, IssueState.REFUSED, own, problem=problem)
 
 

@@ -1,7 +1,7 @@
-"""A certificate authority that issues certificates to gateways.
+"""Issue certificates to gateways as a certificate authority.
 
-The subject of a gateway's certificate is its EUI, 16 upper-case hex digits as the Common Name. It is no authority, and
-is for TLS clients alone. Source: the CUPS protocol, identity and trust; RFC 5280, section 4.2.
+The subject of a gateway's certificate is its EUI: 16 upper-case hex digits as the Common Name. It is an end-entity
+certificate for TLS clients only. Source: the CUPS protocol, identity and trust; RFC 5280, section 4.2.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from stationkeeper_core.x509.pem import parse_certificates, parse_der_certificat
 from stationkeeper_tools.input_errors import InputError
 
 BACKDATED = timedelta(hours=1)
-"""Certificates begin before they are made, since the clocks of the servers that judge them differ."""
+"""Certificates begin this long before they are made, since the clocks of the servers that check them differ."""
 
 _SigningKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 _MAX_FILE_BYTES = 1024 * 1024
@@ -49,7 +49,7 @@ _USAGE = x509.KeyUsage(
 
 
 class KeyType(StrEnum):
-    """The keys that gateways can be given."""
+    """The types of keys that gateways can get."""
 
     P256 = "p256"
     RSA2048 = "rsa2048"
@@ -61,7 +61,7 @@ class Issued:
 
     Attributes:
         certificate: its certificate.
-        key_der: SEC1 of a P-256 key, PKCS#1 of an RSA key, as every Basics Station reads them; never to be shown.
+        key_der: SEC1 of a P-256 key, PKCS#1 of an RSA key, as every Basics Station reads them; a secret.
     """
 
     certificate: x509.Certificate
@@ -72,19 +72,19 @@ class Issuer:
     """Issues certificates.
 
     Args:
-        certificate: of the authority.
-        key: that belongs to it.
-        key_type: what the gateways get.
+        certificate: the CA's certificate.
+        key: the CA's private key.
+        key_type: the type of the gateways' keys.
         now: the time, aware.
-        days: how long the certificates are valid; never longer than the authority's.
+        days: how long the certificates are valid; never longer than the CA's.
 
     Attributes:
         not_before: when the certificates begin.
         not_after: when they end.
-        is_shortened: whether the authority's own end makes them end sooner than `days` asks for.
+        is_shortened: whether they end before `days` have passed, because the CA's certificate ends.
 
     Raises:
-        InputError: the authority cannot issue certificates that Stationkeeper and a Basics Station accept.
+        InputError: the CA cannot issue certificates that Stationkeeper and a Basics Station accept.
     """
 
     def __init__(  # noqa: PLR0913 - what a certificate is made of
@@ -123,7 +123,7 @@ class Issuer:
         return Issued(certificate, key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
 
     def is_issuer_of(self, certificate: x509.Certificate) -> bool:
-        """Return whether the authority's key signed `certificate` under the authority's name."""
+        """Return whether the CA's key signed `certificate` under the CA's name."""
         try:
             certificate.verify_directly_issued_by(self.authority.x509)
         except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
@@ -131,7 +131,7 @@ class Issuer:
         return True
 
     def _prove(self, source: str) -> None:
-        """Refuse an authority under which no certificate verifies, such as one with limits that exclude gateways."""
+        """Refuse a CA whose certificates do not verify, for example because its constraints exclude gateways."""
         leaf = self.issue(EUI64(0x0123456789ABCDEF)).certificate
         check_client(parse_der_certificate(leaf.public_bytes(Encoding.DER)))
         store = crypto.X509Store()
@@ -182,7 +182,7 @@ def read_signing_key(path: Path, password: bytes | None) -> _SigningKey:
         hint = "; is the password right?" if password is not None else ""
         raise InputError(f"{path}: holds no private key that can be read, in PEM or DER{hint}") from None
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise InputError(f"{path}: the key is neither RSA nor EC, and a Basics Station cannot use what it signs")
+        raise InputError(f"{path}: the key is neither RSA nor EC; a Basics Station needs one of these")
     return key
 
 
@@ -214,7 +214,7 @@ def _check_authority(certificate: Certificate, key: _SigningKey, now: datetime, 
 
 
 def _authority_key_identifier(certificate: x509.Certificate, key: _SigningKey) -> x509.AuthorityKeyIdentifier:
-    """Return what names the authority's key: the identifier that its certificate has, where it has one (RFC 5280)."""
+    """Return the authority key identifier: that of the CA's certificate, if it has one (RFC 5280, 4.2.1.1)."""
     try:
         subject = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     except x509.ExtensionNotFound:

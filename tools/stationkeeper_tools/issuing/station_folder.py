@@ -1,7 +1,7 @@
-"""The folder of one gateway: the four files with which a Basics Station begins.
+"""The folder of one gateway: the four files with which a Basics Station starts.
 
-cups.uri, cups.trust, cups.crt and cups.key; certificates and key in DER, so that the CRC that the gateway reports is
-that of what a CUPS server would send. A folder appears whole or not at all, and one that exists is never changed.
+cups.uri, cups.trust, cups.crt and cups.key. Certificates and key are DER, so that the gateway reports the same CRC as
+for the credentials that a CUPS server sends. A folder is written completely or not at all, and never changed later.
 """
 
 import errno
@@ -41,11 +41,11 @@ class CupsServer:
 
 
 def write_folder(parent: Path, eui: EUI64, server: CupsServer, issued: Issued) -> Path:
-    """Make the folder of a gateway, with mode 0700 and files of mode 0600.
+    """Create the folder of a gateway, with mode 0700 and files of mode 0600.
 
     Args:
-        parent: where it is made.
-        eui: gives its name.
+        parent: the folder that gets it.
+        eui: its name.
         server: for cups.uri and cups.trust.
         issued: for cups.crt and cups.key.
 
@@ -53,13 +53,13 @@ def write_folder(parent: Path, eui: EUI64, server: CupsServer, issued: Issued) -
         The folder.
 
     Raises:
-        FileExistsError: there is one already; it is as it was.
-        StationkeeperError: a Basics Station would not take these files.
+        FileExistsError: there is one already; it is not changed.
+        StationkeeperError: a Basics Station would not accept these files.
     """
     certificate = issued.certificate.public_bytes(Encoding.DER)
     preflight(client_authentication(server.trust, certificate, issued.key_der))
     folder = parent / format_hex(eui)
-    if folder.exists():  # an empty folder would be replaced without a word
+    if folder.exists():  # `rename` would replace an empty folder without an error
         raise FileExistsError(errno.EEXIST, "exists already", str(folder))
     new = parent / f"{_NEW}{format_hex(eui)}"
     new.mkdir(mode=0o700)
@@ -88,7 +88,7 @@ def read_folder(folder: Path, eui: EUI64, server: CupsServer, issuer: Issuer) ->
     """Return the certificate in a gateway's folder.
 
     Raises:
-        ValueError: the folder does not hold what this run would make; says what differs.
+        ValueError: the folder's content differs from what this run would write; the message says how.
         OSError: a file cannot be read.
     """
     missing = [name for name in (URI, TRUST, CERTIFICATE, KEY) if not (folder / name).is_file()]

@@ -1,1 +1,1 @@
-"""One intent, one command: what people do with a fleet that runs, in a cluster or on a folder."""
+"""What people do with a running fleet, in a cluster or on a folder: one command for each intent."""

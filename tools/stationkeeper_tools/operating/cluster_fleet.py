@@ -1,4 +1,4 @@
-"""A fleet in a cluster, reached by a kubeconfig."""
+"""A fleet in a cluster, by a kubeconfig."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,7 +39,7 @@ class ClusterFleet:
         self._namespace = namespace
 
     def resources(self) -> list[FleetResource]:
-        """Return those in view; see `Fleet`."""
+        """Return the resources in view; see `Fleet`."""
         with _explained():
             return [
                 _resource(each, kind)
@@ -48,11 +48,11 @@ class ClusterFleet:
             ]
 
     def get(self, key: ResourceName) -> FleetResource:
-        """Return one; see `Fleet`."""
+        """Return one resource; see `Fleet`."""
         return _resource(self._read(key), key.kind)
 
     def edit(self, key: ResourceName, edit: Edit) -> FleetResource:
-        """Patch its spec where nobody else wrote it meanwhile; see `Fleet`."""
+        """Patch the spec of a resource; on a conflicting write, read it and try again; see `Fleet`."""
         for _ in range(_ATTEMPTS):
             held = self._read(key)
             spec = held.get("spec") or {}
@@ -73,10 +73,10 @@ class ClusterFleet:
                         raise
                     continue
                 return _resource(found, key.kind)
-        raise FleetError(FleetFault.REFUSED, f"somebody else writes {key} all the time; try again")
+        raise FleetError(FleetFault.REFUSED, f"another program keeps changing {key}; try again")
 
     def delete(self, key: ResourceName) -> None:
-        """Delete it; see `Fleet`."""
+        """Delete a resource; see `Fleet`."""
         with _explained():
             self._objects.delete_namespaced_custom_object(*_place(key), **BOUNDED)
 
@@ -102,7 +102,7 @@ def _resource(item: Mapping[str, Any], kind: str) -> FleetResource:
 
 
 def _merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what makes `after` of `before`, as RFC 7396 merges."""
+    """Return the JSON merge patch (RFC 7396) that turns `before` into `after`."""
     found: dict[str, Any] = dict.fromkeys(before.keys() - after.keys())
     for name, value in after.items():
         held = before.get(name)
@@ -114,16 +114,16 @@ def _merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[st
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Give the errors of the Kubernetes client the form that a person understands."""
+    """Turn errors of the Kubernetes client into `FleetError`."""
     try:
         yield
     except ClusterError as error:
         fault = FleetFault.REFUSED if error.is_refusal else FleetFault.UNREACHABLE
         raise FleetError(fault, str(error)) from None
     except ApiException as error:
-        hint = f"it takes rights on {GROUP_VERSION}; or work on a folder by --manifests"
+        hint = f"you need rights on {GROUP_VERSION}; or work on a folder by --manifests"
         raise FleetError(
             FleetFault.REFUSED, f"the API server answers {error.status} ({error.reason}): {hint}"
         ) from None
     except (HTTPError, OSError) as error:
-        raise FleetError(FleetFault.UNREACHABLE, f"the API server is not reached: {error}") from None
+        raise FleetError(FleetFault.UNREACHABLE, f"the API server cannot be reached: {error}") from None

@@ -1,4 +1,4 @@
-"""Changes a resource, and waits until CUPS decides by the change."""
+"""Change a resource, and wait until CUPS enforces the change."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,14 +11,14 @@ POLL_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Enforced:
-    """What became of an edit.
+    """The result of an edit.
 
     Attributes:
         resource: as it is now.
-        changed: whether the spec was another one before.
-        is_enforced: whether every CUPS decides by it.
+        changed: whether the edit changed the spec.
+        is_enforced: whether every CUPS pod enforces it.
         seconds: from the edit until that was seen.
-        message: of the condition, or why there is none.
+        message: the condition's message, or why there is no condition.
     """
 
     resource: FleetResource
@@ -38,11 +38,11 @@ def change_and_wait(
     """Edit a spec and wait until it is enforced.
 
     Args:
-        fleet: which has it.
-        resource: as it was read.
+        fleet: the fleet with the resource.
+        resource: the resource as it was read.
         edit: what to change.
-        seconds: how long to wait; 0 not at all.
-        waiting: goes through the polls, to show that it takes a while.
+        seconds: how long to wait; 0 does not wait.
+        waiting: iterates over the polls, to show progress.
 
     Raises:
         FleetError: it cannot be edited or read.
@@ -76,5 +76,5 @@ def _message(found: FleetResource, is_done: bool) -> str:
     if is_done:
         return str(enforced.get("message", ""))
     if not accepted:
-        return "nobody has judged this spec yet: does the operator, or `stationkeeper serve`, run?"
+        return "this spec is not reconciled yet: check that the operator, or `stationkeeper serve`, runs"
     return str((accepted if accepted.get("status") == "False" else enforced).get("message", ""))

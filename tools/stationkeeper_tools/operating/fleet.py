@@ -1,4 +1,4 @@
-"""A fleet as commands see it, wherever it is kept: resources with their statuses, and small edits of their specs."""
+"""A fleet as commands see it, in a cluster or a folder: resources with statuses, and small edits of their specs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA
 
 
 class FleetFault(StrEnum):
-    """The stable words of `FleetError`."""
+    """The stable names of `FleetError`."""
 
     NOT_FOUND = "NotFound"
     """There is no such resource."""
     AMBIGUOUS = "Ambiguous"
-    """Several resources are meant."""
+    """Several resources match."""
     NOT_EDITABLE = "NotEditable"
     """A manifest cannot be edited without changing more of it."""
     REFUSED = "Refused"
@@ -25,10 +25,10 @@ class FleetFault(StrEnum):
 
 
 class FleetError(Exception):
-    """What is asked for cannot be done.
+    """The request cannot be carried out.
 
     Attributes:
-        fault: the stable word.
+        fault: the stable name.
     """
 
     def __init__(self, fault: FleetFault, detail: str) -> None:
@@ -37,7 +37,7 @@ class FleetError(Exception):
 
 
 class ResourceName(NamedTuple):
-    """Which resource."""
+    """The kind, namespace and name of a resource."""
 
     kind: str
     namespace: str
@@ -52,11 +52,11 @@ class FleetResource:
     """A TrustedCA or Gateway.
 
     Attributes:
-        key: which one.
+        key: its kind, namespace and name.
         spec: as its author wrote it.
         status: as the operator wrote it; empty where it has not.
         generation: of the spec; 0 where that is not known.
-        where: the file and line that has it; empty in a cluster.
+        where: its file and line; empty in a cluster.
     """
 
     key: ResourceName
@@ -66,7 +66,7 @@ class FleetResource:
     where: str = ""
 
     def condition(self, kind: str) -> Mapping[str, Any]:
-        """Return a condition that is about the present spec; empty where there is none."""
+        """Return the condition of that type for the present spec; empty where there is none."""
         for each in self.status.get("conditions") or ():
             if each.get("type") == kind and each.get("observedGeneration") == self.generation:
                 found: Mapping[str, Any] = each
@@ -75,7 +75,7 @@ class FleetResource:
 
 
 class Change(StrEnum):
-    """What an edit does."""
+    """The kinds of edits."""
 
     SET = "Set"
     ADD = "Add"
@@ -98,7 +98,7 @@ class Edit:
 
 
 def edited(spec: Mapping[str, Any], edit: Edit) -> dict[str, Any]:
-    """Return the spec with the edit; the same where it changes nothing.
+    """Return the spec with the edit applied; an equal spec where the edit changes nothing.
 
     Args:
         spec: as it is.
@@ -127,11 +127,11 @@ def edited(spec: Mapping[str, Any], edit: Edit) -> dict[str, Any]:
 
 
 def is_entry(item: object, value: object) -> bool:
-    """Return whether an item of a list is a fingerprint or serial number, however a person has written it.
+    """Return whether a list item is the given fingerprint or serial number, in any notation.
 
     Args:
-        item: of the list.
-        value: what is looked for.
+        item: the item of the list.
+        value: the value to look for.
     """
     return isinstance(item, str) and isinstance(value, str) and _plain(item) == _plain(value)
 
@@ -142,7 +142,7 @@ def _plain(text: str) -> str:
 
 
 def spec_without_empty(spec: dict[str, Any], path: Iterable[str]) -> dict[str, Any]:
-    """Return the spec without the objects along `path` that have no field left."""
+    """Return the spec without the objects along `path` that have become empty."""
     steps = list(path)
     while steps:
         place = spec
@@ -165,10 +165,10 @@ class Fleet(Protocol):
         """
 
     def get(self, key: ResourceName) -> FleetResource:
-        """Return one of them as it is now."""
+        """Return a resource as it is now."""
 
     def edit(self, key: ResourceName, edit: Edit) -> FleetResource:
-        """Change a spec by `edit` and nothing else of it, and return the resource."""
+        """Apply only `edit` to the spec of a resource, and return the resource."""
 
     def delete(self, key: ResourceName) -> None:
         """Delete a resource."""

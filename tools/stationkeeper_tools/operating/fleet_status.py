@@ -1,4 +1,4 @@
-"""A fleet in one look: what each gateway and each CA is like by their statuses. Pure."""
+"""Summarise a fleet: the state of each gateway and each CA, from their statuses. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,18 +17,18 @@ CHECK_IN = timedelta(days=1)
 
 
 class GatewayState(StrEnum):
-    """What a gateway is like: the first that holds, in this order."""
+    """The state of a gateway: the first one that applies, in this order."""
 
     SUSPENDED = "Suspended"
     NOT_ACCEPTED = "NotAccepted"
-    """Its Gateway is not in force as it is written."""
+    """Its Gateway is not in force as written."""
     REFUSED = "Refused"
-    """What it got last was a refusal."""
+    """Its last request was refused."""
     FELL_BACK = "FellBack"
     NOT_CONVERGING = "NotConverging"
     NEVER_SEEN = "NeverSeen"
     SILENT = "Silent"
-    """It did not come for longer than it should."""
+    """It has not asked for too long."""
     FINE = "Fine"
 
 
@@ -37,15 +37,15 @@ NEEDS_A_PERSON = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GatewayLine:
     """One gateway.
 
     Attributes:
         namespace, name, eui: of its Gateway.
-        state: what it is like.
+        state: its state.
         detail: why, for people.
-        last_seen: when it came last; None for never.
+        last_seen: the time of its last visit; None for never.
     """
 
     namespace: str
@@ -61,13 +61,13 @@ class CALine:
     """One TrustedCA.
 
     Attributes:
-        namespace, name: which one.
-        is_ready: whether it is in force as it is written.
-        reason: of that.
-        suspended: whether its spec says so.
-        users: gateways that came in by it in the last 25 h.
-        ends: when the first of its certificates that are in force ends; None where that is not known.
-        stage: how near that is; None where it is far.
+        namespace, name: of the TrustedCA.
+        is_ready: whether it is in force as written.
+        reason: the reason of that condition.
+        suspended: whether its spec suspends it.
+        users: how many gateways it vouched for in the last 25 h.
+        ends: when the first of its certificates in force expires; None where that is not known.
+        stage: the stage of expiry; None where the end is far away.
     """
 
     namespace: str
@@ -82,27 +82,30 @@ class CALine:
 
 @dataclass(frozen=True)
 class Stranger:
-    """A gateway with a good certificate and without a Gateway.
+    """A gateway with a valid certificate but no Gateway resource.
 
     Attributes:
-        eui: of its certificate.
+        eui: the EUI in its certificate.
         trusted_ca: `namespace/name` of the TrustedCA that vouches for it.
-        last_seen: when it asked last.
+        last_seen: the time of its last request.
+        model, station: as the gateway reports them; empty if it does not.
     """
 
     eui: str
     trusted_ca: str
     last_seen: str
+    model: str = ""
+    station: str = ""
 
 
 @dataclass(frozen=True)
 class FleetStatus:
-    """All of it.
+    """The summary of a fleet.
 
     Attributes:
         gateways: sorted by state, namespace and name.
         cas: sorted by namespace and name.
-        strangers: the one that asked last first.
+        strangers: the one with the latest request first.
     """
 
     gateways: tuple[GatewayLine, ...] = ()
@@ -116,81 +119,61 @@ class FleetStatus:
 
     @property
     def needs_a_person(self) -> bool:
-        """Whether a gateway or a CA needs one."""
+        """Whether a gateway or a CA needs a person's attention."""
         return any(each.state in NEEDS_A_PERSON for each in self.gateways) or any(
             each.stage is Stage.EXPIRED or not (each.is_ready or each.suspended) for each in self.cas
         )
 
 
 def fleet_status(resources: Iterable[FleetResource], now: datetime, check_ins: int) -> FleetStatus:
-    """Return what the statuses say.
+    """Return the summary of a fleet.
 
     Args:
         resources: all in view.
         now: the time, aware.
-        check_ins: after how many daily check-ins that it missed a gateway is silent.
+        check_ins: how many missed daily check-ins make a gateway silent.
     """
     listed = list(resources)
-    silent_since = now - check_ins * CHECK_IN
-    gateways = [_gateway(each, silent_since) for each in listed if each.key.kind == GATEWAY]
+    gateways = [gateway_line(each, now, check_ins) for each in listed if each.key.kind == GATEWAY]
     order = list(GatewayState)
     cas = [each for each in listed if each.key.kind == TRUSTED_CA]
     strangers = sorted(
-        (stranger for each in cas for stranger in _strangers(each)), key=lambda each: each.last_seen, reverse=True
+        (stranger for each in cas for stranger in strangers_of(each)), key=lambda each: each.last_seen, reverse=True
     )
     return FleetStatus(
         tuple(sorted(gateways, key=lambda each: (order.index(each.state), each.namespace, each.name))),
-        tuple(sorted((_ca(each, now) for each in cas), key=lambda each: (each.namespace, each.name))),
+        tuple(sorted((ca_line(each, now) for each in cas), key=lambda each: (each.namespace, each.name))),
         tuple(strangers),
     )
 
 
-def moment(text: object) -> datetime | None:
-    """Return a time as a status has it; None where it is none."""
-    try:
-        found = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    return found if found is not None and found.tzinfo is not None else None
+def gateway_line(each: FleetResource, now: datetime, check_ins: int) -> GatewayLine:
+    """Return what a gateway is like.
 
-
-def came_by(gateway: FleetResource) -> str:
-    """Return the `namespace/name` of the TrustedCA that a Gateway's last certificate was from; empty where unknown."""
-    shown = gateway.status.get("certificate")
-    return str(shown.get("trustedCA", "")) if isinstance(shown, Mapping) else ""
-
-
-def _gateway(each: FleetResource, silent_since: datetime) -> GatewayLine:
+    Args:
+        each: its Gateway.
+        now: the time, aware.
+        check_ins: after how many daily check-ins that it missed it is silent.
+    """
     seen = moment(each.status.get("lastSeen"))
-    state, detail = next(_states(each, seen, silent_since))
+    state, detail = next(_states(each, seen, now - check_ins * CHECK_IN))
     return GatewayLine(each.key.namespace, each.key.name, str(each.spec.get("eui", "")), state, detail, seen)
 
 
-def _states(each: FleetResource, seen: datetime | None, silent_since: datetime) -> Iterator[tuple[GatewayState, str]]:
-    """Yield what holds of a gateway, in the order of `GatewayState`."""
-    accepted = each.condition("Accepted")
-    if each.spec.get("suspended") is True:
-        yield GatewayState.SUSPENDED, "its spec says so"
-    if accepted.get("status") == "False":
-        yield GatewayState.NOT_ACCEPTED, f"{accepted.get('reason')}: {accepted.get('message')}"
-    refusal = _object(each.status, "lastRefusal")
-    refused = moment(refusal.get("time"))
-    if refused is not None and not refusal.get("claimed") and (seen is None or refused > seen):
-        yield GatewayState.REFUSED, f"{refusal.get('reason')} at {refusal.get('time')}"
-    delivery = _object(each.status, "delivery")
-    outstanding = ", ".join(str(part) for part in delivery.get("outstanding") or ())
-    if delivery.get("state") == DeliveryState.FELL_BACK:
-        yield GatewayState.FELL_BACK, f"the configuration of spec.cups does not work; outstanding: {outstanding}"
-    if delivery.get("state") == DeliveryState.NOT_CONVERGING:
-        yield GatewayState.NOT_CONVERGING, f"it still lacks: {outstanding}"
-    if seen is None:
-        yield GatewayState.NEVER_SEEN, "it never came"
-    elif seen < silent_since:
-        yield GatewayState.SILENT, f"it came last at {each.status['lastSeen']}"
-    yield GatewayState.FINE, ""
+def silent_from(line: GatewayLine, check_ins: int) -> datetime | None:
+    """Return when time alone makes a gateway silent: from the moment after that on; None where it does not.
+
+    Args:
+        line: of the gateway.
+        check_ins: as `gateway_line` was given.
+    """
+    if line.state is not GatewayState.FINE or line.last_seen is None:
+        return None
+    return line.last_seen + check_ins * CHECK_IN
 
 
-def _ca(each: FleetResource, now: datetime) -> CALine:
+def ca_line(each: FleetResource, now: datetime) -> CALine:
+    """Return what a TrustedCA is like at a time, aware."""
     ready = each.condition("Ready")
     ends = None
     for certificate in each.status.get("certificates") or ():
@@ -209,9 +192,55 @@ def _ca(each: FleetResource, now: datetime) -> CALine:
     )
 
 
-def _strangers(each: FleetResource) -> Iterator[Stranger]:
+def strangers_of(each: FleetResource) -> Iterator[Stranger]:
+    """Yield the gateways that a TrustedCA vouches for and that have no Gateway."""
     for one in each.status.get("unregistered") or ():
-        yield Stranger(str(one.get("eui", "")), f"{each.key.namespace}/{each.key.name}", str(one.get("lastSeen", "")))
+        texts = (str(one.get(name, "")) for name in ("lastSeen", "model", "station"))
+        yield Stranger(str(one.get("eui", "")), f"{each.key.namespace}/{each.key.name}", *texts)
+
+
+def state_words(state: GatewayState) -> str:
+    """Return the name of a state as words, in small letters."""
+    return "".join(f" {each.lower()}" if each.isupper() else each for each in state.value).strip()
+
+
+def moment(text: object) -> datetime | None:
+    """Return the time that a status field holds; None where it holds no time."""
+    try:
+        found = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found if found is not None and found.tzinfo is not None else None
+
+
+def came_by(gateway: FleetResource) -> str:
+    """Return the `namespace/name` of the TrustedCA that vouched for a Gateway's last visit; empty where unknown."""
+    shown = gateway.status.get("certificate")
+    return str(shown.get("trustedCA", "")) if isinstance(shown, Mapping) else ""
+
+
+def _states(each: FleetResource, seen: datetime | None, silent_since: datetime) -> Iterator[tuple[GatewayState, str]]:
+    """Yield the states that apply to a gateway, in the order of `GatewayState`."""
+    accepted = each.condition("Accepted")
+    if each.spec.get("suspended") is True:
+        yield GatewayState.SUSPENDED, "spec.suspended is true"
+    if accepted.get("status") == "False":
+        yield GatewayState.NOT_ACCEPTED, f"{accepted.get('reason')}: {accepted.get('message')}"
+    refusal = _object(each.status, "lastRefusal")
+    refused = moment(refusal.get("time"))
+    if refused is not None and not refusal.get("claimed") and (seen is None or refused > seen):
+        yield GatewayState.REFUSED, f"{refusal.get('reason')} at {refusal.get('time')}"
+    delivery = _object(each.status, "delivery")
+    outstanding = ", ".join(str(part) for part in delivery.get("outstanding") or ())
+    if delivery.get("state") == DeliveryState.FELL_BACK:
+        yield GatewayState.FELL_BACK, f"the configuration of spec.cups does not work; outstanding: {outstanding}"
+    if delivery.get("state") == DeliveryState.NOT_CONVERGING:
+        yield GatewayState.NOT_CONVERGING, f"it still lacks: {outstanding}"
+    if seen is None:
+        yield GatewayState.NEVER_SEEN, "it never came"
+    elif seen < silent_since:
+        yield GatewayState.SILENT, f"its last visit was at {each.status['lastSeen']}"
+    yield GatewayState.FINE, ""
 
 
 def _object(status: Mapping[str, Any], name: str) -> Mapping[str, Any]:

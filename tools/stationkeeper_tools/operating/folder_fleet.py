@@ -1,6 +1,6 @@
 """A fleet in a folder of manifests: specs from the files, statuses from the state folder of `serve`.
 
-A file is edited in its place, and only what is meant of it: comments and the order stay as they are.
+A file is edited in place, and only the part that changes: comments and order stay as they are.
 """
 
 import os
@@ -26,7 +26,7 @@ _MAX_STATUS_BYTES = 512 * 1024 * 1024
 
 @dataclass(frozen=True)
 class _Place:
-    """Which object stands where."""
+    """The place of an object in a file."""
 
     key: ResourceName
     file: Path
@@ -42,7 +42,7 @@ class FolderFleet:
 
     Args:
         folder: of the manifests.
-        state: of the process that serves it; its statuses are told where there are any.
+        state: the state folder of the process that serves it; statuses come from there.
         default_namespace: for objects that name none.
         namespace: only its resources are in view; None for all.
     """
@@ -55,7 +55,7 @@ class FolderFleet:
         self._read_files: dict[str, tuple[Fingerprint, list[_Place]]] = {}
 
     def resources(self) -> list[FleetResource]:
-        """Return those in view; see `Fleet`."""
+        """Return the resources in view; see `Fleet`."""
         statuses = self._statuses()
         return [
             _resource(key, place, statuses)
@@ -64,11 +64,11 @@ class FolderFleet:
         ]
 
     def get(self, key: ResourceName) -> FleetResource:
-        """Return one; see `Fleet`."""
+        """Return one resource; see `Fleet`."""
         return _resource(key, self._place(key), self._statuses())
 
     def edit(self, key: ResourceName, edit: Edit) -> FleetResource:
-        """Edit the file that has it; see `Fleet`."""
+        """Edit the file of a resource; see `Fleet`."""
         place = self._place(key)
         text = _read(place.file)
         try:
@@ -81,7 +81,7 @@ class FolderFleet:
         return self.get(key)
 
     def delete(self, key: ResourceName) -> None:
-        """Delete its file, or its document in that; see `Fleet`."""
+        """Delete the file of a resource, or its document in a file with several; see `Fleet`."""
         place = self._place(key)
         if place.is_alone:
             place.file.unlink()
@@ -99,7 +99,7 @@ class FolderFleet:
     def _place(self, key: ResourceName) -> _Place:
         found = self._places().get(key)
         if found is None:
-            raise FleetError(FleetFault.NOT_FOUND, f"{self._folder} has no {key}")
+            raise FleetError(FleetFault.NOT_FOUND, f"{self._folder} holds no {key}")
         return found
 
     def _places(self) -> dict[ResourceName, _Place]:
@@ -113,12 +113,12 @@ class FolderFleet:
                 other = found.setdefault(place.key, place)
                 if other is not place:
                     where = f"{other.file}:{other.line}"
-                    detail = f"{place.file}:{place.line}: {place.key} stands at {where} too; remove one of the two"
+                    detail = f"{place.file}:{place.line}: {place.key} is at {where} too; remove one of the two"
                     raise FleetError(FleetFault.AMBIGUOUS, detail)
         return found
 
     def _of_file(self, name: str, fingerprint: Fingerprint) -> list[_Place]:
-        """Return the resources of a file, which is read again only where it changed."""
+        """Return the resources of a file; read it again only where it has changed."""
         before, places = self._read_files.get(name, (None, []))
         if before == fingerprint:
             return places
@@ -167,7 +167,7 @@ def _resource(key: ResourceName, place: _Place, statuses: Mapping[ResourceName, 
 
 
 def _items(document: LocatedYaml) -> Iterator[tuple[tuple[str | int, ...], LocatedYaml]]:
-    """Yield the objects of a document, those of a `List` one by one, with their places."""
+    """Yield the objects of a document with their places; of a `List`, yield its items."""
     if isinstance(document.value, dict) and str(document.value.get("kind", "")).endswith("List"):
         listed = document.at(("items",))
         items: Iterable[LocatedYaml] = listed.items() if listed is not None else ()
@@ -184,7 +184,7 @@ def _read(path: Path) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Replace a file at once, with the same rights; where it is a link, what that leads to."""
+    """Replace a file in one step and keep its mode; replace the target of a link."""
     real = path.resolve()
     new = real.with_name(f".{real.name}.new")
     try:

@@ -1,4 +1,4 @@
-"""Which certificate to revoke, and at which TrustedCAs. Pure."""
+"""Find which certificate to revoke, and at which TrustedCAs. Pure."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ SERIALS = ("revocation", "serials")
 
 @dataclass(frozen=True)
 class Revocation:
-    """What is to be listed, and where.
+    """A new entry for revocation lists, and the TrustedCAs that get it.
 
     Attributes:
-        path: of the list, below `spec`.
-        entry: to be listed.
-        trusted_cas: the TrustedCAs to list it at.
-        still: other TrustedCAs with a CA of the same name, which may go on trusting it. A number is not listed there:
-            where the key is another one, it may be that of another gateway.
+        path: the list's path, below `spec`.
+        entry: the fingerprint or serial number.
+        trusted_cas: the TrustedCAs that get the entry.
+        still: other TrustedCAs with a CA of the same name; they may still trust the certificate. A serial number is not
+            added there: if the CA has another key, it may be the number of another gateway's certificate.
     """
 
     path: tuple[str, str]
@@ -39,19 +39,19 @@ class Revocation:
 
     @property
     def edit(self) -> Edit:
-        """The edit that lists it."""
+        """The edit that adds the entry."""
         return Edit(Change.ADD, self.path, self.entry)
 
     @property
     def undo(self) -> Edit:
-        """The edit that takes it away again."""
+        """The edit that removes the entry again."""
         return Edit(Change.REMOVE, self.path, self.entry)
 
 
 def revocation_of_gateway(resources: Iterable[FleetResource], eui: EUI64) -> Revocation:
-    """Return how to revoke the certificate that a gateway came with last.
+    """Return how to revoke the certificate that a gateway used last.
 
-    By its fingerprint: a serial number may belong to several certificates of a CA that does not count.
+    It is revoked by its fingerprint, since a careless CA may give one serial number to several certificates.
 
     Args:
         resources: all in view.
@@ -66,7 +66,7 @@ def revocation_of_gateway(resources: Iterable[FleetResource], eui: EUI64) -> Rev
     sha256 = str(shown.get("sha256", "")) if isinstance(shown, dict) else ""
     if not sha256:
         detail = (
-            f"{gateway.key} never came with a certificate, so it is not known which one to revoke: give it by --cert,"
+            f"{gateway.key} has never used a certificate, so it is not known which one to revoke: give it by --cert,"
             f" or suspend the gateway: stationkeeper suspend {format_hex(eui)}"
         )
         raise FleetError(FleetFault.NOT_FOUND, detail)
@@ -79,13 +79,14 @@ def revocation_of_certificate(
 ) -> Revocation:
     """Return how to revoke a certificate at each TrustedCA in view that may vouch for it.
 
-    By the names of its issuers: a fingerprint that is listed where nothing vouches for it does no harm.
+    The TrustedCAs are found by the names of the issuers. An entry at a TrustedCA that does not vouch for it does no
+    harm.
 
     Args:
         resources: all in view.
         sha256: of the certificate, lower-case hex.
-        issuers: the names of the CA that issued it, and of those above it, as statuses write them.
-        trusted_ca: the name of a TrustedCA that has the CA; None to look for it.
+        issuers: the names of the CA that issued it, and of the CAs above it, as statuses write them.
+        trusted_ca: the name of a TrustedCA that has the CA; None to search for it.
 
     Raises:
         FleetError: no TrustedCA in view has one of them.
@@ -106,7 +107,7 @@ def revocation_of_serial(resources: Iterable[FleetResource], serial: str, truste
 
     Args:
         resources: all in view.
-        serial: as `spec.revocation.serials` takes it.
+        serial: in the form of `spec.revocation.serials`.
         trusted_ca: the name of a TrustedCA that has the CA.
 
     Raises:
@@ -120,9 +121,9 @@ def revocation_of_serial(resources: Iterable[FleetResource], serial: str, truste
 
 
 def _related(first: FleetResource, resources: Iterable[FleetResource]) -> tuple[FleetResource, ...]:
-    """Return the other TrustedCAs that may let the same gateways in.
+    """Return the other TrustedCAs that may vouch for the same gateways.
 
-    They have one of its certificates, or one of the same name: a CA that was renewed, or that another one signed too.
+    They hold one of its certificates, or one with the same name: a renewed or a cross-signed CA.
     """
     held, names = _held(first), set(_subjects(first))
     return tuple(

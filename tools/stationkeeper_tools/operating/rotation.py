@@ -1,4 +1,4 @@
-"""How far a fleet is on its way from one CA to another, and whether the old one may go. Pure."""
+"""Show the progress of a fleet from one CA to another, and whether the old CA may be deleted. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class RotationStep:
     """One step of the plan.
 
     Attributes:
-        name: what has to be so.
-        is_done: whether it is.
-        todo: what to do where it is not.
+        name: what the step requires.
+        is_done: whether that holds.
+        todo: what to do if it does not.
     """
 
     name: str
@@ -28,13 +28,13 @@ class RotationStep:
 
 @dataclass(frozen=True)
 class Rotation:
-    """The plan, and how far it is.
+    """The plan and its progress.
 
     Attributes:
         steps: in their order.
-        by_old: Gateways whose last certificate was vouched for by the old CA, sorted.
-        by_new: how many came by the new one.
-        strangers: EUIs without a Gateway that came by the old one lately.
+        by_old: Gateways with a last certificate of the old CA, sorted.
+        by_new: how many Gateways have a last certificate of the new CA.
+        strangers: EUIs without a Gateway that asked with a certificate of the old CA recently.
     """
 
     steps: tuple[RotationStep, ...]
@@ -44,20 +44,20 @@ class Rotation:
 
     @property
     def may_delete(self) -> bool:
-        """Whether nothing is lost with the old CA."""
+        """Whether no gateway needs the old CA any more."""
         return all(each.is_done for each in self.steps)
 
 
 def rotation(resources: Iterable[FleetResource], old: FleetResource, new: FleetResource) -> Rotation:
-    """Return how far it is.
+    """Return the plan and its progress.
 
-    A gateway counts as one of the old CA until it has come by another: one that is silent may still have nothing else.
-    Suspended ones count for nothing, as they do not come in.
+    A gateway counts as a user of the old CA until CUPS accepts it by another CA: a silent gateway may have no other
+    certificate. Suspended gateways do not count, since CUPS refuses them.
 
     Args:
         resources: all in view.
-        old: the TrustedCA that is to go.
-        new: the TrustedCA that takes its place.
+        old: the TrustedCA to replace.
+        new: the TrustedCA that replaces it.
     """
     gateways = [each for each in resources if each.key.kind == GATEWAY and each.spec.get("suspended") is not True]
     of_old, of_new = (f"{each.key.namespace}/{each.key.name}" for each in (old, new))
@@ -68,24 +68,24 @@ def rotation(resources: Iterable[FleetResource], old: FleetResource, new: FleetR
     steps = (
         RotationStep(f"{new.key} is in force", new.condition("Ready").get("status") == "True", _unready(new)),
         RotationStep(
-            "it speaks for all that the old one speaks for",
+            "it speaks for every gateway that the old one speaks for",
             not list(_narrower(old.spec, new.spec)) and (old.key.namespace == new.key.namespace or not by_old),
             f"{', '.join(_narrower(old.spec, new.spec)) or 'its namespace'} of {new.key} leaves gateways out; widen it",
         ),
         RotationStep(
-            "no Gateway names the old one alone in client.trustedCAs",
+            "no Gateway names only the old one in client.trustedCAs",
             not tied,
             f"add {new.key.name} to spec.client.trustedCAs of {_named(tied)}",
         ),
         RotationStep(
-            "no gateway comes by the old one any more",
+            "no gateway uses the old one any more",
             not by_old,
             f"give them certificates of {new.key.name}: {_named(by_old)}; suspend or delete those that are gone",
         ),
         RotationStep(
-            "no unregistered gateway comes by the old one",
+            "no unregistered gateway uses the old one",
             not strangers,
-            f"register them, or wait 25 h after they came last: {', '.join(strangers[:_MAX_NAMED])}",
+            f"register them, or wait 25 h after their last request: {', '.join(strangers[:_MAX_NAMED])}",
         ),
     )
     return Rotation(steps, by_old, by_new, strangers)
@@ -100,7 +100,7 @@ def _is_tied(each: FleetResource, old: FleetResource, new: FleetResource) -> boo
 
 
 def _narrower(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the fields by which the new one lets in less, as far as that can be seen without a doubt to be no less."""
+    """Yield the fields by which the new TrustedCA may accept fewer gateways than the old one."""
     for name in ("euiRanges", "serves"):
         before, after = old.get(name), new.get(name)
         if name == "euiRanges" and after and not set(before or ("all",)) <= set(after):

@@ -1,6 +1,6 @@
-"""Small edits of YAML and JSON texts that leave every other byte as it is, comments among them. Pure.
+"""Make small edits in YAML and JSON texts; every other byte stays as it is, comments too. Pure.
 
-What the edit made is read again and compared: a text that is not just what it should be is never given back.
+The result is parsed again and compared with the expected value. A text with a different value is never returned.
 """
 
 import json
@@ -16,11 +16,11 @@ Path = tuple[str | int, ...]
 
 
 class NotEditableError(Exception):
-    """The text cannot be edited so; says why."""
+    """The text cannot be edited in this way; the message says why."""
 
 
 def edit_text(text: str, document: int, place: Path, edit: Edit) -> str:
-    """Return a text with one spec in it edited.
+    """Return the text with an edit of one spec.
 
     Args:
         text: of a file.
@@ -29,7 +29,7 @@ def edit_text(text: str, document: int, place: Path, edit: Edit) -> str:
         edit: what to change.
 
     Raises:
-        NotEditableError: it cannot be done without changing more.
+        NotEditableError: the edit would change other parts too.
         stationkeeper_tools.checking.located_yaml.MalformedYamlError: the text cannot be read.
     """
     documents = read_documents(text)
@@ -47,14 +47,14 @@ def edit_text(text: str, document: int, place: Path, edit: Edit) -> str:
 
 
 def cut_document(text: str, document: int) -> str:
-    """Return a text without one of its YAML documents.
+    """Return the text without one of its YAML documents.
 
     Args:
         text: of a file.
         document: which one, from 0, empty ones not counted.
 
     Raises:
-        NotEditableError: it cannot be done without changing more.
+        NotEditableError: the edit would change other parts too.
     """
     documents = read_documents(text)
     expected = [each.value for number, each in enumerate(documents) if number != document]
@@ -64,7 +64,7 @@ def cut_document(text: str, document: int) -> str:
     last = min((each for each in starts if each >= documents[document].line), default=len(lines))
     changed = "".join(lines[:first] + lines[last:])
     if [each.value for each in read_documents(changed)] != expected:
-        raise NotEditableError("its document cannot be told from the others")
+        raise NotEditableError("the lines of its document cannot be separated from the others")
     return changed
 
 
@@ -78,7 +78,7 @@ def _read_again(text: str, document: int, place: Path, count: int) -> Any:
 
 
 class _Text:
-    """The lines of a file, with places in it as YAML's nodes have them."""
+    """The lines of a file, addressed by the marks of YAML nodes."""
 
     def __init__(self, lines: list[str]) -> None:
         self._lines = lines
@@ -102,7 +102,7 @@ class _Text:
         return self._inserted(spec, edit.path, f"[{_scalar(edit.value)}]")
 
     def _inserted(self, spec: LocatedYaml, path: Sequence[str], value: str) -> str:
-        """The innermost object of `path` that exists gets a field, with the objects that are missing inside."""
+        """Add a field to the innermost object of `path` that exists, with the missing objects inside."""
         around = spec
         steps = list(path)
         while len(steps) > 1 and (inner := around.at((steps[0],))) is not None and isinstance(inner.value, dict):
@@ -110,7 +110,7 @@ class _Text:
             steps.pop(0)
         node = around.node
         if not isinstance(node, yaml.MappingNode):
-            raise NotEditableError("it is no mapping")
+            raise NotEditableError("it is not a mapping")
         for step in reversed(steps[1:]):
             value = f'{{"{step}": {value}}}' if node.flow_style else f"{{{step}: {value}}}"
         existing = around.at((steps[0],))
@@ -156,7 +156,7 @@ class _Text:
         return text
 
     def _without_field(self, spec: LocatedYaml, path: Sequence[str]) -> str:
-        """The field goes, and with it the objects around it that would be empty."""
+        """Remove the field, and the objects around it that would become empty."""
         steps = list(path)
         while len(steps) > 1:
             around = spec.at(steps[:-1])
@@ -166,7 +166,7 @@ class _Text:
         around = spec.at(steps[:-1])
         node = around.node if around is not None else None
         if not isinstance(node, yaml.MappingNode):
-            raise NotEditableError("it is no mapping")
+            raise NotEditableError("it is not a mapping")
         number = next(place for place, (key, _) in enumerate(node.value) if key.value == steps[-1])
         key, value = node.value[number]
         if not node.flow_style:
@@ -181,7 +181,7 @@ class _Text:
 
     def _replaced(self, node: yaml.Node, value: str) -> str:
         begin, end = self._offset(node.start_mark), self._offset(node.end_mark)
-        # The null of a field without a value stands at its colon.
+        # The node of a field without a value is at its colon.
         gap = " " if begin == end and self._text[begin - 1 : begin] == ":" else ""
         return self._text[:begin] + gap + value + self._text[end:]
 

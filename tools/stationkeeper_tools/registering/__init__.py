@@ -1,1 +1,1 @@
-"""Gateways of a list to Gateway resources, in a folder or in a cluster."""
+"""Turn a list of gateways into Gateway resources, in a folder or in a cluster."""

@@ -1,4 +1,4 @@
-"""A cluster, reached by a kubeconfig. Objects are applied by the server, beside what others have written in them."""
+"""Register in a cluster, by a kubeconfig. Objects are applied server-side, beside the fields of other managers."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -104,7 +104,7 @@ class ClusterTarget:
 
 @contextmanager
 def _explained(what: str, *, is_one: bool) -> Iterator[None]:
-    """Give the errors of the Kubernetes client the form that a person understands."""
+    """Turn errors of the Kubernetes client into `TargetRefusedError` or `ClusterError`."""
     try:
         yield
     except ApiException as error:
@@ -123,7 +123,7 @@ def _explained(what: str, *, is_one: bool) -> Iterator[None]:
 
 
 def _message(error: ApiException) -> str:
-    """Return what the API server says, without the objects that it repeats."""
+    """Return the API server's message, at most 500 characters."""
     try:
         status = json.loads(error.body or "{}")
     except ValueError:

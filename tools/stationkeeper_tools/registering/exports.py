@@ -1,4 +1,4 @@
-"""Lists of gateways that network servers export.
+"""Read lists of gateways that network servers export.
 
 The Things Stack: `ttn-lw-cli gateways list` and the API's `/api/v3/gateways` (message `Gateway` of `gateway.proto`): an
 array, an object with `gateways`, or one object after another; `ids.eui`, `ids.gateway_id`, `name`,
@@ -34,7 +34,7 @@ class Export:
 
     Attributes:
         gateways: those with an EUI.
-        notes: what a person should know: gateways that were left out, and why.
+        notes: remarks for a person: gateways that were left out, and why.
     """
 
     gateways: tuple[FoundGateway, ...]
@@ -121,7 +121,7 @@ def _total(path: Path) -> int:
 
 
 def _values(path: Path) -> Iterator[Any]:
-    """Yield the JSON values of the file: one, or several one after the other."""
+    """Yield the JSON values of the file: one, or several in sequence."""
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise InputError(f"{path}: has {size} bytes, at most {MAX_BYTES} are read")
@@ -159,7 +159,7 @@ def _tts_lns(item: dict[str, Any], trust: str) -> dict[str, Any] | None:
 
 
 def _tts_token(item: dict[str, Any]) -> str:
-    """Return what follows `Authorization: `; empty where the export has no key that can be used."""
+    """Return the value after `Authorization: `; empty where the export has no usable key."""
     encoded = _text(_object(item, "lbs_lns_secret"), "value")
     try:
         key = base64.b64decode(encoded, validate=True)

@@ -1,4 +1,4 @@
-"""A folder of manifests, such as one that a GitOps tool applies. A file that exists is never changed."""
+"""Register in a folder of manifests, for example for a GitOps tool. Existing files are never changed."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,10 +13,10 @@ from stationkeeper_tools.registering.registration import Registration
 
 
 class FolderTarget:
-    """Registers in a folder: one file for a Gateway, and one that its owner alone may read for a Secret.
+    """Registers in a folder: one file for a Gateway, and one with mode 0600 for a Secret.
 
     Args:
-        folder: is made where there is none.
+        folder: created if it does not exist.
         namespace: of the Gateways.
         dry_run: write nothing.
     """
@@ -27,7 +27,7 @@ class FolderTarget:
         self._dry_run = dry_run
 
     def existing(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Return the Gateways of the namespace that the folder holds, in whatever files.
+        """Return the Gateways of the namespace from all files of the folder.
 
         Raises:
             InputError: a file cannot be read as YAML.
@@ -44,7 +44,7 @@ class FolderTarget:
                 yield each.name, spec
 
     def put(self, registration: Registration, *, is_new: bool, is_same: bool) -> bool:
-        """Write the files that a Gateway lacks."""
+        """Write the missing files of a Gateway."""
         path, secret = self._folder / f"{registration.name}.yaml", self._folder / f"{registration.name}-lns.yaml"
         if not is_new and not is_same:
             raise TargetRefusedError("the folder has another spec for it; edit it there, or delete that manifest")

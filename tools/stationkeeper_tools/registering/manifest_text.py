@@ -10,7 +10,7 @@ _LIKE_A_NUMBER = re.compile(r"[0-9A-F]{16}|[0-9].*")
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts so that no reader takes them for a number."""
+    """Writes texts in quotes where a reader could take them for numbers."""
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:

@@ -1,4 +1,4 @@
-"""Registers gateways where they are not registered yet, and tells what changed."""
+"""Register gateways that are not registered yet, and report what changed."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -36,22 +36,22 @@ class RegisterResult:
 
 
 class TargetRefusedError(Exception):
-    """The target does not take one object; says why."""
+    """The target refuses one object; the message says why."""
 
 
 class Target(Protocol):
     """Where Gateways are registered."""
 
     def existing(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
-        """Return the name and the spec of each Gateway that is there."""
+        """Return the name and spec of each existing Gateway."""
 
     def put(self, registration: Registration, *, is_new: bool, is_same: bool) -> bool:
         """Create or change the objects of a gateway.
 
         Args:
-            registration: what it gets.
+            registration: the objects of the gateway.
             is_new: whether there is no Gateway of that name.
-            is_same: whether there is one, and it says all that it should.
+            is_same: whether there is one, and it already holds the same values.
 
         Returns:
             Whether anything changed.
@@ -69,7 +69,7 @@ def register(wanted: Iterable[Registration], target: Target) -> Iterator[Registe
         target: where.
 
     Yields:
-        What became of each, in their order.
+        The result for each, in the order of the list.
     """
     specs = dict(target.existing())
     names = {str(spec.get("eui")): name for name, spec in specs.items()}
@@ -98,7 +98,7 @@ def _put(each: Registration, held: Mapping[str, Any] | None, target: Target) -> 
 
 
 def _holds(held: Any, wanted: Any) -> bool:
-    """Return whether `held` says all that `wanted` says."""
+    """Return whether `held` has every field and value of `wanted`."""
     if isinstance(held, Mapping) and isinstance(wanted, Mapping):
         return all(key in held and _holds(held[key], value) for key, value in wanted.items())
     return bool(held == wanted)

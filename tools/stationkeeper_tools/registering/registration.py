@@ -1,4 +1,4 @@
-"""What is registered for each gateway of a list."""
+"""Make the objects to register for each gateway of a list."""
 
 import re
 from collections import Counter
@@ -25,8 +25,8 @@ class FoundGateway:
         where: file and line or number, for messages.
         eui: of the gateway.
         name: as the list has it; empty where it has none.
-        lns: of its spec; None where the GatewayDefaults of the namespace gives it.
-        token: for its LNS, what follows `Authorization: `; empty for none. Never to be shown.
+        lns: `spec.lns`; None where the GatewayDefaults of the namespace gives it.
+        token: for its LNS, the value after `Authorization: `; empty for none. A secret: never print it.
     """
 
     where: str
@@ -38,7 +38,7 @@ class FoundGateway:
 
 @dataclass(frozen=True)
 class Registration:
-    """What a gateway gets.
+    """The objects of one gateway.
 
     Attributes:
         eui: of the gateway.
@@ -54,17 +54,17 @@ class Registration:
 
 
 def registrations(gateways: Iterable[FoundGateway], namespace: str) -> list[Registration]:
-    """Return what the gateways of a list get.
+    """Return the objects for the gateways of a list.
 
-    A Gateway is called as in the list, in letters that Kubernetes takes. The EUI makes the name where two would be
-    called the same, or the list has no name.
+    A Gateway gets its name from the list, changed to the letters that Kubernetes allows. It is named by its EUI where
+    two would get the same name, or where the list has no name.
 
     Args:
         gateways: of one list.
         namespace: of the resources.
 
     Raises:
-        InputError: a Gateway would not be accepted, or an EUI stands twice.
+        InputError: a Gateway would not be accepted, or the list has an EUI twice.
     """
     found = list(gateways)
     _check_unique(found)
@@ -83,7 +83,7 @@ def registrations(gateways: Iterable[FoundGateway], namespace: str) -> list[Regi
 def _check_unique(found: Iterable[FoundGateway]) -> None:
     first: dict[EUI64, FoundGateway] = {}
     problems = [
-        f"{each.where}: EUI {format_hex(each.eui)} stands at {first[each.eui].where} already; remove one of the two"
+        f"{each.where}: EUI {format_hex(each.eui)} is at {first[each.eui].where} too; remove one of the two"
         for each in found
         if first.setdefault(each.eui, each) is not each
     ]

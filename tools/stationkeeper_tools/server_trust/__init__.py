@@ -1,1 +1,1 @@
-"""The certificates that a server presents, the root above them, and what a Basics Station would say to them."""
+"""Check a server's certificates and the root above them, as a Basics Station would."""

@@ -1,4 +1,4 @@
-"""The certificate chain that a server presents, whatever a client would think of it. Bounded in time and size."""
+"""Fetch the certificate chain that a server presents, without verifying it. Bounded in time and size."""
 
 import socket
 import time
@@ -15,12 +15,12 @@ _READ_BYTES = 16 * 1024
 
 
 class UnreachableError(Exception):
-    """The server does not answer, or does not speak TLS; says why."""
+    """The server does not answer, or does not speak TLS; the message says why."""
 
 
 @dataclass(frozen=True)
 class PresentedChain:
-    """What a server presents.
+    """The chain that a server presents.
 
     Attributes:
         certificates: in the server's order, its own first.
@@ -34,7 +34,7 @@ class PresentedChain:
 
 
 def presented_chain(host: str, port: str, seconds: float) -> PresentedChain:
-    """Return what a server presents to a client that verifies nothing and has no certificate.
+    """Return the chain that a server presents to a client that verifies nothing and has no certificate.
 
     Args:
         host: a name or an address; sent as SNI, as a Station does.
@@ -42,7 +42,7 @@ def presented_chain(host: str, port: str, seconds: float) -> PresentedChain:
         seconds: for each of at most two connections.
 
     Raises:
-        UnreachableError: it presents nothing in that time.
+        UnreachableError: it presents no chain in that time.
     """
     try:
         return _connect(host, port, seconds, SSL.TLS1_2_VERSION)
@@ -64,13 +64,13 @@ def _connect(host: str, port: str, seconds: float, version: int) -> PresentedCha
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_min_proto_version(version)
     context.set_max_proto_version(version)
-    context.set_cipher_list(b"ALL:@SECLEVEL=0")  # what is weak is to be seen, and named
+    context.set_cipher_list(b"ALL:@SECLEVEL=0")  # so that weak certificates can be shown too
     context.set_verify(SSL.VERIFY_NONE)
     tls = SSL.Connection(context, None)
     try:
         tls.set_tlsext_host_name(host.encode("idna"))
     except UnicodeError:
-        raise UnreachableError(f"{host[:64]!a} is no host name") from None
+        raise UnreachableError(f"{host[:64]!a} is not a host name") from None
     tls.set_connect_state()
     try:
         with socket.create_connection((host, _port(port)), timeout=seconds) as connection:
@@ -78,7 +78,7 @@ def _connect(host: str, port: str, seconds: float, version: int) -> PresentedCha
     except TimeoutError:
         raise UnreachableError(f"{host}:{port} does not answer within {seconds:g} s") from None
     except OSError as error:
-        raise UnreachableError(f"{host}:{port} is not reached: {error.strerror or error}") from None
+        raise UnreachableError(f"{host}:{port} cannot be reached: {error.strerror or error}") from None
     chain = tls.get_peer_cert_chain(as_cryptography=True) or []
     if not chain:
         raise _HandshakeError(ended or "no certificate was presented")
@@ -86,7 +86,7 @@ def _connect(host: str, port: str, seconds: float, version: int) -> PresentedCha
 
 
 def _shake_hands(tls: SSL.Connection, connection: socket.socket, end: float) -> str:
-    """Shake hands; return why it ended too early, empty where it did not."""
+    """Do the TLS handshake; return why it ended too early, or an empty text."""
     received = 0
     while True:
         try:
@@ -123,4 +123,4 @@ def _port(port: str) -> int:
     try:
         return socket.getservbyname(port, "tcp")
     except OSError:
-        raise UnreachableError(f"{port[:16]!a} is no port") from None
+        raise UnreachableError(f"{port[:16]!a} is not a port") from None

@@ -1,4 +1,4 @@
-"""From a server's certificate up to its root, through what the server presents and a bundle of known roots. Pure."""
+"""Find the root of a server's certificate, in the presented chain and a bundle of known roots. Pure."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ _BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----
 
 @dataclass(frozen=True)
 class RootSearch:
-    """The way from a server's certificate upwards.
+    """The path from a server's certificate upwards.
 
     Attributes:
         path: the server's certificate, and each issuer that was found, without the root.
@@ -29,11 +29,11 @@ class RootSearch:
 
 
 def find_root(presented: Sequence[x509.Certificate], known: Iterable[x509.Certificate]) -> RootSearch:
-    """Return the way to the root, by signatures; of several roots the one that is reached first.
+    """Return the path to the root, by signatures; of several roots, the one that is reached first.
 
     Args:
-        presented: by the server, its own first, the others in any order; at least one.
-        known: roots that the server need not present.
+        presented: the server's chain, its own certificate first, the others in any order; at least one.
+        known: roots that the server does not need to present.
     """
     others = list(known)
     path = [presented[0]]
@@ -51,7 +51,7 @@ def find_root(presented: Sequence[x509.Certificate], known: Iterable[x509.Certif
 
 
 def read_bundle(content: bytes) -> list[x509.Certificate]:
-    """Return the certificates of a PEM bundle, or of one in DER; those that cannot be read are left out."""
+    """Return the certificates of a PEM bundle, or one DER certificate, without those that cannot be read."""
     blocks = _BLOCK.findall(content)
     found = []
     for block in blocks or [content]:

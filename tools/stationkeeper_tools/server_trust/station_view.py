@@ -1,4 +1,4 @@
-"""What a Basics Station, with mbed TLS 2.28, would say to a server's certificates and one root.
+"""Check a server's certificates against one root as a Basics Station with mbed TLS 2.28 would.
 
 Source: the CUPS protocol, how the client behaves; mbed TLS 2.28.
 """
@@ -19,16 +19,16 @@ from stationkeeper_tools.station.server_certificate import check_server_certific
 
 
 def station_problems(chain: PresentedChain, root: x509.Certificate, host: str, now: datetime) -> Iterator[str]:
-    """Yield why a Station would refuse the server; nothing where it would take it.
+    """Yield why a Station would refuse the server; nothing where it would accept it.
 
     Args:
-        chain: what the server presents.
-        root: that the Station is given as its trust.
-        host: as it stands in the URI.
+        chain: the chain that the server presents.
+        root: the Station's trust.
+        host: the host in the URI.
         now: the time, aware.
     """
     if chain.only_tls_1_3:
-        yield "the server speaks TLS 1.3 alone, and a Station at most TLS 1.2: switch TLS 1.2 on"
+        yield "the server speaks TLS 1.3 only, and a Station at most TLS 1.2: switch TLS 1.2 on"
     try:
         check_trust(parse_der_certificate(_der(root)))
     except StationkeeperError as error:
@@ -50,7 +50,7 @@ def _path_problem(chain: PresentedChain, root: x509.Certificate, now: datetime) 
         leaf, *others = (crypto.X509.from_cryptography(each) for each in chain.certificates)
         crypto.X509StoreContext(store, leaf, others).verify_certificate()
     except crypto.X509StoreContextError as error:
-        hint = "; the server has to send its intermediates" if "issuer" in str(error) else ""
+        hint = "; the server must send its intermediates" if "issuer" in str(error) else ""
         yield f"its chain does not lead to the root: {error}{hint}"
     except crypto.Error:
         yield "a certificate of the chain cannot be read"

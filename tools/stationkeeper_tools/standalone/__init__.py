@@ -1,4 +1,4 @@
 """Stationkeeper as one process, on a folder of manifests instead of a cluster.
 
-The folder takes the API server's place, and nothing else: the operator and CUPS are the ones of a cluster.
+The folder takes the place of the API server. The operator and CUPS are the same programs as in a cluster.
 """

@@ -1,7 +1,7 @@
-"""The whole procedure on a folder, in front of one's eyes: a CA, a gateway, its answer, and its refusal.
+"""An example on a folder: a CA, a gateway, its answer, and its refusal.
 
-All is real: `serve` on a folder with two manifests, mutual TLS, and the request of a gateway. It lies in a temporary
-folder and is gone in the end.
+It runs `serve` on a folder with two manifests, and a gateway asks over mutual TLS. All files are in a temporary folder
+that is removed at the end.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _NAMESPACE = "radio"
 
 
 def run_example(tell: Callable[[str, Mapping[str, Any]], None]) -> int:
-    """Run the example; return its exit code, which is 0 only where all held.
+    """Run the example and return its exit code: 0 only if every step succeeded.
 
     Args:
         tell: told of each step.
@@ -134,13 +134,13 @@ class _Example:
         except RefusedError as error:
             refusals.append(str(error))
         except ConnectionError:
-            # The request was under way as its connection lost its trust: the next one tells why.
+            # The request was under way when its connection was closed for lack of trust: the next one tells why.
             return
 
     async def _until(
         self, serving: asyncio.Task[None], holds: Callable[[], bool], act: Callable[[], None] = lambda: None
     ) -> bool:
-        """Return whether `holds` within `SECONDS`; `act` is done before each look, in a thread."""
+        """Return whether `holds` becomes true within `SECONDS`; before each check, run `act` in a thread."""
         until = time.monotonic() + SECONDS
         while not serving.done() and time.monotonic() < until:
             await asyncio.to_thread(act)

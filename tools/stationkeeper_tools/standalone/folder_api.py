@@ -1,7 +1,7 @@
-"""The API server of one process: it answers the operator's requests out of memory, and keeps what has to last.
+"""An API server inside one process: it answers the operator's requests from memory, and stores documents on disk.
 
-Objects come from manifests by `put` and `remove`. Statuses and the published Secrets are the operator's, whose requests
-are treated as a cluster treats them: with resourceVersions, conflicts and merge patches. Nothing listens on a network.
+Objects come from manifests by `put` and `remove`. The operator writes statuses and published Secrets. Its requests are
+treated as in a cluster: with resourceVersions, conflicts and merge patches. Nothing listens on a network.
 """
 
 import asyncio
@@ -34,19 +34,19 @@ _NOT_FOUND, _CONFLICT, _UNAVAILABLE, _METHOD = 404, 409, 503, 405
 
 
 class FolderApi(KubernetesApi):
-    """For one operator, in one event loop.
+    """The API server of one operator, in one event loop.
 
     Args:
         release_namespace: where the published Secrets are.
-        documents: those that are published already, by name.
-        publish: keeps a published document for good; raises OSError where it cannot.
-        statuses: those that there were before, by the uid of their resource.
+        documents: the documents that are already published, by name.
+        publish: stores a published document on disk; raises OSError if it cannot.
+        statuses: the earlier statuses, by the uid of their resource.
 
     Attributes:
-        is_known: whether all objects that there are were put in.
+        is_known: whether all existing objects were put in.
         cups: the Pod that stands for this process' CUPS.
-        on_status: told of each resource whose status was written.
-        on_event: told of each event.
+        on_status: called for each resource with a new status.
+        on_event: called for each event.
     """
 
     def __init__(
@@ -82,11 +82,11 @@ class FolderApi(KubernetesApi):
         return None
 
     def known(self) -> None:
-        """Take in that `put` was called for all that there is: before, nobody may take what is missing for deleted."""
+        """Declare that `put` was called for every object; before that, a missing object does not count as deleted."""
         self.is_known = True
 
     def is_reserved(self, key: ObjectKey) -> bool:
-        """Whether the object is one that the operator publishes, which no manifest may hold."""
+        """Return whether the operator publishes this object; no manifest may hold it."""
         return _path(key) in self._published
 
     def get_object(self, key: ObjectKey) -> Object | None:
@@ -98,11 +98,11 @@ class FolderApi(KubernetesApi):
         return [each for plural in RESOURCES.values() for each in self._collections.get(plural, {}).values()]
 
     def put(self, key: ObjectKey, content: Object, identity: Object) -> Object:
-        """Take in that an object is so.
+        """Add or replace an object.
 
         Args:
             key: which object.
-            content: as its manifest has it.
+            content: the content of its manifest.
             identity: fields of its metadata.
 
         Returns:
@@ -122,7 +122,7 @@ class FolderApi(KubernetesApi):
         return found
 
     def remove(self, key: ObjectKey) -> Object | None:
-        """Take in that an object does not exist any more.
+        """Remove an object.
 
         Returns:
             The object, with the resourceVersion of its deletion; None where there was none.
@@ -148,14 +148,14 @@ class FolderApi(KubernetesApi):
         seconds: float = REQUEST_SECONDS,
         most: int = MAX_OBJECT_BYTES,
     ) -> bytes:
-        """Do what an API server would do with the request.
+        """Answer the request as an API server would.
 
         Raises:
-            ApiError: it cannot be done.
+            ApiError: the request is refused.
         """
         place, _, asked = path.partition("?")
         parameters = {**dict(parse_qsl(asked)), **(query or {})}
-        # An answer of its own, as a network would make it: nobody holds a part of what is kept here.
+        # Encoded as over a network, so that the caller shares no object with this store.
         return msgspec.json.encode(await self._answer(method, place, parameters, _decoded(body)))
 
     async def _answer(self, method: str, path: str, query: Mapping[str, str], body: Object) -> Object:
@@ -220,11 +220,11 @@ class FolderApi(KubernetesApi):
 
     def _pod_answer(self, method: str) -> Object:
         if method == "PATCH":
-            return {}  # a nudge: CUPS looks at its files by itself
+            return {}  # a nudge; nothing to do, since CUPS polls its files
         return {"metadata": {"resourceVersion": str(self._version)}, "items": [self.cups] if self.cups else []}
 
     async def watch(self, path: str, query: Mapping[str, str], accept: str) -> AsyncGenerator[bytes, None]:
-        """Yield the changes of the Secrets or ConfigMaps, without an end; see `KubernetesApi.watch`."""
+        """Yield the changes of the Secrets or ConfigMaps, endlessly; see `KubernetesApi.watch`."""
         follower = _Follower(path.rpartition("/")[2], query.get("labelSelector", ""))
         self._followers.append(follower)
         try:
@@ -240,7 +240,7 @@ class FolderApi(KubernetesApi):
     def _tell(self, key: ObjectKey, event: str, found: Object) -> None:
         for each in self._followers:
             if each.plural == REFERENCED[key.kind]:
-                # An object that lost its label left what is watched.
+                # An object that lost its label is no longer in the watched set.
                 each.lines.put_nowait(_line(event if _has_label(found, each.label) else "DELETED", found))
 
     def _collection(self, key: ObjectKey) -> dict[str, Object]:

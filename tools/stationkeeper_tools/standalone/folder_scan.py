@@ -1,7 +1,7 @@
-"""Which manifest files a folder has, and whether one changed: by name, without reading what is in them.
+"""Find the manifest files of a folder, and whether one has changed, without reading their content.
 
-Links are followed, to files and to folders: so a kubelet lays a ConfigMap, and so many people switch releases. Hidden
-names are passed over. What cannot be looked at is told apart from what is not there.
+Links to files and folders are followed: a kubelet mounts a ConfigMap by links, and many people switch releases by a
+link. Hidden names are skipped. A folder that cannot be read is reported as unreadable, not as missing.
 """
 
 import os
@@ -21,13 +21,13 @@ Fingerprint = tuple[int, int, int, int, int]
 
 @dataclass(frozen=True)
 class Scan:
-    """What a look found.
+    """The result of one scan.
 
     Attributes:
         files: the fingerprint of each manifest file, by its name below the folder.
-        unreadable: folders, by name, that cannot be looked into, and why; the folder itself is the empty name.
-        mounts: folders, by name, that lie on another file system than the folder around them.
-        folders: all folders that were looked into, by name.
+        unreadable: folders, by name, that cannot be read, and why; the folder itself has the empty name.
+        mounts: folders, by name, that are on another file system than their parent folder.
+        folders: all folders that were read, by name.
     """
 
     files: dict[str, Fingerprint] = field(default_factory=dict)
@@ -37,14 +37,14 @@ class Scan:
 
 
 class _TooMuchError(Exception):
-    """There is more than is looked at."""
+    """The folder exceeds a limit of the scan."""
 
 
 def scan(root: Path) -> Scan:
-    """Look at a folder; whatever is in it, a result.
+    """Scan a folder; report problems in the result, never as an exception.
 
     Args:
-        root: the folder; it may not be there.
+        root: the folder; it may be missing.
     """
     found = _Walk()
     try:
@@ -58,12 +58,12 @@ def read_regular(path: Path, most: int) -> bytes:
     """Return the content of a file, at most `most + 1` bytes of it.
 
     Raises:
-        OSError: it cannot be read, or is no regular file; a pipe would keep the reader waiting.
+        OSError: it cannot be read, or is not a regular file; a pipe would block the reader.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError("is no regular file")
+            raise OSError("is not a regular file")
         return file.read(most + 1)
 
 
@@ -98,7 +98,7 @@ class _Walk:
             for entry in entries:
                 self._entries += 1
                 if self._entries > MAX_ENTRIES:
-                    raise _TooMuchError(f"has more than {MAX_ENTRIES} entries; give a folder of manifests alone")
+                    raise _TooMuchError(f"has more than {MAX_ENTRIES} entries; give a folder with manifests only")
                 if not entry.name.startswith("."):
                     yield entry
 
@@ -115,7 +115,7 @@ class _Walk:
             about = entry.stat()
         except FileNotFoundError:
             if entry.is_symlink():
-                self.unreadable[name] = "links to what is not there"
+                self.unreadable[name] = "is a link to a missing file"
             return
         except OSError as error:
             self.unreadable[name] = error.strerror or type(error).__name__
@@ -123,7 +123,7 @@ class _Walk:
         if not name.endswith(ENDINGS):
             return
         if not stat.S_ISREG(about.st_mode):
-            self.unreadable[name] = "is no regular file"
+            self.unreadable[name] = "is not a regular file"
             return
         self._bytes += about.st_size
         if len(self.files) >= MAX_FILES or self._bytes > MAX_TOTAL_BYTES:

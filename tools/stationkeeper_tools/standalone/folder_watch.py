@@ -1,8 +1,8 @@
-"""Follows a folder of manifests, and brings what it holds before the operator.
+"""Follow a folder of manifests, and report its objects to the operator.
 
-A change counts once the folder was the same in two looks, so that a file is not read while it is written. What was read
-is kept in the state folder before it counts: after a restart a bad file, or a folder that is not there, leaves in force
-what was in force last, and not something older.
+A change counts when two scans in a row find the same, so that a file is not read while it is written. The state that
+was read is stored in the state folder before it counts. So after a restart with a bad file or without the folder, the
+latest state stays in force, and not an older one.
 """
 
 import asyncio
@@ -36,20 +36,20 @@ _UNFINISHED_SECONDS = 2.0
 _KEEP_AGAIN_SECONDS = 5.0
 _MANIFESTS = "manifests.json"
 _EMPTY = (
-    "holds no manifest, as where a disk is not mounted: what was in force stays so. To take all out of force, put a "
-    "file there that has a comment alone, such as none.yaml"
+    "holds no manifest; perhaps a disk is not mounted. What was in force stays in force. To remove everything, put a "
+    "file there that has only a comment, such as none.yaml"
 )
 _log = logging.getLogger("stationkeeper.standalone")
 
 
 class Held(msgspec.Struct, omit_defaults=True):
-    """What is kept of the manifests.
+    """The stored state of the manifests.
 
     Attributes:
-        files: what counts of each file, by name.
-        identities: of the objects.
-        last: when the last object came, see `Identities`.
-        mounts: folders, by name, that were seen to lie on a file system of their own.
+        files: the objects of each file that count, by the file's name.
+        identities: the identities of the objects.
+        last: the creation time of the newest object, see `Identities`.
+        mounts: folders, by name, that were on a file system of their own.
     """
 
     files: dict[str, HeldFile] = msgspec.field(default_factory=dict)
@@ -60,12 +60,12 @@ class Held(msgspec.Struct, omit_defaults=True):
 
 @dataclass(frozen=True)
 class Place:
-    """Where an object stands.
+    """The place of an object.
 
     Attributes:
-        file: its name below the folder.
-        line: from 1.
-        is_kept: whether it stays in force although the file does not have it so.
+        file: the file's name below the folder.
+        line: the line number, from 1.
+        is_kept: whether it stays in force although the file no longer has it in this form.
     """
 
     file: str
@@ -82,18 +82,18 @@ class _Reading:
 
 
 class FolderWatch:
-    """Of one folder.
+    """The watch of one folder.
 
     Args:
         root: the folder.
         default_namespace: for objects that name none.
-        state: where what was read is kept.
-        api: which objects are brought into.
+        state: stores what was read.
+        api: gets the objects.
         now: the time, aware.
 
     Attributes:
-        findings: what is wrong with the folder and its files now.
-        on_findings: told whenever they are others.
+        findings: the present problems of the folder and its files.
+        on_findings: called when the findings change.
     """
 
     def __init__(
@@ -125,29 +125,29 @@ class FolderWatch:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether it looks: what hinders that ends the process."""
+        """Whether the watch works; always true, since a failure ends the process."""
         return True
 
     @property
     def shows_statuses(self) -> bool:
-        """Whether it tells of each status that is written: the folder holds none."""
+        """Whether it reports each status that is written; false, since the folder holds no statuses."""
         return False
 
     @property
     def places(self) -> Mapping[ObjectKey, Place]:
-        """Where each object stands."""
+        """The place of each object."""
         return {key: Place(name, each.line, each.is_kept) for key, (name, each) in self._objects.items()}
 
     def reporting_to(self, report: Callable[[Report], None]) -> "FolderWatch":
-        """Return this watch, which reports to `report` from now on."""
+        """Report to `report` from now on; return this watch."""
         self._report = report
         return self
 
     async def prime(self) -> bool:
-        """Bring in what is there, before the operator looks for it.
+        """Load the existing objects before the operator asks for them.
 
         Returns:
-            Whether there is anything, in the folder or of an earlier run. If not, it has to be called again.
+            Whether there is anything, in the folder or from an earlier run. If not, call it again.
         """
         if self._held.files:
             self._bring(chosen(self._held.files, self._identities.files)[0])
@@ -165,7 +165,7 @@ class FolderWatch:
         while True:
             began = time.monotonic()
             await self._look()
-            # A folder of very many files is looked at less often, so that looking takes a tenth of a CPU at most.
+            # A folder with very many files is scanned less often, so that scans take at most a tenth of a CPU.
             await asyncio.sleep(max(INTERVAL_SECONDS, _LOOK_SHARE * (time.monotonic() - began)))
 
     async def _look(self) -> None:
@@ -189,13 +189,13 @@ class FolderWatch:
             self.on_findings()
 
     async def _keep(self, held: Held) -> None:
-        """Keep what was read. Where that fails it counts nevertheless: it may take trust away."""
+        """Store what was read. If that fails, the change counts all the same: it may remove trust."""
         self._kept_at = time.monotonic()
         try:
             await asyncio.to_thread(self._write, held)
         except OSError as error:
             fields = {"detail": str(error)}
-            _log.error("what was read of the manifests cannot be kept, trying again", extra={"fields": fields})
+            _log.error("the state of the manifests cannot be stored; trying again", extra={"fields": fields})
         else:
             self._kept = held
 
@@ -204,7 +204,7 @@ class FolderWatch:
             self._state.write(_MANIFESTS, msgspec.json.encode(held))
 
     def _read(self, found: Scan) -> _Reading | None:
-        """Read what changed; None where it changed once more meanwhile, or is not finished."""
+        """Read the changed files; None where one changed again in the meantime, or is not finished."""
         files: dict[str, HeldFile] = {}
         findings: dict[str, tuple[Finding, ...]] = {}
         for name, fingerprint in found.files.items():
@@ -228,12 +228,12 @@ class FolderWatch:
         said = [*doubled, *self._said_of_folders(found)]
         for key in [key for key in objects if self._api.is_reserved(key)]:
             name, each = objects.pop(key)
-            message = "is one of the Secrets that Stationkeeper writes itself; give it another name"
+            message = "is one of the Secrets that Stationkeeper writes itself; use another name"
             said.append(
                 Finding(self._shown(name), each.line, Severity.ERROR, CheckReason.INVALID_METADATA, message, key.name)
             )
         if len(objects) > MAX_OBJECTS:
-            message = f"has more than {MAX_OBJECTS} objects; nothing of this change counts"
+            message = f"has more than {MAX_OBJECTS} objects, so this change is ignored; remove some objects"
             said.append(Finding(str(self._root), 1, Severity.ERROR, CheckReason.INVALID_FIELD, message))
             return _Reading(self._held, self._objects, of_files, tuple(sorted(said)))
         now = self._now()
@@ -247,7 +247,7 @@ class FolderWatch:
         return _Reading(held, objects, of_files, tuple(sorted({*listed, *said})))
 
     def _lost_mounts(self, found: Scan) -> frozenset[str]:
-        """Return the folders that held manifests of a file system that is not mounted there any more."""
+        """Return the folders whose manifests were on a file system that is no longer mounted."""
         return frozenset(
             each
             for each in self._held.mounts
@@ -255,7 +255,7 @@ class FolderWatch:
         )
 
     def _read_one(self, name: str, before: HeldFile | None) -> tuple[HeldFile, tuple[Finding, ...], bool]:
-        """Return what counts of a file, what is wrong with it, and whether it looks finished."""
+        """Return the objects of a file that count, its problems, and whether the file looks finished."""
         try:
             content = read_regular(self._root / name, MAX_FILE_BYTES)
         except OSError as error:
@@ -263,8 +263,7 @@ class FolderWatch:
             finding = Finding(self._shown(name), 1, Severity.ERROR, NOT_READABLE, message)
             return kept(before) if before is not None else HeldFile(), (finding,), True
         found, findings = read_file(self._shown(name), content, self._namespace, before)
-        # A file that is cut between two objects has nothing wrong with it; but then its last line has no end, as far as
-        # one can tell from outside.
+        # A file that is cut between two objects has no error. It is recognised by a last line without a line end.
         fewer = before is not None and len(found.objects) < len(before.objects)
         return found, findings, not fewer or content.endswith(b"\n")
 
@@ -272,17 +271,17 @@ class FolderWatch:
         told = {name: f"cannot be read: {why}" for name, why in found.unreadable.items()}
         told |= dict.fromkeys(
             self._lost_mounts(found),
-            "is not mounted; to let go what it held, put a file there that has a comment alone",
+            "is not mounted; to remove its objects, put a file there that has only a comment",
         )
         for name, why in told.items():
             is_of_interest = not name or name.endswith(ENDINGS) or _holds(name, self._held.files)
             if is_of_interest:
-                yield Finding(self._shown(name), 1, Severity.ERROR, NOT_READABLE, f"{why}; what it held stays in force")
+                yield Finding(self._shown(name), 1, Severity.ERROR, NOT_READABLE, f"{why}; its objects stay in force")
         if not found.files and not found.unreadable:
             yield Finding(str(self._root), 1, Severity.ERROR, NOT_READABLE, _EMPTY)
 
     def _bring(self, objects: Mapping[ObjectKey, tuple[str, HeldObject]]) -> None:
-        """Bring a change before the operator: what goes first."""
+        """Report a change to the operator: deletions first."""
         now, before = self._now(), self._objects
         self._objects = dict(objects)
         for key in before.keys() - objects.keys():
@@ -303,14 +302,14 @@ class FolderWatch:
 
 
 def _is_hindered(name: str, found: Scan, lost: Collection[str]) -> bool:
-    """Return whether a file that is missing may be there nevertheless; where not, it was removed."""
+    """Return whether a missing file may still exist; if not, it was removed."""
     if not found.files and not found.unreadable:
         return True
     return any(each in found.unreadable or each in lost for each in _around(name))
 
 
 def _around(name: str) -> Iterator[str]:
-    """Yield the file and the folders around it, the root as the empty name."""
+    """Yield the file and its parent folders; the root is the empty name."""
     while name:
         yield name
         name = name.rpartition("/")[0]
@@ -322,7 +321,7 @@ def _holds(folder: str, files: Mapping[str, object]) -> bool:
 
 
 def _load(state: StateFolder) -> Held:
-    """Return what an earlier run has kept; nothing where it cannot be read."""
+    """Return the state that an earlier run stored; an empty one where it cannot be read."""
     content = state.read(_MANIFESTS)
     if content is None:
         return Held()
@@ -330,5 +329,5 @@ def _load(state: StateFolder) -> Held:
         return msgspec.json.decode(content, type=Held)
     except (msgspec.MsgspecError, UnicodeError):
         fields = {"file": _MANIFESTS}
-        _log.exception("what was kept of the manifests cannot be read, all is read anew", extra={"fields": fields})
+        _log.exception("the stored state of the manifests cannot be read; reading all again", extra={"fields": fields})
         return Held()

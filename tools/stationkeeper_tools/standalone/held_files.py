@@ -1,7 +1,7 @@
-"""The objects of manifest files, so that a bad file takes nothing out of force. Pure.
+"""Keep the objects of manifest files, so that a bad file takes nothing out of force. Pure.
 
-What the API server would refuse stays as it was, as it does in a cluster. As long as something of a file is refused,
-nothing vanishes from it either: what is missing may be just what can not be read. What is right of it counts.
+An object that the API server would refuse keeps its earlier content, as in a cluster. While one part of a file is
+refused, no object of that file is removed: a missing object may be in the part that cannot be read. Valid parts count.
 """
 
 import hashlib
@@ -16,14 +16,14 @@ from stationkeeper_tools.checking.resource_schema import schema_findings
 from stationkeeper_tools.checking.verdicts import with_data
 
 MAX_OBJECT_BYTES = 1_572_864
-"""Of one object as JSON, as etcd has it."""
+"""The size limit of one object as JSON, as in etcd."""
 
 _TYPES = (str, int, float, bool, type(None))
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
 
 class ObjectKey(NamedTuple):
-    """Which object."""
+    """The kind, namespace and name of an object."""
 
     kind: str
     namespace: str
@@ -31,13 +31,13 @@ class ObjectKey(NamedTuple):
 
 
 class HeldObject(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An object as a manifest has it.
+    """An object of a manifest.
 
     Attributes:
-        kind, namespace, name: which one.
-        line: where it stands in its file, from 1.
-        content: as the API server would hold it, but for what only that adds.
-        is_kept: whether the file does not have it so any more.
+        kind, namespace, name: of the object.
+        line: its line in the file, from 1.
+        content: as the API server would store it, without the fields that the API server adds.
+        is_kept: whether the file no longer has it in this form.
     """
 
     kind: str
@@ -49,12 +49,12 @@ class HeldObject(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def key(self) -> ObjectKey:
-        """Which object it is."""
+        """Its kind, namespace and name."""
         return ObjectKey(self.kind, self.namespace, self.name)
 
 
 class HeldFile(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What counts of a file.
+    """The objects of a file that count.
 
     Attributes:
         sha256: of the content that all of this was read from; empty where something was refused or kept.
@@ -68,19 +68,19 @@ class HeldFile(msgspec.Struct, frozen=True, omit_defaults=True):
 def read_file(
     name: str, content: bytes, default_namespace: str, before: HeldFile | None
 ) -> tuple[HeldFile, tuple[Finding, ...]]:
-    """Return what counts of a file from now on, and what is wrong with it.
+    """Return the objects of a file that count from now on, and the file's problems.
 
     Args:
         name: of the file, for people.
         content: of the file.
         default_namespace: for objects that name none.
-        before: what counted of it until now; None for a new file.
+        before: the objects that counted until now; None for a new file.
     """
     sha256 = hashlib.sha256(content).hexdigest()
     if before is not None and before.sha256 == sha256:
         return before, ()
     if not content.strip() and before is not None and before.objects:
-        message = "is empty, as a file is while it is written; to take away what it held, delete it"
+        message = "is empty; perhaps it is being written. To remove its objects, delete the file"
         return kept(before), (Finding(name, 1, Severity.ERROR, CheckReason.MALFORMED_YAML, message),)
     found = parse_manifests([(name, content)], default_namespace)
     findings = [each for each in found.findings if each.severity is Severity.ERROR]
@@ -92,7 +92,7 @@ def read_file(
             if manifest.subject in refused:
                 continue
             taken = _held(manifest)
-            # What was right before is right: of a large file, what changed alone is judged.
+            # An unchanged object is still valid: of a large file, only the changed objects are checked.
             is_known = manifest.kind in OWN_KINDS and known.get(taken.key) == taken.content
             problems = [] if is_known else list(_problems(manifest))
             findings += problems
@@ -105,17 +105,17 @@ def read_file(
 
 
 def kept(file: HeldFile) -> HeldFile:
-    """Return the file with all of its objects kept."""
+    """Return the file with all objects marked as kept."""
     return HeldFile("", tuple(msgspec.structs.replace(each, is_kept=True) for each in file.objects))
 
 
 def chosen(
     files: Mapping[str, HeldFile], before: Mapping[ObjectKey, str]
 ) -> tuple[dict[ObjectKey, tuple[str, HeldObject]], tuple[Finding, ...]]:
-    """Return each object with the file that has it, and what is said of those that several files have.
+    """Return each object with its file, and findings on objects that several files have.
 
-    What a file has now goes before what is kept; then the file that has it in force already, so that a copy that
-    somebody adds changes nothing; then the first by name.
+    An object that a file has now wins over a kept one; then the file that it came from until now, so that an added copy
+    changes nothing; then the first file by name.
 
     Args:
         files: by name.
@@ -146,7 +146,7 @@ def _doubled(
 
 def _problems(manifest: Manifest) -> Iterator[Finding]:
     if not _is_json(manifest.content.value):
-        message = "has a key that is no text, or a value that JSON does not have"
+        message = "has a key that is not a text, or a value that JSON does not allow"
         yield manifest.finding(Severity.ERROR, CheckReason.INVALID_FIELD, message)
         return
     if len(msgspec.json.encode(manifest.content.value)) > MAX_OBJECT_BYTES:
@@ -159,13 +159,13 @@ def _problems(manifest: Manifest) -> Iterator[Finding]:
 
 
 def _reference_problems(manifest: Manifest) -> Iterator[Finding]:
-    """Yield what the API server would refuse of a Secret or ConfigMap, and what would be lost without a word."""
+    """Yield what the API server would refuse in a Secret or ConfigMap, and what it would drop without an error."""
     for field in ("data", "stringData", "binaryData"):
         value = manifest.content.value.get(field)
         if value is None:
             continue
         if not isinstance(value, dict) or not all(isinstance(each, str | None) for each in value.values()):
-            message = f"{field} must have texts alone; write numbers in quotes"
+            message = f"{field} must hold only texts; write numbers in quotes"
             yield manifest.finding(Severity.ERROR, CheckReason.INVALID_FIELD, message, field)
     labels = manifest.content.at(("metadata", "labels"))
     if labels is not None and isinstance(labels.value, dict):
@@ -196,7 +196,7 @@ def _held(manifest: Manifest) -> HeldObject:
     value: Mapping[str, Any] = manifest.content.value if manifest.kind in OWN_KINDS else with_data(manifest)
     metadata = value.get("metadata")
     known = metadata if isinstance(metadata, dict) else {}
-    # What only the API server writes counts for nothing where a person wrote it, or `kubectl get -o yaml` did.
+    # Fields that only the API server writes are ignored; `kubectl get -o yaml` prints them.
     texts = {field: known[field] for field in ("labels", "annotations") if isinstance(known.get(field), dict)}
     content = {field: each for field, each in value.items() if field not in {"status", "metadata"}}
     content["metadata"] = {"name": manifest.name, "namespace": manifest.namespace, **texts}

@@ -1,4 +1,4 @@
-"""What an API server adds to an object: who it is, when it came, how often its spec changed. Pure."""
+"""Give objects what an API server adds: a uid, a creation time and a generation. Pure."""
 
 import hashlib
 from collections.abc import Iterable
@@ -15,13 +15,13 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Of one object, for as long as it exists.
+    """The identity of one object while it exists.
 
     Attributes:
         kind, namespace, name: which object.
-        uid: no other object has it, nor has a later one of the same name.
-        created: in microseconds since 1970; of two objects, the one that came first has the lower number.
-        generation: how often the spec was another one.
+        uid: unique; a later object with the same name gets another one.
+        created: in microseconds since 1970; of two objects, the older one has the lower number.
+        generation: the number of the spec's version, from 1.
         spec: SHA-256 of the spec of that generation, in hex.
         file: the name of the manifest file that has it.
     """
@@ -43,11 +43,11 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Identities:
-    """Of all objects.
+    """The identities of all objects.
 
     Args:
-        known: those that there were before.
-        last: when the last object came, as `Identity.created`; it may be gone.
+        known: the earlier identities.
+        last: the creation time of the newest object, as `Identity.created`; that object may be deleted.
     """
 
     def __init__(self, known: Iterable[Identity] = (), last: int = 0) -> None:
@@ -56,7 +56,7 @@ class Identities:
 
     @property
     def all(self) -> tuple[Identity, ...]:
-        """Those of the objects that exist."""
+        """The identities of the objects that exist."""
         return tuple(self._known.values())
 
     @property
@@ -65,13 +65,13 @@ class Identities:
         return {key: each.file for key, each in self._known.items()}
 
     def of(self, key: ObjectKey, content: dict[str, Any], file: str, now: datetime) -> Identity:
-        """Return the identity of an object whose content is this.
+        """Return the identity of an object with this content.
 
         Args:
             key: which object.
-            content: as its manifest has it.
-            file: the name of that manifest.
-            now: the time, aware; where the clock was set back, a new object still counts as newer than the others.
+            content: the content of its manifest.
+            file: the name of the manifest file.
+            now: the time, aware; a new object counts as newer than the others even if the clock was set back.
         """
         text = msgspec.json.encode(content.get("spec"), order="deterministic")
         spec = hashlib.sha256(text).hexdigest()
@@ -86,5 +86,5 @@ class Identities:
         return held
 
     def forget(self, key: ObjectKey) -> None:
-        """Take in that an object does not exist any more."""
+        """Remove the identity of a deleted object."""
         self._known.pop(key, None)

@@ -1,11 +1,11 @@
-"""A JSON merge patch, as an API server applies it."""
+"""Apply a JSON merge patch, as an API server does."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def merged(held: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what RFC 7396 makes of an object and a patch; both stay as they are."""
+    """Return the object with the patch applied (RFC 7396); neither argument is changed."""
     found = {name: value for name, value in held.items() if patch.get(name, value) is not None}
     for name, value in patch.items():
         if isinstance(value, dict):

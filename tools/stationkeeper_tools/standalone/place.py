@@ -1,11 +1,11 @@
-"""Where `serve` keeps its state, unless it is told."""
+"""The default state folder of `serve`."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 
 def default_state(environment: Mapping[str, str]) -> Path:
-    """Return the state folder: systemd's, or one of the user.
+    """Return the state folder: that of systemd, or one of the user.
 
     Args:
         environment: of the process. Of several folders of systemd, the first counts.

@@ -17,6 +17,7 @@ from stationkeeper_cups.settings import Settings as CupsSettings
 from stationkeeper_operator.api.leadership import Leadership
 from stationkeeper_operator.runtime import Operator
 from stationkeeper_operator.settings import Settings as OperatorSettings
+from stationkeeper_tools.page.object_page import OfferedPage, run_object_page
 from stationkeeper_tools.standalone.folder_api import FolderApi, Object
 from stationkeeper_tools.standalone.folder_watch import FolderWatch
 from stationkeeper_tools.standalone.state_folder import STATUS, StateFolder
@@ -33,18 +34,19 @@ _log = logging.getLogger("stationkeeper.standalone")
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """What is to be served, and where.
+    """The settings of `serve`.
 
     Attributes:
         manifests: the folder.
         namespace: for objects that name none.
-        release_namespace: whose TrustedCAs may speak for the Gateways of other namespaces.
-        listen: where gateways connect.
-        internal: where health and metrics are told.
+        release_namespace: the namespace with TrustedCAs that may speak for the Gateways of other namespaces.
+        listen: the address for gateways.
+        internal: the address for health and metrics.
         server: the server's certificate.
-        server_names: by which gateways reach it.
-        token_authentication: whether gateways without a certificate may come in by a token.
+        server_names: host names and IP addresses by which gateways reach the server.
+        token_authentication: whether gateways without a certificate may authenticate by a token.
         log_level: a name that `logging` knows.
+        page: where the page of the fleet is served, and to whom; None for none.
     """
 
     manifests: Path
@@ -56,6 +58,7 @@ class ServeSettings:
     server_names: tuple[str, ...]
     token_authentication: bool
     log_level: str
+    page: OfferedPage | None = None
 
 
 def _now() -> datetime:
@@ -72,16 +75,16 @@ async def serve(
     """Serve gateways until `stop` is set.
 
     Args:
-        settings: what and where.
-        state: locked for this process.
-        tell: told of what happens.
-        stop: set from outside.
-        now: the time that manifests are judged by, aware; it may be as wrong as the machine's clock.
+        settings: the folder and the addresses.
+        state: locked by this process.
+        tell: called for each announcement.
+        stop: set it to end.
+        now: the time for judging manifests, aware; it may be as wrong as the machine's clock.
 
     Raises:
         SettingsError: an address cannot be bound.
-        OSError: the state folder cannot be read or written.
-        RuntimeError: a part ended that never should.
+        OSError: the state folder cannot be read or written, or the page's address cannot be bound.
+        RuntimeError: a part ended that must never end.
     """
     if state.read(_TOKEN) is None:
         state.write(_TOKEN, secrets.token_urlsafe(36).encode())
@@ -101,6 +104,12 @@ async def serve(
         serve_cups(_cups_settings(settings, state), ended, on_serving=lambda: tell("serving", about)),
         _operate(settings, state, api, watch, tell, ended, now),
     ]
+    if settings.page is not None:
+        parts.append(
+            run_object_page(
+                settings.page, lambda: api.resources() if api.is_known else None, "the manifests", now, ended
+            )
+        )
     telling = asyncio.create_task(board.run())
     try:
         await _run(parts, telling, stop, ended)
@@ -116,7 +125,7 @@ async def _run(
     stop: asyncio.Event,
     ended: asyncio.Event,
 ) -> None:
-    """Run all parts until `stop` is set or one of them ends; then set `ended`, and wait until they have heeded it."""
+    """Run all parts until `stop` is set or one of them ends; then set `ended`, and wait until all have ended."""
     tasks = [asyncio.create_task(part) for part in parts]
     stopped = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([*tasks, telling, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -145,8 +154,9 @@ async def _operate(  # noqa: PLR0913, PLR0917 - its collaborators
         tell("waiting", {"folder": str(settings.manifests)})
         while not await watch.prime():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), PRIME_SECONDS)
-                return
+                async with asyncio.timeout(PRIME_SECONDS):
+                    await stop.wait()
+                    return
     configured = _operator_settings(settings, state)
 
     def lead(changed: Callable[[], None]) -> Leadership:

@@ -1,4 +1,4 @@
-"""The folder in which `serve` keeps what has to survive a restart. One process at a time may have it."""
+"""The folder in which `serve` stores what must survive a restart. Only one process at a time may use it."""
 
 import fcntl
 import os
@@ -13,19 +13,19 @@ _MAX_BYTES = 512 * 1024 * 1024
 
 
 class StateInUseError(Exception):
-    """Another process has the folder."""
+    """Another process uses the folder."""
 
 
 class StateFolder:
-    """To be used as a context manager: it is locked inside.
+    """The state folder, as a context manager that holds a lock on it.
 
     Args:
-        path: is made where there is none; its owner alone may read it.
+        path: created if it does not exist, with mode 0700.
 
     Attributes:
         path: of the folder.
-        documents: where CUPS reads what is published.
-        is_new: whether there was nothing in it yet.
+        documents: the folder from which CUPS reads the published documents.
+        is_new: whether it was empty.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,11 +38,11 @@ class StateFolder:
         """Take the lock.
 
         Raises:
-            StateInUseError: another process has it.
-            OSError: the folder cannot be made or written.
+            StateInUseError: another process holds the lock.
+            OSError: the folder cannot be created or written.
         """
         private_folder(self.path)
-        # The lock ends with the process, however that ends.
+        # The lock ends with the process, even if the process is killed.
         self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -71,10 +71,10 @@ class StateFolder:
         return _read(self.path / name, _MAX_BYTES)
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace a file: after a crash or a power failure it is the old one or the new one, and whole.
+        """Replace a file; after a crash or power failure, it holds the old or the new content, complete.
 
         Raises:
-            OSError: it is as before.
+            OSError: it cannot be written; its content stays as it was.
         """
         _write(self.path / name, content)
 
@@ -91,7 +91,7 @@ class StateFolder:
         """Replace a published document, as `write` does.
 
         Raises:
-            OSError: it is as before.
+            OSError: it cannot be written; its content stays as it was.
         """
         _write(self.documents / name, content)
 

@@ -1,4 +1,4 @@
-"""What became of the manifests: kept in `status.json`, and told as it changes."""
+"""Show the state of the manifests: in `status.json`, and as announcements of changes."""
 
 import asyncio
 import logging
@@ -31,13 +31,13 @@ _log = logging.getLogger("stationkeeper.standalone")
 
 
 class StatusBoard:
-    """Of one process.
+    """The status board of one process.
 
     Args:
-        state: where `status.json` is kept.
-        api: which has the statuses.
-        watch: which knows where each object stands.
-        tell: told of what changes.
+        state: the folder of `status.json`.
+        api: holds the statuses.
+        watch: knows the file and line of each object.
+        tell: called for each announcement.
         now: the time, aware.
         about: more fields of `status.json`.
     """
@@ -65,7 +65,7 @@ class StatusBoard:
         api.on_status, api.on_event, watch.on_findings = self._status, self._event, self.look_at_findings
 
     async def run(self) -> NoReturn:
-        """Tell and write until cancelled."""
+        """Announce changes and write `status.json` until cancelled."""
         while True:
             began = time.monotonic()
             self._announce()
@@ -73,8 +73,8 @@ class StatusBoard:
             await asyncio.sleep(max(SECONDS, _WRITE_SHARE * (time.monotonic() - began)))
 
     async def write(self) -> None:
-        """Write `status.json` where it is not as it should be."""
-        # Before all is known, the file of the run before tells more.
+        """Write `status.json` if it is out of date."""
+        # Until all objects are known, the file of the run before holds more.
         if not self._is_stale or not self._api.is_known:
             return
         self._is_stale = False
@@ -83,10 +83,10 @@ class StatusBoard:
             await asyncio.to_thread(self._state.write, STATUS, content)
         except OSError as error:
             self._is_stale = True
-            _log.warning("status.json is not written, trying again", extra={"fields": {"detail": str(error)}})
+            _log.warning("status.json cannot be written; trying again", extra={"fields": {"detail": str(error)}})
 
     def look_at_findings(self) -> None:
-        """Tell what is wrong with the folder, as far as it was not told."""
+        """Announce the new findings about the folder."""
         before, self._findings = self._findings, self._watch.findings
         self._is_stale = True
         new = [each for each in self._findings if each not in before]
@@ -128,7 +128,7 @@ class StatusBoard:
                 continue
             facts = _conditions(resource)
             ready, accepted = facts.get("Ready", {}), facts.get("Accepted", {})
-            # What is on its way is not told: in a moment it is there, or something hinders it.
+            # A change in progress is not announced: in a moment it is done, or a reason is known.
             if ready.get("status") != "True" and accepted.get("status") != "False" and since > due:
                 continue
             del self._changed[key]
@@ -189,7 +189,7 @@ def statuses_of(content: bytes | None) -> dict[str, Object]:
         listed = msgspec.json.decode(content)["resources"]
         return {each["uid"]: each["status"] for each in listed if isinstance(each["status"], dict)}
     except (msgspec.MsgspecError, UnicodeError, KeyError, TypeError):
-        _log.warning("status.json cannot be read; what it told of earlier visits is lost")
+        _log.warning("status.json cannot be read; its record of earlier visits is lost")
         return {}
 
 

@@ -1,6 +1,6 @@
-"""A server certificate for trials, where a person gives none: a root of its own, and a certificate that it signs.
+"""Make a server certificate for trials, where a person gives none: a new root, and a certificate that it signs.
 
-Both are kept, so that gateways that were given the root come again after a restart.
+Both are stored, so that gateways with this root can connect again after a restart.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from stationkeeper_tools.standalone.state_folder import StateFolder
 
 ROOT = "server-ca.crt"
 
-# Whatever this machine's clock or a gateway's says, it is valid.
+# So early that it is valid even if the clock of this machine or of a gateway is wrong.
 _BEGIN = datetime(2020, 1, 1, tzinfo=UTC)
 _DAYS = (datetime(2049, 12, 31, tzinfo=UTC) - _BEGIN).days
 _AUTHORITY, _CERTIFICATE, _KEY = "server-ca.pem", "server.crt", "server.key"
@@ -31,7 +31,7 @@ class ServerFiles:
     Attributes:
         certificate: its certificates, its own first.
         key: its private key.
-        root: of the trial, what goes into `cups.trust`; None where a person gave their own certificate.
+        root: the root of the trial, for `cups.trust`; None where a person gave their own certificate.
     """
 
     certificate: Path
@@ -40,15 +40,15 @@ class ServerFiles:
 
 
 def trial_certificate(state: StateFolder, names: Iterable[str]) -> ServerFiles:
-    """Return the files of the trial certificate, made where they are missing or are for other names.
+    """Return the files of the trial certificate; make them if they are missing or are for other names.
 
     Args:
-        state: where they are kept.
+        state: the folder that stores them.
         names: host names and IP addresses by which gateways reach the server.
 
     Raises:
         OSError: they cannot be read or written.
-        ValueError: one of them was changed by somebody else.
+        ValueError: a stored file is not what this function wrote.
     """
     hosts: list[str] = []
     addresses: list[str] = []

@@ -1,7 +1,7 @@
-"""A gateway's side of CUPS, which behaves as LoRa Basics Station 2.0.6 does: its state, its requests, its oddities.
+"""A simulator of a gateway's side of CUPS. It behaves like LoRa Basics Station 2.0.6, with its quirks.
 
-Data flows one way: `files` hold the `state`; `machine` makes a request of it and takes an answer; `runner` carries both
-over a `connection`; `report` says what happened; `command` is what a person runs. Input and output, but for the files,
-are in `connection`, `runner` and `command` alone.
-Source: the CUPS protocol, as the client was seen and read to speak it.
+Data flows one way: `files` hold the `state`; `machine` makes a request from it and takes an answer; `runner` sends both
+over a `connection`; `report` describes what happened; `command` is what a person runs. Except for the files, only
+`connection`, `runner` and `command` do input and output.
+Source: the CUPS protocol; the client's code and measurements of it.
 """

@@ -1,6 +1,6 @@
-"""The segments of an answer, in the order and with the tolerance of a Station's parser.
+"""Parse the segments of an answer as a Station does, with the same order and tolerance.
 
-Total: any bytes give an `Answer`, which may hold a fault, or a `StationError`. Shares nothing with the encoder.
+Any bytes give an `Answer`, which may hold a fault, or a `StationError`. This code shares nothing with the encoder.
 Source: the CUPS protocol, response; all integers little endian.
 """
 
@@ -17,16 +17,15 @@ _SIZES = (("cups_credentials", 2), ("tc_credentials", 2), ("signature", 4), ("up
 
 @dataclass(frozen=True)
 class Answer:
-    """What an answer holds, as far as it can be read.
+    """The content of an answer, as far as it can be read.
 
     Attributes:
         cups_uri, tc_uri: empty where it has none.
         cups_credentials, tc_credentials: blobs, empty where it has none.
         signature: the key's CRC and the signature of the update, empty where it has none.
         update: empty where it has none.
-        takes_effect: whether a Station makes URIs and credentials its own: it does once it comes to the update or to
-            the end.
-        fault: where reading came to an end before the last segment's.
+        takes_effect: whether a Station stores the URIs and credentials: it does when it reaches the update or the end.
+        fault: why parsing ended before the last segment; None where it did not.
     """
 
     cups_uri: bytes = b""
@@ -40,26 +39,26 @@ class Answer:
 
     @property
     def key_crc(self) -> int:
-        """Which key made the signature, as the server has it."""
+        """The CRC of the key that made the signature, as the server sends it."""
         return int.from_bytes(self.signature[:_KEY_CRC_BYTES], "little")
 
     @property
     def der_signature(self) -> bytes:
-        """The signature alone."""
+        """The signature without the key's CRC."""
         return self.signature[_KEY_CRC_BYTES:]
 
 
 def parse_answer(http: HttpAnswer) -> Answer:
-    """What the body of an answer with status 200 holds; what follows the last segment is not looked at.
+    """Return the content of an answer with status 200; ignore bytes after the last segment.
 
     Raises:
-        StationError: `URISegmentsCut`, nothing of the answer counts.
+        StationError: `URISegmentsCut`: a Station ignores the whole answer.
     """
     chunk = http.body[: http.first_chunk]
     cups_uri, tc_start = _short_segment(chunk, 0)
     tc_uri, start = _short_segment(chunk, tc_start)
     if start >= len(chunk):
-        detail = f"the URIs and the byte after them end behind the {len(chunk)} bytes of the first chunk"
+        detail = f"the URIs and the byte after them do not fit into the first chunk of {len(chunk)} bytes"
         raise StationError(StationFault.URI_SEGMENTS_CUT, detail)
     segments, fault = _long_segments(http.body, start)
     takes_effect = fault is None or "update" in segments
@@ -73,13 +72,13 @@ def _short_segment(chunk: bytes, start: int) -> tuple[bytes, int]:
 
 
 def _long_segments(body: bytes, start: int) -> tuple[dict[str, bytes], StationError | None]:
-    """The segments after the URIs by their names, those with a size; and why there are not all."""
+    """Return the segments after the URIs by their names, and the error that ended parsing early, if any."""
     segments: dict[str, bytes] = {}
     for name, width in _SIZES:
         begin = start + width
         size = int.from_bytes(body[start:begin], "little")
         if begin > len(body):
-            return segments, _cut(name, "its size is not there")
+            return segments, _cut(name, "its size is missing")
         if size >= _TOO_LARGE:
             return segments, StationError(StationFault.SEGMENT_TOO_LARGE, f"{name} of {size} bytes")
         if name == "signature" and size and size not in _SIGNATURE_SEGMENT_BYTES:

@@ -1,4 +1,4 @@
-"""`stationkeeper station`: a gateway's side of CUPS, for people who want to see what their gateways would get."""
+"""`stationkeeper station`: simulate a gateway, to see what a gateway would get from CUPS."""
 
 import argparse
 import asyncio
@@ -27,32 +27,32 @@ _DEFAULTS = Behaviour()
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the subcommand."""
-    parser = commands.add_parser(NAME, help="be a gateway: ask a CUPS server, keep what it gives, say what it was")
+    """Add the subcommand."""
+    parser = commands.add_parser(NAME, help="simulate a gateway: ask a CUPS server, store what it sends, and show it")
     parser.add_argument(
-        "--home", type=Path, metavar="DIR", required=True, help="the folder of its files, made where there is none"
+        "--home", type=Path, metavar="DIR", required=True, help="the folder of its files; created if it does not exist"
     )
     parser.add_argument(
         "--eui", type=_eui, required=True, help="16 hex digits, with dashes or colons too; a MAC; or an ID6"
     )
     parser.add_argument(
-        "--fresh", action="store_true", help="forget all sets of the folder first, so that the BOOT set is made anew"
+        "--fresh", action="store_true", help="first delete all sets of the folder, so that the BOOT set is made again"
     )
-    boot = parser.add_argument_group("the BOOT set", "is made of these where the folder has none; else they are unused")
+    boot = parser.add_argument_group("the BOOT set", "is made of these if the folder has none; else they are ignored")
     boot.add_argument("--cups", type=_uri, metavar="URI", help="https://host:port, without a path")
     boot.add_argument("--trust", type=Path, metavar="FILE", help="certificate that verifies the server, PEM or DER")
     boot.add_argument("--cert", type=Path, metavar="FILE", help="the gateway's certificate, PEM or DER")
     boot.add_argument("--key", type=Path, metavar="FILE", help="its private key, PEM or DER")
     boot.add_argument("--token", type=Path, metavar="FILE", help="a token instead of certificate and key")
     often = parser.add_mutually_exclusive_group()
-    often.add_argument("--once", action="store_true", help="ask once; exit with 0 if the status was 200, else with 1")
+    often.add_argument("--once", action="store_true", help="ask once; exit with 0 if the status is 200, else with 1")
     often.add_argument(
-        "--count", type=_count, metavar="N", help="ask as often; exit with 0 if the last status was 200, else with 1"
+        "--count", type=_count, metavar="N", help="ask N times; exit with 0 if the last status is 200, else with 1"
     )
     for option, default, meaning in (
         ("--retry", _DEFAULTS.retry_seconds, "between a failure, or a change of the CUPS server, and the next request"),
         ("--interval", _DEFAULTS.interval_seconds, "between an answer and the next request"),
-        ("--timeout", CONNECTION_TIMEOUT_SECONDS, "that a server may be silent"),
+        ("--timeout", CONNECTION_TIMEOUT_SECONDS, "how long a server may be silent"),
     ):
         parser.add_argument(
             option, type=_seconds, metavar="SECONDS", default=default, help=f"{meaning} (default %(default)g)"
@@ -63,13 +63,17 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--model", metavar="TEXT", default=_DEFAULTS.model, help="model to report (default %(default)s)"
     )
-    parser.add_argument("--lns-connected", action="store_true", help="be one whose LNS link is up: wait after failures")
+    parser.add_argument(
+        "--lns-connected",
+        action="store_true",
+        help="simulate an LNS link that is up: wait the interval after failures too",
+    )
     parser.add_argument("--show-secrets", action="store_true", help="show tokens (private keys are never shown)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the subcommand; its exit status: 0, 1 where the server refused or could not be asked, 2 for a wrong use."""
+    """Run the subcommand; return 0, 1 if the server refused or could not be asked, or 2 for a wrong command line."""
     try:
         station = Station(arguments.eui, _state(arguments), _behaviour(arguments))
         faults = station.state.uri_faults()
@@ -122,7 +126,7 @@ def _state(arguments: argparse.Namespace) -> StationState:
     state = StationState(FolderFiles(arguments.home))
     if arguments.fresh:
         if not arguments.cups:
-            raise _UsageError("--fresh forgets all sets: give --cups and the other options of the BOOT set")
+            raise _UsageError("--fresh deletes all sets: give --cups and the other options of the BOOT set")
         _boot_credentials(arguments)
         state.forget()
     if state.stored_uri(Server.CUPS, SetName.BOOT) is None:
@@ -135,7 +139,7 @@ def _state(arguments: argparse.Namespace) -> StationState:
 
 
 def _unused(arguments: argparse.Namespace, state: StationState) -> Iterator[str]:
-    """What a person gave that is not used, since the folder has its sets already."""
+    """Yield notes on options that are ignored because the folder already has its sets."""
     anew = "--fresh starts anew with what is given"
     given = CredentialSet(
         _content(arguments.trust), _content(arguments.cert), _token(arguments) or _content(arguments.key)
@@ -167,7 +171,7 @@ def _boot_credentials(arguments: argparse.Namespace) -> CredentialSet:
 
 
 def _token(arguments: argparse.Namespace) -> bytes:
-    """The header line of `--token`; empty where there is none."""
+    """Return the header line of `--token`; empty where there is none."""
     if not arguments.token:
         return b""
     try:
@@ -206,7 +210,7 @@ def _uri(value: str) -> str:
     except StationError as error:
         raise argparse.ArgumentTypeError(error.detail) from None
     if len(value) > MAX_URI_CHARACTERS or not value.isascii():
-        raise argparse.ArgumentTypeError(f"a Station reads at most {MAX_URI_CHARACTERS} characters, all of them ASCII")
+        raise argparse.ArgumentTypeError(f"a Station reads at most {MAX_URI_CHARACTERS} characters, only ASCII")
     return value
 
 

@@ -1,4 +1,4 @@
-"""One request over one connection, as a Station makes it: opened, answered, dropped."""
+"""Send one request over one connection as a Station does: connect, read the answer, drop the connection."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,15 +22,15 @@ class _Channel(Protocol):
     async def send(self, data: bytes) -> None: ...
 
     async def receive(self) -> bytes:
-        """What comes next, empty at the end."""
+        """Return the next bytes; empty at the end."""
 
 
 async def exchange(attempt: Attempt, timeout_seconds: float = CONNECTION_TIMEOUT_SECONDS) -> HttpAnswer:
-    """The answer to `attempt`.
+    """Send `attempt` and return the answer.
 
     Args:
-        attempt: is sent as it is.
-        timeout_seconds: for all up to the first 8 KiB of the answer, and again for each 8 KiB after them.
+        attempt: the request; it is sent unchanged.
+        timeout_seconds: the time for everything up to the first 8 KiB of the answer, and for each further 8 KiB.
 
     Raises:
         StationError: there is no answer that a Station could read.
@@ -51,7 +51,7 @@ async def exchange(attempt: Attempt, timeout_seconds: float = CONNECTION_TIMEOUT
                     deadline.reschedule(loop.time() + timeout_seconds)
             raise reader.end()
     except TimeoutError:
-        raise StationError(StationFault.TIMED_OUT, f"nothing for {timeout_seconds:g} s") from None
+        raise StationError(StationFault.TIMED_OUT, f"nothing arrived for {timeout_seconds:g} s") from None
     except OSError as error:
         raise StationError(StationFault.CONNECTION_CLOSED, f"the connection broke: {error}") from None
 
@@ -132,7 +132,7 @@ class _TlsChannel:
                 raise StationError(StationFault.TLS_FAILED, error_text(error)) from None
 
     async def _more(self) -> bool:
-        """Exchanges bytes with the server; false where it has closed the connection."""
+        """Exchange bytes with the server; return whether the connection is still open."""
         await self._flush()
         data = await self._plain.receive()
         if data:

@@ -1,7 +1,7 @@
-"""A credential set as a Station holds it: three files, their CRC, the blob they come in, and what they are used for.
+"""A credential set of a Station: its three files, their CRC, the blob that brings them, and their use.
 
-Pure and total: any bytes give a value or a `StationError`.
-Source: the CUPS protocol, credential blob; the client's parser, which reads lengths and nothing else.
+Pure: any bytes give a value or a `StationError`.
+Source: the CUPS protocol, credential blob; the client's parser, which reads only lengths.
 """
 
 import re
@@ -19,7 +19,7 @@ _TOKEN_LINE = re.compile(rb"[A-Za-z0-9_-]+: [^\n]*\n?")
 
 
 class Authentication(StrEnum):
-    """What a set is used for."""
+    """The use of a credential set."""
 
     NONE = "none"
     SERVER = "server"
@@ -42,7 +42,7 @@ class CredentialSet:
     key: bytes = b""
 
     def __repr__(self) -> str:
-        """Sizes only: the key and the token are secret."""
+        """Return sizes only: the key and the token are secret."""
         return f"CredentialSet(trust={len(self.trust)}, certificate={len(self.certificate)}, key={len(self.key)} bytes)"
 
     @property
@@ -55,7 +55,7 @@ class CredentialSet:
 
     @property
     def authentication(self) -> Authentication:
-        """What a Station uses the set for; without trust, nothing."""
+        """The use of the set; none without trust."""
         if not self.trust:
             return Authentication.NONE
         if self.key and not self.certificate:
@@ -64,7 +64,7 @@ class CredentialSet:
 
     @property
     def header_lines(self) -> bytes:
-        """What a set with a token adds to a request's head, each line with CR and LF; empty for the others.
+        """The lines that a set with a token adds to a request's head, each with CR and LF; empty for other sets.
 
         Raises:
             StationError: `TokenMalformed`.
@@ -81,21 +81,21 @@ class CredentialSet:
 
 
 def split_blob(blob: bytes) -> CredentialSet:
-    """The set that a Station makes of a blob.
+    """Return the set that a Station reads from a blob.
 
-    The client looks at the first byte of a part and at the length after it, which it misreads where DER writes it in
-    one byte more than the short form (`30 81 xx`), or in three. It never looks for PEM. What follows the third part is
-    not looked at, and behind the blob's end it sees a zero byte.
+    The client reads the first byte of a part and the length after it. It misreads a DER length with one byte after the
+    first (`30 81 xx`), or with three. It never looks for PEM. It ignores bytes after the third part, and sees a zero
+    byte behind the blob's end.
 
     Args:
         blob: of at least one byte.
 
     Raises:
-        StationError: `BlobRejected`, the client ignores it; `BlobOverrun`, the client takes bytes from behind its end.
+        StationError: `BlobRejected`: the client ignores it; `BlobOverrun`: the client reads bytes behind its end.
     """
     trust_size = _sequence_size(blob, 0)
     if trust_size is None:
-        raise StationError(StationFault.BLOB_REJECTED, "the trust is no DER sequence")
+        raise StationError(StationFault.BLOB_REJECTED, "the trust is not a DER sequence")
     certificate_size, key_start = _certificate(blob, trust_size)
     if key_start > len(blob):
         detail = f"the key would begin at byte {key_start} of {len(blob)}"
@@ -106,7 +106,7 @@ def split_blob(blob: bytes) -> CredentialSet:
             StationFault.BLOB_REJECTED, f"the parts are longer than the {len(blob)} bytes that hold them"
         )
     if key_start + key_size > len(blob):
-        detail = f"the key is taken for {key_size} bytes, and {len(blob) - key_start} are left"
+        detail = f"a Station reads {key_size} bytes as the key, but only {len(blob) - key_start} are left"
         raise StationError(StationFault.BLOB_OVERRUN, detail)
     return CredentialSet(
         blob[:trust_size],
@@ -116,7 +116,7 @@ def split_blob(blob: bytes) -> CredentialSet:
 
 
 def _certificate(blob: bytes, start: int) -> tuple[int, int]:
-    """The size of the certificate at `start`, and where the key begins."""
+    """Return the size of the certificate at `start`, and where the key begins."""
     if _byte(blob, start) == 0:
         return 0, start + len(ABSENT)
     size = _sequence_size(blob, start)

@@ -1,4 +1,4 @@
-"""What people may know of a credential set: names and kinds, and no secret unless they ask for it."""
+"""Describe a credential set for people: names and kinds, and no secret unless they ask for it."""
 
 from collections.abc import Callable
 
@@ -13,10 +13,10 @@ _CURVE_NAMES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"
 
 
 def describe(credentials: CredentialSet, *, show_secrets: bool = False) -> dict[str, str | None]:
-    """The authentication, the subjects of trust and certificate, the kind of the key, the token without its value.
+    """Return the authentication, the subjects of trust and certificate, the kind of key, the token without its value.
 
     Args:
-        credentials: any.
+        credentials: any credential set.
         show_secrets: show the token; a private key is never shown.
     """
     is_token = credentials.authentication is Authentication.TOKEN

@@ -1,17 +1,17 @@
-"""What goes wrong on a gateway's side, in stable words."""
+"""Stable names for what can go wrong on a gateway's side."""
 
 from enum import StrEnum
 
 
 class StationFault(StrEnum):
-    """The stable words of `StationError`."""
+    """The stable names of `StationError`."""
 
     NO_URI = "NoURI"
-    """The credential set in use has no URI, or one of more than 127 characters, which counts as none."""
+    """The credential set in use has no URI, or one of more than 127 characters, which a Station ignores."""
     BAD_URI = "BadURI"
-    """A URI is not scheme://host:port with the scheme that is due; a Station that starts with it exits, and loops."""
+    """A URI is not scheme://host:port with the right scheme; a Station that starts with it exits again and again."""
     URI_TOO_LONG = "URITooLong"
-    """A URI has more than 127 characters: a Station stores it, and reads it as none."""
+    """A URI has more than 127 characters: a Station stores it, but does not use it."""
     NO_TRUST = "NoTrust"
     """The URI asks for TLS, and the credential set has no trust."""
     CREDENTIALS_UNUSABLE = "CredentialsUnusable"
@@ -19,7 +19,7 @@ class StationFault(StrEnum):
     TOKEN_MALFORMED = "TokenMalformed"  # noqa: S105 - a word, no secret
     """The token is not made of lines `Name: value`."""
     CONNECT_FAILED = "ConnectFailed"
-    """The server's name cannot be resolved, or no TCP connection comes about."""
+    """The server's name cannot be resolved, or the TCP connection fails."""
     TLS_FAILED = "TLSFailed"
     """The handshake fails on either side."""
     CONNECTION_CLOSED = "ConnectionClosed"
@@ -29,7 +29,7 @@ class StationFault(StrEnum):
     HEAD_TOO_LARGE = "HeadTooLarge"
     """The answer's head does not fit into a Station's buffer of 8 KiB."""
     CONTENT_LENGTH_MISSING = "ContentLengthMissing"
-    """The answer has no Content-Length; a Station then takes it for one without a body, chunked or not."""
+    """The answer has no Content-Length; a Station then reads no body, chunked or not."""
     CONTENT_TOO_LARGE = "ContentTooLarge"
     """The answer is larger than this simulator reads."""
     CONTENT_EXCESS = "ContentExcess"
@@ -45,17 +45,17 @@ class StationFault(StrEnum):
     SIGNATURE_SIZE = "SignatureSize"
     """The signature segment is not of 8 to 132 bytes."""
     BLOB_REJECTED = "BlobRejected"
-    """A Station does not find three parts in the credentials, and keeps what it has; the server is not told."""
+    """A Station does not find three parts in the credentials and keeps its old ones; the server does not learn that."""
     BLOB_OVERRUN = "BlobOverrun"
-    """A Station takes a part of the credentials for longer than they are, and stores bytes that are not theirs."""
+    """A Station reads a part of the credentials as too long, and stores bytes that do not belong to them."""
 
 
 class StationError(Exception):
-    """Something went wrong as a gateway sees it.
+    """A failure, as a gateway sees it.
 
     Attributes:
-        fault: the stable word.
-        detail: what was wrong, and where; never a secret.
+        fault: the stable name.
+        detail: what is wrong, and where; never a secret.
     """
 
     def __init__(self, fault: StationFault, detail: str) -> None:

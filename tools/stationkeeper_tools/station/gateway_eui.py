@@ -1,4 +1,4 @@
-"""The EUI that a person gives a Station, in each way that gateways are labelled with."""
+"""Read the EUI of a Station in each form that gateways are labelled with."""
 
 import re
 
@@ -9,14 +9,14 @@ _MAC = re.compile(r"[0-9A-Fa-f]{12}|[0-9A-Fa-f]{2}(?:([-:])[0-9A-Fa-f]{2})(?:\1[
 
 
 def parse_gateway_eui(text: str) -> EUI64:
-    """Return the EUI by which a Station asks that is given `text`.
+    """Return the EUI that a Station with this label asks with.
 
     Args:
         text: 16 hex digits; eight pairs of them with dashes or colons; a MAC of 48 bits, with or without such
             separators; or an ID6 such as `102:304:506:708`.
 
     Raises:
-        ValueError: it is none of these; the message says what to write.
+        ValueError: it has none of these forms; the message says what to write.
     """
     if _MAC.fullmatch(text):
         return eui_asked_by_station(EUI64(int(re.sub("[-:]", "", text), 16)))

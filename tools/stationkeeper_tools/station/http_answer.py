@@ -1,6 +1,6 @@
-"""The HTTP answer as a Station reads it: sans-I/O, with a buffer of 8 KiB that head and first chunk share.
+"""Read an HTTP answer as a Station does: sans-I/O, with a buffer of 8 KiB for the head and the first chunk.
 
-Source: the CUPS protocol, response. The client knows one header, Content-Length, and reads nothing of the others.
+Source: the CUPS protocol, response. The client reads one header, Content-Length, and ignores the others.
 """
 
 import re
@@ -23,9 +23,9 @@ class HttpAnswer:
     """A complete answer.
 
     Attributes:
-        status: -1 where the status line is none.
-        body: of as many bytes as Content-Length says.
-        first_chunk: how many of them a Station has in its buffer when it looks at the first; all unless they are many.
+        status: -1 where the status line is invalid.
+        body: as many bytes as Content-Length says.
+        first_chunk: how many bytes of the body are in a Station's buffer when it parses the first of them.
     """
 
     status: int
@@ -34,10 +34,10 @@ class HttpAnswer:
 
 
 class HttpAnswerReader:
-    """Takes the bytes of a connection, gives the answer.
+    """Turns the bytes of a connection into an answer.
 
     Args:
-        address: of the server, whose host and port take their part of the client's buffer.
+        address: of the server; its host and port take space in the client's buffer.
     """
 
     def __init__(self, address: ServerAddress) -> None:
@@ -48,13 +48,13 @@ class HttpAnswerReader:
         self._content_bytes = 0
 
     def feed(self, data: bytes) -> HttpAnswer | None:
-        """The answer once it is complete.
+        """Take bytes; return the answer when it is complete, else None.
 
         Args:
-            data: what one read gave.
+            data: the bytes of one read.
 
         Raises:
-            StationError: a Station could not make anything of it; `ErrorBodyTooLarge` makes it crash.
+            StationError: a Station cannot use the answer; `ErrorBodyTooLarge` makes it crash.
         """
         self._received += data
         if not self._head_bytes and not self._read_head():
@@ -74,7 +74,7 @@ class HttpAnswerReader:
         return HttpAnswer(self._status, bytes(self._received[self._head_bytes :]), first_chunk)
 
     def end(self) -> StationError:
-        """Why there is no answer where the connection ends now."""
+        """Return the error for a connection that ends now, without a complete answer."""
         missing = self._head_bytes + self._content_bytes - len(self._received)
         detail = f"{missing} bytes of the body are missing" if self._head_bytes else "no answer"
         return StationError(StationFault.CONNECTION_CLOSED, f"the server closed the connection: {detail}")

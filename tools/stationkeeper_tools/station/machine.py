@@ -1,7 +1,7 @@
-"""What a Station asks, what it makes of an answer, and when it asks again, with which credential set.
+"""The state machine of a Station: what it asks, what it takes from an answer, when it asks again, and with which set.
 
-Sans-I/O: `request` gives bytes, and `receive` or `failed` takes what became of them. What outlives the process is in
-the `StationState`; the set in use and the number of failures end with it, as with the real client.
+Sans-I/O: `request` gives bytes; `receive` or `failed` takes the result. `StationState` holds what survives the process.
+The set in use and the number of failures do not survive it, as in the real client.
 """
 
 from dataclasses import dataclass, field
@@ -22,10 +22,10 @@ FAILURES_BEFORE_ROTATION = 6
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What a Station says it is, and how often it asks; the times are the real client's.
+    """What a Station reports about itself, and how often it asks; the default times are those of the real client.
 
     Attributes:
-        station, model: of the request.
+        station, model: the fields of the request.
         retry_seconds: after a failure, and after an answer that changes the CUPS server.
         interval_seconds: after any other answer.
         lns_connected: while its LNS link is up, a Station waits the interval after failures too.
@@ -40,14 +40,14 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One request, to be sent over a connection of its own.
+    """One request, for a connection of its own.
 
     Attributes:
-        set_name: the credential set it is made with.
+        set_name: the credential set in use.
         address: of the server.
         credentials: for TLS.
-        report: what it says.
-        data: head and body, which may hold a token.
+        report: the content of the request.
+        data: head and body; may hold a token.
     """
 
     set_name: SetName
@@ -57,32 +57,32 @@ class Attempt:
     data: bytes
 
     def __repr__(self) -> str:
-        """Without the bytes, which may hold a token."""
+        """Return a text without the bytes, which may hold a token."""
         return f"Attempt({self.set_name.label}, {self.address.authority})"
 
 
 class Result(StrEnum):
-    """How an attempt ended."""
+    """The result of an attempt."""
 
     ANSWERED = "Answered"
     REJECTED = "Rejected"
     """A status other than 200."""
     FAILED = "Failed"
     NOT_CONFIGURED = "NotConfigured"
-    """The set has no URI: nothing was asked."""
+    """The set has no URI, so no request was sent."""
     CRASHED = "Crashed"
-    """A real Station would have ended; this one goes on as if it had been started again."""
+    """A real Station would have crashed; this one continues as if it had been started again."""
 
 
 @dataclass(frozen=True)
 class Received:
-    """What a server answered, and what the Station took of it.
+    """The answer of a server, and what the Station took from it.
 
     Attributes:
         status: of the answer.
-        refusal: the body where the status is not 200.
-        answer: where it is, as far as it could be read.
-        credentials: those of the answer that the Station accepted.
+        refusal: the body if the status is not 200.
+        answer: the answer if the status is 200, as far as it could be read.
+        credentials: the credentials of the answer that the Station accepted.
         update: the verdict on the answer's update.
         backed_up: the regular set was copied to the BAK set.
     """
@@ -97,18 +97,18 @@ class Received:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an attempt, and what comes next.
+    """The result of an attempt, and what comes next.
 
     Attributes:
-        result: how it ended.
-        set_name: the set it was made with.
-        received: None where there was no answer.
-        faults: what went wrong, and what will.
+        result: the result.
+        set_name: the set that was used.
+        received: the answer; None where there was none.
+        faults: what went wrong, and what will go wrong.
         crcs_before, crcs_after: of the regular sets.
         reconnects: the answer changes the CUPS server or its credentials.
         restarts_lns: the answer changes the LNS or its credentials.
         next_set: the set of the next attempt.
-        next_seconds: until then.
+        next_seconds: the time until the next attempt.
     """
 
     result: Result
@@ -127,9 +127,9 @@ class Station:
     """One gateway.
 
     Args:
-        eui: of the gateway; one whose upper 16 bits are zero is read as a MAC, as the real client does.
+        eui: of the gateway; like the real client, it reads an EUI with 16 zero bits at the top as a MAC.
         state: its files.
-        behaviour: what it says and how often.
+        behaviour: what it reports, and how often it asks.
     """
 
     def __init__(self, eui: EUI64, state: StationState, behaviour: Behaviour | None = None) -> None:
@@ -140,10 +140,10 @@ class Station:
         self.failures = 0
 
     def request(self) -> Attempt:
-        """The next request.
+        """Return the next request.
 
         Raises:
-            StationError: none can be made with the set in use; to be given to `failed`.
+            StationError: the set in use allows no request; give the error to `failed`.
         """
         uri = self.state.uri(Server.CUPS, self.set_name)
         if uri is None:
@@ -157,7 +157,7 @@ class Station:
         return Attempt(self.set_name, address, credentials, report, data)
 
     def receive(self, http: HttpAnswer) -> Outcome:
-        """Takes the answer to the last request."""
+        """Take the answer to the last request, and return the outcome."""
         if http.status != HTTP_OK:
             return self._end(Result.REJECTED, (), Received(http.status, refusal=http.body))
         before = self._crcs()
@@ -182,7 +182,7 @@ class Station:
         return self._end(Result.ANSWERED, faults, received, before)
 
     def failed(self, error: StationError) -> Outcome:
-        """Takes the failure of the last request, which got no answer or could not be made."""
+        """Take the failure of the last request, which got no answer or could not be sent, and return the outcome."""
         results = {
             StationFault.NO_URI: Result.NOT_CONFIGURED,
             StationFault.ERROR_BODY_TOO_LARGE: Result.CRASHED,
@@ -253,7 +253,7 @@ class Station:
 
 
 def _accepted(answer: Answer) -> tuple[dict[Server, CredentialSet], tuple[StationError, ...]]:
-    """The credentials that a Station takes from `answer`, and what is wrong with the others and with the URIs."""
+    """Return the credentials that a Station takes from `answer`, and the faults of the others and of the URIs."""
     accepted: dict[Server, CredentialSet] = {}
     faults: list[StationError] = []
     for server, uri, blob in (
@@ -273,7 +273,7 @@ def _accepted(answer: Answer) -> tuple[dict[Server, CredentialSet], tuple[Statio
 def _uri_faults(server: Server, uri: bytes) -> list[StationError]:
     if len(uri) > MAX_URI_CHARACTERS:
         detail = f"{server} URI has {len(uri)} characters, a Station reads at most {MAX_URI_CHARACTERS}"
-        return [StationError(StationFault.URI_TOO_LONG, f"{detail}: for it there is none")]
+        return [StationError(StationFault.URI_TOO_LONG, f"{detail}, so it does not use this one")]
     try:
         parse_server_uri(uri.decode("latin-1"), server.scheme)
     except StationError as error:

@@ -1,4 +1,4 @@
-"""What a Station did, as JSON objects and as lines for people, both from the same fields.
+"""Describe what a Station did, as JSON objects and as lines for people, from the same fields.
 
 The fields are a contract, written down in docs/station.md.
 """
@@ -18,27 +18,27 @@ _NAMES = {Server.CUPS: "CUPS", Server.LNS: "LNS"}
 
 
 def event(happened: Attempt | Outcome, *, show_secrets: bool = False) -> dict[str, Any]:
-    """The fields of what happened; no secret among them unless `show_secrets` asks for tokens."""
+    """Return the fields of an attempt or outcome; without tokens, unless `show_secrets` is true."""
     if isinstance(happened, Attempt):
         return _attempt(happened, show_secrets=show_secrets)
     return _outcome(happened, show_secrets=show_secrets)
 
 
 def json_line(fields: dict[str, Any]) -> str:
-    """The fields as one line."""
+    """Return the fields as one line of JSON."""
     return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
 
 
 def text(fields: dict[str, Any]) -> str:
-    """The fields as lines for people."""
+    """Return the fields as lines for people."""
     return "\n".join(_attempt_lines(fields) if fields["event"] == "request" else _outcome_lines(fields))
 
 
 class Blocks:
-    """The lines for people, one block for each request: what was asked, and what became of it.
+    """The lines for people: one block for each request and its outcome.
 
-    A set without a URI is passed over: the block of the next request names it, or a line of its own where the Station
-    waits until then.
+    A set without a URI has no block. The block of the next request names it; if the Station waits before that request,
+    the set gets a line of its own.
 
     Args:
         waits: whether it waits between a set without a URI and the next set.
@@ -50,7 +50,7 @@ class Blocks:
         self._passed_over: list[str] = []
 
     def next(self, fields: dict[str, Any]) -> str:
-        """Return what to print of these fields; empty for nothing."""
+        """Return the text to print for these fields; empty for nothing."""
         if fields["event"] == "outcome" and fields["result"] == Result.NOT_CONFIGURED:
             if self._waits:
                 return f"The {fields['set']} set has no URI; {_next(fields)}"
@@ -198,5 +198,5 @@ def _listed(fields: dict[str, str]) -> str:
 
 
 def _plain(value: str | None) -> str:
-    """The text without what would move a terminal's cursor; what the server sent may hold anything."""
+    """Return the text without characters that control a terminal, since a server may send any."""
     return "none" if value is None else "".join(each if each.isprintable() else "�" for each in value)

@@ -1,4 +1,4 @@
-"""The one request that a Station makes, byte by byte as it stands on the wire.
+"""Encode the request of a Station, byte by byte as on the wire.
 
 Source: the CUPS protocol, request.
 """
@@ -16,14 +16,14 @@ _SHORT_ESCAPES = {b"\b": b"\\b", b"\f": b"\\f", b"\n": b"\\n", b"\r": b"\\r", b"
 
 @dataclass(frozen=True)
 class Report:
-    """What a Station says about itself.
+    """What a Station reports about itself.
 
     Attributes:
         eui: sent as ID6.
-        cups_uri, tc_uri: of the regular sets, None where there is none.
+        cups_uri, tc_uri: of the regular sets; None where there is none.
         cups_credentials_crc, tc_credentials_crc: of the regular sets.
         station, model: what it runs on.
-        package: raw bytes, which need not be UTF-8; None where there is no version.txt.
+        package: raw bytes, not always UTF-8; None where there is no version.txt.
         keys: CRC-32 of each signature key.
     """
 
@@ -38,7 +38,7 @@ class Report:
     keys: tuple[int, ...]
 
     def encode(self) -> bytes:
-        """The body: one JSON object without white space."""
+        """Return the body: one JSON object without white space."""
         fields = (
             (b"router", _string(format_id6(self.eui).encode())),
             (b"cupsUri", _string(self.cups_uri)),
@@ -54,13 +54,13 @@ class Report:
 
 
 def key_crcs(keys: list[bytes]) -> tuple[int, ...]:
-    """The CRC-32 of each key; the first that is zero, such as an empty file's, ends the list."""
+    """Return the CRC-32 of each key; the list ends before the first zero, such as that of an empty file."""
     values = [zlib.crc32(key) for key in keys]
     return tuple(values[: values.index(0)] if 0 in values else values)
 
 
 def encode_request(address: ServerAddress, report: Report, header_lines: bytes) -> bytes:
-    """Head and body.
+    """Return head and body of the request.
 
     Args:
         address: of the server.

@@ -1,4 +1,4 @@
-"""Lets a Station live: asks, tells what happened, waits, asks again. Hundreds of them fit into one event loop."""
+"""Run a Station: ask, report, wait, ask again. Hundreds of them fit into one event loop."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -10,7 +10,7 @@ from stationkeeper_tools.station.state import SetName
 
 
 def _ignore(_event: Attempt | Outcome) -> None:
-    """Tells nobody."""
+    """Do nothing."""
 
 
 async def interact(
@@ -18,11 +18,11 @@ async def interact(
     tell: Callable[[Attempt | Outcome], None] = _ignore,
     timeout_seconds: float = CONNECTION_TIMEOUT_SECONDS,
 ) -> Outcome:
-    """One attempt with the set that the Station is at, over a connection of its own.
+    """Make one attempt with the Station's present set, over a connection of its own, and return its outcome.
 
     Args:
-        station: takes what comes of it.
-        tell: is told of the attempt before it is made, and of its outcome.
+        station: the Station; it takes the result.
+        tell: called with the attempt before it is sent, and with its outcome.
         timeout_seconds: how long the server may be silent.
     """
     try:
@@ -40,7 +40,7 @@ async def ask_once(
     tell: Callable[[Attempt | Outcome], None] = _ignore,
     timeout_seconds: float = CONNECTION_TIMEOUT_SECONDS,
 ) -> Outcome:
-    """One attempt with the first set that has a URI, beginning with the one that the Station is at."""
+    """Make one attempt with the first set that has a URI, starting at the present set; return its outcome."""
     outcome = await interact(station, tell, timeout_seconds)
     for _ in range(len(SetName) - 1):
         if outcome.result is not Result.NOT_CONFIGURED:
@@ -56,14 +56,14 @@ async def live(
     timeout_seconds: float = CONNECTION_TIMEOUT_SECONDS,
     count: int | None = None,
 ) -> Outcome | None:
-    """Asks again and again, at the times that the Station says.
+    """Ask again and again, at the times that the Station chooses.
 
     Args:
-        station: to live.
-        stop: ends it at once, in the middle of an attempt too.
-        tell: as of `interact`.
-        timeout_seconds: as of `interact`.
-        count: how many attempts to make, sets without a URI not counted; None is no end.
+        station: the Station to run.
+        stop: ends it at once, even during an attempt.
+        tell: as for `interact`.
+        timeout_seconds: as for `interact`.
+        count: how many attempts to make, without sets that have no URI; None for no end.
 
     Returns:
         The last outcome, None where there is none.
@@ -86,7 +86,7 @@ async def live(
 
 
 async def _unless(stopped: asyncio.Task[bool], attempt: Coroutine[object, object, Outcome]) -> Outcome | None:
-    """The outcome of `attempt`; None where `stopped` came first, which ends the attempt."""
+    """Return the outcome of `attempt`; if `stopped` comes first, cancel the attempt and return None."""
     task = asyncio.create_task(attempt)
     try:
         await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)

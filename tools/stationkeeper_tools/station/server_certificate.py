@@ -1,8 +1,8 @@
-"""Whether a Station takes what a server shows, beyond what OpenSSL has verified of it.
+"""Check a server's chain by the rules of a Station that OpenSSL does not check.
 
-mbed TLS 2.28, with which the client is built, parses every certificate that is sent, and knows fewer extensions, keys
-and signatures. It asks a server's certificate for digitalSignature. It knows DNS names only, and matches an address as
-if it were a name.
+The client uses mbed TLS 2.28. It parses every certificate of the chain, and knows fewer extensions, keys and signatures
+than OpenSSL. It requires digitalSignature in a server's certificate. It knows only DNS names, and compares an address
+like a name.
 Source: the CUPS protocol; mbed TLS 2.28, `x509_crt.c`, `mbedtls_ssl_check_cert_usage`.
 """
 
@@ -19,11 +19,11 @@ from stationkeeper_tools.station.faults import StationError, StationFault
 
 
 def check_server_certificate(chain: Sequence[x509.Certificate], host: str) -> None:
-    """Refuses what a Station refuses.
+    """Refuse a chain that a Station refuses.
 
     Args:
-        chain: as the server sent it, its own certificate first; verified by OpenSSL.
-        host: as it stands in the URI.
+        chain: in the server's order, its own certificate first; already verified by OpenSSL.
+        host: the host in the URI.
 
     Raises:
         StationError: `TLSFailed`.
@@ -41,7 +41,7 @@ def check_server_certificate(chain: Sequence[x509.Certificate], host: str) -> No
 
 
 def _names(certificate: x509.Certificate) -> list[str]:
-    """The DNS names of the alternative names; only where there is no such extension, the Common Names."""
+    """Return the DNS names of the alternative names; without that extension, the Common Names."""
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
@@ -50,6 +50,6 @@ def _names(certificate: x509.Certificate) -> list[str]:
 
 
 def _matches(name: str, host: str) -> bool:
-    """Equality, or a `*.` that stands for all before the host's first dot."""
+    """Return whether `name` is `host`, or has a `*.` in place of everything before the host's first dot."""
     dot = host.find(".")
     return name == host or (name.startswith("*.") and dot > 0 and name[1:] == host[dot:])

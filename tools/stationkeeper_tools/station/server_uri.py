@@ -1,4 +1,4 @@
-"""The URI of a server, as a Station reads it."""
+"""Parse the URI of a server as a Station does."""
 
 import re
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ _ADDRESS = re.compile(r"://((?:\[([^\]]+)\]|([^:/\[][^:/]*)):([^/]+))")
 
 @dataclass(frozen=True)
 class ServerAddress:
-    """Where a URI points to.
+    """The address in a URI.
 
     Attributes:
         tls: whether the scheme ends in `s`.
-        authority: host and port as they stand in the URI, what the Host header says.
+        authority: host and port as in the URI; the value of the Host header.
         host: a name or an address.
         port: a number or a service's name.
     """
@@ -30,12 +30,12 @@ class ServerAddress:
 
 
 def parse_server_uri(uri: str, scheme: str) -> ServerAddress:
-    """Where `uri` points to.
+    """Return the address in `uri`.
 
     Args:
-        uri: to be `scheme://host:port` without a path or a trailing slash; of `[2001:db8::1]` a Station drops the last
-            character.
-        scheme: `http` or `ws`; with an `s` after it the URI asks for TLS.
+        uri: `scheme://host:port` without a path or a trailing slash; a Station drops the last character of
+            `[2001:db8::1]`.
+        scheme: `http` or `ws`; a URI with an `s` after it asks for TLS.
 
     Raises:
         StationError: `BadURI`.

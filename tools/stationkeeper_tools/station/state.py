@@ -1,9 +1,9 @@
-"""What a Station remembers, in files of the names that the real client gives them.
+"""The persistent state of a Station, in files with the real client's names.
 
-`cups.uri`, `.trust`, `.crt`, `.key` are the regular set, with `-bak` and `-boot` the other two, and `tc` instead of
-`cups` says where the LNS is. An update is staged in `-temp` files, then `-temp.upd` says that they are complete, and
-they replace the regular ones. A process that ends between two steps leaves either the old set, or a marker with
-which the next one carries on: so every set is whole, whatever happens.
+`cups.uri`, `.trust`, `.crt`, `.key` are the regular set; `-bak` and `-boot` mark the other two. Files with `tc` instead
+of `cups` are for the LNS. An update is staged in `-temp` files; then `-temp.upd` marks them as complete, and they
+replace the regular ones. If a process ends between two steps, it leaves the old set, or a marker with which the next
+process continues. So every set is always complete.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _WHITE_SPACE = b" \t\r\n"
 
 
 class Server(StrEnum):
-    """Whom a set is for; the value begins its files' names."""
+    """The server that a set is for; the value begins the files' names."""
 
     CUPS = "cups"
     LNS = "tc"
@@ -31,7 +31,7 @@ class Server(StrEnum):
 
 
 class SetName(StrEnum):
-    """Which set; the value follows the server's in the files' names."""
+    """The name of a set; in the files' names, the value follows the server's."""
 
     REGULAR = ""
     BACKUP = "-bak"
@@ -39,7 +39,7 @@ class SetName(StrEnum):
 
     @property
     def label(self) -> str:
-        """What people call it."""
+        """The name for people."""
         return {"": "REG", "-bak": "BAK", "-boot": "BOOT"}[self.value]
 
     @property
@@ -51,11 +51,11 @@ class SetName(StrEnum):
 
 @dataclass(frozen=True)
 class Staged:
-    """What an answer brings for one server.
+    """The staged update for one server.
 
     Attributes:
-        uri: empty leaves what there is.
-        credentials: None leaves what there is.
+        uri: the new URI; empty keeps the old one.
+        credentials: the new credentials; None keeps the old ones.
     """
 
     uri: bytes = b""
@@ -63,10 +63,10 @@ class Staged:
 
 
 class StationState:
-    """The files of one Station; finishes first what an earlier process began.
+    """The files of one Station; the constructor first completes an update that an earlier process began.
 
     Args:
-        files: where they are.
+        files: where they are stored.
     """
 
     def __init__(self, files: Files) -> None:
@@ -78,7 +78,7 @@ class StationState:
                 self._copy(server)
 
     def seed(self, uri: str, credentials: CredentialSet) -> bool:
-        """Makes the BOOT set for CUPS where there is none; whether it did.
+        """Create the BOOT set for CUPS if there is none; return whether it was created.
 
         Args:
             uri: of the CUPS server.
@@ -92,11 +92,11 @@ class StationState:
         return True
 
     def differing(self, uri: str | None, credentials: CredentialSet) -> list[str]:
-        """Return the parts of the BOOT set, such as `trust`, that are stored and are not as given here.
+        """Return the parts of the BOOT set, such as `trust`, that are stored with other content than given here.
 
         Args:
             uri: None where none is given.
-            credentials: as files; an empty part is not given.
+            credentials: as files; an empty part counts as not given.
         """
         given = (credentials.trust, credentials.certificate, credentials.key, (uri or "").encode())
         return [
@@ -106,28 +106,28 @@ class StationState:
         ]
 
     def forget(self) -> None:
-        """Remove every set, so that the Station is as it left the factory; software and its keys stay."""
+        """Remove every set, as on a new Station; software and its keys stay."""
         for server in Server:
             for name in (*SetName, "-temp"):
                 for part in (*_PARTS, "done", "cpy", "upd"):
                     self._files.remove(f"{server}{name}.{part}")
 
     def stored_uri(self, server: Server, name: SetName) -> bytes | None:
-        """The URI as it is stored, without white space at its end; None where there is none."""
+        """Return the stored URI, without white space at its end; None where there is none."""
         content = self._files.read(f"{server}{name}.uri")
         return None if content is None else content.split(b"\0", 1)[0].rstrip(_WHITE_SPACE)
 
     def uri(self, server: Server, name: SetName) -> bytes | None:
-        """The URI as a Station uses it: None where there is none, or one of more than 127 characters."""
+        """Return the URI that a Station uses: None where there is none, or where it has more than 127 characters."""
         stored = self.stored_uri(server, name)
         return None if stored is None or len(stored) > MAX_URI_CHARACTERS else stored
 
     def credentials(self, server: Server, name: SetName) -> CredentialSet:
-        """The set; an empty file is as good as none."""
+        """Return the credential set; an empty file counts as missing."""
         return CredentialSet(*(self._files.read(f"{server}{name}.{part}") or b"" for part in _PARTS[:3]))
 
     def uri_faults(self) -> list[StationError]:
-        """What is wrong with the stored URIs; with a `BadURI` among them, or with no URI at all, a Station exits."""
+        """Return the faults of the stored URIs; with a `BadURI` among them, or without any URI, a Station exits."""
         faults = []
         usable = 0
         for server in Server:
@@ -151,19 +151,19 @@ class StationState:
 
     @property
     def package(self) -> bytes | None:
-        """The version of the gateway's software, `version.txt`."""
+        """The version of the gateway's software, from `version.txt`."""
         content = self._files.read("version.txt")
         return None if content is None else content.split(b"\0", 1)[0].rstrip(_WHITE_SPACE)
 
     def signature_keys(self) -> list[bytes]:
-        """The contents of `sig-0.key`, `sig-1.key` and so on, until there is none."""
+        """Return the contents of `sig-0.key`, `sig-1.key` and so on, up to the first missing file."""
         keys: list[bytes] = []
         while (key := self._files.read(f"sig-{len(keys)}.key")) is not None:
             keys.append(key)
         return keys
 
     def back_up(self, server: Server) -> bool:
-        """Copies the regular set to the BAK set, once and never again; whether it did."""
+        """Copy the regular set to the BAK set, unless that was done before; return whether it was copied now."""
         if self._files.read(f"{server}-bak.done") is not None:
             return False
         self._files.write(f"{server}-temp.cpy", b"")
@@ -171,7 +171,7 @@ class StationState:
         return True
 
     def stage(self, updates: dict[Server, Staged]) -> None:
-        """Writes what an answer brings beside the regular sets, in place of what was staged before."""
+        """Write an update beside the regular sets; replace one that was staged before."""
         for server in Server:
             self._files.remove(f"{server}-temp.upd")
             for part in _PARTS:
@@ -185,7 +185,7 @@ class StationState:
                     self._files.write(f"{server}-temp.{part}", content)
 
     def commit(self) -> None:
-        """Puts what is staged in the place of the regular sets."""
+        """Replace the regular sets by the staged ones."""
         for server in Server:
             if any(self._files.read(f"{server}-temp.{part}") is not None for part in _PARTS):
                 self._files.write(f"{server}-temp.upd", b"")

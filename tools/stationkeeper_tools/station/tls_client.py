@@ -1,7 +1,8 @@
-"""TLS as a Station speaks it, without a socket: bytes in, bytes out.
+"""Speak TLS as a Station does, without a socket: bytes in, bytes out.
 
-TLS 1.2 and no later, SNI always, an address included; any certificate of the trust file is an anchor; no session is
-resumed, and none is closed in order. Built on pyOpenSSL, since the standard library leaves the SNI out for an address.
+TLS 1.2 at most. SNI is always sent, even for an address. Each certificate of the trust file is a trust anchor. No
+session is resumed, and no close_notify is sent. Built on pyOpenSSL, since the standard library sends no SNI for an
+address.
 """
 
 from cryptography import x509
@@ -16,17 +17,17 @@ from stationkeeper_core.x509.certificate import parse_certificate
 from stationkeeper_tools.station.credential_set import Authentication, CredentialSet
 from stationkeeper_tools.station.faults import StationError, StationFault
 
-# RSA and DH of at least 2048 bits, P-256 at least, no SHA-1 in certificates: what mbed TLS asks of a chain.
+# RSA and DH of at least 2048 bits, P-256 at least, no SHA-1 in certificates: what mbed TLS requires of a chain.
 _CIPHERS = b"DEFAULT:@SECLEVEL=2"
 _PEM_BEGIN = b"-----BEGIN"
 
 
 def tls_client(host: str, credentials: CredentialSet) -> SSL.Connection:
-    """The client's end of a connection that has yet to shake hands, over memory.
+    """Return the client's end of a new TLS connection over memory, before its handshake.
 
     Args:
-        host: for the SNI.
-        credentials: with a trust.
+        host: the host name for the SNI.
+        credentials: a set with a trust.
 
     Raises:
         StationError: `CredentialsUnusable`; the detail does not repeat a secret.
@@ -43,13 +44,13 @@ def tls_client(host: str, credentials: CredentialSet) -> SSL.Connection:
     try:
         connection.set_tlsext_host_name(host.encode("ascii"))
     except ValueError:
-        raise StationError(StationFault.BAD_URI, f"{host!a} is no host name") from None
+        raise StationError(StationFault.BAD_URI, f"{host!a} is not a host name") from None
     connection.set_connect_state()
     return connection
 
 
 def read_certificates(content: bytes) -> list[x509.Certificate]:
-    """The certificates of a file: one if it is DER, one or more if it is PEM.
+    """Return the certificates of a file: one if it is DER, one or more if it is PEM.
 
     Raises:
         ValueError: it is neither.
@@ -60,10 +61,10 @@ def read_certificates(content: bytes) -> list[x509.Certificate]:
 
 
 def read_key(content: bytes) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
-    """The private key of a file, PEM or DER; like the client, without proof that an RSA key's numbers are prime.
+    """Return the private key of a file, PEM or DER; like the client, do not check that an RSA key's factors are prime.
 
     Raises:
-        ValueError: it is none, or of a kind that a Station does not know, such as Ed25519.
+        ValueError: it is not a private key, or of a kind that a Station does not know, such as Ed25519.
     """
     try:
         load = load_pem_private_key if content.startswith(_PEM_BEGIN) else load_der_private_key
@@ -76,7 +77,7 @@ def read_key(content: bytes) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
 
 
 def error_text(error: SSL.Error) -> str:
-    """What OpenSSL found, in its words."""
+    """Return OpenSSL's message."""
     queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
     return ", ".join(str(entry[-1]) for entry in queue) or str(error) or "the connection was closed"
 

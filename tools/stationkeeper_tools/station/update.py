@@ -1,4 +1,4 @@
-"""Whether a real Station would execute the update of an answer; this one never does."""
+"""Judge whether a real Station would execute the update of an answer; this one never does."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ _UNCOMPRESSED = b"\x04"
 
 @dataclass(frozen=True)
 class UpdateVerdict:
-    """What would become of an update.
+    """The verdict on an update.
 
     Attributes:
-        would_run: a real Station would execute it.
-        why: in a few words.
+        would_run: whether a real Station would execute it.
+        why: the reason, in a few words.
     """
 
     would_run: bool
@@ -24,10 +24,10 @@ class UpdateVerdict:
 
 
 def judge_update(update: bytes, signature: bytes, keys: list[bytes]) -> UpdateVerdict:
-    """What a Station would do.
+    """Return whether a real Station would execute the update, and why.
 
     Args:
-        update: not empty.
+        update: the update, not empty.
         signature: ASN.1 DER, over P-256 and SHA-512; empty where the answer has none.
         keys: the gateway's signature keys, 64 raw bytes each; others cannot verify anything.
     """

@@ -1,1 +1,1 @@
-"""What fits into a document, and the share of it that each namespace has."""
+"""Decide what fits into a document, with a share for each namespace."""

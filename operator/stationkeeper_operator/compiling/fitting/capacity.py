@@ -1,12 +1,12 @@
-"""Which of a document's candidates fit into its Secret.
+"""Choose the candidates that fit into a document's Secret.
 
-Nothing is ever cut: what does not fit is skipped, alone, and refused. What is in force and stays as it is goes first:
-nobody's change pushes it out. Then comes what takes trust away, then what grows, within the share of its namespace and
-then beyond.
+Nothing is ever cut: only a record that does not fit is skipped and refused. Unchanged records in force come first, so
+no change of another resource removes them. Then come reductions of trust, then records that grow: first within the
+share of their namespace, then beyond it.
 
-Sizes are those of the compressed document, in which each namespace takes what its own records need. Whole documents are
-compressed to measure them, a few times; in between, a record counts as what it takes when it is compressed alone. A
-namespace that turns out to need more than that (its records were alike, and no longer are) gets nothing of it.
+Sizes are those of the compressed document, in which the size of a namespace depends only on its own records. Whole
+documents are compressed a few times to measure them. In between, a record counts with its size when it is compressed
+alone. If a namespace turns out to need more (its records were similar and no longer are), its changes are dropped.
 """
 
 import zlib
@@ -41,18 +41,19 @@ _REMEMBERED = 4096
 _sizes: dict[str, int] = {}
 
 Build = Callable[[Iterable[R], int], Document]
-"""Makes the document of some records; the number, up to `MOST_THRIFT`, says how much of the rest is left out."""
+"""Makes the document from some records; the number, up to `MOST_THRIFT`, says how much of the rest to leave out."""
 
 
 @dataclass(frozen=True)
 class Fitted(Generic[R]):
-    """A document and who is in it.
+    """A document and its records.
 
     Attributes:
         document: the content.
-        payload: of it.
-        records: what is in force of each resource; none for those of which nothing is.
-        has_plenty: whether all fits without anybody's share, so that it does not depend on what is in force.
+        payload: its payload.
+        records: the record in force of each resource; none for resources without one.
+        has_plenty: whether everything fits without using shares, so that the result does not depend on what is in
+            force.
     """
 
     document: Document
@@ -63,13 +64,13 @@ class Fitted(Generic[R]):
 
 @dataclass(frozen=True)
 class Contents(Generic[R]):
-    """What a document is made of.
+    """The input for a document.
 
     Attributes:
-        candidates: those that belong into it.
-        build: makes the document of some records.
-        release_namespace: which has a share of its own.
-        bounds: of the document.
+        candidates: the candidates that belong to it.
+        build: makes the document from some records.
+        release_namespace: the namespace with a share of its own.
+        bounds: the bounds of the document.
     """
 
     candidates: Sequence[Candidate[R]]
@@ -79,11 +80,11 @@ class Contents(Generic[R]):
 
 
 def fit(contents: Contents[R], in_force: Document | None) -> Fitted[R]:
-    """The document with as many of its candidates as fit.
+    """Return the document with as many of its candidates as fit.
 
     Args:
-        contents: what it is made of.
-        in_force: the present one, which is known to fit.
+        contents: its input.
+        in_force: the present document, which is known to fit.
     """
     filling = _Filling(contents)
     filling.put({each.key: record for each in contents.candidates if (record := each.desired or each.fallback)})
@@ -98,7 +99,7 @@ def fit(contents: Contents[R], in_force: Document | None) -> Fitted[R]:
 
 
 def _keep(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]], in_force: Document | None) -> None:
-    """What is in force, less what the specs take away."""
+    """Put in the records in force, without what the specs take away."""
     held = {each.uid: each for each in _records(in_force)}
     base: dict[Key, R] = {}
     growing: list[tuple[Key, R]] = []
@@ -111,12 +112,12 @@ def _keep(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]], in_force
         else:
             growing.append((each.key, record))
     filling.start(base, in_force, {key for key, record in base.items() if record not in held.values()})
-    # Where even the reserve is used up, such a one goes altogether: it must not stay as wide as it was.
+    # If even the reserve is used up, such a record is removed: it must not stay as wide as it was.
     filling.add(growing, filling.may_take_away)
 
 
 def _change(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]]) -> None:
-    """What the specs bring: first what becomes no larger, then what is revoked anew, then what grows."""
+    """Put in the changes of the specs: first records that do not grow, then new revocations, then records that grow."""
     present = filling.records
     changes = [
         (each.key, each.desired) for each in oldest_first if each.desired and each.desired != present.get(each.key)
@@ -148,11 +149,11 @@ class _Filling(Generic[R]):
 
     @property
     def fitted(self) -> Fitted[R]:
-        """The document as it is now."""
+        """The present document."""
         return Fitted(self.document, self._payload, self.records)
 
     def put(self, records: dict[Key, R]) -> None:
-        """Has the document hold these, and no others, and measures it."""
+        """Put exactly these records into the document, and measure it."""
         self.records: dict[Key, R] = records
         self.document: Document = self._contents.build(records.values(), self._thrift)
         self._payload: bytes = encode_payload(self.document)
@@ -163,12 +164,12 @@ class _Filling(Generic[R]):
             self._revoking[record.namespace] += _taking_away(record)
 
     def start(self, records: dict[Key, R], in_force: Document | None, changed: set[Key]) -> None:
-        """Has the document begin with these, oldest first: as many as the contract allows, which is nearly ever all.
+        """Start the document with these records, oldest first: as many as the contract allows, nearly always all.
 
         Args:
-            records: what is in force, less what is taken away.
+            records: the records in force, without what is taken away.
             in_force: the present document.
-            changed: those of `records` from which something is taken away.
+            changed: the keys of the records from which something is taken away.
         """
         self._is_exact = True
         room, allowed = Room(self._bounds, self._contents.release_namespace), dict[Key, R]()
@@ -191,12 +192,12 @@ class _Filling(Generic[R]):
             self._shed()
 
     def is_smaller(self, record: R, before: R) -> bool:
-        """Whether a record takes no more of anything than the one before."""
+        """Return whether a record needs no more of any resource than the one before."""
         pairs = zip(self._amounts(0, record), self._amounts(0, before), strict=True)
         return _alone(record) <= _alone(before) and all(new <= old for new, old in pairs)
 
     def replace(self, changes: Sequence[tuple[Key, R]]) -> None:
-        """Has the document hold these in place of those that are larger; not where a namespace grows by it."""
+        """Replace larger records by these; undo it if a namespace grows by that."""
         before, room = self.records, self.room
         self.put({**before, **dict(changes)})
         self._surprising |= {
@@ -206,12 +207,12 @@ class _Filling(Generic[R]):
             self.put({**before, **{key: each for key, each in changes if each.namespace not in self._surprising}})
 
     def add(self, changes: Sequence[tuple[Key, R]], may: Callable[[R, Amounts, int], bool]) -> None:
-        """Adds those of `changes` that may be added, the first ones first, until no more of them fits.
+        """Add the changes that may be added, in their order, until no more fit.
 
         Args:
-            changes: records of resources, in place of what there is of them.
-            may: whether a record may be added, given how much more it takes, and the bytes of all that its namespace
-                then revokes.
+            changes: records that replace the present ones of their resources.
+            may: decides whether a record may be added, from the additional space and from the bytes of all revocations
+                that its namespace then has.
         """
         left, known = list(changes), dict[Key, Amounts]()
         for _ in range(_PASSES):
@@ -245,15 +246,15 @@ class _Filling(Generic[R]):
             left = [change for change in left if self.records.get(change[0]) != change[1]]
 
     def may_take_away(self, _record: R, amounts: Amounts, revoking: int) -> bool:
-        """Whether a record may be added that takes trust away."""
+        """Return whether a record that takes trust away may be added."""
         return self.room.may_take_away(amounts[0], revoking)
 
     def may_grow_within_share(self, record: R, amounts: Amounts, _revoking: int) -> bool:
-        """Whether a record may be added that leaves its namespace within its share."""
+        """Return whether a record may be added within the share of its namespace."""
         return self.room.may_grow(record.namespace, amounts, within_share=True)
 
     def may_grow(self, record: R, amounts: Amounts, _revoking: int) -> bool:
-        """Whether a record may be added to what all have in common."""
+        """Return whether a record may be added in the common space."""
         return self.room.may_grow(record.namespace, amounts, within_share=False)
 
     def _measured(self, payload: bytes) -> Room:
@@ -277,7 +278,7 @@ class _Filling(Generic[R]):
         return counts[: len(self._bounds)]
 
     def _shed(self) -> None:
-        """Takes out the newest of the namespace with most: where an older contract allowed more, and only then."""
+        """Remove the newest records of the largest namespace; only needed if an older contract allowed more."""
         largest = max(self.records.values(), key=lambda each: (self.room.bytes_of[each.namespace], each.namespace))
         keys = [key for key, record in self.records.items() if record.namespace == largest.namespace]
         gone = set(keys[-(len(keys) // 20 + 1) :])
@@ -285,7 +286,7 @@ class _Filling(Generic[R]):
 
 
 def _compressed(segment: bytes) -> int:
-    """The bytes that it takes; remembered, as a compile sees the same ones again and again."""
+    """Return the compressed size of a segment; cached, since a compile measures the same ones again and again."""
     name = digest(segment)
     found = _sizes.get(name)
     if found is None:
@@ -297,19 +298,19 @@ def _compressed(segment: bytes) -> int:
 
 @lru_cache(maxsize=16_384)
 def _alone(record: TrustedAuthority | RegisteredGateway) -> int:
-    """The bytes that a record takes when it is compressed alone."""
+    """Return the bytes of a record that is compressed alone."""
     return len(zlib.compress(msgspec.json.encode(record), 6))
 
 
 @lru_cache(maxsize=16_384)
 def _plain(record: TrustedAuthority | RegisteredGateway) -> int:
-    """The bytes that a record takes before it is compressed."""
+    """Return the bytes of a record before compression."""
     return len(msgspec.json.encode(record)) + 1
 
 
 @lru_cache(maxsize=4096)
 def _taking_away(record: TrustedAuthority | RegisteredGateway) -> int:
-    """The bytes of what a record revokes, and to what it is narrowed."""
+    """Return the bytes of a record's revocations and limits."""
     if not isinstance(record, TrustedAuthority):
         return 0
     parts = (record.revoked_serials, record.revoked_sha256, record.revocation_lists, record.eui_ranges, record.serves)

@@ -1,8 +1,8 @@
-"""How much of a document each namespace may take up: a share that is its own, and what all have in common beyond.
+"""The space in a document for each namespace: its own share, and the common space beyond the shares.
 
-Of what a document can hold, one part is kept for what takes trust away, one for namespaces that are within their share,
-and one for the release's namespace. The rest is for whoever comes. So a tenant that takes all it can get still leaves
-every other one its share.
+A part of a document's space is kept for reductions of trust, one for namespaces that are within their share, and one
+for the release's namespace. The rest is common space for all. So a tenant that uses all the space it can get still
+leaves every other tenant its share.
 """
 
 from collections import Counter
@@ -19,15 +19,15 @@ from stationkeeper_core.published.documents import (
 
 @dataclass(frozen=True)
 class Bound:
-    """How much of one thing a document holds.
+    """The limits of one amount in a document.
 
     Attributes:
-        most: of all namespaces together.
-        share: what each namespace gets before the others get more than theirs.
-        shares: what is kept for namespaces within their share.
-        release_share: what is kept for the release's namespace, and its share.
-        reserve: what is kept for what takes trust away.
-        namespace_most: of one namespace.
+        most: the maximum of all namespaces together.
+        share: the share of each namespace; it comes before the common space of others.
+        shares: the space that is kept for namespaces within their share.
+        release_share: the share of the release's namespace, and the space that is kept for it.
+        reserve: the space that is kept for reductions of trust.
+        namespace_most: the maximum of one namespace.
     """
 
     most: int
@@ -40,8 +40,8 @@ class Bound:
 
 BYTES = Bound(MAX_SECRET_BYTES - 1_000, share=20_000, shares=80_000, release_share=30_000, reserve=60_000)
 PLAIN_BYTES = Bound(MAX_PAYLOAD_BYTES // 4, share=640_000, shares=2_560_000, release_share=960_000, reserve=1_920_000)
-"""Before compression: what is all zeros takes next to nothing of a Secret, and as much of a pod's memory as the rest.
-The rest of what a payload may have is for what is reserved and revoked."""
+"""The limits before compression: a record of only zeros needs little space in a Secret, but normal memory in a pod. The
+rest of a payload's limit is for reservations and revocations."""
 AUTHORITIES = Bound(MAX_AUTHORITIES, share=40, shares=200, release_share=40)
 CERTIFICATES = Bound(
     MAX_TRUSTED_CERTIFICATES, share=80, shares=400, release_share=80, namespace_most=MAX_NAMESPACE_CERTIFICATES
@@ -50,18 +50,18 @@ TRUST_BOUNDS = (BYTES, PLAIN_BYTES, AUTHORITIES, CERTIFICATES)
 REGISTRY_BOUNDS = (BYTES, PLAIN_BYTES)
 
 _REVOKING_SHARES = 4
-"""Of the reserve, one namespace gets a fourth for all that it revokes."""
+"""One namespace may use a quarter of the reserve for all of its revocations."""
 
 Amounts = tuple[int, ...]
-"""Of bytes, bytes before compression, TrustedCAs and certificates, in this order; a registry has the first two."""
+"""Amounts of bytes, bytes before compression, TrustedCAs and certificates, in this order; a registry has two."""
 
 
 class Room:
-    """What is taken up of a document.
+    """The used space of a document.
 
     Args:
         bounds: one for each of the amounts.
-        release_namespace: the one with a share of its own.
+        release_namespace: the namespace with a share of its own.
     """
 
     def __init__(self, bounds: tuple[Bound, ...], release_namespace: str) -> None:
@@ -71,13 +71,13 @@ class Room:
         self._totals = [0 for _ in bounds]
 
     def take(self, namespace: str, amounts: Amounts) -> None:
-        """Takes up more, or less where an amount is negative."""
+        """Use more space, or less for a negative amount."""
         for position, amount in enumerate(amounts):
             self._taken[position][namespace] += amount
             self._totals[position] += amount
 
     def copy(self) -> "Room":
-        """The same, which later changes do not touch."""
+        """Return an independent copy."""
         found = Room(self._bounds, self._release)
         found._taken = tuple(taken.copy() for taken in self._taken)
         found._totals = list(self._totals)
@@ -85,23 +85,23 @@ class Room:
 
     @property
     def plenty(self) -> int:
-        """So many bytes are there for all in common, whatever share is used."""
+        """The bytes of the common space, for any use of the shares."""
         bound = self._bounds[0]
         return bound.most - bound.reserve - bound.shares - bound.release_share
 
     @property
     def bytes_of(self) -> Counter[str]:
-        """The bytes that each namespace takes up."""
+        """The bytes that each namespace uses."""
         return self._taken[0]
 
     @property
     def total_bytes(self) -> int:
-        """What all take up together."""
+        """The bytes that all namespaces use together."""
         return self._totals[0]
 
     @property
     def has_plenty(self) -> bool:
-        """Whether all that is taken would be so without anybody's share."""
+        """Whether everything fits without using shares."""
         return all(
             self._totals[position] <= self._common(position, "") - bound.shares
             and (bound.namespace_most is None or max(taken.values(), default=0) <= bound.namespace_most)
@@ -109,7 +109,7 @@ class Room:
         )
 
     def is_within(self, namespace: str, amounts: Amounts) -> bool:
-        """Whether a document can hold so much more of a namespace at all, bytes aside."""
+        """Return whether the amounts other than bytes stay within the document's limits."""
         return all(
             self._totals[position] + amount <= bound.most
             and (bound.namespace_most is None or self._taken[position][namespace] + amount <= bound.namespace_most)
@@ -118,12 +118,12 @@ class Room:
         )
 
     def may_grow(self, namespace: str, amounts: Amounts, *, within_share: bool) -> bool:
-        """Whether a namespace may take so much more.
+        """Return whether a namespace may use more space.
 
         Args:
-            namespace: which.
-            amounts: how much more.
-            within_share: whether it then has to be within its share, or may take what all have in common.
+            namespace: the namespace.
+            amounts: the additional amounts.
+            within_share: whether it must then be within its share; otherwise it may use the common space.
         """
         for position, amount in enumerate(amounts):
             if amount > 0 and not self._fits(position, namespace, amount, within_share=within_share):
@@ -131,11 +131,11 @@ class Room:
         return self.is_within(namespace, amounts)
 
     def may_take_away(self, amount: int, revoking: int) -> bool:
-        """Whether a reduction may take so many bytes more.
+        """Return whether a reduction may use `amount` more bytes.
 
         Args:
-            amount: how many.
-            revoking: the bytes of all that its namespace revokes.
+            amount: the additional bytes.
+            revoking: the bytes of all revocations of its namespace.
         """
         bound, total = self._bounds[0], self._totals[0] + amount
         return total <= bound.most - (0 if revoking <= bound.reserve // _REVOKING_SHARES else bound.reserve)

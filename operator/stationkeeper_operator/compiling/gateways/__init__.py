@@ -1,1 +1,1 @@
-"""Gateways and GatewayDefaults to the registry documents."""
+"""Compile Gateways and GatewayDefaults into the registry documents."""

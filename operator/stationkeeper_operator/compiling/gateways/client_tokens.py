@@ -1,7 +1,7 @@
-"""The tokens that let a gateway in without a certificate: what a spec lists, and what remains of those in force.
+"""The tokens that a gateway may use without a certificate: those of a spec, and the remaining ones in force.
 
-Each is known by the key of the Secret that holds it. So one that is taken out of the spec, or replaced, goes at once,
-while one whose Secret cannot be used for a while stays in force, as anything else that was accepted.
+Each token is identified by the key of its Secret. So a token that is removed from the spec, or replaced, ends at once.
+If its Secret cannot be used for a while, the token stays in force, like everything else that was accepted.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from stationkeeper_operator.resources.specs import Client, TokenSource
 
 @dataclass(frozen=True)
 class ClientTokens:
-    """Tokens by where they are kept.
+    """Tokens by their sources.
 
     Attributes:
-        digests: the SHA-256 in lower-case hex by `name/key` of the Secret; None for one that cannot be used.
-        notes: what the author of the spec should know.
+        digests: the SHA-256 in lower-case hex by `name/key` of the Secret; None for a token that cannot be used.
+        notes: notes for the author of the spec.
     """
 
     digests: dict[str, str | None]
@@ -30,22 +30,22 @@ class ClientTokens:
 
     @property
     def usable(self) -> tuple[tuple[str, str], ...]:
-        """Source and digest of those that can be used, sorted."""
+        """The source and digest of each usable token, sorted."""
         return tuple(sorted((source, each) for source, each in self.digests.items() if each is not None))
 
     def still_allows(self, source: str, digest: str) -> bool:
-        """Whether a token in force may stay so."""
+        """Return whether a token in force may stay in force."""
         return source in self.digests and self.digests[source] in {None, digest}
 
 
 def read_tokens(client: Client | None, namespace: str, world: World, problems: Problems) -> ClientTokens:
-    """The tokens that a spec lists.
+    """Return the tokens of a spec.
 
     Args:
-        client: that part of the spec.
+        client: `spec.client`.
         namespace: of the Gateway.
-        world: where the Secrets are looked up.
-        problems: collects what is wrong with them.
+        world: holds the Secrets.
+        problems: collects the problems of the tokens.
     """
     listed = (client.tokens if client is not None else None) or ()
     if len(listed) > MAX_TOKENS:
@@ -62,7 +62,7 @@ def read_tokens(client: Client | None, namespace: str, world: World, problems: P
 
 
 def remaining_tokens(held: RegisteredGateway, listed: ClientTokens | None) -> tuple[tuple[str, str], ...]:
-    """Source and digest of those tokens in force that `listed` does not take away; None takes none."""
+    """Return the source and digest of each token in force that `listed` does not take away; None takes none away."""
     in_force = zip(held.token_sources, held.token_sha256s, strict=False)
     return tuple(each for each in in_force if listed is None or listed.still_allows(*each))
 

@@ -1,12 +1,13 @@
-"""Every GatewayDefaults to the LNS of those Gateways that have none of their own.
+"""Compile every GatewayDefaults into the LNS of the Gateways without an LNS of their own.
 
-The whole `lns` block of one resource counts: a Gateway's own, else its namespace's, else the release's. Blocks are
-never merged, so no URI is ever combined with the credentials of another block. A GatewayDefaults that is refused hides
-the release's all the same: a slip must not send a namespace's gateways to somebody else's LNS.
+The whole `lns` block of one resource counts: a Gateway's own, else that of its namespace, else that of the release.
+Blocks are never merged, so no URI is combined with the credentials of another block. A refused GatewayDefaults still
+hides the release's one: a mistake must not send the gateways of a namespace to another operator's LNS.
 
-Each is compiled once, however many Gateways look to it; what it names is looked up in its own namespace.
+Each is compiled once, for any number of Gateways. Its references are looked up in its own namespace.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,12 +25,12 @@ from stationkeeper_operator.resources.records import DEFAULTS_NAME, Gateway, Gat
 _REMAINS = "; Gateways keep the LNS that was last accepted of them, new ones get none"
 
 Compiled = Target | LNSByEUI | StationkeeperError
-"""The LNS that a GatewayDefaults gives, or why it is refused."""
+"""The LNS of a GatewayDefaults, or why it is refused."""
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """All GatewayDefaults of a world, compiled.
+    """All compiled GatewayDefaults of a world.
 
     Attributes:
         world: that world.
@@ -40,23 +41,24 @@ class Defaults:
     compiled: Mapping[Key, Compiled]
 
     def lns_for(self, gateway: Gateway) -> Target:
-        """The LNS of a Gateway whose spec has none.
+        """Return the LNS of a Gateway without an LNS in its spec.
 
-        What is wrong with a GatewayDefaults is told in its own status alone: it may be of another namespace. What is
-        wrong with the token of one gateway concerns that one alone.
+        The problems of a GatewayDefaults are reported only in its own status, since it may be in another namespace. A
+        problem with the token of one gateway concerns only that gateway.
 
         Raises:
-            StationkeeperError: `LNSMissing`, there is no GatewayDefaults for it, or it is refused; where each gateway
-                has a token of its own, `TokenMissingForEUI` or why its token cannot be used.
+            StationkeeperError: `LNSMissing`: there is no GatewayDefaults for it, or it is refused. With a token for
+                each gateway: `TokenMissingForEUI`, or why its token cannot be used.
         """
         key = self.world.defaults_of(gateway)
         if key is None:
             raise StationkeeperError(Reason.LNS_MISSING, f"the spec has no lns, and {self._nowhere(gateway)}")
         found, shown = self.compiled[key], f"GatewayDefaults {key.namespace}/{key.name}"
         if isinstance(found, StationkeeperError):
-            detail = f"the spec has no lns, and {shown} is refused ({found.reason}): mend it, or give lns.uri here"
+            detail = f"the spec has no lns, and {shown} is refused ({found.reason}): correct it, or give lns.uri here"
             raise StationkeeperError(Reason.LNS_MISSING, detail)
-        whose = f"the LNS is that of {shown}"
+        # All that look to it have this text in memory once.
+        whose = sys.intern(f"the LNS is that of {shown}")
         if isinstance(found, Target):
             return replace(found, notes=(whose,))
         try:
@@ -66,10 +68,10 @@ class Defaults:
         return replace(target, notes=(whose, *target.notes))
 
     def verdicts(self, gateways: Mapping[str, int]) -> dict[Key, Verdict]:
-        """Return what became of each.
+        """Return the verdict on each GatewayDefaults.
 
         Args:
-            gateways: by namespace, how many have no LNS of their own.
+            gateways: the number of Gateways without an LNS of their own, by namespace.
         """
         looking = Counter[Key | None]()
         for namespace, number in gateways.items():
@@ -81,16 +83,16 @@ class Defaults:
 
     def _nowhere(self, gateway: Gateway) -> str:
         namespaces = dict.fromkeys((gateway.metadata.namespace, self.world.release_namespace))
-        return f"there is no GatewayDefaults in namespace {' or '.join(namespaces)}: give lns.uri, or make one"
+        return f"there is no GatewayDefaults in namespace {' or '.join(namespaces)}: give lns.uri, or create one"
 
 
 def compile_defaults(world: World, now: datetime, keys: AuthorityKeys) -> Defaults:
-    """All GatewayDefaults of `world`.
+    """Compile all GatewayDefaults of `world`.
 
     Args:
-        world: where they are, and where their references are looked up.
-        now: to tell whether an LNS' trust has expired; aware.
-        keys: of the TrustedCAs, which no gateway is given.
+        world: holds them and their references.
+        now: the time, aware; for the expiry of an LNS' trust.
+        keys: the keys of the TrustedCAs, which no gateway may get.
     """
     found = (each for each in world.resources.values() if isinstance(each, GatewayDefaults))
     return Defaults(world, {each.key: _compile(each, world, now, keys) for each in found})

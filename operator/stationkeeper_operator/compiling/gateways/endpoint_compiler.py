@@ -1,9 +1,9 @@
-"""A server of a Gateway's spec, its LNS or its CUPS server, to what a gateway is told of it: a URI and a blob.
+"""Compile a server of a Gateway's spec (its LNS or CUPS server) into a URI and a credential blob for the gateway.
 
-Every blob passes the preflight, written independently of what makes it, before it can get into a plan.
+Every blob passes the preflight before it gets into a plan; the preflight is independent of the code that makes blobs.
 
-A `ws` LNS gets no credentials: a Basics Station cannot parse a set without a trust certificate (its `sys_credComplete`
-asks for a DER sequence first) and authenticates itself over TLS alone, so `auth` for a `ws` LNS is refused.
+A `ws` LNS gets no credentials: a Basics Station cannot parse a set without a trust certificate (`sys_credComplete`
+expects a DER sequence first), and it authenticates only over TLS. So `auth` for a `ws` LNS is refused.
 """
 
 from dataclasses import dataclass, replace
@@ -33,17 +33,17 @@ _WITHOUT_AUTH = (
     "for one; give cups.auth where it does"
 )
 _HOLDS_KEY = b"PRIVATE KEY-----"
-_REMEMBERED = 8192  # more RSA keys than fit into the registry's Secrets
+_REMEMBERED = 8192  # more than the RSA keys that fit into the registry's Secrets
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a gateway is told of a server.
+    """The URI and credentials of a server for a gateway.
 
     Attributes:
-        uri: where it is.
-        credentials: the blob; empty where none is sent.
-        notes: what the author of the spec should know.
+        uri: its URI.
+        credentials: the blob; empty if none is sent.
+        notes: notes for the author of the spec.
     """
 
     uri: str
@@ -53,7 +53,7 @@ class Target:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the references of an endpoint are looked up, and what its fields are called in messages."""
+    """The place of an endpoint: where its references are looked up, and the names of its fields in messages."""
 
     world: World
     namespace: str
@@ -66,14 +66,15 @@ class _Place:
 
 
 def compile_lns(lns: Endpoint, namespace: str, world: World, now: datetime, keys: AuthorityKeys) -> Target:
-    """What a gateway is told of its LNS.
+    """Compile the LNS of a gateway.
 
     Args:
-        lns: what the spec says. With `auth.tokenByEUI` the credentials have no token: the caller adds each gateway's.
+        lns: the block of the spec. With `auth.tokenByEUI`, the credentials have no token: the caller adds that of each
+            gateway.
         namespace: of the resource.
-        world: where its references are looked up.
-        now: to tell whether a certificate has expired; aware.
-        keys: of the TrustedCAs, which no gateway is given.
+        world: holds its references.
+        now: the time, aware; for the expiry of certificates.
+        keys: the keys of the TrustedCAs, which no gateway may get.
 
     Raises:
         StationkeeperError: why the spec cannot be used; the detail begins with the field.
@@ -88,10 +89,10 @@ def compile_lns(lns: Endpoint, namespace: str, world: World, now: datetime, keys
 
 
 def compile_cups(cups: Endpoint, namespace: str, world: World, now: datetime, keys: AuthorityKeys) -> Target:
-    """What a gateway is told of the CUPS server that it is moved to; as `compile_lns`.
+    """Compile the CUPS server that a gateway is moved to; see `compile_lns` for the arguments.
 
     Raises:
-        StationkeeperError: as there.
+        StationkeeperError: as `compile_lns`.
     """
     place = _Place(world, namespace, "cups", now, keys)
     _check_uri(cups.uri, ("https",), place)
@@ -103,7 +104,7 @@ def compile_cups(cups: Endpoint, namespace: str, world: World, now: datetime, ke
             Reason.TRUST_MISSING,
             "there is cups.auth but neither cups.trust nor trustFrom: a Basics Station takes credentials only whole",
         )
-    note = "cups has no trust: the gateway keeps the CUPS credentials that it has, which the new server has to accept"
+    note = "cups has no trust: the gateway keeps its CUPS credentials, so the new server must accept these"
     return Target(cups.uri, b"", (note,))
 
 
@@ -124,9 +125,9 @@ def _without_tls(lns: Endpoint) -> Target:
     if _has_auth(lns):
         raise StationkeeperError(
             Reason.URI_INVALID,
-            "lns.uri is ws://, over which a Basics Station does not authenticate itself; write wss://host:port",
+            "lns.uri is ws://, over which a Basics Station does not authenticate; write wss://host:port",
         )
-    note = "lns.trust is of no use with ws:// and is not delivered"
+    note = "lns.trust has no use with ws:// and is not delivered"
     return Target(lns.uri, b"", (note,) if _has_trust(lns) else ())
 
 
@@ -208,44 +209,44 @@ def _client(trust: Certificate, source: ClientCertificateSource, place: _Place) 
 
 
 def _chain(source: ClientCertificateSource, place: _Place, field: str) -> tuple[Certificate, ...]:
-    """The certificates of tls.crt; where that holds the key, the message says what to do with both."""
+    """Return the certificates of tls.crt; if it holds a key, the error says what to do with both."""
     shown = place.read(source.certificate, "auth.clientCertificate")
     if _HOLDS_KEY in shown:
         held = place.read(source.key, "auth.clientCertificate")
         swapped = b"BEGIN CERTIFICATE-----" in held and _HOLDS_KEY not in held
-        cure = "swap tls.crt and tls.key" if swapped else "keep it in tls.key alone"
+        cure = "swap tls.crt and tls.key" if swapped else "keep it only in tls.key"
         raise StationkeeperError(Reason.MALFORMED_PEM, f"{field}: tls.crt holds a private key; {cure}")
     return read_content(shown, f"{field} (tls.crt)")
 
 
 def check_not_of_authority(certificate: Certificate, keys: AuthorityKeys, namespace: str, field: str) -> None:
-    """Refuses what would make a gateway a certificate authority: a CA's certificate, or the key of one.
+    """Refuse credentials that would make a gateway a certificate authority: a CA's certificate or key.
 
     Args:
-        certificate: that the gateway would show.
-        keys: of all TrustedCAs.
+        certificate: the certificate for the gateway.
+        keys: the keys of all TrustedCAs.
         namespace: of the resource.
-        field: of the spec, for the message.
+        field: the field of the spec, for the message.
 
     Raises:
         StationkeeperError: `ClientCertificateIsCA`, `PrivateKeyOfCA`.
     """
     shown = show((certificate,))
     if certificate.is_authority:
-        detail = f"{field}: {shown} is a CA certificate (CA:TRUE), whose key no gateway may be given"
+        detail = f"{field}: {shown} is a CA certificate (CA:TRUE), and no gateway may get the key of a CA"
         raise StationkeeperError(Reason.CLIENT_CERTIFICATE_IS_CA, detail)
     if keys.has(certificate, namespace):
-        detail = f"{field}: the key of {shown} is that of a TrustedCA, which no gateway may be given"
+        detail = f"{field}: the key of {shown} is that of a TrustedCA, and no gateway may get the key of a CA"
         raise StationkeeperError(Reason.PRIVATE_KEY_OF_CA, detail)
 
 
 def _client_notes(chain: tuple[Certificate, ...], field: str, now: datetime) -> tuple[str, ...]:
-    """Said and never silent: what of the chain a Station cannot be given, and what its server will not take."""
+    """Return notes on the certificates of the chain that are not delivered, and on an expired certificate."""
     notes = []
     if len(chain) > 1:
         notes.append(
-            f"{field}: tls.crt holds a chain, of which only {show(chain[:1])} can be delivered to a Basics Station; "
-            f"the server has to know {show(chain[1:])} itself"
+            f"{field}: tls.crt holds a chain, but only {show(chain[:1])} can be delivered to a Basics Station; "
+            f"the server must know {show(chain[1:])} itself"
         )
     if expired(chain[:1], now):
         notes.append(f"{field}: {show(chain[:1])} has expired: the server will refuse it")
@@ -265,7 +266,7 @@ def _trust_problem(certificate: Certificate) -> StationkeeperError | None:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _key_of(certificate: Certificate, content: bytes) -> bytes | StationkeeperError:
-    """The DER for a Basics Station of the key that `content` holds, if the two are fit for it and belong together."""
+    """Return the DER form of the key for a Basics Station; check that key and certificate fit it and each other."""
     try:
         check_client(certificate)
         key = parse_private_key(content)
@@ -282,7 +283,7 @@ def _key_of(certificate: Certificate, content: bytes) -> bytes | StationkeeperEr
 
 
 def _unforeseen(error: Exception) -> StationkeeperError:
-    """What no parser foresaw in one resource must not keep all others from being compiled."""
+    """Turn an unforeseen error into a refusal, so that it does not stop the compile of all other resources."""
     return StationkeeperError(Reason.CREDENTIALS_UNUSABLE, f"they cannot be read: {type(error).__name__}")
 
 

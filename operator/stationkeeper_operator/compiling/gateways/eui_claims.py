@@ -1,9 +1,9 @@
-"""Which of the namespaces that have a Gateway with one EUI may have it in force.
+"""Decide which namespaces may have a Gateway with the same EUI in force.
 
-Several may, as long as no client could be meant by two: which TrustedCA vouches, or which token fits, decides. Where
-one CA or one token serves two of them, the one that had the EUI first keeps it, also after its Gateway is gone. The
-other one waits until a person hands the EUI over. It is remembered that it waits: so it does not get in while a Gateway
-or a TrustedCA of the first is being replaced.
+Several may, if no client could fit two of them: the TrustedCA that vouches, or the token that fits, decides. If one CA
+or one token serves two of them, the first one with the EUI keeps it, even after its Gateway is deleted. The other one
+waits until a person hands the EUI over. The waiting is stored, so that the other one does not get the EUI while a
+Gateway or TrustedCA of the first one is being replaced.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,18 +22,18 @@ from stationkeeper_operator.compiling.trust.scopes import Scopes, may_meet
 from stationkeeper_operator.resources.records import TAKES_OVER
 
 MAX_RESERVED = 1_000
-"""Of a namespace in one document: EUIs that are kept for it, and as many for which it waits."""
+"""The maximum of reserved EUIs of a namespace in one document, and also of the EUIs that it waits for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one namespace has to do with an EUI.
+    """The claim of one namespace to an EUI.
 
     Attributes:
         namespace: its name.
-        candidate: of its Gateway with that EUI, None where it has none.
-        held: what is in force, be it of this Gateway or of one that was before.
-        reserved: what is kept of a Gateway that was before, or that waits.
+        candidate: of its Gateway with that EUI; None if it has none.
+        held: the record in force, of this Gateway or of an earlier one.
+        reserved: the reservation of an earlier Gateway, or of one that waits.
     """
 
     namespace: str
@@ -43,18 +43,18 @@ class Claim:
 
     @property
     def record(self) -> RegisteredGateway | None:
-        """What would be in force of its Gateway."""
+        """The record of its Gateway that would be in force."""
         return None if self.candidate is None else self.candidate.desired or self.candidate.fallback
 
     @property
     def rank(self) -> int | None:
-        """Its rank, None for one that has none yet."""
+        """Its rank; None if it has none yet."""
         known = self.held or self.reserved
         return None if known is None else known.rank
 
     @property
     def had_it(self) -> bool:
-        """Whether a Gateway of the namespace was in force with the EUI, and it never lost it since."""
+        """Whether a Gateway of the namespace was in force with the EUI, and the namespace has not lost it since."""
         return self.held is not None or (self.reserved is not None and not self.reserved.waits)
 
     @property
@@ -64,7 +64,7 @@ class Claim:
 
     @property
     def precedence(self) -> tuple[datetime, str, str]:
-        """Sorts those without a rank: the oldest Gateway first."""
+        """A sort key for claims without a rank: the oldest Gateway first."""
         assert self.candidate is not None  # noqa: S101 - a claim without a rank is of a Gateway
         metadata = self.candidate.resource.metadata
         return (metadata.creation_timestamp, self.namespace, metadata.uid)
@@ -72,11 +72,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of a claim.
+    """A settled claim.
 
     Attributes:
-        candidate: of its Gateway, with its rank; refused where it waits.
-        reserved: what is kept for the namespace where nothing of its Gateway gets published; None for nothing.
+        candidate: of its Gateway, with its rank; refused if it waits.
+        reserved: the reservation for the namespace if its Gateway is not published; None for none.
     """
 
     candidate: Candidate[RegisteredGateway] | None
@@ -85,12 +85,12 @@ class Settled:
 
 @dataclass(frozen=True)
 class Grounds:
-    """What claims are judged by.
+    """The grounds for deciding claims.
 
     Attributes:
-        scopes: of the trust that is to be in force.
-        before: of the trust in force.
-        full: the namespaces for which no more waiting can be remembered in this document.
+        scopes: the scopes of the trust that will be in force.
+        before: the scopes of the trust in force.
+        full: the namespaces that may have no more waiting entries in this document.
     """
 
     scopes: Scopes
@@ -99,23 +99,23 @@ class Grounds:
 
 
 class _Loss(Enum):
-    """How a claim lost."""
+    """The ways in which a claim loses."""
 
     YIELDS = 0
-    """To a decision of the release; it comes back when that is taken back."""
+    """It loses to a decision of the release, until that decision is undone."""
     WAITS = 1
-    """Until a person hands the EUI over."""
+    """It waits until a person hands the EUI over."""
     WAITS_BEHIND = 2
-    """Likewise, and behind one of a higher rank."""
+    """It waits like that, and gets a new rank behind all others."""
 
 
 def settle(eui: EUI64, claims: Sequence[Claim], grounds: Grounds) -> Mapping[str, Settled]:
-    """Who may have the EUI in force, by namespace.
+    """Decide which namespaces may have an EUI in force.
 
     Args:
-        eui: which.
+        eui: the EUI.
         claims: at most one of each namespace.
-        grounds: what they are judged by.
+        grounds: the grounds for the decision.
     """
     live = [each for each in _without_handed_over(claims) if each.record is not None or each.rank is not None]
     ranked = _ranks(live)
@@ -128,13 +128,13 @@ def settle(eui: EUI64, claims: Sequence[Claim], grounds: Grounds) -> Mapping[str
         if loss is _Loss.WAITS_BEHIND:
             final = last = last + 1
         found[claim.namespace] = _settled(eui, claim, final, loss)
-    # Of the others nothing could be in force anyway: their own refusal is all there is to say.
+    # The other claims could not be in force anyway: only their own refusal is reported.
     rest = {each.namespace: Settled(each.candidate, None) for each in claims if each.candidate is not None}
     return {**rest, **found}
 
 
 def _without_handed_over(claims: Sequence[Claim]) -> list[Claim]:
-    """`claims` without those that a person handed over to another namespace; only what is gone can be."""
+    """Return `claims` without those that a person handed over; only the claim of a deleted Gateway can be."""
     named = {
         each.candidate.resource.metadata.annotations.takes_over
         for each in claims
@@ -149,7 +149,7 @@ def _is_named(claim: Claim, uids: set[str]) -> bool:
 
 
 def _ranks(claims: Sequence[Claim]) -> list[tuple[Claim, int]]:
-    """All with their ranks, the first first; those that have none get the next ones, the oldest Gateway first."""
+    """Return all claims with their ranks, in order; claims without one get the next ranks, the oldest Gateway first."""
     ranked = [(each, each.rank) for each in claims if each.rank is not None]
     following = max((rank for _, rank in ranked), default=-1) + 1
     new = sorted((each for each in claims if each.rank is None), key=lambda each: each.precedence)
@@ -158,7 +158,7 @@ def _ranks(claims: Sequence[Claim]) -> list[tuple[Claim, int]]:
 
 
 def _losses(eui: EUI64, ranked: Sequence[tuple[Claim, int]], grounds: Grounds) -> dict[str, _Loss]:
-    """The namespaces that may not have the EUI in force."""
+    """Return the namespaces that may not have the EUI in force, and why."""
     standing: list[Claim] = []
     losses: dict[str, _Loss] = {}
     for claim, _ in ranked:
@@ -183,7 +183,7 @@ def _has_to_wait(claim: Claim, standing: Sequence[Claim], eui: EUI64, grounds: G
         return False
     if claim.reserved is None:
         return claim.namespace in grounds.full
-    # The release took the EUI away from the others: its TrustedCAs alone speak for this namespace, and for no other.
+    # The release took the EUI away from the others: its TrustedCAs serve the EUI only in this namespace.
     scope = grounds.scopes.of(claim.namespace, eui)
     return bool(scope.own) or not scope.served
 
@@ -194,12 +194,12 @@ def _meet(one: Claim, other: Claim, eui: EUI64, grounds: Grounds) -> bool:
 
 
 def _loses_to(first: Claim, second: Claim, eui: EUI64, grounds: Grounds) -> bool:
-    """Whether `first` has itself brought in what the two have in common, and `second` had the EUI with it before."""
+    """Return whether `first` itself introduced what both share, and `second` had the EUI with it before."""
     return second.had_it and _brought_in(first, second, eui, grounds)
 
 
 def _brought_in(claim: Claim, other: Claim, eui: EUI64, grounds: Grounds) -> bool:
-    """Whether `claim` has now a TrustedCA or a token of its own that only `other` had before."""
+    """Return whether `claim` now has a TrustedCA or token of its own that only `other` had before."""
     if claim.tokens - _tokens(claim.held) & _tokens(other.held):
         return True
     now, was = grounds.scopes.of(claim.namespace, eui), grounds.before.of(claim.namespace, eui)

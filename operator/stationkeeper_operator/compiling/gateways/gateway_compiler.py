@@ -1,4 +1,4 @@
-"""A Gateway to what is registered of it."""
+"""Compile a Gateway into its registered record."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,14 +28,14 @@ DefaultLNS = Callable[[Gateway], Target]
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a Gateway is compiled in.
+    """The surroundings for compiling a Gateway.
 
     Attributes:
-        world: where its references are looked up.
-        now: to tell whether a certificate of its servers has expired; aware.
-        default_lns: gives the LNS of a Gateway whose spec has none; raises `LNSMissing`.
-        keys: of the TrustedCAs, which no gateway is given.
-        own_cups: this release's CUPS, which a gateway must not be moved to only to be refused; None for none to know.
+        world: holds its references.
+        now: the time, aware; for the expiry of its servers' certificates.
+        default_lns: returns the LNS of a Gateway without one in its spec; raises `LNSMissing`.
+        keys: the keys of the TrustedCAs, which no gateway may get.
+        own_cups: this release's CUPS; a gateway must not be moved there if CUPS would refuse it. None if not known.
     """
 
     world: World
@@ -47,14 +47,14 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class _Part:
-    """What could be read of a spec.
+    """The readable parts of a spec.
 
     Attributes:
-        trusted_cas: names; None where it cannot be read or says nothing, and so takes nothing away.
-        sha256_fingerprints: likewise.
-        lns, cups: the servers that it is told of; None where there is none, or it cannot be used.
-        notes: what the author should know.
-        tokens: those of its client; None where the spec cannot be decoded.
+        trusted_cas: names; None if the field is unreadable or missing, which takes nothing away.
+        sha256_fingerprints: fingerprints; None in the same cases.
+        lns, cups: its servers; None if there is none, or if it cannot be used.
+        notes: notes for the author.
+        tokens: the tokens of `spec.client`; None if the spec cannot be decoded.
     """
 
     trusted_cas: _Names = None
@@ -66,7 +66,7 @@ class _Part:
 
 
 def claimed_eui(resource: Gateway, previous: RegisteredGateway | None) -> EUI64 | None:
-    """The EUI that a Gateway claims, be its spec otherwise usable or not; None where it cannot be told."""
+    """Return the EUI that a Gateway claims, even with an invalid spec; None if it is not known."""
     text = resource.spec.eui if resource.spec is not None else previous.eui if previous is not None else ""
     return parse_hex(text)
 
@@ -74,12 +74,12 @@ def claimed_eui(resource: Gateway, previous: RegisteredGateway | None) -> EUI64 
 def compile_gateway(
     resource: Gateway, previous: RegisteredGateway | None, around: Surroundings
 ) -> Candidate[RegisteredGateway]:
-    """What is to be published of the Gateway that has its EUI to itself.
+    """Compile the Gateway that has its EUI in its namespace.
 
     Args:
         resource: the Gateway.
-        previous: what is in force of the same resource, None where nothing is.
-        around: what it is compiled in.
+        previous: the record in force of the same resource; None if there is none.
+        around: its surroundings.
     """
     eui = claimed_eui(resource, previous)
     if eui is None:
@@ -104,12 +104,12 @@ def compile_gateway(
 
 
 def _shared(record: RegisteredGateway, *others: RegisteredGateway | None) -> RegisteredGateway:
-    """`record`, or the equal one among `others`: nearly always all are equal, and one takes less memory."""
+    """Return `record`, or an equal one of `others`: nearly always all are equal, and one object needs less memory."""
     return next((each for each in others if each == record), record)
 
 
 def _without_refused_move(fallback: RegisteredGateway, own: OwnCUPS) -> RegisteredGateway:
-    """`fallback` without credentials that would not let the gateway in any more; those that it has, it keeps."""
+    """Return `fallback` without CUPS credentials that CUPS would now refuse; the gateway keeps those that it has."""
     try:
         own.check(fallback)
     except StationkeeperError:
@@ -118,7 +118,7 @@ def _without_refused_move(fallback: RegisteredGateway, own: OwnCUPS) -> Register
 
 
 def _gives_away(held: RegisteredGateway, keys: AuthorityKeys) -> bool:
-    """Whether what is in force has the key of a certificate authority, as since then that became a TrustedCA's."""
+    """Return whether the record in force has the key of a CA: that key may have become a TrustedCA's since then."""
     found = (client_of(blob) for blob in (held.lns_credentials, held.cups_credentials) if blob)
     return any(each is not None and (each.is_authority or keys.has(each, held.namespace)) for each in found)
 
@@ -133,8 +133,8 @@ def _read_as_mac(eui: EUI64) -> tuple[str, ...]:
     if asked == eui:
         return ()
     return (
-        f"eui begins with 0000, which a Basics Station takes for a MAC: given this EUI, it asks as "
-        f"{format_hex(asked)}, and that is the one to register",
+        f"eui begins with 0000, so a Basics Station reads it as a MAC: with this EUI, it asks as "
+        f"{format_hex(asked)}; register that EUI",
     )
 
 
@@ -145,7 +145,7 @@ def _suspended(
     fallback: RegisteredGateway | None,
     refusal: StationkeeperError | None,
 ) -> Candidate[RegisteredGateway]:
-    """Registered as suspended whatever else the spec says; a record without a server is never fallen back on."""
+    """Return a suspended candidate for any spec; a record without a server is never used as the fallback."""
     detail = f"spec.suspended is true: the gateway is refused; {_TRAFFIC}"
     if refusal is not None:
         detail = f"{detail}; besides, {refusal.detail}"
@@ -161,8 +161,10 @@ def _suspended(
 def _gateway(resource: Gateway, eui: EUI64, part: _Part) -> RegisteredGateway:
     lns, cups = part.lns or _NOWHERE, part.cups or _NOWHERE
     tokens = part.tokens.usable if part.tokens is not None else ()
+    spelled, text = format_hex(eui), resource.spec.eui if resource.spec is not None else ""
     return RegisteredGateway(
-        eui=format_hex(eui),
+        # The very text of the spec where it is the same: it is in memory already.
+        eui=text if text == spelled else spelled,
         namespace=resource.metadata.namespace,
         name=resource.metadata.name,
         uid=resource.metadata.uid,
@@ -239,7 +241,7 @@ def _not_empty(listed: tuple[str, ...], field: str) -> None:
 
 
 def _unknown_authorities(names: _Names, namespace: str, world: World) -> tuple[str, ...]:
-    """What to know about names that are of no use; whether another tenant has such a TrustedCA is not told."""
+    """Return a note on a name without effect; it does not reveal whether another tenant has such a TrustedCA."""
     for name in names or ():
         key = Key(TRUSTED_CA, *name.split("/", 1))
         if key.namespace not in {namespace, world.release_namespace}:
@@ -254,7 +256,7 @@ def _cups(spec: GatewaySpec, namespace: str, around: Surroundings) -> Target | N
 
 
 def _lns(resource: Gateway, spec: GatewaySpec, around: Surroundings) -> Target | None:
-    """The LNS that the gateway is sent to; None where it is only moved to another CUPS server."""
+    """Return the LNS of the gateway; None if it is only moved to another CUPS server."""
     if spec.lns is not None:
         return compile_lns(spec.lns, resource.metadata.namespace, around.world, around.now, around.keys)
     if spec.cups is not None and around.world.defaults_of(resource) is None:

@@ -1,7 +1,8 @@
-"""Whether a gateway that is moved to this release's own CUPS would be let in there with what it is handed out.
+"""Check that a gateway that is moved to this release's own CUPS can authenticate there with its new credentials.
 
-Judged by the decision that a request meets, on the trust that is about to be published: the certificate is the only one
-that a Basics Station presents. What would be refused is not handed out: the gateway could not come back to be mended.
+The check is the normal decision on a request, with the trust that is about to be published. A Basics Station presents
+only its own certificate. Credentials that CUPS would refuse are not delivered, since the gateway could not come back
+for a correction.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,17 +31,17 @@ from stationkeeper_core.trust.scope import Scope
 from stationkeeper_core.x509.client_certificate import read_client_certificate
 
 _MAX_REMEMBERED = 32_768
-# That a TrustedCA of another namespace would vouch is not for this namespace to know.
+# This namespace must not learn that a TrustedCA of another namespace would vouch.
 _TOLD = {Reason.TRUSTED_CA_OF_ANOTHER_NAMESPACE: Reason.NO_TRUSTED_CA}
 
 
 class OwnCUPS:
-    """The CUPS of this release, as one compile sees it.
+    """The CUPS of this release, for one compile.
 
     Args:
-        names: by which gateways reach it, lower-case: a host, which counts at every port, or `host:port`.
-        trust: what is about to be published.
-        now: aware.
+        names: its names for gateways, lower-case: a host (for every port) or `host:port`.
+        trust: the trust that is about to be published.
+        now: the time, aware.
     """
 
     def __init__(self, names: Iterable[str], trust: TrustDocument, now: datetime) -> None:
@@ -51,21 +52,21 @@ class OwnCUPS:
 
     @property
     def deadlines(self) -> tuple[datetime, ...]:
-        """When time alone changes what was found."""
+        """The times at which a result changes only because time passes."""
         longest = datetime.max.replace(tzinfo=UTC).timestamp()
         return tuple(datetime.fromtimestamp(each, UTC) for each in self._until if each < min(FOR_EVER, longest))
 
     @property
     def was_asked(self) -> bool:
-        """Whether anything was found by what is trusted."""
+        """Whether any result depends on the trust."""
         return bool(self._until)
 
     def note_anew(self) -> None:
-        """Begin anew to note what was found, as for another Gateway."""
+        """Clear the recorded dependencies, for another Gateway."""
         self._until.clear()
 
     def is_meant_by(self, uri: str) -> bool:
-        """Whether `uri`, `https://host:port`, leads to it."""
+        """Return whether `uri`, `https://host:port`, is a URI of this CUPS."""
         host, _, port = uri.partition("://")[2].lower().rpartition(":")
         return bool(self._names) and not self._names.isdisjoint({host, f"{host}:{port}"})
 
@@ -74,10 +75,10 @@ class OwnCUPS:
         return _court(self._trust)
 
     def check(self, record: RegisteredGateway) -> None:
-        """Refuse a Gateway whose CUPS credentials would not let its gateway in here.
+        """Refuse a Gateway with CUPS credentials that this CUPS would refuse.
 
         Args:
-            record: as it is to be published.
+            record: the record that will be published.
 
         Raises:
             StationkeeperError: `WouldBeRefused`; the detail names nothing of other tenants.
@@ -88,7 +89,7 @@ class OwnCUPS:
         if found.certificate:
             self._check_certificate(record, found.certificate)
         elif not found.key:
-            raise _refused("cups leads to this CUPS and has no auth, with which the gateway could not come in again")
+            raise _refused("cups leads to this CUPS and has no auth, so CUPS would refuse the gateway; give cups.auth")
         elif token_sha256(found.key) not in record.token_sha256s:
             raise _refused("cups leads to this CUPS, and client.tokens does not list the token of cups.auth")
 
@@ -108,10 +109,10 @@ class OwnCUPS:
 
 
 class _Court:
-    """One trust, and what it said so far.
+    """One trust, with its judgements so far.
 
     Args:
-        trust: what is about to be published.
+        trust: the trust that is about to be published.
     """
 
     def __init__(self, trust: TrustDocument) -> None:
@@ -123,7 +124,7 @@ class _Court:
         return TrustGeneration(self._document, 0, "")
 
     def judge(self, der: bytes, record: RegisteredGateway, now: datetime) -> Judgement:
-        """What the TrustedCAs in the Gateway's scope say of a certificate that is presented alone."""
+        """Judge a certificate that is presented alone, by the TrustedCAs in the Gateway's scope."""
         which = (der, record.namespace, record.eui)
         known = self._known.get(which)
         if known is not None and known.holds_at(now):
@@ -137,7 +138,7 @@ class _Court:
         return found
 
     def snapshot(self, record: RegisteredGateway) -> Snapshot:
-        """The trust, and a registry of that Gateway alone."""
+        """Return a snapshot of the trust with a registry of only that Gateway."""
         eui = parse_hex(record.eui)
         number = bucket_of(eui) if eui is not None else 0
         buckets = (

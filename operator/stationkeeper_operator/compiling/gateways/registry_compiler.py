@@ -1,4 +1,4 @@
-"""All Gateways to the candidates of each registry document, and the EUIs that are kept for namespaces."""
+"""Sort all Gateways into the candidates of each registry document, with the EUIs reserved for namespaces."""
 
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -25,12 +25,12 @@ _Owner = tuple[EUI64, str]
 
 @dataclass
 class Bucket:
-    """What belongs into one registry document.
+    """The content of one registry document.
 
     Attributes:
         candidates: its Gateways.
-        kept: by EUI and namespace, what is reserved there unless the namespace has a Gateway in force with that EUI.
-        contested: the EUIs with which more than one namespace has to do.
+        kept: reservations by EUI and namespace; without effect if the namespace has a Gateway in force with that EUI.
+        contested: the EUIs that more than one namespace claims.
     """
 
     candidates: list[Candidate[RegisteredGateway]] = field(default_factory=list)
@@ -38,20 +38,20 @@ class Bucket:
     contested: set[str] = field(default_factory=set)
 
     def take_in(self, settled: Settled) -> None:
-        """Take in what became of a claim."""
+        """Add a settled claim."""
         if settled.candidate is not None:
             self.candidates.append(settled.candidate)
         if settled.reserved is not None:
             self.kept[settled.reserved.eui, settled.reserved.namespace] = settled.reserved
 
     def document(self, number: int, records: Iterable[RegisteredGateway], thrift: int) -> RegistryDocument:
-        """The document with these of its Gateways.
+        """Return the document with these Gateways.
 
         Args:
             number: of the bucket.
             records: of the Gateways.
-            thrift: what is left out of what is reserved: from 1 on who waits, from 2 on what no other namespace asks
-                for, from 3 on all.
+            thrift: which reservations to leave out: from 1 on those that wait, from 2 on those of EUIs that no other
+                namespace claims, from 3 on all.
         """
         gateways = tuple(sorted(records, key=lambda each: (each.eui, each.rank, each.namespace)))
         present = {(each.eui, each.namespace) for each in gateways}
@@ -67,7 +67,7 @@ class Bucket:
         return thrift >= least
 
     def _bounded(self, reserved: Iterable[ReservedEUI]) -> list[ReservedEUI]:
-        """So many of each namespace, first those that another namespace has to do with, the lowest EUI first."""
+        """Return the reservations within each namespace's limit: contested EUIs first, then the lowest EUIs."""
         counts: Counter[tuple[str, bool]] = Counter()
         found = []
         for each in sorted(reserved, key=lambda each: (each.eui not in self.contested, each.eui)):
@@ -80,13 +80,13 @@ class Bucket:
 def registry_buckets(
     around: Surroundings, resources: Iterable[Resource], in_force: Mapping[str, Document], scopes: tuple[Scopes, Scopes]
 ) -> Iterator[tuple[int | None, Bucket]]:
-    """The candidates by the bucket that they belong into; last, under None, those whose EUI is not known or taken.
+    """Yield the candidates by bucket; last, under None, those with an unknown EUI or one of another Gateway.
 
     Args:
-        around: what Gateways are compiled in.
-        resources: all resources but those that are being deleted.
+        around: the surroundings for compiling Gateways.
+        resources: all resources except those that are being deleted.
         in_force: the present documents.
-        scopes: of what is to be trusted, and of what is trusted now.
+        scopes: the scopes of the trust that will be in force, and of the trust in force.
     """
     registries = {each.bucket: each for each in in_force.values() if isinstance(each, RegistryDocument)}
     held = {each.uid: each for number in sorted(registries) for each in registries[number].gateways}
@@ -120,12 +120,12 @@ def _settled_bucket(
 def settle_all(
     claims: Mapping[EUI64, Mapping[str, Claim]], in_force: RegistryDocument | None, grounds: Grounds
 ) -> Iterator[tuple[EUI64, Mapping[str, Settled]]]:
-    """Who may have each EUI in force; so many of a namespace wait that they can be remembered in one document.
+    """Decide who may have each EUI in force; the number of waiting entries of a namespace in a document is limited.
 
     Args:
-        claims: by EUI and namespace; of all EUIs of a bucket that more than one namespace claims, of others as needed.
+        claims: by EUI and namespace: all contested EUIs of a bucket, and others as needed.
         in_force: the present document of that bucket.
-        grounds: what they are judged by.
+        grounds: the grounds for the decisions.
     """
     waiting = Counter(each.namespace for each in (in_force.reserved if in_force else ()) if each.waits)
     for eui in sorted(claims):
@@ -142,7 +142,7 @@ def settle_all(
 def _owners(
     around: Surroundings, gateways: Iterable[Gateway], held: Mapping[str, RegisteredGateway], nowhere: Bucket
 ) -> dict[_Owner, Candidate[RegisteredGateway]]:
-    """The Gateway that has an EUI in its namespace: the oldest."""
+    """Return the Gateway that has an EUI in its namespace: the oldest one."""
     owners: dict[_Owner, Candidate[RegisteredGateway]] = {}
     for gateway in sorted(gateways, key=lambda each: precedence(each, held)):
         previous = held.get(gateway.metadata.uid)
@@ -176,14 +176,15 @@ def parsed_eui(record: RegisteredGateway | ReservedEUI) -> EUI64:
 
 
 def precedence(gateway: Gateway, held: Container[str]) -> tuple[datetime, bool, Key]:
-    """Sorts the Gateways of one namespace that claim one EUI; `held` are the uids of those in force.
+    """Return a sort key for the Gateways of one namespace that claim one EUI; `held` has the uids of those in force.
 
-    The oldest first; of those created in one second, and creation is told no finer, the one in force.
+    The oldest comes first. Of those created in the same second, the one in force comes first: creation times have no
+    finer resolution.
     """
     return (gateway.metadata.creation_timestamp, gateway.metadata.uid not in held, gateway.key)
 
 
 def conflict(gateway: Gateway, eui: EUI64, owner: Key) -> Candidate[RegisteredGateway]:
-    """Return what a Gateway asks for whose EUI the older Gateway `owner` of its namespace has: nothing."""
+    """Return the refused candidate of a Gateway with an EUI that the older Gateway `owner` of its namespace has."""
     detail = f"EUI {format_hex(eui)} belongs to the older Gateway {owner.name} of this namespace; delete one of the two"
     return Candidate(gateway, None, None, StationkeeperError(Reason.EUI_CONFLICT, detail))

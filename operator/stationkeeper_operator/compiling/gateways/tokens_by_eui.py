@@ -1,9 +1,8 @@
-"""The LNS of a GatewayDefaults that gives each gateway a token of its own, from one Secret keyed by EUI.
+"""The LNS of a GatewayDefaults with a token for each gateway, from one Secret with EUIs as keys.
 
-A token is that of one gateway, and a tenant may register any EUI in its namespace. So a key that is an EUI alone speaks
-for Gateways of the Secret's own namespace; for another one, which only the release's GatewayDefaults serves, the key
-has that namespace before it: `NAMESPACE.EUI`. No Gateway is ever given a token that the Secret's owner did not write
-for its namespace.
+A token belongs to one gateway, but a tenant may register any EUI in its namespace. So a key that is only an EUI is for
+Gateways of the Secret's own namespace. For another namespace, which only the release's GatewayDefaults serves, the key
+is `NAMESPACE.EUI`. So a Gateway never gets a token that the Secret's owner did not write for its namespace.
 """
 
 import re
@@ -29,11 +28,11 @@ class LNSByEUI:
     """An LNS, and the token of each gateway for it.
 
     Attributes:
-        target: the LNS, with credentials that have its trust and no token.
-        trust: DER of the certificate by which gateways verify it.
-        secret: where the tokens are.
+        target: the LNS, with credentials that have its trust but no token.
+        trust: DER of the certificate with which gateways verify it.
+        secret: the Secret with the tokens.
         tokens: the content of each key of that Secret.
-        notes: what the author of the GatewayDefaults should know.
+        notes: notes for the author of the GatewayDefaults.
     """
 
     target: Target
@@ -43,7 +42,7 @@ class LNSByEUI:
     notes: tuple[str, ...]
 
     def differs_for(self, gateway: Gateway, other: "LNSByEUI") -> bool:
-        """Whether a gateway has another token here than in `other`, which is the same else."""
+        """Return whether a gateway has another token here than in `other`, which is otherwise equal."""
         try:
             key = self._key_of(gateway)
         except StationkeeperError:
@@ -51,9 +50,9 @@ class LNSByEUI:
         return self.tokens.get(key) != other.tokens.get(key)
 
     def of(self, gateway: Gateway) -> Target:
-        """The LNS with that gateway's token; its notes are about that token alone.
+        """Return the LNS with that gateway's token; its notes are only about that token.
 
-        What is told of it names the Secret to those alone who are in its namespace.
+        Messages name the Secret only to Gateways in its namespace.
 
         Raises:
             StationkeeperError: `TokenMissingForEUI`, `TokenInvalid`, `CredentialsUnusable`.
@@ -63,7 +62,7 @@ class LNSByEUI:
         where = f"Secret {self.secret.namespace}/{self.secret.name}" if is_own else f"the Secret of its {_FIELD}"
         content = self.tokens.get(key)
         if content is None:
-            cure = "add it" if is_own else "have it added, make a GatewayDefaults in this namespace"
+            cure = "add it" if is_own else "ask its owner to add it, create a GatewayDefaults in this namespace"
             detail = f"{where} has no key {key}: {cure}, or give lns here"
             raise StationkeeperError(Reason.TOKEN_MISSING_FOR_EUI, detail)
         try:
@@ -83,13 +82,13 @@ class LNSByEUI:
 
 
 def with_tokens(target: Target, source: TokensSource, namespace: str, world: World) -> LNSByEUI:
-    """The LNS `target` with the tokens that `source` names. The Secret is looked up once, however many gateways ask.
+    """Return the LNS `target` with the tokens of `source`; the Secret is looked up once for all gateways.
 
     Args:
-        target: the LNS, with its trust and without a token.
-        source: what the spec of the GatewayDefaults says.
+        target: the LNS, with its trust but without a token.
+        source: the reference in the spec of the GatewayDefaults.
         namespace: of the GatewayDefaults.
-        world: where the Secret is looked up.
+        world: holds the Secret.
 
     Raises:
         StationkeeperError: why the Secret cannot be used.
@@ -101,8 +100,10 @@ def with_tokens(target: Target, source: TokensSource, namespace: str, world: Wor
 
 
 def _odd_keys(tokens: Mapping[str, bytes], namespace: str, world: World) -> tuple[str, ...]:
-    """How many keys no gateway is ever given; what they are called is not told, as it may be no name at all."""
+    """Return a note on the number of unusable keys; without their names, which may be anything, even a secret."""
     is_release = namespace == world.release_namespace
     odd = sum(not _KEY.fullmatch(key) or ("." in key and not is_release) for key in tokens)
     form = "16 upper-case hex digits" + (", or NAMESPACE. before them" if is_release else "")
-    return (f"{_FIELD}: {odd} keys of the Secret are no EUI ({form}) and are given to nobody",) if odd else ()
+    return (
+        (f"{_FIELD}: {odd} keys of the Secret are not an EUI ({form}) and are not used; correct them",) if odd else ()
+    )

@@ -1,1 +1,1 @@
-"""The same plan as the full compile, by work in proportion to what changed."""
+"""The same plan as the full compile, with work in proportion to the changes."""

@@ -1,4 +1,4 @@
-"""One registry document that is kept up to date: the claims on its EUIs, who may have each, and what fits into it."""
+"""Keep one registry document up to date: the claims on its EUIs, the decisions on them, and the records that fit."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -20,26 +20,26 @@ Owner = tuple[EUI64, str]
 
 @dataclass(frozen=True)
 class InForceChange:
-    """What changed of the Gateways in force: each as it was, and each as it is."""
+    """The changes of the Gateways in force: the records before and after."""
 
     gone: tuple[RegisteredGateway, ...] = ()
     came: tuple[RegisteredGateway, ...] = ()
 
 
 class BucketMemory:
-    """Of one bucket.
+    """The state of one bucket.
 
     Args:
-        name: of the document.
-        number: of the bucket.
-        release_namespace: which has a share of its own.
+        name: the name of the document.
+        number: the number of the bucket.
+        release_namespace: the namespace with a share of its own.
 
     Attributes:
-        name: of the document.
-        document: as it was fitted last; None before.
+        name: the name of the document.
+        document: the last fitted document; None before.
         sha256: the digest of its payload.
-        payload: of it, until it is taken.
-        records: what is in the document of each Gateway.
+        payload: its payload, until it is taken.
+        records: the record of each Gateway in the document.
     """
 
     def __init__(self, name: str, number: int, release_namespace: str) -> None:
@@ -63,11 +63,11 @@ class BucketMemory:
 
     @property
     def is_current(self) -> bool:
-        """Whether the document is as it has to be."""
+        """Whether the document is up to date."""
         return not (self._stale or self._must_fit)
 
     def claim(self, owner: Owner, candidate: Candidate[RegisteredGateway] | None) -> None:
-        """Take in what the Gateway that has an EUI in its namespace asks for; None where there is none."""
+        """Set the candidate of the Gateway that has an EUI in its namespace; None if there is none."""
         if candidate is None:
             self._candidates.pop(owner, None)
         else:
@@ -75,7 +75,7 @@ class BucketMemory:
         self._involve(owner)
 
     def renew(self, owner: Owner, candidate: Candidate[RegisteredGateway]) -> None:
-        """Take in a Gateway of which nothing changed that is compiled, so that the former one needs no memory."""
+        """Replace the resource of a Gateway without a change that matters, to release the memory of the old one."""
         resource = candidate.resource
         self._candidates[owner] = candidate
         self._settled[owner[0]] = tuple(
@@ -86,7 +86,7 @@ class BucketMemory:
         )
 
     def take_in_force(self, document: RegistryDocument | None) -> InForceChange:
-        """Take in the document in force."""
+        """Set the document in force, and return its changes."""
         if document is self._in_force:
             return InForceChange()
         self._in_force = document
@@ -99,7 +99,7 @@ class BucketMemory:
         for owner in (*changed, *kept):
             self._involve(owner)
         if kept:
-            # How many of a namespace wait decides whether another one can.
+            # The number of waiting entries of a namespace decides whether another one fits.
             self.judge_anew()
         if not self._has_plenty:
             self._must_fit = True
@@ -109,18 +109,17 @@ class BucketMemory:
         )
 
     def judge_anew(self) -> None:
-        """Take in that the scopes changed, which decide between several namespaces with one EUI."""
+        """Mark all contested EUIs for a new decision, after a change of the scopes."""
         self._stale |= self._contested
 
     def fit(self, grounds: Grounds) -> tuple[bool, Iterable[Key]]:
         """Bring the document up to date.
 
         Args:
-            grounds: what claims are judged by.
+            grounds: the grounds for deciding claims.
 
         Returns:
-            Whether it was made anew, and the Gateways of which something else is in it than before, or whose candidates
-            were settled anew.
+            Whether the document was made again, and the Gateways with a changed record or a newly settled candidate.
         """
         settled = self._settle(grounds)
         if not self._must_fit:
@@ -138,12 +137,12 @@ class BucketMemory:
         return True, {*settled, *other, *(before.keys() - self.records.keys())}
 
     def candidate_of(self, owner: Owner, key: Key) -> Candidate[RegisteredGateway] | None:
-        """What was settled of a Gateway that has an EUI in its namespace."""
+        """Return the settled candidate of the Gateway that has an EUI in its namespace."""
         found = (each.candidate for each in self._settled.get(owner[0], ()) if each.candidate is not None)
         return next((each for each in found if each.key == key), None)
 
     def _involve(self, owner: Owner) -> None:
-        """Take in that a namespace has something else to do with an EUI than before."""
+        """Record a change of a namespace's claim to an EUI."""
         eui, namespace = owner
         if owner in self._candidates or owner in self._held or owner in self._reserved:
             self._namespaces.add(eui, namespace)
@@ -151,7 +150,7 @@ class BucketMemory:
             self._namespaces.discard(eui, namespace)
         is_contested = self._namespaces.is_shared(eui)
         if is_contested or eui in self._contested:
-            # How many of a namespace wait is counted over all of them.
+            # The waiting entries of a namespace are counted over all EUIs.
             self._stale |= self._contested
         if is_contested:
             self._contested.add(eui)
@@ -161,7 +160,7 @@ class BucketMemory:
         self._stale.add(eui)
 
     def _settle(self, grounds: Grounds) -> set[Key]:
-        """Settle what is stale; the Gateways whose candidates are others than before."""
+        """Settle the stale EUIs; return the Gateways with changed candidates."""
         claims = {
             eui: {
                 namespace: Claim(
@@ -186,7 +185,7 @@ class BucketMemory:
         return found
 
     def _is_same_document(self, before: tuple[Settled, ...], after: tuple[Settled, ...]) -> bool:
-        """Whether two outcomes put the same into the document, without a look at what else is in it."""
+        """Return whether two results put the same into the document, without looking at its other content."""
         if len(before) != 1 or len(after) != 1:
             return not before and not after
         old, new = before[0], after[0]
@@ -194,7 +193,7 @@ class BucketMemory:
             return old.candidate is new.candidate and old.reserved == new.reserved
         if not self._has_plenty:
             return _asks_the_same(old.candidate, new.candidate) and old.reserved == new.reserved
-        # Where all fits, each Gateway's first choice is in the document, and nothing is reserved of one that is.
+        # If everything fits, each Gateway's first choice is in the document, and it has no reservation.
         first, then = (each.desired or each.fallback for each in (old.candidate, new.candidate))
         same_record = old.candidate.key == new.candidate.key and first == then
         return same_record and (then is not None or old.reserved == new.reserved)

@@ -1,4 +1,4 @@
-"""When time alone changes something, by whom it concerns."""
+"""Deadlines by key: the times at which something changes only because time passes."""
 
 import heapq
 from collections.abc import Hashable, Iterator
@@ -9,7 +9,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 class DeadlineQueue(Generic[K]):
-    """At most one time for each key; what was replaced is passed over when its turn comes."""
+    """A queue with at most one time for each key; replaced entries are skipped later."""
 
     def __init__(self) -> None:
         self._times: dict[K, datetime] = {}
@@ -32,7 +32,7 @@ class DeadlineQueue(Generic[K]):
             heapq.heapify(self._heap)
 
     def take(self, now: datetime) -> Iterator[K]:
-        """Take the keys whose time has come; each is without a time then."""
+        """Yield the keys whose time has come, and remove their times."""
         while self._heap and self._heap[0][0] <= now:
             when, _, key = heapq.heappop(self._heap)
             if self._times.get(key) == when:
@@ -41,7 +41,7 @@ class DeadlineQueue(Generic[K]):
 
     @property
     def first(self) -> datetime | None:
-        """The earliest time; None where there is none."""
+        """The earliest time; None if there is none."""
         while self._heap and self._times.get(self._heap[0][2]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None

@@ -1,4 +1,4 @@
-"""Which Gateways have to be compiled anew because of what all are compiled in."""
+"""Find the Gateways that a change of the shared facts concerns."""
 
 from functools import cached_property
 
@@ -12,11 +12,11 @@ from stationkeeper_operator.resources.records import TRUSTED_CA, Gateway, Key
 
 
 class FactsChange:
-    """The difference between what Gateways were compiled in, and what they are to be compiled in now.
+    """The difference between the old and the new shared facts.
 
     Args:
-        old: as it was.
-        new: as it is.
+        old: the old facts.
+        new: the new facts.
     """
 
     def __init__(self, old: SharedFacts, new: SharedFacts) -> None:
@@ -27,17 +27,17 @@ class FactsChange:
 
     @property
     def scopes_changed(self) -> bool:
-        """Whether other TrustedCAs are in force, or are to be, than before."""
+        """Whether the TrustedCAs in force, or those that will be in force, have changed."""
         return self._old.trust.document != self._new.trust.document or self._old.before != self._new.before
 
     @cached_property
     def vouching_changed(self) -> bool:
-        """Whether another answer is possible to who could let a Gateway in."""
+        """Whether the vouching of any Gateway may have changed."""
         return not self._new.vouching_cas.says_the_same_as(self._old.vouching_cas)
 
     @cached_property
     def is_none(self) -> bool:
-        """Whether no Gateway can be concerned."""
+        """Whether the change concerns no Gateway."""
         old, new = self._old, self._new
         same_defaults = old.defaults.compiled.keys() == new.defaults.compiled.keys() and all(
             _is_same(each, new.defaults.compiled[key]) for key, each in old.defaults.compiled.items()
@@ -45,12 +45,12 @@ class FactsChange:
         return same_defaults and not self._keys and not self._trusted_cas and not self._trust_changed
 
     def concerns(self, gateway: Gateway, keys: frozenset[str], *, asked_own_cups: bool) -> bool:
-        """Whether a Gateway has to be compiled anew.
+        """Return whether a Gateway must be compiled again.
 
         Args:
-            gateway: which.
-            keys: the digests of those that were looked for among the TrustedCAs' when it was compiled last.
-            asked_own_cups: whether it was asked then whether this release's CUPS would let it in.
+            gateway: the Gateway.
+            keys: the digests of the keys that its last compile compared with the TrustedCAs' keys.
+            asked_own_cups: whether its last compile checked it against this release's CUPS.
         """
         return (
             (asked_own_cups and self._trust_changed)
@@ -87,7 +87,7 @@ class FactsChange:
         return new.differs_for(gateway, old)
 
     def _default_of(self, namespace: str) -> bool | tuple[LNSByEUI, LNSByEUI]:
-        """Whether all Gateways of a namespace get something else by default; or the two of which some get that."""
+        """Return whether all Gateways of a namespace have another default; or the two LNS that may differ for some."""
         before, now = (each.world.defaults_for(namespace) for each in (self._old, self._new))
         if before != now or before is None or now is None:
             return before != now
@@ -103,7 +103,7 @@ def _trusted_cas(facts: SharedFacts) -> frozenset[Key]:
 
 
 def _difference(old: AuthorityKeys, new: AuthorityKeys) -> frozenset[str]:
-    """The keys of which something else holds somewhere."""
+    """Return the keys that differ in any namespace."""
     nobody = frozenset[str]()
     namespaces = old.by_namespace.keys() | new.by_namespace.keys()
     pairs = ((old.by_namespace.get(each, nobody), new.by_namespace.get(each, nobody)) for each in namespaces)
@@ -111,7 +111,7 @@ def _difference(old: AuthorityKeys, new: AuthorityKeys) -> frozenset[str]:
 
 
 def _is_same(old: Compiled, new: Compiled) -> bool:
-    """Whether both give each Gateway the same; of one that is refused, Gateways are told the reason alone."""
+    """Return whether both give every Gateway the same; of a refused one, Gateways only get the reason."""
     if isinstance(old, StationkeeperError) and isinstance(new, StationkeeperError):
         return old.reason == new.reason
     return old == new

@@ -1,4 +1,4 @@
-"""When time alone changes something about TrustedCAs and GatewayDefaults."""
+"""The times at which TrustedCAs and GatewayDefaults change only because time passes."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,17 +12,17 @@ from stationkeeper_operator.resources.records import GatewayDefaults, TrustedCA
 
 
 def moments(facts: SharedFacts, before: Document | None) -> Iterator[datetime]:
-    """The times that anything is compared with: at all others, the same facts are compiled of the same objects.
+    """Yield the times that are compared with the clock; between them, the same objects give the same facts.
 
     Args:
-        facts: as they were compiled last.
+        facts: the last compiled facts.
         before: the trust document in force.
     """
     held = before.authorities if isinstance(before, TrustDocument) else ()
     records = [*held, *facts.trust.records.values()]
     for candidate in facts.trust.candidates:
         records += filter(None, (candidate.desired, candidate.fallback, candidate.minimal))
-        # A CRL that is not valid yet refuses its TrustedCA, and so is in no record.
+        # A CRL that is not valid yet makes its TrustedCA refused, so it is in no record.
         if candidate.refusal is not None and isinstance(candidate.resource, TrustedCA):
             yield from beginnings(candidate.resource, facts.world)
     for record in records:

@@ -1,10 +1,9 @@
-"""What is remembered of each Gateway, and by what it is found: its EUI, what it names, and when time changes it."""
+"""The stored state of each Gateway, with indexes by EUI, by references and by deadlines."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_core.published.registry_layout import RegistryLayout, bucket_of
 from stationkeeper_operator.compiling.candidate import Candidate
@@ -23,25 +22,35 @@ _NOTHING: frozenset[str] = frozenset()
 
 
 class RememberedGateway:
-    """One Gateway.
+    """The stored state of one Gateway.
 
     Attributes:
-        resource: as it was compiled, or is to be.
-        eui: that it claims; None where that is not known.
-        bucket: the number of the one that its EUI belongs into.
-        is_owner: whether it has its EUI in its namespace, and no older Gateway has.
-        is_stale: whether it has to be compiled.
-        candidate: what it asks for, before its claim was settled; None where it was never compiled.
-        keys: the digests of the keys that were looked for among those of TrustedCAs when it was compiled.
-        asked_own_cups: whether it was asked then whether this release's CUPS would let it in.
-        verdict: on it; None before.
+        resource: the resource, compiled or to compile.
+        owner: the EUI that it claims, and its namespace; None if not known.
+        bucket: the number of the bucket of its EUI.
+        is_owner: whether it has its EUI in its namespace, so that no older Gateway has it.
+        is_stale: whether it must be compiled.
+        candidate: its candidate before its claim was settled; None if it was never compiled.
+        keys: the digests of the keys that its compile compared with the TrustedCAs' keys.
+        asked_own_cups: whether its compile checked it against this release's CUPS.
+        verdict: the verdict on it; None before the first one.
     """
 
-    __slots__ = ("asked_own_cups", "bucket", "candidate", "eui", "is_owner", "is_stale", "keys", "resource", "verdict")
+    __slots__ = (
+        "asked_own_cups",
+        "bucket",
+        "candidate",
+        "is_owner",
+        "is_stale",
+        "keys",
+        "owner",
+        "resource",
+        "verdict",
+    )
 
     def __init__(self, resource: Gateway) -> None:
         self.resource = resource
-        self.eui: EUI64 | None = None
+        self.owner: Owner | None = None
         self.bucket: int | None = None
         self.is_owner = False
         self.is_stale = True
@@ -50,22 +59,17 @@ class RememberedGateway:
         self.asked_own_cups = False
         self.verdict: Verdict | None = None
 
-    @property
-    def owner(self) -> Owner | None:
-        """The EUI that it claims, and its namespace."""
-        return None if self.eui is None else (self.eui, self.resource.metadata.namespace)
-
 
 class GatewayMemory:
-    """All Gateways that are not being deleted.
+    """The state of all Gateways that are not being deleted.
 
     Args:
-        layout: into which documents they are split.
+        layout: the layout of the registry documents.
 
     Attributes:
-        looking: by namespace, how many have no LNS of their own.
-        expiring: when a certificate of a Gateway's servers ends.
-        let_in_until: when the answer ends whether this release's CUPS would let a Gateway in.
+        looking: the number of Gateways without an LNS of their own, by namespace.
+        expiring: when a certificate of a Gateway's servers expires.
+        let_in_until: until when the check against this release's CUPS is valid.
     """
 
     def __init__(self, layout: RegistryLayout) -> None:
@@ -81,15 +85,15 @@ class GatewayMemory:
         self._owners_of_keys: dict[str, Counter[str]] = {}
 
     def __iter__(self) -> Iterator[tuple[Key, RememberedGateway]]:
-        """All of them."""
+        """Iterate over all Gateways."""
         return iter(self._gateways.items())
 
     def get(self, key: Key) -> RememberedGateway | None:
-        """The Gateway, None where there is none, or it is being deleted."""
+        """Return the Gateway; None if there is none, or if it is being deleted."""
         return self._gateways.get(key)
 
     def put(self, key: Key, resource: Gateway) -> RememberedGateway:
-        """Take in a Gateway that is new, or other than before; it claims nothing new yet."""
+        """Add or replace a Gateway; its claim is not updated yet."""
         remembered = self._gateways.get(key)
         if remembered is None:
             remembered = self._gateways[key] = RememberedGateway(resource)
@@ -104,7 +108,7 @@ class GatewayMemory:
         return remembered
 
     def remove(self, key: Key) -> Owner | None:
-        """Take in that a Gateway is gone; what it claimed."""
+        """Remove a Gateway; return its claim."""
         remembered = self._gateways.pop(key, None)
         if remembered is None:
             return None
@@ -116,11 +120,14 @@ class GatewayMemory:
         return remembered.owner
 
     def claim(self, key: Key, remembered: RememberedGateway) -> Owner | None:
-        """Bring up to date which EUI a Gateway claims; its former claim if that is another one."""
+        """Update the EUI that a Gateway claims; return its former claim if that has changed."""
         former = remembered.owner
-        remembered.eui = claimed_eui(remembered.resource, self.held(remembered.resource.metadata.uid))
-        if former == remembered.owner:
+        metadata = remembered.resource.metadata
+        eui = claimed_eui(remembered.resource, self.held(metadata.uid))
+        claimed = None if eui is None else (eui, metadata.namespace)
+        if former == claimed:
             return None
+        remembered.owner = claimed
         if former is not None:
             self._claimants.discard(former, key)
         remembered.bucket, remembered.is_owner = None, False
@@ -130,37 +137,37 @@ class GatewayMemory:
         return former
 
     def bucket_of(self, owner: Owner) -> int:
-        """The number of the bucket that an EUI belongs into."""
+        """Return the number of the bucket of an EUI."""
         return bucket_of(owner[0], self._layout.buckets)
 
     def claimants(self, owner: Owner) -> list[Key]:
-        """The Gateways of a namespace that claim one EUI."""
+        """Return the Gateways of a namespace that claim one EUI."""
         return list(self._claimants.of(owner))
 
     def naming(self, reference: Reference) -> list[Key]:
-        """The Gateways that name a Secret or ConfigMap."""
+        """Return the Gateways that name a Secret or ConfigMap."""
         return list(self._named.of(reference))
 
     def held(self, uid: str) -> RegisteredGateway | None:
-        """What is in force of a Gateway; where it is in two documents, in the one of the highest number."""
+        """Return the record in force of a Gateway; if two documents have one, that of the higher number."""
         if not self._held.is_shared(uid):
             return self._held.first(uid)
         return max(self._held.of(uid), key=lambda each: bucket_of(parsed_eui(each), self._layout.buckets))
 
     def __contains__(self, uid: object) -> bool:
-        """Whether anything is in force of the Gateway with that uid."""
+        """Return whether the Gateway with that uid has a record in force."""
         return uid in self._held
 
     @property
     def owners_of_keys(self) -> OwnersOfKeys:
-        """The namespaces whose gateways have each key as their own."""
+        """The namespaces with gateways that have each key."""
         return self._owners_of_keys
 
     def take_in_force(self, change: InForceChange) -> tuple[set[Key], set[str]]:
-        """Take in what is in force.
+        """Update the records in force.
 
         Returns:
-            The Gateways of which something else is in force, and the keys that gateways of other namespaces have now.
+            The Gateways with a changed record in force, and the keys that gateways of other namespaces have now.
         """
         concerned: set[Key] = set()
         keys: set[str] = set()
@@ -175,12 +182,12 @@ class GatewayMemory:
         return concerned, keys
 
     def set_deadlines(self, key: Key, now: datetime, verdict: Verdict) -> None:
-        """Take in when a certificate that a Gateway's spec brings ends next."""
+        """Set the next expiry of a certificate of a Gateway's spec."""
         ends = (each.not_after for each in verdict.validities if each.not_after >= now)
         self.expiring.set(key, min(ends, default=None))
 
     def due(self, now: datetime) -> Iterable[Key]:
-        """Take the Gateways for which time alone changed something."""
+        """Return the Gateways that change because time has passed, and remove their deadlines."""
         return {*self.expiring.take(now), *self.let_in_until.take(now)}
 
     def _unlist(self, key: Key, resource: Gateway) -> None:
@@ -191,7 +198,7 @@ class GatewayMemory:
             self.looking[resource.metadata.namespace] -= 1
 
     def _count_keys(self, record: RegisteredGateway, number: int) -> set[str]:
-        """Count a Gateway's keys; those that its namespace had not before, or has no more."""
+        """Count a Gateway's keys; return those that its namespace has now for the first time, or has no longer."""
         found: set[str] = set()
         for key in client_keys(record):
             owners = self._owners_of_keys.setdefault(key, Counter())

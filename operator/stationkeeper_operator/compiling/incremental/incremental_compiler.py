@@ -1,8 +1,8 @@
-"""The same plan as `compile_plan`, by work in proportion to what changed.
+"""Compile the same plan as `compile_plan`, with work in proportion to the changes.
 
-A verdict and a record are a pure function of a resource, what it names, what was in force, what all Gateways are
-compiled in, and time. Each is remembered, and made anew when one of these is other than before. `compile_plan` stays
-the specification: what is made here equals what it makes from nothing, byte for byte.
+A verdict and a record are a pure function of the resource, its references, the record in force, the shared facts and
+time. Each is stored, and made again when one of these has changed. `compile_plan` stays the specification: the result
+here is equal to its result, byte for byte.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -27,16 +27,16 @@ from stationkeeper_operator.resources.records import GATEWAY, Gateway, Key, Refe
 
 @dataclass(frozen=True)
 class PlanChange:
-    """What a compile changed of the plan.
+    """The changes of the plan by one compile.
 
     Attributes:
-        documents: all documents of the plan that are ready to be published, by name.
+        documents: all documents of the plan that can be published, by name.
         digests: of their payloads.
-        payloads: of those that were made anew.
-        verdicts: those that are others than before.
-        deadline: when time alone will change something about trust, aware; None for never.
-        is_done: whether the plan is whole; otherwise another compile has to follow, for which nothing need change.
-        work: what was done.
+        payloads: of the documents that were made again.
+        verdicts: the changed verdicts.
+        deadline: when trust changes only because time passes, aware; None for never.
+        is_done: whether the plan is complete; if not, another compile must follow, even without changes.
+        work: the amount of work.
     """
 
     documents: Mapping[str, Document]
@@ -49,12 +49,12 @@ class PlanChange:
 
 
 class IncrementalCompiler:
-    """Remembers what it compiled; for one term of leadership. One thread uses it at a time.
+    """Stores what it compiled, for one term of leadership. Only one thread may use it at a time.
 
     Args:
-        release_namespace: the namespace whose TrustedCAs and GatewayDefaults are for the Gateways of all namespaces.
-        cups_names: by which gateways reach the release's CUPS: lower-case hosts, or `host:port`.
-        buckets: into how many documents the Gateways are split.
+        release_namespace: the release's namespace, with TrustedCAs and GatewayDefaults for other namespaces.
+        cups_names: the names of the release's CUPS for gateways: lower-case hosts, or `host:port`.
+        buckets: the number of registry documents.
     """
 
     def __init__(self, release_namespace: str, cups_names: tuple[str, ...] = (), buckets: int = BUCKETS) -> None:
@@ -87,12 +87,12 @@ class IncrementalCompiler:
 
     @property
     def resources(self) -> Mapping[Key, Resource]:
-        """All resources, as they were taken in; what is taken in later shows in it."""
+        """A live view of all resources."""
         return _Resources(self._few, self._leaving, self._registry.gateways)
 
     @property
     def world(self) -> World:
-        """All resources, and what they refer to, as they were taken in; later changes do not touch it."""
+        """A copy of all resources and their references; later changes do not affect it."""
         return World(self._release, dict(self.resources), dict(self._referenced), self._cups_names, self._buckets)
 
     @property
@@ -101,13 +101,13 @@ class IncrementalCompiler:
         return self._trust_sha256
 
     def carried_by(self, document: str) -> list[Key]:
-        """The resources that a document carries."""
+        """Return the resources in a document."""
         if document == TRUST:
             return list(self._trust.records) if self._trust is not None else []
         return [key for bucket in self._registry.buckets if bucket.name == document for key in bucket.records]
 
     def default_of(self, resource: Resource) -> Key | None:
-        """The GatewayDefaults that has to give the LNS of `resource`."""
+        """Return the GatewayDefaults that must give the LNS of `resource`; None if there is none."""
         return self._facts.world.defaults_of(resource) if self._facts is not None else None
 
     @property
@@ -116,7 +116,7 @@ class IncrementalCompiler:
         return self._registry.is_whole
 
     def verdict_on(self, key: Key) -> Verdict | None:
-        """The present verdict on a resource; None where there is none yet."""
+        """Return the present verdict on a resource; None if there is none yet."""
         found = self._verdicts.get(key)
         if found is None:
             remembered = self._registry.gateways.get(key)
@@ -124,11 +124,11 @@ class IncrementalCompiler:
         return found
 
     def holds_at(self, now: datetime) -> bool:
-        """Whether what is remembered can be brought up to date for `now`; not where the clock was set back."""
+        """Return whether the stored state can be updated for `now`; false if the clock was set back."""
         return self._compiled_at is None or now >= self._compiled_at
 
     def take_in(self, changes: WorldChanges) -> None:
-        """Take in what changed of the resources and of what they name; at first, all of them."""
+        """Apply changes of resources and their references; the first time, all of them."""
         for reference, found in changes.referenced.items():
             self._take_in_reference(reference, found)
         for key, change in changes.resources.items():
@@ -137,13 +137,13 @@ class IncrementalCompiler:
             self._named_by_few = frozenset(each for one in self._few.values() for each in references(one))
 
     def compile_trust(self, in_force: Mapping[str, Document], now: datetime) -> TrustDocument:
-        """Return what is to be trusted: few objects, so that it can be published before anything else is compiled.
+        """Compile the trust document; it has few objects, so that it can be published before the rest is compiled.
 
         Args:
-            in_force: the present documents, without those that are missing or cannot be decoded.
-            now: what has expired by then is left out; aware.
+            in_force: the present documents, without missing ones and those that cannot be decoded.
+            now: the time, aware; certificates that have expired by then are left out.
         """
-        assert self.holds_at(now)  # noqa: S101 - the caller began anew where the clock was set back
+        assert self.holds_at(now)  # noqa: S101 - the caller starts again if the clock was set back
         self._compiled_at = now
         before = in_force.get(TRUST)
         if before is not self._in_force:
@@ -156,7 +156,7 @@ class IncrementalCompiler:
             self._trust_sha256 = digest(self._trust.fitted.payload)
             self._are_facts_stale = True
             self._is_trust_stale, self._trust_at = False, now
-            # What is not in force yet depends on the time itself: since when an anchor is retained.
+            # A document that is not in force yet depends on the time: the start of an anchor's retention.
             self._is_trust_new = self._trust.document != before
         return self._trust.document
 
@@ -166,10 +166,10 @@ class IncrementalCompiler:
         """Bring the plan up to date.
 
         Args:
-            in_force: as `compile_trust`.
-            now: as `compile_trust`.
-            interrupted: whether somebody waits for something else. What nobody waits for is then left for the next
-                time, such as all Gateways of a GatewayDefaults; what an event touched is always compiled.
+            in_force: as for `compile_trust`.
+            now: as for `compile_trust`.
+            interrupted: whether another change waits. Then work without urgency is left for the next time, such as all
+                Gateways of a GatewayDefaults. Resources of an event are always compiled.
         """
         trust, work = self.compile_trust(in_force, now), Work()
         keys = self._registry.take_in_force(in_force)
@@ -255,7 +255,7 @@ class IncrementalCompiler:
 
 
 class _Resources(Mapping[Key, Resource]):
-    """All resources, where they are kept."""
+    """A view of all resources in their collections."""
 
     def __init__(self, few: Mapping[Key, Resource], leaving: Mapping[Key, Resource], gateways: GatewayMemory) -> None:
         self._few = few
@@ -279,7 +279,7 @@ class _Resources(Mapping[Key, Resource]):
 
 
 def compiles_the_same(before: Resource, after: Resource) -> bool:
-    """Return whether two versions of a resource differ only in what is not compiled, such as their status."""
+    """Return whether two versions of a resource differ only in parts that are not compiled, such as the status."""
     return type(before) is type(after) and _compiled_part(before) == _compiled_part(after)
 
 

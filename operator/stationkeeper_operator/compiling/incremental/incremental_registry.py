@@ -1,4 +1,4 @@
-"""The registry documents, kept up to date: only Gateways that something concerns are compiled, and their documents."""
+"""Keep the registry documents up to date: compile only the Gateways that a change concerns, and their documents."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,16 +24,16 @@ from stationkeeper_operator.compiling.verdict import Verdict, Vouching
 from stationkeeper_operator.resources.records import Gateway, Key, Reference
 
 AT_LEAST = 1_000
-"""So many Gateways that nobody waits for are compiled before an interruption counts."""
+"""The number of Gateways without urgency that are compiled before an interruption counts."""
 
 
 @dataclass
 class Work:
-    """What a compile did.
+    """The work of a compile.
 
     Attributes:
-        gateways: how many Gateways it compiled.
-        documents: how many documents it encoded.
+        gateways: the number of compiled Gateways.
+        documents: the number of encoded documents.
     """
 
     gateways: int = 0
@@ -42,7 +42,7 @@ class Work:
 
 @dataclass(frozen=True)
 class _AskedKeys(AuthorityKeys):
-    """The same, and which keys were looked for."""
+    """Authority keys that also record the keys that were looked up."""
 
     asked: set[str] = field(default_factory=set)
 
@@ -53,16 +53,16 @@ class _AskedKeys(AuthorityKeys):
 
 
 class IncrementalRegistry:
-    """Of one release.
+    """The registry of one release.
 
     Args:
-        release_namespace: which has a share of its own.
-        cups_names: by which gateways reach the release's CUPS.
-        layout: into which documents the Gateways are split.
+        release_namespace: the namespace with a share of its own.
+        cups_names: the names of the release's CUPS for gateways.
+        layout: the layout of the registry documents.
 
     Attributes:
-        gateways: what is remembered of each.
-        buckets: what is remembered of each document.
+        gateways: the state of each Gateway.
+        buckets: the state of each document.
     """
 
     def __init__(self, release_namespace: str, cups_names: tuple[str, ...], layout: RegistryLayout) -> None:
@@ -84,12 +84,12 @@ class IncrementalRegistry:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to be compiled."""
+        """Whether nothing is left to compile."""
         is_current = all(each.is_current for each in self.buckets)
         return is_current and not (self._touched or self._claims or self._backlog or self._untold or self._revouched)
 
     def take_in(self, key: Key, resource: Gateway | None) -> None:
-        """Take in a Gateway that is new or other than before; None where it is gone or being deleted."""
+        """Add or replace a Gateway; None if it is deleted or being deleted."""
         if resource is not None:
             self.gateways.put(key, resource)
             (self._touched if self._is_whole else self._backlog)[key] = None
@@ -101,7 +101,7 @@ class IncrementalRegistry:
             self._claims[owner] = None
 
     def renew(self, key: Key, resource: Gateway) -> None:
-        """Take in a Gateway of which only what is not compiled is other than before."""
+        """Replace a Gateway with changes only in parts that are not compiled."""
         remembered = self.gateways.get(key)
         if remembered is None:
             return
@@ -114,11 +114,11 @@ class IncrementalRegistry:
             self.buckets[self.gateways.bucket_of(owner)].renew(owner, remembered.candidate)
 
     def take_in_reference(self, reference: Reference) -> None:
-        """Take in that a Secret or ConfigMap is other than before."""
+        """Mark the Gateways that name a changed Secret or ConfigMap."""
         self._touched.update(dict.fromkeys(self.gateways.naming(reference)))
 
     def take_in_force(self, in_force: Mapping[str, Document]) -> set[str]:
-        """Take in the documents in force; the keys that gateways of other namespaces have now than before."""
+        """Set the documents in force; return the keys that gateways of other namespaces have now."""
         keys: set[str] = set()
         for bucket in self.buckets:
             document = in_force.get(bucket.name)
@@ -130,7 +130,7 @@ class IncrementalRegistry:
         return keys
 
     def take_in_facts(self, facts: SharedFacts) -> None:
-        """Take in what all Gateways are compiled in, where it is other than before."""
+        """Set the shared facts, and mark the Gateways that their changes concern."""
         before, self._facts = self._facts, facts
         if before is None or before is facts:
             return
@@ -149,15 +149,15 @@ class IncrementalRegistry:
             self._revouched.update(dict.fromkeys(key for key, _ in self.gateways))
 
     def compile(self, now: datetime, interrupted: Callable[[], bool], work: Work) -> dict[Key, Verdict]:
-        """Bring verdicts and documents up to date, first those that an event touched.
+        """Bring verdicts and documents up to date; resources of an event come first.
 
         Args:
-            now: aware; never before that of the last time.
-            interrupted: whether somebody waits for something else; what nobody waits for is then left for later.
-            work: counts what was done.
+            now: the time, aware; never before that of the last call.
+            interrupted: whether another change waits; then work without urgency is left for later.
+            work: counts the work.
 
         Returns:
-            The verdicts that are others than before.
+            The changed verdicts.
         """
         facts = self._facts
         assert facts is not None  # noqa: S101 - they are taken in first
@@ -172,7 +172,7 @@ class IncrementalRegistry:
         return self._tell(turn, interrupted)
 
     def _compile_touched(self, turn: "_Turn") -> set[int]:
-        """Compile what an event touched; the buckets that this concerns."""
+        """Compile the Gateways of an event; return the buckets that this concerns."""
         for key in self._touched:
             self._backlog.pop(key, None)
             self._compile_one(turn, key)
@@ -240,7 +240,7 @@ class IncrementalRegistry:
         return found
 
     def _revouch(self, turn: "_Turn", found: dict[Key, Verdict], interrupted: Callable[[], bool]) -> None:
-        """Say anew who could let Gateways in, where nothing else of them changed."""
+        """Update the vouching of Gateways without other changes."""
         done = 0
         while self._revouched:
             if done >= AT_LEAST and done % 50 == 0 and interrupted():
@@ -256,7 +256,7 @@ class IncrementalRegistry:
                 remembered.verdict = found[key] = replace(remembered.verdict, vouching=vouching)
 
     def untell(self, key: Key) -> None:
-        """Have the verdict on a Gateway made anew."""
+        """Mark a Gateway for a new verdict."""
         self._untold[key] = None
 
     def _numbers(self, key: Key) -> Iterable[int]:
@@ -269,10 +269,10 @@ class _Turn:
     """One compile.
 
     Args:
-        registry: that is brought up to date.
-        facts: what Gateways are compiled in.
-        now: aware.
-        work: counts what is done.
+        registry: the registry to update.
+        facts: the shared facts.
+        now: the time, aware.
+        work: counts the work.
     """
 
     def __init__(self, registry: IncrementalRegistry, facts: SharedFacts, now: datetime, work: Work) -> None:
@@ -288,7 +288,7 @@ class _Turn:
         self._around = Surroundings(facts.world, now, facts.defaults.lns_for, keys, self._own_cups)
 
     def compile(self, key: Key, remembered: RememberedGateway) -> Candidate[RegisteredGateway]:
-        """Compile a Gateway, and note what that depended on."""
+        """Compile a Gateway, and record the dependencies of the result."""
         self._asked.clear()
         self._own_cups.note_anew()
         resource = remembered.resource
@@ -302,7 +302,7 @@ class _Turn:
         return remembered.candidate
 
     def settle_claim(self, owner: Owner) -> None:
-        """Decide which Gateway of a namespace has an EUI there, and compile it where that is not done yet."""
+        """Decide which Gateway of a namespace has an EUI there, and compile it if that is not done yet."""
         bucket = self._registry.buckets[self._gateways.bucket_of(owner)]
         claimants = self._gateways.claimants(owner)
         if len(claimants) > 1:
@@ -326,7 +326,7 @@ class _Turn:
             bucket.claim(owner, None)
 
     def verdict_on(self, key: Key, remembered: RememberedGateway) -> Verdict:
-        """What became of a Gateway."""
+        """Return the verdict on a Gateway."""
         candidate, document, record = remembered.candidate, None, None
         owner, number = remembered.owner, remembered.bucket
         if remembered.is_owner and owner is not None and number is not None:
@@ -336,7 +336,7 @@ class _Turn:
         return gateway_verdict(candidate, record, document, self._facts.world, self._vouching(record))
 
     def vouching_of(self, key: Key, remembered: RememberedGateway) -> Vouching | None:
-        """Who could let a Gateway in."""
+        """Return the vouching of a Gateway."""
         number = remembered.bucket if remembered.is_owner else None
         return self._vouching(self._registry.buckets[number].records.get(key) if number is not None else None)
 
@@ -351,5 +351,5 @@ class _Turn:
 
 @lru_cache(maxsize=1024)
 def _shared_keys(keys: frozenset[str]) -> frozenset[str]:
-    """Return the same object for the same keys, which very many Gateways ask for."""
+    """Return the same object for equal keys, since very many Gateways have them."""
     return keys

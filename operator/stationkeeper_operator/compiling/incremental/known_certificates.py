@@ -1,4 +1,4 @@
-"""Which revoked certificates gateways came with last, kept up to date; all others are not remembered."""
+"""Keep the revoked certificates that gateways used last up to date; others are not stored."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ _Interest = dict[str, frozenset[str]]
 
 
 class KnownCertificates:
-    """Of all Gateways that are not being deleted."""
+    """The known certificates of all Gateways that are not being deleted."""
 
     def __init__(self) -> None:
         self._interest: _Interest = {}
@@ -20,18 +20,18 @@ class KnownCertificates:
 
     @property
     def found(self) -> Known:
-        """As `known_certificates` gives them, without those that nothing revokes."""
+        """The result of `known_certificates`, without certificates that nothing revokes."""
         return {name: set(counts) for name, counts in self._counts.items()}
 
     def take_interest(self, records: Iterable[TrustedAuthority], gateways: Callable[[], Iterable[Gateway]]) -> bool:
-        """Take in what is revoked; where that is other than before, all Gateways are looked through.
+        """Set what is revoked; if that has changed, search all Gateways again.
 
         Args:
-            records: what is to be trusted.
-            gateways: gives all Gateways that are not being deleted.
+            records: the TrustedCAs that will be in force.
+            gateways: returns all Gateways that are not being deleted.
 
         Returns:
-            Whether what is found is other than before.
+            Whether the result has changed.
         """
         entries = ((f"{each.namespace}/{each.name}", (*each.revoked_serials, *each.revoked_sha256)) for each in records)
         interest = {name: frozenset(revoked) for name, revoked in entries if revoked}
@@ -43,7 +43,7 @@ class KnownCertificates:
         return self.found != before
 
     def change(self, before: Gateway | None, after: Gateway | None) -> bool:
-        """Take in a Gateway as it was and as it is; whether what is found is other than before."""
+        """Apply a change of a Gateway; return whether the result has changed."""
         if not self._interest:
             return False
         changes = [self._count(each, number) for each, number in ((before, -1), (after, 1)) if each is not None]

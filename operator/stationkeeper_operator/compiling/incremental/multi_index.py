@@ -1,4 +1,4 @@
-"""A mapping to several values, which takes little memory where nearly all keys have one."""
+"""A mapping to several values that needs little memory if nearly all keys have only one."""
 
 from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
@@ -15,7 +15,7 @@ class MultiIndex(Generic[K, V]):
         self._more: dict[K, dict[V, None]] = {}
 
     def __contains__(self, key: object) -> bool:
-        """Whether `key` has a value."""
+        """Return whether `key` has a value."""
         return key in self._one
 
     def add(self, key: K, value: V) -> None:
@@ -25,7 +25,7 @@ class MultiIndex(Generic[K, V]):
             self._more.setdefault(key, {})[value] = None
 
     def discard(self, key: K, value: V) -> None:
-        """Remove a value, if it is there."""
+        """Remove a value if it exists."""
         more = self._more.get(key)
         if more is not None:
             if self._one[key] == value:
@@ -38,15 +38,15 @@ class MultiIndex(Generic[K, V]):
             del self._one[key]
 
     def first(self, key: K) -> V | None:
-        """The value of `key` that was added first; None where it has none."""
+        """Return the first value of `key`; None if it has none."""
         return self._one.get(key)
 
     def of(self, key: K) -> Iterator[V]:
-        """The values of `key`; the index must not change meanwhile."""
+        """Yield the values of `key`; the index must not change during the iteration."""
         if key in self._one:
             yield self._one[key]
             yield from self._more.get(key, ())
 
     def is_shared(self, key: K) -> bool:
-        """Whether `key` has more than one value."""
+        """Return whether `key` has more than one value."""
         return key in self._more

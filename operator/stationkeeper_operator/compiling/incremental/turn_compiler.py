@@ -1,11 +1,11 @@
-"""What one turn compiles: the plan of the leading count of registry documents, step by step, and of any other count."""
+"""The compile of one turn: the plan of the leading count of registry documents, incrementally, and of other counts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from stationkeeper_core.published.documents import TRUST, Document, TrustDocument, digest, encode_payload
-from stationkeeper_core.published.registry_layout import place_of
+from stationkeeper_core.published.registry_layout import layout_of, place_of
 from stationkeeper_operator.compiling.compile import PublishPlan
 from stationkeeper_operator.compiling.incremental.incremental_compiler import IncrementalCompiler
 from stationkeeper_operator.compiling.incremental.incremental_registry import Work
@@ -18,20 +18,20 @@ from stationkeeper_operator.resources.records import Key, Resource
 
 @dataclass(frozen=True)
 class TurnPlan:
-    """What a turn is to publish and to say.
+    """The documents and verdicts of a turn.
 
     Attributes:
-        documents: of all counts that are ready to be published, by name.
+        documents: the documents of all counts that can be published, by name.
         digests: of their payloads.
-        payloads: of those that were made anew.
-        before: what was in force in each document, or in that from which a new one takes over.
-        verdicts: those that are others than before.
-        leading: the count whose documents say what is in force.
-        last: the documents that complete a count; to be written after all others of it.
-        retired: the counts whose documents are to be emptied.
-        deadline: when time alone will change something, aware; None for never.
-        is_done: whether the plan is whole; otherwise another turn has to follow at once.
-        work: what was done.
+        payloads: of the documents that were made again.
+        before: the content in force of each document, or of the one that a new document replaces.
+        verdicts: the changed verdicts.
+        leading: the count with the documents that define what is in force.
+        last: the documents that complete a count; write them after all others of it.
+        retired: the counts with documents to empty.
+        deadline: when something changes only because time passes, aware; None for never.
+        is_done: whether the plan is complete; if not, another turn must follow at once.
+        work: the amount of work.
     """
 
     documents: Mapping[str, Document]
@@ -47,24 +47,24 @@ class TurnPlan:
     work: Work = field(default_factory=Work)
 
     def leads(self, document: str) -> bool:
-        """Whether a document is the trust or of the leading count."""
+        """Return whether a document is the trust document or belongs to the leading count."""
         place = place_of(document)
         return place is None or place[0] == self.leading
 
     def payload(self, document: str) -> bytes:
-        """The payload of one of the documents."""
+        """Return the payload of one of the documents."""
         found = self.payloads.get(document)
         return encode_payload(self.documents[document]) if found is None else found
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """What a full compile can be compared with.
+    """The input and results of a compile, for a comparison with a full compile.
 
     Attributes:
-        world: what was compiled.
-        in_force: over which documents.
-        now: when.
+        world: the compiled world.
+        in_force: the documents in force.
+        now: the time, aware.
         digests: of the payloads.
         verdicts: on all resources.
     """
@@ -80,9 +80,9 @@ class TurnCompiler:
     """Compiles for one term of leadership.
 
     Args:
-        release_namespace: the namespace whose TrustedCAs and GatewayDefaults are for the Gateways of all namespaces.
-        cups_names: by which gateways reach the release's CUPS.
-        buckets: the count that leads.
+        release_namespace: the release's namespace, with TrustedCAs and GatewayDefaults for other namespaces.
+        cups_names: the names of the release's CUPS for gateways.
+        buckets: the leading count.
     """
 
     def __init__(self, release_namespace: str, cups_names: tuple[str, ...], buckets: int) -> None:
@@ -92,31 +92,31 @@ class TurnCompiler:
         self._copied: Mapping[Key, Verdict] = {}
 
     def serves(self, counts: RegistryCounts, in_force: Mapping[str, Document], now: datetime) -> bool:
-        """Whether what is remembered can be brought up to date; not where another count leads, or time went back.
+        """Return whether the stored state can be updated; false if another count leads, or if the clock was set back.
 
         Args:
-            counts: what is asked for.
-            in_force: the documents that can be read, of all counts.
-            now: aware.
+            counts: the configured and the read counts.
+            in_force: the readable documents, of all counts.
+            now: the time, aware.
         """
         return leading_count(counts, in_force) == self._buckets and self._compiler.holds_at(now)
 
     @property
     def is_whole(self) -> bool:
-        """Whether every resource was compiled at least once, so that there is something to say of each."""
+        """Whether every resource was compiled at least once, so that each has a verdict."""
         return self._compiler.is_whole
 
     @property
     def resources(self) -> Mapping[Key, Resource]:
-        """All resources, as they were taken in."""
+        """All resources."""
         return self._compiler.resources
 
     def take_in(self, changes: WorldChanges) -> None:
-        """Take in what changed of the resources and of what they name; at first, all of them."""
+        """Apply changes of resources and their references; the first time, all of them."""
         self._compiler.take_in(changes)
 
     def compile_trust(self, in_force: Mapping[str, Document], now: datetime) -> TurnPlan:
-        """Return a plan of what is to be trusted alone, which takes little time.
+        """Return a plan with only the trust document, which takes little time.
 
         Args:
             in_force: the documents that can be read, of all counts.
@@ -133,13 +133,13 @@ class TurnCompiler:
         now: datetime,
         interrupted: Callable[[], bool] = lambda: False,
     ) -> TurnPlan:
-        """Return the whole plan.
+        """Return the complete plan.
 
         Args:
-            counts: of registry documents that are asked for.
+            counts: the configured and the read counts.
             in_force: the documents that can be read, of all counts.
             now: aware.
-            interrupted: whether somebody waits for something else.
+            interrupted: whether another change waits.
         """
         own = in_force_of(self._buckets, in_force)
         found = self._compiler.compile(own, now, interrupted)
@@ -157,28 +157,30 @@ class TurnCompiler:
         present = {place[0] for name in in_force if (place := place_of(name)) is not None}
         if counts.needed | present == {self._buckets}:
             return self._without_copies(plan)
-        return self._with_copies(plan, counts, in_force) if self._compiler.is_whole else plan
+        # At first, a turn that makes way for another one has not made the documents of all buckets yet.
+        is_complete = all(name in plan.documents for name in layout_of(self._buckets).registry)
+        return self._with_copies(plan, counts, in_force) if self._compiler.is_whole and is_complete else plan
 
     def verdict_on(self, key: Key) -> Verdict | None:
-        """The present verdict on a resource; None where there is none yet."""
+        """Return the present verdict on a resource; None if there is none yet."""
         return self._copied.get(key) or self._compiler.verdict_on(key)
 
     def carried_by(self, document: str) -> list[Key]:
-        """The resources that a document carries."""
+        """Return the resources in a document."""
         return self._compiler.carried_by(document)
 
     def default_of(self, resource: Resource) -> Key | None:
-        """The GatewayDefaults that has to give the LNS of `resource`."""
+        """Return the GatewayDefaults that must give the LNS of `resource`; None if there is none."""
         return self._compiler.default_of(resource)
 
     def compiled(self, plan: TurnPlan, in_force: Mapping[str, Document], now: datetime) -> Compiled:
-        """Return what `plan`, which is done, can be compared with; later changes do not touch it."""
+        """Return the input and results of a complete `plan`, for a comparison; later changes do not affect it."""
         digests = {name: each for name, each in plan.digests.items() if plan.leads(name)}
         own = in_force_of(self._buckets, in_force)
         return Compiled(self._compiler.world, own, now, digests, self._compiler.verdicts)
 
     def _without_copies(self, plan: TurnPlan) -> TurnPlan:
-        """`plan`; where documents of another count were copied until now, with all that was said of these."""
+        """Return `plan`; if another count was copied until now, with all verdicts about its documents."""
         if not self._copied:
             return plan
         copied, self._copied = self._copied, {}
@@ -187,7 +189,7 @@ class TurnCompiler:
         return replace(plan, verdicts={**verdicts, **plan.verdicts})
 
     def _with_copies(self, plan: TurnPlan, counts: RegistryCounts, in_force: Mapping[str, Document]) -> TurnPlan:
-        """`plan` with the documents of all counts: while a count changes, all of them are gone through."""
+        """Return `plan` with the documents of all counts; during a change of the count, all documents are processed."""
         verdicts = self._compiler.verdicts
         leading = PublishPlan({}, verdicts, plan.documents, plan.deadline)
         found = for_all_counts(leading, counts, self._buckets, in_force, self._release_namespace)

@@ -1,1 +1,1 @@
-"""What stays in force of what was published, and what is taken away."""
+"""What stays in force of the published state, and what is taken away."""

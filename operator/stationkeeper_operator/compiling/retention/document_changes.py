@@ -1,5 +1,6 @@
-"""Which records differ between the document in force and the one that takes its place."""
+"""The records that differ between the document in force and the one that replaces it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stationkeeper_core.published.documents import (
@@ -9,20 +10,20 @@ from stationkeeper_core.published.documents import (
     TrustDocument,
     TrustedAuthority,
 )
-from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, Resource
 
 Record = TrustedAuthority | RegisteredGateway
 
 
 @dataclass(frozen=True)
 class DocumentChanges:
-    """The difference.
+    """The difference between two documents.
 
     Attributes:
-        changed: records that are new, or other than before, as they are now.
-        removed: records that are no more, as they were.
-        before: what the records were that `changed` holds, by uid; without those that are new.
-        reserved: the uids of those Gateways whose EUI is kept for their namespace from now on, as they are gone.
+        changed: the new or changed records, as they are now.
+        removed: the removed records, as they were.
+        before: the earlier records of `changed`, by uid; without new ones.
+        reserved: the uids of removed Gateways with an EUI that is now reserved for their namespace.
     """
 
     changed: tuple[Record, ...]
@@ -32,25 +33,41 @@ class DocumentChanges:
 
     @property
     def records(self) -> tuple[Record, ...]:
-        """The records that are other than before, or no more."""
+        """The changed and the removed records."""
         return (*self.changed, *self.removed)
 
 
 def document_changes(old: Document | None, new: Document) -> DocumentChanges:
-    """What `new` changes; `old` is None where nothing that can be read was in force."""
+    """Return the changes from `old` to `new`; `old` is None if no readable document was in force."""
     held = {each.uid: each for each in _records(old)} if old is not None else {}
-    present = {each.uid for each in _records(new)}
     changed = tuple(each for each in _records(new) if held.get(each.uid) != each)
     return DocumentChanges(
         changed=changed,
-        removed=tuple(each for uid, each in held.items() if uid not in present),
+        removed=removed_records(old, new),
         before={each.uid: held[each.uid] for each in changed if each.uid in held},
         reserved=_reserved(new) - _reserved(old),
     )
 
 
+def removed_records(old: Document | None, new: Document) -> tuple[Record, ...]:
+    """Return the records of `old` that `new` has no more, as they were."""
+    present = {each.uid for each in _records(new)}
+    return tuple(each for each in _records(old) if each.uid not in present) if old is not None else ()
+
+
+def has_left(record: Record, present: Mapping[Key, Resource]) -> bool:
+    """Whether the resource of a record is gone for good.
+
+    Args:
+        record: as it was in force.
+        present: all resources that there are.
+    """
+    resource = present.get(record_key(record))
+    return resource is None or resource.metadata.being_deleted or resource.metadata.uid != record.uid
+
+
 def record_key(record: Record) -> Key:
-    """Which resource the record is of."""
+    """Return the key of the record's resource."""
     kind = TRUSTED_CA if isinstance(record, TrustedAuthority) else GATEWAY
     return Key(kind, record.namespace, record.name)
 

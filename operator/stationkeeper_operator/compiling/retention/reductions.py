@@ -1,4 +1,4 @@
-"""What takes trust away: the difference between two documents that has to act before anything else."""
+"""Recognise reductions of trust, which must act before any other change."""
 
 from collections.abc import Mapping
 
@@ -18,15 +18,15 @@ from stationkeeper_operator.resources.records import Gateway, Resource, TrustedC
 
 
 def reduced_documents(in_force: Mapping[str, Document], planned: Mapping[str, Document]) -> frozenset[str]:
-    """The names of those documents of `planned` that allow less than those in force."""
+    """Return the names of the planned documents that allow less than those in force."""
     return frozenset(name for name, new in planned.items() if name in in_force and _reduces(in_force[name], new))
 
 
 def resource_reduced(old: Resource, new: Resource) -> bool:
-    """Whether `new`, as written, may let in less than `old`: where in doubt, it does.
+    """Return whether `new`, as written, may allow less than `old`; true in case of doubt.
 
-    A Gateway's LNS lets in nobody; a resource whose spec cannot be read keeps what it had. One whose deletion was asked
-    for lets in nobody, and one with another uid means that the old one was deleted.
+    A change of a Gateway's LNS does not count. A resource with an unreadable spec keeps what it had. One that is being
+    deleted allows nothing, and another uid means that the old resource was deleted.
     """
     if new.metadata.uid != old.metadata.uid or (new.suspended and not old.suspended):
         return True
@@ -40,7 +40,7 @@ def resource_reduced(old: Resource, new: Resource) -> bool:
 
 
 def common_ranges(held: tuple[EUIRange, ...], listed: tuple[EUIRange, ...]) -> tuple[EUIRange, ...]:
-    """The ranges that lie in both, sorted; `held` without any means every EUI, `listed` has at least one."""
+    """Return the common ranges, sorted; an empty `held` means every EUI, `listed` has at least one range."""
     if not held:
         return listed
     pairs = ((one, other) for one in held for other in listed)
@@ -48,7 +48,7 @@ def common_ranges(held: tuple[EUIRange, ...], listed: tuple[EUIRange, ...]) -> t
 
 
 def revokes_more(old: TrustedAuthority, new: TrustedAuthority) -> bool:
-    """Whether `new` revokes what `old` does not."""
+    """Return whether `new` revokes something that `old` does not."""
     lists = {each.issuer_key: each for each in old.revocation_lists}
     return (
         not set(new.revoked_serials) <= set(old.revoked_serials)
@@ -96,7 +96,7 @@ def _authority_reduced(old: TrustedAuthority, new: TrustedAuthority | None) -> b
 
 
 def _covers(new: tuple[str, ...], old: tuple[str, ...]) -> bool:
-    """Whether every range of `old` lies in one of `new`; where that cannot be told, it does not."""
+    """Return whether every range of `old` is in one of `new`; false if that is not known."""
     if not new:
         return True
     try:
@@ -107,7 +107,7 @@ def _covers(new: tuple[str, ...], old: tuple[str, ...]) -> bool:
 
 
 def _gateways_reduced(old: RegistryDocument, new: RegistryDocument) -> bool:
-    """Whether a Gateway lets in less, or an EUI is kept from the Gateways of other namespaces that was not before."""
+    """Return whether a Gateway allows less, or an EUI is newly reserved against Gateways of other namespaces."""
     present = {each.uid: each for each in new.gateways}
     kept = {(each.eui, each.namespace): each.rank for each in old.reserved}
     return any(_gateway_reduced(each, present.get(each.uid)) for each in old.gateways) or any(

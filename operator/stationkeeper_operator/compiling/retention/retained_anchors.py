@@ -1,7 +1,7 @@
-"""Anchors that a TrustedCA keeps for a stated time after its source was renewed without them.
+"""Anchors that a TrustedCA keeps for a given time after an update of its source removed them.
 
-When each was replaced stands in the trust document, so that neither another compile nor another operator begins anew.
-Only the renewal of one and the same source counts: an edit of the spec, suspension and deletion act at once.
+The trust document stores when each was replaced, so that another compile or another operator does not restart the time.
+Only an update of the same source counts: an edit of the spec, suspension and deletion act at once.
 """
 
 import re
@@ -27,11 +27,11 @@ _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(day
 
 @dataclass(frozen=True)
 class Retained:
-    """What is kept of a source's former content.
+    """The retained anchors of a source.
 
     Attributes:
         records: for the trust document, sorted.
-        certificates: these anchors.
+        certificates: the anchors.
     """
 
     records: tuple[RetainedAnchor, ...] = ()
@@ -39,24 +39,25 @@ class Retained:
 
     @property
     def note(self) -> str:
-        """What the author should know; empty where nothing is kept."""
+        """A note for the author; empty if nothing is kept."""
         if not self.records:
             return ""
         last = rfc3339(datetime.fromtimestamp(max(each.until for each in self.records), UTC))
         shown = show(self.certificates)
         return (
-            f"kept by certificatesFrom.retain, as the source was renewed without: {shown}, until {last} at the latest"
+            f"kept by certificatesFrom.retain after an update of the source removed: {shown}, until {last} at the "
+            f"latest"
         )
 
 
 def source_text(namespace: str, source: CertificatesSource | None) -> str:
-    """Says which key of which object a source is; empty for none."""
+    """Return the object and key of a source as a text; empty for none."""
     found = source_reference(namespace, source)
     return "" if found is None else f"{found[0].kind}/{found[0].name}/{found[1]}"
 
 
 def read_retain(source: CertificatesSource | None) -> timedelta:
-    """Return for how long replaced anchors are kept; zero for not at all.
+    """Return how long replaced anchors are kept; zero if they are not kept.
 
     Raises:
         StationkeeperError: `InvalidSpec`.
@@ -69,7 +70,7 @@ def read_retain(source: CertificatesSource | None) -> timedelta:
     if retain > MAX_RETAIN:
         raise StationkeeperError(
             Reason.INVALID_SPEC,
-            f"certificatesFrom.retain: {text[:40]!a} is no time of at most {MAX_RETAIN.days} days, such as 48h or 30d",
+            f"certificatesFrom.retain: {text[:40]!a} is not a time of at most {MAX_RETAIN.days} days; write 48h or 30d",
         )
     return retain
 
@@ -77,13 +78,13 @@ def read_retain(source: CertificatesSource | None) -> timedelta:
 def retained_anchors(
     previous: TrustedAuthority, listed: Iterable[Certificate], retain: timedelta, now: datetime
 ) -> Retained:
-    """The anchors in force that their source no longer holds, and whose time is not over.
+    """Return the anchors in force that their source no longer holds, while their time has not ended.
 
     Args:
-        previous: what is in force, of the same source.
-        listed: what the source holds now.
-        retain: for how long each is kept.
-        now: aware.
+        previous: the record in force, from the same source.
+        listed: the present certificates of the source.
+        retain: how long each is kept.
+        now: the time, aware.
     """
     present = frozenset(listed)
     replaced = {each.sha256: each.replaced for each in previous.retained}
@@ -102,7 +103,7 @@ def retained_anchors(
 
 
 def as_before(previous: TrustedAuthority, listed: Iterable[Certificate], now: datetime) -> Retained:
-    """What was retained and still is, where the spec no longer says for how long in a way that can be read."""
+    """Return the anchors that are still retained if `retain` of the spec can no longer be read."""
     present, kept = frozenset(listed), {each.sha256: each for each in still_retained(previous, now)}
     held = (each for each in map(certificate_of, previous.anchors) if each is not None and each.not_after >= now)
     found = {each.sha256: each for each in held if each.sha256 in kept and each not in present}
@@ -110,5 +111,5 @@ def as_before(previous: TrustedAuthority, listed: Iterable[Certificate], now: da
 
 
 def still_retained(previous: TrustedAuthority, now: datetime) -> tuple[RetainedAnchor, ...]:
-    """Those of `previous` whose time is not over."""
+    """Return the retained anchors of `previous` with time left."""
     return tuple(each for each in previous.retained if each.until > now.timestamp())

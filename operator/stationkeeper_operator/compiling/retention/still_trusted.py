@@ -1,4 +1,4 @@
-"""Who else still trusts what a TrustedCA no longer does: the same certificate, or the same key under another one."""
+"""Find the other TrustedCAs that still trust a removed certificate, or another certificate with the same key."""
 
 import hashlib
 from collections.abc import Iterable
@@ -9,16 +9,16 @@ from stationkeeper_operator.compiling.certificate_rules import certificate_of
 
 
 def still_trusted_by(certificates: Iterable[bytes], uid: str, trust: TrustDocument, namespace: str) -> tuple[str, ...]:
-    """`namespace/name` of the authorities in `trust` that hold one of the certificates or their keys, sorted.
+    """Return `namespace/name` of the TrustedCAs in `trust` with one of the certificates or keys, sorted.
 
-    An intermediate of another authority counts: what it signed is let in by that authority's anchor. A tenant is named
-    those of its own namespace and of the release's; of other tenants it learns no more than how many there are.
+    An intermediate of another TrustedCA counts too: certificates that it signed are accepted by that TrustedCA's
+    anchor. A tenant gets the names in its own namespace and in the release's; for other tenants, only their number.
 
     Args:
         certificates: DER.
-        uid: of the TrustedCA that held them, which is not named itself.
-        trust: what is in force.
-        namespace: of that TrustedCA, whose status this is for.
+        uid: of the TrustedCA that had them; it is not listed itself.
+        trust: the trust document in force.
+        namespace: of that TrustedCA; the result is for its status.
     """
     keys = {_key_of(der) for der in certificates}
     others = (each for each in trust.authorities if each.uid != uid)
@@ -32,6 +32,6 @@ def still_trusted_by(certificates: Iterable[bytes], uid: str, trust: TrustDocume
 
 @lru_cache(maxsize=4096)
 def _key_of(der: bytes) -> str:
-    """A digest of the public key; of the certificate itself where its key cannot be read."""
+    """Return a digest of the public key; of the certificate if its key cannot be read."""
     certificate = certificate_of(der)
     return (certificate and certificate.key_sha256) or hashlib.sha256(der).hexdigest()

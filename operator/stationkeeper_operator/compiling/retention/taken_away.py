@@ -1,4 +1,4 @@
-"""What a TrustedCA no longer does after a change: who it no longer lets in, and what it no longer revokes; in words."""
+"""Describe in words what a change of a TrustedCA takes away: certificates, ranges, and revocations."""
 
 from collections.abc import Iterable, Iterator
 
@@ -16,7 +16,7 @@ _MAX_SHOWN = 64
 
 
 def certificates_gone(before: TrustedAuthority, after: TrustedAuthority) -> str:
-    """Which anchors and intermediates are there no more; empty where all are, or others with their names and keys."""
+    """Return the removed anchors and intermediates as text; empty if each remains or has an equal (name and key)."""
     anchors = _gone(before.anchors, after.anchors)
     intermediates = _gone(before.intermediates, (*after.anchors, *after.intermediates))
     parts = (("anchor", anchors), ("intermediate", intermediates))
@@ -24,12 +24,12 @@ def certificates_gone(before: TrustedAuthority, after: TrustedAuthority) -> str:
 
 
 def is_narrower(before: TrustedAuthority, after: TrustedAuthority) -> bool:
-    """Whether its ranges, or what it serves, may hold less than before."""
+    """Return whether its EUI ranges or served namespaces may be narrower than before."""
     return before.eui_ranges != after.eui_ranges or serves_less(before.serves, after.serves)
 
 
 def speaks_for(record: TrustedAuthority, namespace: str, eui: EUI64) -> bool:
-    """Whether it may vouch for a Gateway of `namespace` with `eui`."""
+    """Return whether it may vouch for a Gateway of `namespace` with `eui`."""
     try:
         in_range = not record.eui_ranges or any(eui in parse_range(text) for text in record.eui_ranges)
     except StationkeeperError:
@@ -38,13 +38,13 @@ def speaks_for(record: TrustedAuthority, namespace: str, eui: EUI64) -> bool:
 
 
 def revoked_no_more(before: TrustedAuthority, after: TrustedAuthority | None) -> str:
-    """What `after` revokes no more, counted, the first ones by name; empty for nothing.
+    """Return the revocations that `after` no longer has: their number and the first ones; empty for none.
 
-    A CRL counts while a certificate of its issuer's key is still in force.
+    A CRL counts only while a certificate with its issuer's key is in force.
 
     Args:
-        before: what was in force.
-        after: what is in force now; None where nothing is.
+        before: the earlier record.
+        after: the present record; None if there is none.
     """
     serials = sorted(set(before.revoked_serials) - set(after.revoked_serials if after else ()))
     fingerprints = sorted(set(before.revoked_sha256) - set(after.revoked_sha256 if after else ()))
@@ -64,7 +64,7 @@ def _entries_gone(before: TrustedAuthority, after: TrustedAuthority | None) -> I
 
 
 def _gone(before: Iterable[bytes], after: Iterable[bytes]) -> list[Certificate]:
-    """Those of `before` that no certificate of `after` takes the place of, with the same name and key."""
+    """Return the certificates of `before` without a certificate in `after` with the same name and key."""
     held = {_identity(each) for each in _readable(after)}
     return [each for each in _readable(before) if _identity(each) not in held]
 

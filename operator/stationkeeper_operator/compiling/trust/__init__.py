@@ -1,1 +1,1 @@
-"""TrustedCAs to the trust document, and what it means for gateways."""
+"""Compile TrustedCAs into the trust document, and find what it means for gateways."""

@@ -1,4 +1,4 @@
-"""The keys of certificate authorities, which no gateway may ever be given as its own."""
+"""The keys of certificate authorities, which no gateway may get as its own key."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,39 +17,39 @@ from stationkeeper_operator.resources.specs import TrustedCASpec
 
 @dataclass(frozen=True)
 class AuthorityKeys:
-    """Digests of public keys, as `Certificate.key_sha256` gives them.
+    """Digests of public keys, in the form of `Certificate.key_sha256`.
 
     Attributes:
-        everywhere: those that count in all namespaces.
-        by_namespace: those that count in one.
+        everywhere: the keys for all namespaces.
+        by_namespace: the keys for one namespace.
     """
 
     everywhere: frozenset[str] = frozenset()
     by_namespace: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def has(self, certificate: Certificate, namespace: str) -> bool:
-        """Whether the key of `certificate` is one that no gateway of `namespace` may be given."""
+        """Return whether no gateway of `namespace` may get the key of `certificate`."""
         key = certificate.key_sha256
         return key in self.everywhere or key in self.by_namespace.get(namespace, ())
 
 
 OwnersOfKeys = Mapping[str, Iterable[str]]
-"""The namespaces whose gateways have each key as their own, by its digest."""
+"""The namespaces with gateways that have each key, by the key's digest."""
 
 
 def authority_keys(world: World, documents: Iterable[Document | None], owners: OwnersOfKeys) -> AuthorityKeys:
-    """The keys of all TrustedCAs, of what is in force of them and of what their specs name, accepted or not.
+    """Return the keys of all TrustedCAs: in force, and in their specs, accepted or not.
 
-    Those of a namespace count there, and those of the release's everywhere. Of another tenant's only a self-signed
-    certificate counts: its issuer has proven to have the private key. Anybody may have a certificate made for a key
-    that is somebody else's, and would otherwise keep that one's gateways from their credentials. So would a tenant that
-    was given a key, such as that of the release's GatewayDefaults, and makes a root of it: it counts in that namespace
-    alone if gateways of others had it before.
+    The keys of a namespace count there, and the keys of the release's namespace everywhere. In other namespaces, only
+    the key of a self-signed certificate counts, since its issuer has proved to have the private key. Otherwise a tenant
+    could get a certificate for another tenant's key, and block the credentials of that tenant's gateways. A tenant may
+    also know a key, such as that of the release's GatewayDefaults, and make a root with it. So a key counts only in
+    that tenant's namespace if gateways of other namespaces had it before.
 
     Args:
-        world: all resources, those that are suspended or being deleted among them.
-        documents: those of trust, in force and to be.
-        owners: of the keys that gateways in force have.
+        world: all resources, with those that are suspended or being deleted.
+        documents: the trust documents: in force, and to be published.
+        owners: the owners of the keys of gateways in force.
     """
     found: dict[str, set[str]] = {}
     everywhere: set[str] = set()
@@ -66,7 +66,7 @@ def authority_keys(world: World, documents: Iterable[Document | None], owners: O
 
 @lru_cache(maxsize=8192)
 def client_of(blob: bytes) -> Certificate | None:
-    """The certificate that a gateway with these credentials shows, None where it shows none."""
+    """Return the client certificate in credentials; None if there is none."""
     try:
         return certificate_of(preflight(blob).certificate)
     except StationkeeperError:
@@ -74,7 +74,7 @@ def client_of(blob: bytes) -> Certificate | None:
 
 
 def owners_of_keys(delivered: Iterable[RegisteredGateway]) -> OwnersOfKeys:
-    """Return the namespaces whose gateways have each key as their own.
+    """Return the namespaces with gateways that have each key.
 
     Args:
         delivered: the Gateways in force.
@@ -87,7 +87,7 @@ def owners_of_keys(delivered: Iterable[RegisteredGateway]) -> OwnersOfKeys:
 
 
 def client_keys(gateway: RegisteredGateway) -> Iterable[str]:
-    """Return the digests of the keys that a Gateway in force has as its own."""
+    """Return the digests of the keys of a Gateway in force."""
     found = (client_of(blob) for blob in (gateway.lns_credentials, gateway.cups_credentials) if blob)
     return {each.key_sha256 for each in found if each is not None and each.key_sha256 is not None}
 

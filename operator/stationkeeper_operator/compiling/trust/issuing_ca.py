@@ -1,7 +1,7 @@
-"""Whether a spec names the root of a Secret in the place of the CA that signs.
+"""Recognise a spec that names the root in a Secret instead of the CA that signs.
 
-cert-manager writes a CA into `tls.crt` and the certificate that issued it into `ca.crt`: of an intermediate, that is
-the root. A gateway sends its own certificate alone, so that the root without the intermediate lets nobody in.
+cert-manager writes a CA into `tls.crt` and its issuer's certificate into `ca.crt`; for an intermediate, that is the
+root. A gateway sends only its own certificate, so the root without the intermediate can vouch for no gateway.
 """
 
 from collections.abc import Collection
@@ -15,12 +15,12 @@ from stationkeeper_operator.resources.specs import KeySource, TrustedCASpec
 
 
 def issuing_ca_note(spec: TrustedCASpec, namespace: str, world: World, held: Collection[Certificate]) -> str:
-    """Return what to say of a CA in `tls.crt` beside a `ca.crt` that is named; empty where there is nothing to say.
+    """Return a note on a CA in `tls.crt` next to a named `ca.crt`; empty if there is none.
 
     Args:
         spec: of the TrustedCA.
         namespace: of the TrustedCA.
-        world: where its references are looked up.
+        world: holds its references.
         held: the anchors and intermediates of the spec.
     """
     for field, source in (

@@ -1,4 +1,4 @@
-"""The serial numbers and fingerprints that a TrustedCA's spec revokes, and those of them that name nothing known."""
+"""The serial numbers and fingerprints that a TrustedCA's spec revokes, and those of unknown certificates."""
 
 from collections.abc import Iterable
 
@@ -13,11 +13,11 @@ _SHOWN = 3
 _MAX_SHOWN = 64
 
 Known = dict[str, set[StatusCertificate]]
-"""By `namespace/name` of the TrustedCA that vouched, the certificates that gateways came with last."""
+"""The certificates that gateways used last, by `namespace/name` of the TrustedCA that vouched."""
 
 
 def read_serial(text: str) -> str:
-    """Return the serial number of an entry as documents hold it: upper-case hex without leading zeros.
+    """Return the serial number of an entry in the form of documents: upper-case hex without leading zeros.
 
     Raises:
         StationkeeperError: `InvalidSpec`.
@@ -35,7 +35,7 @@ def read_revoked_fingerprint(text: str) -> str:
 
 
 def known_certificates(resources: Iterable[Resource]) -> Known:
-    """The certificates that gateways came with last, as the statuses of Gateways show them."""
+    """Return the certificates that gateways used last, from the statuses of Gateways."""
     found: Known = {}
     for each in resources:
         certificate = each.status.certificate if isinstance(each, Gateway) else None
@@ -45,14 +45,14 @@ def known_certificates(resources: Iterable[Resource]) -> Known:
 
 
 def unmatched_note(record: TrustedAuthority, known: Known) -> str:
-    """What to know about entries that name no certificate which the operator knows; empty where all do.
+    """Return a note on entries that name no known certificate; empty if all are known.
 
-    It knows those of the TrustedCA itself, and those that gateways came with last by it. An entry may well be right all
-    the same: for a certificate that was never shown here, or that its gateway has replaced since.
+    Known are the certificates of the TrustedCA itself, and those that its gateways used last. An unknown entry may
+    still be right: for a certificate that was never used here, or that its gateway has replaced since then.
 
     Args:
-        record: what is in force.
-        known: as `known_certificates` gives it.
+        record: the record in force.
+        known: from `known_certificates`.
     """
     if not (record.revoked_serials or record.revoked_sha256):
         return ""
@@ -67,6 +67,6 @@ def unmatched_note(record: TrustedAuthority, known: Known) -> str:
     shown = ", ".join(each[:_MAX_SHOWN] for each in unmatched[:_SHOWN])
     more = f" and {len(unmatched) - _SHOWN} more" if len(unmatched) > _SHOWN else ""
     return (
-        f"revoked, but not among the certificates that gateways came with last by it: {shown}{more} (in hex);"
+        f"revoked, but not among the certificates that its gateways used last: {shown}{more} (in hex);"
         " compare them with status.certificate of the Gateway"
     )

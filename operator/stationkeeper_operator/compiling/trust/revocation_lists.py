@@ -1,6 +1,6 @@
-"""The CRLs of a TrustedCA to what is published of them: one list for each issuer's key.
+"""Compile the CRLs of a TrustedCA into one published list for each issuer's key.
 
-Each CRL counts by itself: one that cannot be used is refused and hides no other. Reading is remembered, within a bound.
+Each CRL counts separately: an unusable one is refused and affects no other. Parsed CRLs are cached, within a bound.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,11 +32,11 @@ _SHOWN_PROBLEMS = 3
 
 @dataclass(frozen=True)
 class Source:
-    """Where a spec keeps its CRLs.
+    """The CRLs of a spec.
 
     Attributes:
-        field: of the spec, for messages.
-        ders: the CRLs, unread.
+        field: the field of the spec, for messages.
+        ders: the CRLs, not parsed.
     """
 
     field: str
@@ -44,10 +44,10 @@ class Source:
 
 
 def find_crls(namespace: str, revocation: Revocation, world: World) -> Source:
-    """The CRLs that a spec gives; none where it gives none.
+    """Return the CRLs of a spec, if any.
 
     Raises:
-        StationkeeperError: what `World.read` or `split_crls` raises, or `InvalidSpec`.
+        StationkeeperError: as `World.read` and `split_crls`, or `InvalidSpec`.
     """
     if revocation.crl is not None and revocation.crl_from is not None:
         raise StationkeeperError(Reason.INVALID_SPEC, "revocation has both crl and crlFrom, give one")
@@ -65,7 +65,7 @@ def find_crls(namespace: str, revocation: Revocation, world: World) -> Source:
 
 
 def beginnings(resource: TrustedCA, world: World) -> tuple[datetime, ...]:
-    """From when each CRL of a spec counts; nothing of those that cannot be read."""
+    """Return the time from which each readable CRL of a spec counts."""
     revocation = (resource.spec.revocation if resource.spec is not None else None) or Revocation()
     source = Problems().attempt(lambda: find_crls(resource.metadata.namespace, revocation, world))
     crls = (_parse(der) for der in (source.ders if source is not None else ()))
@@ -74,12 +74,12 @@ def beginnings(resource: TrustedCA, world: World) -> tuple[datetime, ...]:
 
 @dataclass(frozen=True)
 class ReadLists:
-    """What the CRLs of a spec revoke.
+    """The revocations by the CRLs of a spec.
 
     Attributes:
         lists: sorted by the key of the issuer.
-        left_out: why each CRL does not count whose issuer may not sign CRLs. That is told and refuses the CRL alone: no
-            CRL of that issuer will ever be better, and the rest of the spec does not depend on it.
+        left_out: why each CRL of an issuer that may not sign CRLs does not count. Only that CRL is refused, with a
+            note: no later CRL of that issuer can be better, and the rest of the spec does not depend on it.
     """
 
     lists: tuple[RevocationList, ...]
@@ -87,16 +87,16 @@ class ReadLists:
 
     @property
     def note(self) -> str:
-        """What the author of the spec should know."""
+        """A note for the author of the spec."""
         if not self.left_out:
             return ""
         more = f" and {len(self.left_out) - _SHOWN_PROBLEMS} more" if len(self.left_out) > _SHOWN_PROBLEMS else ""
-        return f"revokes nothing anew: {'; '.join(self.left_out[:_SHOWN_PROBLEMS])}{more}"
+        return f"ignored: {'; '.join(self.left_out[:_SHOWN_PROBLEMS])}{more}"
 
     def with_those_in_force(
         self, held: Iterable[RevocationList], *, refuse_overdue: bool
     ) -> tuple[RevocationList, ...]:
-        """These, and where a CRL was left out, those of `held`, in force, that none of these takes the place of."""
+        """Return these lists; if a CRL was left out, also the lists in force (`held`) of issuers without a new list."""
         if not self.left_out:
             return self.lists
         read = {each.issuer_key for each in self.lists}
@@ -107,14 +107,14 @@ class ReadLists:
 def read_revocation_lists(
     source: Source, issuers: Sequence[Certificate], problems: Problems, *, refuse_overdue: bool, now: datetime
 ) -> ReadLists:
-    """What the CRLs of a spec revoke; those that cannot be used are left out.
+    """Read the CRLs of a spec; leave out those that cannot be used.
 
     Args:
-        source: of the CRLs.
-        issuers: the certificates of which one has to have signed each.
-        problems: collects what is wrong.
-        refuse_overdue: whether all that an issuer signed is refused once its CRL is overdue.
-        now: aware.
+        source: the CRLs.
+        issuers: the possible signers of the CRLs.
+        problems: collects problems.
+        refuse_overdue: whether all certificates of an issuer are refused when its CRL is overdue.
+        now: the time, aware.
     """
     signed: dict[str, list[Crl]] = {}
     left_out: list[str] = []
@@ -132,10 +132,10 @@ def read_revocation_lists(
 def merged_lists(
     held: Iterable[RevocationList], read: Iterable[RevocationList], *, refuse_overdue: bool
 ) -> tuple[RevocationList, ...]:
-    """What stays revoked beside a part of a spec that cannot be used: all that was, and all that is read anew.
+    """Return the revocations for a spec with an unusable part: all earlier ones, and all new ones.
 
-    A newer list of an issuer sets the time of its next update, so that a mistake elsewhere in the spec makes no CRL
-    overdue that is not.
+    A newer list of an issuer sets the time of the next update, so that a mistake elsewhere in the spec does not make a
+    CRL overdue.
     """
     merged = {each.issuer_key: each for each in held}
     for new in read:
@@ -152,7 +152,7 @@ def merged_lists(
 
 
 def revocation_list_statuses(record: TrustedAuthority, now: datetime) -> tuple[RevocationListStatus, ...]:
-    """What the status shows of the lists in force, of the first 200."""
+    """Return the status entries of the lists in force, at most 200."""
     subjects: dict[str | None, str] = {}
     for der in (*record.anchors, *record.intermediates):
         certificate = certificate_of(der)
@@ -171,20 +171,20 @@ def revocation_list_statuses(record: TrustedAuthority, now: datetime) -> tuple[R
 
 
 def overdue_note(status: RevocationListStatus, *, refused: bool) -> str:
-    """What to know about a list whose next update is overdue.
+    """Return a note on a list with an overdue next update.
 
     Args:
-        status: of the list.
-        refused: whether the TrustedCA refuses then what its issuer signed.
+        status: the status entry of the list.
+        refused: whether the TrustedCA then refuses the certificates of the issuer.
     """
-    consequence = "all that it signed is refused" if refused else "what it revokes stays revoked"
+    consequence = "all certificates of this issuer are refused" if refused else "its revocations stay in force"
     return (
         f"the CRL of {status.issuer[:_SHOWN]!a} is overdue since {status.next_update}: {consequence}; publish a new one"
     )
 
 
 def _read(der: bytes, issuers: Sequence[Certificate], where: str, now: datetime) -> tuple[str, Crl] | str:
-    """The key of the signer and the list; or why the list is left out."""
+    """Return the key of the signer and the list; or why the list is left out."""
     crl = _parse(der)
     try:
         if isinstance(crl, StationkeeperError):
@@ -204,7 +204,7 @@ def _parse(der: bytes) -> Crl | StationkeeperError:
     except StationkeeperError as error:
         return StationkeeperError(error.reason, error.detail)
     except Exception as error:
-        # What no parser foresaw in one resource must not keep all others from being compiled.
+        # An unforeseen error in one resource must not stop the compile of all others.
         return StationkeeperError(Reason.MALFORMED_CRL, f"it cannot be read: {type(error).__name__}")
 
 

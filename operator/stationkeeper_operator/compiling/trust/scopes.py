@@ -1,6 +1,6 @@
-"""Which TrustedCAs speak for the Gateways of a namespace, and whether two such scopes could vouch for one client.
+"""The TrustedCAs in the scope of a namespace, and whether two scopes could vouch for the same client.
 
-Only what is published counts: the trust document in force, and the one that takes its place.
+Only published trust counts: the trust document in force, and the one that replaces it.
 """
 
 from collections.abc import Iterable
@@ -17,17 +17,17 @@ from stationkeeper_operator.compiling.certificate_rules import certificate_of
 from stationkeeper_operator.compiling.served_namespaces import serves
 
 _MAX_TRIES = 256
-"""So many signatures are verified to tell whether two scopes meet. Names are for free, so that a tenant could hide the
-one that signed behind others of its name: where there are more, the scopes count as meeting."""
+"""The maximum of signatures that are verified to decide whether two scopes meet. A tenant can make any number of
+certificates with one name and hide the signer among them. So with more certificates, the scopes count as meeting."""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What speaks for one Gateway.
+    """The certificates that can vouch for one Gateway.
 
     Attributes:
         own: DER of the anchors and intermediates of the namespace's own TrustedCAs.
-        served: likewise of those TrustedCAs of the release's namespace that serve it.
+        served: the same of the TrustedCAs of the release's namespace that serve it.
     """
 
     own: frozenset[bytes] = frozenset()
@@ -35,7 +35,7 @@ class Scope:
 
     @property
     def only_own(self) -> "Scope":
-        """The part that the namespace itself answers for."""
+        """The part of the namespace's own TrustedCAs."""
         return Scope(self.own)
 
 
@@ -44,7 +44,7 @@ class Scopes:
     """The scopes of one trust document.
 
     Attributes:
-        trust: the document; None where none can be read.
+        trust: the document; None if there is no readable one.
     """
 
     trust: TrustDocument | None
@@ -53,11 +53,11 @@ class Scopes:
 
     @classmethod
     def of_document(cls, document: Document | None) -> "Scopes":
-        """The scopes of `document`; empty ones where it is none of trust."""
+        """Return the scopes of `document`; empty ones if it is not a trust document."""
         return cls(document if isinstance(document, TrustDocument) else None)
 
     def of(self, namespace: str, eui: EUI64) -> Scope:
-        """The scope of a Gateway with `eui` in `namespace`."""
+        """Return the scope of a Gateway with `eui` in `namespace`."""
         if self.trust is None:
             return Scope()
         if namespace not in self._own:
@@ -77,7 +77,7 @@ class Scopes:
 
 @lru_cache(maxsize=4096)
 def may_meet(one: Scope, other: Scope) -> bool:
-    """Whether both could vouch for one client: by the same key, or by one that signed a certificate of the other."""
+    """Return whether both could vouch for one client: by the same key, or if one signed the other."""
     left, right = _readable(one), _readable(other)
     keys = {each.key_sha256 or each.sha256 for each in left}
     if any((each.key_sha256 or each.sha256) in keys for each in right):
@@ -95,7 +95,7 @@ def _any_signed(children: Iterable[Certificate], signers: Iterable[Certificate])
 
 @lru_cache(maxsize=65_536)
 def has_signed(signer: bytes, child: bytes) -> bool:
-    """Whether the key of `signer` signed `child`, as CUPS judges it; both are certificates in DER."""
+    """Return whether the key of `signer` signed `child`, by the rules of CUPS; both are certificates in DER."""
     below, above = certificate_of(child), certificate_of(signer)
     if below is None or above is None:
         return False
@@ -103,7 +103,7 @@ def has_signed(signer: bytes, child: bytes) -> bool:
     try:
         return is_signed(child_certificate, child_certificate if child == signer else PathCertificate(above))
     except (StationkeeperError, ValueError):
-        # What cannot be verified vouches for nobody either.
+        # A certificate that cannot be verified vouches for nobody.
         return False
 
 

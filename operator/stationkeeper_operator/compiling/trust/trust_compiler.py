@@ -1,4 +1,4 @@
-"""All TrustedCAs to the trust document."""
+"""Compile all TrustedCAs into the trust document."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from stationkeeper_operator.resources.records import Key, TrustedCA
 
 @dataclass(frozen=True)
 class CompiledTrust:
-    """The trust document, and what each TrustedCA asked for.
+    """The trust document, and the candidate of each TrustedCA.
 
     Attributes:
         candidates: of all TrustedCAs that are not being deleted.
-        fitted: the document, with what is in it of each.
+        fitted: the document, with the record of each TrustedCA.
         document: the same document.
     """
 
@@ -30,17 +30,17 @@ class CompiledTrust:
 
     @property
     def records(self) -> dict[Key, TrustedAuthority]:
-        """What is in force of each TrustedCA; none for those of which nothing is."""
+        """The record in force of each TrustedCA; none for those without one."""
         return self.fitted.records
 
 
 def compile_trust(world: World, in_force: Document | None, now: datetime) -> CompiledTrust:
-    """Return the trust document.
+    """Compile the trust document.
 
     Args:
-        world: all resources but those that are being deleted; Gateways do not count.
-        in_force: the present trust document, None where there is none that can be read.
-        now: what has expired by then is left out; aware.
+        world: all resources except those that are being deleted; Gateways do not count.
+        in_force: the present trust document; None if there is no readable one.
+        now: the time, aware; certificates that have expired by then are left out.
     """
     held = {each.uid: each for each in in_force.authorities} if isinstance(in_force, TrustDocument) else {}
     candidates = tuple(

@@ -1,7 +1,7 @@
-"""A TrustedCA to the authority that is published of it.
+"""Compile a TrustedCA into its published record.
 
-Each part of the spec (anchors, intermediates, ranges, revocation, CRLs) is read by itself. Only if all of them can be
-used does the spec come into force; else what is in force may only shrink, see `candidate`.
+Each part of the spec (anchors, intermediates, ranges, revocation, CRLs) is read separately. The spec comes into force
+only if all parts are usable. Otherwise the record in force may only shrink, see `candidate`.
 """
 
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class _Parts:
-    """What could be read of a spec; None for a part that cannot be used. In revocation, each entry counts by itself."""
+    """The readable parts of a spec; None for an unusable part. In revocation, each entry counts separately."""
 
     anchors: tuple[Certificate, ...] | None
     intermediates: tuple[Certificate, ...] | None
@@ -74,13 +74,13 @@ class _Parts:
 def compile_trusted_ca(
     resource: TrustedCA, world: World, previous: TrustedAuthority | None, now: datetime
 ) -> Candidate[TrustedAuthority]:
-    """What is to be published of a TrustedCA.
+    """Compile a TrustedCA.
 
     Args:
         resource: the TrustedCA.
-        world: where its references are looked up.
-        previous: what is in force of the same resource, None where nothing is.
-        now: certificates that have expired by then are left out; aware.
+        world: holds its references.
+        previous: the record in force of the same resource; None if there is none.
+        now: the time, aware; certificates that have expired by then are left out.
     """
     if resource.suspended:
         return Candidate(
@@ -99,7 +99,7 @@ def compile_trusted_ca(
 
 
 def configured_anchors(resource: TrustedCA, world: World) -> tuple[bytes, ...]:
-    """DER of the anchors that the spec names, be it suspended or not; none where they cannot be read."""
+    """Return DER of the anchors in the spec, also of a suspended one; none if they cannot be read."""
     if resource.spec is None:
         return ()
     spec, long_ago = resource.spec, datetime.min.replace(tzinfo=UTC)
@@ -108,7 +108,7 @@ def configured_anchors(resource: TrustedCA, world: World) -> tuple[bytes, ...]:
 
 
 def certificate_statuses(record: TrustedAuthority, now: datetime) -> tuple[CertificateStatus, ...]:
-    """What the status shows of the certificates in force; `now` is aware."""
+    """Return the status entries of the certificates in force; `now` is aware."""
     held = (
         (Role.ANCHOR, record.anchors, problem_of),
         (Role.INTERMEDIATE, record.intermediates, intermediate_problem_of),
@@ -124,7 +124,7 @@ def certificate_statuses(record: TrustedAuthority, now: datetime) -> tuple[Certi
 
 
 def deadlines(record: TrustedAuthority) -> Iterator[datetime]:
-    """When time alone changes something about it: its certificates begin or end, a CRL's next update is due."""
+    """Yield the times at which it changes because time passes: validity of certificates, next updates of CRLs."""
     for certificate in _readable((*record.anchors, *record.intermediates)):
         yield certificate.not_before
         yield certificate.not_after
@@ -188,7 +188,7 @@ def _retained(  # noqa: PLR0913, PLR0917 - all that it depends on
     problems: Problems,
     now: datetime,
 ) -> Retained:
-    """The anchors that the source held before it was renewed; none where another one was named meanwhile."""
+    """Return the anchors that the source held before its update; none if the spec now names another source."""
     retain = problems.attempt(lambda: read_retain(spec.certificates_from))
     if previous is None or read is None or previous.anchors_source != source:
         return Retained()
@@ -219,10 +219,10 @@ def _anchors(resource: TrustedCA, spec: TrustedCASpec, world: World, now: dateti
 
 
 def read_configured_intermediates(resource: TrustedCA, spec: TrustedCASpec, world: World) -> Authorities:
-    """The intermediates that a spec gives and refers to, those of both; none where it does neither.
+    """Return the intermediates in a spec and in its reference, together; none if it has neither.
 
     Raises:
-        StationkeeperError: what `World.read` or `read_authorities` raises.
+        StationkeeperError: as `World.read` and `read_authorities`.
     """
     found: list[Authorities] = []
     if spec.intermediates and spec.intermediates.strip():
@@ -236,7 +236,7 @@ def read_configured_intermediates(resource: TrustedCA, spec: TrustedCASpec, worl
 
 
 def _note(past: tuple[Certificate, ...], *left_out: tuple[str, ...]) -> str:
-    """What of the text is not in force."""
+    """Return a note on certificates that are not in force."""
     problems = tuple(each for some in left_out for each in some)
     more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
     parts = (
@@ -272,9 +272,9 @@ def _authority(resource: TrustedCA, parts: _Parts) -> TrustedAuthority:
 
 
 def _reduced(previous: TrustedAuthority, parts: _Parts, now: datetime) -> TrustedAuthority | None:
-    """`previous` without what the readable parts take away; None where nothing is left.
+    """Return `previous` without what the readable parts take away; None if nothing is left.
 
-    No ranges mean every EUI, so that ranges without anything in common leave nothing rather than an empty list.
+    An empty list of ranges means every EUI. So ranges without a common part leave nothing, instead of an empty list.
     """
     anchors = _remaining(previous.anchors, parts.anchors, now)
     retained = parts.retained if parts.anchors is not None else still_retained(previous, now)

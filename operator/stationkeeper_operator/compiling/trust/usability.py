@@ -1,6 +1,6 @@
-"""Whether an anchor or intermediate in force can let a gateway in at a time, and why not.
+"""Check whether an anchor or intermediate in force can vouch for gateways at a time, and why not.
 
-The trust decision refuses each path through a certificate that cannot; this says so before a gateway comes.
+The trust decision refuses each path through a certificate that cannot. This check says so before a gateway asks.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ from stationkeeper_core.x509.strength import Strength, key_strength, signature_s
 from stationkeeper_operator.compiling.certificate_rules import certificate_of, show
 
 _UNDERSTOOD = {"2.5.29.15", "2.5.29.19", "2.5.29.37"}
-"""Key usage, basic constraints, extended key usage: critical or not, they are judged without a probe."""
+"""Key usage, basic constraints and extended key usage, critical or not, are checked without a probe."""
 _PROBE_TIME = datetime(2020, 1, 1, tzinfo=UTC)
 _EUI = "0123456789ABCDEF"
 _KEY_IDENTIFIERS = {"2.5.29.14", "2.5.29.35"}
@@ -32,12 +32,12 @@ _SHOWN = 3
 
 
 def problem_of(certificate: Certificate, now: datetime, *, takes_weak: bool) -> str:
-    """Why no gateway can come in by a chain with `certificate` as a CA; empty where one can.
+    """Return why no chain with `certificate` as a CA is accepted; empty if one can be.
 
     Args:
         certificate: an anchor or intermediate.
-        now: aware.
-        takes_weak: whether its TrustedCA takes weak keys.
+        now: the time, aware.
+        takes_weak: whether its TrustedCA allows weak keys.
     """
     found = _time_problem(certificate, now) or _key_problem(certificate, takes_weak=takes_weak)
     if found:
@@ -48,16 +48,16 @@ def problem_of(certificate: Certificate, now: datetime, *, takes_weak: bool) -> 
 
 
 def intermediate_problem_of(certificate: Certificate, now: datetime, *, takes_weak: bool) -> str:
-    """The same for an intermediate, whose signature counts too."""
+    """Return the same for an intermediate; its signature counts too."""
     found = problem_of(certificate, now, takes_weak=takes_weak)
     strength = signature_strength(certificate)
     if found or strength is Strength.STRONG or (strength is Strength.WEAK and takes_weak):
         return found
-    return "its signature is too weak; have it signed anew"
+    return "its signature is too weak; issue it again with SHA-256"
 
 
 def anchors_problem(record: TrustedAuthority, now: datetime) -> str:
-    """Why none of the anchors in force can let anybody in: that of the first; empty where one can."""
+    """Return why no anchor in force can vouch: the problem of the first one; empty if one can."""
     first = ""
     for der in record.anchors:
         certificate = certificate_of(der)
@@ -71,13 +71,13 @@ def anchors_problem(record: TrustedAuthority, now: datetime) -> str:
 
 
 def unusable_note(record: TrustedAuthority, now: datetime) -> str:
-    """What to know about certificates in force that can let nobody in; empty where there are none."""
+    """Return a note on certificates in force that cannot vouch for any gateway; empty if there are none."""
     found = list(_problems(record, now))
     if not found:
         return ""
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     shown = "; ".join(f"{show([certificate])} ({problem})" for certificate, problem in found[:_SHOWN])
-    nobody = "by none of its anchors can a gateway come in: " if anchors_problem(record, now) else ""
+    nobody = "no anchor can vouch for any gateway: " if anchors_problem(record, now) else ""
     return f"{nobody}cannot be used: {shown}{more}"
 
 
@@ -101,7 +101,7 @@ def _time_problem(certificate: Certificate, now: datetime) -> str:
 def _key_problem(certificate: Certificate, *, takes_weak: bool) -> str:
     strength = key_strength(certificate)
     if strength is Strength.BROKEN:
-        return "its key is too weak to be taken at all"
+        return "its key is too weak; renew it with RSA 2048 or P-256"
     if strength is Strength.WEAK and not takes_weak:
         return "its key is too weak; renew it, or set weakSignatures: Allow until then"
     return ""
@@ -115,10 +115,10 @@ def _extensions_problem(certificate: Certificate) -> str:
 
 @lru_cache(maxsize=2048)
 def _probed(certificate: Certificate) -> str:
-    """What OpenSSL says of chains below a CA with the same extensions.
+    """Return OpenSSL's problem with chains below a CA with the same extensions; empty if there is none.
 
-    The CA's own key is not here to sign one. So a stand-in with its extensions signs the certificates that a gateway
-    could have: with an EUI alone, and with names that the constraints allow.
+    The CA's own key is not available to sign a certificate. So a stand-in with its extensions signs certificates that a
+    gateway could have: with only an EUI, and with names that the constraints allow.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stand-in")])
@@ -141,7 +141,7 @@ def _probed(certificate: Certificate) -> str:
             return ""
         detail = detail or found.detail
     constrained = bool(certificate.extension_bytes(NAME_CONSTRAINTS))
-    return f"OpenSSL takes no certificate below its {'name constraints' if constrained else 'extensions'}: {detail}"
+    return f"OpenSSL accepts no certificate below its {'name constraints' if constrained else 'extensions'}: {detail}"
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
@@ -161,7 +161,7 @@ def _path_certificate(certificate: x509.Certificate) -> PathCertificate:
 
 
 def _candidates(certificate: Certificate) -> Iterator[tuple[x509.Name, x509.GeneralName | None]]:
-    """Subjects, each with an alternative name or none, that a gateway's certificate below it could have."""
+    """Yield the subjects, each with an alternative name or None, that a gateway's certificate below it could have."""
     common_name = x509.NameAttribute(NameOID.COMMON_NAME, _EUI)
     alone = x509.Name([common_name])
     yield alone, None
@@ -170,7 +170,7 @@ def _candidates(certificate: Certificate) -> Iterator[tuple[x509.Name, x509.Gene
     subjects = [alone, *(x509.Name([*base.rdns, x509.RelativeDistinguishedName([common_name])]) for base in bases)]
     names = [each for each in permitted if isinstance(each, x509.DNSName)][:_MAX_PROBES]
     alternatives = [None, *(x509.DNSName(f"gateway.{each.value.lstrip('.')}") for each in names)]
-    # A name that is in the certificate takes the place of the Common Name, which counts as a host name otherwise.
+    # With an alternative name, the Common Name does not count as a host name.
     alternatives.append(x509.DNSName("gateway.invalid"))
     yield from ((subject, each) for subject in subjects for each in alternatives)
 

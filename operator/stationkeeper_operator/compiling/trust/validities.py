@@ -1,6 +1,6 @@
-"""How long the certificates are valid that a spec brings, be it accepted or not; what cannot be read is left out.
+"""The validity periods of the certificates in a spec, accepted or not; unreadable ones are left out.
 
-What is in force of a TrustedCA counts beside its spec, as a spec that is refused leaves it there.
+The certificates in force of a TrustedCA count too, since a refused spec leaves them in force.
 """
 
 from stationkeeper_core.errors import Reason
@@ -20,14 +20,15 @@ from stationkeeper_operator.resources.specs import Endpoint, GatewaySpec, KeySou
 
 
 def validities_of(resource: Resource, world: World, in_force: TrustedAuthority | None = None) -> tuple[Validity, ...]:
-    """Of the certificates of `resource`, the first to end first.
+    """Return the validity periods of the certificates of `resource`; the first to expire comes first.
 
-    A suspended resource has none: nobody depends on them. What a GatewayDefaults gives a Gateway is the former's alone.
+    A suspended resource has none, since nothing depends on them. The certificates of a GatewayDefaults count only
+    there, not for its Gateways.
 
     Args:
-        resource: which one.
-        world: where its references are looked up.
-        in_force: what is trusted of it, for a TrustedCA.
+        resource: the resource.
+        world: holds its references.
+        in_force: for a TrustedCA, its record in force.
     """
     if isinstance(resource, TrustedCA):
         found = () if resource.suspended else _authority(resource, world, in_force)
@@ -64,7 +65,7 @@ def _endpoint(uses: tuple[Use, Use], endpoint: Endpoint | None, namespace: str, 
         return ()
     client = endpoint.auth.client_certificate if endpoint.auth else None
     trusted = _read(endpoint.trust or "", "trust", Reason.MALFORMED_PEM) + _named(endpoint.trust_from, namespace, world)
-    # Of a chain, the first alone is delivered.
+    # Only the first certificate of a chain is delivered.
     source = client.certificate if client else None
     shown = _named(source, namespace, world, SecretUse.CREDENTIALS)[:1]
     renewed_by = tuple(world.renewed_by(namespace, each) for each in (endpoint.trust_from, source))

@@ -1,7 +1,7 @@
-"""Who could let a gateway in: which TrustedCAs of its scope, and why the others cannot.
+"""Find the TrustedCAs that can vouch for a gateway, and why the others in its scope cannot.
 
-Gateways share the answer: those of one namespace with the same `client.trustedCAs`, whose EUIs lie between the same two
-neighbouring ends of ranges. So the work grows with the number of such groups, not with Gateways times TrustedCAs.
+Gateways of one namespace share the result if they have the same `client.trustedCAs` and EUIs between the same two
+neighbouring range ends. So the work grows with the number of such groups, not with Gateways times TrustedCAs.
 """
 
 from bisect import bisect_right
@@ -33,13 +33,13 @@ _Intervals = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class _VouchingCA:
-    """A TrustedCA as a namespace sees it.
+    """A TrustedCA from the view of a namespace.
 
     Attributes:
-        name: as the namespace writes it.
-        problem: why it can let nobody in; empty where it can.
-        ranges: the EUIs that its `euiRanges` hold, from and up to but without.
-        served: the EUIs that it serves in the namespace, likewise.
+        name: its name in the notation of the namespace.
+        problem: why it can vouch for nobody; empty if it can.
+        ranges: the EUIs in its `euiRanges`: intervals with start (included) and end (excluded).
+        served: the EUIs that it serves in the namespace, in the same form.
     """
 
     name: str
@@ -48,22 +48,22 @@ class _VouchingCA:
     served: _Intervals = _EVERY_EUI
 
     def problem_with(self, eui: EUI64) -> str:
-        """Why it cannot let a gateway with `eui` in; empty where it can."""
+        """Return why it cannot vouch for a gateway with `eui`; empty if it can."""
         if self.problem:
             return self.problem
         if not _holds(self.ranges, eui):
-            return "the EUI lies outside its euiRanges"
+            return "the EUI is outside its euiRanges"
         return "" if _holds(self.served, eui) else "it does not serve this EUI here"
 
 
 class VouchingCAs:
-    """All TrustedCAs, ready to be asked about Gateways.
+    """All TrustedCAs, prepared for questions about Gateways.
 
     Args:
-        world: all resources, those that are being deleted among them.
+        world: all resources, with those that are being deleted.
         verdicts: on them.
-        records: what is in force of TrustedCAs.
-        now: aware.
+        records: the records in force of the TrustedCAs.
+        now: the time, aware.
     """
 
     def __init__(
@@ -88,17 +88,17 @@ class VouchingCAs:
         self._groups: dict[tuple[str, tuple[str, ...] | None], _Group] = {}
 
     def says_the_same_as(self, other: "VouchingCAs") -> bool:
-        """Whether the other one gives the same answer for every Gateway."""
+        """Return whether `other` gives the same answer for every Gateway."""
         return self._basis == other._basis
 
     @property
     def _basis(self) -> tuple[object, ...]:
-        """All that an answer depends on."""
+        """Everything that an answer depends on."""
         ranges = {key: record.eui_ranges for key, record in self._records.items()}
         return (self._release, self._by_namespace, self._problems, self._serves, ranges)
 
     def of(self, gateway: RegisteredGateway) -> Vouching | None:
-        """Who could let in a Gateway as it is in force; None where it is suspended."""
+        """Return the vouching of a Gateway in force; None if it is suspended."""
         eui = parse_hex(gateway.eui)
         if gateway.suspended or eui is None:
             return None
@@ -129,7 +129,7 @@ class VouchingCAs:
             yield from (key for key in self._by_namespace.get(self._release, ()) if self._is_told(key, namespace))
 
     def _is_told(self, key: Key, namespace: str) -> bool:
-        """Whether a namespace may know of a TrustedCA: its own, or one of the release's that serves it."""
+        """Return whether a namespace may know of a TrustedCA: its own, or one of the release's that serves it."""
         return key.namespace == namespace or any(
             each.namespace in {namespace, ALL_NAMESPACES} for each in self._serves.get(key, ())
         )
@@ -145,7 +145,7 @@ class VouchingCAs:
 
 
 class _Group:
-    """The Gateways that the same TrustedCAs are asked about.
+    """A group of Gateways with the same TrustedCAs.
 
     Args:
         vouching_cas: these TrustedCAs.
@@ -158,7 +158,7 @@ class _Group:
         self._found: dict[tuple[int, bool], Vouching] = {}
 
     def of(self, eui: EUI64, *, has_tokens: bool) -> Vouching:
-        """Who could let in a gateway with `eui`: the same for all between two neighbouring ends."""
+        """Return the vouching of a gateway with `eui`; the same for all EUIs between two range ends."""
         which = (bisect_right(self._ends, eui), has_tokens)
         found = self._found.get(which)
         if found is None:
@@ -173,16 +173,17 @@ class _Group:
         if able:
             return Vouching(True, VOUCHED, "; ".join(filter(None, (f"by certificate: {_listed(able)}", cannot))))
         nobody = (
-            cannot or "no TrustedCA is in its scope; make one in this namespace, or have one of the release serve it"
+            cannot
+            or "no TrustedCA is in its scope; create one in this namespace, or add it to serves of one of the release"
         )
         if has_tokens:
-            tokens = "by client.tokens, if CUPS has token authentication switched on; by certificate nobody"
+            tokens = "by client.tokens, if CUPS has token authentication switched on; by certificate, no TrustedCA"
             return Vouching(True, VOUCHED_BY_TOKEN, f"{tokens}: {nobody}")
         return Vouching(False, NOBODY_VOUCHES, f"no certificate lets this gateway in: {nobody}")
 
 
 def _state(resource: TrustedCA, verdict: Verdict, record: TrustedAuthority | None, now: datetime) -> str:
-    """Why a TrustedCA can let nobody in, in words that any namespace that it serves may read."""
+    """Return why a TrustedCA can vouch for nobody, in words that any namespace that it serves may read."""
     if resource.metadata.being_deleted:
         return "it is being deleted"
     if resource.suspended:
@@ -194,7 +195,7 @@ def _state(resource: TrustedCA, verdict: Verdict, record: TrustedAuthority | Non
 
 
 def _serves(resource: TrustedCA, record: TrustedAuthority | None) -> tuple[ServedNamespace, ...]:
-    """What it serves; where nothing of it is in force, what its spec says."""
+    """Return the namespaces that it serves; if nothing of it is in force, those of its spec."""
     if record is not None:
         return record.serves
     listed = resource.spec.serves if resource.spec is not None else None
@@ -207,7 +208,7 @@ def _intervals(ranges: tuple[str, ...]) -> _Intervals:
     try:
         return _merged(_interval(parse_range(text)) for text in ranges)
     except StationkeeperError:
-        return ()  # A document with ranges that cannot be read lets nobody in by them.
+        return ()  # unreadable ranges of a document contain no EUI
 
 
 def _interval(each: EUIRange) -> tuple[int, int]:
@@ -215,7 +216,7 @@ def _interval(each: EUIRange) -> tuple[int, int]:
 
 
 def _merged(intervals: Iterable[tuple[int, int]]) -> _Intervals:
-    """The same numbers in intervals that do not touch, sorted."""
+    """Return the same numbers in sorted intervals that do not touch."""
     found: list[tuple[int, int]] = []
     for begin, end in sorted(intervals):
         if found and begin <= found[-1][1]:
@@ -235,5 +236,5 @@ def _shown(key: Key, namespace: str) -> str:
 
 
 def _listed(texts: list[str]) -> str:
-    """The first few; how many others there are is not told, so that one more changes no status."""
+    """Return the first few texts; without the number of the others, so that one more changes no status."""
     return ", ".join(texts[:_SHOWN]) + (" and others" if len(texts) > _SHOWN else "")

@@ -1,0 +1,50 @@
+"""Which removals still have to be told, as an annotation of the Secret that they were taken out of.
+
+A deleted resource has no status, so that its removal is enforced is told by an event, which comes some time after the
+write. The leader may end in between, and the write itself may be done without an answer. So what a write takes away is
+noted in that very write, and struck once it was told.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+ANNOTATION = "stationkeeper.io/removed"
+_MAX_BYTES = 65_536
+"""Of a Secret's annotations, which have 256 KiB together. What is more is told too, unless the leader ends before."""
+
+
+class Removed(msgspec.Struct, frozen=True, array_like=True):
+    """A deleted resource whose record was taken out.
+
+    Attributes:
+        kind, namespace, name, uid: of the resource.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+
+
+def encode_removed(listed: Iterable[Removed]) -> str:
+    """Return the text of the annotation; the latest ones, where not all fit."""
+    kept: list[bytes] = []
+    size = 2
+    for each in reversed(tuple(listed)):
+        encoded = msgspec.json.encode(each)
+        size += len(encoded) + 1
+        if size > _MAX_BYTES:
+            break
+        kept.append(encoded)
+    return f"[{b','.join(reversed(kept)).decode()}]" if kept else ""
+
+
+def decode_removed(text: str) -> tuple[Removed, ...]:
+    """Return what an annotation lists; nothing where it cannot be read, since somebody else wrote it."""
+    if not text or len(text) > _MAX_BYTES:
+        return ()
+    try:
+        return msgspec.json.decode(text, type=tuple[Removed, ...])
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return ()

@@ -1,0 +1,77 @@
+"""Judge the resources whose verdict or state changed."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+
+from stationkeeper_operator.compiling.incremental.turn_compiler import TurnCompiler
+from stationkeeper_operator.compiling.world_changes import ResourceChange
+from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
+from stationkeeper_operator.resources.records import Key, Resource
+from stationkeeper_operator.turns.batches import IN_ONE_GO, batches
+
+
+class Judging:
+    """The resources that wait to be judged, kept over turns.
+
+    Args:
+        status: receives the judgements.
+        is_decided: returns whether the references of a resource have been read.
+    """
+
+    def __init__(self, status: StatusWriter, is_decided: Callable[[Resource, TurnCompiler], bool]) -> None:
+        self._status = status
+        self._is_decided = is_decided
+        self._waiting: dict[Key, None] = {}
+        self._gone: dict[Key, None] = {}
+        self._unwritten: frozenset[str] = frozenset()
+        self._has_judged = False
+
+    def take_in(self, changes: Mapping[Key, ResourceChange]) -> None:
+        """Take in the changed and the deleted resources."""
+        for key, change in changes.items():
+            if change.after is None:
+                self._gone[key] = None
+                self._waiting.pop(key, None)
+            else:
+                self._gone.pop(key, None)
+                self._waiting[key] = None
+
+    def expect(self, keys: Iterable[Key]) -> None:
+        """Queue these resources: their verdict changed."""
+        self._waiting.update(dict.fromkeys(keys))
+
+    async def judge(self, compiler: TurnCompiler, unwritten: frozenset[str], *, is_final: bool) -> None:
+        """Judge the waiting resources.
+
+        Args:
+            compiler: has the verdicts.
+            unwritten: the documents that still have to be written.
+            is_final: whether their writes failed; if false, the next turn writes them and judges their resources.
+        """
+        for document in unwritten ^ self._unwritten:
+            self.expect(compiler.carried_by(document))
+        self._unwritten = unwritten
+        gone, self._gone = self._gone, {}
+        is_news, self._has_judged = self._has_judged, True
+        self._status.judge({}, gone)
+        for keys in batches(list(self._waiting), IN_ONE_GO):
+            judgements = {
+                key: judgement
+                for key in keys
+                if (judgement := self._judgement(key, compiler, unwritten, is_final=is_final)) is not None
+            }
+            self._status.judge(judgements, is_news=is_news)
+            for key in judgements:
+                del self._waiting[key]
+            await asyncio.sleep(0)
+
+    def _judgement(
+        self, key: Key, compiler: TurnCompiler, unwritten: frozenset[str], *, is_final: bool
+    ) -> Judgement | None:
+        resource, verdict = compiler.resources.get(key), compiler.verdict_on(key)
+        if resource is None or verdict is None or not self._is_decided(resource, compiler):
+            return None
+        is_written = verdict.document is not None and verdict.document not in unwritten
+        if verdict.document is not None and not is_written and not is_final:
+            return None
+        return Judgement(resource.metadata.uid, resource.metadata.generation, verdict, is_written)

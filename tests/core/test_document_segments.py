@@ -1,0 +1,38 @@
+import zlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stationkeeper_core.published.document_segments import compress, segment_bytes, segments
+from stationkeeper_core.published.documents import RegisteredGateway, RegistryDocument, encode_payload
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=40)
+GATEWAYS = st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), TEXTS), max_size=12)
+
+
+def payload(gateways: list[tuple[str, str]]) -> bytes:
+    records = (
+        RegisteredGateway(eui=f"{at:016X}", namespace=namespace, name="g", uid=str(at), lns_uri=text)
+        for at, (namespace, text) in enumerate(gateways)
+    )
+    return encode_payload(RegistryDocument(bucket=0, gateways=tuple(records)))
+
+
+@given(GATEWAYS)
+def test_the_parts_of_a_document_are_all_of_it_and_a_stream_that_any_zlib_reads(
+    gateways: list[tuple[str, str]],
+) -> None:
+    whole = payload(gateways)
+    parts = list(segments(whole))
+
+    assert b"".join(part for _, part in parts) == whole
+    assert {namespace for namespace, _ in parts} - {""} == {namespace for namespace, _ in gateways}
+    assert zlib.decompress(compress(whole)) == whole
+
+
+@given(GATEWAYS)
+def test_a_part_takes_no_more_of_the_stream_than_is_reckoned(gateways: list[tuple[str, str]]) -> None:
+    whole = payload(gateways)
+    around = len(zlib.compress(b"")) + 8
+
+    assert len(compress(whole)) <= around + sum(segment_bytes(part) for _, part in segments(whole))

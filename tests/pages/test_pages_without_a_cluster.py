@@ -1,0 +1,19 @@
+"""The pages that need no cluster: every command on them is run, and comes out as they say."""
+
+from pathlib import Path
+
+import pytest
+
+from stationkeeper_tools.ports import free_port
+from tests.pages.blocks import ROOT, WITHOUT_A_CLUSTER, blocks
+from tests.pages.running import Reader
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITHOUT_A_CLUSTER)
+def test_who_does_what_a_page_says_gets_what_it_says(name: str, tmp_path: Path) -> None:
+    ports = {":8987": f":{free_port()}", ":8080": f":{free_port()}"}
+
+    with Reader(tmp_path, replaced=ports) as reader:
+        for block in blocks(ROOT / name):
+            reader.do(block)

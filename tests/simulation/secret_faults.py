@@ -1,0 +1,84 @@
+"""What others do to the published Secrets, who have no business there: people with `kubectl`, backups, `helm`."""
+
+import asyncio
+import base64
+import contextlib
+import random
+from typing import TYPE_CHECKING
+
+from tests.simulation.api_server import Object, Place, RefusedError
+
+if TYPE_CHECKING:
+    from tests.simulation.run import Run
+
+_LONGEST_SECONDS = 20.0
+
+
+class SecretFaults:
+    """Of one run.
+
+    Args:
+        run: what they happen to.
+    """
+
+    def __init__(self, run: "Run") -> None:
+        self._run = run
+
+    async def secret_replayed(self, chance: random.Random) -> None:
+        """Somebody puts an old value back."""
+        place, before = self._one(chance)
+        await asyncio.sleep(chance.uniform(0.1, _LONGEST_SECONDS))
+        if before.get("data"):
+            self._patch(place, {"data": before["data"]})
+
+    async def secret_restored(self, chance: random.Random) -> None:
+        """A backup puts an old Secret back, as it was with all that it says."""
+        place, before = self._one(chance)
+        await asyncio.sleep(chance.uniform(0.1, _LONGEST_SECONDS))
+        if before.get("data"):
+            annotations = before["metadata"].get("annotations") or {}
+            self._patch(place, {"data": before["data"], "metadata": {"annotations": annotations}})
+
+    async def secret_corrupted(self, chance: random.Random) -> None:
+        """Somebody writes something else into one."""
+        place, _ = self._one(chance)
+        name = place.name.removeprefix("stationkeeper-")
+        damaged = chance.choice((b"not a document", b"", b'{"generation": 9}\n'))
+        self._patch(place, {"data": {name: base64.b64encode(damaged).decode()}})
+
+    async def secret_emptied(self, chance: random.Random) -> None:
+        """Somebody takes the document out of one."""
+        place, _ = self._one(chance)
+        self._patch(place, {"data": None})
+
+    async def secret_labelled(self, chance: random.Random) -> None:
+        """Somebody writes something to one that is of no matter, and another leader's write is refused for it."""
+        place, _ = self._one(chance)
+        label = {"checked": str(chance.randrange(1000))}
+        self._patch(place, {"metadata": {"labels": label}})
+
+    async def secret_deleted(self, chance: random.Random) -> None:
+        """Somebody deletes one, and after a while `helm upgrade` makes it again, empty."""
+        place, _ = self._one(chance)
+        try:
+            self._run.server.delete(place)
+        except RefusedError:
+            return
+        await asyncio.sleep(chance.choice((0.0, chance.uniform(0.1, _LONGEST_SECONDS))))
+        with contextlib.suppress(RefusedError):
+            self._run.server.create(Place("secrets", place.namespace), {"metadata": {"name": place.name}})
+
+    def _one(self, chance: random.Random) -> tuple[Place, Object]:
+        places = self._run.published_places()
+        # Half of the faults are of the trust: what is in there counts for all.
+        place = places[0] if chance.random() < 0.5 else chance.choice(places)
+        try:
+            return place, self._run.server.get(place)
+        except RefusedError:
+            return place, {}
+
+    def _patch(self, place: Place, patch: Object) -> None:
+        try:
+            self._run.server.merge_patch(place, patch)
+        except RefusedError:
+            return

@@ -1,0 +1,48 @@
+"""What `helm upgrade` does to a release while all else goes on."""
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+from stationkeeper_core.published.registry_layout import layout_of
+from tests.simulation.api_server import Place, RefusedError
+from tests.simulation.pods import secret_place
+
+if TYPE_CHECKING:
+    from tests.simulation.run import Run
+
+_COUNTS = (16, 32)
+
+
+class Upgrades:
+    """Of one run.
+
+    Args:
+        run: what they happen to.
+    """
+
+    def __init__(self, run: "Run") -> None:
+        self._run = run
+        self._goes_on = False
+
+    async def release_recounted(self, chance: random.Random) -> None:
+        """Another count of registry documents is configured: the operators start anew, and the pods are replaced."""
+        if self._goes_on:
+            return
+        self._goes_on = True
+        run = self._run
+        run.buckets = next(each for each in _COUNTS if each != run.buckets)
+        for document in layout_of(run.buckets).documents:
+            place = secret_place(document)
+            try:
+                run.server.create(Place("secrets", place.namespace), {"metadata": {"name": place.name}})
+            except RefusedError:
+                continue
+        for replica in run.operators:
+            run.kill_operator(replica)
+            run.loop.call_outside(chance.uniform(0.5, 5.0), run.start_operator, replica)
+        for pod in list(run.pods.pods):
+            if pod in run.pods.pods:
+                await run.pods.replace(pod, run.buckets)
+                await asyncio.sleep(chance.uniform(0.0, 2.0))
+        self._goes_on = False

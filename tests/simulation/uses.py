@@ -1,0 +1,78 @@
+"""What resources let in: what pods do is compared with what users wrote, one use at a time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.simulation import fleet
+from tests.simulation.history import History, Key, Spec, revokes, takes_tokens
+from tests.simulation.pods import Pod
+from tests.simulation.users import NAMES, all_roots, euis, tokens
+
+
+@dataclass(frozen=True)
+class Use:
+    """One way in.
+
+    Attributes:
+        what: for people.
+        root: by which root; empty for a Gateway.
+        revocable: whether by the certificate that may be revoked.
+        eui: with which EUI; empty for a TrustedCA.
+        token: by which token; empty for by a certificate.
+    """
+
+    what: str
+    root: str = ""
+    revocable: bool = False
+    eui: str = ""
+    token: str = ""
+
+    def is_let_in(self, pod: Pod, key: Key) -> bool:
+        """Whether a pod lets that in by a resource of that name."""
+        if self.root:
+            return pod.trusts(*key, self.root, revocable=self.revocable)
+        return pod.registers(*key, self.eui, self.token)
+
+    def was_allowed(self, history: History, key: Key, since: int) -> bool:
+        """Whether a resource of that name allowed it at any moment since a version."""
+        if self.root:
+            return history.trusts(key, self.root, since, revocable=self.revocable)
+        return history.registers(key, self.eui, since, self.token)
+
+    def is_allowed(self, history: History, key: Key, spec: Spec) -> bool | None:
+        """Whether a spec allows it now; None where what it names is missing: what was in force stays so then."""
+        if spec.spec.get("suspended"):
+            return False
+        if self.root:
+            return self._is_trusted(history, key, spec)
+        if spec.spec["eui"] != self.eui or (self.token and not takes_tokens(spec.spec)):
+            return False
+        if not takes_tokens(spec.spec):
+            return True
+        present = history.tokens[key[0]][-1][1]
+        if present is None:
+            return None
+        return not self.token or present.get(key[1]) == self.token
+
+    def _is_trusted(self, history: History, key: Key, spec: Spec) -> bool | None:
+        if self.revocable and revokes(spec.spec, self.root):
+            return False
+        text = spec.spec.get("certificates") or history.texts[key[0]][-1][1]
+        return None if text is None else fleet.pem(self.root) in text
+
+
+def uses_of(plural: str, key: Key) -> Iterator[Use]:
+    """Return what a resource of that name may let in in a run; nothing for the bystander, whom nobody changes."""
+    namespace, name = key
+    if namespace not in fleet.NAMESPACES:
+        return
+    if plural == "trustedcas":
+        roots = (*all_roots(namespace, name), *all_roots(namespace, "roots")) if name in NAMES else ()
+        for root in roots:
+            yield Use(root, root=root)
+            yield Use(f"{root}, serial number {fleet.SERIAL},", root=root, revocable=True)
+        return
+    for eui in euis(namespace):
+        yield Use(eui, eui=eui)
+        for token in tokens(namespace):
+            yield Use(f"{eui} by a token", eui=eui, token=token)
