@@ -233,8 +233,11 @@ class Pods:
     async def _refresh(self, pod: Pod) -> None:
         while pod in self.pods:
             if not pod.kubelet_is_late:
-                self.lay(pod, _SHARE_LAID)
-            await asyncio.sleep(self._chance.uniform(1.0, REFRESH_SECONDS))
+                # Each document is a volume of its own.
+                self.lay(pod, self._chance.choice((0.0, _SHARE_LAID)))
+                await asyncio.sleep(self._chance.uniform(0.0, 1.0))
+                self.lay(pod)
+            await asyncio.sleep(self._chance.uniform(1.0, REFRESH_SECONDS - 1.0))
 
     async def _serve(self, pod: Pod, state: ServingState) -> None:
         follow = asyncio.get_running_loop().create_task(self._follow(pod, state))
@@ -306,7 +309,10 @@ class SimulatedPodClient(PodClient):
         reached, state = await self._reach(pod)
         refused = {name: LoadRefusal(error.reason, error.detail) for name, error in state.refused.items()}
         answer = Loaded(
-            dict(state.generations), refused, None, HandoverState(reached.instance, state.is_latest.is_set())
+            dict(state.generations),
+            refused,
+            None,
+            HandoverState(reached.instance, state.is_latest.is_set(), self._moment()),
         )
         await self._way(reached)
         return answer
@@ -331,12 +337,15 @@ class SimulatedPodClient(PodClient):
                 self.on_tell(_identity(), each)
         reached, state = await self._reach(pod)
         try:
-            latest = self._certificate.check_latest(body, signature, reached.instance)
+            latest = self._certificate.check_latest(body, signature, reached.instance, self._moment())
         except StationkeeperError as error:
             raise PodRefusalError(str(error)) from None
         if state.compare(latest):
             raise PodRefusalError("a document is older than the latest")
         await self._way(reached)
+
+    def _moment(self) -> int:
+        return int(self._loop.time() * 1000)
 
     async def _in_pod(self, reached: Pod, state: ServingState, document: str, value: bytes) -> None:
         """Let the pod's own process take a document: it goes on if the operator is killed, and ends with the pod."""
