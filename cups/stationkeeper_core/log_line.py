@@ -56,7 +56,7 @@ def log_line(seconds: float, level: str, logger: str, event: str, fields: Mappin
 
 @lru_cache(maxsize=2)
 def _second(seconds: int) -> str:
-    """A second since the epoch in UTC, as ISO 8601 has it; a busy server writes many lines in one."""
+    """Return a second since the epoch as ISO 8601 text in UTC; cached, as a busy server writes many lines a second."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
