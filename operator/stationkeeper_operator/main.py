@@ -1,4 +1,4 @@
-"""The operator as a process: settings, signals, and how it ends."""
+"""The operator process: settings, signals and exit status."""
 
 import asyncio
 import logging
@@ -16,9 +16,9 @@ _log = logging.getLogger("stationkeeper.operator")
 
 
 def main() -> None:
-    """Runs the operator until SIGTERM or SIGINT.
+    """Run the operator until SIGTERM or SIGINT.
 
-    Exits with 2 where it cannot be started as it is configured, with 1 where a part of it failed.
+    The exit status is 2 if the configuration does not allow a start, and 1 if a part failed.
     """
     try:
         settings = read_settings(sys.argv[1:], os.environ)

@@ -1,6 +1,6 @@
-"""What the operator counts and measures, for Prometheus. Labels are uses, kinds and reasons only, never names.
+"""The operator's Prometheus metrics. Labels are only uses, kinds and reasons, never names.
 
-Gauges of resources and certificates are computed when they are asked for, and remembered for a minute.
+Gauges of resources and certificates are computed at an exposition, and cached for a minute.
 """
 
 import time
@@ -28,7 +28,7 @@ _WITHIN = {
 
 
 class Metrics:
-    """The metrics of one operator, in a registry of their own."""
+    """The metrics of one operator, in their own registry."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -68,20 +68,20 @@ class Metrics:
         )
 
     def add(self, collector: Collector) -> None:
-        """Has `collector` asked at each exposition."""
+        """Add `collector` to each exposition."""
         self._registry.register(collector)
 
     def exposition(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
 class ResourceMetrics(Collector):
-    """Tells of resources and their certificates; of nothing while another operator leads.
+    """Metrics of resources and their certificates; empty while another operator leads.
 
     Args:
-        verdicts: the present ones.
-        current: a resource as it is, None where it is gone.
+        verdicts: returns the present verdicts.
+        current: returns the present resource; None if it no longer exists.
         now: the time, aware.
         clock: monotonic, in seconds.
     """
@@ -101,11 +101,11 @@ class ResourceMetrics(Collector):
         self._families: tuple[GaugeMetricFamily, ...] = ()
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """None: nothing is computed for a registration."""
+        """Return nothing: a registration computes no metrics."""
         return ()
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """The families, at most a minute old."""
+        """Return the families, at most a minute old."""
         if self._clock() - self._computed_at >= _REMEMBERED_SECONDS:
             verdicts = self._verdicts()
             self._families = (_resources(verdicts), self._certificates(verdicts))

@@ -1,27 +1,25 @@
-"""The operator as a whole: which part runs when, and what wakes what.
+"""The whole operator: when each part runs, and what starts it.
 
-Watch and LISTs feed the store at all times, so that a follower is warm. The watch begins before the first LIST, so
-that nothing falls between them. Only the leader takes turns and writes; its first turn waits for a LIST that is no
-older than its leadership, as what its store lacks it would take for deleted, and what its store still holds may have
-been removed by the leader before.
+The watch and LISTs always feed the store, so that a follower is warm. The watch begins before the first LIST, so that
+no change is lost between them. Only the leader takes turns and writes. Its first turn waits for a LIST that is not
+older than its leadership: otherwise it would treat resources that its store lacks as deleted, and would keep resources
+that the earlier leader has removed.
 """
 
 import asyncio
-import contextlib
 import gc
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
-from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
+from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.leadership import Candidate, NotLeadingError
 from stationkeeper_operator.api.lease_thread import LeaseThread
-from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.metrics import Metrics, ResourceMetrics
 from stationkeeper_operator.process.health import serve_health
@@ -31,6 +29,7 @@ from stationkeeper_operator.resources.records import Key, Reference
 from stationkeeper_operator.settings import Settings
 from stationkeeper_operator.term import Cluster, LeaderTerm
 from stationkeeper_operator.turns.aggregator import Aggregator
+from stationkeeper_operator.turns.listing import RESYNC_SECONDS, RETRY_SECONDS, Listing, until_done
 from stationkeeper_operator.turns.reconciler import Turn
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
@@ -39,25 +38,13 @@ from stationkeeper_operator.watching.reports import BegunReport, RelistReport, R
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from stationkeeper_operator.watching.resync import Resync
 
-RESYNC_SECONDS = 300.0
-LEAST_RESYNC_SECONDS = 60.0
-LISTS_AT_ONCE = 4
-"""From one LIST to the next, whatever the watch asks for."""
 VERIFY_SECONDS = 10.0
 
-_RELIST_QUIET_SECONDS = 2.0
-_RELIST_LONGEST_SECONDS = 10.0
-_WATCH_BEGINS_SECONDS = 10.0
-_RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 15.0
-_LONGEST_LIST_RETRY_SECONDS = 3.0
 _PAST_DEADLINE_SECONDS = 1.0
 _RELEASE_SECONDS = 2.0
 _CLOCK_SET_SECONDS = 2.0
 _log = logging.getLogger("stationkeeper.operator")
-
-
-_T = TypeVar("_T")
 
 
 def _now() -> datetime:
@@ -65,14 +52,14 @@ def _now() -> datetime:
 
 
 async def operate(settings: Settings, stop: asyncio.Event) -> None:
-    """Runs the operator until `stop` is set, then gives the Lease up.
+    """Run the operator until `stop` is set, then release the Lease.
 
     Raises:
-        CredentialsError: there are none for the API server.
+        CredentialsError: there are no credentials for the API server.
         OSError: the health address cannot be bound.
-        RuntimeError: a part ended that never should; to be started anew.
+        RuntimeError: a part ended that must not end; start the process again.
     """
-    # kopf takes a second to load, and where a folder takes the API server's place nothing of it is needed.
+    # kopf takes a second to load, and is not needed if a folder replaces the API server.
     from stationkeeper_operator.watching.watch import Watch  # noqa: PLC0415
 
     watch = partial(Watch, settings.kubeconfig, settings.watch_namespaces)
@@ -94,13 +81,13 @@ class Operator:
 
     Args:
         settings: of the process.
-        api: of the cluster.
-        watch: makes what watches the resources; told where to report, which may be called in any thread.
-        lead: makes the candidate for the Lease; told what to call, in this event loop, when leading begins or ends.
-        now: the time, aware; it may be as wrong as the machine's clock.
+        api: the API client.
+        watch: makes the watch of the resources; gets the report function, which may be called in any thread.
+        lead: makes the candidate for the Lease; gets the function to call, in this event loop, at its begin and end.
+        now: returns the time of the machine's clock, aware.
 
     Attributes:
-        metrics: of this process.
+        metrics: the metrics of this process.
     """
 
     def __init__(
@@ -116,7 +103,6 @@ class Operator:
         self._settings = settings
         self._store = ResourceStore()
         self._changes = Aggregator()
-        self._relists = Aggregator(_RELIST_QUIET_SECONDS, _RELIST_LONGEST_SECONDS)
         self._leadership = lead(self._leadership_changed)
         self._watch = watch(self._report_from_thread)
         self.metrics = Metrics()
@@ -127,6 +113,7 @@ class Operator:
         self._reader = ReferenceReader(api, self._store.references, namespaces)
         self._resync = Resync(api, self._store, self._reader, namespaces)
         lag = self._lag = WatchLag(most=MOST_UNSEEN if self._watch.shows_statuses else None)
+        self._listing = Listing(self._resync, lag, self._listed)
         self._cluster = Cluster(
             settings,
             api,
@@ -142,14 +129,9 @@ class Operator:
         self._references = ReferenceWatch(
             *(api, self._store.references, self._reader, namespaces),
             changed=self._reference_changed,
-            broken=self._relists.wake,
+            broken=self._listing.wake,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._lists = RateLimit(1 / LEAST_RESYNC_SECONDS, LISTS_AT_ONCE)
-        self._watch_begun = asyncio.Event()
-        self._must_list = asyncio.Event()
-        self._listed = asyncio.Event()
-        self._is_listing = True
         self._is_frozen = False
         self._listed_at = float("-inf")
         self._leading_since = float("inf")
@@ -157,18 +139,18 @@ class Operator:
         self._alarm: asyncio.TimerHandle | None = None
 
     def is_healthy(self) -> bool:
-        """Whether the process is worth keeping."""
+        """Return whether the process must not be restarted."""
         return self._watch.is_healthy
 
     def is_ready(self) -> bool:
-        """Whether a first complete LIST was taken in."""
-        return self._listed.is_set()
+        """Return whether a first complete LIST was taken in."""
+        return self._listing.is_complete.is_set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Runs all parts until `stop` is set.
+        """Run all parts until `stop` is set.
 
         Raises:
-            RuntimeError: one of them ended by itself.
+            RuntimeError: a part ended by itself.
         """
         self._loop = asyncio.get_running_loop()
         parts = (self._leadership.run, self._run_terms, self._list, self._watch_all, self._turns, self._verify)
@@ -198,9 +180,9 @@ class Operator:
 
     def _take_in(self, report: Report) -> None:
         if isinstance(report, RelistReport):
-            self._relists.wake()
+            self._listing.wake()
         elif isinstance(report, BegunReport):
-            self._watch_begun.set()
+            self._listing.watch_begun.set()
             self._lag.begin()
         else:
             change = self._store.remove(report.resource) if report.deleted else self._store.put(report.resource)
@@ -219,7 +201,7 @@ class Operator:
     def _leadership_changed(self) -> None:
         self._term, self._leading_since = None, float("inf")
         if self._is_frozen:
-            # What the term that is over held is garbage now.
+            # The objects of the ended term are garbage now.
             gc.unfreeze()
             self._is_frozen = False
         self._term_changed.set()
@@ -229,12 +211,12 @@ class Operator:
             self._term = self._new_term(self._leadership.term)
             if self._may_take_turns():
                 self._changes.wake(urgent=True)
-            elif not self._is_listing:
-                self._must_list.set()
+            else:
+                self._listing.require()
 
     def _new_term(self, name: str) -> LeaderTerm:
         def permit() -> None:
-            # What a term began must not be written in a later one, which read the Secrets anew.
+            # A write of an earlier term must not happen in a later one, which has read the Secrets again.
             if self._leadership.term != name:
                 raise NotLeadingError
             self._leadership.require()
@@ -242,7 +224,7 @@ class Operator:
         return LeaderTerm(name, self._cluster, permit, self._may_take_turns)
 
     async def _run_terms(self) -> None:
-        """Run what belongs to the present term until it ends; then nothing of it runs any more."""
+        """Run the parts of each term until the term ends."""
         while True:
             self._term_changed.clear()
             over = asyncio.create_task(self._term_changed.wait())
@@ -262,45 +244,18 @@ class Operator:
     def _may_take_turns(self) -> bool:
         return self._leadership.is_leading and self._listed_at >= self._leading_since
 
-    async def _list(self) -> None:
-        # A leader needs a LIST from after it began to lead: one that was begun before would have to be repeated.
-        await self._leadership.tried.wait()
-        await self._until_watch_begins()
-        while True:
-            self._must_list.clear()
-            self._relists.clear()
-            began = time.monotonic()
-            self._is_listing = True
-            unseen = self._lag.unseen()
-            change = await _until_done("list", self._resync.run)
-            self._lag.listed(unseen)
-            self._is_listing = False
-            may_before = self._may_take_turns()
-            self._listed_at = began
-            self._listed.set()
-            self._note(change)
-            if self._may_take_turns():
-                self._changes.wake(urgent=not may_before)
-            elif self._leadership.is_leading:
-                continue
-            await self._until_list_is_due()
+    async def _list(self) -> NoReturn:
+        await self._listing.run(self._leadership.tried, self._references.begun)
 
-    async def _until_watch_begins(self) -> None:
-        """Wait for the watch, so that one LIST is enough; without it, its begin asks for another one."""
-        try:
-            async with asyncio.timeout(_WATCH_BEGINS_SECONDS):
-                await self._watch_begun.wait()
-                await self._references.begun.wait()
-        except TimeoutError:
-            _log.warning("the watch has not begun yet, listing nevertheless")
-
-    async def _until_list_is_due(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(RESYNC_SECONDS):
-                await _first_of(self._relists.due(), self._must_list.wait())
-        # A few at once, as an API server that comes back breaks each watch at a moment of its own, and what was deleted
-        # meanwhile is let in until then; in the long run one a minute.
-        await _first_of(self._lists.wait(), self._must_list.wait())
+    def _listed(self, change: Change, began: float) -> bool:
+        """Take in the result of a LIST. Return whether another one is needed at once."""
+        may_before = self._may_take_turns()
+        self._listed_at = began
+        self._note(change)
+        if self._may_take_turns():
+            self._changes.wake(urgent=not may_before)
+            return False
+        return self._leadership.is_leading
 
     async def _watch_all(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -309,16 +264,16 @@ class Operator:
 
     async def _watch_resources(self) -> NoReturn:
         while True:
-            # kopf looks only once for the resources to watch: the definitions have to be there.
-            await _until_done("probe", self._resync.probe)
+            # kopf looks only once for the resources to watch: the definitions must exist.
+            await until_done("probe", self._resync.probe)
             try:
                 await self._watch.run()
             except WatchEndedError as error:
                 _log.warning("the watch ended, beginning again", extra={"fields": {"detail": error}})
-            await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _turns(self) -> None:
-        pause = _RETRY_SECONDS
+        pause = RETRY_SECONDS
         while True:
             await self._changes.due()
             term = self._term
@@ -327,14 +282,14 @@ class Operator:
             self._judged_ahead = self._ahead()
             ended = await term.turn()
             if ended is Turn.DONE and not self._is_frozen:
-                # What is known of very many resources is not looked through for garbage again and again, for longer
-                # than an event loop may stand still.
+                # Garbage collection must not scan the records of very many resources again and again: it would block
+                # the event loop too long.
                 gc.freeze()
                 self._is_frozen = True
             self.metrics.turns.labels(ended.value).inc()
             self._set_alarm(term.deadline)
             if ended is not Turn.AGAIN:
-                pause = _RETRY_SECONDS
+                pause = RETRY_SECONDS
                 if ended is Turn.MORE:
                     self._changes.wake(urgent=True)
                 continue
@@ -342,23 +297,23 @@ class Operator:
             pause = min(pause * 2, _LONGEST_RETRY_SECONDS)
 
     def _set_alarm(self, deadline: datetime | None) -> None:
-        """Has a turn taken when time alone changes something: a certificate ends, a CRL becomes overdue."""
+        """Schedule a turn for the next change by time alone: a certificate ends, or a CRL becomes overdue."""
         assert self._loop is not None  # noqa: S101 - set before any task runs
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
         if deadline is not None:
             seconds = (deadline - self._now()).total_seconds() + _PAST_DEADLINE_SECONDS
-            # Not for longer than a resync, which takes a turn anyway, as clocks are set and timers are bounded.
+            # At most until the next resync, which takes a turn anyway: clocks may be set, and timers are limited.
             if seconds < RESYNC_SECONDS:
-                self._alarm = self._loop.call_later(max(seconds, _RETRY_SECONDS), self._changes.wake)
+                self._alarm = self._loop.call_later(max(seconds, RETRY_SECONDS), self._changes.wake)
 
     async def _wake_after(self, seconds: float) -> None:
         assert self._loop is not None  # noqa: S101 - set before any task runs
         self._loop.call_later(seconds, self._changes.wake)
 
     async def _verify(self) -> None:
-        """Looks after what no watch shows: the clock, the published Secrets, and Secrets that lack their label."""
+        """Check everything that no watch shows: the clock, the published Secrets, and Secrets without their label."""
         while True:
             await asyncio.sleep(VERIFY_SECONDS)
             term = self._term
@@ -367,33 +322,12 @@ class Operator:
             set_by = self._ahead() - self._judged_ahead
             if abs(set_by) > _CLOCK_SET_SECONDS:
                 fields = {"seconds": round(set_by)}
-                _log.warning("the clock was set, what depends on it is judged anew", extra={"fields": fields})
+                _log.warning("the clock was set; judging again everything that depends on it", extra={"fields": fields})
                 self._changes.wake(urgent=True)
             await term.verify()
             if await self._reader.read(islice(self._store.references.unwatched, FEW)):
                 self._changes.wake()
 
     def _ahead(self) -> float:
-        """By how many seconds the clock is ahead of the machine's own count: the same for as long as nobody sets it."""
+        """Return the seconds between the clock and the monotonic clock; they change only when the clock is set."""
         return self._now().timestamp() - time.monotonic()
-
-
-async def _until_done(what: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
-    pause = _RETRY_SECONDS
-    while True:
-        try:
-            return await attempt()
-        except ApiError as error:
-            _log.warning("failed, trying again", extra={"fields": {"what": what, "detail": error, "seconds": pause}})
-        await asyncio.sleep(pause)
-        # After an outage of the API server a removal waits for this.
-        pause = min(pause * 2, _LONGEST_LIST_RETRY_SECONDS)
-
-
-async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
-    tasks = [asyncio.create_task(each) for each in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()

@@ -1,4 +1,4 @@
-"""The configuration of the operator, from its command line and its environment."""
+"""Read the configuration of the operator from the command line and the environment."""
 
 import argparse
 import re
@@ -28,20 +28,20 @@ _MAX_IDENTITY = 128
 
 @dataclass(frozen=True)
 class Settings:
-    """All that can be configured.
+    """The configuration.
 
     Attributes:
-        namespace: the release's, where the Secrets, the Lease and the CUPS pods are.
-        watch_namespaces: whose resources are served, sorted; none means all.
-        identity: the holder's name in the Lease; no two pods may have the same, and in a pod each process has the same.
-        health: where `/healthz`, `/readyz` and `/metrics` are served.
+        namespace: the namespace of the release, with the Secrets, the Lease and the CUPS pods.
+        watch_namespaces: the namespaces to serve, sorted; empty means all.
+        identity: the holder's name in the Lease; unique per pod, and the same for each process of a pod.
+        health: the address of `/healthz`, `/readyz` and `/metrics`.
         kubeconfig: None means the ServiceAccount of the pod.
-        internal_token: a file with the token of the CUPS pods' internal port; None means that they are not asked.
-        signing_key: a file with the key that the operator signs with what it hands to the CUPS pods; None means that
-            these wait for their kubelets.
-        log_level: a name that `logging` knows.
-        cups_names: by which gateways reach this release's CUPS, lower-case and sorted: hosts, or `host:port`.
-        buckets: into how many Secrets the release splits its Gateways; one of `BUCKET_COUNTS`.
+        internal_token: the file with the token of the CUPS pods' internal port; None: the pods are not asked.
+        signing_key: the file with the key that signs documents for the CUPS pods; None: the pods wait for their
+            kubelets.
+        log_level: the name of a level of `logging`.
+        cups_names: the names of this release's CUPS for gateways, lower-case and sorted: hosts, or `host:port`.
+        buckets: the number of Secrets for the Gateways of the release; one of `BUCKET_COUNTS`.
     """
 
     namespace: str
@@ -57,11 +57,11 @@ class Settings:
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
-    """The settings that the command line and, for what it does not set, the environment hold.
+    """Return the settings of the command line; the environment supplies unset ones.
 
     Raises:
         SettingsError: a setting is missing or cannot be read.
-        SystemExit: as argparse does it, for `--help` and unknown flags.
+        SystemExit: by argparse, for `--help` and unknown flags.
     """
     given = command_line(environment).parse_args(arguments)
     if not 0 < len(given.identity) <= _MAX_IDENTITY or not given.identity.isprintable():
@@ -91,7 +91,7 @@ def command_line(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     """
     parser = argparse.ArgumentParser(
         prog="stationkeeper-operator",
-        description="Publishes TrustedCAs, Gateways and GatewayDefaults to CUPS, and reports what became of them.",
+        description="Publish TrustedCAs, Gateways and GatewayDefaults to CUPS, and report their status.",
     )
 
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('stationkeeper')}")
@@ -101,19 +101,24 @@ def command_line(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         parser.add_argument(flag, default=environment.get(variable, default), help=f"{text} ({variable}{shown})")
 
     add("--namespace", "STATIONKEEPER_NAMESPACE", "", "namespace of the release; default: the pod's own")
-    add("--watch-namespaces", "STATIONKEEPER_WATCH_NAMESPACES", "", "namespaces to serve, by comma; empty: all")
+    add(
+        "--watch-namespaces",
+        "STATIONKEEPER_WATCH_NAMESPACES",
+        "",
+        "namespaces to serve, by comma; empty: all",
+    )
     identity = f"{socket.gethostname()}-{secrets.token_hex(4)}"
     holder = "holder of the Lease, the same for each process of a pod; default: host name and a random part"
     add("--identity", "STATIONKEEPER_IDENTITY", identity, holder)
     add("--health-address", "STATIONKEEPER_HEALTH_ADDRESS", "0.0.0.0:8081", "host:port of /healthz, /readyz, /metrics")
     add("--kubeconfig", "KUBECONFIG", "", "kubeconfig file; default: the pod's ServiceAccount")
-    internal = "bearer token of the CUPS pods' internal port; empty: they are not asked"
+    internal = "file with the bearer token of the CUPS pods' internal port; empty: the pods are not asked"
     add("--internal-token-file", "STATIONKEEPER_INTERNAL_TOKEN_FILE", "", internal)
-    signing = "Ed25519 key to sign with what is handed to the CUPS pods; empty: they wait for their kubelets"
+    signing = "file with the Ed25519 key that signs documents for the CUPS pods; empty: they wait for their kubelets"
     add("--signing-key-file", "STATIONKEEPER_SIGNING_KEY_FILE", "", signing)
-    names = "host or host:port of this release's CUPS as gateways reach it, by comma; empty: not known"
+    names = "host or host:port of this release's CUPS for gateways, separated by commas; empty: not known"
     add("--cups-names", "STATIONKEEPER_CUPS_NAMES", "", names)
-    buckets = "into how many Secrets the release splits its Gateways"
+    buckets = "number of Secrets for the Gateways of the release"
     add("--registry-buckets", "STATIONKEEPER_REGISTRY_BUCKETS", str(BUCKETS), buckets)
     add("--log-level", "STATIONKEEPER_LOG_LEVEL", "INFO", "one of " + ", ".join(LOG_LEVELS))
     return parser
@@ -137,11 +142,11 @@ def _cups_names(given: str) -> tuple[str, ...]:
     names = {name.strip().lower() for name in given.split(",")} - {""}
     for name in names:
         if not _CUPS_NAME.fullmatch(name):
-            raise SettingsError(f"--cups-names holds {name[:80]!a}, which is neither a host nor host:port")
+            raise SettingsError(f"--cups-names has {name[:80]!a}, which is neither a host nor host:port")
     return tuple(sorted(names))
 
 
 def _namespace(name: str, flag: str) -> str:
     if not _NAMESPACE.fullmatch(name):
-        raise SettingsError(f"{flag} holds {name[:80]!a}, which cannot be the name of a namespace")
+        raise SettingsError(f"{flag} has {name[:80]!a}, which cannot be the name of a namespace")
     return name

@@ -1,7 +1,7 @@
-"""One term of leadership: all that is known of what was published, judged, seen and proven while the Lease is held.
+"""One term of leadership: the state of publishing, judging, observing and proving while the Lease is held.
 
-It is made when the Lease is won, and dropped when it is lost: another leader may write meanwhile, so nothing of it may
-be used again. What watches the cluster lives as long as the process, and is handed in.
+It begins when the Lease is won, and is dropped when the Lease is lost: another leader may write meanwhile, so its state
+must not be used again. The watch of the cluster lives as long as the process, and is an argument.
 """
 
 import asyncio
@@ -47,19 +47,19 @@ _log = logging.getLogger("stationkeeper.operator.term")
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a term finds, and what outlives it.
+    """The objects that a term uses and that outlive it.
 
     Attributes:
-        settings: of the process.
-        api: of the cluster.
-        store: what is known of the cluster.
-        reader: for named objects that were never read.
-        changes: what waits for a turn.
-        lag: how far the watch is behind the statuses that are written.
-        metrics: of the process.
-        changed: called with what the answer to a write meant.
-        now: the time, aware.
-        floor: what every new generation has to exceed, in whichever term.
+        settings: the settings of the process.
+        api: the API client.
+        store: the known state of the cluster.
+        reader: reads named objects that were never read.
+        changes: the changes that wait for a turn.
+        lag: the lag of the watch behind written statuses.
+        metrics: the metrics of the process.
+        changed: called with the change in the answer to a write.
+        now: returns the time, aware.
+        floor: the floor for new generations, in any term.
     """
 
     settings: Settings
@@ -78,10 +78,10 @@ class LeaderTerm:
     """One term.
 
     Args:
-        name: names it, and no other one.
-        cluster: what it finds.
-        permit: called before each write; raises where this term is over.
-        may_act: whether the store is no older than this term, so that turns may be taken.
+        name: its unique name.
+        cluster: the objects that it uses.
+        permit: called before each write; raises if this term is over.
+        may_act: returns whether the store is not older than this term, so that turns may be taken.
     """
 
     def __init__(self, name: str, cluster: Cluster, permit: Callable[[], None], may_act: Callable[[], bool]) -> None:
@@ -107,7 +107,7 @@ class LeaderTerm:
         )
         proof = Proof(enforcement, removal_events, self._status, asks=token_file is not None)
         pods = AskedPods(api, settings.namespace, lambda: may_act() and seen.is_known)
-        handover = Handover(settings.signing_key, lambda: self._publisher.values)
+        handover = Handover(settings.signing_key, lambda: self._publisher.values, permit)
         pod_events = PodEvents(self._events, settings.namespace, now)
         self._gatherer = Gatherer(
             token_file,
@@ -133,7 +133,7 @@ class LeaderTerm:
 
     @property
     def deadline(self) -> datetime | None:
-        """When another turn is due by time alone, aware; None for never."""
+        """The time of the next turn by time alone, aware; None for never."""
         return self._reconciler.deadline
 
     @property
@@ -143,21 +143,21 @@ class LeaderTerm:
 
     @property
     def statuses_waiting(self) -> int:
-        """How many statuses are to be compared, and written where they differ."""
+        """The number of statuses that wait to be compared, and written if they differ."""
         return self._status.waiting
 
     def look_again(self, key: Key) -> None:
-        """Have the status of a resource compared once more: somebody wrote to it."""
+        """Compare the status of a resource again: another writer wrote it."""
         self._status.look_again(key)
 
     async def run(self) -> None:
-        """Write statuses and events, ask the pods and check what is compiled, until cancelled."""
+        """Write statuses and events, ask the pods and check compiled plans, until cancelled."""
         async with asyncio.TaskGroup() as group:
             for part in (self._status.run, self._events.run, self._gatherer.run, self._check.run):
                 group.create_task(part(), name=part.__qualname__)
 
     async def turn(self) -> Turn:
-        """Take a turn; a failure is logged, and another turn brings up to date what it left."""
+        """Take a turn; a failure is logged, and the next turn completes the work."""
         try:
             if self._counts_read.counts.read is None:
                 await self._counts_read.look()
@@ -172,7 +172,7 @@ class LeaderTerm:
         return Turn.DONE
 
     async def verify(self) -> None:
-        """Look after what no watch shows: which counts the pods read, and the published Secrets."""
+        """Check everything that no watch shows: the counts that the pods read, and the published Secrets."""
         if await self._counts_read.look():
             self._changes.wake(urgent=True)
         try:

@@ -11,7 +11,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from helm.document_values import CHART, documented
-from stationkeeper_core.setting_values import SettingsError as CupsSettingsError
+from stationkeeper_core.setting_values import SettingsError
 from stationkeeper_cups.metrics import Metrics as CupsMetrics
 from stationkeeper_cups.settings import read_settings as read_cups_settings
 from stationkeeper_operator.metrics import Metrics as OperatorMetrics
@@ -92,7 +92,7 @@ def test_each_metric_has_words_and_a_family_of_labels_its_labels() -> None:
 def test_a_setting_that_the_page_names_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     assert "| `--registry-buckets` | `STATIONKEEPER_REGISTRY_BUCKETS` | `16` |" in settings_page()
-    with pytest.raises(CupsSettingsError, match="--registry-buckets is '17'"):
+    with pytest.raises(SettingsError, match="--registry-buckets is '17'"):
         read_cups_settings([], {"STATIONKEEPER_REGISTRY_BUCKETS": "17"})
 
 

@@ -129,7 +129,7 @@ async def test_a_gateway_that_does_not_converge_is_an_event_once(stage: Stage) -
     assert stage.told == [("NotConverging", "gw-0")]
     (event,) = [each for path, each in stage.server.objects.items() if "/events/" in path]
     assert "LNSCredentials" in event["message"]
-    assert "look into the gateway's log" in event["message"]
+    assert "see the gateway's log" in event["message"]
 
 
 async def test_a_gateway_that_fell_back_is_an_event_each_time_it_does(stage: Stage) -> None:
@@ -145,7 +145,7 @@ async def test_a_gateway_that_fell_back_is_an_event_each_time_it_does(stage: Sta
     assert stage.told == [("FellBack", "gw-0")] * 2
     event = next(each for path, each in stage.server.objects.items() if "/events/" in path)
     assert event["type"] == "Warning"
-    assert "mend that server, its trust or the client certificate in spec.cups" in event["message"]
+    assert "correct that server, its trust or the client certificate in spec.cups" in event["message"]
     assert "keep the CA of that certificate" in event["message"]
 
 

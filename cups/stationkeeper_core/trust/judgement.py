@@ -122,7 +122,7 @@ class Judgement(msgspec.Struct, frozen=True):
         return self.since <= now.timestamp() < self.until
 
     def within(self, namespace: str) -> tuple[TrustPath, ...]:
-        """The paths of the TrustedCAs that are asked about a Gateway of `namespace`."""
+        """Return the paths of the TrustedCAs that may vouch for a Gateway of `namespace`."""
         return tuple([each for each in self.paths if each.trusted_ca.serves(namespace, self.scope.eui)])
 
     def near_misses_within(self, namespace: str) -> tuple[NearMiss, ...]:

@@ -110,7 +110,7 @@ class PathSearch:
                 client presented others.
         """
         found: dict[TrustedCA, _Finding] = {}
-        # Those that revoke come first, so that others leave them no want of units.
+        # TrustedCAs that revoke something come first, so that others do not use up their units.
         for each in sorted(trusted_cas, key=_ORDER):
             if self._budget.take(ASKED_UNITS):
                 found[each] = self._decide(each, _Finding(), self._budget, presented=False)
@@ -299,7 +299,7 @@ class PathSearch:
 
 
 def _has_one_order(path: Path) -> bool:
-    """Whether the names leave OpenSSL no other path through these certificates."""
+    """Return whether the names allow OpenSSL only this order of these certificates."""
     two = 2
     return len(path) <= two or all(
         path[start].issuer != path[end].subject for start in range(len(path)) for end in range(start + 2, len(path))
@@ -312,7 +312,7 @@ def _is_for_clients(path: Path) -> bool:
 
 
 def _strength(path: Path) -> Strength:
-    """The least of its keys and signatures; who signed the anchor does not matter, it is trusted as it is."""
+    """Return the weakest of its keys and signatures; the signature on the anchor does not count."""
     found = path[-1].key_strength
     for each in path[:-1]:
         found = min(found, each.key_strength, each.signature_strength)

@@ -79,7 +79,7 @@ _UNCOMPRESSED = 0x04
 
 
 def read_public_key(der: bytes) -> PublicKey | None:
-    """The key of a SubjectPublicKeyInfo as a certificate writes it; None where not even its algorithm can be read."""
+    """Return the key of a DER SubjectPublicKeyInfo; None if not even its algorithm can be read."""
     size = len(der)
     header = size - _POINT_BYTES.get(size, size)
     curve = _AS_USUAL.get(der[:header]) if header else None

@@ -1,1 +1,1 @@
-"""What the CUPS pods have loaded, and whom they saw, made into fields and conditions of the status."""
+"""Read the loaded generations and the gateways seen from the CUPS pods; compute status fields and conditions."""

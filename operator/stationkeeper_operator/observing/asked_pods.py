@@ -1,4 +1,4 @@
-"""The CUPS pods that are asked: which there are, how many at a time, and what is said of those that do not answer."""
+"""The CUPS pods that the operator asks: the list, the limit of parallel requests, and the log of problems."""
 
 import asyncio
 import logging
@@ -15,16 +15,16 @@ _log = logging.getLogger("stationkeeper.operator.gatherer")
 
 
 class AskedPods:
-    """Of one release.
+    """The CUPS pods of one release.
 
     Args:
-        api: of the cluster.
-        namespace: of the release.
-        may_ask: whether this process leads and knows the resources.
+        api: the API client.
+        namespace: the namespace of the release.
+        may_ask: returns whether this process leads and knows the resources.
 
     Attributes:
-        may_ask: as given.
-        slots: to be held while a pod is asked.
+        may_ask: the same function.
+        slots: the semaphore that a request to a pod holds.
     """
 
     def __init__(self, api: KubernetesApi, namespace: str, may_ask: Callable[[], bool]) -> None:
@@ -35,7 +35,7 @@ class AskedPods:
         self.slots = asyncio.Semaphore(_AT_ONCE)
 
     async def present(self) -> Sequence[CupsPod] | None:
-        """Return the pods; None where they cannot be listed."""
+        """Return the pods; None if they cannot be listed."""
         try:
             pods = await list_cups_pods(self._api, self._namespace)
         except ApiError as error:
@@ -53,6 +53,6 @@ class AskedPods:
         self._problems[pod, what] = problem
         fields = {"pod": pod, "what": what, "detail": problem}
         if problem:
-            _log.warning("a CUPS pod does not tell", extra={"fields": fields})
+            _log.warning("a request to a CUPS pod failed", extra={"fields": fields})
         else:
-            _log.info("a CUPS pod tells again", extra={"fields": fields})
+            _log.info("a CUPS pod answers again", extra={"fields": fields})

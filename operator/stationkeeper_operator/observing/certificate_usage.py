@@ -1,7 +1,7 @@
-"""By which TrustedCAs gateways came in lately, registered or not. Pure.
+"""Count which TrustedCAs vouched for gateways lately, registered or not. Pure.
 
-Only TrustedCAs and Gateways that exist are counted, which the caller checks, and `MAX_UNREGISTERED` unregistered
-gateways of each TrustedCA.
+Only existing TrustedCAs and Gateways count (the caller checks that), and at most `MAX_UNREGISTERED` unregistered
+gateways per TrustedCA.
 """
 
 from collections import Counter
@@ -24,8 +24,8 @@ class Unregistered(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     Attributes:
         eui: 16 upper-case hex digits.
-        last_seen: to the second.
-        model, station: as it reported.
+        last_seen: the time, to the second.
+        model, station: the gateway's report.
     """
 
     eui: str
@@ -40,7 +40,7 @@ class _Listed(msgspec.Struct):
 
 @dataclass
 class CertificateUsage:
-    """Of one release: a Basics Station asks once a day, so that who did not come within `WINDOW` uses it no more."""
+    """The usage in one release. A Basics Station asks once a day; one that did not ask within `WINDOW` left."""
 
     _used: dict[str, tuple[str, datetime, bool]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
@@ -48,15 +48,22 @@ class CertificateUsage:
     _unregistered: dict[str, dict[str, Unregistered]] = field(default_factory=dict)
 
     def used(self, uid: str, authority: str, at: datetime, *, is_ca: bool = False) -> None:
-        """The Gateway `uid` came in by the TrustedCA `authority`, a `namespace/name`; its certificate may be a CA."""
+        """Record that the TrustedCA `authority` (`namespace/name`) vouched for the Gateway `uid`.
+
+        Args:
+            uid: the uid of the Gateway.
+            authority: the TrustedCA as `namespace/name`.
+            at: the time, aware.
+            is_ca: whether the gateway's certificate is a CA.
+        """
         self._used[uid] = (authority, at, is_ca)
 
     def left(self, uid: str) -> None:
-        """The Gateway `uid` is gone, or came in without a certificate."""
+        """Record that the Gateway `uid` no longer exists, or was accepted without a certificate."""
         self._used.pop(uid, None)
 
     def seed(self, resource: TrustedCA) -> None:
-        """Takes over what the status already lists."""
+        """Read the unregistered gateways from the status of a TrustedCA."""
         try:
             listed = msgspec.json.decode(resource.status.raw, type=_Listed).unregistered
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -65,14 +72,14 @@ class CertificateUsage:
             self._put(_name(resource.key), each)
 
     def stranger(self, seen: Observation, authority: Key) -> Key | None:
-        """An EUI without a Gateway proved to have a certificate.
+        """Record an EUI that has a certificate but no Gateway.
 
         Args:
-            seen: what a pod tells of it.
+            seen: the observation of a pod.
             authority: the TrustedCA that vouches for the certificate; it exists.
 
         Returns:
-            The TrustedCA, if its list has an entry more.
+            The TrustedCA if its list has a new entry, else None.
         """
         eui, at = parse_hex(seen.eui), seen.last_seen
         if eui is None or at is None or at.tzinfo is None:
@@ -86,7 +93,7 @@ class CertificateUsage:
         return authority if self._put(_name(authority), entry) else None
 
     def count(self, now: datetime) -> None:
-        """Counts anew, and forgets what lies further back than `WINDOW`."""
+        """Count again, and drop uses older than `WINDOW`."""
         since = now - WINDOW
         self._used = {uid: use for uid, use in self._used.items() if use[1] >= since}
         self._counts = Counter(authority for authority, _, _ in self._used.values())
@@ -98,30 +105,30 @@ class CertificateUsage:
                 del self._unregistered[authority]
 
     def gateways(self, key: Key) -> int:
-        """How many Gateways came in by that TrustedCA, as of the last count."""
+        """Return the number of Gateways that the TrustedCA vouched for, as of the last count."""
         return self._counts[_name(key)]
 
     def users(self, key: Key) -> frozenset[str]:
-        """The uids of the Gateways that came in by that TrustedCA; within `WINDOW`, as of the last count."""
+        """Return the uids of the Gateways that the TrustedCA vouched for within `WINDOW`, as of the last count."""
         name = _name(key)
         return frozenset(uid for uid, (authority, _, _) in self._used.items() if authority == name)
 
     def left_out(self, authorities: Collection[Key]) -> None:
-        """Forget the unregistered gateways of TrustedCAs that do not exist any more.
+        """Drop the unregistered gateways of TrustedCAs that no longer exist.
 
         Args:
-            authorities: all that exist.
+            authorities: all existing TrustedCAs.
         """
         present = {_name(key) for key in authorities}
         for name in self._unregistered.keys() - present:
             del self._unregistered[name]
 
     def fields_of(self, key: Key, is_registered: Callable[[str], bool]) -> dict[str, object]:
-        """The status fields of a TrustedCA.
+        """Return the status fields of a TrustedCA.
 
         Args:
-            key: which.
-            is_registered: whether an EUI has a Gateway by now, for which the TrustedCA may speak.
+            key: the TrustedCA.
+            is_registered: returns whether an EUI now has a Gateway that the TrustedCA may vouch for.
         """
         listed = sorted(self._listed(key, is_registered), key=lambda each: (each.last_seen, each.eui), reverse=True)
         return {

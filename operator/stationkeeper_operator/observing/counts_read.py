@@ -1,4 +1,4 @@
-"""Which counts of registry documents the CUPS pods read, as their labels say."""
+"""The counts of registry documents that the CUPS pods read, by their labels."""
 
 import logging
 
@@ -10,15 +10,15 @@ _log = logging.getLogger("stationkeeper.operator.counts_read")
 
 
 class CountsRead:
-    """Of one release.
+    """The counts of one release.
 
     Args:
-        api: of the cluster.
-        namespace: of the release.
-        configured: the count that the release asks for.
+        api: the API client.
+        namespace: the namespace of the release.
+        configured: the configured count of the release.
 
     Attributes:
-        counts: as they were when last looked at.
+        counts: the counts of the last look.
     """
 
     def __init__(self, api: KubernetesApi, namespace: str, configured: int) -> None:
@@ -27,9 +27,9 @@ class CountsRead:
         self.counts = RegistryCounts(configured, None)
 
     async def look(self) -> bool:
-        """Look at the pods; return whether they read other counts than before.
+        """Read the labels of the pods; return whether the counts changed.
 
-        Where they cannot be listed, nothing counts as unread.
+        If the pods cannot be listed, every count is treated as read.
         """
         try:
             pods = await list_cups_pods(self._api, self._namespace)

@@ -1,4 +1,4 @@
-"""Which CUPS pods there are, and where their internal port is."""
+"""List the CUPS pods with the address of their internal port."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi, p
 CUPS_PODS = "app.kubernetes.io/name=stationkeeper,app.kubernetes.io/component=cups"
 INTERNAL = "internal"
 BUCKETS_LABEL = "stationkeeper.io/registry-buckets"
-"""How many registry documents a pod loads; a pod of an older chart has no such label and loads `BUCKETS`."""
+"""The label with the number of registry documents of a pod; without it (an older chart) the pod loads `BUCKETS`."""
 DEFAULT_PORT = 8080
 
 _OVER = {"Succeeded", "Failed"}
@@ -18,15 +18,15 @@ _OVER = {"Succeeded", "Failed"}
 
 @dataclass(frozen=True)
 class CupsPod:
-    """One pod.
+    """One CUPS pod.
 
     Attributes:
-        name, uid: of the object.
+        name, uid: the name and uid of the object.
         host: its IP address; empty before it has one.
         port: its internal port.
-        ready: whether Kubernetes takes it for ready, whether it is about to end or not.
-        ends: whether it was told to end; until it has, it may serve the gateways that are connected.
-        buckets: how many registry documents it loads; 0 where its label cannot be read.
+        ready: whether it has the condition Ready; also while it terminates.
+        ends: whether it terminates; until its end it may serve connected gateways.
+        buckets: the number of registry documents that it loads; 0 if its label cannot be read.
     """
 
     name: str
@@ -39,7 +39,7 @@ class CupsPod:
 
     @property
     def serves(self) -> bool:
-        """Whether new connections are led to it."""
+        """Whether it gets new connections."""
         return self.ready and not self.ends
 
 
@@ -81,10 +81,10 @@ class _Pod(msgspec.Struct):
 
 
 async def list_cups_pods(api: KubernetesApi, namespace: str) -> tuple[CupsPod, ...]:
-    """All CUPS pods of the release in `namespace` whose containers have not ended for good, sorted by name.
+    """Return the CUPS pods of the release in `namespace` that have not ended, sorted by name.
 
     Raises:
-        ApiError: they cannot be listed.
+        ApiError: the pods cannot be listed.
     """
     found: list[CupsPod] = []
     try:

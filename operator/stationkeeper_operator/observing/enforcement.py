@@ -1,15 +1,14 @@
-"""Whether every CUPS pod that may serve has loaded what was published: the condition `Enforced`. Pure; time passed in.
+"""The condition `Enforced`: whether every CUPS pod that may serve has loaded what was published. Pure; time passed in.
 
-A step is a generation of a document together with the resources whose records it changed. A resource is enforced once
-every ready pod reports the generation of its last step, or a later one. So must every other pod that tells, as it may
-still serve whoever is connected; one that is not ready and does not tell is only named. CUPS never goes back to an
-older generation, so what was proven of a pod stays so when the pod cannot be reached; it is taken back only where a pod
-reports an older one. Resources without a step are as the documents were when this operator began to lead: what their
-statuses say counts until it is known what the pods have, as an operator before may have published more than it could
-prove.
+A step is a generation of a document with the resources whose records it changed. A resource is enforced when every
+ready pod reports the generation of its last step, or a later one. Every other pod that answers must report it too,
+because it may still serve connected gateways; a pod that is not ready and does not answer is only named. CUPS never
+goes back to an older generation. So a proof stays valid while a pod cannot be reached; only a report of an older
+generation ends it. A resource without a step is as the documents were when this operator began to lead. Its status
+counts until the pods have reported, because the operator before may have published more than it could prove.
 
-While the count of registry documents changes, a resource has a step in each count, and a pod is asked for that of the
-count which it loads. Counts that no pod loads do not matter.
+While the count of registry documents changes, a resource has a step in each count. For each pod, the step of the count
+that it loads matters. Counts that no pod loads do not matter.
 
 A Gateway whose EUI changes has a step in the document that it left and in the one that it came to. Nobody knows which
 one it left where an operator before wrote that, so one whose status does not say yet that its present spec is enforced
@@ -43,16 +42,16 @@ _WAITING = Fact(_FALSE, PENDING, "not every CUPS pod has loaded it yet")
 
 @dataclass(frozen=True)
 class PodReport:
-    """What is known of one pod.
+    """The report of one pod.
 
     Attributes:
-        name: of the pod.
-        generations: that it has in force, by document, as it said last.
-        refused: what it did not put in force, by document.
-        problem: why it did not tell this time; empty where it did.
+        name: the name of the pod.
+        generations: the generations in force by its last answer, by document.
+        refused: the refusals of documents that are not in force, by document.
+        problem: why it did not answer this time; empty if it did.
         ready: whether it is ready.
-        ends: whether it is about to end.
-        buckets: how many registry documents it loads.
+        ends: whether it terminates.
+        buckets: the number of registry documents that it loads.
     """
 
     name: str
@@ -65,7 +64,7 @@ class PodReport:
 
 
 class ResourceRef(NamedTuple):
-    """One resource, and not another one of its name."""
+    """One resource by key and uid; another resource of the same name is not equal."""
 
     key: Key
     uid: str
@@ -73,11 +72,11 @@ class ResourceRef(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """What has to be loaded.
+    """A generation that the pods must load.
 
     Attributes:
-        document, generation: of what was published.
-        since: monotonic seconds when it was; None where this operator did not do it.
+        document, generation: the published document and its generation.
+        since: the time of the publish in monotonic seconds; None if another operator published it.
     """
 
     document: str
@@ -91,12 +90,12 @@ _TAKEN_AWAY = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a round showed.
+    """The result of a round.
 
     Attributes:
-        resources: those of which something else is to be said now.
-        documents: those that carry resources without a step of which something else is to be said now.
-        proven: each resource that every ready pod has loaded now, with what to say.
+        resources: the resources whose condition changed.
+        documents: the documents with resources without a step whose condition changed.
+        proven: each resource that every ready pod has now loaded, with its new condition.
     """
 
     resources: Collection[ResourceRef] = ()
@@ -105,10 +104,10 @@ class Outcome:
 
 
 class Enforcement:
-    """Of one release, as its leader knows it.
+    """The enforcement of one release, as its leader knows it.
 
     Attributes:
-        unwritten: documents whose Secrets are not yet as they are to be.
+        unwritten: the documents whose Secrets still have to be written.
         unchanged: the resources of which one of these still holds a record that it is to hold no more, and which.
     """
 
@@ -116,7 +115,7 @@ class Enforcement:
         self._base: dict[str, Step] = {}
         self._latest: dict[str, int] = {}
         self._steps: dict[ResourceRef, dict[str, Step]] = {}
-        # A resource that was made again has to wait for what its namesake lost: people know resources by their names.
+        # A recreated resource waits for the step of its namesake, because people know resources by their names.
         self._named: dict[Key, dict[str, Step]] = {}
         self._resources: dict[Step, set[ResourceRef]] = {}
         self._facts: dict[Step, Fact] = {}
@@ -128,13 +127,13 @@ class Enforcement:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing that this operator published is still outstanding."""
+        """Whether the pods have loaded everything that this operator published."""
         return all(
             self._facts.get(step, _WAITING).status == _TRUE for step in self._resources if self._is_read(step.document)
         )
 
     def begin(self, generations: Mapping[str, int]) -> Collection[str]:
-        """Takes in which generations are in force.
+        """Take in the generations in force.
 
         One that `published` never told of, as at first, after a write that was not answered, or where somebody put an
         older one back, is what all resources of the document have to have loaded.
@@ -152,10 +151,10 @@ class Enforcement:
         self._attach(ref, self._base[document])
 
     def replaced(self, step: Step) -> None:
-        """Take in that a document was written of which nobody knows what it held before, as when it was damaged.
+        """Take in that a document was written whose earlier content is not known, for example because it was damaged.
 
-        So nobody knows whose records it changed either: it is what all resources of the document have to have loaded,
-        and those that it held before and does not hold now.
+        So the changed records are not known either. The step is one of all resources of the document, including those
+        that it no longer holds.
         """
         self._begin_anew(step)
 
@@ -172,7 +171,7 @@ class Enforcement:
             self._attach(ref, step)
 
     def published(self, step: Step, resources: Iterable[ResourceRef]) -> None:
-        """Takes in that a document was written, and which resources' records it changed."""
+        """Take in that a document was written, and the resources whose records it changed."""
         self._base.setdefault(step.document, step)
         self._latest[step.document] = step.generation
         self._open = None
@@ -186,11 +185,11 @@ class Enforcement:
         self._resources.setdefault(step, set()).add(ref)
 
     def take_in(self, pods: Sequence[PodReport], now: float) -> Outcome:
-        """Takes in what all pods say.
+        """Take in the reports of all pods.
 
         Args:
-            pods: all that have not ended.
-            now: monotonic, in seconds.
+            pods: the reports of all pods that have not ended.
+            now: the time in monotonic seconds.
         """
         before = self._read, self._served
         self._read = frozenset(pod.buckets for pod in pods)
@@ -218,7 +217,7 @@ class Enforcement:
         return Outcome(resources, documents, proven)
 
     def fact(self, resource: Resource, verdict: Verdict) -> Fact:
-        """What the condition `Enforced` of `resource` says."""
+        """Return the condition `Enforced` of `resource`."""
         documents = self._documents_of(resource, verdict)
         if not documents or (verdict.document is None and verdict.reason not in _TAKEN_AWAY):
             return Fact(_FALSE, NOT_PUBLISHED, "nothing of it is published")
@@ -229,18 +228,18 @@ class Enforcement:
             return Fact(_FALSE, PENDING, f"Secret {secret_name(unwritten)} is not written yet")
         if verdict.document not in {None, TRUST} and self._served - {_count(each) for each in documents}:
             return Fact(
-                _FALSE, PENDING, "some pods read another count of registry Secrets, in which it is not published"
+                _FALSE, PENDING, "some pods read another count of registry Secrets, and it is not published there"
             )
         facts = [self._loaded(resource, each) for each in documents]
         if TRUST not in documents and _present(resource) is None:
             facts += [self._facts.get(step, _WAITING) for step in self._open_bases[:1]]
         fact = next((each for status in (_FALSE, _UNKNOWN) for each in facts if each.status == status), facts[0])
         if fact.status == _TRUE and not verdict.accepted and verdict.reason not in _TAKEN_AWAY:
-            return Fact(_FALSE, NOT_ACCEPTED, f"the spec is not accepted; what is in force of it is {fact.message}")
+            return Fact(_FALSE, NOT_ACCEPTED, f"the spec is not accepted; its part in force is {fact.message}")
         return fact
 
     def _documents_of(self, resource: Resource, verdict: Verdict) -> list[str]:
-        """The documents that pods load and `resource` is in, or was in before it was taken away."""
+        """Return the documents that pods load and that hold `resource`, or held it before its removal."""
         if isinstance(resource, TrustedCA):
             return [TRUST]
         steps = self._steps.get(ResourceRef(resource.key, resource.metadata.uid), {})
@@ -257,13 +256,13 @@ class Enforcement:
         return self._open
 
     def _unwritten_elsewhere(self, documents: Collection[str]) -> str:
-        """One that is not written, of a count that pods read and none of `documents` is of; empty for none."""
+        """Return an unwritten document of a count that pods read and that `documents` lacks; empty if there is none."""
         counts = self._read - {_count(each) for each in documents}
         is_trust = TRUST in documents
         return "" if is_trust else next((each for each in sorted(self.unwritten) if _count(each) in counts), "")
 
     def _proven(self, ref: ResourceRef) -> Fact | None:
-        """What is to be said of a resource that every pod has loaded; None where one has not."""
+        """Return the condition of a resource that every pod has loaded; None if one has not."""
         steps = self._steps.get(ref, {})
         read = [step for step in steps.values() if self._is_read(step.document)]
         if steps and not read:
@@ -278,11 +277,11 @@ class Enforcement:
         return None if self._unwritten_elsewhere([step.document for step in read]) else facts[0]
 
     def _is_read(self, document: str) -> bool:
-        """Whether a pod loads the document; without any pod, all count."""
+        """Return whether a pod loads the document; always true if there is no pod."""
         return not self._read or _count(document) in {0, *self._read}
 
     def _loaded(self, resource: Resource, document: str) -> Fact:
-        """Whether what is in force of `resource` is loaded."""
+        """Return whether the pods have loaded the part of `resource` that is in force."""
         own = self._steps.get(ResourceRef(resource.key, resource.metadata.uid), {})
         step = own.get(document) or self._named.get(resource.key, {}).get(document) or self._base.get(document)
         fact = self._facts.get(step) if step is not None else None
@@ -305,7 +304,7 @@ class Enforcement:
                 self._facts.pop(held, None)
 
     def _bound(self) -> None:
-        """Forgets the oldest steps that are proven, and whose statuses say so since long."""
+        """Drop the oldest proven steps; their statuses have shown it for a long time."""
         proven = [step for step in self._resources if self._facts.get(step, _WAITING).status == _TRUE]
         for step in proven[: max(0, len(proven) - _MAX_PROVEN)]:
             for ref in tuple(self._resources[step]):
@@ -322,7 +321,7 @@ def _taken(of: dict[T, dict[str, Step]], owner: T, document: str) -> Step | None
 
 
 def _count(document: str) -> int:
-    """Of how many registry documents it is one; 0 for the trust document."""
+    """Return the count of registry documents that it belongs to; 0 for the trust document."""
     place = place_of(document)
     return place[0] if place is not None else 0
 
@@ -349,23 +348,23 @@ def _why_behind(step: Step, latest: int, behind: Sequence[PodReport]) -> Fact:
         return Fact(_UNKNOWN, PENDING, f"pod {later.name} has a later {step.document} than is known to be published")
     for pod in behind:
         if pod.problem:
-            return Fact(_UNKNOWN, POD_UNREACHABLE, f"pod {pod.name} does not tell what it has loaded: {pod.problem}")
+            return Fact(_UNKNOWN, POD_UNREACHABLE, f"pod {pod.name} does not say what it has loaded: {pod.problem}")
     for pod in behind:
         if pod.ends or not pod.ready:
             how = "about to end" if pod.ends else "not ready"
-            return Fact(_FALSE, PENDING, f"pod {pod.name}, which is {how}, still holds what was before")
+            return Fact(_FALSE, PENDING, f"pod {pod.name} ({how}) still has the earlier generation")
     return _WAITING
 
 
 def _silent(pods: Sequence[PodReport]) -> str:
     names = [f"pod {pod.name}" for pod in pods if pod.problem and not pod.ready]
-    return f"; not ready and not telling: {', '.join(names[:_MAX_NAMED])}" if names else ""
+    return f"; not ready and without an answer: {', '.join(names[:_MAX_NAMED])}" if names else ""
 
 
 def _lacks(pod: PodReport, step: Step, latest: int) -> bool:
-    """Whether the pod has not loaded `step`, nor what was published later.
+    """Return whether the pod has loaded neither `step` nor a later generation.
 
-    One that is not ready and holds nothing has not opened the gateways' port.
+    A pod that is not ready and has no documents has not opened the port for gateways.
 
     A generation above the latest is of somebody else or of another time, or was written just now.
     """
@@ -376,7 +375,7 @@ def _lacks(pod: PodReport, step: Step, latest: int) -> bool:
 
 
 def _present(resource: Resource) -> Fact | None:
-    """What the status already says, if that is `True` and about the present spec."""
+    """Return the condition in the present status, if it is `True` for the present generation; else None."""
     for each in resource.status.conditions:
         if each.type == ENFORCED and each.status == _TRUE and each.observed_generation == resource.metadata.generation:
             return Fact(_TRUE, each.reason, each.message)

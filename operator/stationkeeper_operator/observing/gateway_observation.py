@@ -1,6 +1,6 @@
-"""What a status shows of a gateway's visits, and what an observation of a CUPS pod makes of it. Pure.
+"""The visits of a gateway in its status, and their update from observations of CUPS pods. Pure.
 
-Several pods see the same gateway: the newest visit says who it is and how far it is, the newest refusal counts.
+Several pods see the same gateway: its identity and progress are those of the newest visit; the newest refusal counts.
 """
 
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class CertificateShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """The certificate that the gateway came with last; see `SeenCertificate`."""
+    """The certificate of the gateway's last visit; see `SeenCertificate`."""
 
     serial: str
     sha256: str
@@ -33,7 +33,7 @@ class CertificateShown(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
 
 class RefusalShown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why it was last refused, and when; `claimed` where it was not proven to be the gateway, see `SeenRefusal`."""
+    """The last refusal; `claimed` if the client did not prove to be the gateway. See `SeenRefusal`."""
 
     reason: str
     time: datetime
@@ -41,7 +41,7 @@ class RefusalShown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class DeliveryShown(msgspec.Struct, frozen=True, kw_only=True):
-    """How far it is with its configuration; see `SeenDelivery`."""
+    """The progress of the gateway with its configuration; see `SeenDelivery`."""
 
     state: DeliveryState
     deliveries: int = 0
@@ -49,7 +49,7 @@ class DeliveryShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GatewayObservation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The fields of `Gateway.status` that tell of visits; what is None is not there."""
+    """The fields of `Gateway.status` about visits; a field that is None is absent."""
 
     last_seen: datetime | None = None
     station: str | None = None
@@ -61,16 +61,15 @@ class GatewayObservation(msgspec.Struct, frozen=True, kw_only=True, rename="came
 
     @property
     def newest(self) -> datetime:
-        """The time of the last visit or refusal; the beginning of time where there was none."""
+        """The time of the last visit or refusal; the smallest time if there was none."""
         refused = self.last_refusal.time if self.last_refusal else _NEVER
         return max(self.last_seen or _NEVER, refused)
 
     @property
     def substance(self) -> tuple[object, ...]:
-        """All but what changes with every visit: two of the same substance differ in times and counts alone.
+        """The values that do not change with every visit, so without times and counts.
 
-        Whether the newest thing that is known is a refusal is of substance: a gateway that is let in again is shown so
-        at once.
+        It includes whether a refusal is the newest event: the status shows at once that a gateway is accepted again.
         """
         refused = self.last_refusal
         refusal = (refused.reason, refused.claimed, self.newest != self.last_seen) if refused else None
@@ -83,7 +82,7 @@ NOTHING_SEEN = GatewayObservation()
 
 
 def shown_in(gateway: Gateway) -> GatewayObservation:
-    """What the present status shows; nothing where it cannot be read."""
+    """Return the observation in the present status; an empty one if it cannot be read."""
     try:
         return msgspec.json.decode(gateway.status.raw, type=GatewayObservation)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -91,19 +90,19 @@ def shown_in(gateway: Gateway) -> GatewayObservation:
 
 
 def fields_of(observed: GatewayObservation) -> dict[str, object]:
-    """The status fields, as JSON has them; None for one that is to go."""
+    """Return the status fields as JSON values; None for a field to remove."""
     found: dict[str, object] = msgspec.json.decode(msgspec.json.encode(observed))
     return found
 
 
 def merged(held: GatewayObservation, seen: Observation, *, keep_not_converging: bool = False) -> GatewayObservation:
-    """`held` with what one pod says.
+    """Merge the observation of one pod into `held`.
 
     Args:
-        held: what is known.
-        seen: of the same gateway.
-        keep_not_converging: whether a `Pending` of this pod leaves a `NotConverging` as it is: each pod counts its own
-            deliveries, so that another pod's lower count says nothing.
+        held: the present observation.
+        seen: the pod's observation of the same gateway.
+        keep_not_converging: whether `NotConverging` stays if this pod reports `Pending`; each pod counts only its own
+            deliveries, so a lower count of another pod proves nothing.
     """
     visit, found = _millisecond(seen.last_seen), held
     if visit is not None and (held.last_seen is None or visit >= held.last_seen):
@@ -125,7 +124,7 @@ def merged(held: GatewayObservation, seen: Observation, *, keep_not_converging: 
 
 
 def _is_proven_news(found: GatewayObservation) -> bool:
-    """Whether the gateway itself was refused since its last visit, which no claim of somebody else may hide."""
+    """Return whether the gateway itself was refused since its last visit; a mere claim must not hide that."""
     held = found.last_refusal
     return held is not None and not held.claimed and (found.last_seen is None or held.time > found.last_seen)
 
@@ -157,7 +156,7 @@ def _delivery(held: DeliveryShown | None, seen: SeenDelivery | None, keep: bool)
 
 
 def _millisecond(time: datetime | None) -> datetime | None:
-    """To the millisecond, in UTC: what came last has to show where a visit and a refusal are in one second."""
+    """Return the time in UTC to the millisecond, so that a visit and a refusal in one second have an order."""
     if time is None:
         return None
     aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Asks the CUPS pods of a release over their internal port, in two loops: what they have loaded, and what they saw."""
+"""Ask the CUPS pods of a release over their internal port, in two loops: loaded generations, and gateways seen."""
 
 import asyncio
 import logging
@@ -12,12 +12,12 @@ _log = logging.getLogger("stationkeeper.operator.gatherer")
 
 
 class Gatherer:
-    """Of one release.
+    """The two loops of one release.
 
     Args:
-        token_file: with the token of the pods' internal port; None asks nobody.
-        loaded: asks what they have loaded.
-        seen: asks which gateways they saw.
+        token_file: the file with the token of the pods' internal port; None asks no pod.
+        loaded: the loop for the loaded generations.
+        seen: the loop for the gateways seen.
     """
 
     def __init__(self, token_file: Path | None, loaded: LoadedReports, seen: SeenPages) -> None:
@@ -28,7 +28,7 @@ class Gatherer:
     async def run(self) -> None:
         """Gather until cancelled."""
         if self._token_file is None:
-            _log.warning("the CUPS pods are not asked what they have loaded and seen: set --internal-token-file")
+            _log.warning("the CUPS pods are not asked for their state: set --internal-token-file")
             await asyncio.Event().wait()
             return
         async with PodClient(self._token_file) as client, asyncio.TaskGroup() as group:

@@ -1,8 +1,8 @@
-"""Hands what is published to the CUPS pods that do not have it yet, instead of waiting for their kubelets.
+"""Hand published documents to the CUPS pods that lack them, without waiting for their kubelets.
 
-A pod is given the documents that it has older generations of, whatever the cause: they were just written, its kubelet
-is late after an outage of the API server, it has started anew with an old volume. One that waits for it is told then
-that it has the latest. Only what lies in the Secrets is handed over: a pod never has what was not published.
+A pod gets each document of which it has an older generation, for any cause: a new publish, a late kubelet after an
+outage of the API server, or a restart with an old volume. A pod that waits is then told that it has the latest
+generations. Only content of the Secrets is handed over, so a pod never has unpublished content.
 """
 
 import asyncio
@@ -15,28 +15,32 @@ import msgspec
 
 from stationkeeper_core.published.operator_proof import Latest, OperatorKey, OperatorKeyError
 from stationkeeper_core.published.registry_layout import TRUST, layout_of
+from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.observing.cups_pods import CupsPod
-from stationkeeper_operator.observing.loaded import Loaded
+from stationkeeper_operator.observing.loaded import HandoverState, Loaded
 from stationkeeper_operator.observing.pod_client import PodClient, PodError, PodRefusalError
 from stationkeeper_operator.publishing.held_document import PublishedValue
 
+SERVES_SECONDS = 20.0
+"""Within which a pod that was told that it has the latest is seen to be ready, if it serves."""
 OFFER_SECONDS = 30.0
-"""After which a pod is offered again what it was given, and says that it lacks: a document may have a megabyte."""
+"""The pause before a document is offered again to a pod that still lacks it: a document may have a megabyte."""
 
 
 class _Offer(NamedTuple):
-    """What a process of a pod was given, whether it took it or not."""
+    """The generations that a process of a pod was offered, accepted or not."""
 
     instance: str
     generation: int
 
 
 class Handover:
-    """Of one release.
+    """The handover of one release.
 
     Args:
-        key_file: the key that the operator signs with; None: nothing is handed over.
-        published: gives what lies in the Secrets, by document.
+        key_file: the operator's signing key; None hands nothing over.
+        published: returns the content of the Secrets, by document.
+        permit: raises if this process does not lead.
         clock: monotonic, in seconds.
     """
 
@@ -44,10 +48,13 @@ class Handover:
         self,
         key_file: Path | None,
         published: Callable[[], Mapping[str, PublishedValue]],
+        permit: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._key_file = key_file
         self._published = published
+        self._permit = permit
+        self._told: dict[str, float] = {}
         self._clock = clock
         self._key: OperatorKey | None = None
         self._key_pem = b""
@@ -55,23 +62,24 @@ class Handover:
         self._offers: dict[str, dict[str, tuple[_Offer, float]]] = {}
 
     def forget_all_but(self, uids: Collection[str]) -> None:
-        """Forget the pods that are gone."""
-        for uid in self._offers.keys() - set(uids):
-            del self._offers[uid]
+        """Drop the pods that no longer exist."""
+        for known in (self._offers, self._told):
+            for uid in known.keys() - set(uids):
+                del known[uid]
 
     async def bring_up_to_date(self, client: PodClient, pod: CupsPod, loaded: Loaded) -> bool:
-        """Hand over what `pod` lacks, and tell it if it has the latest then.
+        """Hand over the documents that `pod` lacks, and tell it if it then has the latest ones.
 
         Args:
-            client: to reach it with.
+            client: the client for the request.
             pod: the pod.
-            loaded: what it has.
+            loaded: its loaded generations.
 
         Returns:
-            Whether it has taken something, so that it has something else loaded now.
+            Whether it accepted a document, so that `loaded` is no longer current.
 
         Raises:
-            PodError: it did not take it.
+            PodError: the pod did not accept it.
         """
         if self._key_file is None or loaded.handover is None:
             return False
@@ -85,19 +93,35 @@ class Handover:
         for document in lacking:
             offer = _Offer(loaded.handover.instance, published[document].generation)
             await self._hand_over(client, pod, document, offer, published[document].value)
-        if not loaded.handover.is_latest and pod.buckets and all(document in published for document in loads):
-            generations = {document: published[document].generation for document in loads}
-            body = msgspec.json.encode(Latest(loaded.handover.instance, generations))
-            await client.tell_latest(pod, body, self._operator_key().sign_latest(body))
+        if not loaded.handover.is_latest and pod.buckets:
+            await self._tell_latest(client, pod, loads, loaded.handover)
         return bool(lacking)
+
+    def told_lately(self, uid: str) -> bool:
+        """Whether a pod was told just now that it has the latest: it may serve before it is seen to be ready."""
+        return self._clock() - self._told.get(uid, float("-inf")) < SERVES_SECONDS
+
+    async def _tell_latest(self, client: PodClient, pod: CupsPod, loads: Collection[str], state: HandoverState) -> None:
+        try:
+            # Since the pod was asked, another leader may have published what the pod does not have.
+            self._permit()
+        except NotLeadingError:
+            raise PodError("this process does not lead any more") from None
+        published = self._published()
+        if not all(document in published for document in loads):
+            return
+        generations = {document: published[document].generation for document in loads}
+        body = msgspec.json.encode(Latest(state.instance, generations, state.moment))
+        self._told[pod.uid] = self._clock()
+        await client.tell_latest(pod, body, self._operator_key().sign_latest(body))
 
     async def _hand_over(self, client: PodClient, pod: CupsPod, document: str, offer: _Offer, value: bytes) -> None:
         offers, now = self._offers.setdefault(pod.uid, {}), self._clock()
         before, until = offers.get(document, (None, now))
         if offer == before and now < until:
-            raise PodError(f"it was given {document} and does not have it")
+            raise PodError(f"it accepted {document} and does not have it")
         signature = await self._signature(document, offer.generation, value)
-        # What was not answered is tried again in the next round.
+        # A request without an answer is tried again in the next round.
         try:
             await client.hand_over(pod, document, value, signature)
         except PodRefusalError:
@@ -114,7 +138,7 @@ class Handover:
         return signature
 
     def _operator_key(self) -> OperatorKey:
-        """Read the key, which may have changed."""
+        """Return the key, read again if its file changed."""
         assert self._key_file is not None  # noqa: S101 - asked for by `bring_up_to_date`
         try:
             pem = self._key_file.read_bytes()

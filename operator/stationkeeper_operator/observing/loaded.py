@@ -1,4 +1,4 @@
-"""What a CUPS pod says it has loaded: the contract of `GET /generation`."""
+"""The report of a CUPS pod on its loaded documents: the contract of `GET /generation`."""
 
 from datetime import datetime
 
@@ -16,18 +16,18 @@ _MAX_DETAIL = 300
 
 
 class LoadRefusal(msgspec.Struct, frozen=True):
-    """Why a pod did not put a document in force."""
+    """The reason that a pod did not put a document in force."""
 
     reason: str
     detail: str = ""
 
 
 class ServerCertificate(msgspec.Struct, frozen=True, rename="camel"):
-    """What the pod proves itself with to gateways.
+    """The server certificate that the pod presents to gateways.
 
     Attributes:
-        not_after: its end; without a time zone it is not told.
-        not_before: its begin; None where the pod does not tell.
+        not_after: its end; without a time zone it is ignored.
+        not_before: its begin; None if the pod does not report it.
     """
 
     not_after: datetime
@@ -35,26 +35,28 @@ class ServerCertificate(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class HandoverState(msgspec.Struct, frozen=True, rename="camel"):
-    """How far a pod is with what the operator hands over.
+    """The progress of a pod with the handover.
 
     Attributes:
-        instance: names its process.
-        is_latest: whether it was told that it has the latest of all documents.
+        instance: the name of its process.
+        is_latest: whether the operator told it that all its documents are the latest.
+        moment: the time of its answer, for `Latest`; 0 from an older version.
     """
 
     instance: str
     is_latest: bool = True
+    moment: int = 0
 
 
 class Loaded(msgspec.Struct, frozen=True, rename="camel"):
     """An answer to `GET /generation`.
 
     Attributes:
-        generations: in force, by document.
-        refused: what was given last but not put in force, by document.
-        server_certificate: None where there is none yet, or the pod does not tell.
-        handover: None where the pod takes nothing that the operator hands over.
-        secrets_missing: in which Secrets what it lacks should be, for people; empty where it lacks nothing.
+        generations: the generations in force, by document.
+        refused: the last refusal of each document that is not in force, by document.
+        server_certificate: None if there is none yet, or the pod does not report it.
+        handover: None if the pod does not accept handovers.
+        secrets_missing: the Secrets with missing content, as text; empty if nothing is missing.
     """
 
     generations: dict[str, int] = {}
@@ -65,7 +67,7 @@ class Loaded(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def bounded(loaded: Loaded) -> Loaded:
-    """Only what concerns documents that exist, texts cut: the pod that tells it may have been taken over."""
+    """Return the report with only existing documents and limited texts: an attacker may control the pod."""
     return Loaded(
         {
             name: number

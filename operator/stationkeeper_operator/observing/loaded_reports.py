@@ -1,7 +1,7 @@
-"""Asks the CUPS pods what they have loaded, soon after a publish and every few seconds, and hands them what they lack.
+"""Ask the CUPS pods for loaded generations, soon after a publish and every few seconds; hand over what they lack.
 
-All are asked: one that ends, or is not ready, may still serve whoever is connected. A ready one that does not answer is
-said once in the log, and is asked again; the others count meanwhile.
+All pods are asked: one that terminates or is not ready may still serve connected gateways. A ready pod that does not
+answer is logged once and asked again; the other pods count meanwhile.
 """
 
 import asyncio
@@ -20,20 +20,20 @@ from stationkeeper_operator.observing.pod_events import PodEvents
 from stationkeeper_operator.observing.proof import Proof
 
 STARTING_SECONDS = 1.0
-"""Between two rounds while a pod waits for the word that what it holds is the latest."""
+"""The pause between two rounds while a pod waits to be told that its documents are the latest."""
 HANDOVER_SECONDS = 4.0
 
 _NOT_READY_SECONDS = 1.0
 
 
 class LoadedReports:
-    """Of one release.
+    """The loop of one release.
 
     Args:
-        pods: that are asked.
-        proof: takes what they have loaded.
-        handover: of what they lack.
-        events: for those that refuse to load.
+        pods: the pods to ask.
+        proof: receives the reports.
+        handover: hands missing documents over.
+        events: records events on pods that refuse a document.
         outrun: told of the generations that each has in force.
     """
 
@@ -80,7 +80,8 @@ class LoadedReports:
         except PodError as error:
             if pod.serves:
                 self._pods.say(pod.name, "loaded", str(error))
-            return replace(before, problem=str(error), ready=pod.ready, ends=pod.ends)
+            may_serve = pod.ready or self._handover.told_lately(pod.uid)
+            return replace(before, problem=str(error), ready=may_serve, ends=pod.ends)
         self._pods.say(pod.name, "loaded", "")
         refused = {name: _unless_same(before.refused.get(name), each) for name, each in loaded.refused.items()}
         report = PodReport(pod.name, loaded.generations, refused, ready=pod.ready, ends=pod.ends, buckets=pod.buckets)
@@ -94,28 +95,28 @@ class LoadedReports:
         return report
 
     async def _loaded(self, client: PodClient, pod: CupsPod) -> Loaded:
-        """Return what the pod has loaded, once it was handed what it lacks."""
+        """Return the loaded generations of the pod, after the handover of the missing documents."""
         loaded = await _loaded(client, pod)
         if loaded.handover is not None and not loaded.handover.is_latest:
             self._some_start = True
         try:
-            # One that is slow must not keep the others waiting for the next round; it goes on then.
+            # A slow pod must not delay the next round of the others; it continues in that round.
             async with asyncio.timeout(HANDOVER_SECONDS):
                 taken = await self._handover.bring_up_to_date(client, pod, loaded)
         except (PodError, TimeoutError) as error:
-            self._pods.say(pod.name, "handover", str(error) or "it does not take all in time")
+            self._pods.say(pod.name, "handover", str(error) or "it does not accept all documents in time")
             return loaded
         self._pods.say(pod.name, "handover", "")
         return await _loaded(client, pod) if taken else loaded
 
 
 def _unless_same(before: LoadRefusal | None, now: LoadRefusal) -> LoadRefusal:
-    """A detail that changes alone is no news: it would have the status of every resource written anew."""
+    """Return the earlier refusal if only its detail changed, so that not every status is written again."""
     return before if before is not None and before.reason == now.reason else now
 
 
 async def _loaded(client: PodClient, pod: CupsPod) -> Loaded:
-    """What the pod has loaded; one that is not ready must not hold up the proof of the others."""
+    """Return the loaded generations of the pod; one that is not ready gets a short timeout."""
     if pod.ready:
         return await client.loaded(pod)
     try:

@@ -1,10 +1,10 @@
-"""What the CUPS pods saw, on its way into the statuses: coalesced, so that a fleet does not flood the API server. Pure.
+"""Collect the observations of the CUPS pods for the statuses, at a rate that does not flood the API server. Pure.
 
-A status itself is the memory: held here is only what it does not show yet, and which TrustedCA each gateway came in by.
-So a restart loses nothing, and a round costs what changed. A pod may have been taken over, and a tenant may have a
-certificate made for any EUI: what is told counts only of Gateways and TrustedCAs that exist, and only where the
-TrustedCA may speak for the Gateway's namespace. A change of substance is due at once; a mere later time of
-a visit when the status is `REFRESH` old.
+The status is the memory. Here is only what it does not show yet, and the TrustedCA that vouched for each gateway. So a
+restart loses nothing, and a round costs only its changes. An attacker may control a pod, and a tenant can issue a
+certificate for any EUI. So an observation counts only for existing Gateways and TrustedCAs, and only if the TrustedCA
+may vouch for the Gateway's namespace. A change of substance is due at once; a later time of a visit alone is due when
+the status is `REFRESH` old.
 """
 
 import heapq
@@ -41,21 +41,21 @@ _ALL_PENDING = DeliveryShown(state=DeliveryState.PENDING)
 
 @dataclass
 class _Unwritten:
-    """What the status does not show yet; `due` where it is to be written now."""
+    """An observation that the status does not show yet; `due` if it must be written now."""
 
     observed: GatewayObservation
     due: bool = False
 
 
 class ObservedState:
-    """Of one release, as its leader knows it.
+    """The observations of one release, as its leader knows them.
 
     Args:
-        current: the resource as it is, None where it is gone.
-        release_namespace: the namespace whose TrustedCAs may speak for the Gateways of other namespaces.
+        current: returns the present resource; None if it no longer exists.
+        release_namespace: the namespace whose TrustedCAs may vouch for the Gateways of other namespaces.
 
     Attributes:
-        usage: by which TrustedCAs gateways came in.
+        usage: the TrustedCAs that vouched for gateways.
     """
 
     def __init__(self, current: Callable[[Key], Resource | None], release_namespace: str) -> None:
@@ -73,14 +73,14 @@ class ObservedState:
 
     @property
     def is_known(self) -> bool:
-        """Whether it was told which resources there are."""
+        """Whether the resources are known."""
         return self._known
 
     def know(self, changes: Mapping[Key, ResourceChange]) -> None:
-        """Take in which resources there are; what the statuses of new ones already tell is taken over.
+        """Take in the resources; read the observations in the statuses of new ones.
 
         Args:
-            changes: since the last time; at first, all resources.
+            changes: the changes since the last call; at the first call, all resources.
         """
         for key, (before, after) in changes.items():
             self._count_euis(after, 1)
@@ -112,15 +112,15 @@ class ObservedState:
         self.usage.left(uid)
 
     def take_in(self, instance: str, observations: Iterable[Observation], now: datetime) -> list[Key]:
-        """Takes in what one pod saw.
+        """Take in the observations of one pod.
 
         Args:
-            instance: of the pod's process.
-            observations: in whatever order; one may come twice.
-            now: a visit later than that is not believed.
+            instance: the name of the pod's process.
+            observations: the observations, in any order; one may come twice.
+            now: the time, aware; a visit after it is ignored.
 
         Returns:
-            Whose status is to be written now.
+            The resources whose status must be written now.
         """
         found: dict[Key, None] = {}
         for seen in (each for each in observations if _is_believed(each, now)):
@@ -130,12 +130,12 @@ class ObservedState:
         return list(found)
 
     def reconfigured(self, changes: Iterable[DocumentChanges]) -> Iterator[Key]:
-        """Take in what was published, one by one: who is to have something else is pending until it reports that.
+        """Take in published changes, one by one: a gateway with a new target is `Pending` until it reports that target.
 
-        The pods say so too once they have loaded it, of the gateways that they remember.
+        The pods report the same after loading it, for the gateways that they remember.
 
         Returns:
-            Whose status is to be written now.
+            The resources whose status must be written now.
         """
         for uid in (uid for each in changes for uid in _with_other_target(each)):
             key = self._expect(uid)
@@ -143,7 +143,7 @@ class ObservedState:
                 yield key
 
     def due(self, now: datetime) -> list[Key]:
-        """Whose status is to be written as it got old."""
+        """Return the resources whose status is old and must be written."""
         found: list[Key] = []
         while self._later and self._later[0][0] <= now:
             uid = heapq.heappop(self._later)[1]
@@ -154,20 +154,20 @@ class ObservedState:
         return found
 
     def count(self, now: datetime) -> list[Key]:
-        """Counts the gateways of each TrustedCA anew; the keys of all TrustedCAs."""
+        """Count the gateways of each TrustedCA again; return the keys of all TrustedCAs."""
         self.usage.count(now)
         self._counted = True
         return [key for key in self._keys.values() if isinstance(self._current(key), TrustedCA)]
 
     def fields(self, resource: Resource) -> Mapping[str, object]:
-        """The status fields of `resource` that are to be written now."""
+        """Return the status fields of `resource` that must be written now."""
         if isinstance(resource, TrustedCA):
             return self.usage.fields_of(resource.key, self._registered_for(resource.key)) if self._counted else {}
         unwritten = self._unwritten.get(resource.metadata.uid)
         return fields_of(unwritten.observed) if unwritten is not None and unwritten.due else {}
 
     def written(self, resource: Resource) -> None:
-        """Takes in that a status was written."""
+        """Take in that a status was written."""
         uid = resource.metadata.uid
         unwritten = self._unwritten.get(uid)
         if unwritten is None or not isinstance(resource, Gateway):
@@ -233,12 +233,12 @@ class ObservedState:
         return self.usage.stranger(seen, authority)
 
     def _authority(self, name: str) -> Key | None:
-        """The TrustedCA that a pod names as `namespace/name`; None where there is none."""
+        """Return the TrustedCA that a pod names as `namespace/name`; None if it does not exist."""
         key = Key(TRUSTED_CA, *name.partition("/")[::2])
         return key if isinstance(self._current(key), TrustedCA) else None
 
     def _in_scope(self, seen: Observation, namespace: str) -> Observation:
-        """Without the visit, and without the refusal, that a TrustedCA of another tenant vouches for."""
+        """Return the observation without a visit or a refusal that a TrustedCA of another tenant vouches for."""
         if seen.certificate is not None and not self._speaks_for(seen.certificate.trusted_ca, namespace):
             seen = msgspec.structs.replace(seen, last_seen=None, certificate=None)
         refusal = seen.refusal
@@ -251,7 +251,7 @@ class ObservedState:
         return authority is not None and authority.namespace in {namespace, self._release_namespace}
 
     def _registered_for(self, authority: Key) -> Callable[[str], bool]:
-        """Whether an EUI has a Gateway among those that a TrustedCA may speak for."""
+        """Return a function: whether an EUI has a Gateway that the TrustedCA may vouch for."""
         namespace = "" if authority.namespace == self._release_namespace else authority.namespace
         return lambda eui: self._registered.get(namespace, _NONE)[eui] > 0
 

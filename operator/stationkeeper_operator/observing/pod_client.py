@@ -1,7 +1,7 @@
-"""Requests to the internal port of a CUPS pod: whom it is, is proven first; sizes and times are bounded.
+"""Requests to the internal port of a CUPS pod. The pod proves its identity first; sizes and times are limited.
 
-Nothing of the token goes to a peer that does not show the identity that is derived of it, see
-`stationkeeper_core.published.internal_identity`. The token is read anew whenever its file has changed.
+The token is sent only to a peer with the identity that is derived from the token, see
+`stationkeeper_core.published.internal_identity`. A changed token file is read again.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ REQUEST_SECONDS = 5.0
 CONNECT_SECONDS = 2.0
 MAX_LOADED_BYTES = 128 * 1024
 MAX_PAGE_BYTES = 3 * 1024 * 1024
-"""Of `MAX_PAGE` observations, each text of them as long as a pod makes it."""
+"""The size of `MAX_PAGE` observations with texts of the maximum length."""
 MAX_INSTANCE = 64
 MAX_CURSOR = 10**18
 
@@ -36,18 +36,18 @@ _S = TypeVar("_S", bound=msgspec.Struct)
 
 
 class PodError(Exception):
-    """A pod did not tell what it was asked; the message says why, without anything secret."""
+    """A request to a pod failed; the message says why, without secrets."""
 
 
 class PodRefusalError(PodError):
-    """A pod answered that it does not take what it was handed."""
+    """A pod answered that it does not accept the document or message."""
 
 
 class PodClient:
-    """Asks pods. To be used as an asynchronous context manager.
+    """A client for CUPS pods. Use it as an asynchronous context manager.
 
     Args:
-        token_file: holds the token that operator and pods share.
+        token_file: the file with the token that operator and pods share.
     """
 
     def __init__(self, token_file: Path) -> None:
@@ -71,34 +71,34 @@ class PodClient:
             await self._session.close()
 
     async def loaded(self, pod: CupsPod) -> Loaded:
-        """What the pod has loaded.
+        """Return the loaded generations of the pod.
 
         Raises:
-            PodError: it does not tell; so for every method here.
+            PodError: the request failed; the same for every method here.
         """
         return bounded(await self._ask(pod, "/generation", Loaded, MAX_LOADED_BYTES))
 
     async def observations(self, pod: CupsPod, since: int) -> ObservationPage:
-        """What the pod has seen since the cursor `since`."""
+        """Return the pod's observations since the cursor `since`."""
         page = await self._ask(pod, f"/observations?since={since}", ObservationPage, MAX_PAGE_BYTES)
         fits = len(page.instance) <= MAX_INSTANCE and len(page.observations) <= MAX_PAGE
         if not fits or not 0 <= page.cursor < MAX_CURSOR:
-            raise PodError("its answer to /observations is beyond the bounds of the contract")
+            raise PodError("its answer to /observations exceeds the limits of the contract")
         return page
 
     async def hand_over(self, pod: CupsPod, document: str, value: bytes, signature: str) -> None:
-        """Have the pod put `value` in force as `document`, signed by the operator.
+        """Hand `value` to the pod as `document`, signed by the operator.
 
         Raises:
-            PodRefusalError: it does not take it.
+            PodRefusalError: the pod does not accept it.
         """
         await self._put(pod, f"/documents/{document}", value, signature)
 
     async def tell_latest(self, pod: CupsPod, body: bytes, signature: str) -> None:
-        """Tell the pod which generations are the latest, signed by the operator.
+        """Tell the pod the latest generations, signed by the operator.
 
         Raises:
-            PodRefusalError: it has older ones, or does not believe it.
+            PodRefusalError: the pod has older generations, or the signature is wrong.
         """
         await self._put(pod, "/latest", body, signature)
 
@@ -109,7 +109,7 @@ class PodClient:
         try:
             return msgspec.json.decode(await self._request(pod, "GET", path, most), type=kind)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            raise PodError(f"its answer to {path.partition('?')[0]} is not of the contract") from None
+            raise PodError(f"its answer to {path.partition('?')[0]} does not follow the contract") from None
 
     async def _request(  # noqa: PLR0913, PLR0917 - what an HTTP request consists of
         self,
@@ -142,7 +142,7 @@ class PodClient:
                     raise PodError(f"it answers {path.partition('?')[0]} with {response.status}")
                 return await _read(response, most)
         except aiohttp.ServerFingerprintMismatch:
-            raise PodError("it does not prove to know the internal token") from None
+            raise PodError("it does not prove that it knows the internal token") from None
         except aiohttp.ClientConnectorError as error:
             why = error.os_error.strerror or type(error.os_error).__name__
             raise PodError(f"no connection to {host}:{pod.port}: {why[:_MAX_DETAIL]}") from None

@@ -1,4 +1,4 @@
-"""Events on CUPS pods: what they refuse to load, what they wait for, and when their server's certificate ends."""
+"""Events on CUPS pods: refused documents, missing Secrets, and the end of the server certificate."""
 
 import contextlib
 import time
@@ -23,11 +23,11 @@ _EVENTS_OF_A_POD_A_SECOND = 1 / 300
 
 
 class PodEvents:
-    """Tells each thing once.
+    """Records each event once.
 
     Args:
-        events: records them.
-        namespace: of the release.
+        events: records events.
+        namespace: the namespace of the release.
         now: the time, aware.
     """
 
@@ -40,22 +40,22 @@ class PodEvents:
         self._budgets: dict[str, RateLimit] = {}
 
     def forget_all_but(self, present: Set[str]) -> None:
-        """Forget the pods that are gone.
+        """Drop the pods that no longer exist.
 
         Args:
-            present: the UIDs of the others.
+            present: the uids of the existing pods.
         """
         for known in (self._expiring, self._waiting, self._budgets):
             for uid in known.keys() - present:
                 del known[uid]
 
     async def tell_refusal(self, pod: CupsPod, document: str, refusal: LoadRefusal) -> None:
-        """Tell that a pod refuses a document that was published."""
-        message = f"{document} is not loaded, the last good state stays in force: {refusal.reason}: {refusal.detail}"
+        """Record that a pod refuses a published document."""
+        message = f"{document} is not loaded; the last good state stays in force: {refusal.reason}: {refusal.detail}"
         await self._tell(pod, POD_CANNOT_LOAD, message)
 
     async def tell_waiting(self, pod: CupsPod, secrets_missing: str) -> None:
-        """Tell, once, what a pod lacks for a while: what is applied all at once comes within seconds."""
+        """Record, once, what a pod has lacked for a while; Secrets applied together arrive within seconds."""
         if not secrets_missing:
             self._waiting.pop(pod.uid, None)
             return
@@ -64,12 +64,10 @@ class PodEvents:
             self._waiting[pod.uid] = what, told_from
             return
         self._waiting[pod.uid] = secrets_missing, told_from
-        await self._tell(
-            pod, WAITING, f"no gateway can connect to it before these Secrets are there: {secrets_missing}"
-        )
+        await self._tell(pod, WAITING, f"no gateway can connect to it until these Secrets exist: {secrets_missing}")
 
     async def tell_expiry(self, pod: CupsPod, certificate: ServerCertificate | None) -> None:
-        """Tell that the server's certificate ends soon, once per stage of each."""
+        """Record that the server certificate ends soon, once for each stage of a certificate."""
         if certificate is None or certificate.not_after.tzinfo is None:
             return
         begin = certificate.not_before if certificate.not_before and certificate.not_before.tzinfo else None
@@ -79,11 +77,11 @@ class PodEvents:
         if stage is None or told == (certificate.not_after, stage):
             return
         end = rfc3339(certificate.not_after)
-        message = f"{stage}: the server's certificate ends at {end}, no gateway connects after that; renew its Secret"
+        message = f"{stage}: the server certificate ends at {end}; no gateway connects after that; renew its Secret"
         await self._tell(pod, SERVER_CERTIFICATE_EXPIRING, message)
 
     async def _tell(self, pod: CupsPod, reason: str, message: str) -> None:
-        """Within a budget of the pod: one that was taken over can say something else each time."""
+        """Record the event within a budget of the pod: an attacker's pod could report something else each time."""
         budget = self._budgets.setdefault(pod.uid, RateLimit(_EVENTS_OF_A_POD_A_SECOND, _EVENTS_OF_A_POD))
         if budget.take():
             with contextlib.suppress(NotLeadingError):

@@ -1,4 +1,4 @@
-"""Follows each publish until every CUPS pod has loaded it, and has that written and told."""
+"""Follow each publish until every CUPS pod has loaded it; update statuses and record events."""
 
 import asyncio
 import contextlib
@@ -25,14 +25,14 @@ HURRY_SECONDS = 10.0
 
 
 class Proof:
-    """Of one release.
+    """The proof of one release.
 
     Args:
-        enforcement: what is proven.
-        removal_events: told of what was taken away.
-        status: told whose condition changes.
-        asks: whether the pods are asked what they have loaded.
-        clock: monotonic, in seconds.
+        enforcement: the state of the proofs.
+        removal_events: records events on removed trust.
+        status: is told which conditions change.
+        asks: whether the pods are asked for loaded generations.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -84,12 +84,15 @@ class Proof:
     def published(
         self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int]
     ) -> Sequence[DocumentChanges]:
-        """Takes in that documents were written, and gives what that changed.
+        """Take in that documents were written.
 
         Args:
-            before: the contents by document.
-            after: likewise.
-            generations: of those that were written.
+            before: the earlier contents, by document.
+            after: the new contents, by document.
+            generations: the generations of the written documents.
+
+        Returns:
+            The changes of each document.
         """
         now, found = self._clock(), list[DocumentChanges]()
         for document, generation in generations.items():
@@ -105,7 +108,7 @@ class Proof:
     def also_published(
         self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int]
     ) -> None:
-        """Take in that copies in documents of another count were written; what that changed is told by `published`.
+        """Take in that copies in documents of another count were written; `published` reports the changes themselves.
 
         Args:
             before: the contents by document.
@@ -146,10 +149,10 @@ class Proof:
         }
 
     def tell(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> None:
-        """Tells of what was taken away since the last time, and of what was proven of it meanwhile.
+        """Record events on removed trust since the last call, and on its proofs.
 
         Args:
-            after: the contents by document now.
+            after: the present contents, by document.
             present: all resources.
         """
         trust = after.get(TRUST)
@@ -161,20 +164,22 @@ class Proof:
         self._removal_events.enforced(proven)
 
     async def due(self, pace: float) -> None:
-        """Returns when the pods are to be asked: at once after a publish, then quickly for a while, else at `pace`."""
+        """Wait until the pods must be asked: at once after a publish, then often, later every `pace` seconds."""
         hurries = self._clock() < self._hurry_until and not self._enforcement.is_settled
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), QUICK_SECONDS if hurries else pace)
+            # `asyncio.wait_for` of Python 3.11 forgets a cancellation that comes with the end of what it waits for.
+            async with asyncio.timeout(QUICK_SECONDS if hurries else pace):
+                await self._wake.wait()
         self._wake.clear()
 
     def take_in(self, reports: Sequence[PodReport]) -> None:
-        """Takes in what the pods have loaded."""
+        """Take in the reports of the pods."""
         outcome = self._enforcement.take_in(reports, self._clock())
         self._status.recheck(ref.key for ref in outcome.resources)
         if outcome.documents:
             self._status.look_again_at(outcome.documents)
         if self._changes:
-            # The pods were quicker than the turn: what was taken away is not known yet to those who tell of it.
+            # The pods were quicker than the turn: the removal is not announced yet.
             self._proven += outcome.proven
         else:
             self._removal_events.enforced(outcome.proven)

@@ -1,7 +1,6 @@
-"""Tells what became of trust that was taken away: who used it, who still gives it, and when the last pod forgot it.
+"""Record events on removed trust: which gateways used it, who still trusts it, and when the last pod dropped it.
 
-A deleted resource has no status any more, so its events are all there is to see; Kubernetes takes events about objects
-that are gone.
+A deleted resource has no status, so only its events remain visible; Kubernetes accepts events about deleted objects.
 """
 
 from collections import Counter
@@ -31,16 +30,16 @@ REVOKED_NO_MORE = "RevokedNoMore"
 _MAX_AWAITED = 5_000
 """Of one namespace."""
 _MAX_TOLD = 20
-"""Gateways that are told of one change, each by an event of its own; their number is told on the TrustedCA."""
+"""The maximum number of Gateways with their own event for one change; the event of the TrustedCA has their number."""
 
 
 class RemovalEvents:
-    """Of one release.
+    """The events of one release.
 
     Args:
-        events: where it is told.
-        users: the uids of the Gateways that came in lately by a TrustedCA.
-        awaits_proof: whether it will be told what the pods have loaded.
+        events: records events.
+        users: returns the uids of the Gateways that a TrustedCA vouched for lately.
+        awaits_proof: whether `enforced` will be called.
         told: called with the uid of each resource of which it was told that its removal is enforced.
     """
 
@@ -60,11 +59,11 @@ class RemovalEvents:
         self._awaited: Counter[str] = Counter()
 
     def announce(self, changes: DocumentChanges, trust: TrustDocument, present: Mapping[Key, Resource]) -> None:
-        """Tells of what a publish took away.
+        """Record events on the trust that a publish removed.
 
         Args:
-            changes: of one document.
-            trust: what is trusted now.
+            changes: the changes of one document.
+            trust: the new trust document.
             present: all resources.
         """
         for record in changes.removed:
@@ -81,7 +80,7 @@ class RemovalEvents:
                 self._still_trusted(resource, set(before.anchors) - set(record.anchors), trust)
 
     def enforced(self, proven: Iterable[tuple[ResourceRef, Fact]]) -> None:
-        """Tells of those deleted resources among `proven` that no pod holds any more."""
+        """Record events on the deleted resources in `proven`: no pod has them any more."""
         for ref, fact in proven:
             resource = self._deleted.pop(ref, None)
             if resource is not None:
@@ -117,18 +116,18 @@ class RemovalEvents:
             return
         count = len(self._users(key))
         if count:
-            message = f"deleted while in use; gateways that came in by it in the last 25 h: {count}"
+            message = f"deleted while in use; gateways that it vouched for in the last 25 h: {count}"
             self._events.assure(resource, "Warning", IN_USE, message)
         self._let_go(resource, record, trust)
 
     def _out_of_force(
         self, resource: Resource, record: TrustedAuthority, trust: TrustDocument, present: Mapping[Key, Resource]
     ) -> None:
-        """Tells of a TrustedCA that is still there, and of which nothing is in force any more."""
+        """Record events on an existing TrustedCA that has nothing in force any more."""
         what = "it was suspended" if resource.suspended else "nothing of it is in force any more"
         users = self._gateways(resource.key, present)
         if users:
-            message = f"{what} while in use; gateways that came in by it in the last 25 h: {len(users)}"
+            message = f"{what} while in use; gateways that it vouched for in the last 25 h: {len(users)}"
             self._events.assure(resource, "Warning", IN_USE, message)
             self._tell(users, resource, what)
         self._let_go(resource, record, trust)
@@ -140,27 +139,27 @@ class RemovalEvents:
         record: TrustedAuthority,
         present: Mapping[Key, Resource],
     ) -> None:
-        """Tells of certificates, ranges or served namespaces that a TrustedCA has no more."""
+        """Record events on certificates, ranges or served namespaces that a TrustedCA lost."""
         gone, narrower = certificates_gone(before, record), is_narrower(before, record)
         users = self._gateways(resource.key, present) if gone or narrower else []
         outside = [each for each in users if _speaks_for(before, each) and not _speaks_for(record, each)]
         if gone and users:
             what = f"it no longer has the {gone}"
             hint = (
-                "those whose certificates chain up to that are refused from now on: give the old certificate again,"
-                " beside the new one, until all have new certificates"
+                "gateways with certificates that chain up to that are now refused: add the old certificate again,"
+                " beside the new one, until all gateways have new certificates"
             )
-            message = f"{what}; gateways that came in by this TrustedCA in the last 25 h: {len(users)}; {hint}"
+            message = f"{what}; gateways that this TrustedCA vouched for in the last 25 h: {len(users)}; {hint}"
             self._events.assure(resource, "Warning", IN_USE, message)
             self._tell(users, resource, what)
         if outside:
-            what = "its euiRanges or serves hold less"
-            message = f"{what}; gateways that came in by it in the last 25 h and no longer can: {len(outside)}"
+            what = "its euiRanges or serves became narrower"
+            message = f"{what}; gateways that it vouched for in the last 25 h and cannot any more: {len(outside)}"
             self._events.assure(resource, "Warning", IN_USE, message)
             self._tell(outside, resource, what)
 
     def _gateways(self, authority: Key, present: Mapping[Key, Resource]) -> list[Gateway]:
-        """The Gateways that came in lately by a TrustedCA, by name."""
+        """Return the Gateways that a TrustedCA vouched for lately, sorted by name."""
         users = frozenset(self._users(authority))
         if not users:
             return []
@@ -169,26 +168,26 @@ class RemovalEvents:
 
     def _tell(self, gateways: Iterable[Gateway], authority: Resource, what: str) -> None:
         for each in list(gateways)[:_MAX_TOLD]:
-            message = f"TrustedCA {authority.key.namespace}/{authority.key.name}, by which it came in last: {what}"
+            message = f"TrustedCA {authority.key.namespace}/{authority.key.name}, which vouched for it last: {what}"
             self._events.assure(each, "Warning", IN_USE, message)
 
     def _unrevoked(self, resource: Resource, what: str) -> None:
         if what:
             message = (
-                f"revoked no more, and let in again while valid: {what}. If that is a mistake, add them again; entries"
-                " leave a CRL too once their certificates have expired"
+                f"no longer revoked, and accepted again while valid: {what}. If that is a mistake, add them again; a CA"
+                " also removes entries from a CRL after their certificates have expired"
             )
             self._events.assure(resource, "Warning", REVOKED_NO_MORE, message)
 
     def _let_go(self, resource: Resource, record: TrustedAuthority, trust: TrustDocument) -> None:
-        """Tells who still trusts all that a TrustedCA did; what it revoked matters only where somebody does."""
+        """Record which other TrustedCAs still trust the same certificates; only then its revocations matter."""
         if self._still_trusted(resource, record.anchors, trust):
             self._unrevoked(resource, revoked_no_more(record, None))
 
     def _still_trusted(self, resource: Resource, anchors: Iterable[bytes], trust: TrustDocument) -> bool:
         names = still_trusted_by(anchors, resource.metadata.uid, trust, resource.metadata.namespace)
         if names:
-            message = f"what it no longer trusts, or the same key, is still trusted by: {', '.join(names)}"
+            message = f"certificates that it no longer trusts, or their keys, are still trusted by: {', '.join(names)}"
             self._events.assure(resource, "Warning", STILL_TRUSTED_BY, message)
         return bool(names)
 
@@ -200,6 +199,6 @@ def _speaks_for(record: TrustedAuthority, gateway: Gateway) -> bool:
 
 def _reserved(record: RegisteredGateway) -> str:
     return (
-        f"EUI {record.eui} stays reserved for this namespace; to hand it over to a Gateway of another one that waits"
-        f" for it, give that the annotation {TAKES_OVER}: {record.uid}"
+        f"EUI {record.eui} stays reserved for this namespace; to hand it over to a waiting Gateway of another"
+        f" namespace, set on that Gateway the annotation {TAKES_OVER}: {record.uid}"
     )

@@ -1,4 +1,4 @@
-"""Reads from the CUPS pods, every few seconds, which gateways they saw since they were asked last."""
+"""Read from the CUPS pods, every few seconds, the gateways that they saw since the last time."""
 
 import asyncio
 import contextlib
@@ -30,12 +30,12 @@ class _Cursor:
 
 
 class SeenPages:
-    """Of one release.
+    """The loop of one release.
 
     Args:
-        pods: that are asked.
-        state: takes which gateways they saw.
-        status: told whose status may change.
+        pods: the pods to ask.
+        state: receives the observations.
+        status: is told whose status may change.
         now: the time, aware.
     """
 
@@ -74,7 +74,7 @@ class SeenPages:
                 del known[uid]
 
     async def _read_for_a_while(self, client: PodClient, pod: CupsPod) -> None:
-        """A pod that is slow, or has very much to tell, goes on in the next round."""
+        """Read for a limited time; a slow pod, or one with many observations, continues in the next round."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_READ_SECONDS):
                 await self._read(client, pod)
@@ -82,7 +82,7 @@ class SeenPages:
     async def _read(self, client: PodClient, pod: CupsPod) -> None:
         cursor = self._cursors.get(pod.uid, _Cursor())
         pages = self._rates.setdefault(pod.uid, RateLimit(_PAGES_A_SECOND, _MAX_PAGES))
-        # All that a pod can remember fits into the burst; what comes faster than the rate afterwards waits.
+        # The burst holds everything that a pod can remember; observations above the rate wait.
         while pages.take():
             try:
                 async with self._pods.slots:

@@ -1,1 +1,1 @@
-"""The process: its health and its log."""
+"""The health port and the log of the process."""

@@ -1,7 +1,7 @@
-"""`/healthz` and `/readyz`, for the kubelet, and `/metrics`: plain HTTP that any pod of the cluster may reach.
+"""`/healthz` and `/readyz` for the kubelet, and `/metrics`: plain HTTP that any pod of the cluster can reach.
 
-So it is bounded: in connections, of which the oldest makes room, in the time of one without a request, in the share of
-the CPU that metrics take, and in lines of the log.
+So it has limits: the number of connections (the oldest is closed), the time of a connection without a request, the
+share of the CPU for metrics, and the number of log lines.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from aiohttp import web
 from stationkeeper_core.setting_values import Address
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.metrics import CONTENT_TYPE, Metrics
+from stationkeeper_operator.process.few_connections import few_connections
 
 MAX_CONNECTIONS = 64
 IDLE_SECONDS = 15.0
@@ -28,13 +29,13 @@ _LINES_A_SECOND, _LINES = 1.0, 20
 async def serve_health(
     address: Address, is_healthy: Callable[[], bool], is_ready: Callable[[], bool], metrics: Metrics
 ) -> AsyncIterator[None]:
-    """Serve them while the context is open.
+    """Serve the three paths while the context is open.
 
     Args:
-        address: where.
-        is_healthy: whether the process is worth keeping; that this is asked at all shows that the event loop turns.
-        is_ready: whether it knows the cluster. A follower is as ready as a leader.
-        metrics: what to expose.
+        address: the address to bind.
+        is_healthy: returns whether the process must not be restarted; an answer also proves that the event loop runs.
+        is_ready: returns whether the process knows the cluster. A follower is as ready as a leader.
+        metrics: the metrics to expose.
 
     Raises:
         OSError: the address cannot be bound.
@@ -45,7 +46,7 @@ async def serve_health(
     application.router.add_get("/metrics", _exposition(metrics))
     logger = logging.getLogger("stationkeeper.operator.health")
     lines = RateLimit(_LINES_A_SECOND, _LINES)
-    # What is no HTTP makes aiohttp log a traceback each time.
+    # aiohttp logs a traceback for each request that is not HTTP.
     logger.filters[:] = [lambda _record: lines.take()]
     runner = web.AppRunner(
         application,
@@ -58,7 +59,9 @@ async def serve_health(
     await runner.setup()
     try:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(_few(runner), address.host, address.port, reuse_address=True)
+        server = await loop.create_server(
+            few_connections(runner, MAX_CONNECTIONS, LIFETIME_SECONDS), address.host, address.port, reuse_address=True
+        )
         try:
             yield
         finally:
@@ -67,37 +70,10 @@ async def serve_health(
         await asyncio.shield(runner.cleanup())
 
 
-def _few(runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
-    """Makes the protocol of each connection; of too many the oldest are closed, and each after its lifetime."""
-    loop = asyncio.get_running_loop()
-
-    def trim() -> None:
-        if runner.server is not None:
-            for handler in runner.server.connections[:-MAX_CONNECTIONS]:
-                _abort(handler)
-
-    def make() -> asyncio.Protocol:
-        if runner.server is None:
-            raise RuntimeError("aiohttp has no server after its setup")
-        made = runner.server()
-        # Once this connection counts, which it does in the next turn of the loop.
-        loop.call_soon(loop.call_soon, trim)
-        loop.call_later(LIFETIME_SECONDS, _abort, made)
-        return made
-
-    return make
-
-
-def _abort(handler: web.RequestHandler) -> None:
-    """End a connection without waiting until what was written is read."""
-    if handler.transport is not None:
-        handler.transport.abort()
-
-
 def _exposition(metrics: Metrics) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """The metrics. They are used again for `_EXPOSITION_SHARE` times as long as they took to make.
+    """Return the handler of `/metrics`; it reuses a text for `_EXPOSITION_SHARE` times the seconds of its computation.
 
-    With many resources they take a while, and everybody in the cluster may ask for them.
+    With many resources the computation takes long, and any pod in the cluster can request it.
     """
     text, until = b"", float("-inf")
 

@@ -1,4 +1,4 @@
-"""The log of the process: one JSON object a line, on standard error."""
+"""The log of the process: one JSON object per line, on standard error."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ from stationkeeper_core.log_line import JsonFormatter
 
 
 def log_as_json(level: str) -> None:
-    """Has all that is logged from `level` on written as JSON, libraries' warnings too; of kopf only what went wrong."""
+    """Write all log records from `level` on as JSON, with libraries' warnings; from kopf only warnings and errors."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -1,1 +1,1 @@
-"""Documents into Secrets, and to the pods that load them."""
+"""Write documents into Secrets."""

@@ -1,8 +1,8 @@
-"""What every new generation has to exceed, so that no CUPS pod takes it for an older one.
+"""The floor for new generations: each must exceed it, or CUPS pods would treat it as older.
 
-A clock may go back, and a Secret may be damaged, replaced by an older one or deleted. So the highest generation that
-was ever used is known in three places: the process remembers it over its terms, each document's header tells its own,
-and each write leaves the highest of all documents as an annotation on its Secret, which outlasts damaged data.
+A clock may go back, and a Secret may be damaged, deleted or replaced by an older one. So the highest used generation is
+kept in three places: the process remembers it over its terms, each document's header has its own, and each write stores
+the highest one of all documents in an annotation of its Secret, which remains if the data is damaged.
 
 None of them tells that a Secret was replaced by an older one which holds just what is wanted now. The pods do: they
 have a later generation in force, which nothing that is published replaces until it is published anew above that.
@@ -26,10 +26,10 @@ class _Header(msgspec.Struct):
 
 
 class GenerationFloor:
-    """Of one process.
+    """The floor of one process.
 
     Attributes:
-        value: the highest generation that is known to have been used, of whichever document.
+        value: the highest known generation of any document.
     """
 
     def __init__(self) -> None:
@@ -60,21 +60,21 @@ class GenerationFloor:
         return held < self._in_pods.get(document, 0)
 
     def following(self, held: int, now_ms: int) -> int:
-        """Return the generation for a write; it counts as used once `raise_to` is told.
+        """Return the generation for a write; it counts as used after `raise_to`.
 
         Args:
-            held: the one that the document has.
+            held: the present generation of the document.
             now_ms: milliseconds since the epoch.
         """
         return max(held + 1, self.value + 1, now_ms)
 
 
 def generation_told(value: bytes, annotations: Mapping[str, str] | None) -> int:
-    """Return the highest generation that a Secret tells of, 0 where it tells none.
+    """Return the highest generation in a Secret; 0 if there is none.
 
     Args:
-        value: the document in it, which may be damaged.
-        annotations: of the Secret.
+        value: the document in it, possibly damaged.
+        annotations: the annotations of the Secret.
     """
     return max(_of_header(value), _of_annotation((annotations or {}).get(ANNOTATION, "")))
 

@@ -1,1 +1,1 @@
-"""What became of each resource: conditions, statuses, events."""
+"""Conditions, statuses and events of the resources."""

@@ -1,6 +1,6 @@
-"""The status of a resource, from the verdict on it and from what became of the Secret that carries it.
+"""Compute the status of a resource from its verdict and from the state of the Secret that carries it.
 
-The result equals the present status where nothing changed, so that whoever writes it compares and writes what differs.
+Without changes, the result equals the present status, so that the writer writes only differences.
 """
 
 import re
@@ -37,12 +37,12 @@ NO_OTHER_TRUSTED_CA = "NoOtherTrustedCA"
 STALLED = "Stalled"
 
 SERVED_TWICE = "ServedTwice"
-"""That another release's operator writes the same status: the condition, its reason, and the event's."""
+"""The condition, its reason and the event's reason: another release's operator writes the same status."""
 
 _MINE = (ACCEPTED, PUBLISHED, VOUCHED, READY, STALLED, STILL_TRUSTED_BY, EXPIRING, SERVED_TWICE)
 _ELAPSED = re.compile(r"[0-9.]+ s after it was published")
 _NOT_STALLED = frozenset(
-    # The spec asks for it; and what may be there in a moment, as where all is applied at once.
+    # Reasons that the spec intends, and reasons that may end in a moment, as when everything is applied at once.
     (
         Reason.SUSPENDED,
         Reason.REFERENCE_NOT_FOUND,
@@ -54,12 +54,12 @@ _NOT_STALLED = frozenset(
 
 
 class Fact(NamedTuple):
-    """What a condition says.
+    """The content of a condition.
 
     Attributes:
         status: `True`, `False` or `Unknown`.
         reason: a CamelCase word.
-        message: for people.
+        message: the text for people.
     """
 
     status: str
@@ -77,24 +77,24 @@ def status_of(  # noqa: PLR0913, PLR0917 - what a status is made of
     observed: Mapping[str, object] | None = None,
     contested: Fact | None = None,
 ) -> dict[str, Any]:
-    """The complete new `.status`.
+    """Return the complete new `.status`.
 
     Args:
-        resource: with its present status; fields and conditions of it that are not of this module stay as they are.
-        verdict: on its present spec.
-        published: whether the document that carries it has been written as the verdict's plan holds it.
-        published_message: about that, for people; empty for the usual sentence.
+        resource: the resource with its present status; other fields and conditions in it stay unchanged.
+        verdict: the verdict on its present spec.
+        published: whether the document that carries it was written as the verdict's plan has it.
+        published_message: the text about that; empty for the default sentence.
         now: the time of a transition, aware.
-        enforced: whether CUPS has loaded it; None where that is not told.
-        observed: more fields, as CUPS saw the resource used; one that is None is left out.
-        contested: that another release writes it too; None where none does.
+        enforced: the condition `Enforced`; None if there is none.
+        observed: more fields from the observations of CUPS; a field that is None is left out.
+        contested: the condition that another release writes it too; None if no other release does.
 
     Returns:
-        `observedGeneration`, the conditions `Accepted`, `Published`, `Enforced`, of a Gateway `Vouched`, and `Ready`
-        (which is all of them, and of what is suspended whether that is in force), `Stalled` where only another spec
-        helps, of a suspended TrustedCA `StillTrustedBy`, `Expiring` where there are certificates, and of a TrustedCA
-        `certificates`, their number and `revocationLists`. A GatewayDefaults is never published by itself: it has
-        neither `Published` nor `Enforced`, and the number of `gateways` that look to it instead.
+        `observedGeneration` and these conditions: `Accepted`, `Published`, `Enforced`; `Vouched` of a Gateway; `Ready`
+        (all of these; for a suspended resource, whether the suspension is in force); `Stalled` if only a change of the
+        spec helps; `StillTrustedBy` of a suspended TrustedCA; `Expiring` if there are certificates. A TrustedCA also
+        has `certificates`, their number and `revocationLists`. A GatewayDefaults is never published by itself: it has
+        neither `Published` nor `Enforced`, but the number of `gateways` that use it.
     """
     facts = _facts(resource, verdict, _carried(verdict, published, published_message), enforced)
     generation = resource.metadata.generation
@@ -148,7 +148,7 @@ def _expiry(resource: Resource, verdict: Verdict, status: Mapping[str, object], 
 
 
 def _ready(facts: Mapping[str, Fact]) -> Fact:
-    """Whether what the spec says is in force; of a suspended resource, whether CUPS has no trust in it any more."""
+    """Return the condition `Ready`: the spec is in force; of a suspended resource, CUPS has dropped its trust."""
     accepted = facts[ACCEPTED]
     suspended = accepted.reason == Reason.SUSPENDED
     told = {kind: each for kind, each in facts.items() if each.reason != NOT_OBSERVED}
@@ -182,7 +182,7 @@ def _condition(present: Condition | None, kind: str, fact: Fact, generation: int
     unchanged = present is not None and present.status == status and present.last_transition_time
     message = message[:MAX_MESSAGE]
     if unchanged and present and (present.reason, present.observed_generation) == (reason, generation):
-        # How long it took is no reason to write again: another operator, or the next one, measures something else.
+        # Another duration alone is no reason to write: each operator measures something else.
         message = present.message if _timeless(present.message) == _timeless(message) else message
     return {
         "type": kind,

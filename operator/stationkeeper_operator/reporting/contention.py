@@ -1,8 +1,8 @@
-"""What to do where another release's operator writes the same statuses: say so, and write seldom.
+"""Handle another release's operator that writes the same statuses: report it, and write seldom.
 
-Two releases that serve one namespace each write what they know, which differs, and each would answer the other's write
-at once, for ever. The field manager names the release of each write. Each time that the other one wrote last, this one
-waits twice as long before it writes again. Both say the same in one condition, so that they agree at least on that.
+Two releases that serve one namespace write different statuses, and each would answer the other's write at once, without
+end. The field manager names the release of each write. Each time that the other release wrote last, this one doubles
+its pause before the next write. Both write the same text in one condition, so that they agree on that one.
 """
 
 import time
@@ -20,14 +20,14 @@ _MAX_TOLD = 1000
 
 @dataclass(frozen=True)
 class _Contest:
-    """What is known of one resource; times are monotonic, in seconds.
+    """The contest for one resource; times are monotonic seconds.
 
     Attributes:
-        releases: those that write its status, this one among them.
-        pause: how long to wait after a write, or after the other's first one.
-        overwritten_at: when another one was seen to have written last.
-        not_before: when this one may write again.
-        written_at: when this one wrote last since it knows of the other.
+        releases: the releases that write its status, including this one.
+        pause: the pause after a write, or after the first write of the other one.
+        overwritten_at: the time of the last seen write of another release.
+        not_before: the earliest time for the next write of this one.
+        written_at: the time of the last write of this one since it knows of the other.
     """
 
     releases: frozenset[str]
@@ -38,11 +38,11 @@ class _Contest:
 
 
 class Contention:
-    """Of one release.
+    """The contests of one release.
 
     Args:
-        release: its namespace.
-        clock: monotonic, in seconds.
+        release: the namespace of the release.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, release: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,10 +52,10 @@ class Contention:
         self._told: set[tuple[str, frozenset[str]]] = set()
 
     def notice(self, resource: Resource) -> bool:
-        """Take in a status that somebody else wrote.
+        """Take in a status that another writer wrote.
 
         Returns:
-            Whether it is news that another release serves that namespace too.
+            Whether it is new that another release serves that namespace too.
         """
         others = set(resource.status.writers) - {self._release}
         if not others:
@@ -75,14 +75,14 @@ class Contention:
         return is_news
 
     def wait(self, resource: Resource) -> float:
-        """Return in how many seconds its status may be written; a spec that nobody has judged does not wait."""
+        """Return the seconds until its status may be written; 0 for a spec without a verdict in the status."""
         contest = self._contests.get(resource.key)
         if contest is None or _is_unjudged(resource):
             return 0.0
         return max(0.0, contest.not_before - self._clock())
 
     def wrote(self, key: Key) -> float | None:
-        """Take in that its status was written; in how many seconds to look if that stayed so, None for never."""
+        """Take in that its status was written; return the seconds until the next look at it, None for no look."""
         contest = self._contests.get(key)
         if contest is None:
             return None
@@ -91,7 +91,7 @@ class Contention:
         return contest.pause + SETTLE_SECONDS
 
     def fact(self, resource: Resource) -> Fact | None:
-        """Return what the condition says; None where no other release writes this status any more."""
+        """Return the condition; None if no other release writes this status any more."""
         contest = self._contests.get(resource.key)
         if contest is None:
             return None
@@ -102,11 +102,11 @@ class Contention:
 
 
 def message_of(namespace: str, releases: Collection[str]) -> str:
-    """Return the same text for each of the releases."""
+    """Return the text of the condition, the same for each of the releases."""
     named = ", ".join(sorted(releases))
     return (
-        f"the releases in the namespaces {named} all serve {namespace} and overwrite each other's statuses, which are "
-        "written seldom therefore; have one of them serve it, by watchNamespaces"
+        f"the releases in the namespaces {named} all serve {namespace} and overwrite each other's statuses, so "
+        "statuses are written seldom; let only one of them serve it: set watchNamespaces"
     )
 
 

@@ -1,8 +1,8 @@
-"""Kubernetes events for what a person must act on; seen in `kubectl describe`.
+"""Write Kubernetes events on problems that need a person; `kubectl describe` shows them.
 
-Told once, when it happens. An event is only news, never needed for anything to work: each namespace has a rate, beyond
-which its events are dropped, and a failure to write one is logged and nothing else. What became of trust that was taken
-away is told for certain: that waits, the namespaces taking turns, and is tried again.
+An event is recorded once. Nothing depends on an event: each namespace has a rate limit, events above it are dropped,
+and a failed write is only logged. Events on removed trust are assured: they wait in a queue, in which the namespaces
+take turns, and failed writes are tried again.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _MAX_WAITING = 5_000
 _ASSURED_A_SECOND, _ASSURED_BURST = 20.0, 50
 _LINES_A_SECOND, _LINES = 0.2, 10
 _RETRY_SECONDS = 2.0
-# The namespace, or the right, is gone, or the API server will never take it.
+# The namespace or the right no longer exists, or the API server will never accept the event.
 _HOPELESS = {400, 403, 404, 405, 409, 413, 422}
 _log = logging.getLogger("stationkeeper.operator.event_recorder")
 
@@ -51,14 +51,14 @@ class _Assured:
 
 
 class EventRecorder:
-    """Writes events.
+    """A writer of events.
 
     Args:
-        api: of the cluster.
-        instance: which process this is.
-        permit: called before each write; raises where it must not be done.
-        limit: makes the limit of a namespace.
-        assured: limit of those that are told for certain, together.
+        api: the API client.
+        instance: the name of this process.
+        permit: called before each write; raises if the write is not allowed.
+        limit: makes the rate limit of a namespace.
+        assured: the common rate limit of assured events.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class EventRecorder:
         self._dropped = 0
 
     async def run(self) -> NoReturn:
-        """Write what is told for certain, until cancelled."""
+        """Write assured events until cancelled."""
         while True:
             each = self._assured.take()
             if each is None:
@@ -93,10 +93,10 @@ class EventRecorder:
     def assure(
         self, resource: Resource, kind: str, reason: str, message: str, once: Callable[[], None] | None = None
     ) -> None:
-        """Tell for certain, as soon as it can be written.
+        """Queue an assured event.
 
         Args:
-            resource: that it is about; it may be gone.
+            resource: the resource; it may be deleted.
             kind: `Normal` or `Warning`.
             reason: a CamelCase word.
             message: what is to be told.
@@ -135,15 +135,15 @@ class EventRecorder:
         self._work.set()
 
     async def warning(self, resource: Resource, reason: str, message: str) -> None:
-        """Says that something has to be done about `resource`."""
+        """Record that `resource` needs an action."""
         await self._record(_involved(resource), "Warning", reason, message)
 
     async def normal(self, resource: Resource, reason: str, message: str) -> None:
-        """Says that it is well again."""
+        """Record that `resource` no longer has a problem."""
         await self._record(_involved(resource), "Normal", reason, message)
 
     async def pod_warning(self, namespace: str, name: str, uid: str, reason: str, message: str) -> None:
-        """Says that something has to be done about a CUPS pod."""
+        """Record that a CUPS pod needs an action."""
         involved = {"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": name, "uid": uid}
         await self._record(involved, "Warning", reason, message)
 
@@ -162,11 +162,11 @@ class EventRecorder:
             _log.warning("an event was not written", extra={"fields": fields})
 
     def _say_dropped(self, shown: str) -> None:
-        """Within a budget, so that very many events do not fill the log instead."""
+        """Log a dropped event, within a budget, so that many events do not fill the log."""
         self._dropped += 1
         if self._lines.take():
             fields = {"resource": shown, "dropped": self._dropped}
-            _log.warning("too many events of a namespace, some were dropped", extra={"fields": fields})
+            _log.warning("too many events in a namespace, some were dropped", extra={"fields": fields})
             self._dropped = 0
 
     def _body(

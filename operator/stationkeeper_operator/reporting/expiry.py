@@ -1,7 +1,6 @@
-"""Which certificates of a resource have expired or soon will: the condition `Expiring`. Pure; time passed in.
+"""The condition `Expiring`: certificates of a resource that have expired or soon will. Pure; time passed in.
 
-A message names certificates by their dates, never by the days that are left, so that it changes only when a threshold
-is crossed.
+A message has the dates of certificates, never the remaining days, so that it changes only at a threshold.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,13 +16,13 @@ NOT_EXPIRING = "NotExpiring"
 _SHOWN = 3
 _MAX_SERIAL = 64
 _TODO = {
-    Use.TRUST_ANCHOR: "what it signed is refused from then on: add its successor beside it, and take it out",
+    Use.TRUST_ANCHOR: "certificates that it signed are then refused: add its successor beside it, then remove it",
     Use.INTERMEDIATE: "put its successor into intermediates",
-    Use.LNS_TRUST: "gateways refuse the LNS from then on: give the successor in lns",
-    Use.LNS_CLIENT: "the LNS refuses the gateway from then on: renew it",
-    Use.CUPS_TRUST: "gateways refuse that CUPS server from then on: give the successor in cups",
-    Use.CUPS_CLIENT: "that CUPS server refuses the gateway from then on: renew it",
-    Use.GATEWAY: "CUPS refuses the gateway from then on: renew its certificate",
+    Use.LNS_TRUST: "gateways then refuse the LNS: set the successor in lns",
+    Use.LNS_CLIENT: "the LNS then refuses the gateway: renew it",
+    Use.CUPS_TRUST: "gateways then refuse that CUPS server: set the successor in cups",
+    Use.CUPS_CLIENT: "that CUPS server then refuses the gateway: renew it",
+    Use.GATEWAY: "CUPS then refuses the gateway: renew its certificate",
 }
 
 
@@ -31,14 +30,14 @@ _GRAVITY = (NOT_EXPIRING, Stage.WITHIN_30_DAYS, Stage.WITHIN_7_DAYS, Stage.EXPIR
 
 
 def expiring(validities: Collection[Validity], now: datetime) -> tuple[str, str, str] | None:
-    """What the condition says.
+    """Return the condition.
 
     Args:
-        validities: of all certificates of the resource.
-        now: aware.
+        validities: the validities of all certificates of the resource.
+        now: the time, aware.
 
     Returns:
-        Its status, reason and message; None where there is no certificate.
+        Its status, reason and message; None if there is no certificate.
     """
     ordered = sorted(validities, key=lambda each: (each.not_after, each.use, each.name))
     if not ordered:
@@ -47,18 +46,18 @@ def expiring(validities: Collection[Validity], now: datetime) -> tuple[str, str,
     near = [each for stage, each in stages if stage is not None]
     if not near:
         return "False", NOT_EXPIRING, f"{_shown(ordered[0])}, before all others"
-    # One of a long life may be near its end while one of a short life, which ends earlier, is not.
+    # A long-lived certificate may be near its end while a short-lived one, which ends earlier, is not.
     gravest = max((stage.value for stage, _ in stages if stage is not None), key=_gravity)
     return "True", gravest, _message(near, now)
 
 
 def is_graver(reason: str, than: str | None) -> bool:
-    """Whether a condition of `reason` is worse than one of `than` was; None for none."""
+    """Return whether the reason `reason` is worse than `than`; None means no condition."""
     return _gravity(reason) > _gravity(than)
 
 
 def seen_validity(shown: object) -> Validity | None:
-    """The certificate that a gateway came with last, from `status.certificate`; None where that cannot be told."""
+    """Return the validity of `status.certificate`, the certificate of the last visit; None if it is not known."""
     if not isinstance(shown, dict) or not isinstance(shown.get("notAfter"), str):
         return None
     not_after, not_before = _time(shown["notAfter"]), _time(shown.get("notBefore"))
@@ -88,7 +87,7 @@ def _message(near: Sequence[Validity], now: datetime) -> str:
 def _renewal(each: Validity) -> str:
     if not each.renewed_by:
         return ""
-    return f" (cert-manager renews it: see whether certificates.cert-manager.io {each.renewed_by!a} is Ready)"
+    return f" (cert-manager renews it: check that certificates.cert-manager.io {each.renewed_by!a} is Ready)"
 
 
 def _shown(each: Validity, now: datetime | None = None) -> str:

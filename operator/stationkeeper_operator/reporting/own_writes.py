@@ -1,4 +1,4 @@
-"""The operator's own writes to statuses, on their way back into what it knows of the cluster."""
+"""Take the operator's own status writes into its store."""
 
 from collections.abc import Callable
 
@@ -9,12 +9,12 @@ from stationkeeper_operator.watching.resource_store import ResourceStore
 
 
 class OwnWrites:
-    """What is known of resources, and is told of each status that is written.
+    """The known resources, with an entry point for each written status.
 
     Args:
-        store: of the resources.
-        changed: called with what the answer to a write meant, as it may hold news.
-        lag: how far the watch is behind; None where none is waited for.
+        store: the store of the resources.
+        changed: called with the change in the answer to a write, which may hold news.
+        lag: the lag of the watch; None to not wait for it.
     """
 
     def __init__(
@@ -28,18 +28,18 @@ class OwnWrites:
         self._lag = lag
 
     def get(self, key: Key) -> Resource | None:
-        """Return the resource as it is known; None where there is none."""
+        """Return the known resource; None if there is none."""
         return self._store.get(key)
 
     async def room(self) -> None:
-        """Return once the watch is near enough for another write."""
+        """Wait until the lag of the watch allows another write."""
         if self._lag is not None:
             await self._lag.room()
 
     def take_in(self, after: Resource) -> None:
-        """Take in a resource as the API server answered to a write."""
+        """Take in the resource from the API server's answer to a write."""
         change = self._store.put(after)
-        # Where the watch was quicker than the answer, the store knows it, as it does where nothing was changed.
+        # If the watch was quicker than the answer, or nothing changed, the store already knows it.
         if self._lag is not None and change is not Change.NOTHING:
             self._lag.wrote(after.key, after.metadata.version)
         self._changed(change)

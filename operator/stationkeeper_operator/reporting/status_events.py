@@ -1,4 +1,4 @@
-"""Events for what a status says anew, where that calls for a person."""
+"""Record events on status changes that need a person."""
 
 import contextlib
 import logging
@@ -15,44 +15,44 @@ from stationkeeper_operator.resources.resource_status import Condition
 
 _ASKED_FOR = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
 _FELL_BACK = (
-    "it reports the configuration of spec.cups, but asked here with what it had before, so that configuration does not "
-    "work: mend that server, its trust or the client certificate in spec.cups. What it falls back to (BAK) is the "
-    "first set that it was given, which nothing renews: keep the CA of that certificate until it asks with the new "
-    "one, or it cannot come back"
+    "it reports the configuration of spec.cups, but it asked here with its earlier configuration, so the new one does "
+    "not work: correct that server, its trust or the client certificate in spec.cups. Its fallback (BAK) is the first "
+    "set that it got, and nothing renews that set: keep the CA of that certificate until it asks with the new one; "
+    "else it cannot come back"
 )
 _log = logging.getLogger("stationkeeper.operator.status_writer")
 
 
 class StatusEvents:
-    """Tells what became of resources, once.
+    """Records each event once.
 
     Args:
-        events: records them.
+        events: records events.
     """
 
     def __init__(self, events: EventRecorder) -> None:
         self._events = events
 
     async def tell(self, before: Resource, after: Resource, verdict: Verdict) -> None:
-        """Tell what a status that was just written says other than the one before.
+        """Record the changes between a written status and the one before.
 
         Args:
-            before: the resource with the status as it was.
-            after: with the status as it is.
-            verdict: on its spec, as `after` has it.
+            before: the resource with the earlier status.
+            after: the resource with the new status.
+            verdict: the verdict on the spec in `after`.
 
         Raises:
-            NotLeadingError: the Lease is not held any more.
+            NotLeadingError: this process no longer holds the Lease.
         """
         await self._tell_verdict(before, verdict)
         await self._tell_delivery(before, after)
         await self._tell_expiry(before, after)
 
     async def tell_served_twice(self, resource: Resource, fact: Fact) -> None:
-        """Tell on one resource of a namespace that another release serves the namespace, too.
+        """Record, on one resource of a namespace, that another release serves the namespace too.
 
         Args:
-            resource: that it is told on; the condition is on all.
+            resource: the resource of the event; the condition is on all resources.
             fact: the condition.
         """
         fields = {"namespace": resource.metadata.namespace, "detail": fact.message}
@@ -97,14 +97,14 @@ def _delivery(resource: Resource) -> dict[str, object]:
 def _not_converging(resource: Resource) -> str:
     listed = _delivery(resource).get("outstanding")
     outstanding = ", ".join(str(each) for each in listed) if isinstance(listed, list) else ""
-    log = "look into the gateway's log for what it does not take or keep"
+    log = "see the gateway's log for what it does not accept or store"
     returns = Segment.CUPS_URI in outstanding
     cure = f"{log}, and whether the server of cups.uri sends it back here" if returns else log
     return f"it was sent the same several times and still lacks: {outstanding}; {cure}"
 
 
 def _is_told(told: Condition, verdict: Verdict) -> bool:
-    # That a revocation does not act has this reason too, and is news even where something else did not fit before.
+    # A revocation that does not act has this reason too; it is news even if another thing did not fit before.
     same_message = told.message == verdict.message or verdict.reason != Reason.CAPACITY_EXCEEDED
     return told.reason == verdict.reason and same_message
 

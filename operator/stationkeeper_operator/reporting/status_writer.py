@@ -1,10 +1,9 @@
-"""Writes what became of each resource into its status.
+"""Write the judgement on each resource into its status.
 
-Only what differs from the present status is written, changes before the backlog that a new leader finds, at a bounded
-rate that the namespaces share: they take turns, so that one with very much to write holds up no other. The rate grows
-with what there is to write, waits for the watch, and falls where the API server asks for that. A judgement is written
-only to the very generation of the resource that was judged. What CUPS saw of gateways has a queue and a rate of its
-own: however much that is, it holds up nothing else.
+Only differences are written. Changes come before the backlog of a new leader. The namespaces share a limited rate and
+take turns, so that a namespace with many writes delays no other one. The rate grows with the backlog, waits for the
+watch, and falls if the API server asks for that. A judgement is written only to the judged generation of the resource.
+Observations of gateways have their own queue and rate, so that they delay nothing else.
 """
 
 import asyncio
@@ -38,11 +37,11 @@ _log = logging.getLogger("stationkeeper.operator.status_writer")
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What became of one generation of a resource.
+    """The judgement on one generation of a resource.
 
     Attributes:
-        uid, generation: of what was judged.
-        verdict: on its spec.
+        uid, generation: the judged resource and generation.
+        verdict: the verdict on its spec.
         published: whether the Secret that carries it was written.
     """
 
@@ -54,12 +53,12 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Observed:
-    """What is known of resources beside their specs.
+    """The sources of status fields beside the specs.
 
     Attributes:
-        fields: of the status, to be written now; one that is None is to go.
-        written: told of each resource whose status was written.
-        enforced: whether CUPS has loaded what was judged; None where that is not told.
+        fields: returns the status fields to write now; a field that is None is removed.
+        written: called with each resource whose status was written.
+        enforced: returns the condition `Enforced`; None if there is no such condition.
     """
 
     fields: Callable[[Resource], Mapping[str, object]] = lambda _resource: {}
@@ -69,12 +68,12 @@ class Observed:
 
 @dataclass(frozen=True)
 class StatusRates:
-    """How fast statuses are written.
+    """The rates of status writes.
 
     Attributes:
-        judged: of the writes of what was judged, together.
-        observed: of the writes of what was observed, together.
-        sweep_seconds: after which all are compared once more, as time alone changes what a status says.
+        judged: the common rate of all writes of judgements.
+        observed: the common rate of all writes of observations.
+        sweep_seconds: the pause after which all statuses are compared again, because time alone changes a status.
     """
 
     judged: BacklogRate = field(default_factory=lambda: BacklogRate(50, _MOST_A_SECOND, _BACKLOG_SECONDS, burst=100))
@@ -83,17 +82,17 @@ class StatusRates:
 
 
 class StatusWriter:
-    """Keeps the status of all resources right.
+    """Keeps the statuses of all resources up to date.
 
     Args:
-        api: of the cluster.
-        resources: as they are known; told of each status that was written.
-        events: for transitions.
-        permit: called before each write; raises where it must not be done.
-        now: the time, aware.
+        api: the API client.
+        resources: the known resources; is told of each written status.
+        events: records events on transitions.
+        permit: called before each write; raises if the write is not allowed.
+        now: returns the time, aware.
         release: the namespace of the release.
-        observed: what else is known; asked whenever a status is compared.
-        rates: how fast they are written.
+        observed: the other sources; asked at each comparison of a status.
+        rates: the rates of the writes.
     """
 
     def __init__(  # noqa: PLR0913 - its collaborators
@@ -126,23 +125,23 @@ class StatusWriter:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is left to be written."""
+        """Whether no status waits to be written."""
         return not (self._judgements or self._observations or self._busy)
 
     @property
     def waiting(self) -> int:
-        """How many statuses are to be compared, and written where they differ."""
+        """The number of statuses that wait to be compared, and written if they differ."""
         return len(self._judgements) + len(self._observations) + len(self._busy)
 
     def judge(
         self, judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_news: bool | None = None
     ) -> None:
-        """Take over judgements; the first ones of a leader are the backlog.
+        """Take in judgements; the first ones of a leader are the backlog.
 
         Args:
-            judgements: those that are others than before, and any that are not.
-            gone: the resources that do not exist any more.
-            is_news: whether they come before the backlog; None: unless they are the first.
+            judgements: all changed judgements; unchanged ones are allowed.
+            gone: the resources that no longer exist.
+            is_news: whether they come before the backlog; None: yes, unless they are the first ones.
         """
         if is_news is None:
             is_news = bool(self._judged)
@@ -155,7 +154,7 @@ class StatusWriter:
         self._work.set()
 
     def look_again(self, key: Key) -> None:
-        """Has the status of a resource compared once more: somebody wrote to it."""
+        """Compare the status of a resource again: another writer wrote it."""
         resource = self._resources.get(key)
         if key in self._judged and resource is not None and self._contention.notice(resource):
             self._served_twice.append(key)
@@ -164,12 +163,12 @@ class StatusWriter:
             self._work.set()
 
     def recheck(self, keys: Iterable[Key]) -> None:
-        """Has the status of these compared once more, even if it is being written: what is known of them changed."""
+        """Compare these statuses again, even if a write is under way: the facts on them changed."""
         self._judgements.add(key for key in keys if key in self._judged)
         self._work.set()
 
     def look_again_at(self, documents: Collection[str]) -> None:
-        """Has the status of all resources compared once more that one of the documents carries, or that none does."""
+        """Compare again the statuses of all resources in the documents, and of those in no document."""
         carriers = {*documents, None}
         carried = (
             key
@@ -180,12 +179,12 @@ class StatusWriter:
         self._work.set()
 
     def observe(self, keys: Iterable[Key]) -> None:
-        """Has the status of these compared, as there is news of what CUPS saw of them."""
+        """Compare these statuses: there are new observations of CUPS."""
         self._observations.add(keys)
         self._work.set()
 
     async def run(self) -> None:
-        """Writes until cancelled."""
+        """Write until cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(_WORKERS):
                 group.create_task(self._worker(self._judgements, self._rates.judged))
@@ -242,14 +241,14 @@ class StatusWriter:
             if error.is_not_found:
                 return
             if error.is_conflict:
-                # The watch tells what was written; it may have told so already, while this write was under way.
+                # The watch reports the other write; it may have done so during this write.
                 asyncio.get_running_loop().call_later(_CONFLICT_SECONDS, self._retry, queue, key)
                 return
             if error.is_overloaded:
                 limit.slow_down(error.retry_after or _RETRY_SECONDS)
             fields = {"resource": "/".join(key), "detail": error}
             _log.warning("a status was not written, trying again", extra={"fields": fields})
-            # Later, and not here: what cannot be written holds up nothing else.
+            # Try again later, not here: a failing write must not delay the others.
             asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._retry, queue, key)
 
     def _retry(self, queue: FairQueue[Key], key: Key) -> None:
@@ -263,8 +262,8 @@ class StatusWriter:
         desired = self._desired(before, judgement)
         path = resource_path(*key, "status")
         self._permit()
-        # With the uid, a resource of the same name that was created meanwhile is a conflict; with the version, whatever
-        # was written since, so that a leader which was frozen here does not write over a later leader's word.
+        # The uid makes a recreated resource of the same name a conflict; the version makes each later write a conflict,
+        # so that a leader that was frozen here does not overwrite a later leader's status.
         condition = {"uid": judgement.uid, "resourceVersion": before.metadata.resource_version}
         changes = _merge_patch(before.status.value, desired)
         answer = await self._api.merge_patch(path, {"metadata": condition, "status": changes}, manager=self._manager)
@@ -278,7 +277,7 @@ class StatusWriter:
         await self._events.tell(before, after, judgement.verdict)
 
     async def _tell_served_twice(self) -> None:
-        """Once for a namespace, on one of its resources."""
+        """Record the event once per namespace, on one of its resources."""
         while self._served_twice:
             resource = self._resources.get(self._served_twice.pop())
             fact = resource and self._contention.fact(resource)
@@ -297,7 +296,7 @@ def _namespace(key: Key) -> str:
 
 
 def _merge_patch(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, object]:
-    """Return what makes `after` of `before`, as RFC 7396 merges: a field that goes is null, in objects inside too."""
+    """Return the RFC 7396 merge patch from `before` to `after`; a removed field is null, in nested objects too."""
     gone: dict[str, object] = dict.fromkeys(before.keys() - after.keys())
     for name, value in after.items():
         held = before.get(name)

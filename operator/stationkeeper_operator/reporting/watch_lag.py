@@ -1,8 +1,8 @@
-"""How far the watch is behind what was written here: so that the operator's own writes never outrun its watch.
+"""The lag of the watch behind the operator's own status writes; it limits the writes.
 
-Each status that is written comes back as an event. An API server keeps events for a while only, and closes a watch that
-is read too slowly; all has to be listed then. So no more are written than the watch has shown, but for a few. A LIST
-shows what was written before it as well, so that a watch which tells nothing stops nothing for ever.
+Each written status comes back as a watch event. An API server keeps events only for a while, and closes a watch that is
+read too slowly; then everything must be listed again. So only a limited number of writes may be ahead of the watch. A
+LIST also shows the writes before it, so a watch without events does not block writes for ever.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ MOST_UNSEEN = 200
 
 
 class WatchLag:
-    """What was written and not yet seen.
+    """The writes that the watch has not shown yet.
 
     Args:
-        most: how many that may be; None for a watch that does not show what is written.
+        most: the maximum number of such writes; None for a watch that does not show writes.
     """
 
     def __init__(self, most: int | None = MOST_UNSEEN) -> None:
@@ -29,33 +29,33 @@ class WatchLag:
         return len(self._unseen)
 
     def begin(self) -> None:
-        """Take in that the watch has begun; nothing is written before."""
+        """Take in that the watch has begun; no write is allowed before."""
         self._begun = True
         self._look()
 
     def wrote(self, key: Key, version: int) -> None:
-        """Take in that a resource was written, and has that resourceVersion since."""
+        """Take in that a resource was written with that resourceVersion."""
         if self._most is not None:
             self._unseen[key] = version
             self._look()
 
     def saw(self, key: Key, version: int) -> None:
-        """Take in that the watch has shown a resource in that version, or deleted."""
+        """Take in that the watch has shown that version of a resource, or its deletion."""
         if self._unseen.get(key, version + 1) <= version:
             del self._unseen[key]
             self._look()
 
     def unseen(self) -> dict[Key, int]:
-        """Return what is not seen yet, to be given to `listed` by a LIST that begins now."""
+        """Return the unseen writes, for the call of `listed` after a LIST that begins now."""
         return dict(self._unseen)
 
     def listed(self, before: dict[Key, int]) -> None:
-        """Take in a LIST that began when `before` was not seen yet."""
+        """Take in a LIST that began while the writes `before` were unseen."""
         for key, version in before.items():
             self.saw(key, version)
 
     async def room(self) -> None:
-        """Return once another write is not too many."""
+        """Wait until another write is allowed."""
         await self._room.wait()
 
     def _look(self) -> None:

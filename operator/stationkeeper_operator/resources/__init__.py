@@ -1,1 +1,1 @@
-"""The resources as records: what they say, what their status says, and what they name."""
+"""The resources as records: specs, statuses and references."""

@@ -1,4 +1,4 @@
-"""Which keys of which Secrets and ConfigMaps a resource's spec names."""
+"""Find the Secrets and ConfigMaps, with their keys, that a resource's spec names."""
 
 from collections.abc import Iterable
 
@@ -26,7 +26,7 @@ _ISSUER_CERTIFICATE, OWN_CERTIFICATE = "ca.crt", "tls.crt"
 
 
 def source_reference(namespace: str, source: KeySource | TokenSource | None) -> tuple[Reference, str] | None:
-    """The object that `source` names and the key in it; None unless it names exactly one."""
+    """Return the object that `source` names, and the key in it; None unless it names exactly one."""
     config_map = source.config_map_key_ref if isinstance(source, KeySource) else None
     secret = source.secret_key_ref if source is not None else None
     if config_map is not None and secret is None:
@@ -37,7 +37,7 @@ def source_reference(namespace: str, source: KeySource | TokenSource | None) -> 
 
 
 def own_certificate(source: KeySource | None) -> KeySource | None:
-    """The key with the own certificate of a CA whose issuer, in the key `ca.crt` of a Secret, `source` names."""
+    """Return the source of a CA's own certificate; None unless `source` names the key `ca.crt` of a Secret."""
     named = source.secret_key_ref if source is not None else None
     if named is None or named.key != _ISSUER_CERTIFICATE:
         return None
@@ -45,7 +45,7 @@ def own_certificate(source: KeySource | None) -> KeySource | None:
 
 
 def reference_keys(resource: Resource) -> frozenset[tuple[Reference, str]]:
-    """The Secrets and ConfigMaps that the resource's spec names, each with a key in it that is read, or `EVERY_KEY`."""
+    """Return the Secrets and ConfigMaps that the resource's spec names, each with a key, or with `EVERY_KEY`."""
     sources: tuple[KeySource | TokenSource | None, ...] = ()
     if isinstance(resource, Gateway) and resource.spec is not None:
         sources = (*_sources(resource.spec.lns), *_sources(resource.spec.cups))
@@ -55,12 +55,12 @@ def reference_keys(resource: Resource) -> frozenset[tuple[Reference, str]]:
 
 
 def references(resource: Resource) -> frozenset[Reference]:
-    """The Secrets and ConfigMaps that the resource's spec names."""
+    """Return the Secrets and ConfigMaps that the resource's spec names."""
     return frozenset(reference for reference, _ in reference_keys(resource))
 
 
 def admitting_references(resource: Resource) -> frozenset[Reference]:
-    """Those of `references` that say whom to let in: with certificates, CRLs or clients' tokens."""
+    """Return the references that decide which clients are accepted: to certificates, CRLs or clients' tokens."""
     return frozenset(reference for reference, _ in _named(resource, _admitting_sources(resource)))
 
 

@@ -1,7 +1,7 @@
-"""JSON texts of statuses in little memory: compressed against a text that most of them resemble.
+"""Compress the JSON texts of statuses, with a text that resembles most of them as the dictionary.
 
-A Gateway's status has some 1,300 bytes, which differ from those of the next one by a name, a few times and numbers.
-Packed it has some 60 to 200. The same text gives the same bytes, so that packed texts can be compared.
+A Gateway's status has about 1,300 bytes; it differs from the next one by a name, some times and numbers. Packed it has
+about 60 to 200 bytes. Equal texts give equal bytes, so that packed texts can be compared.
 """
 
 import zlib
@@ -27,11 +27,11 @@ _MODEL = (
 _LEVEL, _WINDOW_BITS, _MEMORY_LEVEL = 1, -12, 5
 _SHORT = 64
 _MARK = b"\0"
-"""Begins what is packed; no JSON text begins with it."""
+"""The first byte of a packed text; no JSON text begins with it."""
 
 
 def packed(text: bytes) -> bytes:
-    """Return `text` as it is to be kept; a short one, or one that does not get shorter, as it is."""
+    """Return `text` packed; unchanged if it is short or does not get shorter."""
     if len(text) <= _SHORT:
         return text
     stream = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, zlib.Z_DEFAULT_STRATEGY, _MODEL)
@@ -40,7 +40,7 @@ def packed(text: bytes) -> bytes:
 
 
 def unpacked(kept: bytes) -> bytes:
-    """Return the text of which `packed` gave `kept`."""
+    """Return the text from the result of `packed`."""
     if not kept.startswith(_MARK):
         return kept
     return zlib.decompressobj(_WINDOW_BITS, _MODEL).decompress(kept[len(_MARK) :])

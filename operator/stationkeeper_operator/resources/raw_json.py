@@ -1,15 +1,15 @@
-"""JSON text that anybody may have written, read as far as it is what is looked for."""
+"""Read untrusted JSON text."""
 
 from typing import Any
 
 import msgspec
 
 UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
-"""What decoding may raise."""
+"""The exceptions of decoding."""
 
 
 def convert(value: object, kind: Any) -> Any:
-    """Return a decoded value as a `kind`; None where it is none."""
+    """Return a decoded value as a `kind`; None if it is not one."""
     try:
         return msgspec.convert(value, type=kind)
     except UNDECODABLE:
@@ -17,7 +17,7 @@ def convert(value: object, kind: Any) -> Any:
 
 
 def object_of(raw: bytes | msgspec.Raw) -> dict[str, Any]:
-    """Return the object that a JSON text is; empty where it is none."""
+    """Return the object in a JSON text; an empty one if the text is not an object."""
     try:
         value = msgspec.json.decode(raw)
     except UNDECODABLE:

@@ -1,7 +1,7 @@
-"""Raw Kubernetes objects to records.
+"""Decode raw Kubernetes objects into records.
 
-Total: whatever the API server holds gives a record. The schema of the CRD refuses most of what is wrong at `apply`, but
-an object may be older than the schema; a spec that cannot be decoded gives a record without one, and says why.
+Every object of the API server gives a record. The schema of the CRD refuses most errors at `apply`, but an object may
+be older than the schema. A spec that cannot be decoded gives a record without a spec, with the problem.
 """
 
 import base64
@@ -29,15 +29,15 @@ SECRET = "Secret"  # noqa: S105 - a kind, not a secret
 CONFIG_MAP = "ConfigMap"
 
 TAKES_OVER = "stationkeeper.io/takes-over"
-"""The annotation by which a person hands an EUI over to a Gateway of another namespace."""
+"""The annotation that hands an EUI over to a Gateway of another namespace; a person sets it."""
 
 CERTIFICATE_NAME = "cert-manager.io/certificate-name"
-"""The annotation by which cert-manager says on a Secret which Certificate it belongs to."""
+"""The annotation of cert-manager on a Secret with the name of its Certificate."""
 
 MAX_NAME = 253
 
 DEFAULTS_NAME = "default"
-"""The only name that a GatewayDefaults may have, so that a namespace has no more than one."""
+"""The only allowed name of a GatewayDefaults, so that a namespace has at most one."""
 
 _NO_LABELS: dict[str, str] = {}
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -45,7 +45,7 @@ _S = TypeVar("_S", bound=msgspec.Struct)
 
 
 class Key(NamedTuple):
-    """Which TrustedCA, Gateway or GatewayDefaults."""
+    """The identity of a TrustedCA, Gateway or GatewayDefaults."""
 
     kind: str
     namespace: str
@@ -53,7 +53,7 @@ class Key(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """Which Secret or ConfigMap."""
+    """The identity of a Secret or ConfigMap."""
 
     kind: str
     namespace: str
@@ -61,11 +61,11 @@ class Reference(NamedTuple):
 
 
 class Annotations(msgspec.Struct, frozen=True, kw_only=True):
-    """Those annotations that count; all others are not kept, as some are large.
+    """The annotations that the operator uses; others are dropped, because some are large.
 
     Attributes:
-        takes_over: the uid of the Gateway of another namespace whose EUI a person hands over to this one.
-        certificate: of a Secret that cert-manager writes, the name of its Certificate.
+        takes_over: the uid of the Gateway of another namespace that hands its EUI over to this one.
+        certificate: the name of the Certificate of a Secret that cert-manager writes.
     """
 
     takes_over: str = msgspec.field(default="", name=TAKES_OVER)
@@ -73,16 +73,16 @@ class Annotations(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What is used of an object's metadata; a field that cannot be read has its default.
+    """The used metadata of an object; an unreadable field has its default.
 
     Attributes:
-        name, namespace, uid: of the object.
-        generation: of its spec, as the API server counts.
-        resource_version: of all of it.
-        creation_timestamp: aware; where it cannot be read, the object counts as the newest.
-        deletion_timestamp: when its deletion was asked for; None where it was not.
-        labels: those it carries.
-        annotations: those that count.
+        name, namespace, uid: those of the object.
+        generation: the generation of its spec.
+        resource_version: the version of the whole object.
+        creation_timestamp: the time, aware; if it cannot be read, the object counts as the newest.
+        deletion_timestamp: the time of the deletion request; None if there was none.
+        labels: the labels.
+        annotations: the used annotations.
     """
 
     name: str = ""
@@ -97,21 +97,21 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def version(self) -> int:
-        """The resourceVersion as a number, which grows with time; 0 where it is none."""
+        """The resourceVersion as a number, which grows with time; 0 if it is not a number."""
         text = self.resource_version
         return int(text) if text.isascii() and text.isdigit() else 0
 
     @property
     def being_deleted(self) -> bool:
-        """Whether its deletion was asked for and a finalizer still holds it: it is gone for all that it lets in.
+        """Whether it is being deleted and a finalizer still holds it; it then vouches for nothing.
 
-        Any value counts, be it readable or not: a deletion is never taken back.
+        Any value counts, also an unreadable one: a deletion cannot be undone.
         """
         return self.deletion_timestamp is not None
 
     @property
     def seniority(self) -> tuple[datetime, str]:
-        """Sorts the older object first, and by uid those that were created in the same second."""
+        """A sort key: older objects first, and objects of the same second by uid."""
         return (self.creation_timestamp, self.uid)
 
 
@@ -122,7 +122,7 @@ class TrustedCA(msgspec.Struct, frozen=True, kw_only=True):
         metadata: of the object.
         spec: None where it cannot be decoded.
         problem: why there is no spec, else empty.
-        suspended: whether the spec says so; known even where the rest cannot be decoded.
+        suspended: whether the spec says so; known even if the rest cannot be decoded.
         status: the present one.
     """
 
@@ -134,7 +134,7 @@ class TrustedCA(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> Key:
-        """Which TrustedCA it is."""
+        """The identity of the TrustedCA."""
         return Key(TRUSTED_CA, self.metadata.namespace, self.metadata.name)
 
 
@@ -145,7 +145,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
         metadata: of the object.
         spec: None where it cannot be decoded.
         problem: why there is no spec, else empty.
-        suspended: whether the spec says so; known even where the rest cannot be decoded.
+        suspended: whether the spec says so; known even if the rest cannot be decoded.
         status: the present one.
     """
 
@@ -157,18 +157,18 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> Key:
-        """Which Gateway it is."""
+        """The identity of the Gateway."""
         return Key(GATEWAY, self.metadata.namespace, self.metadata.name)
 
 
 class GatewayDefaults(msgspec.Struct, frozen=True, kw_only=True):
-    """What the Gateways of a namespace have where they say nothing themselves.
+    """The defaults of the Gateways of a namespace.
 
     Attributes:
         metadata: of the object.
         spec: None where it cannot be decoded.
         problem: why there is no spec, else empty.
-        suspended: never; so that all resources can be asked.
+        suspended: always false; so that all resources have this attribute.
         status: the present one.
     """
 
@@ -180,7 +180,7 @@ class GatewayDefaults(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> Key:
-        """Which GatewayDefaults it is."""
+        """The identity of the GatewayDefaults."""
         return Key(GATEWAY_DEFAULTS, self.metadata.namespace, self.metadata.name)
 
 
@@ -193,7 +193,7 @@ class ReferencedObject(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         metadata: of the object.
         data: the content of each key, decoded.
-        problem: why its content is not kept; empty where it is.
+        problem: why its content is not kept; empty if it is.
     """
 
     metadata: Metadata
@@ -220,7 +220,7 @@ class _Identified(msgspec.Struct):
 
 
 def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
-    """The record of a TrustedCA, Gateway or GatewayDefaults.
+    """Return the record of a TrustedCA, Gateway or GatewayDefaults.
 
     Args:
         kind: `TrustedCA`, `Gateway` or `GatewayDefaults`.
@@ -249,7 +249,7 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
 
 
 def read_identity(raw: bytes) -> tuple[str, str, str]:
-    """Return namespace, name and resourceVersion of an object, given as JSON text; empty where they cannot be read."""
+    """Return namespace, name and resourceVersion of an object in JSON text; empty if they cannot be read."""
     try:
         metadata = msgspec.json.decode(raw, type=_Identified).metadata
     except UNDECODABLE:
@@ -258,7 +258,7 @@ def read_identity(raw: bytes) -> tuple[str, str, str]:
 
 
 def decode_referenced(kind: str, raw: bytes | Mapping[str, Any]) -> ReferencedObject:
-    """The record of a Secret or ConfigMap; a key whose content cannot be decoded is left out.
+    """Return the record of a Secret or ConfigMap; keys with undecodable content are left out.
 
     Args:
         kind: `Secret` or `ConfigMap`.
@@ -303,15 +303,15 @@ def _metadata(raw: msgspec.Raw) -> Metadata:
 
 
 def _lean(metadata: Metadata) -> Metadata:
-    """Return the same, which nobody else has seen yet, without what is not used of a resource, and shared texts."""
+    """Return the same new metadata with shared texts, and without the parts that resources do not use."""
     msgspec.structs.force_setattr(metadata, "namespace", sys.intern(metadata.namespace))
-    # Labels count on Secrets alone.
+    # Labels are used only on Secrets.
     msgspec.structs.force_setattr(metadata, "labels", _NO_LABELS)
     return metadata
 
 
 def _share_texts(spec: GatewaySpec) -> None:
-    """Have what is the same in many Gateways, such as the trust of their LNS, in memory once."""
+    """Share texts that are equal in many Gateways, such as the trust of their LNS."""
     for endpoint in (spec.lns, spec.cups):
         if endpoint is not None:
             msgspec.structs.force_setattr(endpoint, "uri", sys.intern(endpoint.uri))

@@ -1,4 +1,4 @@
-"""The status of a resource, as it is kept and compared."""
+"""The stored status of a resource."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class StatusCertificate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The certificate that a gateway came with last, as far as it is compared.
+    """The compared fields of the certificate of a gateway's last visit.
 
     Attributes:
         serial: upper-case hex without leading zeros.
@@ -38,12 +38,12 @@ class _Seen(msgspec.Struct):
 
 
 class Status:
-    """The present status of a resource, which is looked at only to compare: kept in as little memory as it takes.
+    """The present status of a resource, compressed, because it is only used for comparisons.
 
     Args:
-        raw: the JSON text of it.
-        writers: the releases, by their namespaces, whose operators wrote it last: several where that was in the same
-            second. Empty where no operator wrote it that tells its release.
+        raw: its JSON text.
+        writers: the namespaces of the releases whose operators wrote it last; several if they wrote in the same second.
+            Empty if no known operator wrote it.
     """
 
     __slots__ = ("_packed", "writers")
@@ -68,12 +68,12 @@ class Status:
 
     @property
     def value(self) -> dict[str, Any]:
-        """All of it; empty where it is no object."""
+        """The decoded status; empty if it is not an object."""
         return object_of(self.raw)
 
     @property
     def certificate(self) -> StatusCertificate | None:
-        """The certificate that a gateway came with last; None where none is shown."""
+        """The certificate of the gateway's last visit; None if there is none."""
         raw = self.raw
         if b'"trustedCA"' not in raw:
             return None
@@ -84,7 +84,7 @@ class Status:
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """Those conditions that can be read."""
+        """The readable conditions."""
         listed = self.value.get("conditions")
         found = (convert(each, Condition) for each in (listed if isinstance(listed, list) else ()))
         return tuple(each for each in found if each is not None)

@@ -1,11 +1,11 @@
-"""The specs of the resources as their authors write them, field by field; nothing is judged here."""
+"""The specs of the resources as their authors write them, without checks."""
 
 from typing import Literal
 
 import msgspec
 
 EVERY_KEY = ""
-"""In the place of a key: all that the object has. No object has a key of this name."""
+"""A placeholder for all keys of an object; no object has a key of this name."""
 
 
 class KeyRef(msgspec.Struct, frozen=True):
@@ -16,20 +16,20 @@ class KeyRef(msgspec.Struct, frozen=True):
 
 
 class KeySource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where a text is kept: exactly one of the two."""
+    """The source of a text: exactly one of the two."""
 
     config_map_key_ref: KeyRef | None = None
     secret_key_ref: KeyRef | None = None
 
 
 class CertificatesSource(KeySource, frozen=True, kw_only=True, rename="camel"):
-    """Where the anchors of a TrustedCA are kept, and for how long replaced ones are trusted still."""
+    """The source of the anchors of a TrustedCA, and how long replaced anchors stay trusted."""
 
     retain: str | None = None
 
 
 class Revocation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a TrustedCA no longer vouches for, as written."""
+    """The revocations of a TrustedCA, as written."""
 
     serials: tuple[str, ...] | None = None
     sha256_fingerprints: tuple[str, ...] | None = msgspec.field(default=None, name="sha256Fingerprints")
@@ -39,7 +39,7 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A namespace whose Gateways a TrustedCA of the release's namespace speaks for, as written."""
+    """A namespace that a TrustedCA in the release's namespace serves, as written."""
 
     namespace: str
     eui_ranges: tuple[str, ...] | None = None
@@ -61,13 +61,13 @@ class TrustedCASpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class TokenSource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where a token is kept."""
+    """The source of a token."""
 
     secret_key_ref: KeyRef
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
-    """Which certificates, and which tokens, may speak for a Gateway, as written."""
+    """The certificates and tokens that may authenticate a Gateway, as written."""
 
     trusted_cas: tuple[str, ...] | None = msgspec.field(default=None, name="trustedCAs")
     sha256_fingerprints: tuple[str, ...] | None = msgspec.field(default=None, name="sha256Fingerprints")
@@ -81,7 +81,7 @@ class SecretRef(msgspec.Struct, frozen=True):
 
 
 class ClientCertificateSource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where a client certificate and its key are kept: a TLS Secret."""
+    """The source of a client certificate and its key: a TLS Secret."""
 
     secret_ref: SecretRef
 
@@ -97,7 +97,7 @@ class ClientCertificateSource(msgspec.Struct, frozen=True, kw_only=True, rename=
 
 
 class TokensSource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where the tokens of many gateways are kept, each in a key that is named by its EUI."""
+    """The source of the tokens of many gateways, each in a key named by its EUI."""
 
     secret_ref: SecretRef
 
@@ -108,7 +108,7 @@ class TokensSource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Auth(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How a gateway authenticates itself to a server: at most one of the ways."""
+    """The authentication of a gateway to a server: at most one of the ways."""
 
     token: TokenSource | None = None
     client_certificate: ClientCertificateSource | None = None
@@ -121,7 +121,7 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class AuthOfMany(Auth, frozen=True, kw_only=True, rename="camel"):
-    """How many gateways authenticate themselves to one server: at most one of the ways."""
+    """The authentication of many gateways to one server: at most one of the ways."""
 
     token_by_eui: TokensSource | None = msgspec.field(default=None, name="tokenByEUI")
 
@@ -132,7 +132,7 @@ class AuthOfMany(Auth, frozen=True, kw_only=True, rename="camel"):
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A server that a gateway is to connect to, its LNS or its CUPS server, as written."""
+    """A server for a gateway (its LNS or CUPS server), as written."""
 
     uri: str
     trust: str | None = None
@@ -141,13 +141,13 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class EndpointOfMany(Endpoint, frozen=True, kw_only=True, rename="camel"):
-    """A server that many gateways are to connect to, as written."""
+    """A server for many gateways, as written."""
 
     auth: AuthOfMany | None = None
 
     @property
     def tokens(self) -> TokensSource | None:
-        """Where each gateway has a token of its own; None where it has not."""
+        """The source of the gateways' own tokens; None if they have none."""
         return self.auth.token_by_eui if self.auth is not None else None
 
 

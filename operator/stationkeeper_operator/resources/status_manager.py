@@ -1,4 +1,4 @@
-"""Which release's operator wrote a status: its field manager says so, and the API server keeps that with the object."""
+"""Find which release's operator wrote a status, by the field manager that the API server stores with the object."""
 
 from functools import lru_cache
 
@@ -18,15 +18,15 @@ class _Managed(msgspec.Struct, rename="camel"):
 
 
 def status_manager(release: str) -> str:
-    """Return the field manager under which the operator of `release`, a namespace, writes statuses."""
+    """Return the field manager for status writes of the operator of `release` (a namespace)."""
     return f"{_PREFIX}{release}"
 
 
 def status_writers(metadata: bytes) -> tuple[str, ...]:
-    """Return the releases whose operators wrote the status last: several where that was in the same second.
+    """Return the releases whose operators wrote the status last; several if they wrote in the same second.
 
     Args:
-        metadata: of the object, as JSON text; total, whatever it holds.
+        metadata: the metadata of the object, as any JSON text.
     """
     if _PREFIX.encode() not in metadata:
         return ()
@@ -41,5 +41,5 @@ def status_writers(metadata: bytes) -> tuple[str, ...]:
 
 @lru_cache(maxsize=256)
 def _shared(writers: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the same object for the same writers: there is one for each of very many resources."""
+    """Return the same object for equal writers, because there are very many resources."""
     return writers

@@ -1,1 +1,1 @@
-"""One turn through the rooms, what begins one, and the check of what turns compile."""
+"""Turns of the operator, their triggers, and the check of compiled plans."""

@@ -1,7 +1,7 @@
-"""Many changes, one reaction: waits until it is quiet for a moment, but never long, and not at all for a reduction.
+"""Combine many changes into one reaction: wait for a quiet moment, never long, and not at all for a reduction.
 
-`kubectl apply` of a folder is a burst of events; compiling and writing once for all of it is cheaper, and CUPS swaps
-its trust once.
+`kubectl apply` of a folder causes a burst of events. One compile and one write for all of them are cheaper, and CUPS
+replaces its trust only once.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ LONGEST_SECONDS = 0.5
 
 
 class Aggregator:
-    """One queue of length one.
+    """A queue of length one.
 
     Args:
-        quiet: seconds without a change after which to react.
-        longest: seconds since the first change after which to react whatever comes.
-        clock: monotonic, in seconds.
+        quiet: the seconds without a change before a reaction.
+        longest: the maximum seconds from the first change to the reaction.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class Aggregator:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether something was reported since the last time."""
+        """Whether a change was reported since the last reaction."""
         return self._changed.is_set()
 
     def wake(self, *, urgent: bool = False) -> None:
-        """Reports a change.
+        """Report a change.
 
         Args:
             urgent: whether to react to it at once.
@@ -54,17 +54,18 @@ class Aggregator:
             self._urgent.set()
 
     def clear(self) -> None:
-        """Forget what was reported: it was reacted to for another reason."""
+        """Forget the reported changes, because another cause already led to a reaction."""
         self._changed.clear()
         self._urgent.clear()
 
     async def due(self) -> None:
-        """Returns when it is time to react to what was reported since the last time."""
+        """Wait until it is time to react to the reported changes."""
         await self._changed.wait()
         while not self._urgent.is_set():
             left = min(self._last + self._quiet, self._first + self._longest) - self._clock()
             if left <= 0:
                 break
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._urgent.wait()
         self.clear()

@@ -1,16 +1,16 @@
-"""Long work in parts, so that other tasks of the event loop have their turn between them."""
+"""Split long work into parts, so that other tasks of the event loop can run between them."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
 IN_ONE_GO = 200
-"""Resources that are gone through before other tasks have their turn."""
+"""The number of resources to process before other tasks can run."""
 T = TypeVar("T")
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield `items` in lists of `size`, the last one shorter."""
+    """Yield `items` in lists of `size`; the last one may be shorter."""
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch

@@ -1,4 +1,4 @@
-"""What turns compile from: the compiler that they share, and what changed in the cluster since the last one."""
+"""The compiler that turns share, and the changes in the cluster since the last turn."""
 
 import asyncio
 import logging
@@ -20,14 +20,14 @@ _log = logging.getLogger("stationkeeper.operator.reconciler")
 
 
 class Compilation:
-    """Brings the compiler up to date.
+    """Updates the compiler.
 
     Args:
-        release_namespace: whose TrustedCAs and GatewayDefaults are for all.
-        cups_names: by which gateways reach the release's CUPS.
-        store: what is known.
-        reader: for named objects that were never read.
-        counts: of registry documents that are asked for.
+        release_namespace: the namespace whose TrustedCAs and GatewayDefaults may serve all namespaces.
+        cups_names: the names of the release's CUPS for gateways.
+        store: the known state of the cluster.
+        reader: reads named objects that were never read.
+        counts: returns the counts of registry documents.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class Compilation:
 
     @property
     def lacks_references(self) -> bool:
-        """Whether named Secrets or ConfigMaps have to be read."""
+        """Whether named Secrets or ConfigMaps must be read."""
         return bool(self._store.references.unresolved)
 
     def begin_anew(self) -> None:
-        """Have the next turn compile all from nothing: what is remembered was found to be wrong."""
+        """Drop the stored state, because it was found to be wrong: the next turn compiles everything."""
         self._compiler = None
 
     async def resolve(self) -> None:
-        """Read the named objects that were never read, as far as that is quick."""
+        """Read the named objects that were never read, for a limited time."""
         if not self._store.references.unresolved:
             return
         try:
@@ -69,12 +69,12 @@ class Compilation:
     async def up_to_date(
         self, counts: RegistryCounts, in_force: Mapping[str, Document], now: datetime
     ) -> tuple[TurnCompiler, WorldChanges]:
-        """Return the compiler, told what changed, and that; a new one where what it remembers does not hold.
+        """Return the updated compiler and the changes; a new compiler if the stored state is not valid.
 
         Args:
-            counts: of registry documents.
-            in_force: the documents.
-            now: aware.
+            counts: the counts of registry documents.
+            in_force: the documents in force.
+            now: the time, aware.
         """
         compiler = self._compiler
         if compiler is None or not compiler.serves(counts, in_force, now):
@@ -86,7 +86,7 @@ class Compilation:
         return compiler, await asyncio.to_thread(_take_in, compiler, known)
 
     def is_decided(self, resource: Resource, compiler: TurnCompiler) -> bool:
-        """Return whether it is known what a resource names, itself or through the GatewayDefaults that it looks to."""
+        """Return whether the references of a resource, or of the GatewayDefaults that it uses, have been read."""
         if not self._never_read:
             return True
         default: Key | None = compiler.default_of(resource)

@@ -1,4 +1,4 @@
-"""Says what became of the resources of which that is other than before."""
+"""Judge the resources whose verdict or state changed."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -11,11 +11,11 @@ from stationkeeper_operator.turns.batches import IN_ONE_GO, batches
 
 
 class Judging:
-    """Remembers which resources wait to be judged, over turns.
+    """The resources that wait to be judged, kept over turns.
 
     Args:
-        status: takes the judgements.
-        is_decided: whether it is known what a resource names.
+        status: receives the judgements.
+        is_decided: returns whether the references of a resource have been read.
     """
 
     def __init__(self, status: StatusWriter, is_decided: Callable[[Resource, TurnCompiler], bool]) -> None:
@@ -27,7 +27,7 @@ class Judging:
         self._has_judged = False
 
     def take_in(self, changes: Mapping[Key, ResourceChange]) -> None:
-        """Take in which resources changed, and which are gone."""
+        """Take in the changed and the deleted resources."""
         for key, change in changes.items():
             if change.after is None:
                 self._gone[key] = None
@@ -37,16 +37,16 @@ class Judging:
                 self._waiting[key] = None
 
     def expect(self, keys: Iterable[Key]) -> None:
-        """Have these judged: there is another verdict on them."""
+        """Queue these resources: their verdict changed."""
         self._waiting.update(dict.fromkeys(keys))
 
     async def judge(self, compiler: TurnCompiler, unwritten: frozenset[str], *, is_final: bool) -> None:
-        """Judge those that wait.
+        """Judge the waiting resources.
 
         Args:
-            compiler: knows what became of them.
-            unwritten: the documents that are not in force as they are to be.
-            is_final: whether these failed; else they are written in the next turn, and what they carry is said then.
+            compiler: has the verdicts.
+            unwritten: the documents that still have to be written.
+            is_final: whether their writes failed; if false, the next turn writes them and judges their resources.
         """
         for document in unwritten ^ self._unwritten:
             self.expect(compiler.carried_by(document))

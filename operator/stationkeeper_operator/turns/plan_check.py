@@ -1,7 +1,7 @@
-"""Compares what is compiled step by step with a full compile, now and then, in slices beside everything else.
+"""Compare the incremental compile with a full compile from time to time, in small slices.
 
-The full compile is the specification. Where the two differ, what is remembered is dropped, and the next turn begins
-from nothing: so the full result wins.
+The full compile is the specification. If the two differ, the stored state is dropped and the next turn compiles
+everything, so the full result wins.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ _log = logging.getLogger("stationkeeper.operator.plan_check")
 
 
 class PlanCheck:
-    """Of one operator.
+    """The check of one operator.
 
     Args:
-        differences: counts what differed, by what it is.
-        wrong: called where something did.
-        every: seconds from one check to the next.
-        clock: monotonic, in seconds.
+        differences: counts differences by their kind.
+        wrong: called after a difference.
+        every: the seconds from one check to the next.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class PlanCheck:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time for another check, and none is under way."""
+        """Whether it is time for another check, and no check is under way."""
         return self._next is None and self._clock() - self._began_at >= self._every
 
     def begin(self, compiled: Compiled) -> None:
-        """Have `compiled` checked."""
+        """Start the check of `compiled`."""
         self._began_at = self._clock()
         self._next = compiled
         self._work.set()
@@ -81,11 +81,11 @@ class PlanCheck:
         found += ["/".join(key) for key in unexpected]
         if found:
             fields = {"count": len(found), "first": ", ".join(sorted(found)[:_SHOWN])}
-            _log.error("what was compiled step by step is not what a full compile gives", extra={"fields": fields})
+            _log.error("the incremental compile differs from a full compile", extra={"fields": fields})
             self._wrong()
 
     def _compare(self, part: PlanPart, checked: Compiled) -> list[str]:
-        """The names of what differs."""
+        """Return the names of the differences."""
         found: list[str] = []
         if part.document is not None and checked.digests.get(part.name) != digest(part.payload):
             self._differences.labels("Document").inc()

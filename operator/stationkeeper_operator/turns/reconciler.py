@@ -1,6 +1,6 @@
-"""One turn of the operator: what changed, compiled, into the Secrets, and what became of it, into the status.
+"""One turn of the operator: compile the changes, write the Secrets, and write the results into the statuses.
 
-What is to be trusted is compiled and written first: a reduction of trust never waits for the registry.
+The trust is compiled and written first: a reduction of trust never waits for the registry.
 """
 
 import asyncio
@@ -23,35 +23,35 @@ from stationkeeper_operator.turns.judging import Judging
 from stationkeeper_operator.turns.plan_check import PlanCheck
 
 _AT_ONCE = 8
-"""Documents that are written side by side, before it is asked whether somebody waits."""
+"""The number of documents to write in parallel before a check for waiting changes."""
 
 
 class Turn(Enum):
-    """How a turn ended."""
+    """The result of a turn."""
 
     DONE = "Done"
     AGAIN = "Again"
-    """Something failed, or is not known yet; to be tried again in a while."""
+    """A part failed, or is not known yet; try again in a while."""
     MORE = "More"
-    """It made way for what somebody waits for; to be followed by another turn at once."""
+    """It stopped early for a waiting change; take another turn at once."""
 
 
 class Reconciler:
-    """Does turns.
+    """Takes turns.
 
     Args:
-        compilation: what turns compile from.
-        publisher: of the Secrets.
-        status: of the resources.
-        seen: told which resources there are, and what was published.
-        proof: follows what is published.
-        now: the time, aware.
-        metrics: where it is measured what compiles take.
-        is_pressed: whether something changed that waits for this turn to end.
-        check: compares with a full compile now and then.
+        compilation: the compiler and its changes.
+        publisher: writes the Secrets.
+        status: writes the statuses.
+        seen: is told the resources and the published changes.
+        proof: follows each publish.
+        now: returns the time, aware.
+        metrics: receive the times of compiles.
+        is_pressed: returns whether a change waits for the end of this turn.
+        check: compares with a full compile from time to time.
 
     Attributes:
-        deadline: when another turn is due by time alone, aware; None for never.
+        deadline: the time of the next turn by time alone, aware; None for never.
     """
 
     def __init__(  # noqa: PLR0913 - its collaborators
@@ -80,16 +80,16 @@ class Reconciler:
         self.deadline: datetime | None = None
 
     def begin_anew(self) -> None:
-        """Have the next turn compile all from nothing: what is remembered was found to be wrong."""
+        """Drop the stored state, because it was found to be wrong: the next turn compiles everything."""
         self._compilation.begin_anew()
 
     async def turn(self) -> Turn:
-        """One turn.
+        """Take one turn.
 
         Raises:
             ApiError: the Secrets cannot be read.
-            SupersededError: somebody else wrote one of them.
-            NotLeadingError: the Lease is not held any more.
+            SupersededError: another program wrote one of them.
+            NotLeadingError: this process no longer holds the Lease.
         """
         self.deadline = None
         await self._compilation.resolve()
@@ -125,7 +125,7 @@ class Reconciler:
         return Turn.DONE
 
     async def _know(self, changes: WorldChanges) -> None:
-        # Also where there are none, as after an installation: the pods are asked, and handed documents, only then.
+        # Also without resources, as after an installation: only then are the pods asked and given documents.
         self._seen.know({})
         for batch in batches(changes.resources.items(), IN_ONE_GO):
             changed = dict(batch)
@@ -134,12 +134,12 @@ class Reconciler:
             await asyncio.sleep(0)
 
     def _reducing(self, plan: TurnPlan) -> frozenset[str]:
-        """The documents to be written first: those that take trust away."""
+        """Return the documents to write first: those that remove trust."""
         differing = self._publisher.differing(plan.digests)
         return reduced_documents(plan.before, {name: plan.documents[name] for name in differing})
 
     async def _write(self, plan: TurnPlan, resources: Mapping[Key, Resource]) -> bool:
-        """Write what differs, reductions first; whether that was done to its end."""
+        """Write the differing documents, reductions first; return whether all were written."""
         first = self._reducing(plan) - plan.last
         await self._publish(first, plan, resources)
         rest = self._publisher.differing(plan.digests) - first - plan.last
@@ -150,9 +150,15 @@ class Reconciler:
         return True
 
     async def _complete(self, plan: TurnPlan, resources: Mapping[Key, Resource]) -> bool:
-        """Complete a count, whose pods may serve from then on, if all else of it is written; whether that was done.
+        """Write the last documents of a count, if all others are written; its pods may then serve.
 
-        The next turn then begins with what it holds.
+        The next turn then begins with these documents.
+
+        Returns:
+            Whether they were written.
+
+        Returns:
+            Whether they were written.
         """
         unwritten = self._publisher.differing(plan.digests)
         if not unwritten or not unwritten <= plan.last:

@@ -1,1 +1,1 @@
-"""What there is in the cluster: watched, listed and kept."""
+"""Watch, list and store the resources of the cluster."""

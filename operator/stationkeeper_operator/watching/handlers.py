@@ -1,4 +1,4 @@
-"""What kopf tells, as reports; nothing is decided here."""
+"""Convert kopf's events into reports, without decisions."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -16,11 +16,11 @@ Login = Callable[[], Awaitable[kopf.AiohttpSession]]
 
 
 def registry_of_handlers(login: Login, report: Callable[[Report], None]) -> kopf.OperatorRegistry:
-    """The handlers, in a registry of their own.
+    """Return the handlers in their own registry.
 
     Args:
         login: makes a session when kopf needs one.
-        report: takes what was told.
+        report: receives the reports.
     """
     registry = kopf.OperatorRegistry()
 

@@ -1,4 +1,4 @@
-"""What the store hands out: what it knows, and what changed."""
+"""The results of the store: its state and its changes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from stationkeeper_operator.resources.records import Key, Reference, ReferencedO
 
 
 class Change(Enum):
-    """What a report meant, compared with what was known."""
+    """The kind of change that a report means for the known state."""
 
     NOTHING = 0
     STATUS = 1
     """Only the status, or other metadata."""
     SPEC = 2
     REDUCTION = 3
-    """The resource is gone or being deleted, or suspended, or lets in less than before."""
+    """The resource no longer exists, is being deleted or suspended, or accepts fewer clients than before."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Known:
     """A snapshot of the store that later changes do not touch.
 
     Attributes:
-        resources: all there are.
+        resources: all resources.
         referenced: the named objects that exist.
-        undecided: resources that name an object of which it is not known whether it exists.
+        undecided: the resources that name an object whose existence is not known.
     """
 
     resources: Mapping[Key, Resource]
@@ -36,13 +36,13 @@ class Known:
 
 @dataclass(frozen=True)
 class KnownChanges:
-    """What the store knows now that it did not know when it was asked before.
+    """The changes of the store since the last question.
 
     Attributes:
-        before: the resources that may be others than before, as they were.
-        after: the resources as they are; those that are not there do not exist.
-        referenced: the named objects that may be others than before, None for one that does not exist.
-        never_read: the named keys of which it is not known yet whether they exist.
+        before: the resources that may have changed, with their earlier state.
+        after: all present resources; other resources do not exist.
+        referenced: the named objects that may have changed; None for one that does not exist.
+        never_read: the named keys whose existence is not known yet.
     """
 
     before: Mapping[Key, Resource | None]
@@ -52,14 +52,14 @@ class KnownChanges:
 
     @property
     def world(self) -> WorldChanges:
-        """The difference, which takes a while to make where all is new."""
+        """The difference; it takes a while to compute if everything is new."""
         pairs = ((key, ResourceChange(held, self.after.get(key))) for key, held in self.before.items())
         changed = {key: change for key, change in pairs if change.before is not change.after}
         return WorldChanges(changed, self.referenced)
 
 
 class ListInProgress:
-    """The items of a LIST that is being read; nothing of it counts before it is merged."""
+    """The items of a LIST that is being read; they do not count before the merge."""
 
     def __init__(self, kind: str, namespace: str | None, held: Mapping[Key, Resource]) -> None:
         self.kind = kind
@@ -68,16 +68,16 @@ class ListInProgress:
         self._held = held
 
     def add(self, resource: Resource) -> None:
-        """Adds an item; one that is known in this version takes no memory a second time."""
+        """Add an item; an item of a known version takes no memory again."""
         held = self._held.get(resource.key)
         same = held is not None and held.metadata.resource_version == resource.metadata.resource_version
         self.found[resource.key] = None if same else resource
 
     def is_known(self, key: Key, resource_version: str) -> bool:
-        """Whether the store has a resource in that version; may be called in any thread."""
+        """Return whether the store has a resource in that version; may be called in any thread."""
         held = self._held.get(key)
         return held is not None and held.metadata.resource_version == resource_version
 
     def add_known(self, keys: Iterable[Key]) -> None:
-        """Add items that are known in the version that they have."""
+        """Add items whose version is already known."""
         self.found.update(dict.fromkeys(keys))

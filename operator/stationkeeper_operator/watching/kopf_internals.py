@@ -1,7 +1,8 @@
-"""What is used here of kopf that it does not promise to keep, as it has no public way to the same.
+"""The used parts of kopf that are not public; kopf has no public alternative.
 
-pyproject keeps kopf below its next minor version. Before a new one is allowed, look for each of these in it, run
-`tests/operator/test_kopf_internals.py` and `tests/controlplane/test_definitions_recreated.py`, and add it to `TRIED`.
+pyproject keeps kopf below its next minor version. Before you allow a new one, look for each of these parts in it, run
+`tests/operator/test_kopf_internals.py` and `tests/controlplane/test_definitions_recreated.py`, and add the version to
+`TRIED`.
 """
 
 import asyncio
@@ -12,15 +13,15 @@ from kopf._core.engines.peering import Identity
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 TRIED = frozenset({"1.45.2"})
-"""The versions of kopf that this was tried with."""
+"""The versions of kopf that were tried."""
 
-# The type of `identity`, an argument of the public `kopf.operator`. Unless told who it is, kopf asks for the user's
-# name, and a container's user has none.
+# The type of `identity`, an argument of the public `kopf.operator`. Without it, kopf looks up the user's name, and a
+# container's user has none.
 IDENTITY = Identity("stationkeeper-operator")
 
 # The task that starts and stops kopf's watches.
 _WATCHING_TASK = "multidimensional multitasker"
-# It warns that it does not handle signals outside of the main thread; the process handles them.
+# It warns that kopf handles no signals outside of the main thread; the process handles them.
 _SIGNALS_LOGGER = "kopf._core.reactor.running"
 
 
@@ -38,13 +39,13 @@ class NoMemories(ResourceMemories):
 def is_watching() -> bool:
     """Return whether kopf watches in the running event loop.
 
-    It ends this one task, and runs on, when the definitions were deleted.
+    When the definitions are deleted, kopf ends this task but continues to run.
     """
     return any(task.get_name() == _WATCHING_TASK for task in asyncio.all_tasks())
 
 
 def leave_signals_unmentioned() -> None:
-    """Drop kopf's warning that it does not handle signals, except where all is logged for debugging."""
+    """Drop kopf's warning about signals, except at the log level DEBUG."""
     logger = logging.getLogger(_SIGNALS_LOGGER)
     if not logger.isEnabledFor(logging.DEBUG):
         logger.setLevel(logging.ERROR)

@@ -1,7 +1,7 @@
-"""How much a namespace may have the operator keep of the Secrets and ConfigMaps that its resources name. Pure.
+"""The limit per namespace on the stored content of named Secrets and ConfigMaps. Pure.
 
-What does not fit is left out alone, and what is kept already stays: a namespace that names too much loses nothing that
-it had, and takes nothing from the others.
+Only the object that does not fit is left out; stored objects stay. So a namespace that names too much loses nothing
+stored, and takes nothing from other namespaces.
 """
 
 from collections import Counter
@@ -10,15 +10,15 @@ from stationkeeper_operator.resources.records import Reference
 
 MAX_OBJECTS = 50_000
 MAX_BYTES = 32 * 1024 * 1024
-"""Of the keys that are named. All documents of a release together take 17 MB, compressed."""
+"""The maximum bytes of named keys. All documents of a release together have at most 17 MB, compressed."""
 
 
 class ReferenceBudget:
-    """Of all namespaces.
+    """The budget of all namespaces.
 
     Args:
-        objects: that a namespace may have.
-        size: bytes that a namespace may have.
+        objects: the maximum number of objects per namespace.
+        size: the maximum number of bytes per namespace.
     """
 
     def __init__(self, objects: int = MAX_OBJECTS, size: int = MAX_BYTES) -> None:
@@ -30,17 +30,17 @@ class ReferenceBudget:
         self._refused: dict[str, set[Reference]] = {}
 
     def take(self, reference: Reference, size: int) -> str:
-        """Count an object with `size` bytes of content, instead of what was counted for it before.
+        """Count an object with `size` bytes of content, in place of its earlier size.
 
         Returns:
-            Why it does not fit, and is not counted; empty where it is.
+            Why it does not fit and is not counted; empty if it is counted.
         """
         self.release(reference)
         namespace = reference.namespace
         if self._counts[namespace] >= self._objects:
             problem = f"its namespace names more than {self._objects} Secrets and ConfigMaps that exist"
         elif self._totals[namespace] + size > self._size:
-            problem = f"what its namespace names in Secrets and ConfigMaps has more than {self._size} bytes"
+            problem = f"the named Secrets and ConfigMaps of its namespace have more than {self._size} bytes"
         else:
             self._sizes[reference] = size
             self._counts[namespace] += 1
@@ -50,7 +50,7 @@ class ReferenceBudget:
         return problem
 
     def release(self, reference: Reference) -> None:
-        """Count the object no more."""
+        """Stop counting the object."""
         namespace = reference.namespace
         if (size := self._sizes.pop(reference, None)) is not None:
             self._counts[namespace] -= 1
@@ -61,5 +61,5 @@ class ReferenceBudget:
                 del self._refused[namespace]
 
     def refused(self, namespace: str) -> frozenset[Reference]:
-        """What did not fit when it was counted last."""
+        """Return the objects that did not fit at their last count."""
         return frozenset(self._refused.get(namespace, ()))

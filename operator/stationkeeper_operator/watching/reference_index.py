@@ -1,7 +1,7 @@
-"""The Secrets and ConfigMaps that resources name: by how many each key is named, and what was read of it.
+"""The index of named Secrets and ConfigMaps: how many resources name each key, and its content.
 
-Only those keys are kept that a resource names, within a budget of each namespace. An object of which a named key was
-never read is *unresolved* until it was read, or the API server said that it does not exist.
+Only keys that a resource names are stored, within the budget of the namespace. An object with a named key that was
+never read is *unresolved* until it is read, or until the API server answers that it does not exist.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ class ReferenceIndex:
     """The index; used from one thread only.
 
     Args:
-        budget: of what namespaces name.
+        budget: the budget of the namespaces.
     """
 
     def __init__(self, budget: ReferenceBudget) -> None:
@@ -30,17 +30,17 @@ class ReferenceIndex:
         # How many resources name each key.
         self._keys: dict[Reference, Counter[str]] = {}
         self._admitting: Counter[Reference] = Counter()
-        # What was read, and which keys were named then.
+        # The content, and the keys that were named when it was read.
         self._known: dict[Reference, ReferencedObject | None] = {}
         self._read: dict[Reference, frozenset[str]] = {}
         self._unresolved: set[Reference] = set()
         self._reports: Counter[Reference] = Counter()
-        # Since `take_changed`; None where all is to be given.
+        # The changes since `take_changed`; None if everything must be returned.
         self._changed: set[Reference] | None = None
 
     @property
     def unresolved(self) -> frozenset[Reference]:
-        """The named objects that have to be read."""
+        """The named objects that must be read."""
         return frozenset(self._unresolved)
 
     @property
@@ -50,12 +50,12 @@ class ReferenceIndex:
 
     @property
     def unwatched(self) -> frozenset[Reference]:
-        """The named objects whose changes no watch shows: those that do not exist, and Secrets without their label."""
+        """The named objects without a watch: those that do not exist, and Secrets without their label."""
         return frozenset(reference for reference, found in self._known.items() if not _is_watched(reference, found))
 
     @property
     def never_read(self) -> frozenset[tuple[Reference, str]]:
-        """The named keys of which it is not known whether they exist."""
+        """The named keys whose existence is not known."""
         return frozenset(
             (reference, key)
             for reference in self._unresolved
@@ -64,19 +64,19 @@ class ReferenceIndex:
 
     @property
     def existing(self) -> dict[Reference, ReferencedObject]:
-        """The named objects that exist, as they were read."""
+        """The named objects that exist, by their last read."""
         return {reference: found for reference, found in self._known.items() if found is not None}
 
     def lets_in(self, reference: Reference) -> bool:
-        """Return whether a resource names that object to say which clients to let in."""
+        """Return whether a resource uses that object to decide which clients are accepted."""
         return self._admitting[reference] > 0
 
     def replace(self, held: Resource | None, resource: Resource | None) -> None:
-        """Count what a resource names, which takes the place of another one.
+        """Count the references of a resource in place of its earlier version.
 
         Args:
-            held: the resource as it was counted before; None for a new one.
-            resource: as it is now; None where it is gone.
+            held: the earlier counted resource; None for a new one.
+            resource: the present resource; None if it no longer exists.
         """
         new: _Names = reference_keys(resource) if resource is not None else ()
         old: _Names = reference_keys(held) if held is not None else ()
@@ -100,19 +100,19 @@ class ReferenceIndex:
                 self._let_go(reference)
 
     def ticket(self, reference: Reference) -> int:
-        """Return what `settle` takes: how often the object was reported before it is asked for."""
+        """Return the ticket for `settle`: the number of reports on the object before the request."""
         return self._reports[reference]
 
     def settle(self, reference: Reference, ticket: int, found: ReferencedObject | None) -> bool:
         """Take in the answer to a GET or LIST of a named object.
 
         Args:
-            reference: which object.
-            ticket: as of before the request; what was reported since may be newer than the answer.
-            found: None where the API server said that it does not exist.
+            reference: the object.
+            ticket: the ticket from before the request; a later report may be newer than the answer.
+            found: the object; None if the API server answered that it does not exist.
 
         Returns:
-            Whether anything that matters has changed.
+            Whether anything relevant changed.
         """
         if reference not in self._keys:
             return False
@@ -124,15 +124,15 @@ class ReferenceIndex:
         return self._know(reference, found)
 
     def note_change(self, reference: Reference, resource_version: str, *, gone: bool) -> bool:
-        """Take in that a Secret or ConfigMap changed, or left what is watched.
+        """Take in that a Secret or ConfigMap changed, or is no longer watched.
 
         Args:
-            reference: which object.
-            resource_version: as of the change.
+            reference: the object.
+            resource_version: the version of the change.
             gone: whether it was deleted, or lost its label.
 
         Returns:
-            Whether it has to be read.
+            Whether it must be read.
         """
         if reference not in self._keys:
             return False
@@ -143,16 +143,16 @@ class ReferenceIndex:
         return True
 
     def mark_unresolved(self, reference: Reference) -> None:
-        """Have the object read again: it changed, and could not be read."""
+        """Mark the object to be read again: it changed and could not be read."""
         if reference in self._keys:
             self._unresolved.add(reference)
 
     def give_all(self) -> None:
-        """Have `take_changed` give all there is, as at first."""
+        """Make the next `take_changed` return everything, as at the first call."""
         self._changed = None
 
     def take_changed(self) -> Mapping[Reference, ReferencedObject | None]:
-        """Return what may be other than when this was called before, None for what does not exist; at first, all."""
+        """Return possible changes since the last call (None: the object does not exist); at first, everything."""
         changed, self._changed = self._changed, set()
         if changed is None:
             return dict(self._known)
@@ -189,7 +189,7 @@ class ReferenceIndex:
     def _cut(
         self, reference: Reference, named: Collection[str], found: ReferencedObject | None
     ) -> ReferencedObject | None:
-        """Only what is named and used of an object, if that is within the budget."""
+        """Return the named and used content of an object, if it is within the budget."""
         if found is None:
             self._budget.release(reference)
             self._retry_refused(reference.namespace)
@@ -215,5 +215,5 @@ def _substance(found: ReferencedObject) -> tuple[object, ...]:
 
 
 def version_number(resource_version: str) -> int:
-    """Return a resourceVersion for comparison; 0 for what is none."""
+    """Return a resourceVersion as a number for comparison; 0 if it is not a number."""
     return int(resource_version) if resource_version.isascii() and resource_version.isdigit() else 0

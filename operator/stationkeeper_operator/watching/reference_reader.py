@@ -1,8 +1,8 @@
-"""Reads the Secrets and ConfigMaps that resources name.
+"""Read the Secrets and ConfigMaps that resources name.
 
-A ConfigMap is read by its name, however many are named: what nothing names may be very much. A few Secrets are read by
-name too. Of many Secrets, those that a LIST by label shows are taken from it, and the others are read by name. The
-namespaces take turns. Only a 404 says that an object does not exist: after any other failure it stays unknown.
+ConfigMaps are always read by name, because a cluster may have very many that nothing names. A few Secrets are read by
+name too. For many Secrets, a LIST by label is used, and the Secrets that it does not show are read by name. The
+namespaces take turns. Only a 404 means that an object does not exist; after any other failure it stays unknown.
 """
 
 import asyncio
@@ -35,12 +35,12 @@ class _Named(msgspec.Struct):
 
 
 class ReferenceReader:
-    """Reads into the index.
+    """Reads named objects into the index.
 
     Args:
-        api: of the cluster.
-        references: the index, where what is read is settled.
-        namespaces: those that are served; none means all.
+        api: the API client.
+        references: the index that receives the objects.
+        namespaces: the served namespaces; empty means all.
     """
 
     def __init__(self, api: KubernetesApi, references: ReferenceIndex, namespaces: Collection[str]) -> None:
@@ -50,7 +50,7 @@ class ReferenceReader:
         self._slots = asyncio.Semaphore(_MAX_AT_ONCE)
 
     async def read(self, references: Iterable[Reference]) -> bool:
-        """Reads `references`; failures are logged and leave the object as unknown as before.
+        """Read `references`; failures are logged, and the state of the object stays unknown.
 
         Returns:
             Whether anything that matters has changed.
@@ -68,7 +68,7 @@ class ReferenceReader:
         return changed
 
     async def read_one(self, reference: Reference) -> bool:
-        """Reads one object; a failure is logged, and has it read again by the next turn.
+        """Read one object; a failure is logged, and the next turn reads it again.
 
         Returns:
             Whether anything that matters has changed.

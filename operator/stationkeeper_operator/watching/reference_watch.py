@@ -1,8 +1,8 @@
-"""Follows the Secrets and ConfigMaps that resources name: their metadata is watched, and what is named is read by name.
+"""Follow the named Secrets and ConfigMaps: watch metadata, and read changed named objects by name.
 
-A watch shows every ConfigMap of the cluster, and every Secret with a label; of most of them nothing is wanted, and each
-may have a megabyte. So only metadata is asked for, and nothing of it is kept. An object that a resource names, and that
-is not known in the version that the watch shows, is read, the namespaces taking turns.
+A watch shows every ConfigMap of the cluster, and every Secret with a label. Most of them are not needed, and each may
+have a megabyte. So the watch requests only metadata, and stores none of it. A named object in a new version is read;
+the namespaces take turns.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _READERS = 4
 _PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 _AGAIN_SECONDS = 0.1
-# Every namespace has one of these, and no Gateway should trust it.
+# Every namespace has this ConfigMap, and no Gateway should trust it.
 _CONFIG_MAPS = {"fieldSelector": "metadata.name!=kube-root-ca.crt"}
 _BOOKMARK, _DELETED, _ERROR = "BOOKMARK", "DELETED", "ERROR"
 _log = logging.getLogger("stationkeeper.operator.reference_watch")
@@ -50,18 +50,18 @@ class _Event(msgspec.Struct):
 
 
 class ReferenceWatch:
-    """Of one operator.
+    """The watch of one operator.
 
     Args:
-        api: of the cluster.
-        references: the index, asked what is named, and in which version it is known.
-        reader: reads what changed into the index.
-        namespaces: those that are served; none means all.
-        changed: told of each object whose content, as it is used, changed.
-        broken: called where something may have been missed, so that all has to be listed.
+        api: the API client.
+        references: the index of the named objects and their known versions.
+        reader: reads changed objects into the index.
+        namespaces: the served namespaces; empty means all.
+        changed: called with each object whose used content changed.
+        broken: called if an event may be lost, so that everything must be listed.
 
     Attributes:
-        begun: set once every watch has begun, so that a LIST after that misses nothing.
+        begun: set when every watch has begun, so that a later LIST misses nothing.
     """
 
     def __init__(  # noqa: PLR0913 - its collaborators
@@ -95,7 +95,7 @@ class ReferenceWatch:
                 group.create_task(self._read())
 
     def _watches(self) -> Iterator[tuple[str, dict[str, str], str | None]]:
-        """Kind, query and namespace of each."""
+        """Yield kind, query and namespace of each watch."""
         queries = [(CONFIG_MAP, _CONFIG_MAPS), *((SECRET, {"labelSelector": f"{each}=true"}) for each in SECRET_LABELS)]
         for (kind, query), namespace in itertools.product(queries, self._namespaces):
             yield kind, query, namespace
@@ -110,7 +110,7 @@ class ReferenceWatch:
                         if line:
                             version = self._take_in(kind, line) or version
                         elif not version:
-                            # Without a version a watch begins with all that exists, but does not tell what was deleted.
+                            # A watch without a version begins with all objects, but does not report deletions.
                             self._broken()
                             self._to_begin.discard((kind, *query.values(), namespace))
                             if not self._to_begin:
@@ -121,15 +121,15 @@ class ReferenceWatch:
                     version = ""
                 else:
                     fields = {"kind": kind, "namespace": namespace or "", "detail": error}
-                    _log.info("a watch broke off, beginning again", extra={"fields": fields})
+                    _log.info("a watch broke off, starting it again", extra={"fields": fields})
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - nothing secret
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     def _take_in(self, kind: str, line: bytes) -> str:
-        """Takes in a line of a watch; the version up to which all is seen, if it says so.
+        """Take in a line of a watch; return the version of a bookmark, up to which everything is seen.
 
         Raises:
-            ApiError: it is an error, or cannot be decoded.
+            ApiError: the line is an error, or cannot be decoded.
         """
         try:
             event = msgspec.json.decode(line, type=_Event)
@@ -157,7 +157,7 @@ class ReferenceWatch:
                 if await self._reader.read_one(reference) or reference in self._index.unresolved:
                     self._changed(reference)
             finally:
-                # Who changes an object all the time has it read a few times a second.
+                # An object that changes all the time is read only a few times a second.
                 asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._free, reference)
 
     def _free(self, reference: Reference) -> None:

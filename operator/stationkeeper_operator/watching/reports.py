@@ -1,4 +1,4 @@
-"""What a watch reports of resources, and what the operator asks of a watch."""
+"""The reports of a watch on resources, and the interface of a watch."""
 
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
@@ -8,11 +8,11 @@ from stationkeeper_operator.resources.records import Resource
 
 @dataclass(frozen=True)
 class ResourceReport:
-    """A resource is so, or was deleted.
+    """A resource has this state, or was deleted.
 
     Attributes:
-        resource: the object, with the resourceVersion of what happened.
-        deleted: whether it was.
+        resource: the object, with the resourceVersion of the event.
+        deleted: whether it was deleted.
     """
 
     resource: Resource
@@ -21,12 +21,12 @@ class ResourceReport:
 
 @dataclass(frozen=True)
 class RelistReport:
-    """The watch begins, or begins again, with a collection; it does not tell what happened there before."""
+    """The watch of a collection begins, or begins again; earlier changes are not reported."""
 
 
 @dataclass(frozen=True)
 class BegunReport:
-    """The watch has begun with every collection: what a LIST does not show that begins now, it tells."""
+    """The watch of every collection has begun: it reports every change after a LIST that begins now."""
 
 
 class WatchEndedError(Exception):
@@ -37,15 +37,15 @@ Report = ResourceReport | RelistReport | BegunReport
 
 
 class ResourceWatch(Protocol):
-    """Reports what happens to the resources."""
+    """A watch that reports changes of the resources."""
 
     @property
     def is_healthy(self) -> bool:
-        """Whether it still looks, or was not started yet."""
+        """Whether it still watches, or was not started yet."""
 
     @property
     def shows_statuses(self) -> bool:
-        """Whether it tells of each status that is written."""
+        """Whether it reports each written status."""
 
     async def run(self) -> NoReturn:
         """Watch until cancelled.

@@ -1,9 +1,9 @@
-"""What the operator knows of the cluster: the resources, and what they name.
+"""The known state of the cluster: the resources and their references.
 
-Two sources report on the resources: the events of a watch, which may be late, doubled or lost, and LISTs, which are
-true as of their resourceVersion. Versions are compared as integers, and the newer one wins. After a LIST, nothing that
-is not newer than it and not in it exists, so a late event cannot bring back what is gone; a deletion that is newer than
-the LIST stays one.
+Two sources report on the resources: watch events, which may be late, doubled or lost, and LISTs, which are true as of
+their resourceVersion. Versions are compared as integers, and the newer one wins. After a LIST, a resource exists only
+if the LIST has it or if its version is newer. So a late event cannot bring a deleted resource back; a deletion newer
+than the LIST stays a deletion.
 """
 
 from collections.abc import Iterator
@@ -22,10 +22,10 @@ class ResourceStore:
     """The store; used from one thread only.
 
     Args:
-        budget: of what namespaces name.
+        budget: the budget of the namespaces.
 
     Attributes:
-        references: what the resources name.
+        references: the index of the references.
     """
 
     def __init__(self, budget: ReferenceBudget | None = None) -> None:
@@ -33,15 +33,15 @@ class ResourceStore:
         self._gone: dict[Key, int] = {}
         self._listed: dict[Scope, int] = {}
         self.references = ReferenceIndex(budget or ReferenceBudget())
-        # Those that changed since `changes`, as they were then; None where all is to be given.
+        # The earlier state of the resources that changed since `changes`; None if everything must be returned.
         self._before: dict[Key, Resource | None] | None = None
 
     def get(self, key: Key) -> Resource | None:
-        """The resource, if there is one."""
+        """Return the resource; None if there is none."""
         return self._resources.get(key)
 
     def put(self, resource: Resource) -> Change:
-        """Takes in a report that the resource is as it is given."""
+        """Take in a report on the state of a resource."""
         key, version = resource.key, _version(resource)
         held = self._resources.get(key)
         if held is None and version <= max(self._listed_version(key), self._gone.get(key, -1)):
@@ -56,10 +56,10 @@ class ResourceStore:
         return Change.REDUCTION if resource_reduced(held, resource) else Change.SPEC
 
     def remove(self, last: Resource) -> Change:
-        """Takes in a report that the resource was deleted.
+        """Take in a report that a resource was deleted.
 
         Args:
-            last: the object as the event gives it, with the resourceVersion of its deletion.
+            last: the object of the event, with the resourceVersion of its deletion.
         """
         key, version = last.key, _version(last)
         if version > self._listed_version(key):
@@ -71,22 +71,22 @@ class ResourceStore:
         return Change.REDUCTION
 
     def begin_list(self, kind: str, namespace: str | None) -> ListInProgress:
-        """A LIST of `kind` that is about to be sent."""
+        """Return the collector for a LIST of `kind`; call it before the request."""
         return ListInProgress(kind, namespace, self._resources)
 
     def merge_list(self, listed: ListInProgress, resource_version: str) -> Change:
-        """Takes in a LIST that was read to its end."""
+        """Take in a LIST that was read to its end."""
         return max(self.merging(listed, resource_version), key=lambda change: change.value, default=Change.NOTHING)
 
     def merging(self, listed: ListInProgress, resource_version: str) -> Iterator[Change]:
-        """Take in a LIST that was read to its end, step by step; reports may come between.
+        """Take in a LIST that was read to its end, step by step; reports may come between the steps.
 
         Yields:
-            What each step changed. All steps are to be taken.
+            The change of each step. The caller must take all steps.
         """
         scope, version = (listed.kind, listed.namespace), version_number(resource_version)
         went_back = version < self._listed.get(scope, -1)
-        # From now on: a late report of what is gone, or is listed and not taken in yet, must not count meanwhile.
+        # Set it now: a late report on a deleted or not yet merged resource must not count meanwhile.
         self._listed[scope] = version
         held = [key for key in self._resources if _in_scope(key, scope)]
         for key, resource in listed.found.items():
@@ -103,12 +103,12 @@ class ResourceStore:
             del self._gone[key]
 
     def give_all(self) -> None:
-        """Have `changes` give all there is, as at first."""
+        """Make the next `changes` return everything, as at the first call."""
         self._before = None
         self.references.give_all()
 
     def changes(self) -> KnownChanges:
-        """Return what is other than when this was called before; at first, all there is."""
+        """Return the changes since the last call; at first, everything."""
         if self._before is None:
             before, after = dict.fromkeys(self._resources), dict(self._resources)
         else:
@@ -118,7 +118,7 @@ class ResourceStore:
         return KnownChanges(before, after, self.references.take_changed(), self.references.never_read)
 
     def snapshot(self) -> Known:
-        """Return all that is known now."""
+        """Return the present state."""
         never_read = self.references.never_read
         undecided = (
             frozenset(key for key, each in self._resources.items() if reference_keys(each) & never_read)

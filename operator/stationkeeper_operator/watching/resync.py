@@ -1,7 +1,7 @@
-"""The authoritative LIST: everything there is, page by page; what it does not hold is gone.
+"""The authoritative LIST of all resources, page by page; a resource that is not in it does not exist.
 
-A watch does not tell what was deleted while it was broken, nor what happened before it began. A LIST that fails, or is
-cut, changes nothing.
+A watch does not report deletions while it was broken, or changes before it began. A LIST that fails or is cut changes
+nothing.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ _log = logging.getLogger("stationkeeper.operator.resync")
 
 
 class Resync:
-    """Brings a store up to date.
+    """Updates a store by LISTs.
 
     Args:
-        api: of the cluster.
-        store: what to bring up to date.
-        reader: for the objects that resources name.
-        namespaces: those that are served; none means all.
+        api: the API client.
+        store: the store to update.
+        reader: reads the objects that resources name.
+        namespaces: the served namespaces; empty means all.
     """
 
     def __init__(
@@ -43,23 +43,23 @@ class Resync:
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
 
     async def probe(self) -> None:
-        """Return once every collection can be listed: the definitions are there, and the rights.
+        """Check that every collection can be listed: the definitions and the rights exist.
 
         Raises:
-            ApiError: one cannot.
+            ApiError: a collection cannot be listed.
         """
         for kind, namespace in itertools.product(RESOURCES, self._namespaces):
             async for _ in self._api.pages(resource_path(kind, namespace), {"fieldSelector": NO_OBJECT}):
                 pass
 
     async def run(self) -> Change:
-        """Lists all, and reads all named objects anew.
+        """List all resources, and read all named objects again.
 
         Returns:
-            The gravest change that was found.
+            The gravest change.
 
         Raises:
-            ApiError: a LIST failed; those before it are taken in, which is no harm.
+            ApiError: a LIST failed; the earlier LISTs are taken in, without harm.
         """
         changes = [await self._list(kind, namespace) for kind in RESOURCES for namespace in self._namespaces]
         if await self._reader.read(self._store.references.named):
@@ -88,7 +88,7 @@ class Resync:
         return change
 
     async def _merge(self, listed: ListInProgress, version: str) -> Change:
-        """Take a LIST in without holding up the event loop for long."""
+        """Take in a LIST without blocking the event loop for long."""
         gravest, until = Change.NOTHING, time.monotonic() + _SLICE_SECONDS
         for change in self._store.merging(listed, version):
             gravest = max(gravest, change, key=lambda each: each.value)
@@ -99,7 +99,7 @@ class Resync:
 
 
 def _decoded(kind: str, items: Sequence[msgspec.Raw], listed: ListInProgress) -> _Decoded:
-    """Return the keys of those that are known as they are, and the others."""
+    """Return the keys of the items whose version is known, and the other items."""
     known: list[Key] = []
     others: list[Resource] = []
     for item in items:

@@ -1,14 +1,14 @@
-"""kopf, in a thread and event loop of its own, set up to watch and do nothing else.
+"""Run kopf in its own thread and event loop, only to watch.
 
-It watches the operator's own kinds alone, as it holds whole objects; Secrets and ConfigMaps may be many and large. It
-writes nothing: no finalizers, annotations, events or peering. Where the API server is away, it tries again for ever.
+It watches only the operator's own kinds, because it holds whole objects; Secrets and ConfigMaps may be many and large.
+It writes nothing: no finalizers, annotations, events or peering. While the API server is away, it tries again.
 At other failures, such as a discovery that was cut or a watch that is answered 404, kopf ends. It is then run again:
 were the process to end instead, its container would soon wait minutes for its next start.
 
-What exists is read by the operator's own LIST; kopf tells what changes. So kopf's LISTs are asked for no object: their
-answer is the version from which kopf watches. Delivering 100,000 objects takes kopf minutes. Meanwhile pages of its
-LIST expire, which ends it, or the API server drops the history from which its watch would begin, so that it lists
-again, for ever.
+The operator's own LIST reads the existing objects; kopf reports changes. So kopf's LISTs request no object: their
+answer has only the version from which kopf watches. kopf needs minutes to deliver 100,000 objects. Meanwhile pages of
+its LIST expire, which ends the LIST, or the API server drops the history where its watch would begin, so that kopf
+would list again, without end.
 """
 
 import asyncio
@@ -42,13 +42,13 @@ _log = logging.getLogger("stationkeeper.operator.watch")
 
 @dataclass(frozen=True)
 class Backoffs:
-    """Pauses between attempts, in seconds, without an end."""
+    """An endless sequence of pauses between attempts, in seconds."""
 
     growing: tuple[float, ...] = (0.2, 0.5, 1.0, 2.0)
     then: float = 3.0
 
     def __iter__(self) -> Iterator[float]:
-        """The pauses."""
+        """Yield the pauses."""
         yield from self.growing
         while True:
             yield self.then
@@ -58,9 +58,9 @@ class Watch:
     """The watching thread.
 
     Args:
-        kubeconfig: as `Credentials` takes it.
-        namespaces: those to watch; none means all.
-        report: takes what happened; called in the watching thread.
+        kubeconfig: the argument of `Credentials`.
+        namespaces: the namespaces to watch; empty means all.
+        report: receives the reports; called in the watching thread.
     """
 
     def __init__(
@@ -78,16 +78,16 @@ class Watch:
 
     @property
     def shows_statuses(self) -> bool:
-        """Whether it tells of each status that is written: it does."""
+        """Whether it reports each written status: always true."""
         return True
 
     @property
     def is_healthy(self) -> bool:
-        """Whether the thread's event loop turns, or was not started yet."""
+        """Whether the thread's event loop runs, or was not started yet."""
         return self._beat_at is None or time.monotonic() - self._beat_at < STUCK_SECONDS
 
     async def run(self) -> NoReturn:
-        """Watches until cancelled.
+        """Watch until cancelled.
 
         Raises:
             WatchEndedError: kopf ended by itself, or watches nothing any more; this may be called again.
@@ -114,7 +114,8 @@ class Watch:
         except asyncio.CancelledError:
             stop.set()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(ended), _STOP_SECONDS)
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await asyncio.shield(ended)
             raise
         raise WatchEndedError(detail)
 
@@ -176,7 +177,7 @@ class Watch:
         path = request.url.path
         request.url = request.url.update_query(fieldSelector=NO_OBJECT)
         response = await handler(request)
-        # What is created, changed or deleted before this version, kopf does not tell.
+        # kopf does not report changes before this version.
         self._report(RelistReport())
         if self._to_begin:
             self._to_begin.discard(path)
@@ -202,14 +203,14 @@ async def _cancel_all() -> None:
 
 
 class _Memo:
-    """What kopf remembers for handlers with each object that it saw: one thing for all, as ours remember nothing."""
+    """The memo of kopf's handlers for each object: one shared object, because the handlers remember nothing."""
 
     def __copy__(self) -> Self:
         return self
 
 
 class _NoDifferences(kopf.DiffBaseStorage):
-    """Keeps no last state to compare with, which kopf otherwise makes of each object: `on.event` asks for none."""
+    """Stores no last state of objects, which kopf would make of each object: `on.event` needs none."""
 
     def build(
         self,
@@ -227,7 +228,7 @@ class _NoDifferences(kopf.DiffBaseStorage):
 
 
 def watch_settings() -> kopf.OperatorSettings:
-    """Settings under which kopf only watches."""
+    """Return settings with which kopf only watches."""
     settings = kopf.OperatorSettings()
     settings.process.ultimate_exiting_timeout = None
     settings.posting.enabled = False
@@ -237,7 +238,7 @@ def watch_settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = 60.0
     settings.networking.connect_timeout = 5.0
     settings.queueing.exit_timeout = 0.5
-    # How long the task of an object waits for its next event.
+    # The seconds that the task of an object waits for its next event.
     settings.queueing.idle_timeout = 0.1
     settings.persistence.diffbase_storage = _NoDifferences()
     return settings
