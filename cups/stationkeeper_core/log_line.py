@@ -40,11 +40,15 @@ def log_line(seconds: float, level: str, logger: str, event: str, fields: Mappin
     whole, milliseconds = divmod(round(seconds * 1e6) // 1000, 1000)
     time = f"{_second(whole)}.{milliseconds:03}+00:00"
     line: dict[str, object] = {"time": time, "level": level.lower(), "logger": logger, "event": event[:MAX_VALUE]}
+    are_texts = True
     for name, value in fields.items():
-        if type(value) is str and len(value) <= MAX_VALUE:
-            line[name] = value
-        else:
-            line[name] = _value(value, MAX_VALUE * 4 if name == "traceback" else MAX_VALUE)
+        line[name] = value
+        are_texts = are_texts and type(value) is str
+    if are_texts and len(found := _ascii(line)) <= MAX_VALUE:
+        # Then none of them is longer.
+        return found
+    for name, value in fields.items():
+        line[name] = _value(value, MAX_VALUE * 4 if name == "traceback" else MAX_VALUE)
     return _ascii(line)
 
 

@@ -7,21 +7,19 @@ that the earlier leader has removed.
 """
 
 import asyncio
-import contextlib
 import gc
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
-from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
+from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.leadership import Candidate, NotLeadingError
 from stationkeeper_operator.api.lease_thread import LeaseThread
-from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.metrics import Metrics, ResourceMetrics
 from stationkeeper_operator.process.health import serve_health
@@ -31,6 +29,7 @@ from stationkeeper_operator.resources.records import Key, Reference
 from stationkeeper_operator.settings import Settings
 from stationkeeper_operator.term import Cluster, LeaderTerm
 from stationkeeper_operator.turns.aggregator import Aggregator
+from stationkeeper_operator.turns.listing import RESYNC_SECONDS, RETRY_SECONDS, Listing, until_done
 from stationkeeper_operator.turns.reconciler import Turn
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
@@ -39,25 +38,13 @@ from stationkeeper_operator.watching.reports import BegunReport, RelistReport, R
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from stationkeeper_operator.watching.resync import Resync
 
-RESYNC_SECONDS = 300.0
-LEAST_RESYNC_SECONDS = 60.0
-LISTS_AT_ONCE = 4
-"""The minimum pause between two LISTs."""
 VERIFY_SECONDS = 10.0
 
-_RELIST_QUIET_SECONDS = 2.0
-_RELIST_LONGEST_SECONDS = 10.0
-_WATCH_BEGINS_SECONDS = 10.0
-_RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 15.0
-_LONGEST_LIST_RETRY_SECONDS = 3.0
 _PAST_DEADLINE_SECONDS = 1.0
 _RELEASE_SECONDS = 2.0
 _CLOCK_SET_SECONDS = 2.0
 _log = logging.getLogger("stationkeeper.operator")
-
-
-_T = TypeVar("_T")
 
 
 def _now() -> datetime:
@@ -116,7 +103,6 @@ class Operator:
         self._settings = settings
         self._store = ResourceStore()
         self._changes = Aggregator()
-        self._relists = Aggregator(_RELIST_QUIET_SECONDS, _RELIST_LONGEST_SECONDS)
         self._leadership = lead(self._leadership_changed)
         self._watch = watch(self._report_from_thread)
         self.metrics = Metrics()
@@ -127,6 +113,7 @@ class Operator:
         self._reader = ReferenceReader(api, self._store.references, namespaces)
         self._resync = Resync(api, self._store, self._reader, namespaces)
         lag = self._lag = WatchLag(most=MOST_UNSEEN if self._watch.shows_statuses else None)
+        self._listing = Listing(self._resync, lag, self._listed)
         self._cluster = Cluster(
             settings,
             api,
@@ -142,14 +129,9 @@ class Operator:
         self._references = ReferenceWatch(
             *(api, self._store.references, self._reader, namespaces),
             changed=self._reference_changed,
-            broken=self._relists.wake,
+            broken=self._listing.wake,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._lists = RateLimit(1 / LEAST_RESYNC_SECONDS, LISTS_AT_ONCE)
-        self._watch_begun = asyncio.Event()
-        self._must_list = asyncio.Event()
-        self._listed = asyncio.Event()
-        self._is_listing = True
         self._is_frozen = False
         self._listed_at = float("-inf")
         self._leading_since = float("inf")
@@ -162,7 +144,7 @@ class Operator:
 
     def is_ready(self) -> bool:
         """Return whether a first complete LIST was taken in."""
-        return self._listed.is_set()
+        return self._listing.is_complete.is_set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run all parts until `stop` is set.
@@ -198,9 +180,9 @@ class Operator:
 
     def _take_in(self, report: Report) -> None:
         if isinstance(report, RelistReport):
-            self._relists.wake()
+            self._listing.wake()
         elif isinstance(report, BegunReport):
-            self._watch_begun.set()
+            self._listing.watch_begun.set()
             self._lag.begin()
         else:
             change = self._store.remove(report.resource) if report.deleted else self._store.put(report.resource)
@@ -229,8 +211,8 @@ class Operator:
             self._term = self._new_term(self._leadership.term)
             if self._may_take_turns():
                 self._changes.wake(urgent=True)
-            elif not self._is_listing:
-                self._must_list.set()
+            else:
+                self._listing.require()
 
     def _new_term(self, name: str) -> LeaderTerm:
         def permit() -> None:
@@ -262,45 +244,18 @@ class Operator:
     def _may_take_turns(self) -> bool:
         return self._leadership.is_leading and self._listed_at >= self._leading_since
 
-    async def _list(self) -> None:
-        # A leader needs a LIST that began after its leadership; an earlier one would have to be repeated.
-        await self._leadership.tried.wait()
-        await self._until_watch_begins()
-        while True:
-            self._must_list.clear()
-            self._relists.clear()
-            began = time.monotonic()
-            self._is_listing = True
-            unseen = self._lag.unseen()
-            change = await _until_done("list", self._resync.run)
-            self._lag.listed(unseen)
-            self._is_listing = False
-            may_before = self._may_take_turns()
-            self._listed_at = began
-            self._listed.set()
-            self._note(change)
-            if self._may_take_turns():
-                self._changes.wake(urgent=not may_before)
-            elif self._leadership.is_leading:
-                continue
-            await self._until_list_is_due()
+    async def _list(self) -> NoReturn:
+        await self._listing.run(self._leadership.tried, self._references.begun)
 
-    async def _until_watch_begins(self) -> None:
-        """Wait a limited time for the watch, so that one LIST is enough; a later begin causes another LIST."""
-        try:
-            async with asyncio.timeout(_WATCH_BEGINS_SECONDS):
-                await self._watch_begun.wait()
-                await self._references.begun.wait()
-        except TimeoutError:
-            _log.warning("the watch has not begun yet, listing without it")
-
-    async def _until_list_is_due(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(RESYNC_SECONDS):
-                await _first_of(self._relists.due(), self._must_list.wait())
-        # Allow a burst: an API server that comes back breaks each watch at another moment, and resources deleted
-        # meanwhile stay in force until the LIST. The long-term rate is one per minute.
-        await _first_of(self._lists.wait(), self._must_list.wait())
+    def _listed(self, change: Change, began: float) -> bool:
+        """Take in the result of a LIST. Return whether another one is needed at once."""
+        may_before = self._may_take_turns()
+        self._listed_at = began
+        self._note(change)
+        if self._may_take_turns():
+            self._changes.wake(urgent=not may_before)
+            return False
+        return self._leadership.is_leading
 
     async def _watch_all(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -310,15 +265,15 @@ class Operator:
     async def _watch_resources(self) -> NoReturn:
         while True:
             # kopf looks only once for the resources to watch: the definitions must exist.
-            await _until_done("probe", self._resync.probe)
+            await until_done("probe", self._resync.probe)
             try:
                 await self._watch.run()
             except WatchEndedError as error:
                 _log.warning("the watch ended, beginning again", extra={"fields": {"detail": error}})
-            await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _turns(self) -> None:
-        pause = _RETRY_SECONDS
+        pause = RETRY_SECONDS
         while True:
             await self._changes.due()
             term = self._term
@@ -334,7 +289,7 @@ class Operator:
             self.metrics.turns.labels(ended.value).inc()
             self._set_alarm(term.deadline)
             if ended is not Turn.AGAIN:
-                pause = _RETRY_SECONDS
+                pause = RETRY_SECONDS
                 if ended is Turn.MORE:
                     self._changes.wake(urgent=True)
                 continue
@@ -351,7 +306,7 @@ class Operator:
             seconds = (deadline - self._now()).total_seconds() + _PAST_DEADLINE_SECONDS
             # At most until the next resync, which takes a turn anyway: clocks may be set, and timers are limited.
             if seconds < RESYNC_SECONDS:
-                self._alarm = self._loop.call_later(max(seconds, _RETRY_SECONDS), self._changes.wake)
+                self._alarm = self._loop.call_later(max(seconds, RETRY_SECONDS), self._changes.wake)
 
     async def _wake_after(self, seconds: float) -> None:
         assert self._loop is not None  # noqa: S101 - set before any task runs
@@ -376,24 +331,3 @@ class Operator:
     def _ahead(self) -> float:
         """Return the seconds between the clock and the monotonic clock; they change only when the clock is set."""
         return self._now().timestamp() - time.monotonic()
-
-
-async def _until_done(what: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
-    pause = _RETRY_SECONDS
-    while True:
-        try:
-            return await attempt()
-        except ApiError as error:
-            _log.warning("failed, trying again", extra={"fields": {"what": what, "detail": error, "seconds": pause}})
-        await asyncio.sleep(pause)
-        # After an outage of the API server, removals wait for this.
-        pause = min(pause * 2, _LONGEST_LIST_RETRY_SECONDS)
-
-
-async def _first_of(*waits: Coroutine[Any, Any, object]) -> None:
-    tasks = [asyncio.create_task(each) for each in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()

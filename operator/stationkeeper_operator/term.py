@@ -107,7 +107,7 @@ class LeaderTerm:
         )
         proof = Proof(enforcement, removal_events, self._status, asks=token_file is not None)
         pods = AskedPods(api, settings.namespace, lambda: may_act() and seen.is_known)
-        handover = Handover(settings.signing_key, lambda: self._publisher.values)
+        handover = Handover(settings.signing_key, lambda: self._publisher.values, permit)
         pod_events = PodEvents(self._events, settings.namespace, now)
         self._gatherer = Gatherer(
             token_file,

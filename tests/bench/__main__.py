@@ -2,13 +2,26 @@
 
 import argparse
 
-from tests.bench import api_client, cores, cups, floods, herd, memory, operator, propagation, registry, soak, steps
+from tests.bench import (
+    api_client,
+    cores,
+    cups,
+    floods,
+    herd,
+    memory,
+    operator,
+    page,
+    propagation,
+    registry,
+    soak,
+    steps,
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for command in (api_client, cores, cups, floods, herd, memory, operator, propagation, registry, soak, steps):
+    for command in (api_client, cores, cups, floods, herd, memory, operator, page, propagation, registry, soak, steps):
         name = command.__name__.rpartition(".")[2].replace("_", "-")
         command.add_to(commands.add_parser(name, help=command.__doc__, description=command.__doc__))
     options = parser.parse_args()

@@ -27,6 +27,12 @@ FORWARDED: dict[str, Any] = {
     "proxyNames": ["envoy.ingress.svc", "spiffe://example.com/envoy"],
 }
 
+PAGE_PROXY: dict[str, Any] = {
+    "userHeader": "X-Forwarded-User",
+    "trustedCIDRs": ["10.0.3.0/24", "2001:db8::/56"],
+    "existingSecret": "page-proxy",
+}
+
 CASES: dict[str, Values] = {
     "defaults": {},
     "namespaced": {"watchNamespaces": [NAMESPACE, "team-a"]},
@@ -75,6 +81,18 @@ CASES: dict[str, Values] = {
             }
         },
         "helmTest": {"gatewaySecret": "rooftop", "eui": "0123456789ABCDEF"},
+        "page": {
+            "enabled": True,
+            "replicas": 2,
+            "token": {"existingSecret": "page-token"},
+            "proxy": PAGE_PROXY,
+            "tls": {"secretName": "page-tls"},
+            "service": {"port": 443, "annotations": {"example.com/pool": "office"}},
+            "serviceAccount": {"create": False, "name": "showing"},
+            "extraEnv": [{"name": "EXTRA", "value": "yes"}],
+            "extraVolumes": [{"name": "more", "emptyDir": {}}],
+            "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
+        },
         "operator": {
             "replicas": 3,
             "signingKey": {"existingSecret": "signing"},
@@ -142,6 +160,12 @@ CASES: dict[str, Values] = {
             "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
             "dashboard": {"enabled": True},
         },
+    },
+    "page": {"page": {"enabled": True, "token": {"existingSecret": "page-token"}}},
+    "page in a closed network": {
+        "page": {"enabled": True, "proxy": PAGE_PROXY},
+        "networkPolicy": {"enabled": True},
+        "watchNamespaces": ["team-a", "team-b"],
     },
     "closed network, files": {"networkPolicy": {"enabled": True}, "cups": {"service": {"type": "NodePort"}}},
 }

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from helm.document_values import UndocumentedError, documented, with_descriptions, with_table
-from tests.contract.chart import CHART, FORWARDED, RefusedValuesError, Values, render
+from tests.contract.chart import CHART, FORWARDED, PAGE_PROXY, RefusedValuesError, Values, render
 
 pytestmark = pytest.mark.usefixtures("helm")
 
@@ -67,6 +67,13 @@ def key(**values: Any) -> Values:
         ({"watchNamespaces": ["team-a"], "watchAllNamespaces": True}, "set one of them"),
         ({"watchNamespacesWithLabels": {"gateways": True}}, "/watchNamespacesWithLabels"),
         ({"logLevel": "TRACE"}, "/logLevel"),
+        ({"page": {"enabled": True}}, "open to every pod of the cluster"),
+        ({"page": {"proxy": PAGE_PROXY | {"existingSecret": ""}}}, "all three of userHeader"),
+        ({"page": {"proxy": PAGE_PROXY | {"trustedCIDRs": []}}}, "all three of userHeader"),
+        ({"page": {"proxy": PAGE_PROXY | {"trustedCIDRs": ["0.0.0.0/0"]}}}, "/page/proxy/trustedCIDRs"),
+        ({"page": {"proxy": PAGE_PROXY | {"userHeader": "X User"}}}, "/page/proxy/userHeader"),
+        ({"page": {"proxy": PAGE_PROXY | {"secretHeader": "x-forwarded-user"}}}, "are the same header"),
+        ({"page": {"checkIns": 0}}, "/page/checkIns"),
     ],
 )
 def test_values_that_cannot_be_meant_are_refused_by_name(values: Values, told: str) -> None:

@@ -100,7 +100,7 @@ def test_what_is_installed_has_every_package_and_the_manifests(installed: Path) 
     assert done.returncode == 0, done.stderr
     place, crds, rbac = done.stdout.split()
     assert place.startswith(str(installed))
-    assert (int(crds), int(rbac)) == (len([*(ROOT / "crds").glob("*.yaml")]), 3)
+    assert (int(crds), int(rbac)) == (len([*(ROOT / "crds").glob("*.yaml")]), 4)
 
 
 @pytest.mark.parametrize("name", ["cups", "operator"])

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def _whole(kubeconfig: Path) -> str:
     """A kubeconfig that names no other file."""
     content = yaml.safe_load(kubeconfig.read_text())
     user, cluster = content["users"][0]["user"], content["clusters"][0]["cluster"]
-    content["users"][0]["user"] = {"token": Path(user["tokenFile"]).read_text()}
+    content["users"][0]["user"] = {"token": user.get("token") or Path(user["tokenFile"]).read_text()}
     if "certificate-authority" in cluster:
         authority = Path(cluster.pop("certificate-authority")).read_bytes()
         cluster["certificate-authority-data"] = base64.b64encode(authority).decode()
@@ -226,3 +227,31 @@ def test_the_image_of_the_operator_publishes_and_reports(
             assert f"{made.team}/first" in made.trusted()
         finally:
             process.kill()
+
+
+@needs_root
+@pytest.mark.parametrize("shared", ["serve"], indirect=True)
+def test_the_image_of_serve_shows_the_page_of_a_cluster(
+    images: Images, shared: Path, control_plane: Any, tmp_path: Path
+) -> None:
+    install_crds(control_plane.admin_kubeconfig)
+    (shared / "kubeconfig").write_text(_whole(control_plane.admin_kubeconfig))
+    (shared / "token").write_text("0123456789abcdef")
+    port = free_port()
+    command = [
+        *inside(images["serve"], "serve"),
+        *("page", f"--listen=127.0.0.1:{port}", "--kubeconfig=/run/test/kubeconfig", "--token-file=/run/test/token"),
+    ]
+
+    def shown() -> bool:
+        asked = urllib.request.Request(
+            f"http://127.0.0.1:{port}/", headers={"Authorization": "Bearer 0123456789abcdef"}
+        )
+        try:
+            with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310 - its own URL
+                return b"<h1>The fleet</h1>" in answer.read()
+        except OSError:
+            return False
+
+    with running(command, tmp_path / "log"):
+        wait_for(shown, "the page is shown")

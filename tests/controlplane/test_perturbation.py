@@ -1,19 +1,19 @@
 """The operator behind a proxy that perturbs what it and the API server say: see `tests/perturbation`."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
 from stationkeeper_tools.binaries import ControlPlaneBinaries
-from tests.perturbation.plan import OF_LINES, OF_LISTS, OF_WRITES, Kind, Plan
+from tests.perturbation.plan import OF_LINES, OF_LISTS, OF_OPERATOR, OF_WRITES, Kind, Plan
 from tests.perturbation.run import ACTIVE_SECONDS, run
 from tests.perturbation.stage import Stage, stage
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
 
 RUNS = 10
-TRIES = 6
+SHORT_SECONDS = 1.0
+TRIES = 5
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +44,17 @@ def test_the_seeds_draw_every_kind() -> None:
 
 
 def test_what_is_perturbed_breaks_no_promise(perturbed: Stage) -> None:
-    outcomes = [run(perturbed, seed) for seed in range(RUNS)]
+    outcomes = [run(perturbed, seed, SHORT_SECONDS) for seed in range(RUNS)]
     assert {each.seed: each.findings for each in outcomes if each.findings} == {}
-    counts = sum((each.counts for each in outcomes), Counter[str]())
-    assert {str(Kind.KILLED_BEFORE), str(Kind.KILLED_AFTER), str(Kind.UNANSWERED)} <= counts.keys()
+    done = {kind for kind in Kind for each in outcomes if each.counts[str(kind)]}
+    assert done & {*OF_OPERATOR}
+    assert done & {*OF_LINES}
+    assert done & {*OF_WRITES}
     assert all(each.asked for each in outcomes)
 
 
-@pytest.mark.parametrize(("bug", "first"), [("cut-lists", 0), ("older-events-win", 0)])
-def test_a_deliberate_bug_is_found(perturbed: Stage, bug: str, first: int) -> None:
-    perturbed.use(bug)
-    assert any(run(perturbed, seed).findings for seed in range(first, first + TRIES))
+def test_a_deliberate_bug_is_found(perturbed: Stage) -> None:
+    """A LIST that was cut counts as whole: gateways that nobody changed are refused."""
+    perturbed.use("cut-lists")
+    found = (what for seed in range(2, 2 + TRIES) for what in run(perturbed, seed).findings)
+    assert any("refuses the bystander" in what for what in found)

@@ -30,6 +30,7 @@ PUBLISHED = (
 )
 UNKNOWN = ("stationkeeper-registry-16", "stationkeeper-registry-48-00", "stationkeeper-registry-64-64")
 NO_SECRET_OF_OURS = "stationkeeper-server-tls"
+SHOWN_KINDS = ("trustedcas", "gateways")
 SHARED = ("stationkeeper-internal-token", "stationkeeper-operator-key")
 
 # What may be done whatever the object is called, as "verb group/resource".
@@ -179,6 +180,16 @@ def test_in_its_namespace_the_operator_reads_and_changes_the_published_secrets_a
     assert verbs("coordination.k8s.io", "leases", "another") == {"create"}
     for name in PUBLISHED:
         assert not cluster.may("operator", TEAM, "patch", "", "secrets", name)
+
+
+def test_the_page_may_read_two_kinds_where_the_operator_serves_and_nothing_else(
+    cluster: Cluster, install: Callable[..., None]
+) -> None:
+    install("watchNamespaces={rights-team}", "page.enabled=true", "page.token.existingSecret=page-token")
+    reading = {f"{verb} stationkeeper.io/{kind}" for verb in ("get", "list", "watch") for kind in SHOWN_KINDS}
+    assert cluster.allowed("page", TEAM) == reading
+    for namespace in (RELEASE, ELSEWHERE):
+        assert cluster.allowed("page", namespace) == set()
 
 
 @pytest.mark.parametrize("source", ["files", "watch"])

@@ -1,4 +1,4 @@
-"""What a refusal says for the log: who, which TrustedCA, and what else was there."""
+"""Whom and what a refusal names for the log: EUIs, the Gateway, TrustedCAs. The words between them are free."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -36,47 +36,47 @@ def refusal(
 
 
 RESERVED = ReservedEUI(eui=EUI, namespace="radio", uid="u", rank=0)
-CASES: dict[str, tuple[dict[str, Any], Reason, str]] = {
+CASES: dict[str, tuple[dict[str, Any], Reason, tuple[str, ...]]] = {
     "another EUI": (
         {"router": ANOTHER},
         Reason.COMMON_NAME_MISMATCH,
-        f"the certificate is for {EUI}, the request is of 000000000000FFFF",
+        (EUI, "000000000000FFFF"),
     ),
     "nobody vouches": (
         {"authorities": [authority(OTHER)]},
         Reason.NO_TRUSTED_CA,
-        "no TrustedCA in force vouches for issuer 'CN=Root'",
+        ("'CN=Root'",),
     ),
     "nobody vouches for a long name": (
         {"end_entity": leaf(LONG_ISSUER)},
         Reason.NO_TRUSTED_CA,
-        f"no TrustedCA in force vouches for issuer {LONG_ISSUER.certificate.subject[:128]!a}",
+        (f"{LONG_ISSUER.certificate.subject[:128]!a}",),
     ),
     "nobody registered it": (
         {"holders": []},
         Reason.GATEWAY_NOT_REGISTERED,
-        f"there is no accepted Gateway with EUI {EUI}",
+        (EUI,),
     ),
     "reserved": (
         {"holders": [RESERVED]},
         Reason.GATEWAY_NOT_REGISTERED,
-        f"EUI {EUI} is reserved for namespace radio, whose Gateway was deleted",
+        (EUI, "reserved", "namespace radio"),
     ),
-    "suspended": ({"holders": [gateway(suspended=True)]}, Reason.GATEWAY_SUSPENDED, f"{GW} is suspended"),
+    "suspended": ({"holders": [gateway(suspended=True)]}, Reason.GATEWAY_SUSPENDED, (GW, "suspended")),
     "of another namespace": (
         {"authorities": [authority(ROOT, each, "elsewhere") for each in "dcba"]},
         Reason.TRUSTED_CA_OF_ANOTHER_NAMESPACE,
-        f"TrustedCA elsewhere/a, elsewhere/b, elsewhere/c may not speak for {GW}",
+        ("TrustedCA elsewhere/a, elsewhere/b, elsewhere/c", GW),
     ),
     "revoked": (
         {"authorities": [authority(ROOT, revoked_sha256=(LEAF.certificate.sha256,))]},
         Reason.CERTIFICATE_REVOKED,
-        "TrustedCA radio/ca revokes the certificate",
+        ("TrustedCA radio/ca", "revoke"),
     ),
     "the CRL is overdue": (
         {"authorities": [authority(ROOT, revocation_lists=(OVERDUE,))]},
         Reason.CRL_EXPIRED,
-        "the CRL of an issuer is overdue and TrustedCA radio/ca refuses then",
+        ("CRL", "overdue", "TrustedCA radio/ca"),
     ),
     "revoked by one, overdue at another": (
         {
@@ -86,12 +86,12 @@ CASES: dict[str, tuple[dict[str, Any], Reason, str]] = {
             ]
         },
         Reason.CERTIFICATE_REVOKED,
-        "TrustedCA radio/b revokes the certificate",
+        ("TrustedCA radio/b", "revoke"),
     ),
     "not allowed": (
         {"authorities": [authority(ROOT, "b"), authority(ROOT, "a")], "holders": [gateway(trusted_cas=())]},
         Reason.TRUSTED_CA_NOT_ALLOWED,
-        f"{GW} does not allow TrustedCA radio/a, radio/b",
+        (GW, "TrustedCA radio/a, radio/b"),
     ),
     "out of range": (
         {
@@ -99,21 +99,27 @@ CASES: dict[str, tuple[dict[str, Any], Reason, str]] = {
             "holders": [gateway(trusted_cas=("radio/a",))],
         },
         Reason.EUI_OUT_OF_RANGE,
-        f"{EUI} lies outside the ranges of TrustedCA radio/a",
+        (EUI, "TrustedCA radio/a"),
     ),
     "another certificate": (
         {"holders": [gateway(sha256_fingerprints=("0" * 64,))]},
         Reason.CERTIFICATE_NOT_PINNED,
-        f"{GW} does not list {LEAF.certificate.sha256}",
+        (GW, LEAF.certificate.sha256),
     ),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_refusal_says_who_and_what(case: str) -> None:
-    arguments, reason, detail = CASES[case]
+    arguments, reason, named = CASES[case]
 
-    assert refusal(**arguments) == (reason, detail)
+    found, detail = refusal(**arguments)
+
+    assert found is reason
+    assert [each for each in named if each not in detail] == []
+    assert [
+        each for each in ("elsewhere/d", "radio/") if each in detail and not any(each in one for one in named)
+    ] == []
 
 
 def test_where_a_ca_would_vouch_but_for_one_thing_the_refusal_says_which_and_what() -> None:
@@ -122,7 +128,8 @@ def test_where_a_ca_would_vouch_but_for_one_thing_the_refusal_says_which_and_wha
     reason, detail = refusal([authority(ROOT, "b"), authority(ROOT, "a")], end_entity=expired)
 
     assert reason is Reason.NO_TRUSTED_CA
-    assert detail.startswith("no TrustedCA in force vouches for issuer 'CN=Root'; radio/a would, but ")
+    assert "'CN=Root'" in detail
+    assert "radio/a" in detail
     assert "radio/b" not in detail
 
 
@@ -136,7 +143,7 @@ def test_a_key_that_is_too_weak_is_told_with_the_ca_that_does_not_take_it() -> N
         authorize(Claim(type(judgement)(judgement.certificate, judgement.scope, paths), ROUTER), state)
 
     assert refused.value.reason is Reason.CERTIFICATE_TOO_WEAK
-    assert refused.value.detail == "TrustedCA radio/a, radio/b does not take a key or signature of the chain"
+    assert "TrustedCA radio/a, radio/b" in refused.value.detail
 
 
 def test_only_where_paths_were_left_out_and_nothing_is_nearer_the_budget_is_the_reason() -> None:
@@ -154,7 +161,8 @@ def test_only_where_paths_were_left_out_and_nothing_is_nearer_the_budget_is_the_
             authorize(Claim(each, ROUTER), state)
         found.append((refused.value.reason, refused.value.detail))
 
-    assert found[0] == (Reason.TRUST_BUDGET_SPENT, "too many certificates may have issued to issuer 'CN=Root'")
+    assert found[0][0] is Reason.TRUST_BUDGET_SPENT
+    assert "'CN=Root'" in found[0][1]
     assert found[1][0] is Reason.NO_TRUSTED_CA
 
 

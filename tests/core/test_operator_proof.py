@@ -1,9 +1,11 @@
 import base64
+import contextlib
 
+import msgspec
 import pytest
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_core.published.operator_proof import OperatorCertificate, OperatorKey, OperatorKeyError
+from stationkeeper_core.published.operator_proof import Latest, OperatorCertificate, OperatorKey, OperatorKeyError
 from tests.operator_key import OperatorPair, make_operator_pair
 
 PAIR, ANOTHER = make_operator_pair(), make_operator_pair()
@@ -45,10 +47,18 @@ def test_no_other_signature_passes(signature: str) -> None:
 def test_the_latest_generations_are_for_the_process_that_they_name() -> None:
     signature = KEY.sign_latest(LATEST)
 
-    assert CERTIFICATE.check_latest(LATEST, signature, "pod-1") == {"trust": 3}
+    assert CERTIFICATE.check_latest(LATEST, signature, "pod-1", 1000) == {"trust": 3}
     with pytest.raises(StationkeeperError, match="told to another process") as refused:
-        CERTIFICATE.check_latest(LATEST, signature, "pod-2")
+        CERTIFICATE.check_latest(LATEST, signature, "pod-2", 1000)
     assert refused.value.reason is Reason.NOT_FROM_OPERATOR
+
+
+@pytest.mark.parametrize(("age", "is_believed"), [(0, True), (4_000, True), (4_001, False), (-1, False)])
+def test_the_latest_generations_are_believed_only_just_after_the_process_was_asked(age: int, is_believed: bool) -> None:
+    body = msgspec.json.encode(Latest("pod-1", {"trust": 3}, moment=50_000))
+    expected = contextlib.nullcontext() if is_believed else pytest.raises(StationkeeperError, match="too late")
+    with expected:
+        CERTIFICATE.check_latest(body, KEY.sign_latest(body), "pod-1", 50_000 + age)
 
 
 @pytest.mark.parametrize(
@@ -56,20 +66,20 @@ def test_the_latest_generations_are_for_the_process_that_they_name() -> None:
 )
 def test_signed_latest_generations_that_cannot_be_read_are_refused(body: bytes) -> None:
     with pytest.raises(StationkeeperError, match="cannot be read") as refused:
-        CERTIFICATE.check_latest(body, KEY.sign_latest(body), "pod-1")
+        CERTIFICATE.check_latest(body, KEY.sign_latest(body), "pod-1", 0)
     assert refused.value.reason is Reason.NOT_FROM_OPERATOR
 
 
 def test_latest_generations_need_a_signature_of_their_own_kind() -> None:
     with pytest.raises(StationkeeperError, match="not signed"):
-        CERTIFICATE.check_latest(LATEST, KEY.sign_document("trust", LATEST), "pod-1")
+        CERTIFICATE.check_latest(LATEST, KEY.sign_document("trust", LATEST), "pod-1", 0)
 
 
 @pytest.mark.parametrize(
     ("pem", "problem"),
     [
-        (b"no key", "no PEM of a private key"),
-        (PAIR.certificate_pem, "no PEM of a private key"),
+        (b"no key", "PEM of a private key"),
+        (PAIR.certificate_pem, "PEM of a private key"),
         (make_operator_pair(curve=True).key_pem, "it is EC.*; make an Ed25519 key"),
     ],
     ids=["no key", "a certificate", "another kind"],

@@ -44,16 +44,12 @@ def stage(name: str, target: Target) -> Path:
     for source in SOURCES:
         _copy(ROOT / source, folder / "src" / Path(source).name)
     _copy(ROOT / "tests", folder / "tests")
-    for link in ("crds", "docs", "examples", "helm"):
-        (folder / link).unlink(missing_ok=True)
-        (folder / link).symlink_to(ROOT / link)
     pytest = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
     mutmut = {
         "source_paths": ["src"],
         "only_mutate": [f"src/{each}" for each in target.modules],
         "pytest_add_cli_args": ["-p", "no:cacheprovider"],
         "pytest_add_cli_args_test_selection": list(target.tests),
-        "also_copy": ["crds", "docs", "examples", "helm"],
     }
     text = [*_table("tool.pytest.ini_options", pytest), *_table("tool.mutmut", mutmut)]
     (folder / "pyproject.toml").write_text("\n".join(text) + "\n", encoding="utf-8")

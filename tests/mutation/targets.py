@@ -30,8 +30,8 @@ TARGETS = {
     "authorization": Target(
         (f"{_CORE}/policy/authorization.py",),
         (
-            *("tests/core/test_authorization.py", "tests/core/test_holders.py", "tests/core/test_near_misses.py"),
-            *("tests/core/test_revocation_by_crl.py", "tests/core/test_authorization_details.py"),
+            *("tests/core/test_authorization.py", "tests/core/test_authorization_details.py"),
+            "tests/core/test_holders.py",
         ),
     ),
     "judging": Target(
@@ -54,10 +54,6 @@ TARGETS = {
     ),
     "reductions": Target(
         ("stationkeeper_operator/compiling/retention/reductions.py",),
-        (
-            *("tests/operator/test_reductions.py", "tests/operator/test_retained_anchors.py"),
-            *("tests/operator/test_publisher.py", "tests/operator/test_capacity.py"),
-            "tests/operator/test_served_namespaces.py",
-        ),
+        ("tests/operator/test_reductions.py", "tests/operator/test_reductions_in_detail.py"),
     ),
 }

@@ -11,8 +11,9 @@ from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.published.documents import DOCUMENTS, TRUST
 from stationkeeper_core.published.operator_proof import Latest, OperatorCertificate
 from stationkeeper_core.published.registry_layout import layout_of
+from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.observing.cups_pods import CupsPod
-from stationkeeper_operator.observing.handover import OFFER_SECONDS, Handover
+from stationkeeper_operator.observing.handover import OFFER_SECONDS, SERVES_SECONDS, Handover
 from stationkeeper_operator.observing.loaded import HandoverState, Loaded
 from stationkeeper_operator.observing.pod_client import PodClient, PodError
 from stationkeeper_operator.publishing.held_document import PublishedValue
@@ -28,11 +29,16 @@ class Stage:
         self.pair = make_operator_pair()
         self.key_file.write_bytes(self.pair.key_pem)
         self.published = {each: PublishedValue(5, f"{each} of 5".encode()) for each in DOCUMENTS}
-        self.handover = Handover(self.key_file, lambda: self.published, lambda: self.now)
+        self.handover = Handover(self.key_file, lambda: self.published, self._permit, lambda: self.now)
+        self.leads = True
         self._client = client
 
+    def _permit(self) -> None:
+        if not self.leads:
+            raise NotLeadingError
+
     async def bring(self, generations: dict[str, int], *, is_latest: bool = True, instance: str = "one") -> bool:
-        loaded = Loaded(generations, handover=HandoverState(instance, is_latest))
+        loaded = Loaded(generations, handover=HandoverState(instance, is_latest, moment=7_000))
         return await self.bring_to(self.port.pod(), loaded)
 
     async def bring_to(self, pod: CupsPod, loaded: Loaded) -> bool:
@@ -86,11 +92,27 @@ async def test_a_pod_that_waits_is_told_the_latest_after_it_has_all(stage: Stage
     await stage.bring({}, is_latest=False, instance="two")
     assert stage.paths == [*(f"/documents/{each}" for each in DOCUMENTS), "/latest"]
     _, body, signature = stage.port.handed[-1]
-    assert msgspec.json.decode(body, type=Latest) == Latest("two", ALL)
+    assert msgspec.json.decode(body, type=Latest) == Latest("two", ALL, 7_000)
     certificate = OperatorCertificate(stage.pair.certificate_pem)
-    assert certificate.check_latest(body, signature, "two") == ALL
+    assert certificate.check_latest(body, signature, "two", 7_001) == ALL
     with pytest.raises(StationkeeperError, match="another process"):
-        certificate.check_latest(body, signature, "three")
+        certificate.check_latest(body, signature, "three", 7_001)
+
+
+async def test_an_operator_that_does_not_lead_any_more_does_not_say_what_is_the_latest(stage: Stage) -> None:
+    stage.leads = False
+    with pytest.raises(PodError, match="not lead"):
+        await stage.bring(ALL, is_latest=False)
+    assert stage.port.handed == []
+
+
+async def test_a_pod_that_was_told_just_now_that_it_has_the_latest_may_serve(stage: Stage) -> None:
+    uid = stage.port.pod().uid
+    assert not stage.handover.told_lately(uid)
+    await stage.bring(ALL, is_latest=False)
+    assert stage.handover.told_lately(uid)
+    stage.now += SERVES_SECONDS
+    assert not stage.handover.told_lately(uid)
 
 
 async def test_an_operator_that_does_not_know_all_documents_does_not_say_what_is_the_latest(stage: Stage) -> None:

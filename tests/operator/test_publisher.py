@@ -212,7 +212,7 @@ async def test_a_missing_secret_is_told_and_filled_once_it_is_there_again(
     del stage.server.objects[path(TRUST)]
     assert await stage.publish(EMPTY) == set(REGISTRY)
     told = [getattr(each, "fields", {}).get("detail") for each in caplog.records]
-    assert "the Secret stationkeeper-trust is missing: have `helm upgrade` create it again" in map(str, told)
+    assert "the Secret stationkeeper-trust is missing: run `helm upgrade` to create it again" in map(str, told)
     stage.server.put(path(TRUST), {})
     assert await stage.publish(EMPTY) == {TRUST}
 

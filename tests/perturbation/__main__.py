@@ -48,7 +48,7 @@ def main() -> int:
                 if options.stop and outcomes[-1].findings:
                     break
             seconds = time.monotonic() - began
-            at_rest = long_rest(made)
+            at_rest = () if options.stop or options.bug else long_rest(made)
     (_print_json if options.json else _print)(outcomes, at_rest, seconds)
     return 1 if at_rest or any(each.findings for each in outcomes) else 0
 

@@ -18,22 +18,6 @@ class Bug:
     plant: Callable[[], None]
 
 
-def _older_events_win() -> None:
-    from stationkeeper_operator.watching.resource_store import ResourceStore  # noqa: PLC0415 - see `BUGS`
-
-    original = ResourceStore.put
-
-    def put(self: ResourceStore, resource: Any) -> Any:
-        held = self.get(resource.key)
-        if held is not None and held.metadata.version > resource.metadata.version:
-            self.remove(held)
-            self._gone.pop(resource.key, None)
-            self._listed.clear()
-        return original(self, resource)
-
-    ResourceStore.put = put  # type: ignore[method-assign]
-
-
 def _cut_lists_count() -> None:
     from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi, Page  # noqa: PLC0415 - see `BUGS`
 
@@ -88,7 +72,6 @@ def _proof_of_nothing() -> None:
 
 # The operator is imported where a bug is planted: who only wants the names need not load it.
 BUGS = {
-    "older-events-win": Bug("takes an older event for news", _older_events_win),
     "cut-lists": Bug("takes a LIST that was cut for a whole one", _cut_lists_count),
     "old-lists": Bug("asks for LISTs that may be old", _lists_may_be_old),
     "deaf-after-410": Bug("lists nothing after a watch began anew", _nothing_after_410),

@@ -28,7 +28,7 @@ class Operators:
     def __init__(self, environment: Mapping[str, str], log: Path, bug: str, ended: Callable[[int], None]) -> None:
         self._order = json.dumps({"environment": dict(environment), "log": str(log)}).encode() + b"\n"
         self._ended = ended
-        self._pid = 0
+        self._pid = self._dying = 0
         self._wanted = False
         self._lock = threading.Lock()
         self._said = threading.Condition(self._lock)
@@ -46,6 +46,7 @@ class Operators:
         """Start one."""
         with self._said:
             assert self._pid == 0, "one runs"
+            self._until_dead()
             self._wanted = True
             self._send()
             assert self._said.wait_for(lambda: self._pid > 0, _READY_SECONDS)
@@ -55,6 +56,7 @@ class Operators:
         with self._lock:
             self._wanted = False
             pid, self._pid = self._pid, 0
+            self._dying = pid or self._dying
         if pid:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -72,8 +74,13 @@ class Operators:
         assert self._nursery.stdout is not None
         self._nursery.stdout.close()
 
+    def _until_dead(self) -> None:
+        """Wait for the end of the one before: a kubelet never has two containers of one pod run at a time."""
+        assert self._said.wait_for(lambda: self._dying == 0, _READY_SECONDS)
+
     def _start_again(self) -> None:
-        with self._lock:
+        with self._said:
+            self._until_dead()
             if not self._wanted and self._pid == 0 and self._nursery.poll() is None:
                 self._wanted = True
                 self._send()
@@ -96,7 +103,9 @@ class Operators:
                 self._pid = said["started"]
                 if not self._wanted:
                     os.kill(self._pid, signal.SIGKILL)
-                    self._pid = 0
+                    self._pid, self._dying = 0, self._pid
+            elif said["ended"] == self._dying:
+                self._dying = 0
             elif said["ended"] == self._pid:
                 self._pid = 0
                 self._ended(said["status"])
@@ -108,11 +117,6 @@ class Operators:
         with self._lock:
             if self._wanted and self._pid == 0 and self._nursery.poll() is None:
                 self._send()
-
-    def is_running(self) -> bool:
-        """Whether one runs."""
-        with self._lock:
-            return self._pid > 0
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> bool:

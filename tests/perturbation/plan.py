@@ -164,7 +164,9 @@ class Plan:
         # What a Lease meets costs seconds in which nothing else happens.
         rarer = 0.3 if traffic.endswith("leases") else 1.0
         for kind in kinds:
-            if chance.random() < self._rates.get(kind, 0.0) * rarer:
+            # Few LISTs of a run can be answered so.
+            likelier = 4.0 if kind is Kind.AGED else 1.0
+            if chance.random() < self._rates.get(kind, 0.0) * rarer * likelier:
                 return Perturbation(kind, chance.uniform(0.05, _LONGEST_SECONDS), chance.random())
         return None
 

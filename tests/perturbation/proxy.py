@@ -42,6 +42,7 @@ class Proxy:
 
     Attributes:
         breaks_promises: whether LISTs that name no version are answered with older ones too, which no API server does.
+        authority_pem: verifies the proxy's own certificate.
         url: where it listens.
         counts: what was done, by kind.
         written: the operator's writes that reached the API server, in order.
@@ -51,6 +52,7 @@ class Proxy:
         self, server: str, server_ca: Path, authority: KeyPair, folder: Path, kill: Callable[[], None]
     ) -> None:
         self.breaks_promises = False
+        self.authority_pem = authority.certificate_pem
         self._server = server
         self._kill = kill
         self._upstream = ssl.create_default_context(cafile=str(server_ca))
@@ -108,9 +110,9 @@ class Proxy:
         self._session = aiohttp.ClientSession(
             connector=connector, auto_decompress=False, timeout=aiohttp.ClientTimeout(total=None)
         )
-        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None))
+        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._own, shutdown_timeout=0.1).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._own).start()
 
     async def _stop(self) -> None:
         self._end()

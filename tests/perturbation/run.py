@@ -5,7 +5,6 @@ Each run finds what the one before left: its resources were deleted while no ope
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from tests.perturbation.operators import wait_for
@@ -44,9 +43,15 @@ class Outcome:
     writes: int = 0
 
 
-def run(stage: Stage, seed: int) -> Outcome:
-    """Run a seed on a stage."""
-    began, plan, checks = time.monotonic(), Plan(seed, ACTIVE_SECONDS), stage.checks
+def run(stage: Stage, seed: int, active_seconds: float = ACTIVE_SECONDS) -> Outcome:
+    """Run a seed on a stage.
+
+    Args:
+        stage: where.
+        seed: draws the run.
+        active_seconds: how long users act, about.
+    """
+    began, plan, checks = time.monotonic(), Plan(seed, active_seconds), stage.checks
     checks.findings.clear()
     stage.ended.clear()
     checks.asked = 0
@@ -82,12 +87,6 @@ def run(stage: Stage, seed: int) -> Outcome:
     counts = Counter({str(kind): count for kind, count in stage.proxy.counts.items()}) + deeds
     seconds = time.monotonic() - began
     return Outcome(seed, tuple(checks.findings), counts, seconds, settled, checks.asked, writes)
-
-
-def runs(stage: Stage, seeds: Iterable[int]) -> Iterator[Outcome]:
-    """Run some seeds one after the other."""
-    for seed in seeds:
-        yield run(stage, seed)
 
 
 def _rest(stage: Stage) -> None:

@@ -17,6 +17,8 @@ _PATHS = {
     "events": f"/api/v1/namespaces/{TEAM}/events",
 }
 PLURALS = {"TrustedCA": "trustedcas", "Gateway": "gateways"}
+_OF_VISITS = {"Expiring"}
+"""Conditions that follow what gateways show."""
 _SESSION_SECONDS = 3600
 
 
@@ -54,7 +56,7 @@ class Statuses:
 
     Attributes:
         shown: each resource that exists.
-        changed: each change of a condition, in words.
+        changed: each change of a condition, in words, but for those that follow what gateways show.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class Statuses:
         says = now.conditions.get("Enforced")
         if says is not None and says["status"] == "True" and says != said:
             self._enforced(key, now.uid, says["observedGeneration"])
-        for name in now.conditions:
+        for name in now.conditions.keys() - _OF_VISITS:
             was, is_now = before.conditions.get(name) if before is not None else None, now.conditions[name]
             if was != is_now:
                 self.changed.append(f"{'/'.join(key)}: {_words(was)} becomes {_words(is_now)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tests.simulation.api_server import Place
 
 if TYPE_CHECKING:
+    from tests.simulation.pods import Pod
     from tests.simulation.run import OperatorReplica, Run
 
 _WAITS_SECONDS = 12.0
@@ -58,6 +59,42 @@ class Moments:
                 self._run.loop.call_outside(chance.uniform(0.0, 2.0), self._run.users.act)
 
         await self._at_a_write(chance, then, chance.uniform(0.0, 2.0))
+
+    async def pod_told_late(self, chance: random.Random) -> None:
+        """The word that a pod has the latest stands still with its leader; the next leader cannot reach that pod."""
+        met = asyncio.Event()
+
+        def on_tell(identity: str, pod: "Pod") -> None:
+            if not met.is_set():
+                met.set()
+                self._hold_back(chance, identity, pod)
+
+        self._run.client.on_tell = on_tell
+        if chance.random() < 0.7:
+            # It holds what was in force when it started, and knows nothing of what follows.
+            pods = self._run.pods
+            again = chance.choice(pods.pods)
+            pods.kill(again)
+            pods.start(again)
+        try:
+            async with asyncio.timeout(_WAITS_SECONDS):
+                await met.wait()
+        except TimeoutError:
+            met.set()
+            return
+        await asyncio.sleep(_LEASE_SECONDS + 15.0)
+
+    def _hold_back(self, chance: random.Random, identity: str, pod: "Pod") -> None:
+        run, seconds = self._run, _LEASE_SECONDS + chance.uniform(0.0, 8.0)
+        others = {replica.identity for replica in run.operators} - {identity}
+        frozen = next(replica.process for replica in run.operators if replica.identity == identity)
+        if frozen is not None:
+            run.loop.freeze(frozen)
+            run.loop.call_outside(seconds, run.loop.thaw, frozen)
+        pod.cut_from |= others
+        run.loop.call_outside(seconds + 5.0, pod.cut_from.difference_update, others)
+        for _ in range(4):
+            run.loop.call_outside(chance.uniform(0.0, 12.0), run.users.act)
 
     async def _at_a_write(
         self, chance: random.Random, then: Callable[["OperatorReplica"], None], seconds: float

@@ -3,8 +3,9 @@
 The first ones are bugs that the project really had. Each is a change of one function, made while a run lasts.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -14,6 +15,7 @@ from unittest import mock
 import msgspec
 
 from stationkeeper_core.in_force.snapshot import Holdings
+from stationkeeper_core.published import operator_proof
 from stationkeeper_core.published.operator_proof import Latest
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import Leadership
@@ -156,7 +158,9 @@ def _notes_nothing(_original: Any) -> Any:
 def _calls_what_is_held_the_latest(original: Any) -> Any:
     async def bring_up_to_date(self: Handover, client: Any, pod: Any, loaded: Any) -> bool:
         if loaded.handover is not None and not loaded.handover.is_latest:
-            body = msgspec.json.encode(Latest(loaded.handover.instance, dict(loaded.generations)))
+            body = msgspec.json.encode(
+                Latest(loaded.handover.instance, dict(loaded.generations), loaded.handover.moment)
+            )
             await client.tell_latest(pod, body, self._operator_key().sign_latest(body))
         found: bool = await original(self, client, pod, loaded)
         return found
@@ -177,6 +181,25 @@ def _one_document_each() -> Iterator[None]:
         mock.patch.object(Enforcement, "_open_bases", property(lambda _self: [])),
     ):
         yield
+
+
+@contextmanager
+def _believes_late_words() -> Iterator[None]:
+    """A pod believes what the latest documents are, however long that was on its way."""
+    with (
+        mock.patch.object(operator_proof, "LATEST_HOLDS_MS", 10**9),
+        mock.patch.object(Handover, "told_lately", lambda _self, _uid: False),
+    ):
+        yield
+
+
+def _forgets_cancellations(_original: Any) -> Any:
+    async def due(self: Proof, pace: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), pace)
+        self._wake.clear()
+
+    return due
 
 
 MUTATIONS: Mapping[str, tuple[str, Patch]] = {
@@ -226,6 +249,11 @@ MUTATIONS: Mapping[str, tuple[str, Patch]] = {
         _replaced(Publisher, "outrun", _sees_no_later),
     ),
     "moved-gateways": ("a Gateway with another EUI does not wait for where it was", _one_document_each),
+    "late-words": ("a pod believes a leader that was frozen meanwhile", _believes_late_words),
+    "endless-terms": (
+        "a term that ends just when something is published does not end",
+        _replaced(Proof, "due", _forgets_cancellations),
+    ),
     "removals-told-twice": ("each leader tells a removal", _told_by_each_leader),
     "removals-unnoted": (
         "a removal that a leader did not come to tell is told by nobody",

@@ -233,8 +233,11 @@ class Pods:
     async def _refresh(self, pod: Pod) -> None:
         while pod in self.pods:
             if not pod.kubelet_is_late:
-                self.lay(pod, _SHARE_LAID)
-            await asyncio.sleep(self._chance.uniform(1.0, REFRESH_SECONDS))
+                # Each document is a volume of its own.
+                self.lay(pod, self._chance.choice((0.0, _SHARE_LAID)))
+                await asyncio.sleep(self._chance.uniform(0.0, 1.0))
+                self.lay(pod)
+            await asyncio.sleep(self._chance.uniform(1.0, REFRESH_SECONDS - 1.0))
 
     async def _serve(self, pod: Pod, state: ServingState) -> None:
         follow = asyncio.get_running_loop().create_task(self._follow(pod, state))
@@ -278,6 +281,8 @@ class SimulatedPodClient(PodClient):
     """
 
     lost = 0.0
+    on_tell: Callable[[str, Pod], None] = staticmethod(lambda _identity, _pod: None)
+    """Told of each word about the latest documents before it leaves: who says it, and which pod hears it."""
 
     def __init__(
         self,
@@ -304,7 +309,10 @@ class SimulatedPodClient(PodClient):
         reached, state = await self._reach(pod)
         refused = {name: LoadRefusal(error.reason, error.detail) for name, error in state.refused.items()}
         answer = Loaded(
-            dict(state.generations), refused, None, HandoverState(reached.instance, state.is_latest.is_set())
+            dict(state.generations),
+            refused,
+            None,
+            HandoverState(reached.instance, state.is_latest.is_set(), self._moment()),
         )
         await self._way(reached)
         return answer
@@ -324,14 +332,20 @@ class SimulatedPodClient(PodClient):
         await self._way(reached)
 
     async def tell_latest(self, pod: CupsPod, body: bytes, signature: str) -> None:
+        for each in self._pods.pods:
+            if each.name == pod.name:
+                self.on_tell(_identity(), each)
         reached, state = await self._reach(pod)
         try:
-            latest = self._certificate.check_latest(body, signature, reached.instance)
+            latest = self._certificate.check_latest(body, signature, reached.instance, self._moment())
         except StationkeeperError as error:
             raise PodRefusalError(str(error)) from None
         if state.compare(latest):
             raise PodRefusalError("a document here is older than the latest")
         await self._way(reached)
+
+    def _moment(self) -> int:
+        return int(self._loop.time() * 1000)
 
     async def _in_pod(self, reached: Pod, state: ServingState, document: str, value: bytes) -> None:
         """Let the pod's own process take a document: it goes on if the operator is killed, and ends with the pod."""
@@ -370,6 +384,11 @@ class SimulatedPodClient(PodClient):
 
     async def _way(self, pod: Pod) -> None:
         await asyncio.sleep(self._chance.uniform(0.001, 0.05))
-        if process().name.partition("/")[0] in pod.cut_from or self._chance.random() < self.lost:
+        if _identity() in pod.cut_from or self._chance.random() < self.lost:
             await asyncio.sleep(_TIMEOUT_SECONDS)
             raise PodError("it does not answer in time")
+
+
+def _identity() -> str:
+    """Return the identity of the operator whose step is running."""
+    return process().name.partition("/")[0]

@@ -100,7 +100,7 @@ class Run:
 
     Attributes:
         outcome: how it ends.
-        loop, server, pods, users, operators: its parts.
+        loop, server, pods, client, users, operators: its parts.
         buckets: the count of registry documents that the release is configured with.
         loses_events: whether a watch may not have shown something.
     """
@@ -114,7 +114,7 @@ class Run:
         history = self._history = History()
         certificate = OperatorCertificate(_pair().certificate_pem)
         self.pods = Pods(self.loop, self.server, self._fork(), certificate, self._loaded)
-        self._client = SimulatedPodClient(self.loop, self.pods, self._fork(), certificate, self._loaded)
+        self.client = SimulatedPodClient(self.loop, self.pods, self._fork(), certificate, self._loaded)
         removals = Removals(history)
         self._invariants = Invariants(history, self.pods.pods, removals)
         self._is_full = self._chance.random() < _SHARE_FULL
@@ -160,7 +160,7 @@ class Run:
             ("gc.freeze", lambda: None),
             ("gc.unfreeze", lambda: None),
             ("secrets.token_hex", lambda size: f"{self._chance.getrandbits(8 * size):0{2 * size}x}"),
-            ("stationkeeper_operator.observing.gatherer.PodClient", lambda _token: self._client),
+            ("stationkeeper_operator.observing.gatherer.PodClient", lambda _token: self.client),
             (
                 "stationkeeper_operator.compiling.trust.trust_compiler.TRUST_BOUNDS",
                 tuple(_FEW if self._is_full and each is AUTHORITIES else each for each in TRUST_BOUNDS),

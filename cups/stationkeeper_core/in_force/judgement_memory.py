@@ -81,13 +81,22 @@ class JudgementMemory:
         Raises:
             StationkeeperError: `MalformedCertificate`; this is not cached.
         """
+        known = self.recall(presented, snapshot, now)
+        return self.judge_anew(presented, snapshot, now, loaded) if known is None else known
+
+    def judge_anew(
+        self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime, loaded: crypto.X509 | None = None
+    ) -> Judgement:
+        """Do the same where `recall` has found nothing.
+
+        Raises:
+            StationkeeperError: `MalformedCertificate`; that is not remembered.
+        """
         if snapshot.trust is not self._trust:
             self.clear()
             self._trust = snapshot.trust
+        self._note(snapshot)
         leaf, chain = _keys(presented)
-        judgement = self._still_holding(self._find(leaf, chain), snapshot, now)
-        if judgement is not None:
-            return judgement
         certificate = read_client_certificate(tuple(presented))
         scope = snapshot.registry.scope(certificate.eui_or_none)
         if certificate.leaf.der != presented[0]:
@@ -112,10 +121,15 @@ class JudgementMemory:
             kept.clear()
         self._bytes = {True: 0, False: 0}
 
-    def _still_holding(self, known: _Kept | None, snapshot: Snapshot, now: datetime) -> Judgement | None:
+    def _note(self, snapshot: Snapshot) -> None:
+        """Have the number be that of `snapshot`."""
         if snapshot is not self._snapshot:
             self._snapshot = snapshot
             self._number += 1
+
+    def _still_holding(self, known: _Kept | None, snapshot: Snapshot, now: datetime) -> Judgement | None:
+        if snapshot is not self._snapshot:
+            self._note(snapshot)
         if known is None or not known.judgement.holds_at(now):
             return None
         judgement = known.judgement

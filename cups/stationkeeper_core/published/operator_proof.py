@@ -33,16 +33,26 @@ class OperatorKeyError(ValueError):
     """The operator's key cannot be used; the message says why."""
 
 
+LATEST_HOLDS_MS = 4_000
+"""From the moment at which a process was asked, for how long it believes what the latest documents are.
+
+An operator looks whether it leads after it was answered, and stops 5 s before another one may lead. So whatever delays
+its word, nothing later was published by another one when it is believed.
+"""
+
+
 class Latest(msgspec.Struct, frozen=True):
     """The message of the operator to a process of a pod: the latest generation of each document.
 
     Attributes:
         instance: the name of the process.
         generations: by document.
+        moment: when the process was asked before, as it said then: milliseconds by its own monotonic clock.
     """
 
     instance: str
     generations: dict[str, int]
+    moment: int = 0
 
 
 class OperatorKey:
@@ -99,8 +109,15 @@ class OperatorCertificate:
         """Check that the operator signed `value` as the content of `document`."""
         self._check(_of_document(document, value), signature, document)
 
-    def check_latest(self, body: bytes, signature: str, instance: str) -> Mapping[str, int]:
-        """Check the operator's message to the process `instance`; return its latest generations, by document."""
+    def check_latest(self, body: bytes, signature: str, instance: str, now_ms: int) -> Mapping[str, int]:
+        """Check the operator's message to a process; return its latest generations, by document.
+
+        Args:
+            body: the JSON text of a `Latest`.
+            signature: as in the header.
+            instance: names the process.
+            now_ms: milliseconds by the clock that its moments are of.
+        """
         self._check(_of_latest(body), signature, "the latest generations")
         try:
             latest = msgspec.json.decode(body, type=Latest)
@@ -108,6 +125,8 @@ class OperatorCertificate:
             raise StationkeeperError(Reason.NOT_FROM_OPERATOR, "the latest generations cannot be read") from None
         if latest.instance != instance:
             raise StationkeeperError(Reason.NOT_FROM_OPERATOR, "the latest generations were told to another process")
+        if not 0 <= now_ms - latest.moment <= LATEST_HOLDS_MS:
+            raise StationkeeperError(Reason.NOT_FROM_OPERATOR, "the latest generations were told too late to be sure")
         return latest.generations
 
     def _check(self, message: bytes, signature: str, what: str) -> None:

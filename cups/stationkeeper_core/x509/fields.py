@@ -19,6 +19,7 @@ from stationkeeper_core.x509.der_reader import (
     UTC_TIME,
     DerReader,
     MalformedDERError,
+    segments,
 )
 from stationkeeper_core.x509.extensions import Extension, read_extensions
 from stationkeeper_core.x509.names import Name, read_name
@@ -201,10 +202,13 @@ def read_time(reader: DerReader) -> datetime:
     Raises:
         MalformedDERError: it is not such a time.
     """
-    tag = reader.next_tag & ~_CONSTRUCTED
-    if tag not in {UTC_TIME, GENERALIZED_TIME}:
+    tag, start, stop = reader.read()
+    if tag in {UTC_TIME, GENERALIZED_TIME}:
+        text = reader.data[start:stop]
+    elif tag & ~_CONSTRUCTED in {UTC_TIME, GENERALIZED_TIME}:
+        tag, text = tag & ~_CONSTRUCTED, segments(reader.data, start, stop)
+    else:
         raise MalformedDERError("a time has the wrong tag")
-    text = reader.string(tag)
     size = _UTC_DIGITS if tag == UTC_TIME else _GENERALIZED_DIGITS
     # `bytes.isdigit` knows only ASCII.
     if len(text) != size + 1 or text[size:] != b"Z" or not text[:size].isdigit():
@@ -242,6 +246,8 @@ def _version(content: DerReader) -> int:
 
 
 def _extensions(content: DerReader) -> tuple[Extension, ...]:
+    if content.at == content.end:
+        return ()
     for identifier in (_ISSUER_IDENTIFIER, _SUBJECT_IDENTIFIER):
         if content.next_tag | _CONSTRUCTED == identifier | _CONSTRUCTED:
             content.string(identifier)

@@ -32,6 +32,12 @@ _WIDE = {_BMP: "utf-16-be", _UNIVERSAL: "utf-32-be"}
 _NARROW = {_NUMERIC, _PRINTABLE, _T61, _IA5, _VISIBLE, 4, 23, 24}
 _FOLDED = {_UTF8, _PRINTABLE, _T61, _IA5, _VISIBLE, _UNIVERSAL, _BMP}
 _COMMON_NAME = bytes.fromhex("550403")
+_COMMON_NAME_ELEMENT = element(OBJECT_IDENTIFIER, _COMMON_NAME)
+# Before the text: a sequence, a set, a sequence, the identifier, and the header of the text.
+_COMMON_NAME_HEADER = 6 + len(_COMMON_NAME_ELEMENT) + 2
+# Of a whole element whose length is one byte.
+_SHORT_FORM = 2 + 127
+_USUAL_TEXTS = {_UTF8, _PRINTABLE}
 _SHORT = {
     _COMMON_NAME: "CN",
     bytes.fromhex("550407"): "L",
@@ -134,6 +140,23 @@ def read_name(der: bytes) -> Name:
 
 
 def _read(der: bytes) -> Name:
+    return _read_common_name(der) or _read_any(der)
+
+
+def _read_common_name(der: bytes) -> Name | None:
+    """A name that is nothing but one Common Name, as the subject of a gateway's certificate is, read at a glance."""
+    size = len(der)
+    if not _COMMON_NAME_HEADER < size <= _SHORT_FORM or der[0] != SEQUENCE or der[2] != SET or der[4] != SEQUENCE:
+        return None
+    if der[1] != size - 2 or der[3] != size - 4 or der[5] != size - 6 or der[12] != size - _COMMON_NAME_HEADER:
+        return None
+    tag, content = der[11], der[_COMMON_NAME_HEADER:]
+    if der[6:11] != _COMMON_NAME_ELEMENT or tag not in _USUAL_TEXTS:
+        return None
+    return Name(der, ((Attribute(_COMMON_NAME, tag, content, _text(tag, content)),),))
+
+
+def _read_any(der: bytes) -> Name:
     reader = DerReader(der)
     listed = reader.enter_list(SEQUENCE)
     reader.finish()

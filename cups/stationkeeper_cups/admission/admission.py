@@ -70,7 +70,7 @@ class Admission:
                 detail = "too many unknown certificates from this address"
                 return Verdict(StationkeeperError(Reason.TRUST_BUDGET_SPENT, detail))
             try:
-                judgement = self._memory.judge(presented, snapshot, now, leaf)
+                judgement = self._memory.judge_anew(presented, snapshot, now, leaf)
             except StationkeeperError as error:
                 return Verdict(error)
             finally:

@@ -60,9 +60,7 @@ class OnlyFrom:
             StationkeeperError: `ProxyNotTrusted`.
         """
         if source not in self._trusted:
-            raise StationkeeperError(
-                Reason.PROXY_NOT_TRUSTED, "a connection from outside of the proxies' networks"
-            )
+            raise StationkeeperError(Reason.PROXY_NOT_TRUSTED, "a connection from outside of the proxies' networks")
         return Opening(source, 0)
 
 

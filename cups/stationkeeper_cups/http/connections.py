@@ -69,7 +69,8 @@ class Connections:
                 each.cut()
         if self._shared.open:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._shared.drained.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._shared.drained.wait()
         for each in list(self._shared.open):
             each.cut()
 

@@ -28,7 +28,7 @@ from stationkeeper_cups.in_force.server_certificate import ServerCertificate
 from stationkeeper_cups.in_force.serving_state import ServingState
 from stationkeeper_cups.metrics import CONTENT_TYPE, Metrics
 from stationkeeper_cups.observations import Observations
-from stationkeeper_cups.sources.handed_over import HandedOver
+from stationkeeper_cups.sources.handed_over import HandedOver, moment_ms
 from stationkeeper_cups.tls.server_credentials import ServerCredentials, server_authentication
 
 _YEARS = timedelta(days=3650)
@@ -116,7 +116,9 @@ def internal_application(
         if state.missing:
             answer["secretsMissing"] = state.secrets_missing
         if handed_over.is_open:
-            answer["handover"] = {"instance": observations.instance, "isLatest": state.is_latest.is_set()}
+            is_latest = state.is_latest.is_set()
+            handover = {"instance": observations.instance, "isLatest": is_latest, "moment": moment_ms()}
+            answer["handover"] = handover
         if begin and end:
             answer["serverCertificate"] = {"notBefore": rfc3339(begin), "notAfter": rfc3339(end)}
         return web.json_response(answer)

@@ -227,23 +227,23 @@ class EpollLoop(asyncio.SelectorEventLoop):
 
     def add_reader(self, fd: _Socket, callback: Callable[[Unpack[_Arguments]], Any], *args: *_Arguments) -> None:
         """Call `callback` whenever the file can be read."""
-        number = fd if isinstance(fd, int) else _number(fd)
+        number = fd if type(fd) is int else _number(fd)
         self._callbacks.call_to_read(number, partial(callback, *args) if args else callback)
 
     def add_writer(self, fd: _Socket, callback: Callable[[Unpack[_Arguments]], Any], *args: *_Arguments) -> None:
         """Call `callback` whenever the file can be written."""
-        number = fd if isinstance(fd, int) else _number(fd)
+        number = fd if type(fd) is int else _number(fd)
         self._callbacks.call_to_write(number, partial(callback, *args) if args else callback)
 
     def remove_reader(self, fd: _Socket) -> bool:
         """Remove the callback of `add_reader`; return whether there was one."""
         # asyncio takes back by this method what it has added for a call such as `sock_recv` by one of its own.
-        number = fd if isinstance(fd, int) else _number(fd)
+        number = fd if type(fd) is int else _number(fd)
         return self._callbacks.call_no_reader(number) or super().remove_reader(fd)
 
     def remove_writer(self, fd: _Socket) -> bool:
         """Remove the callback of `add_writer`; return whether there was one."""
-        number = fd if isinstance(fd, int) else _number(fd)
+        number = fd if type(fd) is int else _number(fd)
         return self._callbacks.call_no_writer(number) or super().remove_writer(fd)
 
     def _callback_failed(self, error: Exception) -> None:

@@ -30,6 +30,11 @@ _log = logging.getLogger("stationkeeper.cups.handed_over")
 CheckToken = Callable[[web.Request], None]
 
 
+def moment_ms() -> int:
+    """Return the moment, for `Latest`."""
+    return int(time.monotonic() * 1000)
+
+
 class HandedOver:
     """Accepts handovers of the operator.
 
@@ -89,7 +94,7 @@ class HandedOver:
         async with self._body(request, MAX_LATEST_BYTES) as body:
             try:
                 signature = request.headers.get(HEADER, "")
-                generations = self._operator().check_latest(body, signature, self._instance)
+                generations = self._operator().check_latest(body, signature, self._instance, moment_ms())
             except StationkeeperError as error:
                 return self._refusal(request, "latest", error)
         if self._state.compare(generations):

@@ -81,10 +81,11 @@ def last_record(received: bytes | bytearray) -> int | None:
 
 def is_one_record(received: bytes) -> bool:
     """Return whether `received` is exactly one record of application data."""
+    size = len(received)
     return (
-        len(received) > _RECORD_HEADER
+        size > _RECORD_HEADER
         and received[0] == _APPLICATION_DATA
-        and _RECORD_HEADER + (received[3] << 8 | received[4]) == len(received)
+        and _RECORD_HEADER + (received[3] << 8 | received[4]) == size
     )
 
 

@@ -51,6 +51,11 @@ stationkeeper
 {{ include "stationkeeper.fullname" . }}-operator-resources-{{ include "stationkeeper.namespace" . }}
 {{- end }}
 
+{{/* The name of what the page may do there. */}}
+{{- define "stationkeeper.pageRole" -}}
+{{ include "stationkeeper.fullname" . }}-page-resources-{{ include "stationkeeper.namespace" . }}
+{{- end }}
+
 {{- define "stationkeeper.tokenSecret" -}}
 {{ .Values.cups.internalToken.existingSecret | default (printf "%s-internal-token" (include "stationkeeper.fullname" .)) }}
 {{- end }}

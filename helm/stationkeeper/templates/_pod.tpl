@@ -106,6 +106,17 @@ secret:
       path: token
 {{- end }}
 
+{{/* A volume with one key of a Secret. Takes (list "name" "Secret" "key"). */}}
+{{- define "stationkeeper.secretKey" -}}
+name: {{ index . 0 }}
+secret:
+  secretName: {{ index . 1 }}
+  defaultMode: 0440
+  items:
+    - key: {{ index . 2 }}
+      path: {{ index . 2 }}
+{{- end }}
+
 {{/* The volume with one half of the operator's key. Takes (list $ "name" "key of the Secret"). */}}
 {{- define "stationkeeper.operatorKey" -}}
 name: {{ index . 1 }}

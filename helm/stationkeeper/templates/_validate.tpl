@@ -33,4 +33,16 @@
 {{- fail "cups.autoscaling is enabled but has no metric: set targetCPUUtilizationPercentage or metrics" -}}
 {{- end -}}
 {{- end -}}
+{{- with .Values.page -}}
+{{- $proxy := and .proxy.userHeader .proxy.trustedCIDRs .proxy.existingSecret -}}
+{{- if and (or .proxy.userHeader .proxy.trustedCIDRs .proxy.existingSecret) (not $proxy) -}}
+{{- fail "page.proxy: a proxy is believed by all three of userHeader, trustedCIDRs and existingSecret: set them all, or none" -}}
+{{- end -}}
+{{- if eq (lower .proxy.userHeader) (lower .proxy.secretHeader) -}}
+{{- fail "page.proxy.userHeader and page.proxy.secretHeader are the same header" -}}
+{{- end -}}
+{{- if and .enabled (not .token.existingSecret) (not $proxy) -}}
+{{- fail "page is enabled but would be open to every pod of the cluster: set page.token.existingSecret, or page.proxy" -}}
+{{- end -}}
+{{- end -}}
 {{- end }}

@@ -28,10 +28,12 @@ class Credentials:
 
     Args:
         kubeconfig: the file with them; None for the pod's ServiceAccount.
+        context: of the kubeconfig; None for its current one.
     """
 
-    def __init__(self, kubeconfig: Path | None) -> None:
+    def __init__(self, kubeconfig: Path | None, context: str | None = None) -> None:
         self._kubeconfig = kubeconfig
+        self._context = context
         self._configuration: Configuration | None = None
         self._read_at = 0.0
 
@@ -50,7 +52,7 @@ class Credentials:
         try:
             if self._kubeconfig:
                 await config.load_kube_config(  # type: ignore[no-untyped-call]  # the package has no types for it
-                    str(self._kubeconfig), client_configuration=fresh, persist_config=False
+                    str(self._kubeconfig), self._context, client_configuration=fresh, persist_config=False
                 )
             else:
                 config.load_incluster_config(  # type: ignore[no-untyped-call]  # the package has no types for it

@@ -164,7 +164,8 @@ class Leadership:
         """
         self._announce()
         try:
-            done = await asyncio.wait_for(self._try(self._clock()), self._timing.deadline / 2)
+            async with asyncio.timeout(self._timing.deadline / 2):
+                done = await self._try(self._clock())
         except (ApiError, TimeoutError) as error:
             done = False
             fields = {"detail": str(error) or type(error).__name__}

@@ -15,11 +15,14 @@ import msgspec
 
 from stationkeeper_core.published.operator_proof import Latest, OperatorKey, OperatorKeyError
 from stationkeeper_core.published.registry_layout import TRUST, layout_of
+from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.observing.cups_pods import CupsPod
-from stationkeeper_operator.observing.loaded import Loaded
+from stationkeeper_operator.observing.loaded import HandoverState, Loaded
 from stationkeeper_operator.observing.pod_client import PodClient, PodError, PodRefusalError
 from stationkeeper_operator.publishing.held_document import PublishedValue
 
+SERVES_SECONDS = 20.0
+"""Within which a pod that was told that it has the latest is seen to be ready, if it serves."""
 OFFER_SECONDS = 30.0
 """The pause before a document is offered again to a pod that still lacks it: a document may have a megabyte."""
 
@@ -37,6 +40,7 @@ class Handover:
     Args:
         key_file: the operator's signing key; None hands nothing over.
         published: returns the content of the Secrets, by document.
+        permit: raises if this process does not lead.
         clock: monotonic, in seconds.
     """
 
@@ -44,10 +48,13 @@ class Handover:
         self,
         key_file: Path | None,
         published: Callable[[], Mapping[str, PublishedValue]],
+        permit: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._key_file = key_file
         self._published = published
+        self._permit = permit
+        self._told: dict[str, float] = {}
         self._clock = clock
         self._key: OperatorKey | None = None
         self._key_pem = b""
@@ -56,8 +63,9 @@ class Handover:
 
     def forget_all_but(self, uids: Collection[str]) -> None:
         """Drop the pods that no longer exist."""
-        for uid in self._offers.keys() - set(uids):
-            del self._offers[uid]
+        for known in (self._offers, self._told):
+            for uid in known.keys() - set(uids):
+                del known[uid]
 
     async def bring_up_to_date(self, client: PodClient, pod: CupsPod, loaded: Loaded) -> bool:
         """Hand over the documents that `pod` lacks, and tell it if it then has the latest ones.
@@ -85,11 +93,27 @@ class Handover:
         for document in lacking:
             offer = _Offer(loaded.handover.instance, published[document].generation)
             await self._hand_over(client, pod, document, offer, published[document].value)
-        if not loaded.handover.is_latest and pod.buckets and all(document in published for document in loads):
-            generations = {document: published[document].generation for document in loads}
-            body = msgspec.json.encode(Latest(loaded.handover.instance, generations))
-            await client.tell_latest(pod, body, self._operator_key().sign_latest(body))
+        if not loaded.handover.is_latest and pod.buckets:
+            await self._tell_latest(client, pod, loads, loaded.handover)
         return bool(lacking)
+
+    def told_lately(self, uid: str) -> bool:
+        """Whether a pod was told just now that it has the latest: it may serve before it is seen to be ready."""
+        return self._clock() - self._told.get(uid, float("-inf")) < SERVES_SECONDS
+
+    async def _tell_latest(self, client: PodClient, pod: CupsPod, loads: Collection[str], state: HandoverState) -> None:
+        try:
+            # Since the pod was asked, another leader may have published what the pod does not have.
+            self._permit()
+        except NotLeadingError:
+            raise PodError("this process does not lead any more") from None
+        published = self._published()
+        if not all(document in published for document in loads):
+            return
+        generations = {document: published[document].generation for document in loads}
+        body = msgspec.json.encode(Latest(state.instance, generations, state.moment))
+        self._told[pod.uid] = self._clock()
+        await client.tell_latest(pod, body, self._operator_key().sign_latest(body))
 
     async def _hand_over(self, client: PodClient, pod: CupsPod, document: str, offer: _Offer, value: bytes) -> None:
         offers, now = self._offers.setdefault(pod.uid, {}), self._clock()

@@ -40,10 +40,12 @@ class HandoverState(msgspec.Struct, frozen=True, rename="camel"):
     Attributes:
         instance: the name of its process.
         is_latest: whether the operator told it that all its documents are the latest.
+        moment: the time of its answer, for `Latest`; 0 from an older version.
     """
 
     instance: str
     is_latest: bool = True
+    moment: int = 0
 
 
 class Loaded(msgspec.Struct, frozen=True, rename="camel"):

@@ -80,7 +80,8 @@ class LoadedReports:
         except PodError as error:
             if pod.serves:
                 self._pods.say(pod.name, "loaded", str(error))
-            return replace(before, problem=str(error), ready=pod.ready, ends=pod.ends)
+            may_serve = pod.ready or self._handover.told_lately(pod.uid)
+            return replace(before, problem=str(error), ready=may_serve, ends=pod.ends)
         self._pods.say(pod.name, "loaded", "")
         refused = {name: _unless_same(before.refused.get(name), each) for name, each in loaded.refused.items()}
         report = PodReport(pod.name, loaded.generations, refused, ready=pod.ready, ends=pod.ends, buckets=pod.buckets)

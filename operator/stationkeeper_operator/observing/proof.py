@@ -167,7 +167,9 @@ class Proof:
         """Wait until the pods must be asked: at once after a publish, then often, later every `pace` seconds."""
         hurries = self._clock() < self._hurry_until and not self._enforcement.is_settled
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), QUICK_SECONDS if hurries else pace)
+            # `asyncio.wait_for` of Python 3.11 forgets a cancellation that comes with the end of what it waits for.
+            async with asyncio.timeout(QUICK_SECONDS if hurries else pace):
+                await self._wake.wait()
         self._wake.clear()
 
     def take_in(self, reports: Sequence[PodReport]) -> None:

@@ -15,6 +15,7 @@ from aiohttp import web
 from stationkeeper_core.setting_values import Address
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.metrics import CONTENT_TYPE, Metrics
+from stationkeeper_operator.process.few_connections import few_connections
 
 MAX_CONNECTIONS = 64
 IDLE_SECONDS = 15.0
@@ -58,40 +59,15 @@ async def serve_health(
     await runner.setup()
     try:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(_few(runner), address.host, address.port, reuse_address=True)
+        server = await loop.create_server(
+            few_connections(runner, MAX_CONNECTIONS, LIFETIME_SECONDS), address.host, address.port, reuse_address=True
+        )
         try:
             yield
         finally:
             server.close()
     finally:
         await asyncio.shield(runner.cleanup())
-
-
-def _few(runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
-    """Return the factory for connections; it closes the oldest ones above a limit, and each after its lifetime."""
-    loop = asyncio.get_running_loop()
-
-    def trim() -> None:
-        if runner.server is not None:
-            for handler in runner.server.connections[:-MAX_CONNECTIONS]:
-                _abort(handler)
-
-    def make() -> asyncio.Protocol:
-        if runner.server is None:
-            raise RuntimeError("aiohttp has no server after its setup")
-        made = runner.server()
-        # Trim after this connection counts, that is in the next iteration of the loop.
-        loop.call_soon(loop.call_soon, trim)
-        loop.call_later(LIFETIME_SECONDS, _abort, made)
-        return made
-
-    return make
-
-
-def _abort(handler: web.RequestHandler) -> None:
-    """Close a connection without waiting until the peer has read all data."""
-    if handler.transport is not None:
-        handler.transport.abort()
 
 
 def _exposition(metrics: Metrics) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

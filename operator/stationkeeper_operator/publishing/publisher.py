@@ -11,28 +11,19 @@ process may be frozen, or a packet delayed.
 """
 
 import asyncio
-import base64
 import logging
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
-from http import HTTPStatus
 from typing import TypeVar
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.published.documents import Document, encode, secret_name
+from stationkeeper_core.published.documents import Document, encode
 from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, BUCKETS, TRUST, layout_of
-from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
+from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.rate_limit import RateLimit
-from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor
-from stationkeeper_operator.publishing.held_document import (
-    TERM,
-    HeldDocument,
-    PublishedSecret,
-    PublishedValue,
-    held_document,
-    held_in,
-    read_secret,
-)
+from stationkeeper_operator.publishing.document_secrets import DocumentSecrets, MissingSecretError
+from stationkeeper_operator.publishing.generation_floor import GenerationFloor
+from stationkeeper_operator.publishing.held_document import HeldDocument, PublishedValue, held_document
 from stationkeeper_operator.publishing.removed import ANNOTATION as REMOVED
 from stationkeeper_operator.publishing.removed import Removed, encode_removed
 
@@ -58,10 +49,6 @@ class SupersededError(Exception):
         self.written = written or {}
 
 
-class MissingSecretError(Exception):
-    """A Secret of the release is missing; the operator has no right to create one."""
-
-
 class Publisher:
     """The published Secrets of one release.
 
@@ -83,13 +70,12 @@ class Publisher:
         term: Callable[[], str],
         floor: GenerationFloor | None = None,
     ) -> None:
-        self._api = api
-        self._namespace = namespace
         self._permit = permit
         self._now_ms = now_ms
         self._term = term
         self._held: dict[str, HeldDocument] = {}
         self._floor = floor or GenerationFloor()
+        self._secrets = DocumentSecrets(api, namespace, permit, term, self._floor)
         self._found: frozenset[int] | None = None
         self._looked_last = ""
         self._slots = asyncio.Semaphore(_REQUESTS_AT_ONCE)
@@ -115,7 +101,11 @@ class Publisher:
         wanted = (TRUST, *(name for each in sorted(self._found | set(counts)) for name in layout_of(each).registry))
         missing = [document for document in wanted if document not in self._held]
         self._held.update(
-            zip(missing, await asyncio.gather(*(self._in_turn(self._read(each)) for each in missing)), strict=True)
+            zip(
+                missing,
+                await asyncio.gather(*(self._in_turn(self._secrets.read(each)) for each in missing)),
+                strict=True,
+            )
         )
         for held in self._held.values():
             self._floor.raise_to(max(held.generation, held.floor))
@@ -128,16 +118,8 @@ class Publisher:
 
     async def _find(self, counts: Collection[int]) -> frozenset[int]:
         """Return those of `counts` that have published content."""
-        first = await asyncio.gather(*(self._read_if_allowed(layout_of(each).registry[0]) for each in counts))
+        first = await asyncio.gather(*(self._secrets.read_if_allowed(layout_of(each).registry[0]) for each in counts))
         return frozenset(each for each, held in zip(counts, first, strict=True) if held.sha256 or held.generation)
-
-    async def _read_if_allowed(self, document: str) -> HeldDocument:
-        try:
-            return await self._read(document)
-        except ApiError as error:
-            if error.status == HTTPStatus.FORBIDDEN:  # The Role of an older chart does not name other counts.
-                return HeldDocument()
-            raise
 
     async def _mark(self, term: str) -> None:
         others = [
@@ -162,21 +144,14 @@ class Publisher:
         others: Mapping[str, object] | None = None,
     ) -> None:
         """Write annotations, and other fields, of a Secret that is as it was read."""
-        metadata = {
-            "resourceVersion": held.resource_version,
-            "annotations": {**self._annotations(self._term()), **annotations},
-        }
-        self._permit()
         try:
-            answer = await self._api.merge_patch(
-                self._path(document), {"metadata": metadata, **(others or {})}, METADATA_ONLY
-            )
+            version = await self._secrets.patch(document, held, annotations, others)
         except ApiError as error:
             self._held.pop(document, None)
             if error.is_conflict or error.is_not_found:
                 raise SupersededError from None
             raise
-        self._held[document] = replace(held, resource_version=read_secret(answer).metadata.resource_version)
+        self._held[document] = replace(held, resource_version=version)
 
     @property
     def generations(self) -> Mapping[str, int]:
@@ -198,7 +173,7 @@ class Publisher:
             ApiError: a Secret cannot be read.
         """
         documents = self._next_to_look_at()
-        versions = await asyncio.gather(*(self._in_turn(self._version(document)) for document in documents))
+        versions = await asyncio.gather(*(self._in_turn(self._secrets.version(document)) for document in documents))
         touched = [
             document
             for document, version in zip(documents, versions, strict=True)
@@ -241,7 +216,7 @@ class Publisher:
             _log.info("emptied the documents of a count that no pod reads", extra={"fields": {"buckets": buckets}})
 
     async def _empty(self, document: str) -> None:
-        held = self._held.get(document) or await self._read(document)
+        held = self._held.get(document) or await self._secrets.read(document)
         if held.resource_version is None or not (held.sha256 or held.generation):
             return
         await self._patch(document, held, {REMOVED: None}, {"data": {document: None}})
@@ -351,46 +326,9 @@ class Publisher:
         self._permit()
         self._floor.raise_to(generation)
         noted = self._untold((*held.removed, *(each for each in removed if each not in held.removed)))
-        secret = await self._send(document, held, value, noted)
+        secret = await self._secrets.replace(document, held, value, noted)
         self._held[document] = await asyncio.to_thread(held_document, document, secret.metadata, value)
         return generation
 
-    async def _send(self, document: str, held: HeldDocument, value: bytes, noted: Sequence[Removed]) -> PublishedSecret:
-        name = secret_name(document)
-        data = {document: base64.b64encode(value).decode("ascii")}
-        if held.resource_version is None:
-            raise MissingSecretError(f"the Secret {name} is missing: run `helm upgrade` to create it again")
-        # The chart owns the labels: applied here too, they would make the next upgrade fail with a conflict.
-        metadata: dict[str, object] = {"name": name, "namespace": self._namespace}
-        annotations = self._annotations(self._term())
-        if noted or held.removed:
-            annotations[REMOVED] = encode_removed(noted)
-        metadata |= {"resourceVersion": held.resource_version, "annotations": annotations}
-        body = object_body("v1", "Secret", metadata, type="Opaque", data=data)
-        return read_secret(await self._api.apply(self._path(document), body))
-
-    def _annotations(self, term: str) -> dict[str, str]:
-        return {TERM: term, ANNOTATION: str(self._floor.value)}
-
-    async def _read(self, document: str) -> HeldDocument:
-        try:
-            secret = read_secret(await self._api.get(self._path(document)))
-        except ApiError as error:
-            if error.is_not_found:
-                return HeldDocument()
-            raise
-        return await asyncio.to_thread(held_in, document, secret)
-
-    async def _version(self, document: str) -> str | None:
-        try:
-            return read_secret(await self._api.get(self._path(document), METADATA_ONLY)).metadata.resource_version
-        except ApiError as error:
-            if error.is_not_found:
-                return None
-            raise
-
     def _of(self, document: str) -> HeldDocument:
         return self._held.get(document, HeldDocument())
-
-    def _path(self, document: str) -> str:
-        return path_of("v1", self._namespace, "secrets", secret_name(document))

@@ -114,7 +114,8 @@ class Watch:
         except asyncio.CancelledError:
             stop.set()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(ended), _STOP_SECONDS)
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await asyncio.shield(ended)
             raise
         raise WatchEndedError(detail)
 

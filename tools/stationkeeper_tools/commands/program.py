@@ -26,6 +26,7 @@ COMMANDS = {
     "trust": "trust_command",
     "explain": "explain_command",
     "status": "status_command",
+    "page": "page_command",
     "suspend": "suspend_command",
     "resume": "resume_command",
     "revoke": "revoke_command",

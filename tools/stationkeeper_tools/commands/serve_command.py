@@ -10,12 +10,16 @@ from typing import Any
 
 import click
 
-from stationkeeper_core.setting_values import Address, SettingsError, read_address
+from stationkeeper_core.setting_values import SettingsError
 from stationkeeper_cups.process.json_log import log_as_json
 from stationkeeper_tools.commands.errors import CommandError, CommandFault
 from stationkeeper_tools.commands.exit_codes import ExitCode
 from stationkeeper_tools.commands.output import Colour, Output, coloured, output_option, print_json_line, print_text
+from stationkeeper_tools.commands.page_options import listening_address, page_address
 from stationkeeper_tools.input_errors import InputError
+from stationkeeper_tools.page.access import Access
+from stationkeeper_tools.page.object_page import OfferedPage
+from stationkeeper_tools.page.secret_file import SecretFile
 from stationkeeper_tools.standalone.place import default_state
 from stationkeeper_tools.standalone.serve import ServeSettings, serve
 from stationkeeper_tools.standalone.state_folder import StateFolder, StateInUseError
@@ -59,6 +63,12 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
     help="The namespace whose TrustedCAs may speak for the Gateways of other namespaces.",
 )
 @click.option("--token-authentication", is_flag=True, help="Accept gateways without a certificate by a token.")
+@click.option("--page", help="host:port of a read-only page that shows the fleet. [default: none]")
+@click.option(
+    "--page-token-file",
+    type=click.Path(path_type=Path),
+    help="A file with the token that opens the page. Without it, only this machine can open the page.",
+)
 @click.option(
     "--log-level",
     type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]),
@@ -79,6 +89,8 @@ def command(
     namespace: str,
     release_namespace: str,
     token_authentication: bool,
+    page: str | None,
+    page_token_file: Path | None,
     log_level: str,
     output: Output,
 ) -> int:
@@ -114,12 +126,13 @@ def command(
                 manifests=manifests,
                 namespace=namespace,
                 release_namespace=release_namespace,
-                listen=_address("--listen", listen),
-                internal=_address("--internal-listen", internal_listen),
+                listen=listening_address("--listen", listen),
+                internal=listening_address("--internal-listen", internal_listen),
                 server=_server(opened, server_cert, server_key, names, tell),
                 server_names=server_name,
                 token_authentication=token_authentication,
                 log_level=log_level,
+                page=_page(page, page_token_file),
             )
             asyncio.run(_serve(settings, opened, tell))
     except StateInUseError as error:
@@ -157,14 +170,13 @@ def _server(
     return files
 
 
-def _address(flag: str, text: str) -> Address:
-    try:
-        address = read_address(flag, text)
-    except SettingsError as error:
-        raise InputError(str(error)) from None
-    if address.port == 0:
-        raise InputError(f"{flag} is {text[:80]!a}; set it to a port from 1 to 65535")
-    return address
+def _page(where: str | None, token_file: Path | None) -> OfferedPage | None:
+    if where is None:
+        if token_file is not None:
+            raise InputError("--page-token-file goes with --page")
+        return None
+    access = Access(SecretFile(token_file) if token_file is not None else None)
+    return OfferedPage(page_address("--page", where, access), access)
 
 
 def _tell_json(kind: str, fields: Mapping[str, Any]) -> None:

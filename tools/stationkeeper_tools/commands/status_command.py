@@ -18,6 +18,7 @@ from stationkeeper_tools.operating.fleet_status import (
     GatewayLine,
     GatewayState,
     fleet_status,
+    state_words,
 )
 
 _SHOWN = 20
@@ -118,7 +119,7 @@ def _fields(found: FleetStatus, listed: Iterable[GatewayLine]) -> dict[str, Any]
 def _screen(found: FleetStatus) -> Iterator[str]:
     total = len(found.gateways)
     counts = ", ".join(
-        coloured(f"{found.counts[state]} {_words(state)}", _COLOURS.get(state, Colour.NAME))
+        coloured(f"{found.counts[state]} {state_words(state)}", _COLOURS.get(state, Colour.NAME))
         for state in reversed(GatewayState)
         if found.counts[state]
     )
@@ -139,7 +140,7 @@ def _screen(found: FleetStatus) -> Iterator[str]:
 
 def _list_lines(listed: Iterable[GatewayLine]) -> Iterator[str]:
     for each in listed:
-        state = coloured(f"{_words(each.state):<14}", _COLOURS.get(each.state, Colour.NAME))
+        state = coloured(f"{state_words(each.state):<14}", _COLOURS.get(each.state, Colour.NAME))
         seen = rfc3339(each.last_seen) if each.last_seen else "never"
         yield f"  {state} {each.eui:<16}  {each.namespace}/{each.name}  last seen {seen}  {each.detail}".rstrip()
 
@@ -152,7 +153,3 @@ def _ca_line(each: CALine) -> str:
     end = f"ends {rfc3339(each.ends)}" if each.ends else "its end is not known"
     stage = f" ({coloured(each.stage.value, Colour.DOUBT)})" if each.stage else ""
     return f"  {each.namespace}/{each.name}: {mark}, {each.users} users, {end}{stage}"
-
-
-def _words(state: GatewayState) -> str:
-    return "".join(f" {each.lower()}" if each.isupper() else each for each in state.value).strip()

@@ -37,7 +37,7 @@ NEEDS_A_PERSON = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GatewayLine:
     """One gateway.
 
@@ -88,11 +88,14 @@ class Stranger:
         eui: the EUI in its certificate.
         trusted_ca: `namespace/name` of the TrustedCA that vouches for it.
         last_seen: the time of its last request.
+        model, station: as the gateway reports them; empty if it does not.
     """
 
     eui: str
     trusted_ca: str
     last_seen: str
+    model: str = ""
+    station: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,18 +134,74 @@ def fleet_status(resources: Iterable[FleetResource], now: datetime, check_ins: i
         check_ins: how many missed daily check-ins make a gateway silent.
     """
     listed = list(resources)
-    silent_since = now - check_ins * CHECK_IN
-    gateways = [_gateway(each, silent_since) for each in listed if each.key.kind == GATEWAY]
+    gateways = [gateway_line(each, now, check_ins) for each in listed if each.key.kind == GATEWAY]
     order = list(GatewayState)
     cas = [each for each in listed if each.key.kind == TRUSTED_CA]
     strangers = sorted(
-        (stranger for each in cas for stranger in _strangers(each)), key=lambda each: each.last_seen, reverse=True
+        (stranger for each in cas for stranger in strangers_of(each)), key=lambda each: each.last_seen, reverse=True
     )
     return FleetStatus(
         tuple(sorted(gateways, key=lambda each: (order.index(each.state), each.namespace, each.name))),
-        tuple(sorted((_ca(each, now) for each in cas), key=lambda each: (each.namespace, each.name))),
+        tuple(sorted((ca_line(each, now) for each in cas), key=lambda each: (each.namespace, each.name))),
         tuple(strangers),
     )
+
+
+def gateway_line(each: FleetResource, now: datetime, check_ins: int) -> GatewayLine:
+    """Return what a gateway is like.
+
+    Args:
+        each: its Gateway.
+        now: the time, aware.
+        check_ins: after how many daily check-ins that it missed it is silent.
+    """
+    seen = moment(each.status.get("lastSeen"))
+    state, detail = next(_states(each, seen, now - check_ins * CHECK_IN))
+    return GatewayLine(each.key.namespace, each.key.name, str(each.spec.get("eui", "")), state, detail, seen)
+
+
+def silent_from(line: GatewayLine, check_ins: int) -> datetime | None:
+    """Return when time alone makes a gateway silent: from the moment after that on; None where it does not.
+
+    Args:
+        line: of the gateway.
+        check_ins: as `gateway_line` was given.
+    """
+    if line.state is not GatewayState.FINE or line.last_seen is None:
+        return None
+    return line.last_seen + check_ins * CHECK_IN
+
+
+def ca_line(each: FleetResource, now: datetime) -> CALine:
+    """Return what a TrustedCA is like at a time, aware."""
+    ready = each.condition("Ready")
+    ends = None
+    for certificate in each.status.get("certificates") or ():
+        end = moment(certificate.get("notAfter"))
+        if end is not None and not certificate.get("problem") and (ends is None or end < ends):
+            ends = end
+    return CALine(
+        each.key.namespace,
+        each.key.name,
+        ready.get("status") == "True",
+        str(ready.get("reason", "")),
+        each.spec.get("suspended") is True,
+        int(each.status.get("gatewaysSeen") or 0),
+        ends,
+        stage_of(None, ends, now) if ends is not None else None,
+    )
+
+
+def strangers_of(each: FleetResource) -> Iterator[Stranger]:
+    """Yield the gateways that a TrustedCA vouches for and that have no Gateway."""
+    for one in each.status.get("unregistered") or ():
+        texts = (str(one.get(name, "")) for name in ("lastSeen", "model", "station"))
+        yield Stranger(str(one.get("eui", "")), f"{each.key.namespace}/{each.key.name}", *texts)
+
+
+def state_words(state: GatewayState) -> str:
+    """Return the name of a state as words, in small letters."""
+    return "".join(f" {each.lower()}" if each.isupper() else each for each in state.value).strip()
 
 
 def moment(text: object) -> datetime | None:
@@ -158,12 +217,6 @@ def came_by(gateway: FleetResource) -> str:
     """Return the `namespace/name` of the TrustedCA that vouched for a Gateway's last visit; empty where unknown."""
     shown = gateway.status.get("certificate")
     return str(shown.get("trustedCA", "")) if isinstance(shown, Mapping) else ""
-
-
-def _gateway(each: FleetResource, silent_since: datetime) -> GatewayLine:
-    seen = moment(each.status.get("lastSeen"))
-    state, detail = next(_states(each, seen, silent_since))
-    return GatewayLine(each.key.namespace, each.key.name, str(each.spec.get("eui", "")), state, detail, seen)
 
 
 def _states(each: FleetResource, seen: datetime | None, silent_since: datetime) -> Iterator[tuple[GatewayState, str]]:
@@ -188,30 +241,6 @@ def _states(each: FleetResource, seen: datetime | None, silent_since: datetime) 
     elif seen < silent_since:
         yield GatewayState.SILENT, f"its last visit was at {each.status['lastSeen']}"
     yield GatewayState.FINE, ""
-
-
-def _ca(each: FleetResource, now: datetime) -> CALine:
-    ready = each.condition("Ready")
-    ends = None
-    for certificate in each.status.get("certificates") or ():
-        end = moment(certificate.get("notAfter"))
-        if end is not None and not certificate.get("problem") and (ends is None or end < ends):
-            ends = end
-    return CALine(
-        each.key.namespace,
-        each.key.name,
-        ready.get("status") == "True",
-        str(ready.get("reason", "")),
-        each.spec.get("suspended") is True,
-        int(each.status.get("gatewaysSeen") or 0),
-        ends,
-        stage_of(None, ends, now) if ends is not None else None,
-    )
-
-
-def _strangers(each: FleetResource) -> Iterator[Stranger]:
-    for one in each.status.get("unregistered") or ():
-        yield Stranger(str(one.get("eui", "")), f"{each.key.namespace}/{each.key.name}", str(one.get("lastSeen", "")))
 
 
 def _object(status: Mapping[str, Any], name: str) -> Mapping[str, Any]:

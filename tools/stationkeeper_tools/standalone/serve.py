@@ -17,6 +17,7 @@ from stationkeeper_cups.settings import Settings as CupsSettings
 from stationkeeper_operator.api.leadership import Leadership
 from stationkeeper_operator.runtime import Operator
 from stationkeeper_operator.settings import Settings as OperatorSettings
+from stationkeeper_tools.page.object_page import OfferedPage, run_object_page
 from stationkeeper_tools.standalone.folder_api import FolderApi, Object
 from stationkeeper_tools.standalone.folder_watch import FolderWatch
 from stationkeeper_tools.standalone.state_folder import STATUS, StateFolder
@@ -45,6 +46,7 @@ class ServeSettings:
         server_names: host names and IP addresses by which gateways reach the server.
         token_authentication: whether gateways without a certificate may authenticate by a token.
         log_level: a name that `logging` knows.
+        page: where the page of the fleet is served, and to whom; None for none.
     """
 
     manifests: Path
@@ -56,6 +58,7 @@ class ServeSettings:
     server_names: tuple[str, ...]
     token_authentication: bool
     log_level: str
+    page: OfferedPage | None = None
 
 
 def _now() -> datetime:
@@ -80,7 +83,7 @@ async def serve(
 
     Raises:
         SettingsError: an address cannot be bound.
-        OSError: the state folder cannot be read or written.
+        OSError: the state folder cannot be read or written, or the page's address cannot be bound.
         RuntimeError: a part ended that must never end.
     """
     if state.read(_TOKEN) is None:
@@ -101,6 +104,12 @@ async def serve(
         serve_cups(_cups_settings(settings, state), ended, on_serving=lambda: tell("serving", about)),
         _operate(settings, state, api, watch, tell, ended, now),
     ]
+    if settings.page is not None:
+        parts.append(
+            run_object_page(
+                settings.page, lambda: api.resources() if api.is_known else None, "the manifests", now, ended
+            )
+        )
     telling = asyncio.create_task(board.run())
     try:
         await _run(parts, telling, stop, ended)
@@ -145,8 +154,9 @@ async def _operate(  # noqa: PLR0913, PLR0917 - its collaborators
         tell("waiting", {"folder": str(settings.manifests)})
         while not await watch.prime():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), PRIME_SECONDS)
-                return
+                async with asyncio.timeout(PRIME_SECONDS):
+                    await stop.wait()
+                    return
     configured = _operator_settings(settings, state)
 
     def lead(changed: Callable[[], None]) -> Leadership:

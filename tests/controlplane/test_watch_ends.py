@@ -1,0 +1,84 @@
+"""kopf ends where an API server, or what stands before it, answers what kopf does not expect: the operator goes on."""
+
+import base64
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stationkeeper_tools.sample_pki import make_root
+from tests.controlplane.definitions import install_crds
+from tests.controlplane.operator_process import OperatorProcess, wait_for
+from tests.controlplane.operator_release import Release, release
+from tests.controlplane.operator_resources import trusted_ca
+from tests.perturbation.plan import Kind, Perturbation, Plan
+from tests.perturbation.proxy import Proxy
+
+pytestmark = pytest.mark.timeout(120)
+
+BEGUN_AGAIN = "the watch ended, beginning again"
+
+
+class Once(Plan):
+    """Perturbs the first request of a kind, and nothing else."""
+
+    def __init__(self, traffic: str, kind: Kind) -> None:
+        super().__init__(0, 0.0)
+        self.kills = {}
+        self._traffic, self._kind = traffic, kind
+
+    def draw(self, traffic: str, number: int, kinds: Any) -> Perturbation | None:
+        is_it = traffic == self._traffic and number == 1 and self._kind in kinds
+        return Perturbation(self._kind, 0.1, 0.5) if is_it else None
+
+
+@pytest.fixture
+def cluster(control_plane: Any, tmp_path: Path) -> Iterator[Release]:
+    install_crds(control_plane.admin_kubeconfig)
+    with release(control_plane.admin_kubeconfig, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def proxy(control_plane: Any, tmp_path: Path) -> Iterator[Proxy]:
+    authority = make_root("proxy", datetime.now(UTC))
+    made = Proxy(control_plane.url, control_plane.ca_file, authority, tmp_path, lambda: None)
+    made.start()
+    yield made
+    made.stop()
+
+
+def start_behind(proxy: Proxy, cluster: Release, folder: Path) -> OperatorProcess:
+    """An operator that reaches the API server by the proxy alone."""
+    environment = cluster.environment("behind")
+    content = yaml.safe_load(Path(environment["KUBECONFIG"]).read_text())
+    authority = base64.b64encode(proxy.authority_pem).decode()
+    content["clusters"][0]["cluster"] = {"server": proxy.url, "certificate-authority-data": authority}
+    kubeconfig = folder / "behind.kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(content))
+    return OperatorProcess(environment | {"KUBECONFIG": str(kubeconfig)}, folder / "behind.log")
+
+
+@pytest.mark.parametrize(
+    ("traffic", "kind"),
+    [("GET other", Kind.CUT), ("WATCH trustedcas", Kind.WATCH_GONE), ("WATCH gateways", Kind.WATCH_GONE)],
+)
+def test_the_watch_begins_again_in_the_same_process(
+    cluster: Release, proxy: Proxy, tmp_path: Path, traffic: str, kind: Kind
+) -> None:
+    proxy.begin(Once(traffic, kind))
+    process = start_behind(proxy, cluster, tmp_path)
+    try:
+        wait_for(lambda: any(each["event"] == BEGUN_AGAIN for each in process.lines()), "kopf ended")
+        for name in ("one", "two"):
+            cluster.apply("TrustedCA", name, trusted_ca(name))
+            wait_for(lambda: f"{cluster.team}/{name}" in cluster.trusted(), f"{name} is trusted")  # noqa: B023
+        cluster.delete("TrustedCA", "two")
+        wait_for(lambda: f"{cluster.team}/two" not in cluster.trusted(), "it is trusted no more")
+        assert process.is_running()
+        assert sum(each["event"] == BEGUN_AGAIN for each in process.lines()) == 1
+    finally:
+        process.kill()

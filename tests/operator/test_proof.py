@@ -1,0 +1,48 @@
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from stationkeeper_core.published.documents import TRUST
+from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.api.kubernetes_credentials import Credentials
+from stationkeeper_operator.observing.enforcement import Enforcement
+from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.observing.removal_events import RemovalEvents
+from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.own_writes import OwnWrites
+from stationkeeper_operator.reporting.status_writer import StatusWriter
+from stationkeeper_operator.turns.aggregator import Aggregator
+from stationkeeper_operator.watching.resource_store import ResourceStore
+
+
+def _permit() -> None:
+    """This process leads."""
+
+
+async def test_a_term_that_ends_just_when_something_was_published_ends() -> None:
+    api = KubernetesApi(Credentials(None))
+    events = EventRecorder(api, "test", _permit)
+    status = StatusWriter(
+        api, OwnWrites(ResourceStore()), events, permit=_permit, now=lambda: datetime.now(UTC), release="release"
+    )
+    removal_events = RemovalEvents(events, lambda _: (), awaits_proof=True)
+    proof = Proof(Enforcement(), removal_events, status, asks=True)
+    waiting = asyncio.create_task(proof.due(60.0))
+    await asyncio.sleep(0)
+    proof.begin({TRUST: 5})
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_an_operator_that_is_stopped_just_when_something_urgent_comes_stops() -> None:
+    changes = Aggregator(quiet=60.0, longest=60.0)
+    changes.wake()
+    waiting = asyncio.create_task(changes.due())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    changes.wake(urgent=True)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

@@ -1,0 +1,300 @@
+"""A fleet as the page knows it, brought up to date by one resource after the other. Pure: time is passed in.
+
+What a gateway or a CA is like is judged by `fleet_status`, when its resource changes and when time alone changes it, so
+that nothing looks at every resource again to draw a page. Of a resource only what is shown is kept, packed.
+"""
+
+import heapq
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from stationkeeper_core.published.observation import clean
+from stationkeeper_operator.resources.packed_text import packed, unpacked
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA
+from stationkeeper_tools.operating.fleet import FleetResource, ResourceName
+from stationkeeper_tools.operating.fleet_status import (
+    CALine,
+    GatewayLine,
+    GatewayState,
+    Stranger,
+    ca_line,
+    came_by,
+    gateway_line,
+    silent_from,
+    strangers_of,
+)
+from stationkeeper_tools.page.history import History
+from stationkeeper_tools.page.queries import PAGE_SIZE, Query
+from stationkeeper_tools.page.sorted_names import ObjectName, SortedNames
+from stationkeeper_tools.page.status_changes import ChangeKind, StatusChange, changes_between
+
+MAX_RECENT = 100
+
+_CA_AGAIN = timedelta(minutes=1)
+_RECENT = frozenset({ChangeKind.CREATED, ChangeKind.SPEC, ChangeKind.ENFORCEMENT})
+_SPARE_ALARMS = 1000
+
+
+class Phase(StrEnum):
+    """How far a resource is on its way into force."""
+
+    NOT_ACCEPTED = "NotAccepted"
+    WAITING = "Waiting"
+    """It is not published yet."""
+    PUBLISHED = "Published"
+    """Not every ready CUPS pod has loaded it yet."""
+    ENFORCED = "Enforced"
+
+
+ON_THEIR_WAY = frozenset({Phase.WAITING, Phase.PUBLISHED})
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A part of a list.
+
+    Attributes:
+        lines: of the gateways on this page.
+        total: how many the list has.
+        page, pages: which page it is of how many; both at least 1.
+    """
+
+    lines: Sequence[GatewayLine]
+    total: int
+    page: int
+    pages: int
+
+
+class _Held(msgspec.Struct, frozen=True, gc=False):
+    """A resource.
+
+    Attributes:
+        version: its resourceVersion.
+        resource: spec, status and generation as packed JSON.
+        line: what it is like.
+        phase: how far it is on its way into force.
+        searched: what a search looks at, in small letters; of a Gateway.
+        trusted_ca: `namespace/name` of the TrustedCA that a Gateway's last certificate was from; empty for none.
+    """
+
+    version: str
+    resource: bytes
+    line: GatewayLine | CALine
+    phase: Phase
+    searched: str = ""
+    trusted_ca: str = ""
+
+
+class FleetView:
+    """Of one process.
+
+    Args:
+        check_ins: after how many daily check-ins that it missed a gateway is silent.
+        history: where changes are kept.
+
+    Attributes:
+        check_ins: as given.
+        history: as given.
+        recent: the newest changes of what is in force, with their resources, the newest first.
+    """
+
+    def __init__(self, check_ins: int, history: History) -> None:
+        self.check_ins = check_ins
+        self.history = history
+        self.recent: list[tuple[ResourceName, StatusChange]] = []
+        self._held: dict[str, dict[ObjectName, _Held]] = {TRUSTED_CA: {}, GATEWAY: {}}
+        self._states = {state: SortedNames() for state in GatewayState}
+        self._cas = SortedNames()
+        self._phases = {kind: {phase: SortedNames() for phase in Phase} for kind in (TRUSTED_CA, GATEWAY)}
+        self._due: list[tuple[datetime, ObjectName]] = []
+        self._alarms: dict[ObjectName, datetime] = {}
+        self._cas_due: datetime | None = None
+        self._strangers: dict[ResourceName, tuple[Stranger, ...]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._held.values()))
+
+    def version(self, key: ResourceName) -> str | None:
+        """Return the resourceVersion in which a resource is known; None where it is not."""
+        held = self._held[key.kind].get(_name(key))
+        return held.version if held is not None else None
+
+    def names(self, kind: str, namespace: str | None) -> Iterator[ResourceName]:
+        """Yield the resources of a kind, in a namespace or in all where None."""
+        return (ResourceName(kind, *each) for each in self._held[kind] if namespace in {None, each.namespace})
+
+    def put(self, resource: FleetResource, version: str, now: datetime, *, is_first: bool = False) -> None:
+        """Take in that a resource is so.
+
+        Args:
+            resource: as `shown_resource` gives it.
+            version: its resourceVersion.
+            now: the time, aware.
+            is_first: whether the page learns what there is; what it did not know then is not new.
+        """
+        key, before = resource.key, self.resource(resource.key)
+        if before is not None or not is_first:
+            self._note(key, changes_between(before, resource, now))
+        self._place(key, _held(resource, version, now, self.check_ins))
+        if key.kind == TRUSTED_CA:
+            self._strangers[key] = tuple(strangers_of(resource))
+
+    def remove(self, key: ResourceName, now: datetime) -> None:
+        """Take in that a resource does not exist any more."""
+        if _name(key) in self._held[key.kind]:
+            self._displace(key)
+            del self._held[key.kind][_name(key)]
+            self._strangers.pop(key, None)
+            self._alarms.pop(_name(key), None)
+            self.history.forget(key)
+            self._note_recent(key, StatusChange(now, ChangeKind.DELETED, "it was deleted"))
+
+    def tick(self, now: datetime) -> None:
+        """Judge again what time alone may have changed."""
+        while self._due and self._due[0][0] < now:
+            at, name = heapq.heappop(self._due)
+            if self._alarms.get(name) == at:
+                del self._alarms[name]
+                self._judge_again(ResourceName(GATEWAY, *name), now)
+        if self._cas_due is None or self._cas_due <= now or self._cas_due > now + _CA_AGAIN:
+            self._cas_due = now + _CA_AGAIN
+            for each in list(self._cas):
+                self._judge_again(ResourceName(TRUSTED_CA, *each), now)
+
+    def resource(self, key: ResourceName) -> FleetResource | None:
+        """Return a resource as it is shown; None where it is not known."""
+        held = self._held[key.kind].get(_name(key))
+        if held is None:
+            return None
+        spec, status, generation = msgspec.json.decode(unpacked(held.resource))
+        return FleetResource(key, spec, status, generation)
+
+    def counts(self) -> dict[GatewayState, int]:
+        """Return how many gateways are in each state."""
+        return {state: len(names) for state, names in self._states.items()}
+
+    def gateway(self, name: ObjectName) -> GatewayLine | None:
+        """Return what a gateway is like; None where it is not known."""
+        held = self._held[GATEWAY].get(name)
+        return held.line if held is not None and isinstance(held.line, GatewayLine) else None
+
+    def gateways(self, query: Query, size: int = PAGE_SIZE) -> Listed:
+        """Return one page of the gateways that are asked for, sorted by state, namespace and name."""
+        states = [self._states[query.state]] if query.state else list(self._states.values())
+        if query.search or query.trusted_ca:
+            found = [name for names in states for name in self._fitting(names, query)]
+            return self._page(len(found), found[size * (query.page - 1) :], query.page, size)
+        if query.namespace:
+            found = [name for names in states for name in names.of(query.namespace)]
+            return self._page(len(found), found[size * (query.page - 1) :], query.page, size)
+        first, part = size * (query.page - 1), list[ObjectName]()
+        for names in states:
+            part += names.part(max(first, 0), size - len(part)) if first < len(names) else []
+            first -= len(names)
+        return self._page(sum(map(len, states)), part, query.page, size)
+
+    def cas(self) -> list[CALine]:
+        """Return what each CA is like, sorted by namespace and name."""
+        lines = (self._held[TRUSTED_CA][name].line for name in self._cas)
+        return [line for line in lines if isinstance(line, CALine)]
+
+    def strangers(self) -> list[Stranger]:
+        """Return the gateways that could be registered, the one that asked last first."""
+        listed = (each for strangers in self._strangers.values() for each in strangers)
+        return sorted(listed, key=lambda each: each.last_seen, reverse=True)
+
+    def phases(self, kind: str) -> dict[Phase, int]:
+        """Return how many resources of a kind are how far on their way into force."""
+        return {phase: len(names) for phase, names in self._phases[kind].items()}
+
+    def in_phase(self, kind: str, phase: Phase, most: int) -> list[ResourceName]:
+        """Return up to `most` resources of a kind that are so far."""
+        return [ResourceName(kind, *name) for name in self._phases[kind][phase].part(0, most)]
+
+    def _fitting(self, names: SortedNames, query: Query) -> Iterator[ObjectName]:
+        search, trusted_ca, gateways = query.search, query.trusted_ca, self._held[GATEWAY]
+        for name in names.of(query.namespace) if query.namespace else names:
+            held = gateways[name]
+            if search in held.searched and (not trusted_ca or trusted_ca == held.trusted_ca):
+                yield name
+
+    def _page(self, total: int, rest: Sequence[ObjectName], page: int, size: int) -> Listed:
+        lines = [line for name in rest[:size] if (line := self.gateway(name)) is not None]
+        return Listed(lines, total, page, max(1, -(-total // size)))
+
+    def _judge_again(self, key: ResourceName, now: datetime) -> None:
+        held, resource = self._held[key.kind].get(_name(key)), self.resource(key)
+        if held is not None and resource is not None:
+            self._place(key, msgspec.structs.replace(held, line=_line(resource, now, self.check_ins)))
+
+    def _place(self, key: ResourceName, held: _Held) -> None:
+        name, before = _name(key), self._held[key.kind].get(_name(key))
+        if before is None or _place_of(before) != _place_of(held):
+            self._displace(key)
+            self._phases[key.kind][held.phase].add(name)
+            (self._states[held.line.state] if isinstance(held.line, GatewayLine) else self._cas).add(name)
+        self._held[key.kind][name] = held
+        if isinstance(held.line, GatewayLine):
+            at = silent_from(held.line, self.check_ins)
+            # One alarm each: where it rings early, the next one is set.
+            if at is not None and (name not in self._alarms or at < self._alarms[name]):
+                self._alarms[name] = at
+                heapq.heappush(self._due, (at, name))
+                if len(self._due) > 2 * len(self._alarms) + _SPARE_ALARMS:
+                    self._due = sorted((each, known) for known, each in self._alarms.items())
+
+    def _displace(self, key: ResourceName) -> None:
+        name, before = _name(key), self._held[key.kind].get(_name(key))
+        if before is not None:
+            self._phases[key.kind][before.phase].discard(name)
+            (self._states[before.line.state] if isinstance(before.line, GatewayLine) else self._cas).discard(name)
+
+    def _note(self, key: ResourceName, changes: Iterable[StatusChange]) -> None:
+        listed = list(changes)
+        self.history.add(key, listed)
+        for each in listed:
+            if each.kind in _RECENT:
+                self._note_recent(key, each)
+
+    def _note_recent(self, key: ResourceName, change: StatusChange) -> None:
+        self.recent.insert(0, (key, change))
+        del self.recent[MAX_RECENT:]
+
+
+def phase_of(resource: FleetResource) -> Phase:
+    """Return how far a resource is on its way into force."""
+    if resource.condition("Accepted").get("status") == "False":
+        return Phase.NOT_ACCEPTED
+    for kind, phase in (("Enforced", Phase.ENFORCED), ("Published", Phase.PUBLISHED)):
+        if resource.condition(kind).get("status") == "True":
+            return phase
+    return Phase.WAITING
+
+
+def _held(resource: FleetResource, version: str, now: datetime, check_ins: int) -> _Held:
+    text = msgspec.json.encode((resource.spec, resource.status, resource.generation))
+    line, phase = _line(resource, now, check_ins), phase_of(resource)
+    if not isinstance(line, GatewayLine):
+        return _Held(version, packed(text), line, phase)
+    known = (resource.status.get(name, "") for name in ("model", "station"))
+    searched = " ".join((line.eui, f"{line.namespace}/{line.name}", *known)).lower()
+    return _Held(version, packed(text), line, phase, searched, sys.intern(clean(came_by(resource), 600)))
+
+
+def _line(resource: FleetResource, now: datetime, check_ins: int) -> GatewayLine | CALine:
+    if resource.key.kind == GATEWAY:
+        return gateway_line(resource, now, check_ins)
+    return ca_line(resource, now)
+
+
+def _name(key: ResourceName) -> ObjectName:
+    return ObjectName(key.namespace, key.name)
+
+
+def _place_of(held: _Held) -> tuple[object, ...]:
+    return (held.phase, held.line.state if isinstance(held.line, GatewayLine) else None)
