@@ -1,4 +1,4 @@
-"""Whom and what a refusal names for the log: EUIs, the Gateway, TrustedCAs. The words between them are free."""
+"""The names in a refusal for the log: EUIs, the Gateway, TrustedCAs. The words between them are free."""
 
 from collections.abc import Sequence
 from typing import Any
