@@ -1,4 +1,4 @@
-"""Who may see the page: decided on where a request comes from and what its headers say. Pure.
+"""The access to the page: decided by the source of a request and its headers. Pure.
 
 Three ways. Nobody is asked where the page listens on the machine itself alone; a token; or a proxy that has asked
 already, and names the user in a header. A proxy is believed where it comes from a network that is named and proves a
@@ -48,7 +48,7 @@ class TrustedProxy:
 
 @dataclass(frozen=True)
 class Access:
-    """What is asked of those who want to see the page.
+    """The requirements for access to the page.
 
     Attributes:
         token: reads it; empty where that cannot be read. None where nobody comes in by a token.

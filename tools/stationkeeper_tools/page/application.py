@@ -47,7 +47,7 @@ _log = logging.getLogger("stationkeeper.page")
 
 @dataclass(frozen=True)
 class Shown:
-    """What the page shows.
+    """The content of the page.
 
     Attributes:
         view: of the fleet.

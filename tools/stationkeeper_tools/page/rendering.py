@@ -72,7 +72,7 @@ _ENFORCEMENT_REFRESH = 5
 
 @dataclass(frozen=True)
 class Request:
-    """What the pages are drawn for.
+    """The context of the pages.
 
     Attributes:
         query: what is asked for.

@@ -14,7 +14,7 @@ _log = logging.getLogger("stationkeeper.page")
 
 
 class SecretFile:
-    """Of one file.
+    """The content of one file.
 
     Args:
         path: of it.
