@@ -37,16 +37,18 @@ def log_line(seconds: float, level: str, logger: str, event: str, fields: Mappin
         event: what happened, in a few words.
         fields: the details; texts are cut at `MAX_VALUE` characters, a traceback at four times as many.
     """
-    whole, milliseconds = divmod(round(seconds * 1e6) // 1000, 1000)
-    time = f"{_second(whole)}.{milliseconds:03}+00:00"
-    line: dict[str, object] = {"time": time, "level": level.lower(), "logger": logger, "event": event[:MAX_VALUE]}
-    are_texts = True
-    for name, value in fields.items():
-        line[name] = value
-        are_texts = are_texts and type(value) is str
-    if are_texts and len(found := _ascii(line)) <= MAX_VALUE:
-        # Then none of them is longer.
-        return found
+    milliseconds = round(seconds * 1e6) // 1000
+    time = f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03}+00:00"
+    level = level.lower()
+    line: dict[str, object] = {"time": time, "level": level, "logger": logger, "event": event[:MAX_VALUE], **fields}
+    for value in fields.values():
+        if type(value) is not str:
+            break
+    else:
+        found = _ascii(line)
+        if len(found) <= MAX_VALUE:
+            # Then none of the texts is longer.
+            return found
     for name, value in fields.items():
         line[name] = _value(value, MAX_VALUE * 4 if name == "traceback" else MAX_VALUE)
     return _ascii(line)

@@ -60,7 +60,7 @@ PARTS: tuple[tuple[type, str, str], ...] = (
     (TLSConnection, "data_to_send", "TLS: bytes out"),
     (SSL.Connection, "do_handshake", "OpenSSL: handshake"),
     (Admission, "judge", "judgement"),
-    (JudgementMemory, "judge", "judgement, for the first time"),
+    (JudgementMemory, "judge_anew", "judgement, for the first time"),
     (HTTPConnection, "data_received", "HTTP"),
     (HTTPConnection, "connection_lost", "HTTP"),
     (UpdateInfoHandler, "answer", "decision and answer"),
