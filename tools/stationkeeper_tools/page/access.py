@@ -111,7 +111,7 @@ def is_loopback(host: str) -> bool:
 
 def _on_this_machine(peer: str, values: Values) -> str | Refused:
     if not is_loopback(peer):
-        return Refused("it comes from another machine, and nobody is asked who they are", wants_token=False)
+        return Refused("it comes from another machine, and the page asks nobody to log in", wants_token=False)
     # A website can have its own name lead to this machine, and then read what the browser gets from here.
     hosts = values("Host")
     if len(hosts) != 1 or not is_loopback(_without_port(hosts[0])):

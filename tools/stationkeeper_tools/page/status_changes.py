@@ -134,7 +134,7 @@ def _refusal(resource: FleetResource) -> Iterator[StatusChange]:
     refusal = _part(resource, "lastRefusal")
     at = moment(refusal.get("time"))
     if at is not None:
-        who = "somebody who claims to be it was refused" if refusal.get("claimed") else "it was refused"
+        who = "a client that claims to be it was refused" if refusal.get("claimed") else "it was refused"
         yield StatusChange(at, ChangeKind.REFUSAL, f"{who}: {refusal.get('reason', '')}")
 
 
