@@ -58,7 +58,7 @@ def check_version(release: Release) -> None:
 
 
 def check_changelog(release: Release) -> None:
-    """Check that the changelog has a section for the version, or for what is unreleased, and that there are upgrade notes."""
+    """Check that the changelog has the version, or what is unreleased, and that there are upgrade notes."""
     page = (ROOT / changelog.PAGE).read_text(encoding="utf-8")
     if f"\n### {version()}\n" not in (ROOT / _NOTES).read_text(encoding="utf-8"):
         raise CheckError(f"{_NOTES} has no notes for {version()}: say under `### {version()}` what an upgrade asks for")
