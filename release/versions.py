@@ -42,7 +42,7 @@ class Place:
 _NUMBER = r"(?P<version>\d+\.\d+\.\d+)"
 _IMAGE = rf"stationkeeper-(?:cups|operator|serve):{_NUMBER}"
 PLACES = (
-    Place("pyproject.toml", rf'^version = "{_NUMBER}"$'),
+    Place("pyproject.toml", rf'^name = "stationkeeper"\nversion = "{_NUMBER}"$'),
     Place("uv.lock", rf'^name = "stationkeeper"\nversion = "{_NUMBER}"$'),
     Place("helm/stationkeeper/Chart.yaml", rf"^version: {_NUMBER}$"),
     Place("helm/stationkeeper/Chart.yaml", rf'^appVersion: "{_NUMBER}"$'),

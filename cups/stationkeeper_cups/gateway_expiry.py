@@ -1,4 +1,4 @@
-"""How many of the gateways that this pod remembers came with a certificate that ends soon; computed when asked for."""
+"""Count the remembered gateways whose last certificate ends soon; computed at an exposition."""
 
 import time
 from collections import Counter
@@ -15,12 +15,12 @@ _REMEMBERED_SECONDS = 60.0
 
 
 class GatewayExpiry(Collector):
-    """Tells that, at most a minute old.
+    """The metric with these counts, at most a minute old.
 
     Args:
-        certificates: those that there are.
-        now: the time, aware.
-        clock: monotonic, in seconds.
+        certificates: returns the certificates of the gateways.
+        now: returns the time, aware.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -36,11 +36,11 @@ class GatewayExpiry(Collector):
         self._family = _family()
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """The family without values: nothing is computed for a registration."""
+        """Return the family without values: a registration computes nothing."""
         return (_family(),)
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """The family; certificates of `7d` count in `30d` too, those that expired in neither."""
+        """Return the family; certificates in `7d` count in `30d` too, expired ones in neither."""
         if self._clock() - self._counted_at >= _REMEMBERED_SECONDS:
             now = self._now()
             found = Counter(stage_of(each.not_before, each.not_after, now) for each in self._certificates())

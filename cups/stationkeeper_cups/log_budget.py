@@ -1,4 +1,4 @@
-"""How many lines clients may cause in the log: anybody who reaches the port can make handshakes fail at will."""
+"""Limit the log lines that clients cause: any client of the port can make handshakes fail."""
 
 from collections.abc import Callable
 
@@ -13,12 +13,12 @@ MAX_REMEMBERED = 4096
 
 
 class LogBudget:
-    """A token bucket that remembers how many lines were left out.
+    """A token bucket that counts suppressed lines.
 
     Args:
-        clock: seconds, monotonic.
-        lines_a_second: by which it fills.
-        burst: lines that may be written at once.
+        clock: returns monotonic seconds.
+        lines_a_second: the rate of refill.
+        burst: the number of lines that may be written at once.
     """
 
     __slots__ = ("_left_out", "_lines")
@@ -30,7 +30,7 @@ class LogBudget:
         self._left_out = 0
 
     def take(self) -> int | None:
-        """Return how many lines were left out before this one, which may be written; None where it may not."""
+        """Return the number of lines suppressed before this one; None if this line must not be written."""
         if not self._lines.take():
             self._left_out += 1
             return None
@@ -39,7 +39,7 @@ class LogBudget:
 
 
 class LogBudgets:
-    """A budget for each of those that cause lines, so that one that asks without end silences no other.
+    """A budget for each client, so that a busy client does not suppress the lines of others.
 
     Args:
         clock: seconds, monotonic.
@@ -51,5 +51,5 @@ class LogBudgets:
         )
 
     def take(self, name: str) -> int | None:
-        """Return how many lines about `name` were left out before this one; None where it may not be written."""
+        """Return the number of lines about `name` suppressed before this one; None if it must not be written."""
         return self._budgets[name].take()

@@ -1,4 +1,4 @@
-"""The CUPS server as a process: settings, sockets, signals, and the order of start and stop."""
+"""The CUPS server process: settings, sockets, signals, and the order of start and stop."""
 
 import asyncio
 import logging
@@ -50,7 +50,7 @@ from stationkeeper_cups.tls.server_credentials import ServerCredentials, load_cr
 from stationkeeper_cups.tls.time_limits import TimeLimits
 
 DRAIN_SECONDS = 10.0
-# Of the connections that may be open; below that memory is given back.
+# The share of the maximum of connections, below which memory is returned to the kernel.
 CALM_SHARE = 10
 
 # The time, aware; without a call of Python's for it.
@@ -60,7 +60,7 @@ _log = logging.getLogger("stationkeeper.cups")
 
 
 def main() -> None:
-    """Runs the server until SIGTERM or SIGINT; exits with 2 where it cannot be started as it is configured."""
+    """Run the server until SIGTERM or SIGINT; exit with 2 if the configuration does not allow a start."""
     try:
         settings = read_settings(sys.argv[1:], os.environ)
         log_as_json(settings.log_level)
@@ -80,12 +80,12 @@ async def _run(settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class _Answering:
-    """What answers gateways, at whichever port.
+    """The objects that answer gateways, on any port.
 
     Attributes:
-        state: what is in force.
+        state: the state in force.
         admission: judges certificates.
-        refusals: takes note of what is refused.
+        refusals: records refusals.
         handler: decides on requests.
     """
 
@@ -101,16 +101,16 @@ async def serve(
     seconds: RequestSeconds = REQUEST_SECONDS,
     on_serving: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serves gateways and the internal port until `stop` is set.
+    """Serve gateways and the internal port until `stop` is set.
 
-    The gateways' port is bound at once, to fail early, but accepts nothing before the first complete load. In the end
-    it is closed first, and what is being answered has `DRAIN_SECONDS` to be done.
+    The gateways' port is bound at once, to fail early, but accepts no connection before the first complete load. At the
+    stop it is closed first; requests under way have `DRAIN_SECONDS` to end.
 
     Args:
-        settings: as configured.
-        stop: set from outside.
-        seconds: how long the parts of a request may take.
-        on_serving: called once gateways can connect.
+        settings: the configuration.
+        stop: the event that stops the server.
+        seconds: the maximum seconds of the parts of a request.
+        on_serving: called when gateways can connect.
 
     Raises:
         SettingsError: an address cannot be bound.
@@ -193,17 +193,17 @@ def _memory_return(listeners: list[Listener], limits: ConnectionLimits) -> Memor
 
 
 async def _latest(source: asyncio.Task[None], stop: asyncio.Event, state: ServingState, seconds: float) -> None:
-    """Wait for the operator's word that what the source holds is the latest, for some time.
+    """Wait, for a limited time, until the operator says that the documents of the source are the latest.
 
-    The source may hold what was in force minutes ago, and this process cannot know: what was taken away since would be
-    let in once more. Without an operator the last good state serves.
+    The source may have documents from minutes ago, and this process cannot know that: gateways removed since then would
+    be accepted again. Without an operator, the last good state is served.
     """
     try:
         async with asyncio.timeout(seconds):
             await _first(source, stop, state.is_latest)
     except TimeoutError:
         fields = {"seconds": seconds}
-        _log.warning("no operator says what is the latest, serving what the source holds", extra={"fields": fields})
+        _log.warning("no operator confirmed the latest documents; serving the source", extra={"fields": fields})
 
 
 async def _first(source: asyncio.Task[None], *events: asyncio.Event) -> None:
@@ -242,7 +242,7 @@ async def _start_internal(settings: Settings, told: Told) -> RunningInternalPort
 
 
 def _ports(settings: Settings, answering: _Answering, bounds: PortBounds) -> list[GatewayPort]:
-    """Return the gateways' own port, and that of proxies where there is one."""
+    """Return the gateways' own port, and the port for proxies if there is one."""
     state, admission = answering.state, answering.admission
     refusals, handler = answering.refusals, answering.handler
 

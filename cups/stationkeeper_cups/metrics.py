@@ -1,4 +1,4 @@
-"""What CUPS counts and measures, for Prometheus. Labels are reasons and documents only, never names of gateways."""
+"""The Prometheus metrics of CUPS. Labels are only reasons and documents, never names of gateways."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.registry import Collector
@@ -9,7 +9,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """The metrics of one server, in a registry of their own."""
+    """The metrics of one server, in their own registry."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -104,9 +104,9 @@ class Metrics:
         )
 
     def add(self, collector: Collector) -> None:
-        """Has `collector` asked at each exposition."""
+        """Add `collector` to each exposition."""
         self._registry.register(collector)
 
     def exposition(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)

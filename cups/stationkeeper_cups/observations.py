@@ -1,13 +1,13 @@
-"""What this pod remembers of the gateways that asked it: bounded, in memory only, and gone with the process.
+"""The memory of this pod about gateways: limited, and only in the memory of the process.
 
-A record is changed by a visit, a request that was let in and answered, by the refusal of somebody who proved to hold a
-certificate for the EUI, and by another configuration for the gateway, which is pending from then on. A refusal never
-changes what a visit left: whoever else may have a certificate for the EUI made must not overwrite what the real gateway
-showed. A record belongs to one Gateway; another one with its EUI begins with an empty one.
+Three things change a record: a visit (a request that was accepted and answered), a refusal of a client that proved to
+have a certificate for the EUI, and a new configuration for the gateway, which is then pending. A refusal never changes
+the data of a visit: another client with a certificate for the EUI must not overwrite the data of the real gateway. A
+record belongs to one Gateway; another Gateway with its EUI begins with an empty record.
 
-Registered and unregistered EUIs have bounds of their own, so that strangers displace no gateway; the record that
-changed longest ago makes room. Changes are numbered, and a page is found by its number: it costs what it holds and what
-was superseded since, of which no more is kept than there are records.
+Registered and unregistered EUIs have separate limits, so that unknown clients displace no gateway; the record with the
+oldest change is dropped first. Changes are numbered, and a page begins at a number. Its cost is its content and the
+superseded changes in it, which are at most as many as the records.
 """
 
 import secrets
@@ -52,11 +52,11 @@ class Observations:
     """The records of one process.
 
     Args:
-        metrics: where it says how many there are.
-        registered, unregistered: how many records of each are kept.
+        metrics: the metrics for the numbers of records.
+        registered, unregistered: the maximum number of records of each kind.
 
     Attributes:
-        instance: names the process; another one has another.
+        instance: the unique name of the process.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Observations:
             metrics.gateway_deliveries.labels(state).set_function(partial(self._states.__getitem__, state))
 
     def progress(self, gateway: RegisteredGateway) -> Progress | None:
-        """How far `gateway` is with its configuration; None where that is not known."""
+        """Return the progress of `gateway` with its configuration; None if it is not known."""
         record = self._find(_eui(gateway), gateway.uid)
         return record.progress if record else None
 
@@ -87,14 +87,14 @@ class Observations:
         progress: Progress | None,
         now: datetime,
     ) -> None:
-        """Remembers a request that was answered with 200.
+        """Record a request that was answered with 200.
 
         Args:
-            gateway: whose it was.
-            request: what it reported.
-            certificate: what it came in by; None where that was a token.
-            progress: how far it is, this answer counted.
-            now: aware.
+            gateway: the gateway.
+            request: its request.
+            certificate: the certificate that authenticated it; None for a token.
+            progress: its progress, including this answer.
+            now: the time, aware.
         """
         eui = _eui(gateway)
         known = self._find(eui, gateway.uid)
@@ -112,13 +112,13 @@ class Observations:
         self._put(eui, observation, progress)
 
     def refused(self, client: RefusedClient, request: UpdateInfoRequest, reason: Reason, now: datetime) -> None:
-        """Remembers a refusal under the EUI of the certificate.
+        """Record a refusal under the EUI of the certificate.
 
         Args:
-            client: who was refused.
-            request: what it reported; remembered for EUIs without a Gateway only.
-            reason: why.
-            now: aware.
+            client: the refused client.
+            request: its request; stored only for EUIs without a Gateway.
+            reason: the reason.
+            now: the time, aware.
         """
         refusal = SeenRefusal(reason=reason, at=now, trusted_ca=client.certificate.trusted_ca)
         eui, gateway = client.eui, client.gateway
@@ -139,14 +139,14 @@ class Observations:
         self._put(eui, msgspec.structs.replace(before, refusal=refusal), known.progress if known else None)
 
     def claimed(self, client: RefusedClient, reason: Reason, now: datetime) -> None:
-        """Remember a refusal under the Gateway that a handshake's certificate or a request names, without proof of it.
+        """Record a refusal under the Gateway that a handshake's certificate or a request names without proof.
 
-        It takes the place of nothing that was proven since the gateway's last visit.
+        It does not replace a proven refusal since the gateway's last visit.
 
         Args:
-            client: who was refused; without a Gateway nothing is remembered.
-            reason: why.
-            now: aware.
+            client: the refused client; without a Gateway nothing is recorded.
+            reason: the reason.
+            now: the time, aware.
         """
         gateway = client.gateway
         if gateway is None:
@@ -164,7 +164,7 @@ class Observations:
         return eui in self._records["registered"]
 
     def reconfigured(self, gateways: Iterable[RegisteredGateway]) -> None:
-        """Has those of `gateways` be pending that are to have something else than before."""
+        """Set the gateways with a new target to pending."""
         for gateway in gateways:
             known = self._find(_eui(gateway), gateway.uid)
             if known is None or known.progress is None:
@@ -175,13 +175,13 @@ class Observations:
                 self._put(_eui(gateway), observation, progress)
 
     def certificates(self) -> Iterator[SeenCertificate]:
-        """The certificates by which registered gateways came in last."""
+        """Yield the certificate of the last visit of each registered gateway."""
         for record in self._records["registered"].values():
             if record.observation.certificate is not None:
                 yield record.observation.certificate
 
     def page(self, since: int) -> ObservationPage:
-        """What changed after the change `since`, the longest ago first, `MAX_PAGE` at most."""
+        """Return the changes after the change `since`, the oldest first, at most `MAX_PAGE`."""
         found: list[_Record] = []
         for record in self._after(since):
             if len(found) == MAX_PAGE:
@@ -200,7 +200,7 @@ class Observations:
                 yield record
 
     def _current(self, place: int) -> _Record | None:
-        """The record that was changed there; None where it changed again or is gone."""
+        """Return the record with that change; None if it changed again or was dropped."""
         for records in self._records.values():
             record = records.get(self._changed[place])
             if record is not None and record.change == self._numbers[place]:
@@ -229,7 +229,7 @@ class Observations:
             self._drop_superseded()
 
     def _drop_superseded(self) -> None:
-        """Keeps the list of changes no longer than twice the records, at a cost that is spread over the changes."""
+        """Limit the list of changes to twice the records; the cost is spread over the changes."""
         if len(self._numbers) <= 2 * sum(map(len, self._records.values())) + MAX_PAGE:
             return
         places = [place for place in range(len(self._numbers)) if self._current(place)]
@@ -255,5 +255,5 @@ def _seen(progress: Progress | None) -> SeenDelivery | None:
 
 @lru_cache(maxsize=1024)
 def _text(reported: str | None) -> str:
-    """What a gateway reports, fit for JSON and for a terminal; interned, since the fleet reports much the same."""
+    """Return a reported text, cleaned for JSON and terminals; interned, because many gateways report the same."""
     return sys.intern(clean(reported or ""))

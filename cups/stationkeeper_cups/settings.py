@@ -1,4 +1,4 @@
-"""The configuration of the server, from its command line and its environment."""
+"""Read the configuration of the server from the command line and the environment."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -32,12 +32,12 @@ _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 @dataclass(frozen=True)
 class Files:
-    """The source is files.
+    """Files as the source.
 
     Attributes:
         documents: the folder of the published documents.
         certificates, key: PEM files of the server.
-        server_tls: the name of the Secret that these two are of.
+        server_tls: the name of the Secret of these two files.
     """
 
     documents: Path
@@ -48,10 +48,10 @@ class Files:
 
 @dataclass(frozen=True)
 class Kubernetes:
-    """The source is a watch.
+    """A watch of Secrets as the source.
 
     Attributes:
-        api: how to reach the API server.
+        api: the API server.
         server_tls: the name of the TLS Secret.
     """
 
@@ -61,11 +61,11 @@ class Kubernetes:
 
 @dataclass(frozen=True)
 class Forwarded:
-    """A port for proxies that end TLS.
+    """A port for proxies that terminate TLS.
 
     Attributes:
-        address: where they connect.
-        proxies: which are believed, and what they forward.
+        address: the address of the port.
+        proxies: the trusted proxies, and their header form.
     """
 
     address: Address
@@ -74,27 +74,26 @@ class Forwarded:
 
 @dataclass(frozen=True)
 class Settings:
-    """All that can be configured.
+    """The configuration.
 
     Attributes:
-        cups: where gateways connect.
-        internal: where the cluster asks about health and metrics.
-        source: where documents and server credentials come from.
-        internal_token: a file with the bearer token of `/generation` and `/observations`; None leaves the first
-            open and the second shut.
-        log_level: a name that `logging` knows.
-        token_authentication: whether gateways without a certificate may come in by a token.
-        server_root_may_change: whether a server certificate of another root than the one in force is taken at once.
-        handshake_seconds: how long a TLS handshake may take.
+        cups: the address of the gateways' port.
+        internal: the address of the internal port.
+        source: the source of documents and server credentials.
+        internal_token: the file with the bearer token of `/generation` and `/observations`; None: the first needs no
+            token and the second is closed.
+        log_level: the name of a level of `logging`.
+        token_authentication: whether gateways without a certificate may authenticate by a token.
+        server_root_may_change: whether a server certificate of another root is accepted at once.
+        handshake_seconds: the maximum time of a TLS handshake.
         proxy_protocol_from: the load balancers that send PROXY protocol.
-        forwarded: a port for proxies that end TLS; None where there is none.
-        buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
-        operator_certificate: a file with the certificate of the key that the operator signs with what it hands over;
-            None: nothing is taken on the internal port.
-        latest_seconds: how long, at most, the gateways' port waits at start for the operator to say that what the
-            source holds is the latest.
-        kept_generations: a file, in a folder that lasts as long as the pod, that keeps which generations were in force;
-            None: nothing is kept.
+        forwarded: the port for proxies that terminate TLS; None if there is none.
+        buckets: the number of documents for the Gateways; one of `BUCKET_COUNTS`.
+        operator_certificate: the file with the certificate of the operator's signing key; None refuses handovers.
+        latest_seconds: the maximum time that the gateways' port waits at the start until the operator says that the
+            documents of the source are the latest.
+        kept_generations: the file for the generations in force, in a folder that lasts as long as the pod; None stores
+            nothing.
     """
 
     cups: Address
@@ -114,11 +113,11 @@ class Settings:
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
-    """The settings that the command line and, for what it does not set, the environment hold.
+    """Return the settings of the command line; the environment supplies unset ones.
 
     Raises:
         SettingsError: a setting is missing or cannot be read.
-        SystemExit: as argparse does it, for `--help` and unknown flags.
+        SystemExit: by argparse, for `--help` and unknown flags.
     """
     given = command_line(environment).parse_args(arguments)
     return Settings(
@@ -140,17 +139,17 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
 
 
 def command_line(environment: Mapping[str, str]) -> argparse.ArgumentParser:
-    """Return what reads the command line.
+    """Return the parser of the command line.
 
     Args:
-        environment: gives the value of a flag that the command line does not have.
+        environment: the values of flags that the command line does not have.
 
     Returns:
         The parser; the help of each flag ends with its variable and its default in brackets.
     """
     parser = argparse.ArgumentParser(
         prog="stationkeeper-cups",
-        description="Answers /update-info of LoRa Basics Station gateways over mutual TLS.",
+        description="Answer /update-info of LoRa Basics Station gateways over mutual TLS.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('stationkeeper')}")
@@ -161,7 +160,7 @@ def command_line(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
     base = "/var/run/stationkeeper"
     add("--listen", "STATIONKEEPER_CUPS_ADDRESS", "0.0.0.0:8987", "host:port where gateways connect")
-    internal = "host:port of health, metrics, what is loaded and what was seen"
+    internal = "host:port of health, metrics, loaded generations and observations"
     add("--internal-listen", "STATIONKEEPER_INTERNAL_ADDRESS", "0.0.0.0:8080", internal)
     add("--source", "STATIONKEEPER_SOURCE", FILES, f"{FILES}: mounted Secrets; {WATCH}: the Secrets by the API server")
     add("--directory", "STATIONKEEPER_DOCUMENTS_FOLDER", f"{base}/documents", f"{FILES}: of the published documents")
@@ -180,22 +179,22 @@ def command_line(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "",
         "bearer token of /generation and /observations",
     )
-    tokens = "true or false: gateways without a client certificate may come in by a token"
+    tokens = "true or false: gateways without a client certificate may authenticate by a token"
     add("--token-authentication", "STATIONKEEPER_TOKEN_AUTHENTICATION", "false", tokens)
-    root = "true or false: a server certificate of another root than the one in force is taken at once"
+    root = "true or false: a server certificate of another root is accepted at once"
     add("--server-root-may-change", "STATIONKEEPER_SERVER_ROOT_MAY_CHANGE", "false", root)
-    handshake = "how long a TLS handshake may take, in seconds; gateways on slow links need more than 10"
+    handshake = "maximum seconds of a TLS handshake; gateways on slow links need more than 10"
     add("--handshake-seconds", "STATIONKEEPER_HANDSHAKE_SECONDS", f"{HANDSHAKE_SECONDS:g}", handshake)
-    proxies = "networks (CIDR, comma between) of load balancers, whose connections begin with a PROXY protocol header"
+    proxies = "networks (CIDR, separated by commas) of load balancers that send a PROXY protocol header"
     add("--proxy-protocol-from", "STATIONKEEPER_PROXY_PROTOCOL_FROM", "", proxies)
-    add("--forwarded-listen", "STATIONKEEPER_FORWARDED_ADDRESS", "", "host:port where proxies that end TLS connect")
+    add("--forwarded-listen", "STATIONKEEPER_FORWARDED_ADDRESS", "", "host:port for proxies that terminate TLS")
     forms = f"how they forward certificates: {', '.join(Form)}"
     add("--forwarded-form", "STATIONKEEPER_FORWARDED_FORM", "", forms)
     add("--forwarded-from", "STATIONKEEPER_FORWARDED_FROM", "", "networks that they connect from")
     add("--forwarded-ca-file", "STATIONKEEPER_FORWARDED_CA_FILE", "", "PEM of the CAs of their own certificates")
     names = "names in their own certificates, DNS or URI, comma between"
     add("--forwarded-names", "STATIONKEEPER_FORWARDED_NAMES", "", names)
-    buckets = "into how many Secrets the release splits its Gateways"
+    buckets = "number of Secrets for the Gateways of the release"
     add("--registry-buckets", "STATIONKEEPER_REGISTRY_BUCKETS", str(BUCKETS), buckets)
     signer = "PEM certificate of the key that the operator signs with what it hands over; empty: nothing is taken"
     add("--operator-certificate-file", "STATIONKEEPER_OPERATOR_CERTIFICATE_FILE", "", signer)

@@ -1,7 +1,7 @@
-"""What is counted for each request, at the cost of an addition; Prometheus' metrics are made of it when it asks.
+"""Fast counters for each request; Prometheus' metrics are made from them at an exposition.
 
-The client library's own counters lock, look at their labels and keep examples, each time. All requests are answered in
-one thread, that of the event loop.
+The counters of the client library take a lock, look up labels and store exemplars each time. All requests are answered
+in one thread, so that is not needed.
 """
 
 import time
@@ -16,12 +16,12 @@ from prometheus_client.utils import floatToGoString
 
 
 class Tally(Collector):
-    """How often each of some things happened.
+    """A counter for each of several events.
 
     Args:
-        name: of the metric, without `_total`.
-        help_text: for people.
-        label: what the things are.
+        name: the name of the metric, without `_total`.
+        help_text: the help of the metric.
+        label: the name of the label.
     """
 
     def __init__(self, name: str, help_text: str, label: str) -> None:
@@ -30,22 +30,22 @@ class Tally(Collector):
         self._begun: dict[str, float] = {}
 
     def expect(self, *things: str) -> None:
-        """Tell 0 of `things` that did not happen yet."""
+        """Expose 0 for `things` that have not happened yet."""
         for each in things:
             self._begin(each)
 
     def count(self, thing: str) -> None:
-        """Take note that it happened once more."""
+        """Count one event."""
         if thing not in self._begun:
             self._begin(thing)
         self._counts[thing] += 1
 
     def describe(self) -> Iterable[CounterMetricFamily]:
-        """The family without values."""
+        """Return the family without values."""
         return (CounterMetricFamily(self._name, self._help, labels=[self._label]),)
 
     def collect(self) -> Iterable[CounterMetricFamily]:
-        """The family."""
+        """Return the family."""
         family = CounterMetricFamily(self._name, self._help, labels=[self._label])
         for thing, begun in list(self._begun.items()):
             family.add_metric([thing], self._counts[thing], created=begun)
@@ -56,12 +56,12 @@ class Tally(Collector):
 
 
 class Durations(Collector):
-    """How long something took, each time.
+    """A histogram of durations.
 
     Args:
-        name: of the metric.
-        help_text: for people.
-        bounds: of its buckets, in seconds, upwards.
+        name: the name of the metric.
+        help_text: the help of the metric.
+        bounds: the upper limits of its buckets in seconds, ascending.
     """
 
     def __init__(self, name: str, help_text: str, bounds: tuple[float, ...]) -> None:
@@ -70,16 +70,16 @@ class Durations(Collector):
         self._sum = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Take note of one."""
+        """Record one duration."""
         self._counts[bisect_left(self._bounds, seconds)] += 1
         self._sum += seconds
 
     def describe(self) -> Iterable[HistogramMetricFamily]:
-        """The family without values."""
+        """Return the family without values."""
         return (HistogramMetricFamily(self._name, self._help),)
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
-        """The family."""
+        """Return the family."""
         limits = (*map(floatToGoString, self._bounds), "+Inf")
         family = HistogramMetricFamily(self._name, self._help)
         family.add_metric([], list(zip(limits, accumulate(self._counts), strict=True)), self._sum)

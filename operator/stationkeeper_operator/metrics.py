@@ -63,7 +63,7 @@ class Metrics:
 
         self.statuses_waiting = Gauge(
             "stationkeeper_operator_statuses_waiting",
-            "Resources whose status is to be compared, and written where it differs; many after a restart, soon fewer.",
+            "Resources whose status waits to be compared, and written if it differs; many after a restart, soon fewer.",
             registry=self._registry,
         )
 

@@ -78,10 +78,12 @@ class Tab:
         return found["result"].get("value")
 
     async def until(self, expression: str) -> None:
-        """Wait until an expression gives true."""
+        """Wait until an expression gives true, on this page or on one that comes after it."""
         for _ in range(int(_SECONDS / _LOOK_SECONDS)):
-            if await self.does(expression):
-                return
+            # While another page takes this one's place there is nothing to ask.
+            with contextlib.suppress(BrowserError):
+                if await self.does(expression):
+                    return
             await asyncio.sleep(_LOOK_SECONDS)
         raise BrowserError(f"it does not come true: {expression}")
 

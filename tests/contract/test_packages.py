@@ -94,6 +94,7 @@ def test_what_is_installed_has_every_package_and_the_manifests(installed: Path) 
     done = python(
         "from stationkeeper_tools.manifests import crd_files, rbac_files; "
         "import stationkeeper_core, stationkeeper_cups.main, stationkeeper_operator.main; "
+        "import stationkeeper_tools.page.rendering; "
         "print(stationkeeper_core.__file__, len(crd_files()), len(rbac_files()))",
         installed,
     )

@@ -13,7 +13,9 @@ pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
 
 RUNS = 10
 SHORT_SECONDS = 1.0
-TRIES = 5
+GIVEN_UP_SECONDS = 15.0
+CUT_LISTS = (18, 8, 1, 21, 35, 43)
+"""Seeds that cut many answers."""
 
 
 @pytest.fixture(scope="module")
@@ -56,5 +58,5 @@ def test_what_is_perturbed_breaks_no_promise(perturbed: Stage) -> None:
 def test_a_deliberate_bug_is_found(perturbed: Stage) -> None:
     """A LIST that was cut counts as whole: gateways that nobody changed are refused."""
     perturbed.use("cut-lists")
-    found = (what for seed in range(2, 2 + TRIES) for what in run(perturbed, seed).findings)
+    found = (what for seed in CUT_LISTS for what in run(perturbed, seed, settle_seconds=GIVEN_UP_SECONDS).findings)
     assert any("refuses the bystander" in what for what in found)

@@ -24,7 +24,7 @@ def name(*common_names: str) -> x509.Name:
 
 @dataclass(frozen=True)
 class Signer:
-    """A CA, or whoever else signs."""
+    """A CA, or another signer."""
 
     subject: x509.Name
     key: ec.EllipticCurvePrivateKey
@@ -37,7 +37,7 @@ class Signer:
 
 @dataclass(frozen=True)
 class Wish:
-    """What a certificate is to be like."""
+    """The properties of a certificate to make."""
 
     subject: x509.Name
     ca: bool | None = None

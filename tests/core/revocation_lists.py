@@ -20,7 +20,7 @@ UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"
 
 @dataclass(frozen=True)
 class CrlWish:
-    """What a list is to be like.
+    """The properties of a list to make.
 
     Attributes:
         serials: of the certificates that it revokes.

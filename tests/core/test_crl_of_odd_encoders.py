@@ -197,12 +197,21 @@ def test_an_edwards_key_signs_without_a_hash_of_the_algorithm(key: Any) -> None:
         (RSA_KEY, odd.sequence(odd.oid("2a864886f70d010102"), NULL)),
         (RSA_KEY, odd.sequence(odd.oid("2a864886f70d01010a"), odd.sequence(b"\2\1\5"))),
         (RSA_KEY, odd.sequence(odd.oid("2a864886f70d01010a"))),
+        (RSA_KEY, odd.sequence(odd.oid("2a864886f70d01010a"), odd.sequence(odd.tlv(0xA1, b"\2\1\5")))),
     ],
 )
 def test_an_algorithm_of_another_kind_than_the_key_or_unknown_signs_nothing(key: Any, algorithm: bytes) -> None:
     signature = RSA_KEY.sign(b"list", padding.PKCS1v15(), hashes.SHA256())
 
     assert not is_signed_by(key_of(key), read_signature_algorithm(algorithm), b"list", signature)
+
+
+def test_an_rsa_key_signs_by_pkcs_1() -> None:
+    algorithm = read_signature_algorithm(odd.sequence(odd.oid("2a864886f70d01010b"), NULL))
+    signature = RSA_KEY.sign(b"list", padding.PKCS1v15(), hashes.SHA256())
+
+    assert is_signed_by(key_of(RSA_KEY), algorithm, b"list", signature)
+    assert not is_signed_by(key_of(RSA_KEY), algorithm, b"other", signature)
 
 
 def test_a_key_without_bytes_signs_nothing() -> None:

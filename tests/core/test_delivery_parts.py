@@ -108,6 +108,16 @@ def test_a_gateway_that_fell_back_and_lacks_something_else_is_told_and_shown_as_
     assert again.falls_back is False
 
 
+def test_a_host_that_is_none_is_another_server_than_the_one_that_is_reported() -> None:
+    moved = msgspec.structs.replace(GATEWAY, cups_uri="https://new:8987")
+
+    found = deliver(
+        asks(**{**WORKING, "cups_uri": "https://new:8987"}), moved, None, BEGIN, Asked("new:99999999", b"x")
+    )
+
+    assert found.falls_back
+
+
 def test_of_a_set_that_cannot_be_read_nothing_is_concluded() -> None:
     unreadable = msgspec.structs.replace(GATEWAY, cups_credentials=b"cups")
     request = asks(**{**WORKING, "cups_credentials_crc": crc(b"cups")})

@@ -1,8 +1,10 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stationkeeper_core.x509.expiry import Stage, stage_of
+from stationkeeper_core.x509.expiry import Stage, next_stage_at, stage_of
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -47,3 +49,16 @@ def test_a_short_life_is_near_its_end_only_with_a_fifth_and_a_twentieth_left(
 ) -> None:
     end = NOW + timedelta(hours=left)
     assert stage_of(end - timedelta(hours=hours), end, NOW) is stage
+
+
+MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))
+
+
+@given(st.none() | MOMENTS, MOMENTS, MOMENTS)
+def test_a_stage_lasts_until_the_next_one_begins(begin: datetime | None, end: datetime, now: datetime) -> None:
+    at = next_stage_at(begin, end, now)
+    if at is None:
+        assert stage_of(begin, end, now) is Stage.EXPIRED
+    else:
+        assert at > now
+        assert stage_of(begin, end, at - datetime.resolution) == stage_of(begin, end, now)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from OpenSSL import crypto
 
 from stationkeeper_core.errors import Reason, StationkeeperError
+from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published.documents import TrustedAuthority
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import TrustPath
@@ -21,6 +22,7 @@ from stationkeeper_core.trust.judging import judge
 from stationkeeper_core.trust.path_search import MAX_PATH_CERTIFICATES
 from stationkeeper_core.trust.scope import Scope
 from stationkeeper_core.x509.client_certificate import ClientCertificate, read_client_certificate
+from stationkeeper_core.x509.openssl import load
 from stationkeeper_core.x509.pem import parse_certificates, to_pem
 from stationkeeper_tools.sample_pki import make_gateway, make_root
 from tests.core.certificates import EUI, MAY_SIGN, NOW, Signer, Wish, ca, issue, leaf, name
@@ -372,3 +374,27 @@ def test_a_certificate_that_openssl_cannot_read_is_malformed() -> None:
 
 
 LEAF_OF_ROOT = leaf(ROOT)
+
+
+def test_what_one_path_proved_to_be_unsigned_is_not_tried_in_another() -> None:
+    fake, cross = ca("Issuing", ROOT), issue(Wish(name("Root"), ca=True, key=ROOT.key), OTHER)
+    renewed_other = issue(Wish(name("Root"), ca=True, key=SAME_NAME.key))
+    trust = _trust(authority(ROOT, intermediates=(fake.der, cross.der)))
+    twins = _trust(msgspec.structs.replace(authority(SAME_NAME), anchors=(SAME_NAME.der, renewed_other.der)))
+
+    assert _vouchers(trust, leaf(fake)) == ["ca"]
+    assert _vouchers(trust, leaf(ISSUING)) == []
+    assert _vouchers(twins, leaf(SAME_NAME)) == ["ca"]
+    assert _vouchers(twins, leaf(ROOT)) == []
+
+
+def test_a_certificate_that_openssl_has_loaded_already_is_judged_the_same() -> None:
+    trust, end_entity = _trust(authority(ROOT)), leaf(ROOT)
+    scope = Scope(EUI64(int(EUI, 16)), NAMESPACES)
+
+    loaded = judge(presented(end_entity), trust, scope, NOW, load(end_entity.der))
+
+    assert loaded.paths
+    assert [each.certificates for each in loaded.paths] == [
+        each.certificates for each in judge(presented(end_entity), trust, scope, NOW).paths
+    ]

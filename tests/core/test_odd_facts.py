@@ -3,7 +3,7 @@
 import pytest
 
 from stationkeeper_core.x509.certificate import parse_certificate
-from stationkeeper_core.x509.der_reader import MAX_SEGMENT_DEPTH, MalformedDERError, dotted
+from stationkeeper_core.x509.der_reader import MAX_SEGMENT_DEPTH, DerReader, MalformedDERError, dotted
 from stationkeeper_core.x509.fields import read_issuer
 from stationkeeper_core.x509.keys import EXPLICIT_CURVE, KeyKind
 from stationkeeper_core.x509.names import read_name
@@ -72,3 +72,8 @@ def test_an_identifier_is_numbers_and_one_that_is_longer_than_any_in_use_is_hex(
     assert dotted(bytes.fromhex("2a864886f70d010101")) == "1.2.840.113549.1.1.1"
     assert dotted(b"\x88\x37") == "2.999"
     assert dotted(b"\x2a" * 200) == "2a" * 200
+
+
+def test_what_is_no_sequence_is_told_by_its_tag() -> None:
+    with pytest.raises(MalformedDERError):
+        DerReader(b"\x04\x00").narrow(0x30)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.protocol.private_key import MAX_KEY_DER_BYTES, MAX_KEY_TEXT_BYTES, parse_private_key
+from tests.core import odd_certificates as odd
 from tests.core.private_keys import CURVES, FORMS, Key, fixed, fixed_ec, fixed_rsa, rsa_of, written
 
 GOLDEN = {
@@ -205,3 +206,9 @@ def test_a_certificate_beside_the_key_is_named() -> None:
     text = written(fixed_ec("P-256")) + b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
 
     assert "has a certificate beside it; keep the key alone" in refusal(text).detail
+
+
+def test_a_key_of_an_algorithm_that_nobody_knows_is_refused() -> None:
+    unknown = odd.sequence(b"\2\1\0", odd.sequence(odd.oid("2a03")), odd.tlv(4, b"\4\0"))
+
+    assert "is of a kind that a Basics Station does not know" in refusal(unknown).detail

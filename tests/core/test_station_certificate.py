@@ -229,7 +229,7 @@ def test_a_key_that_cannot_be_read_is_refused_and_has_no_bytes() -> None:
 
 
 def test_an_extension_whose_inside_is_cut_short_is_refused() -> None:
-    cut = odd.extension("551d11", b"\x30\x05\x82\x09a")
+    cut = odd.extension("551d11", b"\x30\x04\xa4\x02\x30\x05")
 
     assert "which a Basics Station does not know" in refusal(
         check_client, parse_certificate(odd.leaf(extensions=(cut,)).der)

@@ -48,7 +48,7 @@ def test_certificates_of_unknown_names_are_those_of_strangers() -> None:
 
     assert stranger([leaf(UNKNOWN).der], trust) == "CN=Unknown"
     assert stranger([leaf(UNKNOWN).der, UNKNOWN.der], trust) == "CN=Unknown"
-    # The name of a known CA takes a judgement, whoever signed; so does what leads to one.
+    # The name of a known CA takes a judgement, for any signer; so does what leads to one.
     assert stranger([leaf(NAMESAKE).der], trust) is None
     assert stranger([leaf(UNKNOWN).der, CROSS.der], trust) is None
     # What is trusted as it is needs no issuer.

@@ -31,7 +31,7 @@ _Extension = tuple[x509.ExtensionType, bool]
 
 @dataclass(frozen=True)
 class Party:
-    """Whoever has a certificate and its key."""
+    """A holder of a certificate and its key."""
 
     certificate: x509.Certificate
     key: _Key
@@ -47,7 +47,7 @@ class Party:
 
 @dataclass(frozen=True)
 class Wish:
-    """What a certificate is to be like; a P-256 key and no extension unless it says so."""
+    """The properties of a certificate to make; a P-256 key and no extension unless it says so."""
 
     subject: x509.Name
     key: _Key | None = None

@@ -62,14 +62,14 @@ def test_what_could_be_read_in_two_ways_is_refused(pki: Pki) -> None:
     one, two = escaped(pki.a_gateway), escaped(pki.b_gateway)
     cases = {
         "is there 2 times": (Form.NGINX, headers(Form.NGINX, one, two)),
-        "alone is taken": (Form.NGINX, headers(Form.NGINX, one) + headers(Form.ENVOY, f"Cert={one}")),
-        "x-forwarded-client-cert; ssl-client-cert alone": (Form.NGINX, headers(Form.ENVOY, f"Cert={one}")),
+        "is accepted": (Form.NGINX, headers(Form.NGINX, one) + headers(Form.ENVOY, f"Cert={one}")),
+        "x-forwarded-client-cert; only ssl-client-cert is": (Form.NGINX, headers(Form.ENVOY, f"Cert={one}")),
         "there are 2 certificates": (Form.NGINX, headers(Form.NGINX, one + two)),
         "several clients": (Form.ENVOY, headers(Form.ENVOY, f"Cert={one},Cert={two}")),
         "Cert is there twice": (Form.ENVOY, headers(Form.ENVOY, f"Cert={one};Cert={two}")),
         "Chain is there twice": (Form.ENVOY, headers(Form.ENVOY, f"Chain={one};Chain={two}")),
-        "another certificate than the first": (Form.ENVOY, headers(Form.ENVOY, f"Cert={one};Chain={two}")),
-        "where the client's own is expected": (Form.ENVOY, headers(Form.ENVOY, f"Cert={one + two}")),
+        "not the first certificate of Chain": (Form.ENVOY, headers(Form.ENVOY, f"Cert={one};Chain={two}")),
+        "only the client's own is expected": (Form.ENVOY, headers(Form.ENVOY, f"Cert={one + two}")),
     }
     for told, (form, lines) in cases.items():
         assert told in detail_of(form, lines)

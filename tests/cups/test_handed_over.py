@@ -220,4 +220,4 @@ async def test_without_an_operator_a_pod_serves_what_its_volume_holds_after_a_wh
     options = {"token": TOKEN, "operator_certificate": operator.certificate_pem, "latest_seconds": 1}
     async with serving(tmp_path, pki, **options) as cups:
         assert await cups.client(pki.a_gateway).alert() == "answered with 200"
-    assert any("no operator says" in each.message for each in caplog.records)
+    assert any("no operator confirmed" in each.message for each in caplog.records)

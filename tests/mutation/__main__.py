@@ -50,6 +50,9 @@ def stage(name: str, target: Target) -> Path:
         "only_mutate": [f"src/{each}" for each in target.modules],
         "pytest_add_cli_args": ["-p", "no:cacheprovider"],
         "pytest_add_cli_args_test_selection": list(target.tests),
+        # Of a machine with other work: a mutant that is merely slow would pass for killed.
+        "timeout_multiplier": 60.0,
+        "timeout_constant": 60.0,
     }
     text = [*_table("tool.pytest.ini_options", pytest), *_table("tool.mutmut", mutmut)]
     (folder / "pyproject.toml").write_text("\n".join(text) + "\n", encoding="utf-8")

@@ -116,7 +116,7 @@ def test_a_tenant_that_has_a_foreign_key_certified_keeps_nobody_from_its_credent
 
 
 def test_who_was_given_the_key_of_others_takes_it_from_nobody_by_a_ca_of_that_key() -> None:
-    """Whoever registers a gateway is given the release's default LNS key, and can make a root of it."""
+    """A tenant that registers a gateway gets the release's default LNS key, and can make a root with it."""
     gateway, thief = make_gateway({"eui": EUI, "lns": LNS}), make_gateway({"eui": "00000000000000B0"}, "b", "b")
     root = make_ca({"certificates": make_pem("mine", key="client")}, "mine", "b")
     credentials = tls(leaf("client"), "client")

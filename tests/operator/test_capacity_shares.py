@@ -1,4 +1,4 @@
-"""What a full document does to whom: properties of any history of any tenants."""
+"""The effects of a full document on tenants: properties of any history of any tenants."""
 
 import random
 import time

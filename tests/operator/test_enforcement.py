@@ -249,7 +249,7 @@ def test_a_spec_that_is_refused_is_not_enforced_however_well_the_last_accepted_o
     enforcement.take_in([pod(5)], 100.3)
     fact = enforcement.fact(ca(), refused)
     assert fact[:2] == ("False", "NotAccepted")
-    assert "what is in force of it is loaded by every ready CUPS pod 0.30 s after" in fact.message
+    assert "its part in force is loaded by every ready CUPS pod 0.30 s after" in fact.message
     assert enforcement.fact(ca(), GOOD).status == "True"
 
 
@@ -306,7 +306,7 @@ def test_a_pod_that_is_not_ready_and_does_not_tell_is_not_waited_for_but_named()
     enforcement.take_in([pod(5), silent], 101)
     fact = enforcement.fact(ca(), GOOD)
     assert fact.status == "True"
-    assert fact.message.endswith("; not ready and not telling: pod cups-1")
+    assert fact.message.endswith("; not ready and without an answer: pod cups-1")
 
 
 def test_a_ready_pod_that_ends_and_does_not_tell_any_more_leaves_it_unknown_until_it_is_gone() -> None:

@@ -63,7 +63,7 @@ def test_who_renews_it_is_told() -> None:
     end = NOW + timedelta(days=2)
     found = expiring([Validity(Use.TRUST_ANCHOR, "a", end, NOW - timedelta(days=88), renewed_by="vendor-a")], NOW)
     assert found is not None
-    assert "see whether certificates.cert-manager.io 'vendor-a' is Ready" in found[2]
+    assert "check that certificates.cert-manager.io 'vendor-a' is Ready" in found[2]
 
 
 def test_without_a_certificate_there_is_nothing_to_tell() -> None:
@@ -74,7 +74,7 @@ def test_the_message_names_use_certificate_and_date_and_is_the_same_until_the_ne
     early, late = (expiring([ends(20, use=Use.LNS_TRUST)], NOW + timedelta(days=each)) for each in (0, 12))
     assert early == late
     assert early is not None
-    assert early[2].startswith("LNSTrust a expires at 2026-06-21T00:00:00Z; gateways refuse the LNS")
+    assert early[2].startswith("LNSTrust a expires at 2026-06-21T00:00:00Z; gateways then refuse the LNS")
 
 
 def test_a_long_list_is_cut_and_counted() -> None:

@@ -254,7 +254,7 @@ async def test_a_pod_that_is_not_ready_and_silent_holds_nobody_up(
     stage.publish(TRUST, None, trust(authority()), 5)
     async with asyncio.timeout(REQUEST_SECONDS / 2):
         await until(lambda: stage.enforced(CA)[0] == "True")
-    assert stage.enforced(CA)[2].endswith("not ready and not telling: pod cups-1")
+    assert stage.enforced(CA)[2].endswith("not ready and without an answer: pod cups-1")
 
 
 async def test_a_pod_that_cannot_be_reached_is_named_and_logged_once(

@@ -56,7 +56,7 @@ def test_gateways_with_certificates_that_are_cas_are_counted_and_noted_on_their_
     status = fleet.write(CA)
     assert (status["gatewaysSeen"], status["caCertificatesSeen"]) == (3, 2)
     accepted = next(each for each in status["conditions"] if each["type"] == "Accepted")
-    assert "2 gateways came with a certificate that is a CA" in accepted["message"]
+    assert "2 gateways presented a certificate that is a CA" in accepted["message"]
     assert "presentedIntermediates: Refuse" in accepted["message"]
     fleet.resources[CA] = fleet.make(CA, {"certificates": "x", "presentedIntermediates": "Refuse"}, status)
     status = fleet.write(CA)

@@ -125,7 +125,8 @@ def test_a_count_that_cannot_hold_all_that_is_in_force_does_not_begin_and_those_
     assert records(found.plan.documents, 64) == {each.uid: each for each in gateways}
     assert not any(place_of(name) is not None and not found.leads(name) for name in found.plan.payloads)
     assert found.retired == frozenset()
-    told = [each for each in found.plan.verdicts.values() if "does not fit into 16 registry Secrets" in each.message]
+    verdicts = found.plan.verdicts.values()
+    told = [each for each in verdicts if "does not fit into the 16 registry Secrets" in each.message]
     assert 0 < len(told) < 80
     assert all(each.accepted for each in told)
 

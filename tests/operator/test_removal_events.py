@@ -72,7 +72,7 @@ def told(
 def test_suspending_what_is_in_use_tells_how_many() -> None:
     events = told(record(), None, make_ca({"certificates": ROOT, "suspended": True}))
     (message,) = events.on("acme", "InUse")
-    assert message == "it was suspended while in use; gateways that came in by it in the last 25 h: 299"
+    assert message == "it was suspended while in use; gateways that it vouched for in the last 25 h: 299"
 
 
 @pytest.mark.parametrize("field", ["anchors", "intermediates"])
@@ -80,7 +80,7 @@ def test_a_certificate_that_leaves_tells_how_many(field: str) -> None:
     old, new = (der(make_pem("signs", key=key)) for key in ("old", "new"))
     events = told(record(**{field: (old,)}), record(**{field: (new,)}))
     (message,) = events.on("acme", "InUse")
-    assert "gateways that came in by this TrustedCA in the last 25 h: 299" in message
+    assert "gateways that this TrustedCA vouched for in the last 25 h: 299" in message
     assert f"{field.removesuffix('s')} 'CN=signs'" in message
 
 
@@ -89,7 +89,7 @@ def test_the_gateways_say_so_within_a_bound() -> None:
     gateways = [name for name, reason, _ in events.events if name.startswith("gw-") and reason == "InUse"]
     assert gateways == [f"gw-{number:03}" for number in range(20)]
     (message,) = events.on("gw-000", "InUse")
-    assert message.startswith("TrustedCA lorawan/acme, by which it came in last: it no longer has the anchor")
+    assert message.startswith("TrustedCA lorawan/acme, which vouched for it last: it no longer has the anchor")
 
 
 def test_a_renewed_certificate_of_the_same_name_and_key_takes_nothing_away() -> None:
@@ -103,7 +103,7 @@ def test_what_nobody_uses_leaves_in_silence() -> None:
 def test_narrower_ranges_count_those_that_are_shut_out() -> None:
     events = told(record(), record(eui_ranges=("0000000000000000/56",)))
     (message,) = events.on("acme", "InUse")
-    assert message.endswith("and no longer can: 43")
+    assert message.endswith("and cannot any more: 43")
     assert events.on("gw-255", "InUse") == []
     assert events.on("gw-256", "InUse")
 
@@ -113,7 +113,7 @@ def test_a_served_namespace_less_counts_too() -> None:
     resource = make_ca({"certificates": ROOT}, namespace="stationkeeper")
     events = told(release, replace(release, serves=()), resource)
     (message,) = events.on("acme", "InUse")
-    assert message.endswith("and no longer can: 299")
+    assert message.endswith("and cannot any more: 299")
 
 
 def test_wider_ranges_tell_nothing() -> None:

@@ -1,4 +1,4 @@
-"""A removal is noted in the write that does it, so that whoever leads tells it, once."""
+"""A removal is noted in the write that does it, so that the present leader reports it, once."""
 
 import base64
 from collections.abc import AsyncIterator

@@ -71,7 +71,7 @@ def test_an_entry_that_names_nothing_known_is_told() -> None:
     ca = make_ca({"certificates": ROOT, "revocation": {"serials": ["dec:1715004", "0xBEEF"]}})
     known = verdict_on(ca, plan_of(ca, came_in("1A2B3C")))
     assert known.accepted
-    assert "by it: BEEF (in hex)" in known.message
+    assert "used last: BEEF (in hex)" in known.message
     assert "1A2B3C" not in known.message
     all_known = verdict_on(ca, plan_of(ca, came_in("1A2B3C"), came_in("BEEF", name="mast")))
     assert all_known.message == "the spec is in force"

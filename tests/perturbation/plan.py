@@ -51,6 +51,8 @@ OF_WRITES = (
     Kind.UNANSWERED,
     Kind.HELD,
 )
+# Nobody can have written before what does not exist yet.
+OF_CREATIONS = tuple(kind for kind in OF_WRITES if kind is not Kind.CONFLICT)
 OF_WATCHES = (Kind.WATCH_LATE, Kind.WATCH_GONE, Kind.WATCH_FAILED)
 OF_LINES = (
     Kind.EVENTS_HELD,
@@ -161,12 +163,11 @@ class Plan:
             kinds: what can be done to it.
         """
         chance = random.Random(f"{self._seed}/{traffic}/{number}")  # noqa: S311 - reproducible, not secret
-        # What a Lease meets costs seconds in which nothing else happens.
-        rarer = 0.3 if traffic.endswith("leases") else 1.0
+        # What a Lease meets costs seconds in which nothing else happens. LISTs are few in a run.
+        likelier = 0.3 if traffic.endswith("leases") else 1.0
+        of_lists = {Kind.AGED: 4.0, Kind.CUT: 2.0} if traffic.startswith("LIST") else {}
         for kind in kinds:
-            # Few LISTs of a run can be answered so.
-            likelier = 4.0 if kind is Kind.AGED else 1.0
-            if chance.random() < self._rates.get(kind, 0.0) * rarer * likelier:
+            if chance.random() < self._rates.get(kind, 0.0) * of_lists.get(kind, likelier):
                 return Perturbation(kind, chance.uniform(0.05, _LONGEST_SECONDS), chance.random())
         return None
 

@@ -20,7 +20,7 @@ from yarl import URL
 
 from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.sample_pki import KeyPair, make_server
-from tests.perturbation.plan import OF_LISTS, OF_READS, OF_WATCHES, OF_WRITES, Kind, Perturbation, Plan
+from tests.perturbation.plan import OF_CREATIONS, OF_LISTS, OF_READS, OF_WATCHES, OF_WRITES, Kind, Perturbation, Plan
 from tests.perturbation.traffic import Calm, Written, refusal
 from tests.perturbation.watch_stream import WatchStream
 
@@ -182,7 +182,8 @@ class Proxy:
             self.counts[kill] += 1
             self._kill()
             return _closed(request)
-        done = self._draw(f"{request.method} {plural}", OF_WRITES)
+        kinds = OF_CREATIONS if request.method == "POST" else OF_WRITES
+        done = self._draw(f"{request.method} {plural}", kinds)
         answer = await (self._forward(request, body) if done is None else self._perturbed(done, request, body))
         if kill is Kind.KILLED_AFTER:
             self.counts[kill] += 1

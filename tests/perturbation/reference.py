@@ -1,4 +1,4 @@
-"""What users applied, and who is to be let in by that: the reference that the pods are compared with. Pure.
+"""The applied resources, and the clients that they must accept: the reference for the pods. Pure.
 
 It knows nothing of documents, generations of them or leaders. A moment is the number of a change that a user made.
 """
@@ -102,7 +102,7 @@ class Reference:
         return False
 
     def lets_in(self, root: str, eui: str) -> bool:
-        """Whether a gateway with a certificate of a root is to be let in, once all is at rest."""
+        """Return whether a gateway with a certificate of a root must be accepted, once all changes are done."""
         held = self.roots[-1][1] if self.roots else frozenset[str]()
         trusts = any(root in spec.allows or (spec.secret and root in held) for _, spec in self.present("trustedcas"))
         return trusts and any(eui in spec.allows for _, spec in self.present("gateways"))

@@ -46,7 +46,7 @@ class WatchStream:
 
     async def run(self) -> web.StreamResponse:
         """Pass lines on until either side ends it, or the plan does."""
-        # The operator was killed, or the API server ends: whoever is left sees a connection that breaks off.
+        # The operator was killed, or the API server ends: the other side sees a connection that breaks off.
         with suppress(ConnectionError, aiohttp.ClientError):
             await self._answer.prepare(self._request)
             if await self._pass_on():

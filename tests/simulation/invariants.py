@@ -82,7 +82,7 @@ class Invariants:
         )
         if is_in:
             pod.knew_bystander = True
-        assert is_in or not pod.knew_bystander, f"{pod.name} refuses the bystander, whom nobody changed"
+        assert is_in or not pod.knew_bystander, f"{pod.name} refuses the bystander, although it never changed"
 
     def _status(self, change: Change) -> None:
         metadata, key = change.object["metadata"], (change.place.namespace, change.place.name)

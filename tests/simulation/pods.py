@@ -341,7 +341,7 @@ class SimulatedPodClient(PodClient):
         except StationkeeperError as error:
             raise PodRefusalError(str(error)) from None
         if state.compare(latest):
-            raise PodRefusalError("a document is older than the latest")
+            raise PodRefusalError("a document here is older than the latest")
         await self._way(reached)
 
     def _moment(self) -> int:

@@ -62,7 +62,7 @@ class Use:
 
 
 def uses_of(plural: str, key: Key) -> Iterator[Use]:
-    """Return what a resource of that name may let in in a run; nothing for the bystander, whom nobody changes."""
+    """Return what a resource of that name may let in in a run; nothing for the bystander, which never changes."""
     namespace, name = key
     if namespace not in fleet.NAMESPACES:
         return

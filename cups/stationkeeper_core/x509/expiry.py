@@ -33,3 +33,16 @@ def stage_of(not_before: datetime | None, not_after: datetime, now: datetime) ->
     lifetime = timedelta.max if not_before is None else max(not_after - not_before, timedelta())
     left = not_after - now
     return next((stage for part, most, stage in _STAGES if left <= min(lifetime / part, most)), None)
+
+
+def next_stage_at(not_before: datetime | None, not_after: datetime, now: datetime) -> datetime | None:
+    """Return the first moment after `now` at which `stage_of` gives something else; None if there is none.
+
+    Args:
+        not_before: as `stage_of` takes it.
+        not_after: as `stage_of` takes it.
+        now: the time, aware.
+    """
+    lifetime = timedelta.max if not_before is None else max(not_after - not_before, timedelta())
+    begins = [not_after - min(lifetime / part, most) for part, most, _ in _STAGES]
+    return min((each for each in (*begins, not_after + datetime.resolution) if each > now), default=None)

@@ -1,1 +1,1 @@
-"""New connections: from the socket until their handshake begins, their order and their bounds."""
+"""New connections until their handshake begins: their order and limits."""

@@ -1,7 +1,7 @@
-"""A connection that was accepted and has not begun its handshake: a socket and its place, and no TLS.
+"""An accepted connection before its handshake: a socket and its place in the queue, without TLS.
 
-What may come before TLS is read here, so that a client which a load balancer names is known by its own address before
-its turn. What TLS begins with stays in the kernel until then.
+Bytes before TLS are read here, so that the address of a client behind a load balancer is known before its turn. The
+first TLS bytes stay in the kernel until then.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 # Linux: the first byte of the structure is the state, TCP_ESTABLISHED where neither side has ended the connection.
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
 _ESTABLISHED = 1
-# By these a header shows itself.
+# The number of bytes that identify a header.
 _SIGN_BYTES = 16
 _READ_BYTES = 4096
 
 
 class Said(Enum):
-    """What a client has said so far."""
+    """The bytes that a client has sent so far."""
 
     NOTHING = "nothing"
     SOMETHING = "something"
@@ -34,13 +34,13 @@ class Said(Enum):
 
 
 class Host(Protocol):
-    """Who accepted it."""
+    """The owner of an arrival."""
 
     def heard(self, arrival: "Arrival") -> None:
-        """Be told that the client has said something, or has ended the connection."""
+        """Handle the first TLS bytes of the client, or its end of the connection."""
 
     def overdue(self, arrival: "Arrival", stage: "Stage") -> None:
-        """Be told that it was in a stage for too long."""
+        """Handle an arrival that was in a stage for too long."""
 
 
 class Arrival:
@@ -48,16 +48,16 @@ class Arrival:
 
     Args:
         loop: a loop that watches sockets.
-        accepted: a connected socket that does not block.
-        peer: the IP address that the connection comes from.
-        host: who accepted it.
-        opener: says what may come before TLS.
+        accepted: a connected, non-blocking socket.
+        peer: the source IP address of the connection.
+        host: its owner.
+        opener: decides which bytes may come before TLS.
 
     Attributes:
-        peer: the client's IP address, as far as it is known by now.
-        network: that shares what it may take, by the address.
-        received: what was taken out of the kernel of TLS, or of what is not read to its end before it.
-        stage: in which it is.
+        peer: the client's IP address, as far as known.
+        network: the network of the address, which shares the limits.
+        received: the bytes read from the kernel: of TLS, or of an incomplete header before it.
+        stage: its present stage.
     """
 
     __slots__ = (
@@ -90,13 +90,13 @@ class Arrival:
         self._reads = opener.names_client(peer)
 
     def look(self, *, takes: bool = False) -> Said:
-        """Look whether the client has said anything of TLS, and read what may come before.
+        """Check whether the client has sent TLS bytes, and read the bytes before them.
 
         Args:
-            takes: whether what TLS begins with is taken out of the kernel too: TLS is about to begin.
+            takes: whether to read the first TLS bytes from the kernel too, because TLS is about to begin.
 
         Raises:
-            StationkeeperError: the connection may not begin so.
+            StationkeeperError: this beginning is not allowed.
         """
         while True:
             takes = takes or self._reads
@@ -117,7 +117,7 @@ class Arrival:
                 return Said.SOMETHING
 
     def _open(self, opener: Opener, data: bytes, *, is_taken: bool) -> bool:
-        """Look at what comes before TLS; whether there is something of TLS."""
+        """Read the bytes before TLS; return whether TLS bytes follow."""
         opening = opener(self.peer, data)
         if opening is None or (opening.size and not is_taken):
             self._reads = True
@@ -130,7 +130,7 @@ class Arrival:
         return True
 
     def is_there(self) -> bool:
-        """Whether, as far as is known, the client still waits; one that has ended its side can shake no hands."""
+        """Return whether the client still waits, as far as known; one that closed its side cannot do a handshake."""
         if _TCP_INFO is None:
             return True
         try:
@@ -139,18 +139,18 @@ class Arrival:
             return False
 
     def watch(self) -> None:
-        """Tell the host once the client says something."""
+        """Tell the host when the client sends something."""
         self._is_watched = True
         self._loop.add_reader(self._socket.fileno(), self._host.heard, self)
 
     def rest(self) -> None:
-        """Tell no more."""
+        """Stop watching the client."""
         if self._is_watched:
             self._is_watched = False
             self._loop.remove_reader(self._socket.fileno())
 
     def hand_over(self) -> socket.socket:
-        """Return the socket to the one that takes care of it, and watches it, from now on."""
+        """Return the socket to its new owner, which watches it from now on."""
         if self.stage is not None:
             self.stage.remove(self)
         self._is_watched = False
@@ -161,7 +161,7 @@ class Arrival:
         self._host.overdue(self, stage)
 
     def close(self) -> None:
-        """End the connection; a client whose words were not read is told so by a reset."""
+        """Close the connection; a client with unread bytes gets a reset."""
         self.rest()
         if self.stage is not None:
             self.stage.remove(self)

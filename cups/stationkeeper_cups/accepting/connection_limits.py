@@ -1,18 +1,18 @@
-"""How many connections a server may hold at a time, from what the machine gives it."""
+"""The limits on connections, derived from the memory and descriptors of the process."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-# What the process takes by itself: the interpreter, and trust and registry of a large installation, twice while a new
-# generation is taken over.
+# The memory of the process without connections: the interpreter, and trust and registry of a large installation, twice
+# while a new generation is loaded.
 OWN_BYTES = 192 * 1024 * 1024
-# The most that a connection costs: TLS in its handshake (about 60 KiB), or an answer of 64 KiB that is not read, and
-# what the kernel holds of it.
+# The maximum memory of a connection: TLS in its handshake (about 60 KiB), or an unread answer of 64 KiB, and the
+# kernel's buffers.
 CONNECTION_BYTES = 192 * 1024
-# The most that one costs that waits: what the client has sent, as the kernel counts it (twice what is set), and the
-# socket.
+# The maximum memory of a waiting connection: the client's bytes, as the kernel counts them (twice the set size), and
+# the socket.
 WAITING_BYTES = 40 * 1024
-# Of the memory that is left for connections.
+# The share of the memory for connections.
 WAITING_SHARE = 0.25
 OWN_DESCRIPTORS = 128
 MOST_CONNECTIONS = 8192
@@ -26,22 +26,24 @@ _UNLIMITED = 1 << 62
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """What clients may take, and for how long.
+    """The limits on connections, and their times.
 
     Attributes:
-        connections: at a time that have begun their handshake. Over that the oldest one is ended whose handshake is
-            done, as long as there are not too many handshakes.
-        handshakes: of these that may be in their handshake. Over that one is given up for a network that has fewer, or
-            the oldest once it is old.
-        waiting: that have not begun their handshake, silent ones among them. Over that the oldest of the network that
-            has the most is ended.
-        connections_per_certificate: at a time; over that the oldest of the certificate is ended, since a gateway has
-            one and the newest is the one that it uses.
-        handshake_seconds: for a client to say something, and again from its turn to the end of its handshake.
-        waiting_seconds: for the turn of a client to come.
-        farewell_seconds: for a client to read how its connection ends.
-        unread_bytes: that the kernel holds of what a client has sent.
-        backlog: connections that the kernel holds before they are accepted.
+        connections: the maximum of connections that have begun their handshake. Above it, the oldest one with a
+            finished
+                handshake is closed, while there are not too many handshakes.
+        handshakes: the maximum of these in their handshake. Above it, one is closed for a network that has fewer, or
+            the
+                oldest one if it is old.
+        waiting: the maximum of connections before their handshake, with silent ones. Above it, the oldest one of the
+                network with the most is closed.
+        connections_per_certificate: the maximum per certificate. Above it, its oldest one is closed: a gateway has one
+                connection and uses the newest one.
+        handshake_seconds: the time for the first byte of a client, and again from its turn to the end of the handshake.
+        waiting_seconds: the maximum time until the turn of a client.
+        farewell_seconds: the time for a client to read the end of its connection.
+        unread_bytes: the maximum of unread client bytes in the kernel.
+        backlog: the connections that the kernel holds before they are accepted.
     """
 
     connections: int = 4096
@@ -59,9 +61,9 @@ def derived_limits(memory_bytes: int | None, descriptors: int | None, handshake_
     """Return the limits for a process.
 
     Args:
-        memory_bytes: that it may use; None for no limit.
-        descriptors: files and sockets that it may have open; None for no limit.
-        handshake_seconds: as configured.
+        memory_bytes: the memory limit of the process; None for no limit.
+        descriptors: the limit of open files and sockets; None for no limit.
+        handshake_seconds: the configured time.
     """
     connections, waiting = MOST_CONNECTIONS, MOST_WAITING
     if memory_bytes is not None:
@@ -82,7 +84,7 @@ def derived_limits(memory_bytes: int | None, descriptors: int | None, handshake_
 
 
 def halved(limits: ConnectionLimits) -> ConnectionLimits:
-    """Return the limits of each of two ports that share what `limits` were derived from."""
+    """Return the limits of each of two ports that share `limits`."""
     return replace(
         limits,
         connections=max(1, limits.connections // 2),
@@ -92,7 +94,7 @@ def halved(limits: ConnectionLimits) -> ConnectionLimits:
 
 
 def memory_limit(files: tuple[Path, ...] = _CGROUP_LIMITS) -> int | None:
-    """Return the memory limit of the process' cgroup, version 2 or 1, in bytes; None where there is none."""
+    """Return the memory limit of the process' cgroup (version 2 or 1) in bytes; None if there is none."""
     for file in files:
         try:
             text = file.read_text(encoding="ascii").strip()

@@ -1,12 +1,12 @@
-"""The gateways' port: accepts connections on one bound socket, lets them wait for their turn, and bounds them.
+"""The gateways' port: accept connections on one bound socket, queue them, and limit them.
 
-A connection is silent, or it waits, or it shakes hands, or it is settled. While it is silent or waits it is a socket
-and no more. Its turn depends on who waits with it, and what is being served goes before what has not begun: only as
-many handshakes begin at a time as keep the server busy. So a slow client holds nobody up, and no time is spent on
-handshakes whose clients have given up before their answer.
+A connection is silent, waiting, in its handshake, or settled. While silent or waiting it is only a socket. Its turn
+depends on the other waiting connections. Connections under way come first: only as many handshakes begin as keep the
+server busy. So a slow client delays no other one, and no time is spent on handshakes of clients that will have given up
+before their answer.
 
-The socket is bound once. What a handshake begins with is asked for at its turn, so that a change of the server's
-credentials or of trust acts on every connection that has not begun before it.
+The socket is bound once. The context of a handshake is requested at its turn, so that a change of the server
+credentials or of trust acts on every connection that has not begun.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ from stationkeeper_cups.tls.time_limits import Stage, TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
 
 GIVEN_UP = "given up for newer connections"
-# In one turn of the event loop: what is under way goes on between the turns.
+# The maximum in one iteration of the event loop; connections under way continue between the iterations.
 BEGUN_AT_ONCE = 4
 LOOKED_AT_AT_ONCE = 64
-# A handshake that is younger makes room only for a network that has fewer of them: on a slow link it needs seconds, and
-# to begin one more by giving up one that goes well is work for nothing.
+# A younger handshake is closed only for a network that has fewer handshakes: on a slow link it needs seconds, and
+# closing a working handshake to begin another one would waste work.
 GRACE_SECONDS = 4.0
 
 _LOOK_AGAIN_SECONDS = 0.05
@@ -53,16 +53,16 @@ class Listener:
 
     Args:
         bound: a bound TCP socket; `start` makes it listen.
-        begin: gives what the next handshake begins with, None to close the connection.
-        protocol_factory: makes the inner protocol of a connection whose handshake is done.
-        on_refusal: told of every handshake that came to nothing.
-        times: where its stages are kept.
-        limits: what clients may take.
-        opener: says what may come before TLS; without one, nothing may.
+        begin: returns the context and judge of the next handshake; None closes the connection.
+        protocol_factory: makes the inner protocol of a connection after its handshake.
+        on_refusal: called with every failed handshake.
+        times: the time limits with its stages.
+        limits: the limits on clients.
+        opener: decides which bytes may come before TLS; without it, none may.
 
     Attributes:
-        on_drop: told of every connection that was closed before its turn.
-        handshake, farewell: stages of connections that are not, or no longer, the inner protocol's.
+        on_drop: called with every connection that was closed before its turn.
+        handshake, farewell: the stages of connections before and after the inner protocol.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a port is made of
@@ -88,7 +88,7 @@ class Listener:
         self._wait = times.stage("wait", limits.waiting_seconds)
         self.handshake = times.stage("handshake", limits.handshake_seconds)
         self.farewell = times.stage("farewell", limits.farewell_seconds)
-        # Where one certificate may have all connections it is shared by many clients, as by proxies.
+        # A certificate that may have all connections is shared by many clients, for example proxies.
         is_shared = limits.connections_per_certificate >= limits.connections
         self._standing = Standing(time.monotonic, math.inf if is_shared else OFTEN)
         self._silent: Groups[Arrival] = Groups()
@@ -114,26 +114,26 @@ class Listener:
 
     @property
     def connections(self) -> int:
-        """How many there are, in all states together."""
+        """The number of connections in all states."""
         return len(self._connections) + self._silent.size + self._room.everybody.size
 
     @property
     def silent(self) -> int:
-        """How many have said nothing yet."""
+        """The number of connections without a first byte."""
         return self._silent.size
 
     @property
     def waiting(self) -> int:
-        """How many wait for their handshake to begin."""
+        """The number of connections that wait for their handshake."""
         return self._room.everybody.size
 
     @property
     def waited(self) -> float:
-        """How long the first of those has waited, in seconds."""
+        """The seconds that the first of these has waited."""
         return self._wait.oldest_for(self._loop.time())
 
     def stop(self) -> None:
-        """Accept no more, and give up what is not settled; other connections stay."""
+        """Stop accepting, and close connections that are not settled; others stay."""
         self._accepting.stop()
         if self._again is not None:
             self._again.cancel()
@@ -152,14 +152,14 @@ class Listener:
             transport.abort()
         self._times.stop()
 
-    # The host of its transports.
+    # The interface for transports.
 
     def begin(self, transport: TLSTransport) -> tuple[SSL.Context, Judge] | None:
-        """Return what a handshake begins with."""
+        """Return the context and judge of a handshake."""
         return self._begin(transport.peer)
 
     def welcome(self, transport: TLSTransport) -> asyncio.Protocol | None:
-        """Return the inner protocol for a connection whose handshake is done."""
+        """Return the inner protocol for a connection after its handshake."""
         self._shaken(transport)
         leaf = _leaf(transport)
         if leaf is not None:
@@ -171,7 +171,7 @@ class Listener:
         return self._protocol_factory()
 
     def refused(self, transport: TLSTransport, failure: StationkeeperError) -> None:
-        """Tell of a handshake that came to nothing."""
+        """Report a failed handshake."""
         self._shaken(transport)
         self._settled[transport] = None
         presented, verdict = (transport.tls.presented, transport.tls.verdict) if transport.tls else ((), None)
@@ -179,14 +179,14 @@ class Listener:
         self._on_refusal(Refusal(transport.peer, failure.reason, failure.detail, presented, judgement))
 
     def failed(self, client: TLSTransport | Arrival) -> None:
-        """Log a fault of the server's own."""
+        """Log an error of the server itself."""
         left_out = self._trouble.take()
         if left_out is not None:
             fields = {"peer": client.peer, "left_out": left_out}
             _log.exception("a connection is given up", extra={"fields": fields})
 
     def unused(self, client: TLSTransport | Arrival) -> None:
-        """Tell of a connection without a byte: somebody has looked whether the port is open."""
+        """Log a connection without a byte: a client checked whether the port is open."""
         fields = {"peer": client.peer, "reason": Reason.CONNECTION_UNUSED}
         _log.debug("connected and left", extra={"fields": fields})
 
@@ -207,17 +207,17 @@ class Listener:
                 del self._by_certificate[leaf]
 
     def _shaken(self, transport: TLSTransport) -> None:
-        """Forget a handshake that is over."""
+        """Forget a finished handshake."""
         self._shaking.discard(network_of(transport.peer), transport)
         if transport.stage is self.handshake:
             self.handshake.remove(transport)
         if self._has_no_place and self.is_open:
             self._begin_again_soon()
 
-    # The host of arrivals.
+    # The interface for arrivals.
 
     def heard(self, arrival: Arrival) -> None:
-        """Let a client that has said something wait for its turn."""
+        """Queue a client that has sent its first bytes."""
         network = arrival.network
         is_free = self._is_free
         said = self._look(arrival, takes=is_free)
@@ -236,7 +236,7 @@ class Listener:
             arrival.rest()
 
     def overdue(self, arrival: Arrival, stage: Stage) -> None:
-        """End what was silent, or waited, for too long."""
+        """Close a connection that was silent, or waited, for too long."""
         if stage is self._silence:
             self._give_up(arrival, f"not done within {stage.seconds:g} s")
         else:
@@ -259,7 +259,7 @@ class Listener:
             arrival.watch()
 
     def _look(self, arrival: Arrival, *, takes: bool) -> Said:
-        """Look at what a client has said, and end the connection where there is no TLS to come."""
+        """Read the first bytes of a client; close the connection if TLS cannot follow."""
         try:
             said = arrival.look(takes=takes)
         except StationkeeperError as failure:
@@ -278,14 +278,14 @@ class Listener:
 
     @property
     def _is_free(self) -> bool:
-        """Whether nobody waits, so that a new connection may begin at once."""
+        """Whether no connection waits, so that a new one may begin at once."""
         return self._left > 0 and not self._room.everybody.size and self._shaking.size < self._limits.handshakes
 
     def _let_wait(self, arrival: Arrival, *, is_free: bool) -> bool:
-        """Let a connection wait for its turn, and return whether that has come at once."""
+        """Queue a connection, and return whether its turn comes at once."""
         now = self._loop.time()
         if is_free and arrival.is_there():
-            # Nobody is before it, and all the room's order would cost is for nothing.
+            # No connection is before it, so the order of the waiting room is not needed.
             self._left -= 1
             self._shake_hands(arrival, now)
             return True
@@ -319,10 +319,10 @@ class Listener:
     # Beginning handshakes.
 
     def _begin_some(self) -> None:
-        """Begin as many handshakes as one turn of the event loop may; the others wait for the next one."""
+        """Begin as many handshakes as allowed in one iteration of the event loop; the others wait for the next one."""
         self._has_no_place = False
         if self._left and not self._room.everybody.size:
-            # Nobody waits, so there is no order to find.
+            # No connection waits, so no order is needed.
             return
         now, looked_at = self._loop.time(), 0
         while self._left and looked_at < LOOKED_AT_AT_ONCE:
@@ -339,7 +339,7 @@ class Listener:
         if not self._left or looked_at == LOOKED_AT_AT_ONCE:
             self._begin_again_soon()
         elif self._room.everybody.size:
-            # It goes on when a handshake ends; or when the oldest one is old enough to be given up.
+            # It continues when a handshake ends, or when the oldest one is old enough to be closed.
             self._has_no_place = True
             if self._again is None:
                 self._again = self._loop.call_later(_LOOK_AGAIN_SECONDS, self._begin_again)
@@ -364,7 +364,7 @@ class Listener:
         )
 
     def _has_fewer(self, network: str) -> bool:
-        """Whether, with one more handshake, a network still has less than another."""
+        """Return whether a network, with one more handshake, still has fewer than another one."""
         return self._shaking.count(network) + 1 < self._shaking.most
 
     def _shake_hands(self, arrival: Arrival, now: float) -> None:
@@ -374,8 +374,8 @@ class Listener:
             if isinstance(makes_room, TLSTransport):
                 makes_room.give_up(GIVEN_UP)
         elif len(self._connections) >= self._limits.connections and self._settled:
-            # A gateway asks as soon as it may, so who has been here the longest is not the one that has to wait. Else
-            # a tenant with many certificates, or anybody where none is needed, could take every place.
+            # A gateway sends its request at once, so the oldest connection is not one that still needs its place.
+            # Without this, a tenant with many certificates (or any client, if none is required) could take every place.
             next(iter(self._settled)).abort()
         transport = TLSTransport(self._loop, arrival.hand_over(), arrival.peer, self)
         self._connections.add(transport)

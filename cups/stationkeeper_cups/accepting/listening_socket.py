@@ -1,11 +1,11 @@
-"""The socket on which gateways' connections are accepted."""
+"""The listening socket of the gateways' port."""
 
 import socket
 from functools import cached_property
 
 
 class ListeningSocket(socket.socket):
-    """A socket that finds out once what `accept` asks for with each connection."""
+    """A socket that caches the values that `accept` needs for each connection."""
 
     @cached_property
     def family(self) -> socket.AddressFamily:

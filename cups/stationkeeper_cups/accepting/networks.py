@@ -1,4 +1,4 @@
-"""Whose connections belong together: by the network that they come from, as far as an address tells."""
+"""Group connections by the network of their source address."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 @lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
-    """Return who shares what an address may take: one host has all addresses of an IPv6 network of 64 bits.
+    """Return the network that shares the limits of an address: one host has all addresses of an IPv6 /64 network.
 
     Args:
-        address: an IP address in the form of `peer_address`; what is none stands for itself.
+        address: an IP address in the form of `peer_address`; other text is returned unchanged.
     """
     if ":" not in address:
         return address
@@ -29,13 +29,13 @@ def network_of(address: str) -> str:
 
 
 class Groups(Generic[T]):
-    """Things by their network, in the order in which they came; the network that has the most is known at any time.
+    """Things by their network, in the order of their arrival; the network with the most is always known.
 
-    Each call takes the same time, however many things and networks there are.
+    The time of a call does not depend on the number of things and networks.
 
     Attributes:
-        size: how many things there are; asked for with each connection, so that it is no call.
-        most: how many of them the network has that has the most.
+        size: the number of things; an attribute, because each connection reads it.
+        most: the number of things of the network with the most.
     """
 
     def __init__(self) -> None:
@@ -48,11 +48,11 @@ class Groups(Generic[T]):
         return (each for group in self._groups.values() for each in group)
 
     def count(self, network: str) -> int:
-        """Return how many things of a network there are."""
+        """Return the number of things of a network."""
         return len(self._groups.get(network, ()))
 
     def add(self, network: str, thing: T) -> None:
-        """Add a thing that is not there yet."""
+        """Add a new thing."""
         group = self._groups.setdefault(network, {})
         before = len(group)
         group[thing] = None
@@ -73,7 +73,7 @@ class Groups(Generic[T]):
         return True
 
     def oldest_of_the_most(self) -> T | None:
-        """Return the oldest thing of a network that has the most; None where there is nothing."""
+        """Return the oldest thing of a network with the most; None if there is nothing."""
         if not self.most:
             return None
         return next(iter(self._groups[next(iter(self._by_size[self.most]))]))

@@ -1,4 +1,4 @@
-"""Takes new connections from a listening socket, a few in each turn of the event loop."""
+"""Accept new connections from a listening socket, a few in each iteration of the event loop."""
 
 import asyncio
 import errno
@@ -7,8 +7,9 @@ import select
 import socket
 from collections.abc import Callable
 
-# In one turn of the event loop. What is under way goes on between the turns, so few at a time are answered sooner. Of
-# what comes at more than eight times the capacity, the rest stays in the kernel, which drops it more cheaply.
+# The maximum in one iteration of the event loop. Connections under way continue between the iterations, so a small
+# number gives earlier answers. Above about eight times the capacity, the rest stays in the kernel, which drops it
+# more cheaply.
 ACCEPTED_AT_ONCE = 32
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -18,13 +19,13 @@ _log = logging.getLogger("stationkeeper.cups.listener")
 
 
 class Accepting:
-    """Accepts connections while it is open; it pauses where the process has no descriptor left for one.
+    """Accepts connections while it is open; it pauses if the process has no free descriptor.
 
     Args:
         loop: a loop that watches sockets.
         bound: a bound TCP socket; `start` makes it listen.
-        take: given each connection, a socket that does not block, and the IP address that it comes from.
-        turn_ends: called once those of one turn are taken.
+        take: called with each connection (a non-blocking socket) and its source IP address.
+        turn_ends: called after the connections of one iteration.
 
     Attributes:
         is_open: whether it accepts connections.
@@ -51,12 +52,12 @@ class Accepting:
         """Listen and accept.
 
         Args:
-            unread_bytes: that the kernel holds of what a client has sent.
-            backlog: connections that the kernel holds before they are accepted.
+            unread_bytes: the maximum of unread client bytes in the kernel.
+            backlog: the connections that the kernel holds before they are accepted.
         """
         self._socket.setblocking(False)
-        # An accepted socket inherits both. Answers are written whole, and small ones must not wait for each other; what
-        # a client sends before its turn must not fill the memory.
+        # An accepted socket inherits both options. Answers are written whole, and small ones must not wait for each
+        # other; the bytes of a client before its turn must not fill the memory.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, unread_bytes)
         self._socket.listen(backlog)
@@ -64,7 +65,7 @@ class Accepting:
         self._go_on()
 
     def stop(self) -> None:
-        """Accept no more, for good."""
+        """Stop accepting for ever."""
         self.is_open = False
         self._pause()
         if self._retry is not None:
@@ -86,7 +87,7 @@ class Accepting:
             accepted.setblocking(False)
             self._take(accepted, address[0])
             if not number and not self._pending.poll(0):
-                # Usually there is one; to ask costs a third of an accept that finds nothing.
+                # Usually there is one; this check costs a third of an accept that finds nothing.
                 break
         self._turn_ends()
 

@@ -1,4 +1,4 @@
-"""What may come before TLS on a connection, by where it comes from, and who its client is then."""
+"""The bytes that may come before TLS on a connection, by its source, and the resulting client address."""
 
 from typing import Protocol
 
@@ -8,16 +8,16 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_cups.accepting.peer_address import Networks
 from stationkeeper_cups.accepting.proxy_protocol import begins_like_a_header, read_header
 
-# As many bytes as a header of either version shows itself by.
+# The number of bytes that identify a header of either version.
 _SIGN_BYTES = 6
 
 
 class Opening(msgspec.Struct, frozen=True):
-    """How a connection begins.
+    """The beginning of a connection.
 
     Attributes:
-        peer: IP address of the client.
-        size: bytes before those of TLS.
+        peer: the IP address of the client.
+        size: the number of bytes before TLS.
     """
 
     peer: str
@@ -25,20 +25,20 @@ class Opening(msgspec.Struct, frozen=True):
 
 
 class Opener(Protocol):
-    """What may come before TLS."""
+    """Decides which bytes may come before TLS."""
 
     def names_client(self, source: str, /) -> bool:
         """Whether a connection from the address `source` says first whose it is."""
 
     def __call__(self, source: str, received: bytes, /) -> Opening | None:
-        """Return how a connection begins; None where more bytes are needed.
+        """Return how a connection begins; None if more bytes are needed.
 
         Args:
-            source: the address that it comes from, in the form of `peer_address`.
+            source: the source address, in the form of `peer_address`.
             received: its first bytes, at least one.
 
         Raises:
-            StationkeeperError: it may not begin so.
+            StationkeeperError: this beginning is not allowed.
         """
 
 
@@ -58,7 +58,7 @@ class ProxyProtocol:
         return self._are_any and source in self._trusted
 
     def __call__(self, source: str, received: bytes) -> Opening | None:
-        """Return how a connection begins; None where more bytes are needed.
+        """Return how a connection begins; None if more bytes are needed.
 
         Raises:
             StationkeeperError: `ProxyHeaderMissing`, `ProxyHeaderInvalid` or `ProxyHeaderNotAllowed`.
@@ -71,5 +71,5 @@ class ProxyProtocol:
         if len(received) < _SIGN_BYTES:
             return None
         raise StationkeeperError(
-            Reason.PROXY_HEADER_NOT_ALLOWED, "a PROXY protocol header from an address that none is taken from"
+            Reason.PROXY_HEADER_NOT_ALLOWED, "a PROXY protocol header from an address that may not send one"
         )

@@ -1,6 +1,6 @@
-"""Who is at the other end of a connection: an IP address in one form, and the networks that are believed.
+"""The IP address of a client in one form, and sets of networks.
 
-Budgets, bounds, log lines and reasons all name a client by this form.
+Budgets, limits, log lines and reasons all use this form.
 """
 
 import ipaddress
@@ -12,10 +12,10 @@ _MAPPED = "::ffff:"
 
 
 def peer_address(host: str) -> str:
-    """Return an IP address as text, in the form by which a client is counted and logged.
+    """Return an IP address as text, in the form for budgets and logs.
 
     Args:
-        host: as `socket.accept` gives it. On a socket for IPv6 and IPv4 a client of IPv4 has a mapped address.
+        host: the address from `socket.accept`. On a socket for IPv6 and IPv4, an IPv4 client has a mapped address.
     """
     if ":" not in host:
         return host
@@ -24,10 +24,10 @@ def peer_address(host: str) -> str:
 
 
 class Networks:
-    """IP networks, to ask whether an address is in one of them.
+    """A set of IP networks.
 
     Args:
-        networks: may overlap.
+        networks: the networks; they may overlap.
     """
 
     def __init__(self, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network] = ()) -> None:
@@ -37,7 +37,7 @@ class Networks:
         return bool(self._networks)
 
     def __contains__(self, address: str) -> bool:
-        """Whether a network has `address`, which is in the form of `peer_address`."""
+        """Return whether a network contains `address` (in the form of `peer_address`)."""
         if not self._networks:
             return False
         try:
@@ -48,14 +48,14 @@ class Networks:
 
 
 def read_networks(text: str) -> Networks:
-    """Return the networks that `text` lists, as CIDR, with commas between.
+    """Return the networks in `text`: CIDR notation, separated by commas.
 
     Raises:
-        ValueError: one cannot be read or holds every address, or there are too many; the message says which.
+        ValueError: a network cannot be read or contains every address, or there are too many; the message says which.
     """
     given = [each.strip() for each in text.split(",") if each.strip()]
     if len(given) > MAX_NETWORKS:
-        raise ValueError(f"{len(given)} networks; at most {MAX_NETWORKS} can be set")
+        raise ValueError(f"{len(given)} networks; set at most {MAX_NETWORKS}")
     return Networks(map(_network, given))
 
 
@@ -63,9 +63,9 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
         found = ipaddress.ip_network(text)
     except ValueError as error:
-        raise ValueError(f"{text[:80]!a} is no network in CIDR notation: {error}") from None
+        raise ValueError(f"{text[:80]!a} is not a network in CIDR notation: {error}") from None
     if not found.prefixlen:
-        raise ValueError(f"{text} is every address there is; set the networks of the proxies alone")
+        raise ValueError(f"{text} contains every address; set only the networks of the proxies")
     if isinstance(found, ipaddress.IPv6Network) and found.network_address.ipv4_mapped is not None:
-        raise ValueError(f"{text} is a network of IPv4; write it as such")
+        raise ValueError(f"{text} is an IPv4 network; write it in the IPv4 form")
     return found

@@ -1,7 +1,7 @@
-"""Reads the header by which a load balancer tells whose connection it passes on: PROXY protocol, versions 1 and 2.
+"""Read the PROXY protocol header (versions 1 and 2), in which a load balancer names the client of a connection.
 
-Bytes in, header out; no input or output. What is read is what HAProxy's specification says ("The PROXY protocol,
-versions 1 & 2"), and nothing that looks almost like it.
+Bytes in, header out; no input or output. It accepts only headers that follow HAProxy's specification ("The PROXY
+protocol, versions 1 & 2") exactly.
 """
 
 import ipaddress
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 
-# Far above what load balancers add: a TLS name has 255 bytes, an endpoint's identifier some tens.
+# Far above the additions of load balancers: a TLS name has 255 bytes, an endpoint's identifier some tens.
 MAX_HEADER_BYTES = 2048
 
 _V1, _V2 = b"PROXY ", b"\r\n\r\n\x00\r\nQUIT\n"
@@ -32,9 +32,9 @@ class ProxyHeader:
     """A header.
 
     Attributes:
-        source: IP address of the client; None where the connection is the sender's own, as a health check is, or where
-            the sender does not know an IP address.
-        size: how many bytes the header has.
+        source: the IP address of the client; None for the sender's own connection (such as a health check), or if the
+                sender does not know an IP address.
+        size: the number of bytes of the header.
     """
 
     source: str | None
@@ -42,9 +42,9 @@ class ProxyHeader:
 
 
 def begins_like_a_header(received: bytes) -> bool:
-    """Whether a connection that begins with `received`, which is not empty, begins as a header does.
+    """Return whether `received` (not empty) begins like a header.
 
-    No TLS does: its first byte is another.
+    TLS does not: its first byte is different.
     """
     if received[0] not in _FIRST_BYTES:
         return False
@@ -52,18 +52,18 @@ def begins_like_a_header(received: bytes) -> bool:
 
 
 def read_header(received: bytes) -> ProxyHeader | None:
-    """Return the header that a connection begins with; None where more bytes are needed.
+    """Return the header at the beginning of a connection; None if more bytes are needed.
 
     Args:
         received: the first bytes of the connection.
 
     Raises:
-        StationkeeperError: `ProxyHeaderMissing` where they begin no header, `ProxyHeaderInvalid` where they begin one
-            that is not as it must be or has more than `MAX_HEADER_BYTES`.
+        StationkeeperError: `ProxyHeaderMissing` if there is no header; `ProxyHeaderInvalid` if the header is invalid
+            or has more than `MAX_HEADER_BYTES`.
     """
     if not begins_like_a_header(received):
         raise StationkeeperError(
-            Reason.PROXY_HEADER_MISSING, f"the first bytes are {received[:16].hex()}, no PROXY protocol"
+            Reason.PROXY_HEADER_MISSING, f"the first bytes are {received[:16].hex()}, not PROXY protocol"
         )
     if len(received) < len(_V1):
         return None
@@ -106,12 +106,12 @@ def _ip(text: str, *, is_ipv4: bool) -> str:
 
 def _without_zone(text: str) -> ipaddress.IPv6Address:
     if "%" in text:
-        raise ValueError("a zone is of one machine alone")
+        raise ValueError("a zone is valid only on one machine")
     return ipaddress.IPv6Address(text)
 
 
 def _short(address: ipaddress.IPv6Address) -> str:
-    """The form of `peer_address`."""
+    """Return the form of `peer_address`."""
     return str(address.ipv4_mapped or address)
 
 
@@ -121,16 +121,16 @@ def _read_binary(received: bytes) -> ProxyHeader | None:
     version, command = received[12] >> 4, received[12] & 0x0F
     family, size = received[13], _V2_BYTES + int.from_bytes(received[14:16], "big")
     if version != 2 or command not in (_LOCAL, _PROXY):  # noqa: PLR2004 - the version of this format
-        raise _invalid(f"version and command are {received[12]:#04x}, which is neither 0x20 nor 0x21")
+        raise _invalid(f"version and command are {received[12]:#04x}, neither 0x20 nor 0x21")
     if command == _PROXY and family not in _ADDRESS_BYTES:
         raise _invalid(f"version 2: family and protocol are {family:#04x}: not TCP, nor a Unix stream, nor unspecified")
     if size > MAX_HEADER_BYTES:
-        raise _invalid(f"version 2: {size} bytes; at most {MAX_HEADER_BYTES} are taken")
-    # Skip all that a LOCAL header, or one without a family, holds.
+        raise _invalid(f"version 2: {size} bytes; the maximum is {MAX_HEADER_BYTES}")
+    # Skip the content of a LOCAL header, or of one without a family.
     is_unknown = command == _LOCAL or family == _UNSPECIFIED
     addresses = 0 if is_unknown else _ADDRESS_BYTES[family]
     if size < _V2_BYTES + addresses:
-        raise _invalid(f"version 2: {size - _V2_BYTES} bytes have no room for the addresses")
+        raise _invalid(f"version 2: {size - _V2_BYTES} bytes are too short for the addresses")
     if len(received) < size:
         return None
     if is_unknown:
@@ -144,16 +144,16 @@ def _read_binary(received: bytes) -> ProxyHeader | None:
 
 
 def _check_additions(header: bytes, place: int) -> None:
-    """Check that the type-length-values fill the rest of `header`, and its checksum where one of them is that (2.2)."""
+    """Check that the type-length-values fill the rest of `header`, and its checksum if there is one (2.2)."""
     has_checksum = False
     while place < len(header):
         value = place + _TLV_HEADER
         end = value + int.from_bytes(header[place + 1 : value], "big")
         if value > len(header) or end > len(header):
-            raise _invalid("version 2: what is added to the addresses does not end with the header")
+            raise _invalid("version 2: the additions to the addresses do not end with the header")
         if header[place] == _CRC32C:
             if has_checksum or end - value != _CRC32C_BYTES:
-                raise _invalid("version 2: its checksum is given twice or has not 4 bytes")
+                raise _invalid("version 2: its checksum is given twice or does not have 4 bytes")
             has_checksum = True
             if int.from_bytes(header[value:end], "big") != crc32c(header[:value] + bytes(4) + header[end:]):
                 raise _invalid("version 2: its checksum is wrong")

@@ -1,4 +1,4 @@
-"""What is told of connections that were never let in."""
+"""The records of connections that were not accepted."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from stationkeeper_core.errors import Reason
 
 
 class Dropped(StrEnum):
-    """Why a connection that waited was closed before its turn."""
+    """The reason that a waiting connection was closed before its turn."""
 
     PEER_GONE = "PeerGone"
     WAITED_TOO_LONG = "WaitedTooLong"
@@ -16,14 +16,14 @@ class Dropped(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A handshake that came to nothing.
+    """A failed handshake.
 
     Attributes:
-        peer: address of the client.
-        reason: the reason's word.
-        detail: what was found.
-        presented: the certificates that the client presented, DER, its own first; empty where none came.
-        judgement: what was found out about them; None where they were not judged.
+        peer: the address of the client.
+        reason: the word of the reason.
+        detail: the details.
+        presented: the presented certificates, DER, the client's own first; empty if there were none.
+        judgement: the judgement on them; None if they were not judged.
     """
 
     peer: str

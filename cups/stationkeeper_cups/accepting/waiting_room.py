@@ -1,10 +1,10 @@
-"""In which order those are served who wait for their handshake, and who has to leave where there are too many.
+"""The order of connections that wait for their handshake, and which one is closed if there are too many.
 
-As long as nobody waits for more than a moment, the first to come is the first to be served. Once somebody does, there
-are more than can be served: then the newest is. It is the one that waits for its answer for the longest time to come,
-while who has waited for long gives up soon, and what is spent on it is lost to all others.
+While all waits are short, the first connection is served first. A longer wait means overload; then the newest one is
+served first. Its client will wait the longest for an answer, while a client that has waited long gives up soon, and the
+work for it would be lost.
 
-Networks of a bad standing have a small share of the turns, and take turns within it.
+Networks with a bad standing share a small part of the turns, and take turns within it.
 """
 
 from collections import OrderedDict
@@ -15,28 +15,28 @@ from typing import Generic, Protocol, TypeVar
 from stationkeeper_cups.accepting.networks import Groups
 
 PRESSED_SECONDS = 1.0
-# Of so many turns, one is for networks of a bad standing.
+# One of this number of turns is for networks with a bad standing.
 TURNS = 8
-# So many are looked at, at most, for one that may be served.
+# The maximum number of connections to look at, to find one to serve.
 LOOKED_AT = 64
 
 
 class Waiting(Protocol):
-    """Who waits."""
+    """A waiting connection."""
 
     @property
     def network(self) -> str:
-        """From which it comes."""
+        """Its source network."""
 
 
 W = TypeVar("W", bound=Waiting)
 
 
 class WaitingRoom(Generic[W]):
-    """Those who wait.
+    """The waiting connections.
 
     Args:
-        is_good: whether a network is of a good standing.
+        is_good: returns whether a network has a good standing.
 
     Attributes:
         everybody: all of them, by their networks.
@@ -46,7 +46,7 @@ class WaitingRoom(Generic[W]):
         self._is_good = is_good
         self.everybody: Groups[W] = Groups()
         self._good: OrderedDict[W, float] = OrderedDict()
-        # By network; the networks in the order of their turns.
+        # Connections by network; the networks in the order of their turns.
         self._others: OrderedDict[str, OrderedDict[W, float]] = OrderedDict()
         self._turn = 0
 
@@ -57,7 +57,7 @@ class WaitingRoom(Generic[W]):
         return one in self._good or one in self._others.get(one.network, ())
 
     def enter(self, one: W, now: float) -> None:
-        """Let one wait, from `now` on."""
+        """Add one that waits from `now` on."""
         self.everybody.add(one.network, one)
         if self._is_good(one.network):
             self._good[one] = now
@@ -65,7 +65,7 @@ class WaitingRoom(Generic[W]):
             self._others.setdefault(one.network, OrderedDict())[one] = now
 
     def leave(self, one: W) -> None:
-        """Let one go, wherever it is."""
+        """Remove one."""
         if not self.everybody.discard(one.network, one):
             return
         if one in self._good:
@@ -77,20 +77,20 @@ class WaitingRoom(Generic[W]):
             del self._others[one.network]
 
     def waited(self, now: float) -> float:
-        """Return how long the first of those of a good standing has waited, in seconds."""
+        """Return the seconds that the first one with a good standing has waited."""
         oldest = next(iter(self._good.values()), None)
         return 0.0 if oldest is None else now - oldest
 
     def is_pressed(self, now: float) -> bool:
-        """Whether more come than can be served."""
+        """Return whether there is overload."""
         return self.waited(now) > PRESSED_SECONDS
 
     def next(self, now: float, may_begin: Callable[[W], bool]) -> W | None:
-        """Return whose turn it is, who stays until it is told to leave; None where nobody may begin.
+        """Return the next one to serve; it stays in the room until `leave`. None if none may begin.
 
         Args:
-            now: in the seconds of `enter`.
-            may_begin: whether there is a place for somebody.
+            now: the time in the seconds of `enter`.
+            may_begin: returns whether there is a place for one.
         """
         self._turn = (self._turn + 1) % TURNS
         of_good, of_others = self._next_of_good, self._next_of_others
@@ -101,7 +101,7 @@ class WaitingRoom(Generic[W]):
         return None
 
     def crowded_out(self) -> W | None:
-        """Return who has to leave where there are too many: the oldest of a network that has the most."""
+        """Return the one to close if there are too many: the oldest of a network with the most."""
         return self.everybody.oldest_of_the_most()
 
     def _next_of_good(self, now: float, may_begin: Callable[[W], bool]) -> W | None:

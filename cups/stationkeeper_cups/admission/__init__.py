@@ -1,1 +1,1 @@
-"""The client of a connection, and what the trust in force says of its certificate."""
+"""The client of a connection, and the judgement of the trust in force on its certificate."""

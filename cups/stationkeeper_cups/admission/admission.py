@@ -1,4 +1,4 @@
-"""Judges the certificates of clients, in their handshakes and for each request, on the trust in force."""
+"""Judge the certificates of clients, in handshakes and for each request, by the trust in force."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -17,11 +17,11 @@ from stationkeeper_cups.tls.connection import Verdict
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """A judgement and what it was made on.
+    """A judgement and its basis.
 
     Attributes:
         snapshot: the trust and the registry.
-        judgement: of the certificates that the client presented.
+        judgement: the judgement on the presented certificates.
     """
 
     snapshot: Snapshot
@@ -32,9 +32,9 @@ class Admission:
     """The judge of one server.
 
     Args:
-        snapshot: gives what to decide on; None before the first load, and then nobody is let in.
-        clock: the time, aware.
-        budget: of judgements, by address.
+        snapshot: returns the documents in force; None before the first load, and then every client is refused.
+        clock: returns the time, aware.
+        budget: the budget of judgements, by address.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class Admission:
         self._memory = JudgementMemory()
 
     def judge(self, presented: tuple[bytes, ...], leaf: crypto.X509 | None, peer: str) -> Verdict:
-        """Return whether a client is let in.
+        """Return the verdict on a client.
 
         Args:
-            presented: DER, the client's own certificate first.
-            leaf: that certificate, as OpenSSL has it; None where it has not read it.
+            presented: the presented certificates, DER, the client's own first.
+            leaf: its own certificate as OpenSSL's object; None if OpenSSL has not read it.
             peer: its IP address.
         """
         snapshot = self._snapshot()
@@ -79,9 +79,9 @@ class Admission:
         return Verdict(None if found is None else StationkeeperError(*found), Judged(snapshot, judgement))
 
     def judgement_of(self, client: Client, snapshot: Snapshot, now: datetime) -> Judgement | None:
-        """Return what `snapshot` says of a connected client; None where it came without a certificate.
+        """Return the judgement of `snapshot` on a connected client; None if it has no certificate.
 
-        That of its handshake holds as long as nothing has changed.
+        The judgement of its handshake stays valid while nothing changes.
 
         Raises:
             StationkeeperError: `MalformedCertificate`.
@@ -97,7 +97,7 @@ class Admission:
         return judgement
 
     def is_trusted(self, client: Client) -> bool:
-        """Whether a connected client may keep its connection; one without a certificate is judged by its token."""
+        """Return whether a connected client may keep its connection; without a certificate, its token decides."""
         snapshot = self._snapshot()
         if snapshot is None:
             return False

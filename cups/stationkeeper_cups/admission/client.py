@@ -1,4 +1,4 @@
-"""A gateway that asks, as far as decisions depend on it. CUPS or a proxy has ended its TLS."""
+"""The properties of a client that decisions depend on. CUPS or a proxy terminates its TLS."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,11 +7,11 @@ from stationkeeper_cups.tls.connection import Verdict
 
 
 class ClientTLS(Protocol):
-    """The TLS connection that a client made.
+    """The TLS connection of a client.
 
     Attributes:
-        presented: its certificates, DER, its own first; empty where it came without one.
-        verdict: about them, once they were judged.
+        presented: its certificates, DER, its own first; empty if it has none.
+        verdict: the verdict on them, after they were judged.
     """
 
     presented: tuple[bytes, ...]
@@ -32,7 +32,7 @@ class Client(Protocol):
 
 @dataclass
 class ForwardedTLS:
-    """A TLS connection that a proxy ended; it vouches that the client holds the key of its certificate."""
+    """A TLS connection that a proxy terminated; the proxy vouches that the client has the key of its certificate."""
 
     presented: tuple[bytes, ...]
     verdict: Verdict | None = None

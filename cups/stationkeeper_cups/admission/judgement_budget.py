@@ -1,11 +1,11 @@
-"""How much of the server's time the certificates of one address may take to be judged.
+"""The budget of CPU time for judging the certificates of one address.
 
-A judgement that is remembered costs next to nothing and is always made. What is new costs signatures, and whoever makes
-up certificates can ask for any number. Where the judgements of all addresses take too much, an address that has used up
-its share meets only what is remembered, until time has refilled it.
+A cached judgement costs almost nothing and is always made. A new one costs signature checks, and an attacker can make
+any number of certificates. If the judgements of all addresses take too much time, an address without budget gets only
+cached judgements, until time has refilled the budget.
 
-It binds under that pressure only: a whole fleet may be behind one address, and is behind a node's where the Service has
-`externalTrafficPolicy: Cluster`. There a stranger must not shut the gateways out with a few certificates a second.
+The budget acts only under this load: a whole fleet may have one address, for example a node's with
+`externalTrafficPolicy: Cluster`. There an attacker must not block the gateways with a few certificates a second.
 """
 
 import time
@@ -14,20 +14,20 @@ from collections.abc import Callable
 
 from stationkeeper_cups.accepting.networks import network_of
 
-# Of each second, and saved up: the first moments of a large fleet behind one address.
+# The share of each second, and the saved seconds: enough for the first moments of a large fleet behind one address.
 SHARE = 0.1
 SAVED_SECONDS = 3.0
-# Of all addresses together; below that no address is refused.
+# The share of all addresses together; below it no address is refused.
 COMMON_SHARE = 0.5
 MAX_ADDRESSES = 10_000
 
 
 class JudgementBudget:
-    """The budgets of all addresses, of which the last are remembered. Those of one IPv6 network of 64 bits share one.
+    """The budgets of the last used addresses. The addresses of one IPv6 /64 network share one budget.
 
     Args:
-        clock: seconds, monotonic.
-        spent: the CPU time that the process has used, in seconds.
+        clock: returns monotonic seconds.
+        spent: returns the CPU time of the process, in seconds.
     """
 
     def __init__(
@@ -35,12 +35,12 @@ class JudgementBudget:
     ) -> None:
         self._clock = clock
         self._spent = spent
-        # What is left, and when that was known.
+        # The remaining budget, and its time.
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._common = (SAVED_SECONDS, clock())
 
     def begin(self, address: str) -> float | None:
-        """Return the mark that `end` takes; None where the address has nothing left, nor have all together."""
+        """Return the mark for `end`; None if both the address and all addresses together have no budget left."""
         now = self._clock()
         own = self._left.get(network_of(address), (SAVED_SECONDS, now))
         if _refilled(own, now, SHARE) <= 0 and _refilled(self._common, now, COMMON_SHARE) <= 0:
@@ -48,7 +48,7 @@ class JudgementBudget:
         return self._spent()
 
     def end(self, address: str, begun: float | None) -> None:
-        """Take what was spent since `begun` from the address."""
+        """Charge the address with the time spent since `begun`."""
         if begun is None:
             return
         now, cost = self._clock(), self._spent() - begun
@@ -66,6 +66,6 @@ def _refilled(known: tuple[float, float], now: float, share: float) -> float:
 
 
 def _charged(known: tuple[float, float], now: float, share: float, cost: float) -> float:
-    """What is left then; an address that was let in beyond its share does not pay for that later on."""
+    """Return the remaining budget; an address that was allowed to exceed its share does not pay for that later."""
     left = _refilled(known, now, share)
     return (left if left > 0 else 0.0) - cost

@@ -1,1 +1,1 @@
-"""The port for proxies that end gateways' TLS: who may be one, and what its headers say of a gateway."""
+"""The port for proxies that terminate gateways' TLS: the trusted proxies, and their headers on a gateway."""

@@ -1,7 +1,7 @@
-"""Answers requests that a proxy forwards, and refuses a proxy's headers where no proxy is.
+"""Answer requests that a proxy forwards, and refuse a proxy's headers on other ports.
 
-What a handshake would refuse is refused here by ending the connection without an answer, and so is what a proxy does
-wrong: at any status but 200 a Basics Station drops its credentials. The proxy must do the same then.
+A client that a handshake would refuse gets no answer: the connection is closed. An error of a proxy has the same
+result, because a Basics Station drops its credentials at any status but 200. The proxy must do the same.
 """
 
 from stationkeeper_core.errors import Reason, StationkeeperError
@@ -15,14 +15,14 @@ from stationkeeper_cups.http.refusals import Refusals
 
 
 class ForwardedHandler:
-    """Decides on requests that come by proxies, each on the certificates that its own header tells.
+    """Decides on requests of proxies, each by the certificates in its own header.
 
     Args:
         inner: decides on the request itself.
         admission: judges certificates.
-        refusals: takes note of what a handshake would refuse.
-        form: of the proxies' header.
-        token_authentication: whether a gateway without a certificate may come in by a token.
+        refusals: records clients that a handshake would refuse.
+        form: the form of the proxies' header.
+        token_authentication: whether a gateway without a certificate may authenticate by a token.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ForwardedHandler:
         self._token_authentication = token_authentication
 
     def answer(self, request: Request, client: Client) -> Answer | None:
-        """Return the answer to `request`, which the proxy `client` forwards; None to end without one."""
+        """Return the answer to `request`, which the proxy `client` forwards; None to close without an answer."""
         peer = client_address(request.headers, client.peer)
         try:
             chain = self._presented(request)
@@ -73,13 +73,13 @@ class ForwardedHandler:
 
 
 class WithoutProxies:
-    """Refuses, on the gateways' own port, the headers that are believed on the proxies' port.
+    """Refuses, on the gateways' own port, the headers for the proxies' port.
 
-    No Basics Station sends them. They mean that a proxy connects to the wrong port, or that somebody tries them.
+    No Basics Station sends them. They mean that a proxy connects to the wrong port, or that a client forges them.
 
     Args:
         inner: decides on other requests.
-        refusals: takes note of what is refused.
+        refusals: records refused requests.
     """
 
     def __init__(self, inner: UpdateInfoHandler, refusals: Refusals) -> None:
@@ -87,7 +87,7 @@ class WithoutProxies:
         self._refusals = refusals
 
     def answer(self, request: Request, client: Client) -> Answer | None:
-        """Return the answer to `request`; None to end without one."""
+        """Return the answer to `request`; None to close without an answer."""
         names = forwarded_names(request.headers)
         if not names:
             return self._inner.answer(request, client)

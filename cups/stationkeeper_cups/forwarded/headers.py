@@ -1,10 +1,10 @@
-"""Reads which certificates a gateway presented to a proxy, from the header by which that proxy forwards them.
+"""Read the certificates that a gateway presented to a proxy, from the proxy's header.
 
-Three forms, each of one proxy: Envoy's `x-forwarded-client-cert`, Traefik's `X-Forwarded-Tls-Client-Cert`, and what
-nginx and ingress-nginx send as `ssl-client-cert`, `$ssl_client_escaped_cert`. A server takes one of them. What could be
-read in two ways is refused: a header that is there twice, another form's beside it, certificates of several clients.
+There are three forms: Envoy's `x-forwarded-client-cert`, Traefik's `X-Forwarded-Tls-Client-Cert`, and `ssl-client-cert`
+of nginx and ingress-nginx (`$ssl_client_escaped_cert`). A server accepts one of them. Ambiguous headers are refused:
+a header that is there twice, headers of two forms, or certificates of several clients.
 
-Bytes in, certificates out; nothing here decides on trust.
+Bytes in, certificates out; no decision on trust.
 """
 
 import binascii
@@ -23,7 +23,7 @@ MAX_FIELD_BYTES = 32 * 1024
 
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+)\r?\n-----END CERTIFICATE-----(?:\r?\n|\Z)")
 _SEQUENCE = 0x30
-# One pair of `x-forwarded-client-cert`: a value in quotation marks may hold what would end it otherwise.
+# One pair of `x-forwarded-client-cert`: a value in quotation marks may contain the separators.
 _PAIR = re.compile(rb'([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^",;]*))')
 _FORWARDED_FOR = b"x-forwarded-for"
 
@@ -31,7 +31,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Form(StrEnum):
-    """A proxy's way to forward a client's certificates."""
+    """The header form of a proxy for a client's certificates."""
 
     ENVOY = "envoy"
     TRAEFIK = "traefik"
@@ -47,16 +47,16 @@ _ALL_NAMES = frozenset(NAMES.values())
 
 
 def forwarded_names(headers: Headers) -> tuple[str, ...]:
-    """Return the names of those headers that a form of forwarding has, one for each header."""
+    """Return the names of the headers that belong to any form, one for each header."""
     return tuple(name.decode("ascii") for name in (each.lower() for each, _ in headers) if name in _ALL_NAMES)
 
 
 def presented(form: Form, headers: Headers) -> tuple[bytes, ...]:
-    """Return the certificates that a gateway presented, DER, its own first; empty where no header tells any.
+    """Return the certificates that a gateway presented, DER, its own first; empty without a header.
 
     Args:
-        form: of the headers of the proxies in use.
-        headers: of one request, raw.
+        form: the form of the proxies in use.
+        headers: the raw headers of one request.
 
     Raises:
         StationkeeperError: `ForwardedCertificateInvalid`.
@@ -66,19 +66,19 @@ def presented(form: Form, headers: Headers) -> tuple[bytes, ...]:
         return ()
     wanted = NAMES[form].decode("ascii")
     if set(names) != {wanted}:
-        raise _invalid(f"the headers are {', '.join(sorted(set(names)))}; {wanted} alone is taken")
+        raise _invalid(f"the headers are {', '.join(sorted(set(names)))}; only {wanted} is accepted")
     if len(names) > 1:
         raise _invalid(f"{wanted} is there {len(names)} times")
     value = next(value for name, value in headers if name.lower() == NAMES[form])
     if len(value) > MAX_FIELD_BYTES:
-        raise _invalid(f"{wanted} has {len(value)} bytes; at most {MAX_FIELD_BYTES} are taken")
+        raise _invalid(f"{wanted} has {len(value)} bytes; the maximum is {MAX_FIELD_BYTES}")
     return _READERS[form](value)
 
 
 def client_address(headers: Headers, proxy: str) -> str:
-    """Return the address of a gateway: what the proxy added last to `X-Forwarded-For`, or `proxy`, its own.
+    """Return the address of a gateway: the last one in `X-Forwarded-For`, or the address of the proxy.
 
-    It counts for bounds and for the log only, so that one that cannot be read refuses nothing.
+    Only limits and the log use it, so an unreadable address refuses nothing.
     """
     last = [value for name, value in headers if name.lower() == _FORWARDED_FOR][-1:]
     text = b"".join(last).rpartition(b",")[2].strip().decode("ascii", "replace")
@@ -107,12 +107,12 @@ def _of_envoy(value: bytes) -> tuple[bytes, ...]:
     if not seen:
         raise _invalid("neither Cert nor Chain is there; set `set_current_client_cert_details`")
     if cert and chain and chain[0] != cert[0]:
-        raise _invalid("Cert is another certificate than the first one of Chain")
+        raise _invalid("Cert is not the first certificate of Chain")
     return chain or cert
 
 
 def _pairs(value: bytes) -> Iterable[tuple[bytes, bytes]]:
-    """Return the names and values of the only element (Envoy appends one for each proxy on the way)."""
+    """Return the names and values of the only element (Envoy appends one element for each proxy on the way)."""
     place, found = 0, []
     while True:
         pair = _PAIR.match(value, place)
@@ -123,14 +123,14 @@ def _pairs(value: bytes) -> Iterable[tuple[bytes, bytes]]:
         if place == len(value):
             return found
         if value[place : place + 1] == b",":
-            raise _invalid("it tells of several clients; set `forward_client_cert_details: SANITIZE_SET`")
+            raise _invalid("it has several clients; set `forward_client_cert_details: SANITIZE_SET`")
         if value[place : place + 1] != b";":
             raise _invalid("it is no list of pairs")
         place += 1
 
 
 def _of_traefik(value: bytes) -> tuple[bytes, ...]:
-    """Base64 without the lines around it, with commas between certificates; escaped before Traefik 3."""
+    """Read base64 without PEM lines, with commas between certificates; percent-encoded before Traefik 3."""
     texts = unquote_to_bytes(value).split(b",") if b"%" in value else value.split(b",")
     return _bounded(_der(text) for text in texts)
 
@@ -140,12 +140,12 @@ def _of_nginx(value: bytes) -> tuple[bytes, ...]:
 
 
 def _escaped(value: bytes) -> tuple[bytes, ...]:
-    """PEM as part of a URL is written."""
+    """Read percent-encoded PEM."""
     text, place, found = unquote_to_bytes(value), 0, []
     while place < len(text):
         block = _PEM.match(text, place)
         if block is None:
-            raise _invalid("it is not PEM of certificates alone")
+            raise _invalid("it is not PEM with only certificates")
         found.append(_der(block[1].replace(b"\r", b"").replace(b"\n", b"")))
         place = block.end()
     return _bounded(found)
@@ -163,15 +163,15 @@ def _der(text: bytes) -> bytes:
 
 def _bounded(found: Iterable[bytes]) -> tuple[bytes, ...]:
     certificates = tuple(found)
-    # The end-entity certificate, and as many as are read beside it.
+    # The end-entity certificate, and the maximum of other certificates.
     if not 1 <= len(certificates) <= MAX_PRESENTED + 1:
-        raise _invalid(f"it has {len(certificates)} certificates; 1 to {MAX_PRESENTED + 1} are taken")
+        raise _invalid(f"it has {len(certificates)} certificates; 1 to {MAX_PRESENTED + 1} are accepted")
     return certificates
 
 
 def _single(found: tuple[bytes, ...]) -> bytes:
     if len(found) != 1:
-        raise _invalid(f"there are {len(found)} certificates where the client's own is expected alone")
+        raise _invalid(f"there are {len(found)} certificates; only the client's own is expected")
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""The parts of the port for proxies, put together."""
+"""Assemble the port for proxies."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,9 +17,9 @@ from stationkeeper_cups.http.connections import Connections
 from stationkeeper_cups.http.port import GatewayPort, PortBounds
 from stationkeeper_cups.tls.connection import Judge
 
-# One request on each connection: what a client hides behind its request is never read as another client's, and no
-# proxy sends one into a connection that is about to end. The parser takes a little more than the reader of the header,
-# which says what is wrong.
+# One request on each connection: bytes that a client hides behind its request are never read as another client's, and
+# no proxy sends a request into a closing connection. The parser accepts a little more than the reader of the header,
+# because the reader has the better error messages.
 BOUNDS = RequestBounds(requests=1, headers=64, header_bytes=MAX_FIELD_BYTES + 1024)
 
 
@@ -35,13 +35,13 @@ def forwarded_port(  # noqa: PLR0913, PLR0917 - what a port is made of
     """Return the port.
 
     Args:
-        proxies: which are believed, and what they forward.
+        proxies: the trusted proxies, and their header form.
         bound: a bound TCP socket.
-        context: gives the TLS context of a new connection, one that requires a certificate.
-        handler: answers the requests that they forward.
-        refused: told of each proxy that is not let in.
-        clock: the time, aware.
-        bounds: what proxies may take.
+        context: returns the TLS context of a new connection; it requires a certificate.
+        handler: answers forwarded requests.
+        refused: called with each refused proxy.
+        clock: returns the time, aware.
+        bounds: the limits on proxies.
 
     Raises:
         StationkeeperError: `ProxyNotTrusted`, the CAs of proxies cannot be read.
@@ -52,7 +52,7 @@ def forwarded_port(  # noqa: PLR0913, PLR0917 - what a port is made of
         found = context()
         return None if found is None else (found, lambda presented, _leaf: identity.judge(presented))
 
-    # A connection has one request, which is judged by itself: a change of trust has none to end.
+    # A connection has one request, which is judged by itself: a change of trust closes no connection.
     connections = Connections(handler, lambda _proxy: True, bounds.times, bounds.seconds, BOUNDS)
     # All proxies may share one certificate.
     of_proxies = replace(bounds.limits, connections_per_certificate=bounds.limits.connections)

@@ -1,7 +1,7 @@
-"""Who may be a proxy: it comes from a network that is named and proves a name that is, by a CA that is.
+"""The trusted proxies: each connects from a configured network and proves a configured name by a configured CA.
 
-A network alone does not do. Certificates are no secret, and with `x-forwarded-client-cert` whoever is believed can be
-any gateway; the networks of a cluster's proxies are those of its other pods.
+A network alone is not enough. Certificates are not secret, and with `x-forwarded-client-cert` a trusted proxy can act
+as any gateway; and the proxies of a cluster share their networks with its other pods.
 """
 
 import logging
@@ -24,13 +24,13 @@ _log = logging.getLogger("stationkeeper.cups.forwarded")
 
 @dataclass(frozen=True)
 class TrustedProxies:
-    """The proxies that are believed, as configured.
+    """The configured trusted proxies.
 
     Attributes:
-        form: of the header in which they forward certificates.
-        networks: that they connect from.
-        authorities: a PEM file with the CAs that issue their certificates.
-        names: of them, DNS names or URIs of their certificates.
+        form: the form of their header.
+        networks: their source networks.
+        authorities: the PEM file with the CAs of their certificates.
+        names: their names: DNS names or URIs in their certificates.
     """
 
     form: Form
@@ -40,7 +40,7 @@ class TrustedProxies:
 
 
 class OnlyFrom:
-    """Says that connections may come from some networks only, and begin with TLS.
+    """Accepts connections only from some networks; they begin with TLS.
 
     Args:
         trusted: the networks of the proxies.
@@ -60,7 +60,7 @@ class OnlyFrom:
             StationkeeperError: `ProxyNotTrusted`.
         """
         if source not in self._trusted:
-            raise StationkeeperError(Reason.PROXY_NOT_TRUSTED, "a connection from an address that no proxy has")
+            raise StationkeeperError(Reason.PROXY_NOT_TRUSTED, "a connection from outside of the proxies' networks")
         return Opening(source, 0)
 
 
@@ -68,9 +68,9 @@ class ProxyIdentity:
     """Judges the certificates of proxies.
 
     Args:
-        authorities: a file with the CAs that issue them, PEM. It is read again at each handshake.
-        names: of proxies, as their certificates have them in the SubjectAltName: DNS names or URIs.
-        clock: the time, aware.
+        authorities: the PEM file with the CAs of the proxies. It is read again at each handshake.
+        names: the names of the proxies in the SubjectAltName of their certificates: DNS names or URIs.
+        clock: returns the time, aware.
 
     Raises:
         StationkeeperError: `ProxyNotTrusted`, the file cannot be read.
@@ -84,13 +84,13 @@ class ProxyIdentity:
         self._store = self._read(authorities.read_bytes())
 
     def judge(self, presented: tuple[bytes, ...]) -> Verdict:
-        """Return whether the certificates that a client presented, DER, its own first, are a proxy's."""
+        """Return whether the presented certificates (DER, the client's own first) are those of a proxy."""
         try:
             leaf, *others = map(x509.load_der_x509_certificate, presented)
             verifier = PolicyBuilder().store(self._current()).time(self._clock()).build_client_verifier()
             subjects = verifier.verify(leaf, others).subjects or []
         except (ValueError, VerificationError) as error:
-            return _refused(f"no certificate of a proxy: {' '.join(str(error).split())[:256]}")
+            return _refused(f"not a certificate of a proxy: {' '.join(str(error).split())[:256]}")
         found = {each.value for each in subjects if isinstance(each, x509.DNSName | x509.UniformResourceIdentifier)}
         if not found & self._names:
             return _refused(f"its names are {', '.join(sorted(found))[:256]!a}, and none of them is a proxy's")
@@ -109,7 +109,7 @@ class ProxyIdentity:
         try:
             store = Store(x509.load_pem_x509_certificates(text))
         except ValueError as error:
-            detail = f"{self._authorities} holds no CA of proxies: {error}"
+            detail = f"{self._authorities} has no CA of proxies: {error}"
             raise StationkeeperError(Reason.PROXY_NOT_TRUSTED, detail) from None
         self._text = text
         return store

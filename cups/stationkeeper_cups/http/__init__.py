@@ -1,1 +1,1 @@
-"""`POST /update-info` over HTTP: what a gateway asks, and what it is answered."""
+"""`POST /update-info` over HTTP: requests of gateways and their answers."""

@@ -1,8 +1,8 @@
-"""One gateway's connection: HTTP/1.1 requests in, one after the other, answers out.
+"""The connection of one gateway: HTTP/1.1 requests in sequence, and their answers.
 
-Requests are answered at once, in the very call that brings their last byte, so that a connection needs no task and no
-future. A Basics Station asks once on each connection and ends it. Its request comes in one piece and is read as that;
-aiohttp's parser reads all else, and is made once there is any.
+A request is answered in the call that brings its last byte, so that a connection needs no task and no future. A Basics
+Station sends one request on each connection and closes it. A request that comes in one piece is read directly;
+aiohttp's parser reads all other requests, and is created only for them.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from stationkeeper_cups.http.whole_request import whole_request
 from stationkeeper_cups.tls.time_limits import Stage, TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
 
-# Plain bytes that a client may send ahead while an answer waits to be read.
+# The plain bytes that a client may send ahead while an answer is unread.
 MAX_AHEAD_BYTES = 32 * 1024
 
 _MAX_LINE_BYTES = 2048
@@ -38,12 +38,12 @@ _log = logging.getLogger("stationkeeper.cups.http")
 
 @dataclass(frozen=True)
 class RequestBounds:
-    """What a client may send on one connection.
+    """The limits on requests of one connection.
 
     Attributes:
-        requests: after so many it has to connect anew, so that no connection keeps its place for ever.
-        headers: of a request.
-        header_bytes: of one header.
+        requests: the maximum of requests; then the client must connect again, so that no connection stays for ever.
+        headers: the maximum of headers of a request.
+        header_bytes: the maximum size of one header.
     """
 
     requests: int = 8
@@ -56,12 +56,12 @@ REQUEST_BOUNDS = RequestBounds()
 
 @dataclass(frozen=True)
 class RequestSeconds:
-    """How long each part of a request may take, in seconds.
+    """The maximum seconds of each part of a request.
 
     Attributes:
         head: from the handshake to the end of the first request's head.
         body: from there to the end of its body.
-        answer: for the client to take the answer.
+        answer: the time for the client to read the answer.
         idle: from an answer to the next request.
     """
 
@@ -75,7 +75,7 @@ REQUEST_SECONDS = RequestSeconds()
 
 
 class Handler(Protocol):
-    """Who answers requests."""
+    """Answers requests."""
 
     def answer(self, request: Request, client: Client) -> Answer | None:
         """Return the answer; None to close the connection without one."""
@@ -88,18 +88,18 @@ class Handler(Protocol):
 
 
 class Shared:
-    """What all connections of one server have in common.
+    """The shared state of all connections of one server.
 
     Args:
         handler: answers requests.
-        times: where the stages are kept.
-        seconds: how long they last.
-        bounds: what clients may send.
+        times: the time limits with the stages.
+        seconds: the lengths of the stages.
+        bounds: the limits on requests.
 
     Attributes:
         is_draining: whether each connection ends with its next answer.
-        drained: set once the last one has ended then.
-        open: the connections that there are.
+        drained: set when the last one has ended.
+        open: the open connections.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Shared:
             max_headers=self.bounds.headers,
             max_field_size=self.bounds.header_bytes,
             payload_exception=RequestPayloadError,
-            # No gateway compresses, and what inflates is not bounded by what arrives.
+            # No gateway compresses, and a small compressed body could become very large.
             auto_decompress=False,
             max_msg_queue_size=1,
         )
@@ -144,8 +144,8 @@ class HTTPConnection(asyncio.Protocol):
     """The inner protocol of a TLS transport.
 
     Attributes:
-        transport: of the connection; None before and after.
-        stage: in which it is.
+        transport: the transport; None before and after the connection.
+        stage: the present stage.
     """
 
     __slots__ = (
@@ -177,7 +177,7 @@ class HTTPConnection(asyncio.Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request has begun and no answer is on its way."""
+        """Whether no request has begun and no answer is being sent."""
         return self.stage is self._shared.idle or self.stage is self._shared.head
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -189,7 +189,7 @@ class HTTPConnection(asyncio.Protocol):
         self._shared.head.add(self, self._shared.loop.time())
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Let go of everything."""
+        """Drop all state."""
         if self.stage is not None:
             self.stage.remove(self)
         self.transport = None
@@ -197,16 +197,16 @@ class HTTPConnection(asyncio.Protocol):
         self._shared.lost(self)
 
     def pause_writing(self) -> None:
-        """Answer nothing more until the client has read."""
+        """Pause answers until the client has read."""
         self._is_paused = True
 
     def resume_writing(self) -> None:
-        """Go on with what the client has sent ahead."""
+        """Continue with the bytes that the client has sent ahead."""
         self._is_paused = False
         self._go_on()
 
     def eof_received(self) -> bool:
-        """Answer what was asked all the same; the client may have ended its side alone."""
+        """Answer a complete request anyway: the client may have closed only its own side."""
         self._has_ended = True
         return self._is_busy or self._is_paused
 
@@ -222,7 +222,7 @@ class HTTPConnection(asyncio.Protocol):
             self._go_on()
 
     def time_is_up(self, stage: Stage) -> None:
-        """End what took too long."""
+        """Close a connection whose stage took too long."""
         if self.transport is None:
             return
         if stage is self._shared.body:
@@ -233,12 +233,12 @@ class HTTPConnection(asyncio.Protocol):
             self.transport.abort()
 
     def cut(self) -> None:
-        """End the connection at once."""
+        """Close the connection at once."""
         if self.transport is not None:
             self.transport.abort()
 
     def _go_on(self) -> None:
-        """Answer all that is complete, as long as the client reads."""
+        """Answer all complete requests while the client reads."""
         while self._is_complete() and not self._is_paused:
             self._answer()
             if self._parser is None and not self._ahead:
@@ -274,7 +274,7 @@ class HTTPConnection(asyncio.Protocol):
             messages, _upgraded, _tail = self._parser.feed_data(data)
         except HttpProcessingError as error:
             if self.transport is not None:
-                # What the parser found quotes what was sent, and that may be a token.
+                # The text of the parser's error quotes the client's bytes, and these may be a token.
                 self._finish(self._shared.handler.malformed(type(error).__name__, self.transport), closes=True)
             return
         if messages:

@@ -1,4 +1,4 @@
-"""All connections of gateways that are open: who they are, and how they end when trust or the server does."""
+"""All open connections of gateways, and their end after a change of trust or at the stop of the server."""
 
 import asyncio
 import time
@@ -16,20 +16,20 @@ from stationkeeper_cups.http.connection import (
 from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
 
-# How long the connections are looked through at a time; requests are answered between. One needs some five turns of the
-# event loop, with its handshake, and has to wait for one step in each.
+# The seconds of one step through the connections; requests are answered between the steps. A request with its handshake
+# needs about five iterations of the event loop, and waits for one step in each.
 STEP_SECONDS = 0.002
 
 
 class Connections:
-    """Makes the protocols of gateways' connections and knows them as long as they are open.
+    """Makes the protocols of gateways' connections, and has the list of open ones.
 
     Args:
         handler: answers requests.
-        is_trusted: whether the client of a connection may keep it.
-        times: where the stages are kept.
-        seconds: how long they last.
-        bounds: what clients may send.
+        is_trusted: returns whether the client of a connection may keep it.
+        times: the time limits with the stages.
+        seconds: the lengths of the stages.
+        bounds: the limits on requests.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class Connections:
         return len(self._shared.open)
 
     def close_untrusted(self) -> None:
-        """Close every connection whose client is not trusted any more; the others stay as they are.
+        """Close every connection whose client is no longer trusted; the others stay open.
 
-        They are looked through in steps. A request that comes in before its turn is judged on the new trust anyway.
+        This works in steps. A request before its step is judged by the new trust anyway.
         """
         is_under_way = self._review is not None
         self._review = iter(list(self._shared.open))
@@ -62,7 +62,7 @@ class Connections:
             self._look_through()
 
     async def drain(self, seconds: float) -> None:
-        """End all connections: idle ones at once, the others when they are answered, or after `seconds`."""
+        """Close all connections: idle ones at once, the others after their answer, or after `seconds`."""
         self._shared.is_draining = True
         for each in list(self._shared.open):
             if each.is_idle:

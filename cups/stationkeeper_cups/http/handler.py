@@ -1,13 +1,13 @@
-"""Answers `POST /update-info`: the boundary between HTTP and the core.
+"""Answer `POST /update-info`: the boundary between HTTP and the core.
 
-Refusals that are the client's own are answered with 400, 403, 404, 405, 408 or 413 and one short line. For trouble on
-this side the connection is closed without an answer: at any status but 200 a Basics Station drops its credentials,
-while it retries a lost connection.
+A refusal for a fault of the client gets 400, 403, 404, 405, 408 or 413 and one short line. After an error of the server
+the connection is closed without an answer: at any status but 200 a Basics Station drops its credentials, but it retries
+after a lost connection.
 
-Where token authentication is on, a client without a certificate is judged by its token. A certificate that is presented
-decides alone, whatever token comes with it.
+With token authentication on, a client without a certificate is judged by its token. If there is a certificate, only
+the certificate decides, also if a token comes with it.
 
-A visit is remembered, logged and counted once its answer is written to a client that still listens.
+A visit is remembered, logged and counted after its answer is written to a client that still listens.
 Source: the CUPS protocol, how the client behaves.
 """
 
@@ -47,12 +47,12 @@ class UpdateInfoHandler:
     """Decides on requests.
 
     Args:
-        snapshot: gives what to decide on; None before the first load.
+        snapshot: returns the documents in force; None before the first load.
         admission: judges certificates.
-        refusals: takes note of refused requests and says what they are answered.
-        metrics: what to count in.
-        observations: what to remember gateways in.
-        clock: the time, aware.
+        refusals: records refused requests and returns their answers.
+        metrics: the metrics.
+        observations: the memory of gateways.
+        clock: returns the time, aware.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of the server that a request touches
@@ -113,7 +113,7 @@ class UpdateInfoHandler:
             grant = authorize_by_token(TokenClaim(request.authorization, update_info.router), snapshot)
             gateway, way_in = grant.gateway, {"token": grant.source}
         elif not judgement.vouched:
-            # Its trust was taken away since its handshake, which would be refused now; so nor is this answered.
+            # Its trust was removed after its handshake, which would be refused now; so it gets no answer.
             return None
         else:
             authorized = self._authorize(judgement, update_info, snapshot, now)
@@ -196,7 +196,7 @@ class UpdateInfoHandler:
 
 def _check_target(request: Request) -> None:
     if request.path != PATH:
-        raise StationkeeperError(Reason.PATH_NOT_FOUND, f"there is nothing at {request.path[:128]!a}")
+        raise StationkeeperError(Reason.PATH_NOT_FOUND, f"{request.path[:128]!a} is not a path of this server")
     if request.method != "POST":
         raise StationkeeperError(Reason.METHOD_NOT_ALLOWED, f"{request.method[:20]!a} is not POST")
 

@@ -1,4 +1,4 @@
-"""A request as far as anything here depends on it, and an answer as bytes."""
+"""The used parts of a request, and an answer as bytes."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,11 +15,11 @@ class Request(msgspec.Struct, frozen=True):
     """A request whose body is complete.
 
     Attributes:
-        method, path: of its first line; the path without a query.
-        host: the `Host` header, which says where the client believes to be connected; empty where there is none.
+        method, path: from its first line; the path without a query.
+        host: the `Host` header, the server name that the client used; empty if there is none.
         authorization: each `Authorization` header.
-        body: at most a byte more than may be.
-        headers: all of them, as they came; none where it was read at a glance, since there are no others then.
+        body: the body, at most one byte longer than allowed.
+        headers: all raw headers; empty if the request was read without a parser, because it then has no others.
     """
 
     method: str
@@ -31,16 +31,16 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a client is sent.
+    """An answer to a client.
 
     Attributes:
-        status: of HTTP.
-        body: small unless it is a configuration: a Basics Station crashes at an error of 9 KB.
-        content_type: of the body.
+        status: the HTTP status.
+        body: the body; short unless it is a configuration, because a Basics Station crashes at an error of 9 KB.
+        content_type: the type of the body.
         headers: more headers, each with its line end.
         closes: whether the connection ends after it.
-        sent: called once it is written to a client that still listens; what was not is no answer.
-        lost: called where the client has gone before.
+        sent: called after it is written to a client that still listens.
+        lost: called if the client has gone before.
     """
 
     status: HTTPStatus
@@ -55,9 +55,9 @@ class Answer(msgspec.Struct, frozen=True):
         """Return the bytes of the answer.
 
         Args:
-            date: for the `Date` header.
+            date: the value of the `Date` header.
             closes: whether the connection ends after it.
-            without_body: as the answer to HEAD has it.
+            without_body: whether to leave out the body, as in the answer to HEAD.
         """
         return b"".join(
             (

@@ -1,4 +1,4 @@
-"""A port where gateways, or proxies for them, connect: what accepts connections, and what is open."""
+"""A port for gateways, or for proxies: its listener and its open connections."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from stationkeeper_cups.tls.time_limits import TimeLimits
 
 @dataclass(frozen=True)
 class PortBounds:
-    """What bounds the connections of a port.
+    """The limits on the connections of a port.
 
     Attributes:
-        times: where the stages of all ports are kept.
-        seconds: how long the parts of a request may take.
-        limits: how many connections there may be.
+        times: the time limits with the stages of all ports.
+        seconds: the maximum seconds of the parts of a request.
+        limits: the limits on connections.
     """
 
     times: TimeLimits
@@ -30,7 +30,7 @@ class GatewayPort:
 
     Attributes:
         listener: accepts its connections.
-        connections: what is open.
+        connections: the open connections.
     """
 
     listener: Listener

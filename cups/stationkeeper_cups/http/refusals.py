@@ -1,4 +1,4 @@
-"""What is said of refused clients: to the client, to the log, and to those who ask on the internal port."""
+"""Report refused clients: to the client, in the log, and on the internal port."""
 
 import logging
 import time
@@ -29,15 +29,16 @@ _log = logging.getLogger("stationkeeper.cups")
 
 
 class RecentRefusal(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Somebody who was refused.
+    """A refused client.
 
     Attributes:
-        at: when, aware.
+        at: the time, aware.
         peer: its IP address.
-        reason: the reason's word.
-        detail: what was found.
-        in_handshake: whether TLS was refused. What the certificate says is claimed then, and not proven.
-        common_name, issuer, serial, sha256: of the certificate that it presented; empty without one.
+        reason: the word of the reason.
+        detail: the details.
+        in_handshake: whether the TLS handshake was refused. Then the client did not prove that it has the certificate's
+            key.
+        common_name, issuer, serial, sha256: from the presented certificate; empty without one.
     """
 
     at: datetime
@@ -55,9 +56,9 @@ class Refusals:
     """The refusals of one server.
 
     Args:
-        metrics: what to count in.
-        observations: where the refusal of a gateway is remembered.
-        clock: the time, aware.
+        metrics: the metrics.
+        observations: the memory for the refusals of gateways.
+        clock: returns the time, aware.
 
     Attributes:
         recent: the last refusals, the oldest first.
@@ -73,7 +74,7 @@ class Refusals:
         self.recent: deque[RecentRefusal] = deque(maxlen=MAX_RECENT)
 
     def handshake(self, refusal: Refusal) -> None:
-        """Take note of a refused handshake."""
+        """Record a refused handshake."""
         self._metrics.handshake_refusals.count(refusal.reason)
         left_out = self._handshake_lines.take()
         judged = refusal.judgement
@@ -82,19 +83,19 @@ class Refusals:
             if client is not None and client.gateway is not None:
                 self._observations.claimed(client, refusal.reason, self._clock())
         if left_out is None:
-            # Nothing is read of a certificate that nobody is told about: a flood must stay cheap.
+            # Without a log line the certificate is not read: a flood must stay cheap.
             return
         certificate = judged.judgement.certificate if isinstance(judged, Judged) else _read(refusal.presented)
         error = StationkeeperError(refusal.reason, refusal.detail)
         self._tell("handshake refused", refusal.peer, error, certificate, left_out, in_handshake=True)
 
     def request(self, peer: str, error: StationkeeperError, certificate: ClientCertificate | None) -> Answer | None:
-        """Take note of a refused request and return its answer; None to close the connection without one."""
+        """Record a refused request and return its answer; None to close the connection without one."""
         self._metrics.requests.count(error.reason)
         if certificate is None:
             left_out = self._stranger_lines.take()
         else:
-            # One gateway that is refused without end silences no other.
+            # A gateway that is refused again and again must not suppress the lines of others.
             left_out = self._known_lines.take(certificate.leaf.sha256)
         if left_out is not None:
             self._tell("refused", peer, error, certificate, left_out, in_handshake=False)

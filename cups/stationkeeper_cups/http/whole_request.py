@@ -1,8 +1,8 @@
-"""The request of a gateway that came in one piece, read at a glance.
+"""Read a request that came in one piece, without a parser.
 
-A Basics Station sends its request line, three or four header fields and the body in one write. Where all of that is
-there, in just the form that no reader of HTTP could take in two ways, there is nothing to be parsed. Whatever differs
-from that form by a single byte is aiohttp's parser's.
+A Basics Station sends its request line, three or four header fields and the body in one write. If all of that is there,
+in a form with only one possible meaning in HTTP, no parser is needed. A request that differs from this form by a single
+byte goes to aiohttp's parser.
 Source: RFC 9112, sections 3, 5 and 6; the CUPS protocol, request.
 """
 
@@ -24,7 +24,7 @@ _WHOLE_HEAD = re.compile(
 
 
 def whole_request(data: bytes) -> Request | None:
-    """Return the request that `data` is, no more and no less; None where a parser has to look at it."""
+    """Return the request if `data` is exactly one; None if a parser must read it."""
     head = _WHOLE_HEAD.match(data)
     if head is None:
         return None

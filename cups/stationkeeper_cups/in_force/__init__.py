@@ -1,1 +1,1 @@
-"""What this pod serves by: the documents and the server credentials in force."""
+"""The documents and the server credentials in force in this pod."""

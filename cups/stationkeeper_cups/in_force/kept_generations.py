@@ -1,9 +1,9 @@
-"""Which generation of each document was in force in this pod, kept while its container is started again.
+"""The generations in force in this pod, stored for restarts of its container.
 
-A kubelet refreshes a mounted Secret only after up to two minutes, and later still while the API server is away. So a
-container that starts again may find an older volume than the documents that the operator had handed to it before, and
-the operator has shown since that what was taken away is enforced. Nothing of the documents is kept: they hold secrets.
-A pod that is new has no such file, and a volume that was just laid.
+A kubelet refreshes a mounted Secret only after up to two minutes, and later while the API server is away. So a
+restarted container may find an older volume than the documents that the operator handed to it before, after the
+operator has already reported a removal as enforced. The documents themselves are not stored, because they contain
+secrets. A new pod has no such file, but its volume is new too.
 """
 
 import logging
@@ -15,22 +15,22 @@ import msgspec
 from stationkeeper_core.published.documents import MAX_GENERATION
 
 _MAX_BYTES = 128 * 1024
-"""A release has at most 1,025 documents."""
+"""The maximum size of the file; a release has at most 1,025 documents."""
 _log = logging.getLogger("stationkeeper.cups.kept_generations")
 
 
 class KeptGenerations:
-    """A file of them.
+    """The file with the generations.
 
     Args:
-        file: in a folder that lasts as long as the pod; None: nothing is kept.
+        file: the file, in a folder that lasts as long as the pod; None stores nothing.
     """
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
 
     def read(self) -> Mapping[str, int]:
-        """Return the generations by document; none where the file does not exist or cannot be read."""
+        """Return the generations by document; empty if the file does not exist or cannot be read."""
         if self._file is None:
             return {}
         try:
@@ -45,7 +45,7 @@ class KeptGenerations:
         return {document: number for document, number in found.items() if 0 <= number <= MAX_GENERATION}
 
     def write(self, generations: Mapping[str, int]) -> None:
-        """Keep the generations by document; a failure is logged, as gateways are worth more than this file."""
+        """Store the generations by document; a failure is only logged, because serving gateways is more important."""
         if self._file is None:
             return
         fresh = self._file.with_name(f"{self._file.name}.new")

@@ -1,6 +1,6 @@
-"""The server's certificate: whether gateways take it, in which root it ends, and its end.
+"""The server certificate: whether gateways accept it, its root, and its end.
 
-The end is measured, and a warning in the log once per stage and load.
+The end is a metric, and a warning in the log once per stage and load.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from stationkeeper_cups.tls.server_credentials import ServerCredentials
 
 CHECK_SECONDS = 600.0
 OFFER_SECONDS = 30.0
-"""How often a source offers the pair that it holds, since one that was refused may be taken later."""
+"""The pause after which a source offers its pair again: a refused pair may be accepted later."""
 
 _LABEL = rb"(?:X509 )?CERTIFICATE-----"
 _BLOCK = re.compile(rb"-----BEGIN " + _LABEL + rb"([^-]*)-----END " + _LABEL)
@@ -35,12 +35,12 @@ _log = logging.getLogger("stationkeeper.cups.server_certificate")
 
 
 class ServerCertificate:
-    """Of one server.
+    """The certificate of one server.
 
     Args:
-        metrics: what to measure in.
-        now: the time, aware.
-        root_may_change: whether a chain that ends in another root is taken at once.
+        metrics: the metrics.
+        now: returns the time, aware.
+        root_may_change: whether a chain to another root is accepted at once.
 
     Attributes:
         not_before, not_after: its begin and end, aware; None before there is one.
@@ -56,9 +56,9 @@ class ServerCertificate:
         self.not_after: datetime | None = None
 
     def admit(self, credentials: ServerCredentials) -> None:
-        """Refuse what would shut gateways out, as long as what is in force lets them in.
+        """Refuse credentials that gateways would not accept, while they accept those in force.
 
-        Nothing is gained by refusing where there is nothing better: then all is admitted.
+        If gateways do not accept those in force either, everything is admitted.
 
         Raises:
             StationkeeperError: `ServerCertificateInvalid`, it is not valid now; or `ServerRootChanged`.
@@ -73,13 +73,13 @@ class ServerCertificate:
         if not self._root_may_change and not has_root_of(self._in_force, chain):
             raise StationkeeperError(
                 Reason.SERVER_ROOT_CHANGED,
-                f"tls.crt ends in the root {root_name(chain)!a}, and what is in force in another one, "
-                f"{root_name(self._in_force)!a}: gateways that hold that root would never connect again. What is in "
-                f"force stays until it ends on {rfc3339(self._in_force[0].not_after)}",
+                f"tls.crt ends in the root {root_name(chain)!a}, and the certificate in force in another one, "
+                f"{root_name(self._in_force)!a}: gateways that have that root would never connect again. The "
+                f"certificate in force stays until it ends on {rfc3339(self._in_force[0].not_after)}",
             )
 
     def loaded(self, credentials: ServerCredentials) -> None:
-        """Takes in what is in force from now on: a pair that `check_for_stations` and `admit` let pass."""
+        """Take in the new pair in force, which `check_for_stations` and `admit` have accepted."""
         self._in_force, self._told = _chain(credentials), None
         leaf = self._in_force[0]
         self.not_before, self.not_after = leaf.not_before, leaf.not_after
@@ -91,7 +91,7 @@ class ServerCertificate:
         self.check()
 
     def check(self) -> None:
-        """Warns if a stage is reached that was not told yet."""
+        """Warn about a new stage before the end."""
         leaf = self._in_force[0] if self._in_force else None
         stage = stage_of(leaf.not_before, leaf.not_after, self._now()) if leaf else None
         if stage is None or stage is self._told or self.not_after is None:
@@ -101,7 +101,7 @@ class ServerCertificate:
         _log.warning("renew the server's certificate: gateways refuse it once expired", extra={"fields": fields})
 
     async def run(self) -> None:
-        """Looks from time to time until cancelled."""
+        """Check from time to time until cancelled."""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             self.check()
@@ -115,18 +115,18 @@ class ServerCertificate:
 
 
 def server_credentials(certificates: bytes, key: bytes) -> ServerCredentials:
-    """Return the pair that two files or keys of a Secret hold.
+    """Return the pair from two files or keys of a Secret.
 
     Args:
-        certificates: the content of `tls.crt`. A byte order mark, which editors on Windows write, is left out, since
-            OpenSSL would pass over the certificate behind it.
-        key: the content of `tls.key`; likewise.
+        certificates: the content of `tls.crt`. A byte order mark, which editors on Windows write, is removed, because
+                OpenSSL would skip the certificate behind it.
+        key: the content of `tls.key`; the same.
     """
     return ServerCredentials(certificates.removeprefix(_BYTE_ORDER_MARK), key.removeprefix(_BYTE_ORDER_MARK))
 
 
 def check_for_stations(credentials: ServerCredentials) -> None:
-    """Refuses a chain that no Basics Station takes, and a key of another certificate.
+    """Refuse a chain that no Basics Station accepts, and a key of another certificate.
 
     Raises:
         StationkeeperError: `ServerCertificateInvalid`.
@@ -146,7 +146,7 @@ def check_for_stations(credentials: ServerCredentials) -> None:
 
 
 def _chain(credentials: ServerCredentials) -> tuple[Certificate, ...]:
-    """All certificates of tls.crt, at least one."""
+    """Return all certificates of tls.crt, at least one."""
     try:
         found = tuple(parse_certificate(base64.b64decode(each)) for each in _BLOCK.findall(credentials.certificates))
     except (ValueError, StationkeeperError) as error:
@@ -160,7 +160,7 @@ def _chain(credentials: ServerCredentials) -> tuple[Certificate, ...]:
 
 
 def _form_of(content: bytes) -> str:
-    """What `content` is instead, if that can be told, and what to do."""
+    """Return the actual form of `content`, if known, and what to do."""
     if not content.strip():
         return "it is empty"
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) or content[:2].count(0) == 1:
@@ -171,7 +171,7 @@ def _form_of(content: bytes) -> str:
 
 
 def _key_sha256(key: bytes) -> str | None:
-    """As `Certificate.key_sha256` has it; None where it cannot be read, which OpenSSL then judges."""
+    """Return the digest as in `Certificate.key_sha256`; None if the key cannot be read: OpenSSL then judges it."""
     try:
         public = load_pem_private_key(key, None).public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm):

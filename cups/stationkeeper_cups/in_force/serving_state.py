@@ -1,8 +1,8 @@
-"""What the server decides on at this moment, and how that changes.
+"""The state that the server decides on, and its changes.
 
-Sources hand over documents and server credentials as they find them. A change is made whole or not at all: the new
-state is complete before it takes the place of the old one in a single assignment. What is refused is logged, counted
-and shown on the internal port, and the last good state stays in force.
+Sources hand over documents and server credentials. A change is atomic: the new state is complete before it replaces the
+old one in a single assignment. A refused document or certificate is logged, counted and shown on the internal port, and
+the last good state stays in force.
 """
 
 import asyncio
@@ -43,21 +43,21 @@ class ServingState:
     """The state in force.
 
     Args:
-        metrics: what to count in.
-        token_authentication: whether a client without a certificate may come in by a token.
-        buckets: into how many documents the Gateways are split; one of `BUCKET_COUNTS`.
-        kept: what was in force before a restart; nothing older is taken.
-        server_tls: the name of the Secret that holds the server's certificate, for people.
+        metrics: the metrics.
+        token_authentication: whether a client without a certificate may authenticate by a token.
+        buckets: the number of documents for the Gateways; one of `BUCKET_COUNTS`.
+        kept: the generations in force before a restart; older ones are refused.
+        server_tls: the name of the Secret with the server certificate, for messages.
 
     Attributes:
-        token_authentication: as given.
-        complete: set once all is there that the server needs, and for ever then.
-        is_latest: set once the operator said that no document here is older than the latest, and for ever then.
-        on_trust_change: called after other trust than before is in force.
+        token_authentication: the argument.
+        complete: set when the server has everything that it needs; never cleared.
+        is_latest: set when the operator has said that all documents here are the latest; never cleared.
+        on_trust_change: called after a change of the trust in force.
         on_gateways_loaded: called with the gateways of a registry document after it is in force, some at a time.
-        is_remembered: whether those with an EUI are to be among them.
-        on_server_credentials_loaded: called after other server credentials are in force.
-        on_server_credentials: called before other server credentials are put in force; may refuse them.
+        is_remembered: returns whether gateways with an EUI must be among them.
+        on_server_credentials_loaded: called after a change of the server credentials in force.
+        on_server_credentials: called before such a change; may refuse it.
     """
 
     def __init__(
@@ -88,22 +88,22 @@ class ServingState:
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """What to decide requests on; None before the first complete load."""
+        """The documents in force, for decisions on requests; None before the first complete load."""
         return self._state.holdings.snapshot
 
     @property
     def trust(self) -> TrustGeneration | None:
-        """What to judge certificates on; None before there is any."""
+        """The trust in force, for judgements; None before there is any."""
         return self._state.holdings.trust
 
     @property
     def context(self) -> SSL.Context | None:
-        """What the next handshake begins with; None before there are server credentials. It knows nothing of trust."""
+        """The TLS context of the next handshake, without trust; None before there are server credentials."""
         return self._state.context
 
     @property
     def strict_context(self) -> SSL.Context | None:
-        """The same, where a client without a certificate is refused whatever is configured."""
+        """The same, but it always refuses a client without a certificate."""
         return self._state.strict_context
 
     @property
@@ -113,13 +113,13 @@ class ServingState:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What has to come before the server is ready."""
+        """The missing documents and credentials; the server is ready when there are none."""
         credentials = () if self._state.credentials else (SERVER_CERTIFICATE,)
         return (*self._state.holdings.missing, *credentials)
 
     @property
     def secrets_missing(self) -> str:
-        """In which Secrets what is missing should be, for people; empty where nothing is."""
+        """The Secrets of the missing content, as text; empty if nothing is missing."""
         return secrets_of(self.missing, self._server_tls)
 
     @property
@@ -129,13 +129,13 @@ class ServingState:
 
     @property
     def refused(self) -> dict[str, StationkeeperError]:
-        """What was given last but not put in force, and why."""
+        """The last refusal of each document that is not in force."""
         return dict(self._refused)
 
     async def load_document(self, document: str, value: bytes) -> None:
-        """Put `value`, which the source holds as `document`, in force, or leave all as it is and say why.
+        """Put `value` of the source in force as `document`; if it is refused, keep the state and report why.
 
-        A source that lags behind what the operator handed over is no news: only one that goes back is.
+        An older document than the handed over one is not reported; only a source that goes back is.
         """
         async with self._loading:
             try:
@@ -150,10 +150,10 @@ class ServingState:
                 self._refuse(document, error)
 
     async def take_over(self, document: str, value: bytes) -> None:
-        """Put `value`, which the operator handed over as `document`, in force, or leave all as it is.
+        """Put `value`, handed over by the operator, in force as `document`; if it is refused, keep the state.
 
         Raises:
-            StationkeeperError: a load's reason. All but `OlderGeneration` are said here too.
+            StationkeeperError: the reason of the refusal. All but `OlderGeneration` are reported here too.
         """
         async with self._loading:
             try:
@@ -165,7 +165,7 @@ class ServingState:
                 raise
 
     def compare(self, latest: Mapping[str, int]) -> frozenset[str]:
-        """Take in the latest generations, and return the documents that are older here."""
+        """Take in the latest generations; return the documents that are older here."""
         held = self.generations
         older = frozenset(document for document, number in latest.items() if held.get(document, -1) < number)
         if not older:
@@ -173,16 +173,16 @@ class ServingState:
         return older
 
     async def _load(self, document: str, value: bytes) -> int:
-        """Put `value` in force; its generation.
+        """Put `value` in force; return its generation.
 
-        What grows with the document is done in a thread or in steps, so that gateways are answered meanwhile. One
+        Work that grows with the document runs in a thread or in steps, so that gateways are answered meanwhile. One
         document is loaded at a time, in the order of the calls.
         """
         before = self._state.holdings
         holdings = await asyncio.to_thread(before.accept, document, value)
         self._refused.pop(document, None)
         if holdings is not before:
-            # Before anybody can see that it is in force: what was enforced must stay so over a crash.
+            # Before any report that it is in force: an enforced change must survive a crash.
             await asyncio.to_thread(self._kept.write, {**holdings.floors, **holdings.generations})
             # The server's credentials may have changed while the thread ran.
             self._enforce(replace(self._state, holdings=holdings))
@@ -201,7 +201,7 @@ class ServingState:
             await asyncio.sleep(0)
 
     def load_server_credentials(self, credentials: ServerCredentials) -> None:
-        """Has the server prove itself with `credentials`, or leaves all as it is and says why."""
+        """Put the server credentials in force; if they are refused, keep the state and report why."""
         if credentials == self._state.credentials:
             self._refused.pop(SERVER_CERTIFICATE, None)
             return

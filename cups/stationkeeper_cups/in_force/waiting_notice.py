@@ -1,4 +1,4 @@
-"""Tells in the log what the server still waits for before it can serve, where that takes long."""
+"""Log the missing content that the server waits for, if that takes long."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -14,13 +14,13 @@ _log = logging.getLogger("stationkeeper.cups.waiting")
 
 
 class WaitingNotice:
-    """Says what is missing after 10 s, and every five minutes.
+    """Logs the missing content after 10 s, and then every five minutes.
 
     Args:
-        missing: what has to come before the server is ready.
-        where: what is looked at, for people: a folder, or a namespace.
-        monotonic: a clock in seconds.
-        secrets: tells in which Secrets it should be.
+        missing: returns the missing documents and credentials.
+        where: the place of the source, as text: a folder, or a namespace.
+        monotonic: returns monotonic seconds.
+        secrets: returns the Secrets of the missing content.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class WaitingNotice:
         self._due = monotonic() + FIRST_SECONDS
 
     def look(self) -> None:
-        """Tell, if it is time and something is missing."""
+        """Log, if it is time and content is missing."""
         now = self._monotonic()
         if now < self._due:
             return
@@ -48,7 +48,7 @@ class WaitingNotice:
 
 
 def secrets_of(missing: Sequence[str], server_tls: str) -> str:
-    """Return in which Secrets, under which keys, what is missing should be; empty where nothing is.
+    """Return the Secrets and keys of the missing content; empty if nothing is missing.
 
     Args:
         missing: names of documents, and `SERVER_CERTIFICATE`.

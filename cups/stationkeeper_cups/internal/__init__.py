@@ -1,1 +1,1 @@
-"""The port inside the cluster: for kubelets, Prometheus and the operator, never for gateways."""
+"""The internal port, for kubelets, Prometheus and the operator, never for gateways."""

@@ -1,7 +1,7 @@
-"""Shows the identity that is derived of the internal token to those clients of the internal port that ask for it.
+"""Present the identity derived from the internal token to clients of the internal port that request it.
 
-Who does not ask by that name, and everybody while there is no usable token, is shown the server's certificate. The
-token is read at each such handshake, so that another one counts at once.
+A client that requests another name gets the server certificate, and so does every client while there is no usable
+token. The token is read at each such handshake, so that a new one acts at once.
 """
 
 import logging
@@ -29,7 +29,7 @@ class DerivedIdentity:
         self._trouble = ""
 
     def attach(self, context: ssl.SSLContext) -> None:
-        """Has connections that begin under `context` be switched where their client asks for it."""
+        """Make `context` switch connections whose client requests it."""
         context.sni_callback = self._choose
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:

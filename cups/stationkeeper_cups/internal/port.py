@@ -1,8 +1,8 @@
-"""The connections of the internal port: few, short, and shared among the addresses that ask.
+"""The connections of the internal port: few, short, and shared fairly among addresses.
 
 Each TLS connection takes about 300 KiB as soon as it is accepted, whether it sends anything or not (asyncio's
-SSLProtocol holds a buffer of 256 KiB). Any pod of the cluster may reach this port, so that it must not get more than a
-few of them, and must not keep the kubelet, Prometheus or the operator out.
+SSLProtocol holds a buffer of 256 KiB). Any pod of the cluster can reach this port. So a pod gets only a few
+connections, and cannot block the kubelet, Prometheus or the operator.
 """
 
 import asyncio
@@ -33,17 +33,17 @@ _log = logging.getLogger("stationkeeper.cups.internal_port")
 
 @dataclass(frozen=True)
 class InternalBounds:
-    """How much the clients of the internal port may take.
+    """The limits on clients of the internal port.
 
     Attributes:
-        connections: at one time; above that, the address that has the most loses its oldest one.
-        of_one_address: of these; above that, the address loses its own oldest one.
-        a_second: new connections of one address, and requests of one address without the token, in the long run.
-        burst: of both, at once.
-        handshake_seconds: for the TLS handshake.
-        idle_seconds: without a request.
-        lifetime_seconds: of one connection, whatever it does.
-        backlog: connections that the kernel holds before they are accepted.
+        connections: the maximum of connections; above it, the address with the most loses its oldest one.
+        of_one_address: the maximum of one address; above it, the address loses its oldest one.
+        a_second: the long-term rate of new connections, and of requests without the token, of one address.
+        burst: the burst of both.
+        handshake_seconds: the maximum time of the TLS handshake.
+        idle_seconds: the maximum time without a request.
+        lifetime_seconds: the maximum time of one connection.
+        backlog: the connections that the kernel holds before they are accepted.
     """
 
     connections: int = 32
@@ -57,12 +57,12 @@ class InternalBounds:
 
 
 class AddressRates:
-    """A token bucket for each address; the one that was used longest ago makes room for a new one.
+    """A token bucket for each address; the least recently used one is dropped for a new one.
 
     Args:
-        a_second: how fast a bucket refills.
-        burst: how much it holds.
-        clock: seconds, monotonic.
+        a_second: the rate of refill.
+        burst: the size of a bucket.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, a_second: float, burst: int, clock: Callable[[], float]) -> None:
@@ -77,13 +77,13 @@ class AddressRates:
 
 @dataclass(eq=False)
 class _Held:
-    """A connection: by whom, and what serves it.
+    """A connection, its client and its server objects.
 
     Attributes:
-        address: of the client.
+        address: the address of the client.
         connection: its socket.
-        task: that serves it.
-        protocol: once the handshake is done.
+        task: the task that serves it.
+        protocol: its protocol; set after the handshake.
         vouched: whether a request on it had the token.
     """
 
@@ -95,14 +95,14 @@ class _Held:
 
 
 class InternalPort:
-    """Accepts connections on a bound socket, within bounds, and hands them to aiohttp.
+    """Accepts connections on a bound socket, within limits, and hands them to aiohttp.
 
     Args:
         bound: a bound TCP socket; `start` makes it listen.
-        context: for all handshakes.
+        context: the TLS context of all handshakes.
         server: makes the protocol of a connection.
-        clock: seconds, monotonic.
-        bounds: see there.
+        clock: returns monotonic seconds.
+        bounds: the limits on clients.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class InternalPort:
         self._accepting = asyncio.get_running_loop().create_task(self._accept())
 
     async def stop(self) -> None:
-        """Stop to accept, and end all connections."""
+        """Stop accepting, and close all connections."""
         tasks = [each for each in (self._accepting, *(held.task for held in self._held)) if each is not None]
         for task in tasks:
             task.cancel()
@@ -137,7 +137,7 @@ class InternalPort:
         self._socket.close()
 
     def vouch(self, protocol: object) -> None:
-        """Note that the client of `protocol` has the token: its connection makes room for nobody."""
+        """Record that the client of `protocol` has the token: its connection is not closed for other ones."""
         for held in self._held:
             if held.protocol is protocol:
                 held.vouched = True
@@ -177,7 +177,7 @@ class InternalPort:
         else:
             return
         of_address = [held for held in self._held if held.address == crowded]
-        # The oldest of those that never showed the token: what probes and scrapes ask is answered within milliseconds.
+        # The oldest one without the token; probes and scrapes get their answers within milliseconds.
         victim = min(of_address, key=lambda held: held.vouched)
         self._held.remove(victim)
         # Whatever state it is in, it sees the end of the connection; to cancel a handshake that has not begun yet would
@@ -185,7 +185,7 @@ class InternalPort:
         _reset_on_close(victim.connection)
         with contextlib.suppress(OSError):
             victim.connection.shutdown(socket.SHUT_RDWR)
-        self._say(crowded, "it has too many connections, the oldest is closed")
+        self._say(crowded, "it has too many connections; the oldest one is closed")
 
     async def _serve(self, held: _Held) -> None:
         try:
@@ -195,8 +195,8 @@ class InternalPort:
                 return
             await self._serve_tls(held)
         except OSError as error:
-            # Nothing is said: everybody in the cluster can make a handshake fail. The frames of the error refer to it
-            # and to the buffers of the connection, which would stay until the garbage collection.
+            # Not logged: any pod of the cluster can make a handshake fail. The frames of the error refer to it and to
+            # the buffers of the connection, which would stay until the garbage collection.
             traceback.clear_frames(error.__traceback__)
 
     async def _serve_tls(self, held: _Held) -> None:
@@ -209,7 +209,7 @@ class InternalPort:
         )
         try:
             for _ in range(math.ceil(self._bounds.lifetime_seconds / _LOOK_SECONDS)):
-                # The place is free when the socket is closed: until then the TLS buffers are held.
+                # The place is free when the socket is closed: until then the TLS buffers stay in memory.
                 if held.connection.fileno() < 0:
                     break
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -232,13 +232,13 @@ class InternalPort:
 
 
 def _reset_on_close(connection: socket.socket) -> None:
-    """Have the kernel drop what the client did not read, rather than keep it until the client reads."""
+    """Make the kernel drop unread bytes at close, instead of keeping them for the client."""
     with contextlib.suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 async def _readable(connection: socket.socket) -> None:
-    """Return when there is something to read, be it the end: until then a connection takes no TLS buffers."""
+    """Wait until there are bytes or an end to read: until then a connection needs no TLS buffers."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
     connection.setblocking(False)
@@ -250,14 +250,14 @@ async def _readable(connection: socket.socket) -> None:
 
 
 class RunningInternalPort:
-    """The internal port with what answers on it; made by `start_internal`."""
+    """The running internal port; made by `start_internal`."""
 
     def __init__(self, port: InternalPort, runner: web.AppRunner) -> None:
         self._port = port
         self._runner = runner
 
     async def stop(self) -> None:
-        """Stop to accept, and end all connections."""
+        """Stop accepting, and close all connections."""
         await self._port.stop()
         await self._runner.cleanup()
 
@@ -272,14 +272,15 @@ async def start_internal(
     bounds: InternalBounds = InternalBounds(),
     clock: Callable[[], float] = time.monotonic,
 ) -> RunningInternalPort:
-    """Serve an application on the bound socket, within bounds.
+    """Serve an application on the bound socket, within limits.
 
     Args:
-        application: makes it; given what to ask, for each request and whether it has the token, if it may be answered.
+        application: makes the application from a guard: a function of a request and whether it has the token, which
+            returns whether to answer it.
         bound: a bound TCP socket.
-        context: for all handshakes.
-        bounds: what the clients may take.
-        clock: seconds, monotonic.
+        context: the TLS context of all handshakes.
+        bounds: the limits on clients.
+        clock: returns monotonic seconds.
     """
     requests = AddressRates(bounds.a_second, bounds.burst, clock)
     ports: list[InternalPort] = []
@@ -292,7 +293,7 @@ async def start_internal(
 
     logger = logging.getLogger("stationkeeper.cups.internal_port.http")
     budget = LogBudget(clock)
-    # What is no HTTP makes aiohttp log a traceback each time.
+    # aiohttp logs a traceback for each request that is not HTTP.
     logger.filters[:] = [lambda _record: budget.take() is not None]
     runner = web.AppRunner(
         application(guard), access_log=None, keepalive_timeout=bounds.idle_seconds, lingering_time=0, logger=logger

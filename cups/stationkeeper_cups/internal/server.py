@@ -1,8 +1,8 @@
-"""The internal port: health, readiness, metrics, what is loaded and what was seen. For the cluster, never for gateways.
+"""The internal port, for the cluster: health, readiness, metrics, loaded generations and observations.
 
-It speaks TLS with the server's certificate, and with one of its own making until there is that: probes must be answered
-before the first load. `/generation` takes a bearer token where one is configured; `/observations` always does, and is
-shut without one, as is what the operator hands over.
+It uses TLS with the server certificate, and a self-signed one until there is one: probes must be answered before the
+first load. `/generation` requires a bearer token if one is configured. `/observations` always requires one, and is
+closed without a configured token; the same holds for handovers of the operator.
 """
 
 import hmac
@@ -34,7 +34,7 @@ from stationkeeper_cups.tls.server_credentials import ServerCredentials, server_
 _YEARS = timedelta(days=3650)
 _MAX_CURSOR_DIGITS = 18
 _MAX_REFUSED_TOLD = 100
-"""Of the documents that were not loaded: the operator reads a bounded answer, and the first ones say what is wrong."""
+"""The maximum of refused documents in an answer: the operator limits its size, and the first ones show the problem."""
 _EXPOSITION_SHARE = 20.0
 _log = logging.getLogger("stationkeeper.cups.internal_server")
 _SHUT = "this needs a token: set STATIONKEEPER_INTERNAL_TOKEN_FILE to a file that holds one\n"
@@ -42,15 +42,15 @@ _SHUT = "this needs a token: set STATIONKEEPER_INTERNAL_TOKEN_FILE to a file tha
 
 @dataclass(frozen=True)
 class Told:
-    """What the internal port tells about.
+    """The sources of the internal port.
 
     Attributes:
-        state: what is in force.
-        metrics: what to expose.
-        observations: what `/observations` tells.
-        server_certificate: whose end `/generation` tells.
-        is_serving: whether the gateways' port accepts connections.
-        recent_refusals: what `/refusals` tells, which is as shut as `/observations`.
+        state: the state in force.
+        metrics: the metrics.
+        observations: the content of `/observations`.
+        server_certificate: the certificate with the end in `/generation`.
+        is_serving: returns whether the gateways' port accepts connections.
+        recent_refusals: returns the content of `/refusals`, which needs the token as `/observations` does.
     """
 
     state: ServingState
@@ -70,11 +70,11 @@ def internal_application(
     """Return the routes of the internal port.
 
     Args:
-        told: what to tell about.
-        token: reads the bearer token of `/generation` and `/observations`; None leaves the first open and the second
-            shut.
-        guard: told of each request and whether it has the token; says whether it may be answered.
-        operator_certificate: reads the certificate of the operator's key; None: it can hand nothing over.
+        told: the sources.
+        token: reads the bearer token of `/generation` and `/observations`; None: the first needs no token and the
+            second is closed.
+        guard: gets each request and whether it has the token; returns whether to answer it.
+        operator_certificate: reads the certificate of the operator's key; None refuses handovers.
     """
     state, observations = told.state, told.observations
     handed_over = HandedOver(state, told.metrics, observations.instance, operator_certificate)
@@ -151,7 +151,7 @@ def internal_application(
 
 
 def provisional_context(now: datetime) -> ssl.SSLContext:
-    """A TLS context for the internal port until the server's credentials are there: self-signed, in memory only."""
+    """Return a TLS context for the internal port before there are server credentials: self-signed, only in memory."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stationkeeper-cups (provisional)")])
     certificate = (
@@ -165,9 +165,9 @@ def provisional_context(now: datetime) -> ssl.SSLContext:
 
 
 class _Exposition:
-    """The metrics as text. It is used again for `_EXPOSITION_SHARE` times as long as it took to make.
+    """The metrics as text, reused for `_EXPOSITION_SHARE` times the seconds of its computation.
 
-    With a fleet in memory it takes tens of milliseconds, and everybody in the cluster may ask for it.
+    With a fleet in memory the computation takes tens of milliseconds, and any pod in the cluster can request it.
     """
 
     def __init__(self, metrics: Metrics, clock: Callable[[], float]) -> None:
@@ -186,7 +186,7 @@ class _Exposition:
 
 
 class _Trouble:
-    """Reads the token; where it cannot be read, nobody has it, and the log says so once."""
+    """Reads the token; if it cannot be read, no client has it, and the log says so once."""
 
     def __init__(self) -> None:
         self._said = ""
@@ -204,7 +204,7 @@ class _Trouble:
 
 def _cursor(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > _MAX_CURSOR_DIGITS:
-        raise web.HTTPBadRequest(text="since is not a number that an earlier answer gave as its cursor\n")
+        raise web.HTTPBadRequest(text="since is not a cursor of an earlier answer\n")
     return int(text)
 
 

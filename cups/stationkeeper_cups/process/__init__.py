@@ -1,1 +1,1 @@
-"""The process: its event loop, its memory and its log."""
+"""The event loop, the memory and the log of the process."""

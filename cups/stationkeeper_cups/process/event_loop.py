@@ -1,10 +1,10 @@
-"""The event loop of the server: asyncio's own, on a selector that does no more than is asked of it.
+"""The event loop of the server: asyncio's loop on a faster selector.
 
-A gateway's connection lives for a few events, so that to enter a socket, to leave it out and to tell that it is ready
-costs as much as what is done then. The standard selector looks each socket up by several names, and the standard loop
-makes an object of each callback and queues it. Here what `add_reader` and `add_writer` were given is called in the
-round of the loop in which its socket is ready, before all that the round has queued. The round goes on with what is
-ready next, as long as nothing is queued and no timer is due.
+A gateway's connection lives for a few events, so registering a socket, removing it and reporting that it is ready cost
+as much as the work itself. The standard selector does several lookups for each socket, and the standard loop makes an
+object of each callback and queues it. Here the callbacks of `add_reader` and `add_writer` are called in the iteration
+in which their socket is ready, before everything that is queued. The iteration continues with further ready sockets
+while nothing is queued and no timer is due.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ _Arguments = TypeVarTuple("_Arguments")
 
 
 class EpollSelector(BaseSelector):
-    """Linux' epoll, with files known by their numbers; some of them have a callback, which `select` calls itself.
+    """Linux' epoll, with files by their numbers; `select` itself calls the callbacks of some files.
 
     Args:
-        failed: told of an exception of a callback.
+        failed: called with an exception of a callback.
     """
 
     def __init__(self, failed: Callable[[Exception], None]) -> None:
@@ -46,26 +46,26 @@ class EpollSelector(BaseSelector):
     # Files with a callback.
 
     def call_to_read(self, number: int, callback: _Callback) -> None:
-        """Have `callback` called whenever the file can be read."""
+        """Call `callback` whenever the file can be read."""
         if number not in self._readers:
             self._enter(number, _IN, number in self._writers and _OUT)
         self._readers[number] = callback
 
     def call_to_write(self, number: int, callback: _Callback) -> None:
-        """Have `callback` called whenever the file can be written."""
+        """Call `callback` whenever the file can be written."""
         if number not in self._writers:
             self._enter(number, _OUT, number in self._readers and _IN)
         self._writers[number] = callback
 
     def call_no_reader(self, number: int) -> bool:
-        """Take back `call_to_read`; return whether there was anything to be taken back."""
+        """Remove the callback of `call_to_read`; return whether there was one."""
         if self._readers.pop(number, None) is None:
             return False
         self._leave(number, number in self._writers and _OUT)
         return True
 
     def call_no_writer(self, number: int) -> bool:
-        """Take back `call_to_write`; return whether there was anything to be taken back."""
+        """Remove the callback of `call_to_write`; return whether there was one."""
         if self._writers.pop(number, None) is None:
             return False
         self._leave(number, number in self._readers and _IN)
@@ -103,7 +103,7 @@ class EpollSelector(BaseSelector):
         return key
 
     def unregister(self, fileobj: _Socket) -> SelectorKey:
-        """Watch a file no more.
+        """Stop watching a file.
 
         Raises:
             KeyError: it is not watched.
@@ -126,10 +126,10 @@ class EpollSelector(BaseSelector):
         return key
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
-        """Wait, call the callbacks of the files that are ready, and return which of the others are ready for what.
+        """Wait, call the callbacks of ready files, and return the other ready files with their events.
 
         Args:
-            timeout: seconds; None to wait for ever, 0 or less not to wait.
+            timeout: seconds; None waits for ever; 0 or less does not wait.
         """
         # epoll counts milliseconds, rounds up, and does not wait for less than nothing.
         wait = None if timeout is None else max(timeout, 0.0)
@@ -149,11 +149,11 @@ class EpollSelector(BaseSelector):
                     return found
 
     def call_back(self) -> None:
-        """Have `select` return once its callbacks are called: one of them has given the loop something to do."""
+        """Make `select` return after its callbacks, because one of them has queued work."""
         self._is_called_back = True
 
     def _handle(self, ready: list[tuple[int, int]]) -> list[tuple[SelectorKey, int]]:
-        """Call the callbacks of the files that are ready; return which of the others are ready for what."""
+        """Call the callbacks of ready files; return the other ready files with their events."""
         found: list[tuple[SelectorKey, int]] = []
         for number, mask in ready:
             if number in self._keys:
@@ -172,13 +172,13 @@ class EpollSelector(BaseSelector):
         return found
 
     def close(self) -> None:
-        """Let go of the epoll object."""
+        """Close the epoll object."""
         self._epoll.close()
         for known in (self._keys, self._readers, self._writers):
             known.clear()
 
     def get_key(self, fileobj: _Socket) -> SelectorKey:
-        """Return what is known of a file.
+        """Return the key of a file.
 
         Raises:
             KeyError: it is not watched.
@@ -191,7 +191,7 @@ class EpollSelector(BaseSelector):
 
 
 class EpollLoop(asyncio.SelectorEventLoop):
-    """asyncio's loop, which calls readers and writers without a detour."""
+    """asyncio's loop with direct calls of readers and writers."""
 
     # As asyncio's own, without a call of Python's for it.
     time = staticmethod(time.monotonic)
@@ -205,7 +205,7 @@ class EpollLoop(asyncio.SelectorEventLoop):
     def call_soon(
         self, callback: Callable[[Unpack[_Arguments]], object], *args: *_Arguments, context: Context | None = None
     ) -> asyncio.Handle:
-        """Call `callback` in the next round."""
+        """Call `callback` in the next iteration."""
         self._callbacks.call_back()
         return super().call_soon(callback, *args, context=context)
 
@@ -221,7 +221,7 @@ class EpollLoop(asyncio.SelectorEventLoop):
         return super().call_at(when, callback, *args, context=context)
 
     def stop(self) -> None:
-        """Stop after this round."""
+        """Stop after this iteration."""
         self._callbacks.call_back()
         super().stop()
 
@@ -236,13 +236,13 @@ class EpollLoop(asyncio.SelectorEventLoop):
         self._callbacks.call_to_write(number, partial(callback, *args) if args else callback)
 
     def remove_reader(self, fd: _Socket) -> bool:
-        """Take back `add_reader`; return whether there was anything to be taken back."""
+        """Remove the callback of `add_reader`; return whether there was one."""
         # asyncio takes back by this method what it has added for a call such as `sock_recv` by one of its own.
         number = fd if type(fd) is int else _number(fd)
         return self._callbacks.call_no_reader(number) or super().remove_reader(fd)
 
     def remove_writer(self, fd: _Socket) -> bool:
-        """Take back `add_writer`; return whether there was anything to be taken back."""
+        """Remove the callback of `add_writer`; return whether there was one."""
         number = fd if type(fd) is int else _number(fd)
         return self._callbacks.call_no_writer(number) or super().remove_writer(fd)
 
@@ -251,7 +251,7 @@ class EpollLoop(asyncio.SelectorEventLoop):
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Return the loop to run the server in; the standard one where there is no epoll."""
+    """Return the event loop of the server; the standard one if there is no epoll."""
     return EpollLoop() if hasattr(select, "epoll") else asyncio.new_event_loop()
 
 

@@ -1,4 +1,4 @@
-"""The log of the process: one JSON object a line, on standard error."""
+"""The log of the process: one JSON object per line, on standard error."""
 
 import logging
 import os
@@ -13,9 +13,9 @@ _NAMES = {level: logging.getLevelName(level) for level in (logging.INFO, logging
 
 
 class LeanRecord(logging.LogRecord):
-    """A record that holds what a line has, and no more.
+    """A record with only the fields of a line.
 
-    The standard one takes its file's name apart and asks for the time once more; that cost more than to write the line.
+    The standard record also splits its file name and reads the time again; that would cost more than writing the line.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the signature of logging's records
@@ -43,9 +43,9 @@ class LeanRecord(logging.LogRecord):
 
 
 class LineHandler(logging.Handler):
-    """Writes each line to standard error at once, in one call of the system, so that it needs no lock.
+    """Writes each line to standard error at once, in one system call, so that it needs no lock.
 
-    The standard handler turns it into text, encodes that, and asks for it to be written.
+    The standard handler formats text, encodes it, and writes it through a stream.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class LineHandler(logging.Handler):
         self._format = JsonFormatter()
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Write the line for `record`, unless a filter leaves it out; nothing may fail because nobody reads the log."""
+        """Write the line of `record`, unless a filter drops it; a failed write raises no error."""
         if self.filters and not self.filter(record):
             return False
         try:
@@ -67,7 +67,7 @@ class LineHandler(logging.Handler):
 
 
 def log_as_json(level: str) -> None:
-    """Has everything that is logged from `level` on written as JSON, warnings of libraries among it."""
+    """Write all log records from `level` on as JSON, with warnings of libraries."""
     # Nothing of these is in a line, and each costs time in every record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.setLogRecordFactory(LeanRecord)

@@ -1,13 +1,13 @@
-"""Whether a socket has something to be read, asked without an exception.
+"""Check whether a socket has bytes to read, without an exception.
 
-To try to read where there is nothing takes three times as long: the error is an object, with a text of the system.
+A read without bytes takes three times as long, because the error is an object with a text.
 """
 
 import select
 
 
 def has_something(number: int) -> bool:
-    """Return whether the socket of this number has bytes to be read, or an end, or an error; it does not wait."""
+    """Return whether the socket with this number has bytes, an end or an error to read; do not wait."""
     poll = select.poll()
     poll.register(number, select.POLLIN)
     return bool(poll.poll(0))

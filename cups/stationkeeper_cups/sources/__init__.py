@@ -1,1 +1,1 @@
-"""Where documents and server credentials come from: files, a watch, and the operator."""
+"""The sources of documents and server credentials: files, a watch, and the operator."""

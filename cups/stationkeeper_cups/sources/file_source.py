@@ -1,8 +1,8 @@
-"""Documents and server credentials from files, as a kubelet lays the volumes of a pod.
+"""Read documents and server credentials from files, as a kubelet mounts the volumes of a pod.
 
-A kubelet replaces a whole volume by swapping one symbolic link, so files are followed by name: a few `stat` calls,
-once a second. Nothing is missed by that, whatever the file system, and what is gone changes nothing. In between, only
-the folders are looked at, in which a link that is swapped leaves its mark.
+A kubelet replaces a whole volume with one symbolic link, so files are followed by name with a few `stat` calls. This
+works on every file system and misses no change; a missing file changes nothing. Most checks look only at the folders,
+which a replaced link modifies.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from stationkeeper_cups.in_force.waiting_notice import WaitingNotice
 from stationkeeper_cups.tls.server_credentials import ServerCredentials
 
 INTERVAL_SECONDS = 0.2
-# Of so many looks one is at each file, whose content may have been written anew in its place.
+# One of this number of checks looks at each file, because its content may have been written in place.
 LOOKS_AT_FOLDERS = 4
 
 _log = logging.getLogger("stationkeeper.cups.file_source")
@@ -31,12 +31,12 @@ _Load = Callable[[list[bytes]], Awaitable[None]]
 
 
 class FileSource:
-    """Hands over what lies in some files, and each change of it.
+    """Hands over the content of files, and each change.
 
     Args:
-        documents: the folder whose files are named as the documents are.
-        certificates, key: PEM files of the server.
-        state: what to hand over to.
+        documents: the folder with one file per document, named like the document.
+        certificates, key: the PEM files of the server.
+        state: the state that receives the content.
     """
 
     def __init__(self, documents: Path, certificates: Path, key: Path, state: ServingState) -> None:
@@ -60,7 +60,7 @@ class FileSource:
             self._followed[(documents / document,)] = self._loader(document)
 
     async def run(self) -> None:
-        """Follows the files until cancelled."""
+        """Follow the files until cancelled."""
         while True:
             if self._may_have_changed():
                 await self.look()
@@ -69,8 +69,8 @@ class FileSource:
             await asyncio.sleep(INTERVAL_SECONDS)
 
     def _may_have_changed(self) -> bool:
-        """Whether the files have to be looked at now."""
-        # Before the files: what changes while they are looked at leaves its mark for the next time.
+        """Return whether the files must be checked now."""
+        # Read the marks before the files, so that a change during the check is found by the next one.
         folders = _marks(self._folders)
         if self._is_settled and self._looks_left > 0 and folders == self._seen_folders:
             self._looks_left -= 1
@@ -79,7 +79,7 @@ class FileSource:
         return True
 
     async def look(self) -> None:
-        """Hand over all that changed since the last look; what fails is tried again at the next."""
+        """Hand over all changes since the last check; a failed read is tried again at the next check."""
         self._is_settled = True
         for paths, load in self._followed.items():
             try:
@@ -87,7 +87,7 @@ class FileSource:
                 if before is None or self._seen.get(paths) == before:
                     continue
                 contents = [_read(path) for path in paths]
-                # A swap between two reads would pair a certificate with another's key: the next look reads again.
+                # A change between two reads would pair a certificate with another key: the next check reads again.
                 if _fingerprint(paths) != before:
                     self._is_settled = False
                     continue
@@ -107,7 +107,7 @@ class FileSource:
         self._state.load_server_credentials(self._credentials)
 
     def _offer_again(self) -> None:
-        """What was refused may be taken later: it was not valid yet, or what is in force has ended."""
+        """Offer a refused pair again: it may be valid now, or the certificate in force may have ended."""
         if self._credentials is not None and time.monotonic() - self._offered >= OFFER_SECONDS:
             self._offered = time.monotonic()
             self._state.load_server_credentials(self._credentials)
@@ -135,9 +135,9 @@ def _fingerprint(paths: _Paths) -> _Fingerprint | None:
     except FileNotFoundError:
         return None
     for path, each in zip(paths, found, strict=True):
-        # A pipe would keep the server waiting for somebody who writes into it.
+        # Opening a pipe would block the server until another process writes to it.
         if not stat.S_ISREG(each.st_mode):
-            raise OSError(f"{path} is no regular file")
+            raise OSError(f"{path} is not a regular file")
     return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
 
 

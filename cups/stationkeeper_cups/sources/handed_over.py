@@ -1,8 +1,8 @@
-"""What the operator hands over on the internal port: documents, and which generations are the latest.
+"""Handovers of the operator on the internal port: documents, and the latest generations.
 
-A kubelet refreshes a mounted Secret only after up to two minutes, and later still when the API server was away. What
-comes here is in force at once. It is believed only with the operator's signature, and then checked as what comes from
-the volume. Who has the token and not the operator's key can do nothing here but waste one slot of an address.
+A kubelet refreshes a mounted Secret only after up to two minutes, and later if the API server was away. A document that
+is handed over here is in force at once. It is accepted only with the operator's signature, and then checked like a
+document of the volume. A client with the token but without the operator's key can only occupy the slot of its address.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ MAX_LATEST_BYTES = 64 * 1024
 READ_SECONDS = 5.0
 
 _AT_ONCE = 8
-_SHUT = "nothing is taken here: set STATIONKEEPER_OPERATOR_CERTIFICATE_FILE to the operator's certificate\n"
+_SHUT = "handovers are off: set STATIONKEEPER_OPERATOR_CERTIFICATE_FILE to the file of the operator's certificate\n"
 _log = logging.getLogger("stationkeeper.cups.handed_over")
 
 CheckToken = Callable[[web.Request], None]
@@ -36,13 +36,13 @@ def moment_ms() -> int:
 
 
 class HandedOver:
-    """Takes what the operator hands over.
+    """Accepts handovers of the operator.
 
     Args:
-        state: where it is put in force.
-        metrics: where refusals are counted.
-        instance: names this process.
-        certificate: reads the operator's certificate; None: nothing is taken.
+        state: the state that receives the documents.
+        metrics: the metrics for refusals.
+        instance: the name of this process.
+        certificate: reads the operator's certificate; None refuses handovers.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class HandedOver:
 
     @property
     def is_open(self) -> bool:
-        """Whether anything is taken here."""
+        """Whether handovers are accepted."""
         return self._certificate is not None
 
     def routes(self, check_token: CheckToken) -> Iterable[web.RouteDef]:
         """Return the routes.
 
         Args:
-            check_token: raises where a request does not have the token.
+            check_token: raises if a request does not have the token.
         """
 
         async def document(request: web.Request) -> web.Response:
@@ -98,11 +98,11 @@ class HandedOver:
             except StationkeeperError as error:
                 return self._refusal(request, "latest", error)
         if self._state.compare(generations):
-            return web.Response(status=409, text="a document is older than the latest\n")
+            return web.Response(status=409, text="a document here is older than the latest\n")
         return web.Response(status=204)
 
     def _operator(self) -> OperatorCertificate:
-        """Read the certificate, which may have changed.
+        """Return the certificate, read again if its file changed.
 
         Raises:
             StationkeeperError: `NotFromOperator`.
@@ -117,12 +117,12 @@ class HandedOver:
 
     @asynccontextmanager
     async def _body(self, request: web.Request, most: int) -> AsyncIterator[bytes]:
-        """The body; of an address one at a time is read, since each may take a megabyte."""
+        """Read the body; only one at a time of an address, because each may have a megabyte."""
         if self._certificate is None:
             raise web.HTTPForbidden(text=_SHUT)
         address = request.remote or ""
         if address in self._busy or len(self._busy) >= _AT_ONCE:
-            raise web.HTTPTooManyRequests(text="something else is being taken\n")
+            raise web.HTTPTooManyRequests(text="another handover from this address is under way; try again\n")
         self._busy.add(address)
         try:
             yield await _read(request, most)
@@ -136,7 +136,7 @@ class HandedOver:
         left_out = self._lines.take()
         if left_out is not None:
             fields = {"peer": request.remote, "reason": error.reason, "detail": error.detail, "left_out": left_out}
-            _log.warning("not taken, it is not the operator's", extra={"fields": fields})
+            _log.warning("a handover was refused: it is not the operator's", extra={"fields": fields})
         return web.json_response({"reason": error.reason, "detail": error.detail}, status=403)
 
 

@@ -1,7 +1,7 @@
-"""Documents and server credentials from a watch on exactly the Secrets that hold them, by name.
+"""Read documents and server credentials by watches on their Secrets, each by its name.
 
-For each Secret a LIST and then watches from where that ended, each of a bounded time. Whatever goes wrong leads back to
-the LIST after a pause; until then, and when a Secret is deleted, the last good state stays in force.
+For each Secret there is a LIST, and then watches from its version, each with a limited time. Any error leads back to
+the LIST after a pause. Until then, and after the deletion of a Secret, the last good state stays in force.
 """
 
 import asyncio
@@ -36,13 +36,13 @@ _log = logging.getLogger("stationkeeper.cups.kubernetes_source")
 
 @dataclass(frozen=True)
 class ApiServer:
-    """How to reach the API server.
+    """The access to the API server.
 
     Attributes:
         url: `https://host:port`.
-        ca_file: PEM of the CA that signed its certificate.
-        token_file: read anew for every request, since kubelets renew what lies in it.
-        namespace: of the Secrets.
+        ca_file: the PEM file of the CA of its certificate.
+        token_file: the file of the token; read for every request, because kubelets renew it.
+        namespace: the namespace of the Secrets.
     """
 
     url: str
@@ -74,16 +74,16 @@ class _Event(msgspec.Struct):
 
 
 class _RelistError(Exception):
-    """The watch cannot go on from where it is."""
+    """The watch cannot continue from its version."""
 
 
 class KubernetesSource:
-    """Hands over what the Secrets hold, and each change of it.
+    """Hands over the content of the Secrets, and each change.
 
     Args:
-        api: how to reach the API server.
+        api: the access to the API server.
         server_tls: the name of the TLS Secret.
-        state: what to hand over to.
+        state: the state that receives the content.
     """
 
     def __init__(self, api: ApiServer, server_tls: str, state: ServingState) -> None:
@@ -97,9 +97,9 @@ class KubernetesSource:
             self._loaders[secret_name(document)] = self._loader(document)
 
     async def run(self) -> None:
-        """Follows the Secrets until cancelled."""
+        """Follow the Secrets until cancelled."""
         context = ssl.create_default_context(cafile=str(self._api.ca_file))
-        # Many clusters' own CA lacks what the strict checks of newer Pythons ask for.
+        # The CAs of many clusters do not pass the strict checks of newer Python versions.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_SECONDS)
         connector = aiohttp.TCPConnector(ssl=context, limit=0)
@@ -112,7 +112,7 @@ class KubernetesSource:
             group.create_task(self._look_again())
 
     async def _look_again(self) -> None:
-        """Offer the server's pair again, since one that was refused may be taken later; tell what is waited for."""
+        """Offer the server's pair again, because a refused one may be accepted later; log missing content."""
         offered = time.monotonic()
         while True:
             await asyncio.sleep(1.0)
@@ -156,7 +156,7 @@ class KubernetesSource:
                 version = secret.metadata.resource_version
                 if event.type == "DELETED":
                     fields = {"secret": name}
-                    _log.warning("the Secret is gone, the last good state stays in force", extra={"fields": fields})
+                    _log.warning("the Secret was deleted, the last good state stays in force", extra={"fields": fields})
                 else:
                     await self._load(name, secret)
         return version
@@ -180,7 +180,7 @@ class KubernetesSource:
         async def load(data: Mapping[str, bytes]) -> None:
             if document in data:
                 await self._state.load_document(document, data[document])
-            else:  # The chart creates it so, for the operator to fill.
+            else:  # The chart creates an empty Secret, and the operator fills it.
                 _log.info("the Secret holds no document yet", extra={"fields": {"document": document}})
 
         return load
@@ -191,7 +191,7 @@ class KubernetesSource:
 
 
 async def _pause(seconds: float) -> float:
-    """Waits about so long; how long to wait the next time."""
+    """Wait about `seconds`; return the next pause."""
     await asyncio.sleep(seconds * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load, keeps no secret
     return min(seconds * 2, _LONGEST_PAUSE_SECONDS)
 

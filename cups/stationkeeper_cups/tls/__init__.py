@@ -1,1 +1,1 @@
-"""TLS of the gateways' port: OpenSSL proves that a client holds its key; a judge that is passed in decides."""
+"""TLS of the gateways' port: OpenSSL proves that a client has its key; a judge, passed as an argument, decides."""

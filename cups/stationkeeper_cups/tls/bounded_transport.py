@@ -1,29 +1,29 @@
-"""What a transport refuses its protocol, so that no client can make the server keep much."""
+"""A transport with fixed limits, so that no client can make the server store much data."""
 
 import asyncio
 
-# What the inner protocol has written and the client has not taken: above the first it is asked to pause.
+# The limits of unsent bytes: above the first one, the inner protocol must pause.
 HIGH_WATER_BYTES = 64 * 1024
 LOW_WATER_BYTES = 16 * 1024
 
 
 class BoundedTransport(asyncio.Transport):
-    """A transport whose marks are fixed, and that ends both sides at once."""
+    """A transport with fixed buffer limits, which closes both sides at once."""
 
     __slots__ = ()
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the marks between which the protocol is paused and resumed."""
+        """Return the limits at which the protocol is resumed and paused."""
         return LOW_WATER_BYTES, HIGH_WATER_BYTES
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Refuse: the marks bound what a client that does not read may cost."""
+        """Refuse: the limits protect the server from clients that do not read."""
         raise NotImplementedError
 
     def can_write_eof(self) -> bool:
-        """Whether the server can end its side alone: it cannot, since HTTP does not need that."""
+        """Return false: the server cannot close only its side, and HTTP does not need that."""
         return False
 
     def write_eof(self) -> None:
-        """Refuse, as `can_write_eof` says."""
+        """Refuse; see `can_write_eof`."""
         raise NotImplementedError

@@ -1,16 +1,16 @@
-"""Which certificates a client presents, read from the bytes that it sent, while OpenSSL shows one path of them only.
+"""Read the presented certificates from the client's bytes, because OpenSSL shows only one path of them.
 
 In TLS 1.2 the client's Certificate message is in clear text (RFC 5246, 7.4.2): all certificates are known. In TLS 1.3
-it is encrypted, but the lengths of its records are not (RFC 8446, 5.2): where they leave no room for one more
-certificate, what OpenSSL shows is all there is.
+it is encrypted, but the lengths of its records are not (RFC 8446, 5.2): if they have no space for one more certificate,
+OpenSSL shows all certificates.
 
-Nothing here proves anything. It only tells when a judgement can be final.
+This proves nothing about the client. It only shows whether a judgement can be final.
 """
 
 from collections.abc import Iterator
 
 MAX_CERTIFICATES = 32
-# Less than the shortest certificate that has a name, a key of 32 bytes and a signature of 64.
+# Less than the shortest certificate with a name, a key of 32 bytes and a signature of 64 bytes.
 SMALLEST_CERTIFICATE = 180
 
 # Content types of records (RFC 5246, 6.2.1).
@@ -29,15 +29,15 @@ _ENTRY_HEADER = 5
 
 
 def presented_in_clear(received: bytes) -> tuple[bytes, ...] | None:
-    """Return the certificates of the TLS 1.2 handshake that `received` begins with.
+    """Return the certificates of the TLS 1.2 handshake at the beginning of `received`.
 
     Args:
         received: all bytes of the client since the connection began.
 
     Returns:
-        DER, the end-entity certificate first; None where there is no whole Certificate message, or an odd one.
+        DER, the end-entity certificate first; None without a complete, well-formed Certificate message.
     """
-    # Read in each handshake, so the numbers of 24 bits are put together without a call.
+    # This runs in each handshake, so the 24-bit numbers are computed without a call.
     body = _message(_handshake(received), _CERTIFICATE)
     if body is None or len(body) < _LENGTH_BYTES:
         return None
@@ -57,7 +57,7 @@ def presented_in_clear(received: bytes) -> tuple[bytes, ...] | None:
 
 
 def leaves_no_room(received: bytes, path_bytes: int) -> bool:
-    """Whether the client of a TLS 1.3 handshake can have presented one certificate only.
+    """Return whether the client of a TLS 1.3 handshake can have presented only one certificate.
 
     Args:
         received: all bytes of the client since the connection began.
@@ -71,7 +71,7 @@ def leaves_no_room(received: bytes, path_bytes: int) -> bool:
 
 
 def last_record(received: bytes | bytearray) -> int | None:
-    """Return the content type of the last record of `received`; None where it lacks bytes."""
+    """Return the content type of the last record of `received`; None if that record is incomplete."""
     place, size, kind = 0, len(received), None
     while place + _RECORD_HEADER <= size:
         kind = received[place]
@@ -80,7 +80,7 @@ def last_record(received: bytes | bytearray) -> int | None:
 
 
 def is_one_record(received: bytes) -> bool:
-    """Whether `received` is one record of application data, and nothing beside it."""
+    """Return whether `received` is exactly one record of application data."""
     size = len(received)
     return (
         size > _RECORD_HEADER
@@ -100,7 +100,7 @@ def _records(received: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _handshake(received: bytes) -> bytes:
-    """The handshake messages of all whole records before the client changes to encryption."""
+    """Return the handshake messages of all complete records before the client's encryption."""
     found = bytearray()
     place, size = 0, len(received)
     while place + _RECORD_HEADER <= size:

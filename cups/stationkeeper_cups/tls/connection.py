@@ -1,8 +1,8 @@
-"""One TLS connection without input or output: bytes in; plain bytes, bytes out and a named state.
+"""One TLS connection without input or output: client bytes in; plain bytes, bytes to send and a state out.
 
-OpenSSL proves that the client holds the key of its certificate. The judge that is passed in decides whether it is let
-in, on all certificates that the client presented, once: in the handshake where all of them are known by then, so that
-the client reads an alert, else right after it, and then the connection ends without a word.
+OpenSSL proves that the client has the key of its certificate. The judge decides once, by all presented certificates,
+whether the client is accepted. If all of them are known in the handshake, it decides there, so that the client gets an
+alert. Otherwise it decides right after the handshake; a refused connection is then closed without an alert.
 """
 
 import time
@@ -29,11 +29,11 @@ MAX_HANDSHAKE_BYTES = 64 * 1024
 _READ_BYTES = 16 * 1024
 _OUT_BYTES = 32 * 1024
 
-# X509_V_ERR_* of OpenSSL's <openssl/x509_vfy.h>, at which OpenSSL asks and tells the client the fitting alert.
-# An empty store has no issuer for any path: 48, unknown_ca. They come before those that have an alert of their own, but
-# for a key that is too weak by itself.
+# X509_V_ERR_* of OpenSSL's <openssl/x509_vfy.h>: at these, OpenSSL asks, and it sends the client the matching alert.
+# An empty store has no issuer for any path: alert 48, unknown_ca. These errors come before those with their own alert,
+# except for a key that is too weak by itself.
 _WITHOUT_ISSUER = frozenset({2, 18, 19, 20, 21, 22})
-# What has an alert of its own: 45 certificate_expired, 42 bad_certificate, 43 unsupported_certificate.
+# The errors with their own alert: 45 certificate_expired, 42 bad_certificate, 43 unsupported_certificate.
 _OWN_ERRORS = {
     Reason.CERTIFICATE_EXPIRED: frozenset({10}),
     Reason.CERTIFICATE_NOT_YET_VALID: frozenset({9}),
@@ -45,15 +45,15 @@ _NO_CERTIFICATE = "peer did not return a certificate"
 
 
 class State(Enum):
-    """Where a connection is.
+    """The state of a connection.
 
     Attributes:
         HANDSHAKE: no plain bytes yet.
-        OPEN: plain bytes both ways.
-        PEER_ENDED: the client sends no more; the server may.
-        ENDED: the server said that it sends no more; what the client still sends is dropped.
-        CLOSED: both have ended.
-        FAILED: the handshake was refused or TLS was broken; what is left to send is the alert.
+        OPEN: plain bytes in both directions.
+        PEER_ENDED: the client has closed its side; the server may still send.
+        ENDED: the server has closed its side; further bytes of the client are dropped.
+        CLOSED: both sides are closed.
+        FAILED: the handshake was refused or TLS failed; only the alert remains to be sent.
     """
 
     HANDSHAKE = "handshake"
@@ -65,18 +65,18 @@ class State(Enum):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What a judge says about presented certificates.
+    """The verdict of a judge on presented certificates.
 
     Attributes:
-        refusal: why the client is refused; None where it is let in.
-        judgement: what the judge found out, for those that decide about requests.
+        refusal: why the client is refused; None if it is accepted.
+        judgement: the judgement, for decisions on requests.
     """
 
     refusal: StationkeeperError | None
     judgement: object = None
 
 
-# What the client presented, DER, its own certificate first; and that one as OpenSSL has it.
+# The presented certificates, DER, the client's own first; and the client's own as OpenSSL's object.
 Judge = Callable[[tuple[bytes, ...], crypto.X509], Verdict]
 
 
@@ -84,15 +84,15 @@ class TLSConnection:
     """The server's side of one connection.
 
     Args:
-        context: as `gateway_context` makes it.
-        judge: decides about presented certificates, DER, the end-entity certificate first.
+        context: a context of `gateway_context`.
+        judge: decides on presented certificates (DER, the end-entity certificate first).
 
     Attributes:
-        state: where the connection is.
+        state: the state of the connection.
         failure: why it is `FAILED`.
-        truncated: whether the client's TCP connection has ended. Basics Station ends it without TLS' goodbye.
-        presented: what the client presented, once that is known; empty where it came without a certificate.
-        verdict: about what it presented, once it was judged.
+        truncated: whether the client's TCP connection has ended. Basics Station ends it without a close_notify alert.
+        presented: the presented certificates, when they are known; empty if there are none.
+        verdict: the verdict on them, after the judgement.
     """
 
     __slots__ = (
@@ -123,10 +123,10 @@ class TLSConnection:
         self.verdict: Verdict | None = None
 
     def receive(self, data: bytes) -> bytes:
-        """Take bytes of the client and return the plain bytes that they hold.
+        """Take in bytes of the client and return the decrypted plain bytes.
 
-        What is to be sent in turn, if anything, is in `data_to_send`. In a state without use for them the bytes are
-        dropped.
+        The bytes to send in response, if any, are in `data_to_send`. In a state without use for them, the received
+        bytes are dropped.
         """
         if not data:
             return b""
@@ -134,13 +134,13 @@ class TLSConnection:
             return self._shake_hands(data)
         if self.state not in (State.OPEN, State.ENDED):
             return b""
-        # Once a record has come in parts this is not worth to be known any more.
+        # After a record that came in parts, this is no longer tracked.
         self._is_between_records = self._is_between_records and is_one_record(data)
         self._ssl.bio_write(data)
         return self._plain(is_one_record=self._is_between_records)
 
     def receive_end(self) -> None:
-        """Take note that the client's bytes have ended."""
+        """Record that the client's bytes have ended."""
         self.truncated = True
         if self.state is State.HANDSHAKE:
             self._fail(Reason.HANDSHAKE_FAILED, "the client ended the connection")
@@ -153,7 +153,7 @@ class TLSConnection:
         """Encrypt `plain`, into `data_to_send`.
 
         Raises:
-            ConnectionError: the connection is in no state to write.
+            ConnectionError: the state does not allow writes.
         """
         if self.state not in (State.OPEN, State.PEER_ENDED):
             raise ConnectionError(f"the TLS connection is {self.state.value}")
@@ -166,7 +166,7 @@ class TLSConnection:
             raise ConnectionError("the TLS connection has failed") from None
 
     def end(self) -> None:
-        """Say that the server sends no more; the goodbye is in `data_to_send`."""
+        """Close the server's side; the close_notify alert is in `data_to_send`."""
         if self.state not in (State.OPEN, State.PEER_ENDED):
             return
         try:
@@ -177,7 +177,7 @@ class TLSConnection:
         self.state = State.ENDED if self.state is State.OPEN else State.CLOSED
 
     def data_to_send(self) -> bytes:
-        """Return what the client is sent next, each byte once."""
+        """Return the next bytes for the client, each byte once."""
         found = b""
         while True:
             try:
@@ -189,7 +189,7 @@ class TLSConnection:
                 return found
 
     def release(self) -> None:
-        """Let go of what only a handshake needs; a connection that is given up in its handshake must be released."""
+        """Drop the objects of the handshake; call it too if the connection is closed in its handshake."""
         self._ssl.set_app_data(None)
         self._judge = _no_judge
         self._received = bytearray()
@@ -217,7 +217,7 @@ class TLSConnection:
         return b"" if last == HANDSHAKE else self._plain()
 
     def _is_let_in(self) -> bool:
-        """Judge what was not judged in the handshake; only a client that may come without a certificate has none."""
+        """Judge certificates that were not judged in the handshake; return whether the client is accepted."""
         if self.verdict is None:
             leaf = self._ssl.get_peer_certificate()
             if leaf is None:
@@ -231,7 +231,7 @@ class TLSConnection:
         refusal = self.verdict.refusal if self.verdict else None
         if refusal is None:
             return True
-        # TLS 1.2's Finished is held back, so that this client has no handshake either.
+        # TLS 1.2's Finished is not sent, so this client's handshake does not end either.
         self.data_to_send()
         self._fail(refusal.reason, refusal.detail)
         return False
@@ -253,7 +253,7 @@ class TLSConnection:
         self.release()
 
     def _plain(self, *, is_one_record: bool = False) -> bytes:
-        """Read all there is; of one record that was all, there is no more to ask OpenSSL for once it gave its bytes."""
+        """Read all plain bytes; if exactly one record came in, one read of OpenSSL is enough."""
         found = b""
         while not (found and is_one_record):
             try:
@@ -271,9 +271,9 @@ class TLSConnection:
         return found if self.state is State.OPEN else b""
 
     def examine(self, certificate: crypto.X509, error: int, depth: int) -> bool:
-        """Whether OpenSSL goes on with the handshake at `error`, about the certificate at `depth` of its path.
+        """Return whether OpenSSL continues the handshake at `error` on the certificate at `depth` of its path.
 
-        Return False only for a client that the judge refuses, and at the error whose alert fits best.
+        Return False only for a client that the judge refuses, at the error with the best matching alert.
         """
         if not self._was_looked_at and depth == 0:
             self._was_looked_at = True
@@ -284,7 +284,7 @@ class TLSConnection:
         return refusal is None or not _fits(error, refusal.reason, certificate)
 
     def _all_presented(self, leaf: bytes) -> tuple[bytes, ...]:
-        """What the client presented; empty where more may come to light."""
+        """Return the presented certificates; empty if there may be more."""
         received = bytes(self._received)
         if self._ssl.get_protocol_version() == SSL.TLS1_2_VERSION:
             found = presented_in_clear(received) or ()
@@ -293,11 +293,11 @@ class TLSConnection:
 
 
 def verify(connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, _ok: int) -> bool:
-    """OpenSSL's question for each error and each certificate of the path that it built."""
+    """Answer OpenSSL's callback for each error and each certificate of its path."""
     found: TLSConnection | None = connection.get_app_data()
     if found is None:
         return False
-    # OpenSSL asks several times in each handshake, and there is nothing to ask once a client is let in.
+    # OpenSSL calls this several times in each handshake; after the client is accepted, the answer is known.
     if found.verdict is not None and found.verdict.refusal is None:
         return True
     try:
@@ -307,7 +307,7 @@ def verify(connection: SSL.Connection, certificate: crypto.X509, error: int, dep
 
 
 def explain(error: SSL.Error) -> str:
-    """Return the reasons that OpenSSL gives for `error`, in its own words."""
+    """Return OpenSSL's texts for `error`."""
     found = error.args[0] if error.args and isinstance(error.args[0], list) else []
     return ", ".join(str(each[-1]) for each in found) or "the connection was cut off"
 
@@ -317,14 +317,14 @@ def _no_judge(_presented: tuple[bytes, ...], _leaf: crypto.X509) -> Verdict:
 
 
 def _fits(error: int, reason: Reason, leaf: crypto.X509) -> bool:
-    """Whether OpenSSL tells the client what comes nearest to `reason` where it is stopped at `error`."""
+    """Return whether `error` has the alert that matches `reason` best."""
     if error in _OWN_ERRORS.get(reason, ()):
         return True
     return error in _WITHOUT_ISSUER and not _has_own_error(leaf, reason)
 
 
 def _has_own_error(leaf: crypto.X509, reason: Reason) -> bool:
-    """Whether OpenSSL finds `reason` in the end-entity certificate itself, later on; of issuers it knows nothing."""
+    """Return whether OpenSSL later finds `reason` in the end-entity certificate itself; it knows no issuers."""
     if reason in _OF_TIME:
         return _is_out_of_time(leaf)
     if reason is not Reason.CERTIFICATE_WRONG_PURPOSE:
@@ -340,7 +340,7 @@ def _is_out_of_time(certificate: crypto.X509) -> bool:
     try:
         begin, end = certificate.get_notBefore(), certificate.get_notAfter()
     except crypto.Error:
-        # A time that cannot be read has no alert of its own.
+        # An unreadable time has no own alert.
         return False
     return begin is not None and end is not None and not begin <= now <= end
 

@@ -1,8 +1,8 @@
-"""The TLS context of one pair of server credentials. It knows nothing of trust and lives until the next pair.
+"""The TLS context of one pair of server credentials. It holds no trust, and lives until the next pair.
 
-TLS 1.2 and 1.3. No session outlives its connection: there is no session cache, and what TLS 1.3 sends as tickets only
-names sessions of such a cache. So nothing can be resumed after a change of trust. The certificate store is empty:
-OpenSSL proves that the client holds the key of the certificate it presents, and `verify` asks a judge for the rest.
+TLS 1.2 and 1.3. No session outlives its connection: there is no session cache, and the tickets of TLS 1.3 only name
+sessions of such a cache. So no session can be resumed after a change of trust. The certificate store is empty: OpenSSL
+proves that the client has the key of its certificate, and `verify` asks a judge for the rest.
 """
 
 from cryptography import x509
@@ -24,10 +24,9 @@ def gateway_context(credentials: ServerCredentials, *, certificate_optional: boo
     """Return the context for connections of gateways.
 
     Args:
-        credentials: what the server proves itself with. Its certificates are sent as given, the leaf first; OpenSSL
-            adds none.
-        certificate_optional: whether a client may come without a certificate. One that it presents is judged all the
-            same.
+        credentials: the server credentials. The certificates are sent as given, the server's own first; OpenSSL adds
+                none.
+        certificate_optional: whether a client needs no certificate. A presented certificate is always judged.
 
     Raises:
         StationkeeperError: `ServerCertificateInvalid`.
@@ -38,7 +37,7 @@ def gateway_context(credentials: ServerCredentials, *, certificate_optional: boo
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    # An idle connection gives its record buffers back, 34 KiB of them.
+    # An idle connection frees its record buffers (34 KiB).
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     try:
         context.use_certificate(leaf)
@@ -51,7 +50,7 @@ def gateway_context(credentials: ServerCredentials, *, certificate_optional: boo
     # OpenSSL's path ends at the leaf: what else a client presents costs no signature and no comparison of names here.
     # (-1 stands for OpenSSL's default. With another depth the path is longer, and nothing else changes.)
     context.set_verify_depth(_LEAF_ALONE)
-    # OpenSSL would ask once more, for want of an issuer by whom to verify the leaf: it has asked about that before.
+    # OpenSSL would ask again, because no issuer can verify the end-entity certificate: it already asked about that.
     store = context.get_cert_store()
     if store is not None:
         store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)

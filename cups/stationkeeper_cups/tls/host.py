@@ -1,4 +1,4 @@
-"""What a TLS transport asks of the port that accepted it, and tells it."""
+"""The interface of a port for its TLS transports."""
 
 import asyncio
 from typing import TYPE_CHECKING, Protocol
@@ -25,19 +25,19 @@ class Host(Protocol):
     farewell: Stage
 
     def begin(self, transport: "TLSTransport") -> tuple[SSL.Context, Judge] | None:
-        """Return what to begin TLS with at the client's first bytes; None ends the connection."""
+        """Return the context and judge for TLS at the client's first bytes; None closes the connection."""
 
     def welcome(self, transport: "TLSTransport") -> asyncio.Protocol | None:
-        """Return the inner protocol of a connection whose handshake is done; None ends the connection."""
+        """Return the inner protocol of a connection after its handshake; None closes the connection."""
 
     def refused(self, transport: "TLSTransport", failure: StationkeeperError) -> None:
-        """Be told of a handshake that came to nothing."""
+        """Handle a failed handshake."""
 
     def failed(self, transport: "TLSTransport") -> None:
-        """Be told, while the exception is handled, of a fault of the server's own; the connection is cut."""
+        """Handle an error of the server itself, inside of the exception handler; the connection is closed."""
 
     def unused(self, transport: "TLSTransport") -> None:
-        """Be told of a connection that ended before its first byte."""
+        """Handle a connection that ended before its first byte."""
 
     def gone(self, transport: "TLSTransport") -> None:
-        """Be told, once, that the socket is closed."""
+        """Handle the closed socket; called once."""

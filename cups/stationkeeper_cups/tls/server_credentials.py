@@ -1,6 +1,6 @@
-"""What the server proves itself with, and the TLS contexts that ask their clients for no certificate.
+"""The server credentials, and TLS contexts that request no client certificate.
 
-Those are for the port inside the cluster. The gateways' port has TLS of its own, in `tls`.
+These contexts are for the internal port. The gateways' port has its own TLS, in `tls`.
 """
 
 import os
@@ -15,12 +15,12 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 
 @dataclass(frozen=True)
 class ServerCredentials:
-    """What the server proves itself with.
+    """The certificates and the key of the server.
 
     Attributes:
-        certificates: PEM, the end-entity certificate, its intermediates and best its issuer too, without which OpenSSL
-            looks for it at every handshake.
-        key: PEM of the private key, not encrypted.
+        certificates: PEM: the end-entity certificate, its intermediates, and preferably the issuer too; without it,
+                OpenSSL searches it at every handshake.
+        key: the PEM of the private key, not encrypted.
     """
 
     certificates: bytes
@@ -31,7 +31,7 @@ class ServerCredentials:
 
 
 def server_authentication(credentials: ServerCredentials) -> ssl.SSLContext:
-    """A context that asks its clients for no certificate.
+    """Return a context that requests no client certificate.
 
     Raises:
         StationkeeperError: `ServerCertificateInvalid`.
@@ -42,7 +42,7 @@ def server_authentication(credentials: ServerCredentials) -> ssl.SSLContext:
 
 
 def load_credentials(context: ssl.SSLContext, credentials: ServerCredentials) -> None:
-    """Has `context` prove itself with `credentials` from its next handshake on.
+    """Set `credentials` in `context` for its next handshakes.
 
     Raises:
         StationkeeperError: `ServerCertificateInvalid`.
@@ -66,7 +66,7 @@ def _server_context() -> ssl.SSLContext:
 
 @contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
-    # OpenSSL's loader takes only paths; the key must not reach a disk where that can be helped.
+    # OpenSSL's loader accepts only paths; the key must not reach a disk if that can be avoided.
     if hasattr(os, "memfd_create"):
         with open(os.memfd_create("server-credentials"), "wb", buffering=0) as memory:  # noqa: PTH123 - no path
             memory.write(content)

@@ -1,8 +1,8 @@
 """Time limits for many connections with one timer.
 
-A stage is a part of a connection's life that has a time limit. A connection is in one stage at a time, and all in a
-stage have the same limit, so that a stage is a queue in which the first is due first. To enter and to leave costs one
-entry of a dictionary, no timer of the event loop and no task.
+A stage is a part of a connection's life with a time limit. A connection is in one stage at a time. All connections of a
+stage have the same limit, so a stage is a queue in which the first one is due first. Entering and leaving costs one
+entry of a dictionary, without a timer of the event loop and without a task.
 """
 
 import asyncio
@@ -12,21 +12,21 @@ TICK_SECONDS = 0.1
 
 
 class Timed(Protocol):
-    """What can be in a stage."""
+    """An object that can be in a stage."""
 
     stage: "Stage | None"
 
     def time_is_up(self, stage: "Stage") -> None:
-        """Be told that the stage took too long; the connection is in no stage by now."""
+        """Handle the end of the time limit; the connection is already out of the stage."""
 
 
 class Stage:
-    """The connections that do the same at a time, the oldest first.
+    """The connections of one stage, the oldest first.
 
     Args:
-        name: for people.
-        seconds: how long a connection may be in it.
-        limits: that look at it.
+        name: the name, for logs.
+        seconds: the maximum time of a connection in it.
+        limits: the owner of its timer.
     """
 
     __slots__ = ("_due", "_limits", "name", "seconds")
@@ -42,16 +42,16 @@ class Stage:
 
     @property
     def oldest(self) -> Timed | None:
-        """The connection that is in it the longest."""
+        """The connection that has been in it the longest."""
         return next(iter(self._due), None)
 
     def oldest_for(self, now: float) -> float:
-        """Return how long that one has been in it, in seconds."""
+        """Return the seconds that the oldest connection has been in it."""
         due = next(iter(self._due.values()), None)
         return 0.0 if due is None else now - (due - self.seconds)
 
     def add(self, connection: Timed, now: float) -> None:
-        """Take `connection` in, from whatever stage it is in."""
+        """Move `connection` into this stage from its present one."""
         before = connection.stage
         if before is not None:
             before.remove(connection)
@@ -61,12 +61,12 @@ class Stage:
         connection.stage = self
 
     def remove(self, connection: Timed) -> None:
-        """Let `connection` go."""
+        """Remove `connection`."""
         self._due.pop(connection, None)
         connection.stage = None
 
     def expire(self, now: float) -> None:
-        """Tell those whose time is up."""
+        """Call `time_is_up` of each connection whose time has ended."""
         while self._due:
             connection = next(iter(self._due))
             if self._due[connection] > now:
@@ -76,10 +76,10 @@ class Stage:
 
 
 class TimeLimits:
-    """The stages of all connections of a server, looked at by one timer while any is in one.
+    """The stages of all connections of a server, with one timer that runs while any connection is in a stage.
 
     Args:
-        loop: whose clock counts.
+        loop: the event loop with the clock.
 
     Attributes:
         are_watched: whether the timer runs.
@@ -98,14 +98,14 @@ class TimeLimits:
         return made
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
             self.are_watched = False
 
     def watch(self) -> None:
-        """Have the timer run, which does not."""
+        """Start the timer; it must not run yet."""
         self.are_watched = True
         self._timer = self._loop.call_later(TICK_SECONDS, self._look)
 

@@ -1,7 +1,7 @@
 """TLS on an accepted socket, as the transport of an inner protocol.
 
-It reads and writes the socket itself: a connection is this object, its place in a stage and, from its first byte on, a
-TLS connection. There is no task, no future and no timer for each. A client that is silent costs the first two.
+It reads and writes the socket itself. A connection consists of this object, its place in a stage and, from its first
+byte on, a TLS connection. It has no task, no future and no timer. A silent client costs only the first two.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from stationkeeper_cups.tls.host import Host
 from stationkeeper_cups.tls.time_limits import Stage
 
 READ_BYTES = 16 * 1024
-# Above this the connection is cut: the inner protocol was asked to pause long before.
+# Above this the connection is closed; the inner protocol was paused long before.
 MAX_UNSENT_BYTES = 512 * 1024
-# What a client that is told goodbye may still send before the connection is cut.
+# The bytes that a client may still send at the end before the connection is closed.
 MAX_FAREWELL_BYTES = 256 * 1024
 
 
@@ -28,15 +28,15 @@ class TLSTransport(BoundedTransport):
 
     Args:
         loop: a loop that watches sockets.
-        accepted: a connected socket that does not block.
+        accepted: a connected, non-blocking socket.
         peer: the client's IP address.
-        host: who accepted it.
+        host: the port that accepted it.
 
     Attributes:
-        is_answered: whether the client was let in and answered.
-        peer: as given.
-        stage: in which the connection is.
-        tls: None until the first byte.
+        is_answered: whether the client was accepted and answered.
+        peer: the argument.
+        stage: the present stage.
+        tls: the TLS connection; None until the first byte.
     """
 
     __slots__ = (
@@ -79,15 +79,15 @@ class TLSTransport(BoundedTransport):
     # For the inner protocol: asyncio's transport.
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return the `peername`; nothing else is known by name, since the socket is not to be meddled with."""
+        """Return the `peername`; other names have only the default, because no caller may use the socket."""
         return (self.peer, 0) if name == "peername" else default
 
     def is_closing(self) -> bool:
-        """Whether the connection has ended or is about to."""
+        """Return whether the connection has ended or is closing."""
         return self._is_closing
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Hand the connection over to `protocol`, which takes bytes."""
+        """Hand the connection over to `protocol`, a protocol of bytes."""
         if not isinstance(protocol, asyncio.Protocol):
             raise TypeError("a TLS connection is a stream of bytes")
         self._protocol = protocol
@@ -99,11 +99,11 @@ class TLSTransport(BoundedTransport):
         return self._protocol
 
     def is_reading(self) -> bool:
-        """Whether plain bytes are handed to the protocol."""
+        """Return whether plain bytes are handed to the protocol."""
         return self._is_reading and not self._is_closing
 
     def pause_reading(self) -> None:
-        """Leave what the client sends in the kernel."""
+        """Leave the client's bytes in the kernel."""
         if self._is_reading and not self._is_closing:
             self._watch_for_bytes(False)
 
@@ -113,11 +113,11 @@ class TLSTransport(BoundedTransport):
             self._watch_for_bytes(True)
 
     def get_write_buffer_size(self) -> int:
-        """Return how many encrypted bytes the kernel has not taken."""
+        """Return the number of encrypted bytes that the kernel has not accepted."""
         return len(self._unsent)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Encrypt and send `data`; what cannot reach the client any more is dropped."""
+        """Encrypt and send `data`; drop it if it cannot reach the client any more."""
         if self._is_closing or self.tls is None:
             return
         try:
@@ -128,7 +128,7 @@ class TLSTransport(BoundedTransport):
         self._send(self.tls.data_to_send())
 
     def close(self) -> None:
-        """End the connection once all is sent: TLS' goodbye, then the client has a moment to read it."""
+        """Close the connection after all bytes are sent: send close_notify, and give the client a moment to read it."""
         if self._is_closing:
             return
         self._is_closing = True
@@ -141,7 +141,7 @@ class TLSTransport(BoundedTransport):
         self._part()
 
     def abort(self) -> None:
-        """End the connection at once."""
+        """Close the connection at once."""
         self._is_closing = True
         self._lose(None)
 
@@ -149,27 +149,27 @@ class TLSTransport(BoundedTransport):
 
     @property
     def still_listens(self) -> bool:
-        """Whether, as far as is known, the client still reads what it is sent."""
+        """Whether the client still reads, as far as known."""
         return not self._is_closing and self.tls is not None and self.tls.state is State.OPEN
 
     def start(self, received: bytes) -> None:
-        """Begin with what was received before, or take in what the client has sent by now."""
+        """Begin with the bytes received before, or read the client's bytes now."""
         if received:
             self._take_in(received)
         else:
             self._readable()
 
     def check(self) -> bool:
-        """Take in what the client has sent by now, and return whether it still listens.
+        """Read the client's bytes, and return whether it still listens.
 
-        A client that asked and is gone has not been answered, however well the answer is written.
+        A client that has gone after its request gets no answer, even if the write succeeds.
         """
         if self._is_reading and not self._is_closing and has_something(self._number):
             self._readable()
         return self.still_listens
 
     def when_sent(self, told: Callable[[], None]) -> None:
-        """Call `told` once the kernel has taken all that was written; never where the connection is lost before."""
+        """Call `told` after the kernel has accepted all written bytes; never if the connection is lost before."""
         if self._is_lost:
             return
         if self._unsent:
@@ -178,14 +178,14 @@ class TLSTransport(BoundedTransport):
             told()
 
     def time_is_up(self, stage: Stage) -> None:
-        """End what took too long."""
+        """Close a connection whose stage took too long."""
         if stage is self._host.handshake:
             self.give_up(f"not done within {stage.seconds:g} s")
         else:
             self.abort()
 
     def give_up(self, detail: str) -> None:
-        """End a handshake that is not done."""
+        """Close a connection in its handshake."""
         if not self._is_closing:
             self._refuse(StationkeeperError(Reason.HANDSHAKE_TIMEOUT, detail))
         self._lose(None)
@@ -275,13 +275,13 @@ class TLSTransport(BoundedTransport):
         self._hand_on(b"")
 
     def _fail(self) -> None:
-        """Tell of a handshake that came to nothing; the alert is on its way."""
+        """Report a failed handshake; the alert is being sent."""
         if self.tls is not None and self.tls.failure is not None and not self._is_closing:
             self._refuse(self.tls.failure)
             self._part()
 
     def _part(self) -> None:
-        """Go on with the end of the connection: all is sent, then TCP is ended, then the client's end is waited for."""
+        """Continue the close: send all bytes, then close TCP's side, then wait for the client's end."""
         if self._is_lost:
             return
         if self._unsent:

@@ -69,7 +69,7 @@ class Proof:
             self._wake.set()
 
     def leaving(self, before: Document | None, after: Document, present: Mapping[Key, Resource]) -> tuple[Removed, ...]:
-        """Return the removals that are to be told, once it is proven, of a document that is written.
+        """Return the removals in a written document that need an event after their proof.
 
         Args:
             before: what is in force.
@@ -137,7 +137,7 @@ class Proof:
         Args:
             documents: their names.
             before: the contents by document that are in force.
-            after: those that are to be.
+            after: the new contents.
         """
         self._enforcement.unwritten = frozenset(documents)
         # A Gateway that moves to another document stays in this one as well.

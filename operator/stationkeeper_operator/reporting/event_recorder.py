@@ -99,7 +99,7 @@ class EventRecorder:
             resource: the resource; it may be deleted.
             kind: `Normal` or `Warning`.
             reason: a CamelCase word.
-            message: what is to be told.
+            message: the text of the event.
             once: called when it was told. Such an event is told once of a resource, whichever process tells it.
         """
         involved = _involved(resource)

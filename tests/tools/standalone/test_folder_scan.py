@@ -42,8 +42,8 @@ def test_a_link_to_what_is_gone_is_not_taken_for_a_file_that_was_removed(tmp_pat
 def test_a_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.yaml")
 
-    assert scan(tmp_path).unreadable == {"a.yaml": "is no regular file"}
-    with pytest.raises(OSError, match="no regular file"):
+    assert scan(tmp_path).unreadable == {"a.yaml": "is not a regular file"}
+    with pytest.raises(OSError, match="not a regular file"):
         read_regular(tmp_path / "a.yaml", 10)
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from stationkeeper_core.published.observation import DeliveryState
-from stationkeeper_core.x509.expiry import Stage, stage_of
+from stationkeeper_core.x509.expiry import Stage, next_stage_at, stage_of
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA
 from stationkeeper_tools.operating.fleet import FleetResource
 
@@ -160,16 +160,19 @@ def gateway_line(each: FleetResource, now: datetime, check_ins: int) -> GatewayL
     return GatewayLine(each.key.namespace, each.key.name, str(each.spec.get("eui", "")), state, detail, seen)
 
 
-def silent_from(line: GatewayLine, check_ins: int) -> datetime | None:
-    """Return when time alone makes a gateway silent: from the moment after that on; None where it does not.
+def changes_at(line: GatewayLine | CALine, now: datetime, check_ins: int) -> datetime | None:
+    """Return the first moment after `now` at which time alone makes a line another one; None if there is none.
 
     Args:
-        line: of the gateway.
-        check_ins: as `gateway_line` was given.
+        line: as `gateway_line` or `ca_line` gave it.
+        now: the time, aware.
+        check_ins: as `gateway_line` took it.
     """
+    if isinstance(line, CALine):
+        return next_stage_at(None, line.ends, now) if line.ends is not None else None
     if line.state is not GatewayState.FINE or line.last_seen is None:
         return None
-    return line.last_seen + check_ins * CHECK_IN
+    return line.last_seen + check_ins * CHECK_IN + datetime.resolution
 
 
 def ca_line(each: FleetResource, now: datetime) -> CALine:

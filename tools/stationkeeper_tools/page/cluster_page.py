@@ -19,7 +19,7 @@ from stationkeeper_tools.page.serving import PageAddress, serve_page
 
 @dataclass(frozen=True)
 class PageSettings:
-    """What is shown, where, and to whom.
+    """The options of the page: content, address and users.
 
     Attributes:
         address: where the page is served.

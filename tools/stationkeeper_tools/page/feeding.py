@@ -75,5 +75,5 @@ class Feed:
     async def tick(self) -> NoReturn:
         """Have judged again what time alone changes, until cancelled."""
         while True:
-            self._view.tick(self._now())
-            await asyncio.sleep(TICK_SECONDS)
+            is_more = self._view.tick(self._now())
+            await asyncio.sleep(0 if is_more else TICK_SECONDS)

@@ -8,7 +8,7 @@ import heapq
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -24,8 +24,8 @@ from stationkeeper_tools.operating.fleet_status import (
     Stranger,
     ca_line,
     came_by,
+    changes_at,
     gateway_line,
-    silent_from,
     strangers_of,
 )
 from stationkeeper_tools.page.history import History
@@ -34,8 +34,8 @@ from stationkeeper_tools.page.sorted_names import ObjectName, SortedNames
 from stationkeeper_tools.page.status_changes import ChangeKind, StatusChange, changes_between
 
 MAX_RECENT = 100
+MOST_JUDGED = 200
 
-_CA_AGAIN = timedelta(minutes=1)
 _RECENT = frozenset({ChangeKind.CREATED, ChangeKind.SPEC, ChangeKind.ENFORCEMENT})
 _SPARE_ALARMS = 1000
 
@@ -77,6 +77,7 @@ class _Held(msgspec.Struct, frozen=True, gc=False):
         version: its resourceVersion.
         resource: spec, status and generation as packed JSON.
         line: what it is like.
+        judged: when that was found, aware.
         phase: how far it is on its way into force.
         searched: what a search looks at, in small letters; of a Gateway.
         trusted_ca: `namespace/name` of the TrustedCA that a Gateway's last certificate was from; empty for none.
@@ -85,6 +86,7 @@ class _Held(msgspec.Struct, frozen=True, gc=False):
     version: str
     resource: bytes
     line: GatewayLine | CALine
+    judged: datetime
     phase: Phase
     searched: str = ""
     trusted_ca: str = ""
@@ -111,9 +113,8 @@ class FleetView:
         self._states = {state: SortedNames() for state in GatewayState}
         self._cas = SortedNames()
         self._phases = {kind: {phase: SortedNames() for phase in Phase} for kind in (TRUSTED_CA, GATEWAY)}
-        self._due: list[tuple[datetime, ObjectName]] = []
-        self._alarms: dict[ObjectName, datetime] = {}
-        self._cas_due: datetime | None = None
+        self._due: list[tuple[datetime, ResourceName]] = []
+        self._alarms: dict[ResourceName, datetime] = {}
         self._strangers: dict[ResourceName, tuple[Stranger, ...]] = {}
 
     def __len__(self) -> int:
@@ -150,21 +151,28 @@ class FleetView:
             self._displace(key)
             del self._held[key.kind][_name(key)]
             self._strangers.pop(key, None)
-            self._alarms.pop(_name(key), None)
+            self._alarms.pop(key, None)
             self.history.forget(key)
             self._note_recent(key, StatusChange(now, ChangeKind.DELETED, "it was deleted"))
 
-    def tick(self, now: datetime) -> None:
-        """Judge again what time alone may have changed."""
-        while self._due and self._due[0][0] < now:
-            at, name = heapq.heappop(self._due)
-            if self._alarms.get(name) == at:
-                del self._alarms[name]
-                self._judge_again(ResourceName(GATEWAY, *name), now)
-        if self._cas_due is None or self._cas_due <= now or self._cas_due > now + _CA_AGAIN:
-            self._cas_due = now + _CA_AGAIN
-            for each in list(self._cas):
-                self._judge_again(ResourceName(TRUSTED_CA, *each), now)
+    def tick(self, now: datetime, most: int = MOST_JUDGED) -> bool:
+        """Judge again what time alone has changed.
+
+        Args:
+            now: the time, aware.
+            most: how many alarms are looked at.
+
+        Returns:
+            Whether there are more: after an outage very many gateways become silent at once.
+        """
+        for _ in range(most):
+            if not self._due or self._due[0][0] > now:
+                return False
+            at, key = heapq.heappop(self._due)
+            if self._alarms.get(key) == at:
+                del self._alarms[key]
+                self._ring(key, now)
+        return True
 
     def resource(self, key: ResourceName) -> FleetResource | None:
         """Return a resource as it is shown; None where it is not known."""
@@ -203,6 +211,11 @@ class FleetView:
         lines = (self._held[TRUSTED_CA][name].line for name in self._cas)
         return [line for line in lines if isinstance(line, CALine)]
 
+    @property
+    def stranger_count(self) -> int:
+        """How many gateways could be registered."""
+        return sum(map(len, self._strangers.values()))
+
     def strangers(self) -> list[Stranger]:
         """Return the gateways that could be registered, the one that asked last first."""
         listed = (each for strangers in self._strangers.values() for each in strangers)
@@ -227,10 +240,19 @@ class FleetView:
         lines = [line for name in rest[:size] if (line := self.gateway(name)) is not None]
         return Listed(lines, total, page, max(1, -(-total // size)))
 
-    def _judge_again(self, key: ResourceName, now: datetime) -> None:
-        held, resource = self._held[key.kind].get(_name(key)), self.resource(key)
-        if held is not None and resource is not None:
-            self._place(key, msgspec.structs.replace(held, line=_line(resource, now, self.check_ins)))
+    def _ring(self, key: ResourceName, now: datetime) -> None:
+        held = self._held[key.kind].get(_name(key))
+        if held is None:
+            return
+        at = changes_at(held.line, held.judged, self.check_ins)
+        if at is not None and at > now:
+            # It came again since the alarm was set.
+            self._set_alarm(key, at)
+            return
+        resource = self.resource(key)
+        if resource is not None:
+            line = _line(resource, now, self.check_ins)
+            self._place(key, msgspec.structs.replace(held, line=line, judged=now))
 
     def _place(self, key: ResourceName, held: _Held) -> None:
         name, before = _name(key), self._held[key.kind].get(_name(key))
@@ -239,14 +261,17 @@ class FleetView:
             self._phases[key.kind][held.phase].add(name)
             (self._states[held.line.state] if isinstance(held.line, GatewayLine) else self._cas).add(name)
         self._held[key.kind][name] = held
-        if isinstance(held.line, GatewayLine):
-            at = silent_from(held.line, self.check_ins)
-            # One alarm each: where it rings early, the next one is set.
-            if at is not None and (name not in self._alarms or at < self._alarms[name]):
-                self._alarms[name] = at
-                heapq.heappush(self._due, (at, name))
-                if len(self._due) > 2 * len(self._alarms) + _SPARE_ALARMS:
-                    self._due = sorted((each, known) for known, each in self._alarms.items())
+        at = changes_at(held.line, held.judged, self.check_ins)
+        if at is not None:
+            self._set_alarm(key, at)
+
+    def _set_alarm(self, key: ResourceName, at: datetime) -> None:
+        """Have a resource looked at again; each has one alarm: where that rings early, the next one is set."""
+        if key not in self._alarms or at < self._alarms[key]:
+            self._alarms[key] = at
+            heapq.heappush(self._due, (at, key))
+            if len(self._due) > 2 * len(self._alarms) + _SPARE_ALARMS:
+                self._due = sorted((each, known) for known, each in self._alarms.items())
 
     def _displace(self, key: ResourceName) -> None:
         name, before = _name(key), self._held[key.kind].get(_name(key))
@@ -280,10 +305,10 @@ def _held(resource: FleetResource, version: str, now: datetime, check_ins: int) 
     text = msgspec.json.encode((resource.spec, resource.status, resource.generation))
     line, phase = _line(resource, now, check_ins), phase_of(resource)
     if not isinstance(line, GatewayLine):
-        return _Held(version, packed(text), line, phase)
+        return _Held(version, packed(text), line, now, phase)
     known = (resource.status.get(name, "") for name in ("model", "station"))
     searched = " ".join((line.eui, f"{line.namespace}/{line.name}", *known)).lower()
-    return _Held(version, packed(text), line, phase, searched, sys.intern(clean(came_by(resource), 600)))
+    return _Held(version, packed(text), line, now, phase, searched, sys.intern(clean(came_by(resource), 600)))
 
 
 def _line(resource: FleetResource, now: datetime, check_ins: int) -> GatewayLine | CALine:

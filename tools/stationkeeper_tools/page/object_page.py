@@ -18,7 +18,7 @@ CHECK_INS = 2
 
 @dataclass(frozen=True)
 class OfferedPage:
-    """Where a page is served, and to whom.
+    """The address of a page, and its users.
 
     Attributes:
         address: where.
@@ -39,7 +39,7 @@ async def run_object_page(
     """Show the page until `stop` is set.
 
     Args:
-        offered: where, and to whom.
+        offered: the address and the users.
         objects: returns those that there are; None where that is not known yet.
         source: what they come from, for people.
         now: the time, aware.

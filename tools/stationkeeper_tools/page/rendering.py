@@ -54,7 +54,7 @@ _STATE_TEXTS = {
     GatewayState.NOT_CONVERGING: "It was sent the same several times and still reports something else.",
     GatewayState.NEVER_SEEN: "It never came.",
     GatewayState.SILENT: "It did not come for longer than it should.",
-    GatewayState.FINE: "It comes, and has what it is to have.",
+    GatewayState.FINE: "It comes in time, and reports its whole configuration.",
 }
 _STAGE_TEXTS = {
     Stage.EXPIRED: "has ended",
@@ -106,7 +106,7 @@ def overview_page(view: FleetView, request: Request) -> str:
         urgent_count=sum(counts[state] for state in NEEDS_A_PERSON),
         cas=[_ca(view, line, request.now) for line in cas[:SHOWN]],
         ca_count=len(cas),
-        stranger_count=len(view.strangers()),
+        stranger_count=view.stranger_count,
         on_their_way=sum(view.phases(kind)[phase] for kind in (TRUSTED_CA, GATEWAY) for phase in ON_THEIR_WAY),
     )
 

@@ -46,7 +46,7 @@ class ServeSettings:
         server_names: host names and IP addresses by which gateways reach the server.
         token_authentication: whether gateways without a certificate may authenticate by a token.
         log_level: a name that `logging` knows.
-        page: where the page of the fleet is served, and to whom; None for none.
+        page: the address and users of the page of the fleet; None for no page.
     """
 
     manifests: Path

@@ -235,7 +235,7 @@ class IncrementalCompiler:
             self._registry.take_in(key, gateway)
 
     def _compile_facts(self, now: datetime) -> None:
-        assert self._trust is not None  # noqa: S101 - what is to be trusted is compiled first
+        assert self._trust is not None  # noqa: S101 - the trust is compiled first
         everything = World(self._release, dict(self._few), self._referenced, self._cups_names, self._buckets)
         owners = self._registry.gateways.owners_of_keys
         self._facts = compile_facts(everything, self._trust, self._in_force, owners, self._known.found, now)

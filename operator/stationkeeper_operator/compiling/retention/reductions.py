@@ -133,4 +133,4 @@ def _narrowed(old: tuple[str, ...] | None, new: tuple[str, ...] | None) -> bool:
 
 def _overlap(one: EUIRange, other: EUIRange) -> bool:
     wide, narrow = sorted((one, other), key=lambda each: each.bits)
-    return wide.bits == 0 or narrow.prefix >> (64 - wide.bits) == wide.prefix >> (64 - wide.bits)
+    return narrow.prefix >> (64 - wide.bits) == wide.prefix >> (64 - wide.bits)
