@@ -26,7 +26,7 @@ _CONFIG = "application/vnd.oci.image.config.v1+json"
 
 @dataclass(frozen=True)
 class Component:
-    """What one of the images is for.
+    """The purpose of an image.
 
     Attributes:
         extra: of the package `stationkeeper`, that it has.
@@ -65,7 +65,7 @@ COMPONENTS = {
 
 @dataclass(frozen=True)
 class Image:
-    """What an image is called.
+    """The name of an image.
 
     Attributes:
         component: one of `COMPONENTS`.

@@ -196,7 +196,7 @@ def command_line(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--forwarded-names", "STATIONKEEPER_FORWARDED_NAMES", "", names)
     buckets = "number of Secrets for the Gateways of the release"
     add("--registry-buckets", "STATIONKEEPER_REGISTRY_BUCKETS", str(BUCKETS), buckets)
-    signer = "PEM certificate of the key that the operator signs with what it hands over; empty: nothing is taken"
+    signer = "file with the certificate of the operator key that signs handovers; empty: handovers are refused"
     add("--operator-certificate-file", "STATIONKEEPER_OPERATOR_CERTIFICATE_FILE", "", signer)
     latest = "how long to wait at start, in seconds, for the operator to say that what the source holds is the latest"
     add("--latest-seconds", "STATIONKEEPER_LATEST_SECONDS", "0", latest)

@@ -53,8 +53,8 @@ class Metrics:
         )
         self.compile_differences = Counter(
             "stationkeeper_operator_compile_differences",
-            "What a full compile made otherwise than the turns, Document or Verdict; it is compiled anew then. Always "
-            "0: anything else is a bug, please report it with the log line.",
+            "Differences between a full compile and the turns, Document or Verdict; everything is then compiled "
+            "again. Always 0: anything else is a bug, please report it with the log line.",
             ["what"],
             registry=self._registry,
         )

@@ -186,7 +186,7 @@ class LeaderTerm:
             self._changes.wake(urgent=True)
 
     async def _strike_told(self) -> bool:
-        """Strike the removals that were told; whether each Secret was as this process left it."""
+        """Delete the removals that got their event; return whether each Secret was as this process left it."""
         try:
             if await self._publisher.strike_told():
                 # A document that nothing reads any more may have been kept for what it noted.

@@ -94,7 +94,7 @@ def test_what_could_be_read_in_two_ways_is_refused(pki: Pki) -> None:
         (Form.TRAEFIK, "MAA=,", "not DER"),
         (Form.TRAEFIK, "MA A=", "not base64"),
         (Form.TRAEFIK, ",".join(["MAA="] * (MAX_PRESENTED + 2)), f"1 to {MAX_PRESENTED + 1}"),
-        (Form.TRAEFIK, "A" * (MAX_FIELD_BYTES + 1), "at most"),
+        (Form.TRAEFIK, "A" * (MAX_FIELD_BYTES + 1), "the maximum is"),
     ],
 )
 def test_what_is_not_of_its_form_is_refused(form: Form, value: str, told: str) -> None:

@@ -1,1 +1,1 @@
-"""What a person runs: the demo, the test control plane, the test PKI, checks."""
+"""The commands for people: the demo, the test control plane, the test PKI, checks."""

@@ -1,4 +1,4 @@
-"""What the demo does on a cluster as its administrator: install, apply, wait."""
+"""The demo's actions on a cluster as its administrator: install, apply, wait."""
 
 import base64
 import time

@@ -39,7 +39,7 @@ class Release:
 
 @dataclass(frozen=True)
 class EnvtestServer:
-    """Where the index is, and the limits of the downloads."""
+    """The address of the index, and the limits of the downloads."""
 
     index_url: str = INDEX_URL
     index_bounds: Bounds = INDEX_BOUNDS

@@ -34,7 +34,7 @@ _INSTALL_GO = f"install Go {MINIMUM_GO[0]}.{MINIMUM_GO[1]} or newer (https://go.
 
 @dataclass(frozen=True)
 class GoModule:
-    """What to build.
+    """The program to build.
 
     Attributes:
         name: the folder under `go/` that holds `go.mod` and `go.sum`.

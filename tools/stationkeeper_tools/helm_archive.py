@@ -19,7 +19,7 @@ _DIGEST_LINE = re.compile(r"([0-9a-f]{64})(?:\s+\*?(\S+))?\s*")
 
 @dataclass(frozen=True)
 class HelmServer:
-    """Where the archives are, and the limits of the downloads."""
+    """The address of the archives, and the limits of the downloads."""
 
     base_url: str = BASE_URL
     digest_bounds: Bounds = DIGEST_BOUNDS

@@ -87,7 +87,7 @@ class GatewayRegistry:
         return found
 
     def scope(self, eui: EUI64 | None) -> Scope:
-        """Which TrustedCAs are asked about a certificate with `eui`; None for one without an EUI."""
+        """Return the scope of a certificate with `eui`: the TrustedCAs to ask about it; None means no EUI."""
         return Scope(eui, () if eui is None else tuple([each.namespace for each in self.holders(eui)]))
 
 

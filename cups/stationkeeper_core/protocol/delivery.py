@@ -62,7 +62,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """How a gateway sent its request.
+    """The way in which a gateway sent its request.
 
     Attributes:
         host: the `Host` header, which names the server that the gateway connected to; empty where there is none.

@@ -128,7 +128,7 @@ class Examination:
 
 
 def constraint_bytes(path: Path) -> int:
-    """How many bytes of names OpenSSL compares with how many of name constraints, multiplied."""
+    """Return the bytes of names, multiplied by the bytes of name constraints that OpenSSL compares them with."""
     constraints = 0
     for each in path[1:]:
         constraints += each.constraint_bytes

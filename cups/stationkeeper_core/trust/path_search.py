@@ -307,7 +307,7 @@ def _has_one_order(path: Path) -> bool:
 
 
 def _is_for_clients(path: Path) -> bool:
-    """Whether the path, from the end entity to the anchor, is one for TLS clients."""
+    """Return whether the path, from the end entity to the anchor, is valid for TLS clients."""
     return may_be_client(path[0].certificate) and all(may_be_clients_ca(each.certificate) for each in path[1:])
 
 

@@ -71,7 +71,7 @@ class CertificateFields(msgspec.Struct, frozen=True):
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """What a certificate and a CRL have in common: something signed, and the signature.
+    """The common structure of a certificate and a CRL: a signed part, and the signature.
 
     Attributes:
         signed: the signed part, as encoded.
@@ -261,7 +261,7 @@ def _extensions(content: DerReader) -> tuple[Extension, ...]:
 
 @lru_cache(maxsize=256)
 def _is_strict_algorithm(algorithm: bytes) -> bool:
-    """Whether OpenSSL would write an AlgorithmIdentifier in the same way: it keeps the bytes of a sequence.
+    """Return whether OpenSSL would write an AlgorithmIdentifier in the same way: it keeps the bytes of a sequence.
 
     Raises:
         MalformedDERError: it is none.

@@ -144,7 +144,7 @@ def _read(der: bytes) -> Name:
 
 
 def _read_common_name(der: bytes) -> Name | None:
-    """A name that is nothing but one Common Name, as the subject of a gateway's certificate is, read at a glance."""
+    """Read a name with only one Common Name, such as the subject of a gateway's certificate, without a full parser."""
     size = len(der)
     if not _COMMON_NAME_HEADER < size <= _SHORT_FORM or der[0] != SEQUENCE or der[2] != SET or der[4] != SEQUENCE:
         return None

@@ -28,7 +28,7 @@ class Opener(Protocol):
     """Decides which bytes may come before TLS."""
 
     def names_client(self, source: str, /) -> bool:
-        """Whether a connection from the address `source` says first whose it is."""
+        """Return whether a connection from the address `source` begins with the address of its client."""
 
     def __call__(self, source: str, received: bytes, /) -> Opening | None:
         """Return how a connection begins; None if more bytes are needed.
@@ -54,7 +54,7 @@ class ProxyProtocol:
         self._are_any = bool(trusted)
 
     def names_client(self, source: str) -> bool:
-        """Whether a connection from the address `source` says first whose it is."""
+        """Return whether a connection from the address `source` begins with the address of its client."""
         return self._are_any and source in self._trusted
 
     def __call__(self, source: str, received: bytes) -> Opening | None:

@@ -117,7 +117,7 @@ def _pairs(value: bytes) -> Iterable[tuple[bytes, bytes]]:
     while True:
         pair = _PAIR.match(value, place)
         if pair is None:
-            raise _invalid("it is no list of pairs")
+            raise _invalid("it is not a list of pairs")
         found.append((pair[1], pair[3] if pair[2] is None else re.sub(rb"\\(.)", rb"\1", pair[2])))
         place = pair.end()
         if place == len(value):
@@ -125,7 +125,7 @@ def _pairs(value: bytes) -> Iterable[tuple[bytes, bytes]]:
         if value[place : place + 1] == b",":
             raise _invalid("it has several clients; set `forward_client_cert_details: SANITIZE_SET`")
         if value[place : place + 1] != b";":
-            raise _invalid("it is no list of pairs")
+            raise _invalid("it is not a list of pairs")
         place += 1
 
 

@@ -50,7 +50,7 @@ class OnlyFrom:
         self._trusted = trusted
 
     def names_client(self, _source: str) -> bool:
-        """Whether a connection says first whose it is: none does, it is the proxy's own."""
+        """Return false: no connection begins with a client address, because each is the proxy's own."""
         return False
 
     def __call__(self, source: str, _received: bytes) -> Opening | None:

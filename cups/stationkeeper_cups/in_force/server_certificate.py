@@ -136,7 +136,7 @@ def check_for_stations(credentials: ServerCredentials) -> None:
     if key is not None and key != chain[0].key_sha256:
         detail = (
             f"tls.key does not belong to {chain[0].subject[:100]!a}, the first certificate of tls.crt: the server's "
-            "own certificate has to come first, and its key into tls.key"
+            "own certificate must come first; put its key into tls.key"
         )
         raise StationkeeperError(Reason.SERVER_CERTIFICATE_INVALID, detail)
     try:

@@ -1,4 +1,4 @@
-"""What `helm test` runs: ask `/update-info` as a gateway does, and say what is wrong.
+"""The program of `helm test`: ask `/update-info` as a gateway, and say what is wrong.
 
 It runs in the image of CUPS and uses only the standard library and `cryptography`. Each finding is one line on standard
 output; the exit status is 0 if all is well, else 1. No key and no credential is printed.
@@ -30,12 +30,12 @@ HTTP_OK = 200
 
 
 class Wrong(Exception):  # noqa: N818 - it is a finding, and read as one
-    """What is wrong, where, and what to do."""
+    """The problem, its place, and what to do."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """Where CUPS is.
+    """The address of CUPS.
 
     Attributes:
         address: host and port.

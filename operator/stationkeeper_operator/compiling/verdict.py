@@ -96,7 +96,7 @@ class Validity:
 
 @dataclass(frozen=True)
 class Vouching:
-    """Whether a TrustedCA or a token can vouch for a gateway.
+    """The answer whether a TrustedCA or a token can vouch for a gateway.
 
     Attributes:
         vouched: whether one can.

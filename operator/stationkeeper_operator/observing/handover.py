@@ -22,7 +22,7 @@ from stationkeeper_operator.observing.pod_client import PodClient, PodError, Pod
 from stationkeeper_operator.publishing.held_document import PublishedValue
 
 SERVES_SECONDS = 20.0
-"""Within which a pod that was told that it has the latest is seen to be ready, if it serves."""
+"""The time in which a pod becomes visibly ready after it was told that it has the latest."""
 OFFER_SECONDS = 30.0
 """The pause before a document is offered again to a pod that still lacks it: a document may have a megabyte."""
 
@@ -98,7 +98,7 @@ class Handover:
         return bool(lacking)
 
     def told_lately(self, uid: str) -> bool:
-        """Whether a pod was told just now that it has the latest: it may serve before it is seen to be ready."""
+        """Return whether a pod was just told that it has the latest: it may serve before it is visibly ready."""
         return self._clock() - self._told.get(uid, float("-inf")) < SERVES_SECONDS
 
     async def _tell_latest(self, client: PodClient, pod: CupsPod, loads: Collection[str], state: HandoverState) -> None:

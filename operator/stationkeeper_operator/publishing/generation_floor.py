@@ -56,7 +56,7 @@ class GenerationFloor:
         return is_later
 
     def is_outrun(self, document: str, held: int) -> bool:
-        """Whether a pod has a later generation of a document than the one that is published."""
+        """Return whether a pod has a later generation of a document than the published one."""
         return held < self._in_pods.get(document, 0)
 
     def following(self, held: int, now_ms: int) -> int:

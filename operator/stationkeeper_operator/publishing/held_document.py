@@ -46,7 +46,7 @@ class HeldDocument:
 
 
 class PublishedValue(NamedTuple):
-    """What lies in a Secret.
+    """The content of a Secret.
 
     Attributes:
         generation: of the document.
@@ -58,7 +58,7 @@ class PublishedValue(NamedTuple):
 
 
 class SecretMetadata(msgspec.Struct, rename="camel"):
-    """Of a Secret, as far as it matters."""
+    """The used metadata of a Secret."""
 
     resource_version: str = ""
     annotations: dict[str, str] | None = None

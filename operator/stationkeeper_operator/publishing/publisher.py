@@ -32,7 +32,7 @@ _LOOKED_AT_ONCE = 64
 _REQUESTS_AT_ONCE = 24
 """The maximum of parallel requests; each may carry a megabyte, and there may be a thousand Secrets."""
 _OUTRUN_A_SECOND, _OUTRUN = 0.2, 64
-"""Documents that are published anew since a pod says that it has a later one: what a pod says may be a lie."""
+"""The maximum of documents to publish again because a pod reports a later one: the report may be false."""
 _T = TypeVar("_T")
 _log = logging.getLogger("stationkeeper.operator.publisher")
 
@@ -230,7 +230,7 @@ class Publisher:
         return held.sha256 != sha256 or self._floor.is_outrun(document, held.generation)
 
     def outrun(self, generations: Mapping[str, int]) -> bool:
-        """Take in what a pod has in force, by document; return whether one has to be published anew for that."""
+        """Take in the generations in force of a pod; return whether a document must be published again."""
         held = {each: self._held[each].generation for each in generations if each in self._held}
         ahead = [each for each, number in held.items() if number < generations[each] and self._outruns.take()]
         now = self._now_ms()
@@ -245,15 +245,15 @@ class Publisher:
 
     @property
     def removed(self) -> Mapping[str, Sequence[Removed]]:
-        """The removals that the Secrets note, and that were not told yet, by document."""
+        """The removals in the Secrets without an event yet, by document."""
         return {document: self._untold(held.removed) for document, held in self._held.items() if held.removed}
 
     def told(self, uid: str) -> None:
-        """Take in that the removal of a resource was told."""
+        """Take in that the removal of a resource got its event."""
         self._told.add(uid)
 
     async def strike_told(self) -> bool:
-        """Strike from the Secrets the removals that were told; return whether there was one.
+        """Delete from the Secrets the removals that got their event; return whether there was one.
 
         Raises:
             ApiError: a Secret cannot be written.

@@ -1,4 +1,4 @@
-"""Which removals still have to be told, as an annotation of the Secret that they were taken out of.
+"""The removals that still need an event, in an annotation of their Secret.
 
 A deleted resource has no status, so that its removal is enforced is told by an event, which comes some time after the
 write. The leader may end in between, and the write itself may be done without an answer. So what a write takes away is
@@ -11,11 +11,11 @@ import msgspec
 
 ANNOTATION = "stationkeeper.io/removed"
 _MAX_BYTES = 65_536
-"""Of a Secret's annotations, which have 256 KiB together. What is more is told too, unless the leader ends before."""
+"""The maximum size; annotations have 256 KiB together. Further removals get an event too, unless the leader ends."""
 
 
 class Removed(msgspec.Struct, frozen=True, array_like=True):
-    """A deleted resource whose record was taken out.
+    """A deleted resource whose record was removed.
 
     Attributes:
         kind, namespace, name, uid: of the resource.
@@ -41,7 +41,7 @@ def encode_removed(listed: Iterable[Removed]) -> str:
 
 
 def decode_removed(text: str) -> tuple[Removed, ...]:
-    """Return what an annotation lists; nothing where it cannot be read, since somebody else wrote it."""
+    """Return the removals in an annotation; empty if it cannot be read, because another program wrote it."""
     if not text or len(text) > _MAX_BYTES:
         return ()
     try:

@@ -13,7 +13,7 @@ from stationkeeper_tools.checking.verdicts import build_world, plan_of, verdict_
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What was found.
+    """The result of a check.
 
     Attributes:
         findings: sorted by file and line.

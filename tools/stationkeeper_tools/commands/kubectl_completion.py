@@ -1,4 +1,4 @@
-"""What kubectl shows where a person asks it to complete `kubectl stationkeeper …`.
+"""The completions of `kubectl stationkeeper …` for kubectl.
 
 kubectl runs `kubectl_complete-stationkeeper` with the words after the plugin's name; the last one is the word to
 complete, and may be empty. It reads candidates, one a line, with a tab before the description, and then a line with a

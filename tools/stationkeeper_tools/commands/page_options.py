@@ -1,4 +1,4 @@
-"""The options by which a command is told who may see its page, and where."""
+"""The options of a command for its page: the address and the users."""
 
 from pathlib import Path
 

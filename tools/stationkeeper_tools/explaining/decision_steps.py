@@ -63,7 +63,7 @@ class Decision:
 
     @property
     def refusal(self) -> StepResult | None:
-        """The step that fails, None where the gateway is let in."""
+        """The step that fails; None if the gateway is accepted."""
         return next((each for each in self.steps if each.state is StepState.FAILED), None)
 
 

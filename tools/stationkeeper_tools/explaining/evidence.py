@@ -1,4 +1,4 @@
-"""What is known of one gateway: the snapshot that CUPS decides by, and the resources that claim its EUI."""
+"""The evidence on one gateway: the snapshot that CUPS decides by, and the resources that claim its EUI."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class GatewayRecord:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of one gateway.
+    """The evidence on one gateway.
 
     Attributes:
         snapshot: what CUPS decides by.

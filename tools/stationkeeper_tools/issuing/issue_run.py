@@ -27,7 +27,7 @@ _FIELDS = ("eui", "serial", "sha256", "notAfter")
 
 
 class IssueState(StrEnum):
-    """What became of a gateway of the list."""
+    """The result for a gateway of the list."""
 
     ISSUED = "Issued"
     KEPT = "Kept"
@@ -36,7 +36,7 @@ class IssueState(StrEnum):
 
 @dataclass(frozen=True)
 class IssueResult:
-    """What became of a gateway of the list.
+    """The result for a gateway of the list.
 
     Attributes:
         eui: of the gateway.

@@ -1,1 +1,1 @@
-"""What people do with a running fleet, in a cluster or on a folder: one command for each intent."""
+"""The actions on a running fleet, in a cluster or on a folder: one command for each task."""

@@ -155,7 +155,7 @@ def spec_without_empty(spec: dict[str, Any], path: Iterable[str]) -> dict[str, A
 
 
 class Fleet(Protocol):
-    """Where resources are kept."""
+    """The place of resources."""
 
     def resources(self) -> list[FleetResource]:
         """Return all TrustedCAs and Gateways in view.

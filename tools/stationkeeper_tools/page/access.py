@@ -1,4 +1,4 @@
-"""Who may see the page: decided on where a request comes from and what its headers say. Pure.
+"""The access to the page: decided by the source of a request and its headers. Pure.
 
 Three ways. Nobody is asked where the page listens on the machine itself alone; a token; or a proxy that has asked
 already, and names the user in a header. A proxy is believed where it comes from a network that is named and proves a
@@ -48,7 +48,7 @@ class TrustedProxy:
 
 @dataclass(frozen=True)
 class Access:
-    """What is asked of those who want to see the page.
+    """The requirements for access to the page.
 
     Attributes:
         token: reads it; empty where that cannot be read. None where nobody comes in by a token.
@@ -111,7 +111,7 @@ def is_loopback(host: str) -> bool:
 
 def _on_this_machine(peer: str, values: Values) -> str | Refused:
     if not is_loopback(peer):
-        return Refused("it comes from another machine, and nobody is asked who they are", wants_token=False)
+        return Refused("it comes from another machine, and the page asks nobody to log in", wants_token=False)
     # A website can have its own name lead to this machine, and then read what the browser gets from here.
     hosts = values("Host")
     if len(hosts) != 1 or not is_loopback(_without_port(hosts[0])):

@@ -47,7 +47,7 @@ _log = logging.getLogger("stationkeeper.page")
 
 @dataclass(frozen=True)
 class Shown:
-    """What the page shows.
+    """The content of the page.
 
     Attributes:
         view: of the fleet.
@@ -121,7 +121,7 @@ def _page(shown: Shown, draw: _Draw) -> Handler:
         asked = Request(read_query(request.query), shown.now(), shown.freshness(), request[_USER])
         text = draw(shown.view, asked)
         if text is None:
-            text = message_page("There is none", "There is no such resource, or not any more.", asked)
+            text = message_page("There is none", "This resource does not exist, or was deleted.", asked)
             return web.Response(status=404, text=text, content_type="text/html", charset="utf-8")
         return web.Response(text=text, content_type="text/html", charset="utf-8")
 

@@ -33,7 +33,7 @@ class _Event(msgspec.Struct):
 
 
 class ClusterFeed:
-    """Of one process.
+    """The feed of one process.
 
     Args:
         api: of the cluster.

@@ -41,7 +41,7 @@ _SPARE_ALARMS = 1000
 
 
 class Phase(StrEnum):
-    """How far a resource is on its way into force."""
+    """The progress of a resource into force."""
 
     NOT_ACCEPTED = "NotAccepted"
     WAITING = "Waiting"
@@ -93,7 +93,7 @@ class _Held(msgspec.Struct, frozen=True, gc=False):
 
 
 class FleetView:
-    """Of one process.
+    """The view of one process.
 
     Args:
         check_ins: after how many daily check-ins that it missed a gateway is silent.

@@ -1,4 +1,4 @@
-"""How old what the page shows is. Pure: time is passed in."""
+"""The age of the shown data. Pure: time is passed in."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ _MAX_PROBLEM = 300
 
 @dataclass(frozen=True)
 class Freshness:
-    """Of one source.
+    """The freshness of one source.
 
     Attributes:
         source: what it is, for people.
@@ -38,5 +38,5 @@ class Freshness:
         return replace(self, problem=problem[:_MAX_PROBLEM])
 
     def is_stale(self, now: datetime) -> bool:
-        """Whether what is shown may be out of date."""
+        """Return whether the shown data may be out of date."""
         return self.heard is None or now - self.heard > STALE_AFTER

@@ -12,7 +12,7 @@ MAX_OF_ALL = 100_000
 
 
 class History:
-    """Of all resources.
+    """The history of all resources.
 
     Args:
         of_one: how many changes of a resource are kept; the oldest makes room.

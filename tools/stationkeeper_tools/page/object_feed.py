@@ -17,7 +17,7 @@ _SHARE = 10.0
 
 
 class ObjectFeed:
-    """Of one process.
+    """The feed of one process.
 
     Args:
         view: to bring up to date.

@@ -1,4 +1,4 @@
-"""What a browser asks for, read from the parameters of its address. Pure.
+"""Read a browser's query from the parameters of its address. Pure.
 
 Everything is bounded, and what cannot be meant counts as not given: a page is shown in any case.
 """
@@ -23,7 +23,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked for.
+    """A query.
 
     Attributes:
         search: a part of an EUI, a name, a model or a version, in small letters; empty for all.

@@ -47,14 +47,14 @@ STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("
 ICON = (_FOLDER / "icon.svg").read_bytes()
 
 _STATE_TEXTS = {
-    GatewayState.SUSPENDED: "Its Gateway is suspended: it is not let in.",
-    GatewayState.NOT_ACCEPTED: "Its Gateway is not in force as it is written.",
+    GatewayState.SUSPENDED: "Its Gateway is suspended: CUPS refuses it.",
+    GatewayState.NOT_ACCEPTED: "The spec of its Gateway is not in force as written.",
     GatewayState.REFUSED: "What it got last was a refusal.",
     GatewayState.FELL_BACK: "The CUPS configuration that it was sent does not work.",
     GatewayState.NOT_CONVERGING: "It was sent the same several times and still reports something else.",
     GatewayState.NEVER_SEEN: "It never came.",
     GatewayState.SILENT: "It did not come for longer than it should.",
-    GatewayState.FINE: "It comes, and has what it is to have.",
+    GatewayState.FINE: "It comes in time, and reports its whole configuration.",
 }
 _STAGE_TEXTS = {
     Stage.EXPIRED: "has ended",
@@ -72,7 +72,7 @@ _ENFORCEMENT_REFRESH = 5
 
 @dataclass(frozen=True)
 class Request:
-    """What the pages are drawn for.
+    """The context of the pages.
 
     Attributes:
         query: what is asked for.

@@ -14,7 +14,7 @@ _log = logging.getLogger("stationkeeper.page")
 
 
 class SecretFile:
-    """Of one file.
+    """The content of one file.
 
     Args:
         path: of it.
@@ -38,7 +38,7 @@ class SecretFile:
             try:
                 self._secret = _read(self._path)
             except (OSError, InputError) as error:
-                _log.warning("a secret cannot be read: nobody comes in by it", extra={"fields": {"detail": str(error)}})
+                _log.warning("a secret cannot be read, so it opens no access", extra={"fields": {"detail": str(error)}})
                 self._secret = b""
         return self._secret
 

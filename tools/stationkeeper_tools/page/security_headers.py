@@ -1,4 +1,4 @@
-"""What every answer of the page tells a browser: to load nothing, run nothing, show it in no frame and keep no copy."""
+"""The security headers of every answer: a browser must load nothing, run nothing, use no frame and keep no copy."""
 
 from collections.abc import Mapping
 

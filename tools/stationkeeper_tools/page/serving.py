@@ -1,4 +1,4 @@
-"""Serves the page on an address, in few connections, until it is told to stop."""
+"""Serve the page on an address, with few connections, until a stop."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ _log = logging.getLogger("stationkeeper.page")
 
 @dataclass(frozen=True)
 class PageAddress:
-    """Where the page is served.
+    """The address of the page.
 
     Attributes:
         host: an IP address or a name.

@@ -1,4 +1,4 @@
-"""What the page keeps of a resource: the fields that it shows, each of its type and bounded. Pure.
+"""The fields of a resource that the page stores and shows, with types and limits. Pure.
 
 Everything here may have been written by a tenant or told by a gateway. A field that is not named here is not kept, so
 that nothing else can be shown; a field of another type than expected is left out.

@@ -1,4 +1,4 @@
-"""What happened between two statuses of a resource, and what one status alone tells of the past. Pure."""
+"""Find the changes between two statuses of a resource, and the past in one status. Pure."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -16,7 +16,7 @@ CHECK_KINDS = ("Accepted", "Published", "Enforced", "Vouched", "Ready")
 
 
 class ChangeKind(StrEnum):
-    """What a change is about."""
+    """The subject of a change."""
 
     CREATED = "Created"
     DELETED = "Deleted"
@@ -134,7 +134,7 @@ def _refusal(resource: FleetResource) -> Iterator[StatusChange]:
     refusal = _part(resource, "lastRefusal")
     at = moment(refusal.get("time"))
     if at is not None:
-        who = "somebody who claims to be it was refused" if refusal.get("claimed") else "it was refused"
+        who = "a client that claims to be it was refused" if refusal.get("claimed") else "it was refused"
         yield StatusChange(at, ChangeKind.REFUSAL, f"{who}: {refusal.get('reason', '')}")
 
 

@@ -54,7 +54,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Of some certificates.
+    """The timeline of some certificates.
 
     Attributes:
         bars: in the order of the certificates.

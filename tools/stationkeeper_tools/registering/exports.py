@@ -30,7 +30,7 @@ _HOST = re.compile(r"(?:[a-z]{2,5}://)?([A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
 
 @dataclass(frozen=True)
 class Export:
-    """What an export holds.
+    """The content of an export.
 
     Attributes:
         gateways: those with an EUI.

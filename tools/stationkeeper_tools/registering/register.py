@@ -10,7 +10,7 @@ from stationkeeper_tools.registering.registration import Registration
 
 
 class RegisterState(StrEnum):
-    """What became of a gateway of the list."""
+    """The result for a gateway of the list."""
 
     CREATED = "Created"
     CHANGED = "Changed"
@@ -20,7 +20,7 @@ class RegisterState(StrEnum):
 
 @dataclass(frozen=True)
 class RegisterResult:
-    """What became of a gateway of the list.
+    """The result for a gateway of the list.
 
     Attributes:
         eui: of the gateway.
@@ -40,7 +40,7 @@ class TargetRefusedError(Exception):
 
 
 class Target(Protocol):
-    """Where Gateways are registered."""
+    """The place for new Gateways."""
 
     def existing(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
         """Return the name and spec of each existing Gateway."""

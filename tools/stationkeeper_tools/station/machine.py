@@ -22,7 +22,7 @@ FAILURES_BEFORE_ROTATION = 6
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What a Station reports about itself, and how often it asks; the default times are those of the real client.
+    """The report of a Station on itself, and its intervals; the default times are those of the real client.
 
     Attributes:
         station, model: the fields of the request.

@@ -16,7 +16,7 @@ _SHORT_ESCAPES = {b"\b": b"\\b", b"\f": b"\\f", b"\n": b"\\n", b"\r": b"\\r", b"
 
 @dataclass(frozen=True)
 class Report:
-    """What a Station reports about itself.
+    """The report of a Station on itself.
 
     Attributes:
         eui: sent as ID6.

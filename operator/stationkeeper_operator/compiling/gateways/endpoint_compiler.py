@@ -29,8 +29,8 @@ from stationkeeper_operator.compiling.world import SecretUse, World
 from stationkeeper_operator.resources.specs import Auth, ClientCertificateSource, Endpoint, TokenSource
 
 _WITHOUT_AUTH = (
-    "cups has a trust without auth: the gateway loses its client certificate or token, so the new server must not ask "
-    "for one; give cups.auth where it does"
+    "cups has a trust without auth: the gateway loses its client certificate or token, so the new server must not "
+    "require one; set cups.auth if it does"
 )
 _HOLDS_KEY = b"PRIVATE KEY-----"
 _REMEMBERED = 8192  # more than the RSA keys that fit into the registry's Secrets

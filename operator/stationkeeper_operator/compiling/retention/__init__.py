@@ -1,1 +1,1 @@
-"""What stays in force of the published state, and what is taken away."""
+"""Decide which parts of the published state stay in force, and which are removed."""

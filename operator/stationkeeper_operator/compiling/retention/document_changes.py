@@ -56,7 +56,7 @@ def removed_records(old: Document | None, new: Document) -> tuple[Record, ...]:
 
 
 def has_left(record: Record, present: Mapping[Key, Resource]) -> bool:
-    """Whether the resource of a record is gone for good.
+    """Return whether the resource of a record no longer exists.
 
     Args:
         record: as it was in force.
