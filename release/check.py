@@ -58,7 +58,7 @@ def check_version(release: Release) -> None:
 
 
 def check_changelog(release: Release) -> None:
-    """The changelog says what the version, or what is unreleased, brings; and there are upgrade notes."""
+    """Check that the changelog has the version, or what is unreleased, and that there are upgrade notes."""
     page = (ROOT / changelog.PAGE).read_text(encoding="utf-8")
     if f"\n### {version()}\n" not in (ROOT / _NOTES).read_text(encoding="utf-8"):
         raise CheckError(f"{_NOTES} has no notes for {version()}: say under `### {version()}` what an upgrade asks for")
@@ -67,7 +67,7 @@ def check_changelog(release: Release) -> None:
 
 
 def check_packages(release: Release) -> None:
-    """The sdist and the wheel are the same bytes each time, and PyPI takes them."""
+    """Check that the sdist and the wheel are the same bytes each time, and that PyPI takes them."""
     folder = release.out / "packages"
     _twice(folder, lambda out: uv("build", "--out-dir", str(out), str(ROOT), cwd=ROOT))
     for each in folder.glob(".*"):
@@ -80,7 +80,7 @@ def check_packages(release: Release) -> None:
 
 
 def check_materials(release: Release) -> None:
-    """The bill of materials is the same each time."""
+    """Check that the bill of materials is the same each time."""
     name = f"stationkeeper-{version()}.cdx.json"
     _twice(release.out / "materials", lambda out: materials.write(out / name, "--all-extras"))
 
@@ -107,7 +107,7 @@ def check_krew(release: Release) -> None:
 
 
 def check_workflows(_release: Release) -> None:
-    """The workflows are valid, run no code of a stranger, and use each action by its commit."""
+    """Check that the workflows are valid, run no code of a stranger, and use each action by its commit."""
     found = workflows.files()
     for each, problems in workflows.unpinned(found).items():
         raise CheckError(f"{each} uses {', '.join(problems)}: name the commit, and the version in a comment")

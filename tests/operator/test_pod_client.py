@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal
+from stationkeeper_operator.observing.loaded import HandoverState, Loaded, LoadRefusal
 from stationkeeper_operator.observing.pod_client import MAX_PAGE_BYTES, PodClient, PodError
 from stationkeeper_tools.ports import free_port
 from tests.operator.internal_port import TOKEN, InternalPort, internal_port
@@ -23,6 +23,15 @@ async def client(tmp_path: Path) -> AsyncIterator[PodClient]:
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     async with PodClient(tmp_path / "token") as made:
         yield made
+
+
+@pytest.mark.parametrize(("said", "taken"), [(7_000, 7_000), (-1, 0), (2**60, 0)])
+async def test_the_moment_of_an_answer_is_kept_as_the_pod_waits_for_it(tmp_path: Path, said: int, taken: int) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    async with internal_port(tmp_path) as port, PodClient(tmp_path / "token") as client:
+        port.loaded = Loaded({"trust": 7}, handover=HandoverState("one", is_latest=False, moment=said))
+        answer = await client.loaded(port.pod())
+    assert answer.handover == HandoverState("one", is_latest=False, moment=taken)
 
 
 async def test_a_pod_tells_what_it_has_loaded_and_seen(port: InternalPort, client: PodClient) -> None:

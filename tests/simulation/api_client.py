@@ -36,6 +36,7 @@ class Link:
         watch_breaks: the share of changes after which a watch ends.
         watch_repeats: the share of changes after which an earlier one is shown again.
         watch_loses: the share of changes that a watch does not show.
+        watch_gap: the kind whose watch is behind what the history reaches back to; empty for none.
         list_expires: the share of pages that are asked for too late.
         on_request: told of each request before it leaves; how many seconds it is on its way, None where nobody says.
     """
@@ -49,6 +50,7 @@ class Link:
     watch_breaks: float = 0.0
     watch_repeats: float = 0.0
     watch_loses: float = 0.0
+    watch_gap: str = ""
     list_expires: float = 0.0
     on_request: Callable[[str, Place], float | None] = lambda _method, _place: None
     drawn: dict[str, int] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class Link:
         self.is_cut = False
         self.lost = self.unanswered = self.slow = self.list_expires = 0.0
         self.watch_lag = self.watch_breaks = self.watch_repeats = self.watch_loses = 0.0
+        self.watch_gap = ""
         self.on_request = lambda _method, _place: None
 
     def seconds(self) -> float:
@@ -265,7 +268,7 @@ class SimulatedApi(KubernetesApi):
             self._server.tell_once(place.plural, until)
             for change in self._changes(place, since):
                 await asyncio.sleep(link.chance.uniform(0.0, link.watch_lag) + link.seconds())
-                if link.is_cut or link.draws("watch broken", link.watch_breaks):
+                if link.is_cut or link.watch_gap == place.plural or link.draws("watch broken", link.watch_breaks):
                     raise ApiError(0, "ClientPayloadError")
                 since = change.version
                 if link.draws("event lost", link.watch_loses):
@@ -284,6 +287,8 @@ class SimulatedApi(KubernetesApi):
                 raise ApiError(0, "ServerTimeoutError")
 
     def _changes(self, place: Place, since: int) -> list[Change]:
+        if self._link.watch_gap == place.plural:
+            raise ApiError(410, "Expired")
         try:
             return list(self._server.changes(place, since))
         except RefusedError as refused:

@@ -94,13 +94,13 @@ class Faults:
             pod.cut_from.clear()
             pod.kubelet_is_late = False
 
-    async def _of_a_link(self, chance: random.Random, **faulty: float | bool) -> None:
+    async def _of_a_link(self, chance: random.Random, **faulty: float | bool | str) -> None:
         link = chance.choice(self._run.operators).link
         for name, value in faulty.items():
             setattr(link, name, value)
         await asyncio.sleep(seconds_of(chance))
         for name, value in faulty.items():
-            setattr(link, name, type(value)(0))
+            setattr(link, name, type(value)())
 
     async def operator_killed(self, chance: random.Random) -> None:
         """A process ends at any await, and another one starts in its pod."""
@@ -154,6 +154,10 @@ class Faults:
         """Events are never shown; the next LIST, which may be minutes away, makes up for it."""
         self._run.loses_events = True
         await self._of_a_link(chance, watch_loses=0.3)
+
+    async def watch_gap(self, chance: random.Random) -> None:
+        """The watch of one kind misses what happens meanwhile, and is told so by 410."""
+        await self._of_a_link(chance, watch_gap=chance.choice(("trustedcas", "gateways", "configmaps")))
 
     async def watch_expired(self, chance: random.Random) -> None:
         """Watches break off, and the history does not reach back to where they were."""

@@ -11,6 +11,7 @@ from stationkeeper_core.published.registry_layout import TRUST, place_of
 SERVER_CERTIFICATE = "server-certificate"
 
 _MAX_REASON = 64
+_LAST_MOMENT = 2**53
 _MAX_INSTANCE = 64
 _MAX_DETAIL = 300
 
@@ -80,10 +81,15 @@ def bounded(loaded: Loaded) -> Loaded:
             if _is_one(name) or name == SERVER_CERTIFICATE
         },
         loaded.server_certificate,
-        loaded.handover and HandoverState(clean(loaded.handover.instance, _MAX_INSTANCE), loaded.handover.is_latest),
+        loaded.handover and _bounded_state(loaded.handover),
         clean(loaded.secrets_missing, _MAX_DETAIL),
     )
 
 
 def _is_one(document: str) -> bool:
     return document == TRUST or place_of(document) is not None
+
+
+def _bounded_state(state: HandoverState) -> HandoverState:
+    moment = state.moment if 0 <= state.moment <= _LAST_MOMENT else 0
+    return HandoverState(clean(state.instance, _MAX_INSTANCE), state.is_latest, moment)

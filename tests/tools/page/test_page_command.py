@@ -18,7 +18,7 @@ BY_PROXY = ("--proxy-user-header", "X-Forwarded-User", "--proxy-cidrs", "10.0.0.
         (("--token-file", "none"), "none"),
         (("--proxy-user-header", "X-Forwarded-User"), "all three of them"),
         (("--proxy-user-header", "X-Forwarded-User", "--proxy-cidrs", "10.0.0.0/8"), "all three of them"),
-        (("--proxy-cidrs", "0.0.0.0/0", "--proxy-secret-file", "secret"), "contains every address"),
+        (("--proxy-cidrs", "0.0.0.0/0", "--proxy-secret-file", "secret"), "every address"),
         ((*BY_PROXY, "--proxy-secret-header", "x-forwarded-user"), "are the same header"),
         (("--tls-cert", "secret"), "go together"),
     ],

@@ -54,7 +54,7 @@ _STATE_TEXTS = {
     GatewayState.NOT_CONVERGING: "It was sent the same several times and still reports something else.",
     GatewayState.NEVER_SEEN: "It never came.",
     GatewayState.SILENT: "It did not come for longer than it should.",
-    GatewayState.FINE: "It visits, and has its configuration.",
+    GatewayState.FINE: "It comes in time, and reports its whole configuration.",
 }
 _STAGE_TEXTS = {
     Stage.EXPIRED: "has ended",
