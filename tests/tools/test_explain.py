@@ -184,4 +184,4 @@ def test_a_certificate_and_a_token_together_are_a_wrong_use(tmp_path: Path) -> N
     done = stationkeeper("explain", EUI, "--cert", str(tmp_path / "gateway.crt"), "--token", str(tmp_path / "cups.key"))
 
     assert done.returncode == 2
-    assert "decides alone" in done.stderr
+    assert "CUPS ignores the token" in done.stderr
