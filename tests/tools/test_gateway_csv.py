@@ -96,7 +96,7 @@ def test_all_that_is_wrong_is_told_at_once_with_its_lines() -> None:
 
     first, second = refused.value.problems
     assert first.startswith("list.csv:3: 'wrong'")
-    assert second.startswith("list.csv:4: EUI 0123456789ABCDEF stands in line 2 already")
+    assert second.startswith("list.csv:4: EUI 0123456789ABCDEF is in line 2 too")
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_where_nobody_serves_the_folder_it_is_written_and_told_that_it_is_not_en
     done = stationkeeper("suspend", EUI, *where, "--output", "json")
 
     assert (done.returncode, done.json["resources"][0]["enforced"]) == (4, False)
-    assert "does the operator" in done.json["resources"][0]["message"]
+    assert "check that the operator" in done.json["resources"][0]["message"]
     _, written = yaml.safe_load_all((tmp_path / "all.yaml").read_text())
     assert written["spec"]["suspended"] is True
 
