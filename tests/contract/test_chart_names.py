@@ -62,7 +62,7 @@ def test_a_serviceaccount_that_is_not_created_gets_the_rights_all_the_same() -> 
     accounts = {each["metadata"]["name"] for each in manifests if each["kind"] == "ServiceAccount"}
     assert accounts == {"answering"}
     bound = {each["subjects"][0]["name"] for each in manifests if each["kind"] == "RoleBinding"}
-    assert bound == {"answering", "publishing"}
+    assert bound == {"answering", "publishing", "showing"}
     assert pod_template(manifests, "operator")["spec"]["serviceAccountName"] == "publishing"
     unnamed = render({"operator": {"serviceAccount": {"create": False}}})
     assert pod_template(unnamed, "operator")["spec"]["serviceAccountName"] == "default"

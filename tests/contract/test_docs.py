@@ -44,7 +44,7 @@ SAID = sorted(
     path
     for pattern in ("*.md", "docs/*.md", "crds/*", "helm/**/*.*", "tools/**/*.py", "operator/**/*.py", "cups/**/*.py")
     for path in ROOT.glob(pattern)
-    if path.is_file()
+    if path.is_file() and path.suffix != ".pyc"
 )
 SHORT_OF_A_GROUP = {
     *("gateway", "gateways", "gtw", "trustedca", "trustedcas", "tca", "gatewaydefaults", "gtwd"),

@@ -27,14 +27,16 @@ from tests.contract.chart import (
     render,
     run_helm,
 )
+from tests.controlplane.operator_process import wait_for
 
 pytestmark = pytest.mark.usefixtures("helm")
 
 INSTALLED = "chart-installed"
-NAMESPACES = (NAMESPACE, "team-a", INSTALLED)
+NAMESPACES = (NAMESPACE, "team-a", "team-b", INSTALLED)
 KINDS_OF_OTHERS = {"Certificate", "ServiceMonitor", "PodMonitor", "PrometheusRule"}
 TOKEN = "stationkeeper-internal-token"
 
+_EMPTIED_SECONDS = 120.0
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -74,8 +76,19 @@ def helm_here(helm: Path, run_kubectl: Kubectl, kubeconfig: Path) -> Iterator[Ca
 
     yield run
     run("uninstall", "stationkeeper", "--ignore-not-found")
-    for each in ("secrets", "trustedcas", "gateways", "customresourcedefinitions"):
+    for each in ("secrets", "trustedcas", "gateways"):
         run_kubectl("delete", each, "--all", f"--namespace={INSTALLED}", "--wait=true", "--ignore-not-found")
+    run_kubectl("delete", "customresourcedefinitions", "--all", "--wait=false")
+    # The API server sometimes takes minutes to see that a definition has no object left.
+    wait_for(lambda: not _definitions(run_kubectl), "the definitions are gone", _EMPTIED_SECONDS)
+
+
+def _definitions(run_kubectl: Kubectl) -> list[str]:
+    """The definitions that there still are; each is let go, as all objects are deleted."""
+    names = run_kubectl("get", "customresourcedefinitions", "--output=name").stdout.split()
+    for each in names:
+        run_kubectl("patch", each, "--type=merge", '--patch={"metadata":{"finalizers":[]}}')
+    return names
 
 
 def as_list(manifests: list[Manifest]) -> Manifest:

@@ -77,7 +77,7 @@ def test_a_tls_secret_is_published_as_the_credentials_of_both_servers_and_follow
 
     apply_tls_secret(cluster, second.certificate_pem + root("clients").certificate_pem, second.key_pem)
     condition = cluster.wait_reason("Gateway", "mutual", "Accepted")
-    assert "has to know 'CN=clients' itself" in condition["message"]
+    assert "the server must know 'CN=clients' itself" in condition["message"]
     wait_for(lambda: record() not in {None, found}, "the renewed certificate is published", PROMPTLY)
     renewed = record()
     assert renewed is not None

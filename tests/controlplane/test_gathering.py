@@ -74,12 +74,16 @@ def test_with_named_namespaces_too_the_operator_may_do_all_that_gathering_takes(
     admin: Path, tmp_path: Path, told: Told
 ) -> None:
     with release(admin, tmp_path, namespaced=True, internal_token="a-token-that-is-long-enough") as cluster:
-        told.port.loaded = Loaded(dict.fromkeys(DOCUMENTS, 2**60))
         cluster.create_cups_pod("cups-0", told.port.port)
         operator = cluster.start_leading()
         cluster.apply("TrustedCA", "acme", trusted_ca())
         cluster.apply("Gateway", "roof", gateway(name_of(EUI)))
-        cluster.wait_ready("Gateway/roof")
+
+        def is_ready_once_the_pod_has_loaded_all() -> bool:
+            told.port.loaded = Loaded(cluster.generations())
+            return (cluster.condition("Gateway", "roof", "Ready") or {}).get("status") == "True"
+
+        wait_for(is_ready_once_the_pod_has_loaded_all, "Gateway/roof is ready")
         uid = cluster.resource("Gateway", "roof")["metadata"]["uid"]
         now = datetime.now(UTC)
         seen = saw(0, uid=uid, eui=name_of(EUI), last_seen=now, certificate=None, delivery=delivery(LOST, 5))
@@ -104,9 +108,9 @@ def test_a_pod_that_is_about_to_end_is_waited_for_as_long_as_it_holds_what_was_b
         cluster.end_cups_pod("cups-0")
         cluster.start_leading()
         cluster.apply("TrustedCA", "late", trusted_ca("late"))
-        wait_for(lambda: "pod cups-0, which is about to end" in enforced(cluster, "TrustedCA", "late")[2], "it waits")
+        wait_for(lambda: "pod cups-0 (about to end)" in enforced(cluster, "TrustedCA", "late")[2], "it waits")
         assert enforced(cluster, "TrustedCA", "late")[:2] == ("False", "Pending")
-        told.port.loaded = Loaded(dict.fromkeys(DOCUMENTS, 2**60))
+        told.port.loaded = Loaded(cluster.generations())
         wait_for(lambda: enforced(cluster, "TrustedCA", "late")[0] == "True", "it is enforced")
 
 

@@ -123,7 +123,8 @@ async def test_whatever_it_says_takes_little_memory_and_the_others_are_heard(
 
 
 def _is_newer(stage: Stage, time: datetime) -> bool:
-    return str(stage.status(GTW).get("lastSeen", "")) >= time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    seen = stage.status(GTW).get("lastSeen")
+    return seen is not None and datetime.fromisoformat(str(seen)) >= time.replace(microsecond=0)
 
 
 @pytest.mark.parametrize(

@@ -215,7 +215,9 @@ class InternalPort:
                 await asyncio.sleep(_LOOK_SECONDS)
         finally:
             _reset_on_close(held.connection)
-            transport.abort()
+            # Python before 3.11.4 cannot abort what has ended: its transport then has no TLS any more.
+            with contextlib.suppress(AttributeError):
+                transport.abort()
 
     def _ended(self, held: _Held, task: asyncio.Task[None]) -> None:
         if held in self._held:

@@ -43,7 +43,9 @@ def test_what_stands_in_the_folder_is_on_the_page_with_its_visits(serving: Servi
     serving.start("--page", f"127.0.0.1:{port}", "--page-token-file", str(token))
     serving.until_enforced("Gateway", "gateway-1")
     serving.until(lambda: page.shows("", "1 gateway"), "the gateway is on the page")
-    assert "Accepted" in page.text("gateway?namespace=radio&name=gateway-1")
+    serving.until(
+        lambda: page.shows("gateway?namespace=radio&name=gateway-1", "Accepted"), "its conditions are on the page"
+    )
     serving.asks()
     serving.until(
         lambda: page.shows("gateway?namespace=radio&name=gateway-1", "it came by radio/vendor"),
