@@ -230,11 +230,6 @@ class Release:
         except StationkeeperError:
             return None
 
-    def generations(self) -> dict[str, int]:
-        """The generation in force of each document."""
-        found = {each: self.published(each) for each in DOCUMENTS}
-        return {name: each.header.generation for name, each in found.items() if each is not None}
-
     def trusted(self, *, everywhere: bool = False) -> set[str]:
         """`namespace/name` of the TrustedCAs in force, of this release's namespaces or of all."""
         found = self.published("trust")

@@ -65,6 +65,12 @@ def told(tmp_path: Path) -> Iterator[Told]:
     made.close()
 
 
+def loaded_all(cluster: Release) -> Loaded:
+    """What a pod says that has loaded all that is published."""
+    found = {each: cluster.published(each) for each in DOCUMENTS}
+    return Loaded({name: each.header.generation for name, each in found.items() if each is not None})
+
+
 def enforced(cluster: Release, kind: str, name: str) -> tuple[str, str, str]:
     found = cluster.condition(kind, name, "Enforced") or {}
     return found.get("status", ""), found.get("reason", ""), found.get("message", "")
@@ -80,7 +86,7 @@ def test_with_named_namespaces_too_the_operator_may_do_all_that_gathering_takes(
         cluster.apply("Gateway", "roof", gateway(name_of(EUI)))
 
         def is_ready_once_the_pod_has_loaded_all() -> bool:
-            told.port.loaded = Loaded(cluster.generations())
+            told.port.loaded = loaded_all(cluster)
             return (cluster.condition("Gateway", "roof", "Ready") or {}).get("status") == "True"
 
         wait_for(is_ready_once_the_pod_has_loaded_all, "Gateway/roof is ready")
@@ -110,7 +116,7 @@ def test_a_pod_that_is_about_to_end_is_waited_for_as_long_as_it_holds_what_was_b
         cluster.apply("TrustedCA", "late", trusted_ca("late"))
         wait_for(lambda: "pod cups-0 (about to end)" in enforced(cluster, "TrustedCA", "late")[2], "it waits")
         assert enforced(cluster, "TrustedCA", "late")[:2] == ("False", "Pending")
-        told.port.loaded = Loaded(cluster.generations())
+        told.port.loaded = loaded_all(cluster)
         wait_for(lambda: enforced(cluster, "TrustedCA", "late")[0] == "True", "it is enforced")
 
 
