@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stationkeeper_core.published.operator_proof import OperatorCertificate, OperatorKey
-from tests.contract.chart import CASES, NAMESPACE, render, the
+from tests.contract.chart import CASES, CHART, NAMESPACE, render, the
 from tests.contract.test_chart import RESOURCES_ROLE, container, environment, kinds, rules, volumes
 
 pytestmark = pytest.mark.usefixtures("helm")
@@ -48,6 +48,11 @@ def test_the_key_that_the_chart_makes_is_one_that_operator_and_cups_take() -> No
 def test_cups_waits_for_the_latest_where_its_source_may_be_old() -> None:
     assert int(environment(render({}), "cups")["STATIONKEEPER_LATEST_SECONDS"]) > 0
     assert "STATIONKEEPER_LATEST_SECONDS" not in environment(render(CASES["watching"]), "cups")
+
+
+def test_a_starting_pod_waits_as_long_as_the_page_says() -> None:
+    assert environment(render({}), "cups")["STATIONKEEPER_LATEST_SECONDS"] == "120"
+    assert "or two minutes have passed without that" in (CHART.parents[1] / "docs/operation.md").read_text()
 
 
 def test_each_process_of_an_operators_pod_has_the_pods_identity() -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from stationkeeper_core.published.operator_proof import LATEST_HOLDS_MS
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
-from stationkeeper_operator.api.leadership import Leadership, NotLeadingError
+from stationkeeper_operator.api.leadership import Leadership, NotLeadingError, Timing
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/release/leases/stationkeeper-operator"
@@ -139,3 +140,8 @@ async def test_a_process_that_outlives_its_container_stops_when_it_renews(stage:
     with pytest.raises(NotLeadingError):
         before.require()
     assert await successor.attempt()
+
+
+def test_a_pod_believes_a_leader_for_less_time_than_lies_between_two_leaders() -> None:
+    timing = Timing()
+    assert timing.duration - timing.deadline > LATEST_HOLDS_MS / 1000

@@ -2,9 +2,12 @@ import asyncio
 import getpass
 import json
 from pathlib import Path
+from typing import Any
 
+import kopf
 import pytest
 
+from stationkeeper_operator.watching.kopf_internals import NoMemories
 from stationkeeper_operator.watching.watch import Watch
 from stationkeeper_tools.ports import free_port
 
@@ -37,6 +40,29 @@ async def test_it_runs_as_a_user_without_a_name(kubeconfig: Path, monkeypatch: p
 
     assert ended == set()
     assert watch.is_healthy
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+@pytest.mark.slow
+async def test_kopf_is_run_so_that_it_keeps_nothing_of_objects(
+    kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, Any]] = []
+    operator = kopf.operator
+
+    async def noted(**options: Any) -> None:
+        given.append(options)
+        await operator(**options)
+
+    monkeypatch.setattr(kopf, "operator", noted)
+    running = asyncio.create_task(Watch(kubeconfig, (), lambda _report: None).run())
+    async with asyncio.timeout(10):
+        while not given:  # noqa: ASYNC110 - kopf runs in another thread
+            await asyncio.sleep(0.01)
+
+    assert isinstance(given[0]["memories"], NoMemories)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

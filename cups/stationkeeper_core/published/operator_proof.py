@@ -36,8 +36,8 @@ class OperatorKeyError(ValueError):
 LATEST_HOLDS_MS = 4_000
 """From the moment at which a process was asked, for how long it believes what the latest documents are.
 
-An operator looks whether it leads after it was answered, and stops 5 s before another one may lead. So whatever delays
-its word, nothing later was published by another one when it is believed.
+The operator checks that it leads after the process has answered, and stops 5 s before another operator may lead. So
+when the process believes it, no other operator has published anything later, even if the message came late.
 """
 
 

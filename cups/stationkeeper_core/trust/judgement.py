@@ -29,8 +29,8 @@ class TrustPath(msgspec.Struct, frozen=True):
     Attributes:
         trusted_ca: the TrustedCA.
         certificates: from the end-entity certificate to the anchor, as OpenSSL verified them.
-        revocation: why the TrustedCA refuses a certificate of the path all the same (`CertificateRevoked` or
-            `CRLExpired`); None if it does not.
+        revocation: why the TrustedCA refuses a certificate of the path (`CertificateRevoked` or `CRLExpired`); None if
+            it does not.
         too_weak: whether a key or signature of the path is weaker than the TrustedCA allows.
     """
 

@@ -44,7 +44,7 @@ class Verification(msgspec.Struct, frozen=True):
         verdict: the verdict of OpenSSL.
         detail: OpenSSL's own message.
         depth: the position in the path where it failed, 0 for the end entity; -1 if it did not fail.
-        signed: whether the signatures are valid all the same.
+        signed: whether the signatures are valid nevertheless.
     """
 
     verdict: Verdict

@@ -209,7 +209,7 @@ class Leadership:
     async def _take(self, lease: _Lease, began: float) -> bool:
         # If the Lease has this identity but this process does not hold it, an earlier process of the same pod held it.
         # A kubelet starts a container only after the earlier one has ended, so there is no need to wait. A new term
-        # begins all the same: a late write of the earlier process must not count as one of this term.
+        # begins nevertheless: a late write of the earlier process must not count as one of this term.
         holder, renews = lease.spec.holder_identity or "", lease is self._held
         if holder not in {"", self._identity} and not self._has_expired(lease):
             return False

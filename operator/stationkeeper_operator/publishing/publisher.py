@@ -41,7 +41,7 @@ class SupersededError(Exception):
     """A Secret is not as it was read: read again, compile again.
 
     Attributes:
-        written: the generations of those documents that were written all the same.
+        written: the generations of the documents that were written.
     """
 
     def __init__(self, written: Mapping[str, int] | None = None) -> None:
@@ -325,7 +325,8 @@ class Publisher:
         value = await asyncio.to_thread(encode, document, generation, payload)
         self._permit()
         self._floor.raise_to(generation)
-        noted = self._untold((*held.removed, *(each for each in removed if each not in held.removed)))
+        known = frozenset(held.removed)
+        noted = self._untold((*held.removed, *(each for each in removed if each not in known)))
         secret = await self._secrets.replace(document, held, value, noted)
         self._held[document] = await asyncio.to_thread(held_document, document, secret.metadata, value)
         return generation

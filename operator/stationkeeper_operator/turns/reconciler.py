@@ -179,7 +179,7 @@ class Reconciler:
         try:
             generations = await self._publisher.write(documents, payloads, removed)
         except SupersededError as error:
-            # What was written beside it took trust away all the same, which has to be proven and told.
+            # Other documents were written, and may have removed trust: that must be proven and told.
             superseded, generations = error, error.written
         for name in generations:
             self._publisher.share(name, plan.documents[name])

@@ -51,5 +51,5 @@ class ResourceWatch(Protocol):
         """Watch until cancelled.
 
         Raises:
-            WatchEndedError: it ended by itself, and may be run again.
+            WatchEndedError: it ended without being asked to; it can be run again.
         """

@@ -57,7 +57,7 @@ class ClusterFeed:
 
     @property
     def freshness(self) -> Freshness:
-        """How old what the view has is: as old as the collection that was heard the longest ago."""
+        """The age of the view: that of its oldest collection."""
         known = list(self._collections.values())
         heard = [each.heard for each in known if each.heard is not None]
         problem = next((each.problem for each in known if each.problem), "")

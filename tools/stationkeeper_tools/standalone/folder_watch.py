@@ -189,7 +189,7 @@ class FolderWatch:
             self.on_findings()
 
     async def _keep(self, held: Held) -> None:
-        """Store what was read. If that fails, the change counts all the same: it may remove trust."""
+        """Store what was read. If that fails, the change still counts: it may remove trust."""
         self._kept_at = time.monotonic()
         try:
             await asyncio.to_thread(self._write, held)
