@@ -49,7 +49,7 @@ def page_access(
         raise InputError(f"--proxy-cidrs: {error}") from None
     if user_header is None or not trusted or secret_file is None:
         raise InputError(
-            "a proxy is believed by all three of them: give --proxy-user-header, --proxy-cidrs and --proxy-secret-file"
+            "a proxy needs all three options: give --proxy-user-header, --proxy-cidrs and --proxy-secret-file"
         )
     if user_header.lower() == secret_header.lower():
         raise InputError("--proxy-user-header and --proxy-secret-header are the same header")

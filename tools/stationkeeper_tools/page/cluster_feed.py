@@ -84,7 +84,7 @@ class ClusterFeed:
                     version = ""
                 self._collections[place] = self._collections[place].failed(str(error))
                 fields = {"kind": kind, "namespace": namespace or "", "detail": str(error), "seconds": pause}
-                _log.warning("the API server is not heard, trying again", extra={"fields": fields})
+                _log.warning("the API server does not answer, trying again", extra={"fields": fields})
             if self._collections[place].heard != heard:
                 pause = _PAUSE_SECONDS
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - nothing secret
