@@ -154,7 +154,7 @@ def read_documents(text: str) -> list[LocatedYaml]:
         mark = error.problem_mark or error.context_mark
         raise MalformedYamlError(mark.line + 1 if mark else 1, error.problem or "cannot be read") from None
     except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise MalformedYamlError(1, str(error)[:200]) from None
+        raise MalformedYamlError(1, " ".join(str(error).split())[:200]) from None
     except (AttributeError, LookupError):
         # So PyYAML's constructors fail at a text that its own tag does not fit, such as `!!bool 1`.
         raise MalformedYamlError(1, "has a value that is not of the type of its tag") from None
