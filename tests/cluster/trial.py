@@ -31,7 +31,10 @@ ASK = (
 ANSWERED, REFUSED = "200", "unknown ca"
 """What curl says: the status of the answer, or the alert of a refused handshake."""
 PATIENCE_SECONDS = 300.0
-OF_OTHERS = ("configmap/kube-root-ca.crt", "secret/stationkeeper-server-tls", "secret/test-gateway")
+OF_OTHERS = {
+    "configmap/kube-root-ca.crt",
+    *(f"secret/{name}" for name in ("stationkeeper-server-tls", "test-gateway", "lns-token")),
+}
 """What Kubernetes lays into every namespace, and what a person made."""
 
 

@@ -175,14 +175,20 @@ class RefusedValuesError(Exception):
     """helm does not render the chart with these values; the message is helm's."""
 
 
-def run_helm(*arguments: str | Path, stdin: str | None = None, program: Path | None = None) -> str:
-    """What helm prints; `program` is another helm than that of the tests.
+def run_helm(*arguments: str | Path, stdin: str | None = None, seconds: float = 60, program: Path | None = None) -> str:
+    """What helm prints.
+
+    Args:
+        arguments: its command line.
+        stdin: what it reads.
+        seconds: for how long it may run.
+        program: another helm than that of the tests.
 
     Raises:
         RefusedValuesError: it failed.
     """
     done = subprocess.run(
-        [program or _helm(), *arguments], input=stdin, capture_output=True, text=True, timeout=60, check=False
+        [program or _helm(), *arguments], input=stdin, capture_output=True, text=True, timeout=seconds, check=False
     )
     if done.returncode:
         raise RefusedValuesError(done.stderr)
