@@ -26,8 +26,8 @@ from stationkeeper_operator.compiling.registry_counts import (
 )
 from stationkeeper_operator.compiling.retention.reductions import reduced_documents
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, ResourceRef, Step
 from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, decode_resource
+from stationkeeper_operator.rollout.enforcement import Enforcement, PodReport, ResourceRef, Step
 from tests.operator.counted_registry import FEW, RELEASE, documents_of, gateway, plan_of, records
 
 COUNTS = st.sampled_from(BUCKET_COUNTS[:4])
