@@ -1,4 +1,4 @@
-"""The page of metrics, out of the code that makes them."""
+"""The page of metrics, generated from the code that makes them."""
 
 import ast
 from collections.abc import Iterator
