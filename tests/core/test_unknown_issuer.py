@@ -10,6 +10,7 @@ from stationkeeper_core.in_force.snapshot import Snapshot
 from stationkeeper_core.trust.unknown_issuer import MOST_PRESENTED, unknown_issuer
 from tests.core.certificates import NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot
+from tests.examples import examples
 
 ROOT, OTHER, UNKNOWN = ca("Root"), ca("Other"), ca("Unknown")
 NAMESAKE = ca("Root")
@@ -27,7 +28,7 @@ STATES: tuple[Snapshot, ...] = (
 CHAINS = st.tuples(st.sampled_from(LEAVES), st.lists(st.sampled_from(SIGNERS), max_size=3))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(CHAINS, st.sampled_from(STATES))
 def test_who_is_a_stranger_is_refused_as_one_by_the_full_judgement_too(
     chain: tuple[Signer, list[Signer]], state: Snapshot
