@@ -25,7 +25,7 @@ PERMITTED = frozenset(
 
 
 def refused(bill: Path) -> dict[str, str]:
-    """Return the packages of a bill of materials whose licence is not permitted or not known, and the licence.
+    """Return the packages of a bill of materials with no known and permitted licence, each with its licence.
 
     A package that is only for other systems is not installed, and is left out.
 
@@ -45,7 +45,7 @@ def refused(bill: Path) -> dict[str, str]:
 
 
 def permitted(said: str) -> bool:
-    """Return whether a licence expression is permitted: all parts joined by AND or a comma, one of those joined by OR."""
+    """Return whether an expression is permitted: all parts joined by AND or a comma, one of those joined by OR."""
     if said in PERMITTED:
         return True
     return any(
