@@ -12,7 +12,7 @@ endif
 # As many processes as there are cores; each runs an API server of its own, so no more than four.
 PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test test-fast coverage mutation lint format bench cluster-test docs site proxies images release-check chart audit clean
+.PHONY: demo test test-fast coverage mutation lint format bench cluster-test docs site proxies helm-3 base-image images release-check chart audit clean
 
 demo: .venv/.synced
 	@$(UV) run --frozen stationkeeper demo $(ARGS)
@@ -81,6 +81,14 @@ audit: | $(UV)
 
 proxies: .venv/.synced
 	@$(UV) sync --frozen --inexact --group proxies
+
+# Whether the base image of the Containerfile is what its digest says; needs docker and a network.
+base-image: .venv/.synced
+	@$(UV) run --frozen python -m images.base_image
+
+# Helm 3, so that the tests of the chart with it are not skipped; a build takes minutes.
+helm-3: .venv/.synced
+	@$(UV) run --frozen python -m tests.contract.helm_3
 
 .venv/.synced: pyproject.toml uv.lock | $(UV)
 	@echo "Installing the Python packages that uv.lock pins into .venv"
