@@ -9,8 +9,11 @@ export UV_SYSTEM_CERTS ?= true
 export UV_NATIVE_TLS ?= true
 endif
 
-# As many processes as there are cores; each runs an API server of its own, so no more than four.
-PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
+# One process more than there are cores, since tests on an API server wait for much of their time; each process has an
+# API server of its own, so no more than four. A file stays in one process, with what its tests share.
+CORES := $(shell nproc 2>/dev/null || echo 2)
+SHARE := --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PARALLEL ?= -n $(shell echo $$(( $(CORES) + 1 ))) $(SHARE)
 
 .PHONY: demo test test-fast coverage mutation lint format bench cluster-test docs site proxies helm-3 base-image images release-check chart audit clean
 
@@ -21,7 +24,7 @@ test: lint
 	@$(UV) run --frozen pytest $(PARALLEL) $(ARGS)
 
 test-fast: .venv/.synced
-	@$(UV) run --frozen pytest $(PARALLEL) -m "not controlplane and not slow" $(ARGS)
+	@$(UV) run --frozen pytest -n auto $(SHARE) --hypothesis-profile=fast -m "not controlplane and not slow" $(ARGS)
 
 # Branch coverage of every test, with the operators and CUPS processes that they start, held to tests/coverage.
 coverage: .venv/.synced
