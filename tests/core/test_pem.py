@@ -243,6 +243,15 @@ def test_a_key_of_an_unknown_kind_or_curve_is_refused_in_a_resource(oid: str, re
     assert refused.value.reason is reason
 
 
+@pytest.mark.parametrize("parameters", [b"", b"\x05\x00", b"\x06\x01\x2a\x05\x00"], ids=["no", "NULL as", "two"])
+def test_an_elliptic_key_without_a_curve_is_refused_in_a_resource(parameters: bytes) -> None:
+    identifier = odd.sequence(odd.oid("2a8648ce3d0201"), parameters)
+    refused = _refusal(to_pem(odd.root(key=odd.sequence(identifier, odd.tlv(3, b"\0\4" + bytes(64)))).der))
+
+    assert refused.reason is Reason.CURVE_UNSUPPORTED
+    assert "unknown" in refused.detail
+
+
 def test_sizes_and_counts_are_bounded() -> None:
     assert _refusal("x" * (MAX_PEM_BYTES + 1)).reason is Reason.TOO_LARGE
     huge = base64.b64encode(bytes(20000)).decode()
