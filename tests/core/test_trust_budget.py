@@ -163,7 +163,9 @@ def test_a_signature_costs_what_openssl_may_need_for_it(tmp_path: Path) -> None:
         subprocess.run(["openssl", *words], cwd=tmp_path, check=True, capture_output=True)
 
     explicit = ("-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:explicit")
-    openssl("req", "-x509", "-newkey", "ec", *explicit, *"-nodes -keyout key -subj /CN=Root -out crt".split())
+    openssl(
+        "req", "-x509", "-newkey", "ec", *explicit, *("-nodes", "-subj", "/CN=Root", "-keyout", "key", "-out", "crt")
+    )
     by_numbers = parse_certificate(ssl.PEM_cert_to_DER_cert((tmp_path / "crt").read_text()))
     # No point of P-256 has this x coordinate.
     compressed = odd.tlv(3, b"\0\x02" + bytes(31) + b"\x07")
