@@ -175,13 +175,20 @@ class RefusedValuesError(Exception):
     """helm does not render the chart with these values; the message is helm's."""
 
 
-def run_helm(*arguments: str | Path, stdin: str | None = None) -> str:
+def run_helm(*arguments: str | Path, stdin: str | None = None, seconds: float = 60) -> str:
     """What helm prints.
+
+    Args:
+        arguments: its command line.
+        stdin: what it reads.
+        seconds: for how long it may run.
 
     Raises:
         RefusedValuesError: it failed.
     """
-    done = subprocess.run([_helm(), *arguments], input=stdin, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [_helm(), *arguments], input=stdin, capture_output=True, text=True, timeout=seconds, check=False
+    )
     if done.returncode:
         raise RefusedValuesError(done.stderr)
     return done.stdout

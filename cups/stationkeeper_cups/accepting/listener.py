@@ -34,7 +34,7 @@ from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls.time_limits import Stage, TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
 
-GIVEN_UP = "given up for newer connections"
+GIVEN_UP = "closed to make room for newer connections"
 # The maximum in one iteration of the event loop; connections under way continue between the iterations.
 BEGUN_AT_ONCE = 4
 LOOKED_AT_AT_ONCE = 64
@@ -183,7 +183,7 @@ class Listener:
         left_out = self._trouble.take()
         if left_out is not None:
             fields = {"peer": client.peer, "left_out": left_out}
-            _log.exception("a connection is given up", extra={"fields": fields})
+            _log.exception("a connection failed and is closed", extra={"fields": fields})
 
     def unused(self, client: TLSTransport | Arrival) -> None:
         """Log a connection without a byte: a client checked whether the port is open."""
