@@ -221,9 +221,13 @@ class RolloutTracker:
         """Return the resources whose status is old and must be written."""
         return self.observed.due(now)
 
-    def count(self, now: datetime) -> Collection[Key]:
-        """Count the gateways of each TrustedCA again; return the keys of all TrustedCAs."""
-        return self.observed.count(now)
+    def counting(self, now: datetime) -> Iterator[None]:
+        """Count the gateways of each TrustedCA again, in steps; see `CertificateUsage.counting`."""
+        return self.observed.counting(now)
+
+    def authorities(self) -> Collection[Key]:
+        """Return the keys of all TrustedCAs."""
+        return self.observed.authorities()
 
     def enforced(self, resource: Resource, verdict: Verdict) -> Fact:
         """Return the condition `Enforced` of a resource."""
