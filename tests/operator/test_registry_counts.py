@@ -28,6 +28,7 @@ from stationkeeper_operator.compiling.retention.reductions import reduced_docume
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, decode_resource
 from stationkeeper_operator.rollout.enforcement import Enforcement, PodReport, ResourceRef, Step
+from tests.examples import examples
 from tests.operator.counted_registry import FEW, RELEASE, documents_of, gateway, plan_of, records
 
 COUNTS = st.sampled_from(BUCKET_COUNTS[:4])
@@ -45,7 +46,7 @@ GATEWAYS = st.lists(
 
 
 @given(COUNTS, COUNTS, GATEWAYS)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_what_is_shared_out_to_another_count_and_back_is_the_same(
     one: int, other: int, gateways: list[RegisteredGateway]
 ) -> None:
@@ -64,7 +65,7 @@ def test_a_reservation_moves_too_and_never_beside_a_gateway_of_its_namespace() -
 
 
 @given(COUNTS, COUNTS, GATEWAYS, GATEWAYS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_after_a_plan_every_count_that_is_read_holds_exactly_what_the_leading_one_holds(
     configured: int, read: int, before: list[RegisteredGateway], after: list[RegisteredGateway]
 ) -> None:

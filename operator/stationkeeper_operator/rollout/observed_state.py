@@ -180,7 +180,7 @@ class ObservedState:
         return fields_of(unwritten.observed) if unwritten is not None and unwritten.due else {}
 
     def written(self, resource: Resource) -> None:
-        """Take in that a status was written."""
+        """Record that a status was written."""
         uid = resource.metadata.uid
         unwritten = self._unwritten.get(uid)
         if unwritten is None or not isinstance(resource, Gateway):

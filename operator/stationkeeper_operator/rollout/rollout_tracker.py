@@ -118,7 +118,7 @@ class RolloutTracker:
     def published(
         self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int], now: float
     ) -> Iterator[Collection[Key]]:
-        """Take in that documents were written, in steps.
+        """Record that documents were written, in steps.
 
         Args:
             before: the earlier contents, by document.
@@ -144,7 +144,7 @@ class RolloutTracker:
     def also_published(
         self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int], now: float
     ) -> Iterator[None]:
-        """Take in that copies in documents of another count were written; `published` takes in the changes themselves.
+        """Record that copies in documents of another count were written; `published` takes in the changes themselves.
 
         Args:
             before: the contents by document.
@@ -243,7 +243,7 @@ class RolloutTracker:
         return self.observed.fields(resource)
 
     def written(self, resource: Resource) -> None:
-        """Take in that a status was written."""
+        """Record that a status was written."""
         self.observed.written(resource)
 
 

@@ -1,7 +1,7 @@
-"""Hand on what a publish and the reports of the pods change: to the statuses, to the events, and to the next round.
+"""Pass on the changes of a publish and of the pods' reports: to the statuses, the events, and the next round.
 
-The rollout tracker is pure and knows nobody. Everything that it returns goes from here to its place, in one direction:
-what is published and reported, then the tracker, then the statuses and events.
+The rollout tracker is pure and calls no other room. This module passes its results on, in one direction: publishes and
+reports, then the tracker, then the statuses and events.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ class RolloutFlow:
     """The flow of one release.
 
     Args:
-        tracker: says what changes.
-        statuses: is handed whose status may change.
-        events: is handed the events on removed trust.
+        tracker: computes the changes.
+        statuses: receives the resources whose status may change.
+        events: receives the events on removed trust.
         clock: returns monotonic seconds.
     """
 
@@ -75,7 +75,7 @@ class RolloutFlow:
         generations: Mapping[str, int],
         copies: Mapping[str, int] | None = None,
     ) -> None:
-        """Take in that documents were written.
+        """Record that documents were written.
 
         Args:
             before: the earlier contents, by document.
@@ -135,7 +135,7 @@ class RolloutFlow:
         self._statuses.observe(self._tracker.visited(instance, observations, now))
 
     def refresh(self, now: datetime) -> None:
-        """Have the statuses written whose last visit they show is old."""
+        """Queue the statuses in which the time of the last visit is old."""
         self._statuses.observe(self._tracker.due(now))
 
     async def count(self, now: datetime) -> None:

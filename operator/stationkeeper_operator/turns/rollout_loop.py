@@ -1,6 +1,6 @@
 """Ask the CUPS pods of a release over their internal port, in two loops: loaded generations, and gateways seen.
 
-All that the pods answer goes to the flow; they are asked soon after a publish, and every few seconds.
+All answers of the pods go to the flow. The pods are asked soon after a publish, and every few seconds.
 """
 
 import asyncio
