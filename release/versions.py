@@ -47,7 +47,6 @@ PLACES = (
     Place("helm/stationkeeper/Chart.yaml", rf"^version: {_NUMBER}$"),
     Place("helm/stationkeeper/Chart.yaml", rf'^appVersion: "{_NUMBER}"$'),
     Place("Containerfile", rf"^ARG VERSION={_NUMBER}$"),
-    Place("tests/cluster/__main__.py", rf'^VERSION = "{_NUMBER}"$'),
     Place("Containerfile", _IMAGE),
     Place("README.md", _IMAGE, required=False),
     Place("docs/versions.md", rf"^VERSION={_NUMBER}$"),

@@ -326,7 +326,7 @@ REASONS: dict[Reason, ReasonInfo] = {
     ),
     Reason.REFERENCE_NOT_LABELLED: _resource(
         "A Secret that the spec names does not have the label for this use: `stationkeeper.io/credentials` for "
-        "credentials"
+        "credentials "
         'and tokens of gateways, `stationkeeper.io/trust` for certificates and CRLs; each with the value `"true"`.',
         "Set the label if the Secret may be used for that. Better: keep certificates and CRLs in a ConfigMap.",
     ),

@@ -55,7 +55,7 @@ class GatewayExpiry(Collector):
 def _family() -> GaugeMetricFamily:
     return GaugeMetricFamily(
         "stationkeeper_gateway_certificates_expiring",
-        "Gateways that this pod remembers, by when the certificate ends that they came with last: 30d (those of 7d "
-        "among them), 7d, or expired.",
+        "Gateways that this pod remembers, by how soon the certificate ends that they used last: 30d (including those "
+        "of 7d), 7d, or expired.",
         labels=["within"],
     )

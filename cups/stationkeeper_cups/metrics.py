@@ -25,14 +25,14 @@ class Metrics:
             (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
         )
         self.handshake_refusals = Tally(
-            "stationkeeper_handshake_refusals", "TLS handshakes that came to nothing, by reason.", "reason"
+            "stationkeeper_handshake_refusals", "TLS handshakes that failed or were refused, by reason.", "reason"
         )
         for each in (self.requests, self.request_seconds, self.handshake_refusals):
             self._registry.register(each)
         self.connections = Gauge("stationkeeper_connections", "Open connections of gateways.", registry=self._registry)
         self.connections_limit = Gauge(
             "stationkeeper_connections_limit",
-            "How many open connections of gateways the process takes at a time, which follows from its memory.",
+            "The limit of open connections of gateways; it follows from the memory of the process.",
             registry=self._registry,
         )
         self.waiting_connections = Gauge(
@@ -46,7 +46,7 @@ class Metrics:
         )
         self.longest_wait_seconds = Gauge(
             "stationkeeper_longest_wait_seconds",
-            "How long the first of those that are ready has waited for its turn, in seconds.",
+            "How long the oldest ready connection has waited for its turn, in seconds.",
             registry=self._registry,
         )
         self.dropped_connections = Counter(
@@ -63,18 +63,18 @@ class Metrics:
         )
         self.load_refusals = Counter(
             "stationkeeper_load_refusals",
-            "Documents and server certificates that were not put in force, by reason.",
+            "Documents and server certificates that were refused, by reason.",
             ["document", "reason"],
             registry=self._registry,
         )
         self.server_certificate_begins = Gauge(
             "stationkeeper_server_certificate_begins_timestamp_seconds",
-            "When the server's certificate begins to be valid, in Unix seconds.",
+            "Start of the server certificate's validity, in Unix seconds.",
             registry=self._registry,
         )
         self.server_certificate_expires = Gauge(
             "stationkeeper_server_certificate_expires_timestamp_seconds",
-            "When the server's certificate ends, in Unix seconds.",
+            "End of the server certificate's validity, in Unix seconds.",
             registry=self._registry,
         )
         self.trusted_cas = Gauge("stationkeeper_trusted_cas", "TrustedCAs in force.", registry=self._registry)
@@ -87,7 +87,7 @@ class Metrics:
         )
         self.suppressed_deliveries = Counter(
             "stationkeeper_suppressed_deliveries",
-            "Answers that left out what a gateway did not take before.",
+            "Answers without a part that the gateway has rejected before.",
             registry=self._registry,
         )
         self.gateway_deliveries = Gauge(

@@ -32,22 +32,24 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self.leading = Gauge("stationkeeper_operator_leading", "1 for who holds the Lease.", registry=self._registry)
+        self.leading = Gauge(
+            "stationkeeper_operator_leading", "1 if this process holds the Lease.", registry=self._registry
+        )
         self.turns = Counter(
             "stationkeeper_operator_turns",
-            "Turns by outcome: Done, Again (taken again), More (made way for an event and have more to do).",
+            "Turns by outcome: Done, Again (failed; tried again), More (paused for an event; continued later).",
             ["outcome"],
             registry=self._registry,
         )
         self.compile_seconds = Histogram(
             "stationkeeper_operator_compile_seconds",
-            "What the compile of a turn takes, in seconds.",
+            "Duration of the compile of a turn, in seconds.",
             buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30),
             registry=self._registry,
         )
         self.compiled = Counter(
             "stationkeeper_operator_compiled",
-            "What turns compiled: Gateway, or Document, a registry document that was fitted and encoded.",
+            "Compiled items: Gateway, or Document (a registry document that was fitted and encoded).",
             ["what"],
             registry=self._registry,
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stationkeeper_tools import manifests
 from stationkeeper_tools.api_client import ApiClient
-from tests.controlplane.operator_process import wait_for
+from tests.waiting import wait_for
 
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 

@@ -4,13 +4,10 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-RELOAD_SECONDS = 2.0
 STOP_SECONDS = 30.0
 
 
@@ -112,13 +109,6 @@ class CurlAnswer:
         if self.status == 200:
             return "200"
         return self.body.decode("ascii").partition(":")[0] if self.status else f"alert: {self.error}"
-
-
-def soon(condition: Callable[[], bool], what: str, seconds: float = RELOAD_SECONDS) -> None:
-    begin = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begin < seconds, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
 
 
 def trusted_ca(name: str, **spec: Any) -> dict[str, Any]:

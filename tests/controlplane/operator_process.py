@@ -7,25 +7,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-EVENTUALLY = 30.0
 COMMAND = (sys.executable, "-c", "from stationkeeper_operator.main import main; main()")
-
-_T = TypeVar("_T")
-
-
-def wait_for(probe: Callable[[], _T | None], what: str, seconds: float = EVENTUALLY) -> _T:
-    """What `probe` gives as soon as that is neither None nor False."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = probe()
-        if found is not None and found is not False:
-            return found
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.02)
 
 
 class OperatorProcess:

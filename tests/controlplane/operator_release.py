@@ -27,10 +27,9 @@ from stationkeeper_tools import manifests
 from stationkeeper_tools.api_client import ApiClient
 from stationkeeper_tools.cluster import Cluster
 from stationkeeper_tools.ports import free_port
-from tests.controlplane.operator_process import EVENTUALLY, OperatorProcess, wait_for
+from tests.controlplane.operator_process import OperatorProcess
 from tests.operator_key import make_operator_pair
-
-PROMPTLY = 5.0
+from tests.waiting import EVENTUALLY, wait_for
 
 _GROUP = "/apis/stationkeeper.io/v1alpha1"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import http.client
 import json
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -22,12 +23,15 @@ from stationkeeper_tools.cluster import Cluster
 from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.release_processes import ReleaseProcesses
 from stationkeeper_tools.sample_pki import make_gateway, make_root, make_server
-from tests.controlplane.operator_process import wait_for
 from tests.controlplane.operator_resources import gateway, root, trusted_ca
 from tests.cups.client import Client, exchange, get_internal
+from tests.waiting import EVENTUALLY, wait_for
 
 NAMESPACE = "stationkeeper"
-KEPT, EUI = "kept", EUI64(0xA840_4100_0000_0001)
+CAS = f"/apis/stationkeeper.io/v1alpha1/namespaces/{NAMESPACE}/trustedcas"
+KEPT, DROPPED, EUI = "kept", "dropped", EUI64(0xA840_4100_0000_0001)
+REFUSED = ssl.SSLError.__name__
+"""What a gateway meets whose CA is not trusted."""
 BODY = json.dumps({"router": format_id6(EUI)}).encode()
 PAUSE_SECONDS = 0.02
 
@@ -55,11 +59,22 @@ class Stage:
         tls = {"tls.crt": self._server.certificate_pem, "tls.key": self._server.key_pem}
         self.cluster.apply_secret("stationkeeper-server-tls", tls, kind="kubernetes.io/tls")
         self._processes.start_operator()
-        self.cluster.apply("TrustedCA", KEPT, trusted_ca(KEPT))
-        self.cluster.apply("Gateway", "roof", gateway(format_hex(EUI)))
+        self._apply_kept()
         wait_for(lambda: self.secret("trust"), "it is published")
         self._processes.start_cups()
         wait_for(lambda: self.answer(KEPT) == "200", "the gateway is answered")
+
+    def begin(self) -> None:
+        """Has the gateway and its CA be there, whatever an earlier test took away, and no other CA."""
+        self._apply_kept()
+        if self.admin.find(f"{CAS}/{DROPPED}"):
+            self.cluster.delete("TrustedCA", DROPPED)
+        wait_for(lambda: self.answer(KEPT) == "200", "the gateway is answered")
+        self.untrusted(DROPPED, EVENTUALLY)
+
+    def _apply_kept(self) -> None:
+        self.cluster.apply("TrustedCA", KEPT, trusted_ca(KEPT))
+        self.cluster.apply("Gateway", "roof", gateway(format_hex(EUI)))
 
     # -- what a user does
 
@@ -69,7 +84,7 @@ class Stage:
 
     def untrusted(self, name: str, seconds: float) -> None:
         """Waits until no gateway of the CA is let in."""
-        wait_for(lambda: self.answer(name) != "200", f"{name} is not trusted any more", seconds)
+        wait_for(lambda: self.answer(name) == REFUSED, f"{name} is not trusted any more", seconds)
 
     # -- gateways
 

@@ -4,8 +4,7 @@ import secrets
 import socket
 import stat
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.ports import free_port, is_free
 from stationkeeper_tools.tool_errors import ToolError, ToolFault
+from tests.waiting import wait_for
 
 ACCOUNT = "reader"
 
@@ -82,7 +82,7 @@ def test_a_service_account_may_do_nothing_until_a_role_allows_it(
     binding = {"metadata": {"name": "read"}, "roleRef": reference, "subjects": subjects}
     admin.create(f"{roles}/rolebindings", binding)
 
-    wait_for(lambda: may_list(account, f"{here}/configmaps"))
+    wait_for(lambda: may_list(account, f"{here}/configmaps"), "the Role is in force")
     with pytest.raises(RequestError, match="403"):
         account.get(f"{here}/secrets")
 
@@ -210,13 +210,6 @@ def may_list(api: ApiClient, path: str) -> bool:
         return api.get(path)["items"] is not None
     except RequestError:
         return False
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def command_lines() -> str:

@@ -13,15 +13,17 @@ import yaml
 
 from stationkeeper_core.eui64 import EUI64, format_id6
 from stationkeeper_tools.sample_pki import make_gateway
-from tests.controlplane.demo_process import Demo, soon
+from tests.controlplane.demo_process import Demo
 from tests.tools.command_line import Done, stationkeeper
 from tests.tools.manifest_files import gateway, root, trusted_ca
 from tests.tools.test_explain import NOW
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(300)
 
 SECONDS = 60.0
 EUI, OTHER = "A840410000000071", "A840410000000072"
+ROTATED, LATER = "A840410000000073", "A840410000000074"
 UNKNOWN_CA = "alert"
 
 
@@ -32,8 +34,9 @@ class Fleet:
         self.demo = demo
         self.files = {
             (eui, ca): make_gateway(eui, root(ca), NOW).write(folder, f"{eui}-{ca}")
-            for eui in (EUI, OTHER)
-            for ca in ("vendor", "next")
+            for euis, cas in (((EUI, OTHER), ("vendor",)), ((ROTATED, LATER), ("old", "next")))
+            for eui in euis
+            for ca in cas
         }
 
     def apply(self, *objects: dict[str, Any]) -> None:
@@ -49,10 +52,14 @@ class Fleet:
         return self.demo.curl(*self.files[eui, ca], f'{{"router":"{router}"}}').outcome
 
     def until(self, outcome: str, eui: str = EUI, ca: str = "vendor") -> None:
-        soon(lambda: self.asks(eui, ca).startswith(outcome), f"{eui} is told {outcome}", SECONDS)
+        wait_for(lambda: self.asks(eui, ca).startswith(outcome), f"{eui} is told {outcome}", SECONDS)
 
-    def has_seen_both(self) -> bool:
-        return all("certificate" in self.object("gateway", each)["status"] for each in ("roof", "cellar"))
+    def has_seen(self, *names: str) -> bool:
+        return all("certificate" in self.object("gateway", each)["status"] for each in names)
+
+    def states(self) -> dict[str, str]:
+        """What `status --all` says of each gateway."""
+        return {each["name"]: each["state"] for each in self.run("status", "--all").json["gateways"]}
 
     def object(self, kind: str, name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.demo.kubectl("get", kind, name, "-o", "json").stdout)
@@ -67,15 +74,15 @@ def fleet(kubectl: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
         made.apply(trusted_ca(), gateway("roof", EUI), gateway("cellar", OTHER))
         made.until("200")
         made.until("200", OTHER)
-        soon(made.has_seen_both, "both visits are told", SECONDS)
+        wait_for(lambda: made.has_seen("roof", "cellar"), "both visits are told", SECONDS)
         yield made
 
 
 def test_the_fleet_is_told(fleet: Fleet) -> None:
+    fleet.until("200")
+    fleet.until("200", OTHER)
+    wait_for(lambda: {fleet.states()[each] for each in ("roof", "cellar")} == {"Fine"}, "all is well", SECONDS)
     done = fleet.run("status", "--all")
-
-    states = {each["name"]: each["state"] for each in done.json["gateways"]}
-    assert (states["roof"], states["cellar"]) == ("Fine", "Fine")
     assert any(each["name"] == "vendor" and each["notAfter"] for each in done.json["trustedCAs"])
 
 
@@ -108,21 +115,25 @@ def test_a_certificate_is_revoked_beside_what_another_has_listed(fleet: Fleet) -
 
 
 def test_a_ca_is_rotated_and_not_deleted_before(fleet: Fleet) -> None:
+    fleet.apply(trusted_ca("old"), gateway("rotated", ROTATED), gateway("later", LATER))
+    fleet.until("200", ROTATED, "old")
+    fleet.until("200", LATER, "old")
+    wait_for(lambda: fleet.has_seen("rotated", "later"), "both visits are told", SECONDS)
     fleet.apply(trusted_ca("next"))
-    fleet.until("200", ca="next")
-    soon(lambda: fleet.run("rotate-ca", "vendor", "next").json["byNew"] == 1, "one came by the new one", SECONDS)
-    done = fleet.run("rotate-ca", "vendor", "next", "--delete")
+    fleet.until("200", ROTATED, "next")
+    wait_for(lambda: fleet.run("rotate-ca", "old", "next").json["byNew"] == 1, "one came by the new one", SECONDS)
+    done = fleet.run("rotate-ca", "old", "next", "--delete")
     assert (done.returncode, done.json["deleted"]) == (1, False)
-    assert [each["eui"] for each in done.json["byOld"]] == [OTHER]
-    assert fleet.object("trustedca", "vendor")["spec"]
+    assert [each["eui"] for each in done.json["byOld"]] == [LATER]
+    assert fleet.object("trustedca", "old")["spec"]
 
-    fleet.until("200", OTHER, "next")
-    soon(lambda: fleet.run("rotate-ca", "vendor", "next").returncode == 0, "both came by the new one", SECONDS)
-    done = fleet.run("rotate-ca", "vendor", "next", "--delete")
+    fleet.until("200", LATER, "next")
+    wait_for(lambda: fleet.run("rotate-ca", "old", "next").returncode == 0, "both came by the new one", SECONDS)
+    done = fleet.run("rotate-ca", "old", "next", "--delete")
 
     assert (done.returncode, done.json["deleted"]) == (0, True)
-    fleet.until(UNKNOWN_CA)
-    assert fleet.asks(ca="next") == "200"
+    fleet.until(UNKNOWN_CA, ROTATED, "old")
+    assert fleet.asks(ROTATED, "next") == "200"
 
 
 def test_it_is_a_plugin_of_kubectl(fleet: Fleet, kubectl: Path, tmp_path: Path) -> None:

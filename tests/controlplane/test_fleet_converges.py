@@ -17,7 +17,8 @@ from stationkeeper_tools.station.files import MemoryFiles
 from stationkeeper_tools.station.machine import Outcome, Result, Station
 from stationkeeper_tools.station.runner import ask_once
 from stationkeeper_tools.station.state import Server, SetName, StationState
-from tests.controlplane.demo_process import Demo, gateway, soon, token_secret, trusted_ca
+from tests.controlplane.demo_process import Demo, gateway, token_secret, trusted_ca
+from tests.waiting import wait_for
 
 SIZE = 12
 CONVERGES_SECONDS = 20.0
@@ -108,13 +109,13 @@ def _name(eui: EUI64) -> str:
 
 @pytest.mark.timeout(240)
 async def test_a_fleet_converges_after_each_change(demo: Demo, fleet: Fleet) -> None:
-    soon(lambda: all(_is_ready(demo, eui) for eui in fleet.euis), "the fleet is registered", CONVERGES_SECONDS)
+    wait_for(lambda: all(_is_ready(demo, eui) for eui in fleet.euis), "the fleet is registered", CONVERGES_SECONDS)
     await fleet.converges(_has_lns(_LNS, "Bearer FIRST"))
 
-    soon(lambda: _deliveries(demo, fleet) == {"Delivered"}, "every delivery is reported", GATHERED_SECONDS)
+    wait_for(lambda: _deliveries(demo, fleet) == {"Delivered"}, "every delivery is reported", GATHERED_SECONDS)
 
     demo.apply(fleet.default(_OTHER_LNS))
-    soon(lambda: _deliveries(demo, fleet) == {"Pending"}, "nobody is said to have it yet", GATHERED_SECONDS)
+    wait_for(lambda: _deliveries(demo, fleet) == {"Pending"}, "nobody is said to have it yet", GATHERED_SECONDS)
     await fleet.converges(_has_lns(_OTHER_LNS, "Bearer FIRST"))
 
     demo.apply(token_secret("fleet-lns", "Bearer SECOND"))
@@ -133,7 +134,7 @@ async def test_a_fleet_converges_after_each_change(demo: Demo, fleet: Fleet) -> 
     left_behind = fleet.station(fleet.euis[0], fleet.vendor)
     await _until_refused(left_behind)
     await fleet.converges(_has_lns(_OTHER_LNS, "Bearer SECOND"))
-    soon(lambda: _deliveries(demo, fleet) == {"Delivered"}, "every delivery is reported", GATHERED_SECONDS)
+    wait_for(lambda: _deliveries(demo, fleet) == {"Delivered"}, "every delivery is reported", GATHERED_SECONDS)
 
 
 @pytest.mark.timeout(120)
@@ -142,7 +143,7 @@ async def test_a_gateway_that_forgets_what_it_is_told_does_not_converge_and_a_pe
 ) -> None:
     eui, vendor = EUI64(_FIRST + SIZE), make_root("Vendor of forgetful gateways", _NOW)
     demo.apply(trusted_ca("forgetful", certificates=vendor.certificate_pem.decode()), _gateway(eui))
-    soon(lambda: _is_ready(demo, eui), "it is registered", CONVERGES_SECONDS)
+    wait_for(lambda: _is_ready(demo, eui), "it is registered", CONVERGES_SECONDS)
     files = MemoryFiles()
     forgetful = fleet.station(eui, vendor, files)
     as_delivered = dict(files)
@@ -155,8 +156,8 @@ async def test_a_gateway_that_forgets_what_it_is_told_does_not_converge_and_a_pe
         files.update(as_delivered)
 
     assert all(told), "it has no LNS, so that it is told each time"
-    soon(lambda: _delivery(demo, eui) == "NotConverging", "its status says so", GATHERED_SECONDS)
-    soon(lambda: "NotConverging" in _events(demo, eui), "an event says so", GATHERED_SECONDS)
+    wait_for(lambda: _delivery(demo, eui) == "NotConverging", "its status says so", GATHERED_SECONDS)
+    wait_for(lambda: "NotConverging" in _events(demo, eui), "an event says so", GATHERED_SECONDS)
 
 
 def _cups(fleet: Fleet, eui: EUI64) -> dict[str, Any]:

@@ -6,26 +6,34 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_tools.api_client import RequestError
+from stationkeeper_tools.api_client import ApiClient, RequestError
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_process import wait_for
 from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import TOKEN, root, trusted_ca
+from tests.waiting import PROMPTLY, wait_for
 
 pytestmark = pytest.mark.timeout(90)
 
-SOON = 2.0
 ALL, TEAM, MOVED = (f"wss://{name}.example.com:8887" for name in ("all", "team", "moved"))
 
 
 @pytest.fixture(scope="module")
-def cluster(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+def shared(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     kubeconfig: Path = control_plane.admin_kubeconfig
     install_crds(kubeconfig)
     with release(kubeconfig, tmp_path_factory.mktemp("operator"), namespaced=True) as made:
         made.start_leading("defaults")
         made.apply("TrustedCA", "clients", trusted_ca("clients"))
         yield made
+
+
+@pytest.fixture
+def cluster(shared: Release, control_plane: Any) -> Iterator[Release]:
+    """One in which nothing has a default yet."""
+    api = ApiClient(control_plane.admin_kubeconfig)
+    yield shared
+    for namespace in (shared.team, shared.namespace):
+        api.delete(f"/apis/stationkeeper.io/v1alpha1/namespaces/{namespace}/gatewaydefaults")
 
 
 def defaults(uri: str, **lns: Any) -> dict[str, Any]:
@@ -39,7 +47,7 @@ def lns_uri(cluster: Release, name: str) -> str:
 
 def test_a_gateway_as_short_as_its_eui_follows_the_releases_default_and_then_its_namespaces(cluster: Release) -> None:
     def follows(uri: str) -> None:
-        wait_for(lambda: lns_uri(cluster, "short") == uri, f"the gateway is sent to {uri}", SOON)
+        wait_for(lambda: lns_uri(cluster, "short") == uri, f"the gateway is sent to {uri}", PROMPTLY)
 
     cluster.apply("Gateway", "short", {"eui": "A0000000000D0001"})
     cluster.wait_reason("Gateway", "short", "LNSMissing")
@@ -73,12 +81,12 @@ def test_the_token_of_a_default_may_come_and_change_and_its_loss_takes_nothing_a
     cluster.wait_reason("GatewayDefaults", "default", "ReferenceNotFound")
     message = cluster.wait_reason("Gateway", "token", "LNSMissing")["message"]
     assert f"GatewayDefaults {cluster.team}/default is refused" in message
-    assert ("Warning", "ReferenceNotFound") in wait_for(lambda: cluster.events("default"), "an event says so")
+    wait_for(lambda: ("Warning", "ReferenceNotFound") in cluster.events("default"), "an event says so")
     cluster.apply_secret("lns-token", {"token": "Bearer ONE"})
     cluster.wait_ready("GatewayDefaults/default", "Gateway/token")
     assert b"Bearer ONE" in credentials()
     cluster.apply_secret("lns-token", {"token": "Bearer TWO"})
-    wait_for(lambda: b"Bearer TWO" in credentials(), "the new token is published", SOON)
+    wait_for(lambda: b"Bearer TWO" in credentials(), "the new token is published", PROMPTLY)
     cluster.delete_secret("lns-token")
     cluster.wait_reason("GatewayDefaults", "default", "ReferenceNotFound")
     cluster.wait_reason("Gateway", "token", "LNSMissing")
@@ -101,8 +109,8 @@ def test_each_gateway_follows_its_own_key_of_one_secret(cluster: Release) -> Non
     said = f"Secret {cluster.team}/tokens has no key {second}: add it"
     assert said in cluster.wait_reason("Gateway", "second", "TokenMissingForEUI")["message"]
     cluster.apply_secret("tokens", {first: "Bearer NEW", second: "Bearer TWO"})
-    wait_for(lambda: b"Bearer NEW" in credentials("first"), "the new token is published", SOON)
-    wait_for(lambda: b"Bearer TWO" in credentials("second"), "the missing token is published", SOON)
+    wait_for(lambda: b"Bearer NEW" in credentials("first"), "the new token is published", PROMPTLY)
+    wait_for(lambda: b"Bearer TWO" in credentials("second"), "the missing token is published", PROMPTLY)
     cluster.wait_ready("Gateway/second")
     cluster.apply_secret("tokens", {second: "Bearer TWO"})
     cluster.wait_reason("Gateway", "first", "TokenMissingForEUI")
@@ -114,7 +122,7 @@ def test_each_gateway_follows_its_own_key_of_one_secret(cluster: Release) -> Non
         "tokens", {first: "Bearer RELEASE", f"{cluster.team}.{second}": "Bearer TEAM"}, in_release=True
     )
     cluster.delete("GatewayDefaults", "default")
-    wait_for(lambda: b"Bearer TEAM" in credentials("second"), "the release's token for this namespace", SOON)
+    wait_for(lambda: b"Bearer TEAM" in credentials("second"), "the release's token for this namespace", PROMPTLY)
     message = cluster.wait_reason("Gateway", "first", "TokenMissingForEUI")["message"]
     assert f"no key {cluster.team}.{first}" in message
     assert b"Bearer NEW" in credentials("first"), "another namespace is never given the token of the EUI alone"

@@ -12,14 +12,14 @@ import pytest
 
 from stationkeeper_core.published.documents import DOCUMENTS
 from stationkeeper_core.published.observation import DeliveryState
-from stationkeeper_operator.observing.loaded import Loaded
+from stationkeeper_operator.rollout.loaded import Loaded
 from tests.controlplane.cups_process import NOTHING_CRC, CupsProcess
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_process import wait_for
 from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import gateway, root, trusted_ca
 from tests.operator.internal_port import InternalPort, internal_port
 from tests.operator.seeing import delivery, saw
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_process import wait_for
 from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import gateway, root, trusted_ca
 from tests.kstatus import CURRENT, FAILED, IN_PROGRESS, kstatus
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(90)
 

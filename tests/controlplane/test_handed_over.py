@@ -12,9 +12,10 @@ import pytest
 
 from tests.controlplane.cups_process import CupsProcess
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_process import OperatorProcess, wait_for
+from tests.controlplane.operator_process import OperatorProcess
 from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import gateway, root, trusted_ca
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -77,8 +78,11 @@ def test_what_is_taken_away_after_the_api_server_was_away_reaches_it_too(
     cluster: Release, operator: OperatorProcess, cups: CupsProcess, control_plane: Any
 ) -> None:
     trust(cluster, cups, "outage")
+    said = len(operator.lines())
     control_plane.stop_api_server()
-    wait_for(lambda: [each for each in operator.lines() if each["event"] == "no longer leading"], "it stops to lead")
+    wait_for(
+        lambda: [each for each in operator.lines()[said:] if each["event"] == "no longer leading"], "it stops to lead"
+    )
     assert cups.ask(root("outage"), EUI) == "200"
     control_plane.start_api_server()
     cluster.delete("TrustedCA", "outage")

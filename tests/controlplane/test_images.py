@@ -21,13 +21,14 @@ from images.pack import COMPONENTS
 from stationkeeper_core.published.documents import DOCUMENTS
 from stationkeeper_tools.ports import free_port
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_process import OperatorProcess, wait_for
+from tests.controlplane.operator_process import OperatorProcess
 from tests.controlplane.operator_release import release
 from tests.controlplane.operator_resources import gateway, trusted_ca
 from tests.cups.conftest import Cups
 from tests.cups.documents import Gateway, Trusted
 from tests.cups.own_process import running, serves
 from tests.cups.pki import Pki
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -15,8 +15,8 @@ import yaml
 from stationkeeper_tools.api_client import ApiClient, RequestError
 from stationkeeper_tools.control_plane import ControlPlane
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_process import wait_for
 from tests.controlplane.operator_resources import gateway, trusted_ca
+from tests.waiting import wait_for
 
 GROUP = "stationkeeper.io"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

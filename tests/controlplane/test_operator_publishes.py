@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_process import wait_for
-from tests.controlplane.operator_release import PROMPTLY, Release, release
+from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import LNS_URI, TOKEN, gateway, root, trusted_ca
+from tests.waiting import PROMPTLY, wait_for
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -102,7 +102,7 @@ def test_an_eui_conflict_ends_when_the_older_gateway_is_deleted(cluster: Release
     wait_for(lambda: cluster.clock_of_api_server() > created, "a second has passed")
     cluster.apply("Gateway", "newer", gateway("0000000000000006"))
     cluster.wait_reason("Gateway", "newer", "EUIConflict")
-    assert ("Warning", "EUIConflict") in wait_for(lambda: cluster.events("newer"), "an event says so")
+    wait_for(lambda: ("Warning", "EUIConflict") in cluster.events("newer"), "an event says so")
     cluster.delete("Gateway", "older")
     wait_for(lambda: "newer" in cluster.registered(), "the newer is registered", PROMPTLY)
     cluster.wait_reason("Gateway", "newer", "Accepted")

@@ -8,9 +8,9 @@ import pytest
 
 from stationkeeper_tools.api_client import ApiClient
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_process import wait_for
-from tests.controlplane.operator_release import PROMPTLY, Release, release
+from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import gateway, trusted_ca
+from tests.waiting import PROMPTLY, wait_for
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -39,7 +39,7 @@ def apply_some(cluster: Release) -> None:
     cluster.apply("Gateway", "refused", gateway("00000000000000A2", lns={"trust": "slip"}))
     cluster.wait_ready("TrustedCA/kept", "TrustedCA/dropped", "Gateway/kept")
     cluster.wait_reason("Gateway", "refused", "NoCertificate")
-    wait_for(lambda: cluster.events("refused"), "the refusal is told")
+    wait_for(lambda: ("Warning", "NoCertificate") in cluster.events("refused"), "the refusal is told")
 
 
 def differences(before: dict[str, str], after: dict[str, str]) -> set[str]:

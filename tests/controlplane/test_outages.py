@@ -7,35 +7,40 @@ import pytest
 
 from stationkeeper_tools.api_client import RequestError
 from stationkeeper_tools.binaries import ControlPlaneBinaries
-from tests.controlplane.operator_process import wait_for
-from tests.controlplane.outage_stage import KEPT, NAMESPACE, Stage, stage
+from tests.controlplane.outage_stage import CAS, DROPPED, KEPT, Stage, stage
+from tests.waiting import PROMPTLY, wait_for
 
 pytestmark = pytest.mark.timeout(120)
 
-PROMPTLY = 5.0
 REPAIR_SECONDS = 20.0
 RETURN_SECONDS = 30.0
-CAS = f"/apis/stationkeeper.io/v1alpha1/namespaces/{NAMESPACE}/trustedcas"
 
 
 @pytest.fixture(scope="module")
-def running(control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def shared(control_plane_binaries: ControlPlaneBinaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with stage(control_plane_binaries, tmp_path_factory.mktemp("outages")) as made:
         yield made
 
 
+@pytest.fixture
+def running(shared: Stage) -> Stage:
+    """All runs, and what tests take away is there."""
+    shared.begin()
+    return shared
+
+
 def test_a_spoilt_secret_is_refused_by_name_and_repaired_and_a_removed_ca_stays_out(running: Stage) -> None:
-    running.trust("dropped")
+    running.trust(DROPPED)
     old = running.secret("trust")
     assert old is not None
-    running.cluster.delete("TrustedCA", "dropped")
-    running.untrusted("dropped", PROMPTLY)
+    running.cluster.delete("TrustedCA", DROPPED)
+    running.untrusted(DROPPED, PROMPTLY)
 
     def is_repaired(before: int) -> bool:
         told = running.loaded()
         return int(told["generations"]["trust"]) > before and not told["refused"]
 
-    with running.asking(KEPT, always=True), running.asking("dropped", always=False):
+    with running.asking(KEPT, always=True), running.asking(DROPPED, always=False):
         before = running.loaded()["generations"]["trust"]
         running.overwrite("trust", b"")
         wait_for(lambda: is_repaired(before), "it is repaired", REPAIR_SECONDS)
@@ -59,22 +64,22 @@ def _refusal(running: Stage) -> str:
 def test_while_the_api_server_is_away_gateways_are_answered_and_a_ca_removed_on_its_return_goes(
     running: Stage,
 ) -> None:
-    running.trust("dropped")
+    running.trust(DROPPED)
     logs = {each: running.log(each) for each in ("operator", "cups")}
     with running.asking(KEPT, always=True):
         running.own.stop_api_server()
         for process, log in logs.items():
             wait_for(lambda: running.noticed(process, log), f"{process} notices it")  # noqa: B023 - called at once
         running.own.start_api_server()
-        running.cluster.delete("TrustedCA", "dropped")
-        running.untrusted("dropped", RETURN_SECONDS)
+        running.cluster.delete("TrustedCA", DROPPED)
+        running.untrusted(DROPPED, RETURN_SECONDS)
 
 
 def test_what_was_deleted_past_a_watch_that_expired_goes(running: Stage) -> None:
-    running.trust("dropped")
+    running.trust(DROPPED)
     with running.asking(KEPT, always=True):
-        expire_watches_over_deletions(running, "trustedcas/dropped")
-        running.untrusted("dropped", RETURN_SECONDS)
+        expire_watches_over_deletions(running, f"trustedcas/{DROPPED}")
+        running.untrusted(DROPPED, RETURN_SECONDS)
 
 
 def test_what_was_the_last_of_its_kind_and_deleted_past_a_watch_that_expired_goes_too(running: Stage) -> None:

@@ -16,10 +16,10 @@ from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.ports import free_port
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_process import wait_for
 from tests.controlplane.operator_resources import gateway, trusted_ca
 from tests.tools.command_line import PROGRAM
 from tests.tools.page.fleets import ENFORCED, condition
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -13,8 +13,8 @@ from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.sample_pki import KeyPair, make_root
 from tests.controlplane.cups_process import CupsProcess
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_process import wait_for
 from tests.controlplane.operator_release import Release, release
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(600)
 

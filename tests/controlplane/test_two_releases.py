@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from stationkeeper_core.published.documents import DOCUMENTS
-from stationkeeper_operator.observing.loaded import Loaded
+from stationkeeper_operator.rollout.loaded import Loaded
 from stationkeeper_tools.api_client import ApiClient
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_process import wait_for
 from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import trusted_ca
 from tests.controlplane.test_gathering import Told
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -61,7 +61,7 @@ def test_two_releases_that_serve_one_namespace_say_so_and_stop_to_overwrite_each
         one.create_cups_pod("cups-0", told.port.port)
         operators = [one.start_leading("op-one"), two.start_leading("op-two")]
         one.apply("TrustedCA", "shared", trusted_ca("shared"))
-        (message,) = wait_for(lambda: messages(one, "shared") or None, "a condition names both")
+        (message,) = wait_for(lambda: messages(one, "shared"), "a condition names both")
         assert one.namespace in message
         assert two.namespace in message
         path = f"/apis/stationkeeper.io/v1alpha1/namespaces/{one.team}/trustedcas/shared"
@@ -70,4 +70,4 @@ def test_two_releases_that_serve_one_namespace_say_so_and_stop_to_overwrite_each
             assert [line for line in operator.lines() if line["event"] == "another release writes the same statuses"]
         assert one.events("shared").count(("Warning", "ServedTwice")) == len(operators)
         one.apply("TrustedCA", "shared", {**trusted_ca("shared"), "suspended": True})
-        wait_for(lambda: one.condition("TrustedCA", "shared", "Accepted"), "a new spec is judged soon all the same", 10)
+        wait_for(lambda: one.condition("TrustedCA", "shared", "Accepted"), "a new spec is judged soon all the same")

@@ -11,11 +11,12 @@ import yaml
 
 from stationkeeper_tools.sample_pki import make_root
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_process import OperatorProcess, wait_for
+from tests.controlplane.operator_process import OperatorProcess
 from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import trusted_ca
 from tests.perturbation.plan import Kind, Perturbation, Plan
 from tests.perturbation.proxy import Proxy
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -14,9 +14,10 @@ import pytest
 from stationkeeper_core.eui64 import EUI64, format_hex, format_id6
 from stationkeeper_core.x509.certificate import parse_certificate
 from stationkeeper_tools.sample_pki import make_root
-from tests.controlplane.demo_process import Demo, gateway, soon, token_secret, trusted_ca
+from tests.controlplane.demo_process import Demo, gateway, token_secret, trusted_ca
 from tests.controlplane.openssl_pki import OpensslPki
 from tests.station_answer import read_answer, split_credentials
+from tests.waiting import wait_for
 
 LNS = "wss://lns.example.org:8887"
 _numbers = itertools.count(0xA840_4100_0000_0001)
@@ -76,7 +77,7 @@ class Registered:
         return self.demo.curl(*self.files, _body(self.eui)).outcome
 
     def soon(self, outcome: str) -> None:
-        soon(lambda: outcome in self.outcome(), f"{outcome} instead of {self.outcome()}")
+        wait_for(lambda: outcome in self.outcome(), f"{outcome} instead of {self.outcome()}")
 
     def remove(self) -> None:
         self.demo.delete("trustedca", self.ca)
@@ -136,7 +137,9 @@ def test_a_gateway_is_followed_soon_in_all_that_happens_to_it(registered: Regist
     demo, name, eui = registered.demo, registered.name, format_hex(registered.eui)
 
     demo.apply(gateway(name, eui, _lns(pki, "wss://moved.example.org:443")))
-    soon(lambda: b"wss://moved.example.org:443" in demo.curl(*registered.files, _body(registered.eui)).body, "moved")
+    wait_for(
+        lambda: b"wss://moved.example.org:443" in demo.curl(*registered.files, _body(registered.eui)).body, "moved"
+    )
     demo.apply(gateway(name, eui, _lns(pki), suspended=True))
     registered.soon("GatewaySuspended")
     demo.apply(gateway(name, eui, _lns(pki), suspended=False))
@@ -160,7 +163,7 @@ def test_bystanders_lose_no_request_while_trust_comes_and_goes(
     bystander.start()
     for _ in range(5):
         demo.apply(trusted_ca("passing", certificates=pki.text("other-ca")))
-        soon(lambda: demo.condition("trustedca", "passing", "Ready")[0] == "True", "passing is ready", 5)
+        wait_for(lambda: demo.condition("trustedca", "passing", "Ready")[0] == "True", "passing is ready")
         demo.delete("trustedca", "passing")
     done.set()
     bystander.join()
@@ -203,10 +206,10 @@ def test_a_ca_that_cannot_be_trusted_says_why_in_its_condition_and_in_an_event(
     name = f"bad-{reason.lower()}"
     demo.apply(trusted_ca(name, certificates=content(pki)))
 
-    soon(lambda: demo.condition("trustedca", name, "Accepted")[:2] == ("False", reason), reason, 5)
+    wait_for(lambda: demo.condition("trustedca", name, "Accepted")[:2] == ("False", reason), reason)
     assert "PRIVATE KEY-----" not in demo.condition("trustedca", name, "Accepted")[2]
     assert demo.condition("trustedca", name, "Ready")[0] == "False"
-    soon(lambda: reason in demo.kubectl("get", "events", "-o", "json").stdout, "the event", 10)
+    wait_for(lambda: reason in demo.kubectl("get", "events", "-o", "json").stdout, "the event")
     demo.delete("trustedca", name)
 
 
@@ -215,8 +218,8 @@ def test_a_slip_leaves_the_last_good_state_in_force(registered: Registered, pki:
     demo.apply(trusted_ca(registered.ca, certificates="-----BEGIN CERTIFICATE-----\nslip"))
     demo.apply(gateway(name, format_hex(registered.eui), {**_lns(pki), "trust": "slip"}))
 
-    soon(lambda: demo.condition("trustedca", registered.ca, "Accepted")[1] == "MalformedPEM", "the CA is refused", 5)
-    soon(lambda: demo.condition("gateway", name, "Accepted")[1] == "NoCertificate", "the trust is refused", 5)
+    wait_for(lambda: demo.condition("trustedca", registered.ca, "Accepted")[1] == "MalformedPEM", "the CA is refused")
+    wait_for(lambda: demo.condition("gateway", name, "Accepted")[1] == "NoCertificate", "the trust is refused")
     assert registered.outcome() == "200"
 
 
@@ -226,15 +229,16 @@ def test_a_secret_without_the_label_is_not_used(registered: Registered, pki: Ope
     del unlabelled["metadata"]["labels"]
     demo.apply(unlabelled, gateway(registered.name, format_hex(registered.eui), _lns(pki, secret_name="unlabelled")))
 
-    soon(lambda: demo.condition("gateway", registered.name, "Accepted")[1] == "ReferenceNotLabelled", "refused", 5)
+    wait_for(lambda: demo.condition("gateway", registered.name, "Accepted")[1] == "ReferenceNotLabelled", "refused")
     assert b"NNSXS.OTHER" not in demo.curl(*registered.files, _body(registered.eui)).body
 
 
-def test_a_signal_ends_all_that_the_demo_started(demo: Demo) -> None:
-    folder = Path(demo.ready["kubeconfig"]).parents[1]
-    port = demo.cups_port
+def test_a_signal_ends_all_that_the_demo_started(kubectl: Path, tmp_path: Path) -> None:
+    with Demo(kubectl, tmp_path) as own:
+        folder = Path(own.ready["kubeconfig"]).parents[1]
+        port = own.cups_port
 
-    assert demo.stop() == 0
+        assert own.stop() == 0
 
     assert not folder.exists()
     assert _processes_naming(str(folder)) == []

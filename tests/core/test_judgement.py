@@ -5,7 +5,7 @@ import pytest
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.trust.judgement import Judgement, TrustPath
-from stationkeeper_core.trust.scope import NOBODY
+from stationkeeper_core.trust.scope import Scope
 from tests.core.certificates import ca, leaf
 from tests.core.states import authority, gateway, judged, presented, snapshot
 
@@ -47,7 +47,7 @@ def test_a_handshake_is_refused_where_every_path_is_too_weak_and_a_request_says_
     ways: tuple[Way, ...], reason: Reason | None, where: str
 ) -> None:
     found = {where: tuple(each.path for each in ways)}
-    judgement = msgspec.structs.replace(Judgement(CERTIFICATE, NOBODY), **found)
+    judgement = msgspec.structs.replace(Judgement(CERTIFICATE, Scope()), **found)
 
     refusal = judgement.handshake_refusal
 

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -241,6 +242,16 @@ def test_a_key_of_an_unknown_kind_or_curve_is_refused_in_a_resource(oid: str, re
     with pytest.raises(StationkeeperError, match="public key") as refused:
         parse_certificates(to_pem(der))
     assert refused.value.reason is reason
+
+
+def test_a_key_whose_point_is_not_on_its_curve_is_malformed() -> None:
+    certificate = issue(Wish(name("Root"), ca=True))
+    point = certificate.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+    refused = _refusal(to_pem(certificate.der.replace(point, point[:-1] + bytes([point[-1] ^ 1]))))
+
+    assert refused.reason is Reason.MALFORMED_PEM
+    assert "not on the curve secp256r1" in refused.detail
 
 
 def test_sizes_and_counts_are_bounded() -> None:

@@ -15,7 +15,9 @@ from typing import Any
 
 from stationkeeper_tools.sample_pki import KeyPair
 
-DEADLINE_SECONDS = 5.0
+DEADLINE_SECONDS = 30.0
+ENDED = (ConnectionError, ssl.SSLEOFError)
+"""How it shows that a server ended a connection: which of them comes depends on what was under way then."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def _ask_internal(port: int, method: str, path: str, headers: Mapping[str, str],
         connection.request(method, path, body, dict(headers))
         response = connection.getresponse()
         return Answer(response.status, response.read(), dict(response.getheaders()))
-    except ConnectionError:
+    except ENDED:
         return Answer(0, b"", {})
     finally:
         connection.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.cups.client import until
 from tests.cups.conftest import Cups, ready
 
-START_SECONDS = 15.0
+START_SECONDS = 60.0
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def _is_cut(port: int, source: str, said: bytes) -> bool:
         connection.sendall(said)
         try:
             return connection.recv(1) == b""
-        except ConnectionResetError:
+        except ConnectionError:
             return True
 
 

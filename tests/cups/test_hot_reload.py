@@ -3,15 +3,20 @@ import ssl
 import threading
 from collections import Counter
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from stationkeeper_core.published.documents import CONTRACT, TRUST, encode
+from stationkeeper_cups.http.connection import RequestSeconds
 from tests.bench.fleet import Fleet
-from tests.cups.client import exchange, get_internal, until
-from tests.cups.conftest import Cups
+from tests.cups.client import DEADLINE_SECONDS, exchange, get_internal, until
+from tests.cups.conftest import Cups, serving
 from tests.cups.documents import Gateway, Trusted, contents
 from tests.cups.pki import Pki
+
+SOON = 10.0
+"""Seconds, on a busy machine; how soon it is in fact, tests/bench tells."""
 
 
 async def test_a_ca_is_trusted_soon_after_it_comes_and_refused_soon_after_it_goes(cups: Cups, pki: Pki) -> None:
@@ -25,9 +30,9 @@ async def test_a_ca_is_trusted_soon_after_it_comes_and_refused_soon_after_it_goe
 
     assert await refused()
     cups.publish([Trusted("a", pki.a), Trusted("b", pki.b)], [Gateway(pki.eui)])
-    assert await until(trusted, "CA b is trusted") < 2
+    assert await until(trusted, "CA b is trusted") < SOON
     cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
-    assert await until(refused, "CA b is refused") < 2
+    assert await until(refused, "CA b is refused") < SOON
 
 
 @pytest.mark.slow
@@ -186,7 +191,13 @@ async def test_what_is_gone_from_the_volume_stays_in_force(cups: Cups, pki: Pki)
 
 
 @pytest.mark.slow
-async def test_a_change_of_trust_closes_just_the_connections_that_it_concerns(cups: Cups, pki: Pki) -> None:
+async def test_a_change_of_trust_closes_just_the_connections_that_it_concerns(tmp_path: Path, pki: Pki) -> None:
+    # No connection ends because a busy machine takes long to open them all.
+    async with serving(tmp_path, pki, seconds=RequestSeconds(head=300, idle=300)) as cups:
+        await _closes_just_those(cups, pki)
+
+
+async def _closes_just_those(cups: Cups, pki: Pki) -> None:
     staying, leaving = Fleet("ECDSA"), Fleet("ECDSA")
     members = [(fleet, member) for fleet in (staying, leaving) for member in fleet.gateways(60)]
     gateways = [Gateway(each.eui) for _, each in members[:60]]
@@ -195,16 +206,14 @@ async def test_a_change_of_trust_closes_just_the_connections_that_it_concerns(cu
     await cups.loaded()
 
     def connect(number: int) -> ssl.SSLSocket:
-        connection = cups.client(members[number][1].pair).connect()
-        connection.settimeout(2)
-        return connection
+        return cups.client(members[number][1].pair).connect()
 
     connections = [await asyncio.to_thread(connect, number) for number in range(len(members))]
     cups.publish(trusted[:1], gateways)
     await cups.loaded()
 
-    def is_ended(connection: ssl.SSLSocket) -> bool:
-        connection.settimeout(0.1)
+    def is_ended(connection: ssl.SSLSocket, seconds: float) -> bool:
+        connection.settimeout(seconds)
         try:
             return connection.recv(1) == b""
         except TimeoutError:
@@ -212,8 +221,8 @@ async def test_a_change_of_trust_closes_just_the_connections_that_it_concerns(cu
         except OSError:
             return True
 
-    await asyncio.sleep(0.5)
-    ended = [await asyncio.to_thread(is_ended, each) for each in connections]
+    ended = [await asyncio.to_thread(is_ended, each, DEADLINE_SECONDS) for each in connections[60:]]
+    stayed = [await asyncio.to_thread(is_ended, each, 0.05) for each in connections[:60]]
     for each in connections:
         each.close()
-    assert ended == [False] * 60 + [True] * 60
+    assert (ended, stayed) == ([True] * 60, [False] * 60)

@@ -69,7 +69,7 @@ async def test_an_idle_connection_does_not_keep_the_server_from_stopping(cups: C
     with connection:
         await asyncio.to_thread(exchange, connection)
 
-        await asyncio.wait_for(cups.stop(), 2)
+        await asyncio.wait_for(cups.stop(), 10)
 
 
 async def _being_read(cups: Cups) -> None:

@@ -24,6 +24,7 @@ from tests.cups.conftest import Cups
 from tests.cups.documents import Gateway, Trusted
 from tests.cups.own_process import START_SECONDS, process
 from tests.cups.pki import Pki
+from tests.examples import examples
 
 TOKEN = "correct-token-of-some-bytes"
 HIGH = bytes(range(0x80, 0x100))
@@ -61,7 +62,7 @@ def _raw(port: int, request: bytes, source: str = "127.0.0.1") -> bytes:
         _context().wrap_socket(plain) as connection,
     ):
         connection.sendall(request)
-        connection.settimeout(1)
+        connection.settimeout(5)
         found = b""
         with contextlib.suppress(TimeoutError, OSError):
             while chunk := connection.recv(65536):
@@ -103,7 +104,7 @@ async def test_whatever_stands_in_the_authorization_it_is_401_and_no_line_in_the
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=st.binary(max_size=200).filter(lambda each: not set(each) & set(b"\r\n\0")))
 async def test_no_header_opens_or_breaks_anything(guarded: Cups, value: bytes) -> None:
     answer = await asyncio.to_thread(_raw, guarded.internal_port, _get(b"/observations", value))
@@ -202,7 +203,7 @@ async def test_two_thousand_idle_connections_take_little_memory_and_keep_nobody_
                     began = time.monotonic()
                     answer = await asyncio.to_thread(_raw, cups.internal_port, _get(path, authorization), source)
                     assert answer.startswith(b"HTTP/1.1 200 "), (source, path)
-                    assert time.monotonic() - began < 1
+                    assert time.monotonic() - began < 5
         finally:
             for each in idle:
                 each.close()
@@ -233,14 +234,14 @@ async def test_who_does_not_read_or_drips_loses_its_place(tmp_path: Path) -> Non
             with plain, _context().wrap_socket(plain) as connection:
                 began = time.monotonic()
                 connection.sendall(request)
-                while not _is_reset(connection) and time.monotonic() - began < 8:
+                while not _is_reset(connection) and time.monotonic() - began < 60:
                     time.sleep(0.05)
                 return time.monotonic() - began
 
         try:
             requests = (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX: ", b"")
             kept = await asyncio.gather(*(asyncio.to_thread(hold, request) for request in requests))
-            assert max(kept) < 4, kept
+            assert max(kept) < 20, kept
         finally:
             await running.stop()
 
@@ -254,9 +255,10 @@ def _is_reset(connection: ssl.SSLSocket) -> bool:
 
 async def test_requests_on_one_connection_are_bounded_for_each_address(guarded: Cups) -> None:
     bounds = InternalBounds()
-    many = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * (3 * bounds.burst)
+    many = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * (10 * bounds.burst)
+    began = time.monotonic()
     answers = await asyncio.to_thread(_raw, guarded.internal_port, many, "127.0.0.7")
-    assert answers.count(b"HTTP/1.1 200 ") <= bounds.burst + 3 * bounds.a_second
+    assert answers.count(b"HTTP/1.1 200 ") <= bounds.burst + bounds.a_second * (time.monotonic() - began + 1)
     assert b"HTTP/1.1 429 " in answers
     other = await asyncio.to_thread(_raw, guarded.internal_port, _get(b"/metrics", b""), "127.0.0.8")
     assert other.startswith(b"HTTP/1.1 200 ")

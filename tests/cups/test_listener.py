@@ -89,7 +89,7 @@ async def test_a_client_that_says_a_byte_now_and_then_gets_no_more_time(pki: Pki
                 for each in b"\x16\x03\x01\x02\x00" + bytes(100):
                     await asyncio.sleep(0.1)
                     slow.sendall(bytes([each]))
-            assert asyncio.get_running_loop().time() - began < 2
+            assert asyncio.get_running_loop().time() - began < 8
 
 
 async def test_a_look_whether_the_port_is_open_is_no_refusal(pki: Pki) -> None:

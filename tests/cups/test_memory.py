@@ -22,7 +22,7 @@ from tests.cups.pki import Pki
 # The chart's limit.
 LIMIT_BYTES = 512 * 1024 * 1024
 MIB = 1024 * 1024
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 _V2, _V1 = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")
 

@@ -8,7 +8,7 @@ import pytest
 
 from stationkeeper_core.protocol.credentials import MAX_TOKEN_BYTES
 from stationkeeper_cups.http.connection import RequestSeconds
-from tests.cups.client import Answer, exchange, get_internal
+from tests.cups.client import ENDED, Answer, exchange, get_internal
 from tests.cups.conftest import Cups, serving
 from tests.cups.documents import BYSTANDERS_TOKEN, LNS_URI, NEW_TOKEN, OLD_TOKEN, TOKEN_GATEWAYS, Trusted, with_tokens
 from tests.cups.pki import Pki
@@ -153,7 +153,7 @@ async def test_a_stranger_who_asks_nothing_loses_its_connection(pki: Pki, tmp_pa
                 connection.sendall(begun)
                 try:
                     return connection.recv(1)
-                except (ConnectionError, ssl.SSLEOFError):
+                except ENDED:
                     return b""
 
         assert await asyncio.to_thread(wait_for_the_end) == b""

@@ -48,7 +48,7 @@ def stage(name: str, target: Target) -> Path:
     mutmut = {
         "source_paths": ["src"],
         "only_mutate": [f"src/{each}" for each in target.modules],
-        "pytest_add_cli_args": ["-p", "no:cacheprovider"],
+        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "tests.mutation.quick_first"],
         "pytest_add_cli_args_test_selection": list(target.tests),
         # Of a machine with other work: a mutant that is merely slow would pass for killed.
         "timeout_multiplier": 60.0,
@@ -77,7 +77,7 @@ def mutate(folder: Path, only: list[str], children: int) -> None:
     """Have mutmut try every mutant, or those of some functions again."""
     if not only:
         shutil.rmtree(folder / "mutants", ignore_errors=True)
-    environment = {**os.environ, "CI": "true", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "CI": "true", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder)}
     command = [MUTMUT, "run", "--max-children", str(children), *only]
     print(f"{folder.name}: mutmut writes to {folder / 'log'}", flush=True)
     with (folder / "log").open("w") as log:

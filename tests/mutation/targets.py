@@ -21,8 +21,8 @@ _JUDGING = tuple(
     f"tests/core/test_{name}.py"
     for name in (
         *("judging", "same_name_cas", "trust_budget", "near_misses", "strength", "presented_intermediates"),
-        *("added_certificates", "certificate_twins", "client_certificate", "holders", "tenancy", "snapshot"),
-        *("revocation", "revocation_by_crl", "judgement_memory", "refused_client", "seed_procedure"),
+        *("client_certificate", "holders", "tenancy", "snapshot", "revocation", "revocation_by_crl"),
+        *("judgement", "refused_client", "seed_procedure"),
     )
 )
 

@@ -8,6 +8,7 @@ import pytest
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.published.documents import Document, RegisteredGateway
 from stationkeeper_operator.compiling.compile import PublishPlan
+from stationkeeper_operator.compiling.retention.reductions import reduced_documents
 from stationkeeper_operator.resources.named_references import references
 from stationkeeper_operator.resources.records import Gateway, GatewayDefaults, Resource
 from tests.operator.resource_building import (
@@ -188,7 +189,7 @@ def test_a_default_and_its_change_are_no_reduction_and_reach_every_gateway() -> 
     after = plan_of(*fleet, make_defaults(lns(OWN)), in_force=before.documents)
     assert {each.lns_uri for each in gateways(before)} == {TEAM}
     assert {each.lns_uri for each in gateways(after)} == {OWN}
-    assert after.reduces(before.documents) == frozenset()
+    assert reduced_documents(before.documents, after.documents) == frozenset()
 
 
 def test_a_gateway_whose_own_lns_is_taken_out_goes_to_the_default() -> None:

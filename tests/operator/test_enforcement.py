@@ -2,9 +2,9 @@ import pytest
 
 from stationkeeper_core.published.documents import TRUST
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, ResourceRef, Step
-from stationkeeper_operator.observing.loaded import LoadRefusal
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Resource, decode_resource
+from stationkeeper_operator.rollout.enforcement import Enforcement, PodReport, ResourceRef, Step
+from stationkeeper_operator.rollout.loaded import LoadRefusal
 from tests.operator.resource_building import metadata
 
 GOOD = Verdict(True, "Accepted", "fine", TRUST)

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from stationkeeper_operator.api.fair_queue import FairQueue, interleaved
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
-from stationkeeper_operator.api.rate_limit import BacklogRate
+from stationkeeper_operator.api.rate_limit import BacklogRate, RateLimit
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.reporting.event_recorder import BURST, EventRecorder
-from stationkeeper_operator.reporting.own_writes import OwnWrites
-from stationkeeper_operator.reporting.status_writer import Judgement, StatusRates, StatusWriter
+from stationkeeper_operator.reporting.judgement import Judgement
+from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource
+from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.status_loop import StatusLoop, StatusRates
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 from tests.operator.test_status_writer import until
@@ -33,11 +35,10 @@ class Stage:
         self.server = server
         self.store = ResourceStore()
         self.events = EventRecorder(api, "test", lambda: None)
-        self.writer = StatusWriter(
-            api,
+        self.writer = StatusLoop(
+            StatusWriter(api, lambda: None, "release"),
             OwnWrites(self.store),
             self.events,
-            permit=lambda: None,
             now=lambda: datetime.now(UTC),
             release="release",
             rates=StatusRates(judged=BacklogRate(50, 50, 1, burst=100)),
@@ -137,6 +138,61 @@ async def test_what_is_told_for_certain_is_tried_again_and_overtakes_the_others_
     stage.server.failing.clear()
     await until(lambda: stage.told(A, "Enforced") == 1)
     assert stage.told(B, "Enforced") < 300
+
+
+@pytest.mark.parametrize(
+    ("status", "is_said"),
+    [pytest.param(403, True, id="as where the namespace ends"), pytest.param(409, False, id="another told it before")],
+)
+async def test_what_can_never_be_told_is_given_up_after_one_attempt(
+    stage: Stage, caplog: pytest.LogCaptureFixture, status: int, is_said: bool
+) -> None:
+    events = f"/api/v1/namespaces/{A}/events"
+    stage.server.failing[events] = status
+    mine = decode_resource(GATEWAY, {"metadata": {"namespace": A, "name": "a", "uid": "u"}})
+    told: list[str] = []
+
+    def is_told() -> bool:
+        told.extend(stage.events.take_told())
+        return bool(told)
+
+    stage.events.assure(mine, "Normal", "Enforced", "m", once=True)
+    await until(is_told)
+
+    del stage.server.failing[events]
+    stage.events.assure(mine, "Normal", "Later", "m")
+    await until(lambda: stage.told(A, "Later") == 1)
+    assert (stage.told(A, "Enforced"), told, list(stage.events.take_told())) == (0, ["u"], [])
+    assert ("an event was not written" in caplog.messages) is is_said
+
+
+async def test_an_event_that_cannot_be_written_is_said_in_the_log_and_ends_nothing(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.server.failing[f"/api/v1/namespaces/{A}/events"] = 403
+    mine = decode_resource(GATEWAY, {"metadata": {"namespace": A, "name": "a"}})
+    await stage.events.warning(mine, "Lost", "m")
+    assert caplog.messages == ["an event was not written"]
+
+
+async def test_a_queue_of_what_is_told_for_certain_is_bounded_for_its_namespace_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with small_api_server(tmp_path) as (server, api):
+        # Nothing is written yet: the queues fill.
+        events = EventRecorder(api, "test", lambda: None, assured=RateLimit(10_000, 10_000))
+        theirs = decode_resource(GATEWAY, {"metadata": {"namespace": B, "name": "b"}})
+        mine = decode_resource(GATEWAY, {"metadata": {"namespace": A, "name": "a"}})
+        for _ in range(5_001):
+            events.assure(theirs, "Normal", "Enforced", "m")
+        assert caplog.messages == ["too many events in a namespace, some were dropped"]
+        events.assure(mine, "Normal", "Enforced", "m")
+
+        here = f"/api/v1/namespaces/{A}/events"
+        running = asyncio.create_task(events.run())
+        await until(lambda: ("POST", here) in server.requests)
+        running.cancel()
+        assert len(caplog.messages) == 1
 
 
 async def test_a_status_that_cannot_be_written_holds_up_no_other(stage: Stage) -> None:

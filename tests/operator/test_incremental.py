@@ -28,6 +28,7 @@ from stationkeeper_operator.resources.records import (
     Reference,
     ReferencedObject,
 )
+from tests.examples import examples
 from tests.operator.changing_world import (
     CLIENT,
     CONTENTS,
@@ -59,7 +60,7 @@ _NARROW = (
 
 
 @given(steps(6))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_after_any_events_all_is_as_if_compiled_from_nothing(taken: list[Step]) -> None:
     world = ChangingWorld()
     with pytest.MonkeyPatch.context() as patch:
@@ -70,7 +71,7 @@ def test_after_any_events_all_is_as_if_compiled_from_nothing(taken: list[Step]) 
 
 
 @given(steps(6))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_so_it_is_where_documents_and_what_is_reserved_in_them_are_full(taken: list[Step]) -> None:
     world = ChangingWorld()
     with pytest.MonkeyPatch.context() as patch:
@@ -271,7 +272,7 @@ def as_new(events: Sequence[Event]) -> WorldChanges:
 
 
 def test_the_work_is_in_proportion_to_the_change() -> None:
-    world, number = ChangingWorld(), 2_000
+    world, number = ChangingWorld(), 400
     assert world.happens(*fleet(number)) == Work(number, len(REGISTRY))
     assert world.happens() == Work(number, 0), "all of them are in force now"
     assert world.happens() == Work(0, 0)

@@ -1,6 +1,9 @@
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from stationkeeper_operator.api import kubernetes_credentials
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi, path_of
@@ -66,3 +69,47 @@ async def test_no_answer_is_no_not_found(tmp_path: Path) -> None:
 async def test_missing_credentials_say_where_they_were_looked_for(tmp_path: Path) -> None:
     with pytest.raises(CredentialsError, match="nowhere"):
         await Credentials(tmp_path / "nowhere").load()
+
+
+async def test_outside_a_pod_and_without_a_kubeconfig_the_missing_service_account_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(CredentialsError, match="the ServiceAccount of the pod"):
+        await Credentials(None).load()
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'{"metadata": {"resourceVersion": "7"}, "items": 7}', b'"\xff"', b""])
+async def test_a_list_that_cannot_be_read_is_an_error_and_no_empty_list(tmp_path: Path, body: bytes) -> None:
+    async with answering(tmp_path, 200, body) as api:
+        with pytest.raises(ApiError, match="MalformedAnswer"):
+            _ = [page async for page in api.pages("/api/v1/secrets")]
+
+
+@pytest.mark.parametrize("body", [b"<html>a Secret</html>", b'"\xff"', b"", b"[]"])
+async def test_a_refusal_without_a_status_has_that_of_http_and_quotes_nothing(tmp_path: Path, body: bytes) -> None:
+    async with answering(tmp_path, 404, body) as api:
+        with pytest.raises(ApiError) as caught:
+            await api.get(SECRET)
+    assert caught.value.is_not_found
+    assert "Secret" not in str(caught.value)
+
+
+@contextlib.asynccontextmanager
+async def answering(folder: Path, status: int, body: bytes) -> AsyncIterator[KubernetesApi]:
+    """A client of a server that gives every request this answer."""
+
+    async def handle(_request: web.Request) -> web.Response:
+        return web.Response(status=status, body=body)
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        kubeconfig = write_kubeconfig(folder, f"http://127.0.0.1:{runner.addresses[0][1]}")
+        async with KubernetesApi(Credentials(kubeconfig)) as api:
+            yield api
+    finally:
+        await runner.cleanup()

@@ -120,6 +120,50 @@ async def test_failures_do_not_end_leading_before_its_time(stage: Stage) -> None
     assert stage.told == ["a"] * 3, "began, ended, began again"
 
 
+async def test_what_is_not_held_is_not_released(stage: Stage) -> None:
+    await stage.attempt("a")
+    await stage.candidates["b"].release()
+    assert [method for method, _ in stage.server.requests] == ["GET", "POST"]
+    assert (stage.leading, stage.candidates["b"].term) == ({"a"}, "")
+
+
+async def test_a_lease_that_could_not_be_released_is_held_no_longer(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    await stage.attempt("a")
+    stage.server.failing_writes[LEASE] = 500
+    await stage.candidates["a"].release()
+    assert stage.leading == set()
+    assert "the Lease was not released" in caplog.messages
+
+
+async def test_of_two_that_create_the_lease_at_once_only_one_leads(stage: Stage) -> None:
+    # "b" finds none, and "a" creates it before "b" does.
+    stage.server.failing[LEASE] = 404
+    assert await stage.attempt("a")
+    assert not await stage.attempt("b")
+    assert stage.leading == {"a"}
+
+
+async def test_a_lease_that_cannot_be_read_is_not_taken(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    stage.server.put(LEASE, {"spec": {"holderIdentity": 7}})
+    assert not await stage.attempt("a")
+    assert stage.leading == set()
+    assert "the Lease cannot be read or written" in caplog.messages
+    assert stage.server.writes == []
+
+
+@pytest.mark.parametrize("status", [403, 500])
+async def test_a_lease_that_cannot_be_created_or_taken_is_not_held(stage: Stage, status: int) -> None:
+    stage.server.failing_writes[LEASE.rpartition("/")[0]] = status
+    assert not await stage.attempt("a")
+    stage.server.failing_writes.clear()
+    stage.server.put(LEASE, {"spec": {}})
+    stage.server.failing_writes[LEASE] = status
+    assert not await stage.attempt("a")
+    assert stage.leading == set()
+
+
 async def test_the_next_process_of_the_same_pod_takes_over_at_once_in_a_term_of_its_own(stage: Stage) -> None:
     before = stage.candidates["a"]
     assert await before.attempt()

@@ -24,9 +24,11 @@ from stationkeeper_operator.compiling.registry_counts import (
     leading_count,
     shared_out,
 )
+from stationkeeper_operator.compiling.retention.reductions import reduced_documents
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, ResourceRef, Step
 from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, decode_resource
+from stationkeeper_operator.rollout.enforcement import Enforcement, PodReport, ResourceRef, Step
+from tests.examples import examples
 from tests.operator.counted_registry import FEW, RELEASE, documents_of, gateway, plan_of, records
 
 COUNTS = st.sampled_from(BUCKET_COUNTS[:4])
@@ -44,7 +46,7 @@ GATEWAYS = st.lists(
 
 
 @given(COUNTS, COUNTS, GATEWAYS)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_what_is_shared_out_to_another_count_and_back_is_the_same(
     one: int, other: int, gateways: list[RegisteredGateway]
 ) -> None:
@@ -63,7 +65,7 @@ def test_a_reservation_moves_too_and_never_beside_a_gateway_of_its_namespace() -
 
 
 @given(COUNTS, COUNTS, GATEWAYS, GATEWAYS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_after_a_plan_every_count_that_is_read_holds_exactly_what_the_leading_one_holds(
     configured: int, read: int, before: list[RegisteredGateway], after: list[RegisteredGateway]
 ) -> None:
@@ -73,7 +75,7 @@ def test_after_a_plan_every_count_that_is_read_holds_exactly_what_the_leading_on
     assert records(found.plan.documents, configured) == records(found.plan.documents, read)
     for name, payload in found.plan.payloads.items():
         decode(name, encode(name, 1, payload))
-    reduced = found.plan.reduces(found.before)
+    reduced = reduced_documents(found.before, found.plan.documents)
     leading = {name for name in reduced if place_of(name) is None or found.leads(name)}
     assert bool(reduced - leading) == bool(leading) or configured == read
 
@@ -176,8 +178,8 @@ def test_a_reduction_acts_in_a_full_former_count_even_where_the_rest_of_the_chan
     copy = held.get(changed.uid)
     assert copy is not None
     assert all(getattr(copy, name) == value for name, value in narrower.items())
-    assert {layout_of(16).registry[0], layout_of(64).document_of(EUI64(int(euis[0], 16)))} <= found.plan.reduces(
-        found.before
+    assert {layout_of(16).registry[0], layout_of(64).document_of(EUI64(int(euis[0], 16)))} <= reduced_documents(
+        found.before, found.plan.documents
     )
 
 

@@ -16,7 +16,7 @@ from stationkeeper_operator.resources.records import (
     decode_referenced,
     decode_resource,
 )
-from stationkeeper_operator.watching.known import Change
+from stationkeeper_operator.watching.known import Change, ListInProgress
 from stationkeeper_operator.watching.reference_budget import ReferenceBudget
 from stationkeeper_operator.watching.resource_store import ResourceStore
 
@@ -78,7 +78,12 @@ def listed(store: ResourceStore, version: int, *resources: Resource, namespace: 
     listing = store.begin_list(GATEWAY, namespace)
     for resource in resources:
         listing.add(resource)
-    return store.merge_list(listing, str(version))
+    return merge_list(store, listing, str(version))
+
+
+def merge_list(store: ResourceStore, listing: ListInProgress, version: str) -> Change:
+    """Take in a whole LIST; return the greatest of its changes."""
+    return max(store.merging(listing, version), key=lambda change: change.value, default=Change.NOTHING)
 
 
 def names(store: ResourceStore) -> set[str]:
@@ -156,7 +161,7 @@ class TestLists:
         listing = store.begin_list(GATEWAY, None)
         listing.add(gateway(3))
         store.remove(gateway(6))
-        store.merge_list(listing, "5")
+        merge_list(store, listing, "5")
         assert names(store) == set()
 
     def test_a_list_that_was_never_merged_changes_nothing(self, store: ResourceStore) -> None:
@@ -375,5 +380,5 @@ class TestAListThatIsTakenInStepByStep:
         assert listing.is_known(Key(GATEWAY, "team", "one"), "3")
         assert not listing.is_known(Key(GATEWAY, "team", "one"), "4")
         listing.add_known([Key(GATEWAY, "team", "one")])
-        assert store.merge_list(listing, "10") is Change.NOTHING
+        assert merge_list(store, listing, "10") is Change.NOTHING
         assert names(store) == {"one"}

@@ -11,6 +11,7 @@ from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.eui_range import EUIRange
 from stationkeeper_core.published.documents import TRUST, ServedNamespace, TrustDocument
 from stationkeeper_operator.compiling.compile import PublishPlan
+from stationkeeper_operator.compiling.retention.reductions import reduced_documents
 from stationkeeper_operator.compiling.served_namespaces import common_serves, serves, serves_less
 from tests.operator.resource_building import make_ca, make_pem, plan_of, verdict_on
 
@@ -74,7 +75,7 @@ def test_a_refused_spec_takes_away_what_it_no_longer_serves() -> None:
     broken = make_ca(spec({"namespace": "b"}, intermediates="broken"), namespace=RELEASE)
     after = plan_of(broken, in_force=before.documents)
     assert served(after) == (ServedNamespace(namespace="b", eui_ranges=("0100000000000000/8",)),)
-    assert after.reduces(before.documents) == {TRUST}
+    assert reduced_documents(before.documents, after.documents) == {TRUST}
     alone = make_ca({"certificates": ROOT, "intermediates": "broken"}, namespace=RELEASE)
     assert served(plan_of(alone, in_force=before.documents)) == ()
 

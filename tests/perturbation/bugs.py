@@ -60,7 +60,7 @@ def _nothing_after_410() -> None:
 def _proof_of_nothing() -> None:
     from dataclasses import replace  # noqa: PLC0415 - see `BUGS`
 
-    from stationkeeper_operator.observing.enforcement import Enforcement  # noqa: PLC0415 - see `BUGS`
+    from stationkeeper_operator.rollout.enforcement import Enforcement  # noqa: PLC0415 - see `BUGS`
 
     original = Enforcement.published
 

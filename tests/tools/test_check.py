@@ -225,7 +225,7 @@ def test_folders_are_searched_and_other_objects_left_alone(tmp_path: Path) -> No
 
     shown = stationkeeper("check", str(tmp_path)).stdout
 
-    assert shown == "2 resources: 0 errors, 0 warnings; 1 objects of other kinds are not looked at\n"
+    assert shown == "2 resources: 0 errors, 0 warnings; 1 objects of other kinds are not checked\n"
 
 
 def test_a_path_without_a_resource_is_a_wrong_use(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_a_person_reads_the_root_and_the_verdict(tmp_path: Path) -> None:
 
     assert pem(ROOT) in shown
     assert "not presented; found in the bundle" in shown
-    assert "A Station takes this server" in shown
+    assert "A Station accepts this server" in shown
 
 
 def say_nothing(connection: socket.socket) -> None:

@@ -108,7 +108,7 @@ def a_trusted_ca_vouches(claim: Claim, _snapshot: Snapshot) -> Claim:
     if judgement.budget_spent and not judgement.near_misses:
         raise StationkeeperError(
             Reason.TRUST_BUDGET_SPENT,
-            f"too many certificates could be above issuer {judgement.certificate.leaf.issuer[:128]!a}",
+            f"one decision may not try all paths above issuer {judgement.certificate.leaf.issuer[:128]!a}",
         )
     near = "".join(f"; {each.trusted_ca.reference} would, but {each.detail}" for each in judgement.near_misses[:1])
     raise StationkeeperError(
@@ -156,7 +156,9 @@ def no_trusted_ca_revokes(claim: Claim, _snapshot: Snapshot) -> Claim:
     reason, reference = min(revoking, key=lambda each: each[0] is not Reason.CERTIFICATE_REVOKED)
     if reason is Reason.CERTIFICATE_REVOKED:
         raise StationkeeperError(reason, f"TrustedCA {reference} revokes the certificate")
-    raise StationkeeperError(reason, f"the CRL of an issuer is overdue, and TrustedCA {reference} then refuses")
+    raise StationkeeperError(
+        reason, f"the CRL of an issuer is overdue, and TrustedCA {reference} has crlExpired: Refuse"
+    )
 
 
 def gateway_allows_the_trusted_ca(claim: Claim, _snapshot: Snapshot) -> Claim:

@@ -124,9 +124,11 @@ class OperatorCertificate:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise StationkeeperError(Reason.NOT_FROM_OPERATOR, "the latest generations cannot be read") from None
         if latest.instance != instance:
-            raise StationkeeperError(Reason.NOT_FROM_OPERATOR, "the latest generations were told to another process")
+            raise StationkeeperError(
+                Reason.NOT_FROM_OPERATOR, "the message with the latest generations is for another process"
+            )
         if not 0 <= now_ms - latest.moment <= LATEST_HOLDS_MS:
-            raise StationkeeperError(Reason.NOT_FROM_OPERATOR, "the latest generations were told too late to be sure")
+            raise StationkeeperError(Reason.NOT_FROM_OPERATOR, "the message with the latest generations is too old")
         return latest.generations
 
     def _check(self, message: bytes, signature: str, what: str) -> None:

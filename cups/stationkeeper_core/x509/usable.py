@@ -29,9 +29,9 @@ def check_usable(certificate: Certificate) -> None:
         raise StationkeeperError(Reason.MALFORMED_PEM, str(error)) from None
     if has_key:
         return
-    if key.kind is KeyKind.EC and key.der is not None:
-        raise _on_curve(key)
-    raise StationkeeperError(Reason.MALFORMED_PEM, "OpenSSL cannot read the public key")
+    # OpenSSL knows every curve that gets here, so it is the point that is wrong.
+    where = f": its point is not on the curve {key.curve}" if key.kind is KeyKind.EC else ""
+    raise StationkeeperError(Reason.MALFORMED_PEM, f"OpenSSL cannot read the public key{where}")
 
 
 def _check_kind(key: PublicKey) -> None:

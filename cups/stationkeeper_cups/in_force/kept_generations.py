@@ -55,4 +55,4 @@ class KeptGenerations:
             fresh.replace(self._file)
         except OSError as error:
             fields = {"file": str(self._file), "detail": str(error)}
-            _log.error("cannot keep which generations are in force", extra={"fields": fields})
+            _log.error("cannot write which generations are in force", extra={"fields": fields})

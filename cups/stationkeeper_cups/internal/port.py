@@ -230,7 +230,7 @@ class InternalPort:
         left_out = self._lines.take()
         if left_out is not None:
             fields = {"peer": address, "detail": detail, "left_out": left_out}
-            _log.warning("the internal port gives up connections", extra={"fields": fields})
+            _log.warning("the internal port closed connections above its limits", extra={"fields": fields})
 
 
 def _reset_on_close(connection: socket.socket) -> None:

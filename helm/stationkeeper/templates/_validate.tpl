@@ -36,7 +36,7 @@
 {{- with .Values.page -}}
 {{- $proxy := and .proxy.userHeader .proxy.trustedCIDRs .proxy.existingSecret -}}
 {{- if and (or .proxy.userHeader .proxy.trustedCIDRs .proxy.existingSecret) (not $proxy) -}}
-{{- fail "page.proxy: a proxy is believed by all three of userHeader, trustedCIDRs and existingSecret: set them all, or none" -}}
+{{- fail "page.proxy: a proxy needs all three of userHeader, trustedCIDRs and existingSecret: set them all, or none" -}}
 {{- end -}}
 {{- if eq (lower .proxy.userHeader) (lower .proxy.secretHeader) -}}
 {{- fail "page.proxy.userHeader and page.proxy.secretHeader are the same header" -}}

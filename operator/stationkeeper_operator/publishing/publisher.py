@@ -242,9 +242,9 @@ class Publisher:
         """The removals in the Secrets without an event yet, by document."""
         return {document: self._untold(held.removed) for document, held in self._held.items() if held.removed}
 
-    def told(self, uid: str) -> None:
-        """Take in that the removal of a resource got its event."""
-        self._told.add(uid)
+    def told(self, uids: Iterable[str]) -> None:
+        """Take in the resources whose removal got its event."""
+        self._told.update(uids)
 
     async def strike_told(self) -> bool:
         """Delete from the Secrets the removals that got their event; return whether there was one.

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-from stationkeeper_operator.reporting.conditions import SERVED_TWICE, Fact
+from stationkeeper_operator.reporting.conditions import SERVED_TWICE
+from stationkeeper_operator.resources.fact import Fact
 from stationkeeper_operator.resources.records import Key, Resource
 
 FIRST_SECONDS, LONGEST_SECONDS = 4.0, 3600.0

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from stationkeeper_operator.compiling.incremental.turn_compiler import TurnCompiler
 from stationkeeper_operator.compiling.world_changes import ResourceChange
-from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
+from stationkeeper_operator.reporting.judgement import Judgement
 from stationkeeper_operator.resources.records import Key, Resource
 from stationkeeper_operator.turns.batches import IN_ONE_GO, batches
+from stationkeeper_operator.turns.status_loop import StatusLoop
 
 
 class Judging:
@@ -18,7 +19,7 @@ class Judging:
         is_decided: returns whether the references of a resource have been read.
     """
 
-    def __init__(self, status: StatusWriter, is_decided: Callable[[Resource, TurnCompiler], bool]) -> None:
+    def __init__(self, status: StatusLoop, is_decided: Callable[[Resource, TurnCompiler], bool]) -> None:
         self._status = status
         self._is_decided = is_decided
         # At first, all resources are the backlog of a new leader; then changes come before it.

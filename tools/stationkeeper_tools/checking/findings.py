@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from stationkeeper_core.published.observation import clean
+
 
 class Severity(StrEnum):
     """The severity of a finding."""
@@ -38,7 +40,7 @@ MEANINGS = {
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """Something in a manifest that a person should see.
+    """Something in a manifest that a person should see. Each of its texts is one line that can be printed.
 
     Attributes:
         file: as the person named it.
@@ -55,3 +57,10 @@ class Finding:
     reason: str
     message: str
     subject: str = ""
+
+    def __post_init__(self) -> None:
+        # The texts quote the manifest: a line of its own there could be a command to the CI that reads the output.
+        for name in ("file", "message", "subject"):
+            text = getattr(self, name)
+            if not text.isprintable():
+                object.__setattr__(self, name, clean(text, len(text)))

@@ -1,9 +1,9 @@
 """Read YAML with the line number of every value.
 
-It is read as kubectl reads it: without dates, and no key twice. Aliases that multiply and deep nesting are refused.
+It is read as kubectl reads it: without dates, without numbers to base 60, and no key twice. Aliases that multiply and
+deep nesting are refused.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ MAX_DEPTH = 64
 
 Path = Sequence[str | int]
 
-_FLOW_DEPTH = re.compile(r"[\[{]{64}")
+_NOT_IN_JSON = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
 
 
 class MalformedYamlError(Exception):
@@ -34,13 +34,23 @@ class MalformedYamlError(Exception):
 
 
 class _Loader(yaml.CSafeLoader):
-    """Reads dates as text, since JSON has none."""
+    """Reads dates and numbers to base 60 as text, since JSON has none."""
+
+    def integer(self, node: yaml.ScalarNode) -> object:
+        """Return a number; the text of an EUI that its colons would make one, as in 11:22:33:44:55:11:22:33."""
+        return node.value if ":" in node.value else self.construct_yaml_int(node)
+
+    def fraction(self, node: yaml.ScalarNode) -> object:
+        """Return a number, or text as `integer` does."""
+        return node.value if ":" in node.value else self.construct_yaml_float(node)
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _NOT_IN_JSON]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.integer)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.fraction)
 
 
 @dataclass(frozen=True)
@@ -128,12 +138,10 @@ def read_documents(text: str) -> list[LocatedYaml]:
     """
     if len(text) > MAX_BYTES:
         raise MalformedYamlError(1, f"has {len(text)} characters, at most {MAX_BYTES} are read; split the file")
-    deep = _FLOW_DEPTH.search(text)
-    if deep is not None:
-        raise MalformedYamlError(text.count("\n", 0, deep.start()) + 1, f"is nested deeper than {MAX_DEPTH} levels")
     found: list[LocatedYaml] = []
     loader = _Loader(text)
     try:
+        _bound_depth(text)
         while loader.check_node():
             node = loader.get_node()
             if node is None:
@@ -146,35 +154,56 @@ def read_documents(text: str) -> list[LocatedYaml]:
         mark = error.problem_mark or error.context_mark
         raise MalformedYamlError(mark.line + 1 if mark else 1, error.problem or "cannot be read") from None
     except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise MalformedYamlError(1, str(error)[:200]) from None
-    except RecursionError:
-        raise MalformedYamlError(1, f"is nested deeper than {MAX_DEPTH} levels") from None
+        raise MalformedYamlError(1, " ".join(str(error).split())[:200]) from None
+    except (AttributeError, LookupError):
+        # So PyYAML's constructors fail at a text that its own tag does not fit, such as `!!bool 1`.
+        raise MalformedYamlError(1, "has a value that is not of the type of its tag") from None
     finally:
         loader.dispose()
     return found
 
 
+def _bound_depth(text: str) -> None:
+    """Refuse a text that is too deep, before its nodes are made: libyaml's binding makes them by C's stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise _too_deep(event.start_mark.line + 1 if event.start_mark else 1)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
 def _bound(root: yaml.Node) -> None:
-    """Refuse a document that is too deep or, with its aliases written out, too large."""
-    sizes: dict[int, int] = {}
+    """Refuse a document that, with its aliases written out, is too deep or too large."""
+    known: dict[int, tuple[int, int]] = {}
     inside: set[int] = set()
 
-    def size(node: yaml.Node, depth: int) -> int:
-        if id(node) in sizes:
-            return sizes[id(node)]
+    def measure(node: yaml.Node, depth: int) -> tuple[int, int]:
+        """Return the values and the levels of a node."""
+        if id(node) in known:
+            return known[id(node)]
         if depth > MAX_DEPTH or id(node) in inside:
-            raise MalformedYamlError(_line(node), f"is nested deeper than {MAX_DEPTH} levels")
+            raise _too_deep(_line(node))
         inside.add(id(node))
-        total = 1
+        values, levels = 1, 0
         for child in _children(node):
-            total += size(child, depth + 1)
-            if total > MAX_VALUES:
+            more, below = measure(child, depth + 1)
+            values, levels = values + more, max(levels, below + 1)
+            if values > MAX_VALUES:
                 raise MalformedYamlError(_line(node), f"has more than {MAX_VALUES} values, its aliases written out")
+        if levels > MAX_DEPTH:
+            raise _too_deep(_line(node))
         inside.discard(id(node))
-        sizes[id(node)] = total
-        return total
+        known[id(node)] = values, levels
+        return known[id(node)]
 
-    size(root, 0)
+    measure(root, 0)
+
+
+def _too_deep(line: int) -> MalformedYamlError:
+    return MalformedYamlError(line, f"is nested deeper than {MAX_DEPTH} levels")
 
 
 def _children(node: yaml.Node) -> Iterator[yaml.Node]:

@@ -22,7 +22,7 @@ _COLOURS = {Severity.ERROR: Colour.BAD, Severity.WARNING: Colour.DOUBT}
 @click.option(
     "--release-namespace", default="stationkeeper", show_default=True, help="Where Stationkeeper is installed."
 )
-@click.option("--strict", is_flag=True, help="Let warnings count as errors.")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @output_option(Output.SARIF, Output.GITHUB)
 def command(paths: tuple[Path, ...], namespace: str, release_namespace: str, strict: bool, output: Output) -> int:
     """Check manifests before they are applied; show the file and line of each problem.
@@ -58,5 +58,5 @@ def _show(result: CheckResult) -> None:
         severity = coloured(each.severity.value, _COLOURS[each.severity], bold=True)
         subject = f" [{each.subject}]" if each.subject else ""
         print_text(f"{each.file}:{each.line}: {severity} {each.reason}: {each.message}{subject}")
-    others = f"; {result.others} objects of other kinds are not looked at" if result.others else ""
+    others = f"; {result.others} objects of other kinds are not checked" if result.others else ""
     print_text(f"{result.resources} resources: {result.errors} errors, {result.warnings} warnings{others}")

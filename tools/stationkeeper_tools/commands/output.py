@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,9 +11,13 @@ from typing import Any, TypeVar
 
 import click
 
+from stationkeeper_core.published.observation import clean
+
 PROGRESS_AFTER_SECONDS = 1.0
 
 _META_KEY = "stationkeeper.output"
+# What a text for a terminal may have beside characters that can be seen: ends of lines, and what `coloured` writes.
+_KEPT = re.compile(r"(\n|\x1b\[(?:0|1|22|31|32|33|36)m)")
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 _Item = TypeVar("_Item")
 
@@ -62,22 +67,32 @@ def chosen_output(context: click.Context | None) -> Output:
 
 def print_json(fields: Mapping[str, Any]) -> None:
     """Print one JSON object on standard output."""
-    click.echo(json.dumps(fields, indent=2, ensure_ascii=False))
+    click.echo(_json(fields, indent=2))
 
 
 def print_json_line(fields: Mapping[str, Any]) -> None:
     """Print one JSON object on one line of standard output, at once."""
-    click.echo(json.dumps(fields, ensure_ascii=False))
+    click.echo(_json(fields))
 
 
 def print_text(text: str = "") -> None:
     """Print lines for people on standard output; without colours where it is not a terminal."""
-    click.echo(text, color=_colour())
+    click.echo(harmless(text), color=_colour())
 
 
 def print_note(text: str) -> None:
     """Print lines for people on standard error."""
-    click.echo(text, err=True, color=_colour())
+    click.echo(harmless(text), err=True, color=_colour())
+
+
+def harmless(text: str) -> str:
+    """Return `text` without characters that control a terminal, but for line ends and colours.
+
+    A text may quote what a manifest or a certificate says, and its author need not be the person at the terminal.
+    """
+    if text.isprintable():
+        return text
+    return "".join(part if _KEPT.fullmatch(part) else clean(part, len(part)) for part in _KEPT.split(text))
 
 
 def coloured(text: str, colour: Colour, *, bold: bool = False) -> str:
@@ -110,6 +125,14 @@ def counted(
     finally:
         if bar is not None:
             bar.__exit__(None, None, None)
+
+
+def _json(fields: Mapping[str, Any], indent: int | None = None) -> str:
+    """Return JSON in which all that cannot be seen, or that controls a terminal, is escaped."""
+    text = json.dumps(fields, indent=indent, ensure_ascii=False)
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
 
 
 def _colour() -> bool | None:

@@ -11,10 +11,10 @@ from stationkeeper_tools.page.serving import PageAddress, check_address
 
 
 def listening_address(flag: str, text: str) -> Address:
-    """Return where an option says to listen.
+    """Return the address in an option.
 
     Raises:
-        InputError: it does not.
+        InputError: it is not an address.
     """
     try:
         address = read_address(flag, text)
@@ -31,14 +31,14 @@ def page_access(
     """Return who may see the page.
 
     Args:
-        token_file: holds the token; None for none.
-        user_header: in which a proxy names the user; None where no proxy is believed.
-        networks: of the proxies, as CIDR, with commas between.
-        secret_header: by which a proxy proves to be one.
-        secret_file: holds what stands there.
+        token_file: the file with the token; None for none.
+        user_header: the header in which a proxy names the user; None where no proxy is trusted.
+        networks: the networks of the proxies, as CIDR, separated by commas.
+        secret_header: the header with which a proxy proves its identity.
+        secret_file: the file with the value of that header.
 
     Raises:
-        InputError: what is needed is missing.
+        InputError: a needed option is missing.
     """
     token = SecretFile(token_file) if token_file is not None else None
     if user_header is None and not networks and secret_file is None:
@@ -49,7 +49,7 @@ def page_access(
         raise InputError(f"--proxy-cidrs: {error}") from None
     if user_header is None or not trusted or secret_file is None:
         raise InputError(
-            "a proxy is believed by all three of them: give --proxy-user-header, --proxy-cidrs and --proxy-secret-file"
+            "a proxy needs all three options: give --proxy-user-header, --proxy-cidrs and --proxy-secret-file"
         )
     if user_header.lower() == secret_header.lower():
         raise InputError("--proxy-user-header and --proxy-secret-header are the same header")
@@ -59,17 +59,17 @@ def page_access(
 def page_address(
     flag: str, text: str, access: Access, certificate: Path | None = None, key: Path | None = None
 ) -> PageAddress:
-    """Return where the page is served.
+    """Return the address of the page.
 
     Args:
-        flag: of the option, for messages.
-        text: what it says.
+        flag: the name of the option, for messages.
+        text: its value.
         access: who may see it.
         certificate: PEM file of a certificate for TLS, with its chain; None for none.
         key: PEM file of its private key.
 
     Raises:
-        InputError: it says no address, or everybody would see the page.
+        InputError: the value is not an address, or everybody could see the page.
     """
     if (certificate is None) != (key is None):
         raise InputError("--tls-cert and --tls-key go together")

@@ -167,7 +167,7 @@ def _line(certificate: x509.Certificate) -> str:
 
 def _verdict(problems: list[str]) -> Iterator[str]:
     if not problems:
-        yield f"A Station {coloured('takes', Colour.GOOD, bold=True)} this server with this root."
+        yield f"A Station {coloured('accepts', Colour.GOOD, bold=True)} this server with this root."
         return
     yield f"A Station {coloured('refuses', Colour.BAD, bold=True)} this server:"
     yield from (f"  - {each}" for each in problems)

@@ -148,12 +148,12 @@ def fleet_status(resources: Iterable[FleetResource], now: datetime, check_ins: i
 
 
 def gateway_line(each: FleetResource, now: datetime, check_ins: int) -> GatewayLine:
-    """Return what a gateway is like.
+    """Return the state of a gateway.
 
     Args:
         each: its Gateway.
         now: the time, aware.
-        check_ins: after how many daily check-ins that it missed it is silent.
+        check_ins: the number of missed daily check-ins after which it is silent.
     """
     seen = moment(each.status.get("lastSeen"))
     state, detail = next(_states(each, seen, now - check_ins * CHECK_IN))
@@ -161,12 +161,12 @@ def gateway_line(each: FleetResource, now: datetime, check_ins: int) -> GatewayL
 
 
 def changes_at(line: GatewayLine | CALine, now: datetime, check_ins: int) -> datetime | None:
-    """Return the first moment after `now` at which time alone makes a line another one; None if there is none.
+    """Return the first moment after `now` at which time alone changes a line; None if there is none.
 
     Args:
-        line: as `gateway_line` or `ca_line` gave it.
+        line: from `gateway_line` or `ca_line`.
         now: the time, aware.
-        check_ins: as `gateway_line` took it.
+        check_ins: as for `gateway_line`.
     """
     if isinstance(line, CALine):
         return next_stage_at(None, line.ends, now) if line.ends is not None else None
@@ -176,7 +176,7 @@ def changes_at(line: GatewayLine | CALine, now: datetime, check_ins: int) -> dat
 
 
 def ca_line(each: FleetResource, now: datetime) -> CALine:
-    """Return what a TrustedCA is like at a time, aware."""
+    """Return the state of a TrustedCA at a time, aware."""
     ready = each.condition("Ready")
     ends = None
     for certificate in each.status.get("certificates") or ():

@@ -1,1 +1,1 @@
-"""A read-only page of a fleet: what the statuses of its resources say, drawn on the server, without a script."""
+"""A read-only page of a fleet, made of the statuses of its resources; the server renders it, without a script."""

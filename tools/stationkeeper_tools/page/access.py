@@ -1,8 +1,8 @@
 """The access to the page: decided by the source of a request and its headers. Pure.
 
-Three ways. Nobody is asked where the page listens on the machine itself alone; a token; or a proxy that has asked
-already, and names the user in a header. A proxy is believed where it comes from a network that is named and proves a
-secret: the networks of a cluster's proxies are those of its other pods.
+There are three ways. If the page listens only on its own machine, nobody logs in. Otherwise a token is needed, or a
+proxy that has authenticated the user and names them in a header. A proxy is trusted only if it comes from a configured
+network and proves that it knows a secret: in a cluster, other pods are in the same networks.
 """
 
 import base64
@@ -34,10 +34,10 @@ class TrustedProxy:
     """A proxy that authenticates people.
 
     Attributes:
-        networks: it comes from.
+        networks: its source networks.
         user_header: the header in which it names the user.
-        secret_header: the header by which it proves to be the proxy.
-        secret: reads what stands there; empty where that cannot be read.
+        secret_header: the header with which it proves its identity.
+        secret: returns the value of that header; empty where it cannot be read.
     """
 
     networks: Networks
@@ -51,8 +51,8 @@ class Access:
     """The requirements for access to the page.
 
     Attributes:
-        token: reads it; empty where that cannot be read. None where nobody comes in by a token.
-        proxy: None where nobody comes by a proxy.
+        token: returns the token; empty where it cannot be read. None where no token opens the page.
+        proxy: the trusted proxy; None where there is none.
     """
 
     token: Callable[[], bytes] | None = None
@@ -60,7 +60,7 @@ class Access:
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody is asked: then only the machine itself may connect."""
+        """Whether nobody must log in; then only the machine itself may connect."""
         return self.token is None and self.proxy is None
 
 
@@ -70,7 +70,7 @@ class Refused:
 
     Attributes:
         why: for the log.
-        wants_token: whether a token would do.
+        wants_token: whether a token would give access.
     """
 
     why: str
@@ -81,9 +81,9 @@ def who_asks(access: Access, peer: str, values: Values) -> str | Refused:
     """Return who sends a request, or why it is refused.
 
     Args:
-        access: what is asked for.
-        peer: the address that it comes from, as the socket has it.
-        values: of its headers.
+        access: the requirements.
+        peer: the source address of the socket.
+        values: returns the values of a header.
     """
     if access.is_open:
         return _on_this_machine(peer, values)
@@ -126,7 +126,7 @@ def _without_port(host: str) -> str:
 
 
 def _named_by_proxy(proxy: TrustedProxy, peer: str, values: Values) -> str:
-    """Return the user; empty where the request is none of the proxy's, or names none or several."""
+    """Return the user; empty if the request is not from the proxy, or names no user or several."""
     if peer not in proxy.networks:
         return ""
     secrets, users = values(proxy.secret_header), values(proxy.user_header)
@@ -136,7 +136,7 @@ def _named_by_proxy(proxy: TrustedProxy, peer: str, values: Values) -> str:
 
 
 def _given_token(authorizations: Sequence[str]) -> bytes:
-    """Return the token in the header: of Bearer, or the password of Basic, which browsers ask people for."""
+    """Return the token in the header: the Bearer token, or the password of Basic, for which browsers ask people."""
     if len(authorizations) != 1 or len(authorizations[0]) > _MAX_AUTHORIZATION:
         return b""
     scheme, _, given = authorizations[0].partition(" ")
@@ -151,6 +151,6 @@ def _given_token(authorizations: Sequence[str]) -> bytes:
 
 
 def _equal(given: bytes, secret: bytes) -> bool:
-    """Compare in a time that tells nothing of the secret, not even its length; a short secret equals nothing."""
+    """Compare in a time that reveals nothing about the secret, not even its length; a short secret equals nothing."""
     same = hmac.compare_digest(hashlib.sha256(given).digest(), hashlib.sha256(secret).digest())
     return same and len(secret) >= MIN_SECRET

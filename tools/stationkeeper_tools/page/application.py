@@ -1,4 +1,4 @@
-"""The page over HTTP: who asks, what for, and the answer with its headers. It changes nothing, and asks nobody."""
+"""The page over HTTP: read a request, check its access, and answer. It changes nothing, and waits for no API server."""
 
 import logging
 import time
@@ -50,9 +50,9 @@ class Shown:
     """The content of the page.
 
     Attributes:
-        view: of the fleet.
-        freshness: how old that is.
-        now: the time, aware.
+        view: the view of the fleet.
+        freshness: the age of the view.
+        now: returns the time, aware.
     """
 
     view: FleetView
@@ -61,11 +61,11 @@ class Shown:
 
 
 def page_application(shown: Shown, access: Access, clock: Callable[[], float] = time.monotonic) -> web.Application:
-    """Return what answers requests.
+    """Return the application that answers requests.
 
     Args:
-        shown: what they are answered with.
-        access: who may ask.
+        shown: the content of the answers.
+        access: the requirements for access.
         clock: monotonic seconds.
     """
     application = web.Application(middlewares=[_with_headers, _authenticated(access, LogBudget(clock))])

@@ -1,4 +1,4 @@
-"""Follows the TrustedCAs and Gateways of a cluster: a LIST, then a watch, and a LIST again where that is lost."""
+"""Follow the TrustedCAs and Gateways of a cluster: a LIST, then a watch, and another LIST when the watch is lost."""
 
 import asyncio
 import contextlib
@@ -36,13 +36,13 @@ class ClusterFeed:
     """The feed of one process.
 
     Args:
-        api: of the cluster.
-        view: to bring up to date.
-        namespaces: those to follow; none means all.
+        api: the API server of the cluster.
+        view: the view to update.
+        namespaces: the namespaces to follow; none means all.
         now: the time, aware.
 
     Attributes:
-        listed: set once all that there is was read.
+        listed: set when all existing objects were read.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ClusterFeed:
 
     @property
     def freshness(self) -> Freshness:
-        """The age of the view: that of its oldest collection."""
+        """The freshness of the view: that of its oldest collection."""
         known = list(self._collections.values())
         heard = [each.heard for each in known if each.heard is not None]
         problem = next((each.problem for each in known if each.problem), "")
@@ -84,17 +84,17 @@ class ClusterFeed:
                     version = ""
                 self._collections[place] = self._collections[place].failed(str(error))
                 fields = {"kind": kind, "namespace": namespace or "", "detail": str(error), "seconds": pause}
-                _log.warning("the API server is not heard, trying again", extra={"fields": fields})
+                _log.warning("the API server does not answer, trying again", extra={"fields": fields})
             if self._collections[place].heard != heard:
                 pause = _PAUSE_SECONDS
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - nothing secret
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     async def _list(self, kind: str, namespace: str | None) -> str:
-        """Take in all that there is, and return the version of it.
+        """Read all existing objects into the view, and return the resourceVersion of the LIST.
 
         Raises:
-            ApiError: it was not read whole; nothing is taken for deleted.
+            ApiError: the LIST is incomplete; then no object counts as deleted.
         """
         place, version = (kind, namespace), ""
         is_first = not self._collections[place].is_complete
@@ -110,10 +110,10 @@ class ClusterFeed:
         return version
 
     async def _watch(self, kind: str, namespace: str | None, version: str) -> str:
-        """Take in what changes until the API server ends the watch, and return up to which version.
+        """Apply changes until the API server ends the watch, and return the last resourceVersion.
 
         Raises:
-            ApiError: it broke off; what is known goes up to a version that was not lost.
+            ApiError: the watch broke off.
         """
         query = {"resourceVersion": version, "allowWatchBookmarks": "true"}
         try:

@@ -1,4 +1,4 @@
-"""The page of a cluster, as a process of its own."""
+"""The page of a cluster, as a separate process."""
 
 import asyncio
 import contextlib
@@ -26,8 +26,8 @@ class PageSettings:
         access: who may see it.
         kubeconfig: of the cluster; None for the ServiceAccount of the pod.
         context: of the kubeconfig; None for its current one.
-        namespaces: those that are shown; none means all.
-        check_ins: after how many daily check-ins that it missed a gateway is silent.
+        namespaces: the shown namespaces; none means all.
+        check_ins: the number of missed daily check-ins after which a gateway is silent.
     """
 
     address: PageAddress
@@ -46,9 +46,9 @@ async def run_cluster_page(settings: PageSettings, stop: asyncio.Event) -> None:
     """Show the page until `stop` is set.
 
     Raises:
-        CredentialsError: there are none for the API server.
+        CredentialsError: there are no credentials for the API server.
         OSError: the address cannot be bound.
-        RuntimeError: a part ended that never should.
+        RuntimeError: a part ended that must never end.
     """
     view = FleetView(settings.check_ins, History())
     async with KubernetesApi(Credentials(settings.kubeconfig, settings.context)) as api:
@@ -68,7 +68,7 @@ async def run_cluster_page(settings: PageSettings, stop: asyncio.Event) -> None:
 
 
 async def _freeze(feed: ClusterFeed) -> None:
-    """Once all is known, have it not looked through for garbage again and again."""
+    """After the first LIST, exclude the present objects from further garbage collections."""
     await feed.listed.wait()
     gc.collect()
     gc.freeze()

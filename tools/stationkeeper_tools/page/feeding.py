@@ -1,4 +1,4 @@
-"""Brings a fleet view up to date with one object after the other, whatever they come from."""
+"""Update a fleet view with one object after the other, from any source."""
 
 import asyncio
 import time
@@ -24,8 +24,8 @@ class Feed:
     """Puts objects into a view.
 
     Args:
-        view: of the page.
-        now: the time, aware.
+        view: the view of the page.
+        now: returns the time, aware.
     """
 
     def __init__(self, view: FleetView, now: Callable[[], datetime]) -> None:
@@ -33,12 +33,12 @@ class Feed:
         self._now = now
 
     async def take(self, kind: str, items: Iterable[msgspec.Raw], *, is_first: bool) -> set[ResourceName]:
-        """Take in objects of a LIST, and return which they are.
+        """Put objects of a LIST into the view, and return their names.
 
         Args:
-            kind: of the objects.
-            items: as JSON text.
-            is_first: whether the page learns what there is.
+            kind: the kind of the objects.
+            items: the objects, as JSON text.
+            is_first: whether this is the first LIST; then its objects are not new.
         """
         seen, until = set(), time.monotonic() + SLICE_SECONDS
         for item in items:
@@ -53,7 +53,7 @@ class Feed:
         return seen
 
     def put(self, kind: str, item: Mapping[str, Any], *, is_first: bool = False) -> ResourceName | None:
-        """Take in that an object is so, and return which it is; None where it has no name."""
+        """Put an object into the view, and return its name; None where it has none."""
         resource = shown_resource(kind, item)
         if resource is None:
             return None
@@ -62,18 +62,18 @@ class Feed:
         return resource.key
 
     def keep_only(self, kind: str, namespace: str | None, seen: set[ResourceName]) -> None:
-        """Take in that a LIST of a kind in a namespace, or in all where None, held no other objects."""
+        """Remove all other objects of a kind in a namespace (all namespaces where None), after a complete LIST."""
         for key in [each for each in self._view.names(kind, namespace) if each not in seen]:
             self._view.remove(key, self._now())
 
     def remove(self, kind: str, item: Mapping[str, Any]) -> None:
-        """Take in that an object does not exist any more."""
+        """Remove a deleted object from the view."""
         resource = shown_resource(kind, item)
         if resource is not None:
             self._view.remove(resource.key, self._now())
 
     async def tick(self) -> NoReturn:
-        """Have judged again what time alone changes, until cancelled."""
+        """Update the states that time alone changes, until cancelled."""
         while True:
             is_more = self._view.tick(self._now())
             await asyncio.sleep(0 if is_more else TICK_SECONDS)

@@ -1,7 +1,7 @@
-"""A fleet as the page knows it, brought up to date by one resource after the other. Pure: time is passed in.
+"""The page's view of a fleet, updated with one resource after the other. Pure: time is passed in.
 
-What a gateway or a CA is like is judged by `fleet_status`, when its resource changes and when time alone changes it, so
-that nothing looks at every resource again to draw a page. Of a resource only what is shown is kept, packed.
+`fleet_status` computes the state of a gateway or CA when its resource changes, and when time alone changes the state.
+So no page needs to read every resource. Only the shown fields of a resource are stored, packed.
 """
 
 import heapq
@@ -59,9 +59,9 @@ class Listed:
     """A part of a list.
 
     Attributes:
-        lines: of the gateways on this page.
-        total: how many the list has.
-        page, pages: which page it is of how many; both at least 1.
+        lines: the gateways on this page.
+        total: the number of gateways in the list.
+        page, pages: the number of this page, and of all pages; both at least 1.
     """
 
     lines: Sequence[GatewayLine]
@@ -76,11 +76,11 @@ class _Held(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         version: its resourceVersion.
         resource: spec, status and generation as packed JSON.
-        line: what it is like.
-        judged: when that was found, aware.
-        phase: how far it is on its way into force.
-        searched: what a search looks at, in small letters; of a Gateway.
-        trusted_ca: `namespace/name` of the TrustedCA that a Gateway's last certificate was from; empty for none.
+        line: its state.
+        judged: when the state was computed, aware.
+        phase: its progress into force.
+        searched: for a Gateway, the text for searches, in lower case.
+        trusted_ca: `namespace/name` of the TrustedCA of a Gateway's last certificate; empty for none.
     """
 
     version: str
@@ -96,13 +96,13 @@ class FleetView:
     """The view of one process.
 
     Args:
-        check_ins: after how many daily check-ins that it missed a gateway is silent.
-        history: where changes are kept.
+        check_ins: the number of missed daily check-ins after which a gateway is silent.
+        history: stores the changes.
 
     Attributes:
         check_ins: as given.
         history: as given.
-        recent: the newest changes of what is in force, with their resources, the newest first.
+        recent: the newest changes of the state in force, with their resources, the newest first.
     """
 
     def __init__(self, check_ins: int, history: History) -> None:
@@ -121,22 +121,22 @@ class FleetView:
         return sum(map(len, self._held.values()))
 
     def version(self, key: ResourceName) -> str | None:
-        """Return the resourceVersion in which a resource is known; None where it is not."""
+        """Return the resourceVersion of a known resource; None where it is not known."""
         held = self._held[key.kind].get(_name(key))
         return held.version if held is not None else None
 
     def names(self, kind: str, namespace: str | None) -> Iterator[ResourceName]:
-        """Yield the resources of a kind, in a namespace or in all where None."""
+        """Yield the names of the resources of a kind, in a namespace, or in all where None."""
         return (ResourceName(kind, *each) for each in self._held[kind] if namespace in {None, each.namespace})
 
     def put(self, resource: FleetResource, version: str, now: datetime, *, is_first: bool = False) -> None:
-        """Take in that a resource is so.
+        """Add or replace a resource.
 
         Args:
-            resource: as `shown_resource` gives it.
+            resource: as `shown_resource` returns it.
             version: its resourceVersion.
             now: the time, aware.
-            is_first: whether the page learns what there is; what it did not know then is not new.
+            is_first: whether it is from the first LIST; then it does not count as a change.
         """
         key, before = resource.key, self.resource(resource.key)
         if before is not None or not is_first:
@@ -146,7 +146,7 @@ class FleetView:
             self._strangers[key] = tuple(strangers_of(resource))
 
     def remove(self, key: ResourceName, now: datetime) -> None:
-        """Take in that a resource does not exist any more."""
+        """Remove a deleted resource."""
         if _name(key) in self._held[key.kind]:
             self._displace(key)
             del self._held[key.kind][_name(key)]
@@ -156,14 +156,14 @@ class FleetView:
             self._note_recent(key, StatusChange(now, ChangeKind.DELETED, "it was deleted"))
 
     def tick(self, now: datetime, most: int = MOST_JUDGED) -> bool:
-        """Judge again what time alone has changed.
+        """Update the states that time alone has changed.
 
         Args:
             now: the time, aware.
-            most: how many alarms are looked at.
+            most: the maximum number of alarms to handle.
 
         Returns:
-            Whether there are more: after an outage very many gateways become silent at once.
+            Whether more alarms are due: after an outage, very many gateways become silent at once.
         """
         for _ in range(most):
             if not self._due or self._due[0][0] > now:
@@ -175,7 +175,7 @@ class FleetView:
         return True
 
     def resource(self, key: ResourceName) -> FleetResource | None:
-        """Return a resource as it is shown; None where it is not known."""
+        """Return the shown fields of a resource; None where it is not known."""
         held = self._held[key.kind].get(_name(key))
         if held is None:
             return None
@@ -187,12 +187,12 @@ class FleetView:
         return {state: len(names) for state, names in self._states.items()}
 
     def gateway(self, name: ObjectName) -> GatewayLine | None:
-        """Return what a gateway is like; None where it is not known."""
+        """Return the state of a gateway; None where it is not known."""
         held = self._held[GATEWAY].get(name)
         return held.line if held is not None and isinstance(held.line, GatewayLine) else None
 
     def gateways(self, query: Query, size: int = PAGE_SIZE) -> Listed:
-        """Return one page of the gateways that are asked for, sorted by state, namespace and name."""
+        """Return one page of the gateways that match a query, sorted by state, namespace and name."""
         states = [self._states[query.state]] if query.state else list(self._states.values())
         if query.search or query.trusted_ca:
             found = [name for names in states for name in self._fitting(names, query)]
@@ -207,26 +207,26 @@ class FleetView:
         return self._page(sum(map(len, states)), part, query.page, size)
 
     def cas(self) -> list[CALine]:
-        """Return what each CA is like, sorted by namespace and name."""
+        """Return the state of each CA, sorted by namespace and name."""
         lines = (self._held[TRUSTED_CA][name].line for name in self._cas)
         return [line for line in lines if isinstance(line, CALine)]
 
     @property
     def stranger_count(self) -> int:
-        """How many gateways could be registered."""
+        """The number of gateways that could be registered."""
         return sum(map(len, self._strangers.values()))
 
     def strangers(self) -> list[Stranger]:
-        """Return the gateways that could be registered, the one that asked last first."""
+        """Return the gateways that could be registered, the one with the latest request first."""
         listed = (each for strangers in self._strangers.values() for each in strangers)
         return sorted(listed, key=lambda each: each.last_seen, reverse=True)
 
     def phases(self, kind: str) -> dict[Phase, int]:
-        """Return how many resources of a kind are how far on their way into force."""
+        """Return the number of resources of a kind in each phase."""
         return {phase: len(names) for phase, names in self._phases[kind].items()}
 
     def in_phase(self, kind: str, phase: Phase, most: int) -> list[ResourceName]:
-        """Return up to `most` resources of a kind that are so far."""
+        """Return up to `most` resources of a kind in a phase."""
         return [ResourceName(kind, *name) for name in self._phases[kind][phase].part(0, most)]
 
     def _fitting(self, names: SortedNames, query: Query) -> Iterator[ObjectName]:
@@ -266,7 +266,7 @@ class FleetView:
             self._set_alarm(key, at)
 
     def _set_alarm(self, key: ResourceName, at: datetime) -> None:
-        """Have a resource looked at again; each has one alarm: where that rings early, the next one is set."""
+        """Set the alarm of a resource; each has one alarm, and an alarm that is too early sets the next one."""
         if key not in self._alarms or at < self._alarms[key]:
             self._alarms[key] = at
             heapq.heappush(self._due, (at, key))
@@ -292,7 +292,7 @@ class FleetView:
 
 
 def phase_of(resource: FleetResource) -> Phase:
-    """Return how far a resource is on its way into force."""
+    """Return the progress of a resource into force."""
     if resource.condition("Accepted").get("status") == "False":
         return Phase.NOT_ACCEPTED
     for kind, phase in (("Enforced", Phase.ENFORCED), ("Published", Phase.PUBLISHED)):

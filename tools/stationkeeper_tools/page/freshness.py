@@ -14,10 +14,10 @@ class Freshness:
     """The freshness of one source.
 
     Attributes:
-        source: what it is, for people.
-        heard: when it said something last, aware; None for never.
-        is_complete: whether all that there is was read once.
-        problem: why it is not heard; empty where it is.
+        source: the name of the source, for people.
+        heard: when it last answered, aware; None for never.
+        is_complete: whether all existing objects were read once.
+        problem: why it does not answer; empty where it does.
     """
 
     source: str
@@ -26,15 +26,15 @@ class Freshness:
     problem: str = ""
 
     def heard_at(self, now: datetime) -> "Freshness":
-        """Return the same, heard now."""
+        """Return a copy, with an answer now."""
         return replace(self, heard=now, problem="")
 
     def complete(self) -> "Freshness":
-        """Return the same, with all read."""
+        """Return a copy, with all existing objects read."""
         return replace(self, is_complete=True)
 
     def failed(self, problem: str) -> "Freshness":
-        """Return the same, with the reason why it is not heard."""
+        """Return a copy, with the reason why the source does not answer."""
         return replace(self, problem=problem[:_MAX_PROBLEM])
 
     def is_stale(self, now: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""The changes of statuses that the page has seen since it runs, bounded. Pure."""
+"""The changes of statuses that the page has seen since its start, bounded. Pure."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -15,9 +15,9 @@ class History:
     """The history of all resources.
 
     Args:
-        of_one: how many changes of a resource are kept; the oldest makes room.
-        of_all: how many in all. The namespace that has the most loses the history of the resource that it has had for
-            the longest: a namespace that changes all the time takes no other's.
+        of_one: the maximum of changes of a resource; above it, the oldest is dropped.
+        of_all: the maximum of changes in all. Above it, the namespace with the most changes loses the history of its
+            first resource: so a namespace that changes all the time displaces no history of others.
     """
 
     def __init__(self, of_one: int = MAX_OF_ONE, of_all: int = MAX_OF_ALL) -> None:
@@ -31,7 +31,7 @@ class History:
         return self._count
 
     def add(self, key: ResourceName, changes: Iterable[StatusChange]) -> None:
-        """Take in what happened to a resource."""
+        """Record changes of a resource."""
         kept = self._changes.get(key)
         for each in changes:
             if kept is None:
@@ -49,11 +49,11 @@ class History:
             self.forget(oldest)
 
     def of(self, key: ResourceName) -> tuple[StatusChange, ...]:
-        """Return what happened to a resource, the newest last."""
+        """Return the changes of a resource, the newest last."""
         return tuple(self._changes.get(key, ()))
 
     def forget(self, key: ResourceName) -> None:
-        """Take in that nobody asks for a resource any more."""
+        """Drop the history of a resource."""
         kept = self._changes.pop(key, None)
         if kept is not None:
             self._count -= len(kept)

@@ -1,4 +1,4 @@
-"""Follows the objects of a process that holds them all, such as `stationkeeper serve`."""
+"""Follow the objects of a process that holds all of them, such as `stationkeeper serve`."""
 
 import asyncio
 import time
@@ -20,13 +20,13 @@ class ObjectFeed:
     """The feed of one process.
 
     Args:
-        view: to bring up to date.
-        objects: returns those that there are; None where that is not known yet.
-        source: what they come from, for people.
-        now: the time, aware.
+        view: the view to update.
+        objects: returns the existing objects; None where they are not known yet.
+        source: the name of the source, for people.
+        now: returns the time, aware.
 
     Attributes:
-        freshness: how old what the view has is.
+        freshness: the freshness of the view.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ObjectFeed:
             await asyncio.sleep(max(SECONDS, _SHARE * (time.monotonic() - began)))
 
     async def look(self) -> None:
-        """Take in what changed."""
+        """Apply the changes since the last call."""
         objects = self._objects()
         if objects is None:
             return

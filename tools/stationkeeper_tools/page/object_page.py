@@ -21,7 +21,7 @@ class OfferedPage:
     """The address of a page, and its users.
 
     Attributes:
-        address: where.
+        address: the address of the page.
         access: who may see it.
     """
 
@@ -40,10 +40,10 @@ async def run_object_page(
 
     Args:
         offered: the address and the users.
-        objects: returns those that there are; None where that is not known yet.
-        source: what they come from, for people.
-        now: the time, aware.
-        stop: set from outside.
+        objects: returns the existing objects; None where they are not known yet.
+        source: the name of the source, for people.
+        now: returns the time, aware.
+        stop: the event that ends it.
 
     Raises:
         OSError: the address cannot be bound.

@@ -1,6 +1,6 @@
 """Read a browser's query from the parameters of its address. Pure.
 
-Everything is bounded, and what cannot be meant counts as not given: a page is shown in any case.
+Everything is bounded. An invalid parameter is ignored, so a page is always shown.
 """
 
 import re
@@ -26,13 +26,13 @@ class Query:
     """A query.
 
     Attributes:
-        search: a part of an EUI, a name, a model or a version, in small letters; empty for all.
-        state: only gateways in this one; None for all.
-        namespace: only this one; empty for all.
-        name: of a resource; empty for none.
-        trusted_ca: `namespace/name` of the TrustedCA that gateways came in by; empty for all.
-        page: from 1 on.
-        refresh: after how many seconds the browser asks again; 0 for never, None where the address does not say.
+        search: a part of an EUI, a name, a model or a version, in lower case; empty for all.
+        state: only gateways in this state; None for all.
+        namespace: only gateways of this namespace; empty for all.
+        name: the name of a resource; empty for none.
+        trusted_ca: `namespace/name` of the TrustedCA that vouched for gateways last; empty for all.
+        page: the number of the page, from 1.
+        refresh: the seconds until the browser asks again; 0 for never, None where the address does not say.
     """
 
     search: str = ""
@@ -45,7 +45,7 @@ class Query:
 
     @property
     def text(self) -> str:
-        """The parameters as an address has them; empty where nothing is asked for."""
+        """The parameters in the form of an address; empty for an empty query."""
         fields = {
             "q": self.search,
             "state": self.state.value if self.state else "",
@@ -58,16 +58,16 @@ class Query:
         return urlencode({name: each for name, each in fields.items() if each})
 
     def on_page(self, page: int) -> "Query":
-        """Return the same, but for the page."""
+        """Return a copy with another page."""
         return replace(self, page=page)
 
     def refreshed(self, seconds: int) -> "Query":
-        """Return the same, but for how often the browser asks again."""
+        """Return a copy with another refresh interval."""
         return replace(self, refresh=seconds)
 
 
 def read_query(parameters: Mapping[str, str]) -> Query:
-    """Return what the parameters of an address ask for."""
+    """Return the query in the parameters of an address."""
     state = parameters.get("state", "")
     namespace, name = _name(parameters.get("namespace", "")), _name(parameters.get("name", ""))
     around, _, short = parameters.get("ca", "").partition("/")

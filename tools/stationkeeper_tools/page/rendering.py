@@ -1,6 +1,6 @@
-"""Draws the pages: the fleet, a query and a time in, HTML out. Pure.
+"""Render the pages: the fleet, a query and a time in, HTML out. Pure.
 
-The templates escape everything that they are given. There is no script, and the one style sheet stands in the page.
+The templates escape all values. There is no script, and the only style sheet is in the page itself.
 """
 
 import base64
@@ -75,10 +75,10 @@ class Request:
     """The context of the pages.
 
     Attributes:
-        query: what is asked for.
+        query: the query.
         now: the time, aware.
-        freshness: of what is known.
-        user: who asks, as far as that is known.
+        freshness: the freshness of the view.
+        user: the name of the user, if it is known.
     """
 
     query: Query
@@ -88,7 +88,7 @@ class Request:
 
 
 def overview_page(view: FleetView, request: Request) -> str:
-    """Return the fleet at a glance."""
+    """Return the overview of the fleet."""
     counts = view.counts()
     urgent = [
         line
@@ -112,7 +112,7 @@ def overview_page(view: FleetView, request: Request) -> str:
 
 
 def gateways_page(view: FleetView, request: Request) -> str:
-    """Return one page of the gateways that are asked for."""
+    """Return one page of the gateways that match the query."""
     return _draw("gateways.html", request, listed=view.gateways(request.query), counts=view.counts())
 
 
@@ -187,7 +187,7 @@ def strangers_page(view: FleetView, request: Request) -> str:
 
 
 def enforcement_page(view: FleetView, request: Request) -> str:
-    """Return how far changes are on their way into force."""
+    """Return the page about the progress of changes into force."""
     kinds = [(kind, view.phases(kind)) for kind in (TRUSTED_CA, GATEWAY)]
     waiting = [
         (resource, phase, _condition(resource, "Published" if phase is Phase.PUBLISHED else "Accepted"))
@@ -202,7 +202,7 @@ def enforcement_page(view: FleetView, request: Request) -> str:
 
 
 def message_page(title: str, text: str, request: Request) -> str:
-    """Return a page that only says something, such as that there is no such resource."""
+    """Return a page with only a message, for example that there is no such resource."""
     return _draw("message.html", request, title=title, text=text)
 
 
@@ -226,7 +226,7 @@ def _stranger(each: Stranger) -> Mapping[str, Any]:
 
 
 def _history(view: FleetView, resource: FleetResource) -> list[StatusChange]:
-    """Return what is known of a resource's past, the newest first."""
+    """Return the known history of a resource, the newest change first."""
     seen = view.history.of(resource.key)
     known = {(each.kind, each.text, each.at) for each in seen}
     told = [each for each in known_moments(resource) if (each.kind, each.text, each.at) not in known]
@@ -287,7 +287,7 @@ def _environment() -> Environment:
 
 
 def _link(place: str, **fields: Any) -> str:
-    """Return the address of a page beside the present one; all lie in one folder, whatever a proxy puts before it."""
+    """Return the relative address of another page; all pages are in one folder, below any path of a proxy."""
     text = Query(**fields).text
     return f"{place}?{text}" if text else place
 

@@ -1,4 +1,4 @@
-"""A secret in a file, as fresh as the file."""
+"""A secret in a file, which is read again when it changes."""
 
 import logging
 import time
@@ -17,8 +17,8 @@ class SecretFile:
     """The content of one file.
 
     Args:
-        path: of it.
-        clock: monotonic seconds.
+        path: the file.
+        clock: returns monotonic seconds.
 
     Raises:
         InputError: it holds no secret.
@@ -32,7 +32,7 @@ class SecretFile:
         self._read_at = clock()
 
     def __call__(self) -> bytes:
-        """Return the secret; nothing where the file cannot be read any more, so that nobody comes in by it."""
+        """Return the secret; empty if the file can no longer be read, so that it gives no access."""
         if self._clock() - self._read_at >= REREAD_SECONDS:
             self._read_at = self._clock()
             try:

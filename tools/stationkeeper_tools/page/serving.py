@@ -31,7 +31,7 @@ class PageAddress:
 
     Attributes:
         host: an IP address or a name.
-        port: of TCP.
+        port: the TCP port.
         certificate, key: PEM files for TLS; None for none.
     """
 
@@ -42,10 +42,10 @@ class PageAddress:
 
 
 def check_address(address: PageAddress, access: Access) -> None:
-    """Refuse to show the page to everybody.
+    """Refuse an address where everybody could see the page.
 
     Raises:
-        InputError: it would be, with what to do.
+        InputError: everybody could see it; the message says what to do.
     """
     if access.is_open and not is_loopback(address.host):
         raise InputError(
@@ -59,8 +59,8 @@ async def serve_page(application: web.Application, address: PageAddress) -> Asyn
     """Serve an application while the context is open.
 
     Args:
-        application: what answers.
-        address: where; see `check_address`.
+        application: the application.
+        address: the address; see `check_address`.
 
     Raises:
         OSError: the address cannot be bound, or the certificate cannot be read.
@@ -107,7 +107,7 @@ def _context(address: PageAddress) -> ssl.SSLContext | None:
 
 
 async def _reload(context: ssl.SSLContext | None, address: PageAddress) -> None:
-    """Take a renewed certificate for the connections that come from then on."""
+    """Load a renewed certificate for new connections."""
     if context is None or address.certificate is None:
         return
     loaded = address.certificate.stat().st_mtime_ns

@@ -1,7 +1,7 @@
 """The fields of a resource that the page stores and shows, with types and limits. Pure.
 
-Everything here may have been written by a tenant or told by a gateway. A field that is not named here is not kept, so
-that nothing else can be shown; a field of another type than expected is left out.
+A tenant or a gateway may have written any of these fields. Only the fields that are named here are stored, so nothing
+else can be shown; a field of another type than expected is left out.
 """
 
 import re
@@ -31,11 +31,11 @@ _Shape = Callable[[object], object]
 
 
 def shown_resource(kind: str, item: object) -> FleetResource | None:
-    """Return what is shown of a resource; None where it has no name.
+    """Return the shown fields of a resource; None where it has no name.
 
     Args:
         kind: `Gateway` or `TrustedCA`.
-        item: the decoded object, as the API server has it.
+        item: the decoded object of the API server.
     """
     if not isinstance(item, Mapping):
         return None

@@ -1,4 +1,4 @@
-"""Names in order, to which one is added or removed in little time, however many there are."""
+"""Names in order; adding or removing one takes little time, also with very many names."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
@@ -38,11 +38,11 @@ class SortedNames:
             del self._names[place]
 
     def part(self, first: int, most: int) -> list[ObjectName]:
-        """Return up to `most` names from the place `first` on."""
+        """Return up to `most` names, starting at position `first`."""
         return self._names[first : first + most]
 
     def of(self, namespace: str) -> list[ObjectName]:
-        """Return those of a namespace."""
+        """Return the names of a namespace."""
         # No name has a character that sorts before the first or after this one.
         first = bisect_left(self._names, ObjectName(namespace, ""))
         return self._names[first : bisect_left(self._names, ObjectName(namespace + "\0", ""))]

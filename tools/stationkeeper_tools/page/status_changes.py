@@ -33,9 +33,9 @@ class StatusChange(msgspec.Struct, frozen=True, gc=False):
     """One change.
 
     Attributes:
-        at: when it was, aware; when the page heard of it where the status does not say.
-        kind: what it is about.
-        text: what changed, for people; written by tenants and gateways in part.
+        at: the time of the change, aware; if the status does not say it, when the page got the change.
+        kind: the subject of the change.
+        text: what changed, for people; tenants and gateways may have written parts of it.
     """
 
     at: datetime
@@ -44,11 +44,11 @@ class StatusChange(msgspec.Struct, frozen=True, gc=False):
 
 
 def changes_between(before: FleetResource | None, after: FleetResource, heard: datetime) -> Iterator[StatusChange]:
-    """Yield what changed.
+    """Yield the changes.
 
     Args:
-        before: as it was; None where it did not exist.
-        after: as it is.
+        before: the earlier resource; None where it did not exist.
+        after: the present resource.
         heard: the time, aware.
     """
     if before is None:
@@ -68,7 +68,7 @@ def changes_between(before: FleetResource | None, after: FleetResource, heard: d
 
 
 def known_moments(resource: FleetResource) -> Iterator[StatusChange]:
-    """Yield what a status alone tells of the past: the last visit, the last refusal, when a condition changed last."""
+    """Yield the past events in a status: the last visit, the last refusal, the last change of each condition."""
     for each in resource.status.get("conditions") or ():
         at = moment(each.get("lastTransitionTime"))
         if at is not None:
@@ -79,7 +79,7 @@ def known_moments(resource: FleetResource) -> Iterator[StatusChange]:
 
 
 def delivery_text(resource: FleetResource) -> str:
-    """Return how far a gateway is with what it was sent, for people; empty where its status does not say."""
+    """Return the progress of the delivery to a gateway, for people; empty where its status does not say."""
     delivery = _part(resource, "delivery")
     if not delivery:
         return ""

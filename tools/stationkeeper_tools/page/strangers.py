@@ -1,4 +1,4 @@
-"""The manifest by which a gateway that is not registered could be. Pure."""
+"""The manifest that registers an unregistered gateway. Pure."""
 
 import re
 
@@ -13,10 +13,10 @@ _EUI = re.compile(r"[0-9A-F]{16}")
 def registration_manifest(stranger: Stranger) -> str:
     """Return a Gateway for a stranger, as YAML, in the namespace of the TrustedCA that vouches for it.
 
-    It has no LNS: without one of its own a Gateway gets that of the GatewayDefaults.
+    It has no LNS, so the Gateway gets the one of the GatewayDefaults.
 
     Args:
-        stranger: whose EUI; where that is none, nothing can be registered, and the text is empty.
+        stranger: the gateway. If its EUI is invalid, it cannot be registered, and the text is empty.
     """
     if not _EUI.fullmatch(stranger.eui):
         return ""

@@ -1,4 +1,4 @@
-"""When certificates end, on one scale: where each bar begins and ends, in percent of the width. Pure."""
+"""A time scale with the end of each certificate: the positions of its bars, in percent of the width. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ class Bar:
     """A certificate.
 
     Attributes:
-        subject, role, problem, sha256: of it; the problem is why no gateway can come in by it.
+        subject, role, problem, sha256: the certificate's; `problem` says why it can vouch for no gateway.
         ends: when it ends; None where that cannot be read.
-        retained_until: up to when it is kept although its source was renewed without it; None where it is not.
-        stage: how near its end is; None where it is far, or not known.
-        width: of the bar, which begins now.
-        goes_on: whether it ends beyond the scale.
+        retained_until: until when it is kept although its source was renewed without it; None where it is not.
+        stage: the stage of its expiry; None where the end is far away, or not known.
+        width: the width of the bar, which begins now.
+        goes_on: whether the certificate ends after the end of the scale.
     """
 
     subject: str
@@ -44,8 +44,8 @@ class Mark:
     """A vertical line of the scale: the begin of a year.
 
     Attributes:
-        at: where.
-        year: which.
+        at: its position.
+        year: the year.
     """
 
     at: float
@@ -58,7 +58,7 @@ class Timeline:
 
     Attributes:
         bars: in the order of the certificates.
-        marks: of the scale.
+        marks: the marks of the scale.
         until: the end of the scale.
     """
 
@@ -73,7 +73,7 @@ def timeline(certificates: Iterable[Mapping[str, Any]], now: datetime) -> Timeli
     The scale goes from now to the last end, but for at least one year and at most ten.
 
     Args:
-        certificates: as the status of a TrustedCA has them.
+        certificates: the entries in the status of a TrustedCA.
         now: the time, aware.
     """
     listed = list(certificates)

@@ -13,7 +13,7 @@ _UNITS = (
 
 
 def span(length: timedelta) -> str:
-    """Return how long something is, in one unit, rounded down."""
+    """Return a duration in one unit, rounded down."""
     length = abs(length)
     for least, unit, name in _UNITS:
         if length >= least:
@@ -22,7 +22,7 @@ def span(length: timedelta) -> str:
 
 
 def relative(moment: datetime, now: datetime) -> str:
-    """Return how long ago a moment is, or how far ahead; both aware."""
+    """Return how long ago a moment was, or how far in the future it is; both aware."""
     return f"in {span(moment - now)}" if moment > now else f"{span(now - moment)} ago"
 
 

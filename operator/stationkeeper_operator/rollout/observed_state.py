@@ -21,8 +21,9 @@ from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_core.published.observation import DeliveryState, Observation
 from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges
 from stationkeeper_operator.compiling.world_changes import ResourceChange
-from stationkeeper_operator.observing.certificate_usage import CertificateUsage
-from stationkeeper_operator.observing.gateway_observation import (
+from stationkeeper_operator.resources.records import TRUSTED_CA, Gateway, Key, Resource, TrustedCA
+from stationkeeper_operator.rollout.certificate_usage import CertificateUsage
+from stationkeeper_operator.rollout.gateway_observation import (
     NOTHING_SEEN,
     DeliveryShown,
     GatewayObservation,
@@ -30,7 +31,6 @@ from stationkeeper_operator.observing.gateway_observation import (
     merged,
     shown_in,
 )
-from stationkeeper_operator.resources.records import TRUSTED_CA, Gateway, Key, Resource, TrustedCA
 
 REFRESH = timedelta(minutes=10)
 AHEAD = timedelta(minutes=5)

@@ -23,9 +23,9 @@ from stationkeeper_core.errors import Reason
 from stationkeeper_core.published.documents import TRUST, secret_name
 from stationkeeper_core.published.registry_layout import BUCKETS, place_of
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.observing.loaded import LoadRefusal
-from stationkeeper_operator.reporting.conditions import ENFORCED, NOT_PUBLISHED, Fact
+from stationkeeper_operator.resources.fact import ENFORCED, NOT_PUBLISHED, Fact
 from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, TrustedCA
+from stationkeeper_operator.rollout.loaded import LoadRefusal
 
 PENDING = "Pending"
 NO_CUPS_POD = "NoCUPSPod"

@@ -1,0 +1,1 @@
+"""What is proven and seen of what is published. Pure: state without clock, network or log."""
