@@ -29,11 +29,12 @@ def shared(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def cluster(shared: Release, control_plane: Any) -> Iterator[Release]:
-    """One in which nothing has a default yet."""
+    """One in which there is neither a default nor a Gateway yet."""
     api = ApiClient(control_plane.admin_kubeconfig)
     yield shared
     for namespace in (shared.team, shared.namespace):
-        api.delete(f"/apis/stationkeeper.io/v1alpha1/namespaces/{namespace}/gatewaydefaults")
+        for plural in ("gateways", "gatewaydefaults"):
+            api.delete(f"/apis/stationkeeper.io/v1alpha1/namespaces/{namespace}/{plural}")
 
 
 def defaults(uri: str, **lns: Any) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class Page:
             return False
 
 
+@pytest.mark.slow
 def test_what_stands_in_the_folder_is_on_the_page_with_its_visits(serving: Serving, tmp_path: Path) -> None:
     token = tmp_path / "page.token"
     token.write_text(TOKEN)
