@@ -21,7 +21,7 @@ from stationkeeper_operator.turns.plan_check import PlanCheck
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.status_loop import StatusLoop
 
-_AT_ONCE = 8
+_AT_ONCE = 4
 """The number of documents to write in parallel before a check for waiting changes."""
 
 
@@ -106,12 +106,13 @@ class Reconciler:
         completes = wrote_all and await self._complete(plan, compiler.resources)
         unwritten = self._publisher.differing(plan.digests)
         await self._flow.lacking(unwritten, plan.before, plan.documents)
-        if compiler.is_whole:
-            await self._judging.judge(compiler, unwritten, is_final=wrote_all)
+        judged_all = not compiler.is_whole or await self._judging.judge(
+            compiler, unwritten, is_final=wrote_all, is_pressed=self._is_pressed
+        )
         await self._flow.tell(plan.documents, compiler.resources)
         if plan.retired:
             await self._publisher.empty(plan.retired)
-        if not (wrote_all and plan.is_done):
+        if not (wrote_all and plan.is_done and judged_all):
             return Turn.MORE
         if unwritten or self._compilation.lacks_references or completes:
             return Turn.AGAIN
@@ -138,8 +139,11 @@ class Reconciler:
         first = self._reducing(plan) - plan.last
         await self._publish(first, plan, resources)
         rest = self._publisher.differing(plan.digests) - first - plan.last
-        for batch in batches(sorted(rest), _AT_ONCE):
-            if self._is_pressed():
+        # Those of an event come first, and one batch is written in any case: while changes come all the time, nothing
+        # but reductions would be written otherwise.
+        order = sorted(rest, key=lambda each: (each not in plan.payloads, each))
+        for number, batch in enumerate(batches(order, _AT_ONCE)):
+            if number and self._is_pressed():
                 return False
             await self._publish(batch, plan, resources)
         return True
@@ -169,13 +173,10 @@ class Reconciler:
         }
         superseded: SupersededError | None = None
         try:
-            generations = await self._publisher.write(documents, payloads, removed)
+            generations = await self._publisher.write(documents, payloads, removed, plan.documents)
         except SupersededError as error:
             # Other documents were written, and may have removed trust: that must be proven and told.
             superseded, generations = error, error.written
-        for name in generations:
-            self._publisher.share(name, plan.documents[name])
-            await asyncio.sleep(0)
         leading = {name: number for name, number in generations.items() if plan.leads(name)}
         copies = {name: number for name, number in generations.items() if name not in leading}
         await self._flow.published(plan.before, plan.documents, leading, copies)
