@@ -31,12 +31,12 @@ class Component:
     """The purpose of an image.
 
     Attributes:
-        extra: of the package `stationkeeper`, that it has.
-        program: that it runs.
-        ports: on which it listens.
-        description: for people.
-        arguments: of the program, that always stay.
-        defaults: of the program, that other arguments take the place of.
+        extra: the extra of the package `stationkeeper` that it contains.
+        program: the program that it runs.
+        ports: the ports on which it listens.
+        description: a description for people.
+        arguments: the arguments that the program always gets.
+        defaults: the default arguments, which a user's arguments replace.
     """
 
     extra: str
@@ -86,7 +86,7 @@ class Image:
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels that the image-spec names, as the Containerfile has them."""
+        """The labels of the image-spec, the same as in the Containerfile."""
         said = {
             "title": f"stationkeeper-{self.component}",
             "description": COMPONENTS[self.component].description,

@@ -81,8 +81,8 @@ def write(root: Path, new: str, date: datetime.date) -> None:
         date: of the release.
 
     Raises:
-        VersionError: it is no version.
-        changelog.ChangelogError: nothing is said of it in the section Unreleased.
+        VersionError: it is not a version.
+        changelog.ChangelogError: the section Unreleased is empty.
     """
     _checked(new)
     page = root / changelog.PAGE

@@ -53,9 +53,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark each test with its layer, and where processes share them begin with what takes longest."""
+    """Mark each test with its layer, and where processes share them begin with what takes longest.
+
+    What needs a program of somebody else is slow: each run of it takes a good part of a second.
+    """
     for item in items:
         item.add_marker(item.path.relative_to(TESTS).parts[0])
+        if OBTAINED.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: [layer not in item.path.parts for layer in LONGEST])
 

@@ -195,7 +195,7 @@ class LeaderTerm:
         except SupersededError:
             return False
         except (ApiError, NotLeadingError) as error:
-            _log.info("told removals are not struck yet", extra={"fields": {"detail": str(error)}})
+            _log.info("noted removals with an event are not deleted yet", extra={"fields": {"detail": str(error)}})
         return True
 
     def _publish_above(self, generations: Mapping[str, int]) -> None:

@@ -73,6 +73,7 @@ class Cluster:
         )
 
     def close(self) -> None:
+        """End the connection; the next question opens another one. The API server ends one that was idle for long."""
         self._connection.close()
 
     def resources(self) -> Iterator[tuple[str, str]]:
@@ -96,6 +97,7 @@ class Cluster:
         return bool(answer["status"]["allowed"])
 
     def allowed(self, account: str, namespace: str) -> set[str]:
+        self.close()
         return {
             f"{verb} {group}/{resource}"
             for group, resource in self.resources()
@@ -125,6 +127,7 @@ def install(cluster: Cluster) -> Iterator[Callable[..., None]]:
     def run(*values: str) -> None:
         chosen = [argument for each in values for argument in ("--set", each)]
         run_helm("install", "stationkeeper", CHART, *where, *chosen)
+        cluster.close()
 
     yield run
     run_helm("uninstall", "stationkeeper", *where)

@@ -217,3 +217,10 @@ def test_an_rsa_key_signs_by_pkcs_1() -> None:
 
 def test_a_key_without_bytes_signs_nothing() -> None:
     assert not is_signed_by(PublicKey(KeyKind.RSA, "1.2.840.113549.1.1.1"), PLAIN, b"", b"")
+
+
+@pytest.mark.parametrize("entry", [b"\x02\x01\x07", b"\x02\x01\x07\x05\x00"], ids=["nothing", "NULL"])
+def test_an_entry_without_its_time_is_refused(entry: bytes) -> None:
+    with pytest.raises(StationkeeperError, match="an entry has no time") as refused:
+        parse_crl(_odd_crl(entries=odd.sequence(odd.sequence(entry))))
+    assert refused.value.reason is Reason.MALFORMED_CRL

@@ -1,10 +1,11 @@
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
 from stationkeeper_core.errors import Reason
-from stationkeeper_core.trust.judgement import Judgement, TrustPath
+from stationkeeper_core.trust.judgement import Judgement, TrustPath, unknown_ca
 from stationkeeper_core.trust.scope import Scope
 from tests.core.certificates import ca, leaf
 from tests.core.states import authority, gateway, judged, presented, snapshot
@@ -52,3 +53,16 @@ def test_a_handshake_is_refused_where_every_path_is_too_weak_and_a_request_says_
     refusal = judgement.handshake_refusal
 
     assert (refusal[0] if refusal else None) is reason
+
+
+def test_a_judgement_holds_from_its_first_second_up_to_before_its_end() -> None:
+    judgement = Judgement(CERTIFICATE, Scope(), since=100, until=200)
+
+    def holds_at(seconds: float) -> bool:
+        return judgement.holds_at(datetime.fromtimestamp(seconds, UTC))
+
+    assert [holds_at(each) for each in (99.5, 100, 199.5, 200)] == [False, True, True, False]
+
+
+def test_of_a_long_name_of_an_unknown_issuer_128_characters_are_told() -> None:
+    assert unknown_ca("CN=" + "x" * 200)[1].count("x") == 125

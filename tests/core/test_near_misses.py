@@ -8,6 +8,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.policy.refused_client import identify_refused
+from stationkeeper_core.published.documents import ServedNamespace
 from tests.core.certificates import NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.states import authority, gateway, judged, presented, snapshot
 
@@ -104,3 +105,28 @@ def test_a_no_is_final_unless_another_certificate_could_complete_the_path(
 ) -> None:
     record = authority(ROOT, intermediates=tuple(each.der for each in configured))
     assert judged(presented(leaf(DEEP), *sent), snapshot([record], [gateway()])).is_final is final
+
+
+def test_a_near_miss_shows_the_certificates_of_its_path() -> None:
+    (found,) = judged(presented(leaf(OLD), OLD), snapshot([authority(ROOT)], [gateway()])).near_misses
+
+    assert [each.subject for each in found.certificates] == ["CN=0102030405060708", "CN=Old", "CN=Root"]
+
+
+def test_a_near_miss_of_a_ca_counts_for_a_namespace_that_it_serves_with_this_eui() -> None:
+    def counts(*ranges: str) -> bool:
+        serves = (ServedNamespace(namespace="radio", eui_ranges=ranges),)
+        record = authority(ROOT, namespace="stationkeeper", serves=serves)
+        judgement = judged(presented(EXPIRED), snapshot([record], [gateway()]))
+        assert len(judgement.near_misses) == 1
+        return len(judgement.near_misses_within("radio")) == 1
+
+    assert counts()
+    assert counts("0100000000000000/8")
+    assert not counts("0200000000000000/8")
+
+
+def test_where_no_gateway_gives_a_scope_every_ca_could_complete_a_path() -> None:
+    record = authority(ROOT, intermediates=(DEEP.der,))
+    assert not judged(presented(leaf(DEEP)), snapshot([record], [])).is_final
+    assert judged(presented(leaf(DEEP)), snapshot([record], [gateway(namespace="elsewhere")])).is_final

@@ -244,6 +244,15 @@ def test_a_key_of_an_unknown_kind_or_curve_is_refused_in_a_resource(oid: str, re
     assert refused.value.reason is reason
 
 
+@pytest.mark.parametrize("parameters", [b"", b"\x05\x00", b"\x06\x01\x2a\x05\x00"], ids=["no", "NULL as", "two"])
+def test_an_elliptic_key_without_a_curve_is_refused_in_a_resource(parameters: bytes) -> None:
+    identifier = odd.sequence(odd.oid("2a8648ce3d0201"), parameters)
+    refused = _refusal(to_pem(odd.root(key=odd.sequence(identifier, odd.tlv(3, b"\0\4" + bytes(64)))).der))
+
+    assert refused.reason is Reason.CURVE_UNSUPPORTED
+    assert "unknown" in refused.detail
+
+
 def test_a_key_whose_point_is_not_on_its_curve_is_malformed() -> None:
     certificate = issue(Wish(name("Root"), ca=True))
     point = certificate.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)

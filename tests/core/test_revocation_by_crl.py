@@ -140,3 +140,35 @@ def test_an_overdue_list_refuses_all_of_its_issuer_where_the_ca_says_so(
 def test_a_revocation_is_named_before_an_overdue_list() -> None:
     overdue = authority(ROOT, "a", **_lists(of_root(next_update=1, refuse_overdue=True)))
     assert _outcome(DIRECT, overdue, authority(ROOT, "b", revoked_serials=("1",))) == REVOKED
+
+
+def test_an_anchor_in_the_midst_is_revoked_below_a_further_intermediate_too() -> None:
+    deep = ca("Deep", ISSUING)
+    both = TrustedAuthority(
+        namespace="radio",
+        name="ca",
+        uid="ca",
+        anchors=(ROOT.der, ISSUING.der),
+        intermediates=(deep.der,),
+        revocation_lists=(of_root(0x11),),
+    )
+    assert _outcome(leaf(deep), both) == REVOKED
+
+
+def test_who_issued_an_anchor_revokes_it_only_where_the_ca_holds_that_issuer() -> None:
+    lists = _lists(of_root(0x11), of_issuing(7))
+    assert _outcome(INDIRECT, authority(ISSUING, **lists)) == "accepted"
+    assert _outcome(leaf(ISSUING, serial=7), authority(ISSUING, **lists)) == REVOKED
+    assert _outcome(INDIRECT, authority(ISSUING, intermediates=(ROOT.der,), **lists)) == REVOKED
+
+
+def test_a_list_with_an_anchors_serial_number_counts_only_if_its_issuer_signed_the_anchor() -> None:
+    same_name = ca("Root")
+    both = TrustedAuthority(
+        namespace="radio",
+        name="ca",
+        uid="ca",
+        anchors=(ISSUING.der, same_name.der),
+        revocation_lists=(revocation_list(same_name.certificate, 0x11),),
+    )
+    assert _outcome(INDIRECT, both) == "accepted"

@@ -1,10 +1,14 @@
 """What one decision may cost, whatever is configured and presented."""
 
+import ssl
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64
@@ -13,7 +17,11 @@ from stationkeeper_core.policy.authorization import Claim, authorize
 from stationkeeper_core.published.documents import TrustedAuthority
 from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import Judgement
-from stationkeeper_core.trust.verification import Path, Verification, verify
+from stationkeeper_core.trust.path_certificate import PathCertificate
+from stationkeeper_core.trust.verification import Path as TrustPath
+from stationkeeper_core.trust.verification import Verification, verify
+from stationkeeper_core.x509.certificate import Certificate, parse_certificate
+from tests.core import odd_certificates as odd
 from tests.core.certificates import EUI, ca, leaf
 from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot, trust_document
 
@@ -28,7 +36,7 @@ SLOW_ONES = [
 ]
 
 
-class Asked(list[Path]):
+class Asked(list[TrustPath]):
     """The paths that OpenSSL was asked about."""
 
 
@@ -36,7 +44,7 @@ class Asked(list[Path]):
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
     paths = Asked()
 
-    def noting(path: Path, seconds: int) -> Verification:
+    def noting(path: TrustPath, seconds: int) -> Verification:
         paths.append(path)
         return verify(path, seconds)
 
@@ -134,3 +142,41 @@ def test_a_new_generation_takes_over_the_certificates_that_it_has_in_common() ->
 
     assert after.certificates.find(ROOT.der) is before.certificates.find(ROOT.der)
     assert alone.certificates.find(ROOT.der) is not before.certificates.find(ROOT.der)
+
+
+def test_a_near_miss_that_costs_too_much_to_prove_is_not_named() -> None:
+    true = SAME_NAME[0]
+    end_entity = presented(leaf(true, extensions=(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),)))
+    alone = authority(true, "z")
+    others = [authority(each, f"slow-{number}") for number, each in enumerate(SAME_NAME[1:9])]
+
+    def refusal(*authorities: TrustedAuthority) -> Reason | None:
+        found = judged(end_entity, snapshot(authorities, [gateway()])).handshake_refusal
+        return found[0] if found else None
+
+    assert refusal(alone) is Reason.CERTIFICATE_WRONG_PURPOSE
+    assert refusal(*others, alone) is Reason.UNKNOWN_CA
+
+
+def test_a_signature_costs_what_openssl_may_need_for_it(tmp_path: Path) -> None:
+    def openssl(*words: str) -> None:
+        subprocess.run(["openssl", *words], cwd=tmp_path, check=True, capture_output=True)
+
+    explicit = ("-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:explicit")
+    openssl(
+        "req", "-x509", "-newkey", "ec", *explicit, *("-nodes", "-subj", "/CN=Root", "-keyout", "key", "-out", "crt")
+    )
+    by_numbers = parse_certificate(ssl.PEM_cert_to_DER_cert((tmp_path / "crt").read_text()))
+    # No point of P-256 has this x coordinate.
+    compressed = odd.tlv(3, b"\0\x02" + bytes(31) + b"\x07")
+    curve = odd.sequence(odd.oid("2a8648ce3d0201"), odd.oid("2a8648ce3d030107"))
+    unusable = odd.root(key=odd.sequence(curve, compressed))
+    # OpenSSL reads no name whose text is an octet string.
+    unreadable = odd.root(key=odd.sequence(curve, compressed), subject=odd.common_name("Root", 4))
+
+    def units(certificate: Certificate) -> int:
+        return PathCertificate(certificate).verification_units
+
+    assert units(by_numbers) > units(SAME_NAME[0].certificate) > units(ROOT.certificate) > 0
+    assert units(parse_certificate(unusable.der)) == 0
+    assert units(parse_certificate(unreadable.der)) == 0

@@ -2,6 +2,16 @@ import ssl
 from collections.abc import Callable
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import x25519
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from OpenSSL import SSL
 
 from stationkeeper_core.errors import Reason, StationkeeperError
@@ -32,6 +42,14 @@ def test_a_certificate_is_asked_for_and_optional_only_where_that_is_said(pki: Pk
     assert bool(mode & SSL.VERIFY_FAIL_IF_NO_PEER_CERT) is not optional
 
 
+def _pem(key: PrivateKeyTypes, encryption: KeySerializationEncryption) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+
+
+def _encrypted(pem: bytes) -> bytes:
+    return _pem(load_pem_private_key(pem, None), BestAvailableEncryption(b"password"))
+
+
 @pytest.mark.parametrize("make", [gateway_context, server_authentication])
 @pytest.mark.parametrize(
     "credentials",
@@ -41,6 +59,10 @@ def test_a_certificate_is_asked_for_and_optional_only_where_that_is_said(pki: Pk
         lambda pki: ServerCredentials(pki.server.certificate_pem, pki.other_server.key_pem),
         lambda pki: ServerCredentials(b"garbage", pki.server.key_pem),
         lambda pki: ServerCredentials(pki.server.certificate_pem, b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA"),
+        lambda pki: ServerCredentials(pki.server.certificate_pem, _encrypted(pki.server.key_pem)),
+        lambda pki: ServerCredentials(
+            pki.server.certificate_pem, _pem(x25519.X25519PrivateKey.generate(), NoEncryption())
+        ),
     ],
 )
 def test_server_credentials_that_cannot_be_used_are_refused_without_repeating_them(

@@ -313,7 +313,7 @@ async def test_a_deleted_ca_in_use_is_told_until_no_pod_trusts_it_any_more(stage
     stage.lay()
     now = datetime.now(UTC)
     stage.flow.visited("a", [saw(0, last_seen=now)], now)
-    stage.flow.count(now)
+    await stage.flow.count(now)
     before, after = trust(authority(), authority("twin")), trust(authority("twin"))
     await stage.publish(TRUST, before, after, 6)
     await stage.flow.tell({TRUST: after}, {})

@@ -15,6 +15,3 @@ class Scope(msgspec.Struct, frozen=True):
 
     eui: EUI64 | None = None
     namespaces: tuple[str, ...] = ()
-
-
-NOBODY = Scope()

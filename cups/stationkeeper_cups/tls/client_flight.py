@@ -13,9 +13,8 @@ MAX_CERTIFICATES = 32
 # Less than the shortest certificate with a name, a key of 32 bytes and a signature of 64 bytes.
 SMALLEST_CERTIFICATE = 180
 
-ENCRYPTED = b"\x17\x03\x03"
-"""The first bytes of each encrypted record of TLS 1.3 (RFC 8446, 5.2)."""
-
+# The first bytes of each encrypted record of TLS 1.3 (RFC 8446, 5.2).
+_ENCRYPTED = b"\x17\x03\x03"
 # Content types of records (RFC 5246, 6.2.1).
 HANDSHAKE = 22
 _CHANGE_CIPHER_SPEC, _APPLICATION_DATA = 20, 23
@@ -75,8 +74,15 @@ def leaves_no_room(received: bytes, path_bytes: int) -> bool:
 
 
 def first_encrypted_end(received: bytes | bytearray) -> int | None:
-    """Return the place after the first record of application data; None if it is not complete."""
-    return next((end for _, kind, end in _places(received) if kind == _APPLICATION_DATA), None)
+    """Return the place after what looks like the first encrypted record of TLS 1.3; None if nothing does.
+
+    It does not walk through the records, since a client may send very many, and a byte at a time. So a client whose
+    random bytes look like such a record is told a wrong place.
+    """
+    begin = received.find(_ENCRYPTED)
+    if begin < 0 or begin + _RECORD_HEADER > len(received):
+        return None
+    return begin + _RECORD_HEADER + (received[begin + 3] << 8 | received[begin + 4])
 
 
 def last_record(received: bytes | bytearray) -> int | None:

@@ -16,7 +16,6 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.x509.certificate import parse_certificate
 from stationkeeper_core.x509.purpose import may_be_client
 from stationkeeper_cups.tls.client_flight import (
-    ENCRYPTED,
     HANDSHAKE,
     first_encrypted_end,
     is_one_record,
@@ -225,9 +224,7 @@ class TLSConnection:
 
         OpenSSL gets that record alone: only so it is known whether the certificates end with it.
         """
-        if self._was_looked_at or ENCRYPTED not in self._received:
-            return None
-        end = first_encrypted_end(self._received)
+        end = None if self._was_looked_at else first_encrypted_end(self._received)
         return end if end is not None and self._given < end < len(self._received) else None
 
     def _give(self, data: bytes) -> bool:

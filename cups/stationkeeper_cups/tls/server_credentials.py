@@ -5,7 +5,6 @@ These contexts are for the internal port. The gateways' port has its own TLS, in
 
 import os
 import ssl
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,16 +65,10 @@ def _server_context() -> ssl.SSLContext:
 
 @contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
-    # OpenSSL's loader accepts only paths; the key must not reach a disk if that can be avoided.
-    if hasattr(os, "memfd_create"):
-        with open(os.memfd_create("server-credentials"), "wb", buffering=0) as memory:  # noqa: PTH123 - no path
-            memory.write(content)
-            yield f"/proc/self/fd/{memory.fileno()}"
-    else:
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(content)
-            file.flush()
-            yield file.name
+    # OpenSSL's loader accepts only paths, and the key must not reach a disk.
+    with open(os.memfd_create("server-credentials"), "wb", buffering=0) as memory:  # noqa: PTH123 - no path
+        memory.write(content)
+        yield f"/proc/self/fd/{memory.fileno()}"
 
 
 def _no_password() -> str:

@@ -11,19 +11,21 @@ from typing import Any
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_cups.process.pending import has_something
-from stationkeeper_cups.tls.bounded_transport import HIGH_WATER_BYTES, LOW_WATER_BYTES, BoundedTransport
 from stationkeeper_cups.tls.connection import State, TLSConnection
 from stationkeeper_cups.tls.host import Host
 from stationkeeper_cups.tls.time_limits import Stage
 
 READ_BYTES = 16 * 1024
+# The limits of unsent bytes: above the first one, the inner protocol must pause until they are fewer than the second.
+HIGH_WATER_BYTES = 64 * 1024
+LOW_WATER_BYTES = 16 * 1024
 # Above this the connection is closed; the inner protocol was paused long before.
 MAX_UNSENT_BYTES = 512 * 1024
 # The bytes that a client may still send at the end before the connection is closed.
 MAX_FAREWELL_BYTES = 256 * 1024
 
 
-class TLSTransport(BoundedTransport):
+class TLSTransport(asyncio.Transport):
     """One accepted connection.
 
     Args:
@@ -91,16 +93,6 @@ class TLSTransport(BoundedTransport):
         if not isinstance(protocol, asyncio.Protocol):
             raise TypeError("a TLS connection is a stream of bytes")
         self._protocol = protocol
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return the inner protocol."""
-        if self._protocol is None:
-            raise RuntimeError("a connection in its handshake has no protocol")
-        return self._protocol
-
-    def is_reading(self) -> bool:
-        """Return whether plain bytes are handed to the protocol."""
-        return self._is_reading and not self._is_closing
 
     def pause_reading(self) -> None:
         """Leave the client's bytes in the kernel."""

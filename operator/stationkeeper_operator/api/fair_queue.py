@@ -25,9 +25,6 @@ class _Lanes(Generic[_K]):
     def __bool__(self) -> bool:
         return bool(self._lanes)
 
-    def __iter__(self) -> Iterator[_K]:
-        return (key for lane in self._lanes.values() for key in lane)
-
     def holds(self, namespace: str, key: _K) -> bool:
         return key in self._lanes.get(namespace, ())
 
@@ -43,9 +40,6 @@ class _Lanes(Generic[_K]):
             lane.pop(key, None)
             if not lane:
                 del self._lanes[namespace]
-
-    def clear(self) -> None:
-        self._lanes.clear()
 
     def take(self, busy: Collection[_K]) -> _K | None:
         for namespace, lane in self._lanes.items():
@@ -78,10 +72,6 @@ class FairQueue(Generic[_K]):
     def __bool__(self) -> bool:
         return bool(self._urgent) or bool(self._other)
 
-    def __iter__(self) -> Iterator[_K]:
-        yield from self._urgent
-        yield from self._other
-
     def waiting(self, namespace: str) -> int:
         """Return the number of waiting keys of a namespace."""
         return self._urgent.waiting(namespace) + self._other.waiting(namespace)
@@ -100,11 +90,6 @@ class FairQueue(Generic[_K]):
                 self._urgent.add(namespace, key)
             elif not self._urgent.holds(namespace, key):
                 self._other.add(namespace, key)
-
-    def clear(self) -> None:
-        """Drop all keys."""
-        self._urgent.clear()
-        self._other.clear()
 
     def take(self, busy: Collection[_K] = ()) -> _K | None:
         """Take the next key that is not in `busy`; None where there is none."""

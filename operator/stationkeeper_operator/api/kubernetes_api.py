@@ -25,7 +25,6 @@ MAX_PAGE_BYTES = 8 * 1024 * 1024
 MAX_OBJECT_BYTES = 16 * 1024 * 1024
 """The maximum bytes of one object. etcd accepts 1.5 MiB, and JSON's escapes can make it six times as large."""
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 _NOT_FOUND, _CONFLICT, _GONE, _FORBIDDEN, _FAILED = 404, 409, 410, 403, 400
 _TOO_MANY, _UNAVAILABLE = 429, 503

@@ -18,7 +18,6 @@ from stationkeeper_operator.compiling.gateways.gateway_compiler import Surroundi
 from stationkeeper_operator.compiling.gateways.own_cups import OwnCUPS
 from stationkeeper_operator.compiling.gateways.registry_compiler import registry_buckets
 from stationkeeper_operator.compiling.resource_verdicts import LEAVING, gateway_verdict
-from stationkeeper_operator.compiling.retention.reductions import reduced_documents
 from stationkeeper_operator.compiling.shared_facts import SharedFacts, compile_facts
 from stationkeeper_operator.compiling.trust.authority_keys import owners_of_keys
 from stationkeeper_operator.compiling.trust.revocation_entries import known_certificates
@@ -46,13 +45,6 @@ class PublishPlan:
     verdicts: Mapping[Key, Verdict]
     documents: Mapping[str, Document] = field(default_factory=dict)
     deadline: datetime | None = None
-
-    def reduces(self, in_force: Mapping[str, Document]) -> frozenset[str]:
-        """Return the names of the documents that take trust away: a CA, an anchor or a gateway is removed or narrowed.
-
-        Publish these first and at once. A change of an LNS does not count.
-        """
-        return reduced_documents(in_force, self.documents)
 
 
 @dataclass(frozen=True)

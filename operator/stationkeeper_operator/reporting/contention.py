@@ -83,7 +83,7 @@ class Contention:
         return max(0.0, contest.not_before - self._clock())
 
     def wrote(self, key: Key) -> float | None:
-        """Take in that its status was written; return the seconds until the next look at it, None for no look."""
+        """Record that its status was written; return the seconds until the next look at it, None for no look."""
         contest = self._contests.get(key)
         if contest is None:
             return None

@@ -1,1 +1,1 @@
-"""What is proven and seen of what is published. Pure: state without clock, network or log."""
+"""Which published changes are proven, and which gateways were seen. Pure: state without clock, network or log."""

@@ -10,9 +10,9 @@ counts until the pods have reported, because the operator before may have publis
 While the count of registry documents changes, a resource has a step in each count. For each pod, the step of the count
 that it loads matters. Counts that no pod loads do not matter.
 
-A Gateway whose EUI changes has a step in the document that it left and in the one that it came to. Nobody knows which
-one it left where an operator before wrote that, so one whose status does not say yet that its present spec is enforced
-waits for all that the documents were then.
+A Gateway whose EUI changes has a step in its old document and in its new one. If an earlier operator wrote that change,
+the old document is not known. So a Gateway whose status does not yet say that its present spec is enforced waits for
+all documents as they were when this operator began to lead.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -108,7 +108,7 @@ class Enforcement:
 
     Attributes:
         unwritten: the documents whose Secrets still have to be written.
-        unchanged: the resources of which one of these still holds a record that it is to hold no more, and which.
+        unchanged: the resources that still have a record in one of these documents but should not, and which one.
     """
 
     def __init__(self) -> None:
@@ -135,11 +135,11 @@ class Enforcement:
     def begin(self, generations: Mapping[str, int]) -> Collection[str]:
         """Take in the generations in force.
 
-        One that `published` never told of, as at first, after a write that was not answered, or where somebody put an
-        older one back, is what all resources of the document have to have loaded.
+        A generation may be unknown to `published`: at the start, after a write without an answer, or if another program
+        wrote an older document. Then all resources of that document wait until the pods have loaded it.
 
         Returns:
-            The documents of which there is one.
+            The documents with such a generation.
         """
         unknown = {name: number for name, number in generations.items() if number != self._latest.get(name)}
         for document, generation in unknown.items():
@@ -147,11 +147,11 @@ class Enforcement:
         return unknown.keys()
 
     def wait_for_base(self, ref: ResourceRef, document: str) -> None:
-        """Have what a document was, when this operator came to know it, be what a resource has to have loaded."""
+        """Make a resource wait until the pods have loaded a document as this operator first read it."""
         self._attach(ref, self._base[document])
 
     def replaced(self, step: Step) -> None:
-        """Take in that a document was written whose earlier content is not known, for example because it was damaged.
+        """Record that a document was written whose earlier content is not known, for example because it was damaged.
 
         So the changed records are not known either. The step is one of all resources of the document, including those
         that it no longer holds.
@@ -171,7 +171,7 @@ class Enforcement:
             self._attach(ref, step)
 
     def published(self, step: Step, resources: Iterable[ResourceRef]) -> None:
-        """Take in that a document was written, and the resources whose records it changed."""
+        """Record that a document was written, and the resources whose records it changed."""
         self._base.setdefault(step.document, step)
         self._latest[step.document] = step.generation
         self._open = None
@@ -249,7 +249,7 @@ class Enforcement:
 
     @property
     def _open_bases(self) -> list[Step]:
-        """What registry documents were before this operator knew them, as far as not every pod has loaded it."""
+        """The registry documents, as this operator first read them, that not every pod has loaded."""
         if self._open is None:
             registry = (step for document, step in self._base.items() if document != TRUST and self._is_read(document))
             self._open = [step for step in registry if self._facts.get(step, _WAITING).status != _TRUE]
@@ -366,7 +366,7 @@ def _lacks(pod: PodReport, step: Step, latest: int) -> bool:
 
     A pod that is not ready and has no documents has not opened the port for gateways.
 
-    A generation above the latest is of somebody else or of another time, or was written just now.
+    A generation above the latest is from another writer or an earlier time, or was written just now.
     """
     held = pod.generations.get(step.document, 0)
     if not pod.ready and (pod.problem or not held):

@@ -116,7 +116,7 @@ class RolloutTracker:
     def published(
         self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int], now: float
     ) -> Iterator[Key]:
-        """Take in that documents were written.
+        """Record that documents were written.
 
         Args:
             before: the earlier contents, by document.
@@ -138,7 +138,7 @@ class RolloutTracker:
     def also_published(
         self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int], now: float
     ) -> None:
-        """Take in that copies in documents of another count were written; `published` takes in the changes themselves.
+        """Record that copies in documents of another count were written; `published` takes in the changes themselves.
 
         Args:
             before: the contents by document.
@@ -221,9 +221,13 @@ class RolloutTracker:
         """Return the resources whose status is old and must be written."""
         return self.observed.due(now)
 
-    def count(self, now: datetime) -> Collection[Key]:
-        """Count the gateways of each TrustedCA again; return the keys of all TrustedCAs."""
-        return self.observed.count(now)
+    def counting(self, now: datetime) -> Iterator[None]:
+        """Count the gateways of each TrustedCA again, in steps; see `CertificateUsage.counting`."""
+        return self.observed.counting(now)
+
+    def authorities(self) -> Collection[Key]:
+        """Return the keys of all TrustedCAs."""
+        return self.observed.authorities()
 
     def enforced(self, resource: Resource, verdict: Verdict) -> Fact:
         """Return the condition `Enforced` of a resource."""
@@ -234,5 +238,5 @@ class RolloutTracker:
         return self.observed.fields(resource)
 
     def written(self, resource: Resource) -> None:
-        """Take in that a status was written."""
+        """Record that a status was written."""
         self.observed.written(resource)

@@ -1,7 +1,7 @@
-"""Hand on what a publish and the reports of the pods change: to the statuses, to the events, and to the next round.
+"""Pass on the changes of a publish and of the pods' reports: to the statuses, the events, and the next round.
 
-The rollout tracker is pure and knows nobody. Everything that it returns goes from here to its place, in one direction:
-what is published and reported, then the tracker, then the statuses and events.
+The rollout tracker is pure and calls no other room. This module passes its results on, in one direction: publishes and
+reports, then the tracker, then the statuses and events.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 
 from stationkeeper_core.published.documents import Document
 from stationkeeper_core.published.observation import Observation
@@ -30,9 +31,9 @@ class RolloutFlow:
     """The flow of one release.
 
     Args:
-        tracker: says what changes.
-        statuses: is handed whose status may change.
-        events: is handed the events on removed trust.
+        tracker: computes the changes.
+        statuses: receives the resources whose status may change.
+        events: receives the events on removed trust.
         clock: returns monotonic seconds.
     """
 
@@ -75,7 +76,7 @@ class RolloutFlow:
         generations: Mapping[str, int],
         copies: Mapping[str, int] | None = None,
     ) -> None:
-        """Take in that documents were written.
+        """Record that documents were written.
 
         Args:
             before: the earlier contents, by document.
@@ -84,12 +85,17 @@ class RolloutFlow:
             copies: likewise, of the written copies in documents of another count.
         """
         now = self._clock()
-        keys = self._tracker.published(before, after, generations, now)
-        self._tracker.also_published(before, after, copies or {}, now)
+        found: list[Iterable[Key]] = []
+        for document, generation in generations.items():
+            found.append(self._tracker.published(before, after, {document: generation}, now))
+            await asyncio.sleep(0)
+        for document, generation in (copies or {}).items():
+            self._tracker.also_published(before, after, {document: generation}, now)
+            await asyncio.sleep(0)
         if generations or copies:
             self._hurry_until = now + HURRY_SECONDS
             self._wake.set()
-        for batch in batches(keys, IN_ONE_GO):
+        for batch in batches(chain.from_iterable(found), IN_ONE_GO):
             self._statuses.observe(batch)
             await asyncio.sleep(0)
 
@@ -122,7 +128,7 @@ class RolloutFlow:
         changes = self._tracker.reported(reports, self._clock())
         self._statuses.recheck(changes.keys)
         if changes.documents:
-            self._statuses.look_again_at(changes.documents)
+            await self._statuses.look_again_at(changes.documents)
         await self._record(changes.events)
 
     def visited(self, instance: str, observations: Iterable[Observation], now: datetime) -> None:
@@ -130,12 +136,14 @@ class RolloutFlow:
         self._statuses.observe(self._tracker.visited(instance, observations, now))
 
     def refresh(self, now: datetime) -> None:
-        """Have the statuses written whose last visit they show is old."""
+        """Queue the statuses in which the time of the last visit is old."""
         self._statuses.observe(self._tracker.due(now))
 
-    def count(self, now: datetime) -> None:
+    async def count(self, now: datetime) -> None:
         """Count the gateways of each TrustedCA again."""
-        self._statuses.observe(self._tracker.count(now))
+        for _ in self._tracker.counting(now):
+            await asyncio.sleep(0)
+        self._statuses.observe(self._tracker.authorities())
 
     async def _record(self, events: Iterable[RemovalEvent]) -> None:
         for batch in batches(events, IN_ONE_GO):

@@ -1,6 +1,6 @@
 """Ask the CUPS pods of a release over their internal port, in two loops: loaded generations, and gateways seen.
 
-All that the pods answer goes to the flow; they are asked soon after a publish, and every few seconds.
+All answers of the pods go to the flow. The pods are asked soon after a publish, and every few seconds.
 """
 
 import asyncio
@@ -116,7 +116,7 @@ class RolloutLoop:
             self._flow.refresh(self._now())
             if time.monotonic() - self._counted_at >= COUNT_SECONDS:
                 self._counted_at = time.monotonic()
-                self._flow.count(self._now())
+                await self._flow.count(self._now())
 
     async def _read_for_a_while(self, client: PodClient, pod: CupsPod) -> None:
         """Read for a limited time; a slow pod, or one with many observations, continues in the next round."""

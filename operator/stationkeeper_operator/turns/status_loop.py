@@ -29,12 +29,15 @@ from stationkeeper_operator.reporting.status_events import StatusEvents
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import Key, Resource
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
+from stationkeeper_operator.turns.batches import batches
 from stationkeeper_operator.turns.own_writes import OwnWrites
 
 _WORKERS = 4
 _RETRY_SECONDS = 2.0
 _CONFLICT_SECONDS = 0.3
 _CHECKS_BETWEEN_PAUSES = 10
+_IN_ONE_LOOK = 1000
+"""The number of resources to look at before other tasks can run."""
 _BACKLOG_SECONDS = 900.0
 _MOST_A_SECOND = 250.0
 _log = logging.getLogger("stationkeeper.operator.status_loop")
@@ -137,16 +140,16 @@ class StatusLoop:
         self._judgements.add(key for key in keys if key in self._judged)
         self._work.set()
 
-    def look_again_at(self, documents: Collection[str]) -> None:
+    async def look_again_at(self, documents: Collection[str]) -> None:
         """Compare again the statuses of all resources in the documents, and of those in no document."""
         carriers = {*documents, None}
-        carried = (
-            key
-            for key, each in self._judged.items()
-            if not carriers.isdisjoint((each.verdict.document, *each.verdict.copies))
-        )
-        self._judgements.add(carried, urgent=False)
-        self._work.set()
+        for batch in batches(self._judged.copy().items(), _IN_ONE_LOOK):
+            self._judgements.add(
+                (key for key, each in batch if not carriers.isdisjoint((each.verdict.document, *each.verdict.copies))),
+                urgent=False,
+            )
+            self._work.set()
+            await asyncio.sleep(0)
 
     def observe(self, keys: Iterable[Key]) -> None:
         """Compare these statuses: there are new observations of CUPS."""
@@ -163,14 +166,17 @@ class StatusLoop:
 
     @property
     def verdicts(self) -> Mapping[Key, Verdict]:
-        """The present verdict on each resource."""
-        return {key: each.verdict for key, each in self._judged.items()}
+        """The present verdict on each resource; any thread may ask."""
+        # `dict.copy` is one step for other threads; a loop over the dict itself could fail.
+        return {key: each.verdict for key, each in self._judged.copy().items()}
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(self._rates.sweep_seconds)
-            self._judgements.add(self._judged, urgent=False)
-            self._work.set()
+            for batch in batches(list(self._judged), _IN_ONE_LOOK):
+                self._judgements.add(batch, urgent=False)
+                self._work.set()
+                await asyncio.sleep(0)
 
     async def _worker(self, queue: FairQueue[Key], limit: BacklogRate) -> None:
         checks = 0

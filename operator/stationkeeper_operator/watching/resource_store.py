@@ -74,10 +74,6 @@ class ResourceStore:
         """Return the collector for a LIST of `kind`; call it before the request."""
         return ListInProgress(kind, namespace, self._resources)
 
-    def merge_list(self, listed: ListInProgress, resource_version: str) -> Change:
-        """Take in a LIST that was read to its end."""
-        return max(self.merging(listed, resource_version), key=lambda change: change.value, default=Change.NOTHING)
-
     def merging(self, listed: ListInProgress, resource_version: str) -> Iterator[Change]:
         """Take in a LIST that was read to its end, step by step; reports may come between the steps.
 

@@ -12,7 +12,6 @@ _YEAR = timedelta(days=365.25)
 _LEAST, _MOST = _YEAR, 10 * _YEAR
 _MAX_MARKS = 5
 _TEXTS = ("subject", "role", "problem", "sha256")
-_ROOM = 12
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from stationkeeper_operator.resources.records import Gateway, Resource, TrustedC
 
 
 def reduced_documents(in_force: Mapping[str, Document], planned: Mapping[str, Document]) -> frozenset[str]:
-    """Return the names of the planned documents that allow less than those in force."""
+    """Return the names of the planned documents that allow less than those in force; an LNS does not count."""
     return frozenset(name for name, new in planned.items() if name in in_force and _reduces(in_force[name], new))
 
 

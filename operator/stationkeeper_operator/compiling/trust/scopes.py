@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published.documents import Document, TrustDocument, TrustedAuthority
+from stationkeeper_core.published.documents import TrustDocument, TrustedAuthority
 from stationkeeper_core.trust.path_certificate import PathCertificate
 from stationkeeper_core.trust.verification import is_signed
 from stationkeeper_core.x509.certificate import Certificate
@@ -50,11 +50,6 @@ class Scopes:
     trust: TrustDocument | None
     _own: dict[str, frozenset[bytes]] = field(default_factory=dict)
     _served: dict[tuple[int, ...], frozenset[bytes]] = field(default_factory=dict)
-
-    @classmethod
-    def of_document(cls, document: Document | None) -> "Scopes":
-        """Return the scopes of `document`; empty ones if it is not a trust document."""
-        return cls(document if isinstance(document, TrustDocument) else None)
 
     def of(self, namespace: str, eui: EUI64) -> Scope:
         """Return the scope of a Gateway with `eui` in `namespace`."""
