@@ -24,7 +24,7 @@ test: lint
 	@$(UV) run --frozen pytest $(PARALLEL) $(ARGS)
 
 test-fast: .venv/.synced
-	@$(UV) run --frozen pytest -n auto $(SHARE) --hypothesis-profile=fast -m "not controlplane and not slow" $(ARGS)
+	@$(UV) run --frozen pytest -n auto $(SHARE) --hypothesis-profile=fast --ignore=tests/controlplane -m "not slow" $(ARGS)
 
 # Branch coverage of every test, with the operators and CUPS processes that they start, held to tests/coverage.
 coverage: .venv/.synced

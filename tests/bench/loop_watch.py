@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from contextvars import Context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVarTuple
 
 from stationkeeper_operator.main import main
 
@@ -25,6 +25,7 @@ NOTED_SECONDS = 0.002
 """What takes less of both times is only counted."""
 
 _MOST = 200_000
+_Ts = TypeVarTuple("_Ts")
 
 
 class Notes:
@@ -54,7 +55,7 @@ class Notes:
         path.write_text(json.dumps({"long": self.long, "counted": self.counted}))
 
 
-class WatchedSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]
+class WatchedSelector(selectors.DefaultSelector):
     """Notes the time from the end of one wait to the begin of the next one: a turn of the loop."""
 
     def __init__(self, notes: Notes) -> None:
@@ -78,20 +79,22 @@ class WatchedLoop(asyncio.SelectorEventLoop):
         super().__init__(WatchedSelector(notes))
         self._notes = notes
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.Handle:
         return super().call_soon(self._timed, callback, args, context=context)
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.Handle:
         return super().call_soon_threadsafe(self._timed, callback, args, context=context)
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, when: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         return super().call_at(when, self._timed, callback, args, context=context)
 
-    def _timed(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+    def _timed(self, callback: Callable[[*_Ts], object], args: tuple[*_Ts]) -> None:
         began, cpu = time.monotonic(), time.thread_time()
         try:
             callback(*args)

@@ -224,10 +224,10 @@ def the(manifests: list[Manifest], kind: str, name: str, namespace: str | None =
     return found
 
 
-def notes(values: Values, program: Path | None = None) -> str:
+def notes(values: Values, *options: str, program: Path | None = None) -> str:
     """What `helm install` prints for a person, as it is for a release in `NAMESPACE`."""
     text = run_helm(
-        "install", "stationkeeper", CHART, "--namespace", NAMESPACE, "--dry-run=client", "--values", "-",
+        "install", "stationkeeper", CHART, "--namespace", NAMESPACE, "--dry-run=client", "--values", "-", *options,
         stdin=json.dumps(values), program=program,
     )  # fmt: skip
     return text.partition("\nNOTES:\n")[2]

@@ -6,14 +6,23 @@ A build takes minutes, so that tests that need it are skipped where it is not in
 from collections.abc import Mapping
 from pathlib import Path
 
-from stationkeeper_tools.binaries import Surroundings, obtain_helm
+from stationkeeper_tools.binaries import KUBERNETES_VERSION, Surroundings, obtain_helm
 from stationkeeper_tools.go_build import GoModule
 from stationkeeper_tools.progress import Progress
 
 HELM_3_VERSION = "3.22.0"
 MODULES = Path(__file__).parent / "go"
 
-_LINKED: Mapping[str, str] = {"helm.sh/helm/v3/internal/version.version": f"v{HELM_3_VERSION}"}
+# Without these it takes every cluster for Kubernetes 1.20 where it only renders.
+_KUBERNETES = {"k8sVersionMajor": "1", "k8sVersionMinor": KUBERNETES_VERSION.split(".")[1]}
+_LINKED: Mapping[str, str] = {
+    "helm.sh/helm/v3/internal/version.version": f"v{HELM_3_VERSION}",
+    **{
+        f"helm.sh/helm/v3/pkg/{package}.{name}": value
+        for package in ("chartutil", "lint/rules")
+        for name, value in _KUBERNETES.items()
+    },
+}
 _MODULE = GoModule("helm3", {"helm": "helm.sh/helm/v3/cmd/helm"}, _LINKED, MODULES)
 
 

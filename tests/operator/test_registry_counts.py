@@ -213,8 +213,8 @@ SUSPENDED = Verdict(False, "Suspended", "fine", None)
 
 def _published(since: float = 100) -> tuple[Enforcement, ResourceRef, Resource]:
     made, ref = Enforcement(), ResourceRef(TAKEN, "uid")
-    made.published(Step(SIXTY_FOUR, 9, since), [ref])
-    made.published(Step(SIXTEEN, 8, since), [ref])
+    list(made.published(Step(SIXTY_FOUR, 9, since), [ref]))
+    list(made.published(Step(SIXTEEN, 8, since), [ref]))
     resource = decode_resource(GATEWAY, {"metadata": {"namespace": "team", "name": "gw", "uid": "uid"}})
     return made, ref, resource
 
@@ -230,10 +230,10 @@ def test_while_pods_of_both_counts_serve_what_one_of_them_has_not_loaded_is_not_
     new, old = _pod(64, registry_64_17=9), _pod(16, registry_01=7)
     outcome = enforcement.take_in([new, old], 101)
     assert enforcement.fact(resource, verdict)[:2] == ("False", "Pending")
-    assert outcome.proven == []
+    assert enforcement.proven(outcome.touched) == []
     outcome = enforcement.take_in([new, _pod(16, registry_01=8)], 102)
     assert enforcement.fact(resource, verdict)[:2] == ("True", "Enforced")
-    assert [each for each, _ in outcome.proven] == [ref]
+    assert [each for each, _ in enforcement.proven(outcome.touched)] == [ref]
 
 
 @pytest.mark.parametrize("verdict", [IN_BOTH, SUSPENDED], ids=["growth", "reduction"])
@@ -242,16 +242,16 @@ def test_a_count_that_no_pod_reads_any_more_holds_nothing_up(verdict: Verdict) -
     enforcement.take_in([_pod(64, registry_64_17=9), _pod(16, registry_01=7)], 101)
     outcome = enforcement.take_in([_pod(64, registry_64_17=9)], 102)
     assert enforcement.fact(resource, verdict)[:2] == ("True", "Enforced")
-    assert [each for each, _ in outcome.proven] == [ref]
+    assert [each for each, _ in enforcement.proven(outcome.touched)] == [ref]
     assert enforcement.is_settled
 
 
 def test_a_reduction_whose_secret_of_the_other_count_is_not_written_is_not_enforced() -> None:
     enforcement, ref, resource = Enforcement(), ResourceRef(TAKEN, "uid"), _published()[2]
-    enforcement.published(Step(SIXTY_FOUR, 9, 100), [ref])
+    list(enforcement.published(Step(SIXTY_FOUR, 9, 100), [ref]))
     enforcement.unwritten = {SIXTEEN}
     outcome = enforcement.take_in([_pod(64, registry_64_17=9), _pod(16, registry_01=7)], 101)
-    assert outcome.proven == []
+    assert enforcement.proven(outcome.touched) == []
     assert enforcement.fact(resource, SUSPENDED)[:2] == ("False", "Pending")
 
 

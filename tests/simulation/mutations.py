@@ -113,8 +113,9 @@ def _proves_by_ready_pods(original: Any) -> Any:
 
 
 def _tells_at_once(original: Any) -> Any:
-    def published(self: Enforcement, step: Any, resources: Any) -> None:
-        original(self, replace(step, generation=0), resources)
+    def published(self: Enforcement, step: Any, resources: Any) -> Iterator[None]:
+        found: Iterator[None] = original(self, replace(step, generation=0), resources)
+        return found
 
     return published
 

@@ -8,6 +8,7 @@ which that status is compared, so that it does not hold 100,000 statuses.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from stationkeeper_core.published.documents import TRUST, Document, TrustDocument
 from stationkeeper_core.published.observation import Observation
@@ -27,6 +28,7 @@ from stationkeeper_operator.rollout.enforcement import Enforcement, PodReport, R
 from stationkeeper_operator.rollout.observed_state import ObservedState
 from stationkeeper_operator.rollout.removal_events import RemovalEvent, RemovalEvents
 
+_IN_ONE_STEP = 200
 _NOT_OBSERVED = Fact("Unknown", NOT_OBSERVED, "the operator has no token to ask the CUPS pods with")
 
 
@@ -35,14 +37,14 @@ class RolloutChanges:
     """The result of a round of reports.
 
     Attributes:
-        keys: the resources whose condition `Enforced` changed.
+        resources: the resources whose condition `Enforced` changed.
         documents: the documents of which it changed for resources without a change of their own.
-        events: the events on removals that are proven now; made as they are read.
+        touched: the resources to ask `RolloutTracker.proven` about.
     """
 
-    keys: Collection[Key]
+    resources: Collection[ResourceRef]
     documents: Collection[str]
-    events: Iterable[RemovalEvent]
+    touched: Collection[ResourceRef]
 
 
 class RolloutTracker:
@@ -115,8 +117,8 @@ class RolloutTracker:
 
     def published(
         self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int], now: float
-    ) -> Iterator[Key]:
-        """Record that documents were written.
+    ) -> Iterator[Collection[Key]]:
+        """Record that documents were written, in steps.
 
         Args:
             before: the earlier contents, by document.
@@ -124,20 +126,24 @@ class RolloutTracker:
             generations: the generations of the written documents.
             now: the time in monotonic seconds.
 
-        Returns:
-            The resources whose status must be written now, because their gateways have a new target; found as they are
-            read.
+        Yields:
+            Of each step, the resources whose status must be written now: their gateways have a new target. The caller
+            must take all steps.
         """
-        found = [
-            self._expect(Step(document, generation, now), before.get(document), after[document])
-            for document, generation in generations.items()
-        ]
-        self._changes += found
-        return self.observed.reconfigured(found)
+        for document, generation in generations.items():
+            changes = document_changes(before.get(document), after[document])
+            # Before the first step: a report that comes between two steps must not prove what is not announced.
+            self._changes.append(changes)
+            for _ in self._expect(Step(document, generation, now), changes, is_known=document in before):
+                yield ()
+            keys = self.observed.reconfigured([changes])
+            while batch := list(islice(keys, _IN_ONE_STEP)):
+                yield batch
+            yield ()
 
     def also_published(
         self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int], now: float
-    ) -> None:
+    ) -> Iterator[None]:
         """Record that copies in documents of another count were written; `published` takes in the changes themselves.
 
         Args:
@@ -145,36 +151,32 @@ class RolloutTracker:
             after: likewise.
             generations: of those that were written.
             now: the time in monotonic seconds.
+
+        Yields:
+            Between the steps. The caller must take all steps.
         """
         for document, generation in generations.items():
-            self._expect(Step(document, generation, now), before.get(document), after[document])
+            changes = document_changes(before.get(document), after[document])
+            yield from self._expect(Step(document, generation, now), changes, is_known=document in before)
+            yield
 
-    def _expect(self, step: Step, before: Document | None, after: Document) -> DocumentChanges:
-        changes = document_changes(before, after)
-        if self._asks:
-            if before is None:
-                self.enforcement.replaced(step)
-            self.enforcement.published(step, (ResourceRef(record_key(each), each.uid) for each in changes.records))
-        return changes
+    def _expect(self, step: Step, changes: DocumentChanges, *, is_known: bool) -> Iterator[None]:
+        if not self._asks:
+            return
+        if not is_known:
+            self.enforcement.replaced(step)
+        refs = (ResourceRef(record_key(each), each.uid) for each in changes.records)
+        yield from self.enforcement.published(step, refs)
 
-    def lacking(
-        self, documents: Collection[str], before: Mapping[str, Document], after: Mapping[str, Document]
-    ) -> None:
+    def lacking(self, documents: Collection[str], unchanged: Mapping[ResourceRef, str]) -> None:
         """Take in which documents a turn could not write.
 
         Args:
             documents: their names.
-            before: the contents by document that are in force.
-            after: the new contents.
+            unchanged: the resources that are still in one of them, as `still_held` returns them.
         """
         self.enforcement.unwritten = frozenset(documents)
-        # A Gateway that moves to another document stays in this one as well.
-        self.enforcement.unchanged = {
-            ResourceRef(record_key(each), each.uid): document
-            for document in documents
-            if document in before
-            for each in document_changes(before[document], after[document]).removed
-        }
+        self.enforcement.unchanged = unchanged
 
     def removals(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> Iterator[RemovalEvent]:
         """Yield the events on removed trust since the last call, and on its proofs.
@@ -199,13 +201,16 @@ class RolloutTracker:
             now: the time in monotonic seconds.
         """
         outcome = self.enforcement.take_in(reports, now)
-        proven = outcome.proven
+        return RolloutChanges(outcome.resources, outcome.documents, outcome.touched)
+
+    def proven(self, refs: Iterable[ResourceRef]) -> Iterator[RemovalEvent]:
+        """Yield the events on those removals in `refs` that every pod has loaded by now."""
+        proven = self.enforcement.proven(refs)
         if self._changes:
             # The pods were quicker than the turn: the removal is not announced yet.
             self._proven += proven
-            proven = ()
-        keys = [ref.key for ref in outcome.resources]
-        return RolloutChanges(keys, outcome.documents, self._removal_events.enforced(proven))
+        else:
+            yield from self._removal_events.enforced(proven)
 
     def visited(self, instance: str, observations: Iterable[Observation], now: datetime) -> Collection[Key]:
         """Take in what a pod saw; return the resources whose status must be written now.
@@ -240,3 +245,22 @@ class RolloutTracker:
     def written(self, resource: Resource) -> None:
         """Record that a status was written."""
         self.observed.written(resource)
+
+
+def still_held(
+    documents: Iterable[str], before: Mapping[str, Document], after: Mapping[str, Document]
+) -> Mapping[ResourceRef, str]:
+    """Return the resources that documents must lose and still hold, because these are not written, each with one.
+
+    Args:
+        documents: the names of those that are not written.
+        before: the contents by document that are in force.
+        after: the new contents.
+    """
+    # A Gateway that moves to another document stays in this one as well.
+    return {
+        ResourceRef(record_key(each), each.uid): document
+        for document in documents
+        if document in before
+        for each in removed_records(before[document], after[document])
+    }

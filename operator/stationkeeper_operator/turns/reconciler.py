@@ -105,7 +105,7 @@ class Reconciler:
         wrote_all = await self._write(plan, compiler.resources)
         completes = wrote_all and await self._complete(plan, compiler.resources)
         unwritten = self._publisher.differing(plan.digests)
-        self._flow.lacking(unwritten, plan.before, plan.documents)
+        await self._flow.lacking(unwritten, plan.before, plan.documents)
         judged_all = not compiler.is_whole or await self._judging.judge(
             compiler, unwritten, is_final=wrote_all, is_pressed=self._is_pressed
         )

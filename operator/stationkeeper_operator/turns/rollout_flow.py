@@ -9,7 +9,6 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import chain
 
 from stationkeeper_core.published.documents import Document
 from stationkeeper_core.published.observation import Observation
@@ -19,7 +18,7 @@ from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.resources.records import Key, Resource
 from stationkeeper_operator.rollout.enforcement import PodReport
 from stationkeeper_operator.rollout.removal_events import RemovalEvent
-from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
+from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker, still_held
 from stationkeeper_operator.turns.batches import IN_ONE_GO, batches
 from stationkeeper_operator.turns.status_loop import StatusLoop
 
@@ -85,25 +84,21 @@ class RolloutFlow:
             copies: likewise, of the written copies in documents of another count.
         """
         now = self._clock()
-        found: list[Iterable[Key]] = []
-        for document, generation in generations.items():
-            found.append(self._tracker.published(before, after, {document: generation}, now))
+        for keys in self._tracker.published(before, after, generations, now):
+            self._statuses.observe(keys)
             await asyncio.sleep(0)
-        for document, generation in (copies or {}).items():
-            self._tracker.also_published(before, after, {document: generation}, now)
+        for _ in self._tracker.also_published(before, after, copies or {}, now):
             await asyncio.sleep(0)
         if generations or copies:
             self._hurry_until = now + HURRY_SECONDS
             self._wake.set()
-        for batch in batches(chain.from_iterable(found), IN_ONE_GO):
-            self._statuses.observe(batch)
-            await asyncio.sleep(0)
 
-    def lacking(
+    async def lacking(
         self, documents: Collection[str], before: Mapping[str, Document], after: Mapping[str, Document]
     ) -> None:
         """Take in which documents a turn could not write."""
-        self._tracker.lacking(documents, before, after)
+        held = await asyncio.to_thread(still_held, documents, before, after) if documents else {}
+        self._tracker.lacking(documents, held)
 
     async def tell(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> None:
         """Record the events on removed trust since the last call.
@@ -126,10 +121,14 @@ class RolloutFlow:
     async def reported(self, reports: Sequence[PodReport]) -> None:
         """Take in the reports of all pods."""
         changes = self._tracker.reported(reports, self._clock())
-        self._statuses.recheck(changes.keys)
+        for batch in batches(changes.resources, IN_ONE_GO):
+            self._statuses.recheck(ref.key for ref in batch)
+            await asyncio.sleep(0)
         if changes.documents:
             await self._statuses.look_again_at(changes.documents)
-        await self._record(changes.events)
+        for batch in batches(changes.touched, IN_ONE_GO):
+            await self._record(self._tracker.proven(batch))
+            await asyncio.sleep(0)
 
     def visited(self, instance: str, observations: Iterable[Observation], now: datetime) -> None:
         """Take in what a pod saw; see `RolloutTracker.visited`."""
@@ -146,7 +145,6 @@ class RolloutFlow:
         self._statuses.observe(self._tracker.authorities())
 
     async def _record(self, events: Iterable[RemovalEvent]) -> None:
-        for batch in batches(events, IN_ONE_GO):
-            for each in batch:
-                self._events.assure(each.resource, each.kind, each.reason, each.message, once=each.is_last)
+        for each in events:
+            self._events.assure(each.resource, each.kind, each.reason, each.message, once=each.is_last)
             await asyncio.sleep(0)
