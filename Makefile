@@ -9,10 +9,13 @@ export UV_SYSTEM_CERTS ?= true
 export UV_NATIVE_TLS ?= true
 endif
 
-# As many processes as there are cores; each runs an API server of its own, so no more than four.
-PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
+# One process more than there are cores, since tests on an API server wait for much of their time; each process has an
+# API server of its own, so no more than four. A file stays in one process, with what its tests share.
+CORES := $(shell nproc 2>/dev/null || echo 2)
+SHARE := --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PARALLEL ?= -n $(shell echo $$(( $(CORES) + 1 ))) $(SHARE)
 
-.PHONY: demo test test-fast coverage mutation lint format bench cluster-test docs site proxies images release-check chart audit clean
+.PHONY: demo test test-fast coverage mutation lint format bench cluster-test docs site proxies helm-3 base-image images release-check chart audit clean
 
 demo: .venv/.synced
 	@$(UV) run --frozen stationkeeper demo $(ARGS)
@@ -21,7 +24,7 @@ test: lint
 	@$(UV) run --frozen pytest $(PARALLEL) $(ARGS)
 
 test-fast: .venv/.synced
-	@$(UV) run --frozen pytest $(PARALLEL) -m "not controlplane and not slow" $(ARGS)
+	@$(UV) run --frozen pytest -n auto $(SHARE) --hypothesis-profile=fast --ignore=tests/controlplane -m "not slow" $(ARGS)
 
 # Branch coverage of every test, with the operators and CUPS processes that they start, held to tests/coverage.
 coverage: .venv/.synced
@@ -81,6 +84,14 @@ audit: | $(UV)
 
 proxies: .venv/.synced
 	@$(UV) sync --frozen --inexact --group proxies
+
+# Whether the base image of the Containerfile is what its digest says; needs docker and a network.
+base-image: .venv/.synced
+	@$(UV) run --frozen python -m images.base_image
+
+# Helm 3, so that the tests of the chart with it are not skipped; a build takes minutes.
+helm-3: .venv/.synced
+	@$(UV) run --frozen python -m tests.contract.helm_3
 
 .venv/.synced: pyproject.toml uv.lock | $(UV)
 	@echo "Installing the Python packages that uv.lock pins into .venv"

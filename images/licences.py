@@ -1,4 +1,4 @@
-"""Print each package of the environment that runs this, with its licence as its metadata has it."""
+"""Print each package of the present environment with the licence in its metadata."""
 
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
@@ -13,7 +13,7 @@ def lines() -> Iterator[str]:
 
 
 def licence(package: Distribution) -> str:
-    """Return the SPDX expression of a package, or what older metadata says instead."""
+    """Return the SPDX expression of a package, or the licence field of older metadata."""
     said = package.metadata.json
     classifiers = [each.rpartition(" :: ")[2] for each in said.get("classifier", ()) if each.startswith(_CLASSIFIER)]
     text = str(said.get("license") or "").splitlines()

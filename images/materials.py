@@ -1,4 +1,4 @@
-"""Write a bill of materials: what `uv.lock` pins, in the form of CycloneDX 1.5.
+"""Write a bill of materials: the packages that `uv.lock` pins, in the form of CycloneDX 1.5.
 
     python -m images.materials dist/release/stationkeeper.cdx.json
 
@@ -14,7 +14,7 @@ from images.programs import ROOT, uv
 
 
 def write(file: Path, *options: str) -> Path:
-    """Write the bill of what is installed without the packages that only developers need.
+    """Write the bill of the installed packages, without those that only developers need.
 
     Args:
         file: where to.

@@ -11,12 +11,14 @@ import io
 import json
 import platform
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 USER = "65532:65532"
+REGISTRY = "localhost"
+"""Of the names of images that are not pushed anywhere."""
 ENVIRONMENT = {"PATH": "/opt/stationkeeper/bin", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -29,12 +31,12 @@ class Component:
     """The purpose of an image.
 
     Attributes:
-        extra: of the package `stationkeeper`, that it has.
-        program: that it runs.
-        ports: on which it listens.
-        description: for people.
-        arguments: of the program, that always stay.
-        defaults: of the program, that other arguments take the place of.
+        extra: the extra of the package `stationkeeper` that it contains.
+        program: the program that it runs.
+        ports: the ports on which it listens.
+        description: a description for people.
+        arguments: the arguments that the program always gets.
+        defaults: the default arguments, which a user's arguments replace.
     """
 
     extra: str
@@ -78,8 +80,13 @@ class Image:
     revision: str = "unknown"
 
     @property
+    def name(self) -> str:
+        """The name under which a node finds it, once it is imported there."""
+        return f"{REGISTRY}/stationkeeper-{self.component}:{self.version}"
+
+    @property
     def labels(self) -> dict[str, str]:
-        """The labels that the image-spec names, as the Containerfile has them."""
+        """The labels of the image-spec, the same as in the Containerfile."""
         said = {
             "title": f"stationkeeper-{self.component}",
             "description": COMPONENTS[self.component].description,
@@ -92,9 +99,33 @@ class Image:
 
 
 def pack(image: Image, root: Path, out: Path) -> str:
-    """Write the image of a root file system as a tar file; return the digest of its manifest.
+    """Write the image of a component's root file system as a tar file; return the digest of its manifest."""
+    component = COMPONENTS[image.component]
+    config = {
+        "User": USER,
+        "ExposedPorts": {f"{port}/tcp": {} for port in component.ports},
+        "Env": [f"{name}={value}" for name, value in ENVIRONMENT.items()],
+        "Entrypoint": [f"/opt/stationkeeper/bin/{component.program}", *component.arguments],
+        "Cmd": list(component.defaults),
+        "WorkingDir": "/",
+        "Labels": image.labels,
+    }
+    return write_archive(root, out, image.name, config)
+
+
+def write_archive(root: Path, out: Path, name: str, config: Mapping[str, Any]) -> str:
+    """Write a root file system as an OCI archive.
 
     The layer is not compressed: how a compressor writes its bytes changes with its version.
+
+    Args:
+        root: the root file system.
+        out: the tar file to write.
+        name: of the image, with its tag. containerd imports it as this, and so does Docker.
+        config: how to run it, as the image-spec has it; its `Labels` are the manifest's annotations as well.
+
+    Returns:
+        The digest of the manifest.
     """
     layer = out.with_suffix(".layer")
     try:
@@ -102,24 +133,27 @@ def pack(image: Image, root: Path, out: Path) -> str:
             _write(file, ((path, str(path.relative_to(root))) for path in sorted(root.rglob("*"))))
         with layer.open("rb") as file:
             digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-        config = _json(_config(image, digest))
+        described = _json(_described(config, digest))
         manifest = _json(
             {
                 "schemaVersion": 2,
                 "mediaType": _MANIFEST,
-                "config": _descriptor(_CONFIG, config),
+                "config": _descriptor(_CONFIG, described),
                 "layers": [{"mediaType": _LAYER, "digest": digest, "size": layer.stat().st_size}],
-                "annotations": image.labels,
+                "annotations": config.get("Labels", {}),
             }
         )
         index = _descriptor(_MANIFEST, manifest) | {
             "platform": {"architecture": _architecture(), "os": "linux"},
-            "annotations": {"org.opencontainers.image.ref.name": image.version},
+            "annotations": {
+                "io.containerd.image.name": name,
+                "org.opencontainers.image.ref.name": name.rpartition(":")[2],
+            },
         }
         with tarfile.open(out, "w", format=tarfile.PAX_FORMAT) as archive:
             _add(archive, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
             _add(archive, "index.json", _json({"schemaVersion": 2, "manifests": [index]}))
-            for blob in (config, manifest):
+            for blob in (described, manifest):
                 _add(archive, _place(_digest(blob)), blob)
             entry = tarfile.TarInfo(_place(digest))
             entry.size = layer.stat().st_size
@@ -130,21 +164,12 @@ def pack(image: Image, root: Path, out: Path) -> str:
     return _digest(manifest)
 
 
-def _config(image: Image, layer: str) -> dict[str, Any]:
-    component = COMPONENTS[image.component]
+def _described(config: Mapping[str, Any], layer: str) -> dict[str, Any]:
     return {
         "architecture": _architecture(),
         "os": "linux",
         "created": "1970-01-01T00:00:00Z",
-        "config": {
-            "User": USER,
-            "ExposedPorts": {f"{port}/tcp": {} for port in component.ports},
-            "Env": [f"{name}={value}" for name, value in ENVIRONMENT.items()],
-            "Entrypoint": [f"/opt/stationkeeper/bin/{component.program}", *component.arguments],
-            "Cmd": list(component.defaults),
-            "WorkingDir": "/",
-            "Labels": image.labels,
-        },
+        "config": config,
         "rootfs": {"type": "layers", "diff_ids": [layer]},
         "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "images/pack.py"}],
     }

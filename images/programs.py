@@ -1,4 +1,4 @@
-"""Run uv, and other programs, for what is built."""
+"""Run uv and other programs during a build."""
 
 import os
 import shutil

@@ -59,11 +59,11 @@ _ELF = b"\x7fELF"
 
 
 def assemble(environment: Path, program: str, root: Path) -> None:
-    """Lay the root file system, in which the environment is at `PLACE`.
+    """Create the root file system, in which the environment is at `PLACE`.
 
     Args:
-        environment: an environment of the interpreter that runs this, with everything installed.
-        program: the one of its programs that the image is for.
+        environment: a complete environment of the present interpreter.
+        program: the program of the image.
         root: a folder that does not exist yet.
     """
     root.mkdir(parents=True)
@@ -82,7 +82,7 @@ def assemble(environment: Path, program: str, root: Path) -> None:
 
 
 def _programs(environment: Path, name: str, root: Path) -> None:
-    """Copy the interpreter to its own place, and have the program run it."""
+    """Copy the interpreter to its place, and make the program use it."""
     interpreter = Path(os.path.realpath(sys.executable))
     target, folder = _under(root, interpreter), _under(root, PLACE / "bin")
     for each in (target.parent, folder):
@@ -98,7 +98,7 @@ def _programs(environment: Path, name: str, root: Path) -> None:
 
 
 def _libraries(root: Path) -> None:
-    """Copy the shared libraries that the loader finds for what is there by now."""
+    """Copy the shared libraries that the loader finds for all files so far."""
     found = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink() and _is_elf(path)]
     listed = subprocess.run(["ldd", *found], capture_output=True, text=True, check=False).stdout  # noqa: S603, S607
     for name in sorted(set(_LIBRARY.findall(listed))):
@@ -126,7 +126,7 @@ def _copy(folder: Path, target: Path, left_out: Sequence[str]) -> None:
 
 
 def _compile(folder: Path, place: Path) -> None:
-    """Write bytecode that is never compared with its source: a read-only file system could not mend it."""
+    """Write bytecode that is never compared with its source: on a read-only file system it could not be updated."""
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
     compileall.compile_dir(folder, quiet=2, stripdir=folder, prependdir=place, invalidation_mode=mode)
 

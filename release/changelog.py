@@ -39,7 +39,7 @@ def section(page: str, name: str) -> str:
 
 
 def released(page: str, version: str, date: datetime.date) -> str:
-    """Return the page with what is unreleased under the heading of a version.
+    """Return the page with the unreleased changes under the heading of a version.
 
     Raises:
         ChangelogError: nothing is unreleased, or the version has a section.

@@ -37,7 +37,7 @@ def package(out: Path, registry: str = "", digests: Mapping[str, str] | None = N
     Args:
         out: a folder.
         registry: where the images are, as `ghcr.io/stationkeeper`; empty: the chart names them as its sources do.
-        digests: of the images, by `IMAGES`; the packed chart names each by its digest.
+        digests: the digests of the images, by `IMAGES`; the packed chart names each image by its digest.
 
     Raises:
         ChartError: a digest is none.

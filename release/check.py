@@ -1,4 +1,4 @@
-"""Do each step of a release that needs no network, and say which fail.
+"""Do each step of a release that needs no network, and report the steps that fail.
 
     python -m release.check --out dist/release
     python -m release.check --out dist/release --tag v0.1.0       and hold the tag to the version and the changelog
@@ -40,8 +40,8 @@ class Release:
     """What is checked.
 
     Attributes:
-        out: a folder for what is built.
-        tag: of the release, as `v0.1.0`; empty where none is made.
+        out: a folder for the built files.
+        tag: the tag of the release, as `v0.1.0`; empty without a tag.
     """
 
     out: Path
@@ -49,7 +49,7 @@ class Release:
 
 
 def check_version(release: Release) -> None:
-    """One version stands in all places, and the tag names it."""
+    """Check that all places have the same version, and that the tag names it."""
     said = version()
     if release.tag and release.tag != f"v{said}":
         raise CheckError(
@@ -86,14 +86,14 @@ def check_materials(release: Release) -> None:
 
 
 def check_licences(release: Release) -> None:
-    """Each package of the bill of materials may be given on."""
+    """Check that each package of the bill of materials may be redistributed."""
     bill = materials.write(release.out / "materials" / f"stationkeeper-{version()}.cdx.json", "--all-extras")
     if found := licences.refused(bill):
         raise CheckError("; ".join(f"{name} says {said!r}" for name, said in found.items()))
 
 
 def check_chart(release: Release) -> None:
-    """Helm takes the chart, as its sources are and with published images, and packs the same bytes each time."""
+    """Check that Helm accepts the chart, with its own and with published images, and packs the same bytes each time."""
     digests = dict.fromkeys(chart.IMAGES, f"sha256:{'0' * 64}")
     with tempfile.TemporaryDirectory() as folder:
         chart.package(Path(folder), "registry.example.com", digests)
@@ -101,13 +101,13 @@ def check_chart(release: Release) -> None:
 
 
 def check_krew(release: Release) -> None:
-    """Krew's own validator takes the manifest; archive and manifest are the same bytes each time."""
+    """Check that Krew's validator accepts the manifest, and that archive and manifest are the same bytes each time."""
     _twice(release.out / "krew", krew.write)
     _go_tool("validate-krew-manifest", "-skip-install", "-manifest", str(release.out / "krew" / f"{krew.PLUGIN}.yaml"))
 
 
 def check_workflows(_release: Release) -> None:
-    """Check that the workflows are valid, run no code of a stranger, and use each action by its commit."""
+    """Check that the workflows are valid, run no untrusted code, and name each action by its commit."""
     found = workflows.files()
     for each, problems in workflows.unpinned(found).items():
         raise CheckError(f"{each} uses {', '.join(problems)}: name the commit, and the version in a comment")
@@ -120,7 +120,7 @@ def check_workflows(_release: Release) -> None:
 
 
 def check_images(release: Release) -> None:
-    """Each image can be packed, with its bill of materials and its licences."""
+    """Check that each image can be packed, with its bill of materials and its licences."""
     for component in COMPONENTS:
         built = images.build(component, release.out / "images")
         shutil.rmtree(built.root)
@@ -163,7 +163,7 @@ def _go_tool(*arguments: str) -> None:
 
 
 def failed(names: list[str], release: Release) -> list[str]:
-    """Do the steps of these names, and print how each ends; return those that failed."""
+    """Do the named steps, and print the result of each; return the steps that failed."""
     release.out.mkdir(parents=True, exist_ok=True)
     found = []
     for name in names:

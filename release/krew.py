@@ -1,10 +1,10 @@
-"""What krew, the package manager of kubectl plugins, installs: an archive and the manifest that names it.
+"""Make the files that krew, the package manager of kubectl plugins, installs: an archive and its manifest.
 
     python -m release.krew --out dist/release
 
-The archive holds a shell script that runs the program `stationkeeper`, which pipx or uv has installed. It is no bundle
-of Python packages: cryptography, msgspec and PyYAML are machine code, so a bundle is one for each system, processor and
-version of Python, of about 40 MB, and would keep the OpenSSL that cryptography was built with until the next release.
+The archive holds a shell script that runs the program `stationkeeper`, which pipx or uv has installed. It is not a
+bundle of Python packages. cryptography, msgspec and PyYAML are machine code, so each system, processor and version of
+Python would need its own bundle of about 40 MB, which keeps its OpenSSL until the next release.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def archive(out: Path) -> Path:
 
 
 def manifest(packed: Path) -> dict[str, Any]:
-    """Return the manifest of an archive, as `krew-index` takes it (krew.googlecontainertools.github.com/v1alpha2)."""
+    """Return the manifest of an archive for `krew-index` (krew.googlecontainertools.github.com/v1alpha2)."""
     said = version()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     repository = project["urls"]["Repository"]

@@ -1,6 +1,6 @@
-"""Check that each package that is installed with Stationkeeper has a licence that permits to give it on.
+"""Check that each package that is installed with Stationkeeper has a licence that permits redistribution.
 
-The packages are those of the bill of materials. What is asked of each stands in its own terms: see `PERMITTED`.
+The packages are those of the bill of materials. `PERMITTED` lists the permitted licences.
 """
 
 import json
@@ -25,9 +25,9 @@ PERMITTED = frozenset(
 
 
 def refused(bill: Path) -> dict[str, str]:
-    """Return the packages of a bill of materials whose licence is not permitted or not known, with what they say.
+    """Return the packages of a bill of materials with no known and permitted licence, each with its licence.
 
-    A package that is for other systems alone is not installed here, and is left out.
+    A package that is only for other systems is not installed, and is left out.
 
     Args:
         bill: a CycloneDX file.
@@ -45,7 +45,7 @@ def refused(bill: Path) -> dict[str, str]:
 
 
 def permitted(said: str) -> bool:
-    """Return whether the terms are permitted: all that are joined by AND or a comma, one of those joined by OR."""
+    """Return whether an expression is permitted: all parts joined by AND or a comma, one of those joined by OR."""
     if said in PERMITTED:
         return True
     return any(

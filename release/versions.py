@@ -47,7 +47,6 @@ PLACES = (
     Place("helm/stationkeeper/Chart.yaml", rf"^version: {_NUMBER}$"),
     Place("helm/stationkeeper/Chart.yaml", rf'^appVersion: "{_NUMBER}"$'),
     Place("Containerfile", rf"^ARG VERSION={_NUMBER}$"),
-    Place("tests/cluster/__main__.py", rf'^VERSION = "{_NUMBER}"$'),
     Place("Containerfile", _IMAGE),
     Place("README.md", _IMAGE, required=False),
     Place("docs/versions.md", rf"^VERSION={_NUMBER}$"),
@@ -82,8 +81,8 @@ def write(root: Path, new: str, date: datetime.date) -> None:
         date: of the release.
 
     Raises:
-        VersionError: it is no version.
-        changelog.ChangelogError: nothing is said of it in the section Unreleased.
+        VersionError: it is not a version.
+        changelog.ChangelogError: the section Unreleased is empty.
     """
     _checked(new)
     page = root / changelog.PAGE

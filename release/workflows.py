@@ -1,4 +1,4 @@
-"""The workflows of `.github`: which actions they use, and whether each is named by its commit."""
+"""The workflows of `.github`: the actions that they use, and whether each is named by its commit."""
 
 import re
 from collections.abc import Sequence

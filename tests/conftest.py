@@ -2,7 +2,8 @@
 
 The programs are obtained after collection, outside any test's time limit, since that can take minutes the first time.
 What a property test finds does not depend on how busy the machine is; in CI it tries the same examples every time, so
-that a change is judged by what it changed, and people's own runs go on to explore.
+that a change is judged by what it changed, and people's own runs go on to explore. `--hypothesis-profile=fast` tries a
+tenth of the examples.
 """
 
 import fcntl
@@ -26,8 +27,11 @@ from stationkeeper_tools.binaries import (
 )
 from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.progress import Progress
+from tests.examples import DEFAULT, FAST
 
-settings.register_profile("stationkeeper", deadline=None, print_blob=True, derandomize="CI" in os.environ)
+COMMON = settings(deadline=None, print_blob=True, derandomize="CI" in os.environ)
+settings.register_profile("stationkeeper", COMMON, max_examples=DEFAULT)
+settings.register_profile("fast", COMMON, max_examples=FAST)
 settings.load_profile("stationkeeper")
 
 TESTS = Path(__file__).parent
@@ -37,6 +41,8 @@ OBTAINED: Mapping[str, Callable[[Surroundings, Progress], object]] = {
     "kubectl": find_kubectl,
     "helm": find_helm,
 }
+LONGEST = ("simulation", "controlplane")
+"""The layers with the longest files."""
 FAILURES = pytest.StashKey[dict[str, Exception]]()
 
 
@@ -46,10 +52,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{folder}: the tests in tests/{folder}")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its layer."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark each test with its layer, and where processes share them begin with what takes longest.
+
+    What needs a program of somebody else is slow: each run of it takes a good part of a second.
+    """
     for item in items:
         item.add_marker(item.path.relative_to(TESTS).parts[0])
+        if OBTAINED.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: [layer not in item.path.parts for layer in LONGEST])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -4,8 +4,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-EVENTUALLY = 30.0
+EVENTUALLY = 60.0
 """Seconds; how long a busy machine may take for anything that comes by itself."""
+
+PROMPTLY = 10.0
+"""Seconds; less than a Lease lasts of which nobody says that it is free. How soon it is in fact, tests/bench tells."""
 
 _LOOK_SECONDS = 0.02
 _T = TypeVar("_T")

@@ -1,8 +1,8 @@
 """Build the documentation as a site: `make site`.
 
 The pages are those of `docs/`, as they are read in the repository too. A link from one of them to a file outside of
-`docs/` leads to that file in the public repository. The build fails where a link, an anchor or an entry of the
-navigation leads nowhere, or where a page would load something from elsewhere. It needs no network.
+`docs/` leads to that file in the public repository. The build fails if a link, an anchor or an entry of the
+navigation leads nowhere, or if a page would load something from another server. It needs no network.
 """
 
 import re
@@ -42,16 +42,16 @@ def pages(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def build(target: Path) -> Path:
-    """Build the site anew.
+    """Build the site.
 
     Args:
-        target: a folder for it and for what it is made of; emptied first.
+        target: a folder for the site and its sources; emptied first.
 
     Returns:
         The folder to publish.
 
     Raises:
-        SiteError: says what is wrong.
+        SiteError: the message says what is wrong.
     """
     shutil.rmtree(target, ignore_errors=True)
     for path, text in pages(ROOT):
@@ -93,7 +93,7 @@ def _with_public_links(path: Path, root: Path) -> str:
 
 
 def main() -> int:
-    """Build the site and say where it is; return the exit status."""
+    """Build the site and print its folder; return the exit status."""
     try:
         site = build(TARGET)
     except SiteError as error:

@@ -1,4 +1,4 @@
-"""Read the pages of a built site, and find what is wrong in them."""
+"""Read the pages of a built site, and find errors in them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,13 +17,13 @@ _HOST, _PREFIX = "site.invalid", "/site/"
 
 @dataclass
 class Page:
-    """What a page refers to and can be referred to by.
+    """The links and anchors of a page.
 
     Attributes:
-        links: targets of links, as they are written.
-        loaded: what the browser fetches to show the page.
-        anchors: ids and names of its elements.
-        left_over: texts of paragraphs with Markdown in them that was not understood.
+        links: the targets of its links, as written.
+        loaded: the files that the browser fetches to show the page.
+        anchors: the ids and names of its elements.
+        left_over: texts of paragraphs that still contain Markdown.
     """
 
     links: list[str] = field(default_factory=list)

@@ -36,7 +36,7 @@ from stationkeeper_cups.in_force.server_certificate import ServerCertificate
 from stationkeeper_cups.in_force.serving_state import ServingState
 from stationkeeper_cups.internal.derived_identity import DerivedIdentity
 from stationkeeper_cups.internal.port import RunningInternalPort, start_internal
-from stationkeeper_cups.internal.server import Told, internal_application, provisional_context
+from stationkeeper_cups.internal.server import InternalSources, internal_application, provisional_context
 from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.process.event_loop import new_event_loop
@@ -143,8 +143,8 @@ async def serve(
     def is_open() -> bool:
         return all(each.is_open for each in listeners)
 
-    told = Told(state, metrics, observations, certificate, is_open, lambda: refusals.recent)
-    internal = await _start_internal(settings, told)
+    sources = InternalSources(state, metrics, observations, certificate, is_open, lambda: refusals.recent)
+    internal = await _start_internal(settings, sources)
     checking = asyncio.create_task(certificate.run())
     returning = asyncio.create_task(_memory_return(listeners, limits).run())
     source = asyncio.create_task(_source(settings, state).run())
@@ -218,20 +218,20 @@ async def _first(source: asyncio.Task[None], *events: asyncio.Event) -> None:
             wait.cancel()
 
 
-async def _start_internal(settings: Settings, told: Told) -> RunningInternalPort:
+async def _start_internal(settings: Settings, sources: InternalSources) -> RunningInternalPort:
     context = provisional_context(_now())
 
     def take(credentials: ServerCredentials) -> None:
-        told.server_certificate.admit(credentials)
+        sources.server_certificate.admit(credentials)
         load_credentials(context, credentials)
 
-    told.state.on_server_credentials = take
+    sources.state.on_server_credentials = take
     token = settings.internal_token.read_bytes if settings.internal_token else None
     if token is not None:
         DerivedIdentity(token).attach(context)
     return await start_internal(
         lambda guard: internal_application(
-            told,
+            sources,
             token,
             guard,
             settings.operator_certificate.read_bytes if settings.operator_certificate else None,

@@ -22,6 +22,7 @@ from stationkeeper_operator.api.leadership import Candidate, NotLeadingError
 from stationkeeper_operator.api.lease_thread import LeaseThread
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.metrics import Metrics, ResourceMetrics
+from stationkeeper_operator.process.free_memory import give_back_free_memory
 from stationkeeper_operator.process.health import serve_health
 from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.reporting.watch_lag import MOST_UNSEEN, WatchLag
@@ -200,10 +201,9 @@ class Operator:
 
     def _leadership_changed(self) -> None:
         self._term, self._leading_since = None, float("inf")
-        if self._is_frozen:
-            # The objects of the ended term are garbage now.
-            gc.unfreeze()
-            self._is_frozen = False
+        # The objects of the ended term are garbage now.
+        gc.unfreeze()
+        self._is_frozen = False
         self._term_changed.set()
         self.metrics.leading.set(self._leadership.is_leading)
         if self._leadership.is_leading:
@@ -251,6 +251,10 @@ class Operator:
         """Take in the result of a LIST. Return whether another one is needed at once."""
         may_before = self._may_take_turns()
         self._listed_at = began
+        if not self._is_frozen:
+            # Garbage collection must not scan the records of very many resources again and again: it would block all
+            # threads too long.
+            gc.freeze()
         self._note(change)
         if self._may_take_turns():
             self._changes.wake(urgent=not may_before)
@@ -281,11 +285,11 @@ class Operator:
                 continue
             self._judged_ahead = self._ahead()
             ended = await term.turn()
-            if ended is Turn.DONE and not self._is_frozen:
-                # Garbage collection must not scan the records of very many resources again and again: it would block
-                # the event loop too long.
+            if ended is not Turn.AGAIN and not self._is_frozen:
+                # While changes come all the time, the first turns end early: what they have made is frozen too.
                 gc.freeze()
-                self._is_frozen = True
+                self._is_frozen = ended is Turn.DONE
+                await asyncio.to_thread(give_back_free_memory)
             self.metrics.turns.labels(ended.value).inc()
             self._set_alarm(term.deadline)
             if ended is not Turn.AGAIN:

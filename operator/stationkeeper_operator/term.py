@@ -16,28 +16,26 @@ from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.observing.asked_pods import AskedPods
 from stationkeeper_operator.observing.counts_read import CountsRead
-from stationkeeper_operator.observing.enforcement import Enforcement
-from stationkeeper_operator.observing.gatherer import Gatherer
 from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.loaded_reports import LoadedReports
-from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.pod_events import PodEvents
-from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.observing.seen_pages import SeenPages
 from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
-from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.reporting.own_writes import OwnWrites
-from stationkeeper_operator.reporting.status_writer import Observed, StatusWriter
+from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.reporting.watch_lag import WatchLag
-from stationkeeper_operator.resources.records import Key, Resource
+from stationkeeper_operator.resources.records import Key
+from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
 from stationkeeper_operator.settings import Settings
 from stationkeeper_operator.turns.aggregator import Aggregator
 from stationkeeper_operator.turns.compilation import Compilation
+from stationkeeper_operator.turns.own_writes import OwnWrites
 from stationkeeper_operator.turns.plan_check import PlanCheck
 from stationkeeper_operator.turns.reconciler import Reconciler, Turn
+from stationkeeper_operator.turns.rollout_flow import RolloutFlow
+from stationkeeper_operator.turns.rollout_loop import RolloutLoop
+from stationkeeper_operator.turns.status_loop import StatusLoop
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
@@ -91,28 +89,30 @@ class LeaderTerm:
         self._publisher = Publisher(
             api, settings.namespace, permit, lambda: int(now().timestamp() * 1000), lambda: name, cluster.floor
         )
-        seen, enforcement = ObservedState(store.get, settings.namespace), Enforcement()
+        tracker = RolloutTracker(store.get, settings.namespace, asks=token_file is not None)
         self._events = EventRecorder(api, settings.identity, permit)
-        self._status = StatusWriter(
-            api,
+        self._statuses = StatusLoop(
+            StatusWriter(api, permit, settings.namespace),
             OwnWrites(store, cluster.changed, cluster.lag),
             self._events,
-            permit=permit,
             now=now,
             release=settings.namespace,
-            observed=Observed(seen.fields, seen.written, enforcement.fact if token_file else _not_observed),
+            rollout=tracker,
         )
-        removal_events = RemovalEvents(
-            self._events, seen.usage.users, awaits_proof=token_file is not None, told=self._publisher.told
-        )
-        proof = Proof(enforcement, removal_events, self._status, asks=token_file is not None)
-        pods = AskedPods(api, settings.namespace, lambda: may_act() and seen.is_known)
+        flow = RolloutFlow(tracker, self._statuses, self._events)
+        pods = AskedPods(api, settings.namespace)
         handover = Handover(settings.signing_key, lambda: self._publisher.values, permit)
-        pod_events = PodEvents(self._events, settings.namespace, now)
-        self._gatherer = Gatherer(
-            token_file,
-            LoadedReports(pods, proof, handover, pod_events, self._publish_above),
-            SeenPages(pods, seen, self._status, now),
+        self._rollout = RolloutLoop(
+            pods,
+            LoadedReports(pods, handover, PodEvents(now)),
+            SeenPages(pods),
+            flow,
+            self._events,
+            token_file=token_file,
+            may_ask=lambda: may_act() and tracker.is_known,
+            namespace=settings.namespace,
+            now=now,
+            outrun=self._publish_above,
         )
         self._counts_read = CountsRead(api, settings.namespace, settings.buckets)
         self._check = PlanCheck(cluster.metrics.compile_differences, self._compile_anew)
@@ -122,9 +122,8 @@ class LeaderTerm:
         self._reconciler = Reconciler(
             compilation,
             publisher=self._publisher,
-            status=self._status,
-            seen=seen,
-            proof=proof,
+            status=self._statuses,
+            flow=flow,
             now=now,
             metrics=cluster.metrics,
             is_pressed=lambda: self._changes.is_waiting,
@@ -139,25 +138,26 @@ class LeaderTerm:
     @property
     def verdicts(self) -> Mapping[Key, Verdict]:
         """The present verdict on each resource."""
-        return self._status.verdicts
+        return self._statuses.verdicts
 
     @property
     def statuses_waiting(self) -> int:
         """The number of statuses that wait to be compared, and written if they differ."""
-        return self._status.waiting
+        return self._statuses.waiting
 
     def look_again(self, key: Key) -> None:
         """Compare the status of a resource again: another writer wrote it."""
-        self._status.look_again(key)
+        self._statuses.look_again(key)
 
     async def run(self) -> None:
         """Write statuses and events, ask the pods and check compiled plans, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for part in (self._status.run, self._events.run, self._gatherer.run, self._check.run):
+            for part in (self._statuses.run, self._events.run, self._rollout.run, self._check.run):
                 group.create_task(part(), name=part.__qualname__)
 
     async def turn(self) -> Turn:
         """Take a turn; a failure is logged, and the next turn completes the work."""
+        self._publisher.told(self._events.take_told())
         try:
             if self._counts_read.counts.read is None:
                 await self._counts_read.look()
@@ -187,6 +187,7 @@ class LeaderTerm:
 
     async def _strike_told(self) -> bool:
         """Delete the removals that got their event; return whether each Secret was as this process left it."""
+        self._publisher.told(self._events.take_told())
         try:
             if await self._publisher.strike_told():
                 # A document that nothing reads any more may have been kept for what it noted.
@@ -194,7 +195,7 @@ class LeaderTerm:
         except SupersededError:
             return False
         except (ApiError, NotLeadingError) as error:
-            _log.info("told removals are not struck yet", extra={"fields": {"detail": str(error)}})
+            _log.info("noted removals with an event are not deleted yet", extra={"fields": {"detail": str(error)}})
         return True
 
     def _publish_above(self, generations: Mapping[str, int]) -> None:
@@ -204,7 +205,3 @@ class LeaderTerm:
     def _compile_anew(self) -> None:
         self._reconciler.begin_anew()
         self._changes.wake(urgent=True)
-
-
-def _not_observed(_resource: Resource, _verdict: Verdict) -> Fact:
-    return Fact("Unknown", NOT_OBSERVED, "the operator has no token to ask the CUPS pods with")

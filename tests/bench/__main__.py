@@ -14,6 +14,7 @@ from tests.bench import (
     propagation,
     registry,
     soak,
+    stalls,
     steps,
 )
 
@@ -21,7 +22,11 @@ from tests.bench import (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for command in (api_client, cores, cups, floods, herd, memory, operator, page, propagation, registry, soak, steps):
+    commands_of = (
+        *(api_client, cores, cups, floods, herd, memory),
+        *(operator, page, propagation, registry, soak, stalls, steps),
+    )
+    for command in commands_of:
         name = command.__name__.rpartition(".")[2].replace("_", "-")
         command.add_to(commands.add_parser(name, help=command.__doc__, description=command.__doc__))
     options = parser.parse_args()

@@ -22,7 +22,7 @@ from tests.controlplane.operator_process import OperatorProcess
 _FIRST_SECONDS = 600.0
 _BACKLOG_SECONDS = 1800.0
 _REST_SECONDS = 600.0
-_BACKLOG = "stationkeeper_operator_statuses_waiting"
+BACKLOG = "stationkeeper_operator_statuses_waiting"
 _POLL_SECONDS = 1.0
 
 
@@ -107,7 +107,7 @@ async def until_written(operator: OperatorProcess, seconds: float = _BACKLOG_SEC
     while waiting != 0 and time.monotonic() < ends:
         await asyncio.sleep(_POLL_SECONDS)
         is_ready = await asyncio.to_thread(operator.answers, "/readyz")
-        waiting = await asyncio.to_thread(operator.metric, _BACKLOG) if is_ready == HTTPStatus.OK else None
+        waiting = await asyncio.to_thread(operator.metric, BACKLOG) if is_ready == HTTPStatus.OK else None
     return waiting or 0.0
 
 

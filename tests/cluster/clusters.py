@@ -1,4 +1,4 @@
-"""The clusters that the chart is tried on: where commands run, how images get there, how the API server is stopped."""
+"""The clusters that the chart is tried on: where commands run, how images get there, how what runs there is stopped."""
 
 import os
 import shutil
@@ -8,8 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_NODE = Path(__file__).with_name("node.sh")
+_NODE, _KILL = (Path(__file__).with_name(name) for name in ("node.sh", "kill.sh"))
 KIND = "stationkeeper-test"
+_KIND_NODE = f"{KIND}-control-plane"
 _MANIFEST = "kube-apiserver.yaml"
 
 
@@ -26,15 +27,25 @@ class Cluster(ABC):
 
     @abstractmethod
     def start(self, images: Sequence[Path]) -> None:
-        """Start it with the images."""
+        """Start it with the images; end it again where that fails. One that runs already is left alone.
+
+        Raises:
+            CalledProcessError: it cannot be started.
+            FileExistsError: it runs already.
+        """
 
     @abstractmethod
     def stop(self) -> None:
         """End it, if it was started here."""
 
     @property
-    def has_api_switch(self) -> bool:
-        """Whether its API server can be stopped."""
+    def reached_by(self) -> str:
+        """What a person has to know to use it."""
+        return f"KUBECONFIG={self.environment['KUBECONFIG']}"
+
+    @property
+    def has_node_access(self) -> bool:
+        """Whether its API server, and programs of its pods, can be killed."""
         return True
 
     def stop_api(self) -> None:
@@ -43,6 +54,10 @@ class Cluster(ABC):
 
     def start_api(self) -> None:
         """Start the API server again; it may get ready later."""
+        raise NotImplementedError
+
+    def kill(self, pod: str, program: str) -> None:
+        """Kill the program in the pod by SIGKILL."""
         raise NotImplementedError
 
 
@@ -65,13 +80,23 @@ class OwnNode(Cluster):
         self.environment = {**os.environ, **own, "KUBECONFIG": str(folder / "admin.kubeconfig"), "PATH": path}
         self.prefix = (str(_NODE), "run")
 
+    @property
+    def reached_by(self) -> str:
+        """How commands run where its network is."""
+        settings = " ".join(f"{name}={self.environment[name]}" for name in ("NODE", "BIN", "KUBECONFIG"))
+        return f"Its network is its own: {settings} {_NODE} run COMMAND"
+
     def start(self, images: Sequence[Path]) -> None:
         """Start it."""
         held = self._folder / "images"
         held.mkdir(parents=True)
-        for image in images:
-            shutil.copy2(image, held / image.name)
-        self._do("up")
+        try:
+            for image in images:
+                shutil.copy2(image, held / image.name)
+            self._do("up")
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """End all of it."""
@@ -85,27 +110,39 @@ class OwnNode(Cluster):
         """Start it, and wait until it is ready."""
         self._do("api-start")
 
-    def _do(self, what: str) -> None:
-        subprocess.run([_NODE, what], env=self.environment, check=True)
+    def kill(self, pod: str, program: str) -> None:
+        """Kill it on the node."""
+        self._do("inside", str(_KILL), pod, program)
+
+    def _do(self, *what: str) -> None:
+        subprocess.run([_NODE, *what], env=self.environment, check=True)
 
 
 class Kind(Cluster):
     """A cluster of kind, of one node.
 
+    Its arguments are those that the sources of kind have (v0.33, `pkg/cmd/kind`): where we develop there is no Docker
+    to run it.
+
     Args:
-        folder: where its kubeconfig is written.
+        kubeconfig: written by kind.
         programs: the folder of helm and kubectl.
     """
 
-    def __init__(self, folder: Path, programs: Path) -> None:
+    def __init__(self, kubeconfig: Path, programs: Path) -> None:
         path = f"{programs}:{os.environ['PATH']}"
-        self.environment = {**os.environ, "KUBECONFIG": str(folder / "kubeconfig"), "PATH": path}
+        own = {"KUBECONFIG": str(kubeconfig), "KIND_EXPERIMENTAL_PROVIDER": "docker", "PATH": path}
+        self.environment = {**os.environ, **own}
 
     def start(self, images: Sequence[Path]) -> None:
         """Create it, and load the images."""
         self._do("kind", "create", "cluster", "--name", KIND, "--wait", "180s")
-        for image in images:
-            self._do("kind", "load", "image-archive", str(image), "--name", KIND)
+        try:
+            for image in images:
+                self._do("kind", "load", "image-archive", str(image), "--name", KIND)
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Delete it."""
@@ -113,14 +150,19 @@ class Kind(Cluster):
 
     def stop_api(self) -> None:
         """Take its manifest from the kubelet."""
-        self._do("docker", "exec", f"{KIND}-control-plane", "mv", f"/etc/kubernetes/manifests/{_MANIFEST}", "/root/")
+        self._do("docker", "exec", _KIND_NODE, "mv", f"/etc/kubernetes/manifests/{_MANIFEST}", "/root/")
 
     def start_api(self) -> None:
         """Give its manifest back to the kubelet."""
-        self._do("docker", "exec", f"{KIND}-control-plane", "mv", f"/root/{_MANIFEST}", "/etc/kubernetes/manifests/")
+        self._do("docker", "exec", _KIND_NODE, "mv", f"/root/{_MANIFEST}", "/etc/kubernetes/manifests/")
 
-    def _do(self, *command: str) -> None:
-        subprocess.run(command, env=self.environment, check=True)
+    def kill(self, pod: str, program: str) -> None:
+        """Kill it in the container that is the node."""
+        script = _KILL.read_text()
+        self._do("docker", "exec", "--interactive", _KIND_NODE, "bash", "-s", "--", pod, program, stdin=script)
+
+    def _do(self, *command: str, stdin: str | None = None) -> None:
+        subprocess.run(command, env=self.environment, input=stdin, text=True, check=True)
 
 
 class Given(Cluster):
@@ -142,8 +184,8 @@ class Given(Cluster):
         """It runs on."""
 
     @property
-    def has_api_switch(self) -> bool:
-        """Its API server is not ours."""
+    def has_node_access(self) -> bool:
+        """Its nodes are not ours."""
         return False
 
 

@@ -6,6 +6,7 @@
 #   node.sh api-stop    end the API server
 #   node.sh api-start   start it again, and wait until it is ready
 #   node.sh run CMD…    run CMD where the node's network is
+#   node.sh inside CMD… run CMD where the node's processes are
 #   node.sh load TAR…   import images
 #
 # NODE is a folder of its own for all it writes, BIN the folder of the programs. Needs root, iproute2, util-linux, nft,
@@ -215,5 +216,6 @@ case ${1:?what to do} in
   api-start) api_start ;;
   load) shift; load "$@" ;;
   run) shift; in_network "$@" ;;
+  inside) shift; in_node "$@" ;;
   *) echo "unknown: $1" >&2; exit 2 ;;
 esac

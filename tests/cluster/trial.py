@@ -1,24 +1,26 @@
-"""What is tried on a cluster: the commands of `docs/chart.md` and those that the chart prints, and an outage."""
+"""What is tried on a cluster: the commands of `docs/chart.md`, and those that the chart prints."""
 
 import json
 import os
 import re
 import signal
-import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from stationkeeper_tools.ports import free_port
-from stationkeeper_tools.sample_pki import make_gateway, make_root
+from stationkeeper_tools.sample_pki import make_gateway, make_root, make_server
 from tests.cluster.clusters import Cluster
 from tests.contract.chart import commands
+from tests.pages.blocks import blocks
 
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/chart.md"
 NAMESPACE, EUI = "stationkeeper", "0123456789ABCDEF"
 CA, GATEWAY = "trustedcas.stationkeeper.io/acme", "gateways.stationkeeper.io/rooftop-1"
 ASK = (
@@ -28,8 +30,12 @@ ASK = (
 )
 ANSWERED, REFUSED = "200", "unknown ca"
 """What curl says: the status of the answer, or the alert of a refused handshake."""
-OUTAGE_SECONDS = 30.0
 PATIENCE_SECONDS = 300.0
+OF_OTHERS = {
+    "configmap/kube-root-ca.crt",
+    *(f"secret/{name}" for name in ("stationkeeper-server-tls", "test-gateway", "lns-token")),
+}
+"""What Kubernetes lays into every namespace, and what a person made."""
 
 
 class TrialError(AssertionError):
@@ -52,19 +58,29 @@ class Trial:
         self._registry = registry
         self._say = say
         self._ca: dict[str, Any] = {}
+        self._to_follow = [each for each in blocks(PAGE) if each.is_run]
 
     def install(self) -> None:
         """Run what the page and the chart print, as a newcomer does, to the gateway's 200."""
         (self._folder / "helm").symlink_to(ROOT / "helm")
         now = datetime.now(UTC)
-        root = make_root("Gateways", now)
+        root, self._server_root = make_root("Gateways", now), make_root("CUPS", now)
         gateway = make_gateway(EUI, root, now)
+        server = make_server(["localhost"], [], self._server_root, now)
         files = {"root-ca.crt": root.certificate_pem, "lns-ca.crt": root.certificate_pem}
         files |= {"gateway.crt": gateway.certificate_pem, "gateway.key": gateway.key_pem}
+        files |= {
+            "server.pem": server.certificate_pem + self._server_root.certificate_pem,
+            "server.key": server.key_pem,
+        }
         for name, content in files.items():
             (self._folder / name).write_bytes(content)
+        # The Secret of a person, which is there before, is left alone while a trial's certificate is asked for.
+        self._follow("kubectl create namespace ")
         began = time.monotonic()
-        printed = self.run(self._of_the_page("helm install "))
+        printed = self._follow("helm install ")
+        # Pods that start later, with each upgrade and after each crash, are held to it too.
+        self.run(f"kubectl label namespace {NAMESPACE} pod-security.kubernetes.io/enforce=restricted")
         self._say(f"helm install --wait: {time.monotonic() - began:.1f} s")
         answer = self.run(commands(printed.partition("\nNOTES:\n")[2]))
         if answer.splitlines()[-1] != "200":
@@ -73,36 +89,49 @@ class Trial:
         self._ca = json.loads(self.run(f"kubectl --namespace {NAMESPACE} get {CA} --output json"))
 
     def helm_test(self) -> None:
-        """Run `helm test` as the page has it."""
-        self.run(self._of_the_page("helm test ", inline=True))
+        """Run `helm test` as the page has it, without a gateway's certificate and with one."""
+        self.run(self._inline("helm test "))
+        key = "--cert=gateway.crt --key=gateway.key"
+        self.run(f"kubectl --namespace {NAMESPACE} create secret tls test-gateway {key}")
+        self._follow("helmTest:")
+        self.run(self._inline("helm test "))
         self._say("helm test: passed")
 
     def upgrade(self) -> None:
-        """Upgrade as the page has it; gateways are answered as before."""
-        self.run(self._of_the_page("helm upgrade stationkeeper", last="--values values.yaml"))
+        """Upgrade as the page has it, and at last to a person's own certificate; gateways are answered as before."""
+        for command in ("--wait --values values.yaml\n", "--take-ownership"):
+            self._follow(command)
+            self.expect(ANSWERED)
+        self._upgrade("server.certificate.source=secret")
+        (self._folder / "server-ca.crt").write_bytes(self._server_root.certificate_pem)
         self.expect(ANSWERED)
         self._say("helm upgrade: passed")
 
-    def outage(self, rounds: int) -> list[float]:
-        """Return how long a removal took after each outage of the API server, until every pod refused, in seconds."""
-        return [self._outage() for _ in range(rounds)]
+    def use_source(self, source: str) -> None:
+        """Have CUPS take its documents from `files`, or `watch` for them."""
+        self._upgrade(f"cups.source={source}")
 
-    def _outage(self) -> float:
-        self.trust()
-        self._cluster.stop_api()
-        time.sleep(OUTAGE_SECONDS)
-        self._cluster.start_api()
-        self._until("the API server is back", lambda: self._status("kubectl get --raw /readyz") == 0)
-        took = self.removal()
-        self._say(f"refused by every pod {took:.2f} s after a removal, when the API server was back")
-        return took
+    def _upgrade(self, value: str) -> None:
+        where = f"helm/stationkeeper --namespace {NAMESPACE}"
+        self.run(f"helm upgrade stationkeeper {where} --reuse-values --wait --set {value}")
 
-    def removal(self) -> float:
-        """Delete the CA; in how many seconds every pod refuses its gateway."""
-        self.run(f"kubectl --namespace {NAMESPACE} delete {CA}")
-        began = time.monotonic()
-        self.expect(REFUSED)
-        return time.monotonic() - began
+    def remove(self) -> None:
+        """Uninstall it, and remove what the page says that it leaves behind; nothing of it is left.
+
+        Raises:
+            TrialError: something is left, or the page has commands that were not run.
+        """
+        self.run(f"helm uninstall stationkeeper --namespace {NAMESPACE} --wait")
+        self._follow("kubectl delete customresourcedefinition")
+        if self._to_follow:
+            raise TrialError(f"nothing runs these commands: {[each.place for each in self._to_follow]}")
+        kinds = "customresourcedefinitions,clusterroles,clusterrolebindings"
+        left = self.run(f"kubectl get {kinds} --output name | grep stationkeeper || true").split()
+        left += self.run(f"kubectl --namespace {NAMESPACE} get secrets,configmaps,leases --output name").split()
+        if left := [each for each in left if each not in OF_OTHERS]:
+            raise TrialError(f"left behind: {left}")
+        self.run(f"kubectl delete namespace {NAMESPACE} --timeout=300s")
+        self._say("helm uninstall: nothing is left")
 
     def trust(self) -> None:
         """Have the CA be trusted by every pod."""
@@ -112,13 +141,30 @@ class Trial:
         self.run(f"kubectl --namespace {NAMESPACE} wait {CA} {GATEWAY} --for=condition=Ready --timeout=120s")
         self.expect(ANSWERED)
 
+    def distrust(self) -> None:
+        """Delete the CA."""
+        self.run(f"kubectl --namespace {NAMESPACE} delete {CA} --wait=false")
+
     def expect(self, said: str) -> None:
         """Wait until of every CUPS pod curl, with the gateway's certificate, says so."""
+        with self.asking() as expect:
+            expect(said)
+
+    @contextmanager
+    def asking(self) -> Iterator[Callable[[str], None]]:
+        """A function that waits until of every CUPS pod curl says so; the ports that lead there are open already."""
         selector = "app.kubernetes.io/component=cups"
-        listed = self.run(f"kubectl --namespace {NAMESPACE} get pods --selector {selector} --output name").split()
-        for pod in listed:
-            with self._forwarded(pod) as port:
-                self._until(f"{pod}: {said}", lambda: said in self._ask(port))
+        names = "{{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}{{end}}"
+        command = f"kubectl --namespace {NAMESPACE} get pods --selector {selector}"
+        listed = self.run(f"{command} --output 'go-template={names}'").split()
+        with ExitStack() as opened:
+            ports = {pod: opened.enter_context(self._forwarded(pod)) for pod in listed}
+
+            def expect(said: str) -> None:
+                for pod, port in ports.items():
+                    self.until(f"{pod}: {said}", partial(self._says, said, port))
+
+            yield expect
 
     def run(self, script: str, stdin: str = "") -> str:
         """Return what a shell prints.
@@ -137,23 +183,25 @@ class Trial:
     def _command(self, script: str) -> Sequence[str]:
         return [*self._cluster.prefix, "bash", "-euo", "pipefail", "-c", script]
 
-    def _status(self, script: str) -> int:
-        return subprocess.run(
+    def succeeds(self, script: str) -> bool:
+        """Whether a shell says that the command succeeded."""
+        done = subprocess.run(
             self._command(script), cwd=self._folder, env=self._cluster.environment, capture_output=True, check=False
-        ).returncode
+        )
+        return done.returncode == 0
 
-    def _ask(self, port: int) -> str:
+    def _says(self, what: str, port: int) -> bool:
         done = subprocess.run(
             self._command(ASK.format(port=port)), cwd=self._folder, env=self._cluster.environment,
             capture_output=True, text=True, check=False,
         )  # fmt: skip
-        return done.stdout.lower()
+        return what in done.stdout.lower()
 
     @contextmanager
     def _forwarded(self, pod: str) -> Iterator[int]:
         """A port of this machine that leads to the gateways' port of the pod."""
         port = free_port()
-        command = self._command(f"exec kubectl --namespace {NAMESPACE} port-forward {pod} {port}:8987")
+        command = self._command(f"exec kubectl --namespace {NAMESPACE} port-forward pod/{pod} {port}:8987")
         with subprocess.Popen(
             command,
             cwd=self._folder,
@@ -170,25 +218,29 @@ class Trial:
             finally:
                 os.killpg(forwarding.pid, signal.SIGTERM)
 
-    def _until(self, what: str, condition: Callable[[], bool]) -> None:
+    def until(self, what: str, condition: Callable[[], bool]) -> None:
+        """Wait until the condition holds.
+
+        Raises:
+            TrialError: it does not, for minutes.
+        """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not condition():
             if time.monotonic() > deadline:
                 raise TrialError(f"not within {PATIENCE_SECONDS:g} s: {what}")
             time.sleep(0.05)
 
-    def _of_the_page(self, command: str, *, inline: bool = False, last: str = "") -> str:
-        """The block of `docs/chart.md` that has the command, or the command that stands in a sentence."""
-        page = (ROOT / "docs/chart.md").read_text()
-        pattern = rf"`({re.escape(command)}[^`]*)`" if inline else r"```sh\n(.*?)```"
-        found = [each for each in re.findall(pattern, page, re.DOTALL) if command in each]
-        fitting = [each for each in found if each.rstrip().endswith(last)]
-        if not fitting:
-            raise TrialError(f"docs/chart.md has no {command}")
-        text: str = fitting[-1 if last else 0]
-        return text.replace("registry.example.com", self._registry)
+    def _follow(self, command: str) -> str:
+        """Run the next block of the page that has this command; return what it prints."""
+        found = next((each for each in self._to_follow if command in each.text), None)
+        if found is None:
+            raise TrialError(f"{PAGE.name} has no {command!r} that was not run")
+        self._to_follow.remove(found)
+        return self.run(found.text.replace("registry.example.com", self._registry))
 
-
-def described(seconds: Sequence[float]) -> str:
-    """The median and the longest, for people."""
-    return f"median {statistics.median(seconds):.2f} s, longest {max(seconds):.2f} s of {len(seconds)}"
+    def _inline(self, command: str) -> str:
+        """The command that stands in a sentence of the page."""
+        found = re.search(rf"`({re.escape(command)}[^`]*)`", PAGE.read_text())
+        if found is None:
+            raise TrialError(f"{PAGE.name} has no {command!r} in a sentence")
+        return found[1]

@@ -175,28 +175,29 @@ class RefusedValuesError(Exception):
     """helm does not render the chart with these values; the message is helm's."""
 
 
-def run_helm(*arguments: str | Path, stdin: str | None = None, seconds: float = 60) -> str:
+def run_helm(*arguments: str | Path, stdin: str | None = None, seconds: float = 60, program: Path | None = None) -> str:
     """What helm prints.
 
     Args:
         arguments: its command line.
         stdin: what it reads.
         seconds: for how long it may run.
+        program: another helm than that of the tests.
 
     Raises:
         RefusedValuesError: it failed.
     """
     done = subprocess.run(
-        [_helm(), *arguments], input=stdin, capture_output=True, text=True, timeout=seconds, check=False
+        [program or _helm(), *arguments], input=stdin, capture_output=True, text=True, timeout=seconds, check=False
     )
     if done.returncode:
         raise RefusedValuesError(done.stderr)
     return done.stdout
 
 
-def render(values: Values, *options: str) -> list[Manifest]:
+def render(values: Values, *options: str, program: Path | None = None) -> list[Manifest]:
     """The objects of a release named `stationkeeper` in `NAMESPACE`."""
-    return [dict(manifest) for manifest in _rendered(json.dumps(values, sort_keys=True), options)]
+    return [dict(manifest) for manifest in _rendered(json.dumps(values, sort_keys=True), options, program)]
 
 
 @cache
@@ -205,10 +206,11 @@ def _helm() -> Path:
 
 
 @cache
-def _rendered(values: str, options: tuple[str, ...]) -> tuple[Manifest, ...]:
+def _rendered(values: str, options: tuple[str, ...], program: Path | None) -> tuple[Manifest, ...]:
     text = run_helm(
-        "template", "stationkeeper", CHART, "--namespace", NAMESPACE, "--values", "-", *options, stdin=values
-    )
+        "template", "stationkeeper", CHART, "--namespace", NAMESPACE, "--values", "-", *options,
+        stdin=values, program=program,
+    )  # fmt: skip
     return tuple(manifest for manifest in yaml.safe_load_all(text) if manifest)
 
 
@@ -222,11 +224,11 @@ def the(manifests: list[Manifest], kind: str, name: str, namespace: str | None =
     return found
 
 
-def notes(values: Values) -> str:
+def notes(values: Values, *options: str, program: Path | None = None) -> str:
     """What `helm install` prints for a person, as it is for a release in `NAMESPACE`."""
     text = run_helm(
-        "install", "stationkeeper", CHART, "--namespace", NAMESPACE, "--dry-run=client", "--values", "-",
-        stdin=json.dumps(values),
+        "install", "stationkeeper", CHART, "--namespace", NAMESPACE, "--dry-run=client", "--values", "-", *options,
+        stdin=json.dumps(values), program=program,
     )  # fmt: skip
     return text.partition("\nNOTES:\n")[2]
 

@@ -11,11 +11,11 @@ import yaml
 from stationkeeper_core.policy.token_authorization import MAX_TOKENS
 from stationkeeper_core.x509.pem import MAX_CERTIFICATES, MAX_PEM_BYTES
 from stationkeeper_operator.compiling.compile import CertificateStatus
-from stationkeeper_operator.observing.certificate_usage import MAX_UNREGISTERED, Unregistered
-from stationkeeper_operator.observing.gateway_observation import GatewayObservation
 from stationkeeper_operator.resources.records import DEFAULTS_NAME
 from stationkeeper_operator.resources.resource_status import Condition
 from stationkeeper_operator.resources.specs import GatewayDefaultsSpec, GatewaySpec, TrustedCASpec
+from stationkeeper_operator.rollout.certificate_usage import MAX_UNREGISTERED, Unregistered
+from stationkeeper_operator.rollout.gateway_observation import GatewayObservation
 
 FOLDER = Path("crds")
 CRDS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}

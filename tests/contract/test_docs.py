@@ -25,18 +25,15 @@ from stationkeeper_core.x509.pem import MAX_CERTIFICATES, MAX_PEM_BYTES
 from stationkeeper_cups.in_force.waiting_notice import FIRST_SECONDS
 from stationkeeper_cups.observations import MAX_REGISTERED, MAX_UNREGISTERED
 from stationkeeper_operator.compiling.verdict import Use
-from stationkeeper_operator.reporting.conditions import (
-    ENFORCED,
-    NO_OTHER_TRUSTED_CA,
-    PUBLISHED,
-    READY,
-    STILL_TRUSTED_BY,
-)
+from stationkeeper_operator.reporting.conditions import NO_OTHER_TRUSTED_CA, PUBLISHED, READY
 from stationkeeper_operator.reporting.expiry import EXPIRING
+from stationkeeper_operator.resources.fact import ENFORCED, STILL_TRUSTED_BY
 from stationkeeper_operator.resources.records import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, decode_resource
 
 ROOT = Path()
 OPERATOR = ROOT / "operator/stationkeeper_operator"
+TELLING = ("reporting", "observing", "rollout")
+FACTS = ast.parse((OPERATOR / "resources/fact.py").read_text())
 CUPS = ROOT / "cups/stationkeeper_cups"
 PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 
@@ -79,8 +76,7 @@ def words() -> dict[str, str]:
     """The words that modules which tell of resources have as public constants, by the constants' names."""
     return {
         target.id: node.value.value
-        for room in ("reporting", "observing")
-        for tree in trees(OPERATOR / room)
+        for tree in (FACTS, *(tree for room in TELLING for tree in trees(OPERATOR / room)))
         for node in tree.body
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         for target in node.targets
@@ -93,6 +89,8 @@ def told_reasons() -> Iterator[tuple[str, ast.expr]]:
     for call in calls(OPERATOR):
         if isinstance(call.func, ast.Name) and call.func.id == "Fact" and len(call.args) > 1:
             yield "condition", call.args[1]
+        elif isinstance(call.func, ast.Name) and call.func.id == "RemovalEvent":
+            yield "event", call.args[2]
         elif isinstance(call.func, ast.Attribute) and call.func.attr == "_tell" and len(call.args) > 1:
             yield "event", call.args[1]
         elif (

@@ -18,6 +18,7 @@ from release import changelog, chart, check, krew, licences, versions, workflows
 from release.check import Release
 from stationkeeper_tools.binaries import HELM_VERSION, KUBERNETES_VERSION
 from tests.contract.chart import run_helm
+from tests.contract.helm_3 import HELM_3_VERSION
 
 ROOT = Path(__file__).parents[2]
 VERSION = versions.version()
@@ -249,11 +250,12 @@ def test_the_page_of_versions_names_what_is_required_and_what_is_tested() -> Non
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
     pythons = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
     least = yaml.safe_load((ROOT / "helm/stationkeeper/Chart.yaml").read_text())["kubeVersion"]
-    kubernetes, helm = (each.rpartition(".")[0] for each in (KUBERNETES_VERSION, HELM_VERSION))
+    versions = (KUBERNETES_VERSION, HELM_3_VERSION, HELM_VERSION)
+    kubernetes, helm_3, helm = (each.rpartition(".")[0] for each in versions)
     page = (ROOT / "docs/versions.md").read_text()
 
     assert f"| Kubernetes | {least.removeprefix('>=').removesuffix('.0-0')} | {kubernetes} |" in page
-    assert f"| 3 | {helm} |" in page
+    assert f"| 3 | {helm_3}, {helm} |" in page
     assert f"| {project['requires-python'].removeprefix('>=')} | {', '.join(pythons)} |" in page
     named = {each.rpartition(" :: ")[2] for each in project["classifiers"] if each.startswith("Programming Language")}
     assert {each for each in named if "." in each} == set(pythons)

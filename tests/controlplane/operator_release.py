@@ -31,9 +31,6 @@ from tests.controlplane.operator_process import OperatorProcess
 from tests.operator_key import make_operator_pair
 from tests.waiting import EVENTUALLY, wait_for
 
-PROMPTLY = 10.0
-"""Seconds; less than a Lease lasts of which nobody says that it is free. How soon it is in fact, tests/bench tells."""
-
 _GROUP = "/apis/stationkeeper.io/v1alpha1"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _LEASES = "/apis/coordination.k8s.io/v1"

@@ -10,9 +10,9 @@ import pytest
 from stationkeeper_core.published.documents import RegistryDocument
 from stationkeeper_operator.resources.records import TAKES_OVER
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_release import PROMPTLY, Release, release
+from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import gateway, trusted_ca
-from tests.waiting import wait_for
+from tests.waiting import PROMPTLY, wait_for
 
 pytestmark = pytest.mark.timeout(90)
 

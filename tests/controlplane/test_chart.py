@@ -1,16 +1,20 @@
 import base64
 import copy
+import http.client
 import json
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from stationkeeper_operator.api.kubernetes_api import FIELD_MANAGER
+from stationkeeper_tools.api_client import ApiClient, RequestError
 from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.sample_pki import make_root
@@ -27,6 +31,7 @@ from tests.contract.chart import (
     render,
     run_helm,
 )
+from tests.controlplane.dry_run import DryRun, Said
 from tests.waiting import wait_for
 
 # The API server sometimes takes minutes to see that a definition has no object left, see _EMPTIED_SECONDS.
@@ -39,6 +44,8 @@ TOKEN = "stationkeeper-internal-token"
 
 # It tries for a minute to empty a definition that is deleted, waits, and tries anew.
 _EMPTIED_SECONDS = 240.0
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_OURS = f"/apis/stationkeeper.io/v1alpha1/namespaces/{INSTALLED}"
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -78,17 +85,31 @@ def helm_here(helm: Path, run_kubectl: Kubectl, kubeconfig: Path) -> Iterator[Ca
 
     yield run
     run("uninstall", "stationkeeper", "--ignore-not-found")
-    for each in ("secrets", "trustedcas", "gateways"):
-        run_kubectl("delete", each, "--all", f"--namespace={INSTALLED}", "--wait=true", "--ignore-not-found")
-    run_kubectl("delete", "customresourcedefinitions", "--all", "--wait=false")
-    wait_for(lambda: not _definitions(run_kubectl), "the definitions are gone", _EMPTIED_SECONDS)
+    api = ApiClient(kubeconfig)
+    for each in (f"{_OURS}/trustedcas", f"{_OURS}/gateways", f"/api/v1/namespaces/{INSTALLED}/secrets", _DEFINITIONS):
+        wait_for(partial(_is_emptied, api, each), f"{each} is emptied")
+    wait_for(lambda: not _definitions(api), "the definitions are gone", _EMPTIED_SECONDS)
 
 
-def _definitions(run_kubectl: Kubectl) -> list[str]:
+def _is_emptied(api: ApiClient, collection: str) -> bool:
+    """Deletes all objects of it, if the API server serves it and is not just about to."""
+    try:
+        api.delete(collection)
+    except RequestError as error:
+        if error.status == http.client.TOO_MANY_REQUESTS:
+            return False
+        if error.status != http.client.NOT_FOUND:
+            raise
+    return True
+
+
+def _definitions(api: ApiClient) -> list[str]:
     """The definitions that there still are; each is let go, as all objects are deleted."""
-    names = run_kubectl("get", "customresourcedefinitions", "--output=name").stdout.split()
+    names = [each["metadata"]["name"] for each in api.items(_DEFINITIONS)]
     for each in names:
-        run_kubectl("patch", each, "--type=merge", '--patch={"metadata":{"finalizers":[]}}')
+        # It may be gone by now.
+        with suppress(RequestError):
+            api.merge(f"{_DEFINITIONS}/{each}", {"metadata": {"finalizers": []}})
     return names
 
 
@@ -116,22 +137,20 @@ def test_the_api_server_takes_every_object_without_a_warning(run_kubectl: Kubect
 
 @pytest.mark.parametrize("component", ["operator", "cups"])
 @pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
-def test_pods_satisfy_the_restricted_pod_security_standard(
-    run_kubectl: Kubectl, values: Values, component: str
-) -> None:
-    manifests = render(values)
-    template = pod_template(manifests, component)
-    account = {"name": template["spec"]["serviceAccountName"], "namespace": NAMESPACE}
-    run_kubectl("apply", "--filename=-", stdin={"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
-    done = run_kubectl(
-        "create", f"--namespace={NAMESPACE}", "--dry-run=server", "--filename=-", stdin=pod(template, component)
-    )
-    assert (done.stderr, done.returncode) == ("", 0)
+@pytest.mark.usefixtures("run_kubectl")
+def test_pods_satisfy_the_restricted_pod_security_standard(kubeconfig: Path, values: Values, component: str) -> None:
+    template = pod_template(render(values), component)
+    account = template["spec"]["serviceAccountName"]
+    body = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}}
+    ApiClient(kubeconfig).apply(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{account}", body)
+    pods, dry_run = f"/api/v1/namespaces/{NAMESPACE}/pods", DryRun(kubeconfig)
+    assert dry_run.create(pods, pod(template, component)) == Said(http.client.CREATED, "", ())
 
     loosened = pod(template, component)
     loosened["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
-    refused = run_kubectl("create", f"--namespace={NAMESPACE}", "--dry-run=server", "--filename=-", stdin=loosened)
-    assert 'violates PodSecurity "restricted' in refused.stderr
+    refused = dry_run.create(pods, loosened)
+    assert refused.status == http.client.FORBIDDEN
+    assert 'violates PodSecurity "restricted' in refused.message
 
 
 def test_an_upgrade_keeps_the_internal_token(run_kubectl: Kubectl, helm_here: Callable[..., str]) -> None:

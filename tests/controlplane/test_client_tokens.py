@@ -9,9 +9,9 @@ import pytest
 
 from stationkeeper_tools.api_client import RequestError
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_release import PROMPTLY, Release, release
+from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import gateway
-from tests.waiting import wait_for
+from tests.waiting import PROMPTLY, wait_for
 
 pytestmark = pytest.mark.timeout(90)
 

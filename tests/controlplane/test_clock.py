@@ -19,10 +19,10 @@ from stationkeeper_operator.runtime import Operator
 from stationkeeper_operator.settings import read_settings
 from stationkeeper_operator.watching.watch import Watch
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_release import PROMPTLY, Release, release
+from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import gateway, root, trusted_ca
 from tests.controlplane.revocation_lists import crl, pem, revoked
-from tests.waiting import wait_for
+from tests.waiting import PROMPTLY, wait_for
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -12,10 +12,10 @@ from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_tools.api_client import RequestError
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_release import PROMPTLY, Release, release
+from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import LNS_URI, TOKEN, gateway, root, trusted_ca
 from tests.station_answer import CredentialSet, split_credentials
-from tests.waiting import wait_for
+from tests.waiting import PROMPTLY, wait_for
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -27,9 +27,11 @@ from stationkeeper_operator.api.resource_paths import resource_path
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.reporting.own_writes import OwnWrites
-from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
+from stationkeeper_operator.reporting.judgement import Judgement
+from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource
+from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.status_loop import StatusLoop
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from stationkeeper_tools.api_client import ApiClient
 from tests.controlplane.definitions import install_crds
@@ -223,18 +225,17 @@ async def _says(leader: Leader, key: Key, message: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _writing(leader: Leader, key: Key, message: str) -> AsyncIterator[StatusWriter]:
+async def _writing(leader: Leader, key: Key, message: str) -> AsyncIterator[StatusLoop]:
     """A status writer of that leader, which judges the Gateway as it reads it now."""
     store = ResourceStore()
     resource = decode_resource(GATEWAY, await leader.api.get(resource_path(*key)))
     store.put(resource)
     permit = leader.leadership.require
     events = EventRecorder(leader.api, "test", permit)
-    writer = StatusWriter(
-        leader.api,
+    writer = StatusLoop(
+        StatusWriter(leader.api, permit, "release"),
         OwnWrites(store),
         events,
-        permit=permit,
         now=lambda: datetime.now(UTC),
         release="release",
     )

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_tools.api_client import RequestError
+from stationkeeper_tools.api_client import ApiClient, RequestError
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_release import PROMPTLY, Release, release
+from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import TOKEN, root, trusted_ca
-from tests.waiting import wait_for
+from tests.waiting import PROMPTLY, wait_for
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -28,11 +28,12 @@ def shared(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture
-def cluster(shared: Release) -> Iterator[Release]:
+def cluster(shared: Release, control_plane: Any) -> Iterator[Release]:
     """One in which nothing has a default yet."""
+    api = ApiClient(control_plane.admin_kubeconfig)
     yield shared
     for namespace in (shared.team, shared.namespace):
-        shared.delete("GatewayDefaults", "default", namespace)
+        api.delete(f"/apis/stationkeeper.io/v1alpha1/namespaces/{namespace}/gatewaydefaults")
 
 
 def defaults(uri: str, **lns: Any) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_release import PROMPTLY, Release, release
+from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import LNS_URI, TOKEN, gateway, root, trusted_ca
-from tests.waiting import wait_for
+from tests.waiting import PROMPTLY, wait_for
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -7,15 +7,13 @@ import pytest
 
 from stationkeeper_tools.api_client import RequestError
 from stationkeeper_tools.binaries import ControlPlaneBinaries
-from tests.controlplane.operator_release import PROMPTLY
-from tests.controlplane.outage_stage import DROPPED, KEPT, NAMESPACE, Stage, stage
-from tests.waiting import wait_for
+from tests.controlplane.outage_stage import CAS, DROPPED, KEPT, Stage, stage
+from tests.waiting import PROMPTLY, wait_for
 
 pytestmark = pytest.mark.timeout(120)
 
 REPAIR_SECONDS = 20.0
 RETURN_SECONDS = 30.0
-CAS = f"/apis/stationkeeper.io/v1alpha1/namespaces/{NAMESPACE}/trustedcas"
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import pytest
 
 from stationkeeper_tools.api_client import RequestError
 from tests.controlplane.definitions import install_crds
-from tests.controlplane.operator_release import PROMPTLY, Release, release
+from tests.controlplane.operator_release import Release, release
 from tests.controlplane.operator_resources import trusted_ca
 from tests.controlplane.revocation_lists import crl, pem, revoked
-from tests.waiting import wait_for
+from tests.waiting import PROMPTLY, wait_for
 
 pytestmark = pytest.mark.timeout(90)
 

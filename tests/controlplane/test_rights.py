@@ -17,12 +17,20 @@ from stationkeeper_core.published.registry_layout import BUCKET_COUNTS, layout_o
 from stationkeeper_tools.api_client import ApiClient, RequestError
 from stationkeeper_tools.binaries import ControlPlaneBinaries
 from stationkeeper_tools.control_plane import ControlPlane
-from tests.contract.chart import CHART, RefusedValuesError, run_helm
+from tests.contract.chart import CASES, CHART, RefusedValuesError, Values, render, run_helm
 
 pytestmark = pytest.mark.usefixtures("helm")
 
 RELEASE, TEAM, ELSEWHERE = "rights-release", "rights-team", "rights-elsewhere"
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+# Verbs that are no requests, but make others possible; most of their resources are not in what the API server lists.
+POWERS = (
+    *(("impersonate", "", kind) for kind in ("users", "groups", "serviceaccounts")),
+    *(("impersonate", "authentication.k8s.io", kind) for kind in ("uids", "userextras/scopes")),
+    *((verb, "rbac.authorization.k8s.io", kind) for verb in ("bind", "escalate") for kind in ("roles", "clusterroles")),
+    *((verb, "certificates.k8s.io", "signers") for verb in ("sign", "approve", "attest")),
+    ("*", "*", "*"),
+)
 PUBLISHED = (
     *(secret_name(document) for document in DOCUMENTS),
     # Some of each other count: which pods read while the count changes.
@@ -65,6 +73,7 @@ class Cluster:
         )
 
     def close(self) -> None:
+        """End the connection; the next question opens another one. The API server ends one that was idle for long."""
         self._connection.close()
 
     def resources(self) -> Iterator[tuple[str, str]]:
@@ -88,6 +97,7 @@ class Cluster:
         return bool(answer["status"]["allowed"])
 
     def allowed(self, account: str, namespace: str) -> set[str]:
+        self.close()
         return {
             f"{verb} {group}/{resource}"
             for group, resource in self.resources()
@@ -117,6 +127,7 @@ def install(cluster: Cluster) -> Iterator[Callable[..., None]]:
     def run(*values: str) -> None:
         chosen = [argument for each in values for argument in ("--set", each)]
         run_helm("install", "stationkeeper", CHART, *where, *chosen)
+        cluster.close()
 
     yield run
     run_helm("uninstall", "stationkeeper", *where)
@@ -180,6 +191,31 @@ def test_in_its_namespace_the_operator_reads_and_changes_the_published_secrets_a
     assert verbs("coordination.k8s.io", "leases", "another") == {"create"}
     for name in PUBLISHED:
         assert not cluster.may("operator", TEAM, "patch", "", "secrets", name)
+
+
+@pytest.mark.parametrize("account", ["operator", "cups", "page"])
+@pytest.mark.parametrize("served", ["watchAllNamespaces=true", "watchNamespaces={rights-team}"])
+def test_no_account_has_a_power_beyond_requests(
+    cluster: Cluster, install: Callable[..., None], account: str, served: str
+) -> None:
+    install(served, "cups.source=watch", "page.enabled=true", "page.token.existingSecret=page-token")
+    for namespace in (RELEASE, TEAM, ""):
+        assert [power for power in POWERS if cluster.may(account, namespace, *power)] == []
+
+
+@pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
+def test_the_roles_name_just_what_these_tests_try(cluster: Cluster, values: Values) -> None:
+    known = {f"{group}/{resource}" for group, resource in cluster.resources()} | {
+        f"stationkeeper.io/{kind}{of}"
+        for kind in ("trustedcas", "gateways", "gatewaydefaults")
+        for of in ("", "/status")
+    }
+    rules = [rule for each in render(values) if each["kind"] in {"Role", "ClusterRole"} for rule in each["rules"]]
+    assert rules
+    assert {key for rule in rules for key in rule} <= {"apiGroups", "resources", "resourceNames", "verbs"}
+    assert {verb for rule in rules for verb in rule["verbs"]} <= set(VERBS)
+    named = {f"{group}/{kind}" for rule in rules for group in rule["apiGroups"] for kind in rule["resources"]}
+    assert named <= known
 
 
 def test_the_page_may_read_two_kinds_where_the_operator_serves_and_nothing_else(

@@ -17,6 +17,7 @@ from stationkeeper_core.x509.client_certificate import MAX_PRESENTED
 from tests.core.certificates import EUI, NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.revocation_lists import revocation_list
 from tests.core.states import authority, gateway, judged, presented, snapshot
+from tests.examples import examples
 
 ROOT, OTHER = ca("Root"), ca("Other")
 ISSUING = ca("Issuing", ROOT, serial=0x11)
@@ -119,7 +120,7 @@ def self_made(draw: st.DrawFn) -> list[Signer]:
     return draw(st.permutations([*made, *real]))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(st.sampled_from(sorted(REFUSED)), self_made())
 def test_no_set_of_added_certificates_lets_in_or_makes_a_reason_milder(way: str, sent: list[Signer]) -> None:
     end_entity, record = REFUSED[way]
@@ -132,7 +133,7 @@ def test_no_set_of_added_certificates_lets_in_or_makes_a_reason_milder(way: str,
     assert not beside.is_final or beside.paths
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(self_made())
 def test_no_set_of_added_certificates_keeps_a_good_one_out(sent: list[Signer]) -> None:
     record = authority(ROOT, intermediates=(ISSUING.der,), revoked_serials=("FF",))

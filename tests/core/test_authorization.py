@@ -14,6 +14,7 @@ from stationkeeper_core.reason_table import REASONS
 from stationkeeper_core.x509.client_certificate import read_client_certificate
 from tests.core.certificates import EUI, Signer, Wish, ca, issue, leaf, name
 from tests.core.states import RELEASE, authority, gateway, judged, presented, release_ca, snapshot
+from tests.examples import examples
 
 ROOT, OTHER = ca("Root"), ca("Other")
 ISSUING = ca("Issuing", ROOT)
@@ -145,7 +146,7 @@ def test_the_first_step_that_fails_decides() -> None:
     assert _authorize([authority(ROOT)], [gateway()]) == gateway()
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 def test_a_certificate_never_opens_the_gateway_of_another_eui(own: int, other: int) -> None:
     end_entity = leaf(ROOT, format_hex(EUI64(own)))
@@ -229,7 +230,7 @@ def _may_speak_for(registered: RegisteredGateway, authorities: Sequence[TrustedA
     )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.lists(AUTHORITIES, max_size=4, unique_by=lambda each: (each.namespace, each.name)),
     st.lists(GATEWAYS, max_size=2, unique_by=lambda each: each.eui),
@@ -246,7 +247,7 @@ def test_whatever_is_configured_only_a_registered_gateway_that_the_rules_let_in_
     assert found == expected
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.data())
 def test_a_certificate_with_any_byte_changed_opens_nothing(data: st.DataObject) -> None:
     der = bytearray(LEAF.der)
@@ -257,7 +258,7 @@ def test_a_certificate_with_any_byte_changed_opens_nothing(data: st.DataObject) 
         authorize(Claim(judged(read_client_certificate((bytes(der),)), SNAPSHOT), ROUTER), SNAPSHOT)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.data())
 def test_a_presented_intermediate_with_any_byte_changed_opens_nothing(data: st.DataObject) -> None:
     der = bytearray(ISSUING.der)

@@ -10,6 +10,7 @@ from stationkeeper_core.policy.refused_client import seen_certificate
 from stationkeeper_core.trust.judgement import Judgement
 from tests.core.certificates import EUI, NOW, ca, leaf
 from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot
+from tests.examples import examples
 
 ROOT, OTHER = ca("Root"), ca("Other")
 LEAVES = (leaf(ROOT), leaf(OTHER), leaf(ROOT, "no EUI"), leaf(ROOT, "0102030405060709"))
@@ -49,7 +50,7 @@ def _remembered(memory: AuthorizationMemory, judgement: Judgement, router: EUI64
     return found.gateway, found.certificate
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.integers(0, 3), st.sampled_from([EUI, "0102030405060709"])),

@@ -37,6 +37,7 @@ from tests.core.odd_certificates import (
     tlv,
     validity,
 )
+from tests.examples import examples
 from tests.fuzz.certificate_oracle import check_certificate
 from tests.fuzz.certificate_seeds import seeds
 from tests.fuzz.der_mutations import mutated
@@ -318,7 +319,7 @@ def _name(parts: list[list[tuple[str, tuple[bytes, int]]]]) -> bytes:
     return sequence(*(rdn(*(attribute(kind, *value) for kind, value in part)) for part in parts))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(NAMES, NAMES)
 def test_two_names_are_one_exactly_where_they_are_to_openssl(
     one: list[list[tuple[str, tuple[bytes, int]]]], other: list[list[tuple[str, tuple[bytes, int]]]]
@@ -332,14 +333,14 @@ def test_two_names_are_one_exactly_where_they_are_to_openssl(
     assert check_certificate(der)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused_by_name(der: bytes) -> None:
     check_certificate(der)
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 @given(st.integers(0, 2**64))
 def test_any_change_of_a_certificate_is_read_as_openssl_and_cryptography_read_it(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - reproducible, not secret

@@ -9,6 +9,7 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.x509.client_certificate import MAX_PRESENTED, read_client_certificate
 from tests.core.certificates import EUI, MAY_SIGN, X400_NAME, Signer, Wish, ca, issue, name
 from tests.core.states import presented
+from tests.examples import examples
 
 ROOT = ca("Root")
 LEAF = issue(Wish(name(EUI)), ROOT)
@@ -97,7 +98,7 @@ def test_any_bytes_as_a_chain_are_read_or_refused_by_name(chain: list[bytes]) ->
     assert refused.value.reason is Reason.MALFORMED_CERTIFICATE
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.data())
 def test_a_certificate_with_any_byte_changed_is_read_or_refused_by_name(data: st.DataObject) -> None:
     der = bytearray(LEAF.der)

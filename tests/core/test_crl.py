@@ -14,6 +14,7 @@ from stationkeeper_core.x509.pem import to_pem
 from stationkeeper_core.x509.serial_numbers import unpack_serials
 from tests.core.certificates import MAY_SIGN, NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.revocation_lists import UNKNOWN, CrlWish, Extension, crl_pem, distribution_point, make_crl
+from tests.examples import examples
 
 ROOT, OTHER, SAME_NAME = ca("Root"), ca("Other"), ca("Root")
 ISSUING = ca("Issuing", ROOT)
@@ -38,7 +39,7 @@ def _signer_refusal(der: bytes, *issuers: Signer) -> Reason:
     return refused.value.reason
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.binary(max_size=400))
 def test_any_bytes_give_lists_or_a_named_refusal(content: bytes) -> None:
     try:
@@ -47,7 +48,7 @@ def test_any_bytes_give_lists_or_a_named_refusal(content: bytes) -> None:
         assert error.reason in REASONS
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.integers(0, len(SAMPLE) - 1), st.integers(0, 255), st.booleans())
 def test_a_damaged_list_is_refused_or_not_signed_by_its_issuer(position: int, value: int, cut: bool) -> None:
     damaged = SAMPLE[:position] if cut else SAMPLE[:position] + bytes([value]) + SAMPLE[position + 1 :]

@@ -21,6 +21,7 @@ from stationkeeper_core.x509.signing import is_signed_by
 from tests.core import odd_certificates as odd
 from tests.core.certificates import NOW, ca, name
 from tests.core.revocation_lists import CrlWish, make_crl
+from tests.examples import examples
 from tests.fuzz.der_mutations import mutated
 
 REASONS = {Reason.MALFORMED_CRL, Reason.TOO_LARGE, Reason.CRL_UNSUPPORTED}
@@ -93,7 +94,7 @@ def test_a_list_that_cannot_be_read_is_refused_by_the_name_of_its_field(field: s
     assert refused.value.reason is Reason.MALFORMED_CRL
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.integers(0, 2**64))
 def test_any_change_of_a_list_is_refused_by_name_or_read_as_cryptography_reads_it(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - reproducible, not secret

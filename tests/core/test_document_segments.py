@@ -1,5 +1,6 @@
 import zlib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,3 +37,28 @@ def test_a_part_takes_no_more_of_the_stream_than_is_reckoned(gateways: list[tupl
     around = len(zlib.compress(b"")) + 8
 
     assert len(compress(whole)) <= around + sum(segment_bytes(part) for _, part in segments(whole))
+
+
+def test_a_change_of_one_namespace_compresses_only_its_records_again() -> None:
+    compressed: list[int] = []
+    real = zlib.compressobj
+
+    class Counted:
+        def __init__(self, level: int, method: int, window: int) -> None:
+            self._real = real(level, method, window)
+
+        def compress(self, part: bytes) -> bytes:
+            compressed.append(len(part))
+            return self._real.compress(part)
+
+        def flush(self, mode: int) -> bytes:
+            return self._real.flush(mode)
+
+    gateways = [(name, f"wss://{number}.{name}.example") for name in ("a", "b", "c") for number in range(200)]
+    compress(payload(gateways))
+    changed = payload([*gateways[:-1], ("c", "wss://another.example")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zlib, "compressobj", Counted)
+        stream = compress(changed)
+    assert zlib.decompress(stream) == changed
+    assert 0 < sum(compressed) < len(changed) / 2

@@ -14,6 +14,7 @@ from stationkeeper_core.trust.generation import TrustGeneration
 from stationkeeper_core.trust.judgement import Judgement
 from stationkeeper_core.x509.client_certificate import read_client_certificate
 from tests.core.states import RELEASE, judged, registry_document, trust_document
+from tests.examples import examples
 from tests.oracle.model import NAMESPACES, make_world
 from tests.oracle.random_pki import TIMES, make_pki
 
@@ -39,7 +40,7 @@ def _is_whole(*judgements: Judgement) -> bool:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 2**64))
 def test_what_the_trusted_cas_of_a_tenant_say_is_the_same_without_all_others(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - repeatable

@@ -14,6 +14,7 @@ from stationkeeper_core.x509.openssl import load
 from tests.core.certificates import NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.revocation_lists import revocation_list
 from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot
+from tests.examples import examples
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 ROOT, OTHER = ca("Root", ends=NOW + 9 * DAY), ca("Other")
@@ -66,7 +67,7 @@ def _ders(chain: tuple[Signer, ...]) -> tuple[bytes, ...]:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(CHAINS, st.sampled_from(STATES), TIMES), min_size=2, max_size=12))
 def test_with_and_without_the_memory_the_judgements_are_the_same(
     asked: list[tuple[tuple[Signer, ...], Snapshot, datetime]],
@@ -77,7 +78,7 @@ def test_with_and_without_the_memory_the_judgements_are_the_same(
         assert len(memory) <= 2 * (3 + 2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(CHAINS, st.sampled_from(STATES), TIMES)
 def test_a_judgement_holds_to_the_last_second_of_its_interval_and_says_so(
     chain: tuple[Signer, ...], state: Snapshot, now: datetime

@@ -393,8 +393,7 @@ def test_a_certificate_that_openssl_has_loaded_already_is_judged_the_same() -> N
     scope = Scope(EUI64(int(EUI, 16)), NAMESPACES)
 
     loaded = judge(presented(end_entity), trust, scope, NOW, load(end_entity.der))
+    parsed = judge(presented(end_entity), trust, scope, NOW)
 
     assert loaded.paths
-    assert [each.certificates for each in loaded.paths] == [
-        each.certificates for each in judge(presented(end_entity), trust, scope, NOW).paths
-    ]
+    assert [each.certificates for each in loaded.paths] == [each.certificates for each in parsed.paths]

@@ -28,6 +28,7 @@ from stationkeeper_core.published.documents import (
     secret_name,
 )
 from stationkeeper_core.x509.serial_numbers import pack_serials
+from tests.examples import examples
 
 REASONS = {Reason.MALFORMED_DOCUMENT, Reason.UNKNOWN_CONTRACT, Reason.WRONG_DOCUMENT, Reason.DIGEST_MISMATCH}
 TEXT = st.text(max_size=10)
@@ -121,7 +122,7 @@ def test_any_bytes_are_a_document_or_refused_by_name(document: str, value: bytes
     assert _refusal(document, value) in REASONS
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.data())
 def test_a_document_with_any_bytes_changed_is_refused_by_name_or_is_what_it_was(data: st.DataObject) -> None:
     content = TrustDocument(

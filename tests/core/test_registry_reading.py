@@ -26,6 +26,7 @@ from stationkeeper_core.published.documents import (
 from stationkeeper_core.published.packed_gateways import GatewayPacker
 from stationkeeper_core.published.registry_layout import bucket_of, layout_of
 from tests.core.certificates import ca
+from tests.examples import examples
 
 NAME = layout_of(16).registry[0]
 MINE = [EUI64(number) for number in range(20_000) if bucket_of(EUI64(number)) == 0]
@@ -94,14 +95,14 @@ def _assert_is(bucket: RegistryBucket, document: RegistryDocument) -> None:
 
 
 @given(DOCUMENTS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_what_is_read_of_a_document_is_all_that_it_holds_and_nothing_else(document: RegistryDocument) -> None:
     _assert_is(_read(encode_payload(document)), document)
     _assert_is(RegistryBucket.of_document(document), document)
 
 
 @given(DOCUMENTS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_a_document_that_is_written_in_another_way_is_read_the_same(document: RegistryDocument) -> None:
     builtins = json.loads(encode_payload(document))
     spaced = json.dumps(builtins, indent=1).encode()
@@ -158,7 +159,7 @@ def test_one_bad_record_refuses_the_whole_document_wherever_it_stands(old: bytes
 
 
 @given(DOCUMENTS, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_a_damaged_payload_is_refused_where_the_whole_would_be_and_read_the_same_otherwise(
     document: RegistryDocument, data: st.DataObject
 ) -> None:

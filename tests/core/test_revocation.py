@@ -21,6 +21,7 @@ from stationkeeper_tools.sample_pki import make_gateway, make_root
 from tests.core import odd_certificates as odd
 from tests.core.certificates import EUI, NOW, Wish, ca, issue, leaf, name
 from tests.core.odd_certificates import oid, sequence, tlv
+from tests.examples import examples
 
 ECDSA_WITH_SHA256 = "2a8648ce3d040302"
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -36,7 +37,7 @@ def _twin(certificate: Certificate, order: int = ORDER) -> Certificate:
     return parse_certificate(sequence(known.tbs_certificate_bytes, algorithm, other))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.integers(1, 2**150), st.integers(0, 4))
 def test_a_fingerprint_revokes_the_other_certificate_that_its_holder_can_make_of_it(serial: int, names: int) -> None:
     certificate = issue(Wish(name(EUI, *["x" * 60] * names), serial=serial), ROOT).certificate

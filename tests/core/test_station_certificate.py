@@ -17,6 +17,7 @@ from stationkeeper_core.x509.pem import parse_der_certificate
 from stationkeeper_tools.sample_pki import make_gateway, make_root
 from tests.core import odd_certificates as odd
 from tests.core.certificates import MAY_SIGN, NOW, Wish, ca, issue, leaf, name
+from tests.examples import examples
 
 RSA = rsa.generate_private_key(65537, 2048)
 P256 = ec.generate_private_key(ec.SECP256R1())
@@ -158,7 +159,7 @@ def test_a_v1_certificate_is_taken() -> None:
 WHOLE = made(RSA, extensions=((CA, True), (MAY_SIGN, True))).der, made(P256).der
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.sampled_from(WHOLE), st.integers(0, 2000), st.binary(min_size=1, max_size=4))
 def test_any_certificate_that_can_be_read_is_taken_or_refused_by_name(der: bytes, place: int, patch: bytes) -> None:
     begin = place % len(der)

@@ -3,7 +3,9 @@ import logging
 import socket
 import ssl
 import struct
+import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -114,6 +116,24 @@ def _gateway_that_is_a_ca(eui: str, issuer: KeyPair, now: datetime) -> KeyPair:
     certificate = builder.sign(issuer_key, hashes.SHA256())
     key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return KeyPair(key_pem, certificate.public_bytes(Encoding.PEM))
+
+
+# A record of 760 or 850 bytes has the gateway's own certificate, and the beginning of the next one.
+@pytest.mark.parametrize("record", [512, 760, 850])
+async def test_an_intermediate_counts_whatever_the_size_of_the_records_of_tls_1_3(
+    cups: Cups, pki: Pki, tmp_path: Path, record: int
+) -> None:
+    own, key, chain = tmp_path / "own.pem", tmp_path / "key.pem", tmp_path / "chain.pem"
+    own.write_bytes(pki.a_indirect_gateway.certificate_pem)
+    key.write_bytes(pki.a_indirect_gateway.key_pem)
+    chain.write_bytes(pki.a_intermediate.certificate_pem)
+    client = ["openssl", "s_client", "-connect", f"127.0.0.1:{cups.port}", "-tls1_3", "-ign_eof", "-quiet"]
+    client += ["-cert", str(own), "-key", str(key), "-cert_chain", str(chain), "-max_send_frag", str(record)]
+    request = b"POST /update-info HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
+
+    done = await asyncio.to_thread(subprocess.run, client, input=request, capture_output=True, timeout=30, check=False)
+
+    assert done.stdout.endswith(b"RouterMissing: the body has no router\n"), done.stderr
 
 
 @pytest.mark.parametrize("tls", VERSIONS)

@@ -24,6 +24,7 @@ from tests.cups.conftest import Cups
 from tests.cups.documents import Gateway, Trusted
 from tests.cups.own_process import START_SECONDS, process
 from tests.cups.pki import Pki
+from tests.examples import examples
 
 TOKEN = "correct-token-of-some-bytes"
 HIGH = bytes(range(0x80, 0x100))
@@ -103,7 +104,7 @@ async def test_whatever_stands_in_the_authorization_it_is_401_and_no_line_in_the
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=st.binary(max_size=200).filter(lambda each: not set(each) & set(b"\r\n\0")))
 async def test_no_header_opens_or_breaks_anything(guarded: Cups, value: bytes) -> None:
     answer = await asyncio.to_thread(_raw, guarded.internal_port, _get(b"/observations", value))

@@ -15,7 +15,7 @@ from OpenSSL import SSL
 from stationkeeper_cups.accepting.connection_limits import ConnectionLimits
 from stationkeeper_cups.accepting.listener import BEGUN_AT_ONCE, GIVEN_UP, Listener
 from stationkeeper_cups.accepting.new_connections import ACCEPTED_AT_ONCE
-from stationkeeper_cups.accepting.standing import FREE
+from stationkeeper_cups.accepting.reputation import FREE
 from stationkeeper_cups.accepting.unanswered import Dropped, Refusal
 from stationkeeper_cups.tls.connection import Judge, Verdict
 from stationkeeper_cups.tls.context import gateway_context

@@ -245,3 +245,5 @@ def test_a_record_leaves_room_for_another_certificate_or_not() -> None:
     assert not leaves_no_room(flight(500 + 300), 500)
     assert not leaves_no_room(flight(400), 500), "compressed, or not what it seems"
     assert not leaves_no_room(b"", 500)
+    assert not leaves_no_room(flight(500) + _records(23, bytes(300)), 500), "more of it may follow in the next record"
+    assert not leaves_no_room(flight(500)[:-1], 500)

@@ -6,6 +6,7 @@ from stationkeeper_cups.tls.client_flight import leaves_no_room, presented_in_cl
 from stationkeeper_cups.tls.connection import State
 from tests.cups.pki import Pki
 from tests.cups.tls_peer import Judge, server
+from tests.examples import examples
 from tests.fuzz.tls import run
 
 
@@ -17,7 +18,7 @@ def test_a_broken_conversation_ends_in_a_named_state_however_it_is_split(block: 
 
 
 @given(pieces=st.lists(st.binary(max_size=300), max_size=10))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_end_in_a_named_state(pki: Pki, pieces: list[bytes]) -> None:
     connection = server(pki, Judge())
     for each in pieces:

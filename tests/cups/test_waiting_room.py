@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stationkeeper_cups.accepting.networks import Groups, network_of
-from stationkeeper_cups.accepting.standing import FREE, HALF_LIFE_SECONDS, MAX_REMEMBERED, OFTEN, Standing
+from stationkeeper_cups.accepting.reputation import FREE, HALF_LIFE_SECONDS, MAX_REMEMBERED, OFTEN, Reputation
 from stationkeeper_cups.accepting.waiting_room import LOOKED_AT, PRESSED_SECONDS, TURNS, WaitingRoom
 
 
@@ -58,7 +58,7 @@ def test_a_fleet_behind_one_address_is_served_like_others() -> None:
     assert Counter(each.network == "192.0.2.1" for each in _order(_waiting(mixed), 60)[:40]) == {True: 20, False: 20}
 
 
-def test_networks_of_bad_standing_have_one_turn_in_eight_and_share_it() -> None:
+def test_networks_of_bad_reputation_have_one_turn_in_eight_and_share_it() -> None:
     bad = [_Client(number, f"203.0.113.{number % 4}") for number in range(400)]
     good = [_Client(number) for number in range(400)]
     served = _order(_waiting([*good, *bad], frozenset(each.network for each in bad)), 60)[: TURNS * 40]
@@ -69,13 +69,13 @@ def test_networks_of_bad_standing_have_one_turn_in_eight_and_share_it() -> None:
     }
 
 
-def test_networks_of_bad_standing_have_all_turns_that_nobody_else_wants() -> None:
+def test_networks_of_bad_reputation_have_all_turns_that_nobody_else_wants() -> None:
     bad = [_Client(number, f"203.0.113.{number % 4}") for number in range(40)]
 
     assert set(_order(_waiting(bad, frozenset(each.network for each in bad)), 60)) == set(bad)
 
 
-def test_who_falls_into_bad_standing_while_it_waits_loses_its_place() -> None:
+def test_who_falls_into_bad_reputation_while_it_waits_loses_its_place() -> None:
     fallen: set[str] = set()
     room: WaitingRoom[_Client] = WaitingRoom(lambda network: network not in fallen)
     flood = [_Client(number, "203.0.113.1") for number in range(LOOKED_AT * 4)]
@@ -148,49 +148,49 @@ def test_a_network_is_an_ipv4_address_or_64_bits_of_ipv6(one: str, other: str, s
     assert (network_of(one) == network_of(other)) is same
 
 
-def test_a_network_whose_connections_come_to_nothing_is_of_bad_standing_until_time_has_passed() -> None:
+def test_a_network_whose_connections_come_to_nothing_is_of_bad_reputation_until_time_has_passed() -> None:
     now = 0.0
-    standing = Standing(lambda: now)
+    reputation = Reputation(lambda: now)
     for _ in range(int(FREE) + 1):
-        assert standing.is_good("192.0.2.1")
-        standing.ended("192.0.2.1", None, answered=False)
-    assert not standing.is_good("192.0.2.1")
-    assert standing.is_good("192.0.2.2")
+        assert reputation.is_good("192.0.2.1")
+        reputation.ended("192.0.2.1", None, answered=False)
+    assert not reputation.is_good("192.0.2.1")
+    assert reputation.is_good("192.0.2.2")
 
     now += HALF_LIFE_SECONDS
-    assert standing.is_good("192.0.2.1")
+    assert reputation.is_good("192.0.2.1")
 
 
-def test_failures_among_a_fleet_that_is_answered_do_not_spoil_its_standing() -> None:
-    standing = Standing(lambda: 0.0)
+def test_failures_among_a_fleet_that_is_answered_do_not_spoil_its_reputation() -> None:
+    reputation = Reputation(lambda: 0.0)
     for number in range(400):
-        standing.ended("192.0.2.1", b"%d" % number, answered=number % 3 > 0)
-        assert standing.is_good("192.0.2.1")
+        reputation.ended("192.0.2.1", b"%d" % number, answered=number % 3 > 0)
+        assert reputation.is_good("192.0.2.1")
 
 
-def test_a_certificate_that_comes_again_and_again_spoils_the_standing_of_its_network() -> None:
-    standing = Standing(lambda: 0.0)
+def test_a_certificate_that_comes_again_and_again_spoils_the_reputation_of_its_network() -> None:
+    reputation = Reputation(lambda: 0.0)
     for _ in range(int(FREE + OFTEN) + 20):
-        standing.ended("192.0.2.1", b"a gateway", answered=True)
-    standing.ended("192.0.2.2", b"a gateway", answered=True)
+        reputation.ended("192.0.2.1", b"a gateway", answered=True)
+    reputation.ended("192.0.2.2", b"a gateway", answered=True)
 
-    assert not standing.is_good("192.0.2.1")
-    assert standing.is_good("192.0.2.2")
+    assert not reputation.is_good("192.0.2.1")
+    assert reputation.is_good("192.0.2.2")
 
 
 def test_a_certificate_that_many_share_may_come_as_often_as_it_likes() -> None:
-    standing = Standing(lambda: 0.0, math.inf)
+    reputation = Reputation(lambda: 0.0, math.inf)
     for _ in range(200):
-        standing.ended("192.0.2.1", b"a proxy", answered=True)
+        reputation.ended("192.0.2.1", b"a proxy", answered=True)
 
-    assert standing.is_good("192.0.2.1")
+    assert reputation.is_good("192.0.2.1")
 
 
 def test_what_is_remembered_of_networks_and_certificates_is_bounded() -> None:
-    standing = Standing(lambda: 0.0)
+    reputation = Reputation(lambda: 0.0)
     for _ in range(int(FREE) + 2):
-        standing.ended("192.0.2.1", None, answered=False)
+        reputation.ended("192.0.2.1", None, answered=False)
     for number in range(MAX_REMEMBERED):
-        standing.ended(f"2001:db8::{number:x}", None, answered=False)
+        reputation.ended(f"2001:db8::{number:x}", None, answered=False)
 
-    assert standing.is_good("192.0.2.1")
+    assert reputation.is_good("192.0.2.1")

@@ -105,6 +105,19 @@ PIECES = (
     *(b"POST ", b"/update-info", b" HTTP/1.1", b"\r\n", b"\r\n\r\n", b"Host: a", b"Host:", b"Content-Length: ", b"28"),
     *(b" ", b":", b"\n", b"\r", b"\0", b"\t", b"\x80", b"0", b"-", b"+", b",", b"Content-Type: a/b", b"a", BODY),
     *(b"Authorization: ", b"Transfer-Encoding: chunked\r\n", b"Connection: close\r\n", b"Expect: 100-continue\r\n"),
+    *(
+        b"http://a/update-info",
+        b"http://[::1",
+        b"*",
+        b"%",
+        b"#a",
+        b"?" * 3000,
+        b"HTTP/1.0",
+        b"Host: \xff\r\n",
+        b"\r\n ",
+    ),
+    *(b"Content-Length: 99999999999999999999\r\n", b"5;a=b\r\nhello\r\n0\r\n\r\n", b"A: b\r\n" * 40, STATION),
+    *(b"Content-Encoding: gzip\r\n", b"Upgrade: websocket\r\nConnection: upgrade\r\n", b"X: " + b"x" * 5000 + b"\r\n"),
 )
 
 

@@ -12,9 +12,9 @@ from stationkeeper_core.published.observation import (
     Segment,
 )
 from stationkeeper_operator.compiling.world_changes import ResourceChange
-from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.reporting.conditions import status_of
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, Resource, decode_resource
+from stationkeeper_operator.rollout.observed_state import ObservedState
 from tests.operator.resource_building import NOW, metadata
 from tests.operator.test_conditions import ACCEPTED
 

@@ -30,6 +30,7 @@ from stationkeeper_core.published.documents import (
 from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.compiling.fitting.capacity import Contents, Fitted, fit
 from stationkeeper_operator.compiling.fitting.room import BYTES, TRUST_BOUNDS, Bound
+from tests.examples import examples
 from tests.operator.resource_building import make_ca, make_gateway, make_pem, plan_of, verdict_on
 from tests.operator.test_capacity import document_of
 from tests.operator.test_gateway_compiler import gateways, spec
@@ -131,7 +132,7 @@ wishes_of_a_world = st.lists(modest | greedy, max_size=14, unique_by=lambda each
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(wishes_of_a_world, min_size=1, max_size=5), st.randoms(use_true_random=False))
 def test_whatever_others_do(history: list[list[Wish]], chance: random.Random) -> None:
     in_force: TrustDocument | None = None
@@ -164,7 +165,7 @@ def test_whatever_others_do(history: list[list[Wish]], chance: random.Random) ->
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(30), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(wishes_of_a_world, min_size=1, max_size=4))
 def test_a_tenant_within_its_share_is_as_if_it_were_alone(history: list[list[Wish]]) -> None:
     together: TrustDocument | None = None

@@ -8,7 +8,8 @@ import pytest
 from stationkeeper_core.errors import Reason
 from stationkeeper_operator.compiling.compile import CertificateStatus, Verdict
 from stationkeeper_operator.compiling.verdict import Role
-from stationkeeper_operator.reporting.conditions import NOT_OBSERVED, Fact, status_of
+from stationkeeper_operator.reporting.conditions import status_of
+from stationkeeper_operator.resources.fact import NOT_OBSERVED, Fact
 from stationkeeper_operator.resources.records import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, Resource, decode_resource
 from stationkeeper_operator.resources.resource_status import Status
 from tests.kstatus import CURRENT, FAILED, IN_PROGRESS, kstatus

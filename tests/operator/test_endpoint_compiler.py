@@ -304,12 +304,12 @@ def test_an_address_instead_of_a_name_is_taken_and_it_is_said_what_its_certifica
     scheme = SERVERS[server]["uri"].partition("://")[0]
     record, verdict = compiled({server: {**SERVERS[server], "uri": f"{scheme}://192.0.2.1:8887"}})
     assert record is not None
-    assert f"{server}.uri has an address" in verdict.message
-    assert "has an address" not in compiled({server: SERVERS[server]})[1].message
+    assert f"{server}.uri has an IP address" in verdict.message
+    assert "has an IP address" not in compiled({server: SERVERS[server]})[1].message
 
 
 def test_an_address_without_tls_is_no_matter() -> None:
-    assert "has an address" not in compiled({"lns": {"uri": "ws://192.0.2.1:1887"}})[1].message
+    assert "has an IP address" not in compiled({"lns": {"uri": "ws://192.0.2.1:1887"}})[1].message
 
 
 def test_a_move_that_takes_the_client_certificate_away_says_so() -> None:

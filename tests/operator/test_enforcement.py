@@ -2,9 +2,9 @@ import pytest
 
 from stationkeeper_core.published.documents import TRUST
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, ResourceRef, Step
-from stationkeeper_operator.observing.loaded import LoadRefusal
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Resource, decode_resource
+from stationkeeper_operator.rollout.enforcement import Enforcement, PodReport, ResourceRef, Step
+from stationkeeper_operator.rollout.loaded import LoadRefusal
 from tests.operator.resource_building import metadata
 
 GOOD = Verdict(True, "Accepted", "fine", TRUST)
@@ -28,7 +28,7 @@ def pod(generation: int, name: str = "cups-0", *, refuses: bool = False, problem
 def published(*resources: Resource, generation: int = 5, since: float = 100.0) -> Enforcement:
     made = Enforcement()
     made.begin({TRUST: 4})
-    made.published(Step(TRUST, generation, since), [ref(each) for each in resources])
+    list(made.published(Step(TRUST, generation, since), [ref(each) for each in resources]))
     return made
 
 
@@ -38,14 +38,14 @@ def test_it_is_enforced_once_every_pod_reports_the_generation_or_a_later_one() -
     enforcement.take_in([pod(5), pod(4, "cups-1")], 100.3)
     assert enforcement.fact(ca(), GOOD)[:2] == ("False", "Pending")
     assert not enforcement.is_settled
-    enforcement.published(Step(TRUST, 7, 100.5), [])
+    list(enforcement.published(Step(TRUST, 7, 100.5), []))
     outcome = enforcement.take_in([pod(5), pod(7, "cups-1")], 100.7)
     assert enforcement.fact(ca(), GOOD) == (
         "True",
         "Enforced",
         "loaded by every ready CUPS pod 0.70 s after it was published",
     )
-    assert [each for each, _ in outcome.proven] == [ref(ca())]
+    assert [each for each, _ in enforcement.proven(outcome.touched)] == [ref(ca())]
     assert enforcement.is_settled
 
 
@@ -96,7 +96,7 @@ def test_a_new_pod_that_holds_something_older_takes_the_proof_back() -> None:
 def test_another_resource_of_the_same_document_does_not_disturb() -> None:
     enforcement = published(ca("first"))
     enforcement.take_in([pod(5)], 101)
-    enforcement.published(Step(TRUST, 6, 200.0), [ref(ca("second"))])
+    list(enforcement.published(Step(TRUST, 6, 200.0), [ref(ca("second"))]))
     assert list(enforcement.take_in([pod(5)], 201).resources) == [ref(ca("second"))]
     assert enforcement.fact(ca("first"), GOOD).status == "True"
     assert enforcement.fact(ca("second"), GOOD).status == "False"
@@ -114,7 +114,7 @@ def test_a_resource_that_was_made_again_waits_for_what_its_namesake_lost() -> No
     enforcement = published(ca())
     enforcement.take_in([pod(5)], 101)
     again = decode_resource(TRUSTED_CA, {"metadata": {**metadata("acme", "lorawan", generation=2), "uid": "another"}})
-    enforcement.published(Step(TRUST, 6, 200.0), [ref(ca())])
+    list(enforcement.published(Step(TRUST, 6, 200.0), [ref(ca())]))
     assert enforcement.fact(again, SUSPENDED).status == "False"
     enforcement.take_in([pod(5)], 201)
     assert enforcement.fact(again, SUSPENDED).status == "False"
@@ -128,7 +128,7 @@ def test_what_a_damaged_document_may_have_held_is_enforced_only_once_its_success
     assert enforcement.fact(ca(), GOOD).status == "True"
     # Somebody damages the Secret; then `acme` is suspended. Whose records the next document leaves out, nobody knows.
     enforcement.replaced(Step(TRUST, 6, 200.0))
-    enforcement.published(Step(TRUST, 6, 200.0), [ref(ca("other"))])
+    list(enforcement.published(Step(TRUST, 6, 200.0), [ref(ca("other"))]))
     assert enforcement.fact(ca(), SUSPENDED).status == "False"
     enforcement.take_in([pod(5)], 201)
     assert enforcement.fact(ca(), SUSPENDED).status == "False"
@@ -153,19 +153,21 @@ def test_a_gateway_with_another_eui_waits_for_the_document_that_it_left_too() ->
     enforcement.begin({HERE: 4, THERE: 4})
     enforcement.take_in([holder(4, 4)], 100)
     for document in (HERE, THERE):
-        enforcement.published(Step(document, 5, 100.0), [ref(gateway())])
-    assert not enforcement.take_in([holder(4, 5)], 101).proven
+        list(enforcement.published(Step(document, 5, 100.0), [ref(gateway())]))
+    assert not enforcement.proven(enforcement.take_in([holder(4, 5)], 101).touched)
     assert enforcement.fact(gateway(), MOVED)[:2] == ("False", "Pending")
-    assert [each for each, _ in enforcement.take_in([holder(5, 5)], 102).proven] == [ref(gateway())]
+    assert [each for each, _ in enforcement.proven(enforcement.take_in([holder(5, 5)], 102).touched)] == [
+        ref(gateway())
+    ]
     assert enforcement.fact(gateway(), MOVED).status == "True"
 
 
 def test_a_gateway_whose_old_eui_could_not_be_taken_out_is_not_enforced() -> None:
     enforcement = Enforcement()
     enforcement.begin({HERE: 4, THERE: 4})
-    enforcement.published(Step(THERE, 5, 100.0), [ref(gateway())])
+    list(enforcement.published(Step(THERE, 5, 100.0), [ref(gateway())]))
     enforcement.unwritten, enforcement.unchanged = {HERE}, {ref(gateway()): HERE}
-    assert not enforcement.take_in([holder(4, 5)], 101).proven
+    assert not enforcement.proven(enforcement.take_in([holder(4, 5)], 101).touched)
     assert enforcement.fact(gateway(), MOVED) == ("False", "Pending", f"Secret stationkeeper-{HERE} is not written yet")
 
 
@@ -232,11 +234,37 @@ def test_a_write_that_was_not_answered_is_proven_like_any_other() -> None:
     assert enforcement.fact(ca(), GOOD).status == "True"
 
 
+def test_a_removal_that_waited_for_a_secret_is_proven_when_it_is_written_even_if_pods_were_quicker() -> None:
+    enforcement = Enforcement()
+    enforcement.begin({HERE: 4})
+    enforcement.unwritten, enforcement.unchanged = {HERE}, {ref(gateway()): HERE}
+    enforcement.take_in([holder(4, 0)], 100)
+    list(enforcement.published(Step(HERE, 5, 100.0), [ref(gateway())]))
+    assert not enforcement.proven(enforcement.take_in([holder(5, 0)], 101).touched), "the turn is not over"
+    enforcement.unwritten, enforcement.unchanged = frozenset(), {}
+    outcome = enforcement.take_in([holder(5, 0)], 102)
+    assert [each for each, _ in enforcement.proven(outcome.touched)] == [ref(gateway())]
+    assert not enforcement.take_in([holder(5, 0)], 103).touched
+
+
+def test_a_document_is_not_proven_before_all_its_resources_are_taken_in() -> None:
+    enforcement, many = Enforcement(), [ref(ca(f"ca-{number}")) for number in range(2500)]
+    enforcement.begin({TRUST: 4})
+    steps = 0
+    for _ in enforcement.published(Step(TRUST, 5, 100.0), many):
+        assert not enforcement.proven(enforcement.take_in([pod(5)], 101).touched)
+        assert not enforcement.is_settled
+        steps += 1
+    assert steps == 2
+    outcome = enforcement.take_in([pod(5)], 102)
+    assert {each for each, _ in enforcement.proven(outcome.touched)} == set(many)
+
+
 @pytest.mark.slow
 def test_very_many_publishes_are_not_remembered_for_ever() -> None:
     enforcement = Enforcement()
     for number in range(3000):
-        enforcement.published(Step(TRUST, number + 1, 0.0), [ref(ca(f"ca-{number}"))])
+        list(enforcement.published(Step(TRUST, number + 1, 0.0), [ref(ca(f"ca-{number}"))]))
         enforcement.take_in([pod(number + 1)], 1)
     assert len(enforcement._facts) < 1100
     assert enforcement.fact(ca("ca-2999"), GOOD).status == "True"

@@ -16,6 +16,7 @@ from stationkeeper_operator.compiling.gateways import registry_compiler
 from stationkeeper_operator.compiling.trust import scopes
 from stationkeeper_operator.compiling.trust.scopes import may_meet
 from stationkeeper_operator.resources.records import TAKES_OVER, Gateway, Resource, TrustedCA
+from tests.examples import examples
 from tests.operator.resource_building import EUI, make_ca, make_gateway, make_pem, plan_of, verdict_on
 from tests.operator.test_client_tokens import OLD, OTHER, secret
 from tests.operator.test_client_tokens import spec as token_spec
@@ -277,7 +278,7 @@ def worlds(draw: st.DrawFn) -> list[Resource]:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.lists(worlds(), min_size=1, max_size=5), st.randoms())
 def test_no_two_gateways_in_force_can_be_meant_by_one_client_and_no_history_inherits(
     history: list[list[Resource]], chance: Any

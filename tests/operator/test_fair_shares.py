@@ -17,9 +17,11 @@ from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.rate_limit import BacklogRate, RateLimit
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.reporting.event_recorder import BURST, EventRecorder
-from stationkeeper_operator.reporting.own_writes import OwnWrites
-from stationkeeper_operator.reporting.status_writer import Judgement, StatusRates, StatusWriter
+from stationkeeper_operator.reporting.judgement import Judgement
+from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource
+from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.status_loop import StatusLoop, StatusRates
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 from tests.operator.test_status_writer import until
@@ -33,11 +35,10 @@ class Stage:
         self.server = server
         self.store = ResourceStore()
         self.events = EventRecorder(api, "test", lambda: None)
-        self.writer = StatusWriter(
-            api,
+        self.writer = StatusLoop(
+            StatusWriter(api, lambda: None, "release"),
             OwnWrites(self.store),
             self.events,
-            permit=lambda: None,
             now=lambda: datetime.now(UTC),
             release="release",
             rates=StatusRates(judged=BacklogRate(50, 50, 1, burst=100)),
@@ -150,13 +151,18 @@ async def test_what_can_never_be_told_is_given_up_after_one_attempt(
     stage.server.failing[events] = status
     mine = decode_resource(GATEWAY, {"metadata": {"namespace": A, "name": "a", "uid": "u"}})
     told: list[str] = []
-    stage.events.assure(mine, "Normal", "Enforced", "m", once=lambda: told.append("once"))
-    await until(lambda: bool(told))
+
+    def is_told() -> bool:
+        told.extend(stage.events.take_told())
+        return bool(told)
+
+    stage.events.assure(mine, "Normal", "Enforced", "m", once=True)
+    await until(is_told)
 
     del stage.server.failing[events]
     stage.events.assure(mine, "Normal", "Later", "m")
     await until(lambda: stage.told(A, "Later") == 1)
-    assert (stage.told(A, "Enforced"), told) == (0, ["once"])
+    assert (stage.told(A, "Enforced"), told, list(stage.events.take_told())) == (0, ["u"], [])
     assert ("an event was not written" in caplog.messages) is is_said
 
 

@@ -231,7 +231,7 @@ def test_credentials_never_pass_to_another_eui() -> None:
 
 def test_a_suspended_gateway_is_said_to_keep_its_lns() -> None:
     suspended = make_gateway(spec(suspended=True))
-    assert "take its key away at the LNS" in verdict_on(suspended, plan_of(suspended)).message
+    assert "revoke its key at the LNS" in verdict_on(suspended, plan_of(suspended)).message
 
 
 @pytest.mark.parametrize(

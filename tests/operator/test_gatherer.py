@@ -18,24 +18,26 @@ from stationkeeper_core.published.documents import (
 )
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.observing import asked_pods, pod_events, proof, seen_pages
+from stationkeeper_operator.observing import asked_pods, pod_events
 from stationkeeper_operator.observing.asked_pods import AskedPods
-from stationkeeper_operator.observing.enforcement import Enforcement, PodReport
-from stationkeeper_operator.observing.gatherer import Gatherer
 from stationkeeper_operator.observing.handover import Handover
-from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal, ServerCertificate
 from stationkeeper_operator.observing.loaded_reports import LoadedReports
-from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.observing.pod_client import REQUEST_SECONDS
 from stationkeeper_operator.observing.pod_events import PodEvents
-from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.observing.seen_pages import SeenPages
 from stationkeeper_operator.publishing.held_document import PublishedValue
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.reporting.own_writes import OwnWrites
-from stationkeeper_operator.reporting.status_writer import Judgement, Observed, StatusWriter
+from stationkeeper_operator.reporting.judgement import Judgement
+from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
+from stationkeeper_operator.rollout.enforcement import PodReport
+from stationkeeper_operator.rollout.loaded import Loaded, LoadRefusal, ServerCertificate
+from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
+from stationkeeper_operator.turns import rollout_flow, rollout_loop
+from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.rollout_flow import RolloutFlow
+from stationkeeper_operator.turns.rollout_loop import RolloutLoop
+from stationkeeper_operator.turns.status_loop import StatusLoop
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.internal_port import TOKEN, InternalPort, internal_port
 from tests.operator.resource_building import der, make_pem
@@ -74,26 +76,28 @@ class Stage:
         self.server = server
         self.published: dict[str, PublishedValue] = {}
         self.store = ResourceStore()
-        self.state = ObservedState(self.store.get, "release")
-        enforcement = Enforcement()
+        self.tracker = RolloutTracker(self.store.get, "release", asks=True)
         events = self.events = EventRecorder(api, "test", lambda: None)
-        self.writer = StatusWriter(
-            api,
+        self.writer = StatusLoop(
+            StatusWriter(api, lambda: None, "release"),
             OwnWrites(self.store),
             events,
-            permit=lambda: None,
             now=_now,
             release="release",
-            observed=Observed(self.state.fields, self.state.written, enforcement.fact),
+            rollout=self.tracker,
         )
-        removal_events = RemovalEvents(events, self.state.usage.users, awaits_proof=True)
-        self.proof = Proof(enforcement, removal_events, self.writer, asks=True)
-        pods = AskedPods(api, "release", lambda: self.state.is_known)
-        handover = Handover(key_file, lambda: self.published)
-        self.gatherer = Gatherer(
-            token_file,
-            LoadedReports(pods, self.proof, handover, PodEvents(events, "release", _now)),
-            SeenPages(pods, self.state, self.writer, _now),
+        self.flow = RolloutFlow(self.tracker, self.writer, events)
+        pods = AskedPods(api, "release")
+        self.gatherer = RolloutLoop(
+            pods,
+            LoadedReports(pods, Handover(key_file, lambda: self.published), PodEvents(_now)),
+            SeenPages(pods),
+            self.flow,
+            events,
+            token_file=token_file,
+            may_ask=lambda: self.tracker.is_known,
+            namespace="release",
+            now=_now,
         )
 
     def lay(self) -> None:
@@ -104,7 +108,7 @@ class Stage:
             metadata = {"namespace": key.namespace, "uid": uids[key], "generation": 1}
             body = self.server.put(PATHS[key], {"metadata": metadata, "spec": spec, "status": {}})
             self.store.put(decode_resource(key.kind, body))
-        self.state.know(self.store.changes().world.resources)
+        self.flow.know(self.store.changes().world.resources)
         verdicts = {key: Verdict(True, "Accepted", "fine", DOCUMENTS[key]) for key in specs}
         self.writer.judge({key: Judgement(uids[key], 1, verdict, True) for key, verdict in verdicts.items()})
 
@@ -128,9 +132,9 @@ class Stage:
     def remove_pod(self, name: str) -> None:
         del self.server.objects[f"/api/v1/namespaces/release/pods/{name}"]
 
-    def publish(self, document: str, before: Any, after: Any, generation: int) -> None:
+    async def publish(self, document: str, before: Any, after: Any, generation: int) -> None:
         held = {document: before} if before is not None else {}
-        self.proof.published(held, {document: after}, {document: generation})
+        await self.flow.published(held, {document: after}, {document: generation})
 
     def status(self, key: Key) -> dict[str, Any]:
         found: dict[str, Any] = self.server.objects[PATHS[key]]["status"]
@@ -155,8 +159,8 @@ def _now() -> datetime:
 @pytest.fixture
 async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     monkeypatch.setattr(asked_pods, "GATHER_SECONDS", 0.1)
-    monkeypatch.setattr(seen_pages, "COUNT_SECONDS", 0.1)
-    monkeypatch.setattr(proof, "QUICK_SECONDS", 0.02)
+    monkeypatch.setattr(rollout_loop, "COUNT_SECONDS", 0.1)
+    monkeypatch.setattr(rollout_flow, "QUICK_SECONDS", 0.02)
     (tmp_path / "internal-token").write_text(TOKEN)
     async with small_api_server(tmp_path) as (server, api):
         made = Stage(server, api, tmp_path / "internal-token")
@@ -188,7 +192,7 @@ async def test_what_every_pod_has_loaded_is_enforced_and_then_ready(
     stage.add_pod("cups-0", port)
     stage.add_pod("cups-1", other_port)
     stage.lay()
-    stage.publish(TRUST, None, trust(authority()), 5)
+    await stage.publish(TRUST, None, trust(authority()), 5)
     await until(lambda: stage.enforced(CA)[:2] == ("False", "Pending"))
     port.loaded = Loaded({TRUST: 5})
     other_port.loaded = Loaded({TRUST: 4}, {TRUST: LoadRefusal("DigestMismatch", "not what it says")})
@@ -210,7 +214,7 @@ async def test_a_pod_that_is_not_ready_or_about_to_end_is_asked_what_it_has_load
     stage.add_pod("cups-0", port)
     stage.add_pod("cups-1", other_port, ready=ready, terminating=terminating)
     stage.lay()
-    stage.publish(TRUST, None, trust(authority()), 5)
+    await stage.publish(TRUST, None, trust(authority()), 5)
     await until(lambda: "pod cups-1" in stage.enforced(CA)[2])
     assert stage.enforced(CA)[:2] == ("False", "Pending")
     stage.remove_pod("cups-1")
@@ -238,7 +242,7 @@ async def test_a_pod_that_is_over_is_not_asked(stage: Stage, port: InternalPort,
     stage.add_pod("cups-0", port)
     stage.add_pod("cups-1", other_port, ready=False, phase="Failed")
     stage.lay()
-    stage.publish(TRUST, None, trust(authority()), 5)
+    await stage.publish(TRUST, None, trust(authority()), 5)
     await until(lambda: stage.enforced(CA)[0] == "True")
     assert other_port.paths == []
 
@@ -251,7 +255,7 @@ async def test_a_pod_that_is_not_ready_and_silent_holds_nobody_up(
     stage.add_pod("cups-0", port)
     stage.add_pod("cups-1", other_port, ready=False)
     stage.lay()
-    stage.publish(TRUST, None, trust(authority()), 5)
+    await stage.publish(TRUST, None, trust(authority()), 5)
     async with asyncio.timeout(REQUEST_SECONDS / 2):
         await until(lambda: stage.enforced(CA)[0] == "True")
     assert stage.enforced(CA)[2].endswith("not ready and without an answer: pod cups-1")
@@ -265,7 +269,7 @@ async def test_a_pod_that_cannot_be_reached_is_named_and_logged_once(
     stage.add_pod("cups-1", port)
     caplog.set_level(logging.INFO, "stationkeeper.operator.gatherer")
     stage.lay()
-    stage.publish(TRUST, None, trust(authority()), 5)
+    await stage.publish(TRUST, None, trust(authority()), 5)
     await until(lambda: stage.enforced(CA)[:2] == ("Unknown", "PodUnreachable"))
     assert "pod cups-1" in stage.enforced(CA)[2]
     asked = len(port.paths)
@@ -276,7 +280,7 @@ async def test_a_pod_that_cannot_be_reached_is_named_and_logged_once(
 
 async def test_without_a_pod_it_is_not_known_whether_it_is_enforced(stage: Stage) -> None:
     stage.lay()
-    stage.publish(TRUST, None, trust(authority()), 5)
+    await stage.publish(TRUST, None, trust(authority()), 5)
     await until(lambda: stage.enforced(CA)[:2] == ("Unknown", "NoCUPSPod"))
 
 
@@ -308,11 +312,11 @@ async def test_a_deleted_ca_in_use_is_told_until_no_pod_trusts_it_any_more(stage
     stage.add_pod("cups-0", port)
     stage.lay()
     now = datetime.now(UTC)
-    stage.state.take_in("a", [saw(0, last_seen=now)], now)
-    stage.state.count(now)
+    stage.flow.visited("a", [saw(0, last_seen=now)], now)
+    await stage.flow.count(now)
     before, after = trust(authority(), authority("twin")), trust(authority("twin"))
-    stage.publish(TRUST, before, after, 6)
-    stage.proof.tell({TRUST: after}, {})
+    await stage.publish(TRUST, before, after, 6)
+    await stage.flow.tell({TRUST: after}, {})
     await until(lambda: sorted(stage.told) == [("InUse", "acme"), ("StillTrustedBy", "acme")])
     port.loaded = Loaded({TRUST: 6})
     await until(lambda: ("Enforced", "acme") in stage.told)
@@ -322,9 +326,9 @@ async def test_a_deleted_ca_in_use_is_told_until_no_pod_trusts_it_any_more(stage
 
 async def test_pods_that_are_quicker_than_the_turn_leave_the_proof_of_a_removal_to_be_told(stage: Stage) -> None:
     before, after = trust(authority()), trust()
-    stage.publish(TRUST, before, after, 6)
-    stage.proof.take_in([PodReport("cups-0", {TRUST: 6})])
-    stage.proof.tell({TRUST: after}, {})
+    await stage.publish(TRUST, before, after, 6)
+    await stage.flow.reported([PodReport("cups-0", {TRUST: 6})])
+    await stage.flow.tell({TRUST: after}, {})
     await until(lambda: stage.told == [("Enforced", "acme")])
 
 
@@ -332,8 +336,8 @@ async def test_a_ca_that_gives_up_an_anchor_that_another_holds_is_told(stage: St
     stage.lay()
     before = trust(authority("acme", "one", "two"), authority("twin", "two"))
     after = trust(authority("acme", "one"), authority("twin", "two"))
-    stage.publish(TRUST, before, after, 6)
-    stage.proof.tell({TRUST: after}, stage.store.snapshot().resources)
+    await stage.publish(TRUST, before, after, 6)
+    await stage.flow.tell({TRUST: after}, stage.store.snapshot().resources)
     await until(lambda: stage.told == [("StillTrustedBy", "acme")])
 
 

@@ -14,9 +14,9 @@ from stationkeeper_core.published.registry_layout import layout_of
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.observing.cups_pods import CupsPod
 from stationkeeper_operator.observing.handover import OFFER_SECONDS, SERVES_SECONDS, Handover
-from stationkeeper_operator.observing.loaded import HandoverState, Loaded
 from stationkeeper_operator.observing.pod_client import PodClient, PodError
 from stationkeeper_operator.publishing.held_document import PublishedValue
+from stationkeeper_operator.rollout.loaded import HandoverState, Loaded
 from tests.operator.internal_port import TOKEN, InternalPort, internal_port
 from tests.operator_key import OperatorPair, make_operator_pair
 

@@ -21,10 +21,11 @@ from stationkeeper_core.published.observation import (
     SeenCertificate,
     SeenRefusal,
 )
-from stationkeeper_operator.observing import asked_pods, seen_pages
-from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal, bounded
+from stationkeeper_operator.observing import asked_pods
 from stationkeeper_operator.observing.pod_client import MAX_INSTANCE, PodClient, PodError
 from stationkeeper_operator.resources.records import TRUSTED_CA, Key
+from stationkeeper_operator.rollout.loaded import Loaded, LoadRefusal, bounded
+from stationkeeper_operator.turns import rollout_loop
 from tests.operator.internal_port import TOKEN, InternalPort, internal_port
 from tests.operator.seeing import CA, Fleet, at, eui, refusal, saw
 from tests.operator.small_api_server import small_api_server
@@ -101,7 +102,7 @@ async def test_whatever_it_says_takes_little_memory_and_the_others_are_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack: str
 ) -> None:
     monkeypatch.setattr(asked_pods, "GATHER_SECONDS", 0.1)
-    monkeypatch.setattr(seen_pages, "COUNT_SECONDS", 0.1)
+    monkeypatch.setattr(rollout_loop, "COUNT_SECONDS", 0.1)
     async with _attacked(tmp_path, hostile := Hostile(ATTACKS[attack])) as (stage, honest):
         await until(lambda: len(hostile.paths) > 1)
         tracemalloc.start()

@@ -12,6 +12,7 @@ from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published.documents import REGISTRY, TRUST, bucket_of
 from stationkeeper_core.x509.pem import to_pem
 from stationkeeper_operator.compiling import compile
+from stationkeeper_operator.compiling.fitting import capacity
 from stationkeeper_operator.compiling.fitting.room import Bound
 from stationkeeper_operator.compiling.gateways import registry_compiler
 from stationkeeper_operator.compiling.incremental import bucket_memory, incremental_registry
@@ -27,6 +28,7 @@ from stationkeeper_operator.resources.records import (
     Reference,
     ReferencedObject,
 )
+from tests.examples import examples
 from tests.operator.changing_world import (
     CLIENT,
     CONTENTS,
@@ -58,17 +60,18 @@ _NARROW = (
 
 
 @given(steps(6))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_after_any_events_all_is_as_if_compiled_from_nothing(taken: list[Step]) -> None:
     world = ChangingWorld()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(incremental_registry, "AT_LEAST", 1)
+        patch.setattr(incremental_registry, "BESIDE_EVENTS", 1)
         for each in taken:
             world.take(each)
 
 
 @given(steps(6))
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_so_it_is_where_documents_and_what_is_reserved_in_them_are_full(taken: list[Step]) -> None:
     world = ChangingWorld()
     with pytest.MonkeyPatch.context() as patch:
@@ -269,7 +272,7 @@ def as_new(events: Sequence[Event]) -> WorldChanges:
 
 
 def test_the_work_is_in_proportion_to_the_change() -> None:
-    world, number = ChangingWorld(), 2_000
+    world, number = ChangingWorld(), 400
     assert world.happens(*fleet(number)) == Work(number, len(REGISTRY))
     assert world.happens() == Work(number, 0), "all of them are in force now"
     assert world.happens() == Work(0, 0)
@@ -293,6 +296,7 @@ def test_what_an_event_touched_overtakes_what_all_gateways_of_a_default_wait_for
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(incremental_registry, "AT_LEAST", 10)
+        patch.setattr(incremental_registry, "BESIDE_EVENTS", 10)
         assert compiled(*fleet(200)).is_done
         other = {"lns": {"uri": "wss://second.example.com:1", "trust": LNS}}
         suspended = made(*member(1), {**spec_of(1), "suspended": True})
@@ -307,6 +311,42 @@ def test_what_an_event_touched_overtakes_what_all_gateways_of_a_default_wait_for
             rounds.append(compiled(is_pressed=True))
         assert len(rounds) > 1
     assert compiler.verdicts[member(198)].lns_uri == "wss://second.example.com:1"
+
+
+def test_an_event_does_not_wait_for_all_that_was_put_in_force_before_it() -> None:
+    world, number = ChangingWorld(), 500
+    world.happens(*fleet(number))
+    # All of it is in force now, which concerns each Gateway, and nobody waits.
+    compiler = IncrementalCompiler(RELEASE)
+    compiler.take_in(as_new(fleet(number)))
+    compiler.compile({}, NOW)
+    compiler.take_in(as_new([made(*member(1), {**spec_of(1), "suspended": True})]))
+    plan = compiler.compile(world.in_force, NOW)
+    assert not plan.is_done
+    assert plan.work.gateways <= incremental_registry.BESIDE_EVENTS + 2
+    assert plan.verdicts[member(1)].reason == Reason.SUSPENDED
+    assert plan.verdicts[member(1)].document in plan.payloads
+
+
+def test_a_change_of_a_gateway_builds_no_document_from_all_its_candidates() -> None:
+    world, fits = ChangingWorld(), list[Any]()
+    world.happens(*fleet(200))
+    world.happens()
+
+    def fit(*given: Any) -> Any:
+        fits.append(given)
+        return capacity.fit(*given)
+
+    moved = f"{0xA840410000000000 + 400:016X}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bucket_memory, "fit", fit)
+        assert world.happens(made(*member(7), {**spec_of(7), "suspended": True})).documents == 1
+        assert world.happens(made(*member(300), spec_of(300))).documents == 1
+        world.happens()
+        assert world.happens((member(9), None)).documents == 1
+        world.happens()
+        assert world.happens(made(*member(11), {**spec_of(11), "eui": moved})).documents
+    assert not fits
 
 
 def test_nothing_of_the_registry_is_ready_before_all_gateways_were_compiled_once() -> None:

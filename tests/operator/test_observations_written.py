@@ -14,12 +14,14 @@ from stationkeeper_core.published.observation import DeliveryState
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.rate_limit import BacklogRate
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.observing.observed_state import ObservedState
 from stationkeeper_operator.reporting.conditions import status_of
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.reporting.own_writes import OwnWrites
-from stationkeeper_operator.reporting.status_writer import Judgement, Observed, StatusRates, StatusWriter
+from stationkeeper_operator.reporting.judgement import Judgement
+from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
+from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
+from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.status_loop import StatusLoop, StatusRates
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.resource_building import NOW
 from tests.operator.seeing import delivery, eui, saw
@@ -39,15 +41,15 @@ class Stage:
     def __init__(self, server: SmallApiServer, api: KubernetesApi, per_second: float, burst: int) -> None:
         self.server = server
         self.store = ResourceStore()
-        self.state = ObservedState(self.store.get, "release")
-        self.writer = StatusWriter(
-            api,
+        self.tracker = tracker = RolloutTracker(self.store.get, "release", asks=False)
+        self.state = tracker.observed
+        self.writer = StatusLoop(
+            StatusWriter(api, lambda: None, "release"),
             OwnWrites(self.store),
             EventRecorder(api, "test", lambda: None),
-            permit=lambda: None,
             now=lambda: datetime.now(UTC),
             release="release",
-            observed=Observed(self.state.fields, self.state.written),
+            rollout=tracker,
             rates=StatusRates(observed=BacklogRate(per_second, per_second, 1, burst)),
         )
 
@@ -58,7 +60,8 @@ class Stage:
         for number in range(gateways):
             found = {"namespace": "lorawan", "uid": f"uid-lorawan-gw-{number}", "generation": 1}
             body = {"metadata": {**found, "name": f"gw-{number}"}, "spec": {"eui": eui(number)}}
-            body["status"] = status_of(decode_resource(GATEWAY, body), ACCEPTED, True, "", NOW)
+            made = decode_resource(GATEWAY, body)
+            body["status"] = status_of(made, ACCEPTED, True, "", NOW, self.tracker.enforced(made, ACCEPTED))
             self.store.put(decode_resource(GATEWAY, self.server.put(self.path(number), body)))
         self.state.know(self.store.changes().world.resources)
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from stationkeeper_core.published.documents import RegisteredGateway, RegistryDocument
 from stationkeeper_core.published.observation import DeliveryState, Observation
 from stationkeeper_operator.compiling.retention.document_changes import document_changes
-from stationkeeper_operator.observing.certificate_usage import MAX_UNREGISTERED
-from stationkeeper_operator.observing.gateway_observation import NOTHING_SEEN, GatewayObservation, merged
+from stationkeeper_operator.rollout.certificate_usage import MAX_UNREGISTERED
+from stationkeeper_operator.rollout.gateway_observation import NOTHING_SEEN, GatewayObservation, merged
 from tests.operator.resource_building import NOW
 from tests.operator.seeing import CA, Fleet, at, delivery, eui, refusal, saw
 

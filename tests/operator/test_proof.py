@@ -6,13 +6,13 @@ import pytest
 from stationkeeper_core.published.documents import TRUST
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
-from stationkeeper_operator.observing.enforcement import Enforcement
-from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.reporting.own_writes import OwnWrites
 from stationkeeper_operator.reporting.status_writer import StatusWriter
+from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
 from stationkeeper_operator.turns.aggregator import Aggregator
+from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.rollout_flow import RolloutFlow
+from stationkeeper_operator.turns.status_loop import StatusLoop
 from stationkeeper_operator.watching.resource_store import ResourceStore
 
 
@@ -23,14 +23,19 @@ def _permit() -> None:
 async def test_a_term_that_ends_just_when_something_was_published_ends() -> None:
     api = KubernetesApi(Credentials(None))
     events = EventRecorder(api, "test", _permit)
-    status = StatusWriter(
-        api, OwnWrites(ResourceStore()), events, permit=_permit, now=lambda: datetime.now(UTC), release="release"
+    tracker = RolloutTracker(lambda _: None, "release", asks=True)
+    status = StatusLoop(
+        StatusWriter(api, _permit, "release"),
+        OwnWrites(ResourceStore()),
+        events,
+        now=lambda: datetime.now(UTC),
+        release="release",
+        rollout=tracker,
     )
-    removal_events = RemovalEvents(events, lambda _: (), awaits_proof=True)
-    proof = Proof(Enforcement(), removal_events, status, asks=True)
-    waiting = asyncio.create_task(proof.due(60.0))
+    flow = RolloutFlow(tracker, status, events)
+    waiting = asyncio.create_task(flow.due(60.0))
     await asyncio.sleep(0)
-    proof.begin({TRUST: 5})
+    flow.begin({TRUST: 5})
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting

@@ -91,6 +91,14 @@ async def test_all_documents_are_written_once(stage: Stage) -> None:
     assert stage.generation(TRUST) == NOW_MS
 
 
+async def test_what_was_written_is_held_as_it_was_made_and_not_decoded_again(stage: Stage) -> None:
+    await stage.publisher.in_force()
+    made = TrustDocument(release_namespace="release")
+    await stage.publisher.write({TRUST}, {TRUST: encode_payload(made)}, None, {TRUST: made})
+    assert (await stage.publisher.in_force())[TRUST] is made
+    assert not stage.publisher.differing({TRUST: digest(encode_payload(made))})
+
+
 async def test_what_another_process_published_is_not_written_again(stage: Stage) -> None:
     for document, payload in EMPTY.items():
         stage.lay(document, encode(document, 7, payload))

@@ -26,8 +26,9 @@ from stationkeeper_operator.compiling.registry_counts import (
 )
 from stationkeeper_operator.compiling.retention.reductions import reduced_documents
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.observing.enforcement import Enforcement, PodReport, ResourceRef, Step
 from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, decode_resource
+from stationkeeper_operator.rollout.enforcement import Enforcement, PodReport, ResourceRef, Step
+from tests.examples import examples
 from tests.operator.counted_registry import FEW, RELEASE, documents_of, gateway, plan_of, records
 
 COUNTS = st.sampled_from(BUCKET_COUNTS[:4])
@@ -45,7 +46,7 @@ GATEWAYS = st.lists(
 
 
 @given(COUNTS, COUNTS, GATEWAYS)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_what_is_shared_out_to_another_count_and_back_is_the_same(
     one: int, other: int, gateways: list[RegisteredGateway]
 ) -> None:
@@ -64,7 +65,7 @@ def test_a_reservation_moves_too_and_never_beside_a_gateway_of_its_namespace() -
 
 
 @given(COUNTS, COUNTS, GATEWAYS, GATEWAYS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_after_a_plan_every_count_that_is_read_holds_exactly_what_the_leading_one_holds(
     configured: int, read: int, before: list[RegisteredGateway], after: list[RegisteredGateway]
 ) -> None:
@@ -212,8 +213,8 @@ SUSPENDED = Verdict(False, "Suspended", "fine", None)
 
 def _published(since: float = 100) -> tuple[Enforcement, ResourceRef, Resource]:
     made, ref = Enforcement(), ResourceRef(TAKEN, "uid")
-    made.published(Step(SIXTY_FOUR, 9, since), [ref])
-    made.published(Step(SIXTEEN, 8, since), [ref])
+    list(made.published(Step(SIXTY_FOUR, 9, since), [ref]))
+    list(made.published(Step(SIXTEEN, 8, since), [ref]))
     resource = decode_resource(GATEWAY, {"metadata": {"namespace": "team", "name": "gw", "uid": "uid"}})
     return made, ref, resource
 
@@ -229,10 +230,10 @@ def test_while_pods_of_both_counts_serve_what_one_of_them_has_not_loaded_is_not_
     new, old = _pod(64, registry_64_17=9), _pod(16, registry_01=7)
     outcome = enforcement.take_in([new, old], 101)
     assert enforcement.fact(resource, verdict)[:2] == ("False", "Pending")
-    assert outcome.proven == []
+    assert enforcement.proven(outcome.touched) == []
     outcome = enforcement.take_in([new, _pod(16, registry_01=8)], 102)
     assert enforcement.fact(resource, verdict)[:2] == ("True", "Enforced")
-    assert [each for each, _ in outcome.proven] == [ref]
+    assert [each for each, _ in enforcement.proven(outcome.touched)] == [ref]
 
 
 @pytest.mark.parametrize("verdict", [IN_BOTH, SUSPENDED], ids=["growth", "reduction"])
@@ -241,16 +242,16 @@ def test_a_count_that_no_pod_reads_any_more_holds_nothing_up(verdict: Verdict) -
     enforcement.take_in([_pod(64, registry_64_17=9), _pod(16, registry_01=7)], 101)
     outcome = enforcement.take_in([_pod(64, registry_64_17=9)], 102)
     assert enforcement.fact(resource, verdict)[:2] == ("True", "Enforced")
-    assert [each for each, _ in outcome.proven] == [ref]
+    assert [each for each, _ in enforcement.proven(outcome.touched)] == [ref]
     assert enforcement.is_settled
 
 
 def test_a_reduction_whose_secret_of_the_other_count_is_not_written_is_not_enforced() -> None:
     enforcement, ref, resource = Enforcement(), ResourceRef(TAKEN, "uid"), _published()[2]
-    enforcement.published(Step(SIXTY_FOUR, 9, 100), [ref])
+    list(enforcement.published(Step(SIXTY_FOUR, 9, 100), [ref]))
     enforcement.unwritten = {SIXTEEN}
     outcome = enforcement.take_in([_pod(64, registry_64_17=9), _pod(16, registry_01=7)], 101)
-    assert outcome.proven == []
+    assert enforcement.proven(outcome.touched) == []
     assert enforcement.fact(resource, SUSPENDED)[:2] == ("False", "Pending")
 
 

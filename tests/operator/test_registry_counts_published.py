@@ -24,18 +24,17 @@ from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.observing.counts_read import CountsRead
 from stationkeeper_operator.observing.cups_pods import BUCKETS_LABEL
-from stationkeeper_operator.observing.enforcement import Enforcement
-from stationkeeper_operator.observing.observed_state import ObservedState
-from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.publishing.held_document import TERM
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.reporting.own_writes import OwnWrites
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resource
+from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
 from stationkeeper_operator.turns.compilation import Compilation
+from stationkeeper_operator.turns.own_writes import OwnWrites
 from stationkeeper_operator.turns.reconciler import Reconciler, Turn
+from stationkeeper_operator.turns.rollout_flow import RolloutFlow
+from stationkeeper_operator.turns.status_loop import StatusLoop
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.counted_registry import (
@@ -64,10 +63,10 @@ class Stage:
         """Another process leads, which the release has configured with this count."""
         store = self.store = ResourceStore()
         events = EventRecorder(self.api, "test", _permit)
-        status = StatusWriter(self.api, OwnWrites(store), events, release=RELEASE, permit=_permit, now=_now)
-        seen = ObservedState(store.get, RELEASE)
-        self.enforcement = Enforcement()
-        proof = Proof(self.enforcement, RemovalEvents(events, seen.usage.users, awaits_proof=False), status, asks=True)
+        writer = StatusWriter(self.api, _permit, RELEASE)
+        status = StatusLoop(writer, OwnWrites(store), events, now=_now, release=RELEASE)
+        tracker = RolloutTracker(store.get, RELEASE, asks=True)
+        self.enforcement = tracker.enforcement
         self.counts = CountsRead(self.api, RELEASE, configured)
         self.publisher = Publisher(self.api, RELEASE, _permit, lambda: 5000, lambda: term)
         self.reconciler = Reconciler(
@@ -76,8 +75,7 @@ class Stage:
             ),
             publisher=self.publisher,
             status=status,
-            seen=seen,
-            proof=proof,
+            flow=RolloutFlow(tracker, status, events),
             now=_now,
             metrics=Metrics(),
             is_pressed=lambda: self.is_pressed,

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -13,12 +13,9 @@ from stationkeeper_core.published.documents import (
 )
 from stationkeeper_core.x509.certificate import parse_certificate
 from stationkeeper_core.x509.serial_numbers import pack_serials
-from stationkeeper_operator.api.kubernetes_api import KubernetesApi
-from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.compiling.retention.document_changes import document_changes
-from stationkeeper_operator.observing.removal_events import RemovalEvents
-from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.resources.records import Key, Resource
+from stationkeeper_operator.rollout.removal_events import RemovalEvent, RemovalEvents
 from tests.operator.resource_building import der, make_ca, make_gateway, make_pem, plan_of
 
 ROOT, NEW = make_pem("root", key="old"), make_pem("root", key="new")
@@ -26,18 +23,13 @@ RENEWED = make_pem("root", key="old", end=700)
 GATEWAYS = [make_gateway({"eui": f"{number:016X}"}, name=f"gw-{number:03}") for number in range(299)]
 
 
-class Told(EventRecorder):
-    """Keeps what is told for certain."""
+class Told:
+    """What is told."""
 
-    def __init__(self) -> None:
-        super().__init__(KubernetesApi(Credentials(None)), "test", lambda: None)
-        self.events: list[tuple[str, str, str]] = []
-
-    def assure(
-        self, resource: Resource, kind: str, reason: str, message: str, once: Callable[[], None] | None = None
-    ) -> None:
-        assert kind == "Warning"
-        self.events.append((resource.key.name, reason, message))
+    def __init__(self, events: Iterable[RemovalEvent]) -> None:
+        told = list(events)
+        assert all(each.kind == "Warning" for each in told)
+        self.events = [(each.resource.key.name, each.reason, each.message) for each in told]
 
     def on(self, name: str, reason: str) -> list[str]:
         return [message for told, why, message in self.events if (told, why) == (name, reason)]
@@ -55,9 +47,8 @@ def told(
     *others: TrustedAuthority,
     used: bool = True,
 ) -> Told:
-    events = Told()
     users = frozenset(each.metadata.uid for each in GATEWAYS) if used else frozenset[str]()
-    removal_events = RemovalEvents(events, lambda key: users if key.name == "acme" else (), awaits_proof=False)
+    removal_events = RemovalEvents(lambda key: users if key.name == "acme" else (), awaits_proof=False)
     old = TrustDocument(release_namespace="stationkeeper", authorities=(before, *others))
     new = TrustDocument(
         release_namespace="stationkeeper", authorities=tuple(each for each in (after, *others) if each is not None)
@@ -65,8 +56,7 @@ def told(
     present: Mapping[Key, Resource] = {
         each.key: each for each in (resource or make_ca({"certificates": ROOT}), *GATEWAYS)
     }
-    removal_events.announce(document_changes(old, new), new, present)
-    return events
+    return Told(removal_events.announce(document_changes(old, new), new, present))
 
 
 def test_suspending_what_is_in_use_tells_how_many() -> None:
@@ -173,11 +163,9 @@ def test_a_source_that_was_renewed_without_the_old_ca_is_such_a_change() -> None
     before = plan_of(make_ca({"certificates": ROOT})).documents
     resource = make_ca({"certificates": NEW})
     after = plan_of(resource, in_force=before).documents
-    events = Told()
-    removal_events = RemovalEvents(events, lambda _: {GATEWAYS[0].metadata.uid}, awaits_proof=False)
+    removal_events = RemovalEvents(lambda _: {GATEWAYS[0].metadata.uid}, awaits_proof=False)
     new = after[TRUST]
     assert isinstance(new, TrustDocument)
-    removal_events.announce(
-        document_changes(before[TRUST], new), new, {resource.key: resource, GATEWAYS[0].key: GATEWAYS[0]}
-    )
+    present: Mapping[Key, Resource] = {resource.key: resource, GATEWAYS[0].key: GATEWAYS[0]}
+    events = Told(removal_events.announce(document_changes(before[TRUST], new), new, present))
     assert events.on("acme", "InUse")

@@ -75,7 +75,7 @@ async def test_what_was_told_is_struck_and_only_that(stages: tuple[Stage, Stage]
     before, after = stages
     await before.publisher.write({TRUST}, {TRUST: CHANGED}, {TRUST: [FIRST, OTHER]})
     assert not await before.publisher.strike_told()
-    before.publisher.told(FIRST.uid)
+    before.publisher.told([FIRST.uid])
     assert before.publisher.removed[TRUST] == (OTHER,)
     assert await before.publisher.strike_told()
     assert before.noted() == (OTHER,)
@@ -87,7 +87,7 @@ async def test_a_leader_that_is_over_strikes_nothing(stages: tuple[Stage, Stage]
     before, after = stages
     await before.publisher.write({TRUST}, {TRUST: CHANGED}, {TRUST: [FIRST]})
     await after.publisher.in_force()
-    before.publisher.told(FIRST.uid)
+    before.publisher.told([FIRST.uid])
     with pytest.raises(SupersededError):
         await before.publisher.strike_told()
     assert after.noted() == (FIRST,)
@@ -95,12 +95,12 @@ async def test_a_leader_that_is_over_strikes_nothing(stages: tuple[Stage, Stage]
 
 async def test_a_document_that_nothing_reads_is_kept_until_its_removals_are_told(stages: tuple[Stage, Stage]) -> None:
     before, _ = stages
-    before.publisher.told(FIRST.uid)
+    before.publisher.told([FIRST.uid])
     gateway = Removed("Gateway", "lorawan", "roof", "uid-roof")
     await before.publisher.write({REGISTRY}, {REGISTRY: BUCKET}, {REGISTRY: [gateway]})
     await before.publisher.empty([16])
     assert before.server.objects[path(REGISTRY)].get("data")
-    before.publisher.told(gateway.uid)
+    before.publisher.told([gateway.uid])
     await before.publisher.empty([16])
     assert not before.server.objects[path(REGISTRY)].get("data")
 

@@ -10,9 +10,11 @@ from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.compiling.verdict import RevocationListStatus, Use, Validity, Verdict
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.reporting.own_writes import OwnWrites
-from stationkeeper_operator.reporting.status_writer import Judgement, StatusRates, StatusWriter
+from stationkeeper_operator.reporting.judgement import Judgement
+from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
+from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.status_loop import StatusLoop, StatusRates
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server
@@ -38,11 +40,10 @@ class Stage:
     def lead(self) -> None:
         """A term of leadership begins; the one before is over."""
         self.stop()
-        self.writer = StatusWriter(
-            self.api,
+        self.writer = StatusLoop(
+            StatusWriter(self.api, self.permit, "release"),
             OwnWrites(self.store, self.changes.append),
             EventRecorder(self.api, "test", self.permit),
-            permit=self.permit,
             now=lambda: datetime.now(UTC) + self.late,
             release="release",
             rates=StatusRates(sweep_seconds=0.05),

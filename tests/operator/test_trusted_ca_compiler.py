@@ -209,7 +209,7 @@ def test_a_refused_spec_only_narrows_the_ranges(
 
 def test_a_suspended_ca_is_said_to_end_no_traffic_of_its_gateways() -> None:
     suspended = make_ca({"certificates": ROOT, "suspended": True})
-    assert "take their keys away at the LNS" in verdict_on(suspended, plan_of(suspended)).message
+    assert "revoke their keys at the LNS" in verdict_on(suspended, plan_of(suspended)).message
 
 
 def test_a_list_of_ranges_that_became_empty_does_not_open_every_eui() -> None:

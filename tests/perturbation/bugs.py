@@ -1,6 +1,6 @@
 """Deliberate bugs of the operator, which the perturbation has to find: each is a change of one function."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,12 +60,12 @@ def _nothing_after_410() -> None:
 def _proof_of_nothing() -> None:
     from dataclasses import replace  # noqa: PLC0415 - see `BUGS`
 
-    from stationkeeper_operator.observing.enforcement import Enforcement  # noqa: PLC0415 - see `BUGS`
+    from stationkeeper_operator.rollout.enforcement import Enforcement  # noqa: PLC0415 - see `BUGS`
 
     original = Enforcement.published
 
-    def published(self: Enforcement, step: Any, resources: Any) -> None:
-        original(self, replace(step, generation=0), resources)
+    def published(self: Enforcement, step: Any, resources: Any) -> Iterator[None]:
+        return original(self, replace(step, generation=0), resources)
 
     Enforcement.published = published  # type: ignore[method-assign]
 

@@ -19,13 +19,14 @@ from stationkeeper_core.published import operator_proof
 from stationkeeper_core.published.operator_proof import Latest
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import Leadership
-from stationkeeper_operator.observing.enforcement import Enforcement
 from stationkeeper_operator.observing.handover import Handover
-from stationkeeper_operator.observing.proof import Proof
-from stationkeeper_operator.observing.removal_events import RemovalEvents
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting import event_recorder
-from stationkeeper_operator.reporting.status_writer import StatusWriter
+from stationkeeper_operator.rollout.enforcement import Enforcement
+from stationkeeper_operator.rollout.removal_events import RemovalEvents
+from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
+from stationkeeper_operator.turns.rollout_flow import RolloutFlow
+from stationkeeper_operator.turns.status_loop import StatusLoop
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_watch import ReferenceWatch
 from stationkeeper_operator.watching.resource_store import ResourceStore
@@ -44,6 +45,10 @@ def _nothing(_original: Any) -> Any:
         return None
 
     return do_nothing
+
+
+def _yields_nothing(_original: Any) -> Any:
+    return lambda *_, **__: iter(())
 
 
 def _nothing_async(_original: Any) -> Any:
@@ -108,8 +113,9 @@ def _proves_by_ready_pods(original: Any) -> Any:
 
 
 def _tells_at_once(original: Any) -> Any:
-    def published(self: Enforcement, step: Any, resources: Any) -> None:
-        original(self, replace(step, generation=0), resources)
+    def published(self: Enforcement, step: Any, resources: Any) -> Iterator[None]:
+        found: Iterator[None] = original(self, replace(step, generation=0), resources)
+        return found
 
     return published
 
@@ -142,7 +148,7 @@ def _told_by_each_leader() -> Iterator[None]:
     """The note of a removal stays, and its event has another name each time."""
     suffixes = map("{:016x}".format, count())
     with (
-        mock.patch.object(Publisher, "told", lambda _self, _uid: None),
+        mock.patch.object(Publisher, "told", lambda _self, _uids: None),
         mock.patch.object(event_recorder, "_same_suffix", lambda _uid, _reason: next(suffixes)),
     ):
         yield
@@ -194,7 +200,7 @@ def _believes_late_words() -> Iterator[None]:
 
 
 def _forgets_cancellations(_original: Any) -> Any:
-    async def due(self: Proof, pace: float) -> None:
+    async def due(self: RolloutFlow, pace: float) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), pace)
         self._wake.clear()
@@ -252,14 +258,14 @@ MUTATIONS: Mapping[str, tuple[str, Patch]] = {
     "late-words": ("a pod believes a leader that was frozen meanwhile", _believes_late_words),
     "endless-terms": (
         "a term that ends just when something is published does not end",
-        _replaced(Proof, "due", _forgets_cancellations),
+        _replaced(RolloutFlow, "due", _forgets_cancellations),
     ),
     "removals-told-twice": ("each leader tells a removal", _told_by_each_leader),
     "removals-unnoted": (
         "a removal that a leader did not come to tell is told by nobody",
-        _replaced(Proof, "leaving", _notes_nothing),
+        _replaced(RolloutTracker, "leaving", _notes_nothing),
     ),
-    "removals-not-announced": ("a removal is never told", _replaced(RemovalEvents, "announce", _nothing)),
+    "removals-not-announced": ("a removal is never told", _replaced(RemovalEvents, "announce", _yields_nothing)),
     "references-unread": (
         "a change of a ConfigMap is not seen",
         _replaced(ReferenceWatch, "_take_in", lambda _: lambda _self, _kind, _line: ""),
@@ -268,5 +274,5 @@ MUTATIONS: Mapping[str, tuple[str, Patch]] = {
         "pods get documents from their kubelets alone",
         _replaced(Handover, "bring_up_to_date", _nothing_async),
     ),
-    "statuses-once": ("a status is not looked at again", _replaced(StatusWriter, "recheck", _nothing)),
+    "statuses-once": ("a status is not looked at again", _replaced(StatusLoop, "recheck", _nothing)),
 }

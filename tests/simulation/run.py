@@ -160,7 +160,7 @@ class Run:
             ("gc.freeze", lambda: None),
             ("gc.unfreeze", lambda: None),
             ("secrets.token_hex", lambda size: f"{self._chance.getrandbits(8 * size):0{2 * size}x}"),
-            ("stationkeeper_operator.observing.gatherer.PodClient", lambda _token: self.client),
+            ("stationkeeper_operator.turns.rollout_loop.PodClient", lambda _token: self.client),
             (
                 "stationkeeper_operator.compiling.trust.trust_compiler.TRUST_BOUNDS",
                 tuple(_FEW if self._is_full and each is AUTHORITIES else each for each in TRUST_BOUNDS),

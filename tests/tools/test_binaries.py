@@ -199,7 +199,7 @@ def test_kubectl_of_the_search_path_serves_a_control_plane_that_has_none(machine
 
 def test_helm_comes_from_the_cache_before_the_search_path(machine: Machine) -> None:
     machine.put("bin", "helm")
-    cached = machine.put(machine.surroundings.helm_folder, "helm")
+    cached = machine.put(machine.surroundings.helm_folder(HELM_VERSION), "helm")
 
     assert find_helm(machine.surroundings, machine.progress) == cached / "helm"
 
@@ -216,7 +216,7 @@ def test_helm_comes_from_its_archive_and_is_cached(machine: Machine) -> None:
 
     found = find_helm(machine.surroundings, machine.progress)
 
-    assert found == machine.surroundings.helm_folder / "helm"
+    assert found == machine.surroundings.helm_folder(HELM_VERSION) / "helm"
     assert found.read_bytes() == b"archived"
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.tools.manifest_files import trusted_ca, write
 
 # Clears the screen, sets a window's title, reads from right to left, and is a command to a runner of GitHub.
 HOSTILE = "\x1b[2J\x1b]0;x\x07\u202e\x9b31m\n::error::x\r"
-MANIFESTS = {
+MANIFESTS: dict[str, dict[str, Any]] = {
     "a name": {"metadata": {"name": HOSTILE, "namespace": HOSTILE}},
     "a kind": {"kind": f"{HOSTILE}List{HOSTILE}", "metadata": {"name": "roof"}},
     "a key": {"metadata": {"name": "roof", "labels": {HOSTILE: 1}}, "spec": {HOSTILE: {HOSTILE: [HOSTILE]}}},

@@ -92,10 +92,9 @@ class Surroundings:
         """Where our cache has, or will have, the control plane's programs."""
         return self.cache / f"control-plane-{KUBERNETES_VERSION}-{self.platform}"
 
-    @property
-    def helm_folder(self) -> Path:
-        """Where our cache has, or will have, helm."""
-        return self.cache / f"helm-{HELM_VERSION}-{self.platform}"
+    def helm_folder(self, version: str) -> Path:
+        """Return where our cache has, or will have, that version of helm."""
+        return self.cache / f"helm-{version}-{self.platform}"
 
 
 @dataclass(frozen=True)
@@ -148,14 +147,30 @@ def find_helm(surroundings: Surroundings, progress: Progress) -> Path:
     Raises:
         ToolError: no source yielded it (the message has what each said), or the cache cannot be written.
     """
-    folder = surroundings.helm_folder
-    if not tool_cache.holds(folder, ("helm",)):
+    if not tool_cache.holds(surroundings.helm_folder(HELM_VERSION), ("helm",)):
         in_path = _which("helm", surroundings.search_path)
         if in_path:
             return in_path
+    return obtain_helm(HELM_VERSION, _HELM_MODULE, surroundings, progress)
+
+
+def obtain_helm(version: str, module: GoModule, surroundings: Surroundings, progress: Progress) -> Path:
+    """Return the path of just this version of helm in our cache; download or build it if need be.
+
+    Args:
+        version: `4.3.1`.
+        module: to build it from.
+        surroundings: where it can come from.
+        progress: shows the progress.
+
+    Raises:
+        ToolError: no source yielded it (the message has what each said), or the cache cannot be written.
+    """
+    folder, platform = surroundings.helm_folder(version), surroundings.platform
+    if not tool_cache.holds(folder, ("helm",)):
         sources = {
-            "the publisher's archive": lambda new: _fill_from_helm(surroundings, new, progress),
-            "a build with Go": lambda new: _fill_by_go(_HELM_MODULE, surroundings, new, progress),
+            "the publisher's archive": lambda new: fetch_helm(surroundings.helm, version, platform, new, progress),
+            "a build with Go": lambda new: _fill_by_go(module, surroundings, new, progress),
         }
         _obtain(folder, ("helm",), sources, progress)
     return folder / "helm"
@@ -226,10 +241,6 @@ def _obtain(
 def _fill_from_envtest(surroundings: Surroundings, folder: Path, progress: Progress) -> str:
     release = fetch_control_plane(surroundings.envtest, KUBERNETES_VERSION, surroundings.platform, folder, progress)
     return f"Kubernetes {release.version}, {release.url}, {release.digest.algorithm} {release.digest.value}"
-
-
-def _fill_from_helm(surroundings: Surroundings, folder: Path, progress: Progress) -> str:
-    return fetch_helm(surroundings.helm, HELM_VERSION, surroundings.platform, folder, progress)
 
 
 def _fill_by_go(module: GoModule, surroundings: Surroundings, folder: Path, progress: Progress) -> str:

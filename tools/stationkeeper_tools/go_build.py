@@ -8,8 +8,9 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from stationkeeper_tools.processes import ManagedProcess
@@ -37,14 +38,16 @@ class GoModule:
     """The program to build.
 
     Attributes:
-        name: the folder under `go/` that holds `go.mod` and `go.sum`.
+        name: the folder that holds `go.mod` and `go.sum`.
         packages: from a program's name to the import path of its main package.
         linked_strings: from the full name of a Go variable to the string that the linker sets it to.
+        modules: where that folder is.
     """
 
     name: str
     packages: Mapping[str, str]
     linked_strings: Mapping[str, str]
+    modules: Traversable = field(default_factory=lambda: files("stationkeeper_tools") / "go")
 
 
 class BuildCounter:
@@ -93,7 +96,7 @@ def build(module: GoModule, folder: Path, search_path: str, environment: Mapping
     work = folder / "build"
     work.mkdir()
     for name in ("go.mod", "go.sum"):
-        (work / name).write_bytes((files("stationkeeper_tools") / "go" / module.name / name).read_bytes())
+        (work / name).write_bytes((module.modules / module.name / name).read_bytes())
     toolchain = _Toolchain(go, work, dict(environment) | _SETTINGS)
     toolchain.check_version()
     begin = time.monotonic()

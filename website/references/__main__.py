@@ -1,4 +1,4 @@
-"""Write the pages of the reference that are made of the code: `make docs`."""
+"""Write the reference pages that are generated from the code: `make docs`."""
 
 import sys
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The page of the chart's values, out of the comments in `values.yaml`."""
+"""The page of the chart's values, generated from the comments in `values.yaml`."""
 
 import json
 from itertools import groupby

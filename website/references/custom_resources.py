@@ -1,4 +1,4 @@
-"""The page of every field of the custom resources, out of their definitions."""
+"""The page of every field of the custom resources, generated from their definitions."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The page of metrics, out of the code that makes them."""
+"""The page of metrics, generated from the code that makes them."""
 
 import ast
 from collections.abc import Iterator
@@ -50,14 +50,14 @@ gateway or a tenant. This page is generated from the code by `make docs`.
 
 ## CUPS
 
-Each pod tells of itself.
+Each pod reports its own values.
 
 {_table(CUPS)}
 `outcome` and `reason` are words of [Reasons](reasons.md), or those that the text names.
 
 ## Operator
 
-Gauges of resources and certificates are told by the one that leads, and are up to a minute old.
+Only the leader reports gauges of resources and certificates; they are up to a minute old.
 
 {_table(OPERATOR)}
 `use` is {uses}. When a certificate is near its end:

@@ -1,4 +1,4 @@
-"""The page of what the two programs of a release can be set to, out of their command lines."""
+"""The page of the settings of operator and CUPS, generated from their command lines."""
 
 import argparse
 import functools

@@ -10,7 +10,7 @@ _MARKUP = re.compile(r"([*<\\])")
 
 
 def text(words: str) -> str:
-    """Return plain words as Markdown for one line: nothing but code spans in them is markup."""
+    """Return a text as Markdown for one line; only code spans in it are markup."""
     one_line = " ".join(words.split())
     return "".join(
         part if part.startswith("`") else _MARKUP.sub(r"\\\1", part) for part in _CODE.split(one_line) if part

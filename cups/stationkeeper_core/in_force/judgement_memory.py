@@ -122,7 +122,7 @@ class JudgementMemory:
         self._bytes = {True: 0, False: 0}
 
     def _note(self, snapshot: Snapshot) -> None:
-        """Have the number be that of `snapshot`."""
+        """Set the number to that of `snapshot`."""
         if snapshot is not self._snapshot:
             self._snapshot = snapshot
             self._number += 1

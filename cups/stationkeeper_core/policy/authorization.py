@@ -108,7 +108,7 @@ def a_trusted_ca_vouches(claim: Claim, _snapshot: Snapshot) -> Claim:
     if judgement.budget_spent and not judgement.near_misses:
         raise StationkeeperError(
             Reason.TRUST_BUDGET_SPENT,
-            f"more paths above issuer {judgement.certificate.leaf.issuer[:128]!a} than one decision may try",
+            f"one decision may not try all paths above issuer {judgement.certificate.leaf.issuer[:128]!a}",
         )
     near = "".join(f"; {each.trusted_ca.reference} would, but {each.detail}" for each in judgement.near_misses[:1])
     raise StationkeeperError(

@@ -75,16 +75,34 @@ def open_document(document: str, value: bytes) -> tuple[Header, bytes]:
     Raises:
         StationkeeperError: `MalformedDocument`, `UnknownContract`, `WrongDocument` or `DigestMismatch`.
     """
+    header, stream = _opened(document, value)
+    payload = _inflate(document, stream)
+    if digest(payload) != header.sha256:
+        raise StationkeeperError(Reason.DIGEST_MISMATCH, f"{document} does not have the digest in its header")
+    return header, payload
+
+
+def read_header(document: str, value: bytes) -> Header:
+    """Return the header of a document; its payload is not looked at.
+
+    Args:
+        document: the name that it must have.
+        value: the content of the Secret's key or of the file.
+
+    Raises:
+        StationkeeperError: `MalformedDocument`, `UnknownContract` or `WrongDocument`.
+    """
+    header, _ = _opened(document, value)
+    return header
+
+
+def _opened(document: str, value: bytes) -> tuple[Header, bytes]:
     if len(value) > MAX_SECRET_BYTES:
         raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} has {len(value)} bytes")
     line, newline, stream = value.partition(b"\n")
     if not newline or len(line) > _MAX_HEADER_BYTES:
         raise StationkeeperError(Reason.MALFORMED_DOCUMENT, f"{document} has no header")
-    header = _header(document, line)
-    payload = _inflate(document, stream)
-    if digest(payload) != header.sha256:
-        raise StationkeeperError(Reason.DIGEST_MISMATCH, f"{document} does not have the digest in its header")
-    return header, payload
+    return _header(document, line), stream
 
 
 def _count(document: str) -> int:

@@ -4,43 +4,112 @@ The records of a namespace are together, and the compressor is reset at each nam
 of a document is the sum of the sizes of its namespaces, and no tenant's records make another's larger. In a normal
 stream, records of other tenants in between would push repeated content out of the compressor's window. A reader sees
 one zlib stream.
+
+A part is compressed without what comes before it, so that it is the same wherever it stands. Parts that were compressed
+last are remembered: a change of one Gateway compresses only the records of its namespace again.
 """
 
+import hashlib
 import re
+import threading
 import zlib
+from collections import OrderedDict
 from collections.abc import Iterator
 
 _LEVEL = 6
+_REMEMBERED_BYTES = 16 * 1024 * 1024
 
-# A quote inside a JSON string is escaped, so neither can occur in a string.
-_BOUNDARY = re.compile(rb'\{(?:"eui":"[^"\\]*",)?"namespace":"([^"\\]*)","(?:name|uid)":|\],"reserved":\[')
+# A quote inside a JSON string is escaped, so none of these can occur in a string.
+_MARK = b'"namespace":"'
+_RECORD = re.compile(rb'\{(?:"eui":"[^"\\]*",)?"namespace":"([^"\\]*)","(?:name|uid)":')
+_RESERVED = b'],"reserved":['
+_LONGEST_EUI = 64
 _SEPARATORS = b",]}"
-_SLACK = 8
+_SLACK = 24
+"""The bytes of the separators around a part, which are compressed by themselves."""
+
+# RFC 1950: the header of a stream of this level; RFC 1951: an empty last block.
+_HEADER, _END = b"\x78\x9c", b"\x03\x00"
 
 
 def segments(payload: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield the parts of a payload, each with the namespace of its records; "" for parts without a namespace."""
     begin, namespace = 0, ""
-    for match in _BOUNDARY.finditer(payload):
-        found = (match.group(1) or b"").decode()
+    for start, found in _records(payload):
         if found != namespace or not found:
-            yield namespace, payload[begin : match.start()]
-            begin, namespace = match.start(), found
+            yield namespace, payload[begin:start]
+            begin, namespace = start, found
     yield namespace, payload[begin:]
 
 
 def compress(payload: bytes) -> bytes:
     """Return the zlib stream of a payload."""
-    compressor = zlib.compressobj(_LEVEL)
-    found = bytearray()
+    stream = bytearray(_HEADER)
     for _, each in segments(payload):
-        found += compressor.compress(each)
-        found += compressor.flush(zlib.Z_FULL_FLUSH)
-    return bytes(found + compressor.flush())
+        rest = each.lstrip(_SEPARATORS)
+        content = rest.rstrip(_SEPARATORS)
+        parts = (each[: len(each) - len(rest)], content, rest[len(content) :])
+        stream += b"".join(_deflated(part) for part in parts if part)
+    return bytes(stream + _END + zlib.adler32(payload).to_bytes(4, "big"))
 
 
 def segment_bytes(segment: bytes) -> int:
     """Return the maximum bytes of a part in the stream, at any place in the document."""
-    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    content = segment.strip(_SEPARATORS)
-    return len(compressor.compress(content)) + len(compressor.flush(zlib.Z_FULL_FLUSH)) + _SLACK
+    return len(_deflated(segment.strip(_SEPARATORS))) + _SLACK
+
+
+def _records(payload: bytes) -> Iterator[tuple[int, str]]:
+    """Yield where each record begins, with its namespace, and where the reservations begin, with ""."""
+    reserved = payload.find(_RESERVED)
+    at = payload.find(_MARK)
+    while at >= 0:
+        begin = payload.rfind(b"{", max(0, at - _LONGEST_EUI), at)
+        match = _RECORD.match(payload, begin) if begin >= 0 else None
+        if match is not None:
+            if 0 <= reserved < begin:
+                yield reserved, ""
+                reserved = -1
+            yield begin, match.group(1).decode()
+        at = payload.find(_MARK, at + len(_MARK))
+    if reserved >= 0:
+        yield reserved, ""
+
+
+class _Remembered:
+    """Compressed parts by the digest of their content, those used last."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._bytes = 0
+        self._found: OrderedDict[bytes, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, name: bytes) -> bytes | None:
+        with self._lock:
+            found = self._found.get(name)
+            if found is not None:
+                self._found.move_to_end(name)
+            return found
+
+    def put(self, name: bytes, compressed: bytes) -> None:
+        with self._lock:
+            if name not in self._found:
+                self._found[name] = compressed
+                self._bytes += len(compressed)
+            while self._bytes > self._most:
+                _, dropped = self._found.popitem(last=False)
+                self._bytes -= len(dropped)
+
+
+_remembered = _Remembered(_REMEMBERED_BYTES)
+
+
+def _deflated(part: bytes) -> bytes:
+    """Return a part in the stream: the compressor begins with it, and ends with a full flush."""
+    name = hashlib.sha256(part).digest()
+    found = _remembered.get(name)
+    if found is None:
+        compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+        found = compressor.compress(part) + compressor.flush(zlib.Z_FULL_FLUSH)
+        _remembered.put(name, found)
+    return found

@@ -33,9 +33,9 @@ class Budget:
         failures: how many paths may fail.
 
     Attributes:
-        failures: how many more may.
-        left: units at this moment.
-        is_spent: whether something was left undone for want of units.
+        failures: how many more paths may fail.
+        left: the remaining units.
+        is_spent: whether something was skipped because units were missing.
     """
 
     __slots__ = ("_is_touched", "failures", "is_spent", "left")

@@ -103,7 +103,7 @@ class Examination:
 
     @property
     def interval(self) -> tuple[int, int]:
-        """From when, and up to but without when, nothing that was considered changes its state."""
+        """The start (included) and end (excluded) of the time in which nothing that was considered changes."""
         since, until = -FOR_EVER, FOR_EVER
         for each in self._boundaries:
             if since < each <= self.seconds:

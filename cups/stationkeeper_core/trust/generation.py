@@ -54,7 +54,7 @@ class TrustGeneration:
         return list(dict.fromkeys(each for same in namespaces for each in same))
 
     def named_in(self, namespace: str, subjects: Iterable[str]) -> list[TrustedCA]:
-        """Those of them that are of `namespace`."""
+        """Return the TrustedCAs of `namespace` among them."""
         found: dict[TrustedCA, None] = {}
         for subject in subjects:
             namespaces = self._by_subject.get(subject)

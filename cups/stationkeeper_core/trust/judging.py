@@ -58,10 +58,10 @@ def judge(
     """
     examination = Examination(certificate, trust, now, loaded)
     _ = examination.leaf.openssl
-    court = _Court(examination, trust, scope)
-    paths = court.paths_in_scope()
-    elsewhere = () if paths else court.paths_elsewhere()
-    near_misses = () if paths or elsewhere else court.near_misses()
+    searches = _Searches(examination, trust, scope)
+    paths = searches.paths_in_scope()
+    elsewhere = () if paths else searches.paths_elsewhere()
+    near_misses = () if paths or elsewhere else searches.near_misses()
     since, until = examination.interval
     return Judgement(
         certificate=certificate,
@@ -69,15 +69,15 @@ def judge(
         paths=paths,
         elsewhere=elsewhere,
         near_misses=near_misses,
-        budget_spent=court.is_spent,
-        left_out_presented=court.left_out_presented,
-        is_final=bool(paths) or court.is_final(),
+        budget_spent=searches.is_spent,
+        left_out_presented=searches.left_out_presented,
+        is_final=bool(paths) or searches.is_final(),
         since=since,
         until=until,
     )
 
 
-class _Court:
+class _Searches:
     """The searches of one judgement."""
 
     def __init__(self, examination: Examination, trust: TrustGeneration, scope: Scope) -> None:

@@ -23,7 +23,7 @@ class TrustedCA:
         reference: `namespace/name`.
         revocations: what it revokes.
         order: in which TrustedCAs are asked; those that revoke come first.
-        anchors, intermediates: its certificates by their folded subjects; what is an anchor is no intermediate.
+        anchors, intermediates: its certificates by their folded subjects; an anchor is never in `intermediates`.
 
     Raises:
         StationkeeperError: a certificate or range cannot be read.

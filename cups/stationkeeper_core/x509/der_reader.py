@@ -98,7 +98,7 @@ class DerReader:
         return DerReader(self.data, start, stop)
 
     def narrow(self, tag: int) -> None:
-        """Go on with the content of the next element, which has to have `tag`, and with nothing that follows it.
+        """Continue with only the content of the next element, which must have `tag`.
 
         Raises:
             MalformedDERError: it has another tag, or is cut short.

@@ -25,12 +25,13 @@ _SIGN_BYTES = 16
 _READ_BYTES = 4096
 
 
-class Said(Enum):
-    """The bytes that a client has sent so far."""
+class FirstBytes(Enum):
+    """What a client has sent so far."""
 
-    NOTHING = "nothing"
-    SOMETHING = "something"
-    GOODBYE = "goodbye"
+    NONE = "none"
+    TLS = "tls"
+    END = "end"
+    """The client has ended the connection."""
 
 
 class Host(Protocol):
@@ -89,7 +90,7 @@ class Arrival:
         # Whether bytes are taken out of the kernel, which tells of those that stay there again and again.
         self._reads = opener.names_client(peer)
 
-    def look(self, *, takes: bool = False) -> Said:
+    def look(self, *, takes: bool = False) -> FirstBytes:
         """Check whether the client has sent TLS bytes, and read the bytes before them.
 
         Args:
@@ -103,18 +104,18 @@ class Arrival:
             try:
                 data = self._socket.recv(_READ_BYTES) if takes else self._socket.recv(_SIGN_BYTES, socket.MSG_PEEK)
             except (BlockingIOError, InterruptedError):
-                return Said.NOTHING
+                return FirstBytes.NONE
             except OSError:
                 data = b""
             if not data:
                 if self._opener is not None and self.received:
                     raise StationkeeperError(Reason.HANDSHAKE_FAILED, "the connection ended before TLS began")
-                return Said.GOODBYE
+                return FirstBytes.END
             if takes:
                 self.received += data
                 data = self.received
             if self._opener is None or self._open(self._opener, data, is_taken=takes):
-                return Said.SOMETHING
+                return FirstBytes.TLS
 
     def _open(self, opener: Opener, data: bytes, *, is_taken: bool) -> bool:
         """Read the bytes before TLS; return whether TLS bytes follow."""

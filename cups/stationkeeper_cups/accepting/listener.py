@@ -19,13 +19,13 @@ from collections.abc import Callable
 from OpenSSL import SSL
 
 from stationkeeper_core.errors import Reason, StationkeeperError
-from stationkeeper_cups.accepting.arrival import Arrival, Said
+from stationkeeper_cups.accepting.arrival import Arrival, FirstBytes
 from stationkeeper_cups.accepting.connection_limits import ConnectionLimits
 from stationkeeper_cups.accepting.networks import Groups, network_of
 from stationkeeper_cups.accepting.new_connections import Accepting
 from stationkeeper_cups.accepting.opening import Opener, ProxyProtocol
 from stationkeeper_cups.accepting.peer_address import Networks, peer_address
-from stationkeeper_cups.accepting.standing import OFTEN, Standing
+from stationkeeper_cups.accepting.reputation import OFTEN, Reputation
 from stationkeeper_cups.accepting.unanswered import Dropped, Refusal
 from stationkeeper_cups.accepting.waiting_room import WaitingRoom
 from stationkeeper_cups.log_budget import LogBudget
@@ -90,9 +90,9 @@ class Listener:
         self.farewell = times.stage("farewell", limits.farewell_seconds)
         # A certificate that may have all connections is shared by many clients, for example proxies.
         is_shared = limits.connections_per_certificate >= limits.connections
-        self._standing = Standing(time.monotonic, math.inf if is_shared else OFTEN)
+        self._reputation = Reputation(time.monotonic, math.inf if is_shared else OFTEN)
         self._silent: Groups[Arrival] = Groups()
-        self._room: WaitingRoom[Arrival] = WaitingRoom(self._standing.is_good)
+        self._room: WaitingRoom[Arrival] = WaitingRoom(self._reputation.is_good)
         self._shaking: Groups[TLSTransport] = Groups()
         self._connections: set[TLSTransport] = set()
         self._settled: dict[TLSTransport, None] = {}
@@ -199,7 +199,7 @@ class Listener:
             self._shaken(transport)
         leaf = _leaf(transport)
         if transport.tls is not None:
-            self._standing.ended(network_of(transport.peer), leaf, answered=transport.is_answered)
+            self._reputation.ended(network_of(transport.peer), leaf, answered=transport.is_answered)
         same = self._by_certificate.get(leaf) if leaf is not None else None
         if leaf is not None and same is not None:
             same.pop(transport, None)
@@ -220,14 +220,14 @@ class Listener:
         """Queue a client that has sent its first bytes."""
         network = arrival.network
         is_free = self._is_free
-        said = self._look(arrival, takes=is_free)
-        if said is Said.NOTHING and arrival.network == network:
+        first = self._look(arrival, takes=is_free)
+        if first is FirstBytes.NONE and arrival.network == network:
             return
         self._silent.discard(network, arrival)
-        if said is Said.NOTHING:
+        if first is FirstBytes.NONE:
             self._silent.add(arrival.network, arrival)
             return
-        if said is not Said.SOMETHING:
+        if first is not FirstBytes.TLS:
             return
         if self._let_wait(arrival, is_free=is_free) and self._left:
             return
@@ -250,31 +250,31 @@ class Listener:
         arrival = Arrival(self._loop, accepted, peer_address(address), self, self._opener)
         is_free = self._is_free
         # A gateway's first bytes come a moment after its connection.
-        said = self._look(arrival, takes=is_free) if has_something(accepted.fileno()) else Said.NOTHING
-        if said is Said.SOMETHING:
+        first = self._look(arrival, takes=is_free) if has_something(accepted.fileno()) else FirstBytes.NONE
+        if first is FirstBytes.TLS:
             self._let_wait(arrival, is_free=is_free)
-        elif said is Said.NOTHING:
+        elif first is FirstBytes.NONE:
             self._silent.add(arrival.network, arrival)
             self._silence.add(arrival, self._loop.time())
             arrival.watch()
 
-    def _look(self, arrival: Arrival, *, takes: bool) -> Said:
+    def _look(self, arrival: Arrival, *, takes: bool) -> FirstBytes:
         """Read the first bytes of a client; close the connection if TLS cannot follow."""
         try:
-            said = arrival.look(takes=takes)
+            first = arrival.look(takes=takes)
         except StationkeeperError as failure:
             arrival.close()
-            self._standing.ended(arrival.network, None, answered=False)
+            self._reputation.ended(arrival.network, None, answered=False)
             self._on_refusal(Refusal(arrival.peer, failure.reason, failure.detail))
-            return Said.GOODBYE
+            return FirstBytes.END
         except Exception:
             arrival.close()
             self.failed(arrival)
-            return Said.GOODBYE
-        if said is Said.GOODBYE:
+            return FirstBytes.END
+        if first is FirstBytes.END:
             arrival.close()
             self.unused(arrival)
-        return said
+        return first
 
     @property
     def _is_free(self) -> bool:
@@ -303,7 +303,7 @@ class Listener:
     def _give_up(self, silent: Arrival, detail: str) -> None:
         self._silent.discard(silent.network, silent)
         silent.close()
-        self._standing.ended(silent.network, None, answered=False)
+        self._reputation.ended(silent.network, None, answered=False)
         self._on_refusal(Refusal(silent.peer, Reason.HANDSHAKE_TIMEOUT, detail))
 
     def _drop(self, waiting: Arrival, why: Dropped) -> None:
@@ -316,7 +316,7 @@ class Listener:
             fields = {"reason": why, "waiting": self._room.everybody.size, "left_out": left_out}
             _log.warning("more connections than can be answered", extra={"fields": fields})
 
-    # Beginning handshakes.
+    # FirstBytes handshakes.
 
     def _begin_some(self) -> None:
         """Begin as many handshakes as allowed in one iteration of the event loop; the others wait for the next one."""

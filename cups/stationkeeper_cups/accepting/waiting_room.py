@@ -4,7 +4,7 @@ While all waits are short, the first connection is served first. A longer wait m
 served first. Its client will wait the longest for an answer, while a client that has waited long gives up soon, and the
 work for it would be lost.
 
-Networks with a bad standing share a small part of the turns, and take turns within it.
+Networks with a bad reputation share a small part of the turns, and take turns within it.
 """
 
 from collections import OrderedDict
@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar
 from stationkeeper_cups.accepting.networks import Groups
 
 PRESSED_SECONDS = 1.0
-# One of this number of turns is for networks with a bad standing.
+# One of this number of turns is for networks with a bad reputation.
 TURNS = 8
 # The maximum number of connections to look at, to find one to serve.
 LOOKED_AT = 64
@@ -36,7 +36,7 @@ class WaitingRoom(Generic[W]):
     """The waiting connections.
 
     Args:
-        is_good: returns whether a network has a good standing.
+        is_good: returns whether a network has a good reputation.
 
     Attributes:
         everybody: all of them, by their networks.
@@ -77,11 +77,11 @@ class WaitingRoom(Generic[W]):
             del self._others[one.network]
 
     def waited(self, now: float) -> float:
-        """Return the seconds that the first one with a good standing has waited."""
+        """Return the seconds that the first one with a good reputation has waited."""
         oldest = next(iter(self._good.values()), None)
         return 0.0 if oldest is None else now - oldest
 
-    def is_pressed(self, now: float) -> bool:
+    def is_overloaded(self, now: float) -> bool:
         """Return whether there is overload."""
         return self.waited(now) > PRESSED_SECONDS
 
@@ -107,7 +107,7 @@ class WaitingRoom(Generic[W]):
     def _next_of_good(self, now: float, may_begin: Callable[[W], bool]) -> W | None:
         fallen: list[W] = []
         found: W | None = None
-        for one in islice(reversed(self._good) if self.is_pressed(now) else self._good, LOOKED_AT):
+        for one in islice(reversed(self._good) if self.is_overloaded(now) else self._good, LOOKED_AT):
             if not self._is_good(one.network):
                 fallen.append(one)
             elif may_begin(one):

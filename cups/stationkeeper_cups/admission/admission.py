@@ -10,7 +10,7 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.in_force.judgement_memory import JudgementMemory
 from stationkeeper_core.in_force.snapshot import Snapshot
 from stationkeeper_core.trust.judgement import Judgement, unknown_ca
-from stationkeeper_core.trust.strangers import stranger
+from stationkeeper_core.trust.unknown_issuer import unknown_issuer
 from stationkeeper_cups.admission.client import Client
 from stationkeeper_cups.admission.judgement_budget import JudgementBudget
 from stationkeeper_cups.tls.connection import Verdict
@@ -62,7 +62,7 @@ class Admission:
         now = self._clock()
         judgement = self._memory.recall(presented, snapshot, now)
         if judgement is None:
-            issuer = stranger(presented, snapshot.trust)
+            issuer = unknown_issuer(presented, snapshot.trust)
             if issuer is not None:
                 return Verdict(StationkeeperError(*unknown_ca(issuer)))
             begun = self._budget.begin(peer)

@@ -203,6 +203,8 @@ class HTTPConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Continue with the bytes that the client has sent ahead."""
         self._is_paused = False
+        if self._ahead and not self._is_complete():
+            self._feed_ahead()
         self._go_on()
 
     def eof_received(self) -> bool:
@@ -248,9 +250,15 @@ class HTTPConnection(asyncio.Protocol):
                 return
             if self._parser is not None:
                 self._parser.message_consumed()
-            ahead, self._ahead = self._ahead, b""
-            self.transport.resume_reading()
-            self._feed(ahead)
+            self._feed_ahead()
+
+    def _feed_ahead(self) -> None:
+        """Take in the bytes that the client has sent ahead."""
+        if self.transport is None or self.transport.is_closing():
+            return
+        ahead, self._ahead = self._ahead, b""
+        self.transport.resume_reading()
+        self._feed(ahead)
 
     def _is_complete(self) -> bool:
         if self._message is None and self._whole is None:

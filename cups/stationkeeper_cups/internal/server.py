@@ -41,7 +41,7 @@ _SHUT = "this needs a token: set STATIONKEEPER_INTERNAL_TOKEN_FILE to a file tha
 
 
 @dataclass(frozen=True)
-class Told:
+class InternalSources:
     """The sources of the internal port.
 
     Attributes:
@@ -62,7 +62,7 @@ class Told:
 
 
 def internal_application(
-    told: Told,
+    sources: InternalSources,
     token: Callable[[], bytes] | None,
     guard: Callable[[web.Request, bool], bool] = lambda _request, _vouched: True,
     operator_certificate: Callable[[], bytes] | None = None,
@@ -70,19 +70,19 @@ def internal_application(
     """Return the routes of the internal port.
 
     Args:
-        told: the sources.
+        sources: the sources.
         token: reads the bearer token of `/generation` and `/observations`; None: the first needs no token and the
             second is closed.
         guard: gets each request and whether it has the token; returns whether to answer it.
         operator_certificate: reads the certificate of the operator's key; None refuses handovers.
     """
-    state, observations = told.state, told.observations
-    handed_over = HandedOver(state, told.metrics, observations.instance, operator_certificate)
-    said = _Trouble()
-    exposed = _Exposition(told.metrics, time.monotonic)
+    state, observations = sources.state, sources.observations
+    handed_over = HandedOver(state, sources.metrics, observations.instance, operator_certificate)
+    token_reader = _TokenReader()
+    exposed = _Exposition(sources.metrics, time.monotonic)
 
     def is_vouched(request: web.Request) -> bool:
-        return token is not None and _holds(request, said.read(token))
+        return token is not None and _holds(request, token_reader.read(token))
 
     @web.middleware
     async def guarded(
@@ -98,7 +98,7 @@ def internal_application(
         return web.json_response({"alive": True})
 
     async def readyz(_request: web.Request) -> web.Response:
-        ready = told.is_serving() and not state.missing
+        ready = sources.is_serving() and not state.missing
         return web.json_response({"ready": ready, "missing": state.missing}, status=200 if ready else 503)
 
     async def exposition(_request: web.Request) -> web.Response:
@@ -111,7 +111,7 @@ def internal_application(
             document: {"reason": error.reason, "detail": error.detail}
             for document, error in islice(state.refused.items(), _MAX_REFUSED_TOLD)
         }
-        begin, end = told.server_certificate.not_before, told.server_certificate.not_after
+        begin, end = sources.server_certificate.not_before, sources.server_certificate.not_after
         answer: dict[str, object] = {"generations": state.generations, "missing": state.missing, "refused": refused}
         if state.missing:
             answer["secretsMissing"] = state.secrets_missing
@@ -131,7 +131,7 @@ def internal_application(
 
     async def refused_lately(request: web.Request) -> web.Response:
         check_token(request)
-        answer = {"refusals": list(told.recent_refusals())}
+        answer = {"refusals": list(sources.recent_refusals())}
         return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
     async def observed(request: web.Request) -> web.Response:
@@ -185,20 +185,20 @@ class _Exposition:
         return self._text
 
 
-class _Trouble:
+class _TokenReader:
     """Reads the token; if it cannot be read, no client has it, and the log says so once."""
 
     def __init__(self) -> None:
-        self._said = ""
+        self._problem = ""
 
     def read(self, token: Callable[[], bytes]) -> bytes:
         try:
-            found, trouble = token(), ""
+            found, problem = token(), ""
         except OSError as error:
-            found, trouble = b"", error.strerror or type(error).__name__
-        if trouble and trouble != self._said:
-            _log.warning("the internal token cannot be read", extra={"fields": {"detail": trouble}})
-        self._said = trouble
+            found, problem = b"", error.strerror or type(error).__name__
+        if problem and problem != self._problem:
+            _log.warning("the internal token cannot be read", extra={"fields": {"detail": problem}})
+        self._problem = problem
         return found
 
 

@@ -1,8 +1,8 @@
 """Read the presented certificates from the client's bytes, because OpenSSL shows only one path of them.
 
 In TLS 1.2 the client's Certificate message is in clear text (RFC 5246, 7.4.2): all certificates are known. In TLS 1.3
-it is encrypted, but the lengths of its records are not (RFC 8446, 5.2): if they have no space for one more certificate,
-OpenSSL shows all certificates.
+it is encrypted, but the lengths of its records are not (RFC 8446, 5.2): if the message ends with its first record, and
+that has no space for one more certificate, OpenSSL shows all certificates.
 
 This proves nothing about the client. It only shows whether a judgement can be final.
 """
@@ -13,6 +13,8 @@ MAX_CERTIFICATES = 32
 # Less than the shortest certificate with a name, a key of 32 bytes and a signature of 64 bytes.
 SMALLEST_CERTIFICATE = 180
 
+# The first bytes of each encrypted record of TLS 1.3 (RFC 8446, 5.2).
+_ENCRYPTED = b"\x17\x03\x03"
 # Content types of records (RFC 5246, 6.2.1).
 HANDSHAKE = 22
 _CHANGE_CIPHER_SPEC, _APPLICATION_DATA = 20, 23
@@ -60,14 +62,27 @@ def leaves_no_room(received: bytes, path_bytes: int) -> bool:
     """Return whether the client of a TLS 1.3 handshake can have presented only one certificate.
 
     Args:
-        received: all bytes of the client since the connection began.
+        received: all bytes that OpenSSL had got when it knew the certificates. A message that did not end with its
+            first record may have more certificates in the next one: a client may send small records (RFC 8446, 5.1).
         path_bytes: the length of the one certificate that is known.
     """
-    first = next((content for kind, content in _records(received) if kind == _APPLICATION_DATA), None)
-    if first is None:
+    begin, end = next(((begin, end) for begin, kind, end in _places(received) if kind == _APPLICATION_DATA), (0, 0))
+    if not begin or end != len(received):
         return False
-    left = len(first) - _ENCRYPTION_BYTES - _LIST_HEADER - _ENTRY_HEADER - path_bytes
+    left = end - begin - _ENCRYPTION_BYTES - _LIST_HEADER - _ENTRY_HEADER - path_bytes
     return 0 <= left < SMALLEST_CERTIFICATE
+
+
+def first_encrypted_end(received: bytes | bytearray) -> int | None:
+    """Return the place after what looks like the first encrypted record of TLS 1.3; None if nothing does.
+
+    It does not walk through the records, since a client may send very many, and a byte at a time. So a client whose
+    random bytes look like such a record is told a wrong place.
+    """
+    begin = received.find(_ENCRYPTED)
+    if begin < 0 or begin + _RECORD_HEADER > len(received):
+        return None
+    return begin + _RECORD_HEADER + (received[begin + 3] << 8 | received[begin + 4])
 
 
 def last_record(received: bytes | bytearray) -> int | None:
@@ -89,14 +104,15 @@ def is_one_record(received: bytes) -> bool:
     )
 
 
-def _records(received: bytes) -> Iterator[tuple[int, bytes]]:
+def _places(received: bytes | bytearray) -> Iterator[tuple[int, int, int]]:
+    """Yield where the content of each complete record begins, its content type, and where it ends."""
     place, size = 0, len(received)
     while place + _RECORD_HEADER <= size:
         begin = place + _RECORD_HEADER
         place = begin + (received[place + 3] << 8 | received[place + 4])
         if place > size:
             return
-        yield received[begin - _RECORD_HEADER], received[begin:place]
+        yield begin, received[begin - _RECORD_HEADER], place
 
 
 def _handshake(received: bytes) -> bytes:

@@ -17,6 +17,7 @@ from stationkeeper_core.x509.certificate import parse_certificate
 from stationkeeper_core.x509.purpose import may_be_client
 from stationkeeper_cups.tls.client_flight import (
     HANDSHAKE,
+    first_encrypted_end,
     is_one_record,
     last_record,
     leaves_no_room,
@@ -96,6 +97,7 @@ class TLSConnection:
     """
 
     __slots__ = (
+        "_given",
         "_is_between_records",
         "_judge",
         "_received",
@@ -114,6 +116,8 @@ class TLSConnection:
         self._ssl.set_app_data(self)
         self._judge = judge
         self._received = bytearray()
+        # The bytes of these that OpenSSL has got.
+        self._given = 0
         self._was_looked_at = False
         self._is_between_records = False
         self.state = State.HANDSHAKE
@@ -199,13 +203,12 @@ class TLSConnection:
         if len(self._received) > MAX_HANDSHAKE_BYTES:
             self._fail(Reason.HANDSHAKE_FAILED, f"a handshake of more than {MAX_HANDSHAKE_BYTES} bytes")
             return b""
-        self._ssl.bio_write(data)
-        try:
-            self._ssl.do_handshake()
-        except SSL.WantReadError:
-            return b""
-        except SSL.Error as error:
-            self._refuse(error)
+        first = self._first_encrypted_end()
+        is_done = first is not None and self._give(bytes(self._received[self._given : first]))
+        rest = bytes(self._received[self._given :])
+        if is_done and rest:
+            self._ssl.bio_write(rest)
+        elif not is_done and (self.state is State.FAILED or not self._give(rest)):
             return b""
         if not self._is_let_in():
             return b""
@@ -215,6 +218,27 @@ class TLSConnection:
         self.release()
         # In TLS 1.2 that was the client's Finished: no plain bytes came with it.
         return b"" if last == HANDSHAKE else self._plain()
+
+    def _first_encrypted_end(self) -> int | None:
+        """Return where the first encrypted record of TLS 1.3 ends, if OpenSSL gets it and more now.
+
+        OpenSSL gets that record alone: only so it is known whether the certificates end with it.
+        """
+        end = None if self._was_looked_at else first_encrypted_end(self._received)
+        return end if end is not None and self._given < end < len(self._received) else None
+
+    def _give(self, data: bytes) -> bool:
+        """Give OpenSSL bytes of the client; return whether the handshake is done."""
+        self._given += len(data)
+        self._ssl.bio_write(data)
+        try:
+            self._ssl.do_handshake()
+        except SSL.WantReadError:
+            return False
+        except SSL.Error as error:
+            self._refuse(error)
+            return False
+        return True
 
     def _is_let_in(self) -> bool:
         """Judge certificates that were not judged in the handshake; return whether the client is accepted."""
@@ -285,7 +309,7 @@ class TLSConnection:
 
     def _all_presented(self, leaf: bytes) -> tuple[bytes, ...]:
         """Return the presented certificates; empty if there may be more."""
-        received = bytes(self._received)
+        received = bytes(self._received[: self._given])
         if self._ssl.get_protocol_version() == SSL.TLS1_2_VERSION:
             found = presented_in_clear(received) or ()
             return found if found[:1] == (leaf,) else ()

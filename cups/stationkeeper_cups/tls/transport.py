@@ -160,14 +160,14 @@ class TLSTransport(asyncio.Transport):
             self._readable()
         return self.still_listens
 
-    def when_sent(self, told: Callable[[], None]) -> None:
-        """Call `told` after the kernel has accepted all written bytes; never if the connection is lost before."""
+    def when_sent(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after the kernel has accepted all written bytes; never if the connection is lost before."""
         if self._is_lost:
             return
         if self._unsent:
-            self._flushed.append(told)
+            self._flushed.append(callback)
         else:
-            told()
+            callback()
 
     def time_is_up(self, stage: Stage) -> None:
         """Close a connection whose stage took too long."""
@@ -340,8 +340,8 @@ class TLSTransport(asyncio.Transport):
         if self._is_writing:
             self._loop.remove_writer(self._number)
             self._is_writing = False
-        told, self._flushed = self._flushed, []
-        for each in told:
+        callbacks, self._flushed = self._flushed, []
+        for each in callbacks:
             each()
         if self._is_closing and not self._is_lost:
             self._part()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.observing.cups_pods import CupsPod, list_cups_pods
@@ -11,7 +11,7 @@ GATHER_SECONDS = 5.0
 """Between two rounds."""
 
 _AT_ONCE = 16
-_log = logging.getLogger("stationkeeper.operator.gatherer")
+_log = logging.getLogger("stationkeeper.operator.asked_pods")
 
 
 class AskedPods:
@@ -20,18 +20,15 @@ class AskedPods:
     Args:
         api: the API client.
         namespace: the namespace of the release.
-        may_ask: returns whether this process leads and knows the resources.
 
     Attributes:
-        may_ask: the same function.
         slots: the semaphore that a request to a pod holds.
     """
 
-    def __init__(self, api: KubernetesApi, namespace: str, may_ask: Callable[[], bool]) -> None:
+    def __init__(self, api: KubernetesApi, namespace: str) -> None:
         self._api = api
         self._namespace = namespace
         self._problems: dict[tuple[str, str], str] = {}
-        self.may_ask = may_ask
         self.slots = asyncio.Semaphore(_AT_ONCE)
 
     async def present(self) -> Sequence[CupsPod] | None:

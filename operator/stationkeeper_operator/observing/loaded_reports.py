@@ -1,70 +1,70 @@
-"""Ask the CUPS pods for loaded generations, soon after a publish and every few seconds; hand over what they lack.
+"""Ask the CUPS pods for their loaded generations, and hand over what they lack.
 
 All pods are asked: one that terminates or is not ready may still serve connected gateways. A ready pod that does not
 answer is logged once and asked again; the other pods count meanwhile.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import NoReturn
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from stationkeeper_operator.observing import asked_pods
 from stationkeeper_operator.observing.asked_pods import AskedPods
 from stationkeeper_operator.observing.cups_pods import CupsPod
-from stationkeeper_operator.observing.enforcement import PodReport
 from stationkeeper_operator.observing.handover import Handover
-from stationkeeper_operator.observing.loaded import Loaded, LoadRefusal
 from stationkeeper_operator.observing.pod_client import PodClient, PodError
-from stationkeeper_operator.observing.pod_events import PodEvents
-from stationkeeper_operator.observing.proof import Proof
+from stationkeeper_operator.observing.pod_events import PodEvent, PodEvents
+from stationkeeper_operator.rollout.enforcement import PodReport
+from stationkeeper_operator.rollout.loaded import Loaded, LoadRefusal
 
-STARTING_SECONDS = 1.0
-"""The pause between two rounds while a pod waits to be told that its documents are the latest."""
 HANDOVER_SECONDS = 4.0
 
 _NOT_READY_SECONDS = 1.0
 
 
+@dataclass(frozen=True)
+class LoadedRound:
+    """The result of asking all pods once.
+
+    Attributes:
+        reports: one of each pod.
+        events: the events to record.
+        some_start: whether a pod waits to be told that its documents are the latest.
+    """
+
+    reports: Sequence[PodReport]
+    events: Sequence[PodEvent]
+    some_start: bool
+
+
 class LoadedReports:
-    """The loop of one release.
+    """What the pods of one release have loaded.
 
     Args:
         pods: the pods to ask.
-        proof: receives the reports.
         handover: hands missing documents over.
-        events: records events on pods that refuse a document.
-        outrun: told of the generations that each has in force.
+        events: makes the events on pods.
     """
 
-    def __init__(
-        self,
-        pods: AskedPods,
-        proof: Proof,
-        handover: Handover,
-        events: PodEvents,
-        outrun: Callable[[Mapping[str, int]], None] = lambda _generations: None,
-    ) -> None:
+    def __init__(self, pods: AskedPods, handover: Handover, events: PodEvents) -> None:
         self._pods = pods
-        self._proof = proof
         self._handover = handover
         self._events = events
-        self._outrun = outrun
         self._reports: dict[str, PodReport] = {}
         self._some_start = False
 
-    async def run(self, client: PodClient) -> NoReturn:
-        """Ask until cancelled."""
-        while True:
-            await self._proof.due(STARTING_SECONDS if self._some_start else asked_pods.GATHER_SECONDS)
-            pods = await self._pods.present() if self._pods.may_ask() else None
-            if pods is None:
-                continue
-            self._forget_all_but({pod.uid for pod in pods})
-            asked = [pod for pod in pods if pod.ready or pod.host]
-            self._some_start = False
-            reports = await asyncio.gather(*(self._report(client, pod) for pod in asked))
-            self._proof.take_in(reports)
+    async def ask(self, client: PodClient, pods: Sequence[CupsPod]) -> LoadedRound:
+        """Ask each pod once.
+
+        Args:
+            client: the client for the requests.
+            pods: all existing pods.
+        """
+        self._forget_all_but({pod.uid for pod in pods})
+        asked = [pod for pod in pods if pod.ready or pod.host]
+        self._some_start = False
+        events: list[PodEvent] = []
+        reports = await asyncio.gather(*(self._report(client, pod, events) for pod in asked))
+        return LoadedRound(reports, events, self._some_start)
 
     def _forget_all_but(self, present: set[str]) -> None:
         self._handover.forget_all_but(present)
@@ -72,7 +72,7 @@ class LoadedReports:
         for uid in self._reports.keys() - present:
             del self._reports[uid]
 
-    async def _report(self, client: PodClient, pod: CupsPod) -> PodReport:
+    async def _report(self, client: PodClient, pod: CupsPod, events: list[PodEvent]) -> PodReport:
         before = self._reports.get(pod.uid, PodReport(pod.name, buckets=pod.buckets))
         try:
             async with self._pods.slots:
@@ -86,12 +86,11 @@ class LoadedReports:
         refused = {name: _unless_same(before.refused.get(name), each) for name, each in loaded.refused.items()}
         report = PodReport(pod.name, loaded.generations, refused, ready=pod.ready, ends=pod.ends, buckets=pod.buckets)
         self._reports[pod.uid] = report
-        self._outrun(report.generations)
-        await self._events.tell_expiry(pod, loaded.server_certificate)
-        await self._events.tell_waiting(pod, loaded.secrets_missing)
+        events += self._events.of_expiry(pod, loaded.server_certificate)
+        events += self._events.of_waiting(pod, loaded.secrets_missing)
         for document, refusal in report.refused.items():
             if before.refused.get(document) != refusal:
-                await self._events.tell_refusal(pod, document, refusal)
+                events += self._events.of_refusal(pod, document, refusal)
         return report
 
     async def _loaded(self, client: PodClient, pod: CupsPod) -> Loaded:

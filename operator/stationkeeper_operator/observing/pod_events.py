@@ -1,18 +1,16 @@
-"""Events on CUPS pods: refused documents, missing Secrets, and the end of the server certificate."""
+"""The events on CUPS pods: refused documents, missing Secrets, and the end of the server certificate."""
 
-import contextlib
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass
 from datetime import datetime
 
 from stationkeeper_core.timestamps import rfc3339
 from stationkeeper_core.x509.expiry import Stage, stage_of
-from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.observing.cups_pods import CupsPod
-from stationkeeper_operator.observing.enforcement import POD_CANNOT_LOAD
-from stationkeeper_operator.observing.loaded import LoadRefusal, ServerCertificate
-from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.rollout.enforcement import POD_CANNOT_LOAD
+from stationkeeper_operator.rollout.loaded import LoadRefusal, ServerCertificate
 
 SERVER_CERTIFICATE_EXPIRING = "ServerCertificateExpiring"
 WAITING = "WaitsForSecret"
@@ -22,18 +20,29 @@ _EVENTS_OF_A_POD = 20
 _EVENTS_OF_A_POD_A_SECOND = 1 / 300
 
 
+@dataclass(frozen=True)
+class PodEvent:
+    """A warning to record on a pod.
+
+    Attributes:
+        pod: the pod.
+        reason: a CamelCase word.
+        message: the text of the event.
+    """
+
+    pod: CupsPod
+    reason: str
+    message: str
+
+
 class PodEvents:
-    """Records each event once.
+    """Makes each event once.
 
     Args:
-        events: records events.
-        namespace: the namespace of the release.
         now: the time, aware.
     """
 
-    def __init__(self, events: EventRecorder, namespace: str, now: Callable[[], datetime]) -> None:
-        self._events = events
-        self._namespace = namespace
+    def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._expiring: dict[str, tuple[datetime, Stage | None]] = {}
         self._waiting: dict[str, tuple[str, float]] = {}
@@ -49,13 +58,13 @@ class PodEvents:
             for uid in known.keys() - present:
                 del known[uid]
 
-    async def tell_refusal(self, pod: CupsPod, document: str, refusal: LoadRefusal) -> None:
-        """Record that a pod refuses a published document."""
+    def of_refusal(self, pod: CupsPod, document: str, refusal: LoadRefusal) -> Iterator[PodEvent]:
+        """Yield the event that a pod refuses a published document."""
         message = f"{document} is not loaded; the last good state stays in force: {refusal.reason}: {refusal.detail}"
-        await self._tell(pod, POD_CANNOT_LOAD, message)
+        yield from self._tell(pod, POD_CANNOT_LOAD, message)
 
-    async def tell_waiting(self, pod: CupsPod, secrets_missing: str) -> None:
-        """Record, once, what a pod has lacked for a while; Secrets applied together arrive within seconds."""
+    def of_waiting(self, pod: CupsPod, secrets_missing: str) -> Iterator[PodEvent]:
+        """Yield, once, what a pod has lacked for a while; Secrets applied together arrive within seconds."""
         if not secrets_missing:
             self._waiting.pop(pod.uid, None)
             return
@@ -64,10 +73,12 @@ class PodEvents:
             self._waiting[pod.uid] = what, told_from
             return
         self._waiting[pod.uid] = secrets_missing, told_from
-        await self._tell(pod, WAITING, f"no gateway can connect to it until these Secrets exist: {secrets_missing}")
+        yield from self._tell(
+            pod, WAITING, f"no gateway can connect to it until these Secrets exist: {secrets_missing}"
+        )
 
-    async def tell_expiry(self, pod: CupsPod, certificate: ServerCertificate | None) -> None:
-        """Record that the server certificate ends soon, once for each stage of a certificate."""
+    def of_expiry(self, pod: CupsPod, certificate: ServerCertificate | None) -> Iterator[PodEvent]:
+        """Yield the event that the server certificate ends soon, once for each stage of a certificate."""
         if certificate is None or certificate.not_after.tzinfo is None:
             return
         begin = certificate.not_before if certificate.not_before and certificate.not_before.tzinfo else None
@@ -78,11 +89,10 @@ class PodEvents:
             return
         end = rfc3339(certificate.not_after)
         message = f"{stage}: the server certificate ends at {end}; no gateway connects after that; renew its Secret"
-        await self._tell(pod, SERVER_CERTIFICATE_EXPIRING, message)
+        yield from self._tell(pod, SERVER_CERTIFICATE_EXPIRING, message)
 
-    async def _tell(self, pod: CupsPod, reason: str, message: str) -> None:
-        """Record the event within a budget of the pod: an attacker's pod could report something else each time."""
+    def _tell(self, pod: CupsPod, reason: str, message: str) -> Iterator[PodEvent]:
+        """Yield the event within a budget of the pod: an attacker's pod could report something else each time."""
         budget = self._budgets.setdefault(pod.uid, RateLimit(_EVENTS_OF_A_POD_A_SECOND, _EVENTS_OF_A_POD))
         if budget.take():
-            with contextlib.suppress(NotLeadingError):
-                await self._events.pod_warning(self._namespace, pod.name, pod.uid, reason, message)
+            yield PodEvent(pod, reason, message)

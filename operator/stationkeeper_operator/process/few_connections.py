@@ -1,4 +1,4 @@
-"""An HTTP server of aiohttp that anybody may reach, in few connections."""
+"""An HTTP server of aiohttp with few connections, for a port that anybody may reach."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,12 +7,12 @@ from aiohttp import web
 
 
 def few_connections(runner: web.AppRunner, most: int, lifetime: float) -> Callable[[], asyncio.Protocol]:
-    """Return what makes the protocol of each connection; of too many the oldest are closed.
+    """Return a factory for the protocol of each connection; above the limit, the oldest connection is closed.
 
     Args:
-        runner: of the application, set up.
-        most: how many there may be.
-        lifetime: after how many seconds each is closed.
+        runner: the runner of the application, set up.
+        most: the maximum number of connections.
+        lifetime: the seconds after which each is closed.
     """
     loop = asyncio.get_running_loop()
 
@@ -34,6 +34,6 @@ def few_connections(runner: web.AppRunner, most: int, lifetime: float) -> Callab
 
 
 def _abort(handler: web.RequestHandler) -> None:
-    """End a connection without waiting until what was written is read."""
+    """Close a connection without waiting until the client has read all bytes."""
     if handler.transport is not None:
         handler.transport.abort()

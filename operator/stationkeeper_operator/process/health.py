@@ -73,17 +73,19 @@ async def serve_health(
 def _exposition(metrics: Metrics) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """Return the handler of `/metrics`; it reuses a text for `_EXPOSITION_SHARE` times the seconds of its computation.
 
-    With many resources the computation takes long, and any pod in the cluster can request it.
+    With many resources the computation takes long, and any pod in the cluster can request it. It runs in a thread, one
+    at a time.
     """
-    text, until = b"", float("-inf")
+    text, until, one = b"", float("-inf"), asyncio.Lock()
 
     async def answer(_: web.Request) -> web.StreamResponse:
         nonlocal text, until
-        began = time.monotonic()
-        if began >= until:
-            text = metrics.exposition()
-            ended = time.monotonic()
-            until = ended + _EXPOSITION_SHARE * (ended - began)
+        async with one:
+            began = time.monotonic()
+            if began >= until:
+                text = await asyncio.to_thread(metrics.exposition)
+                ended = time.monotonic()
+                until = ended + _EXPOSITION_SHARE * (ended - began)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
     return answer

@@ -1,4 +1,4 @@
-"""The Secrets of documents at the API server: read one, write one on condition of the version that was read."""
+"""The Secrets of documents at the API server: read one, or write one if it still has the version that was read."""
 
 import asyncio
 import base64
@@ -43,7 +43,7 @@ class DocumentSecrets:
         self._floor = floor
 
     async def read(self, document: str) -> HeldDocument:
-        """Return what the Secret of a document holds; an empty one where there is no Secret.
+        """Return the content of a document's Secret; an empty one if there is no Secret.
 
         Raises:
             ApiError: it cannot be read.
@@ -57,7 +57,7 @@ class DocumentSecrets:
         return await asyncio.to_thread(held_in, document, secret)
 
     async def read_if_allowed(self, document: str) -> HeldDocument:
-        """Return what `read` does; an empty one where the Role does not name the Secret, as that of an older chart.
+        """Do the same as `read`; return an empty one if the Role, for example of an older chart, lacks the Secret.
 
         Raises:
             ApiError: it cannot be read.
@@ -89,16 +89,16 @@ class DocumentSecrets:
         annotations: Mapping[str, str | None],
         others: Mapping[str, object] | None = None,
     ) -> str:
-        """Write annotations, and other fields, of a Secret that is as it was read; return its new resourceVersion.
+        """Write annotations and other fields of an unchanged Secret; return its new resourceVersion.
 
         Args:
-            document: its name.
-            held: as it was read.
+            document: the name of the document.
+            held: the Secret as it was read.
             annotations: by name; None removes one.
-            others: fields beside the metadata, as a merge patch has them.
+            others: other fields than the metadata, in the form of a merge patch.
 
         Raises:
-            ApiError: it cannot be written; a conflict where it changed after it was read.
+            ApiError: it cannot be written; a conflict if it changed after it was read.
             NotLeadingError: this process no longer holds the Lease.
         """
         metadata = {
@@ -113,17 +113,17 @@ class DocumentSecrets:
     async def replace(
         self, document: str, held: HeldDocument, value: bytes, noted: Sequence[Removed]
     ) -> PublishedSecret:
-        """Write the content of a Secret that is as it was read.
+        """Write the content of an unchanged Secret.
 
         Args:
-            document: its name.
-            held: as it was read.
+            document: the name of the document.
+            held: the Secret as it was read.
             value: the new content.
-            noted: the removals that were not told yet.
+            noted: the removals without an event yet.
 
         Raises:
-            ApiError: it cannot be written; a conflict where it changed after it was read.
-            MissingSecretError: there is none.
+            ApiError: it cannot be written; a conflict if it changed after it was read.
+            MissingSecretError: the Secret does not exist.
         """
         name = secret_name(document)
         data = {document: base64.b64encode(value).decode("ascii")}

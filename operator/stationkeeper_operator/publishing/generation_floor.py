@@ -4,8 +4,8 @@ A clock may go back, and a Secret may be damaged, deleted or replaced by an olde
 kept in three places: the process remembers it over its terms, each document's header has its own, and each write stores
 the highest one of all documents in an annotation of its Secret, which remains if the data is damaged.
 
-None of them tells that a Secret was replaced by an older one which holds just what is wanted now. The pods do: they
-have a later generation in force, which nothing that is published replaces until it is published anew above that.
+None of these shows that a Secret was replaced by an older one with exactly the desired content. The pods show it: they
+have a later generation in force, and load nothing until the content is published again with a generation above that.
 """
 
 from collections.abc import Mapping
@@ -37,16 +37,16 @@ class GenerationFloor:
         self._in_pods: dict[str, int] = {}
 
     def raise_to(self, generation: int) -> None:
-        """Take in that a generation was used."""
+        """Record that a generation was used."""
         self.value = max(self.value, generation)
 
     def outruns(self, document: str, generation: int, held: int, now_ms: int) -> bool:
-        """Take in what a pod has in force; return whether it is later than what is published.
+        """Record the generation that a pod has in force; return whether it is later than the published one.
 
         Args:
-            document: its name.
-            generation: that the pod has.
-            held: that is published.
+            document: the name of the document.
+            generation: the generation of the pod.
+            held: the published generation.
             now_ms: milliseconds since the epoch.
         """
         is_later = held < generation <= max(self.value, now_ms) + _FURTHEST_MS

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 from stationkeeper_core.errors import StationkeeperError
-from stationkeeper_core.published.documents import Document, decode
+from stationkeeper_core.published.document_envelope import read_header
+from stationkeeper_core.published.documents import Document, Published, decode
 from stationkeeper_operator.api.kubernetes_api import ApiError
 from stationkeeper_operator.publishing.generation_floor import generation_told
 from stationkeeper_operator.publishing.removed import ANNOTATION as REMOVED
@@ -86,18 +87,22 @@ def held_in(document: str, secret: PublishedSecret) -> HeldDocument:
     return held_document(document, metadata, value)
 
 
-def held_document(document: str, metadata: SecretMetadata, value: bytes) -> HeldDocument:
+def held_document(
+    document: str, metadata: SecretMetadata, value: bytes, content: Document | None = None
+) -> HeldDocument:
     """Return what lies in a Secret; that it cannot be decoded is logged.
 
     Args:
         document: its name.
         metadata: of the Secret.
         value: what lies there.
+        content: what this process encoded there; None where it must be decoded. So each record is in memory once, and
+            a large document is not decoded for a change of one record.
     """
     version, term = metadata.resource_version, term_of(metadata)
     floor, removed = generation_told(value, metadata.annotations), removed_of(metadata)
     try:
-        published = decode(document, value)
+        published = decode(document, value) if content is None else Published(read_header(document, value), content)
     except StationkeeperError as error:
         fields = {"document": document, "reason": error.reason, "detail": error.detail}
         _log.warning("a published document cannot be read", extra={"fields": fields})

@@ -237,20 +237,14 @@ class Publisher:
         found = [each for each in ahead if self._floor.outruns(each, generations[each], held[each], now)]
         return bool(found)
 
-    def share(self, document: str, content: Document) -> None:
-        """Keep `content` instead of an equal document that was read, so that each record is in memory once."""
-        held = self._held.get(document)
-        if held is not None and held.content == content:
-            self._held[document] = replace(held, content=content)
-
     @property
     def removed(self) -> Mapping[str, Sequence[Removed]]:
         """The removals in the Secrets without an event yet, by document."""
         return {document: self._untold(held.removed) for document, held in self._held.items() if held.removed}
 
-    def told(self, uid: str) -> None:
-        """Take in that the removal of a resource got its event."""
-        self._told.add(uid)
+    def told(self, uids: Iterable[str]) -> None:
+        """Take in the resources whose removal got its event."""
+        self._told.update(uids)
 
     async def strike_told(self) -> bool:
         """Delete from the Secrets the removals that got their event; return whether there was one.
@@ -278,6 +272,7 @@ class Publisher:
         documents: Collection[str],
         payloads: Mapping[str, bytes],
         removed: Mapping[str, Sequence[Removed]] | None = None,
+        contents: Mapping[str, Document] | None = None,
     ) -> Mapping[str, int]:
         """Write the documents.
 
@@ -285,6 +280,7 @@ class Publisher:
             documents: their names.
             payloads: by document.
             removed: what that takes out of each document for good; it is noted until it was told.
+            contents: what the payloads encode, by document; what is missing here is decoded again.
 
         Returns:
             The generation of each written document. A failed write is logged and missing here; its Secret is unchanged.
@@ -293,10 +289,11 @@ class Publisher:
             SupersededError: a Secret changed after it was read.
         """
         order = sorted(documents)
-        results = await asyncio.gather(
-            *(self._in_turn(self._write(each, payloads[each], (removed or {}).get(each, ()))) for each in order),
-            return_exceptions=True,
+        writes = (
+            self._write(each, payloads[each], (removed or {}).get(each, ()), (contents or {}).get(each))
+            for each in order
         )
+        results = await asyncio.gather(*(self._in_turn(each) for each in writes), return_exceptions=True)
         written: dict[str, int] = {}
         for document, result in zip(order, results, strict=True):
             if isinstance(result, BaseException):
@@ -317,7 +314,7 @@ class Publisher:
         if isinstance(failure, ApiError | MissingSecretError):
             self._held.pop(document, None)
 
-    async def _write(self, document: str, payload: bytes, removed: Sequence[Removed]) -> int:
+    async def _write(self, document: str, payload: bytes, removed: Sequence[Removed], content: Document | None) -> int:
         held = self._held.get(document)
         if held is None:  # Another program changed it during this turn.
             raise ApiError(_CONFLICT, "Conflict", "it must be read again")
@@ -328,7 +325,7 @@ class Publisher:
         known = frozenset(held.removed)
         noted = self._untold((*held.removed, *(each for each in removed if each not in known)))
         secret = await self._secrets.replace(document, held, value, noted)
-        self._held[document] = await asyncio.to_thread(held_document, document, secret.metadata, value)
+        self._held[document] = await asyncio.to_thread(held_document, document, secret.metadata, value, content)
         return generation
 
     def _of(self, document: str) -> HeldDocument:

@@ -1,8 +1,8 @@
 """The removals that still need an event, in an annotation of their Secret.
 
-A deleted resource has no status, so that its removal is enforced is told by an event, which comes some time after the
-write. The leader may end in between, and the write itself may be done without an answer. So what a write takes away is
-noted in that very write, and struck once it was told.
+A deleted resource has no status, so an event reports that its removal is enforced, some time after the write. The
+leader may end in between, and a write may succeed without an answer. So the same write that removes a record also notes
+the removal, and the note is deleted after its event is written.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ class Removed(msgspec.Struct, frozen=True, array_like=True):
 
 
 def encode_removed(listed: Iterable[Removed]) -> str:
-    """Return the text of the annotation; the latest ones, where not all fit."""
+    """Return the text of the annotation; only the latest removals if not all fit."""
     kept: list[bytes] = []
     size = 2
     for each in reversed(tuple(listed)):

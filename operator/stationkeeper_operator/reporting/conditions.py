@@ -6,7 +6,7 @@ Without changes, the result equals the present status, so that the writer writes
 import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.published.documents import secret_name
@@ -20,18 +20,15 @@ from stationkeeper_operator.compiling.verdict import (
 )
 from stationkeeper_operator.reporting.ca_certificates import ca_certificate_note
 from stationkeeper_operator.reporting.expiry import EXPIRING, expiring, seen_validity
+from stationkeeper_operator.resources.fact import ENFORCED, NOT_OBSERVED, NOT_PUBLISHED, STILL_TRUSTED_BY, Fact
 from stationkeeper_operator.resources.records import Gateway, GatewayDefaults, Resource, TrustedCA
 from stationkeeper_operator.resources.resource_status import Condition
 
 PUBLISHED = "Published"
-ENFORCED = "Enforced"
 READY = "Ready"
 VOUCHED = "Vouched"
-STILL_TRUSTED_BY = "StillTrustedBy"
-NOT_PUBLISHED = "NotPublished"
 PUBLISH_PENDING = "PublishPending"
 
-NOT_OBSERVED = "NotObserved"
 NO_OTHER_TRUSTED_CA = "NoOtherTrustedCA"
 
 STALLED = "Stalled"
@@ -51,20 +48,6 @@ _NOT_STALLED = frozenset(
         Reason.TOKEN_MISSING_FOR_EUI,
     )
 )
-
-
-class Fact(NamedTuple):
-    """The content of a condition.
-
-    Attributes:
-        status: `True`, `False` or `Unknown`.
-        reason: a CamelCase word.
-        message: the text for people.
-    """
-
-    status: str
-    reason: str
-    message: str
 
 
 def status_of(  # noqa: PLR0913, PLR0917 - what a status is made of

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-from stationkeeper_operator.reporting.conditions import SERVED_TWICE, Fact
+from stationkeeper_operator.reporting.conditions import SERVED_TWICE
+from stationkeeper_operator.resources.fact import Fact
 from stationkeeper_operator.resources.records import Key, Resource
 
 FIRST_SECONDS, LONGEST_SECONDS = 4.0, 3600.0
@@ -82,7 +83,7 @@ class Contention:
         return max(0.0, contest.not_before - self._clock())
 
     def wrote(self, key: Key) -> float | None:
-        """Take in that its status was written; return the seconds until the next look at it, None for no look."""
+        """Record that its status was written; return the seconds until the next look at it, None for no look."""
         contest = self._contests.get(key)
         if contest is None:
             return None

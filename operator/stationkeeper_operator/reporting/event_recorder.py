@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
@@ -43,11 +43,11 @@ _log = logging.getLogger("stationkeeper.operator.event_recorder")
 
 @dataclass(frozen=True, eq=False)
 class _Assured:
-    """An event that waits to be written; `once` is called when it is there, or never will be."""
+    """An event that waits to be written; `once` if it is told once of a resource."""
 
     involved: Mapping[str, str]
     body: Mapping[str, object]
-    once: Callable[[], None] | None = None
+    once: bool = False
 
 
 class EventRecorder:
@@ -78,6 +78,7 @@ class EventRecorder:
         self._work = asyncio.Event()
         self._lines = RateLimit(_LINES_A_SECOND, _LINES)
         self._dropped = 0
+        self._told: set[str] = set()
 
     async def run(self) -> NoReturn:
         """Write assured events until cancelled."""
@@ -90,9 +91,15 @@ class EventRecorder:
             await self._assured_limit.wait()
             await self._write_assured(each)
 
-    def assure(
-        self, resource: Resource, kind: str, reason: str, message: str, once: Callable[[], None] | None = None
-    ) -> None:
+    def take_told(self) -> Collection[str]:
+        """Return the uids of the resources whose event of the kind `once` is there since the last call, or never will.
+
+        An event that was told by an earlier process counts as well.
+        """
+        told, self._told = self._told, set()
+        return told
+
+    def assure(self, resource: Resource, kind: str, reason: str, message: str, *, once: bool = False) -> None:
         """Queue an assured event.
 
         Args:
@@ -100,7 +107,7 @@ class EventRecorder:
             kind: `Normal` or `Warning`.
             reason: a CamelCase word.
             message: the text of the event.
-            once: called when it was told. Such an event is told once of a resource, whichever process tells it.
+            once: whether it is told once of a resource, whichever process tells it; see `take_told`.
         """
         involved = _involved(resource)
         if self._assured.waiting(involved["namespace"]) >= _MAX_WAITING:
@@ -119,16 +126,18 @@ class EventRecorder:
         except ApiError as error:
             fields = {"resource": _shown(each.involved), "reason": each.body["reason"], "detail": error}
             if error.status in _HOPELESS:
-                if each.once is not None:
-                    each.once()
-                if each.once is None or not error.is_conflict:
+                self._mark_told(each)
+                if not (each.once and error.is_conflict):
                     _log.warning("an event was not written", extra={"fields": fields})
                 return
             _log.warning("an event was not written, trying again", extra={"fields": fields})
             asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._again, each)
         else:
-            if each.once is not None:
-                each.once()
+            self._mark_told(each)
+
+    def _mark_told(self, each: _Assured) -> None:
+        if each.once:
+            self._told.add(each.involved["uid"])
 
     def _again(self, each: _Assured) -> None:
         self._assured.add((each,))

@@ -7,9 +7,9 @@ from stationkeeper_core.errors import Reason
 from stationkeeper_core.published.observation import DeliveryState, Segment
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.compiling.verdict import ACCEPTED, RevocationListStatus, Verdict
-from stationkeeper_operator.reporting.conditions import Fact
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.expiry import EXPIRING, is_graver
+from stationkeeper_operator.resources.fact import Fact
 from stationkeeper_operator.resources.records import Resource
 from stationkeeper_operator.resources.resource_status import Condition
 

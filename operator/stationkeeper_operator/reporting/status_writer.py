@@ -1,298 +1,48 @@
-"""Write the judgement on each resource into its status.
+"""Write a status that is given, on the condition that the resource is still as it was when the status was made."""
 
-Only differences are written. Changes come before the backlog of a new leader. The namespaces share a limited rate and
-take turns, so that a namespace with many writes delays no other one. The rate grows with the backlog, waits for the
-watch, and falls if the API server asks for that. A judgement is written only to the judged generation of the resource.
-Observations of gateways have their own queue and rate, so that they delay nothing else.
-"""
+from collections.abc import Callable, Mapping
 
-import asyncio
-import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-
-from stationkeeper_operator.api.fair_queue import FairQueue
-from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
-from stationkeeper_operator.api.leadership import NotLeadingError
-from stationkeeper_operator.api.rate_limit import BacklogRate
+from stationkeeper_operator.api.kubernetes_api import KubernetesApi
 from stationkeeper_operator.api.resource_paths import resource_path
-from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.reporting.conditions import Fact, status_of
-from stationkeeper_operator.reporting.contention import Contention
-from stationkeeper_operator.reporting.event_recorder import EventRecorder
-from stationkeeper_operator.reporting.own_writes import OwnWrites
-from stationkeeper_operator.reporting.status_events import StatusEvents
-from stationkeeper_operator.resources.records import Key, Resource, decode_resource
+from stationkeeper_operator.resources.records import Resource, decode_resource
 from stationkeeper_operator.resources.status_manager import status_manager
-
-_WORKERS = 4
-_RETRY_SECONDS = 2.0
-_CONFLICT_SECONDS = 0.3
-_CHECKS_BETWEEN_PAUSES = 10
-_BACKLOG_SECONDS = 900.0
-_MOST_A_SECOND = 250.0
-_log = logging.getLogger("stationkeeper.operator.status_writer")
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """The judgement on one generation of a resource.
-
-    Attributes:
-        uid, generation: the judged resource and generation.
-        verdict: the verdict on its spec.
-        published: whether the Secret that carries it was written.
-    """
-
-    uid: str
-    generation: int
-    verdict: Verdict
-    published: bool
-
-
-@dataclass(frozen=True)
-class Observed:
-    """The sources of status fields beside the specs.
-
-    Attributes:
-        fields: returns the status fields to write now; a field that is None is removed.
-        written: called with each resource whose status was written.
-        enforced: returns the condition `Enforced`; None if there is no such condition.
-    """
-
-    fields: Callable[[Resource], Mapping[str, object]] = lambda _resource: {}
-    written: Callable[[Resource], None] = lambda _resource: None
-    enforced: Callable[[Resource, Verdict], Fact | None] = lambda _resource, _verdict: None
-
-
-@dataclass(frozen=True)
-class StatusRates:
-    """The rates of status writes.
-
-    Attributes:
-        judged: the common rate of all writes of judgements.
-        observed: the common rate of all writes of observations.
-        sweep_seconds: the pause after which all statuses are compared again, because time alone changes a status.
-    """
-
-    judged: BacklogRate = field(default_factory=lambda: BacklogRate(50, _MOST_A_SECOND, _BACKLOG_SECONDS, burst=100))
-    observed: BacklogRate = field(default_factory=lambda: BacklogRate(10, _MOST_A_SECOND, _BACKLOG_SECONDS, burst=10))
-    sweep_seconds: float = 3600.0
 
 
 class StatusWriter:
-    """Keeps the statuses of all resources up to date.
+    """The writer of one release.
 
     Args:
         api: the API client.
-        resources: the known resources; is told of each written status.
-        events: records events on transitions.
         permit: called before each write; raises if the write is not allowed.
-        now: returns the time, aware.
         release: the namespace of the release.
-        observed: the other sources; asked at each comparison of a status.
-        rates: the rates of the writes.
     """
 
-    def __init__(  # noqa: PLR0913 - its collaborators
-        self,
-        api: KubernetesApi,
-        resources: OwnWrites,
-        events: EventRecorder,
-        *,
-        permit: Callable[[], None],
-        now: Callable[[], datetime],
-        release: str,
-        observed: Observed | None = None,
-        rates: StatusRates | None = None,
-    ) -> None:
+    def __init__(self, api: KubernetesApi, permit: Callable[[], None], release: str) -> None:
         self._api = api
-        self._resources = resources
-        self._events = StatusEvents(events)
         self._permit = permit
-        self._now = now
         self._manager = status_manager(release)
-        self._contention = Contention(release)
-        self._observed = observed or Observed()
-        self._rates = rates or StatusRates()
-        self._judged: dict[Key, Judgement] = {}
-        self._judgements: FairQueue[Key] = FairQueue(_namespace)
-        self._observations: FairQueue[Key] = FairQueue(_namespace)
-        self._busy: set[Key] = set()
-        self._work = asyncio.Event()
-        self._served_twice: list[Key] = []
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no status waits to be written."""
-        return not (self._judgements or self._observations or self._busy)
-
-    @property
-    def waiting(self) -> int:
-        """The number of statuses that wait to be compared, and written if they differ."""
-        return len(self._judgements) + len(self._observations) + len(self._busy)
-
-    def judge(
-        self, judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_news: bool | None = None
-    ) -> None:
-        """Take in judgements; the first ones of a leader are the backlog.
+    async def write(self, before: Resource, desired: Mapping[str, object]) -> Resource:
+        """Write a status.
 
         Args:
-            judgements: all changed judgements; unchanged ones are allowed.
-            gone: the resources that no longer exist.
-            is_news: whether they come before the backlog; None: yes, unless they are the first ones.
+            before: the resource with its present status.
+            desired: the complete new status.
+
+        Returns:
+            The resource with the new status.
+
+        Raises:
+            NotLeadingError: this process no longer holds the Lease.
+            ApiError: it is not written; a conflict if the resource changed, or is another one of the same name.
         """
-        if is_news is None:
-            is_news = bool(self._judged)
-        for key in gone:
-            self._judged.pop(key, None)
-        for key, judgement in judgements.items():
-            if self._judged.get(key) != judgement:
-                self._judged[key] = judgement
-                self._judgements.add((key,), urgent=is_news)
-        self._work.set()
-
-    def look_again(self, key: Key) -> None:
-        """Compare the status of a resource again: another writer wrote it."""
-        resource = self._resources.get(key)
-        if key in self._judged and resource is not None and self._contention.notice(resource):
-            self._served_twice.append(key)
-        if key in self._judged and key not in self._busy:
-            self._judgements.add((key,))
-            self._work.set()
-
-    def recheck(self, keys: Iterable[Key]) -> None:
-        """Compare these statuses again, even if a write is under way: the facts on them changed."""
-        self._judgements.add(key for key in keys if key in self._judged)
-        self._work.set()
-
-    def look_again_at(self, documents: Collection[str]) -> None:
-        """Compare again the statuses of all resources in the documents, and of those in no document."""
-        carriers = {*documents, None}
-        carried = (
-            key
-            for key, each in self._judged.items()
-            if not carriers.isdisjoint((each.verdict.document, *each.verdict.copies))
-        )
-        self._judgements.add(carried, urgent=False)
-        self._work.set()
-
-    def observe(self, keys: Iterable[Key]) -> None:
-        """Compare these statuses: there are new observations of CUPS."""
-        self._observations.add(keys)
-        self._work.set()
-
-    async def run(self) -> None:
-        """Write until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(_WORKERS):
-                group.create_task(self._worker(self._judgements, self._rates.judged))
-            group.create_task(self._worker(self._observations, self._rates.observed))
-            group.create_task(self._sweep())
-
-    @property
-    def verdicts(self) -> Mapping[Key, Verdict]:
-        """The present verdict on each resource."""
-        return {key: each.verdict for key, each in self._judged.items()}
-
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(self._rates.sweep_seconds)
-            self._judgements.add(self._judged, urgent=False)
-            self._work.set()
-
-    async def _worker(self, queue: FairQueue[Key], limit: BacklogRate) -> None:
-        checks = 0
-        while True:
-            key = queue.take(self._busy)
-            if key is None:
-                self._work.clear()
-                await self._work.wait()
-                continue
-            self._busy.add(key)
-            try:
-                await self._bring_up_to_date(key, queue, limit)
-            finally:
-                self._busy.discard(key)
-                self._work.set()
-            checks += 1
-            if checks % _CHECKS_BETWEEN_PAUSES == 0:
-                await asyncio.sleep(0)
-
-    async def _bring_up_to_date(self, key: Key, queue: FairQueue[Key], limit: BacklogRate) -> None:
-        judgement, resource = self._judged.get(key), self._resources.get(key)
-        if judgement is None or resource is None or not _is_about(judgement, resource):
-            return
-        await self._tell_served_twice()
-        if self._desired(resource, judgement) == resource.status.value:
-            return
-        if seconds := self._contention.wait(resource):
-            asyncio.get_running_loop().call_later(seconds, self._retry, queue, key)
-            return
-        await self._resources.room()
-        limit.expect(len(queue))
-        await limit.wait()
-        try:
-            await self._write(key)
-        except NotLeadingError:
-            return
-        except ApiError as error:
-            if error.is_not_found:
-                return
-            if error.is_conflict:
-                # The watch reports the other write; it may have done so during this write.
-                asyncio.get_running_loop().call_later(_CONFLICT_SECONDS, self._retry, queue, key)
-                return
-            if error.is_overloaded:
-                limit.slow_down(error.retry_after or _RETRY_SECONDS)
-            fields = {"resource": "/".join(key), "detail": error}
-            _log.warning("a status was not written, trying again", extra={"fields": fields})
-            # Try again later, not here: a failing write must not delay the others.
-            asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._retry, queue, key)
-
-    def _retry(self, queue: FairQueue[Key], key: Key) -> None:
-        queue.add((key,), urgent=False)
-        self._work.set()
-
-    async def _write(self, key: Key) -> None:
-        judgement, before = self._judged.get(key), self._resources.get(key)
-        if judgement is None or before is None or not _is_about(judgement, before):
-            return
-        desired = self._desired(before, judgement)
-        path = resource_path(*key, "status")
         self._permit()
         # The uid makes a recreated resource of the same name a conflict; the version makes each later write a conflict,
         # so that a leader that was frozen here does not overwrite a later leader's status.
-        condition = {"uid": judgement.uid, "resourceVersion": before.metadata.resource_version}
-        changes = _merge_patch(before.status.value, desired)
-        answer = await self._api.merge_patch(path, {"metadata": condition, "status": changes}, manager=self._manager)
-        after = decode_resource(key.kind, answer)
-        self._resources.take_in(after)
-        self._observed.written(after)
-        if (settled := self._contention.wrote(key)) is not None:
-            asyncio.get_running_loop().call_later(settled, self.recheck, (key,))
-        level = logging.DEBUG if desired["conditions"] == before.status.value.get("conditions") else logging.INFO
-        _log.log(level, "status", extra={"fields": _log_fields(key, judgement)})
-        await self._events.tell(before, after, judgement.verdict)
-
-    async def _tell_served_twice(self) -> None:
-        """Record the event once per namespace, on one of its resources."""
-        while self._served_twice:
-            resource = self._resources.get(self._served_twice.pop())
-            fact = resource and self._contention.fact(resource)
-            if resource and fact:
-                await self._events.tell_served_twice(resource, fact)
-
-    def _desired(self, resource: Resource, judgement: Judgement) -> dict[str, object]:
-        enforced = self._observed.enforced(resource, judgement.verdict)
-        fields = self._observed.fields(resource)
-        contested = self._contention.fact(resource)
-        return status_of(resource, judgement.verdict, judgement.published, "", self._now(), enforced, fields, contested)
-
-
-def _namespace(key: Key) -> str:
-    return key.namespace
+        condition = {"uid": before.metadata.uid, "resourceVersion": before.metadata.resource_version}
+        body = {"metadata": condition, "status": _merge_patch(before.status.value, desired)}
+        path = resource_path(*before.key, "status")
+        return decode_resource(before.key.kind, await self._api.merge_patch(path, body, manager=self._manager))
 
 
 def _merge_patch(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, object]:
@@ -302,17 +52,3 @@ def _merge_patch(before: Mapping[str, object], after: Mapping[str, object]) -> d
         held = before.get(name)
         gone[name] = _merge_patch(held, value) if isinstance(held, dict) and isinstance(value, dict) else value
     return gone
-
-
-def _is_about(judgement: Judgement, resource: Resource) -> bool:
-    metadata = resource.metadata
-    return (judgement.uid, judgement.generation) == (metadata.uid, metadata.generation)
-
-
-def _log_fields(key: Key, judgement: Judgement) -> dict[str, object]:
-    return {
-        "resource": "/".join(key),
-        "accepted": judgement.verdict.accepted,
-        "reason": judgement.verdict.reason,
-        "published": judgement.published,
-    }

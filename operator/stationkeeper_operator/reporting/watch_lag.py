@@ -29,18 +29,18 @@ class WatchLag:
         return len(self._unseen)
 
     def begin(self) -> None:
-        """Take in that the watch has begun; no write is allowed before."""
+        """Record that the watch has begun; no write is allowed before."""
         self._begun = True
         self._look()
 
     def wrote(self, key: Key, version: int) -> None:
-        """Take in that a resource was written with that resourceVersion."""
+        """Record that a resource was written with that resourceVersion."""
         if self._most is not None:
             self._unseen[key] = version
             self._look()
 
     def saw(self, key: Key, version: int) -> None:
-        """Take in that the watch has shown that version of a resource, or its deletion."""
+        """Record that the watch has shown that version of a resource, or its deletion."""
         if self._unseen.get(key, version + 1) <= version:
             del self._unseen[key]
             self._look()

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from stationkeeper_operator.compiling.incremental.turn_compiler import TurnCompiler
 from stationkeeper_operator.compiling.world_changes import ResourceChange
-from stationkeeper_operator.reporting.status_writer import Judgement, StatusWriter
+from stationkeeper_operator.reporting.judgement import Judgement
 from stationkeeper_operator.resources.records import Key, Resource
 from stationkeeper_operator.turns.batches import IN_ONE_GO, batches
+from stationkeeper_operator.turns.status_loop import StatusLoop
 
 
 class Judging:
@@ -18,52 +19,72 @@ class Judging:
         is_decided: returns whether the references of a resource have been read.
     """
 
-    def __init__(self, status: StatusWriter, is_decided: Callable[[Resource, TurnCompiler], bool]) -> None:
+    def __init__(self, status: StatusLoop, is_decided: Callable[[Resource, TurnCompiler], bool]) -> None:
         self._status = status
         self._is_decided = is_decided
-        self._waiting: dict[Key, None] = {}
+        # At first, all resources are the backlog of a new leader; then changes come before it.
+        self._backlog: dict[Key, None] = {}
+        self._news: dict[Key, None] = {}
+        self._incoming = self._backlog
         self._gone: dict[Key, None] = {}
         self._unwritten: frozenset[str] = frozenset()
-        self._has_judged = False
 
     def take_in(self, changes: Mapping[Key, ResourceChange]) -> None:
         """Take in the changed and the deleted resources."""
         for key, change in changes.items():
             if change.after is None:
                 self._gone[key] = None
-                self._waiting.pop(key, None)
+                self._backlog.pop(key, None)
+                self._news.pop(key, None)
             else:
                 self._gone.pop(key, None)
-                self._waiting[key] = None
+                self._incoming[key] = None
 
     def expect(self, keys: Iterable[Key]) -> None:
         """Queue these resources: their verdict changed."""
-        self._waiting.update(dict.fromkeys(keys))
+        self._incoming.update(dict.fromkeys(keys))
 
-    async def judge(self, compiler: TurnCompiler, unwritten: frozenset[str], *, is_final: bool) -> None:
+    async def judge(
+        self,
+        compiler: TurnCompiler,
+        unwritten: frozenset[str],
+        *,
+        is_final: bool,
+        is_pressed: Callable[[], bool] = lambda: False,
+    ) -> bool:
         """Judge the waiting resources.
 
         Args:
             compiler: has the verdicts.
             unwritten: the documents that still have to be written.
             is_final: whether their writes failed; if false, the next turn writes them and judges their resources.
+            is_pressed: whether a change waits for the end of this turn; the rest of the backlog is then left for later.
+
+        Returns:
+            Whether nothing was left.
         """
         for document in unwritten ^ self._unwritten:
             self.expect(compiler.carried_by(document))
         self._unwritten = unwritten
         gone, self._gone = self._gone, {}
-        is_news, self._has_judged = self._has_judged, True
         self._status.judge({}, gone)
-        for keys in batches(list(self._waiting), IN_ONE_GO):
-            judgements = {
-                key: judgement
-                for key in keys
-                if (judgement := self._judgement(key, compiler, unwritten, is_final=is_final)) is not None
-            }
-            self._status.judge(judgements, is_news=is_news)
-            for key in judgements:
-                del self._waiting[key]
-            await asyncio.sleep(0)
+        self._incoming = self._news
+        for waiting, is_news in ((self._news, True), (self._backlog, False)):
+            for keys in batches(list(waiting), IN_ONE_GO):
+                judgements = {
+                    key: judgement
+                    for key in keys
+                    if (judgement := self._judgement(key, compiler, unwritten, is_final=is_final)) is not None
+                }
+                self._status.judge(judgements, is_news=is_news)
+                for key in keys:
+                    # The others come after the rest the next time.
+                    del waiting[key]
+                waiting.update(dict.fromkeys(each for each in keys if each not in judgements))
+                await asyncio.sleep(0)
+                if is_pressed() and not is_news:
+                    return False
+        return True
 
     def _judgement(
         self, key: Key, compiler: TurnCompiler, unwritten: frozenset[str], *, is_final: bool

@@ -1,4 +1,4 @@
-"""When all is listed: at first, where something may have been missed, where a new leader needs it, and now and then."""
+"""Decide when to list all resources: at the start, after a possible loss, for a new leader, and from time to time."""
 
 import asyncio
 import contextlib
@@ -30,17 +30,17 @@ _T = TypeVar("_T")
 
 
 class Listing:
-    """Decides when all is listed, and lists.
+    """Decides when to list all resources, and lists them.
 
     Args:
-        resync: lists.
-        lag: of the watch behind the operator's own writes, which a LIST shows, too.
-        listed: called with what a LIST meant, and when it began, in monotonic seconds; says whether another one is
+        resync: does a LIST.
+        lag: the lag of the watch behind the operator's own writes; a LIST shows these writes too.
+        listed: called with the result of a LIST and its start in monotonic seconds; returns whether another one is
             needed at once.
 
     Attributes:
-        watch_begun: to be set once the watch of the resources has begun.
-        is_complete: set once a first LIST was taken in.
+        watch_begun: the caller sets it when the watch of the resources has begun.
+        is_complete: set after the first complete LIST.
     """
 
     def __init__(self, resync: Resync, lag: WatchLag, listed: Callable[[Change, float], bool]) -> None:
@@ -55,11 +55,11 @@ class Listing:
         self.is_complete = asyncio.Event()
 
     def wake(self) -> None:
-        """Ask for a LIST soon: something may have been missed."""
+        """Request a LIST soon, because a change may have been missed."""
         self._relists.wake()
 
     def require(self) -> None:
-        """Ask for a LIST at once, unless one is under way; that one is followed by another where it began too early."""
+        """Request a LIST at once. If one is under way and began too early, another one follows."""
         if not self._is_listing:
             self._must_list.set()
 
@@ -67,9 +67,9 @@ class Listing:
         """List until cancelled.
 
         Args:
-            tried: set once it is known whether this process leads: a leader needs a LIST from after it began to lead,
-                and one that was begun before would have to be repeated.
-            references_begun: set once the named Secrets and ConfigMaps are watched.
+            tried: set when it is known whether this process leads. A leader needs a LIST that starts after it began to
+                lead, so an earlier one would have to be repeated.
+            references_begun: set when the named Secrets and ConfigMaps are watched.
         """
         await tried.wait()
         await self._until_watch_begins(references_begun)
@@ -105,7 +105,7 @@ class Listing:
 
 
 async def until_done(what: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
-    """Return what `attempt` does, once the API server answers; failures are logged as those of `what`."""
+    """Repeat `attempt` until the API server answers, and return its result; log failures as those of `what`."""
     pause = RETRY_SECONDS
     while True:
         try:

@@ -12,17 +12,16 @@ from stationkeeper_operator.compiling.incremental.turn_compiler import TurnPlan
 from stationkeeper_operator.compiling.retention.reductions import reduced_documents
 from stationkeeper_operator.compiling.world_changes import WorldChanges
 from stationkeeper_operator.metrics import Metrics
-from stationkeeper_operator.observing.observed_state import ObservedState
-from stationkeeper_operator.observing.proof import Proof
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
-from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import Key, Resource
 from stationkeeper_operator.turns.batches import IN_ONE_GO, batches
 from stationkeeper_operator.turns.compilation import Compilation
 from stationkeeper_operator.turns.judging import Judging
 from stationkeeper_operator.turns.plan_check import PlanCheck
+from stationkeeper_operator.turns.rollout_flow import RolloutFlow
+from stationkeeper_operator.turns.status_loop import StatusLoop
 
-_AT_ONCE = 8
+_AT_ONCE = 4
 """The number of documents to write in parallel before a check for waiting changes."""
 
 
@@ -42,9 +41,8 @@ class Reconciler:
     Args:
         compilation: the compiler and its changes.
         publisher: writes the Secrets.
-        status: writes the statuses.
-        seen: is told the resources and the published changes.
-        proof: follows each publish.
+        status: is handed the judgements.
+        flow: follows each publish until the pods have loaded it.
         now: returns the time, aware.
         metrics: receive the times of compiles.
         is_pressed: returns whether a change waits for the end of this turn.
@@ -59,9 +57,8 @@ class Reconciler:
         compilation: Compilation,
         *,
         publisher: Publisher,
-        status: StatusWriter,
-        seen: ObservedState,
-        proof: Proof,
+        status: StatusLoop,
+        flow: RolloutFlow,
         now: Callable[[], datetime],
         metrics: Metrics,
         is_pressed: Callable[[], bool] = lambda: False,
@@ -70,9 +67,7 @@ class Reconciler:
         self._compilation = compilation
         self._judging = Judging(status, compilation.is_decided)
         self._publisher = publisher
-        self._status = status
-        self._seen = seen
-        self._proof = proof
+        self._flow = flow
         self._now = now
         self._metrics = metrics
         self._is_pressed = is_pressed
@@ -98,7 +93,7 @@ class Reconciler:
         now = self._now()
         compiler, changes = await self._compilation.up_to_date(counts, in_force, now)
         await self._know(changes)
-        self._proof.begin(self._publisher.generations, self._publisher.removed)
+        self._flow.begin(self._publisher.generations, self._publisher.removed)
         trust = await asyncio.to_thread(compiler.compile_trust, in_force, now)
         await self._publish(self._reducing(trust), trust, compiler.resources)
         with self._metrics.compile_seconds.time():
@@ -110,13 +105,14 @@ class Reconciler:
         wrote_all = await self._write(plan, compiler.resources)
         completes = wrote_all and await self._complete(plan, compiler.resources)
         unwritten = self._publisher.differing(plan.digests)
-        self._proof.lacking(unwritten, plan.before, plan.documents)
-        if compiler.is_whole:
-            await self._judging.judge(compiler, unwritten, is_final=wrote_all)
-        self._proof.tell(plan.documents, compiler.resources)
+        await self._flow.lacking(unwritten, plan.before, plan.documents)
+        judged_all = not compiler.is_whole or await self._judging.judge(
+            compiler, unwritten, is_final=wrote_all, is_pressed=self._is_pressed
+        )
+        await self._flow.tell(plan.documents, compiler.resources)
         if plan.retired:
             await self._publisher.empty(plan.retired)
-        if not (wrote_all and plan.is_done):
+        if not (wrote_all and plan.is_done and judged_all):
             return Turn.MORE
         if unwritten or self._compilation.lacks_references or completes:
             return Turn.AGAIN
@@ -126,11 +122,11 @@ class Reconciler:
 
     async def _know(self, changes: WorldChanges) -> None:
         # Also without resources, as after an installation: only then are the pods asked and given documents.
-        self._seen.know({})
+        self._flow.know({})
         for batch in batches(changes.resources.items(), IN_ONE_GO):
             changed = dict(batch)
             self._judging.take_in(changed)
-            self._seen.know(changed)
+            self._flow.know(changed)
             await asyncio.sleep(0)
 
     def _reducing(self, plan: TurnPlan) -> frozenset[str]:
@@ -143,8 +139,11 @@ class Reconciler:
         first = self._reducing(plan) - plan.last
         await self._publish(first, plan, resources)
         rest = self._publisher.differing(plan.digests) - first - plan.last
-        for batch in batches(sorted(rest), _AT_ONCE):
-            if self._is_pressed():
+        # Those of an event come first, and one batch is written in any case: while changes come all the time, nothing
+        # but reductions would be written otherwise.
+        order = sorted(rest, key=lambda each: (each not in plan.payloads, each))
+        for number, batch in enumerate(batches(order, _AT_ONCE)):
+            if number and self._is_pressed():
                 return False
             await self._publish(batch, plan, resources)
         return True
@@ -153,9 +152,6 @@ class Reconciler:
         """Write the last documents of a count, if all others are written; its pods may then serve.
 
         The next turn then begins with these documents.
-
-        Returns:
-            Whether they were written.
 
         Returns:
             Whether they were written.
@@ -171,25 +167,18 @@ class Reconciler:
             return
         payloads = await asyncio.to_thread(lambda: {name: plan.payload(name) for name in documents})
         removed = {
-            name: self._proof.leaving(plan.before.get(name), plan.documents[name], resources)
+            name: self._flow.leaving(plan.before.get(name), plan.documents[name], resources)
             for name in documents
             if plan.leads(name)
         }
         superseded: SupersededError | None = None
         try:
-            generations = await self._publisher.write(documents, payloads, removed)
+            generations = await self._publisher.write(documents, payloads, removed, plan.documents)
         except SupersededError as error:
             # Other documents were written, and may have removed trust: that must be proven and told.
             superseded, generations = error, error.written
-        for name in generations:
-            self._publisher.share(name, plan.documents[name])
-            await asyncio.sleep(0)
         leading = {name: number for name, number in generations.items() if plan.leads(name)}
         copies = {name: number for name, number in generations.items() if name not in leading}
-        changes = self._proof.published(plan.before, plan.documents, leading)
-        self._proof.also_published(plan.before, plan.documents, copies)
-        for keys in batches(self._seen.reconfigured(changes), IN_ONE_GO):
-            self._status.observe(keys)
-            await asyncio.sleep(0)
+        await self._flow.published(plan.before, plan.documents, leading, copies)
         if superseded is not None:
             raise superseded

@@ -124,7 +124,7 @@ class ReferenceIndex:
         return self._know(reference, found)
 
     def note_change(self, reference: Reference, resource_version: str, *, gone: bool) -> bool:
-        """Take in that a Secret or ConfigMap changed, or is no longer watched.
+        """Record that a Secret or ConfigMap changed, or is no longer watched.
 
         Args:
             reference: the object.

@@ -9,6 +9,7 @@ from stationkeeper_tools.page.fleet_view import FleetView, Phase
 from stationkeeper_tools.page.history import History
 from stationkeeper_tools.page.queries import Query
 from stationkeeper_tools.page.sorted_names import ObjectName
+from tests.examples import examples
 from tests.tools.page.fleets import NOW, ago, ahead, ca, condition, gateway, item, shown, view_of
 
 STATUSES = st.fixed_dictionaries(
@@ -30,7 +31,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(STEPS)
 def test_after_any_changes_the_view_says_what_the_judgement_of_all_says(steps: list[tuple[object, ...]]) -> None:
     view, now, known = FleetView(2, History()), NOW, {}

@@ -29,6 +29,7 @@ from stationkeeper_tools.page.rendering import (
 )
 from stationkeeper_tools.page.strangers import registration_manifest
 from stationkeeper_tools.registering.registration import FoundGateway, registrations
+from tests.examples import examples
 from tests.tools.page.fleets import NOW, ago, ahead, ca, condition, gateway, request, shown, view_of
 from tests.tools.page.markup import Markup
 
@@ -88,7 +89,7 @@ def hostile(text: str) -> FleetView:
     return view
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(HOSTILE)
 @example("<script>alert(1)</script>")
 def test_nobody_who_writes_a_part_of_a_page_writes_more_than_text(text: str) -> None:

@@ -15,6 +15,7 @@ from stationkeeper_tools.page.rendering import (
     strangers_page,
 )
 from stationkeeper_tools.page.shown_fields import NOT_SHOWN, shown_resource
+from tests.examples import examples
 from tests.tools.page.fleets import NOW, Item, ahead, ca, gateway, request, shown, view_of
 
 JSON = st.recursive(
@@ -48,7 +49,7 @@ def odd(data: st.DataObject, make: Callable[[], Item]) -> Item:
     return one
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(st.data())
 def test_whatever_stands_in_a_resource_is_shown_somehow(data: st.DataObject) -> None:
     for make in (gateway, ca):

@@ -1,5 +1,6 @@
 """What the watch of a folder brings before the operator, look by look."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -79,6 +80,17 @@ async def test_what_changed_alone_is_reported(watched: Watched) -> None:
     await watched.look()
     assert watched.names == {"roof", "cellar"}
     assert {each["metadata"]["uid"] for each in watched.api.resources()} == {uid["roof"], uid["cellar"]}
+
+
+async def test_a_name_that_is_not_utf_8_is_told_and_the_other_files_count(watched: Watched) -> None:
+    write(watched.root / "all.yaml", trusted_ca())
+    (watched.root / os.fsdecode(b"caf\xe9")).mkdir()
+    for name in (b"caf\xe9.yaml", b"caf\xe9/roof.yaml"):
+        write(watched.root / os.fsdecode(name), gateway("roof"))
+
+    assert await watched.look() == ["+vendor"]
+    assert [each.message for each in watched.watch.findings if "UTF-8; rename it" in each.message]
+    assert all(each.file.isprintable() for each in watched.watch.findings)
 
 
 async def test_a_disk_below_the_folder_that_is_not_mounted_takes_nothing_away(

@@ -77,6 +77,16 @@ def test_a_file_that_cannot_be_read_keeps_all(content: bytes) -> None:
     assert names(found) == {"vendor": True, "roof": True, "cellar": True}
 
 
+@pytest.mark.parametrize("name", ["a\x1b[31mb", "a\nb", "a\u202eb", "a" * 254, "a" * 100_000])
+def test_a_name_that_cannot_be_counts_for_nothing_and_is_told_in_few_words(name: str) -> None:
+    unknown = {f"field{number}": 1 for number in range(100)}
+    found, findings = read_file("all.yaml", text(trusted_ca(), gateway(name, **unknown)), "radio", BEFORE)
+
+    assert names(found) == {"vendor": False, "roof": True, "cellar": True}
+    assert findings
+    assert all(len(each.subject) < 300 and each.subject.isprintable() for each in findings)
+
+
 ODD = {
     "a number without end": gateway("roof", eui=10**40),
     "a number that is none": gateway("roof", eui=float("nan")),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stationkeeper_core.published.observation import clean
 from stationkeeper_operator.resources.records import CONFIG_MAP, GATEWAY, GATEWAY_DEFAULTS, SECRET, TRUSTED_CA
 from stationkeeper_tools.checking.findings import CheckReason, Finding, Severity
 from stationkeeper_tools.checking.located_yaml import MAX_BYTES, LocatedYaml, MalformedYamlError, read_documents
@@ -42,8 +43,9 @@ class Manifest:
 
     @property
     def subject(self) -> str:
-        """The object's kind, namespace and name, for people."""
-        return f"{self.kind} {self.namespace}/{self.name}"
+        """The object's kind, namespace and name, for people; cut where they are longer than any valid one."""
+        kind, namespace, name = (clean(each, _MAX_NAME + 1) for each in (self.kind, self.namespace, self.name))
+        return f"{kind} {namespace}/{name}"
 
     def finding(self, severity: Severity, reason: str, message: str, *path: str | int) -> Finding:
         """Return a finding about the value at `path`."""
@@ -87,7 +89,8 @@ def parse_manifests(contents: Iterable[tuple[str, bytes]], default_namespace: st
     """
     found = ManifestSet()
     seen: dict[tuple[str, str, str], Manifest] = {}
-    for name, content in contents:
+    for given, content in contents:
+        name = clean(given, len(given))
         try:
             documents = read_documents(content.decode("utf-8-sig"))
         except MalformedYamlError as error:

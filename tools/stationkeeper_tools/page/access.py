@@ -1,8 +1,8 @@
 """The access to the page: decided by the source of a request and its headers. Pure.
 
-There are three ways. If the page listens only on its own machine, nobody logs in. Otherwise a token is needed, or a proxy
-that has authenticated the user and names them in a header. A proxy is trusted only if it comes from a configured network
-and proves that it knows a secret: in a cluster, other pods are in the same networks.
+There are three ways. If the page listens only on its own machine, nobody logs in. Otherwise a token is needed, or a
+proxy that has authenticated the user and names them in a header. A proxy is trusted only if it comes from a configured
+network and proves that it knows a secret: in a cluster, other pods are in the same networks.
 """
 
 import base64

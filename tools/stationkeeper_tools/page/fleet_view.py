@@ -1,7 +1,7 @@
 """The page's view of a fleet, updated with one resource after the other. Pure: time is passed in.
 
-`fleet_status` computes the state of a gateway or CA when its resource changes, and when time alone changes the state. So
-no page needs to read every resource. Only the shown fields of a resource are stored, packed.
+`fleet_status` computes the state of a gateway or CA when its resource changes, and when time alone changes the state.
+So no page needs to read every resource. Only the shown fields of a resource are stored, packed.
 """
 
 import heapq

@@ -16,6 +16,8 @@ MAX_ENTRIES = 100_000
 MAX_DEPTH = 16
 MAX_TOTAL_BYTES = 256 * 1024 * 1024
 
+_NOT_UTF8 = "has a name that is not UTF-8; rename it"
+
 Fingerprint = tuple[int, int, int, int, int]
 
 
@@ -105,7 +107,9 @@ class _Walk:
     def _take(self, entry: os.DirEntry[str], name: str, depth: int, device: int) -> None:
         try:
             if entry.is_dir():
-                if depth >= MAX_DEPTH:
+                if not _is_utf8(entry.name):
+                    self.unreadable[name] = _NOT_UTF8
+                elif depth >= MAX_DEPTH:
                     self.unreadable[name] = f"lies deeper than {MAX_DEPTH} folders"
                 else:
                     self.walk(entry.path, name, depth + 1, device)
@@ -122,11 +126,20 @@ class _Walk:
             return
         if not name.endswith(ENDINGS):
             return
-        if not stat.S_ISREG(about.st_mode):
-            self.unreadable[name] = "is not a regular file"
+        if not _is_utf8(entry.name) or not stat.S_ISREG(about.st_mode):
+            self.unreadable[name] = "is not a regular file" if _is_utf8(entry.name) else _NOT_UTF8
             return
         self._bytes += about.st_size
         if len(self.files) >= MAX_FILES or self._bytes > MAX_TOTAL_BYTES:
             detail = f"has more than {MAX_FILES} manifest files or {MAX_TOTAL_BYTES} bytes in them"
             raise _TooMuchError(f"{detail}; put several objects into one file, or give a smaller folder")
         self.files[name] = (about.st_dev, about.st_ino, about.st_mtime_ns, about.st_ctime_ns, about.st_size)
+
+
+def _is_utf8(name: str) -> bool:
+    """Return whether a name can be written; bytes of it that are no UTF-8 are surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -97,7 +98,9 @@ async def serve(
     api = FolderApi(settings.release_namespace, documents, write_document, statuses)
     api.cups = _pod(settings.internal)
     watch = FolderWatch(settings.manifests, settings.namespace, state, api, now)
-    about = {"manifests": str(settings.manifests), "listen": f"{settings.listen.host}:{settings.listen.port}"}
+    # The name of a folder may be no UTF-8.
+    folder = os.fsencode(settings.manifests).decode(errors="replace")
+    about = {"manifests": folder, "listen": f"{settings.listen.host}:{settings.listen.port}"}
     board = StatusBoard(state, api, watch, tell, now, about)
     ended = asyncio.Event()
     parts = [

@@ -25,7 +25,6 @@ from stationkeeper_core.published.documents import (
     RegistryDocument,
     TrustDocument,
     TrustedAuthority,
-    digest,
     encode_payload,
 )
 from stationkeeper_operator.compiling.candidate import Candidate, R
@@ -37,8 +36,7 @@ MOST_THRIFT = 3
 _PASSES = 12
 _OVERHEAD = 32
 _TOLERANCE = 256
-_REMEMBERED = 4096
-_sizes: dict[str, int] = {}
+_REGISTRY, _RESERVED = b'{"bucket":', b'],"reserved":['
 
 Build = Callable[[Iterable[R], int], Document]
 """Makes the document from some records; the number, up to `MOST_THRIFT`, says how much of the rest to leave out."""
@@ -77,6 +75,18 @@ class Contents(Generic[R]):
     build: Build[R]
     release_namespace: str
     bounds: tuple[Bound, ...]
+
+
+def payload_with_plenty(document: Document, release_namespace: str, bounds: tuple[Bound, ...]) -> bytes | None:
+    """Return the payload of a registry document in which everything fits without using shares; None if that is not so.
+
+    Args:
+        document: with the first choice of each of its candidates.
+        release_namespace: the namespace with a share of its own.
+        bounds: the bounds of the document.
+    """
+    payload = encode_payload(document)
+    return payload if _measured(payload, Room(bounds, release_namespace), is_exact=False).has_plenty else None
 
 
 def fit(contents: Contents[R], in_force: Document | None) -> Fitted[R]:
@@ -145,7 +155,9 @@ class _Filling(Generic[R]):
         self._bounds: tuple[Bound, ...] = contents.bounds
         self._thrift: int = 0
         self._surprising: set[str] = set()
-        self.put({})
+        self._payload: bytes = b""
+        self._revoking: Counter[str] = Counter()
+        self.records: dict[Key, R] = {}
 
     @property
     def fitted(self) -> Fitted[R]:
@@ -154,12 +166,14 @@ class _Filling(Generic[R]):
 
     def put(self, records: dict[Key, R]) -> None:
         """Put exactly these records into the document, and measure it."""
-        self.records: dict[Key, R] = records
+        self.records = records
         self.document: Document = self._contents.build(records.values(), self._thrift)
-        self._payload: bytes = encode_payload(self.document)
+        self._payload = encode_payload(self.document)
         self.room: Room = self._measured(self._payload)
-        self._revoking: Counter[str] = Counter()
+        self._revoking = Counter()
         for record in records.values():
+            if not isinstance(record, TrustedAuthority):
+                break  # What Gateways take is measured by namespace, and they revoke nothing.
             self.room.take(record.namespace, self._amounts(0, record))
             self._revoking[record.namespace] += _taking_away(record)
 
@@ -258,11 +272,7 @@ class _Filling(Generic[R]):
         return self.room.may_grow(record.namespace, amounts, within_share=False)
 
     def _measured(self, payload: bytes) -> Room:
-        room = Room(self._bounds, self._contents.release_namespace)
-        is_small = not self._is_exact and len(payload) <= room.plenty
-        for namespace, segment in segments(payload):
-            room.take(namespace, self._amounts(len(segment) if is_small else _compressed(segment), None))
-        return room
+        return _measured(payload, Room(self._bounds, self._contents.release_namespace), is_exact=self._is_exact)
 
     def _more(self, record: R, before: R | None) -> Amounts:
         is_known = before is not None and record.namespace not in self._surprising
@@ -285,15 +295,24 @@ class _Filling(Generic[R]):
         self.put({key: record for key, record in self.records.items() if key not in gone})
 
 
-def _compressed(segment: bytes) -> int:
-    """Return the compressed size of a segment; cached, since a compile measures the same ones again and again."""
-    name = digest(segment)
-    found = _sizes.get(name)
-    if found is None:
-        if len(_sizes) >= _REMEMBERED:
-            _sizes.clear()
-        found = _sizes[name] = segment_bytes(segment)
-    return found
+def _measured(payload: bytes, room: Room, *, is_exact: bool) -> Room:
+    """Return `room` with what a payload takes in it, except for what is counted by TrustedCA.
+
+    Args:
+        payload: of the document.
+        room: empty.
+        is_exact: whether sizes are measured after compression even if the payload fits without it.
+    """
+    is_small = not is_exact and len(payload) <= room.plenty
+    counts_plain = payload.startswith(_REGISTRY)
+    for namespace, segment in segments(payload):
+        if not namespace and segment.startswith(_RESERVED):
+            counts_plain = False
+        # The records of a namespace, each with what separates it from the next one.
+        plain = len(segment) + (not segment.endswith(b",")) if counts_plain and namespace else 0
+        amounts = (len(segment) if is_small else segment_bytes(segment), plain, 0, 0)
+        room.take(namespace, amounts[: room.kinds])
+    return room
 
 
 @lru_cache(maxsize=16_384)

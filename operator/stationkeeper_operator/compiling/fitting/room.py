@@ -84,6 +84,11 @@ class Room:
         return found
 
     @property
+    def kinds(self) -> int:
+        """The number of amounts that are bounded."""
+        return len(self._bounds)
+
+    @property
     def plenty(self) -> int:
         """The bytes of the common space, for any use of the shares."""
         bound = self._bounds[0]

@@ -102,7 +102,7 @@ def compile_cups(cups: Endpoint, namespace: str, world: World, now: datetime, ke
     if _has_auth(cups):
         raise StationkeeperError(
             Reason.TRUST_MISSING,
-            "there is cups.auth but neither cups.trust nor trustFrom: a Basics Station takes credentials only whole",
+            "there is cups.auth but no trust: a Basics Station replaces credentials as a whole; add cups.trustFrom",
         )
     note = "cups has no trust: the gateway keeps its CUPS credentials, so the new server must accept these"
     return Target(cups.uri, b"", (note,))
@@ -147,8 +147,8 @@ def _with_credentials(endpoint: Endpoint, place: _Place) -> Target:
     )
     if _is_address(endpoint.uri):
         notes += (
-            f"{place.field}.uri has an address: a Basics Station finds it in no IP entry of a certificate, only where "
-            "one of its DNS names is written like it; give a name",
+            f"{place.field}.uri has an IP address: a Basics Station compares it only with DNS names of the server's "
+            "certificate, never with IP addresses; give a host name",
         )
     auth = endpoint.auth or Auth()
     if len(auth.ways) > 1:

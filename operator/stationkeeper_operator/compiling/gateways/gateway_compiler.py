@@ -21,7 +21,7 @@ from stationkeeper_operator.resources.specs import GatewaySpec
 
 _Names = tuple[str, ...] | None
 _NOWHERE = Target("", b"")
-_TRAFFIC = "it keeps the LNS credentials that it has: to end its traffic, take its key away at the LNS"
+_TRAFFIC = "it keeps the LNS credentials that it has: to end its traffic, revoke its key at the LNS"
 
 DefaultLNS = Callable[[Gateway], Target]
 

@@ -1,5 +1,6 @@
 """Sort all Gateways into the candidates of each registry document, with the EUIs reserved for namespaces."""
 
+from bisect import insort
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -53,7 +54,7 @@ class Bucket:
             thrift: which reservations to leave out: from 1 on those that wait, from 2 on those of EUIs that no other
                 namespace claims, from 3 on all.
         """
-        gateways = tuple(sorted(records, key=lambda each: (each.eui, each.rank, each.namespace)))
+        gateways = tuple(sorted(records, key=_order))
         present = {(each.eui, each.namespace) for each in gateways}
         reserved = (
             each
@@ -74,7 +75,40 @@ class Bucket:
             counts[each.namespace, each.waits] += 1
             if counts[each.namespace, each.waits] <= MAX_RESERVED:
                 found.append(each)
-        return sorted(found, key=lambda each: (each.eui, each.rank, each.namespace))
+        return sorted(found, key=_order)
+
+
+def edited(
+    document: RegistryDocument, euis: Iterable[EUI64], settled: Iterable[Settled]
+) -> tuple[RegistryDocument, dict[Key, RegisteredGateway]] | None:
+    """Return the document with other claims on some EUIs, as `Bucket.document` makes it of all its candidates.
+
+    Args:
+        document: with the first choice of each of its candidates, and all reservations.
+        euis: the EUIs.
+        settled: all claims on these EUIs, as they are now.
+
+    Returns:
+        The document, and the records under these EUIs; None if the limit of reservations decides, over all EUIs.
+    """
+    texts, chosen, kept = {format_hex(eui) for eui in euis}, dict[Key, RegisteredGateway](), list[ReservedEUI]()
+    for each in settled:
+        record = None if each.candidate is None else each.candidate.desired or each.candidate.fallback
+        if each.candidate is not None and record is not None:
+            chosen[each.candidate.key] = record
+        elif each.reserved is not None:
+            kept.append(each.reserved)
+    gateways = [each for each in document.gateways if each.eui not in texts]
+    for record in chosen.values():
+        insort(gateways, record, key=_order)
+    reserved = sorted((*(each for each in document.reserved if each.eui not in texts), *kept), key=_order)
+    if max(len(reserved), len(document.reserved)) >= MAX_RESERVED:
+        return None
+    return RegistryDocument(bucket=document.bucket, gateways=tuple(gateways), reserved=tuple(reserved)), chosen
+
+
+def _order(each: RegisteredGateway | ReservedEUI) -> tuple[str, int, str]:
+    return (each.eui, each.rank, each.namespace)
 
 
 def registry_buckets(

@@ -1,21 +1,26 @@
 """Keep one registry document up to date: the claims on its EUIs, the decisions on them, and the records that fit."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.published.documents import RegisteredGateway, RegistryDocument, ReservedEUI, digest
 from stationkeeper_operator.compiling.candidate import Candidate
-from stationkeeper_operator.compiling.fitting.capacity import Contents, fit
+from stationkeeper_operator.compiling.fitting.capacity import Contents, fit, payload_with_plenty
 from stationkeeper_operator.compiling.fitting.room import REGISTRY_BOUNDS
 from stationkeeper_operator.compiling.gateways.eui_claims import Claim, Grounds, Settled
-from stationkeeper_operator.compiling.gateways.registry_compiler import Bucket, parsed_eui, settle_all
+from stationkeeper_operator.compiling.gateways.registry_compiler import Bucket, edited, parsed_eui, settle_all
 from stationkeeper_operator.compiling.incremental.multi_index import MultiIndex
+from stationkeeper_operator.compiling.retention.identity import differing
 from stationkeeper_operator.resources.records import Key
 
 Owner = tuple[EUI64, str]
 """An EUI and the namespace of the Gateway that claims it."""
+
+
+_MOST_EDITS = 64
+"""The number of changed EUIs above which a document is built from all its candidates."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +63,15 @@ class BucketMemory:
         self._contested: set[EUI64] = set()
         self._settled: dict[EUI64, tuple[Settled, ...]] = {}
         self._stale: set[EUI64] = set()
+        # The EUIs whose records changed since the last fit, each with the Gateways that had or wanted it until then.
+        self._edited: dict[EUI64, set[Key]] = {}
         self._must_fit = True
         self._has_plenty = False
 
     @property
     def is_current(self) -> bool:
         """Whether the document is up to date."""
-        return not (self._stale or self._must_fit)
+        return not (self._stale or self._edited or self._must_fit)
 
     def claim(self, owner: Owner, candidate: Candidate[RegisteredGateway] | None) -> None:
         """Set the candidate of the Gateway that has an EUI in its namespace; None if there is none."""
@@ -89,14 +96,11 @@ class BucketMemory:
         """Set the document in force, and return its changes."""
         if document is self._in_force:
             return InForceChange()
-        self._in_force = document
-        held = {(parsed_eui(each), each.namespace): each for each in (document.gateways if document else ())}
+        changes = self._change_held(document)
         reserved = {(parsed_eui(each), each.namespace): each for each in (document.reserved if document else ())}
-        changed = [owner for owner in {**self._held, **held} if self._held.get(owner) != held.get(owner)]
-        before = self._held
         kept = [owner for owner in {**self._reserved, **reserved} if self._reserved.get(owner) != reserved.get(owner)]
-        self._held, self._reserved = held, reserved
-        for owner in (*changed, *kept):
+        self._reserved = reserved
+        for owner in (*changes, *kept):
             self._involve(owner)
         if kept:
             # The number of waiting entries of a namespace decides whether another one fits.
@@ -104,9 +108,24 @@ class BucketMemory:
         if not self._has_plenty:
             self._must_fit = True
         return InForceChange(
-            tuple(before[owner] for owner in changed if owner in before),
-            tuple(held[owner] for owner in changed if owner in held),
+            tuple(before for before, _ in changes.values() if before is not None),
+            tuple(after for _, after in changes.values() if after is not None),
         )
+
+    def _change_held(
+        self, document: RegistryDocument | None
+    ) -> dict[Owner, tuple[RegisteredGateway | None, RegisteredGateway | None]]:
+        """Set the records in force; return those that differ, before and after."""
+        before = self._in_force.gateways if self._in_force is not None else ()
+        gone, came = differing(before, document.gateways if document is not None else ())
+        self._in_force = document
+        new = {(parsed_eui(each), each.namespace): each for each in came}
+        old = {(parsed_eui(each), each.namespace): each for each in gone}
+        for owner in old.keys() - new.keys():
+            del self._held[owner]
+        self._held |= new
+        pairs = {owner: (old.get(owner), new.get(owner)) for owner in {**old, **new}}
+        return {owner: pair for owner, pair in pairs.items() if pair[0] != pair[1]}
 
     def judge_anew(self) -> None:
         """Mark all contested EUIs for a new decision, after a change of the scopes."""
@@ -122,8 +141,11 @@ class BucketMemory:
             Whether the document was made again, and the Gateways with a changed record or a newly settled candidate.
         """
         settled = self._settle(grounds)
-        if not self._must_fit:
+        edits, self._edited = self._edited, {}
+        if not (self._must_fit or edits):
             return False, settled
+        if not self._must_fit and (changed := self._edit(edits)) is not None:
+            return True, settled | changed
         self._must_fit = False
         bucket = self._bucket()
         contents = Contents(bucket.candidates, partial(bucket.document, self._number), self._release, REGISTRY_BOUNDS)
@@ -135,6 +157,31 @@ class BucketMemory:
         self.sha256, self.payload = digest(fitted.payload), fitted.payload
         other = (key for key, record in self.records.items() if before.get(key) != record)
         return True, {*settled, *other, *(before.keys() - self.records.keys())}
+
+    def _edit(self, euis: Mapping[EUI64, set[Key]]) -> set[Key] | None:
+        """Change the records of some EUIs in the document, where everything fits.
+
+        Args:
+            euis: each with the Gateways that may have a record under it.
+
+        Returns:
+            The Gateways with a changed record; None if the document must be built from all its candidates.
+        """
+        if self.document is None or not self._has_plenty or len(euis) > _MOST_EDITS:
+            return None
+        found = edited(self.document, euis, (each for eui in euis for each in self._settled.get(eui, ())))
+        if found is None:
+            return None
+        document, chosen = found
+        payload = payload_with_plenty(document, self._release, REGISTRY_BOUNDS)
+        if payload is None:
+            return None
+        former = set().union(*euis.values())
+        before = {key: self.records.pop(key) for key in former & self.records.keys()}
+        self.records |= chosen
+        self.document = self._in_force if document == self._in_force else document
+        self.sha256, self.payload = digest(payload), payload
+        return {key for key in {**before, **chosen} if before.get(key) != chosen.get(key)}
 
     def candidate_of(self, owner: Owner, key: Key) -> Candidate[RegisteredGateway] | None:
         """Return the settled candidate of the Gateway that has an EUI in its namespace."""
@@ -179,7 +226,8 @@ class BucketMemory:
             if after:
                 self._settled[eui] = after
             if not self._is_same_document(before, after):
-                self._must_fit = True
+                keys = (each.candidate.key for each in before if each.candidate is not None)
+                self._edited.setdefault(eui, set()).update(keys)
             found |= {each.candidate.key for each in after if each.candidate is not None}
         self._stale.clear()
         return found

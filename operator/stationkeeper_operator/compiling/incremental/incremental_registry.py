@@ -25,6 +25,11 @@ from stationkeeper_operator.resources.records import Gateway, Key, Reference
 
 AT_LEAST = 1_000
 """The number of Gateways without urgency that are compiled before an interruption counts."""
+BESIDE_EVENTS = 100
+"""The number of these beside the Gateways of an event: nothing else may delay an event for long."""
+
+KEPT_PAYLOADS = 4
+"""The number of payloads that a compile returns: large ones are encoded again where they are written."""
 
 
 @dataclass
@@ -50,6 +55,25 @@ class _AskedKeys(AuthorityKeys):
         if certificate.key_sha256 is not None:
             self.asked.add(certificate.key_sha256)
         return super().has(certificate, namespace)
+
+
+@dataclass(frozen=True)
+class _Pause:
+    """When work without urgency is left for the next compile.
+
+    Attributes:
+        is_asked: returns whether another change waits.
+        events: the number of Gateways of events in this compile; their documents are written after its end.
+    """
+
+    is_asked: Callable[[], bool]
+    events: int
+
+    def is_due(self, done: int) -> bool:
+        """Return whether to stop after so many Gateways."""
+        if self.events:
+            return done >= BESIDE_EVENTS + self.events
+        return done >= AT_LEAST and done % 50 == 0 and self.is_asked()
 
 
 class IncrementalRegistry:
@@ -163,13 +187,19 @@ class IncrementalRegistry:
         assert facts is not None  # noqa: S101 - they are taken in first
         turn = _Turn(self, facts, now, work)
         self._touched.update(dict.fromkeys(self.gateways.due(now)))
+        touched = list(self._touched)
         urgent = self._compile_touched(turn)
-        self._compile_backlog(turn, interrupted)
+        pause = _Pause(interrupted, len(touched) if urgent else 0)
+        self._compile_backlog(turn, pause)
         self._is_whole = self._is_whole or not self._backlog
         if not self._is_whole:
             return {}
-        self._fit(turn, urgent, interrupted)
-        return self._tell(turn, interrupted)
+        self._fit(turn, urgent, pause)
+        for key in touched:
+            if key in self._untold:
+                del self._untold[key]
+                self._untold[key] = None
+        return self._tell(turn, pause)
 
     def _compile_touched(self, turn: "_Turn") -> set[int]:
         """Compile the Gateways of an event; return the buckets that this concerns."""
@@ -184,14 +214,13 @@ class IncrementalRegistry:
         self._claims.clear()
         return urgent
 
-    def _compile_backlog(self, turn: "_Turn", interrupted: Callable[[], bool]) -> None:
+    def _compile_backlog(self, turn: "_Turn", pause: "_Pause") -> None:
         done = 0
         while self._backlog:
-            if done >= AT_LEAST and done % 50 == 0 and interrupted():
+            if pause.is_due(done):
                 return
             done += 1
-            key = next(iter(self._backlog))
-            del self._backlog[key]
+            key, _ = self._backlog.popitem()
             self._compile_one(turn, key)
 
     def _compile_one(self, turn: "_Turn", key: Key) -> None:
@@ -208,7 +237,7 @@ class IncrementalRegistry:
             turn.compile(key, remembered)
             self.untell(key)
 
-    def _fit(self, turn: "_Turn", urgent: set[int], interrupted: Callable[[], bool]) -> None:
+    def _fit(self, turn: "_Turn", urgent: set[int], pause: "_Pause") -> None:
         waiting = {number for key in self._backlog for number in self._numbers(key)} - urgent
         for number in sorted(set(range(len(self.buckets))) - waiting, key=lambda number: number not in urgent):
             bucket = self.buckets[number]
@@ -216,14 +245,20 @@ class IncrementalRegistry:
                 continue
             made, concerned = bucket.fit(turn.grounds)
             turn.work.documents += made
+            if turn.work.documents > KEPT_PAYLOADS:
+                bucket.payload = None
             self._untold.update(dict.fromkeys(concerned))
-            if made and number not in urgent and interrupted():
+            if made and number not in urgent and (pause.events or pause.is_asked()):
                 return
 
-    def _tell(self, turn: "_Turn", interrupted: Callable[[], bool]) -> dict[Key, Verdict]:
+    def _tell(self, turn: "_Turn", pause: "_Pause") -> dict[Key, Verdict]:
         found: dict[Key, Verdict] = {}
         later: dict[Key, None] = {}
-        for key in self._untold:
+        done = 0
+        # The Gateways of an event are the last ones.
+        while self._untold and not pause.is_due(done):
+            done += 1
+            key, _ = self._untold.popitem()
             remembered = self.gateways.get(key)
             if remembered is None:
                 continue
@@ -235,19 +270,18 @@ class IncrementalRegistry:
             if verdict != remembered.verdict:
                 remembered.verdict = found[key] = verdict
             self.gateways.set_deadlines(key, turn.now, verdict)
-        self._untold = later
-        self._revouch(turn, found, interrupted)
+        self._untold |= later
+        self._revouch(turn, found, pause)
         return found
 
-    def _revouch(self, turn: "_Turn", found: dict[Key, Verdict], interrupted: Callable[[], bool]) -> None:
+    def _revouch(self, turn: "_Turn", found: dict[Key, Verdict], pause: "_Pause") -> None:
         """Update the vouching of Gateways without other changes."""
         done = 0
         while self._revouched:
-            if done >= AT_LEAST and done % 50 == 0 and interrupted():
+            if pause.is_due(done):
                 return
             done += 1
-            key = next(iter(self._revouched))
-            del self._revouched[key]
+            key, _ = self._revouched.popitem()
             remembered = self.gateways.get(key)
             if remembered is None or remembered.verdict is None or key in self._untold:
                 continue

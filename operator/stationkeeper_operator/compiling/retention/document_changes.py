@@ -10,6 +10,7 @@ from stationkeeper_core.published.documents import (
     TrustDocument,
     TrustedAuthority,
 )
+from stationkeeper_operator.compiling.retention.identity import differing
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, Resource
 
 Record = TrustedAuthority | RegisteredGateway
@@ -39,8 +40,9 @@ class DocumentChanges:
 
 def document_changes(old: Document | None, new: Document) -> DocumentChanges:
     """Return the changes from `old` to `new`; `old` is None if no readable document was in force."""
-    held = {each.uid: each for each in _records(old)} if old is not None else {}
-    changed = tuple(each for each in _records(new) if held.get(each.uid) != each)
+    listed, other = differing(_records(old), _records(new))
+    held = {each.uid: each for each in listed}
+    changed = tuple(each for each in other if held.get(each.uid) != each)
     return DocumentChanges(
         changed=changed,
         removed=removed_records(old, new),
@@ -51,8 +53,11 @@ def document_changes(old: Document | None, new: Document) -> DocumentChanges:
 
 def removed_records(old: Document | None, new: Document) -> tuple[Record, ...]:
     """Return the records of `old` that `new` has no more, as they were."""
-    present = {each.uid for each in _records(new)}
-    return tuple(each for each in _records(old) if each.uid not in present) if old is not None else ()
+    listed, other = differing(_records(old), _records(new))
+    changed = {each.uid for each in other}
+    gone = [each for each in listed if each.uid not in changed]
+    present = {each.uid for each in _records(new)} if gone else set()
+    return tuple(each for each in gone if each.uid not in present)
 
 
 def has_left(record: Record, present: Mapping[Key, Resource]) -> bool:
@@ -77,5 +82,7 @@ def _reserved(document: Document | None) -> frozenset[str]:
     return frozenset(each.uid for each in listed if not each.waits)
 
 
-def _records(document: Document) -> tuple[Record, ...]:
+def _records(document: Document | None) -> tuple[Record, ...]:
+    if document is None:
+        return ()
     return document.authorities if isinstance(document, TrustDocument) else document.gateways

@@ -13,6 +13,7 @@ from stationkeeper_core.published.documents import (
     TrustedAuthority,
 )
 from stationkeeper_core.x509.serial_numbers import unpack_serials
+from stationkeeper_operator.compiling.retention.identity import differing
 from stationkeeper_operator.compiling.served_namespaces import serves_less
 from stationkeeper_operator.resources.records import Gateway, Resource, TrustedCA
 
@@ -108,9 +109,10 @@ def _covers(new: tuple[str, ...], old: tuple[str, ...]) -> bool:
 
 def _gateways_reduced(old: RegistryDocument, new: RegistryDocument) -> bool:
     """Return whether a Gateway allows less, or an EUI is newly reserved against Gateways of other namespaces."""
-    present = {each.uid: each for each in new.gateways}
+    before, after = differing(old.gateways, new.gateways)
+    present = {each.uid: each for each in after}
     kept = {(each.eui, each.namespace): each.rank for each in old.reserved}
-    return any(_gateway_reduced(each, present.get(each.uid)) for each in old.gateways) or any(
+    return any(_gateway_reduced(each, present.get(each.uid)) for each in before) or any(
         kept.get((each.eui, each.namespace), each.rank + 1) > each.rank for each in new.reserved
     )
 

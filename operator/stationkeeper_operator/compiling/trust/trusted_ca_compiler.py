@@ -48,7 +48,7 @@ from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources.records import TrustedCA
 from stationkeeper_operator.resources.specs import Revocation, TrustedCASpec
 
-_TRAFFIC = "its gateways keep the LNS credentials that they have: to end their traffic, take their keys away at the LNS"
+_TRAFFIC = "its gateways keep the LNS credentials that they have: to end their traffic, revoke their keys at the LNS"
 _SHOWN = 3
 
 

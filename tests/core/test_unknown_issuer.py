@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.in_force.snapshot import Snapshot
-from stationkeeper_core.trust.strangers import MOST_PRESENTED, stranger
+from stationkeeper_core.trust.unknown_issuer import MOST_PRESENTED, unknown_issuer
 from tests.core.certificates import NOW, Signer, Wish, ca, issue, leaf, name
 from tests.core.states import authority, gateway, judged, presented, release_ca, snapshot
+from tests.examples import examples
 
 ROOT, OTHER, UNKNOWN = ca("Root"), ca("Other"), ca("Unknown")
 NAMESAKE = ca("Root")
@@ -27,13 +28,13 @@ STATES: tuple[Snapshot, ...] = (
 CHAINS = st.tuples(st.sampled_from(LEAVES), st.lists(st.sampled_from(SIGNERS), max_size=3))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(CHAINS, st.sampled_from(STATES))
 def test_who_is_a_stranger_is_refused_as_one_by_the_full_judgement_too(
     chain: tuple[Signer, list[Signer]], state: Snapshot
 ) -> None:
     end_entity, sent = chain
-    issuer = stranger([each.der for each in (end_entity, *sent)], state.trust)
+    issuer = unknown_issuer([each.der for each in (end_entity, *sent)], state.trust)
 
     if issuer is not None:
         judgement = judged(presented(end_entity, *sent), state, NOW)
@@ -46,22 +47,22 @@ def test_who_is_a_stranger_is_refused_as_one_by_the_full_judgement_too(
 def test_certificates_of_unknown_names_are_those_of_strangers() -> None:
     trust = STATES[0].trust
 
-    assert stranger([leaf(UNKNOWN).der], trust) == "CN=Unknown"
-    assert stranger([leaf(UNKNOWN).der, UNKNOWN.der], trust) == "CN=Unknown"
+    assert unknown_issuer([leaf(UNKNOWN).der], trust) == "CN=Unknown"
+    assert unknown_issuer([leaf(UNKNOWN).der, UNKNOWN.der], trust) == "CN=Unknown"
     # The name of a known CA takes a judgement, for any signer; so does what leads to one.
-    assert stranger([leaf(NAMESAKE).der], trust) is None
-    assert stranger([leaf(UNKNOWN).der, CROSS.der], trust) is None
+    assert unknown_issuer([leaf(NAMESAKE).der], trust) is None
+    assert unknown_issuer([leaf(UNKNOWN).der, CROSS.der], trust) is None
     # What is trusted as it is needs no issuer.
-    assert stranger([ITSELF.der], STATES[3].trust) is None
+    assert unknown_issuer([ITSELF.der], STATES[3].trust) is None
 
 
 def test_what_takes_long_to_be_read_or_cannot_be_is_left_to_the_judgement_and_its_budget() -> None:
     trust = STATES[0].trust
 
     long = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "x" * 60)] * 4)
-    assert stranger([leaf(issue(Wish(long, ca=True))).der], trust) is None
-    assert stranger([leaf(UNKNOWN).der] * (MOST_PRESENTED + 1), trust) is None
-    assert stranger([], trust) is None
+    assert unknown_issuer([leaf(issue(Wish(long, ca=True))).der], trust) is None
+    assert unknown_issuer([leaf(UNKNOWN).der] * (MOST_PRESENTED + 1), trust) is None
+    assert unknown_issuer([], trust) is None
     whole = leaf(UNKNOWN).der
     for size in range(len(whole)):
-        assert stranger([whole[:size]], trust) is None
+        assert unknown_issuer([whole[:size]], trust) is None

@@ -10,12 +10,12 @@ counts until the pods have reported, because the operator before may have publis
 While the count of registry documents changes, a resource has a step in each count. For each pod, the step of the count
 that it loads matters. Counts that no pod loads do not matter.
 
-A Gateway whose EUI changes has a step in the document that it left and in the one that it came to. Nobody knows which
-one it left where an operator before wrote that, so one whose status does not say yet that its present spec is enforced
-waits for all that the documents were then.
+A Gateway whose EUI changes has a step in its old document and in its new one. If an earlier operator wrote that change,
+the old document is not known. So a Gateway whose status does not yet say that its present spec is enforced waits for
+all documents as they were when this operator began to lead.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -23,9 +23,9 @@ from stationkeeper_core.errors import Reason
 from stationkeeper_core.published.documents import TRUST, secret_name
 from stationkeeper_core.published.registry_layout import BUCKETS, place_of
 from stationkeeper_operator.compiling.verdict import Verdict
-from stationkeeper_operator.observing.loaded import LoadRefusal
-from stationkeeper_operator.reporting.conditions import ENFORCED, NOT_PUBLISHED, Fact
+from stationkeeper_operator.resources.fact import ENFORCED, NOT_PUBLISHED, Fact
 from stationkeeper_operator.resources.records import GATEWAY, Key, Resource, TrustedCA
+from stationkeeper_operator.rollout.loaded import LoadRefusal
 
 PENDING = "Pending"
 NO_CUPS_POD = "NoCUPSPod"
@@ -36,6 +36,7 @@ NOT_ACCEPTED = "NotAccepted"
 T = TypeVar("T")
 _MAX_PROVEN = 1000
 _MAX_NAMED = 3
+_IN_ONE_STEP = 1000
 _TRUE, _FALSE, _UNKNOWN = "True", "False", "Unknown"
 _WAITING = Fact(_FALSE, PENDING, "not every CUPS pod has loaded it yet")
 
@@ -95,12 +96,12 @@ class Outcome:
     Attributes:
         resources: the resources whose condition changed.
         documents: the documents with resources without a step whose condition changed.
-        proven: each resource that every ready pod has now loaded, with its new condition.
+        touched: the resources to ask `Enforcement.proven` about: every ready pod may have loaded them now.
     """
 
     resources: Collection[ResourceRef] = ()
     documents: Collection[str] = ()
-    proven: Sequence[tuple[ResourceRef, Fact]] = ()
+    touched: Collection[ResourceRef] = ()
 
 
 class Enforcement:
@@ -108,7 +109,7 @@ class Enforcement:
 
     Attributes:
         unwritten: the documents whose Secrets still have to be written.
-        unchanged: the resources of which one of these still holds a record that it is to hold no more, and which.
+        unchanged: the resources that still have a record in one of these documents but should not, and which one.
     """
 
     def __init__(self) -> None:
@@ -122,6 +123,8 @@ class Enforcement:
         self._read: frozenset[int] = frozenset()
         self._served: frozenset[int] = frozenset()
         self._open: list[Step] | None = None
+        self._growing: set[Step] = set()
+        self._lacked: tuple[Collection[str], Mapping[ResourceRef, str]] = ((), {})
         self.unwritten: Collection[str] = ()
         self.unchanged: Mapping[ResourceRef, str] = {}
 
@@ -135,11 +138,11 @@ class Enforcement:
     def begin(self, generations: Mapping[str, int]) -> Collection[str]:
         """Take in the generations in force.
 
-        One that `published` never told of, as at first, after a write that was not answered, or where somebody put an
-        older one back, is what all resources of the document have to have loaded.
+        A generation may be unknown to `published`: at the start, after a write without an answer, or if another program
+        wrote an older document. Then all resources of that document wait until the pods have loaded it.
 
         Returns:
-            The documents of which there is one.
+            The documents with such a generation.
         """
         unknown = {name: number for name, number in generations.items() if number != self._latest.get(name)}
         for document, generation in unknown.items():
@@ -147,11 +150,11 @@ class Enforcement:
         return unknown.keys()
 
     def wait_for_base(self, ref: ResourceRef, document: str) -> None:
-        """Have what a document was, when this operator came to know it, be what a resource has to have loaded."""
+        """Make a resource wait until the pods have loaded a document as this operator first read it."""
         self._attach(ref, self._base[document])
 
     def replaced(self, step: Step) -> None:
-        """Take in that a document was written whose earlier content is not known, for example because it was damaged.
+        """Record that a document was written whose earlier content is not known, for example because it was damaged.
 
         So the changed records are not known either. The step is one of all resources of the document, including those
         that it no longer holds.
@@ -170,13 +173,21 @@ class Enforcement:
         for ref in resources:
             self._attach(ref, step)
 
-    def published(self, step: Step, resources: Iterable[ResourceRef]) -> None:
-        """Take in that a document was written, and the resources whose records it changed."""
+    def published(self, step: Step, resources: Iterable[ResourceRef]) -> Iterator[None]:
+        """Record that a document was written, and the resources whose records it changed.
+
+        Yields:
+            Between steps. The caller must take all of them; no report proves it before.
+        """
         self._base.setdefault(step.document, step)
         self._latest[step.document] = step.generation
         self._open = None
-        for ref in resources:
+        self._growing.add(step)
+        for number, ref in enumerate(resources, start=1):
             self._attach(ref, step)
+            if number % _IN_ONE_STEP == 0:
+                yield
+        self._growing.discard(step)
 
     def _attach(self, ref: ResourceRef, step: Step) -> None:
         self._drop(ref, step.document)
@@ -191,11 +202,15 @@ class Enforcement:
             pods: the reports of all pods that have not ended.
             now: the time in monotonic seconds.
         """
-        before = self._read, self._served
+        self._bound()
+        before, lacked = (self._read, self._served), self._lacked
+        self._lacked = self.unwritten, self.unchanged
         self._read = frozenset(pod.buckets for pod in pods)
         self._served = frozenset(pod.buckets for pod in pods if pod.ready)
         changed: list[Step] = []
         for step in dict.fromkeys((*self._resources, *self._base.values())):
+            if step in self._growing:
+                continue
             held = self._facts.get(step)
             loading = [pod for pod in pods if _count(step.document) in {0, pod.buckets}]
             fact = _fact(step, self._latest.get(step.document, 0), loading, now)
@@ -207,14 +222,18 @@ class Enforcement:
         were_open, self._open = self._open_bases, None
         resources = [ref for step in changed for ref in self._resources.get(step, ())]
         documents = [step.document for step in changed if step in self._base.values()]
-        touched: Iterable[ResourceRef] = resources
-        # What is said of any resource depends on which counts pods read, and on whether all bases are loaded.
+        touched: Collection[ResourceRef] = resources
+        # What is said of any resource depends on the counts that pods read, and on whether all bases are loaded.
         if (were_open and not self._open_bases) or before != (self._read, self._served):
             touched, documents = list(self._steps), list(self._base)
-        facts = ((ref, self._proven(ref)) for ref in dict.fromkeys(touched))
-        proven = [(ref, fact) for ref, fact in facts if fact is not None]
-        self._bound()
-        return Outcome(resources, documents, proven)
+        elif lacked != self._lacked:
+            touched = list(self._steps)
+        return Outcome(resources, documents, touched)
+
+    def proven(self, refs: Iterable[ResourceRef]) -> list[tuple[ResourceRef, Fact]]:
+        """Return the resources that every ready pod has loaded by now, each once, with its condition."""
+        facts = ((ref, self._proven(ref)) for ref in dict.fromkeys(refs))
+        return [(ref, fact) for ref, fact in facts if fact is not None]
 
     def fact(self, resource: Resource, verdict: Verdict) -> Fact:
         """Return the condition `Enforced` of `resource`."""
@@ -249,7 +268,7 @@ class Enforcement:
 
     @property
     def _open_bases(self) -> list[Step]:
-        """What registry documents were before this operator knew them, as far as not every pod has loaded it."""
+        """The registry documents, as this operator first read them, that not every pod has loaded."""
         if self._open is None:
             registry = (step for document, step in self._base.items() if document != TRUST and self._is_read(document))
             self._open = [step for step in registry if self._facts.get(step, _WAITING).status != _TRUE]
@@ -364,9 +383,8 @@ def _silent(pods: Sequence[PodReport]) -> str:
 def _lacks(pod: PodReport, step: Step, latest: int) -> bool:
     """Return whether the pod has loaded neither `step` nor a later generation.
 
-    A pod that is not ready and has no documents has not opened the port for gateways.
-
-    A generation above the latest is of somebody else or of another time, or was written just now.
+    A pod that is not ready and has no documents has not opened the port for gateways. A generation above the latest is
+    from another writer or an earlier time, or was written just now.
     """
     held = pod.generations.get(step.document, 0)
     if not pod.ready and (pod.problem or not held):

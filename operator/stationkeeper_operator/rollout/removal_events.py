@@ -1,11 +1,11 @@
-"""Record events on removed trust: which gateways used it, who still trusts it, and when the last pod dropped it.
+"""Make the events on removed trust: which gateways used it, who still trusts it, and when the last pod dropped it.
 
 A deleted resource has no status, so only its events remain visible; Kubernetes accepts events about deleted objects.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from stationkeeper_core.eui64 import parse_hex
 from stationkeeper_core.published.documents import RegisteredGateway, TrustDocument, TrustedAuthority
@@ -17,11 +17,10 @@ from stationkeeper_operator.compiling.retention.taken_away import (
     revoked_no_more,
     speaks_for,
 )
-from stationkeeper_operator.observing.enforcement import ResourceRef
 from stationkeeper_operator.publishing.removed import Removed
-from stationkeeper_operator.reporting.conditions import ENFORCED, STILL_TRUSTED_BY, Fact
-from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.resources.fact import ENFORCED, STILL_TRUSTED_BY, Fact
 from stationkeeper_operator.resources.records import TAKES_OVER, Gateway, Key, Resource, decode_resource
+from stationkeeper_operator.rollout.enforcement import ResourceRef
 
 IN_USE = "InUse"
 EUI_RESERVED = "EUIReserved"
@@ -33,33 +32,43 @@ _MAX_TOLD = 20
 """The maximum number of Gateways with their own event for one change; the event of the TrustedCA has their number."""
 
 
+@dataclass(frozen=True)
+class RemovalEvent:
+    """An event to record.
+
+    Attributes:
+        resource: the resource of the event; it may be deleted.
+        kind: `Normal` or `Warning`.
+        reason: a CamelCase word.
+        message: the text of the event.
+        is_last: whether nothing more is to tell of a removal, so that its note in the Secret is not needed any more.
+    """
+
+    resource: Resource
+    kind: str
+    reason: str
+    message: str
+    is_last: bool = False
+
+
 class RemovalEvents:
     """The events of one release.
 
     Args:
-        events: records events.
         users: returns the uids of the Gateways that a TrustedCA vouched for lately.
         awaits_proof: whether `enforced` will be called.
-        told: called with the uid of each resource of which it was told that its removal is enforced.
     """
 
-    def __init__(
-        self,
-        events: EventRecorder,
-        users: Callable[[Key], Collection[str]],
-        *,
-        awaits_proof: bool,
-        told: Callable[[str], None] = lambda _uid: None,
-    ) -> None:
-        self._events = events
+    def __init__(self, users: Callable[[Key], Collection[str]], *, awaits_proof: bool) -> None:
         self._users = users
         self._awaits_proof = awaits_proof
-        self._told = told
         self._deleted: dict[ResourceRef, Resource] = {}
         self._awaited: Counter[str] = Counter()
 
-    def announce(self, changes: DocumentChanges, trust: TrustDocument, present: Mapping[Key, Resource]) -> None:
-        """Record events on the trust that a publish removed.
+    def announce(
+        self, changes: DocumentChanges, trust: TrustDocument, present: Mapping[Key, Resource]
+    ) -> Iterator[RemovalEvent]:
+        """Yield the events on the trust that a publish removed.
 
         Args:
             changes: the changes of one document.
@@ -69,29 +78,24 @@ class RemovalEvents:
         for record in changes.removed:
             key = record_key(record)
             if has_left(record, present):
-                self._left(record, key, trust, is_reserved=record.uid in changes.reserved)
+                yield from self._left(record, key, trust, is_reserved=record.uid in changes.reserved)
             elif isinstance(record, TrustedAuthority):
-                self._out_of_force(present[key], record, trust, present)
+                yield from self._out_of_force(present[key], record, trust, present)
         for record in changes.changed:
             before, resource = changes.before.get(record.uid), present.get(record_key(record))
             if isinstance(before, TrustedAuthority) and isinstance(record, TrustedAuthority) and resource is not None:
-                self._narrowed(resource, before, record, present)
-                self._unrevoked(resource, revoked_no_more(before, record))
-                self._still_trusted(resource, set(before.anchors) - set(record.anchors), trust)
+                yield from self._narrowed(resource, before, record, present)
+                yield from _unrevoked(resource, revoked_no_more(before, record))
+                yield from _still_trusted(resource, set(before.anchors) - set(record.anchors), trust)
 
-    def enforced(self, proven: Iterable[tuple[ResourceRef, Fact]]) -> None:
-        """Record events on the deleted resources in `proven`: no pod has them any more."""
+    def enforced(self, proven: Iterable[tuple[ResourceRef, Fact]]) -> Iterator[RemovalEvent]:
+        """Yield the events on the deleted resources in `proven`: no pod has them any more."""
         for ref, fact in proven:
             resource = self._deleted.pop(ref, None)
             if resource is not None:
                 self._awaited[ref.key.namespace] -= 1
-                self._events.assure(
-                    resource,
-                    "Normal",
-                    ENFORCED,
-                    f"its removal was {fact.message}",
-                    once=partial(self._told, ref.uid),
-                )
+                message = f"its removal was {fact.message}"
+                yield RemovalEvent(resource, "Normal", ENFORCED, message, is_last=True)
 
     def expect(self, removed: Removed) -> ResourceRef:
         """Tell of a removal once it is proven: an operator before, or a write without an answer, did it."""
@@ -108,29 +112,29 @@ class RemovalEvents:
             self._deleted[ref] = resource
         return resource
 
-    def _left(self, record: Record, key: Key, trust: TrustDocument, *, is_reserved: bool) -> None:
+    def _left(self, record: Record, key: Key, trust: TrustDocument, *, is_reserved: bool) -> Iterator[RemovalEvent]:
         resource = self._expect(ResourceRef(key, record.uid))
         if not isinstance(record, TrustedAuthority):
             if is_reserved:
-                self._events.assure(resource, "Normal", EUI_RESERVED, _reserved(record))
+                yield RemovalEvent(resource, "Normal", EUI_RESERVED, _reserved(record))
             return
         count = len(self._users(key))
         if count:
             message = f"deleted while in use; gateways that it vouched for in the last 25 h: {count}"
-            self._events.assure(resource, "Warning", IN_USE, message)
-        self._let_go(resource, record, trust)
+            yield RemovalEvent(resource, "Warning", IN_USE, message)
+        yield from _let_go(resource, record, trust)
 
     def _out_of_force(
         self, resource: Resource, record: TrustedAuthority, trust: TrustDocument, present: Mapping[Key, Resource]
-    ) -> None:
-        """Record events on an existing TrustedCA that has nothing in force any more."""
+    ) -> Iterator[RemovalEvent]:
+        """Yield the events on an existing TrustedCA that has nothing in force any more."""
         what = "it was suspended" if resource.suspended else "nothing of it is in force any more"
         users = self._gateways(resource.key, present)
         if users:
             message = f"{what} while in use; gateways that it vouched for in the last 25 h: {len(users)}"
-            self._events.assure(resource, "Warning", IN_USE, message)
-            self._tell(users, resource, what)
-        self._let_go(resource, record, trust)
+            yield RemovalEvent(resource, "Warning", IN_USE, message)
+            yield from _tell(users, resource, what)
+        yield from _let_go(resource, record, trust)
 
     def _narrowed(
         self,
@@ -138,8 +142,8 @@ class RemovalEvents:
         before: TrustedAuthority,
         record: TrustedAuthority,
         present: Mapping[Key, Resource],
-    ) -> None:
-        """Record events on certificates, ranges or served namespaces that a TrustedCA lost."""
+    ) -> Iterator[RemovalEvent]:
+        """Yield the events on certificates, ranges or served namespaces that a TrustedCA lost."""
         gone, narrower = certificates_gone(before, record), is_narrower(before, record)
         users = self._gateways(resource.key, present) if gone or narrower else []
         outside = [each for each in users if _speaks_for(before, each) and not _speaks_for(record, each)]
@@ -150,13 +154,13 @@ class RemovalEvents:
                 " beside the new one, until all gateways have new certificates"
             )
             message = f"{what}; gateways that this TrustedCA vouched for in the last 25 h: {len(users)}; {hint}"
-            self._events.assure(resource, "Warning", IN_USE, message)
-            self._tell(users, resource, what)
+            yield RemovalEvent(resource, "Warning", IN_USE, message)
+            yield from _tell(users, resource, what)
         if outside:
             what = "its euiRanges or serves became narrower"
             message = f"{what}; gateways that it vouched for in the last 25 h and cannot any more: {len(outside)}"
-            self._events.assure(resource, "Warning", IN_USE, message)
-            self._tell(outside, resource, what)
+            yield RemovalEvent(resource, "Warning", IN_USE, message)
+            yield from _tell(outside, resource, what)
 
     def _gateways(self, authority: Key, present: Mapping[Key, Resource]) -> list[Gateway]:
         """Return the Gateways that a TrustedCA vouched for lately, sorted by name."""
@@ -166,30 +170,35 @@ class RemovalEvents:
         found = (each for each in present.values() if isinstance(each, Gateway) and each.metadata.uid in users)
         return sorted(found, key=lambda each: each.key)
 
-    def _tell(self, gateways: Iterable[Gateway], authority: Resource, what: str) -> None:
-        for each in list(gateways)[:_MAX_TOLD]:
-            message = f"TrustedCA {authority.key.namespace}/{authority.key.name}, which vouched for it last: {what}"
-            self._events.assure(each, "Warning", IN_USE, message)
 
-    def _unrevoked(self, resource: Resource, what: str) -> None:
-        if what:
-            message = (
-                f"no longer revoked, and accepted again while valid: {what}. If that is a mistake, add them again; a CA"
-                " also removes entries from a CRL after their certificates have expired"
-            )
-            self._events.assure(resource, "Warning", REVOKED_NO_MORE, message)
+def _tell(gateways: Iterable[Gateway], authority: Resource, what: str) -> Iterator[RemovalEvent]:
+    for each in list(gateways)[:_MAX_TOLD]:
+        message = f"TrustedCA {authority.key.namespace}/{authority.key.name}, which vouched for it last: {what}"
+        yield RemovalEvent(each, "Warning", IN_USE, message)
 
-    def _let_go(self, resource: Resource, record: TrustedAuthority, trust: TrustDocument) -> None:
-        """Record which other TrustedCAs still trust the same certificates; only then its revocations matter."""
-        if self._still_trusted(resource, record.anchors, trust):
-            self._unrevoked(resource, revoked_no_more(record, None))
 
-    def _still_trusted(self, resource: Resource, anchors: Iterable[bytes], trust: TrustDocument) -> bool:
-        names = still_trusted_by(anchors, resource.metadata.uid, trust, resource.metadata.namespace)
-        if names:
-            message = f"certificates that it no longer trusts, or their keys, are still trusted by: {', '.join(names)}"
-            self._events.assure(resource, "Warning", STILL_TRUSTED_BY, message)
-        return bool(names)
+def _unrevoked(resource: Resource, what: str) -> Iterator[RemovalEvent]:
+    if what:
+        message = (
+            f"no longer revoked, and accepted again while valid: {what}. If that is a mistake, add them again; a CA"
+            " also removes entries from a CRL after their certificates have expired"
+        )
+        yield RemovalEvent(resource, "Warning", REVOKED_NO_MORE, message)
+
+
+def _let_go(resource: Resource, record: TrustedAuthority, trust: TrustDocument) -> Iterator[RemovalEvent]:
+    """Yield which other TrustedCAs still trust the same certificates; only then its revocations matter."""
+    still_trusted = list(_still_trusted(resource, record.anchors, trust))
+    yield from still_trusted
+    if still_trusted:
+        yield from _unrevoked(resource, revoked_no_more(record, None))
+
+
+def _still_trusted(resource: Resource, anchors: Iterable[bytes], trust: TrustDocument) -> Iterator[RemovalEvent]:
+    names = still_trusted_by(anchors, resource.metadata.uid, trust, resource.metadata.namespace)
+    if names:
+        message = f"certificates that it no longer trusts, or their keys, are still trusted by: {', '.join(names)}"
+        yield RemovalEvent(resource, "Warning", STILL_TRUSTED_BY, message)
 
 
 def _speaks_for(record: TrustedAuthority, gateway: Gateway) -> bool:

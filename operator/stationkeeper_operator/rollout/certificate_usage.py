@@ -18,6 +18,8 @@ from stationkeeper_operator.resources.records import Key, TrustedCA
 WINDOW = timedelta(hours=25)
 MAX_UNREGISTERED = 50
 
+_IN_ONE_STEP = 5000
+
 
 class Unregistered(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A gateway with a certificate of the TrustedCA and without a Gateway.
@@ -92,12 +94,27 @@ class CertificateUsage:
         )
         return authority if self._put(_name(authority), entry) else None
 
-    def count(self, now: datetime) -> None:
-        """Count again, and drop uses older than `WINDOW`."""
+    def counting(self, now: datetime) -> Iterator[None]:
+        """Count again, and drop uses older than `WINDOW`; in steps, between which others may call.
+
+        Args:
+            now: the time, aware.
+
+        Yields:
+            Between the steps. The caller must take all steps.
+        """
         since = now - WINDOW
-        self._used = {uid: use for uid, use in self._used.items() if use[1] >= since}
-        self._counts = Counter(authority for authority, _, _ in self._used.values())
-        self._cas = Counter(authority for authority, _, is_ca in self._used.values() if is_ca)
+        counts, cas = Counter[str](), Counter[str]()
+        for number, (uid, use) in enumerate(list(self._used.items())):
+            authority, at, is_ca = use
+            if at >= since:
+                counts[authority] += 1
+                cas[authority] += is_ca
+            elif self._used.get(uid) is use:
+                del self._used[uid]
+            if number % _IN_ONE_STEP == _IN_ONE_STEP - 1:
+                yield
+        self._counts, self._cas = counts, cas
         for authority, listed in list(self._unregistered.items()):
             recent = {eui: each for eui, each in listed.items() if each.last_seen >= since}
             self._unregistered[authority] = recent

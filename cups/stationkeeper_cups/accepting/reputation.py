@@ -45,8 +45,8 @@ class _Decaying:
         return before
 
 
-class Standing:
-    """The standing of networks and certificates.
+class Reputation:
+    """The reputation of networks and certificates.
 
     Args:
         clock: returns monotonic seconds.

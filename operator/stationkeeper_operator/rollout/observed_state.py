@@ -21,8 +21,9 @@ from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_core.published.observation import DeliveryState, Observation
 from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges
 from stationkeeper_operator.compiling.world_changes import ResourceChange
-from stationkeeper_operator.observing.certificate_usage import CertificateUsage
-from stationkeeper_operator.observing.gateway_observation import (
+from stationkeeper_operator.resources.records import TRUSTED_CA, Gateway, Key, Resource, TrustedCA
+from stationkeeper_operator.rollout.certificate_usage import CertificateUsage
+from stationkeeper_operator.rollout.gateway_observation import (
     NOTHING_SEEN,
     DeliveryShown,
     GatewayObservation,
@@ -30,7 +31,6 @@ from stationkeeper_operator.observing.gateway_observation import (
     merged,
     shown_in,
 )
-from stationkeeper_operator.resources.records import TRUSTED_CA, Gateway, Key, Resource, TrustedCA
 
 REFRESH = timedelta(minutes=10)
 AHEAD = timedelta(minutes=5)
@@ -63,6 +63,7 @@ class ObservedState:
         self._current = current
         self._release_namespace = release_namespace
         self._keys: dict[str, Key] = {}
+        self._authorities: set[Key] = set()
         # How many Gateways have each EUI, by namespace; and of all namespaces beside an empty one.
         self._registered: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._unwritten: dict[str, _Unwritten] = {}
@@ -90,8 +91,11 @@ class ObservedState:
             if after is not None and after.metadata.uid not in self._keys:
                 self._keys[after.metadata.uid] = key
                 self._seed(after)
-        if any(key.kind == TRUSTED_CA for key in changes):
-            self.usage.left_out([key for key in self._keys.values() if key.kind == TRUSTED_CA])
+        authorities = {key: after for key, (_, after) in changes.items() if key.kind == TRUSTED_CA}
+        if authorities:
+            self._authorities |= authorities.keys()
+            self._authorities -= {key for key, after in authorities.items() if after is None}
+            self.usage.left_out(self._authorities)
         self._known = True
 
     def _count_euis(self, resource: Resource | None, number: int) -> None:
@@ -153,11 +157,20 @@ class ObservedState:
                 found.append(self._keys[uid])
         return found
 
-    def count(self, now: datetime) -> list[Key]:
-        """Count the gateways of each TrustedCA again; return the keys of all TrustedCAs."""
-        self.usage.count(now)
+    def counting(self, now: datetime) -> Iterator[None]:
+        """Count the gateways of each TrustedCA again, in steps; see `CertificateUsage.counting`."""
+        yield from self.usage.counting(now)
         self._counted = True
-        return [key for key in self._keys.values() if isinstance(self._current(key), TrustedCA)]
+
+    def count(self, now: datetime) -> list[Key]:
+        """Count the gateways of each TrustedCA again, at once; return the keys of all TrustedCAs."""
+        for _ in self.counting(now):
+            pass
+        return self.authorities()
+
+    def authorities(self) -> list[Key]:
+        """Return the keys of all TrustedCAs."""
+        return [key for key in self._authorities if isinstance(self._current(key), TrustedCA)]
 
     def fields(self, resource: Resource) -> Mapping[str, object]:
         """Return the status fields of `resource` that must be written now."""
@@ -167,7 +180,7 @@ class ObservedState:
         return fields_of(unwritten.observed) if unwritten is not None and unwritten.due else {}
 
     def written(self, resource: Resource) -> None:
-        """Take in that a status was written."""
+        """Record that a status was written."""
         uid = resource.metadata.uid
         unwritten = self._unwritten.get(uid)
         if unwritten is None or not isinstance(resource, Gateway):

@@ -18,7 +18,7 @@ MOST_NAME_BYTES = 200
 """The maximum bytes of an issuer's name; a longer one takes long to parse."""
 
 
-def stranger(presented: Sequence[bytes], trust: TrustGeneration) -> str | None:
+def unknown_issuer(presented: Sequence[bytes], trust: TrustGeneration) -> str | None:
     """Return the issuer's name (RFC 4514) if no TrustedCA can vouch; None if that needs the full judgement.
 
     Args:

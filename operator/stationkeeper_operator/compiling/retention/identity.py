@@ -1,0 +1,17 @@
+"""Find what differs between two large collections that mostly hold the same objects, without a look into them."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def differing(old: Sequence[T], new: Sequence[T]) -> tuple[list[T], list[T]]:
+    """Return the items of `old`, and of `new`, that are not the very same object in the other; equal ones may be there.
+
+    A document that replaces another one holds the same record objects, except for those that changed.
+    """
+    if old is new:
+        return [], []
+    before, after = set(map(id, old)), set(map(id, new))
+    return [each for each in old if id(each) not in after], [each for each in new if id(each) not in before]

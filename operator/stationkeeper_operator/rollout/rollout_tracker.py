@@ -1,0 +1,266 @@
+"""Follow what is published until every CUPS pod has loaded it, and what the pods saw of gateways. Pure.
+
+The input is what was published and what the pods report; the output is values: whose status may change, and the events
+on removed trust. The tracker calls nobody who writes. It computes the part of one status that it knows at the moment at
+which that status is compared, so that it does not hold 100,000 statuses.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from stationkeeper_core.published.documents import TRUST, Document, TrustDocument
+from stationkeeper_core.published.observation import Observation
+from stationkeeper_operator.compiling.retention.document_changes import (
+    DocumentChanges,
+    document_changes,
+    has_left,
+    record_key,
+    removed_records,
+)
+from stationkeeper_operator.compiling.verdict import Verdict
+from stationkeeper_operator.compiling.world_changes import ResourceChange
+from stationkeeper_operator.publishing.removed import Removed
+from stationkeeper_operator.resources.fact import NOT_OBSERVED, Fact
+from stationkeeper_operator.resources.records import Key, Resource
+from stationkeeper_operator.rollout.enforcement import Enforcement, PodReport, ResourceRef, Step
+from stationkeeper_operator.rollout.observed_state import ObservedState
+from stationkeeper_operator.rollout.removal_events import RemovalEvent, RemovalEvents
+
+_IN_ONE_STEP = 200
+_NOT_OBSERVED = Fact("Unknown", NOT_OBSERVED, "the operator has no token to ask the CUPS pods with")
+
+
+@dataclass(frozen=True)
+class RolloutChanges:
+    """The result of a round of reports.
+
+    Attributes:
+        resources: the resources whose condition `Enforced` changed.
+        documents: the documents of which it changed for resources without a change of their own.
+        touched: the resources to ask `RolloutTracker.proven` about.
+    """
+
+    resources: Collection[ResourceRef]
+    documents: Collection[str]
+    touched: Collection[ResourceRef]
+
+
+class RolloutTracker:
+    """The rollout of one release, as its leader knows it.
+
+    Args:
+        current: returns the present resource; None if it no longer exists.
+        release_namespace: the namespace whose TrustedCAs may vouch for the Gateways of other namespaces.
+        asks: whether the pods are asked for loaded generations.
+
+    Attributes:
+        enforcement: the state of the proofs.
+        observed: what the pods saw.
+    """
+
+    def __init__(self, current: Callable[[Key], Resource | None], release_namespace: str, *, asks: bool) -> None:
+        self.enforcement = Enforcement()
+        self.observed = ObservedState(current, release_namespace)
+        self._removal_events = RemovalEvents(self.observed.usage.users, awaits_proof=asks)
+        self._asks = asks
+        self._changes: list[DocumentChanges] = []
+        self._proven: list[tuple[ResourceRef, Fact]] = []
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the resources are known."""
+        return self.observed.is_known
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the pods have loaded everything that this operator published."""
+        return self.enforcement.is_settled
+
+    def know(self, changes: Mapping[Key, ResourceChange]) -> None:
+        """Take in the resources.
+
+        Args:
+            changes: the changes since the last call; at the first call, all resources.
+        """
+        self.observed.know(changes)
+
+    def begin(self, generations: Mapping[str, int], removed: Mapping[str, Sequence[Removed]] | None = None) -> bool:
+        """Take in what is in force before a turn writes.
+
+        Args:
+            generations: by document.
+            removed: what was taken out of each document, and was not told yet.
+
+        Returns:
+            Whether some of it was unknown, so that the pods must be asked at once.
+        """
+        unknown = self.enforcement.begin(generations)
+        for document in unknown:
+            for each in (removed or {}).get(document, ()):
+                self.enforcement.wait_for_base(self._removal_events.expect(each), document)
+        return bool(unknown)
+
+    def leaving(self, before: Document | None, after: Document, present: Mapping[Key, Resource]) -> tuple[Removed, ...]:
+        """Return the removals in a written document that need an event after their proof.
+
+        Args:
+            before: what is in force.
+            after: what is written.
+            present: all resources.
+        """
+        if not self._asks:
+            return ()
+        gone = (each for each in removed_records(before, after) if has_left(each, present))
+        return tuple(Removed(*record_key(each), each.uid) for each in gone)
+
+    def published(
+        self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int], now: float
+    ) -> Iterator[Collection[Key]]:
+        """Record that documents were written, in steps.
+
+        Args:
+            before: the earlier contents, by document.
+            after: the new contents, by document.
+            generations: the generations of the written documents.
+            now: the time in monotonic seconds.
+
+        Yields:
+            Of each step, the resources whose status must be written now: their gateways have a new target. The caller
+            must take all steps.
+        """
+        for document, generation in generations.items():
+            changes = document_changes(before.get(document), after[document])
+            # Before the first step: a report that comes between two steps must not prove what is not announced.
+            self._changes.append(changes)
+            for _ in self._expect(Step(document, generation, now), changes, is_known=document in before):
+                yield ()
+            keys = self.observed.reconfigured([changes])
+            while batch := list(islice(keys, _IN_ONE_STEP)):
+                yield batch
+            yield ()
+
+    def also_published(
+        self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int], now: float
+    ) -> Iterator[None]:
+        """Record that copies in documents of another count were written; `published` takes in the changes themselves.
+
+        Args:
+            before: the contents by document.
+            after: likewise.
+            generations: of those that were written.
+            now: the time in monotonic seconds.
+
+        Yields:
+            Between the steps. The caller must take all steps.
+        """
+        for document, generation in generations.items():
+            changes = document_changes(before.get(document), after[document])
+            yield from self._expect(Step(document, generation, now), changes, is_known=document in before)
+            yield
+
+    def _expect(self, step: Step, changes: DocumentChanges, *, is_known: bool) -> Iterator[None]:
+        if not self._asks:
+            return
+        if not is_known:
+            self.enforcement.replaced(step)
+        refs = (ResourceRef(record_key(each), each.uid) for each in changes.records)
+        yield from self.enforcement.published(step, refs)
+
+    def lacking(self, documents: Collection[str], unchanged: Mapping[ResourceRef, str]) -> None:
+        """Take in which documents a turn could not write.
+
+        Args:
+            documents: their names.
+            unchanged: the resources that are still in one of them, as `still_held` returns them.
+        """
+        self.enforcement.unwritten = frozenset(documents)
+        self.enforcement.unchanged = unchanged
+
+    def removals(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> Iterator[RemovalEvent]:
+        """Yield the events on removed trust since the last call, and on its proofs.
+
+        Args:
+            after: the present contents, by document.
+            present: all resources.
+        """
+        trust = after.get(TRUST)
+        while self._changes:
+            if isinstance(trust, TrustDocument):
+                yield from self._removal_events.announce(self._changes[0], trust, present)
+            del self._changes[:1]
+        proven, self._proven = self._proven, []
+        yield from self._removal_events.enforced(proven)
+
+    def reported(self, reports: Sequence[PodReport], now: float) -> RolloutChanges:
+        """Take in the reports of all pods that have not ended.
+
+        Args:
+            reports: one of each pod.
+            now: the time in monotonic seconds.
+        """
+        outcome = self.enforcement.take_in(reports, now)
+        return RolloutChanges(outcome.resources, outcome.documents, outcome.touched)
+
+    def proven(self, refs: Iterable[ResourceRef]) -> Iterator[RemovalEvent]:
+        """Yield the events on those removals in `refs` that every pod has loaded by now."""
+        proven = self.enforcement.proven(refs)
+        if self._changes:
+            # The pods were quicker than the turn: the removal is not announced yet.
+            self._proven += proven
+        else:
+            yield from self._removal_events.enforced(proven)
+
+    def visited(self, instance: str, observations: Iterable[Observation], now: datetime) -> Collection[Key]:
+        """Take in what a pod saw; return the resources whose status must be written now.
+
+        Args:
+            instance: the name of the pod's process.
+            observations: the observations, in any order; one may come twice.
+            now: the time, aware; a visit after it is ignored.
+        """
+        return self.observed.take_in(instance, observations, now)
+
+    def due(self, now: datetime) -> Collection[Key]:
+        """Return the resources whose status is old and must be written."""
+        return self.observed.due(now)
+
+    def counting(self, now: datetime) -> Iterator[None]:
+        """Count the gateways of each TrustedCA again, in steps; see `CertificateUsage.counting`."""
+        return self.observed.counting(now)
+
+    def authorities(self) -> Collection[Key]:
+        """Return the keys of all TrustedCAs."""
+        return self.observed.authorities()
+
+    def enforced(self, resource: Resource, verdict: Verdict) -> Fact:
+        """Return the condition `Enforced` of a resource."""
+        return self.enforcement.fact(resource, verdict) if self._asks else _NOT_OBSERVED
+
+    def fields(self, resource: Resource) -> Mapping[str, object]:
+        """Return the status fields about visits that must be written now; a field that is None is removed."""
+        return self.observed.fields(resource)
+
+    def written(self, resource: Resource) -> None:
+        """Record that a status was written."""
+        self.observed.written(resource)
+
+
+def still_held(
+    documents: Iterable[str], before: Mapping[str, Document], after: Mapping[str, Document]
+) -> Mapping[ResourceRef, str]:
+    """Return the resources that documents must lose and still hold, because these are not written, each with one.
+
+    Args:
+        documents: the names of those that are not written.
+        before: the contents by document that are in force.
+        after: the new contents.
+    """
+    # A Gateway that moves to another document stays in this one as well.
+    return {
+        ResourceRef(record_key(each), each.uid): document
+        for document in documents
+        if document in before
+        for each in removed_records(before[document], after[document])
+    }

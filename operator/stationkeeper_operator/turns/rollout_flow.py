@@ -1,0 +1,150 @@
+"""Pass on the changes of a publish and of the pods' reports: to the statuses, the events, and the next round.
+
+The rollout tracker is pure and calls no other room. This module passes its results on, in one direction: publishes and
+reports, then the tracker, then the statuses and events.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from stationkeeper_core.published.documents import Document
+from stationkeeper_core.published.observation import Observation
+from stationkeeper_operator.compiling.world_changes import ResourceChange
+from stationkeeper_operator.publishing.removed import Removed
+from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.resources.records import Key, Resource
+from stationkeeper_operator.rollout.enforcement import PodReport
+from stationkeeper_operator.rollout.removal_events import RemovalEvent
+from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker, still_held
+from stationkeeper_operator.turns.batches import IN_ONE_GO, batches
+from stationkeeper_operator.turns.status_loop import StatusLoop
+
+QUICK_SECONDS = 0.2
+HURRY_SECONDS = 10.0
+
+
+class RolloutFlow:
+    """The flow of one release.
+
+    Args:
+        tracker: computes the changes.
+        statuses: receives the resources whose status may change.
+        events: receives the events on removed trust.
+        clock: returns monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        tracker: RolloutTracker,
+        statuses: StatusLoop,
+        events: EventRecorder,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._tracker = tracker
+        self._statuses = statuses
+        self._events = events
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._hurry_until = float("-inf")
+
+    def know(self, changes: Mapping[Key, ResourceChange]) -> None:
+        """Take in the resources: the changes since the last call; at the first call, all."""
+        self._tracker.know(changes)
+
+    def begin(self, generations: Mapping[str, int], removed: Mapping[str, Sequence[Removed]] | None = None) -> None:
+        """Take in what is in force before a turn writes.
+
+        Args:
+            generations: by document.
+            removed: what was taken out of each document, and was not told yet.
+        """
+        if self._tracker.begin(generations, removed):
+            self._wake.set()
+
+    def leaving(self, before: Document | None, after: Document, present: Mapping[Key, Resource]) -> tuple[Removed, ...]:
+        """Return the removals in a written document that need an event after their proof."""
+        return self._tracker.leaving(before, after, present)
+
+    async def published(
+        self,
+        before: Mapping[str, Document],
+        after: Mapping[str, Document],
+        generations: Mapping[str, int],
+        copies: Mapping[str, int] | None = None,
+    ) -> None:
+        """Record that documents were written.
+
+        Args:
+            before: the earlier contents, by document.
+            after: the new contents, by document.
+            generations: the generations of the written documents.
+            copies: likewise, of the written copies in documents of another count.
+        """
+        now = self._clock()
+        for keys in self._tracker.published(before, after, generations, now):
+            self._statuses.observe(keys)
+            await asyncio.sleep(0)
+        for _ in self._tracker.also_published(before, after, copies or {}, now):
+            await asyncio.sleep(0)
+        if generations or copies:
+            self._hurry_until = now + HURRY_SECONDS
+            self._wake.set()
+
+    async def lacking(
+        self, documents: Collection[str], before: Mapping[str, Document], after: Mapping[str, Document]
+    ) -> None:
+        """Take in which documents a turn could not write."""
+        held = await asyncio.to_thread(still_held, documents, before, after) if documents else {}
+        self._tracker.lacking(documents, held)
+
+    async def tell(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> None:
+        """Record the events on removed trust since the last call.
+
+        Args:
+            after: the present contents, by document.
+            present: all resources.
+        """
+        await self._record(self._tracker.removals(after, present))
+
+    async def due(self, pace: float) -> None:
+        """Wait until the pods must be asked: at once after a publish, then often, later every `pace` seconds."""
+        hurries = self._clock() < self._hurry_until and not self._tracker.is_settled
+        with contextlib.suppress(TimeoutError):
+            # `asyncio.wait_for` of Python 3.11 forgets a cancellation that comes with the end of what it waits for.
+            async with asyncio.timeout(QUICK_SECONDS if hurries else pace):
+                await self._wake.wait()
+        self._wake.clear()
+
+    async def reported(self, reports: Sequence[PodReport]) -> None:
+        """Take in the reports of all pods."""
+        changes = self._tracker.reported(reports, self._clock())
+        for batch in batches(changes.resources, IN_ONE_GO):
+            self._statuses.recheck(ref.key for ref in batch)
+            await asyncio.sleep(0)
+        if changes.documents:
+            await self._statuses.look_again_at(changes.documents)
+        for batch in batches(changes.touched, IN_ONE_GO):
+            await self._record(self._tracker.proven(batch))
+            await asyncio.sleep(0)
+
+    def visited(self, instance: str, observations: Iterable[Observation], now: datetime) -> None:
+        """Take in what a pod saw; see `RolloutTracker.visited`."""
+        self._statuses.observe(self._tracker.visited(instance, observations, now))
+
+    def refresh(self, now: datetime) -> None:
+        """Queue the statuses in which the time of the last visit is old."""
+        self._statuses.observe(self._tracker.due(now))
+
+    async def count(self, now: datetime) -> None:
+        """Count the gateways of each TrustedCA again."""
+        for _ in self._tracker.counting(now):
+            await asyncio.sleep(0)
+        self._statuses.observe(self._tracker.authorities())
+
+    async def _record(self, events: Iterable[RemovalEvent]) -> None:
+        for each in events:
+            self._events.assure(each.resource, each.kind, each.reason, each.message, once=each.is_last)
+            await asyncio.sleep(0)

@@ -1,0 +1,136 @@
+"""Work that grows with the configuration leaves the event loop free: it is done in a thread, or in steps."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+from prometheus_client.core import GaugeMetricFamily
+
+from stationkeeper_core.published.documents import RegisteredGateway, RegistryDocument
+from stationkeeper_core.setting_values import Address
+from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.api.kubernetes_credentials import Credentials
+from stationkeeper_operator.compiling.verdict import Verdict
+from stationkeeper_operator.metrics import Metrics
+from stationkeeper_operator.process.health import serve_health
+from stationkeeper_operator.reporting.event_recorder import EventRecorder
+from stationkeeper_operator.reporting.judgement import Judgement
+from stationkeeper_operator.reporting.status_writer import StatusWriter
+from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key
+from stationkeeper_operator.rollout.certificate_usage import WINDOW, CertificateUsage
+from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
+from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.rollout_flow import RolloutFlow
+from stationkeeper_operator.turns.status_loop import StatusLoop
+from stationkeeper_operator.watching.resource_store import ResourceStore
+from stationkeeper_tools.ports import free_port
+from tests.operator.seeing import eui
+from tests.operator.test_status_writer import until
+
+FLEET = 12_000
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+async def pauses_of(work: Awaitable[object]) -> int:
+    """How often another task could run while `work` was done."""
+    found = 0
+    done = asyncio.ensure_future(work)
+    while not done.done():
+        await asyncio.sleep(0)
+        found += 1
+    await done
+    return found
+
+
+def statuses() -> StatusLoop:
+    api = KubernetesApi(Credentials(None))
+    events = EventRecorder(api, "test", lambda: None)
+    writer = StatusWriter(api, lambda: None, "release")
+    return StatusLoop(writer, OwnWrites(ResourceStore()), events, now=lambda: NOW, release="release")
+
+
+def gateway(number: int) -> Key:
+    return Key(GATEWAY, "lorawan", f"gw-{number}")
+
+
+async def test_statuses_of_a_document_are_looked_at_again_in_steps_and_none_is_left_out() -> None:
+    loop = statuses()
+    verdicts = [Verdict(True, "Accepted", "fine", f"registry-0{number % 2}") for number in range(FLEET)]
+    loop.judge({gateway(number): Judgement("u", 1, verdict, True) for number, verdict in enumerate(verdicts)})
+    running = asyncio.create_task(loop.run())
+    await until(lambda: loop.is_idle)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert await pauses_of(loop.look_again_at(["registry-00"])) >= 10
+    assert loop.waiting == FLEET // 2
+
+
+async def test_what_was_published_is_taken_in_document_by_document() -> None:
+    tracker = RolloutTracker(lambda _: None, "release", asks=True)
+    flow = RolloutFlow(tracker, statuses(), EventRecorder(KubernetesApi(Credentials(None)), "test", lambda: None))
+    after = {f"registry-0{number}": _document(number) for number in range(8)}
+    assert await pauses_of(flow.published({}, after, dict.fromkeys(after, 1))) >= 8
+
+
+def _document(bucket: int) -> RegistryDocument:
+    record = RegisteredGateway(eui=eui(bucket), namespace="lorawan", name=f"gw-{bucket}", uid=f"uid-{bucket}")
+    return RegistryDocument(bucket=bucket, gateways=(record,))
+
+
+def test_gateways_of_a_trusted_ca_are_counted_in_steps_while_others_visit() -> None:
+    usage, authority = CertificateUsage(), Key(TRUSTED_CA, "lorawan", "acme")
+    for number in range(FLEET):
+        usage.used(f"uid-{number}", "lorawan/acme", NOW - (WINDOW * 2 if number < 10 else timedelta()))
+    steps = 0
+    for _ in usage.counting(NOW):
+        steps += 1
+        usage.used("uid-0", "lorawan/acme", NOW)
+        assert usage.gateways(authority) == 0, "what is shown is the last whole count"
+    assert steps >= 2
+    assert usage.gateways(authority) == FLEET - 10
+    assert "uid-0" in usage.users(authority), "it visited meanwhile"
+    for _ in usage.counting(NOW):
+        pass
+    assert usage.gateways(authority) == FLEET - 9
+
+
+class _Collector:
+    """Notes in which thread it is asked, and whether two ask at once."""
+
+    def __init__(self) -> None:
+        self.threads: list[int] = []
+        self._one = threading.Lock()
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        return ()
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        assert self._one.acquire(blocking=False)
+        self.threads.append(threading.get_ident())
+        self._one.release()
+        return ()
+
+
+@asynccontextmanager
+async def _health(metrics: Metrics) -> AsyncIterator[str]:
+    port = free_port()
+    async with serve_health(Address("127.0.0.1", port), lambda: True, lambda: True, metrics):
+        yield f"http://127.0.0.1:{port}/metrics"
+
+
+async def test_metrics_are_computed_in_another_thread_and_one_at_a_time() -> None:
+    metrics, collector = Metrics(), _Collector()
+    metrics.add(collector)
+    async with _health(metrics) as url, aiohttp.ClientSession() as session:
+
+        async def scrape() -> bytes:
+            async with session.get(url) as answer:
+                return await answer.read()
+
+        found = await asyncio.gather(*(scrape() for _ in range(5)))
+    assert all(b"stationkeeper_operator" in each for each in found)
+    assert collector.threads
+    assert threading.get_ident() not in collector.threads
