@@ -34,7 +34,7 @@ class Notes:
     def __init__(self) -> None:
         self.long: dict[str, list[tuple[float, float, float, str]]] = {"turn": [], "callback": [], "gc": []}
         self.counted: dict[int, int] = {}
-        self._gc_began = 0.0
+        self._gc_began = 0.0, 0.0
 
     def take(self, kind: str, began: float, wall: float, cpu: float, name: str) -> None:
         if kind == "turn":
@@ -44,12 +44,12 @@ class Notes:
 
     def collected(self, phase: str, info: dict[str, int]) -> None:
         if phase == "start":
-            self._gc_began = time.monotonic()
+            self._gc_began = time.monotonic(), time.thread_time()
             return
-        began = self._gc_began
-        wall = time.monotonic() - began
+        began, cpu = self._gc_began
+        wall, used = time.monotonic() - began, time.thread_time() - cpu
         name = f"generation {info['generation']} in {threading.current_thread().name}"
-        self.take("gc", began, wall, wall, name)
+        self.take("gc", began, wall, used, name)
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps({"long": self.long, "counted": self.counted}))

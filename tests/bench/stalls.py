@@ -121,7 +121,7 @@ def _tell(name: str, noted: Noted, begins: float, ends: float) -> dict[str, floa
         "p99_9_turn_cpu_ms": _p99_9([each.cpu for each in within["turn"]], turns),
         "p99_9_turn_wall_ms": _p99_9([each.wall for each in within["turn"]], turns),
         "callbacks_over_10_ms_cpu": sum(each.cpu * 1000 > GOAL_MS for each in callbacks),
-        "longest_gc_ms": _longest([each.wall for each in within["gc"]]),
+        "longest_gc_cpu_ms": _longest([each.cpu for each in within["gc"]]),
     }
     say(f"{name}: {found}")
     for kind in ("callback", "gc"):

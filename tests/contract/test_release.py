@@ -161,6 +161,7 @@ def test_the_plugin_says_what_to_install_where_the_program_is_not(tmp_path: Path
     assert f"pipx install 'stationkeeper[tools]=={VERSION}'" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_packed_chart_names_the_published_images_by_digest(tmp_path: Path) -> None:
     packed = chart.package(tmp_path, "ghcr.io/example", DIGESTS)
 
@@ -177,6 +178,7 @@ def test_a_packed_chart_names_the_published_images_by_digest(tmp_path: Path) -> 
     assert all(digest in readme for digest in DIGESTS.values())
 
 
+@pytest.mark.slow
 def test_a_chart_that_is_packed_again_is_the_same_whenever_its_files_were_written(tmp_path: Path) -> None:
     first = chart.package(tmp_path / "first").read_bytes()
     with tarfile.open(next((tmp_path / "first").iterdir())) as archive:

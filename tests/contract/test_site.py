@@ -31,11 +31,13 @@ def entries(nav: list[Any]) -> Iterator[str]:
             yield from entries([value] if isinstance(value, str) else value)
 
 
+@pytest.mark.slow
 def test_it_builds_and_no_link_leads_nowhere(site: Path) -> None:
     assert (site / "index.html").is_file()
     assert (site / "search.json").is_file()
 
 
+@pytest.mark.slow
 def test_each_page_of_the_documentation_is_there(site: Path) -> None:
     lacking = [path for path, _ in pages(Path.cwd()) if not list(site.glob(f"{path.with_suffix('')}*"))]
     assert [each for each in lacking if each.name not in {"index.md", "README.md"}] == []
@@ -49,6 +51,7 @@ def test_the_navigation_has_each_page_once() -> None:
     assert sorted(named) == sorted(there)
 
 
+@pytest.mark.slow
 def test_each_page_tells_the_browser_to_load_nothing_from_elsewhere(site: Path) -> None:
     policy = "default-src &#x27;self&#x27;", "default-src 'self'"
     lacking = [path for path in site.rglob("*.html") if not any(each in path.read_text() for each in policy)]
@@ -105,6 +108,7 @@ def test_a_link_out_of_the_documentation_leads_to_the_public_repository(tmp_path
         list(pages(tmp_path))
 
 
+@pytest.mark.slow
 def test_the_workflow_is_valid_and_publishes_what_make_site_builds() -> None:
     program = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(WORKFLOW)]
 
