@@ -1,6 +1,7 @@
 """The server's own event loop does what asyncio's does, for asyncio's transports and for readers and writers."""
 
 import asyncio
+import selectors
 import signal
 import socket
 from collections.abc import Callable, Coroutine
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stationkeeper_cups.process.event_loop import new_event_loop
+from stationkeeper_cups.process.event_loop import EpollSelector, new_event_loop
 
 
 def _run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -255,5 +256,27 @@ def test_a_reader_can_stop_the_loop() -> None:
     loop.run_forever()
     loop.remove_reader(one)
     loop.close()
+    for each in (one, other):
+        each.close()
+
+
+def test_a_file_is_registered_once_and_its_events_can_change() -> None:
+    selector = EpollSelector(lambda _error: None)
+    one, other = _pair()
+    first = selector.register(one, selectors.EVENT_READ, "first")
+    with pytest.raises(KeyError):
+        selector.register(one, selectors.EVENT_WRITE)
+    assert selector.select(0) == []
+
+    changed = selector.modify(one, selectors.EVENT_WRITE, "second")
+    assert (first.data, changed.data, selector.get_key(one)) == ("first", "second", changed)
+    assert selector.select(0) == [(changed, selectors.EVENT_WRITE)]
+    assert dict(selector.get_map()) == {one.fileno(): changed}
+
+    selector.unregister(one)
+    with pytest.raises(KeyError):
+        selector.modify(one, selectors.EVENT_READ)
+    assert selector.fileno() > 0
+    selector.close()
     for each in (one, other):
         each.close()
