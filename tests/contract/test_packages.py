@@ -88,7 +88,7 @@ def linked(folder: Path) -> set[str]:
 
 
 def test_the_sdist_has_the_whole_chart_with_its_definitions(sdist: Path) -> None:
-    assert linked(ROOT / "helm") <= files(sdist)
+    assert linked(ROOT / "helm/stationkeeper") <= files(sdist)
     assert {str(path.relative_to(ROOT)) for path in (ROOT / "crds").glob("*.yaml")} <= files(sdist)
 
 

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published.documents import REGISTRY, TRUST, bucket_of
+from stationkeeper_core.published.documents import REGISTRY, TRUST, Document, RegistryDocument, bucket_of
 from stationkeeper_core.x509.pem import to_pem
 from stationkeeper_operator.compiling import compile
 from stationkeeper_operator.compiling.fitting import capacity
 from stationkeeper_operator.compiling.fitting.room import Bound
 from stationkeeper_operator.compiling.gateways import registry_compiler
-from stationkeeper_operator.compiling.incremental import bucket_memory, incremental_registry
+from stationkeeper_operator.compiling.incremental import bucket_memory, pause
 from stationkeeper_operator.compiling.incremental.incremental_compiler import IncrementalCompiler, PlanChange
 from stationkeeper_operator.compiling.incremental.incremental_registry import Work
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
@@ -64,10 +64,14 @@ _NARROW = (
 def test_after_any_events_all_is_as_if_compiled_from_nothing(taken: list[Step]) -> None:
     world = ChangingWorld()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(incremental_registry, "AT_LEAST", 1)
-        patch.setattr(incremental_registry, "BESIDE_EVENTS", 1)
+        patch.setattr(pause, "AT_LEAST", 1)
+        patch.setattr(pause, "BESIDE_EVENTS", 1)
         for each in taken:
             world.take(each)
+
+
+def has_gateway(document: Document, key: Key | Reference) -> bool:
+    return isinstance(document, RegistryDocument) and any(each.name == key.name for each in document.gateways)
 
 
 @given(steps(6))
@@ -295,8 +299,8 @@ def test_what_an_event_touched_overtakes_what_all_gateways_of_a_default_wait_for
         return compiler.compile({}, NOW, lambda: is_pressed)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(incremental_registry, "AT_LEAST", 10)
-        patch.setattr(incremental_registry, "BESIDE_EVENTS", 10)
+        patch.setattr(pause, "AT_LEAST", 10)
+        patch.setattr(pause, "BESIDE_EVENTS", 10)
         assert compiled(*fleet(200)).is_done
         other = {"lns": {"uri": "wss://second.example.com:1", "trust": LNS}}
         suspended = made(*member(1), {**spec_of(1), "suspended": True})
@@ -313,6 +317,41 @@ def test_what_an_event_touched_overtakes_what_all_gateways_of_a_default_wait_for
     assert compiler.verdicts[member(198)].lns_uri == "wss://second.example.com:1"
 
 
+def test_after_a_restart_what_is_taken_away_does_not_wait_for_all_gateways() -> None:
+    world, number = ChangingWorld(), 400
+    world.happens(*fleet(number))
+    world.happens()
+    fewer = {**spec_of(2), "client": {"trustedCAs": ["other"]}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pause, "AT_LEAST", 10)
+        for event in (made(*member(1), {**spec_of(1), "suspended": True}), made(*member(2), fewer), (member(3), None)):
+            (name,) = (name for name in world.in_force if has_gateway(world.in_force[name], event[0]))
+            compiler = world.restarted(event)
+            plan = compiler.compile(world.in_force, NOW)
+            assert plan.work.gateways < number / 4
+            assert plan.documents.keys() == {TRUST, name}
+            assert plan.documents[name] == world.from_nothing().documents[name]
+            assert not compiler.is_whole
+            world.in_force[name] = plan.documents[name]
+
+
+def test_after_a_restart_an_event_is_written_with_its_whole_document() -> None:
+    world, number = ChangingWorld(), 400
+    world.happens(*fleet(number))
+    world.happens()
+    compiler = world.restarted()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pause, "AT_LEAST", 10)
+        patch.setattr(pause, "BESIDE_EVENTS", 10)
+        compiler.compile(world.in_force, NOW, lambda: True)
+        compiler.take_in(world.apply([made(*member(1), {**spec_of(1), "suspended": True})]))
+        plans = [compiler.compile(world.in_force, NOW, lambda: True)]
+        while not plans[-1].is_done:
+            plans.append(compiler.compile(world.in_force, NOW, lambda: True))
+    whole = world.from_nothing().documents
+    assert [each for each in plans if not each.documents.items() <= whole.items()] == []
+
+
 def test_an_event_does_not_wait_for_all_that_was_put_in_force_before_it() -> None:
     world, number = ChangingWorld(), 500
     world.happens(*fleet(number))
@@ -323,7 +362,7 @@ def test_an_event_does_not_wait_for_all_that_was_put_in_force_before_it() -> Non
     compiler.take_in(as_new([made(*member(1), {**spec_of(1), "suspended": True})]))
     plan = compiler.compile(world.in_force, NOW)
     assert not plan.is_done
-    assert plan.work.gateways <= incremental_registry.BESIDE_EVENTS + 2
+    assert plan.work.gateways <= pause.BESIDE_EVENTS + 2
     assert plan.verdicts[member(1)].reason == Reason.SUSPENDED
     assert plan.verdicts[member(1)].document in plan.payloads
 
@@ -353,7 +392,7 @@ def test_nothing_of_the_registry_is_ready_before_all_gateways_were_compiled_once
     compiler = IncrementalCompiler(RELEASE)
     compiler.take_in(as_new(fleet(100)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(incremental_registry, "AT_LEAST", 10)
+        patch.setattr(pause, "AT_LEAST", 10)
         plan = compiler.compile({}, NOW, lambda: True)
         assert set(plan.documents) == {TRUST}
         assert not (plan.is_done or compiler.is_whole)

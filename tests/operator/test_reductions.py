@@ -13,8 +13,12 @@ from stationkeeper_core.published.documents import (
     TrustedAuthority,
 )
 from stationkeeper_core.x509.serial_numbers import pack_serials
-from stationkeeper_operator.compiling.retention.reductions import reduced_documents, resource_reduced
-from stationkeeper_operator.resources.records import decode_resource
+from stationkeeper_operator.compiling.retention.reductions import (
+    record_may_be_reduced,
+    reduced_documents,
+    resource_reduced,
+)
+from stationkeeper_operator.resources.records import Gateway, decode_resource
 
 AUTHORITY = TrustedAuthority(
     namespace="n",
@@ -175,3 +179,36 @@ def test_a_spec_that_may_let_in_less_is_a_reduction(
         for spec in (old, new)
     )
     assert resource_reduced(before, after) is reduced
+
+
+SAME: dict[str, Any] = {
+    "trustedCAs": ["a", "b"],
+    "sha256Fingerprints": ["aa", "bb"],
+    "tokens": [{"secretKeyRef": {"name": name, "key": "token"}} for name in ("a", "b")],
+}
+
+
+@pytest.mark.parametrize(
+    ("spec", "may"),
+    [
+        ({}, False),
+        ({"lns": {"uri": "wss://b:1"}}, False),
+        ({"client": {**SAME, "trustedCAs": ["a", "b", "c"]}}, False),
+        ({"client": {**SAME, "trustedCAs": ["a"]}}, True),
+        ({"client": {**SAME, "sha256Fingerprints": ["aa"]}}, True),
+        ({"client": {**SAME, "tokens": SAME["tokens"][:1]}}, True),
+        ({"client": {}}, True),
+        ({"suspended": True}, True),
+        ({"eui": "0" * 15 + "1"}, True),
+        ({"eui": 7}, False),
+    ],
+)
+def test_a_record_may_be_reduced_where_the_gateway_is_written_with_less(spec: dict[str, object], may: bool) -> None:
+    written = {"eui": GATEWAY.eui, "client": SAME, **spec}
+    resource = decode_resource("Gateway", {"metadata": {"uid": "u"}, "spec": written})
+    assert isinstance(resource, Gateway)
+    assert record_may_be_reduced(GATEWAY, resource) is may
+
+
+def test_a_record_whose_gateway_is_gone_may_be_reduced() -> None:
+    assert record_may_be_reduced(GATEWAY, None)

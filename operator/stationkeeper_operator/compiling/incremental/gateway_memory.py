@@ -148,6 +148,11 @@ class GatewayMemory:
         """Return the Gateways that name a Secret or ConfigMap."""
         return list(self._named.of(reference))
 
+    def of_uid(self, uid: str) -> Gateway | None:
+        """Return the Gateway with that uid; None if there is none, or if it is being deleted."""
+        key = self._by_uid.first(uid)
+        return self._gateways[key].resource if key is not None else None
+
     def held(self, uid: str) -> RegisteredGateway | None:
         """Return the record in force of a Gateway; if two documents have one, that of the higher number."""
         if not self._held.is_shared(uid):

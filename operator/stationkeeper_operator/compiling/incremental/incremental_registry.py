@@ -1,32 +1,28 @@
 """Keep the registry documents up to date: compile only the Gateways that a change concerns, and their documents."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
 from stationkeeper_core.published.documents import Document, RegisteredGateway, RegistryDocument
 from stationkeeper_core.published.registry_layout import RegistryLayout
-from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.candidate import Candidate
 from stationkeeper_operator.compiling.gateways.eui_claims import Grounds
 from stationkeeper_operator.compiling.gateways.gateway_compiler import Surroundings, compile_gateway
 from stationkeeper_operator.compiling.gateways.own_cups import OwnCUPS
 from stationkeeper_operator.compiling.gateways.registry_compiler import conflict, precedence
+from stationkeeper_operator.compiling.incremental.asked_keys import AskedKeys
 from stationkeeper_operator.compiling.incremental.bucket_memory import BucketMemory, Owner
 from stationkeeper_operator.compiling.incremental.facts_change import FactsChange
 from stationkeeper_operator.compiling.incremental.gateway_memory import GatewayMemory, RememberedGateway
+from stationkeeper_operator.compiling.incremental.pause import Pause
 from stationkeeper_operator.compiling.resource_verdicts import gateway_verdict
+from stationkeeper_operator.compiling.retention.reductions import record_may_be_reduced
 from stationkeeper_operator.compiling.shared_facts import SharedFacts
-from stationkeeper_operator.compiling.trust.authority_keys import AuthorityKeys
 from stationkeeper_operator.compiling.trust.scopes import Scopes
 from stationkeeper_operator.compiling.verdict import Verdict, Vouching
 from stationkeeper_operator.resources.records import Gateway, Key, Reference
-
-AT_LEAST = 1_000
-"""The number of Gateways without urgency that are compiled before an interruption counts."""
-BESIDE_EVENTS = 100
-"""The number of these beside the Gateways of an event: nothing else may delay an event for long."""
 
 KEPT_PAYLOADS = 4
 """The number of payloads that a compile returns: large ones are encoded again where they are written."""
@@ -43,37 +39,6 @@ class Work:
 
     gateways: int = 0
     documents: int = 0
-
-
-@dataclass(frozen=True)
-class _AskedKeys(AuthorityKeys):
-    """Authority keys that also record the keys that were looked up."""
-
-    asked: set[str] = field(default_factory=set)
-
-    def has(self, certificate: Certificate, namespace: str) -> bool:
-        if certificate.key_sha256 is not None:
-            self.asked.add(certificate.key_sha256)
-        return super().has(certificate, namespace)
-
-
-@dataclass(frozen=True)
-class _Pause:
-    """When work without urgency is left for the next compile.
-
-    Attributes:
-        is_asked: returns whether another change waits.
-        events: the number of Gateways of events in this compile; their documents are written after its end.
-    """
-
-    is_asked: Callable[[], bool]
-    events: int
-
-    def is_due(self, done: int) -> bool:
-        """Return whether to stop after so many Gateways."""
-        if self.events:
-            return done >= BESIDE_EVENTS + self.events
-        return done >= AT_LEAST and done % 50 == 0 and self.is_asked()
 
 
 class IncrementalRegistry:
@@ -98,8 +63,13 @@ class IncrementalRegistry:
         self._backlog: dict[Key, None] = {}
         self._untold: dict[Key, None] = {}
         self._revouched: dict[Key, None] = {}
+        # At first: Gateways to compile again, documents that events wait for, and documents with reductions.
+        self._later: dict[Key, None] = {}
+        self._awaited: set[int] = set()
+        self._reduced: set[int] = set()
         self._facts: SharedFacts | None = None
-        self._is_whole = False
+        self._due_at: datetime | None = None
+        self._is_begun = self._is_whole = False
 
     @property
     def is_whole(self) -> bool:
@@ -116,10 +86,10 @@ class IncrementalRegistry:
         """Add or replace a Gateway; None if it is deleted or being deleted."""
         if resource is not None:
             self.gateways.put(key, resource)
-            (self._touched if self._is_whole else self._backlog)[key] = None
+            (self._touched if self._is_begun else self._backlog)[key] = None
             return
         owner = self.gateways.remove(key)
-        for each in (self._touched, self._backlog, self._untold, self._revouched):
+        for each in (self._touched, self._backlog, self._later, self._untold, self._revouched):
             each.pop(key, None)
         if owner is not None:
             self._claims[owner] = None
@@ -144,13 +114,17 @@ class IncrementalRegistry:
     def take_in_force(self, in_force: Mapping[str, Document]) -> set[str]:
         """Set the documents in force; return the keys that gateways of other namespaces have now."""
         keys: set[str] = set()
-        for bucket in self.buckets:
+        for number, bucket in enumerate(self.buckets):
             document = in_force.get(bucket.name)
             change = bucket.take_in_force(document if isinstance(document, RegistryDocument) else None)
             concerned, changed = self.gateways.take_in_force(change)
             keys |= changed
-            if self._is_whole:
-                self._backlog.update(dict.fromkeys(concerned))
+            if not self._is_begun:
+                if any(record_may_be_reduced(each, self.gateways.of_uid(each.uid)) for each in change.came):
+                    self._reduced.add(number)
+                continue
+            # At first, no Gateway is compiled twice before each was compiled once.
+            (self._backlog if self._is_whole else self._later).update(dict.fromkeys(concerned))
         return keys
 
     def take_in_facts(self, facts: SharedFacts) -> None:
@@ -186,27 +160,50 @@ class IncrementalRegistry:
         facts = self._facts
         assert facts is not None  # noqa: S101 - they are taken in first
         turn = _Turn(self, facts, now, work)
-        self._touched.update(dict.fromkeys(self.gateways.due(now)))
+        if not self._is_begun:
+            self._begin()
+        if now != self._due_at:
+            # A deadline that is now stays one until it is over, but concerns a Gateway only once at this moment.
+            self._touched.update(dict.fromkeys(self.gateways.due(now)))
+            self._due_at = now
         touched = list(self._touched)
         urgent = self._compile_touched(turn)
-        pause = _Pause(interrupted, len(touched) if urgent else 0)
+        pause = Pause(interrupted, len(touched) if urgent else 0)
         self._compile_backlog(turn, pause)
-        self._is_whole = self._is_whole or not self._backlog
+        if not (self._is_whole or self._backlog):
+            self._is_whole = True
+            self._backlog, self._later = self._later, {}
+        self._fit(turn, urgent, pause)
         if not self._is_whole:
             return {}
-        self._fit(turn, urgent, pause)
         for key in touched:
             if key in self._untold:
                 del self._untold[key]
                 self._untold[key] = None
         return self._tell(turn, pause)
 
+    def _begin(self) -> None:
+        """Have the Gateways compiled by document, first the documents in which something may be taken away.
+
+        After a restart, such a document is written as soon as its own Gateways are compiled.
+        """
+        grouped: dict[int | None, list[Key]] = {}
+        for key in self._backlog:
+            remembered = self.gateways.get(key)
+            if remembered is not None:
+                self.gateways.claim(key, remembered)
+                grouped.setdefault(remembered.bucket, []).append(key)
+        # The last one is taken first.
+        order = sorted(grouped, key=lambda number: number in self._reduced)
+        self._backlog = {key: None for number in order for key in grouped[number]}
+        self._is_begun = True
+
     def _compile_touched(self, turn: "_Turn") -> set[int]:
         """Compile the Gateways of an event; return the buckets that this concerns."""
         for key in self._touched:
             self._backlog.pop(key, None)
             self._compile_one(turn, key)
-        urgent = {number for key in self._touched for number in self._numbers(key)}
+        urgent = self._numbers(self._touched)
         self._touched.clear()
         for owner in self._claims:
             turn.settle_claim(owner)
@@ -214,13 +211,17 @@ class IncrementalRegistry:
         self._claims.clear()
         return urgent
 
-    def _compile_backlog(self, turn: "_Turn", pause: "_Pause") -> None:
+    def _compile_backlog(self, turn: "_Turn", pause: Pause) -> None:
         done = 0
+        before: int | None = None
         while self._backlog:
-            if pause.is_due(done):
+            key = next(reversed(self._backlog))
+            number = self._number(key)
+            is_whole_document = number != before and before in self._reduced
+            if pause.is_due(done) or (is_whole_document and pause.is_worth_it(done) and not self._is_whole):
                 return
-            done += 1
-            key, _ = self._backlog.popitem()
+            done, before = done + 1, number
+            del self._backlog[key]
             self._compile_one(turn, key)
 
     def _compile_one(self, turn: "_Turn", key: Key) -> None:
@@ -237,9 +238,17 @@ class IncrementalRegistry:
             turn.compile(key, remembered)
             self.untell(key)
 
-    def _fit(self, turn: "_Turn", urgent: set[int], pause: "_Pause") -> None:
-        waiting = {number for key in self._backlog for number in self._numbers(key)} - urgent
-        for number in sorted(set(range(len(self.buckets))) - waiting, key=lambda number: number not in urgent):
+    def _fit(self, turn: "_Turn", urgent: set[int], pause: Pause) -> None:
+        urgent = urgent | self._awaited
+        waiting = self._numbers(self._backlog)
+        if self._is_whole:
+            ready = set(range(len(self.buckets))) - (waiting - urgent)
+            self._awaited = set()
+        else:
+            # Without the Gateways that were never compiled, a document would take them out of force.
+            ready = ((self._reduced - self._numbers(self._later)) | urgent) - waiting
+            self._awaited = urgent & waiting
+        for number in sorted(ready, key=lambda number: number not in urgent):
             bucket = self.buckets[number]
             if bucket.is_current:
                 continue
@@ -251,7 +260,7 @@ class IncrementalRegistry:
             if made and number not in urgent and (pause.events or pause.is_asked()):
                 return
 
-    def _tell(self, turn: "_Turn", pause: "_Pause") -> dict[Key, Verdict]:
+    def _tell(self, turn: "_Turn", pause: Pause) -> dict[Key, Verdict]:
         found: dict[Key, Verdict] = {}
         later: dict[Key, None] = {}
         done = 0
@@ -274,7 +283,7 @@ class IncrementalRegistry:
         self._revouch(turn, found, pause)
         return found
 
-    def _revouch(self, turn: "_Turn", found: dict[Key, Verdict], pause: "_Pause") -> None:
+    def _revouch(self, turn: "_Turn", found: dict[Key, Verdict], pause: Pause) -> None:
         """Update the vouching of Gateways without other changes."""
         done = 0
         while self._revouched:
@@ -293,10 +302,12 @@ class IncrementalRegistry:
         """Mark a Gateway for a new verdict."""
         self._untold[key] = None
 
-    def _numbers(self, key: Key) -> Iterable[int]:
+    def _number(self, key: Key) -> int | None:
         remembered = self.gateways.get(key)
-        number = remembered.bucket if remembered is not None else None
-        return () if number is None else (number,)
+        return remembered.bucket if remembered is not None else None
+
+    def _numbers(self, keys: Iterable[Key]) -> set[int]:
+        return {number for key in keys if (number := self._number(key)) is not None}
 
 
 class _Turn:
@@ -317,7 +328,7 @@ class _Turn:
         self._gateways = registry.gateways
         self._facts = facts
         self._asked: set[str] = set()
-        keys = _AskedKeys(facts.keys.everywhere, facts.keys.by_namespace, self._asked)
+        keys = AskedKeys(facts.keys.everywhere, facts.keys.by_namespace, self._asked)
         self._own_cups = OwnCUPS(facts.world.cups_names, facts.trust.document, now)
         self._around = Surroundings(facts.world, now, facts.defaults.lns_for, keys, self._own_cups)
 

@@ -16,6 +16,7 @@ from stationkeeper_core.x509.serial_numbers import unpack_serials
 from stationkeeper_operator.compiling.retention.identity import differing
 from stationkeeper_operator.compiling.served_namespaces import serves_less
 from stationkeeper_operator.resources.records import Gateway, Resource, TrustedCA
+from stationkeeper_operator.resources.specs import Client
 
 
 def reduced_documents(in_force: Mapping[str, Document], planned: Mapping[str, Document]) -> frozenset[str]:
@@ -38,6 +39,34 @@ def resource_reduced(old: Resource, new: Resource) -> bool:
     if isinstance(old, Gateway) and isinstance(new, Gateway) and old.spec and new.spec:
         return new.spec.client is not None and new.spec.client != old.spec.client
     return False
+
+
+def record_may_be_reduced(held: RegisteredGateway, resource: Gateway | None) -> bool:
+    """Return whether a Gateway, as written, may allow less than its record in force; true in case of doubt.
+
+    It only looks at what is written, so it is much cheaper than a compile.
+
+    Args:
+        held: the record in force.
+        resource: the Gateway with its uid; None if there is none.
+    """
+    if resource is None or (resource.suspended and not held.suspended):
+        return True
+    spec = resource.spec
+    if spec is None:
+        return False
+    client = spec.client or Client()
+    sources = {f"{each.secret_key_ref.name}/{each.secret_key_ref.key}" for each in client.tokens or ()}
+    return (
+        held.eui != spec.eui
+        or _narrowed(_short_names(held.trusted_cas), _short_names(client.trusted_cas))
+        or _narrowed(held.sha256_fingerprints, client.sha256_fingerprints)
+        or not set(held.token_sources) <= sources
+    )
+
+
+def _short_names(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(each.rpartition("/")[2] for each in names)
 
 
 def common_ranges(held: tuple[EUIRange, ...], listed: tuple[EUIRange, ...]) -> tuple[EUIRange, ...]:

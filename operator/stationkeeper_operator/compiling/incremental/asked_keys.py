@@ -1,0 +1,19 @@
+"""Record which keys a compile compares with those of the TrustedCAs: if one of them changes, it must run again."""
+
+from dataclasses import dataclass, field
+
+from stationkeeper_core.x509.certificate import Certificate
+from stationkeeper_operator.compiling.trust.authority_keys import AuthorityKeys
+
+
+@dataclass(frozen=True)
+class AskedKeys(AuthorityKeys):
+    """Authority keys that also record the keys that were looked up."""
+
+    asked: set[str] = field(default_factory=set)
+
+    def has(self, certificate: Certificate, namespace: str) -> bool:
+        """Return whether a TrustedCA has the key of a certificate, and record the key."""
+        if certificate.key_sha256 is not None:
+            self.asked.add(certificate.key_sha256)
+        return super().has(certificate, namespace)
