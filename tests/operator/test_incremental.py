@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published.documents import REGISTRY, TRUST, Document, RegistryDocument, bucket_of
+from stationkeeper_core.published.documents import REGISTRY, TRUST, bucket_of
 from stationkeeper_core.x509.pem import to_pem
 from stationkeeper_operator.compiling import compile
 from stationkeeper_operator.compiling.fitting import capacity
@@ -50,6 +50,7 @@ from tests.operator.changing_world import (
     secret,
     steps,
 )
+from tests.operator.member_fleet import fleet, member, spec_of
 from tests.operator.resource_building import NOW, make_pem
 
 HOUR = timedelta(hours=1)
@@ -68,10 +69,6 @@ def test_after_any_events_all_is_as_if_compiled_from_nothing(taken: list[Step]) 
         patch.setattr(pause, "BESIDE_EVENTS", 1)
         for each in taken:
             world.take(each)
-
-
-def has_gateway(document: Document, key: Key | Reference) -> bool:
-    return isinstance(document, RegistryDocument) and any(each.name == key.name for each in document.gateways)
 
 
 @given(steps(6))
@@ -239,29 +236,6 @@ def test_a_gateway_that_is_moved_here_is_let_in_once_the_ca_of_its_certificate_i
 # -- how much work it is
 
 
-def fleet(number: int) -> list[Event]:
-    """So many Gateways of two namespaces, each with a token Secret of its own or the default LNS."""
-    found: list[Event] = [
-        made(GATEWAY_DEFAULTS, "a", "default", {"lns": {"uri": URI, "trust": LNS}}),
-        made(TRUSTED_CA, RELEASE, "c0", {"certificates": ROOTS[0], "serves": [{"namespace": "*"}]}),
-    ]
-    for each in range(number):
-        found.append(made(*member(each), spec_of(each)))
-        if each % 2:
-            found.append(secret(Reference(SECRET, "b", f"token-{each}"), {"token": b"Bearer ONE"}))
-    return found
-
-
-def member(number: int) -> Key:
-    return Key(GATEWAY, "b" if number % 2 else "a", f"m{number}")
-
-
-def spec_of(number: int) -> dict[str, Any]:
-    token = {"token": {"secretKeyRef": {"name": f"token-{number}", "key": "token"}}}
-    lns = {"lns": {"uri": URI, "trust": LNS, "auth": token}} if number % 2 else {}
-    return {"eui": f"{0xA840410000000000 + number:016X}", **lns}
-
-
 def as_new(events: Sequence[Event]) -> WorldChanges:
     """Nothing of it was there before."""
     resources = {
@@ -315,41 +289,6 @@ def test_what_an_event_touched_overtakes_what_all_gateways_of_a_default_wait_for
             rounds.append(compiled(is_pressed=True))
         assert len(rounds) > 1
     assert compiler.verdicts[member(198)].lns_uri == "wss://second.example.com:1"
-
-
-def test_after_a_restart_what_is_taken_away_does_not_wait_for_all_gateways() -> None:
-    world, number = ChangingWorld(), 400
-    world.happens(*fleet(number))
-    world.happens()
-    fewer = {**spec_of(2), "client": {"trustedCAs": ["other"]}}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pause, "AT_LEAST", 10)
-        for event in (made(*member(1), {**spec_of(1), "suspended": True}), made(*member(2), fewer), (member(3), None)):
-            (name,) = (name for name in world.in_force if has_gateway(world.in_force[name], event[0]))
-            compiler = world.restarted(event)
-            plan = compiler.compile(world.in_force, NOW)
-            assert plan.work.gateways < number / 4
-            assert plan.documents.keys() == {TRUST, name}
-            assert plan.documents[name] == world.from_nothing().documents[name]
-            assert not compiler.is_whole
-            world.in_force[name] = plan.documents[name]
-
-
-def test_after_a_restart_an_event_is_written_with_its_whole_document() -> None:
-    world, number = ChangingWorld(), 400
-    world.happens(*fleet(number))
-    world.happens()
-    compiler = world.restarted()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pause, "AT_LEAST", 10)
-        patch.setattr(pause, "BESIDE_EVENTS", 10)
-        compiler.compile(world.in_force, NOW, lambda: True)
-        compiler.take_in(world.apply([made(*member(1), {**spec_of(1), "suspended": True})]))
-        plans = [compiler.compile(world.in_force, NOW, lambda: True)]
-        while not plans[-1].is_done:
-            plans.append(compiler.compile(world.in_force, NOW, lambda: True))
-    whole = world.from_nothing().documents
-    assert [each for each in plans if not each.documents.items() <= whole.items()] == []
 
 
 def test_an_event_does_not_wait_for_all_that_was_put_in_force_before_it() -> None:

@@ -25,7 +25,7 @@ class Judging:
         # At first, all resources are the backlog of a new leader; then changes come before it.
         self._backlog: dict[Key, None] = {}
         self._news: dict[Key, None] = {}
-        self._incoming = self._backlog
+        self._incoming = self._expected = self._backlog
         self._gone: dict[Key, None] = {}
         self._unwritten: frozenset[str] = frozenset()
 
@@ -40,9 +40,13 @@ class Judging:
                 self._gone.pop(key, None)
                 self._incoming[key] = None
 
+    def know_all(self) -> None:
+        """Take what comes from now on for changes: all resources of the first LIST were taken in."""
+        self._incoming = self._news
+
     def expect(self, keys: Iterable[Key]) -> None:
         """Queue these resources: their verdict changed."""
-        self._incoming.update(dict.fromkeys(keys))
+        self._expected.update(dict.fromkeys(keys))
 
     async def judge(
         self,
@@ -68,7 +72,7 @@ class Judging:
         self._unwritten = unwritten
         gone, self._gone = self._gone, {}
         self._status.judge({}, gone)
-        self._incoming = self._news
+        self._expected = self._news
         for waiting, is_news in ((self._news, True), (self._backlog, False)):
             for keys in batches(list(waiting), IN_ONE_GO):
                 judgements = {

@@ -128,6 +128,7 @@ class Reconciler:
             self._judging.take_in(changed)
             self._flow.know(changed)
             await asyncio.sleep(0)
+        self._judging.know_all()
 
     def _reducing(self, plan: TurnPlan) -> frozenset[str]:
         """Return the documents to write first: those that remove trust."""

@@ -1,6 +1,7 @@
 """Record which keys a compile compares with those of the TrustedCAs: if one of them changes, it must run again."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from stationkeeper_core.x509.certificate import Certificate
 from stationkeeper_operator.compiling.trust.authority_keys import AuthorityKeys
@@ -17,3 +18,9 @@ class AskedKeys(AuthorityKeys):
         if certificate.key_sha256 is not None:
             self.asked.add(certificate.key_sha256)
         return super().has(certificate, namespace)
+
+
+@lru_cache(maxsize=1024)
+def shared_keys(keys: frozenset[str]) -> frozenset[str]:
+    """Return the same object for equal keys, since very many Gateways have them."""
+    return keys

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
 
 from stationkeeper_core.published.documents import Document, RegisteredGateway, RegistryDocument
 from stationkeeper_core.published.registry_layout import RegistryLayout
@@ -12,7 +11,7 @@ from stationkeeper_operator.compiling.gateways.eui_claims import Grounds
 from stationkeeper_operator.compiling.gateways.gateway_compiler import Surroundings, compile_gateway
 from stationkeeper_operator.compiling.gateways.own_cups import OwnCUPS
 from stationkeeper_operator.compiling.gateways.registry_compiler import conflict, precedence
-from stationkeeper_operator.compiling.incremental.asked_keys import AskedKeys
+from stationkeeper_operator.compiling.incremental.asked_keys import AskedKeys, shared_keys
 from stationkeeper_operator.compiling.incremental.bucket_memory import BucketMemory, Owner
 from stationkeeper_operator.compiling.incremental.facts_change import FactsChange
 from stationkeeper_operator.compiling.incremental.gateway_memory import GatewayMemory, RememberedGateway
@@ -212,8 +211,13 @@ class IncrementalRegistry:
         return urgent
 
     def _compile_backlog(self, turn: "_Turn", pause: Pause) -> None:
-        done = 0
-        before: int | None = None
+        if not self._is_whole and self._awaited:
+            waited_for = [key for key in self._backlog if self._number(key) in self._awaited]
+            for key in waited_for:
+                # To the end, where the next one is taken.
+                self._backlog[key] = self._backlog.pop(key)
+            self._reduced |= self._awaited
+        done, before = 0, None
         while self._backlog:
             key = next(reversed(self._backlog))
             number = self._number(key)
@@ -339,7 +343,7 @@ class _Turn:
         resource = remembered.resource
         remembered.candidate = compile_gateway(resource, self._gateways.held(resource.metadata.uid), self._around)
         remembered.is_stale = False
-        remembered.keys = _shared_keys(frozenset(self._asked))
+        remembered.keys = shared_keys(frozenset(self._asked))
         remembered.asked_own_cups = self._own_cups.was_asked
         until = min(self._own_cups.deadlines, default=None) if remembered.asked_own_cups else None
         self._gateways.let_in_until.set(key, until)
@@ -392,9 +396,3 @@ class _Turn:
         remembered = self._gateways.get(key)
         assert remembered is not None  # noqa: S101 - what is gone claims nothing
         return precedence(remembered.resource, self._gateways)
-
-
-@lru_cache(maxsize=1024)
-def _shared_keys(keys: frozenset[str]) -> frozenset[str]:
-    """Return the same object for equal keys, since very many Gateways have them."""
-    return keys

@@ -1,0 +1,52 @@
+"""After a restart, each document is written whole, and those that something waits for come first."""
+
+import pytest
+
+from stationkeeper_core.published.documents import TRUST, Document, RegistryDocument
+from stationkeeper_operator.compiling.incremental import pause
+from stationkeeper_operator.resources.records import Key, Reference
+from tests.operator.changing_world import ChangingWorld, made
+from tests.operator.member_fleet import fleet, member, spec_of
+from tests.operator.resource_building import NOW
+
+
+def has_gateway(document: Document, key: Key | Reference) -> bool:
+    return isinstance(document, RegistryDocument) and any(each.name == key.name for each in document.gateways)
+
+
+def test_after_a_restart_what_is_taken_away_does_not_wait_for_all_gateways() -> None:
+    world, number = ChangingWorld(), 400
+    world.happens(*fleet(number))
+    world.happens()
+    fewer = {**spec_of(2), "client": {"trustedCAs": ["other"]}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pause, "AT_LEAST", 10)
+        for event in (made(*member(1), {**spec_of(1), "suspended": True}), made(*member(2), fewer), (member(3), None)):
+            (name,) = (name for name in world.in_force if has_gateway(world.in_force[name], event[0]))
+            compiler = world.restarted(event)
+            plan = compiler.compile(world.in_force, NOW)
+            assert plan.work.gateways < number / 4
+            assert plan.documents.keys() == {TRUST, name}
+            assert plan.documents[name] == world.from_nothing().documents[name]
+            assert not compiler.is_whole
+            world.in_force[name] = plan.documents[name]
+
+
+def test_after_a_restart_an_event_is_written_with_its_whole_document() -> None:
+    world, number = ChangingWorld(), 400
+    world.happens(*fleet(number))
+    world.happens()
+    compiler = world.restarted()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pause, "AT_LEAST", 10)
+        patch.setattr(pause, "BESIDE_EVENTS", 10)
+        compiler.compile(world.in_force, NOW, lambda: True)
+        compiler.take_in(world.apply([made(*member(1), {**spec_of(1), "suspended": True})]))
+        plans = [compiler.compile(world.in_force, NOW)]
+        while not plans[-1].is_done:
+            plans.append(compiler.compile(world.in_force, NOW))
+    whole = world.from_nothing().documents
+    assert [each for each in plans if not each.documents.items() <= whole.items()] == []
+    (name,) = (name for name in whole if has_gateway(world.in_force[name], member(1)))
+    before = [each for each in plans if name not in each.documents]
+    assert sum(each.work.gateways for each in before) < number / 4
