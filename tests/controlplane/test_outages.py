@@ -10,10 +10,11 @@ from stationkeeper_tools.binaries import ControlPlaneBinaries
 from tests.controlplane.outage_stage import CAS, DROPPED, KEPT, Stage, stage
 from tests.waiting import PROMPTLY, wait_for
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 REPAIR_SECONDS = 20.0
-RETURN_SECONDS = 30.0
+RETURN_SECONDS = 90.0
+"""The operator lists a few times at once, and then once a minute; each of these tests makes it list several times."""
 
 
 @pytest.fixture(scope="module")
