@@ -4,7 +4,7 @@ import pytest
 
 from stationkeeper_core.published.documents import TRUST, Document, RegistryDocument
 from stationkeeper_operator.compiling.incremental import pause
-from stationkeeper_operator.resources.records import Key, Reference
+from stationkeeper_operator.resources.records import GATEWAY, Key, Reference
 from tests.operator.changing_world import ChangingWorld, made
 from tests.operator.member_fleet import fleet, member, spec_of
 from tests.operator.resource_building import NOW
@@ -50,3 +50,24 @@ def test_after_a_restart_an_event_is_written_with_its_whole_document() -> None:
     (name,) = (name for name in whole if has_gateway(world.in_force[name], member(1)))
     before = [each for each in plans if name not in each.documents]
     assert sum(each.work.gateways for each in before) < number / 4
+
+
+def test_after_a_restart_a_gateway_of_an_event_is_told_among_the_first() -> None:
+    world, number = ChangingWorld(), 400
+    world.happens(*fleet(number))
+    world.happens()
+    compiler = world.restarted()
+
+    def compiled() -> set[Key]:
+        """Compile until all is done, or another change waits, as one does once something is told."""
+        plan = compiler.compile(world.in_force, NOW, lambda: any(key.kind == GATEWAY for key in compiler.verdicts))
+        return {key for key in plan.verdicts if key.kind == GATEWAY}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pause, "AT_LEAST", 10)
+        compiler.compile(world.in_force, NOW, lambda: True)
+        compiler.take_in(world.apply([made(*member(1), {**spec_of(1), "suspended": True})]))
+        while not (told := compiled()):
+            pass
+    assert len(told) < number / 2
+    assert member(1) in told

@@ -62,9 +62,10 @@ class IncrementalRegistry:
         self._backlog: dict[Key, None] = {}
         self._untold: dict[Key, None] = {}
         self._revouched: dict[Key, None] = {}
-        # At first: Gateways to compile again, documents that events wait for, and documents with reductions.
+        # At first: Gateways to compile again, documents and Gateways of events, and documents with reductions.
         self._later: dict[Key, None] = {}
         self._awaited: set[int] = set()
+        self._early: list[Key] = []
         self._reduced: set[int] = set()
         self._facts: SharedFacts | None = None
         self._due_at: datetime | None = None
@@ -165,7 +166,7 @@ class IncrementalRegistry:
             # A deadline that is now stays one until it is over, but concerns a Gateway only once at this moment.
             self._touched.update(dict.fromkeys(self.gateways.due(now)))
             self._due_at = now
-        touched = list(self._touched)
+        touched, self._early = [*self._early, *self._touched], []
         urgent = self._compile_touched(turn)
         pause = Pause(interrupted, len(touched) if urgent else 0)
         self._compile_backlog(turn, pause)
@@ -174,6 +175,7 @@ class IncrementalRegistry:
             self._backlog, self._later = self._later, {}
         self._fit(turn, urgent, pause)
         if not self._is_whole:
+            self._early = touched
             return {}
         for key in touched:
             if key in self._untold:
