@@ -1,7 +1,7 @@
 """How long one callback holds the operator's event loop: at the first publish, changes, a scrape and a resync.
 
-Two times are told. By the CPU: what a callback computes, whatever else runs on the machine. By the wall: this with what
-other threads of the process and other processes took meanwhile; a thread that computes holds Python's lock for 5 ms.
+It prints two times. CPU time is the computing of the callback alone. Wall time also has what other threads and other
+processes took meanwhile; a thread that computes holds Python's lock for 5 ms.
 """
 
 import argparse

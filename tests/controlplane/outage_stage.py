@@ -65,7 +65,7 @@ class Stage:
         wait_for(lambda: self.answer(KEPT) == "200", "the gateway is answered")
 
     def begin(self) -> None:
-        """Has the gateway and its CA be there, whatever an earlier test took away, and no other CA."""
+        """Restore the gateway and its CA, which an earlier test may have removed, and remove any other CA."""
         self._apply_kept()
         if self.admin.find(f"{CAS}/{DROPPED}"):
             self.cluster.delete("TrustedCA", DROPPED)

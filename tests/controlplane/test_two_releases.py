@@ -70,4 +70,4 @@ def test_two_releases_that_serve_one_namespace_say_so_and_stop_to_overwrite_each
             assert [line for line in operator.lines() if line["event"] == "another release writes the same statuses"]
         assert one.events("shared").count(("Warning", "ServedTwice")) == len(operators)
         one.apply("TrustedCA", "shared", {**trusted_ca("shared"), "suspended": True})
-        wait_for(lambda: one.condition("TrustedCA", "shared", "Accepted"), "a new spec is judged soon all the same")
+        wait_for(lambda: one.condition("TrustedCA", "shared", "Accepted"), "a new spec is still judged soon")

@@ -1,4 +1,4 @@
-"""Exactly the proposed path is verified, and a signature is checked whatever else is wrong."""
+"""Exactly the proposed path is verified, and its signatures are checked even if something else is wrong too."""
 
 import pytest
 from cryptography import x509

@@ -110,8 +110,17 @@ class SmallApiServer:
 async def small_api_server(folder: Path) -> AsyncIterator[tuple[SmallApiServer, KubernetesApi]]:
     """The server, and the operator's API client connected to it."""
     server = SmallApiServer()
+    async with client_of(server.handle, folder) as api:
+        yield server, api
+
+
+@contextlib.asynccontextmanager
+async def client_of(
+    handle: Callable[[web.Request], Awaitable[web.StreamResponse]], folder: Path
+) -> AsyncIterator[KubernetesApi]:
+    """The operator's API client, connected to a server that answers each request by `handle`."""
     application = web.Application()
-    application.router.add_route("*", "/{path:.*}", server.handle)
+    application.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     try:
@@ -120,7 +129,7 @@ async def small_api_server(folder: Path) -> AsyncIterator[tuple[SmallApiServer, 
         host, port = runner.addresses[0][:2]
         kubeconfig = write_kubeconfig(folder, f"http://{host}:{port}")
         async with KubernetesApi(Credentials(kubeconfig)) as api:
-            yield server, api
+            yield api
     finally:
         await runner.cleanup()
 

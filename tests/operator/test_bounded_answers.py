@@ -1,17 +1,14 @@
 """However large what tenants stored is, the operator reads it in parts that fit."""
 
-import contextlib
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from stationkeeper_operator.api import kubernetes_api
-from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
-from stationkeeper_operator.api.kubernetes_credentials import Credentials
-from tests.operator.small_api_server import write_kubeconfig
+from stationkeeper_operator.api.kubernetes_api import ApiError
+from tests.operator.small_api_server import client_of
 
 
 class LargeObjects:
@@ -39,27 +36,13 @@ class LargeObjects:
         return web.Response(text=body)
 
 
-@contextlib.asynccontextmanager
-async def serving(folder: Path, objects: LargeObjects) -> AsyncIterator[KubernetesApi]:
-    application = web.Application()
-    application.router.add_get("/{path:.*}", objects.handle)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        kubeconfig = write_kubeconfig(folder, f"http://127.0.0.1:{runner.addresses[0][1]}")
-        async with KubernetesApi(Credentials(kubeconfig)) as api:
-            yield api
-    finally:
-        await runner.cleanup()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("sizes", [[10] * 1200, [300_000] * 90, [10] * 600 + [3_000_000] * 9, [12_000_000, 1, 1]])
 async def test_a_list_of_whatever_sizes_is_read_whole_in_pages_that_are_bounded(
     tmp_path: Path, sizes: list[int]
 ) -> None:
-    async with serving(tmp_path, objects := LargeObjects(sizes)) as api:
+    objects = LargeObjects(sizes)
+    async with client_of(objects.handle, tmp_path) as api:
         found, largest = [], 0
         async for page in api.pages("/api/v1/configmaps"):
             largest = max(largest, sum(len(bytes(item)) for item in page.items))
@@ -71,7 +54,7 @@ async def test_a_list_of_whatever_sizes_is_read_whole_in_pages_that_are_bounded(
 
 @pytest.mark.slow
 async def test_a_single_object_beyond_all_bounds_is_an_error_and_not_read(tmp_path: Path) -> None:
-    async with serving(tmp_path, LargeObjects([20_000_000])) as api:
+    async with client_of(LargeObjects([20_000_000]).handle, tmp_path) as api:
         with pytest.raises(ApiError) as caught:
             _ = [page async for page in api.pages("/api/v1/configmaps")]
     assert caught.value.is_too_large

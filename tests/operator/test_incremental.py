@@ -294,7 +294,7 @@ def test_what_an_event_touched_overtakes_what_all_gateways_of_a_default_wait_for
 def test_an_event_does_not_wait_for_all_that_was_put_in_force_before_it() -> None:
     world, number = ChangingWorld(), 500
     world.happens(*fleet(number))
-    # All of it is in force now, which concerns each Gateway, and nobody waits.
+    # All of it is in force now: each Gateway must be compiled again, but no event waits for that.
     compiler = IncrementalCompiler(RELEASE)
     compiler.take_in(as_new(fleet(number)))
     compiler.compile({}, NOW)

@@ -8,7 +8,7 @@ from aiohttp import web
 from stationkeeper_operator.api import kubernetes_credentials
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi, path_of
 from stationkeeper_operator.api.kubernetes_credentials import Credentials, CredentialsError
-from tests.operator.small_api_server import small_api_server, write_kubeconfig
+from tests.operator.small_api_server import client_of, small_api_server, write_kubeconfig
 
 SECRET = "/api/v1/namespaces/team/secrets/token"
 
@@ -102,14 +102,5 @@ async def answering(folder: Path, status: int, body: bytes) -> AsyncIterator[Kub
     async def handle(_request: web.Request) -> web.Response:
         return web.Response(status=status, body=body)
 
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        kubeconfig = write_kubeconfig(folder, f"http://127.0.0.1:{runner.addresses[0][1]}")
-        async with KubernetesApi(Credentials(kubeconfig)) as api:
-            yield api
-    finally:
-        await runner.cleanup()
+    async with client_of(handle, folder) as api:
+        yield api

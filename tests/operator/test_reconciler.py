@@ -11,6 +11,7 @@ import pytest
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published.documents import DOCUMENTS, REGISTRY, TRUST, bucket_of, secret_name
 from stationkeeper_operator.api.kubernetes_api import KubernetesApi
+from stationkeeper_operator.compiling.incremental import pause
 from stationkeeper_operator.metrics import Metrics
 from stationkeeper_operator.publishing.publisher import Publisher
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
@@ -44,11 +45,14 @@ class OverheardStatusLoop(StatusLoop):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self.judgements: dict[Key, Judgement] = {}
+        self.news: set[Key] = set()
 
     def judge(
         self, judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_news: bool | None = None
     ) -> None:
         self.judgements |= judgements
+        if is_news:
+            self.news |= judgements.keys()
         super().judge(judgements, gone, is_news=is_news)
 
 
@@ -199,6 +203,24 @@ async def test_all_is_written_and_judged_though_changes_come_all_the_time(stage:
         turns += 1
         assert turns < 20
     assert all(each.published for each in stage.status.judgements.values())
+
+
+async def test_a_change_during_the_first_compile_is_judged_before_the_backlog(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(64):
+        stage.put(Key(GATEWAY, "team", f"g{number}"), {"eui": f"00000000000000{number:02X}", "lns": LNS})
+    monkeypatch.setattr(pause, "AT_LEAST", 50)
+    stage.is_pressed = True
+    assert await stage.reconciler.turn() is Turn.MORE
+    assert not stage.status.judgements
+    stage.put(Key(GATEWAY, "team", "g7"), {"eui": "0000000000000007", "lns": LNS, "suspended": True})
+    stage.is_pressed = False
+    while not stage.status.judgements:
+        await stage.reconciler.turn()
+    assert len(stage.status.judgements) > 1
+    assert next(iter(stage.status.judgements)).name == "g7"
+    assert {key.name for key in stage.status.news} == {"g7"}
 
 
 async def test_a_document_that_is_not_written_is_said_of_all_that_it_carries_until_it_is(stage: Stage) -> None:

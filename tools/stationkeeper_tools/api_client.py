@@ -5,8 +5,9 @@ import http.client
 import json
 import ssl
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import yaml
@@ -29,14 +30,24 @@ class RequestError(Exception):
         self.status = status
 
 
+class Answer(NamedTuple):
+    """An answer of the API server: its HTTP status, headers and content."""
+
+    status: int
+    headers: Message
+    content: bytes
+
+
 class ApiClient:
     """One API server, as the user of a kubeconfig.
 
     Args:
         kubeconfig: with one cluster, its CA inline, and one user with a token.
+        seconds: the longest time to wait for an answer.
     """
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, kubeconfig: Path, seconds: float = _TIMEOUT_SECONDS) -> None:
+        self._seconds = seconds
         content = yaml.safe_load(kubeconfig.read_text())
         cluster = content["clusters"][0]["cluster"]
         self._netloc = urlsplit(cluster["server"]).netloc
@@ -106,14 +117,18 @@ class ApiClient:
 
     def send(self, method: str, path: str, body: object = None, content_type: str = _JSON) -> Any:
         """Send a request and return the JSON of its answer."""
-        connection = http.client.HTTPSConnection(self._netloc, timeout=_TIMEOUT_SECONDS, context=self._context)
+        answer = self.answer(method, path, body, content_type)
+        if answer.status >= http.client.BAD_REQUEST:
+            raise RequestError(answer.status, answer.content)
+        return json.loads(answer.content)
+
+    def answer(self, method: str, path: str, body: object = None, content_type: str = _JSON) -> Answer:
+        """Send a request and return its answer, a refusal too."""
+        connection = http.client.HTTPSConnection(self._netloc, timeout=self._seconds, context=self._context)
         headers = {"Authorization": self._authorization, "Content-Type": content_type, "Accept": _JSON}
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
-            content = answer.read()
+            return Answer(answer.status, answer.headers, answer.read())
         finally:
             connection.close()
-        if answer.status >= http.client.BAD_REQUEST:
-            raise RequestError(answer.status, content)
-        return json.loads(content)
