@@ -2,7 +2,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,13 +12,14 @@ from stationkeeper_core.published.documents import ALL_NAMESPACES, RegisteredGat
 from stationkeeper_core.reason_table import REASONS
 from stationkeeper_core.x509.client_certificate import read_client_certificate
 from tests.core.certificates import EUI, Signer, Wish, ca, issue, leaf, name
+from tests.core.slow_keys import rsa_key
 from tests.core.states import RELEASE, authority, gateway, judged, presented, release_ca, snapshot
 from tests.examples import examples
 
 ROOT, OTHER = ca("Root"), ca("Other")
 ISSUING = ca("Issuing", ROOT)
 LEAF = leaf(ROOT)
-WEAK = leaf(ROOT, key=rsa.generate_private_key(public_exponent=65537, key_size=1024))  # noqa: S505 - that is the point
+WEAK = leaf(ROOT, key=rsa_key(1024))
 ROUTER = EUI64(int(EUI, 16))
 ANOTHER = EUI64(0xFFFF)
 INDIRECT = leaf(ISSUING)

@@ -25,9 +25,10 @@ from stationkeeper_core.x509.certificate import Certificate, parse_certificate
 from stationkeeper_core.x509.strength import Strength, key_strength
 from tests.core.certificates import EUI, NOW, name
 from tests.core.odd_certificates import sequence, tlv
+from tests.core.slow_keys import rsa_key
 
 PSS_PADDING = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
-RSA = rsa.generate_private_key(65537, 2048)
+RSA = rsa_key(2048)
 NULL = b"\x05\x00"
 _EDWARDS_ORDERS = (
     2**252 + 27742317777372353535851937790883648493,

@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ed448, ed25519, padding
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +21,7 @@ from stationkeeper_core.x509.signing import is_signed_by
 from tests.core import odd_certificates as odd
 from tests.core.certificates import NOW, ca, name
 from tests.core.revocation_lists import CrlWish, make_crl
+from tests.core.slow_keys import rsa_key
 from tests.examples import examples
 from tests.fuzz.der_mutations import mutated
 
@@ -123,7 +124,7 @@ def signed_by(crl: Crl) -> bool:
 
 @pytest.mark.parametrize("salt", [20, 32])
 def test_a_list_signed_with_rsa_pss_counts_with_its_own_parameters(salt: int) -> None:
-    key = rsa.generate_private_key(65537, 2048)
+    key = rsa_key(2048)
     builder = x509.CertificateRevocationListBuilder(name("Root"), NOW, NOW + timedelta(days=1), [], [])
     scheme = padding.PSS(padding.MGF1(hashes.SHA256()), salt)
     der = builder.sign(key, hashes.SHA256(), rsa_padding=scheme).public_bytes(Encoding.DER)
@@ -170,7 +171,7 @@ def test_an_issuer_whose_key_cannot_be_read_signed_no_list() -> None:
 
 PLAIN = SignatureAlgorithm("1.3.101.112", None, has_own_hash=True)
 NULL = b"\5\0"
-RSA_KEY = rsa.generate_private_key(65537, 2048)
+RSA_KEY = rsa_key(2048)
 ED25519, ED448 = ed25519.Ed25519PrivateKey.generate(), ed448.Ed448PrivateKey.generate()
 
 

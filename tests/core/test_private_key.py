@@ -3,7 +3,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -20,6 +20,7 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.protocol.private_key import MAX_KEY_DER_BYTES, MAX_KEY_TEXT_BYTES, parse_private_key
 from tests.core import odd_certificates as odd
 from tests.core.private_keys import CURVES, FORMS, Key, fixed, fixed_ec, fixed_rsa, rsa_of, written
+from tests.core.slow_keys import dsa_key, rsa_key
 
 GOLDEN = {
     "P-256": "30770201010420755e941cfcf2be7961b9734372c2b67b28ebf83e869cb59b4ce8e9145ac98ca2a00a06082a8648ce3d030107"
@@ -65,7 +66,7 @@ def test_an_rsa_key_becomes_the_golden_pkcs1_whatever_form_it_came_in(encoding: 
 
 @pytest.mark.parametrize("bits", [3072, 4096])
 def test_larger_rsa_keys_are_converted_as_openssl_does(bits: int, tmp_path: Path) -> None:
-    generated = rsa.generate_private_key(65537, bits)
+    generated = rsa_key(bits)
     (tmp_path / "key.pem").write_bytes(written(generated))
     command = "openssl rsa -in key.pem -traditional -outform DER -out key.der"
     subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
@@ -126,11 +127,11 @@ def test_keys_of_other_kinds_are_refused_with_which_to_use() -> None:
         ed25519.Ed25519PrivateKey.generate(),
         ed448.Ed448PrivateKey.generate(),
         x25519.X25519PrivateKey.generate(),
-        dsa.generate_private_key(2048),
+        dsa_key(),
         ec.generate_private_key(ec.SECP256K1()),
         ec.generate_private_key(ec.SECP224R1()),
-        rsa.generate_private_key(65537, 1024),  # noqa: S505 - to be refused
-        rsa.generate_private_key(65537, 4104),
+        rsa_key(1024),
+        rsa_key(4104),
     ]
     for key in others:
         for encoding in (Encoding.PEM, Encoding.DER):

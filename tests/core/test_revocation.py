@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
@@ -21,6 +21,7 @@ from stationkeeper_tools.sample_pki import make_gateway, make_root
 from tests.core import odd_certificates as odd
 from tests.core.certificates import EUI, NOW, Wish, ca, issue, leaf, name
 from tests.core.odd_certificates import oid, sequence, tlv
+from tests.core.slow_keys import rsa_key
 from tests.examples import examples
 
 ECDSA_WITH_SHA256 = "2a8648ce3d040302"
@@ -108,7 +109,7 @@ def test_a_certificate_of_an_issuer_without_a_readable_key_has_no_twin() -> None
 @cache
 def _signed_with_pss() -> tuple[x509.Certificate, Certificate]:
     """A certificate, and the one of its issuer, whose key has 2,048 bits."""
-    key = rsa.generate_private_key(65537, 2048)
+    key = rsa_key(2048)
     found = (
         x509.CertificateBuilder(name("Root"), name(subject), key.public_key(), serial)
         .not_valid_before(NOW - timedelta(days=1))

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
@@ -17,9 +17,10 @@ from stationkeeper_core.x509.pem import parse_der_certificate
 from stationkeeper_tools.sample_pki import make_gateway, make_root
 from tests.core import odd_certificates as odd
 from tests.core.certificates import MAY_SIGN, NOW, Wish, ca, issue, leaf, name
+from tests.core.slow_keys import dsa_key, rsa_key
 from tests.examples import examples
 
-RSA = rsa.generate_private_key(65537, 2048)
+RSA = rsa_key(2048)
 P256 = ec.generate_private_key(ec.SECP256R1())
 CA = x509.BasicConstraints(True, None)
 
@@ -61,7 +62,7 @@ def refusal(check: Any, certificate: Certificate) -> str:
         P256,
         ec.generate_private_key(ec.SECP384R1()),
         ec.generate_private_key(ec.SECP521R1()),
-        rsa.generate_private_key(65537, 4096),
+        rsa_key(4096),
     ],
 )
 def test_the_keys_that_the_protocol_lists_are_taken_as_trust_and_as_client(key: Any) -> None:
@@ -73,9 +74,9 @@ UNREADABLE = [
     (made(ed25519.Ed25519PrivateKey.generate()), "signed with neither"),
     (made(P256, signer=ed25519.Ed25519PrivateKey.generate()), "signed with neither"),
     (pss(), "signed with neither"),
-    (made(P256, signer=dsa.generate_private_key(2048)), "signed with neither"),
+    (made(P256, signer=dsa_key()), "signed with neither"),
     (made(ed25519.Ed25519PrivateKey.generate(), signer=P256), "neither plain RSA nor"),
-    (made(rsa.generate_private_key(65537, 1024)), "RSA key of 1024 bits"),  # noqa: S505 - to be refused
+    (made(rsa_key(1024)), "RSA key of 1024 bits"),
     (made(ec.generate_private_key(ec.SECP256K1())), "curve secp256k1"),
     (made(ec.generate_private_key(ec.SECP224R1())), "curve secp224r1"),
     (

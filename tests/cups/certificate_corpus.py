@@ -19,6 +19,7 @@ from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway, make_root
+from tests.core.slow_keys import rsa_key
 
 EUI = "0102030405060708"
 ACCEPTED = "200"
@@ -240,10 +241,6 @@ def _sha_1() -> Row:
     return Row(gateway, (root,), "CertificateTooWeak", openssl_accepts=False)
 
 
-def _rsa(bits: int) -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(65537, bits)
-
-
 def _allowed(row: Row) -> Row:
     """The row where the TrustedCA allows what is weak, which `openssl verify` is not asked about."""
     return replace(row, weak=True, outcome=ACCEPTED)
@@ -343,11 +340,11 @@ CORPUS: dict[str, Callable[[], Row]] = {
     "two CAs with one subject, told apart by key identifiers": _another_key_of_that_name,
     "P-384": lambda: _plain(ACCEPTED, key=ec.generate_private_key(ec.SECP384R1())),
     "P-521": lambda: _plain(ACCEPTED, key=ec.generate_private_key(ec.SECP521R1())),
-    "RSA 2048": lambda: _plain(ACCEPTED, key=_rsa(2048)),
-    "RSA 4096": lambda: _plain(ACCEPTED, key=_rsa(4096)),
+    "RSA 2048": lambda: _plain(ACCEPTED, key=rsa_key(2048)),
+    "RSA 4096": lambda: _plain(ACCEPTED, key=rsa_key(4096)),
     "Ed25519": lambda: _plain(ACCEPTED, key=ed25519.Ed25519PrivateKey.generate()),
-    "RSA 1024": lambda: _plain("CertificateTooWeak", key=_rsa(1024)),
-    "RSA 1024, `weakSignatures: Allow`": lambda: _allowed(_plain("CertificateTooWeak", key=_rsa(1024))),
+    "RSA 1024": lambda: _plain("CertificateTooWeak", key=rsa_key(1024)),
+    "RSA 1024, `weakSignatures: Allow`": lambda: _allowed(_plain("CertificateTooWeak", key=rsa_key(1024))),
     "SHA-1 signature": _sha_1,
     "SHA-1 signature, `weakSignatures: Allow`": lambda: _allowed(_sha_1()),
     "chain of 9 intermediates": lambda: _long_chain(9, ACCEPTED),

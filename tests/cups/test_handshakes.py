@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway
+from tests.core.slow_keys import rsa_key
 from tests.cups.client import get_internal
 from tests.cups.conftest import Cups
 from tests.cups.documents import Gateway, Trusted
@@ -103,7 +104,7 @@ async def test_a_root_needs_the_intermediate_from_the_ca_or_the_client(cups: Cup
 
 def _gateway_that_is_a_ca(eui: str, issuer: KeyPair, now: datetime) -> KeyPair:
     """As `openssl req -x509 -CA` makes it: CA:TRUE and no key usage."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = rsa_key(2048)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, eui)])
     builder = (
         x509.CertificateBuilder(issuer.x509.subject, subject, key.public_key(), x509.random_serial_number())

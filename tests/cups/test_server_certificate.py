@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -17,12 +16,13 @@ from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.sources import file_source
 from stationkeeper_cups.tls.server_credentials import ServerCredentials
 from stationkeeper_tools.sample_pki import KeyPair, make_intermediate, make_server
+from tests.core.slow_keys import rsa_key
 from tests.cups.certificate_corpus import Party, Wish, ca, leaf, make, name
 from tests.cups.client import get_internal, until
 from tests.cups.conftest import Cups
 from tests.cups.pki import Pki
 
-KEY = rsa.generate_private_key(65537, 2048)
+KEY = rsa_key(2048)
 METRIC = "stationkeeper_server_certificate_expires_timestamp_seconds"
 
 

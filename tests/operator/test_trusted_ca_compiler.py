@@ -3,7 +3,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from stationkeeper_core.errors import Reason
@@ -12,6 +12,7 @@ from stationkeeper_core.x509.pem import to_pem
 from stationkeeper_operator.compiling.compile import PublishPlan
 from tests.core import odd_certificates
 from tests.core.odd_certificates import CA_TRUE
+from tests.core.slow_keys import dsa_key
 from tests.operator.resource_building import (
     NOW,
     PRIVATE_KEY,
@@ -271,7 +272,7 @@ def test_a_v1_root_is_no_intermediate() -> None:
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
-        (dsa.generate_private_key(2048), Reason.KEY_KIND_UNSUPPORTED),
+        (dsa_key(), Reason.KEY_KIND_UNSUPPORTED),
         (x25519.X25519PrivateKey.generate(), Reason.KEY_KIND_UNSUPPORTED),
         (ec.generate_private_key(ec.SECP256K1()), None),
         (ed25519.Ed25519PrivateKey.generate(), None),
@@ -286,9 +287,7 @@ def test_the_kind_of_an_anchors_key_decides(key: Any, reason: Reason | None) -> 
 UNUSABLE = {
     "serial number": to_pem(odd_certificates.root(serial=b"\x02\x00").der),
     "not a CA certificate": LEAF,
-    "is of the kind": to_pem(
-        odd_certificates.root(key=odd_certificates.public_key(dsa.generate_private_key(2048))).der
-    ),
+    "is of the kind": to_pem(odd_certificates.root(key=odd_certificates.public_key(dsa_key())).der),
     "gives by numbers": to_pem(
         odd_certificates.root(
             key=odd_certificates.sequence(

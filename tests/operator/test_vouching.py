@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -15,6 +15,7 @@ from stationkeeper_operator.compiling.trust.vouching import NOBODY_VOUCHES, VOUC
 from stationkeeper_operator.compiling.verdict import Verdict, Vouching
 from stationkeeper_operator.resources.records import Resource
 from tests.core import odd_certificates
+from tests.core.slow_keys import rsa_key
 from tests.operator.resource_building import (
     EUI,
     NOW,
@@ -61,7 +62,7 @@ def constraints(**subtrees: list[x509.GeneralName]) -> x509.NameConstraints:
 
 
 NEVER = {
-    "RSA 1024": (odd_root(key=rsa.generate_private_key(65537, 1024)), "too weak"),  # noqa: S505 - what is refused
+    "RSA 1024": (odd_root(key=rsa_key(1024)), "too weak"),
     "serverAuth": (odd_root((x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)), "clientAuth"),
     "notBefore": (odd_root(start=3), "not valid before 2026-06-04"),
     "critical": (

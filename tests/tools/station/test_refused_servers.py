@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway
@@ -16,6 +16,7 @@ from stationkeeper_tools.station.credential_set import CredentialSet
 from stationkeeper_tools.station.faults import StationFault
 from stationkeeper_tools.station.machine import Result
 from stationkeeper_tools.station.runner import ask_once
+from tests.core.slow_keys import rsa_key
 from tests.cups.certificate_corpus import Party, ca, leaf, name
 from tests.cups.pki import Pki
 from tests.tools.station.gateways import station
@@ -31,7 +32,7 @@ USAGES = (
 CLIENT_ONLY = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
 NAMES = x509.NameConstraints([x509.DNSName("localhost")], None)
 POLICIES = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier("1.2.3.4"), None)])
-RSA_4096 = rsa.generate_private_key(65537, 4096)
+RSA_4096 = rsa_key(4096)
 
 
 def usage(**given: bool) -> x509.KeyUsage:
@@ -69,7 +70,7 @@ TAKEN: dict[str, Callable[[], tuple[Party, ...]]] = {
     "P-256": lambda: (server(ROOT),),
     "P-384": lambda: (server(ROOT, key=ec.generate_private_key(ec.SECP384R1())),),
     "P-521": lambda: (server(ROOT, key=ec.generate_private_key(ec.SECP521R1())),),
-    "RSA 2048": lambda: (server(ROOT, key=rsa.generate_private_key(65537, 2048)),),
+    "RSA 2048": lambda: (server(ROOT, key=rsa_key(2048)),),
     "RSA 4096 below P-256": lambda: below(issuing(key=RSA_4096), key=RSA_4096),
     "wrong order, with the root": lambda: ((issuer := issuing()), (server(issuer), ROOT, issuer))[1],
     "a Common Name alone": lambda: (leaf(ROOT, name("localhost")),),
