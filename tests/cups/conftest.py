@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from stationkeeper_core.setting_values import Address
 from stationkeeper_cups.http.connection import REQUEST_SECONDS, RequestSeconds
 from stationkeeper_cups.main import serve
 from stationkeeper_cups.settings import Files, Settings
+from stationkeeper_cups.sources import file_source
 from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.sample_pki import KeyPair
 from tests.cups.client import Client, get_internal, until
@@ -24,6 +25,14 @@ from tests.cups.pki import Pki
 @pytest.fixture(scope="session")
 def pki() -> Pki:
     return Pki.make()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _changes_are_found_soon() -> Iterator[None]:
+    """Servers look at their files more often, since nearly each test waits for a change of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(file_source, "INTERVAL_SECONDS", 0.02)
+        yield
 
 
 TOKEN = "a-token-that-nobody-guesses"
@@ -135,46 +144,36 @@ async def idle_cups(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
 
 
 @pytest.fixture
-async def cups(idle_cups: Cups, pki: Pki) -> Cups:
+async def cups(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
     """A server that trusts CA `a`, with the Gateway of its end-entity certificate."""
-    await _serve(idle_cups, pki, Gateway(pki.eui))
-    return idle_cups
+    async with serving(tmp_path, pki) as running:
+        yield running
 
 
 @pytest.fixture
 async def guarded(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
     """A server whose internal port has a token."""
-    cups = Cups(tmp_path, pki, token=TOKEN)
-    cups.start()
-    await _serve(cups, pki, Gateway(pki.eui))
-    yield cups
-    await cups.stop()
+    async with serving(tmp_path, pki, token=TOKEN) as running:
+        yield running
 
 
 @pytest.fixture
 async def token_cups(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
     """A server with token authentication that trusts CA `a`; its Gateway has two tokens too, and a bystander one."""
-    cups = Cups(tmp_path, pki, token_authentication=True)
-    cups.start()
-    await _serve(cups, pki, *TOKEN_GATEWAYS)
-    yield cups
-    await cups.stop()
+    async with serving(tmp_path, pki, *TOKEN_GATEWAYS, token_authentication=True) as running:
+        yield running
 
 
 @asynccontextmanager
 async def serving(folder: Path, pki: Pki, *gateways: Gateway, **options: object) -> AsyncIterator[Cups]:
     """A server that trusts CA `a`, made with `options`."""
     cups = Cups(folder, pki, **options)  # type: ignore[arg-type]
+    cups.lay_server_tls(pki.server)
+    cups.publish([Trusted("a", pki.a)], list(gateways or (Gateway(pki.eui),)))
     cups.start()
-    await _serve(cups, pki, *(gateways or (Gateway(pki.eui),)))
+    await until(lambda: ready(cups), "the server is ready")
     yield cups
     await cups.stop()
-
-
-async def _serve(cups: Cups, pki: Pki, *gateways: Gateway) -> None:
-    cups.lay_server_tls(pki.server)
-    cups.publish([Trusted("a", pki.a)], list(gateways))
-    await until(lambda: ready(cups), "the server is ready")
 
 
 async def ready(cups: Cups) -> bool:
