@@ -30,7 +30,7 @@ test: lint
 	@$(UV) run --frozen pytest $(PARALLEL) $(ARGS)
 
 test-fast: .venv/.synced
-	@$(UV) run --frozen pytest -n auto $(SHARE) -o testpaths="$(FAST:%=tests/%)" --hypothesis-profile=fast -m "not slow" $(ARGS)
+	@$(UV) run --frozen pytest $(PARALLEL) -o testpaths="$(FAST:%=tests/%)" --hypothesis-profile=fast -m "not slow" $(ARGS)
 
 # Branch coverage of every test, with the operators and CUPS processes that they start, held to tests/coverage.
 coverage: .venv/.synced

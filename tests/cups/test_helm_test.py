@@ -19,6 +19,7 @@ from tests.cups.conftest import Cups, ready, serving
 from tests.cups.documents import Gateway, Trusted
 from tests.cups.pki import Pki
 
+pytestmark = pytest.mark.slow
 PROGRAM = Path(__file__).parents[2] / "helm/stationkeeper/files/ask_update_info.py"
 
 

@@ -150,6 +150,7 @@ async def test_half_done_handshakes_take_no_server_down(pki: Pki, tmp_path: Path
         assert (await cups.client(pki.a_gateway).ask()).status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.usefixtures("enough_descriptors")
 async def test_memory_comes_back_after_a_flood(pki: Pki, tmp_path: Path) -> None:
@@ -175,6 +176,7 @@ async def test_memory_comes_back_after_a_flood(pki: Pki, tmp_path: Path) -> None
         assert (await cups.client(pki.a_gateway).ask()).status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.usefixtures("enough_descriptors")
 async def test_who_sends_much_before_its_turn_takes_no_server_down(pki: Pki, tmp_path: Path) -> None:

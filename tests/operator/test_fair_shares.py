@@ -125,6 +125,7 @@ async def test_events_of_one_namespace_are_dropped_for_none_of_another(stage: St
     assert stage.told(A, "Mine") == 1
 
 
+@pytest.mark.slow
 async def test_what_is_told_for_certain_is_tried_again_and_overtakes_the_others_queue(stage: Stage) -> None:
     events = f"/api/v1/namespaces/{A}/events"
     stage.server.failing[events] = 503

@@ -52,6 +52,7 @@ async def test_kopf_keeps_nothing_of_an_object_that_it_told_of() -> None:
     await memories.forget(body)
 
 
+@pytest.mark.slow
 async def test_it_is_told_whether_kopf_watches_and_of_signals_nothing_is_said(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

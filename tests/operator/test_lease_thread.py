@@ -67,6 +67,7 @@ class Candidate:
         await self.lease.release()
 
 
+@pytest.mark.slow
 async def test_a_main_loop_that_does_not_turn_loses_no_lease(server: SmallApiServer, tmp_path: Path) -> None:
     candidate = Candidate(tmp_path)
     await candidate.until(leading=True)
@@ -112,6 +113,7 @@ async def test_it_is_released_when_the_process_ends(server: SmallApiServer, tmp_
     assert not candidate.lease.is_leading
 
 
+@pytest.mark.slow
 async def test_an_api_server_that_fails_ends_leading_in_time(server: SmallApiServer, tmp_path: Path) -> None:
     candidate = Candidate(tmp_path)
     await candidate.until(leading=True)

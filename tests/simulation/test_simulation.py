@@ -31,6 +31,7 @@ def test_no_order_of_events_breaks_an_invariant(first: int) -> None:
     assert "pairs were reached" in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_seed_replays_exactly_in_another_process_and_after_other_seeds() -> None:
     trace = ("--trace", "--always")
     both, second = (

@@ -59,6 +59,7 @@ def test_what_stands_in_the_folder_is_on_the_page_with_its_visits(serving: Servi
         page.text("", token="wrong" * 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "told"),
     [

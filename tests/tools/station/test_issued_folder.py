@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.cups.conftest import Cups
 from tests.cups.documents import LNS_URI, Gateway, Trusted
 from tests.cups.pki import Pki
@@ -10,6 +12,7 @@ from tests.tools.station.gateways import token_blob
 from tests.tools.station.test_command import ended, start
 
 
+@pytest.mark.slow
 async def test_a_station_with_the_folder_gets_its_lns(cups: Cups, pki: Pki, tmp_path: Path) -> None:
     cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui, options={"lns_credentials": token_blob(pki.server_ca)})])
     await cups.loaded()
