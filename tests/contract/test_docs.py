@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,14 @@ CAMEL_CASE = re.compile(r"[A-Z][A-Za-z0-9]+")
 EVENT_METHODS = {"warning": 1, "normal": 1, "assure": 2}
 
 
-def trees(folder: Path) -> Iterator[ast.Module]:
-    return (ast.parse(path.read_text()) for path in sorted(folder.rglob("*.py")))
+@cache
+def trees(folder: Path) -> tuple[ast.Module, ...]:
+    return tuple(ast.parse(path.read_text()) for path in sorted(folder.rglob("*.py")))
 
 
-def calls(folder: Path) -> Iterator[ast.Call]:
-    return (node for tree in trees(folder) for node in ast.walk(tree) if isinstance(node, ast.Call))
+@cache
+def calls(folder: Path) -> tuple[ast.Call, ...]:
+    return tuple(node for tree in trees(folder) for node in ast.walk(tree) if isinstance(node, ast.Call))
 
 
 def rows_of(*pages: str) -> str:

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from stationkeeper_operator.compiling.verdict import Use
@@ -65,10 +66,11 @@ Only the leader reports gauges of resources and certificates; they are up to a m
 """
 
 
-def metrics(folder: Path) -> list[Metric]:
+@cache
+def metrics(folder: Path) -> tuple[Metric, ...]:
     """Return the metrics that the modules below a folder make, by name."""
     found = {each.name: each for path in folder.rglob("*.py") for each in _of_module(ast.parse(path.read_text()))}
-    return [found[name] for name in sorted(found)]
+    return tuple(found[name] for name in sorted(found))
 
 
 def _table(folder: Path) -> str:
