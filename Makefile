@@ -9,11 +9,13 @@ export UV_SYSTEM_CERTS ?= true
 export UV_NATIVE_TLS ?= true
 endif
 
-# One process more than there are cores, since tests on an API server wait for much of their time; each process has an
-# API server of its own, so no more than four. A file stays in one process, with what its tests share.
+# More processes than there are cores, since tests with sockets wait for some of their time, and those on an API server for
+# most of it; each process has an API server of its own, so no more than four. A file stays in one process, with what its
+# tests share.
 CORES := $(shell nproc 2>/dev/null || echo 2)
 SHARE := --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-PARALLEL ?= -n $(shell echo $$(( $(CORES) + 1 ))) $(SHARE)
+PARALLEL ?= -n $(shell echo $$(( $(CORES) + 2 ))) $(SHARE)
+PARALLEL_FAST ?= -n $(shell echo $$(( $(CORES) + 1 ))) $(SHARE)
 
 # The layers without an API server; the others' files are not even loaded.
 FAST := layout core contract operator tools cups simulation pages browser
@@ -30,7 +32,7 @@ test: lint
 	@$(UV) run --frozen pytest $(PARALLEL) $(ARGS)
 
 test-fast: .venv/.synced
-	@$(UV) run --frozen pytest $(PARALLEL) -o testpaths="$(FAST:%=tests/%)" --hypothesis-profile=fast -m "not slow" $(ARGS)
+	@$(UV) run --frozen pytest $(PARALLEL_FAST) -o testpaths="$(FAST:%=tests/%)" --hypothesis-profile=fast -m "not slow" $(ARGS)
 
 # Branch coverage of every test, with the operators and CUPS processes that they start, held to tests/coverage.
 coverage: .venv/.synced

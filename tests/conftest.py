@@ -41,7 +41,7 @@ OBTAINED: Mapping[str, Callable[[Surroundings, Progress], object]] = {
     "kubectl": find_kubectl,
     "helm": find_helm,
 }
-LONGEST = ("simulation", "controlplane")
+LONGEST = ("simulation", "controlplane", "pages", "browser")
 """The layers with the longest files."""
 FAILURES = pytest.StashKey[dict[str, Exception]]()
 
