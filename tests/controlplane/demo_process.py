@@ -5,10 +5,14 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from stationkeeper_tools.api_client import ApiClient
+
 STOP_SECONDS = 30.0
+_PLURALS = {"gateway": "gateways", "trustedca": "trustedcas"}
 
 
 class Demo:
@@ -69,11 +73,18 @@ class Demo:
         done = self.kubectl("delete", "--wait=false", "--ignore-not-found", kind, *names)
         assert done.returncode == 0, done.stderr
 
+    def resources(self, kind: str) -> dict[str, dict[str, Any]]:
+        """All of a kind by their names; asked without a program, since tests ask many times until something came."""
+        path = f"/apis/stationkeeper.io/v1alpha1/namespaces/{self.ready['namespace']}/{_PLURALS[kind]}"
+        return {each["metadata"]["name"]: each for each in self._api.items(path)}
+
+    @cached_property
+    def _api(self) -> ApiClient:
+        return ApiClient(Path(self.ready["kubeconfig"]))
+
     def condition(self, kind: str, name: str, condition: str) -> tuple[str, str, str]:
         """Status, reason and message of a condition; empty texts where there is none about the present spec."""
-        done = self.kubectl("get", kind, name, "-o", "json")
-        assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout)
+        found = self.resources(kind)[name]
         for each in found.get("status", {}).get("conditions", []):
             if each["type"] == condition and each["observedGeneration"] == found["metadata"]["generation"]:
                 return each["status"], each["reason"], each["message"]

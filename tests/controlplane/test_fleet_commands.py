@@ -62,8 +62,7 @@ class Fleet:
         return {each["name"]: each["state"] for each in self.run("status", "--all").json["gateways"]}
 
     def object(self, kind: str, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.demo.kubectl("get", kind, name, "-o", "json").stdout)
-        return found
+        return self.demo.resources(kind)[name]
 
 
 @pytest.fixture(scope="module")

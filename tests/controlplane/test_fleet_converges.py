@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -112,10 +112,10 @@ async def test_a_fleet_converges_after_each_change(demo: Demo, fleet: Fleet) -> 
     wait_for(lambda: all(_is_ready(demo, eui) for eui in fleet.euis), "the fleet is registered", CONVERGES_SECONDS)
     await fleet.converges(_has_lns(_LNS, "Bearer FIRST"))
 
-    wait_for(lambda: _deliveries(demo, fleet) == {"Delivered"}, "every delivery is reported", GATHERED_SECONDS)
+    wait_for(lambda: _deliveries(demo, fleet.euis) == {"Delivered"}, "every delivery is reported", GATHERED_SECONDS)
 
     demo.apply(fleet.default(_OTHER_LNS))
-    wait_for(lambda: _deliveries(demo, fleet) == {"Pending"}, "nobody is said to have it yet", GATHERED_SECONDS)
+    wait_for(lambda: _deliveries(demo, fleet.euis) == {"Pending"}, "nobody is said to have it yet", GATHERED_SECONDS)
     await fleet.converges(_has_lns(_OTHER_LNS, "Bearer FIRST"))
 
     demo.apply(token_secret("fleet-lns", "Bearer SECOND"))
@@ -134,7 +134,7 @@ async def test_a_fleet_converges_after_each_change(demo: Demo, fleet: Fleet) -> 
     left_behind = fleet.station(fleet.euis[0], fleet.vendor)
     await _until_refused(left_behind)
     await fleet.converges(_has_lns(_OTHER_LNS, "Bearer SECOND"))
-    wait_for(lambda: _deliveries(demo, fleet) == {"Delivered"}, "every delivery is reported", GATHERED_SECONDS)
+    wait_for(lambda: _deliveries(demo, fleet.euis) == {"Delivered"}, "every delivery is reported", GATHERED_SECONDS)
 
 
 @pytest.mark.timeout(120)
@@ -156,7 +156,7 @@ async def test_a_gateway_that_forgets_what_it_is_told_does_not_converge_and_a_pe
         files.update(as_delivered)
 
     assert all(told), "it has no LNS, so that it is told each time"
-    wait_for(lambda: _delivery(demo, eui) == "NotConverging", "its status says so", GATHERED_SECONDS)
+    wait_for(lambda: _deliveries(demo, [eui]) == {"NotConverging"}, "its status says so", GATHERED_SECONDS)
     wait_for(lambda: "NotConverging" in _events(demo, eui), "an event says so", GATHERED_SECONDS)
 
 
@@ -187,12 +187,9 @@ def _is_ready(demo: Demo, eui: EUI64) -> bool:
     return demo.condition("gateway", _name(eui), "Ready")[0] == "True"
 
 
-def _delivery(demo: Demo, eui: EUI64) -> str:
-    return demo.kubectl("get", "gateway", _name(eui), "-o", "jsonpath={.status.delivery.state}").stdout
-
-
-def _deliveries(demo: Demo, fleet: Fleet) -> set[str]:
-    return {_delivery(demo, eui) for eui in fleet.euis}
+def _deliveries(demo: Demo, euis: Iterable[EUI64]) -> set[str]:
+    found = demo.resources("gateway")
+    return {found[_name(eui)].get("status", {}).get("delivery", {}).get("state", "") for eui in euis}
 
 
 def _events(demo: Demo, eui: EUI64) -> str:
