@@ -18,6 +18,7 @@ from tests.cups.client import until
 from tests.cups.conftest import Cups, ready
 from tests.cups.documents import Gateway, Trusted
 from tests.cups.pki import Pki
+from tests.ending import end
 
 # The chart's limit.
 LIMIT_BYTES = 512 * 1024 * 1024
@@ -72,7 +73,7 @@ def _confined(cups: Cups, cgroup: Path, log: Path, *arguments: str) -> Iterator[
         try:
             yield running
         finally:
-            running.kill()
+            end(running)
 
 
 def _resident(process: "subprocess.Popen[bytes]") -> int:
