@@ -16,7 +16,7 @@ from stationkeeper_core.published.documents import Document, decode, digest, enc
 from stationkeeper_core.x509.pem import to_pem
 from stationkeeper_operator.compiling.compile import PublishPlan, World, compile_plan
 from stationkeeper_operator.compiling.incremental.incremental_compiler import IncrementalCompiler, PlanChange
-from stationkeeper_operator.compiling.incremental.incremental_registry import Work
+from stationkeeper_operator.compiling.incremental.work import Work
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
 from stationkeeper_operator.resources.records import (

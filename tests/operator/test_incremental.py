@@ -17,7 +17,7 @@ from stationkeeper_operator.compiling.fitting.room import Bound
 from stationkeeper_operator.compiling.gateways import registry_compiler
 from stationkeeper_operator.compiling.incremental import bucket_memory, pause
 from stationkeeper_operator.compiling.incremental.incremental_compiler import IncrementalCompiler, PlanChange
-from stationkeeper_operator.compiling.incremental.incremental_registry import Work
+from stationkeeper_operator.compiling.incremental.work import Work
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
 from stationkeeper_operator.resources.records import (
     GATEWAY,

@@ -32,6 +32,7 @@ from stationkeeper_core.published.document_envelope import (
 )
 from stationkeeper_core.published.registry_layout import BUCKETS, TRUST, bucket_of, layout_of, place_of
 from stationkeeper_core.published.retained_anchor import RetainedAnchor, Seconds
+from stationkeeper_core.published.shared_values import share_values
 from stationkeeper_core.x509.serial_numbers import unpack_serials
 
 __all__ = [
@@ -267,7 +268,9 @@ def decode(document: str, value: bytes) -> Published:
     """
     header, payload = open_document(document, value)
     if document != TRUST:
-        return Published(header, _sorted(decode_registry(document, payload)))
+        registry = decode_registry(document, payload)
+        share_values(registry.gateways)
+        return Published(header, _sorted(registry))
     return Published(header, decode_trust(header, payload))
 
 

@@ -52,6 +52,9 @@ class Key(NamedTuple):
     name: str
 
 
+_NO_KEY = Key("", "", "")
+
+
 class Reference(NamedTuple):
     """The identity of a Secret or ConfigMap."""
 
@@ -124,6 +127,7 @@ class TrustedCA(msgspec.Struct, frozen=True, kw_only=True):
         problem: why there is no spec, else empty.
         suspended: whether the spec says so; known even if the rest cannot be decoded.
         status: the present one.
+        key: the identity.
     """
 
     metadata: Metadata
@@ -131,11 +135,11 @@ class TrustedCA(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     suspended: bool = False
     status: Status = Status()
+    key: Key = _NO_KEY
 
-    @property
-    def key(self) -> Key:
-        """The identity of the TrustedCA."""
-        return Key(TRUSTED_CA, self.metadata.namespace, self.metadata.name)
+    def __post_init__(self) -> None:
+        """Make the identity once: many collections hold it."""
+        msgspec.structs.force_setattr(self, "key", Key(TRUSTED_CA, self.metadata.namespace, self.metadata.name))
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +151,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
         problem: why there is no spec, else empty.
         suspended: whether the spec says so; known even if the rest cannot be decoded.
         status: the present one.
+        key: the identity.
     """
 
     metadata: Metadata
@@ -154,11 +159,11 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     suspended: bool = False
     status: Status = Status()
+    key: Key = _NO_KEY
 
-    @property
-    def key(self) -> Key:
-        """The identity of the Gateway."""
-        return Key(GATEWAY, self.metadata.namespace, self.metadata.name)
+    def __post_init__(self) -> None:
+        """Make the identity once: many collections hold it."""
+        msgspec.structs.force_setattr(self, "key", Key(GATEWAY, self.metadata.namespace, self.metadata.name))
 
 
 class GatewayDefaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +175,7 @@ class GatewayDefaults(msgspec.Struct, frozen=True, kw_only=True):
         problem: why there is no spec, else empty.
         suspended: always false; so that all resources have this attribute.
         status: the present one.
+        key: the identity.
     """
 
     metadata: Metadata
@@ -177,11 +183,11 @@ class GatewayDefaults(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     suspended: ClassVar[bool] = False
     status: Status = Status()
+    key: Key = _NO_KEY
 
-    @property
-    def key(self) -> Key:
-        """The identity of the GatewayDefaults."""
-        return Key(GATEWAY_DEFAULTS, self.metadata.namespace, self.metadata.name)
+    def __post_init__(self) -> None:
+        """Make the identity once: many collections hold it."""
+        msgspec.structs.force_setattr(self, "key", Key(GATEWAY_DEFAULTS, self.metadata.namespace, self.metadata.name))
 
 
 Resource = TrustedCA | Gateway | GatewayDefaults
@@ -246,6 +252,22 @@ def decode_resource(kind: str, raw: bytes | Mapping[str, Any]) -> Resource:
         defaults_spec, spec_problem = _spec(envelope.spec, GatewayDefaultsSpec)
         return GatewayDefaults(metadata=metadata, spec=defaults_spec, problem=problem or spec_problem, status=status)
     raise ValueError(f"{kind} is not a kind of this operator")
+
+
+def share_parts(resource: Resource, held: Resource) -> None:
+    """Have `resource` use the parts of its earlier version `held` that are equal, so that they are in memory once."""
+    if type(resource) is not type(held):
+        return
+    for each in ("key", "spec", "status"):
+        _share(resource, held, each)
+    for each in ("name", "namespace", "uid", "creation_timestamp", "annotations"):
+        _share(resource.metadata, held.metadata, each)
+
+
+def _share(new: msgspec.Struct, held: msgspec.Struct, field: str) -> None:
+    before = getattr(held, field)
+    if getattr(new, field) == before:
+        msgspec.structs.force_setattr(new, field, before)
 
 
 def read_identity(raw: bytes) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from stationkeeper_operator.compiling.retention.reductions import resource_reduced
 from stationkeeper_operator.resources.named_references import reference_keys
-from stationkeeper_operator.resources.records import Key, Resource
+from stationkeeper_operator.resources.records import Key, Resource, share_parts
 from stationkeeper_operator.watching.known import Change, Known, KnownChanges, ListInProgress
 from stationkeeper_operator.watching.reference_budget import ReferenceBudget
 from stationkeeper_operator.watching.reference_index import ReferenceIndex, version_number
@@ -138,6 +138,8 @@ class ResourceStore:
 
     def _hold(self, key: Key, resource: Resource) -> None:
         held = self._resources.get(key)
+        if held is not None:
+            share_parts(resource, held)
         if self._before is not None:
             self._before.setdefault(key, held)
         self._resources[key] = resource

@@ -217,7 +217,11 @@ def _settled(eui: EUI64, claim: Claim, rank: int, loss: _Loss | None) -> Settled
     if known is None and loss is not None and claim.candidate is not None:
         uid = claim.candidate.resource.metadata.uid
     waits = loss in {_Loss.WAITS, _Loss.WAITS_BEHIND} or (loss is None and known is not None and not claim.had_it)
-    reserved = ReservedEUI(eui=format_hex(eui), namespace=claim.namespace, uid=uid, rank=rank, waits=waits)
+    text = format_hex(eui)
+    if known is not None and known.eui == text:
+        # That text is in memory already.
+        text = known.eui
+    reserved = ReservedEUI(eui=text, namespace=claim.namespace, uid=uid, rank=rank, waits=waits)
     candidate = claim.candidate
     if candidate is not None and claim.record is not None:
         if loss is None:

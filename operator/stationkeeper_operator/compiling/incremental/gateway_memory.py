@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+import msgspec
+
 from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_core.published.registry_layout import RegistryLayout, bucket_of
 from stationkeeper_operator.compiling.candidate import Candidate
@@ -180,6 +182,9 @@ class GatewayMemory:
             self._held.discard(each.uid, each)
             keys |= self._count_keys(each, -1)
         for each in change.came:
+            resource = self.of_uid(each.uid)
+            if resource is not None:
+                _share_texts(each, resource)
             self._held.add(each.uid, each)
             keys |= self._count_keys(each, 1)
         for each in (*change.gone, *change.came):
@@ -216,3 +221,12 @@ class GatewayMemory:
             if had != (record.namespace in owners):
                 found.add(key)
         return found
+
+
+def _share_texts(record: RegisteredGateway, resource: Gateway) -> None:
+    """Have a decoded record use the texts of its Gateway, so that they are in memory once."""
+    metadata, spec = resource.metadata, resource.spec
+    pairs = (("uid", metadata.uid), ("name", metadata.name), ("namespace", metadata.namespace))
+    for field, text in (*pairs, ("eui", spec.eui if spec is not None else "")):
+        if getattr(record, field) == text:
+            msgspec.structs.force_setattr(record, field, text)

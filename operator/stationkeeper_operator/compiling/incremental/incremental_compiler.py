@@ -13,8 +13,9 @@ from stationkeeper_core.published.documents import TRUST, Document, TrustDocumen
 from stationkeeper_core.published.registry_layout import BUCKETS, layout_of
 from stationkeeper_operator.compiling.incremental.facts_horizon import moments
 from stationkeeper_operator.compiling.incremental.gateway_memory import GatewayMemory
-from stationkeeper_operator.compiling.incremental.incremental_registry import IncrementalRegistry, Work
+from stationkeeper_operator.compiling.incremental.incremental_registry import IncrementalRegistry
 from stationkeeper_operator.compiling.incremental.known_certificates import KnownCertificates
+from stationkeeper_operator.compiling.incremental.work import Work
 from stationkeeper_operator.compiling.resource_verdicts import LEAVING
 from stationkeeper_operator.compiling.shared_facts import SharedFacts, compile_facts
 from stationkeeper_operator.compiling.trust.trust_compiler import CompiledTrust, compile_trust
@@ -104,7 +105,7 @@ class IncrementalCompiler:
         """Return the resources in a document."""
         if document == TRUST:
             return list(self._trust.records) if self._trust is not None else []
-        return [key for bucket in self._registry.buckets if bucket.name == document for key in bucket.records]
+        return [key for bucket in self._registry.buckets if bucket.name == document for key in bucket.recorded()]
 
     def default_of(self, resource: Resource) -> Key | None:
         """Return the GatewayDefaults that must give the LNS of `resource`; None if there is none."""

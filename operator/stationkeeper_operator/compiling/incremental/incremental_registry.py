@@ -1,7 +1,7 @@
 """Keep the registry documents up to date: compile only the Gateways that a change concerns, and their documents."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from stationkeeper_core.published.documents import Document, RegisteredGateway, RegistryDocument
@@ -16,28 +16,16 @@ from stationkeeper_operator.compiling.incremental.bucket_memory import BucketMem
 from stationkeeper_operator.compiling.incremental.facts_change import FactsChange
 from stationkeeper_operator.compiling.incremental.gateway_memory import GatewayMemory, RememberedGateway
 from stationkeeper_operator.compiling.incremental.pause import Pause
+from stationkeeper_operator.compiling.incremental.work import Work
 from stationkeeper_operator.compiling.resource_verdicts import gateway_verdict
 from stationkeeper_operator.compiling.retention.reductions import record_may_be_reduced
 from stationkeeper_operator.compiling.shared_facts import SharedFacts
 from stationkeeper_operator.compiling.trust.scopes import Scopes
-from stationkeeper_operator.compiling.verdict import Verdict, Vouching
+from stationkeeper_operator.compiling.verdict import Verdict, Vouching, shared_verdict
 from stationkeeper_operator.resources.records import Gateway, Key, Reference
 
 KEPT_PAYLOADS = 4
 """The number of payloads that a compile returns: large ones are encoded again where they are written."""
-
-
-@dataclass
-class Work:
-    """The work of a compile.
-
-    Attributes:
-        gateways: the number of compiled Gateways.
-        documents: the number of encoded documents.
-    """
-
-    gateways: int = 0
-    documents: int = 0
 
 
 class IncrementalRegistry:
@@ -281,7 +269,7 @@ class IncrementalRegistry:
                 later[key] = None
                 continue
             self._revouched.pop(key, None)
-            verdict = turn.verdict_on(key, remembered)
+            verdict = shared_verdict(turn.verdict_on(key, remembered))
             if verdict != remembered.verdict:
                 remembered.verdict = found[key] = verdict
             self.gateways.set_deadlines(key, turn.now, verdict)
@@ -382,14 +370,16 @@ class _Turn:
         owner, number = remembered.owner, remembered.bucket
         if remembered.is_owner and owner is not None and number is not None:
             bucket = self._registry.buckets[number]
-            candidate, document, record = bucket.candidate_of(owner, key), bucket.name, bucket.records.get(key)
+            candidate, document, record = bucket.candidate_of(owner, key), bucket.name, bucket.record_of(owner, key)
         assert candidate is not None  # noqa: S101 - it was compiled before anything is told of it
         return gateway_verdict(candidate, record, document, self._facts.world, self._vouching(record))
 
     def vouching_of(self, key: Key, remembered: RememberedGateway) -> Vouching | None:
         """Return the vouching of a Gateway."""
-        number = remembered.bucket if remembered.is_owner else None
-        return self._vouching(self._registry.buckets[number].records.get(key) if number is not None else None)
+        owner, number = remembered.owner, remembered.bucket
+        if not remembered.is_owner or owner is None or number is None:
+            return None
+        return self._vouching(self._registry.buckets[number].record_of(owner, key))
 
     def _vouching(self, record: RegisteredGateway | None) -> Vouching | None:
         return self._facts.vouching_cas.of(record) if record is not None else None
