@@ -152,8 +152,20 @@ class LeaderTerm:
     async def run(self) -> None:
         """Write statuses and events, ask the pods and check compiled plans, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for part in (self._statuses.run, self._events.run, self._rollout.run, self._check.run):
+            for part in (self._prepare, self._statuses.run, self._events.run, self._rollout.run, self._check.run):
                 group.create_task(part(), name=part.__qualname__)
+
+    async def _prepare(self) -> None:
+        """Read the published documents while all resources are listed, so that the first turn does not wait for them.
+
+        After a failure, that turn reads them.
+        """
+        try:
+            await self._counts_read.look()
+            await self._publisher.in_force(self._counts_read.counts.needed)
+        except (ApiError, NotLeadingError, SupersededError) as error:
+            fields = {"detail": f"{type(error).__name__} {error}".strip()}
+            _log.info("the published documents are not read yet", extra={"fields": fields})
 
     async def turn(self) -> Turn:
         """Take a turn; a failure is logged, and the next turn completes the work."""

@@ -147,7 +147,7 @@ class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     retained: tuple[RetainedAnchor, ...] = ()
 
 
-class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One Gateway in force.
 
     Attributes:
@@ -186,7 +186,7 @@ class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     rank: int = 0
 
 
-class ReservedEUI(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ReservedEUI(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An EUI whose Gateway was in force and was deleted.
 
     A chain that a TrustedCA in the scope of its namespace vouches for is refused as not registered. So a Gateway of

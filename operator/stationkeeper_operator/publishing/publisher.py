@@ -79,6 +79,7 @@ class Publisher:
         self._found: frozenset[int] | None = None
         self._looked_last = ""
         self._slots = asyncio.Semaphore(_REQUESTS_AT_ONCE)
+        self._reading = asyncio.Lock()
         self._told: set[str] = set()
         self._outruns = RateLimit(_OUTRUN_A_SECOND, _OUTRUN)
 
@@ -96,6 +97,10 @@ class Publisher:
             SupersededError: a Secret changed after it was read.
             NotLeadingError: this process no longer holds the Lease.
         """
+        async with self._reading:
+            return await self._read(counts)
+
+    async def _read(self, counts: Collection[int]) -> Mapping[str, Document]:
         if self._found is None:
             self._found = await self._find([each for each in BUCKET_COUNTS if each not in counts])
         wanted = (TRUST, *(name for each in sorted(self._found | set(counts)) for name in layout_of(each).registry))

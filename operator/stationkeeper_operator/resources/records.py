@@ -2,6 +2,9 @@
 
 Every object of the API server gives a record. The schema of the CRD refuses most errors at `apply`, but an object may
 be older than the schema. A spec that cannot be decoded gives a record without a spec, with the problem.
+
+There may be 100,000 Gateways: `gc=False` saves 16 bytes of each object, and the garbage collector does not look at it.
+This is right for data from JSON, which never refers to itself.
 """
 
 import base64
@@ -9,6 +12,7 @@ import binascii
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 import msgspec
@@ -75,7 +79,7 @@ class Annotations(msgspec.Struct, frozen=True, kw_only=True):
     certificate: Annotated[str, msgspec.Meta(max_length=MAX_NAME)] = msgspec.field(default="", name=CERTIFICATE_NAME)
 
 
-class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """The used metadata of an object; an unreadable field has its default.
 
     Attributes:
@@ -142,7 +146,7 @@ class TrustedCA(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "key", Key(TRUSTED_CA, self.metadata.namespace, self.metadata.name))
 
 
-class Gateway(msgspec.Struct, frozen=True, kw_only=True):
+class Gateway(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A Gateway.
 
     Attributes:
@@ -327,9 +331,16 @@ def _metadata(raw: msgspec.Raw) -> Metadata:
 def _lean(metadata: Metadata) -> Metadata:
     """Return the same new metadata with shared texts, and without the parts that resources do not use."""
     msgspec.structs.force_setattr(metadata, "namespace", sys.intern(metadata.namespace))
+    # Resources that are applied together have the same time.
+    msgspec.structs.force_setattr(metadata, "creation_timestamp", _shared_time(metadata.creation_timestamp))
     # Labels are used only on Secrets.
     msgspec.structs.force_setattr(metadata, "labels", _NO_LABELS)
     return metadata
+
+
+@lru_cache(maxsize=1024)
+def _shared_time(moment: datetime) -> datetime:
+    return moment
 
 
 def _share_texts(spec: GatewaySpec) -> None:

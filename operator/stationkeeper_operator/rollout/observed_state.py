@@ -8,7 +8,6 @@ the status is `REFRESH` old.
 """
 
 import heapq
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from stationkeeper_core.eui64 import parse_hex
 from stationkeeper_core.protocol.delivery import has_same_target
 from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_core.published.observation import DeliveryState, Observation
+from stationkeeper_operator.compiling.incremental.multi_index import MultiIndex
 from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges
 from stationkeeper_operator.compiling.world_changes import ResourceChange
 from stationkeeper_operator.resources.records import TRUSTED_CA, Gateway, Key, Resource, TrustedCA
@@ -35,7 +35,6 @@ from stationkeeper_operator.rollout.gateway_observation import (
 REFRESH = timedelta(minutes=10)
 AHEAD = timedelta(minutes=5)
 
-_NONE: Counter[str] = Counter()
 _ALL_PENDING = DeliveryShown(state=DeliveryState.PENDING)
 
 
@@ -64,8 +63,7 @@ class ObservedState:
         self._release_namespace = release_namespace
         self._keys: dict[str, Key] = {}
         self._authorities: set[Key] = set()
-        # How many Gateways have each EUI, by namespace; and of all namespaces beside an empty one.
-        self._registered: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._by_eui: MultiIndex[str, Key] = MultiIndex()
         self._unwritten: dict[str, _Unwritten] = {}
         self._later: list[tuple[datetime, str]] = []
         self._stuck_at: dict[str, str] = {}
@@ -84,8 +82,7 @@ class ObservedState:
             changes: the changes since the last call; at the first call, all resources.
         """
         for key, (before, after) in changes.items():
-            self._count_euis(after, 1)
-            self._count_euis(before, -1)
+            self._index(before, after)
             if before is not None and (after is None or after.metadata.uid != before.metadata.uid):
                 self._leave(before.metadata.uid)
             if after is not None and after.metadata.uid not in self._keys:
@@ -98,16 +95,11 @@ class ObservedState:
             self.usage.left_out(self._authorities)
         self._known = True
 
-    def _count_euis(self, resource: Resource | None, number: int) -> None:
-        if not isinstance(resource, Gateway) or resource.spec is None:
-            return
-        for namespace in (resource.metadata.namespace, ""):
-            counted = self._registered[namespace]
-            counted[resource.spec.eui] += number
-            if not counted[resource.spec.eui]:
-                del counted[resource.spec.eui]
-            if not counted:
-                del self._registered[namespace]
+    def _index(self, before: Resource | None, after: Resource | None) -> None:
+        if isinstance(before, Gateway) and before.spec is not None:
+            self._by_eui.discard(before.spec.eui, before.key)
+        if isinstance(after, Gateway) and after.spec is not None:
+            self._by_eui.add(after.spec.eui, after.key)
 
     def _leave(self, uid: str) -> None:
         self._keys.pop(uid, None)
@@ -194,7 +186,7 @@ class ObservedState:
     def _seed(self, resource: Resource) -> None:
         if isinstance(resource, TrustedCA):
             self.usage.seed(resource)
-        elif isinstance(resource, Gateway) and b'"trustedCA"' in resource.status.raw:
+        elif isinstance(resource, Gateway) and resource.status.names_a_certificate:
             self._use(resource.metadata.uid, shown_in(resource))
 
     def _visit(self, instance: str, seen: Observation, now: datetime) -> Key | None:
@@ -265,8 +257,9 @@ class ObservedState:
 
     def _registered_for(self, authority: Key) -> Callable[[str], bool]:
         """Return a function: whether an EUI has a Gateway that the TrustedCA may vouch for."""
-        namespace = "" if authority.namespace == self._release_namespace else authority.namespace
-        return lambda eui: self._registered.get(namespace, _NONE)[eui] > 0
+        if authority.namespace == self._release_namespace:
+            return lambda eui: eui in self._by_eui
+        return lambda eui: any(key.namespace == authority.namespace for key in self._by_eui.of(eui))
 
     def _use(self, uid: str, observed: GatewayObservation) -> None:
         if observed.certificate is not None and observed.last_seen is not None:

@@ -72,7 +72,7 @@ class ResourceStore:
 
     def begin_list(self, kind: str, namespace: str | None) -> ListInProgress:
         """Return the collector for a LIST of `kind`; call it before the request."""
-        return ListInProgress(kind, namespace, self._resources)
+        return ListInProgress(kind, namespace, self._resources, is_first=(kind, namespace) not in self._listed)
 
     def merging(self, listed: ListInProgress, resource_version: str) -> Iterator[Change]:
         """Take in a LIST that was read to its end, step by step; reports may come between the steps.

@@ -1,7 +1,7 @@
 """The authoritative LIST of all resources, page by page; a resource that is not in it does not exist.
 
-A watch does not report deletions while it was broken, or changes before it began. A LIST that fails or is cut changes
-nothing.
+A watch does not report deletions while it was broken, or changes before it began. A LIST that fails or is cut removes
+nothing, and adds only items that were true when they were listed.
 """
 
 import asyncio
@@ -74,10 +74,10 @@ class Resync:
                 version = page.resource_version
                 # A page is decoded while the API server makes the next one.
                 if decoding is not None:
-                    _add(listed, await decoding)
+                    self._add(listed, await decoding)
                 decoding = asyncio.create_task(asyncio.to_thread(_decoded, kind, page.items, listed))
             if decoding is not None:
-                _add(listed, await decoding)
+                self._add(listed, await decoding)
         finally:
             if decoding is not None:
                 decoding.cancel()
@@ -86,6 +86,17 @@ class Resync:
         fields = {"kind": kind, "namespace": namespace or "", "count": count, "change": change.name}
         _log.info("listed", extra={"fields": fields})
         return change
+
+    def _add(self, listed: ListInProgress, decoded: _Decoded) -> None:
+        known, others = decoded
+        listed.add_known(known)
+        for resource in others:
+            if listed.is_first:
+                # There is time for it while the API server makes the next page, and nothing is compiled before the end.
+                self._store.put(resource)
+                listed.add_known((resource.key,))
+            else:
+                listed.add(resource)
 
     async def _merge(self, listed: ListInProgress, version: str) -> Change:
         """Take in a LIST without blocking the event loop for long."""
@@ -101,6 +112,8 @@ class Resync:
 def _decoded(kind: str, items: Sequence[msgspec.Raw], listed: ListInProgress) -> _Decoded:
     """Return the keys of the items whose version is known, and the other items."""
     known: list[Key] = []
+    if listed.is_first:
+        return known, [decode_resource(kind, bytes(item)) for item in items]
     others: list[Resource] = []
     for item in items:
         raw = bytes(item)
@@ -111,10 +124,3 @@ def _decoded(kind: str, items: Sequence[msgspec.Raw], listed: ListInProgress) ->
         else:
             others.append(decode_resource(kind, raw))
     return known, others
-
-
-def _add(listed: ListInProgress, decoded: _Decoded) -> None:
-    known, others = decoded
-    listed.add_known(known)
-    for resource in others:
-        listed.add(resource)

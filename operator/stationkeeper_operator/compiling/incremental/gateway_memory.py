@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_core.published.registry_layout import RegistryLayout, bucket_of
 from stationkeeper_operator.compiling.candidate import Candidate
@@ -28,7 +29,7 @@ class RememberedGateway:
 
     Attributes:
         resource: the resource, compiled or to compile.
-        owner: the EUI that it claims, and its namespace; None if not known.
+        eui: the EUI that it claims; None if not known.
         bucket: the number of the bucket of its EUI.
         is_owner: whether it has its EUI in its namespace, so that no older Gateway has it.
         is_stale: whether it must be compiled.
@@ -42,17 +43,17 @@ class RememberedGateway:
         "asked_own_cups",
         "bucket",
         "candidate",
+        "eui",
         "is_owner",
         "is_stale",
         "keys",
-        "owner",
         "resource",
         "verdict",
     )
 
     def __init__(self, resource: Gateway) -> None:
         self.resource = resource
-        self.owner: Owner | None = None
+        self.eui: EUI64 | None = None
         self.bucket: int | None = None
         self.is_owner = False
         self.is_stale = True
@@ -60,6 +61,11 @@ class RememberedGateway:
         self.keys = _NOTHING
         self.asked_own_cups = False
         self.verdict: Verdict | None = None
+
+    @property
+    def owner(self) -> Owner | None:
+        """The EUI that it claims, and its namespace; None if not known."""
+        return None if self.eui is None else (self.eui, self.resource.metadata.namespace)
 
 
 class GatewayMemory:
@@ -80,7 +86,7 @@ class GatewayMemory:
         self.expiring: DeadlineQueue[Key] = DeadlineQueue()
         self.let_in_until: DeadlineQueue[Key] = DeadlineQueue()
         self._gateways: dict[Key, RememberedGateway] = {}
-        self._claimants: MultiIndex[Owner, Key] = MultiIndex()
+        self._claimants: MultiIndex[EUI64, Key] = MultiIndex()
         self._named: MultiIndex[Reference, Key] = MultiIndex()
         self._by_uid: MultiIndex[str, Key] = MultiIndex()
         self._held: MultiIndex[str, RegisteredGateway] = MultiIndex()
@@ -117,26 +123,24 @@ class GatewayMemory:
         self._unlist(key, remembered.resource)
         self.expiring.set(key, None)
         self.let_in_until.set(key, None)
-        if remembered.owner is not None:
-            self._claimants.discard(remembered.owner, key)
+        if remembered.eui is not None:
+            self._claimants.discard(remembered.eui, key)
         return remembered.owner
 
     def claim(self, key: Key, remembered: RememberedGateway) -> Owner | None:
         """Update the EUI that a Gateway claims; return its former claim if that has changed."""
-        former = remembered.owner
-        metadata = remembered.resource.metadata
-        eui = claimed_eui(remembered.resource, self.held(metadata.uid))
-        claimed = None if eui is None else (eui, metadata.namespace)
-        if former == claimed:
+        former, owner = remembered.eui, remembered.owner
+        resource = remembered.resource
+        remembered.eui = claimed_eui(resource, self.held(resource.metadata.uid) if resource.spec is None else None)
+        if former == remembered.eui:
             return None
-        remembered.owner = claimed
         if former is not None:
             self._claimants.discard(former, key)
         remembered.bucket, remembered.is_owner = None, False
-        if remembered.owner is not None:
-            remembered.bucket = self.bucket_of(remembered.owner)
-            self._claimants.add(remembered.owner, key)
-        return former
+        if remembered.eui is not None:
+            remembered.bucket = bucket_of(remembered.eui, self._layout.buckets)
+            self._claimants.add(remembered.eui, key)
+        return owner
 
     def bucket_of(self, owner: Owner) -> int:
         """Return the number of the bucket of an EUI."""
@@ -144,7 +148,8 @@ class GatewayMemory:
 
     def claimants(self, owner: Owner) -> list[Key]:
         """Return the Gateways of a namespace that claim one EUI."""
-        return list(self._claimants.of(owner))
+        eui, namespace = owner
+        return [key for key in self._claimants.of(eui) if key.namespace == namespace]
 
     def naming(self, reference: Reference) -> list[Key]:
         """Return the Gateways that name a Secret or ConfigMap."""
@@ -182,9 +187,6 @@ class GatewayMemory:
             self._held.discard(each.uid, each)
             keys |= self._count_keys(each, -1)
         for each in change.came:
-            resource = self.of_uid(each.uid)
-            if resource is not None:
-                _share_texts(each, resource)
             self._held.add(each.uid, each)
             keys |= self._count_keys(each, 1)
         for each in (*change.gone, *change.came):
@@ -223,7 +225,7 @@ class GatewayMemory:
         return found
 
 
-def _share_texts(record: RegisteredGateway, resource: Gateway) -> None:
+def share_texts(record: RegisteredGateway, resource: Gateway) -> None:
     """Have a decoded record use the texts of its Gateway, so that they are in memory once."""
     metadata, spec = resource.metadata, resource.spec
     pairs = (("uid", metadata.uid), ("name", metadata.name), ("namespace", metadata.namespace))

@@ -14,7 +14,7 @@ from stationkeeper_operator.compiling.gateways.registry_compiler import conflict
 from stationkeeper_operator.compiling.incremental.asked_keys import AskedKeys, shared_keys
 from stationkeeper_operator.compiling.incremental.bucket_memory import BucketMemory, Owner
 from stationkeeper_operator.compiling.incremental.facts_change import FactsChange
-from stationkeeper_operator.compiling.incremental.gateway_memory import GatewayMemory, RememberedGateway
+from stationkeeper_operator.compiling.incremental.gateway_memory import GatewayMemory, RememberedGateway, share_texts
 from stationkeeper_operator.compiling.incremental.pause import Pause
 from stationkeeper_operator.compiling.incremental.work import Work
 from stationkeeper_operator.compiling.resource_verdicts import gateway_verdict
@@ -331,7 +331,10 @@ class _Turn:
         self._asked.clear()
         self._own_cups.note_anew()
         resource = remembered.resource
-        remembered.candidate = compile_gateway(resource, self._gateways.held(resource.metadata.uid), self._around)
+        held = self._gateways.held(resource.metadata.uid)
+        if held is not None:
+            share_texts(held, resource)
+        remembered.candidate = compile_gateway(resource, held, self._around)
         remembered.is_stale = False
         remembered.keys = shared_keys(frozenset(self._asked))
         remembered.asked_own_cups = self._own_cups.was_asked
