@@ -193,7 +193,7 @@ class Operator:
             self._note(change)
 
     def _reference_changed(self, reference: Reference) -> None:
-        self._changes.wake(urgent=self._store.references.lets_in(reference))
+        self._changes.wake(urgent=self._store.references.admits(reference))
 
     def _note(self, change: Change) -> None:
         if change in {Change.SPEC, Change.REDUCTION}:

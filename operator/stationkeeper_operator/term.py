@@ -126,7 +126,7 @@ class LeaderTerm:
             flow=flow,
             now=now,
             metrics=cluster.metrics,
-            is_pressed=lambda: self._changes.is_waiting,
+            change_waits=lambda: self._changes.is_waiting,
             check=self._check,
         )
 

@@ -254,14 +254,14 @@ class Step:
         wait: how much time passes.
         published: which documents get written after the turn; a number of 16 bits and one for the trust document.
         restarts: whether another process leads from now on.
-        is_pressed: whether somebody waits for something else all the time.
+        change_waits: whether somebody waits for something else all the time.
     """
 
     events: Sequence[Event]
     wait: timedelta
     published: int
     restarts: bool
-    is_pressed: bool
+    change_waits: bool
 
 
 _EVENTS = st.one_of(_gateways(), _gateways(), _trusted_cas(), _secrets(), _gateway_defaults())
@@ -304,7 +304,7 @@ class ChangingWorld:
 
     def happens(self, *events: Event, wait: timedelta = timedelta(), published: int = _ALL) -> Work:
         """Have this happen; what was compiled for it."""
-        self.take(Step(events, wait, published, restarts=False, is_pressed=False))
+        self.take(Step(events, wait, published, restarts=False, change_waits=False))
         return self.work
 
     def take(self, step: Step) -> None:
@@ -366,7 +366,7 @@ class ChangingWorld:
     def _compiled(self, step: Step) -> PlanChange:
         is_first = step.restarts
         for _ in range(_MOST_COMPILES):
-            plan = self._compiler.compile(self.in_force, self.now, lambda: step.is_pressed)
+            plan = self._compiler.compile(self.in_force, self.now, lambda: step.change_waits)
             self.told |= plan.verdicts
             self.work.gateways += plan.work.gateways
             self.work.documents += plan.work.documents

@@ -25,7 +25,7 @@ from tests.operator.resource_building import make_ca, make_pem, plan_of, verdict
 KILOBYTE = 1000
 
 
-def document_of(records: Iterable[TrustedAuthority], _thrift: int = 0) -> TrustDocument:
+def document_of(records: Iterable[TrustedAuthority], _omission: int = 0) -> TrustDocument:
     return TrustDocument(release_namespace="r", authorities=tuple(sorted(records, key=lambda each: each.name)))
 
 

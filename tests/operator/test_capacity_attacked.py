@@ -82,7 +82,7 @@ def test_what_compresses_well_keeps_no_document_from_being_published() -> None:
     candidates = [Candidate(one, each, None, None) for one, each in zip(resources, records, strict=True)]
     bucket = Bucket(candidates)
     found = fit(
-        Contents(candidates, lambda some, thrift: bucket.document(0, some, thrift), RELEASE, REGISTRY_BOUNDS), None
+        Contents(candidates, lambda some, omission: bucket.document(0, some, omission), RELEASE, REGISTRY_BOUNDS), None
     )
     assert len(found.records) > 100
     decode(REGISTRY[0], encode(REGISTRY[0], 1, found.payload))

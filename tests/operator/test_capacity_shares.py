@@ -239,7 +239,7 @@ def test_what_a_namespace_takes_does_not_depend_on_the_others() -> None:
     assert len(sizes) == 1
 
 
-def bucket_document(records: Iterable[RegisteredGateway], _thrift: int = 0) -> Document:
+def bucket_document(records: Iterable[RegisteredGateway], _omission: int = 0) -> Document:
     ordered = sorted(records, key=lambda each: (each.eui, each.rank, each.namespace))
     return RegistryDocument(bucket=0, gateways=tuple(ordered))
 

@@ -65,8 +65,8 @@ _NARROW = (
 def test_after_any_events_all_is_as_if_compiled_from_nothing(taken: list[Step]) -> None:
     world = ChangingWorld()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pause, "AT_LEAST", 1)
-        patch.setattr(pause, "BESIDE_EVENTS", 1)
+        patch.setattr(pause, "LEAST_BEFORE_PAUSE", 1)
+        patch.setattr(pause, "MOST_WITH_EVENTS", 1)
         for each in taken:
             world.take(each)
 
@@ -268,25 +268,25 @@ def test_the_work_is_in_proportion_to_the_change() -> None:
 def test_what_an_event_touched_overtakes_what_all_gateways_of_a_default_wait_for() -> None:
     compiler = IncrementalCompiler(RELEASE)
 
-    def compiled(*events: Event, is_pressed: bool = False) -> PlanChange:
+    def compiled(*events: Event, change_waits: bool = False) -> PlanChange:
         compiler.take_in(as_new(events))
-        return compiler.compile({}, NOW, lambda: is_pressed)
+        return compiler.compile({}, NOW, lambda: change_waits)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pause, "AT_LEAST", 10)
-        patch.setattr(pause, "BESIDE_EVENTS", 10)
+        patch.setattr(pause, "LEAST_BEFORE_PAUSE", 10)
+        patch.setattr(pause, "MOST_WITH_EVENTS", 10)
         assert compiled(*fleet(200)).is_done
         other = {"lns": {"uri": "wss://second.example.com:1", "trust": LNS}}
         suspended = made(*member(1), {**spec_of(1), "suspended": True})
-        plan = compiled(made(GATEWAY_DEFAULTS, "a", "default", other), suspended, is_pressed=True)
+        plan = compiled(made(GATEWAY_DEFAULTS, "a", "default", other), suspended, change_waits=True)
         assert not plan.is_done
         assert plan.work.gateways < 100
         assert plan.verdicts[member(1)].reason == Reason.SUSPENDED
         assert plan.verdicts[member(1)].document in plan.payloads
         assert len(plan.payloads.keys() - {TRUST}) <= 2, "that one, and one more so that it goes on"
-        rounds = [compiled(is_pressed=True)]
+        rounds = [compiled(change_waits=True)]
         while not rounds[-1].is_done:
-            rounds.append(compiled(is_pressed=True))
+            rounds.append(compiled(change_waits=True))
         assert len(rounds) > 1
     assert compiler.verdicts[member(198)].lns_uri == "wss://second.example.com:1"
 
@@ -301,7 +301,7 @@ def test_an_event_does_not_wait_for_all_that_was_put_in_force_before_it() -> Non
     compiler.take_in(as_new([made(*member(1), {**spec_of(1), "suspended": True})]))
     plan = compiler.compile(world.in_force, NOW)
     assert not plan.is_done
-    assert plan.work.gateways <= pause.BESIDE_EVENTS + 2
+    assert plan.work.gateways <= pause.MOST_WITH_EVENTS + 2
     assert plan.verdicts[member(1)].reason == Reason.SUSPENDED
     assert plan.verdicts[member(1)].document in plan.payloads
 
@@ -331,8 +331,8 @@ def test_nothing_of_the_registry_is_ready_before_all_gateways_were_compiled_once
     compiler = IncrementalCompiler(RELEASE)
     compiler.take_in(as_new(fleet(100)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pause, "AT_LEAST", 10)
+        patch.setattr(pause, "LEAST_BEFORE_PAUSE", 10)
         plan = compiler.compile({}, NOW, lambda: True)
         assert set(plan.documents) == {TRUST}
-        assert not (plan.is_done or compiler.is_whole)
+        assert not (plan.is_done or compiler.has_compiled_all)
         assert not any(key.kind == GATEWAY for key in plan.verdicts)

@@ -19,7 +19,7 @@ from stationkeeper_core.published.documents import (
 from stationkeeper_core.published.registry_layout import layout_of
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
-from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor, generation_told
+from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor, highest_generation_in
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 
@@ -164,7 +164,7 @@ async def test_another_term_of_a_process_begins_above_all_that_it_ever_wrote(sta
 
 @pytest.mark.parametrize("text", ["", "-1", "1e9", "९", "9" * 21, "9" * 20, "nonsense"])
 def test_a_generation_that_a_secret_cannot_have_is_none(text: str) -> None:
-    assert generation_told(b"", {ANNOTATION: text}) == 0
+    assert highest_generation_in(b"", {ANNOTATION: text}) == 0
 
 
 async def test_a_new_process_with_a_wrong_clock_begins_above_all_that_is_published(stage: Stage) -> None:

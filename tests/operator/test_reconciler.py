@@ -48,12 +48,12 @@ class OverheardStatusLoop(StatusLoop):
         self.news: set[Key] = set()
 
     def judge(
-        self, judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_news: bool | None = None
+        self, judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_change: bool | None = None
     ) -> None:
         self.judgements |= judgements
-        if is_news:
+        if is_change:
             self.news |= judgements.keys()
-        super().judge(judgements, gone, is_news=is_news)
+        super().judge(judgements, gone, is_change=is_change)
 
 
 class Stage:
@@ -66,7 +66,7 @@ class Stage:
             StatusWriter(api, _permit, "release"), OwnWrites(self.store), events, now=_now, release="release"
         )
         self.tracker = RolloutTracker(self.store.get, "release", asks=False)
-        self.is_pressed = False
+        self.change_waits = False
         self.metrics = Metrics()
         self.reconciler = Reconciler(
             Compilation(RELEASE, (), self.store, ReferenceReader(api, self.store.references, ())),
@@ -75,7 +75,7 @@ class Stage:
             flow=RolloutFlow(self.tracker, self.status, events),
             now=_now,
             metrics=self.metrics,
-            is_pressed=lambda: self.is_pressed,
+            change_waits=lambda: self.change_waits,
         )
 
     def put(self, key: Key, spec: dict[str, Any], status: dict[str, Any] | None = None) -> None:
@@ -148,9 +148,9 @@ async def test_a_resource_that_changes_while_its_turn_runs_is_not_judged_by_the_
     stage.put(LONG, {"eui": "0000000000000002", "lns": LNS})
     published = stage.status.judge
 
-    def judge(judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_news: bool | None = None) -> None:
+    def judge(judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_change: bool | None = None) -> None:
         stage.put(LONG, {"eui": "0000000000000002", "lns": {"uri": "nonsense"}})
-        published(judgements, gone, is_news=is_news)
+        published(judgements, gone, is_change=is_change)
 
     stage.version = 10
     stage.status.judge = judge  # type: ignore[method-assign]
@@ -179,12 +179,12 @@ async def test_trust_that_is_taken_away_is_written_before_any_gateway_is_compile
 async def test_a_turn_makes_way_between_writes_and_says_only_what_is_written(stage: Stage) -> None:
     for number in range(64):
         stage.put(Key(GATEWAY, "team", f"g{number}"), {"eui": f"00000000000000{number:02X}", "lns": LNS})
-    stage.is_pressed = True
+    stage.change_waits = True
     assert await stage.reconciler.turn() is Turn.MORE
     assert 0 < len(stage.status.judgements) < 64
     assert all(each.published for each in stage.status.judgements.values())
     assert stage.compiled("Gateway") == 64
-    stage.is_pressed = False
+    stage.change_waits = False
     while await stage.reconciler.turn() is not Turn.DONE:
         assert all(each.published for each in stage.status.judgements.values())
     assert len(stage.status.judgements) == 64
@@ -194,7 +194,7 @@ async def test_a_turn_makes_way_between_writes_and_says_only_what_is_written(sta
 async def test_all_is_written_and_judged_though_changes_come_all_the_time(stage: Stage) -> None:
     for number in range(500):
         stage.put(Key(GATEWAY, "team", f"g{number}"), {"eui": f"0000000000000{number:03X}", "lns": LNS})
-    stage.is_pressed = True
+    stage.change_waits = True
     assert await stage.reconciler.turn() is Turn.MORE
     assert len(stage.status.judgements) < 500
     turns = 1
@@ -210,12 +210,12 @@ async def test_a_change_during_the_first_compile_is_judged_before_the_backlog(
 ) -> None:
     for number in range(64):
         stage.put(Key(GATEWAY, "team", f"g{number}"), {"eui": f"00000000000000{number:02X}", "lns": LNS})
-    monkeypatch.setattr(pause, "AT_LEAST", 50)
-    stage.is_pressed = True
+    monkeypatch.setattr(pause, "LEAST_BEFORE_PAUSE", 50)
+    stage.change_waits = True
     assert await stage.reconciler.turn() is Turn.MORE
     assert not stage.status.judgements
     stage.put(Key(GATEWAY, "team", "g7"), {"eui": "0000000000000007", "lns": LNS, "suspended": True})
-    stage.is_pressed = False
+    stage.change_waits = False
     while not stage.status.judgements:
         await stage.reconciler.turn()
     assert len(stage.status.judgements) > 1

@@ -56,7 +56,7 @@ class Stage:
     def __init__(self, server: SmallApiServer, api: KubernetesApi) -> None:
         self.server, self.api = server, api
         self.specs: dict[str, dict[str, Any]] = {}
-        self.is_pressed = False
+        self.change_waits = False
         self.begin(16)
 
     def begin(self, configured: int, term: str = "one") -> None:
@@ -78,7 +78,7 @@ class Stage:
             flow=RolloutFlow(tracker, status, events),
             now=_now,
             metrics=Metrics(),
-            is_pressed=lambda: self.is_pressed,
+            change_waits=lambda: self.change_waits,
         )
         for name, spec in self.specs.items():
             self.put(name, spec)
@@ -198,9 +198,9 @@ async def test_a_first_turn_that_makes_way_for_others_copies_nothing_yet(stage: 
     stage.chart(64)
     stage.begin(64, "two")
     stage.pods(16, 64)
-    stage.is_pressed = True
+    stage.change_waits = True
     assert await stage.reconciler.turn() is Turn.MORE
-    stage.is_pressed = False
+    stage.change_waits = False
     await stage.settle()
     assert stage.euis(16) == stage.euis(64) == set(FEW)
 

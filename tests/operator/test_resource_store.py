@@ -83,7 +83,7 @@ def listed(store: ResourceStore, version: int, *resources: Resource, namespace: 
 
 def merge_list(store: ResourceStore, listing: ListInProgress, version: str) -> Change:
     """Take in a whole LIST; return the greatest of its changes."""
-    return max(store.merging(listing, version), key=lambda change: change.value, default=Change.NOTHING)
+    return max(store.merge_steps(listing, version), key=lambda change: change.value, default=Change.NOTHING)
 
 
 def names(store: ResourceStore) -> set[str]:
@@ -254,15 +254,15 @@ class TestReferences:
     def test_what_says_whom_to_let_in_is_told_apart(self, store: ResourceStore) -> None:
         source = {"secretKeyRef": {"name": "token", "key": "token"}}
         store.put(gateway(1, "one"))
-        assert not store.references.lets_in(TOKEN)
+        assert not store.references.admits(TOKEN)
         store.put(gateway(2, "two", client={"tokens": [source]}))
-        assert store.references.lets_in(TOKEN)
+        assert store.references.admits(TOKEN)
         store.put(gateway(3, "two"))
-        assert not store.references.lets_in(TOKEN)
+        assert not store.references.admits(TOKEN)
         for version, spec in enumerate(({"revocation": {"crlFrom": source}}, {"certificatesFrom": source}), 4):
             metadata = {"name": "ca", "namespace": "team", "uid": "u", "resourceVersion": str(version)}
             store.put(decode_resource(TRUSTED_CA, {"metadata": metadata, "spec": spec}))
-            assert store.references.lets_in(TOKEN)
+            assert store.references.admits(TOKEN)
 
     def test_only_a_change_of_content_or_labels_matters(self, store: ResourceStore) -> None:
         store.put(gateway(1))
@@ -363,7 +363,7 @@ class TestAListThatIsTakenInStepByStep:
         for name in ("first", "second", "third"):
             listing.add(gateway(2, name))
 
-        steps = store.merging(listing, "10")
+        steps = store.merge_steps(listing, "10")
         next(steps)
         assert store.put(gateway(5, "deleted-before-the-list")) is Change.NOTHING
         assert store.put(gateway(11, "created-after-the-list")) is Change.SPEC

@@ -210,7 +210,7 @@ def _copied_document(
     bucket = Bucket(kept=kept, contested=contested)
     contents = Contents(
         [_candidate(each, before.get(each.uid)) for each in wanted.gateways],
-        lambda records, thrift: bucket.document(wanted.bucket, records, thrift),
+        lambda records, omission: bucket.document(wanted.bucket, records, omission),
         release_namespace,
         REGISTRY_BOUNDS,
     )

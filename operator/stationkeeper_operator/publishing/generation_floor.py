@@ -69,7 +69,7 @@ class GenerationFloor:
         return max(held + 1, self.value + 1, now_ms)
 
 
-def generation_told(value: bytes, annotations: Mapping[str, str] | None) -> int:
+def highest_generation_in(value: bytes, annotations: Mapping[str, str] | None) -> int:
     """Return the highest generation in a Secret; 0 if there is none.
 
     Args:

@@ -12,7 +12,7 @@ from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.published.document_envelope import read_header
 from stationkeeper_core.published.documents import Document, Published, decode
 from stationkeeper_operator.api.kubernetes_api import ApiError
-from stationkeeper_operator.publishing.generation_floor import generation_told
+from stationkeeper_operator.publishing.generation_floor import highest_generation_in
 from stationkeeper_operator.publishing.removed import ANNOTATION as REMOVED
 from stationkeeper_operator.publishing.removed import Removed, decode_removed
 
@@ -72,11 +72,11 @@ class PublishedSecret(msgspec.Struct):
     data: dict[str, str] | None = None
 
 
-def held_in(document: str, secret: PublishedSecret) -> HeldDocument:
+def read_held(document: str, secret: PublishedSecret) -> HeldDocument:
     """Return what lies in a Secret; nothing where it is as the chart creates it."""
     metadata, encoded = secret.metadata, (secret.data or {}).get(document)
     if encoded is None:
-        floor = generation_told(b"", metadata.annotations)
+        floor = highest_generation_in(b"", metadata.annotations)
         return HeldDocument(
             metadata.resource_version, term=term_of(metadata), floor=floor, removed=removed_of(metadata)
         )
@@ -100,7 +100,7 @@ def held_document(
             a large document is not decoded for a change of one record.
     """
     version, term = metadata.resource_version, term_of(metadata)
-    floor, removed = generation_told(value, metadata.annotations), removed_of(metadata)
+    floor, removed = highest_generation_in(value, metadata.annotations), removed_of(metadata)
     try:
         published = decode(document, value) if content is None else Published(read_header(document, value), content)
     except StationkeeperError as error:

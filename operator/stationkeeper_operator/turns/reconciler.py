@@ -45,7 +45,7 @@ class Reconciler:
         flow: follows each publish until the pods have loaded it.
         now: returns the time, aware.
         metrics: receive the times of compiles.
-        is_pressed: returns whether a change waits for the end of this turn.
+        change_waits: returns whether a change waits for the end of this turn.
         check: compares with a full compile from time to time.
 
     Attributes:
@@ -61,7 +61,7 @@ class Reconciler:
         flow: RolloutFlow,
         now: Callable[[], datetime],
         metrics: Metrics,
-        is_pressed: Callable[[], bool] = lambda: False,
+        change_waits: Callable[[], bool] = lambda: False,
         check: PlanCheck | None = None,
     ) -> None:
         self._compilation = compilation
@@ -70,7 +70,7 @@ class Reconciler:
         self._flow = flow
         self._now = now
         self._metrics = metrics
-        self._is_pressed = is_pressed
+        self._change_waits = change_waits
         self._check = check
         self.deadline: datetime | None = None
 
@@ -97,7 +97,7 @@ class Reconciler:
         trust = await asyncio.to_thread(compiler.compile_trust, in_force, now)
         await self._publish(self._reducing(trust), trust, compiler.resources)
         with self._metrics.compile_seconds.time():
-            plan = await asyncio.to_thread(compiler.compile, counts, in_force, now, self._is_pressed)
+            plan = await asyncio.to_thread(compiler.compile, counts, in_force, now, self._change_waits)
         self._metrics.compiled.labels("Gateway").inc(plan.work.gateways)
         self._metrics.compiled.labels("Document").inc(plan.work.documents)
         self.deadline = plan.deadline
@@ -106,8 +106,8 @@ class Reconciler:
         completes = wrote_all and await self._complete(plan, compiler.resources)
         unwritten = self._publisher.differing(plan.digests)
         await self._flow.lacking(unwritten, plan.before, plan.documents)
-        judged_all = not compiler.is_whole or await self._judging.judge(
-            compiler, unwritten, is_final=wrote_all, is_pressed=self._is_pressed
+        judged_all = not compiler.has_compiled_all or await self._judging.judge(
+            compiler, unwritten, is_final=wrote_all, change_waits=self._change_waits
         )
         await self._flow.tell(plan.documents, compiler.resources)
         if plan.retired:
@@ -128,7 +128,7 @@ class Reconciler:
             self._judging.take_in(changed)
             self._flow.know(changed)
             await asyncio.sleep(0)
-        self._judging.know_all()
+        self._judging.end_first_list()
 
     def _reducing(self, plan: TurnPlan) -> frozenset[str]:
         """Return the documents to write first: those that remove trust."""
@@ -144,7 +144,7 @@ class Reconciler:
         # but reductions would be written otherwise.
         order = sorted(rest, key=lambda each: (each not in plan.payloads, each))
         for number, batch in enumerate(batches(order, _AT_ONCE)):
-            if number and self._is_pressed():
+            if number and self._change_waits():
                 return False
             await self._publish(batch, plan, resources)
         return True

@@ -107,23 +107,23 @@ class StatusLoop:
         return len(self._judgements) + len(self._observations) + len(self._busy)
 
     def judge(
-        self, judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_news: bool | None = None
+        self, judgements: Mapping[Key, Judgement], deleted: Iterable[Key] = (), *, is_change: bool | None = None
     ) -> None:
         """Take in judgements; the first ones of a leader are the backlog.
 
         Args:
             judgements: all changed judgements; unchanged ones are allowed.
-            gone: the resources that no longer exist.
-            is_news: whether they come before the backlog; None: yes, unless they are the first ones.
+            deleted: the resources that no longer exist.
+            is_change: whether they come before the backlog; None: yes, unless they are the first ones.
         """
-        if is_news is None:
-            is_news = bool(self._judged)
-        for key in gone:
+        if is_change is None:
+            is_change = bool(self._judged)
+        for key in deleted:
             self._judged.pop(key, None)
         for key, judgement in judgements.items():
             if self._judged.get(key) != judgement:
                 self._judged[key] = judgement
-                self._judgements.add((key,), urgent=is_news)
+                self._judgements.add((key,), urgent=is_change)
         self._work.set()
 
     def look_again(self, key: Key) -> None:

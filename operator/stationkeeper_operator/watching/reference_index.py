@@ -67,7 +67,7 @@ class ReferenceIndex:
         """The named objects that exist, by their last read."""
         return {reference: found for reference, found in self._known.items() if found is not None}
 
-    def lets_in(self, reference: Reference) -> bool:
+    def admits(self, reference: Reference) -> bool:
         """Return whether a resource uses that object to decide which clients are accepted."""
         return self._admitting[reference] > 0
 
@@ -147,7 +147,7 @@ class ReferenceIndex:
         if reference in self._keys:
             self._unresolved.add(reference)
 
-    def give_all(self) -> None:
+    def return_all_next(self) -> None:
         """Make the next `take_changed` return everything, as at the first call."""
         self._changed = None
 
@@ -184,7 +184,7 @@ class ReferenceIndex:
             self._changed.add(reference)
         if held is None or kept is None:
             return unknown or kept is not held
-        return named - before != frozenset() or _substance(kept) != _substance(held)
+        return named - before != frozenset() or _compared_part(kept) != _compared_part(held)
 
     def _cut(
         self, reference: Reference, named: Collection[str], found: ReferencedObject | None
@@ -210,7 +210,7 @@ def _is_watched(reference: Reference, found: ReferencedObject | None) -> bool:
     return reference.kind != SECRET or "true" in found.metadata.labels.values()
 
 
-def _substance(found: ReferencedObject) -> tuple[object, ...]:
+def _compared_part(found: ReferencedObject) -> tuple[object, ...]:
     return (found.data, found.metadata.labels, found.metadata.being_deleted, found.problem)
 
 

@@ -73,11 +73,11 @@ class Defaults:
         Args:
             gateways: the number of Gateways without an LNS of their own, by namespace.
         """
-        looking = Counter[Key | None]()
+        without_lns = Counter[Key | None]()
         for namespace, number in gateways.items():
-            looking[self.world.defaults_for(namespace)] += number
+            without_lns[self.world.defaults_for(namespace)] += number
         return {
-            key: _verdict(found, looking[key], validities_of(self.world.resources[key], self.world))
+            key: _verdict(found, without_lns[key], validities_of(self.world.resources[key], self.world))
             for key, found in self.compiled.items()
         }
 

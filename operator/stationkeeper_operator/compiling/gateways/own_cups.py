@@ -57,11 +57,11 @@ class OwnCUPS:
         return tuple(datetime.fromtimestamp(each, UTC) for each in self._until if each < min(FOR_EVER, longest))
 
     @property
-    def was_asked(self) -> bool:
+    def was_used(self) -> bool:
         """Whether any result depends on the trust."""
         return bool(self._until)
 
-    def note_anew(self) -> None:
+    def clear_dependencies(self) -> None:
         """Clear the recorded dependencies, for another Gateway."""
         self._until.clear()
 

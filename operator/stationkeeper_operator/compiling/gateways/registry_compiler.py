@@ -45,13 +45,13 @@ class Bucket:
         if settled.reserved is not None:
             self.kept[settled.reserved.eui, settled.reserved.namespace] = settled.reserved
 
-    def document(self, number: int, records: Iterable[RegisteredGateway], thrift: int) -> RegistryDocument:
+    def document(self, number: int, records: Iterable[RegisteredGateway], omission: int) -> RegistryDocument:
         """Return the document with these Gateways.
 
         Args:
             number: of the bucket.
             records: of the Gateways.
-            thrift: which reservations to leave out: from 1 on those that wait, from 2 on those of EUIs that no other
+            omission: which reservations to leave out: from 1 on those that wait, from 2 on those of EUIs that no other
                 namespace claims, from 3 on all.
         """
         gateways = tuple(sorted(records, key=_order))
@@ -59,13 +59,13 @@ class Bucket:
         reserved = (
             each
             for owner, each in sorted(self.kept.items())
-            if owner not in present and not self._can_do_without(each, thrift)
+            if owner not in present and not self._can_do_without(each, omission)
         )
         return RegistryDocument(bucket=number, gateways=gateways, reserved=tuple(self._bounded(reserved)))
 
-    def _can_do_without(self, reserved: ReservedEUI, thrift: int) -> bool:
+    def _can_do_without(self, reserved: ReservedEUI, omission: int) -> bool:
         least = 1 if reserved.waits else 3 if reserved.eui in self.contested else 2
-        return thrift >= least
+        return omission >= least
 
     def _bounded(self, reserved: Iterable[ReservedEUI]) -> list[ReservedEUI]:
         """Return the reservations within each namespace's limit: contested EUIs first, then the lowest EUIs."""

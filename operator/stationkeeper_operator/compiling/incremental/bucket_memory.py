@@ -7,7 +7,7 @@ from functools import partial
 from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.published.documents import RegisteredGateway, RegistryDocument, ReservedEUI, digest
 from stationkeeper_operator.compiling.candidate import Candidate
-from stationkeeper_operator.compiling.fitting.capacity import Contents, fit, payload_with_plenty
+from stationkeeper_operator.compiling.fitting.capacity import Contents, fit, payload_without_shares
 from stationkeeper_operator.compiling.fitting.room import REGISTRY_BOUNDS
 from stationkeeper_operator.compiling.gateways.eui_claims import Claim, Grounds, Settled
 from stationkeeper_operator.compiling.gateways.registry_compiler import Bucket, edited, parsed_eui, settle_all
@@ -27,8 +27,8 @@ _MOST_EDITS = 64
 class InForceChange:
     """The changes of the Gateways in force: the records before and after."""
 
-    gone: tuple[RegisteredGateway, ...] = ()
-    came: tuple[RegisteredGateway, ...] = ()
+    removed: tuple[RegisteredGateway, ...] = ()
+    added: tuple[RegisteredGateway, ...] = ()
 
 
 class BucketMemory:
@@ -63,15 +63,15 @@ class BucketMemory:
         self._contested: set[EUI64] = set()
         self._settled: dict[EUI64, tuple[Settled, ...]] = {}
         self._stale: set[EUI64] = set()
-        # The EUIs whose records changed since the last fit, each with the Gateways that had or wanted it until then.
+        # The EUIs whose records changed since the last fit, each with the Gateways that claimed it until then.
         self._edited: dict[EUI64, set[Key]] = {}
-        self._must_fit = True
-        self._has_plenty = False
+        self._must_rebuild = True
+        self._fits_without_shares = False
 
     @property
     def is_current(self) -> bool:
         """Whether the document is up to date."""
-        return not (self._stale or self._edited or self._must_fit)
+        return not (self._stale or self._edited or self._must_rebuild)
 
     def claim(self, owner: Owner, candidate: Candidate[RegisteredGateway] | None) -> None:
         """Set the candidate of the Gateway that has an EUI in its namespace; None if there is none."""
@@ -79,10 +79,10 @@ class BucketMemory:
             self._candidates.pop(owner, None)
         else:
             self._candidates[owner] = candidate
-        self._involve(owner)
+        self._note_claim_change(owner)
 
-    def renew(self, owner: Owner, candidate: Candidate[RegisteredGateway]) -> None:
-        """Replace the resource of a Gateway without a change that matters, to release the memory of the old one."""
+    def replace_resource(self, owner: Owner, candidate: Candidate[RegisteredGateway]) -> None:
+        """Replace the resource of a Gateway without compiling it, to release the memory of the old one."""
         resource = candidate.resource
         self._candidates[owner] = candidate
         self._settled[owner[0]] = tuple(
@@ -92,7 +92,7 @@ class BucketMemory:
             for each in self._settled.get(owner[0], ())
         )
 
-    def take_in_force(self, document: RegistryDocument | None) -> InForceChange:
+    def set_in_force(self, document: RegistryDocument | None) -> InForceChange:
         """Set the document in force, and return its changes."""
         if document is self._in_force:
             return InForceChange()
@@ -101,12 +101,12 @@ class BucketMemory:
         kept = [owner for owner in {**self._reserved, **reserved} if self._reserved.get(owner) != reserved.get(owner)]
         self._reserved = reserved
         for owner in (*changes, *kept):
-            self._involve(owner)
+            self._note_claim_change(owner)
         if kept:
             # The number of waiting entries of a namespace decides whether another one fits.
-            self.judge_anew()
-        if not self._has_plenty:
-            self._must_fit = True
+            self.mark_contested_stale()
+        if not self._fits_without_shares:
+            self._must_rebuild = True
         return InForceChange(
             tuple(before for before, _ in changes.values() if before is not None),
             tuple(after for _, after in changes.values() if after is not None),
@@ -117,17 +117,17 @@ class BucketMemory:
     ) -> dict[Owner, tuple[RegisteredGateway | None, RegisteredGateway | None]]:
         """Set the records in force; return those that differ, before and after."""
         before = self._in_force.gateways if self._in_force is not None else ()
-        gone, came = differing(before, document.gateways if document is not None else ())
+        removed, added = differing(before, document.gateways if document is not None else ())
         self._in_force = document
-        new = {(parsed_eui(each), each.namespace): each for each in came}
-        old = {(parsed_eui(each), each.namespace): each for each in gone}
+        new = {(parsed_eui(each), each.namespace): each for each in added}
+        old = {(parsed_eui(each), each.namespace): each for each in removed}
         for owner in old.keys() - new.keys():
             del self._held[owner]
         self._held |= new
         pairs = {owner: (old.get(owner), new.get(owner)) for owner in {**old, **new}}
         return {owner: pair for owner, pair in pairs.items() if pair[0] != pair[1]}
 
-    def judge_anew(self) -> None:
+    def mark_contested_stale(self) -> None:
         """Mark all contested EUIs for a new decision, after a change of the scopes."""
         self._stale |= self._contested
 
@@ -142,15 +142,15 @@ class BucketMemory:
         """
         settled = self._settle(grounds)
         edits, self._edited = self._edited, {}
-        if not (self._must_fit or edits):
+        if not (self._must_rebuild or edits):
             return False, settled
-        if not self._must_fit and (changed := self._edit(edits)) is not None:
+        if not self._must_rebuild and (changed := self._edit(edits)) is not None:
             return True, settled | changed
-        self._must_fit = False
+        self._must_rebuild = False
         bucket = self._bucket()
         contents = Contents(bucket.candidates, partial(bucket.document, self._number), self._release, REGISTRY_BOUNDS)
         fitted = fit(contents, self._in_force)
-        self._has_plenty = fitted.has_plenty
+        self._fits_without_shares = fitted.fits_without_shares
         before, self.records = self.records, fitted.records
         assert isinstance(fitted.document, RegistryDocument)  # noqa: S101 - it was built as that
         self.document = self._in_force if fitted.document == self._in_force else fitted.document
@@ -167,13 +167,13 @@ class BucketMemory:
         Returns:
             The Gateways with a changed record; None if the document must be built from all its candidates.
         """
-        if self.document is None or not self._has_plenty or len(euis) > _MOST_EDITS:
+        if self.document is None or not self._fits_without_shares or len(euis) > _MOST_EDITS:
             return None
         found = edited(self.document, euis, (each for eui in euis for each in self._settled.get(eui, ())))
         if found is None:
             return None
         document, chosen = found
-        payload = payload_with_plenty(document, self._release, REGISTRY_BOUNDS)
+        payload = payload_without_shares(document, self._release, REGISTRY_BOUNDS)
         if payload is None:
             return None
         former = set().union(*euis.values())
@@ -188,7 +188,7 @@ class BucketMemory:
         found = (each.candidate for each in self._settled.get(owner[0], ()) if each.candidate is not None)
         return next((each for each in found if each.key == key), None)
 
-    def _involve(self, owner: Owner) -> None:
+    def _note_claim_change(self, owner: Owner) -> None:
         """Record a change of a namespace's claim to an EUI."""
         eui, namespace = owner
         if owner in self._candidates or owner in self._held or owner in self._reserved:
@@ -203,7 +203,7 @@ class BucketMemory:
             self._contested.add(eui)
         elif eui in self._contested:
             self._contested.discard(eui)
-            self._must_fit = True
+            self._must_rebuild = True
         self._stale.add(eui)
 
     def _settle(self, grounds: Grounds) -> set[Key]:
@@ -225,22 +225,22 @@ class BucketMemory:
             before, after = self._settled.pop(eui, ()), tuple(settled.values())
             if after:
                 self._settled[eui] = after
-            if not self._is_same_document(before, after):
+            if not self._has_same_entries(before, after):
                 keys = (each.candidate.key for each in before if each.candidate is not None)
                 self._edited.setdefault(eui, set()).update(keys)
             found |= {each.candidate.key for each in after if each.candidate is not None}
         self._stale.clear()
         return found
 
-    def _is_same_document(self, before: tuple[Settled, ...], after: tuple[Settled, ...]) -> bool:
-        """Return whether two results put the same into the document, without looking at its other content."""
+    def _has_same_entries(self, before: tuple[Settled, ...], after: tuple[Settled, ...]) -> bool:
+        """Return whether two results give the document the same entries, without looking at its other content."""
         if len(before) != 1 or len(after) != 1:
             return not before and not after
         old, new = before[0], after[0]
         if old.candidate is None or new.candidate is None:
             return old.candidate is new.candidate and old.reserved == new.reserved
-        if not self._has_plenty:
-            return _asks_the_same(old.candidate, new.candidate) and old.reserved == new.reserved
+        if not self._fits_without_shares:
+            return _has_same_records(old.candidate, new.candidate) and old.reserved == new.reserved
         # If everything fits, each Gateway's first choice is in the document, and it has no reservation.
         first, then = (each.desired or each.fallback for each in (old.candidate, new.candidate))
         same_record = old.candidate.key == new.candidate.key and first == then
@@ -254,7 +254,7 @@ class BucketMemory:
         return bucket
 
 
-def _asks_the_same(old: Candidate[RegisteredGateway], new: Candidate[RegisteredGateway]) -> bool:
+def _has_same_records(old: Candidate[RegisteredGateway], new: Candidate[RegisteredGateway]) -> bool:
     return (old.key, old.seniority, old.desired, old.fallback, old.minimal) == (
         new.key,
         new.seniority,

@@ -87,7 +87,7 @@ class VouchingCAs:
         }
         self._groups: dict[tuple[str, tuple[str, ...] | None], _Group] = {}
 
-    def says_the_same_as(self, other: "VouchingCAs") -> bool:
+    def is_equivalent_to(self, other: "VouchingCAs") -> bool:
         """Return whether `other` gives the same answer for every Gateway."""
         return self._basis == other._basis
 
