@@ -41,7 +41,7 @@ from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.process.event_loop import new_event_loop
 from stationkeeper_cups.process.json_log import log_as_json
-from stationkeeper_cups.process.memory_return import MemoryReturn, give_back_free_memory, resident_bytes
+from stationkeeper_cups.process.memory_return import MemoryReturn, release_free_memory, resident_bytes
 from stationkeeper_cups.settings import Files, Forwarded, Settings, read_settings
 from stationkeeper_cups.sources.file_source import FileSource
 from stationkeeper_cups.sources.kubernetes_source import KubernetesSource
@@ -189,7 +189,7 @@ def _memory_return(listeners: list[Listener], limits: ConnectionLimits) -> Memor
     def is_calm() -> bool:
         return sum(each.connections for each in listeners) <= limits.connections // CALM_SHARE
 
-    return MemoryReturn(resident_bytes, give_back_free_memory, is_calm)
+    return MemoryReturn(resident_bytes, release_free_memory, is_calm)
 
 
 async def _latest(source: asyncio.Task[None], stop: asyncio.Event, state: ServingState, seconds: float) -> None:

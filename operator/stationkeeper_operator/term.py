@@ -112,10 +112,10 @@ class LeaderTerm:
             may_ask=lambda: may_act() and tracker.is_known,
             namespace=settings.namespace,
             now=now,
-            outrun=self._publish_above,
+            note_pod_generations=self._note_pod_generations,
         )
         self._counts_read = CountsRead(api, settings.namespace, settings.buckets)
-        self._check = PlanCheck(cluster.metrics.compile_differences, self._compile_anew)
+        self._check = PlanCheck(cluster.metrics.compile_differences, self._discard_state)
         compilation = Compilation(
             *(settings.namespace, settings.cups_names, store, cluster.reader), lambda: self._counts_read.counts
         )
@@ -145,9 +145,9 @@ class LeaderTerm:
         """The number of statuses that wait to be compared, and written if they differ."""
         return self._statuses.waiting
 
-    def look_again(self, key: Key) -> None:
+    def note_other_write(self, key: Key) -> None:
         """Compare the status of a resource again: another writer wrote it."""
-        self._statuses.look_again(key)
+        self._statuses.note_other_write(key)
 
     async def run(self) -> None:
         """Write statuses and events, ask the pods and check compiled plans, until cancelled."""
@@ -157,10 +157,10 @@ class LeaderTerm:
 
     async def turn(self) -> Turn:
         """Take a turn; a failure is logged, and the next turn completes the work."""
-        self._publisher.told(self._events.take_told())
+        self._publisher.mark_reported(self._events.take_reported())
         try:
             if self._counts_read.counts.read is None:
-                await self._counts_read.look()
+                await self._counts_read.update()
             return await self._reconciler.turn()
         except SupersededError:
             self._changes.wake(urgent=True)
@@ -172,25 +172,25 @@ class LeaderTerm:
         return Turn.DONE
 
     async def verify(self) -> None:
-        """Check everything that no watch shows: the counts that the pods read, and the published Secrets."""
-        if await self._counts_read.look():
+        """Check what no watch shows: the counts that the pods read, and the published Secrets."""
+        if await self._counts_read.update():
             self._changes.wake(urgent=True)
         try:
-            untouched = await self._publisher.is_untouched()
+            unchanged = await self._publisher.is_unchanged()
         except ApiError as error:
             _log.warning("the published Secrets cannot be read", extra={"fields": {"detail": error}})
             return
-        if untouched:
-            untouched = await self._strike_told()
-        if not untouched:
+        if unchanged:
+            unchanged = await self._delete_reported()
+        if not unchanged:
             self._changes.wake(urgent=True)
 
-    async def _strike_told(self) -> bool:
-        """Delete the removals that got their event; return whether each Secret was as this process left it."""
-        self._publisher.told(self._events.take_told())
+    async def _delete_reported(self) -> bool:
+        """Delete the removals that have their event; return whether each Secret was as this process left it."""
+        self._publisher.mark_reported(self._events.take_reported())
         try:
-            if await self._publisher.strike_told():
-                # A document that nothing reads any more may have been kept for what it noted.
+            if await self._publisher.delete_reported():
+                # An unused document may have been kept only for these notes.
                 self._changes.wake()
         except SupersededError:
             return False
@@ -198,10 +198,10 @@ class LeaderTerm:
             _log.info("noted removals with an event are not deleted yet", extra={"fields": {"detail": str(error)}})
         return True
 
-    def _publish_above(self, generations: Mapping[str, int]) -> None:
-        if self._publisher.outrun(generations):
+    def _note_pod_generations(self, generations: Mapping[str, int]) -> None:
+        if self._publisher.note_pod_generations(generations):
             self._changes.wake(urgent=True)
 
-    def _compile_anew(self) -> None:
-        self._reconciler.begin_anew()
+    def _discard_state(self) -> None:
+        self._reconciler.discard_state()
         self._changes.wake(urgent=True)

@@ -147,7 +147,7 @@ async def test_an_old_plan_is_refused_even_where_the_next_leader_had_nothing_to_
     with pytest.raises(SupersededError):
         await late
     assert await data(new) == before
-    assert await new.publisher.is_untouched()
+    assert await new.publisher.is_unchanged()
 
 
 async def test_a_write_that_arrives_before_the_mark_is_seen_and_undone(leaders: tuple[Leader, Leader]) -> None:

@@ -159,7 +159,7 @@ async def test_a_certificate_that_is_replaced_counts_at_once_and_one_of_another_
 # -- a pod that starts
 
 
-async def tell_latest(
+async def send_latest(
     cups: Cups, pair: OperatorPair, generations: dict[str, int], instance: str = "", ago: int = 0
 ) -> Answer:
     handover = (await told(cups))["handover"]
@@ -192,12 +192,12 @@ async def test_a_pod_that_starts_with_an_old_volume_lets_nobody_in_by_it(
     starting: Cups, pki: Pki, operator: OperatorPair
 ) -> None:
     latest = dict.fromkeys(DOCUMENTS, starting.generation) | {TRUST: 10}
-    assert (await tell_latest(starting, operator, latest)).status == 409
+    assert (await send_latest(starting, operator, latest)).status == 409
     assert not await ready(starting)
     with pytest.raises(ConnectionRefusedError):
         await starting.client(pki.b_gateway).ask()
     assert (await hand_over(starting, trust(pki, 10), operator)).status == 204
-    assert (await tell_latest(starting, operator, latest)).status == 204
+    assert (await send_latest(starting, operator, latest)).status == 204
     await until(lambda: ready(starting), "it serves")
     assert await starting.client(pki.b_gateway).alert() == "TLSV1_ALERT_UNKNOWN_CA"
     assert await starting.client(pki.a_gateway).alert() == "answered with 200"
@@ -207,9 +207,9 @@ async def test_what_was_said_to_another_process_or_by_somebody_else_opens_nothin
     starting: Cups, operator: OperatorPair
 ) -> None:
     latest = dict.fromkeys(DOCUMENTS, starting.generation)
-    assert (await tell_latest(starting, operator, latest, "another")).status == 403
-    assert (await tell_latest(starting, make_operator_pair(), latest)).status == 403
-    assert (await tell_latest(starting, operator, latest, ago=10_000)).status == 403
+    assert (await send_latest(starting, operator, latest, "another")).status == 403
+    assert (await send_latest(starting, make_operator_pair(), latest)).status == 403
+    assert (await send_latest(starting, operator, latest, ago=10_000)).status == 403
     assert not await ready(starting)
 
 

@@ -72,7 +72,9 @@ class Fleet:
     def tell(self) -> None:
         """What the reconciler does at each turn."""
         keys = self._told.keys() | self.resources.keys()
-        self.state.know({key: ResourceChange(self._told.get(key), self.resources.get(key)) for key in keys})
+        self.state.take_in_resources(
+            {key: ResourceChange(self._told.get(key), self.resources.get(key)) for key in keys}
+        )
         self._told = dict(self.resources)
 
     def make(self, key: Key, spec: dict[str, Any], status: dict[str, Any] | None = None) -> Resource:

@@ -27,7 +27,7 @@ def pod(generation: int, name: str = "cups-0", *, refuses: bool = False, problem
 
 def published(*resources: Resource, generation: int = 5, since: float = 100.0) -> Enforcement:
     made = Enforcement()
-    made.begin({TRUST: 4})
+    made.begin_turn({TRUST: 4})
     list(made.published(Step(TRUST, generation, since), [ref(each) for each in resources]))
     return made
 
@@ -45,7 +45,7 @@ def test_it_is_enforced_once_every_pod_reports_the_generation_or_a_later_one() -
         "Enforced",
         "loaded by every ready CUPS pod 0.70 s after it was published",
     )
-    assert [each for each, _ in enforcement.proven(outcome.touched)] == [ref(ca())]
+    assert [each for each, _ in enforcement.proven(outcome.to_check)] == [ref(ca())]
     assert enforcement.is_settled
 
 
@@ -150,13 +150,13 @@ def holder(here: int, there: int) -> PodReport:
 
 def test_a_gateway_with_another_eui_waits_for_the_document_that_it_left_too() -> None:
     enforcement = Enforcement()
-    enforcement.begin({HERE: 4, THERE: 4})
+    enforcement.begin_turn({HERE: 4, THERE: 4})
     enforcement.take_in([holder(4, 4)], 100)
     for document in (HERE, THERE):
         list(enforcement.published(Step(document, 5, 100.0), [ref(gateway())]))
-    assert not enforcement.proven(enforcement.take_in([holder(4, 5)], 101).touched)
+    assert not enforcement.proven(enforcement.take_in([holder(4, 5)], 101).to_check)
     assert enforcement.fact(gateway(), MOVED)[:2] == ("False", "Pending")
-    assert [each for each, _ in enforcement.proven(enforcement.take_in([holder(5, 5)], 102).touched)] == [
+    assert [each for each, _ in enforcement.proven(enforcement.take_in([holder(5, 5)], 102).to_check)] == [
         ref(gateway())
     ]
     assert enforcement.fact(gateway(), MOVED).status == "True"
@@ -164,16 +164,16 @@ def test_a_gateway_with_another_eui_waits_for_the_document_that_it_left_too() ->
 
 def test_a_gateway_whose_old_eui_could_not_be_taken_out_is_not_enforced() -> None:
     enforcement = Enforcement()
-    enforcement.begin({HERE: 4, THERE: 4})
+    enforcement.begin_turn({HERE: 4, THERE: 4})
     list(enforcement.published(Step(THERE, 5, 100.0), [ref(gateway())]))
     enforcement.unwritten, enforcement.unchanged = {HERE}, {ref(gateway()): HERE}
-    assert not enforcement.proven(enforcement.take_in([holder(4, 5)], 101).touched)
+    assert not enforcement.proven(enforcement.take_in([holder(4, 5)], 101).to_check)
     assert enforcement.fact(gateway(), MOVED) == ("False", "Pending", f"Secret stationkeeper-{HERE} is not written yet")
 
 
 def test_a_gateway_that_an_operator_before_moved_waits_for_all_that_was_published_then() -> None:
     enforcement = Enforcement()
-    enforcement.begin({HERE: 5, THERE: 5})
+    enforcement.begin_turn({HERE: 5, THERE: 5})
     enforcement.take_in([holder(4, 5)], 100)
     assert enforcement.fact(gateway(), MOVED).status == "False"
     outcome = enforcement.take_in([holder(5, 5)], 101)
@@ -183,7 +183,7 @@ def test_a_gateway_that_an_operator_before_moved_waits_for_all_that_was_publishe
 
 def test_when_the_last_pod_of_another_count_is_gone_all_is_looked_at_again() -> None:
     enforcement = Enforcement()
-    enforcement.begin({HERE: 4, THERE: 4})
+    enforcement.begin_turn({HERE: 4, THERE: 4})
     other = PodReport("cups-9", {"registry-32-00": 3, "registry-32-01": 3}, buckets=32)
     enforcement.take_in([holder(4, 4), other], 100)
     assert "another count" in enforcement.fact(gateway(), MOVED).message
@@ -213,7 +213,7 @@ def test_after_a_restart_the_status_counts_until_a_pod_shows_something_older() -
     }
     before = ca(status={"conditions": [condition]})
     enforcement = Enforcement()
-    enforcement.begin({TRUST: 5})
+    enforcement.begin_turn({TRUST: 5})
     assert enforcement.fact(before, GOOD) == ("True", "Enforced", "0.2 s")
     assert enforcement.fact(ca(), GOOD).status == "False"
     assert list(enforcement.take_in([pod(5)], 1).documents) == [TRUST]
@@ -226,8 +226,8 @@ def test_after_a_restart_the_status_counts_until_a_pod_shows_something_older() -
 def test_a_write_that_was_not_answered_is_proven_like_any_other() -> None:
     enforcement = published(ca())
     enforcement.take_in([pod(5)], 101)
-    assert enforcement.begin({TRUST: 6})
-    assert not enforcement.begin({TRUST: 6})
+    assert enforcement.begin_turn({TRUST: 6})
+    assert not enforcement.begin_turn({TRUST: 6})
     enforcement.take_in([pod(5)], 102)
     assert enforcement.fact(ca(), GOOD).status == "False"
     enforcement.take_in([pod(6)], 103)
@@ -236,28 +236,28 @@ def test_a_write_that_was_not_answered_is_proven_like_any_other() -> None:
 
 def test_a_removal_that_waited_for_a_secret_is_proven_when_it_is_written_even_if_pods_were_quicker() -> None:
     enforcement = Enforcement()
-    enforcement.begin({HERE: 4})
+    enforcement.begin_turn({HERE: 4})
     enforcement.unwritten, enforcement.unchanged = {HERE}, {ref(gateway()): HERE}
     enforcement.take_in([holder(4, 0)], 100)
     list(enforcement.published(Step(HERE, 5, 100.0), [ref(gateway())]))
-    assert not enforcement.proven(enforcement.take_in([holder(5, 0)], 101).touched), "the turn is not over"
+    assert not enforcement.proven(enforcement.take_in([holder(5, 0)], 101).to_check), "the turn is not over"
     enforcement.unwritten, enforcement.unchanged = frozenset(), {}
     outcome = enforcement.take_in([holder(5, 0)], 102)
-    assert [each for each, _ in enforcement.proven(outcome.touched)] == [ref(gateway())]
-    assert not enforcement.take_in([holder(5, 0)], 103).touched
+    assert [each for each, _ in enforcement.proven(outcome.to_check)] == [ref(gateway())]
+    assert not enforcement.take_in([holder(5, 0)], 103).to_check
 
 
 def test_a_document_is_not_proven_before_all_its_resources_are_taken_in() -> None:
     enforcement, many = Enforcement(), [ref(ca(f"ca-{number}")) for number in range(2500)]
-    enforcement.begin({TRUST: 4})
+    enforcement.begin_turn({TRUST: 4})
     steps = 0
     for _ in enforcement.published(Step(TRUST, 5, 100.0), many):
-        assert not enforcement.proven(enforcement.take_in([pod(5)], 101).touched)
+        assert not enforcement.proven(enforcement.take_in([pod(5)], 101).to_check)
         assert not enforcement.is_settled
         steps += 1
     assert steps == 2
     outcome = enforcement.take_in([pod(5)], 102)
-    assert {each for each, _ in enforcement.proven(outcome.touched)} == set(many)
+    assert {each for each, _ in enforcement.proven(outcome.to_check)} == set(many)
 
 
 @pytest.mark.slow
@@ -285,7 +285,7 @@ def test_after_a_restart_a_pod_that_does_not_tell_leaves_it_unknown() -> None:
     condition = {"type": "Enforced", "status": "True", "reason": "Enforced", "message": "0.2 s"}
     before = ca(status={"conditions": [{**condition, "observedGeneration": 1}]})
     enforcement = Enforcement()
-    enforcement.begin({TRUST: 5})
+    enforcement.begin_turn({TRUST: 5})
     enforcement.take_in([PodReport("cups-0", problem="timeout")], 1)
     assert enforcement.fact(before, GOOD)[:2] == ("Unknown", "PodUnreachable")
     enforcement.take_in([pod(5)], 2)

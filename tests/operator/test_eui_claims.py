@@ -14,7 +14,7 @@ from stationkeeper_core.published.documents import REGISTRY, Document, RegistryD
 from stationkeeper_operator.compiling.compile import PublishPlan
 from stationkeeper_operator.compiling.gateways import registry_compiler
 from stationkeeper_operator.compiling.trust import scopes
-from stationkeeper_operator.compiling.trust.scopes import may_meet
+from stationkeeper_operator.compiling.trust.scopes import may_overlap
 from stationkeeper_operator.resources.records import TAKES_OVER, Gateway, Resource, TrustedCA
 from tests.examples import examples
 from tests.operator.resource_building import EUI, make_ca, make_gateway, make_pem, plan_of, verdict_on
@@ -329,12 +329,12 @@ def test_many_issuers_of_one_name_do_not_hide_the_one_that_signed() -> None:
 
 def test_more_issuers_of_one_name_than_are_tried_count_as_meeting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scopes, "_MAX_TRIES", 3)
-    may_meet.cache_clear()
+    may_overlap.cache_clear()
     mine = make_ca({"certificates": make_pem("line", key="line", issuer=("root", "root"))}, "acme", "a")
     decoys = "".join(make_pem("root", key=f"decoy {number}") for number in range(4))
     theirs = make_ca({"certificates": decoys}, "acme", "b")
     assert in_force(run([A, mine], [A, B, mine, theirs])) == ["a"]
-    may_meet.cache_clear()
+    may_overlap.cache_clear()
     few = make_ca({"certificates": make_pem("root", key="decoy 0")}, "acme", "b")
     assert in_force(run([A, mine], [A, B, mine, few])) == ["a", "b"]
-    may_meet.cache_clear()
+    may_overlap.cache_clear()

@@ -107,7 +107,7 @@ async def test_a_tenant_that_changes_1500_gateways_twice_a_second_delays_nobody_
             stage.writer.judge(
                 {mine: Judgement(key_of.metadata.uid, 1, Verdict(False, "LNSMissing", f"mine {number}", None), False)}
             )
-            stage.events.assure(gone, "Normal", "Enforced", f"its removal was proven {number}")
+            stage.events.queue(gone, "Normal", "Enforced", f"its removal was proven {number}")
             await until(lambda: stage.says(mine, f"mine {number}"))  # noqa: B023
             await until(lambda: stage.told(A, "Enforced") == number + 1)  # noqa: B023
             assert time.monotonic() - began < 1.0
@@ -130,9 +130,9 @@ async def test_what_is_told_for_certain_is_tried_again_and_overtakes_the_others_
     stage.server.failing[events] = 503
     for number in range(300):
         theirs = decode_resource(GATEWAY, {"metadata": {"namespace": B, "name": f"b-{number}"}})
-        stage.events.assure(theirs, "Normal", "Enforced", "m")
+        stage.events.queue(theirs, "Normal", "Enforced", "m")
     mine = decode_resource(GATEWAY, {"metadata": {"namespace": A, "name": "a"}})
-    stage.events.assure(mine, "Normal", "Enforced", "m")
+    stage.events.queue(mine, "Normal", "Enforced", "m")
     await until(lambda: ("POST", events) in stage.server.requests)
     assert stage.told(A, "Enforced") == 0
     stage.server.failing.clear()
@@ -153,16 +153,16 @@ async def test_what_can_never_be_told_is_given_up_after_one_attempt(
     told: list[str] = []
 
     def is_told() -> bool:
-        told.extend(stage.events.take_told())
+        told.extend(stage.events.take_reported())
         return bool(told)
 
-    stage.events.assure(mine, "Normal", "Enforced", "m", once=True)
+    stage.events.queue(mine, "Normal", "Enforced", "m", once=True)
     await until(is_told)
 
     del stage.server.failing[events]
-    stage.events.assure(mine, "Normal", "Later", "m")
+    stage.events.queue(mine, "Normal", "Later", "m")
     await until(lambda: stage.told(A, "Later") == 1)
-    assert (stage.told(A, "Enforced"), told, list(stage.events.take_told())) == (0, ["u"], [])
+    assert (stage.told(A, "Enforced"), told, list(stage.events.take_reported())) == (0, ["u"], [])
     assert ("an event was not written" in caplog.messages) is is_said
 
 
@@ -180,13 +180,13 @@ async def test_a_queue_of_what_is_told_for_certain_is_bounded_for_its_namespace_
 ) -> None:
     async with small_api_server(tmp_path) as (server, api):
         # Nothing is written yet: the queues fill.
-        events = EventRecorder(api, "test", lambda: None, assured=RateLimit(10_000, 10_000))
+        events = EventRecorder(api, "test", lambda: None, queue_limit=RateLimit(10_000, 10_000))
         theirs = decode_resource(GATEWAY, {"metadata": {"namespace": B, "name": "b"}})
         mine = decode_resource(GATEWAY, {"metadata": {"namespace": A, "name": "a"}})
         for _ in range(5_001):
-            events.assure(theirs, "Normal", "Enforced", "m")
+            events.queue(theirs, "Normal", "Enforced", "m")
         assert caplog.messages == ["too many events in a namespace, some were dropped"]
-        events.assure(mine, "Normal", "Enforced", "m")
+        events.queue(mine, "Normal", "Enforced", "m")
 
         here = f"/api/v1/namespaces/{A}/events"
         running = asyncio.create_task(events.run())

@@ -108,7 +108,7 @@ class Stage:
             metadata = {"namespace": key.namespace, "uid": uids[key], "generation": 1}
             body = self.server.put(PATHS[key], {"metadata": metadata, "spec": spec, "status": {}})
             self.store.put(decode_resource(key.kind, body))
-        self.flow.know(self.store.changes().world.resources)
+        self.flow.take_in_resources(self.store.changes().world.resources)
         verdicts = {key: Verdict(True, "Accepted", "fine", DOCUMENTS[key]) for key in specs}
         self.writer.judge({key: Judgement(uids[key], 1, verdict, True) for key, verdict in verdicts.items()})
 
@@ -316,7 +316,7 @@ async def test_a_deleted_ca_in_use_is_told_until_no_pod_trusts_it_any_more(stage
     await stage.flow.count(now)
     before, after = trust(authority(), authority("twin")), trust(authority("twin"))
     await stage.publish(TRUST, before, after, 6)
-    await stage.flow.tell({TRUST: after}, {})
+    await stage.flow.record_removals({TRUST: after}, {})
     await until(lambda: sorted(stage.told) == [("InUse", "acme"), ("StillTrustedBy", "acme")])
     port.loaded = Loaded({TRUST: 6})
     await until(lambda: ("Enforced", "acme") in stage.told)
@@ -328,7 +328,7 @@ async def test_pods_that_are_quicker_than_the_turn_leave_the_proof_of_a_removal_
     before, after = trust(authority()), trust()
     await stage.publish(TRUST, before, after, 6)
     await stage.flow.reported([PodReport("cups-0", {TRUST: 6})])
-    await stage.flow.tell({TRUST: after}, {})
+    await stage.flow.record_removals({TRUST: after}, {})
     await until(lambda: stage.told == [("Enforced", "acme")])
 
 
@@ -337,7 +337,7 @@ async def test_a_ca_that_gives_up_an_anchor_that_another_holds_is_told(stage: St
     before = trust(authority("acme", "one", "two"), authority("twin", "two"))
     after = trust(authority("acme", "one"), authority("twin", "two"))
     await stage.publish(TRUST, before, after, 6)
-    await stage.flow.tell({TRUST: after}, stage.store.snapshot().resources)
+    await stage.flow.record_removals({TRUST: after}, stage.store.snapshot().resources)
     await until(lambda: stage.told == [("StillTrustedBy", "acme")])
 
 

@@ -108,11 +108,11 @@ async def test_an_operator_that_does_not_lead_any_more_does_not_say_what_is_the_
 
 async def test_a_pod_that_was_told_just_now_that_it_has_the_latest_may_serve(stage: Stage) -> None:
     uid = stage.port.pod().uid
-    assert not stage.handover.told_lately(uid)
+    assert not stage.handover.was_informed_lately(uid)
     await stage.bring(ALL, is_latest=False)
-    assert stage.handover.told_lately(uid)
+    assert stage.handover.was_informed_lately(uid)
     stage.now += SERVES_SECONDS
-    assert not stage.handover.told_lately(uid)
+    assert not stage.handover.was_informed_lately(uid)
 
 
 async def test_an_operator_that_does_not_know_all_documents_does_not_say_what_is_the_latest(stage: Stage) -> None:

@@ -62,7 +62,7 @@ async def test_it_is_told_whether_kopf_watches_and_of_signals_nothing_is_said(
         async def run() -> bool:
             registry = kopf.OperatorRegistry()
             kopf.on.login(registry=registry, id="login")(login)
-            kopf_internals.leave_signals_unmentioned()
+            kopf_internals.silence_signals_warning()
             stop = asyncio.Event()
             before = kopf_internals.is_watching()
             operator = asyncio.create_task(

@@ -64,7 +64,7 @@ async def test_statuses_of_a_document_are_looked_at_again_in_steps_and_none_is_l
     await until(lambda: loop.is_idle)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    assert await pauses_of(loop.look_again_at(["registry-00"])) >= 10
+    assert await pauses_of(loop.recheck_documents(["registry-00"])) >= 10
     assert loop.waiting == FLEET // 2
 
 

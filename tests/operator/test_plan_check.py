@@ -35,7 +35,7 @@ class Stage:
         self.metrics = Metrics()
         self.time = 0.0
         self.begun_anew = 0
-        self.check = PlanCheck(self.metrics.compile_differences, self._begin_anew, 300.0, lambda: self.time)
+        self.check = PlanCheck(self.metrics.compile_differences, self._replace_base, 300.0, lambda: self.time)
 
     def differences(self) -> dict[str, float]:
         lines = self.metrics.exposition().decode().splitlines()
@@ -57,7 +57,7 @@ class Stage:
     def is_due(self) -> bool:
         return self.check.is_due
 
-    def _begin_anew(self) -> None:
+    def _replace_base(self) -> None:
         self.begun_anew += 1
 
 

@@ -129,7 +129,7 @@ async def test_the_generation_rises_though_the_clock_went_back_and_the_secret_to
         stage.server.put(path(TRUST), {})
     else:
         stage.lay(TRUST, value)
-    assert not await stage.publisher.is_untouched()
+    assert not await stage.publisher.is_unchanged()
     assert await stage.publish(EMPTY) == {TRUST}
     assert stage.generation(TRUST) > before
 
@@ -207,10 +207,10 @@ async def test_a_secret_that_was_filled_meanwhile_is_not_overwritten_unseen(stag
 
 async def test_a_deleted_or_edited_secret_is_noticed(stage: Stage) -> None:
     await stage.publish(EMPTY)
-    assert await stage.publisher.is_untouched()
+    assert await stage.publisher.is_unchanged()
     del stage.server.objects[path(TRUST)]
     stage.lay(REGISTRY[3], b"nonsense")
-    assert not await stage.publisher.is_untouched()
+    assert not await stage.publisher.is_unchanged()
     assert await stage.publish(EMPTY) == {REGISTRY[3]}
 
 
@@ -277,7 +277,7 @@ async def test_of_many_secrets_some_are_looked_at_each_time_and_in_turn_all_of_t
     seen, noticed = set[str](), False
     for _ in range(6):
         before = len(stage.server.requests)
-        noticed = not await stage.publisher.is_untouched() or noticed
+        noticed = not await stage.publisher.is_unchanged() or noticed
         asked = {each for _, each in stage.server.requests[before:]}
         assert len(asked) <= 64
         seen |= asked

@@ -22,7 +22,7 @@ from stationkeeper_operator.compiling.registry_counts import (
     for_all_counts,
     in_force_of,
     leading_count,
-    shared_out,
+    redistributed,
 )
 from stationkeeper_operator.compiling.retention.reductions import reduced_documents
 from stationkeeper_operator.compiling.verdict import Verdict
@@ -51,16 +51,16 @@ def test_what_is_shared_out_to_another_count_and_back_is_the_same(
     one: int, other: int, gateways: list[RegisteredGateway]
 ) -> None:
     before = [each for each in documents_of(one, gateways).values() if isinstance(each, RegistryDocument)]
-    moved = shared_out(before, other)
+    moved = redistributed(before, other)
     assert records(moved, other) == {each.uid: each for each in gateways}
-    back = shared_out(moved.values(), one)
+    back = redistributed(moved.values(), one)
     assert set(back.values()) == {each for each in before if each.gateways}
 
 
 def test_a_reservation_moves_too_and_never_beside_a_gateway_of_its_namespace() -> None:
     kept, stale = (ReservedEUI(eui=eui, namespace="team", uid="gone") for eui in FEW[:2])
     document = RegistryDocument(bucket=0, gateways=(gateway(FEW[1]),), reserved=(kept, stale))
-    moved = shared_out([document], 32).values()
+    moved = redistributed([document], 32).values()
     assert [each for document in moved for each in document.reserved] == [kept]
 
 
@@ -230,10 +230,10 @@ def test_while_pods_of_both_counts_serve_what_one_of_them_has_not_loaded_is_not_
     new, old = _pod(64, registry_64_17=9), _pod(16, registry_01=7)
     outcome = enforcement.take_in([new, old], 101)
     assert enforcement.fact(resource, verdict)[:2] == ("False", "Pending")
-    assert enforcement.proven(outcome.touched) == []
+    assert enforcement.proven(outcome.to_check) == []
     outcome = enforcement.take_in([new, _pod(16, registry_01=8)], 102)
     assert enforcement.fact(resource, verdict)[:2] == ("True", "Enforced")
-    assert [each for each, _ in enforcement.proven(outcome.touched)] == [ref]
+    assert [each for each, _ in enforcement.proven(outcome.to_check)] == [ref]
 
 
 @pytest.mark.parametrize("verdict", [IN_BOTH, SUSPENDED], ids=["growth", "reduction"])
@@ -242,7 +242,7 @@ def test_a_count_that_no_pod_reads_any_more_holds_nothing_up(verdict: Verdict) -
     enforcement.take_in([_pod(64, registry_64_17=9), _pod(16, registry_01=7)], 101)
     outcome = enforcement.take_in([_pod(64, registry_64_17=9)], 102)
     assert enforcement.fact(resource, verdict)[:2] == ("True", "Enforced")
-    assert [each for each, _ in enforcement.proven(outcome.touched)] == [ref]
+    assert [each for each, _ in enforcement.proven(outcome.to_check)] == [ref]
     assert enforcement.is_settled
 
 
@@ -251,7 +251,7 @@ def test_a_reduction_whose_secret_of_the_other_count_is_not_written_is_not_enfor
     list(enforcement.published(Step(SIXTY_FOUR, 9, 100), [ref]))
     enforcement.unwritten = {SIXTEEN}
     outcome = enforcement.take_in([_pod(64, registry_64_17=9), _pod(16, registry_01=7)], 101)
-    assert enforcement.proven(outcome.touched) == []
+    assert enforcement.proven(outcome.to_check) == []
     assert enforcement.fact(resource, SUSPENDED)[:2] == ("False", "Pending")
 
 

@@ -113,7 +113,7 @@ class Stage:
     async def settle(self) -> None:
         """Turns until one says that all is done."""
         for _ in range(5):
-            await self.counts.look()
+            await self.counts.update()
             if await self.reconciler.turn() is Turn.DONE:
                 return
         raise AssertionError("the turns do not come to an end")
@@ -183,7 +183,7 @@ async def test_the_last_accepted_version_of_a_gateway_survives_the_change_and_a_
     stage.chart(64)
     stage.pods(16, 64)
     stage.begin(64, "two")
-    await stage.counts.look()
+    await stage.counts.update()
     await stage.reconciler.turn()
     stage.begin(64, "three")
     await stage.settle()
@@ -263,7 +263,7 @@ async def test_where_an_old_document_cannot_be_brought_up_to_date_its_count_is_n
     stage.server.failing_writes[path] = 503
     stage.begin(64, "two")
     stage.pods(16, 64)
-    await stage.counts.look()
+    await stage.counts.update()
     assert await stage.reconciler.turn() is Turn.AGAIN
     assert stage.published(64).keys() == {TRUST, stale}
     assert stage.euis(16) == set(FEW)
@@ -312,7 +312,7 @@ async def test_emptying_that_was_interrupted_is_done_to_its_end_by_the_next_lead
     stage.pods(64)
     path = f"{SECRETS}/{secret_name(layout_of(16).registry[7])}"
     stage.server.failing_writes[path] = 503
-    await stage.counts.look()
+    await stage.counts.update()
     with pytest.raises(ApiError):
         await stage.reconciler.turn()
     left = stage.published(16).keys() - {TRUST}

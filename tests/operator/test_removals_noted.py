@@ -74,10 +74,10 @@ async def test_the_next_leader_finds_what_the_one_before_took_out_and_did_not_te
 async def test_what_was_told_is_struck_and_only_that(stages: tuple[Stage, Stage]) -> None:
     before, after = stages
     await before.publisher.write({TRUST}, {TRUST: CHANGED}, {TRUST: [FIRST, OTHER]})
-    assert not await before.publisher.strike_told()
-    before.publisher.told([FIRST.uid])
+    assert not await before.publisher.delete_reported()
+    before.publisher.mark_reported([FIRST.uid])
     assert before.publisher.removed[TRUST] == (OTHER,)
-    assert await before.publisher.strike_told()
+    assert await before.publisher.delete_reported()
     assert before.noted() == (OTHER,)
     await after.publisher.in_force()
     assert after.publisher.removed[TRUST] == (OTHER,)
@@ -87,20 +87,20 @@ async def test_a_leader_that_is_over_strikes_nothing(stages: tuple[Stage, Stage]
     before, after = stages
     await before.publisher.write({TRUST}, {TRUST: CHANGED}, {TRUST: [FIRST]})
     await after.publisher.in_force()
-    before.publisher.told([FIRST.uid])
+    before.publisher.mark_reported([FIRST.uid])
     with pytest.raises(SupersededError):
-        await before.publisher.strike_told()
+        await before.publisher.delete_reported()
     assert after.noted() == (FIRST,)
 
 
 async def test_a_document_that_nothing_reads_is_kept_until_its_removals_are_told(stages: tuple[Stage, Stage]) -> None:
     before, _ = stages
-    before.publisher.told([FIRST.uid])
+    before.publisher.mark_reported([FIRST.uid])
     gateway = Removed("Gateway", "lorawan", "roof", "uid-roof")
     await before.publisher.write({REGISTRY}, {REGISTRY: BUCKET}, {REGISTRY: [gateway]})
     await before.publisher.empty([16])
     assert before.server.objects[path(REGISTRY)].get("data")
-    before.publisher.told([gateway.uid])
+    before.publisher.mark_reported([gateway.uid])
     await before.publisher.empty([16])
     assert not before.server.objects[path(REGISTRY)].get("data")
 
@@ -117,9 +117,9 @@ async def test_of_a_batch_in_which_one_conflicts_it_is_known_what_was_written(st
 async def test_a_later_generation_in_a_pod_has_a_document_published_above_it(stages: tuple[Stage, Stage]) -> None:
     before, _ = stages
     digests = {TRUST: digest(EMPTY)}
-    assert not before.publisher.outrun({TRUST: 7})
+    assert not before.publisher.note_pod_generations({TRUST: 7})
     assert not before.publisher.differing(digests)
-    assert before.publisher.outrun({TRUST: 9000})
+    assert before.publisher.note_pod_generations({TRUST: 9000})
     assert before.publisher.differing(digests) == {TRUST}
     written = await before.publisher.write({TRUST}, {TRUST: EMPTY})
     assert written[TRUST] > 9000
@@ -128,8 +128,8 @@ async def test_a_later_generation_in_a_pod_has_a_document_published_above_it(sta
 
 async def test_what_pods_say_uses_up_no_numbers_and_has_a_bounded_number_written(stages: tuple[Stage, Stage]) -> None:
     before, _ = stages
-    assert not before.publisher.outrun({TRUST: 2**52})
-    found = [before.publisher.outrun({TRUST: 9000 + number}) for number in range(200)]
+    assert not before.publisher.note_pod_generations({TRUST: 2**52})
+    found = [before.publisher.note_pod_generations({TRUST: 9000 + number}) for number in range(200)]
     assert sum(found) < 70
 
 

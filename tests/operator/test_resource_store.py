@@ -237,7 +237,7 @@ class TestReferences:
     def test_an_answer_that_is_older_than_an_event_is_not_believed(self, store: ResourceStore) -> None:
         store.put(gateway(1))
         ticket = store.references.ticket(TOKEN)
-        assert store.references.note_change(TOKEN, "7", gone=False)
+        assert store.references.note_change(TOKEN, "7", deleted=False)
         read(store, secret(7))
         assert not store.references.settle(TOKEN, ticket, None)
         assert not store.references.settle(TOKEN, ticket, secret(6))
@@ -278,13 +278,13 @@ class TestReferences:
         assert store.references.unresolved == {TOKEN}
 
     def test_of_what_changed_only_what_is_named_and_not_known_so_is_read(self, store: ResourceStore) -> None:
-        assert not store.references.note_change(TOKEN, "1", gone=False)
+        assert not store.references.note_change(TOKEN, "1", deleted=False)
         store.put(gateway(1))
-        assert store.references.note_change(TOKEN, "1", gone=False)
+        assert store.references.note_change(TOKEN, "1", deleted=False)
         read(store, secret(1))
-        assert not store.references.note_change(TOKEN, "1", gone=False)
-        assert store.references.note_change(TOKEN, "2", gone=False)
-        assert store.references.note_change(TOKEN, "1", gone=True)
+        assert not store.references.note_change(TOKEN, "1", deleted=False)
+        assert store.references.note_change(TOKEN, "2", deleted=False)
+        assert store.references.note_change(TOKEN, "1", deleted=True)
 
     def test_only_the_keys_and_labels_are_kept_that_are_used(self, store: ResourceStore) -> None:
         store.put(gateway(1))

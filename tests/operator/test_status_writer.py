@@ -98,7 +98,7 @@ async def test_a_status_is_written_once(stage: Stage) -> None:
     await stage.judge(GOOD)
     assert stage.conditions == {"Accepted": "True", "Published": "True", "Ready": "True"}
     written = len(stage.server.writes)
-    stage.writer.look_again(KEY)
+    stage.writer.note_other_write(KEY)
     await until(lambda: stage.writer.is_idle)
     stage.lead()
     await stage.judge(GOOD)
@@ -148,7 +148,7 @@ async def test_a_status_that_somebody_else_edited_is_put_right(stage: Stage) -> 
     stage.lay()
     await stage.judge(GOOD)
     stage.lay(status={"conditions": []})
-    stage.writer.look_again(KEY)
+    stage.writer.note_other_write(KEY)
     await until(lambda: stage.writer.is_idle)
     assert stage.conditions["Ready"] == "True"
 

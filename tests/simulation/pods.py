@@ -331,7 +331,7 @@ class SimulatedPodClient(PodClient):
             raise PodRefusalError(str(error)) from None
         await self._way(reached)
 
-    async def tell_latest(self, pod: CupsPod, body: bytes, signature: str) -> None:
+    async def send_latest(self, pod: CupsPod, body: bytes, signature: str) -> None:
         for each in self._pods.pods:
             if each.name == pod.name:
                 self.on_tell(_identity(), each)

@@ -59,7 +59,7 @@ def resident_bytes() -> int:
         return 0
 
 
-def give_back_free_memory() -> None:
+def release_free_memory() -> None:
     """Make the C library return free memory; do nothing if it has no such function, as musl."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -99,16 +99,16 @@ def plan_parts(world: World, in_force: Mapping[str, Document], now: datetime) ->
     facts = _facts(other_kinds, present, trust, in_force, now)
     without_lns = Counter(each.metadata.namespace for each in present.resources.values() if looks_to_defaults(each))
     being_deleted: dict[Key, Verdict] = {each.key: BEING_DELETED for each in world.being_deleted}
-    told = being_deleted | dict(facts.verdicts) | facts.defaults.verdicts(without_lns)
-    yield PlanPart(TRUST, trust.document, trust.fitted.payload, told, tuple(facts.deadlines))
+    trust_verdicts = being_deleted | dict(facts.verdicts) | facts.defaults.verdicts(without_lns)
+    yield PlanPart(TRUST, trust.document, trust.fitted.payload, trust_verdicts, tuple(facts.deadlines))
     own_cups = OwnCUPS(world.cups_names, trust.document, now)
     around = Surroundings(facts.world, now, facts.defaults.lns_for, facts.keys, own_cups)
     scopes = (Scopes(trust.document), Scopes(facts.before))
     names = layout_of(world.buckets).registry
     for number, bucket in registry_buckets(around, present.resources.values(), in_force, scopes):
         if number is None:
-            lost = {each.key: gateway_verdict(each, None, None, facts.world, None) for each in bucket.candidates}
-            yield PlanPart("", None, b"", lost, own_cups.deadlines)
+            refused = {each.key: gateway_verdict(each, None, None, facts.world, None) for each in bucket.candidates}
+            yield PlanPart("", None, b"", refused, own_cups.deadlines)
             continue
         name, build = names[number], partial(bucket.document, number)
         fitted = fit(Contents(bucket.candidates, build, world.release_namespace, REGISTRY_BOUNDS), in_force.get(name))

@@ -36,14 +36,14 @@ class AskedPods:
         try:
             pods = await list_cups_pods(self._api, self._namespace)
         except ApiError as error:
-            self.say("", "list", str(error))
+            self.report_problem("", "list", str(error))
             return None
-        self.say("", "list", "")
+        self.report_problem("", "list", "")
         names = {"", *(pod.name for pod in pods)}
         self._problems = {where: what for where, what in self._problems.items() if where[0] in names}
         return pods
 
-    def say(self, pod: str, what: str, problem: str) -> None:
+    def report_problem(self, pod: str, what: str, problem: str) -> None:
         """Log a problem when it begins, changes or ends."""
         if self._problems.get((pod, what), "") == problem:
             return

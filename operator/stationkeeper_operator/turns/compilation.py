@@ -51,7 +51,7 @@ class Compilation:
         """Whether named Secrets or ConfigMaps must be read."""
         return bool(self._store.references.unresolved)
 
-    def begin_anew(self) -> None:
+    def discard_state(self) -> None:
         """Drop the stored state, because it was found to be wrong: the next turn compiles everything."""
         self._compiler = None
 

@@ -12,7 +12,7 @@ from stationkeeper_operator.turns.status_loop import StatusLoop
 
 
 class Judging:
-    """The resources that wait to be judged, kept over turns.
+    """The resources that wait for a judgement; they stay from turn to turn.
 
     Args:
         status: receives the judgements.
@@ -22,7 +22,7 @@ class Judging:
     def __init__(self, status: StatusLoop, is_decided: Callable[[Resource, TurnCompiler], bool]) -> None:
         self._status = status
         self._is_decided = is_decided
-        # At first, all resources are the backlog of a new leader; then changes come before it.
+        # The resources of the first LIST are the backlog of a new leader; later changes come before it.
         self._backlog: dict[Key, None] = {}
         self._changed: dict[Key, None] = {}
         self._queue_of_changes = self._queue_of_verdicts = self._backlog
@@ -41,7 +41,7 @@ class Judging:
                 self._queue_of_changes[key] = None
 
     def end_first_list(self) -> None:
-        """Take what comes from now on for changes: all resources of the first LIST were taken in."""
+        """Treat all later resources as changes: those of the first LIST are all taken in."""
         self._queue_of_changes = self._changed
 
     def expect(self, keys: Iterable[Key]) -> None:
@@ -60,8 +60,8 @@ class Judging:
 
         Args:
             compiler: has the verdicts.
-            unwritten: the documents that still have to be written.
-            is_final: whether their writes failed; if false, the next turn writes them and judges their resources.
+            unwritten: the documents that are not written yet.
+            is_final: whether their writes failed; if not, the next turn writes them and judges their resources.
             change_waits: returns whether a change waits for the end of this turn; then the backlog is left for later.
 
         Returns:
@@ -82,7 +82,7 @@ class Judging:
                 }
                 self._status.judge(judgements, is_change=is_change)
                 for key in keys:
-                    # The others come after the rest the next time.
+                    # A resource without a judgement goes to the end.
                     del waiting[key]
                 waiting.update(dict.fromkeys(each for each in keys if each not in judgements))
                 await asyncio.sleep(0)

@@ -24,7 +24,7 @@ from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 
 STARTING_SECONDS = 1.0
-"""The pause between two rounds while a pod waits to be told that its documents are the latest."""
+"""The pause between two rounds while a pod waits for the message that its documents are the latest."""
 COUNT_SECONDS = 15.0
 
 _READ_SECONDS = 5.0
@@ -44,7 +44,7 @@ class RolloutLoop:
         may_ask: returns whether this process leads and knows the resources.
         namespace: the namespace of the release.
         now: the time, aware.
-        outrun: called with the generations that a pod has in force, by document.
+        note_pod_generations: called with the generations that a pod has in force, by document.
     """
 
     def __init__(  # noqa: PLR0913 - its collaborators
@@ -59,7 +59,7 @@ class RolloutLoop:
         may_ask: Callable[[], bool],
         namespace: str,
         now: Callable[[], datetime],
-        outrun: Callable[[Mapping[str, int]], None] = lambda _generations: None,
+        note_pod_generations: Callable[[Mapping[str, int]], None] = lambda _generations: None,
     ) -> None:
         self._token_file = token_file
         self._pods = pods
@@ -70,7 +70,7 @@ class RolloutLoop:
         self._may_ask = may_ask
         self._namespace = namespace
         self._now = now
-        self._outrun = outrun
+        self._note_pod_generations = note_pod_generations
         self._counted_at = float("-inf")
 
     async def run(self) -> None:
@@ -86,7 +86,7 @@ class RolloutLoop:
     async def _follow_loaded(self, client: PodClient) -> NoReturn:
         some_start = False
         while True:
-            await self._flow.due(STARTING_SECONDS if some_start else asked_pods.GATHER_SECONDS)
+            await self._flow.wait_until_due(STARTING_SECONDS if some_start else asked_pods.GATHER_SECONDS)
             pods = await self._pods.present() if self._may_ask() else None
             if pods is None:
                 continue
@@ -94,7 +94,7 @@ class RolloutLoop:
             some_start = asked.some_start
             for report in asked.reports:
                 if not report.problem:
-                    self._outrun(report.generations)
+                    self._note_pod_generations(report.generations)
             await self._flow.reported(asked.reports)
             for event in asked.events:
                 await self._record(event)
@@ -111,7 +111,7 @@ class RolloutLoop:
                 continue
             pods = await self._pods.present()
             if pods is not None:
-                self._seen.forget_all_but([pod.uid for pod in pods])
+                self._seen.keep_only([pod.uid for pod in pods])
                 await asyncio.gather(*(self._read_for_a_while(client, pod) for pod in pods if pod.serves))
             self._flow.refresh(self._now())
             if time.monotonic() - self._counted_at >= COUNT_SECONDS:

@@ -59,11 +59,11 @@ class Bucket:
         reserved = (
             each
             for owner, each in sorted(self.kept.items())
-            if owner not in present and not self._can_do_without(each, omission)
+            if owner not in present and not self._may_leave_out(each, omission)
         )
         return RegistryDocument(bucket=number, gateways=gateways, reserved=tuple(self._bounded(reserved)))
 
-    def _can_do_without(self, reserved: ReservedEUI, omission: int) -> bool:
+    def _may_leave_out(self, reserved: ReservedEUI, omission: int) -> bool:
         least = 1 if reserved.waits else 3 if reserved.eui in self.contested else 2
         return omission >= least
 
@@ -129,14 +129,14 @@ def registry_buckets(
         if isinstance(each, Gateway):
             eui = claimed_eui(each, held.get(each.metadata.uid))
             gateways.setdefault(None if eui is None else bucket_of(eui, around.world.buckets), []).append(each)
-    nowhere = Bucket()
+    without_bucket = Bucket()
     for number in range(around.world.buckets):
-        owners = _owners(around, gateways.get(number, ()), held, nowhere)
+        owners = _owners(around, gateways.get(number, ()), held, without_bucket)
         yield number, _settled_bucket(owners, registries.get(number), Grounds(*scopes))
-    nowhere.candidates += [
+    without_bucket.candidates += [
         compile_gateway(each, held.get(each.metadata.uid), around) for each in gateways.get(None, ())
     ]
-    yield None, nowhere
+    yield None, without_bucket
 
 
 def _settled_bucket(
@@ -174,7 +174,7 @@ def settle_all(
 
 
 def _owners(
-    around: Surroundings, gateways: Iterable[Gateway], held: Mapping[str, RegisteredGateway], nowhere: Bucket
+    around: Surroundings, gateways: Iterable[Gateway], held: Mapping[str, RegisteredGateway], without_bucket: Bucket
 ) -> dict[_Owner, Candidate[RegisteredGateway]]:
     """Return the Gateway that has an EUI in its namespace: the oldest one."""
     owners: dict[_Owner, Candidate[RegisteredGateway]] = {}
@@ -184,7 +184,7 @@ def _owners(
         assert eui is not None  # noqa: S101 - it is why the Gateway belongs into a bucket
         owner = owners.get((eui, gateway.metadata.namespace))
         if owner is not None:
-            nowhere.candidates.append(conflict(gateway, eui, owner.key))
+            without_bucket.candidates.append(conflict(gateway, eui, owner.key))
             continue
         owners[eui, gateway.metadata.namespace] = compile_gateway(gateway, previous, around)
     return owners

@@ -193,8 +193,8 @@ class TurnCompiler:
         verdicts = self._compiler.verdicts
         leading = PublishPlan({}, verdicts, plan.documents, plan.deadline)
         found = for_all_counts(leading, counts, self._buckets, in_force, self._release_namespace)
-        before, told = self._copied, found.plan.verdicts
-        self._copied = {key: each for key, each in told.items() if each != verdicts[key]}
+        before, all_verdicts = self._copied, found.plan.verdicts
+        self._copied = {key: each for key, each in all_verdicts.items() if each != verdicts[key]}
         changed = {key for key in before.keys() | self._copied.keys() if before.get(key) != self._copied.get(key)}
         return replace(
             plan,
@@ -202,7 +202,7 @@ class TurnCompiler:
             digests={**plan.digests, **{name: digest(each) for name, each in found.plan.payloads.items()}},
             payloads={**plan.payloads, **found.plan.payloads},
             before=found.before,
-            verdicts={key: told[key] for key in changed | plan.verdicts.keys() if key in told},
+            verdicts={key: all_verdicts[key] for key in changed | plan.verdicts.keys() if key in all_verdicts},
             last=found.last,
             retired=found.retired,
         )
