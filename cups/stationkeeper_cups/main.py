@@ -178,7 +178,7 @@ def _measure(metrics: Metrics, listeners: list[Listener]) -> None:
     metrics.waiting_connections.labels("Silent").set_function(total(lambda each: each.silent))
     metrics.waiting_connections.labels("Ready").set_function(total(lambda each: each.waiting))
     metrics.handshakes.set_function(total(lambda each: len(each.handshake)))
-    metrics.longest_wait_seconds.set_function(lambda: max(each.waited for each in listeners))
+    metrics.longest_wait_seconds.set_function(lambda: max(each.longest_wait for each in listeners))
     for why in Dropped:
         metrics.dropped_connections.labels(why)
     for each in listeners:

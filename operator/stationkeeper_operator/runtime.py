@@ -31,6 +31,7 @@ from stationkeeper_operator.settings import Settings
 from stationkeeper_operator.term import Cluster, LeaderTerm
 from stationkeeper_operator.turns.aggregator import Aggregator
 from stationkeeper_operator.turns.listing import RESYNC_SECONDS, RETRY_SECONDS, Listing, until_done
+from stationkeeper_operator.turns.own_writes import OwnWrites
 from stationkeeper_operator.turns.reconciler import Turn
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
@@ -121,9 +122,8 @@ class Operator:
             self._store,
             self._reader,
             self._changes,
-            lag,
+            OwnWrites(self._store, self._note, lag),
             self.metrics,
-            self._note,
             now,
             GenerationFloor(),
         )

@@ -19,12 +19,12 @@ from stationkeeper_operator.observing.counts_read import CountsRead
 from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.loaded_reports import LoadedReports
 from stationkeeper_operator.observing.pod_events import PodEvents
+from stationkeeper_operator.observing.pod_rounds import PodRounds
 from stationkeeper_operator.observing.seen_pages import SeenPages
 from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import StatusWriter
-from stationkeeper_operator.reporting.watch_lag import WatchLag
 from stationkeeper_operator.resources.records import Key
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
 from stationkeeper_operator.settings import Settings
@@ -36,7 +36,6 @@ from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.rollout_loop import RolloutLoop
 from stationkeeper_operator.turns.status_loop import StatusLoop
-from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 
@@ -53,9 +52,8 @@ class Cluster:
         store: the known state of the cluster.
         reader: reads named objects that were never read.
         changes: the changes that wait for a turn.
-        lag: the lag of the watch behind written statuses.
+        own_writes: takes in each written status.
         metrics: the metrics of the process.
-        changed: called with the change in the answer to a write.
         now: returns the time, aware.
         floor: the floor for new generations, in any term.
     """
@@ -65,9 +63,8 @@ class Cluster:
     store: ResourceStore
     reader: ReferenceReader
     changes: Aggregator
-    lag: WatchLag
+    own_writes: OwnWrites
     metrics: Metrics
-    changed: Callable[[Change], None]
     now: Callable[[], datetime]
     floor: GenerationFloor
 
@@ -93,7 +90,7 @@ class LeaderTerm:
         self._events = EventRecorder(api, settings.identity, permit)
         self._statuses = StatusLoop(
             StatusWriter(api, permit, settings.namespace),
-            OwnWrites(store, cluster.changed, cluster.lag),
+            cluster.own_writes,
             self._events,
             now=now,
             release=settings.namespace,
@@ -103,14 +100,11 @@ class LeaderTerm:
         pods = AskedPods(api, settings.namespace)
         handover = Handover(settings.signing_key, lambda: self._publisher.values, permit)
         self._rollout = RolloutLoop(
-            pods,
-            LoadedReports(pods, handover, PodEvents(now)),
-            SeenPages(pods),
+            PodRounds(pods, LoadedReports(pods, handover, PodEvents(now)), SeenPages(pods)),
             flow,
             self._events,
             token_file=token_file,
             may_ask=lambda: may_act() and tracker.is_known,
-            namespace=settings.namespace,
             now=now,
             note_pod_generations=self._note_pod_generations,
         )

@@ -59,7 +59,7 @@ def test_a_judgement_holds_from_its_first_second_up_to_before_its_end() -> None:
     judgement = Judgement(CERTIFICATE, Scope(), since=100, until=200)
 
     def holds_at(seconds: float) -> bool:
-        return judgement.holds_at(datetime.fromtimestamp(seconds, UTC))
+        return judgement.is_valid_at(datetime.fromtimestamp(seconds, UTC))
 
     assert [holds_at(each) for each in (99.5, 100, 199.5, 200)] == [False, True, True, False]
 

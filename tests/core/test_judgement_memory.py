@@ -85,15 +85,15 @@ def test_a_judgement_holds_to_the_last_second_of_its_interval_and_says_so(
 ) -> None:
     found = judged(presented(*chain), state, now)
 
-    assert found.holds_at(now)
+    assert found.is_valid_at(now)
     for seconds in (found.since, found.until - 1):
         if abs(seconds) < 2**40:
             there = datetime.fromtimestamp(seconds, NOW.tzinfo)
             assert _said(judged(presented(*chain), state, there)) == _said(found)
-            assert found.holds_at(there)
+            assert found.is_valid_at(there)
     for seconds in (found.since - 1, found.until):
         if abs(seconds) < 2**40:
-            assert not found.holds_at(datetime.fromtimestamp(seconds, NOW.tzinfo))
+            assert not found.is_valid_at(datetime.fromtimestamp(seconds, NOW.tzinfo))
 
 
 def test_what_is_remembered_is_the_same_object_and_another_generation_drops_it() -> None:
@@ -142,7 +142,7 @@ def test_the_end_entity_certificates_that_are_kept_are_bounded_in_bytes() -> Non
     for chain in chains:
         memory.judge(chain, STATES[0], NOW)
     assert 2 <= len(memory) <= 2000 // min(len(chain[0]) for chain in chains)
-    assert memory.knows(chains[-1], STATES[0])
+    assert memory.has(chains[-1], STATES[0])
     memory.judge((leaf(ROOT, "x" * 60, extensions=_padding(3000)).der,), STATES[0], NOW)
     assert len(memory) == 0
 
@@ -153,13 +153,13 @@ def _padding(size: int) -> tuple[x509.ExtensionType, ...]:
 
 def test_what_is_recalled_is_what_was_judged_and_nothing_of_another_trust_or_time() -> None:
     memory, chain = JudgementMemory(), (LEAVES[0].der,)
-    assert memory.recall(chain, STATES[0], NOW) is None
+    assert memory.cached(chain, STATES[0], NOW) is None
     found = memory.judge(chain, STATES[0], NOW)
 
-    assert memory.recall(chain, STATES[0], NOW) is found
-    assert memory.recall(chain, STATES[2], NOW) is None
-    assert memory.recall(chain, STATES[0], NOW + 20 * DAY) is None
-    assert memory.recall((LEAVES[1].der,), STATES[0], NOW) is None
+    assert memory.cached(chain, STATES[0], NOW) is found
+    assert memory.cached(chain, STATES[2], NOW) is None
+    assert memory.cached(chain, STATES[0], NOW + 20 * DAY) is None
+    assert memory.cached((LEAVES[1].der,), STATES[0], NOW) is None
 
 
 def test_on_another_registry_with_another_scope_a_judgement_is_made_anew() -> None:
@@ -167,8 +167,8 @@ def test_on_another_registry_with_another_scope_a_judgement_is_made_anew() -> No
     before = memory.judge(chain, STATES[0], NOW)
     same = Snapshot(STATES[0].trust, STATES[0].registry)
 
-    assert memory.recall(chain, same, NOW) is before
-    assert memory.recall(chain, STATES[4], NOW) is None
+    assert memory.cached(chain, same, NOW) is before
+    assert memory.cached(chain, STATES[4], NOW) is None
     after = memory.judge(chain, STATES[4], NOW)
     assert after.scope != before.scope
     assert memory.judge(chain, STATES[0], NOW) == before

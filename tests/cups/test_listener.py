@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from stationkeeper_cups.accepting.connection_limits import ConnectionLimits
-from stationkeeper_cups.accepting.listener import GIVEN_UP, Listener
+from stationkeeper_cups.accepting.listener import CLOSED_TO_MAKE_ROOM, Listener
 from stationkeeper_cups.accepting.unanswered import Refusal
 from stationkeeper_cups.tls.connection import Verdict
 from stationkeeper_cups.tls.context import gateway_context
@@ -131,7 +131,7 @@ async def test_who_keeps_connections_open_without_a_certificate_keeps_no_gateway
 
 async def test_refused_handshakes_free_their_places(pki: Pki) -> None:
     refusals: list[Refusal] = []
-    limits = replace(LIMITS, connections=2, farewell_seconds=0.1)
+    limits = replace(LIMITS, connections=2, closing_seconds=0.1)
     async with _listening(pki, limits, refusals) as (port, _):
         for _ in range(10):
             with _silent(port) as wrong:
@@ -167,7 +167,7 @@ async def test_silent_strangers_do_not_keep_a_gateway_out(pki: Pki) -> None:
             assert await asyncio.to_thread(_echoed, served) == b"hello"
         for each in silent:
             each.close()
-    assert {refusal.detail for refusal in refusals} == {GIVEN_UP}
+    assert {refusal.detail for refusal in refusals} == {CLOSED_TO_MAKE_ROOM}
     assert len(refusals) == 17
 
 

@@ -198,17 +198,17 @@ def test_memory_is_given_back_in_calm_times_and_where_it_is_worth_it() -> None:
         asked += 1
 
     memory = MemoryReturn(lambda: resident * MIB, give_back, lambda: calm)
-    assert not memory.look()
+    assert not memory.check()
     resident, free, calm = 300, 230, False
-    assert not memory.look()
+    assert not memory.check()
     calm = True
-    assert memory.look()
+    assert memory.check()
     # What is left is in use, and nothing is asked for again.
-    assert not memory.look()
+    assert not memory.check()
     resident, free = 75, 0
-    assert not memory.look()
+    assert not memory.check()
     resident = 90
-    assert memory.look()
+    assert memory.check()
     assert asked == 2
 
 

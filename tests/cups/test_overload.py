@@ -13,9 +13,9 @@ import pytest
 from OpenSSL import SSL
 
 from stationkeeper_cups.accepting.connection_limits import ConnectionLimits
-from stationkeeper_cups.accepting.listener import BEGUN_AT_ONCE, GIVEN_UP, Listener
+from stationkeeper_cups.accepting.listener import BEGUN_AT_ONCE, CLOSED_TO_MAKE_ROOM, Listener
 from stationkeeper_cups.accepting.new_connections import ACCEPTED_AT_ONCE
-from stationkeeper_cups.accepting.reputation import FREE
+from stationkeeper_cups.accepting.reputation import FREE_FAILURES
 from stationkeeper_cups.accepting.unanswered import Dropped, Refusal
 from stationkeeper_cups.tls.connection import Judge, Verdict
 from stationkeeper_cups.tls.context import gateway_context
@@ -30,7 +30,7 @@ LIMITS = ConnectionLimits(handshake_seconds=600, waiting_seconds=600)
 
 @pytest.fixture(autouse=True)
 def _time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stationkeeper_cups.accepting.waiting_room.PRESSED_SECONDS", 600.0)
+    monkeypatch.setattr("stationkeeper_cups.accepting.waiting_room.OVERLOAD_SECONDS", 600.0)
     monkeypatch.setattr("stationkeeper_cups.accepting.listener.GRACE_SECONDS", 600.0)
 
 
@@ -188,7 +188,7 @@ async def test_who_comes_first_begins_first_and_only_some_begin_at_a_time(pki: P
 
 
 async def test_the_newest_begin_first_once_others_have_waited(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stationkeeper_cups.accepting.waiting_room.PRESSED_SECONDS", -1.0)
+    monkeypatch.setattr("stationkeeper_cups.accepting.waiting_room.OVERLOAD_SECONDS", -1.0)
     addresses = _addresses(ACCEPTED_AT_ONCE)
     async with _port(pki) as port:
         clients = [_Gateway(port.number, each).hello() for each in addresses]
@@ -279,7 +279,7 @@ async def test_half_done_handshakes_of_one_address_make_room_for_those_of_others
             gateway = _Gateway(port.number, address).hello()
             assert await gateway.finish()
             gateway.raw.close()
-        assert {refusal.detail for refusal in port.refused} <= {GIVEN_UP}
+        assert {refusal.detail for refusal in port.refused} <= {CLOSED_TO_MAKE_ROOM}
         assert {refusal.peer for refusal in port.refused} == {"127.9.0.1"}
         assert port.most <= 8
         for each in half:
@@ -315,7 +315,7 @@ async def test_old_handshakes_make_room_though_all_addresses_have_as_many(
 
 async def test_an_address_whose_connections_come_to_nothing_waits_for_the_others(pki: Pki) -> None:
     async with _port(pki) as port:
-        for _ in range(int(FREE) + 2):
+        for _ in range(int(FREE_FAILURES) + 2):
             with _Gateway(port.number, "127.9.0.1").raw as stranger:
                 stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
                 await asyncio.get_running_loop().sock_recv(stranger, 100)

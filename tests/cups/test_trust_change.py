@@ -26,7 +26,7 @@ class Port:
 
     def __init__(self, times: TimeLimits) -> None:
         self.handshake = times.stage("handshake", 30)
-        self.farewell = times.stage("farewell", 2)
+        self.closing = times.stage("closing", 2)
         self.left: set[TLSTransport] = set()
 
     def first_bytes(self, transport: TLSTransport, received: bytes) -> None:
@@ -35,7 +35,7 @@ class Port:
     def begin(self, transport: TLSTransport) -> None:
         raise NotImplementedError
 
-    def welcome(self, transport: TLSTransport) -> None:
+    def handshake_done(self, transport: TLSTransport) -> None:
         raise NotImplementedError
 
     def refused(self, transport: TLSTransport, failure: StationkeeperError) -> None:
@@ -47,7 +47,7 @@ class Port:
     def unused(self, transport: TLSTransport) -> None:
         raise NotImplementedError
 
-    def gone(self, transport: TLSTransport) -> None:
+    def closed(self, transport: TLSTransport) -> None:
         self.left.add(transport)
 
 

@@ -23,7 +23,7 @@ def test_what_is_missing_is_told_after_10_seconds_and_every_five_minutes(caplog:
     now = [next(times)]
     notice = WaitingNotice(lambda: left[now[0]], "/documents", lambda: now[0])
     for now[0] in times:
-        notice.look()
+        notice.check()
     assert said(caplog) == ["trust, server-certificate", "trust, server-certificate", "server-certificate"]
 
 

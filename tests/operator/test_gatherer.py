@@ -24,6 +24,7 @@ from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.loaded_reports import LoadedReports
 from stationkeeper_operator.observing.pod_client import REQUEST_SECONDS
 from stationkeeper_operator.observing.pod_events import PodEvents
+from stationkeeper_operator.observing.pod_rounds import PodRounds
 from stationkeeper_operator.observing.seen_pages import SeenPages
 from stationkeeper_operator.publishing.held_document import PublishedValue
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
@@ -89,14 +90,15 @@ class Stage:
         self.flow = RolloutFlow(self.tracker, self.writer, events)
         pods = AskedPods(api, "release")
         self.gatherer = RolloutLoop(
-            pods,
-            LoadedReports(pods, Handover(key_file, lambda: self.published), PodEvents(_now)),
-            SeenPages(pods),
+            PodRounds(
+                pods,
+                LoadedReports(pods, Handover(key_file, lambda: self.published), PodEvents(_now)),
+                SeenPages(pods),
+            ),
             self.flow,
             events,
             token_file=token_file,
             may_ask=lambda: self.tracker.is_known,
-            namespace="release",
             now=_now,
         )
 

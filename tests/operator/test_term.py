@@ -17,6 +17,7 @@ from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resour
 from stationkeeper_operator.settings import read_settings
 from stationkeeper_operator.term import Cluster, LeaderTerm
 from stationkeeper_operator.turns.aggregator import Aggregator
+from stationkeeper_operator.turns.own_writes import OwnWrites
 from stationkeeper_operator.turns.reconciler import Turn
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
@@ -39,9 +40,8 @@ class Stage:
             store=self.store,
             reader=ReferenceReader(api, self.store.references, ()),
             changes=Aggregator(),
-            lag=WatchLag(),
+            own_writes=OwnWrites(self.store, lag=WatchLag()),
             metrics=Metrics(),
-            changed=lambda _: None,
             now=lambda: datetime.now(UTC),
             floor=GenerationFloor(),
         )

@@ -112,7 +112,7 @@ class _Comparison:
         question = self._last = self._ask(state)
         now = question.time + timedelta(seconds=self._chance.choice((0.0, 0.5)))
         chain = tuple(each.der for each in (question.leaf, *question.presented))
-        is_known = self._memory.knows(chain, state.snapshot)
+        is_known = self._memory.has(chain, state.snapshot)
         judgement = self._memory.judge(chain, state.snapshot, now)
         case = _Case(self._model, state, question, judgement)
         wrong = case.differences()

@@ -22,19 +22,20 @@ class AskedPods:
         namespace: the namespace of the release.
 
     Attributes:
+        namespace: the argument.
         slots: the semaphore that a request to a pod holds.
     """
 
     def __init__(self, api: KubernetesApi, namespace: str) -> None:
         self._api = api
-        self._namespace = namespace
+        self.namespace = namespace
         self._problems: dict[tuple[str, str], str] = {}
         self.slots = asyncio.Semaphore(_AT_ONCE)
 
     async def present(self) -> Sequence[CupsPod] | None:
         """Return the pods; None if they cannot be listed."""
         try:
-            pods = await list_cups_pods(self._api, self._namespace)
+            pods = await list_cups_pods(self._api, self.namespace)
         except ApiError as error:
             self.report_problem("", "list", str(error))
             return None

@@ -127,7 +127,7 @@ class _TrustJudge:
         """Judge a certificate that is presented alone, by the TrustedCAs in the Gateway's scope."""
         key = (der, record.namespace, record.eui)
         known = self._known.get(key)
-        if known is not None and known.holds_at(now):
+        if known is not None and known.is_valid_at(now):
             return known
         certificate = read_client_certificate((der,))
         scope = Scope(certificate.eui_or_none, (record.namespace,))
