@@ -132,7 +132,7 @@ def test_for_all_namespaces_the_operator_has_the_rules_cluster_wide() -> None:
     assert environment(manifests, "operator")["STATIONKEEPER_WATCH_NAMESPACES"] == ""
 
 
-def test_the_operator_is_told_by_which_names_gateways_reach_cups() -> None:
+def test_the_operator_gets_the_names_by_which_gateways_reach_cups() -> None:
     certificate = {"dnsNames": ["cups.example.org", "*.example.org"]}
     values = {"operator": {"cupsNames": ["cups.example.net:443"]}, "server": {"certificate": certificate}}
     assert environment(render({}), "operator")["STATIONKEEPER_CUPS_NAMES"] == ""
@@ -327,7 +327,7 @@ def test_the_service_says_of_a_load_balancer_what_the_values_say() -> None:
     assert spec["ports"] == [{"name": "cups", "port": 443, "targetPort": "cups", "nodePort": 30987}]
 
 
-def test_the_internal_port_is_no_port_of_the_gateways_service() -> None:
+def test_the_internal_port_is_not_a_port_of_the_gateways_service() -> None:
     for values in CASES.values():
         services = {
             each["metadata"]["labels"]["app.kubernetes.io/component"]: each["spec"]
@@ -381,7 +381,7 @@ def test_the_ids_of_a_pod_can_be_left_to_the_cluster(component: str) -> None:
     }
 
 
-def test_prometheus_is_let_in_where_the_network_is_closed() -> None:
+def test_prometheus_has_access_in_a_closed_network() -> None:
     manifests = render(CASES["everything"])
     (peer,) = CASES["everything"]["networkPolicy"]["prometheusFrom"]
     (operator,) = the(manifests, "NetworkPolicy", "sk-operator")["spec"]["ingress"]

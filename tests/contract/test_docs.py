@@ -148,7 +148,7 @@ def test_each_event_is_explained_with_what_to_do() -> None:
     assert missing(named | others, rows_below("## Events")) == []
 
 
-def test_no_event_and_no_condition_has_a_reason_that_is_spelt_out_where_it_is_told() -> None:
+def test_each_reason_of_an_event_or_condition_is_a_constant() -> None:
     told = list(told_reasons())
     assert {kind for kind, _ in told} == {"condition", "event"}
     assert [ast.unparse(each) for _, each in told if isinstance(each, ast.Constant)] == []
@@ -220,7 +220,7 @@ def test_each_variable_that_a_page_names_is_read_somewhere() -> None:
 
 
 @pytest.mark.parametrize("path", SAID, ids=str)
-def test_whatever_is_said_of_kubectl_names_resources_with_their_group(path: Path) -> None:
+def test_each_kubectl_command_names_resources_with_their_group(path: Path) -> None:
     assert ambiguous(path.read_text()) == []
 
 

@@ -74,7 +74,7 @@ def test_an_empty_world_gives_the_same_documents_ever_after() -> None:
     assert len({hashlib.sha256(each).hexdigest() for each in payloads.values()}) == len(DOCUMENTS)
 
 
-def test_the_value_of_a_document_tells_its_count_in_name_and_header() -> None:
+def test_a_document_has_its_count_in_its_name_and_header() -> None:
     payload = encode_payload(RegistryDocument(bucket=3))
     for name, buckets in (("registry-03", 16), ("registry-64-03", 64), ("registry-1024-0003", 1024)):
         expected = (

@@ -158,7 +158,7 @@ def all_samples() -> Iterator[Sample]:
         yield from samples(minute, 0)
 
 
-def test_the_scripted_hour_tells_every_metric_with_its_labels() -> None:
+def test_the_scripted_hour_has_every_metric_with_its_labels() -> None:
     told: dict[str, set[str]] = {}
     for name, labels, _ in all_samples():
         told.setdefault(of_metric(name), set()).update(labels.keys() - {"namespace", "pod", "le"})

@@ -107,7 +107,7 @@ def test_what_is_installed_has_every_package_and_the_manifests(installed: Path) 
 
 
 @pytest.mark.parametrize("name", ["cups", "operator"])
-def test_what_is_installed_tells_its_version(installed: Path, name: str) -> None:
+def test_what_is_installed_reports_its_version(installed: Path, name: str) -> None:
     code = f"sys.argv = ['stationkeeper-{name}', '--version']; from stationkeeper_{name}.entry import main; main()"
     done = python(code, installed)
     assert (done.stdout, done.stderr) == (f"stationkeeper-{name} {VERSION}\n", "")

@@ -130,7 +130,7 @@ def test_a_spoilt_secret_is_repaired_and_brings_back_nothing(
     assert cluster.trusted() == {f"{cluster.team}/kept"}
 
 
-def test_an_operator_killed_between_two_writes_is_continued_by_the_next(cluster: Release) -> None:
+def test_the_next_operator_continues_after_a_kill_between_two_writes(cluster: Release) -> None:
     cluster.apply("TrustedCA", "kept", trusted_ca("kept"))
     for attempt in range(KILLS):
         suspended = attempt % 2 == 0

@@ -76,14 +76,14 @@ def test_while_the_api_server_is_away_gateways_are_answered_and_a_ca_removed_on_
         running.untrusted(DROPPED, RETURN_SECONDS)
 
 
-def test_what_was_deleted_past_a_watch_that_expired_goes(running: Stage) -> None:
+def test_a_deletion_missed_by_an_expired_watch_acts(running: Stage) -> None:
     running.trust(DROPPED)
     with running.asking(KEPT, always=True):
         expire_watches_over_deletions(running, f"trustedcas/{DROPPED}")
         running.untrusted(DROPPED, RETURN_SECONDS)
 
 
-def test_what_was_the_last_of_its_kind_and_deleted_past_a_watch_that_expired_goes_too(running: Stage) -> None:
+def test_a_missed_deletion_of_the_last_resource_of_a_kind_acts_too(running: Stage) -> None:
     expire_watches_over_deletions(running, "gateways/roof", f"trustedcas/{KEPT}")
     running.untrusted(KEPT, RETURN_SECONDS)
 

@@ -79,7 +79,7 @@ def crl_of(authority: KeyPair) -> bytes:
 
 
 @pytest.mark.parametrize("name", ON_AN_API_SERVER)
-def test_who_does_what_a_page_says_gets_what_it_says(name: str, reader: Reader) -> None:
+def test_the_commands_of_a_page_give_its_results(name: str, reader: Reader) -> None:
     for block in blocks(ROOT / name):
         reader.do(block)
         if block.is_manifest:

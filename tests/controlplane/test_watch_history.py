@@ -57,7 +57,7 @@ def process(cluster: Release) -> OperatorProcess:
     return cluster.start_leading("alone", STARTED_SECONDS)
 
 
-def test_a_new_leader_lists_once_and_tells_each_status_once_and_a_change_overtakes_its_backlog(
+def test_a_new_leader_lists_once_and_reports_each_status_once_and_a_change_overtakes_its_backlog(
     cluster: Release, process: OperatorProcess
 ) -> None:
     """A new leader finds many resources without a status, while the API server forgets what it does not follow."""

@@ -133,7 +133,7 @@ def test_where_a_ca_would_vouch_but_for_one_thing_the_refusal_says_which_and_wha
     assert "radio/b" not in detail
 
 
-def test_a_key_that_is_too_weak_is_told_with_the_ca_that_does_not_take_it() -> None:
+def test_a_key_that_is_too_weak_is_reported_with_the_ca_that_does_not_take_it() -> None:
     weak = [authority(ROOT, each) for each in "ab"]
     state = snapshot(weak, [gateway()])
     judgement = judged(presented(LEAF), state)

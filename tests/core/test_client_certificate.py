@@ -87,7 +87,7 @@ def test_an_extension_that_only_openssl_can_read_does_not_strand_a_gateway() -> 
         issue(Wish(name("Odd"), extensions=(X400_NAME,)), ROOT),
     ],
 )
-def test_what_was_presented_and_is_no_ca_helps_to_build_no_chain(other: Signer) -> None:
+def test_what_was_presented_and_is_not_a_ca_helps_to_build_no_chain(other: Signer) -> None:
     assert presented(issue(Wish(name(EUI)), other), other).presented == ()
 
 

@@ -95,7 +95,7 @@ def test_from_the_very_moment_of_the_last_try_until_the_spacing_is_over_nothing_
     assert sent == [True, False, False, True]
 
 
-def test_a_gateway_that_fell_back_and_lacks_something_else_is_told_and_shown_as_fallen_back() -> None:
+def test_a_gateway_that_fell_back_and_lacks_something_else_is_reported_and_shown_as_fallen_back() -> None:
     rotated = msgspec.structs.replace(GATEWAY, cups_credentials=SET)
     request = asks(**{**WORKING, "cups_credentials_crc": crc(SET)})
 
@@ -145,7 +145,7 @@ def test_two_gateways_have_one_target_where_all_that_is_sent_is_the_same(change:
     assert has_same_target(other, ALL_PARTS) is same
 
 
-def test_a_gateway_that_was_configured_anew_is_pending_for_just_that() -> None:
+def test_a_gateway_with_a_new_configuration_is_pending_for_it() -> None:
     before = answers(asks(**WORKING), GATEWAY, TRIES + 1)[-1].progress
     assert before is not None
 

@@ -87,7 +87,7 @@ def test_whatever_else_is_refused(router: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "010203040506070", "01020304050607080", "0102030405060g08", " 102030405060708", "\uff10" * 16]
 )
-def test_a_common_name_that_is_not_16_hex_digits_is_no_eui(text: str) -> None:
+def test_a_common_name_that_is_not_16_hex_digits_is_not_an_eui(text: str) -> None:
     assert parse_hex(text) is None
 
 

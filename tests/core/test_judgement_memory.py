@@ -106,7 +106,7 @@ def test_what_is_remembered_is_the_same_object_and_another_generation_drops_it()
     assert len(memory) == 1
 
 
-def test_junk_beside_a_known_certificate_takes_the_place_of_no_other() -> None:
+def test_junk_next_to_a_known_certificate_takes_the_place_of_no_other() -> None:
     memory = JudgementMemory(vouched=2, others=2)
     known = memory.judge((LEAVES[1].der,), STATES[0], NOW)
     for _ in range(5):
@@ -123,7 +123,7 @@ def _heavy(number: int) -> Signer:
 
 
 @pytest.mark.slow
-def test_what_a_client_sends_beside_its_certificate_is_not_kept() -> None:
+def test_what_a_client_sends_next_to_its_certificate_is_not_kept() -> None:
     memory = JudgementMemory()
     others = [_heavy(number) for number in range(10)]
     chains = [_ders((leaf(others[0]), *others)) for _ in range(20)]
@@ -162,7 +162,7 @@ def test_what_is_recalled_is_what_was_judged_and_nothing_of_another_trust_or_tim
     assert memory.cached((LEAVES[1].der,), STATES[0], NOW) is None
 
 
-def test_on_another_registry_with_another_scope_a_judgement_is_made_anew() -> None:
+def test_on_another_registry_with_another_scope_a_judgement_is_made_again() -> None:
     memory, chain = JudgementMemory(), (LEAVES[0].der,)
     before = memory.judge(chain, STATES[0], NOW)
     same = Snapshot(STATES[0].trust, STATES[0].registry)
@@ -174,7 +174,7 @@ def test_on_another_registry_with_another_scope_a_judgement_is_made_anew() -> No
     assert memory.judge(chain, STATES[0], NOW) == before
 
 
-def test_what_nobody_signed_may_be_written_oddly_beside_a_certificate_that_openssl_has_loaded() -> None:
+def test_what_nobody_signed_may_be_written_oddly_next_to_a_certificate_that_openssl_has_loaded() -> None:
     plain = LEAVES[0].der
     signed, signature = plain[4:-74], plain[-74:]
     assert plain[:2] == b"\x30\x82"

@@ -188,7 +188,7 @@ def test_a_new_key_that_the_old_one_signed_is_vouched_for_by_the_old_anchor() ->
     assert _vouchers(_trust(authority(old, intermediates=(new.der,))), end_entity) == ["ca"]
 
 
-def test_an_end_entity_that_may_sign_but_is_no_ca_issues_for_nobody() -> None:
+def test_an_end_entity_that_may_sign_but_is_not_a_ca_issues_for_nobody() -> None:
     clever = issue(Wish(name("0000000000000001"), extensions=(MAY_SIGN,)), ROOT)
 
     assert _vouchers(_trust(authority(ROOT)), leaf(clever), clever) == []

@@ -108,7 +108,7 @@ def test_what_lies_in_the_place_of_a_key_is_named(content: bytes, said: str) -> 
     assert said in (explain_key(content) or "")
 
 
-def test_a_certificate_in_der_is_no_key(signer: Signer) -> None:
+def test_a_certificate_in_der_is_not_a_key(signer: Signer) -> None:
     assert "it is a certificate" in (explain_key(signer.der) or "")
 
 
@@ -116,7 +116,7 @@ def test_a_certificate_in_der_is_no_key(signer: Signer) -> None:
     "content",
     [b"", b"nonsense!", b"ab=cabcd", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n", base64.b64encode(b"short")],
 )
-def test_of_what_cannot_be_told_nothing_is_said(content: bytes) -> None:
+def test_of_what_cannot_be_determined_nothing_is_reported(content: bytes) -> None:
     assert explain_key(content) is None
 
 

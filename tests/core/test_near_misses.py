@@ -73,12 +73,12 @@ def test_it_shows_on_the_gateway_of_the_ca_that_would_vouch_alone(case: str) -> 
 
 
 @pytest.mark.parametrize("sent", [(NEIGHBOUR,), (NEIGHBOUR, BELOW), (BELOW, NEIGHBOUR, ROOT)])
-def test_what_a_gateways_key_signed_lets_nobody_in_however_it_is_presented(sent: tuple[Signer, ...]) -> None:
+def test_what_a_gateways_key_signed_accepts_nobody_however_it_is_presented(sent: tuple[Signer, ...]) -> None:
     for end_entity in (leaf(NEIGHBOUR), leaf(BELOW)):
         assert not judged(presented(end_entity, *sent), snapshot([authority(ROOT)], [gateway()])).vouched
 
 
-def test_a_configured_intermediate_that_is_no_ca_is_judged_the_same_where_it_is_presented_too() -> None:
+def test_a_configured_intermediate_that_is_not_a_ca_is_judged_the_same_where_it_is_presented_too() -> None:
     record = authority(ROOT, intermediates=(NEIGHBOUR.der,))
     alone, beside = (
         judged(presented(leaf(NEIGHBOUR), *sent), snapshot([record], [gateway()])) for sent in ((), (NEIGHBOUR,))

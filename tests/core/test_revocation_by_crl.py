@@ -155,7 +155,7 @@ def test_an_anchor_in_the_midst_is_revoked_below_a_further_intermediate_too() ->
     assert _outcome(leaf(deep), both) == REVOKED
 
 
-def test_who_issued_an_anchor_revokes_it_only_where_the_ca_holds_that_issuer() -> None:
+def test_an_anchors_issuer_revokes_it_only_if_the_ca_holds_that_issuer() -> None:
     lists = _lists(of_root(0x11), of_issuing(7))
     assert _outcome(INDIRECT, authority(ISSUING, **lists)) == "accepted"
     assert _outcome(leaf(ISSUING, serial=7), authority(ISSUING, **lists)) == REVOKED

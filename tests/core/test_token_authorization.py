@@ -89,12 +89,12 @@ def test_each_step_refuses_with_a_detail_of_its_own_and_without_the_token(
     assert "0123456789abcdef" not in str(refused)
 
 
-def test_what_tells_about_gateways_has_one_reason_which_is_discreet() -> None:
+def test_refusals_that_depend_on_the_registry_have_one_discreet_reason() -> None:
     assert REASONS[Reason.TOKEN_REFUSED].discreet
     assert REASONS[Reason.TOKEN_REFUSED].http_status == REASONS[Reason.TOKEN_MISSING].http_status == 403
 
 
-def test_the_token_is_compared_before_anything_is_refused_that_the_registry_tells() -> None:
+def test_the_token_is_compared_before_any_refusal_that_depends_on_the_registry() -> None:
     assert STEPS[1] is token_is_compared
     claim = token_is_compared(TokenClaim((TOKEN,), ROUTER), snapshot([], []))
     assert (claim.gateway, claim.match) == (None, None)

@@ -30,7 +30,7 @@ CHAINS = st.tuples(st.sampled_from(LEAVES), st.lists(st.sampled_from(SIGNERS), m
 
 @settings(max_examples=examples(300), deadline=None)
 @given(CHAINS, st.sampled_from(STATES))
-def test_who_is_a_stranger_is_refused_as_one_by_the_full_judgement_too(
+def test_the_full_judgement_refuses_the_same_unknown_clients(
     chain: tuple[Signer, list[Signer]], state: Snapshot
 ) -> None:
     end_entity, sent = chain
@@ -44,7 +44,7 @@ def test_who_is_a_stranger_is_refused_as_one_by_the_full_judgement_too(
         assert issuer == judgement.certificate.leaf.issuer
 
 
-def test_certificates_of_unknown_names_are_those_of_strangers() -> None:
+def test_certificates_of_unknown_names_are_those_of_unknown_clients() -> None:
     trust = STATES[0].trust
 
     assert unknown_issuer([leaf(UNKNOWN).der], trust) == "CN=Unknown"

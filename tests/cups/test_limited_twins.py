@@ -53,7 +53,7 @@ async def test_a_limit_binds_where_only_that_certificate_is_trusted(cups: Cups, 
     assert await cups.client(pki.a_gateway).alert() == "TLSV1_ALERT_UNKNOWN_CA"
 
 
-async def test_what_is_let_in_by_another_tenants_certificate_is_refused_in_the_request(cups: Cups, pki: Pki) -> None:
+async def test_a_client_of_another_tenants_certificate_is_refused_in_the_request(cups: Cups, pki: Pki) -> None:
     limited, free = Trusted("a", twin(pki.a, LIMITS["names"])), Trusted("other", pki.a, namespace="elsewhere")
     cups.publish([limited, free], [Gateway(pki.eui)])
     await cups.loaded()

@@ -171,7 +171,7 @@ def _addresses(number: int, network: int = 1) -> list[str]:
     return [f"127.{network}.0.{1 + each}" for each in range(number)]
 
 
-async def test_who_comes_first_begins_first_and_only_some_begin_at_a_time(pki: Pki) -> None:
+async def test_the_first_client_begins_first_and_only_some_begin_at_a_time(pki: Pki) -> None:
     addresses = _addresses(BEGUN_AT_ONCE * 5)
     async with _port(pki) as port:
         turns: list[int] = []
@@ -215,7 +215,7 @@ async def test_no_handshake_begins_for_clients_that_have_given_up(pki: Pki, how:
             each.raw.close()
 
 
-async def test_who_gives_up_while_it_waits_is_found_at_its_turn(pki: Pki) -> None:
+async def test_a_client_that_left_while_waiting_is_found_at_its_turn(pki: Pki) -> None:
     async with _port(pki, replace(LIMITS, handshakes=1)) as port:
         first = _Gateway(port.number).hello()
         await port.idle()
@@ -231,7 +231,7 @@ async def test_who_gives_up_while_it_waits_is_found_at_its_turn(pki: Pki) -> Non
         assert len(port.begun) == 2
 
 
-async def test_who_waits_too_long_is_told_so_by_the_end_of_its_connection(pki: Pki) -> None:
+async def test_the_connection_of_a_client_that_waits_too_long_is_closed(pki: Pki) -> None:
     async with _port(pki, replace(LIMITS, handshakes=1, waiting_seconds=0.3)) as port:
         first = _Gateway(port.number).hello()
         await port.idle()
@@ -242,7 +242,7 @@ async def test_who_waits_too_long_is_told_so_by_the_end_of_its_connection(pki: P
         assert port.refused == []
 
 
-async def test_where_too_many_wait_the_oldest_leaves(pki: Pki) -> None:
+async def test_if_too_many_wait_the_oldest_is_closed(pki: Pki) -> None:
     async with _port(pki, replace(LIMITS, handshakes=1, waiting=5)) as port:
         first = _Gateway(port.number).hello()
         await port.idle()
@@ -255,7 +255,7 @@ async def test_where_too_many_wait_the_oldest_leaves(pki: Pki) -> None:
             assert await each.finish()
 
 
-async def test_one_address_that_fills_the_queue_drops_nobody_elses_connection(pki: Pki) -> None:
+async def test_one_address_that_fills_the_queue_drops_no_other_connection(pki: Pki) -> None:
     async with _port(pki, replace(LIMITS, handshakes=1, waiting=20)) as port:
         first = _Gateway(port.number, "127.9.0.1").hello()
         await port.idle()
@@ -299,7 +299,7 @@ async def test_slow_handshakes_go_on_while_others_of_as_many_addresses_wait(pki:
         assert port.most <= 8
 
 
-async def test_old_handshakes_make_room_though_all_addresses_have_as_many(
+async def test_old_handshakes_are_closed_if_all_addresses_have_equally_many(
     pki: Pki, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stationkeeper_cups.accepting.listener.GRACE_SECONDS", 0.2)
@@ -313,7 +313,7 @@ async def test_old_handshakes_make_room_though_all_addresses_have_as_many(
             each.raw.close()
 
 
-async def test_an_address_whose_connections_come_to_nothing_waits_for_the_others(pki: Pki) -> None:
+async def test_an_address_with_failed_connections_waits_for_the_others(pki: Pki) -> None:
     async with _port(pki) as port:
         for _ in range(int(FREE_FAILURES) + 2):
             with _Gateway(port.number, "127.9.0.1").raw as stranger:
@@ -336,7 +336,9 @@ async def test_an_address_whose_connections_come_to_nothing_waits_for_the_others
             each.raw.close()
 
 
-async def test_who_is_silent_until_its_turn_comes_has_no_advantage(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_is_silent_until_its_turn_has_no_advantage(
+    pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("stationkeeper_cups.accepting.listener.BEGUN_AT_ONCE", 1)
     async with _port(pki) as port:
         silent = [_Gateway(port.number, each) for each in _addresses(20)]

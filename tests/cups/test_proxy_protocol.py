@@ -190,7 +190,7 @@ def test_an_address_that_is_not_trusted_never_has_a_header_passed_over(received:
             assert opening in (None, Opening("192.0.2.1", 0))
 
 
-def test_who_must_send_a_header_is_known_by_its_network() -> None:
+def test_a_network_decides_who_must_send_a_header() -> None:
     opener = ProxyProtocol(read_networks("10.0.0.0/8, 2001:db8::/32"))
     for source in ("10.1.2.3", "2001:db8::9"):
         assert opener(source, binary("192.0.2.7") + HELLO) == Opening("192.0.2.7", 28)
@@ -217,11 +217,11 @@ def test_a_client_has_one_address_whatever_socket_it_came_by(host: str, peer: st
 @pytest.mark.parametrize(
     "text", ["10.0.0.1/8", "all", "0.0.0.0/0", "::/0", "::ffff:10.0.0.0/104", ",".join(["10.0.0.0/8"] * 65)]
 )
-def test_networks_that_cannot_be_meant_are_refused(text: str) -> None:
+def test_implausible_networks_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"network|every|at most"):
         read_networks(text)
 
 
-def test_no_networks_hold_nobody() -> None:
+def test_an_empty_list_of_networks_contains_no_address() -> None:
     assert not read_networks("")
     assert "10.0.0.1" not in read_networks(" , ")

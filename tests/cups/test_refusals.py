@@ -73,7 +73,7 @@ def test_a_refused_handshake_says_who_it_was(refusals: Refusals, pki: Pki, caplo
 
 
 @pytest.mark.parametrize("presented", [(), (b"",), (b"0\x03\x02\x01\x01",)])
-def test_whatever_was_presented_a_refusal_is_told(
+def test_whatever_was_presented_a_refusal_is_reported(
     refusals: Refusals, caplog: pytest.LogCaptureFixture, presented: tuple[bytes, ...]
 ) -> None:
     refusals.handshake(Refusal("192.0.2.1", Reason.HANDSHAKE_FAILED, "no TLS", presented))

@@ -49,7 +49,7 @@ async def test_no_session_is_resumed(cups: Cups, pki: Pki, tls: ssl.TLSVersion) 
 
 
 @pytest.mark.parametrize("tls", VERSIONS)
-async def test_a_session_from_before_a_change_of_trust_lets_nobody_in_who_lost_it(
+async def test_a_session_from_before_a_change_of_trust_accepts_no_untrusted_client(
     cups: Cups, pki: Pki, tls: ssl.TLSVersion
 ) -> None:
     client = cups.client(pki.a_gateway, tls=tls)
@@ -61,7 +61,7 @@ async def test_a_session_from_before_a_change_of_trust_lets_nobody_in_who_lost_i
 
 
 @pytest.mark.parametrize("tls", VERSIONS)
-async def test_a_ticket_of_another_server_resumes_nothing_and_lets_nobody_in(
+async def test_a_ticket_of_another_server_resumes_nothing_and_accepts_nobody(
     cups: Cups, pki: Pki, tmp_path: Path, tls: ssl.TLSVersion
 ) -> None:
     for pair in (pki.a_gateway, pki.b_gateway):

@@ -75,13 +75,13 @@ def test_networks_of_bad_reputation_have_one_turn_in_eight_and_share_it() -> Non
     }
 
 
-def test_networks_of_bad_reputation_have_all_turns_that_nobody_else_wants() -> None:
+def test_networks_of_bad_reputation_have_all_unused_turns() -> None:
     bad = [_Client(number, f"203.0.113.{number % 4}") for number in range(40)]
 
     assert set(_order(_waiting(bad, frozenset(each.network for each in bad)), 60)) == set(bad)
 
 
-def test_who_falls_into_bad_reputation_while_it_waits_loses_its_place() -> None:
+def test_a_client_whose_reputation_falls_while_it_waits_loses_its_place() -> None:
     fallen: set[str] = set()
     room: WaitingRoom[_Client] = WaitingRoom(lambda network: network not in fallen)
     flood = [_Client(number, "203.0.113.1") for number in range(MOST_CHECKED * 4)]
@@ -94,7 +94,7 @@ def test_who_falls_into_bad_reputation_while_it_waits_loses_its_place() -> None:
     assert _Client(0) in served
 
 
-def test_who_may_not_begin_holds_up_nobody_else() -> None:
+def test_a_client_that_may_not_begin_delays_no_other() -> None:
     clients = [_Client(number, f"192.0.2.{number}") for number in range(10)]
     room = _waiting(clients)
 
@@ -103,7 +103,7 @@ def test_who_may_not_begin_holds_up_nobody_else() -> None:
     assert room.by_network.size == 10
 
 
-def test_the_oldest_of_the_network_that_has_the_most_is_crowded_out() -> None:
+def test_the_oldest_of_the_largest_network_is_closed() -> None:
     few = [_Client(number, f"192.0.2.{number}") for number in range(30)]
     many = [_Client(number, "203.0.113.1") for number in range(40)]
     room = _waiting([*few, *many])
@@ -118,7 +118,7 @@ def test_the_oldest_of_the_network_that_has_the_most_is_crowded_out() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 9)), max_size=200))
-def test_groups_know_at_any_time_who_has_the_most(steps: list[tuple[bool, int, int]]) -> None:
+def test_groups_always_know_the_largest_network(steps: list[tuple[bool, int, int]]) -> None:
     groups: Groups[int] = Groups()
     model: dict[str, list[int]] = {}
     for adds, network, thing in steps:
@@ -154,7 +154,7 @@ def test_a_network_is_an_ipv4_address_or_64_bits_of_ipv6(one: str, other: str, s
     assert (network_of(one) == network_of(other)) is same
 
 
-def test_a_network_whose_connections_come_to_nothing_is_of_bad_reputation_until_time_has_passed() -> None:
+def test_a_network_with_failed_connections_has_a_bad_reputation_for_a_while() -> None:
     now = 0.0
     reputation = Reputation(lambda: now)
     for _ in range(int(FREE_FAILURES) + 1):
@@ -184,7 +184,7 @@ def test_a_certificate_that_comes_again_and_again_spoils_the_reputation_of_its_n
     assert reputation.is_good("192.0.2.2")
 
 
-def test_a_certificate_that_many_share_may_come_as_often_as_it_likes() -> None:
+def test_a_shared_certificate_may_connect_any_number_of_times() -> None:
     reputation = Reputation(lambda: 0.0, math.inf)
     for _ in range(200):
         reputation.record_end("192.0.2.1", b"a proxy", answered=True)

@@ -79,7 +79,7 @@ async def test_a_broken_signature_is_refused_whatever_a_ca_allows(
     assert _reasons(caplog) == ["CertificateTooWeak"]
 
 
-async def test_that_one_ca_allows_it_lets_in_none_of_another(
+async def test_a_ca_that_allows_it_accepts_no_certificate_of_another_ca(
     cups: Cups, pki: Pki, corpus: Corpus, caplog: pytest.LogCaptureFixture
 ) -> None:
     strict = Trusted("strict", corpus.other_root)

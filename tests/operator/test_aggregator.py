@@ -10,7 +10,7 @@ async def seconds_until_due(aggregator: Aggregator) -> float:
     return time.monotonic() - begin
 
 
-async def test_it_waits_for_quiet() -> None:
+async def test_it_waits_for_a_quiet_moment() -> None:
     aggregator = Aggregator(quiet=0.1, longest=5)
     aggregator.wake()
     assert await seconds_until_due(aggregator) >= 0.09
@@ -25,13 +25,13 @@ async def test_a_reduction_is_due_at_once_even_while_it_waits() -> None:
     await asyncio.wait_for(waiting, 1)
 
 
-async def test_changes_without_end_do_not_hold_it_up() -> None:
+async def test_endless_changes_do_not_delay_it() -> None:
     aggregator = Aggregator(quiet=10, longest=0.1)
     aggregator.wake()
     assert await seconds_until_due(aggregator) < 5
 
 
-async def test_what_comes_after_is_due_separately() -> None:
+async def test_a_later_change_is_due_separately() -> None:
     aggregator = Aggregator(quiet=0, longest=0)
     aggregator.wake(urgent=True)
     await aggregator.wait_until_due()

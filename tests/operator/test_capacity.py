@@ -73,7 +73,7 @@ def sizes(fitted: Fitted[TrustedAuthority]) -> dict[str, int]:
         ([candidate("both", 9, 200, 900, 300), candidate("huge", 1, 900)], {"both": 200}),
     ],
 )
-def test_what_does_not_fit_is_refused_on_the_newest_and_evicts_none(
+def test_the_newest_resource_that_does_not_fit_is_refused(
     candidates: list[Candidate[TrustedAuthority]], expected: dict[str, int]
 ) -> None:
     for ordered in (candidates, candidates[::-1]):

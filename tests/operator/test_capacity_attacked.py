@@ -63,7 +63,7 @@ def test_records_that_become_smaller_and_have_more_certificates_stay_within_the_
 
 
 @pytest.mark.slow
-def test_what_compresses_well_keeps_no_document_from_being_published() -> None:
+def test_well_compressible_records_do_not_block_a_document() -> None:
     euis = [each for each in range(60_000) if bucket_of(EUI64(each)) == 0][:1_800]
     records = [
         RegisteredGateway(

@@ -85,7 +85,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_a_tenant_that_changes_1500_gateways_twice_a_second_delays_nobody_else(stage: Stage) -> None:
+async def test_a_tenant_that_changes_1500_gateways_twice_a_second_delays_no_other(stage: Stage) -> None:
     stage.lay(B, FLEET)
     stage.lay(A, 1)
     stage.judge("first")
@@ -125,7 +125,7 @@ async def test_events_of_one_namespace_are_dropped_for_none_of_another(stage: St
     assert stage.told(A, "Mine") == 1
 
 
-async def test_what_is_told_for_certain_is_tried_again_and_overtakes_the_others_queue(stage: Stage) -> None:
+async def test_a_queued_event_is_retried_and_other_namespaces_do_not_wait_for_it(stage: Stage) -> None:
     events = f"/api/v1/namespaces/{A}/events"
     stage.server.failing[events] = 503
     for number in range(300):
@@ -144,7 +144,7 @@ async def test_what_is_told_for_certain_is_tried_again_and_overtakes_the_others_
     ("status", "is_said"),
     [pytest.param(403, True, id="as where the namespace ends"), pytest.param(409, False, id="another told it before")],
 )
-async def test_what_can_never_be_told_is_given_up_after_one_attempt(
+async def test_an_event_that_can_never_be_written_is_dropped_after_one_attempt(
     stage: Stage, caplog: pytest.LogCaptureFixture, status: int, is_said: bool
 ) -> None:
     events = f"/api/v1/namespaces/{A}/events"
@@ -166,18 +166,14 @@ async def test_what_can_never_be_told_is_given_up_after_one_attempt(
     assert ("an event was not written" in caplog.messages) is is_said
 
 
-async def test_an_event_that_cannot_be_written_is_said_in_the_log_and_ends_nothing(
-    stage: Stage, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_failed_event_is_logged_and_stops_nothing(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     stage.server.failing[f"/api/v1/namespaces/{A}/events"] = 403
     mine = decode_resource(GATEWAY, {"metadata": {"namespace": A, "name": "a"}})
     await stage.events.warning(mine, "Lost", "m")
     assert caplog.messages == ["an event was not written"]
 
 
-async def test_a_queue_of_what_is_told_for_certain_is_bounded_for_its_namespace_alone(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_queued_events_are_bounded_per_namespace(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with small_api_server(tmp_path) as (server, api):
         # Nothing is written yet: the queues fill.
         events = EventRecorder(api, "test", lambda: None, queue_limit=RateLimit(10_000, 10_000))
@@ -195,7 +191,7 @@ async def test_a_queue_of_what_is_told_for_certain_is_bounded_for_its_namespace_
         assert len(caplog.messages) == 1
 
 
-async def test_a_status_that_cannot_be_written_holds_up_no_other(stage: Stage) -> None:
+async def test_a_status_that_cannot_be_written_delays_no_other(stage: Stage) -> None:
     stage.lay(B, 20)
     stage.lay(A, 1)
     for number in range(20):
@@ -232,7 +228,7 @@ def test_each_key_is_taken_once_and_none_waits_for_long(
     assert not queue
 
 
-def test_what_is_urgent_overtakes_the_backlog_of_every_namespace_and_does_not_stop_it() -> None:
+def test_urgent_keys_overtake_the_backlog_and_do_not_stop_it() -> None:
     queue: FairQueue[str] = FairQueue(lambda key: key[0])
     queue.add((f"{namespace}-backlog-{number}" for namespace in "abcdef" for number in range(50)), urgent=False)
     queue.add(f"z-change-{number}" for number in range(30))

@@ -209,7 +209,7 @@ async def test_what_every_pod_has_loaded_is_enforced_and_then_ready(
 
 
 @pytest.mark.parametrize(("ready", "terminating"), [(False, False), (True, True), (False, True)])
-async def test_a_pod_that_is_not_ready_or_about_to_end_is_asked_what_it_has_loaded_and_not_whom_it_saw(
+async def test_an_unready_or_terminating_pod_is_asked_only_for_loaded_generations(
     stage: Stage, port: InternalPort, other_port: InternalPort, ready: bool, terminating: bool
 ) -> None:
     port.loaded, other_port.loaded = Loaded({TRUST: 5}), Loaded({TRUST: 4})
@@ -224,7 +224,7 @@ async def test_a_pod_that_is_not_ready_or_about_to_end_is_asked_what_it_has_load
     assert set(other_port.paths) == {"/generation"}
 
 
-async def test_a_pod_that_waits_for_a_secret_is_told_once_with_its_name_and_keys(
+async def test_a_missing_secret_of_a_pod_is_reported_once_with_its_name_and_keys(
     stage: Stage, port: InternalPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pod_events, "WAITING_SECONDS", 0.3)
@@ -249,9 +249,7 @@ async def test_a_pod_that_is_over_is_not_asked(stage: Stage, port: InternalPort,
     assert other_port.paths == []
 
 
-async def test_a_pod_that_is_not_ready_and_silent_holds_nobody_up(
-    stage: Stage, port: InternalPort, other_port: InternalPort
-) -> None:
+async def test_a_silent_unready_pod_delays_no_other(stage: Stage, port: InternalPort, other_port: InternalPort) -> None:
     port.loaded = Loaded({TRUST: 5})
     other_port.silent = True
     stage.add_pod("cups-0", port)
@@ -286,7 +284,9 @@ async def test_without_a_pod_it_is_not_known_whether_it_is_enforced(stage: Stage
     await until(lambda: stage.enforced(CA)[:2] == ("Unknown", "NoCUPSPod"))
 
 
-async def test_whom_the_pods_saw_is_in_the_statuses(stage: Stage, port: InternalPort, other_port: InternalPort) -> None:
+async def test_visits_seen_by_the_pods_are_in_the_statuses(
+    stage: Stage, port: InternalPort, other_port: InternalPort
+) -> None:
     stage.add_pod("cups-0", port)
     stage.add_pod("cups-1", other_port)
     stage.lay()
@@ -300,7 +300,7 @@ async def test_whom_the_pods_saw_is_in_the_statuses(stage: Stage, port: Internal
     assert port.paths.count("/observations?since=0") == 1
 
 
-async def test_a_pod_that_started_anew_is_read_from_the_beginning(stage: Stage, port: InternalPort) -> None:
+async def test_a_restarted_pod_is_read_from_the_beginning(stage: Stage, port: InternalPort) -> None:
     stage.add_pod("cups-0", port)
     stage.lay()
     port.seen = [saw(1, uid=""), saw(0, 1, station="before")]
@@ -309,7 +309,7 @@ async def test_a_pod_that_started_anew_is_read_from_the_beginning(stage: Stage, 
     await until(lambda: stage.status(GTW).get("station") == "after")
 
 
-async def test_a_deleted_ca_in_use_is_told_until_no_pod_trusts_it_any_more(stage: Stage, port: InternalPort) -> None:
+async def test_a_deleted_ca_in_use_is_reported_and_then_its_end_in_all_pods(stage: Stage, port: InternalPort) -> None:
     port.loaded = Loaded({TRUST: 5})
     stage.add_pod("cups-0", port)
     stage.lay()
@@ -326,7 +326,7 @@ async def test_a_deleted_ca_in_use_is_told_until_no_pod_trusts_it_any_more(stage
     assert "lorawan/twin" in told["message"]
 
 
-async def test_pods_that_are_quicker_than_the_turn_leave_the_proof_of_a_removal_to_be_told(stage: Stage) -> None:
+async def test_a_proof_that_comes_before_the_turn_is_reported_after_the_removal(stage: Stage) -> None:
     before, after = trust(authority()), trust()
     await stage.publish(TRUST, before, after, 6)
     await stage.flow.reported([PodReport("cups-0", {TRUST: 6})])
@@ -334,7 +334,7 @@ async def test_pods_that_are_quicker_than_the_turn_leave_the_proof_of_a_removal_
     await until(lambda: stage.told == [("Enforced", "acme")])
 
 
-async def test_a_ca_that_gives_up_an_anchor_that_another_holds_is_told(stage: Stage) -> None:
+async def test_a_ca_that_gives_up_an_anchor_that_another_holds_is_reported(stage: Stage) -> None:
     stage.lay()
     before = trust(authority("acme", "one", "two"), authority("twin", "two"))
     after = trust(authority("acme", "one"), authority("twin", "two"))
@@ -343,7 +343,7 @@ async def test_a_ca_that_gives_up_an_anchor_that_another_holds_is_told(stage: St
     await until(lambda: stage.told == [("StillTrustedBy", "acme")])
 
 
-async def test_without_a_token_nobody_is_asked_and_that_is_said_once(
+async def test_without_a_token_no_pod_is_asked_and_that_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with small_api_server(tmp_path) as (server, api):
@@ -355,7 +355,7 @@ async def test_without_a_token_nobody_is_asked_and_that_is_said_once(
     assert json.dumps([record.getMessage() for record in caplog.records]).count("--internal-token-file") == 1
 
 
-async def test_the_end_of_a_pods_certificate_is_told_once_a_stage(stage: Stage, port: InternalPort) -> None:
+async def test_the_end_of_a_pods_certificate_is_reported_once_a_stage(stage: Stage, port: InternalPort) -> None:
     def ends(days: int) -> Loaded:
         end = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
         return Loaded({TRUST: 5}, server_certificate=ServerCertificate(end))

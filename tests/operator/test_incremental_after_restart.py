@@ -14,7 +14,7 @@ def has_gateway(document: Document, key: Key | Reference) -> bool:
     return isinstance(document, RegistryDocument) and any(each.name == key.name for each in document.gateways)
 
 
-def test_after_a_restart_what_is_taken_away_does_not_wait_for_all_gateways() -> None:
+def test_after_a_restart_what_is_removed_does_not_wait_for_all_gateways() -> None:
     world, number = ChangingWorld(), 400
     world.happens(*fleet(number))
     world.happens()
@@ -52,7 +52,7 @@ def test_after_a_restart_an_event_is_written_with_its_whole_document() -> None:
     assert sum(each.work.gateways for each in before) < number / 4
 
 
-def test_after_a_restart_a_gateway_of_an_event_is_told_among_the_first() -> None:
+def test_after_a_restart_a_gateway_of_an_event_is_reported_early() -> None:
     world, number = ChangingWorld(), 400
     world.happens(*fleet(number))
     world.happens()

@@ -41,7 +41,7 @@ def test_one_module_alone_uses_private_modules_of_kopf() -> None:
     assert users == {"kopf_internals"}
 
 
-async def test_kopf_keeps_nothing_of_an_object_that_it_told_of() -> None:
+async def test_kopf_keeps_nothing_of_a_reported_object() -> None:
     memories = kopf_internals.NoMemories()
     body = kopf.RawBody(metadata={"uid": "1", "name": "roof", "namespace": "radio"})
     for _ in range(2):
@@ -52,7 +52,7 @@ async def test_kopf_keeps_nothing_of_an_object_that_it_told_of() -> None:
     await memories.forget(body)
 
 
-async def test_it_is_told_whether_kopf_watches_and_of_signals_nothing_is_said(
+async def test_it_is_known_whether_kopf_watches_and_kopf_logs_nothing_about_signals(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def login(**_: object) -> kopf.ConnectionInfo:

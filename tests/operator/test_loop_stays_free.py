@@ -56,7 +56,7 @@ def gateway(number: int) -> Key:
     return Key(GATEWAY, "lorawan", f"gw-{number}")
 
 
-async def test_statuses_of_a_document_are_looked_at_again_in_steps_and_none_is_left_out() -> None:
+async def test_statuses_of_a_document_are_checked_again_in_steps_without_omission() -> None:
     loop = statuses()
     verdicts = [Verdict(True, "Accepted", "fine", f"registry-0{number % 2}") for number in range(FLEET)]
     loop.judge({gateway(number): Judgement("u", 1, verdict, True) for number, verdict in enumerate(verdicts)})
@@ -68,7 +68,7 @@ async def test_statuses_of_a_document_are_looked_at_again_in_steps_and_none_is_l
     assert loop.waiting == FLEET // 2
 
 
-async def test_what_was_published_is_taken_in_document_by_document() -> None:
+async def test_published_documents_are_taken_in_one_by_one() -> None:
     tracker = RolloutTracker(lambda _: None, "release", asks=True)
     flow = RolloutFlow(tracker, statuses(), EventRecorder(KubernetesApi(Credentials(None)), "test", lambda: None))
     after = {f"registry-0{number}": _document(number) for number in range(8)}

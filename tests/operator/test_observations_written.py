@@ -109,7 +109,7 @@ async def test_ten_thousand_gateways_in_a_minute_give_a_bounded_number_of_writes
     assert 10 <= len(stage.server.writes) <= 15 + 10 * (time.monotonic() - begun)
 
 
-async def test_what_is_written_is_the_newest_and_is_written_once(stage: Stage) -> None:
+async def test_the_newest_observation_is_written_once(stage: Stage) -> None:
     stage.lay(50)
     stage.judge(50)
     await until(lambda: stage.writer.is_idle)

@@ -47,7 +47,7 @@ GATEWAYS = st.lists(
 
 @given(COUNTS, COUNTS, GATEWAYS)
 @settings(max_examples=examples(40))
-def test_what_is_shared_out_to_another_count_and_back_is_the_same(
+def test_redistribution_to_another_count_and_back_changes_nothing(
     one: int, other: int, gateways: list[RegisteredGateway]
 ) -> None:
     before = [each for each in documents_of(one, gateways).values() if isinstance(each, RegistryDocument)]
@@ -57,7 +57,7 @@ def test_what_is_shared_out_to_another_count_and_back_is_the_same(
     assert set(back.values()) == {each for each in before if each.gateways}
 
 
-def test_a_reservation_moves_too_and_never_beside_a_gateway_of_its_namespace() -> None:
+def test_a_reservation_moves_too_and_never_next_to_a_gateway_of_its_namespace() -> None:
     kept, stale = (ReservedEUI(eui=eui, namespace="team", uid="gone") for eui in FEW[:2])
     document = RegistryDocument(bucket=0, gateways=(gateway(FEW[1]),), reserved=(kept, stale))
     moved = redistributed([document], 32).values()
@@ -121,7 +121,7 @@ def _begun(gateways: list[RegisteredGateway], configured: int = 16, leading: int
     return for_all_counts(plan_of(leading, gateways), counts, leading, in_force, RELEASE)
 
 
-def test_a_count_that_cannot_hold_all_that_is_in_force_does_not_begin_and_those_that_do_not_fit_say_so() -> None:
+def test_a_count_that_is_too_small_does_not_begin_and_the_gateways_say_so() -> None:
     gateways = [_large(eui) for eui in _of_onenumber_of(80)]
     found = _begun(gateways)
     assert records(found.plan.documents, 64) == {each.uid: each for each in gateways}
@@ -237,7 +237,7 @@ def test_while_pods_of_both_counts_serve_what_one_of_them_has_not_loaded_is_not_
 
 
 @pytest.mark.parametrize("verdict", [IN_BOTH, SUSPENDED], ids=["growth", "reduction"])
-def test_a_count_that_no_pod_reads_any_more_holds_nothing_up(verdict: Verdict) -> None:
+def test_an_unread_count_delays_nothing(verdict: Verdict) -> None:
     enforcement, ref, resource = _published()
     enforcement.take_in([_pod(64, registry_64_17=9), _pod(16, registry_01=7)], 101)
     outcome = enforcement.take_in([_pod(64, registry_64_17=9)], 102)

@@ -68,7 +68,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         yield Stage(server, api)
 
 
-async def test_a_term_begins_from_nothing_and_finds_what_the_one_before_published(stage: Stage) -> None:
+async def test_a_term_begins_empty_and_reads_what_the_earlier_one_published(stage: Stage) -> None:
     stage.put(1, {"eui": "0000000000000001", "lns": {"uri": "ws://lns:1"}})
     first = stage.win("first")
     assert await first.turn() is Turn.DONE
@@ -81,7 +81,7 @@ async def test_a_term_begins_from_nothing_and_finds_what_the_one_before_publishe
     assert len(marks) == len(DOCUMENTS), "each Secret is marked with the term, and none is written anew"
 
 
-async def test_nothing_of_a_term_acts_once_it_is_over(stage: Stage) -> None:
+async def test_an_ended_term_has_no_effect(stage: Stage) -> None:
     stage.put(1, {"eui": "0000000000000001", "lns": {"uri": "ws://lns:1"}})
     first = stage.win("first")
     assert await first.turn() is Turn.DONE

@@ -23,7 +23,7 @@ async def test_nothing_is_written_before_the_watch_has_begun() -> None:
     assert await has_room(lag)
 
 
-async def test_no_more_is_written_than_the_watch_has_shown_but_for_a_few() -> None:
+async def test_only_a_few_writes_may_be_ahead_of_the_watch() -> None:
     lag = WatchLag(most=3)
     lag.begin()
     for number in range(3):
@@ -36,7 +36,7 @@ async def test_no_more_is_written_than_the_watch_has_shown_but_for_a_few() -> No
     assert await has_room(lag)
 
 
-async def test_a_list_shows_what_was_written_before_it_began() -> None:
+async def test_a_list_shows_earlier_writes() -> None:
     lag = WatchLag(most=2)
     lag.begin()
     lag.note_write(key(0), 10)

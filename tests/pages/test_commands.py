@@ -195,5 +195,5 @@ def test_a_page_is_read_as_it_is_written(tmp_path: Path, monkeypatch: pytest.Mon
         ("four\n", "four"),
     ],
 )
-def test_what_is_not_said_is_found(shown: str, lacking: str) -> None:
+def test_missing_output_is_found(shown: str, lacking: str) -> None:
     assert unsaid(shown, "\x1b[32mone\x1b[0m\ntwo\nthree\n") == lacking

@@ -91,7 +91,7 @@ def test_an_archive_larger_than_the_bound_is_refused(published: Publisher, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_no_archive_is_refused_although_its_hash_is_right(published: Publisher, tmp_path: Path) -> None:
+def test_what_is_not_an_archive_is_refused_although_its_hash_is_right(published: Publisher, tmp_path: Path) -> None:
     assert fault_of_fetching(publish(published, b"not an archive"), tmp_path) is ToolFault.MALFORMED_ARCHIVE
 
 

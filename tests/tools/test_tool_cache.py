@@ -129,7 +129,7 @@ def test_a_process_killed_half_way_leaves_no_half_folder_and_its_rest_is_removed
 
 
 @pytest.mark.slow
-def test_one_who_waits_for_another_is_told_so(tmp_path: Path) -> None:
+def test_a_process_that_waits_for_another_reports_it(tmp_path: Path) -> None:
     target = tmp_path / "set"
     other = SPAWN.Process(target=install_when_allowed, args=(target,))
     other.start()

@@ -92,7 +92,7 @@ REMOVED = {
 
 
 @pytest.mark.parametrize(("text", "expected"), REMOVED.values(), ids=REMOVED)
-def test_an_entry_is_taken_away_and_no_other(text: str, expected: str | None) -> None:
+def test_an_entry_is_removed_and_no_other(text: str, expected: str | None) -> None:
     before = yaml.safe_load(text)
 
     after = edit_text(text, 0, (), REMOVE)

@@ -85,12 +85,12 @@ def asked(access: Access, peer: str, headers: Headers) -> str | Refused:
 
 
 @pytest.mark.parametrize(("access", "peer", "headers", "who"), LET_IN.values(), ids=LET_IN)
-def test_who_is_let_in(access: Access, peer: str, headers: Headers, who: str) -> None:
+def test_accepted_requests(access: Access, peer: str, headers: Headers, who: str) -> None:
     assert asked(access, peer, headers) == who
 
 
 @pytest.mark.parametrize(("access", "peer", "headers", "wants_token"), REFUSED.values(), ids=REFUSED)
-def test_who_is_refused(access: Access, peer: str, headers: Headers, wants_token: bool) -> None:
+def test_refused_requests(access: Access, peer: str, headers: Headers, wants_token: bool) -> None:
     found = asked(access, peer, headers)
     assert isinstance(found, Refused)
     assert found.wants_token is wants_token

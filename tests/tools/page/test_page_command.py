@@ -35,7 +35,7 @@ def test_what_cannot_be_meant_or_would_show_the_page_to_everybody_is_refused(
     assert SECRET not in done.stderr
 
 
-def test_a_kubeconfig_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_a_kubeconfig_that_cannot_be_used_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "kubeconfig"
     path.write_text("users: [{token: very-secret}]")
     done = process("page", "--kubeconfig", str(path))

@@ -64,7 +64,7 @@ def test_whatever_stands_in_a_resource_is_shown_somehow(data: st.DataObject) -> 
 
 
 @given(JSON)
-def test_what_is_no_object_with_a_name_is_none(value: object) -> None:
+def test_a_value_that_is_not_a_named_object_is_ignored(value: object) -> None:
     for kind in ("Gateway", "TrustedCA"):
         found = shown_resource(kind, value)
         assert found is None or found.key.name

@@ -76,7 +76,7 @@ def test_too_much_is_not_read_in_part(tmp_path: Path, bound: str, monkeypatch: p
     assert "has more than" in found.unreadable[""]
 
 
-def test_what_lies_too_deep_is_told(tmp_path: Path) -> None:
+def test_what_lies_too_deep_is_reported(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["d"] * 18)
     deep.mkdir(parents=True)
     (deep / "a.yaml").write_text("")

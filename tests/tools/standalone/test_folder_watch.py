@@ -82,7 +82,7 @@ async def test_what_changed_alone_is_reported(watched: Watched) -> None:
     assert {each["metadata"]["uid"] for each in watched.api.resources()} == {uid["roof"], uid["cellar"]}
 
 
-async def test_a_name_that_is_not_utf_8_is_told_and_the_other_files_count(watched: Watched) -> None:
+async def test_a_name_that_is_not_utf_8_is_reported_and_the_other_files_count(watched: Watched) -> None:
     write(watched.root / "all.yaml", trusted_ca())
     (watched.root / os.fsdecode(b"caf\xe9")).mkdir()
     for name in (b"caf\xe9.yaml", b"caf\xe9/roof.yaml"):
@@ -120,7 +120,7 @@ def _with_mounts(mounted: set[str]) -> Callable[[Path], Scan]:
     return lambda root: replace(scan(root), mounts=frozenset(mounted))
 
 
-async def test_on_a_full_disk_what_is_taken_away_goes_nevertheless(
+async def test_on_a_full_disk_what_is_removed_goes_nevertheless(
     watched: Watched, state: StateFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(watched.root / "all.yaml", trusted_ca(), gateway("roof"))
@@ -151,7 +151,7 @@ async def test_one_of_the_secrets_that_are_written_here_cannot_be_taken(watched:
     assert "writes itself" in watched.watch.findings[0].message
 
 
-async def test_what_was_kept_and_cannot_be_read_is_read_anew(watched: Watched, state: StateFolder) -> None:
+async def test_what_was_kept_and_cannot_be_read_is_read_again(watched: Watched, state: StateFolder) -> None:
     write(watched.root / "all.yaml", trusted_ca(), gateway("roof"))
     await watched.look()
     state.write("manifests.json", b"{")

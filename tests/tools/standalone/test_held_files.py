@@ -78,7 +78,7 @@ def test_a_file_that_cannot_be_read_keeps_all(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["a\x1b[31mb", "a\nb", "a\u202eb", "a" * 254, "a" * 100_000])
-def test_a_name_that_cannot_be_counts_for_nothing_and_is_told_in_few_words(name: str) -> None:
+def test_an_impossible_name_is_ignored_and_reported_briefly(name: str) -> None:
     unknown = {f"field{number}": 1 for number in range(100)}
     found, findings = read_file("all.yaml", text(trusted_ca(), gateway(name, **unknown)), "radio", BEFORE)
 

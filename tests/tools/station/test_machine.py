@@ -171,7 +171,7 @@ def test_an_answer_that_breaks_off_in_the_update_changes_the_rest_all_the_same()
     assert station.request().report.tc_uri == LNS_URI
 
 
-def test_a_refusal_that_crashes_a_station_starts_it_anew() -> None:
+def test_a_refusal_that_crashes_a_station_starts_it_again() -> None:
     station = complete()
     ask(station, REFUSED)
 
