@@ -143,7 +143,7 @@ def _ask_all(server: Server, members: Sequence[Member], contexts: Sequence[ssl.S
 
 
 def _body(member: Member) -> bytes:
-    """What a Station reports that has all that it is to have."""
+    """Return what a Station reports that has all that it is to have."""
     return json.dumps(
         {
             "router": member.router,

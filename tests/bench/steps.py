@@ -237,5 +237,5 @@ def _print_row(name: str, warm: float, cold: float) -> None:
 
 
 def _module(function: str) -> str:
-    """The module that a function is of; those of C together, by their type or module."""
+    """Return the module that a function is of; those of C together, by their type or module."""
     return next((name for name in sys.modules if function.startswith(f"{name}.")), function.partition(".")[0])

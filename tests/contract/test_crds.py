@@ -49,13 +49,13 @@ ALL: list[Found] = [
 
 
 def parts(kind: Any) -> tuple[Any, ...]:
-    """What a union or a tuple is made of."""
+    """Return what a union or a tuple is made of."""
     found: tuple[Any, ...] = getattr(kind, "__args__", (kind,))
     return found
 
 
 def written(kind: Any) -> set[str]:
-    """The paths that the records of `kind` decode, those in lists among them."""
+    """Return the paths that the records of `kind` decode, those in lists among them."""
     names: set[str] = set()
     for field in msgspec.structs.fields(kind):
         inner = [part for each in parts(field.type) for part in parts(each)]

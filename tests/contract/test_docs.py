@@ -73,7 +73,7 @@ def rows_below(heading: str) -> str:
 
 
 def words() -> dict[str, str]:
-    """The words that modules which tell of resources have as public constants, by the constants' names."""
+    """Return the words that modules which tell of resources have as public constants, by the constants' names."""
     return {
         target.id: node.value.value
         for tree in (FACTS, *(tree for room in TELLING for tree in trees(OPERATOR / room)))
@@ -85,7 +85,7 @@ def words() -> dict[str, str]:
 
 
 def told_reasons() -> Iterator[tuple[str, ast.expr]]:
-    """What each event and each condition in the code gives as its reason, and as which of the two."""
+    """Yield what each event and each condition in the code gives as its reason, and as which of the two."""
     for call in calls(OPERATOR):
         if isinstance(call.func, ast.Name) and call.func.id == "Fact" and len(call.args) > 1:
             yield "condition", call.args[1]
@@ -111,7 +111,7 @@ def kubectl_commands(text: str) -> Iterator[list[str]]:
 
 
 def ambiguous(text: str) -> list[str]:
-    """The resources that commands for kubectl name without their group."""
+    """Return the resources that commands for kubectl name without their group."""
     return [
         word
         for command in kubectl_commands(text)

@@ -70,7 +70,7 @@ def installed(request: pytest.FixtureRequest, built: Path, tmp_path_factory: pyt
 
 
 def python(code: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Runs code against what is installed in `folder`, with this environment's packages, but for Stationkeeper's."""
+    """Run code against what is installed in `folder`, with this environment's packages, but for Stationkeeper's."""
     paths = f"import sys; sys.path[:0] = [{str(folder)!r}]; sys.path.append({SITE_PACKAGES!r}); "
     return run(sys.executable, "-I", "-S", "-c", paths + code, cwd=folder)
 
@@ -80,7 +80,7 @@ def files(folder: Path) -> set[str]:
 
 
 def linked(folder: Path) -> set[str]:
-    """The files below `folder`, those behind links to folders among them."""
+    """Return the files below `folder`, those behind links to folders among them."""
     found = set()
     for path, _, names in os.walk(folder, followlinks=True):
         found |= {str((Path(path) / name).relative_to(ROOT)) for name in names}

@@ -22,7 +22,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def entries(nav: list[Any]) -> Iterator[str]:
-    """The pages of a navigation, in its order."""
+    """Yield the pages of a navigation, in its order."""
     for each in nav:
         if isinstance(each, str):
             yield each

@@ -74,7 +74,7 @@ def namespace(made: Namespace) -> Iterator[Namespace]:
 
 
 def refusal(namespace: Namespace, kind: str, spec: Mapping[str, Any]) -> str:
-    """What the API server says; empty where it takes it."""
+    """Return what the API server says; empty where it takes it."""
     try:
         namespace.create(kind, spec)
     except RequestError as error:
@@ -212,7 +212,7 @@ CERTIFICATE = {"clientCertificate": {"secretRef": {"name": "two"}}}
 
 
 def _holds(found: Any, wanted: Any) -> bool:
-    """Whether all of `wanted` is in `found`; defaults may be there besides, but not in a reference."""
+    """Return whether all of `wanted` is in `found`; defaults may be there besides, but not in a reference."""
     if isinstance(wanted, dict) and "name" not in wanted and isinstance(found, dict):
         return all(key in found and _holds(found[key], value) for key, value in wanted.items())
     return bool(found == wanted)

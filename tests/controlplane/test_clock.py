@@ -49,7 +49,7 @@ def cluster(control_plane: Any, tmp_path: Path) -> Iterator[Release]:
 
 @contextmanager
 def operating(cluster: Release, clock: Clock) -> Iterator[None]:
-    """An operator with that clock, in a thread of this process, that leads."""
+    """Yield an operator with that clock, in a thread of this process, that leads."""
     settings = read_settings([], cluster.environment("with-a-clock"))
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
     failures: list[BaseException] = []
@@ -88,7 +88,7 @@ def generations(cluster: Release) -> dict[str, int]:
 
 
 def in_force(cluster: Release) -> dict[str, tuple[bytes, ...]]:
-    """The anchors of each TrustedCA."""
+    """Return the anchors of each TrustedCA."""
     found = cluster.published("trust")
     assert found is not None
     assert isinstance(found.content, TrustDocument)

@@ -29,7 +29,7 @@ def cluster(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def ending(name: str, **left: float) -> str:
-    """A root that ends in the time that is left."""
+    """Return a root that ends in the time that is left."""
     return make_root(
         name, datetime.now(UTC) - timedelta(days=1000) + timedelta(**left), days=1000
     ).certificate_pem.decode()

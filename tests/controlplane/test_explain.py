@@ -41,11 +41,11 @@ class Person:
         return stationkeeper("explain", EUI, *place, "--output", "json", *options)
 
     def by_certificate(self) -> str:
-        """What it says of the certificate: `200`, or the reason."""
+        """Return what it says of the certificate: `200`, or the reason."""
         return str(self.explain("--cert", str(self.files[0])).json["reason"] or "200")
 
     def asks(self) -> str:
-        """What CUPS says to the gateway."""
+        """Return what CUPS says to the gateway."""
         return self.demo.curl(*self.files, f'{{"router":"{ROUTER}"}}').outcome
 
     def both_say(self, reason: str) -> None:

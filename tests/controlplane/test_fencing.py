@@ -226,7 +226,7 @@ async def _says(leader: Leader, key: Key, message: str) -> None:
 
 @contextlib.asynccontextmanager
 async def _writing(leader: Leader, key: Key, message: str) -> AsyncIterator[StatusLoop]:
-    """A status writer of that leader, which judges the Gateway as it reads it now."""
+    """Yield a status writer of that leader, which judges the Gateway as it reads it now."""
     store = ResourceStore()
     resource = decode_resource(GATEWAY, await leader.api.get(resource_path(*key)))
     store.put(resource)

@@ -58,7 +58,7 @@ class Fleet:
         return all("certificate" in self.object("gateway", each)["status"] for each in names)
 
     def states(self) -> dict[str, str]:
-        """What `status --all` says of each gateway."""
+        """Return what `status --all` says of each gateway."""
         return {each["name"]: each["state"] for each in self.run("status", "--all").json["gateways"]}
 
     def object(self, kind: str, name: str) -> dict[str, Any]:

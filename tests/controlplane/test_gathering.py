@@ -66,7 +66,7 @@ def told(tmp_path: Path) -> Iterator[Told]:
 
 
 def loaded_all(cluster: Release) -> Loaded:
-    """What a pod says that has loaded all that is published."""
+    """Return what a pod says that has loaded all that is published."""
     found = {each: cluster.published(each) for each in DOCUMENTS}
     return Loaded({name: each.header.generation for name, each in found.items() if each is not None})
 

@@ -101,7 +101,7 @@ def expire_watches_over_deletions(running: Stage, *resources: str) -> None:
 
 
 def _is_expired(running: Stage, version: str) -> bool:
-    """Whether a watch from there is one that the API server does not serve any more."""
+    """Return whether a watch from there is one that the API server does not serve any more."""
     try:
         answer = running.admin.get(f"{CAS}?watch=1&timeoutSeconds=1&resourceVersion={version}")
     except RequestError as error:

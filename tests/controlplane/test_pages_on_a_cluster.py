@@ -69,7 +69,7 @@ def reader(demo: Demo, kubectl: Path, tmp_path: Path) -> Iterator[Reader]:
 
 
 def crl_of(authority: KeyPair) -> bytes:
-    """An empty list in PEM of what a CA revokes."""
+    """Return an empty list in PEM of what a CA revokes."""
     now = datetime.now(UTC)
     key = load_pem_private_key(authority.key_pem, password=None)
     assert isinstance(key, rsa.RSAPrivateKey)
@@ -87,7 +87,7 @@ def test_the_commands_of_a_page_give_its_results(name: str, reader: Reader) -> N
 
 
 def asked(script: str) -> list[str]:
-    """The commands of a transcript that ask the API server alone, each up to its first pipe."""
+    """Return the commands of a transcript that ask the API server alone, each up to its first pipe."""
     commands = [line.partition(" | ")[0] for line in script.splitlines()]
     return [each for each in commands if re.search(r" (get|describe) ", each) and " certificate " not in each]
 

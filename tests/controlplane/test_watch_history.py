@@ -78,10 +78,10 @@ def test_a_new_leader_lists_once_and_reports_each_status_once_and_a_change_overt
 
 
 def statuses(process: OperatorProcess) -> list[str]:
-    """The Gateways whose status was written because they were judged, in order."""
+    """Return the Gateways whose status was written because they were judged, in order."""
     return [each["resource"] for each in process.lines() if each["event"] == "status"]
 
 
 def lists(process: OperatorProcess) -> int:
-    """How often all Gateways were listed."""
+    """Return how often all Gateways were listed."""
     return sum(each["event"] == "listed" and each["kind"] == GATEWAY for each in process.lines())

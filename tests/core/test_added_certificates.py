@@ -1,4 +1,4 @@
-"""What a client sends beside its certificate never makes an answer better."""
+"""Certificates that a client sends in addition never improve its answer."""
 
 from datetime import timedelta
 

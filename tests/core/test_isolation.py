@@ -1,4 +1,4 @@
-"""What a TrustedCA says of a certificate does not depend on which others there are, of its own tenant or of another."""
+"""The judgement of a TrustedCA does not depend on other TrustedCAs, of its own tenant or of another one."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -71,7 +71,7 @@ def test_what_the_trusted_cas_of_a_tenant_say_is_the_same_without_all_others(see
 def _without_others(
     tenant: str, records: Iterable[TrustedAuthority], holders: Iterable[Holder]
 ) -> tuple[Snapshot, Snapshot]:
-    """A state without the TrustedCAs of other tenants, and one without their Gateways too."""
+    """Return a state without the TrustedCAs of other tenants, and one without their Gateways too."""
     held = list(holders)
     kept = [each for each in records if each.namespace in {tenant, RELEASE}]
     return _state(kept, held), _state(kept, [each for each in held if each.namespace == tenant])

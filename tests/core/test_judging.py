@@ -57,7 +57,7 @@ def _typed(common_name: str, kind: _ASN1Type) -> x509.Name:
 
 
 def _identifiers(key: ec.EllipticCurvePrivateKey) -> tuple[x509.ExtensionType, x509.ExtensionType]:
-    """How a certificate names its own key, and its issuer's."""
+    """Return how a certificate names its own key, and its issuer's."""
     public = key.public_key()
     return x509.SubjectKeyIdentifier.from_public_key(public), x509.AuthorityKeyIdentifier.from_issuer_public_key(public)
 
@@ -81,7 +81,7 @@ def _openssl_verifies(
 
 
 def _openssl_links(end_entity: Signer, root: Signer) -> bool:
-    """Whether OpenSSL finds the chain by itself and accepts it."""
+    """Return whether OpenSSL finds the chain by itself and accepts it."""
     store = crypto.X509Store()
     store.set_time(NOW)
     try:

@@ -1,4 +1,4 @@
-"""A name that is one Common Name alone is read at a glance; it has to be what any other name would be."""
+"""A name of only one Common Name is read by a short path, with the same result as by the general one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What certificates say where their encoders are odd: fields that few of them have."""
+"""Fields that only few, unusual encoders write into certificates."""
 
 import pytest
 

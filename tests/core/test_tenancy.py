@@ -36,7 +36,7 @@ class Attempt:
     allowed: tuple[str, ...] | None = None
 
     def opens(self, namespace: str) -> Reason | None:
-        """The reason of the refusal at a Gateway of that namespace, None where it is opened."""
+        """Return the reason of the refusal at a Gateway of that namespace, None where it is opened."""
         state = snapshot(self.authorities, [gateway(namespace=namespace, trusted_cas=self.allowed)])
         claim = Claim(judged(presented(self.end_entity, *self.presenting), state), ROUTER)
         try:

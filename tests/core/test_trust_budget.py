@@ -1,4 +1,4 @@
-"""What one decision may cost, whatever is configured and presented."""
+"""The bounded cost of one decision, for any configuration and any presented certificates."""
 
 import ssl
 import subprocess

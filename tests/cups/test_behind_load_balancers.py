@@ -1,4 +1,4 @@
-"""PROXY protocol on the gateways' port: who must send it, who may not, and whose address counts then."""
+"""PROXY protocol on the gateways' port: which senders must or must not use it, and the address that counts."""
 
 import asyncio
 import socket
@@ -40,7 +40,7 @@ async def behind(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
 
 
 def _is_cut(port: int, source: str, said: bytes) -> bool:
-    """Whether the server ends a connection that begins so, without a byte of its own."""
+    """Return whether the server ends a connection that begins so, without a byte of its own."""
     with socket.create_connection(("127.0.0.1", port), 5, (source, 0)) as connection:
         connection.sendall(said)
         try:

@@ -1,4 +1,4 @@
-"""The port for proxies that end TLS: who is believed there, and that each gateway is judged as in a handshake."""
+"""The port for proxies that end TLS: only known proxies are trusted, and each gateway is judged as in a handshake."""
 
 import asyncio
 from datetime import UTC, datetime

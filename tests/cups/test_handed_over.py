@@ -1,4 +1,4 @@
-"""What the operator hands over is in force at once, and nobody else's word counts."""
+"""Documents from the operator are in force at once, and no other sender is accepted."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ async def cups(tmp_path: Path, pki: Pki, operator: OperatorPair) -> AsyncIterato
 
 
 def trust(pki: Pki, generation: int, *more: Trusted) -> bytes:
-    """The trust document with CA `a` and `more`."""
+    """Return the trust document with CA `a` and `more`."""
     return encode(TRUST, generation, contents([Trusted("a", pki.a), *more], [])[TRUST])
 
 

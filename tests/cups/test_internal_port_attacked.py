@@ -1,4 +1,4 @@
-"""Any pod of the cluster may reach the internal port: what it can do there without the token, and what it cannot."""
+"""Any pod of the cluster can reach the internal port: what it can and cannot do there without the token."""
 
 import asyncio
 import contextlib
@@ -56,7 +56,7 @@ def _context() -> ssl.SSLContext:
 
 
 def _raw(port: int, request: bytes, source: str = "127.0.0.1") -> bytes:
-    """What the port answers to these bytes, until it closes or nothing more comes."""
+    """Return what the port answers to these bytes, until it closes or nothing more comes."""
     with (
         socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(source, 0)) as plain,
         _context().wrap_socket(plain) as connection,
@@ -231,7 +231,7 @@ async def test_a_client_that_does_not_read_or_sends_slowly_loses_its_place(tmp_p
         running = await start_internal(application, bound, provisional_context(datetime.now(UTC)), bounds)
 
         def hold(request: bytes) -> float:
-            """How long the connection is kept for a client that sends this and does not read."""
+            """Return how long the connection is kept for a client that sends this and does not read."""
             plain = socket.create_connection(("127.0.0.1", port), timeout=5)
             with plain, _context().wrap_socket(plain) as connection:
                 began = time.monotonic()
@@ -249,7 +249,7 @@ async def test_a_client_that_does_not_read_or_sends_slowly_loses_its_place(tmp_p
 
 
 def _is_reset(connection: ssl.SSLSocket) -> bool:
-    """Whether the peer has closed or reset it; nothing is read."""
+    """Return whether the peer has closed or reset it; nothing is read."""
     poll = select.poll()
     poll.register(connection, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
     return bool(poll.poll(0))

@@ -22,7 +22,7 @@ LIMITS: dict[str, x509.ExtensionType] = {
 
 
 def twin(original: KeyPair, limit: x509.ExtensionType) -> KeyPair:
-    """A certificate for the key and subject of `original`, by somebody else, and longer valid."""
+    """Return a certificate for the key and subject of `original`, by somebody else, and longer valid."""
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Somebody else")])
     key, ends = original.x509.public_key(), original.x509.not_valid_after_utc + timedelta(days=3650)
     builder = (

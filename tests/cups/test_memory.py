@@ -29,7 +29,7 @@ _V2, _V1 = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")
 
 @contextmanager
 def _cgroup() -> Iterator[Path]:
-    """A memory cgroup of the chart's limit; skips where the machine gives no right to make one."""
+    """Yield a memory cgroup of the chart's limit; skips where the machine gives no right to make one."""
     is_v2 = (_V2 / "cgroup.controllers").exists()
     folder = (_V2 if is_v2 else _V1) / f"stationkeeper-test-{os.getpid()}"
     try:
@@ -50,7 +50,7 @@ def _cgroup() -> Iterator[Path]:
 
 @contextmanager
 def _confined(cups: Cups, cgroup: Path, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """The server as a process that starts inside of `cgroup`."""
+    """Yield the server as a process that starts inside of `cgroup`."""
     code = (
         "import pathlib, os; "
         f"pathlib.Path({str(cgroup / 'cgroup.procs')!r}).write_text(str(os.getpid())); "

@@ -1,4 +1,4 @@
-"""What real requests leave behind, as the operator gets to read it."""
+"""The observations of real requests, as the operator reads them."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""More clients than can be served at a time, on real sockets: who begins, who waits, who is dropped and why."""
+"""More clients than the server can serve, on real sockets: which begin, which wait, which are dropped and why."""
 
 import asyncio
 import socket
@@ -35,12 +35,12 @@ def _time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Silent(asyncio.Protocol):
-    """Says nothing, so that a connection stays as long as its client wants."""
+    """A protocol that sends nothing, so that a connection stays as long as its client wants."""
 
 
 @dataclass
 class _Port:
-    """A listener, and what became of its clients.
+    """A listener, and the results of its clients.
 
     Attributes:
         begun: the addresses whose handshakes began, in their order.
@@ -140,14 +140,14 @@ class _Gateway:
                 return True
 
     async def is_ended(self) -> bool:
-        """Whether the server ends the connection soon."""
+        """Return whether the server ends the connection soon."""
         with suppress(ConnectionError):
             while await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.raw, 65536), 5):
                 pass
         return True
 
     def still_waits(self) -> bool:
-        """Whether the server has neither answered nor ended the connection."""
+        """Return whether the server has neither answered nor ended the connection."""
         try:
             self.raw.recv(1, socket.MSG_PEEK)
         except BlockingIOError:

@@ -20,7 +20,7 @@ UNSPECIFIED, TCP4, TCP6, UDP4, UNIX = 0x00, 0x11, 0x21, 0x12, 0x31
 def binary(
     source: str = "192.0.2.7", additions: bytes = b"", *, command: int = PROXY, family: int | None = None
 ) -> bytes:
-    """A header of version 2."""
+    """Return a header of version 2."""
     address = ipaddress.ip_address(source)
     body = address.packed + address.packed + (1234).to_bytes(2, "big") + (8987).to_bytes(2, "big") + additions
     kind = family if family is not None else TCP4 if address.version == 4 else TCP6

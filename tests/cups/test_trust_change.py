@@ -52,7 +52,7 @@ class Port:
 
 
 class Nobody:
-    """Answers nothing, since nothing is asked."""
+    """A handler that is never called."""
 
     def answer(self, request: Request, client: Client) -> Answer | None:
         raise NotImplementedError

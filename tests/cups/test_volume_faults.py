@@ -1,4 +1,4 @@
-"""A volume that cannot be read, or was written by halves: the last good state stays, and what is mended is loaded."""
+"""An unreadable or half-written volume: the last good state stays, and a repaired one is loaded."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Who is served next, and who has to leave, among those that wait for their handshake."""
+"""The order of waiting handshakes, and the one to close if too many wait."""
 
 import math
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What is read at a glance is what aiohttp's parser reads, or it is left to the parser."""
+"""A whole request is read as aiohttp's parser reads it, or it is left to the parser."""
 
 import asyncio
 

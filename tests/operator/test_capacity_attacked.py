@@ -1,4 +1,4 @@
-"""A tenant that makes a document which CUPS refuses, or which cannot be published, would stop it for everybody."""
+"""No tenant can make a document that CUPS refuses or that cannot be published: that would stop it for all tenants."""
 
 import random
 from collections.abc import Sequence

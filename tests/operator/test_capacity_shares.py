@@ -44,7 +44,7 @@ GREEDY = ("x", "y")
 
 @dataclass(frozen=True)
 class Wish:
-    """What a TrustedCA asks for: an anchor, so many bytes of intermediates, and serial numbers revoked.
+    """The content of a TrustedCA: an anchor, so many bytes of intermediates, and revoked serial numbers.
 
     Attributes:
         namespace, name: of the resource.
@@ -307,7 +307,7 @@ def test_certificates_beyond_the_bound_of_a_namespace_are_refused_on_that_namesp
 
 
 def filled_by(*namespaces: str) -> list[Wish]:
-    """So many small TrustedCAs that no more of these namespaces fit."""
+    """Return so many small TrustedCAs that no more of these namespaces fit."""
     return [Wish(name, f"ca{number:03}", 0, 1_500, 0) for number in range(80) for name in namespaces]
 
 

@@ -1,4 +1,4 @@
-"""Tokens of a Gateway's client: what is registered of them, and what stays in force when something is wrong."""
+"""Tokens of a Gateway's client: which are registered, and which stay in force after a mistake."""
 
 import base64
 import hashlib

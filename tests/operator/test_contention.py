@@ -1,4 +1,4 @@
-"""Two releases that write one status: who is told, and how seldom they write."""
+"""Two releases that write one status: the report, and the growing pauses between writes."""
 
 import msgspec
 import pytest
@@ -28,7 +28,7 @@ def contention(clock: Clock) -> Contention:
 def written_by(
     *managers: tuple[str, str], name: str = "acme", generation: int = 1, subresource: str = "status"
 ) -> Resource:
-    """A TrustedCA whose status these managers wrote at these times, as its managedFields tell."""
+    """Return a TrustedCA whose status these managers wrote at these times, as its managedFields tell."""
     managed = [
         {
             "manager": manager,

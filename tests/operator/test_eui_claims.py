@@ -1,4 +1,4 @@
-"""One EUI in several namespaces: nobody is kept out by another tenant, and nobody inherits from one."""
+"""One EUI in several namespaces: no tenant blocks another one, and none inherits a gateway."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -55,7 +55,7 @@ def reserved(plan: PublishPlan) -> tuple[ReservedEUI, ...]:
 
 
 def run(*worlds: Sequence[Resource], start: Mapping[str, Document] | None = None) -> PublishPlan:
-    """The last plan of a history of worlds, each over what was in force before."""
+    """Return the last plan of a history of worlds, each over what was in force before."""
     documents = start or {}
     for world in worlds:
         plan = plan_of(*world, in_force=documents)

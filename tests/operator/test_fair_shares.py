@@ -1,4 +1,4 @@
-"""A tenant with very much to say holds up nobody else: statuses and events are shared among namespaces."""
+"""A tenant with many changes delays no other one: namespaces share the rates of statuses and events."""
 
 import asyncio
 import contextlib

@@ -69,7 +69,7 @@ REGISTRY = RegistryDocument(
 
 
 class Stage:
-    """An operator's observing half, with pods that are real TLS servers."""
+    """The part of an operator that asks the pods, with pods that are real TLS servers."""
 
     def __init__(
         self, server: SmallApiServer, api: KubernetesApi, token_file: Path | None, key_file: Path | None = None

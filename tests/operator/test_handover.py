@@ -1,4 +1,4 @@
-"""What a pod lacks is handed to it, signed, and nothing else."""
+"""A pod gets exactly the documents that it lacks, signed."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Any pod of the cluster may reach the operator's health port: it takes little there, and keeps nobody out."""
+"""Any pod of the cluster can reach the operator's health port: it uses little there, and blocks no other client."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""A CUPS pod that was taken over, over real TLS: what it says is bounded, cut and compared with what exists."""
+"""A hostile CUPS pod, over real TLS: its reports are bounded, cut, and compared with the existing resources."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ ATTACK_SECONDS = 3.0
 
 
 class Hostile(InternalPort):
-    """A pod that has always something new to say.
+    """A pod that always reports something new.
 
     Attributes:
         make: the observation of a number.

@@ -1,4 +1,4 @@
-"""What is compiled step by step is what is compiled from nothing, and takes work in proportion to the change."""
+"""The incremental compile equals a full compile, and its work is in proportion to the change."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""After a restart, each document is written whole, and those that something waits for come first."""
+"""After a restart, each document is written complete, and documents that an event waits for come first."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is used of kopf that it does not promise is there, in the version that is installed."""
+"""The installed version of kopf has the used parts that are not public."""
 
 import ast
 import asyncio

@@ -35,7 +35,7 @@ class Stage:
         }
 
     def successor(self, name: str) -> Leadership:
-        """The next process in the pod of that candidate."""
+        """Return the next process in the pod of that candidate."""
         return Leadership(self._api, "release", name, clock=self.clocks[name])
 
     async def attempt(self, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Work that grows with the configuration leaves the event loop free: it is done in a thread, or in steps."""
+"""Work that grows with the configuration does not block the event loop: it runs in a thread, or in steps."""
 
 import asyncio
 import threading
@@ -35,7 +35,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 async def pauses_of(work: Awaitable[object]) -> int:
-    """How often another task could run while `work` was done."""
+    """Return how often another task could run while `work` was done."""
     found = 0
     done = asyncio.ensure_future(work)
     while not done.done():

@@ -1,4 +1,4 @@
-"""The status writer, the observed state and an API server together: what becomes of very many observations."""
+"""The status writer, the observed state and an API server together, with very many observations."""
 
 import asyncio
 import time

@@ -36,7 +36,7 @@ def path(document: str) -> str:
 
 
 class Clock:
-    """Milliseconds since the epoch, as wrong as a test wants them."""
+    """A clock in milliseconds since the epoch that a test can set to any time."""
 
     def __init__(self) -> None:
         self.now = NOW_MS

@@ -1,4 +1,4 @@
-"""One turn over a small API server: what is not known yet is not judged."""
+"""One turn over a small API server: a resource with unknown references is not judged."""
 
 import base64
 from collections.abc import AsyncIterator, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Each thing alone that makes a document, or a spec, let in less; and what lies right beside it."""
+"""Each single change that makes a document or a spec accept less, and the nearest change that does not."""
 
 from typing import Any
 

@@ -51,7 +51,7 @@ from tests.operator.small_api_server import SmallApiServer, small_api_server
 
 
 class Stage:
-    """An operator, as one that was started again: what it knows is in the cluster."""
+    """An operator like one after a restart: its whole state is in the cluster."""
 
     def __init__(self, server: SmallApiServer, api: KubernetesApi) -> None:
         self.server, self.api = server, api
@@ -84,7 +84,7 @@ class Stage:
             self.put(name, spec)
 
     def chart(self, buckets: int) -> None:
-        """Creates the Secrets of a count, as an upgrade does: those that are there stay as they are."""
+        """Create the Secrets of a count, as an upgrade does: those that are there stay as they are."""
         for document in layout_of(buckets).documents:
             path = f"{SECRETS}/{secret_name(document)}"
             if path not in self.server.objects:

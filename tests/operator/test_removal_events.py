@@ -24,7 +24,7 @@ GATEWAYS = [make_gateway({"eui": f"{number:016X}"}, name=f"gw-{number:03}") for 
 
 
 class Told:
-    """What is told."""
+    """The recorded events."""
 
     def __init__(self, events: Iterable[RemovalEvent]) -> None:
         told = list(events)

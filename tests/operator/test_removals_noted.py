@@ -1,4 +1,4 @@
-"""A removal is noted in the write that does it, so that the present leader reports it, once."""
+"""The write that removes a record also notes the removal, so that the present leader reports it once."""
 
 import base64
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""For which namespaces a TrustedCA of the release's namespace speaks."""
+"""The namespaces that a TrustedCA of the release's namespace serves."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A term of leadership over a small API server: it begins from nothing, and nothing of it acts once it is over."""
+"""A term of leadership over a small API server: it begins empty, and has no effect after its end."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime

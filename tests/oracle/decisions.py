@@ -159,7 +159,7 @@ class _Case:
         return all(self._said(each) == self.model.outcome(each, self.question) for each in self._asked())
 
     def differences(self) -> list[str]:
-        """What the core says, and `openssl verify` and the rules do not."""
+        """Return what the core says, and `openssl verify` and the rules do not."""
         found = []
         expected = {}
         for trusted in self._asked():

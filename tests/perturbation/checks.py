@@ -161,7 +161,7 @@ class Checks:
         return ""
 
     def _claimed(self, root: str, eui: EUI64) -> bool:
-        """Whether statuses say that what lets a gateway in is enforced."""
+        """Return whether statuses say that what lets a gateway in is enforced."""
         keys = ("trustedcas", _owner(root)), _registrar(eui)
         present = {
             (plural, name): spec

@@ -145,7 +145,7 @@ class Stage:
 
 @contextmanager
 def stage(binaries: ControlPlaneBinaries, folder: Path, bug: str = "") -> Iterator[Stage]:
-    """A stage on which all but the operator runs, and that is cleared in the end."""
+    """Yield a stage on which all but the operator runs, and that is cleared in the end."""
     with ExitStack() as stack:
         control_plane = stack.enter_context(ControlPlane(binaries, folder / "control-plane"))
         parts = folder / "parts"

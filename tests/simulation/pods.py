@@ -89,7 +89,7 @@ class Pod:
         return layout_of(self.buckets).documents
 
     def trusts(self, namespace: str, name: str, root: str, *, revocable: bool = False) -> bool:
-        """Whether it lets a gateway in by a root of a TrustedCA.
+        """Return whether it lets a gateway in by a root of a TrustedCA.
 
         Args:
             namespace: of the TrustedCA.
@@ -103,7 +103,7 @@ class Pod:
         return any(fleet.der(root) in each.anchors and not (revocable and _revokes(each, root)) for each in records)
 
     def registers(self, namespace: str, name: str, eui: str, token: str = "") -> bool:
-        """Whether it has a Gateway with that EUI which may come in; with a token, whether it may by that."""
+        """Return whether it has a Gateway with that EUI which may come in; with a token, whether it may by that."""
         snapshot, number = (self.state.snapshot if self.state else None), parse_hex(eui)
         assert number is not None
         return snapshot is not None and any(

@@ -252,7 +252,7 @@ class Run:
         self.outcome.trace.append(f"{self.loop.time():9.3f} {what}")
 
     def is_left_out(self) -> bool:
-        """Whether the next deed or fault is left out, since a failure is being shrunk."""
+        """Return whether the next deed or fault is left out, since a failure is being shrunk."""
         self._events += 1
         return self._events in self._left_out
 

@@ -94,7 +94,7 @@ def test_the_other_shells_have_a_script(shell: str) -> None:
 
 
 def on_a_terminal(**environment: str) -> str:
-    """What an unknown command writes to standard error, where that is a terminal."""
+    """Return what an unknown command writes to standard error, where that is a terminal."""
     controller, terminal = pty.openpty()
     env = {**os.environ, **environment}
     subprocess.run([*PROGRAM, "unknown"], stderr=terminal, timeout=60, env=env, check=False)

@@ -37,5 +37,5 @@ class Markup(HTMLParser):
         self.comments.append(data)
 
     def of(self, tag: str, name: str) -> list[str]:
-        """The values of an attribute of the elements called `tag`."""
+        """Return the values of an attribute of the elements called `tag`."""
         return [value for element, attribute, value in self.values if (element, attribute) == (tag, name)]

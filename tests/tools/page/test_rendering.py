@@ -61,7 +61,7 @@ HOSTILE = st.text(max_size=40) | st.sampled_from(
 
 
 def hostile(text: str) -> FleetView:
-    """A fleet in which everything that a tenant or a gateway writes is `text`."""
+    """Return a fleet in which everything that a tenant or a gateway writes is `text`."""
     told = [{**each, "reason": text, "message": text} for each in (condition("Accepted"), condition("Published"))]
     told.append({**condition(text), "status": text})
     refusal = {"reason": text, "time": ago(minutes=1)}

@@ -44,7 +44,7 @@ class Watched:
             self.reported.append(f"{'-' if report.deleted else '+'}{report.resource.metadata.name}")
 
     async def look(self) -> list[str]:
-        """What is reported once the folder is settled."""
+        """Return what is reported once the folder is settled."""
         self.reported.clear()
         await self.watch.prime()
         return sorted(self.reported)
