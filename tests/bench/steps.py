@@ -139,7 +139,7 @@ class _Running:
             runner.run(serve(self._settings, self._stop, on_serving=self._serves.set))
 
     def visit(self, clients: Sequence[Client], after_each: Callable[[], object] = lambda: None) -> None:
-        """Have each of `clients` ask once, and leave the server the time to close the connection."""
+        """Make each of `clients` ask once, and leave the server the time to close the connection."""
         for context, asked in clients:
             ask(self._port, context, asked)
             time.sleep(_REST_SECONDS)

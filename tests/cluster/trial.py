@@ -108,7 +108,7 @@ class Trial:
         self._say("helm upgrade: passed")
 
     def use_source(self, source: str) -> None:
-        """Have CUPS take its documents from `files`, or `watch` for them."""
+        """Make CUPS take its documents from `files`, or `watch` for them."""
         self._upgrade(f"cups.source={source}")
 
     def _upgrade(self, value: str) -> None:

@@ -34,11 +34,11 @@ class OperatorProcess:
         self._process.wait()
 
     def pause(self) -> None:
-        """Has it do nothing, as on a machine that is starved."""
+        """Stop its process for a while, as on an overloaded machine."""
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Has it go on where it was."""
+        """Continue it after a pause."""
         self._process.send_signal(signal.SIGCONT)
 
     def terminate(self) -> float:

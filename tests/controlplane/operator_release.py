@@ -125,7 +125,7 @@ class Release:
         self._api.delete(self._resource_path(kind, name, namespace))
 
     def hold(self, kind: str, name: str, *finalizers: str) -> None:
-        """Has these finalizers, and no others, hold a resource that is deleted from now on."""
+        """Set the finalizers of a resource: exactly these."""
         self._api.merge(self._resource_path(kind, name, ""), {"metadata": {"finalizers": list(finalizers)}})
 
     def annotate(self, kind: str, name: str, namespace: str, annotation: str, value: str) -> None:
@@ -145,7 +145,7 @@ class Release:
         tls: bool = False,
         in_release: bool = False,
     ) -> None:
-        """Has a Secret with these keys alone; `stringData` would leave those that it had before."""
+        """Apply a Secret with only these keys; `stringData` would keep its earlier keys."""
         labels = {"stationkeeper.io/credentials": "true"} if labelled else {}
         metadata = {"name": name, "labels": labels}
         kind = "kubernetes.io/tls" if tls else "Opaque"
@@ -208,7 +208,7 @@ class Release:
         self._api.delete(f"/api/v1/namespaces/{self.namespace}/pods/{name}?gracePeriodSeconds=0")
 
     def end_cups_pod(self, name: str) -> None:
-        """Has a Pod be about to end for as long as the release is there: something holds it."""
+        """Make a Pod terminate as long as the release exists: a finalizer holds it."""
         path = f"/api/v1/namespaces/{self.namespace}/pods/{name}"
         self._api.merge(path, {"metadata": {"finalizers": ["stationkeeper.io/test"]}})
         self._api.delete(path)

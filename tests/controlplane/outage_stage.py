@@ -98,7 +98,7 @@ class Stage:
 
     @contextmanager
     def asking(self, name: str, *, always: bool) -> Iterator[list[str]]:
-        """Has gateways of that CA ask over and over, and holds that they are answered `always`, or never."""
+        """Make gateways of that CA ask repeatedly, and check that they are answered `always`, or never."""
         done, answers = threading.Event(), list[str]()
 
         def new_connections() -> None:

@@ -92,7 +92,7 @@ def helm_here(helm: Path, run_kubectl: Kubectl, kubeconfig: Path) -> Iterator[Ca
 
 
 def _is_emptied(api: ApiClient, collection: str) -> bool:
-    """Delete all objects of it, if the API server serves it and is not just about to."""
+    """Delete all objects of a definition, if the API server serves it."""
     try:
         api.delete(collection)
     except RequestError as error:

@@ -147,10 +147,10 @@ def test_the_next_operator_continues_after_a_kill_between_two_writes(cluster: Re
 
 
 def kill_while_it_writes(cluster: Release, *, suspended: bool) -> dict[str, int]:
-    """Has all documents be out of date, and the operator that is to write them killed as soon as one is written.
+    """Make all documents out of date, and kill the operator that writes them as soon as one is written.
 
     Returns:
-        The generations from before.
+        The generations before that.
     """
     settled = cluster.start_leading()
     cluster.apply("TrustedCA", "dropped", trusted_ca("dropped"))

@@ -60,7 +60,7 @@ class Fleet:
         return outcomes
 
     async def converges(self, holds: Callable[[Station], bool]) -> None:
-        """Ask as a fleet does until each of it holds what it is to hold; then nobody is told anything any more."""
+        """Ask as a fleet does until each gateway has its configuration; after that no answer changes anything."""
         deadline = time.monotonic() + CONVERGES_SECONDS
         while not all(holds(each) for each in self.stations):
             assert time.monotonic() < deadline, f"{sum(map(holds, self.stations))} of {SIZE} converged"

@@ -53,7 +53,7 @@ def cups(cluster: Release, operator: OperatorProcess, tmp_path: Path) -> Iterato
 
 
 def trust(cluster: Release, cups: CupsProcess, name: str) -> None:
-    """Has gateways of a CA of that name be answered."""
+    """Trust a CA of that name, and wait until its gateways are answered."""
     cluster.apply("TrustedCA", name, trusted_ca(name))
     cluster.apply("Gateway", name, gateway(f"{EUI:016X}"))
     wait_for(lambda: cups.ask(root(name), EUI) == "200", "a gateway is answered")

@@ -68,7 +68,7 @@ class Client:
             self.load(pair, chain)
 
     def load(self, pair: KeyPair, chain: tuple[KeyPair, ...] = ()) -> None:
-        """Has it prove itself with `pair`, and send `chain` along."""
+        """Use `pair` as its certificate and key, and send `chain` too."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "pair.pem"
             path.write_bytes(b"\n".join([pair.key_pem, pair.certificate_pem, *(c.certificate_pem for c in chain)]))

@@ -34,7 +34,7 @@ class Spec:
 
 @dataclass
 class Reference:
-    """Of all runs on one stage.
+    """The reference of all runs on one stage.
 
     Attributes:
         now: the moment of the last change.

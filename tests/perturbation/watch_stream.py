@@ -18,7 +18,7 @@ _GONE = b'{"type":"ERROR","object":' + status_object(410, "Expired") + b"}\n"
 
 
 class WatchStream:
-    """Of one request.
+    """The watch stream of one request.
 
     Args:
         request: the operator's.

@@ -15,7 +15,7 @@ from tests.simulation.uses import uses_of
 
 
 class Convergence:
-    """Of one run.
+    """The convergence of one run.
 
     Args:
         history: what users applied.

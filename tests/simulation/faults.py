@@ -28,7 +28,7 @@ _PACES = (1.5, 3.0, 6.0)
 
 
 class Faults:
-    """Of one run.
+    """The faults of one run.
 
     Args:
         run: what they happen to.
@@ -57,7 +57,7 @@ class Faults:
         self._pace = chance.choice(_PACES)
 
     async def run(self, seconds: float) -> None:
-        """Have faults happen for some time."""
+        """Make faults happen for some time."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + seconds
         tasks: list[asyncio.Task[None]] = []
@@ -85,7 +85,7 @@ class Faults:
             del self.active[name]
 
     def end(self) -> None:
-        """Have everything work again."""
+        """Make everything work again."""
         for replica in self._run.operators:
             replica.link.heal()
             if replica.process is None:

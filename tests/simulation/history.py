@@ -36,7 +36,7 @@ class Spec:
 
 @dataclass
 class History:
-    """Of one run.
+    """The history of one run.
 
     Attributes:
         specs: of each resource, in order.

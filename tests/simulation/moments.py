@@ -17,7 +17,7 @@ _KINDS = ("secrets", "secrets", "status", "events", "leases")
 
 
 class Moments:
-    """Of one run.
+    """The moments of one run.
 
     Args:
         run: what they happen to.
@@ -99,7 +99,7 @@ class Moments:
     async def _at_a_write(
         self, chance: random.Random, then: Callable[["OperatorReplica"], None], seconds: float
     ) -> None:
-        """Have something happen when an operator sends its next write of a kind, and that arrive after `seconds`."""
+        """Make something happen when an operator sends its next write of a kind, and that arrive after `seconds`."""
         kind, met = chance.choice(_KINDS), asyncio.Event()
 
         def watcher(replica: "OperatorReplica") -> Callable[[str, Place], float | None]:

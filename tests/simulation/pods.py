@@ -181,7 +181,7 @@ class Pods:
         return pod
 
     async def replace(self, pod: Pod, buckets: int) -> None:
-        """Have another pod take the place of one, as a rollout does: the old one ends once the new one serves."""
+        """Make another pod take the place of one, as a rollout does: the old one ends once the new one serves."""
         fresh, until = self.add(buckets), self._loop.time() + _ROLL_SECONDS
         while not fresh.is_serving and self._loop.time() < until:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(1.0)
@@ -213,7 +213,7 @@ class Pods:
             self._show(pod, ready=False)
 
     def lay(self, pod: Pod, share: float = 1.0) -> None:
-        """Have the kubelet lay what is in the Secrets now.
+        """Make the kubelet lay what is in the Secrets now.
 
         Args:
             pod: whose.

@@ -16,7 +16,7 @@ Owner = tuple[str, Key, str]
 
 
 class Removals:
-    """Of one run.
+    """The removals of one run.
 
     Args:
         history: what users applied.

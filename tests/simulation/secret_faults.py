@@ -15,7 +15,7 @@ _LONGEST_SECONDS = 20.0
 
 
 class SecretFaults:
-    """Of one run.
+    """The secret faults of one run.
 
     Args:
         run: what they happen to.

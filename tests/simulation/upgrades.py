@@ -15,7 +15,7 @@ _COUNTS = (16, 32)
 
 
 class Upgrades:
-    """Of one run.
+    """The upgrades of one run.
 
     Args:
         run: what they happen to.

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 
 class Markup(HTMLParser):
-    """Of one page.
+    """The markup of one page.
 
     Attributes:
         shape: each element, and the names of its attributes, in their order.
