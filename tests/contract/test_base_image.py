@@ -30,7 +30,7 @@ def test_a_base_image_without_a_digest_is_reported() -> None:
         base_image("ARG PYTHON_IMAGE=python:3.13-slim\n")
 
 
-def test_what_the_registry_has_under_the_digest_is_taken() -> None:
+def test_the_image_under_the_pinned_digest_is_used() -> None:
     content = index(*PROCESSORS, {"os": "unknown", "architecture": "unknown"})
     check(named(content), content)
 

@@ -153,7 +153,7 @@ def test_with_named_namespaces_the_operator_has_the_rules_there_and_no_cluster_w
 
 
 @pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
-def test_in_the_namespace_of_the_release_the_operator_has_its_rules_whatever_it_watches(values: Values) -> None:
+def test_the_operator_always_has_its_rules_in_the_namespace_of_the_release(values: Values) -> None:
     roles = [each for each in render(values) if each["kind"] == "Role"]
     assert [each["rules"] for each in roles if each["rules"] == rules("operator-release")] == [
         rules("operator-release")

@@ -43,7 +43,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_what_is_built_a_second_time_is_the_same_byte_for_byte(built: Path, tmp_path: Path) -> None:
+def test_a_second_build_is_equal_byte_for_byte(built: Path, tmp_path: Path) -> None:
     build(ROOT, tmp_path)
     first, second = ({path.name: path.read_bytes() for path in folder.glob("*.*")} for folder in (built, tmp_path))
     assert {name.rpartition(".")[2] for name in first} >= {"whl", "gz"}
@@ -124,7 +124,7 @@ def test_without_its_extra_a_command_says_what_to_install(installed: Path, name:
     assert name in PROJECT["optional-dependencies"]
 
 
-def test_what_any_advice_says_to_install_exists() -> None:
+def test_each_package_that_a_message_names_exists() -> None:
     advice = [
         extra
         for folder in ("cups", "operator", "tools", "docs")

@@ -269,7 +269,7 @@ def test_the_page_of_releasing_has_a_row_for_each_step() -> None:
     assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(check.STEPS)
 
 
-def test_what_differs_when_it_is_built_twice_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_difference_between_two_builds_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counted = iter(range(2))
     monkeypatch.setattr(krew, "write", lambda out: (out / "a").write_text(str(next(counted))))
 

@@ -202,7 +202,7 @@ def test_a_removal_overtakes_a_flood_of_edits(cluster: Release) -> None:
     wait_for(lambda: len(cluster.registered()) == 300, "the flood is worked off")
 
 
-def test_a_ca_removed_as_soon_as_the_api_server_is_back_goes(cluster: Release, control_plane: Any) -> None:
+def test_a_ca_removed_right_after_an_outage_is_removed(cluster: Release, control_plane: Any) -> None:
     cluster.start_leading()
     trust_two(cluster)
     control_plane.stop_api_server()

@@ -62,7 +62,7 @@ def _refusal(running: Stage) -> str:
     return reason
 
 
-def test_while_the_api_server_is_away_gateways_are_answered_and_a_ca_removed_on_its_return_goes(
+def test_during_an_outage_gateways_are_answered_and_a_later_removal_acts(
     running: Stage,
 ) -> None:
     running.trust(DROPPED)

@@ -92,7 +92,7 @@ def asked(script: str) -> list[str]:
     return [each for each in commands if re.search(r" (get|describe) ", each) and " certificate " not in each]
 
 
-def test_what_a_runbook_asks_the_api_server_is_answered(reader: Reader) -> None:
+def test_each_query_of_a_runbook_works_on_an_api_server(reader: Reader) -> None:
     begin = "kubectl create namespace radio --dry-run=client -o yaml | kubectl apply -f -\n"
     reader.do(Block("a gateway", "sh", "", f"{begin}kubectl apply -f - <<'EOF'\n{GATEWAY}EOF\n"))
     for block in (each for page in RUNBOOKS for each in blocks(page)):

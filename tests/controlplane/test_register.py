@@ -69,7 +69,7 @@ def test_a_dry_run_changes_nothing(place: Place) -> None:
     assert place.api.items(place.path) == []
 
 
-def test_what_another_has_added_stays(place: Place) -> None:
+def test_fields_of_another_manager_stay(place: Place) -> None:
     place.register(f"{FIRST},a")
     place.api.merge(f"{place.path}/a", {"spec": {"suspended": True}})
 

@@ -110,7 +110,7 @@ CASES: dict[str, tuple[dict[str, Any], Reason, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_refusal_says_who_and_what(case: str) -> None:
+def test_a_refusal_names_the_client_and_the_problem(case: str) -> None:
     arguments, reason, named = CASES[case]
 
     found, detail = refusal(**arguments)

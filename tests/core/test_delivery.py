@@ -177,7 +177,7 @@ def test_a_request_that_reports_nothing_is_answered_in_full_and_never_counted() 
 
 
 @given(st.lists(st.tuples(st.integers(-10, 2000), st.booleans(), st.sampled_from([b"new", b"newer"])), max_size=40))
-def test_whatever_happens_no_more_than_the_tries_go_out_within_the_spacing(
+def test_at_most_the_allowed_tries_are_sent_within_the_spacing(
     events: list[tuple[int, bool, bytes]],
 ) -> None:
     station, now, sent, target = Station(), BEGIN, list[datetime](), b""
@@ -196,7 +196,7 @@ def test_whatever_happens_no_more_than_the_tries_go_out_within_the_spacing(
         assert all(later - earlier >= SPACING for earlier, later in zip(sent[TRIES - 1 :], sent[TRIES:], strict=False))
 
 
-def test_what_has_all_of_an_earlier_configuration_is_pending_before_it_asks_again() -> None:
+def test_a_gateway_with_an_earlier_configuration_is_pending_at_once() -> None:
     station = Station()
     station.ask(GATEWAY, BEGIN)
     delivered = station.ask(GATEWAY, BEGIN + MINUTE).progress
@@ -243,7 +243,7 @@ def test_a_gateway_without_an_lns_gets_it_each_time_and_counts_as_not_converging
     assert not any(each.suppressed for each in found)
 
 
-def test_an_lns_uri_of_no_characters_is_none() -> None:
+def test_an_empty_lns_uri_counts_as_none() -> None:
     progress = None
     for number in range(6):
         found = deliver(_asks(tc_uri="", tc_credentials_crc=None), GATEWAY, progress, BEGIN + number * MINUTE)

@@ -78,7 +78,7 @@ def test_a_router_is_read_as_the_client_writes_it(router: str, eui: str) -> None
         "\uff11::",
     ],
 )
-def test_whatever_else_is_refused(router: str) -> None:
+def test_any_other_spelling_is_refused(router: str) -> None:
     with pytest.raises(StationkeeperError) as refused:
         parse_router(router)
     assert refused.value.reason is Reason.ROUTER_UNPARSABLE

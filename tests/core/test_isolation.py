@@ -42,7 +42,7 @@ def _is_whole(*judgements: Judgement) -> bool:
 @pytest.mark.slow
 @settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 2**64))
-def test_what_the_trusted_cas_of_a_tenant_say_is_the_same_without_all_others(seed: int) -> None:
+def test_other_tenants_do_not_change_a_tenants_judgements(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - repeatable
     pki = make_pki(chance)
     world = make_world(chance, pki)

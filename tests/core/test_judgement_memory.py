@@ -80,7 +80,7 @@ def test_with_and_without_the_memory_the_judgements_are_the_same(
 
 @settings(max_examples=examples(60), deadline=None)
 @given(CHAINS, st.sampled_from(STATES), TIMES)
-def test_a_judgement_holds_to_the_last_second_of_its_interval_and_says_so(
+def test_a_judgement_is_valid_to_the_last_second_of_its_interval(
     chain: tuple[Signer, ...], state: Snapshot, now: datetime
 ) -> None:
     found = judged(presented(*chain), state, now)
@@ -96,7 +96,7 @@ def test_a_judgement_holds_to_the_last_second_of_its_interval_and_says_so(
             assert not found.is_valid_at(datetime.fromtimestamp(seconds, NOW.tzinfo))
 
 
-def test_what_is_remembered_is_the_same_object_and_another_generation_drops_it() -> None:
+def test_a_cached_judgement_is_the_same_object_until_the_next_generation() -> None:
     memory, chain = JudgementMemory(), (LEAVES[0].der,)
     first = memory.judge(chain, STATES[0], NOW)
 
@@ -123,7 +123,7 @@ def _heavy(number: int) -> Signer:
 
 
 @pytest.mark.slow
-def test_what_a_client_sends_next_to_its_certificate_is_not_kept() -> None:
+def test_additional_certificates_of_a_client_are_not_kept() -> None:
     memory = JudgementMemory()
     others = [_heavy(number) for number in range(10)]
     chains = [_ders((leaf(others[0]), *others)) for _ in range(20)]
@@ -151,7 +151,7 @@ def _padding(size: int) -> tuple[x509.ExtensionType, ...]:
     return (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), bytes(size)),)
 
 
-def test_what_is_recalled_is_what_was_judged_and_nothing_of_another_trust_or_time() -> None:
+def test_a_cached_judgement_belongs_to_its_trust_and_time() -> None:
     memory, chain = JudgementMemory(), (LEAVES[0].der,)
     assert memory.cached(chain, STATES[0], NOW) is None
     found = memory.judge(chain, STATES[0], NOW)
@@ -174,7 +174,7 @@ def test_on_another_registry_with_another_scope_a_judgement_is_made_again() -> N
     assert memory.judge(chain, STATES[0], NOW) == before
 
 
-def test_what_nobody_signed_may_be_written_oddly_next_to_a_certificate_that_openssl_has_loaded() -> None:
+def test_unsigned_parts_may_be_unusual_in_a_certificate_loaded_by_openssl() -> None:
     plain = LEAVES[0].der
     signed, signature = plain[4:-74], plain[-74:]
     assert plain[:2] == b"\x30\x82"

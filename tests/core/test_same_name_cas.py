@@ -46,7 +46,7 @@ def vouching(records: list[TrustedAuthority], end_entity: Signer, *sent: Signer)
 
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("own", LIMITS)
-def test_a_tenants_twin_of_anothers_ca_keeps_nobody_of_the_other_out(own: str, limit: str) -> None:
+def test_a_copy_of_another_tenants_ca_blocks_none_of_its_gateways(own: str, limit: str) -> None:
     mine = issue(Wish(name("Vendor"), ca=True, extensions=LIMITS[own]))
     twin = issue(Wish(name("Vendor"), ca=True, key=mine.key, extensions=LIMITS[limit], ends=NOW + 99 * DAY), ATTACKER)
     alone = vouching([of("a", mine)], leaf(mine))
@@ -69,7 +69,7 @@ def test_any_allowed_certificate_of_a_trusted_ca_with_one_name_and_key_accepts(l
 
 
 @pytest.mark.parametrize("places", ["one", "two of one tenant", "two tenants"])
-def test_two_cas_of_one_name_each_let_in_their_own(places: str) -> None:
+def test_two_cas_of_one_name_each_accept_their_own_gateways(places: str) -> None:
     if places == "one":
         records, expected = [of("a", OLD, NEW)], (["a"], ["a"])
     elif places == "two tenants":

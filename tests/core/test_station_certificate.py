@@ -86,7 +86,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(("certificate", "why"), UNREADABLE)
-def test_what_its_tls_cannot_read_is_refused_as_either(certificate: Certificate, why: str) -> None:
+def test_a_key_that_its_tls_cannot_read_is_refused_for_both_uses(certificate: Certificate, why: str) -> None:
     assert why in refusal(check_trust, certificate)
     assert why in refusal(check_client, certificate)
 

@@ -105,7 +105,7 @@ def test_a_claim_does_not_show_its_token() -> None:
 
 
 @given(st.lists(st.binary(max_size=80), max_size=3), st.sampled_from([None, gateway(), gateway(token_sha256s=DIGESTS)]))
-def test_whatever_else_is_sent_is_refused(headers: list[bytes], registered: RegisteredGateway | None) -> None:
+def test_any_other_authorization_is_refused(headers: list[bytes], registered: RegisteredGateway | None) -> None:
     expected = Reason.TOKEN_REFUSED if headers else Reason.TOKEN_MISSING
     assert refusal(registered, *headers).reason == expected
 

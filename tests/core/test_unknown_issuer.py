@@ -56,7 +56,7 @@ def test_certificates_of_unknown_names_are_those_of_unknown_clients() -> None:
     assert unknown_issuer([ITSELF.der], STATES[3].trust) is None
 
 
-def test_what_takes_long_to_be_read_or_cannot_be_is_left_to_the_judgement_and_its_budget() -> None:
+def test_slow_or_unreadable_certificates_are_left_to_the_judgement() -> None:
     trust = STATES[0].trust
 
     long = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "x" * 60)] * 4)

@@ -52,7 +52,7 @@ async def in_force(cups: Cups) -> int:
     return int(generations[TRUST])
 
 
-async def test_what_the_operator_hands_over_counts_before_the_answer(
+async def test_a_handed_over_document_is_in_force_before_the_answer(
     cups: Cups, pki: Pki, operator: OperatorPair
 ) -> None:
     client = cups.client(pki.b_gateway)
@@ -62,9 +62,7 @@ async def test_what_the_operator_hands_over_counts_before_the_answer(
     assert await client.alert() == "TLSV1_ALERT_UNKNOWN_CA"
 
 
-async def test_a_volume_that_lags_behind_takes_nothing_back_and_is_not_a_refusal(
-    cups: Cups, pki: Pki, operator: OperatorPair
-) -> None:
+async def test_a_late_volume_reverts_nothing_and_is_not_a_refusal(cups: Cups, pki: Pki, operator: OperatorPair) -> None:
     assert (await hand_over(cups, trust(pki, 12), operator)).status == 204
     # The kubelet lays what was published in between, minutes late.
     cups.lay_documents({TRUST: trust(pki, 11, Trusted("b", pki.b))})
@@ -188,7 +186,7 @@ async def starting(tmp_path: Path, pki: Pki, operator: OperatorPair) -> AsyncIte
     await made.stop()
 
 
-async def test_a_pod_that_starts_with_an_old_volume_accepts_nobody_by_it(
+async def test_a_pod_that_starts_with_an_old_volume_does_not_serve_it(
     starting: Cups, pki: Pki, operator: OperatorPair
 ) -> None:
     latest = dict.fromkeys(DOCUMENTS, starting.generation) | {TRUST: 10}

@@ -178,7 +178,7 @@ async def _own_process(tmp_path: Path, pki: Pki) -> AsyncIterator[tuple[Cups, in
 
 @pytest.mark.slow
 @pytest.mark.parametrize("finish_handshakes", [False, True])
-async def test_two_thousand_idle_connections_take_little_memory_and_keep_nobody_out(
+async def test_two_thousand_idle_connections_take_little_memory_and_block_no_one(
     tmp_path: Path, pki: Pki, finish_handshakes: bool
 ) -> None:
     async with _own_process(tmp_path, pki) as (cups, pid):

@@ -38,7 +38,7 @@ def twin(original: KeyPair, limit: x509.ExtensionType) -> KeyPair:
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-async def test_a_limit_in_another_tenants_certificate_of_a_key_locks_nobody_out(
+async def test_a_limit_in_another_tenants_certificate_of_a_key_blocks_no_gateway(
     cups: Cups, pki: Pki, limit: str
 ) -> None:
     other = Trusted("other", twin(pki.a, LIMITS[limit]), namespace="elsewhere")

@@ -40,7 +40,7 @@ def _large_registry() -> Document:
 @pytest.mark.parametrize(
     ("document", "content"), [(TRUST, _large_trust()), (REGISTRY[0], _large_registry())], ids=["trust", "registry"]
 )
-async def test_other_work_goes_on_while_a_large_document_is_loaded(document: str, content: Document) -> None:
+async def test_other_work_continues_while_a_large_document_is_loaded(document: str, content: Document) -> None:
     state = ServingState(Metrics())
     loading = asyncio.create_task(state.load_document(document, encode(document, 1, encode_payload(content))))
     turns, longest, before = 0, 0.0, time.monotonic()

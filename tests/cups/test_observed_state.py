@@ -47,7 +47,7 @@ async def _publish(cups: Cups, trusted: list[Trusted], gateways: list[Gateway]) 
     await until(loaded, "the published generation is in force")
 
 
-async def test_a_visit_shows_who_it_was_and_by_which_certificate(guarded: Cups, pki: Pki) -> None:
+async def test_a_visit_shows_the_gateway_and_its_certificate(guarded: Cups, pki: Pki) -> None:
     await guarded.client(pki.a_gateway).ask(json.dumps(REPORT).encode())
 
     found = await _only(guarded)

@@ -286,7 +286,7 @@ async def test_half_done_handshakes_of_one_address_make_room_for_those_of_others
             each.raw.close()
 
 
-async def test_slow_handshakes_go_on_while_others_of_as_many_addresses_wait(pki: Pki) -> None:
+async def test_slow_handshakes_continue_while_other_addresses_wait(pki: Pki) -> None:
     async with _port(pki, replace(LIMITS, handshakes=8)) as port:
         slow = [_Gateway(port.number, each).hello() for each in _addresses(8)]
         await port.idle()

@@ -104,14 +104,14 @@ def test_a_header_is_read_to_its_last_byte_however_it_arrives(header: bytes, sou
         with_checksum("192.0.2.7", addition(0x03, bytes(4))),
     ],
 )
-def test_what_is_almost_a_header_is_none(header: bytes) -> None:
+def test_an_almost_valid_header_is_refused(header: bytes) -> None:
     assert reason_of(header) is Reason.PROXY_HEADER_INVALID
 
 
 @pytest.mark.parametrize(
     "received", [HELLO, b"\x00", b"GET / HTTP/1.1\r\n", b"PROXY_", b"PRoXY ", b"\r\n\r\n\x00\r\nQUIT\r"]
 )
-def test_what_begins_as_no_header_does_is_said_to_lack_one(received: bytes) -> None:
+def test_bytes_that_do_not_begin_a_header_are_refused_as_missing_one(received: bytes) -> None:
     assert reason_of(received) is Reason.PROXY_HEADER_MISSING
 
 
@@ -159,7 +159,7 @@ def _nearly_headers(draw: st.DrawFn) -> bytes:
 
 
 @given(st.one_of(st.binary(max_size=300), _nearly_headers()))
-def test_whatever_comes_is_read_in_the_same_way_in_one_piece_and_byte_by_byte(received: bytes) -> None:
+def test_any_bytes_are_read_the_same_in_one_piece_and_byte_by_byte(received: bytes) -> None:
     outcomes = []
     for sizes in ([len(received)], range(1, len(received) + 1)):
         outcome: object = None

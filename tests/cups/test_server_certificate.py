@@ -232,7 +232,7 @@ def test_another_root_is_taken_once_the_old_pair_has_ended_and_at_once_where_tha
     _loaded(held, lambda: datetime.now(UTC), root_may_change=True).admit(new)
 
 
-def test_with_nothing_in_force_a_certificate_that_is_not_valid_yet_is_taken_and_said(
+def test_without_one_in_force_a_not_yet_valid_certificate_is_used_with_a_warning(
     pki: Pki, caplog: pytest.LogCaptureFixture
 ) -> None:
     pair = _chain(_server(_server_root(pki), begins=LATER))

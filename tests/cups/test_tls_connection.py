@@ -91,7 +91,7 @@ def test_tls_1_3_ends_a_refused_client_with_a_chain_after_the_handshake_and_read
         (ssl.TLSVersion.TLSv1_3, "TLSV13_ALERT_CERTIFICATE_REQUIRED"),
     ],
 )
-def test_a_client_without_a_certificate_is_refused_unless_it_may_come_so(
+def test_a_client_without_a_certificate_is_refused_unless_that_is_allowed(
     pki: Pki, tls: ssl.TLSVersion, alert: str
 ) -> None:
     judge = Judge(Reason.UNKNOWN_CA)

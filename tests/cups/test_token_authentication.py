@@ -40,7 +40,7 @@ async def test_where_it_is_off_a_client_without_a_certificate_is_refused_in_the_
 
 @pytest.mark.parametrize("tls", VERSIONS)
 @pytest.mark.parametrize("token", [OLD_TOKEN, NEW_TOKEN])
-async def test_each_token_of_a_gateway_lets_it_in_without_a_certificate(
+async def test_each_token_of_a_gateway_is_accepted_without_a_certificate(
     token_cups: Cups, tls: ssl.TLSVersion, token: str
 ) -> None:
     answer = await token_cups.client(None, tls=tls).ask(headers=bearing(token))

@@ -76,7 +76,7 @@ def pairs() -> Iterator[list[tuple[socket.socket, socket.socket]]]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def test_it_closes_just_those_that_it_concerns_and_lets_requests_come_between(
+async def test_only_affected_connections_are_closed_with_pauses_for_requests(
     pairs: list[tuple[socket.socket, socket.socket]],
 ) -> None:
     loop = asyncio.get_running_loop()

@@ -167,7 +167,7 @@ def test_a_tenants_result_is_independent_of_other_tenants(history: list[list[Wis
 @pytest.mark.slow
 @settings(deadline=None, max_examples=examples(30), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(wishes_of_a_world, min_size=1, max_size=4))
-def test_a_tenant_within_its_share_is_as_if_it_were_alone(history: list[list[Wish]]) -> None:
+def test_a_tenant_within_its_share_is_independent_of_others(history: list[list[Wish]]) -> None:
     together: TrustDocument | None = None
     alone: dict[str, TrustDocument | None] = dict.fromkeys(MODEST)
     for wishes in history:
@@ -229,7 +229,7 @@ def test_the_size_of_a_document_is_the_sum_of_its_namespaces() -> None:
     assert len(stream) <= measured + 16 <= len(stream) + 16 * len(parts) + 16
 
 
-def test_what_a_namespace_takes_does_not_depend_on_the_others() -> None:
+def test_the_size_of_a_namespace_does_not_depend_on_others() -> None:
     mine = [Wish("m", f"ca{number}", number, 300, 2).desired for number in range(9)]
     sizes = set()
     for others in ([], ["a"], ["z"], ["a", "b", "z"]):
@@ -296,7 +296,7 @@ def test_the_contract_bounds_certificates_per_namespace_and_release() -> None:
         assert refusal.value.reason == Reason.MALFORMED_DOCUMENT
 
 
-def test_certificates_beyond_the_bound_of_a_namespace_are_refused_on_that_namespace_alone() -> None:
+def test_certificates_above_a_namespaces_limit_are_refused_only_there() -> None:
     bundle = "".join(make_pem(f"root {number}") for number in range(100))
     cas = [make_ca({"certificates": bundle}, f"ca-{number:02}", "hog", age=99 - number) for number in range(11)]
     other = make_ca({"certificates": make_pem("root")}, "mine", "team", age=1)

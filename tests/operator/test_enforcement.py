@@ -345,7 +345,7 @@ def test_a_silent_terminating_pod_leaves_the_condition_unknown_until_it_ends() -
     assert enforcement.fact(ca(), GOOD).status == "True"
 
 
-def test_pods_that_are_not_ready_alone_prove_nothing() -> None:
+def test_unready_pods_alone_prove_nothing() -> None:
     enforcement = published(ca())
     enforcement.take_in([PodReport("cups-0", {TRUST: 5}, ready=False)], 101)
     assert enforcement.fact(ca(), GOOD)[:2] == ("Unknown", "NoCUPSPod")

@@ -141,7 +141,7 @@ def test_a_later_copy_of_a_ca_takes_no_gateway_from_its_owner() -> None:
     assert "b" not in in_force(run([thief, owner, attack[2]], attack, start=plan.documents))
 
 
-def test_a_copy_that_is_added_while_the_owners_gateway_is_replaced_takes_nothing() -> None:
+def test_a_copy_added_during_a_replacement_takes_nothing() -> None:
     thief, owner = gateway_of("b", age=200), gateway_of("a", age=1)
     cas, copies = [ca_of("b", "b"), ca_of("a", "a")], ca_of("b", "b", "a")
     before = run([thief, cas[0]], [thief, owner, *cas])
@@ -167,7 +167,7 @@ def test_one_token_in_two_namespaces_is_a_conflict_and_another_one_is_none() -> 
     assert in_force(plan_of(first, second, referenced=other)) == ["a", "b"]
 
 
-def test_a_person_hands_an_eui_over_by_the_uid_of_the_gateway_that_is_gone() -> None:
+def test_a_person_hands_an_eui_over_by_the_uid_of_the_deleted_gateway() -> None:
     before = run([A, B, SHARED])
     named = gateway_of("b", age=50, takes_over="uid-a")
     still_there = run([A, named, SHARED], start=before.documents)

@@ -229,7 +229,7 @@ def test_credentials_never_pass_to_another_eui() -> None:
     assert gateways(plan_of(resource, in_force=in_force(spec()))) == []
 
 
-def test_a_suspended_gateway_is_said_to_keep_its_lns() -> None:
+def test_the_message_of_a_suspended_gateway_says_that_it_keeps_its_lns() -> None:
     suspended = make_gateway(spec(suspended=True))
     assert "revoke its key at the LNS" in verdict_on(suspended, plan_of(suspended)).message
 

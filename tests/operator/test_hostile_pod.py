@@ -211,7 +211,7 @@ def test_another_tenants_ca_writes_nothing_into_a_gateways_status(fleet: Fleet) 
     assert after["certificate"]["trustedCA"] == "release/for-all"
 
 
-def test_an_unregistered_gateway_is_listed_at_a_ca_that_exists_alone(fleet: Fleet) -> None:
+def test_an_unregistered_gateway_is_listed_only_on_an_existing_ca(fleet: Fleet) -> None:
     take(fleet, *(saw(number, uid="", ca=f"lorawan/{number}") for number in range(1, 100)))
     take(fleet, saw(100, uid="", ca="other/theirs"))
     assert "unregistered" not in fleet.write(CA)

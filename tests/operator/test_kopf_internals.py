@@ -36,7 +36,7 @@ def test_no_version_after_the_next_minor_one_is_taken() -> None:
     assert not allowed.specifier.contains(f"{major}.{int(minor) + 1}.0")
 
 
-def test_one_module_alone_uses_private_modules_of_kopf() -> None:
+def test_only_one_module_uses_private_modules_of_kopf() -> None:
     users = {path.stem for path in OPERATOR.rglob("*.py") if any("kopf._" in each for each in imported(path))}
     assert users == {"kopf_internals"}
 

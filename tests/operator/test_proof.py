@@ -41,7 +41,7 @@ async def test_a_term_that_ends_just_when_something_was_published_ends() -> None
         await waiting
 
 
-async def test_an_operator_that_is_stopped_just_when_something_urgent_comes_stops() -> None:
+async def test_an_operator_stops_although_an_urgent_change_comes() -> None:
     changes = Aggregator(quiet=60.0, longest=60.0)
     changes.wake()
     waiting = asyncio.create_task(changes.wait_until_due())

@@ -163,7 +163,7 @@ async def test_another_term_of_a_process_begins_above_all_its_generations(stage:
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1e9", "९", "9" * 21, "9" * 20, "nonsense"])
-def test_a_generation_that_a_secret_cannot_have_is_none(text: str) -> None:
+def test_an_impossible_generation_counts_as_none(text: str) -> None:
     assert highest_generation_in(b"", {ANNOTATION: text}) == 0
 
 
@@ -225,7 +225,7 @@ async def test_a_missing_secret_is_reported_and_filled_once_it_is_there_again(
     assert await stage.publish(EMPTY) == {TRUST}
 
 
-async def test_the_labels_of_a_secret_are_left_to_who_created_it(stage: Stage) -> None:
+async def test_the_operator_does_not_change_the_labels_of_a_secret(stage: Stage) -> None:
     labels = {"app.kubernetes.io/managed-by": "Helm"}
     stage.server.put(path(TRUST), {"metadata": {"labels": labels}})
     assert TRUST in await stage.publish(EMPTY)

@@ -191,7 +191,7 @@ async def test_a_turn_stops_between_writes_and_reports_only_written_documents(st
     assert all(each.published for each in stage.status.judgements.values())
 
 
-async def test_all_is_written_and_judged_although_changes_come_all_the_time(stage: Stage) -> None:
+async def test_everything_is_written_and_judged_despite_constant_changes(stage: Stage) -> None:
     for number in range(500):
         stage.put(Key(GATEWAY, "team", f"g{number}"), {"eui": f"0000000000000{number:03X}", "lns": LNS})
     stage.change_waits = True

@@ -147,7 +147,7 @@ def test_a_gateway_that_stays_suspended_is_not_reduced_again() -> None:
         ((RESERVED,), (replace(RESERVED, uid="s"),), False),
     ],
 )
-def test_a_reservation_that_goes_before_others_as_none_did_is_a_reduction(
+def test_a_new_reservation_with_a_lower_rank_is_a_reduction(
     old: tuple[ReservedEUI, ...], new: tuple[ReservedEUI, ...], reduced: bool
 ) -> None:
     before, after = (RegistryDocument(bucket=0, reserved=each) for each in (old, new))

@@ -96,7 +96,7 @@ def test_of_two_former_counts_the_one_that_pods_read_leads_then_the_larger_one()
     assert leading_count(RegistryCounts(256, frozenset()), both) == 64
 
 
-def test_what_a_missing_document_would_hold_is_taken_from_those_of_another_count() -> None:
+def test_records_of_a_missing_document_come_from_another_count() -> None:
     gateways = [gateway(eui) for eui in FEW]
     in_force = {**documents_of(16, gateways), **documents_of(32, gateways)}
     lost = layout_of(32).document_of(EUI64(7))
@@ -140,7 +140,7 @@ def test_a_count_that_holds_all_begins_and_its_documents_come_last() -> None:
     assert found.last == set(layout_of(16).registry)
 
 
-def test_a_gateway_for_which_the_former_count_has_no_room_says_so_and_pushes_nobody_out() -> None:
+def test_a_gateway_without_space_in_the_former_count_says_so_and_displaces_none() -> None:
     euis = _of_onenumber_of(80)
     old = [_large(eui) for eui in euis[:50]]
     in_force = {**documents_of(16, old), **documents_of(64, old)}
@@ -183,7 +183,7 @@ def test_a_reduction_acts_in_a_full_former_count_even_where_the_rest_of_the_chan
     )
 
 
-def test_a_gateway_that_is_gone_is_gone_in_every_count() -> None:
+def test_a_removed_gateway_is_removed_in_every_count() -> None:
     old = [gateway(eui) for eui in FEW]
     in_force = {**documents_of(16, old), **documents_of(64, old)}
     found = for_all_counts(plan_of(64, old[1:]), RegistryCounts(64, frozenset({16})), 64, in_force, RELEASE)

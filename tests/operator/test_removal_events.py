@@ -82,7 +82,7 @@ def test_a_bounded_number_of_gateways_get_an_event() -> None:
     assert message.startswith("TrustedCA lorawan/acme, which vouched for it last: it no longer has the anchor")
 
 
-def test_a_renewed_certificate_of_the_same_name_and_key_takes_nothing_away() -> None:
+def test_a_renewed_certificate_of_the_same_name_and_key_removes_nothing() -> None:
     assert told(record(), record(anchors=(der(RENEWED),))).on("acme", "InUse") == []
 
 

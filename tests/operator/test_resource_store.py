@@ -118,7 +118,7 @@ class TestEvents:
         assert store.put(leaving(gateway(2))) is Change.REDUCTION
         assert store.put(leaving(gateway(3))) is Change.STATUS
 
-    def test_a_hand_over_is_a_change_and_another_annotation_is_none(self, store: ResourceStore) -> None:
+    def test_a_hand_over_is_a_change_and_another_annotation_is_not(self, store: ResourceStore) -> None:
         store.put(gateway(1))
         assert store.put(annotated(gateway(2), "another")) is Change.STATUS
         assert store.put(annotated(gateway(3), TAKES_OVER)) is Change.SPEC

@@ -69,7 +69,7 @@ def test_each_renewal_has_its_own_time() -> None:
     assert trusted(third) == {der(NEW), der(NEWER)}
 
 
-def test_an_anchor_that_comes_back_is_not_kept_but_held() -> None:
+def test_an_anchor_that_returns_is_no_longer_marked_as_retained() -> None:
     first, _ = plan(NEW, BEFORE, NOW + HOUR)
     back, _ = plan(OLD + NEW, first.documents, NOW + 2 * HOUR)
     assert (trusted(back), record(back).retained) == ({der(OLD), der(NEW)}, ())

@@ -102,7 +102,7 @@ def test_the_common_part_of_two_serves_is_what_both_serve(
 
 
 @given(served_sets, served_sets, namespaces, euis)
-def test_whatever_serves_less_in_any_place_is_a_reduction(
+def test_serving_less_in_any_entry_is_a_reduction(
     old: tuple[ServedNamespace, ...], new: tuple[ServedNamespace, ...], namespace: str, eui: EUI64
 ) -> None:
     if serves(old, namespace, eui) and not serves(new, namespace, eui):
@@ -110,7 +110,7 @@ def test_whatever_serves_less_in_any_place_is_a_reduction(
     assert not serves_less(old, old)
 
 
-def test_ranges_of_a_document_that_cannot_be_read_serve_nobody() -> None:
+def test_unreadable_ranges_of_a_document_serve_no_gateway() -> None:
     odd = (ServedNamespace(namespace="*", eui_ranges=("nonsense",)),)
     assert not serves(odd, "a", EUI64(1))
     assert common_serves(odd, odd) == ()

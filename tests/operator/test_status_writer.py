@@ -116,7 +116,7 @@ async def test_a_refusal_is_reported_once_and_so_is_its_end(stage: Stage) -> Non
     assert sorted(stage.told) == [("Normal", "Accepted"), ("Warning", "URIInvalid")]
 
 
-async def test_what_the_user_asked_for_is_not_an_event(stage: Stage) -> None:
+async def test_intended_states_cause_no_event(stage: Stage) -> None:
     stage.lay()
     await stage.judge(SUSPENDED)
     await stage.judge(GOOD)

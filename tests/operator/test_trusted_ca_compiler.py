@@ -207,7 +207,7 @@ def test_a_refused_spec_only_narrows_the_ranges(
     assert (found.eui_ranges if found else None) == in_force
 
 
-def test_a_suspended_ca_is_said_to_end_no_traffic_of_its_gateways() -> None:
+def test_the_message_of_a_suspended_ca_says_that_traffic_continues() -> None:
     suspended = make_ca({"certificates": ROOT, "suspended": True})
     assert "revoke their keys at the LNS" in verdict_on(suspended, plan_of(suspended)).message
 

@@ -127,7 +127,7 @@ def test_a_certificate_that_ends_soon_is_a_warning(tmp_path: Path) -> None:
     assert ("warning", "ExpiresWithin7Days") in found(tmp_path, trusted_ca(certificates=old))
 
 
-def test_strict_lets_warnings_count(tmp_path: Path) -> None:
+def test_with_strict_warnings_count(tmp_path: Path) -> None:
     path = write(tmp_path / "all.yaml", gateway(suspended=True))
 
     assert (checked(path)[0], checked(path, "--strict")[0]) == (0, 1)

@@ -131,7 +131,7 @@ def test_a_server_that_refuses_connections_is_a_failed_download(tmp_path: Path) 
     assert fault_of_fetching(EnvtestServer(url), tmp_path) is ToolFault.DOWNLOAD_FAILED
 
 
-def test_a_server_that_says_nothing_is_given_up_after_the_idle_time(tmp_path: Path) -> None:
+def test_a_silent_server_times_out_after_the_idle_time(tmp_path: Path) -> None:
     bounds = Bounds(size=1000, idle_seconds=0.05, total_seconds=1.0)
     with mute_server() as url:
         assert fault_of_fetching(EnvtestServer(url, index_bounds=bounds), tmp_path) is ToolFault.DOWNLOAD_FAILED

@@ -43,7 +43,7 @@ def test_where_a_file_is_asked_for_the_shell_completes_files(words: tuple[str, .
     assert candidates(*words) == {"": directive}
 
 
-def test_what_there_is_not_has_no_candidate_and_no_file() -> None:
+def test_unknown_words_have_no_candidates() -> None:
     assert candidates("status", "no-such-word") == {"": ":4"}
 
 

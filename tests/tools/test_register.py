@@ -88,7 +88,7 @@ def test_a_folder_with_a_broken_manifest_is_not_guessed_at(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("options", [(), ("--to", "x", "--apply")])
-def test_it_has_to_be_said_where(tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_a_target_is_required(tmp_path: Path, options: tuple[str, ...]) -> None:
     path = listed(tmp_path, f"{FIRST},a")
 
     done = stationkeeper("register", "--csv", str(path), "-n", "radio", *options)

@@ -86,7 +86,7 @@ def test_a_folder_that_lacks_a_program_is_replaced(tmp_path: Path) -> None:
     assert {path.name for path in target.iterdir()} == set(PROGRAMS)
 
 
-def test_what_fails_to_fill_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_fill_leaves_nothing(tmp_path: Path) -> None:
     def fail(folder: Path) -> None:
         write(folder, PROGRAMS[:1])
         raise ValueError("no more")

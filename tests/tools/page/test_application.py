@@ -143,7 +143,7 @@ async def test_more_connections_than_there_are_places_take_the_oldest_ones(monke
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "page.example.com"])
-def test_where_nobody_is_asked_only_this_machine_may_connect(host: str, tmp_path: Path) -> None:
+def test_without_authentication_only_this_machine_may_connect(host: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="open to everybody"):
         check_address(PageAddress(host, 8090), Access())
     token = tmp_path / "token"

@@ -124,7 +124,7 @@ def test_what_the_page_finds_when_it_starts_is_not_new() -> None:
     assert (view.recent, len(view.history)) == ([], 0)
 
 
-def test_what_is_deleted_leaves_nothing_but_a_line() -> None:
+def test_a_deleted_resource_leaves_only_a_history_line() -> None:
     view = view_of([gateway(), ca()])
     view.put(shown(gateway(lastSeen=ago(minutes=1))), "2", NOW)
     for each in (gateway(), ca()):

@@ -59,7 +59,7 @@ def test_a_visit_a_refusal_and_a_delivery_are_changes() -> None:
     assert told(after, after) == []
 
 
-def test_somebody_who_claims_to_be_a_gateway_is_called_so() -> None:
+def test_a_claimed_identity_is_marked_as_claimed() -> None:
     refusal = {"reason": "CertificateExpired", "time": ago(minutes=1), "claimed": True}
     assert told(gateway(), gateway(lastRefusal=refusal)) == [
         (ChangeKind.REFUSAL, "a client that claims to be it was refused: CertificateExpired")

@@ -65,7 +65,7 @@ def watched(tmp_path: Path, state: StateFolder) -> Watched:
     return Watched(tmp_path, state)
 
 
-async def test_what_changed_alone_is_reported(watched: Watched) -> None:
+async def test_only_changes_are_reported(watched: Watched) -> None:
     write(watched.root / "ca.yaml", trusted_ca())
     write(watched.root / "gateways.yaml", gateway("roof"), gateway("cellar", OTHER))
     assert await watched.look() == ["+cellar", "+roof", "+vendor"]
@@ -93,7 +93,7 @@ async def test_a_name_that_is_not_utf_8_is_reported_and_the_other_files_count(wa
     assert all(each.file.isprintable() for each in watched.watch.findings)
 
 
-async def test_a_disk_below_the_folder_that_is_not_mounted_takes_nothing_away(
+async def test_an_unmounted_disk_below_the_folder_removes_nothing(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The mount is played: what `scan` says of file systems is changed, and the folder is emptied."""
@@ -120,7 +120,7 @@ def _with_mounts(mounted: set[str]) -> Callable[[Path], Scan]:
     return lambda root: replace(scan(root), mounts=frozenset(mounted))
 
 
-async def test_on_a_full_disk_what_is_removed_goes_nevertheless(
+async def test_removals_act_on_a_full_disk_too(
     watched: Watched, state: StateFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(watched.root / "all.yaml", trusted_ca(), gateway("roof"))
