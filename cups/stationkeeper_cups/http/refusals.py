@@ -102,12 +102,12 @@ class Refusals:
         info = REASONS[error.reason]
         if info.http_status is None:
             return None
-        told = info.meaning if info.discreet else error.detail
-        text = f"{error.reason}: {told}".encode("ascii", "replace")[:_MAX_ERROR_BYTES] + b"\n"
+        explanation = info.meaning if info.discreet else error.detail
+        text = f"{error.reason}: {explanation}".encode("ascii", "replace")[:_MAX_ERROR_BYTES] + b"\n"
         allow = b"Allow: POST\r\n" if error.reason is Reason.METHOD_NOT_ALLOWED else b""
         return Answer(HTTPStatus(info.http_status), text, TEXT, allow, closes=True)
 
-    def _log_refusal(  # noqa: PLR0913 - what there is to tell
+    def _log_refusal(  # noqa: PLR0913 - the content of a line
         self,
         event: str,
         peer: str,
