@@ -170,7 +170,7 @@ def test_a_spoilt_document_is_refused_with_its_reason(change: object, reason: Re
 
 
 @pytest.mark.parametrize("generation", [b"1.5", b"1e3", b"true", b'"1"', b"null", b"9" * 2000])
-def test_a_generation_that_is_no_whole_number_or_endless_is_refused(generation: bytes) -> None:
+def test_a_generation_that_is_not_a_whole_number_or_endless_is_refused(generation: bytes) -> None:
     value = encode(TRUST, 1, encode_payload(TrustDocument(release_namespace="r")))
 
     assert _refusal(TRUST, value.replace(b'"generation":1', b'"generation":' + generation)) is Reason.MALFORMED_DOCUMENT
@@ -192,7 +192,7 @@ def test_a_payload_that_no_operator_writes_is_refused_by_name(payload: bytes) ->
     assert _refusal(REGISTRY[0], encode(REGISTRY[0], 1, payload)) is Reason.MALFORMED_DOCUMENT
 
 
-def test_a_document_of_another_contract_is_told_from_one_that_is_malformed() -> None:
+def test_another_contract_and_a_malformed_document_have_different_reasons() -> None:
     assert _refusal(TRUST, b'{"contract":9,"nothing":"known"}\nanything') is Reason.UNKNOWN_CONTRACT
 
 

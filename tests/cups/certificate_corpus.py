@@ -200,7 +200,7 @@ def _renewed_anchor() -> Row:
 
 
 def _another_key_of_that_name() -> Row:
-    """The one that the leaf names by its key's identifier is found among two of one name."""
+    """Return the one that the leaf names by its key's identifier is found among two of one name."""
     first, second = (
         ca("Same", extensions=((x509.SubjectKeyIdentifier(identifier), False),)) for identifier in (b"first", b"second")
     )
@@ -245,7 +245,7 @@ def _rsa(bits: int) -> rsa.RSAPrivateKey:
 
 
 def _allowed(row: Row) -> Row:
-    """The row where the TrustedCA allows what is weak, which `openssl verify` is not asked about."""
+    """Return the row where the TrustedCA allows what is weak, which `openssl verify` is not asked about."""
     return replace(row, weak=True, outcome=ACCEPTED)
 
 

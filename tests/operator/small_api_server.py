@@ -15,12 +15,12 @@ from stationkeeper_tools.standalone.merge_patch import merged
 
 
 class SmallApiServer:
-    """What it holds, and what it was asked.
+    """Its objects, and the requests to it.
 
     Attributes:
         objects: by path.
         failing: the HTTP status that a path answers with instead.
-        failing_writes: likewise, to requests that change something.
+        failing_writes: the HTTP status that a path answers to requests that change something.
         requests: method and path of each.
         tokens: the authorization of each.
         overheard: called with the path of each request that changes something.
@@ -47,7 +47,7 @@ class SmallApiServer:
         return self.objects[path]
 
     async def most_at_once(self, work: Awaitable[object]) -> int:
-        """How many requests came at most while others were not answered yet, as `work` was done."""
+        """Return how many requests came at most while others were not answered yet, as `work` was done."""
         self._open, self._most, self._slow = 0, 0, True
         await work
         self._slow = False
@@ -108,7 +108,7 @@ class SmallApiServer:
 
 @contextlib.asynccontextmanager
 async def small_api_server(folder: Path) -> AsyncIterator[tuple[SmallApiServer, KubernetesApi]]:
-    """The server, and the operator's API client connected to it."""
+    """Yield the server, and the operator's API client connected to it."""
     server = SmallApiServer()
     async with client_of(server.handle, folder) as api:
         yield server, api
@@ -118,7 +118,7 @@ async def small_api_server(folder: Path) -> AsyncIterator[tuple[SmallApiServer, 
 async def client_of(
     handle: Callable[[web.Request], Awaitable[web.StreamResponse]], folder: Path
 ) -> AsyncIterator[KubernetesApi]:
-    """The operator's API client, connected to a server that answers each request by `handle`."""
+    """Yield the operator's API client, connected to a server that answers each request by `handle`."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
@@ -135,7 +135,7 @@ async def client_of(
 
 
 def write_kubeconfig(folder: Path, url: str) -> Path:
-    """A kubeconfig whose token is the content of `folder/token`."""
+    """Return a kubeconfig whose token is the content of `folder/token`."""
     (folder / "token").write_text("first")
     content = {
         "apiVersion": "v1",

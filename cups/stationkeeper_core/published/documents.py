@@ -163,11 +163,9 @@ class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
         token_sha256s: SHA-256, lower-case hex, of each token that it may use without a certificate: of the value after
             `Authorization: `.
         token_sources: for each of these, `name/key` of its Secret in the Gateway's namespace. So a token that was
-            removed
-            from the spec can be distinguished from one that cannot be read for a while.
+            removed from the spec can be distinguished from one that cannot be read for a while.
         rank: orders the Gateways and reservations of several namespaces with this EUI. If one CA or token fits several
-            of
-            them, the request means the one with the lowest rank. 0 for the first, and for nearly all.
+            of them, the request means the one with the lowest rank. 0 for the first, and for nearly all.
     """
 
     eui: str
@@ -197,8 +195,7 @@ class ReservedEUI(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
         namespace, uid: of the Gateway that was in force.
         rank: of that Gateway.
         waits: whether this only records a Gateway of the namespace that waits for the EUI of another one and was never
-            in
-            force with it; the uid is that Gateway's. It changes no answer to a request.
+            in force with it; the uid is that Gateway's. It changes no answer to a request.
     """
 
     eui: str

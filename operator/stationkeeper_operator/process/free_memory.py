@@ -23,7 +23,7 @@ def keep_little_free_memory() -> None:
             library.mallopt(parameter, value)
 
 
-def give_back_free_memory() -> None:
+def release_free_memory() -> None:
     """Make the C library return free memory."""
     # Another C library, as musl, has no such function.
     with suppress(AttributeError, OSError):

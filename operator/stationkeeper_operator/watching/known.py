@@ -20,8 +20,8 @@ class Change(Enum):
 
 
 @dataclass(frozen=True)
-class Known:
-    """A snapshot of the store that later changes do not touch.
+class StoreSnapshot:
+    """A snapshot of the store; later changes do not affect it.
 
     Attributes:
         resources: all resources.
@@ -35,8 +35,8 @@ class Known:
 
 
 @dataclass(frozen=True)
-class KnownChanges:
-    """The changes of the store since the last question.
+class StoreChanges:
+    """The changes of the store since they were last taken.
 
     Attributes:
         before: the resources that may have changed, with their earlier state.

@@ -101,7 +101,7 @@ class Resync:
     async def _merge(self, listed: ListInProgress, version: str) -> Change:
         """Take in a LIST without blocking the event loop for long."""
         gravest, until = Change.NOTHING, time.monotonic() + _SLICE_SECONDS
-        for change in self._store.merging(listed, version):
+        for change in self._store.merge_steps(listed, version):
             gravest = max(gravest, change, key=lambda each: each.value)
             if time.monotonic() > until:
                 await asyncio.sleep(0)

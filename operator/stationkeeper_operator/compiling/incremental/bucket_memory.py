@@ -8,7 +8,7 @@ from functools import partial
 from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.published.documents import RegisteredGateway, RegistryDocument, ReservedEUI, digest
 from stationkeeper_operator.compiling.candidate import Candidate
-from stationkeeper_operator.compiling.fitting.capacity import Contents, fit, payload_with_plenty
+from stationkeeper_operator.compiling.fitting.capacity import Contents, fit, payload_without_shares
 from stationkeeper_operator.compiling.fitting.room import REGISTRY_BOUNDS
 from stationkeeper_operator.compiling.gateways.eui_claims import Claim, Grounds, Settled
 from stationkeeper_operator.compiling.gateways.registry_compiler import Bucket, edited, parsed_eui, settle_all
@@ -28,8 +28,8 @@ _MOST_EDITS = 64
 class InForceChange:
     """The changes of the Gateways in force: the records before and after."""
 
-    gone: tuple[RegisteredGateway, ...] = ()
-    came: tuple[RegisteredGateway, ...] = ()
+    removed: tuple[RegisteredGateway, ...] = ()
+    added: tuple[RegisteredGateway, ...] = ()
 
 
 class _Claim:
@@ -130,20 +130,20 @@ class BucketMemory:
         self._stale: set[EUI64] = set()
         # The EUIs whose records changed since the last fit.
         self._edited: set[EUI64] = set()
-        self._must_fit = True
-        self._has_plenty = False
+        self._must_rebuild = True
+        self._fits_without_shares = False
 
     @property
     def is_current(self) -> bool:
         """Whether the document is up to date."""
-        return not (self._stale or self._edited or self._must_fit)
+        return not (self._stale or self._edited or self._must_rebuild)
 
     def claim(self, owner: Owner, candidate: Candidate[RegisteredGateway] | None) -> None:
         """Set the candidate of the Gateway that has an EUI in its namespace; None if there is none."""
         self._claim_of(owner).candidate = candidate
-        self._involve(owner[0])
+        self._note_claim_change(owner[0])
 
-    def renew(self, owner: Owner, candidate: Candidate[RegisteredGateway]) -> None:
+    def replace_resource(self, owner: Owner, candidate: Candidate[RegisteredGateway]) -> None:
         """Replace the resource of a Gateway without a change that matters, to release the memory of the old one."""
         claim = self._claim_of(owner)
         settled = claim.settled
@@ -152,7 +152,7 @@ class BucketMemory:
             claim.settled = candidate if same else replace(settled, resource=candidate.resource)
         claim.candidate = candidate
 
-    def take_in_force(self, document: RegistryDocument | None) -> InForceChange:
+    def set_in_force(self, document: RegistryDocument | None) -> InForceChange:
         """Set the document in force, and return its changes."""
         if document is self._in_force:
             return InForceChange()
@@ -163,12 +163,12 @@ class BucketMemory:
         for owner in kept:
             self._claim_of(owner).reserved = reserved.get(owner)
         for owner in (*changes, *kept):
-            self._involve(owner[0])
+            self._note_claim_change(owner[0])
         if kept:
             # The number of waiting entries of a namespace decides whether another one fits.
-            self.judge_anew()
-        if not self._has_plenty:
-            self._must_fit = True
+            self.mark_contested_stale()
+        if not self._fits_without_shares:
+            self._must_rebuild = True
         return InForceChange(
             tuple(before for before, _ in changes.values() if before is not None),
             tuple(after for _, after in changes.values() if after is not None),
@@ -179,16 +179,16 @@ class BucketMemory:
     ) -> dict[Owner, tuple[RegisteredGateway | None, RegisteredGateway | None]]:
         """Set the records in force; return those that differ, before and after."""
         before = self._in_force.gateways if self._in_force is not None else ()
-        gone, came = differing(before, document.gateways if document is not None else ())
+        removed, added = differing(before, document.gateways if document is not None else ())
         self._in_force = document
-        new = {(parsed_eui(each), each.namespace): each for each in came}
-        old = {(parsed_eui(each), each.namespace): each for each in gone}
+        new = {(parsed_eui(each), each.namespace): each for each in added}
+        old = {(parsed_eui(each), each.namespace): each for each in removed}
         pairs = {owner: (old.get(owner), new.get(owner)) for owner in {**old, **new}}
         for owner, (_, after) in pairs.items():
             self._claim_of(owner).hold(after)
         return {owner: pair for owner, pair in pairs.items() if pair[0] != pair[1]}
 
-    def judge_anew(self) -> None:
+    def mark_contested_stale(self) -> None:
         """Mark all contested EUIs for a new decision, after a change of the scopes."""
         self._stale |= self._contested
 
@@ -203,9 +203,9 @@ class BucketMemory:
         """
         settled = self._settle(grounds)
         edits, self._edited = self._edited, set()
-        if not (self._must_fit or edits):
+        if not (self._must_rebuild or edits):
             return False, settled
-        changed = None if self._must_fit else self._edit(edits)
+        changed = None if self._must_rebuild else self._edit(edits)
         if changed is None:
             changed = self._fit_all()
         for eui in edits:
@@ -214,11 +214,11 @@ class BucketMemory:
 
     def _fit_all(self) -> set[Key]:
         """Build the document from all candidates; return the Gateways with a changed record."""
-        self._must_fit = False
+        self._must_rebuild = False
         bucket = self._bucket()
         contents = Contents(bucket.candidates, partial(bucket.document, self._number), self._release, REGISTRY_BOUNDS)
         fitted = fit(contents, self._in_force)
-        self._has_plenty = fitted.has_plenty
+        self._fits_without_shares = fitted.fits_without_shares
         assert isinstance(fitted.document, RegistryDocument)  # noqa: S101 - it was built as that
         self._put(fitted.document, fitted.payload)
         return self._set_records((claim for _, claim in self._claims), fitted.records)
@@ -229,14 +229,14 @@ class BucketMemory:
         Returns:
             The Gateways with a changed record; None if the document must be built from all its candidates.
         """
-        if self.document is None or not self._has_plenty or len(euis) > _MOST_EDITS:
+        if self.document is None or not self._fits_without_shares or len(euis) > _MOST_EDITS:
             return None
         claims = [claim for eui in euis for claim in self._claims.of(eui)]
         found = edited(self.document, euis, (each for claim in claims if (each := claim.decision()) is not None))
         if found is None:
             return None
         document, chosen = found
-        payload = payload_with_plenty(document, self._release, REGISTRY_BOUNDS)
+        payload = payload_without_shares(document, self._release, REGISTRY_BOUNDS)
         if payload is None:
             return None
         self._put(document, payload)
@@ -288,7 +288,7 @@ class BucketMemory:
             self._claims.add(owner[0], found)
         return found
 
-    def _involve(self, eui: EUI64) -> None:
+    def _note_claim_change(self, eui: EUI64) -> None:
         """Record a change of the claims to an EUI."""
         is_contested = self._claims.is_shared(eui) and sum(each.is_live for each in self._claims.of(eui)) > 1
         if is_contested or eui in self._contested:
@@ -298,7 +298,7 @@ class BucketMemory:
             self._contested.add(eui)
         elif eui in self._contested:
             self._contested.discard(eui)
-            self._must_fit = True
+            self._must_rebuild = True
         self._stale.add(eui)
 
     def _settle(self, grounds: Grounds) -> set[Key]:
@@ -317,7 +317,7 @@ class BucketMemory:
             for each in self._claims.of(eui):
                 each.settle(settled.get(each.namespace))
             after = tuple(settled.values())
-            if not self._is_same_document(before, after):
+            if not self._has_same_entries(before, after):
                 self._edited.add(eui)
             else:
                 self._drop_empty(eui)
@@ -332,15 +332,15 @@ class BucketMemory:
         for each in [each for each in self._claims.of(eui) if each.is_empty]:
             self._claims.discard(eui, each)
 
-    def _is_same_document(self, before: tuple[Settled, ...], after: tuple[Settled, ...]) -> bool:
+    def _has_same_entries(self, before: tuple[Settled, ...], after: tuple[Settled, ...]) -> bool:
         """Return whether two results put the same into the document, without looking at its other content."""
         if len(before) != 1 or len(after) != 1:
             return not before and not after
         old, new = before[0], after[0]
         if old.candidate is None or new.candidate is None:
             return old.candidate is new.candidate and old.reserved == new.reserved
-        if not self._has_plenty:
-            return _asks_the_same(old.candidate, new.candidate) and old.reserved == new.reserved
+        if not self._fits_without_shares:
+            return _has_same_records(old.candidate, new.candidate) and old.reserved == new.reserved
         # If everything fits, each Gateway's first choice is in the document, and it has no reservation.
         first, then = (each.desired or each.fallback for each in (old.candidate, new.candidate))
         same_record = old.candidate.key == new.candidate.key and first == then
@@ -358,7 +358,7 @@ def _key(record: RegisteredGateway) -> Key:
     return Key(GATEWAY, record.namespace, record.name)
 
 
-def _asks_the_same(old: Candidate[RegisteredGateway], new: Candidate[RegisteredGateway]) -> bool:
+def _has_same_records(old: Candidate[RegisteredGateway], new: Candidate[RegisteredGateway]) -> bool:
     return (old.key, old.seniority, old.desired, old.fallback, old.minimal) == (
         new.key,
         new.seniority,

@@ -35,14 +35,14 @@ class RememberedGateway:
         is_stale: whether it must be compiled.
         candidate: its candidate before its claim was settled; None if it was never compiled.
         keys: the digests of the keys that its compile compared with the TrustedCAs' keys.
-        asked_own_cups: whether its compile checked it against this release's CUPS.
+        checked_own_cups: whether its compile checked it against this release's CUPS.
         verdict: the verdict on it; None before the first one.
     """
 
     __slots__ = (
-        "asked_own_cups",
         "bucket",
         "candidate",
+        "checked_own_cups",
         "eui",
         "is_owner",
         "is_stale",
@@ -59,7 +59,7 @@ class RememberedGateway:
         self.is_stale = True
         self.candidate: Candidate[RegisteredGateway] | None = None
         self.keys = _NOTHING
-        self.asked_own_cups = False
+        self.checked_own_cups = False
         self.verdict: Verdict | None = None
 
     @property
@@ -75,16 +75,16 @@ class GatewayMemory:
         layout: the layout of the registry documents.
 
     Attributes:
-        looking: the number of Gateways without an LNS of their own, by namespace.
+        without_lns: the number of Gateways without an LNS of their own, by namespace.
         expiring: when a certificate of a Gateway's servers expires.
-        let_in_until: until when the check against this release's CUPS is valid.
+        own_cups_valid_until: until when the check against this release's CUPS is valid.
     """
 
     def __init__(self, layout: RegistryLayout) -> None:
         self._layout = layout
-        self.looking: Counter[str] = Counter()
+        self.without_lns: Counter[str] = Counter()
         self.expiring: DeadlineQueue[Key] = DeadlineQueue()
-        self.let_in_until: DeadlineQueue[Key] = DeadlineQueue()
+        self.own_cups_valid_until: DeadlineQueue[Key] = DeadlineQueue()
         self._gateways: dict[Key, RememberedGateway] = {}
         self._claimants: MultiIndex[EUI64, Key] = MultiIndex()
         self._named: MultiIndex[Reference, Key] = MultiIndex()
@@ -106,13 +106,13 @@ class GatewayMemory:
         if remembered is None:
             remembered = self._gateways[key] = RememberedGateway(resource)
         else:
-            self._unlist(key, remembered.resource)
+            self._remove_from_indexes(key, remembered.resource)
             remembered.resource = resource
         self._by_uid.add(resource.metadata.uid, key)
         for each in references(resource):
             self._named.add(each, key)
         if looks_to_defaults(resource):
-            self.looking[resource.metadata.namespace] += 1
+            self.without_lns[resource.metadata.namespace] += 1
         return remembered
 
     def remove(self, key: Key) -> Owner | None:
@@ -120,9 +120,9 @@ class GatewayMemory:
         remembered = self._gateways.pop(key, None)
         if remembered is None:
             return None
-        self._unlist(key, remembered.resource)
+        self._remove_from_indexes(key, remembered.resource)
         self.expiring.set(key, None)
-        self.let_in_until.set(key, None)
+        self.own_cups_valid_until.set(key, None)
         if remembered.eui is not None:
             self._claimants.discard(remembered.eui, key)
         return remembered.owner
@@ -175,7 +175,7 @@ class GatewayMemory:
         """The namespaces with gateways that have each key."""
         return self._owners_of_keys
 
-    def take_in_force(self, change: InForceChange) -> tuple[set[Key], set[str]]:
+    def set_in_force(self, change: InForceChange) -> tuple[set[Key], set[str]]:
         """Update the records in force.
 
         Returns:
@@ -183,13 +183,13 @@ class GatewayMemory:
         """
         concerned: set[Key] = set()
         keys: set[str] = set()
-        for each in change.gone:
+        for each in change.removed:
             self._held.discard(each.uid, each)
             keys |= self._count_keys(each, -1)
-        for each in change.came:
+        for each in change.added:
             self._held.add(each.uid, each)
             keys |= self._count_keys(each, 1)
-        for each in (*change.gone, *change.came):
+        for each in (*change.removed, *change.added):
             concerned.update(self._by_uid.of(each.uid))
         return concerned, keys
 
@@ -199,15 +199,15 @@ class GatewayMemory:
         self.expiring.set(key, min(ends, default=None))
 
     def due(self, now: datetime) -> Iterable[Key]:
-        """Return the Gateways that change because time has passed, and remove their deadlines."""
-        return {*self.expiring.take(now), *self.let_in_until.take(now)}
+        """Return the Gateways whose deadline has passed, and remove these deadlines."""
+        return {*self.expiring.take(now), *self.own_cups_valid_until.take(now)}
 
-    def _unlist(self, key: Key, resource: Gateway) -> None:
+    def _remove_from_indexes(self, key: Key, resource: Gateway) -> None:
         self._by_uid.discard(resource.metadata.uid, key)
         for each in references(resource):
             self._named.discard(each, key)
         if looks_to_defaults(resource):
-            self.looking[resource.metadata.namespace] -= 1
+            self.without_lns[resource.metadata.namespace] -= 1
 
     def _count_keys(self, record: RegisteredGateway, number: int) -> set[str]:
         """Count a Gateway's keys; return those that its namespace has now for the first time, or has no longer."""
