@@ -1,3 +1,4 @@
+import itertools
 import random
 import secrets
 import zlib
@@ -115,6 +116,29 @@ def test_registry_documents_survive(gateways: list[RegisteredGateway]) -> None:
         assert isinstance(content.content, RegistryDocument)
         found += content.content.gateways
     assert sorted(found, key=lambda each: each.eui) == sorted(gateways, key=lambda each: each.eui)
+
+
+@given(st.lists(st.sampled_from(("a", "b")), max_size=6))
+def test_equal_values_of_the_gateways_of_a_document_are_one_object(names: list[str]) -> None:
+    euis = (EUI64(number) for number in itertools.count() if bucket_of(EUI64(number)) == 0)
+    gateways = tuple(
+        RegisteredGateway(
+            eui=format_hex(eui),
+            namespace=f"team-{name}",
+            name="g",
+            uid=format_hex(eui),
+            trusted_cas=(f"release/{name}",),
+            lns_uri=f"wss://{name}.example.com:8887",
+            lns_credentials=name.encode() * 1000,
+        )
+        for eui, name in zip(euis, names, strict=False)
+    )
+    payload = encode_payload(RegistryDocument(bucket=0, gateways=gateways))
+    content = decode(REGISTRY[0], encode(REGISTRY[0], 1, payload)).content
+    assert isinstance(content, RegistryDocument)
+    assert content.gateways == gateways
+    for field in ("namespace", "trusted_cas", "lns_uri", "lns_credentials"):
+        assert len({id(getattr(each, field)) for each in content.gateways}) == len(set(names))
 
 
 @given(st.sampled_from(DOCUMENTS), st.binary(max_size=200))

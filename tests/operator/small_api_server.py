@@ -24,6 +24,8 @@ class SmallApiServer:
         requests: method and path of each.
         tokens: the authorization of each.
         overheard: called with the path of each request that changes something.
+        page_size: how many items a page of a LIST has; None: all.
+        pages: how many pages a LIST gives before it fails; None: all.
     """
 
     def __init__(self) -> None:
@@ -34,6 +36,8 @@ class SmallApiServer:
         self.tokens: list[str | None] = []
         self.overheard: Callable[[str], None] = lambda _path: None
         self.revision = 100
+        self.page_size: int | None = None
+        self.pages: int | None = None
         self._open, self._most, self._slow = 0, 0, False
 
     @property
@@ -71,14 +75,14 @@ class SmallApiServer:
             return _refusal(self.failing_writes[path], "OnDemand")
         body = json.loads(await request.text() or "{}")
         if request.method == "GET":
-            return self._read(path)
+            return self._read(path, int(request.query.get("continue", "0")))
         self.overheard(path)
         return self._create(path, body) if request.method == "POST" else self._change(request.method, path, body)
 
-    def _read(self, path: str) -> web.Response:
+    def _read(self, path: str, begin: int) -> web.Response:
         if path in self.objects:
             return web.json_response(self.objects[path])
-        return self._list(path) if self._is_collection(path) else _refusal(404, "NotFound")
+        return self._list(path, begin) if self._is_collection(path) else _refusal(404, "NotFound")
 
     def _create(self, collection: str, body: dict[str, Any]) -> web.Response:
         path = f"{collection}/{body['metadata']['name']}"
@@ -101,9 +105,14 @@ class SmallApiServer:
     def _is_collection(self, path: str) -> bool:
         return path.rpartition("/")[2] in {"secrets", "configmaps", "pods", "trustedcas", "gateways", "gatewaydefaults"}
 
-    def _list(self, path: str) -> web.Response:
+    def _list(self, path: str, begin: int) -> web.Response:
         items = [each for name, each in self.objects.items() if name.startswith(f"{path}/")]
-        return web.json_response({"metadata": {"resourceVersion": str(self.revision)}, "items": items})
+        size = self.page_size or max(len(items), 1)
+        if self.pages is not None and begin >= self.pages * size:
+            return _refusal(410, "Expired")
+        rest = str(begin + size) if begin + size < len(items) else ""
+        metadata = {"resourceVersion": str(self.revision), "continue": rest}
+        return web.json_response({"metadata": metadata, "items": items[begin : begin + size]})
 
 
 @contextlib.asynccontextmanager

@@ -2,9 +2,9 @@
 
 import pytest
 
-from stationkeeper_core.published.documents import TRUST, Document, RegistryDocument
+from stationkeeper_core.published.documents import TRUST, Document, RegistryDocument, decode, encode, encode_payload
 from stationkeeper_operator.compiling.incremental import pause
-from stationkeeper_operator.resources.records import GATEWAY, Key, Reference
+from stationkeeper_operator.resources.records import GATEWAY, Gateway, Key, Reference
 from tests.operator.changing_world import ChangingWorld, made
 from tests.operator.member_fleet import fleet, member, spec_of
 from tests.operator.resource_building import NOW
@@ -71,3 +71,28 @@ def test_after_a_restart_a_gateway_of_an_event_is_reported_early() -> None:
             pass
     assert len(told) < number / 2
     assert member(1) in told
+
+
+def test_after_a_restart_the_records_in_force_use_the_texts_of_their_gateways() -> None:
+    world, number = ChangingWorld(), 40
+    world.happens(*fleet(number))
+    world.happens()
+    world.in_force = {
+        name: decode(name, encode(name, 1, encode_payload(each))).content for name, each in world.in_force.items()
+    }
+    compiler = world.restarted()
+    while not (plan := compiler.compile(world.in_force, NOW)).is_done:
+        pass
+    registries = [each for each in plan.documents.values() if isinstance(each, RegistryDocument)]
+    records = [each for registry in registries for each in registry.gateways]
+    assert len(records) == number
+    for each in records:
+        gateway = compiler.resources[Key(GATEWAY, each.namespace, each.name)]
+        assert isinstance(gateway, Gateway)
+        assert gateway.spec is not None
+        assert each.eui is gateway.spec.eui
+        metadata = gateway.metadata
+        assert [each.namespace, each.name, each.uid] == [metadata.namespace, metadata.name, metadata.uid]
+        assert each.name is metadata.name
+        assert each.uid is metadata.uid
+    assert len({id(verdict) for key, verdict in compiler.verdicts.items() if key.kind == GATEWAY}) < number

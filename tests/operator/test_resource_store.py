@@ -96,6 +96,19 @@ def store() -> ResourceStore:
 
 
 class TestEvents:
+    def test_a_new_version_uses_the_equal_parts_of_the_one_before(self, store: ResourceStore) -> None:
+        before, after = gateway(10), gateway(11, suspended=False)
+        store.put(before)
+        store.put(after)
+        assert after.metadata.uid is before.metadata.uid
+        assert after.key is before.key
+        assert after.spec != before.spec
+        again = gateway(12, suspended=False)
+        store.put(again)
+        assert again.spec is after.spec
+        assert store.get(again.key) is again
+        assert again.metadata.resource_version == "12"
+
     def test_the_newer_version_wins_whatever_the_order(self, store: ResourceStore) -> None:
         store.put(gateway(10, uri="wss://new:1"))
         assert store.put(gateway(9, uri="wss://old:1")) is Change.NOTHING

@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
@@ -64,49 +64,55 @@ class Resync:
         changes = [await self._list(kind, namespace) for kind in RESOURCES for namespace in self._namespaces]
         if await self._reader.read(self._store.references.named):
             changes.append(Change.SPEC)
-        return max(changes, key=lambda change: change.value)
+        return _gravest(changes)
 
     async def _list(self, kind: str, namespace: str | None) -> Change:
         listed, version = self._store.begin_list(kind, namespace), ""
         decoding: asyncio.Task[_Decoded] | None = None
+        changes: list[Change] = []
         try:
             async for page in self._api.pages(resource_path(kind, namespace)):
                 version = page.resource_version
                 # A page is decoded while the API server makes the next one.
                 if decoding is not None:
-                    self._add(listed, await decoding)
+                    changes.append(self._add(listed, await decoding))
                 decoding = asyncio.create_task(asyncio.to_thread(_decoded, kind, page.items, listed))
             if decoding is not None:
-                self._add(listed, await decoding)
+                changes.append(self._add(listed, await decoding))
         finally:
             if decoding is not None:
                 decoding.cancel()
         count = len(listed.found)
-        change = await self._merge(listed, version)
+        change = _gravest((*changes, await self._merge(listed, version)))
         fields = {"kind": kind, "namespace": namespace or "", "count": count, "change": change.name}
         _log.info("listed", extra={"fields": fields})
         return change
 
-    def _add(self, listed: ListInProgress, decoded: _Decoded) -> None:
+    def _add(self, listed: ListInProgress, decoded: _Decoded) -> Change:
+        """Add a page to a LIST; return its gravest change, where its items count at once."""
         known, others = decoded
         listed.add_known(known)
-        for resource in others:
-            if listed.is_first:
-                # There is time for it while the API server makes the next page, and nothing is compiled before the end.
-                self._store.put(resource)
-                listed.add_known((resource.key,))
-            else:
+        if not listed.is_first:
+            for resource in others:
                 listed.add(resource)
+            return Change.NOTHING
+        # There is time for it while the API server makes the next page, and nothing is compiled before the end.
+        listed.add_known(resource.key for resource in others)
+        return _gravest(self._store.put(resource) for resource in others)
 
     async def _merge(self, listed: ListInProgress, version: str) -> Change:
         """Take in a LIST without blocking the event loop for long."""
         gravest, until = Change.NOTHING, time.monotonic() + _SLICE_SECONDS
         for change in self._store.merge_steps(listed, version):
-            gravest = max(gravest, change, key=lambda each: each.value)
+            gravest = _gravest((gravest, change))
             if time.monotonic() > until:
                 await asyncio.sleep(0)
                 until = time.monotonic() + _SLICE_SECONDS
         return gravest
+
+
+def _gravest(changes: Iterable[Change]) -> Change:
+    return max(changes, key=lambda change: change.value, default=Change.NOTHING)
 
 
 def _decoded(kind: str, items: Sequence[msgspec.Raw], listed: ListInProgress) -> _Decoded:
