@@ -1,5 +1,8 @@
 import time
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from stationkeeper_operator.api.rate_limit import BacklogRate, RateLimit
 
 
@@ -35,10 +38,26 @@ def test_a_large_backlog_is_done_in_bounded_time_and_a_small_one_slowly() -> Non
     limit = BacklogRate(least=10, most=200, within=100, burst=20, clock=lambda: now[0])
     limit.expect(15_000)
     assert 1490 <= passed(limit, now, 10) <= 1530
+    limit.expect(20)
     limit.expect(500)
     assert 95 <= passed(limit, now, 10) <= 125
     limit.expect(10**9)
     assert 1990 <= passed(limit, now, 10) <= 2030
+
+
+@given(waiting=st.integers(1, 20_000))
+def test_a_backlog_is_done_in_its_time_to_the_last_item(waiting: int) -> None:
+    now = [0.0]
+    limit = BacklogRate(least=10, most=250, within=100, burst=20, clock=lambda: now[0])
+    rest = waiting
+    while rest:
+        limit.expect(rest)
+        if limit.take():
+            rest -= 1
+        else:
+            now[0] += 0.05
+    # The last ones, as many as the burst, are written at the lowest rate.
+    assert now[0] <= 100 + 20 / 10 + 0.1
 
 
 def test_a_server_that_asks_for_less_gets_less_for_a_while() -> None:

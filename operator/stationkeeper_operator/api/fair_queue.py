@@ -5,6 +5,7 @@ backlog does not delay changes, and endless changes do not delay the backlog. Am
 namespaces take turns. Within a namespace, the key that has waited longest comes first.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Generic, TypeVar
 
@@ -17,7 +18,8 @@ class _Lanes(Generic[_K]):
     """Keys of one urgency, by namespace; the first namespace is the next one to take a turn."""
 
     def __init__(self) -> None:
-        self._lanes: dict[str, dict[_K, None]] = {}
+        # Keys are taken from the front. A plain dict would step over the places of all that were taken, each time.
+        self._lanes: dict[str, OrderedDict[_K, None]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._lanes.values()))
@@ -32,7 +34,7 @@ class _Lanes(Generic[_K]):
         return len(self._lanes.get(namespace, ()))
 
     def add(self, namespace: str, key: _K) -> None:
-        self._lanes.setdefault(namespace, {}).setdefault(key, None)
+        self._lanes.setdefault(namespace, OrderedDict()).setdefault(key, None)
 
     def drop(self, namespace: str, key: _K) -> None:
         lane = self._lanes.get(namespace)

@@ -32,10 +32,13 @@ class RateLimit(TokenBucket):
 class BacklogRate(RateLimit):
     """A token bucket with a rate that grows with the backlog, and falls for a while if a server asks for that.
 
+    The rate for the largest backlog stays until the backlog is small again: a rate that falls with what is left would
+    need far longer than `within`.
+
     Args:
         least: the minimum rate, tokens per second.
         most: the maximum rate, tokens per second.
-        within: the seconds in which the backlog should be done, as far as `most` allows.
+        within: the seconds in which the largest backlog should be done, as far as `most` allows.
         burst: the maximum number of tokens.
         clock: monotonic, in seconds.
     """
@@ -48,6 +51,7 @@ class BacklogRate(RateLimit):
         self._least = least
         self._most = most
         self._within = within
+        self._largest = 0
         # The share of the rate for a server that was too slow, and the time of that.
         self._share = 1.0
         self._share_at = clock()
@@ -56,7 +60,8 @@ class BacklogRate(RateLimit):
     def expect(self, waiting: int) -> None:
         """Set the rate for a backlog of `waiting` items."""
         self._recover()
-        self.refill_at(min(self._most, max(self._least, waiting / self._within)) * self._share)
+        self._largest = max(self._largest, waiting) if waiting > self._burst else 0
+        self.refill_at(min(self._most, max(self._least, self._largest / self._within)) * self._share)
 
     def slow_down(self, seconds: float) -> None:
         """Give no tokens for `seconds`, and then half the rate for a while."""
