@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from stationkeeper_tools.binaries import (
     ControlPlaneBinaries,
@@ -29,7 +29,13 @@ from stationkeeper_tools.control_plane import ControlPlane
 from stationkeeper_tools.progress import Progress
 from tests.examples import DEFAULT, FAST
 
-COMMON = settings(deadline=None, print_blob=True, derandomize="CI" in os.environ)
+# Neither an example nor the making of one is held to seconds, which a busy machine takes.
+COMMON = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+    derandomize="CI" in os.environ,
+)
 settings.register_profile("stationkeeper", COMMON, max_examples=DEFAULT)
 settings.register_profile("fast", COMMON, max_examples=FAST)
 settings.load_profile("stationkeeper")

@@ -1,6 +1,8 @@
 """What measures the tests counts right: coverage by package, and the fate of mutants."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 from tests.coverage.__main__ import GOALS, covered, table
 from tests.mutation.__main__ import outcomes
+from tests.mutation.mutant_tests import TIMED_OUT
 
 
 def a_file(lines: tuple[int, int], branches: tuple[int, int], missing: list[int]) -> dict[str, Any]:
@@ -49,13 +52,35 @@ def test_the_core_has_to_be_run_wholly() -> None:
     assert {*GOALS.values()} == {100, 95}
 
 
-def test_a_mutant_is_killed_by_a_failure_or_by_no_end_alone(tmp_path: Path) -> None:
+def test_a_mutant_is_killed_by_a_failure_and_times_out_where_a_test_does_not_end(tmp_path: Path) -> None:
     folder = tmp_path / "mutants/src/stationkeeper_core"
     folder.mkdir(parents=True)
     codes = {"killed": 1, "error": 3, "endless": 36, "survived": 0, "untested": 33, "crashed": -11, "not tried": None}
     (folder / "a.py.meta").write_text(json.dumps({"exit_code_by_key": codes}))
 
     assert outcomes(tmp_path) == {
-        **dict.fromkeys(("killed", "error", "endless"), "killed"),
+        **dict.fromkeys(("killed", "error"), "killed"),
+        "endless": "timed out",
         **{"survived": "survived", "untested": "no tests", "crashed": "undecided"},
     }
+
+
+def test_a_test_of_a_mutant_is_ended_by_the_cpu_time_that_it_takes_and_not_by_the_time_that_it_waits(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import time\ndef test_waits(): time.sleep(1.5)\ndef test_computes():\n    while True: pass\n"
+    )
+    times = {"test_it.py::test_waits": 0.0, "test_it.py::test_computes": 0.01}
+    (tmp_path / "mutmut-stats.json").write_text(json.dumps({"duration_by_test": times}))
+    code = (
+        "import sys, tests.mutation.mutant_tests as limits; limits.SECONDS = 1.0\n"
+        "import os, pytest; os.chdir(sys.argv[1])\n"
+        "sys.exit(pytest.main(['-vv', '-s', '-p', 'no:cacheprovider', '-c', os.devnull, '--rootdir', '.'], [limits]))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+
+    assert done.returncode == TIMED_OUT
+    assert "test_waits PASSED" in done.stdout
+    assert "test_computes" in done.stdout

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.ending import end
+
 COMMAND = (sys.executable, "-c", "from stationkeeper_operator.main import main; main()")
 
 
@@ -32,6 +34,10 @@ class OperatorProcess:
         """Ends it as a crash does."""
         self._process.kill()
         self._process.wait()
+
+    def end(self) -> None:
+        """Ends it when a test no longer needs it."""
+        end(self._process)
 
     def pause(self) -> None:
         """Has it do nothing, as on a machine that is starved."""

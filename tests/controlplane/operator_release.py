@@ -106,7 +106,7 @@ class Release:
         """Ends the operators."""
         for process in self._processes:
             if process.is_running():
-                process.kill()
+                process.end()
 
     def close(self) -> None:
         """Ends the operators and deletes all resources."""

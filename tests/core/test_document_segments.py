@@ -1,3 +1,4 @@
+import os
 import zlib
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from stationkeeper_core.published.document_segments import compress, segment_bytes, segments
 from stationkeeper_core.published.documents import RegisteredGateway, RegistryDocument, encode_payload
 
+MIB = 1024 * 1024
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=40)
 GATEWAYS = st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), TEXTS), max_size=12)
 
@@ -62,3 +64,23 @@ def test_a_change_of_one_namespace_compresses_only_its_records_again() -> None:
         stream = compress(changed)
     assert zlib.decompress(stream) == changed
     assert 0 < sum(compressed) < len(changed) / 2
+
+
+def test_compressed_parts_are_remembered_within_a_bound_those_used_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    compressed: list[int] = []
+    real = zlib.compressobj
+
+    def counted(level: int, method: int, window: int) -> object:
+        compressed.append(level)
+        return real(level, method, window)
+
+    parts = [os.urandom(4 * MIB) for _ in range(5)]
+    monkeypatch.setattr(zlib, "compressobj", counted)
+    for part in parts:
+        segment_bytes(part)
+    assert len(compressed) == len(parts)
+
+    segment_bytes(parts[-1])
+    assert len(compressed) == len(parts), "the last one is remembered"
+    segment_bytes(parts[0])
+    assert len(compressed) == len(parts) + 1, "the first one is not"

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from tests.cups.client import until
 from tests.cups.conftest import Cups, ready
+from tests.ending import end
 
 START_SECONDS = 60.0
 
 
 @contextmanager
 def process(cups: Cups, log: Path, *arguments: str) -> Iterator[int]:
-    """A server of its own over the folders of `cups`, that is killed in the end; its process id."""
+    """A server of its own over the folders of `cups`, that is ended at last; its process id."""
     command = [
         *(sys.executable, "-c", "from stationkeeper_cups.main import main; main()"),
         f"--listen=127.0.0.1:{cups.port}",
@@ -30,12 +31,12 @@ def process(cups: Cups, log: Path, *arguments: str) -> Iterator[int]:
 
 @contextmanager
 def running(command: Sequence[str], log: Path) -> Iterator[int]:
-    """A process that is killed in the end; its id."""
+    """A process that is ended at last; its id."""
     with log.open("ab") as sink, subprocess.Popen(command, stdout=sink, stderr=sink) as process:
         try:
             yield process.pid
         finally:
-            process.kill()
+            end(process)
 
 
 async def serves(cups: Cups) -> None:

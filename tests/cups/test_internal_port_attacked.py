@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import select
 import socket
 import ssl
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,7 @@ from tests.cups.pki import Pki
 from tests.examples import examples
 
 TOKEN = "correct-token-of-some-bytes"
+ANSWER_SECONDS = 60.0
 HIGH = bytes(range(0x80, 0x100))
 HEADERS = (
     b"Bearer \xff",
@@ -194,19 +198,44 @@ async def test_two_thousand_idle_connections_take_little_memory_and_keep_nobody_
         try:
             grown = _resident(pid) - before
             assert grown < 48, f"{grown} MiB"
-            for source in ("127.0.0.1", "127.0.0.9", "127.0.2.1"):
-                for path, authorization in (
-                    (b"/healthz", b""),
-                    (b"/metrics", b""),
-                    (b"/generation", b"Bearer " + TOKEN.encode()),
-                ):
-                    began = time.monotonic()
-                    answer = await asyncio.to_thread(_raw, cups.internal_port, _get(path, authorization), source)
-                    assert answer.startswith(b"HTTP/1.1 200 "), (source, path)
-                    assert time.monotonic() - began < 5
+            with _again_and_again(connect):
+                for source in ("127.0.0.1", "127.0.0.9", "127.0.2.1"):
+                    for path, authorization in (
+                        (b"/healthz", b""),
+                        (b"/metrics", b""),
+                        (b"/generation", b"Bearer " + TOKEN.encode()),
+                    ):
+                        is_answered = partial(_is_answered, cups.internal_port, _get(path, authorization), source)
+                        await until(is_answered, f"{path.decode()} is answered to {source}", ANSWER_SECONDS)
         finally:
             for each in idle:
                 each.close()
+
+
+@contextlib.contextmanager
+def _again_and_again(connect: Callable[[int], None]) -> Iterator[None]:
+    """Take every place that becomes free, all the time: then no client is let in only because an idle one has left."""
+    over = threading.Event()
+
+    def take_places() -> None:
+        for number in itertools.count():
+            if over.wait(0.02):
+                return
+            connect(number)
+
+    taking = threading.Thread(target=take_places)
+    taking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        taking.join()
+
+
+async def _is_answered(port: int, request: bytes, source: str) -> bool:
+    with contextlib.suppress(OSError):  # a handshake that a busy machine does not finish in time
+        return (await asyncio.to_thread(_raw, port, request, source)).startswith(b"HTTP/1.1 200 ")
+    return False
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from stationkeeper_core.eui64 import EUI64
 from stationkeeper_tools.gateway_client import Identity, RefusedError, update_info
 from stationkeeper_tools.ports import free_port
 from stationkeeper_tools.sample_pki import KeyPair, make_gateway
+from tests.ending import end
 from tests.tools.command_line import PROGRAM
 from tests.tools.manifest_files import EUI, root
 
@@ -53,7 +54,7 @@ class Serving:
 
     def __exit__(self, *_: object) -> None:
         if self.process is not None and self.process.poll() is None:
-            self.kill()
+            end(self.process)
 
     def put(self, name: str, *objects: Any) -> Path:
         """Write a manifest file as most editors do: a new one in its place."""

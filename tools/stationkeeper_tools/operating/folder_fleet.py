@@ -6,6 +6,7 @@ A file is edited in place, and only the part that changes: comments and order st
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -195,5 +196,6 @@ def _replace(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         new.replace(real)
     except OSError as error:
-        new.unlink(missing_ok=True)
+        with suppress(OSError):
+            new.unlink()
         raise FleetError(FleetFault.UNREACHABLE, f"{path} cannot be written: {error.strerror}") from None
