@@ -95,7 +95,7 @@ def say(config: pytest.Config, line: str) -> None:
 
 @contextmanager
 def one_process_at_a_time() -> Iterator[None]:
-    """Have the other processes of one run wait: the first obtains, the others find."""
+    """Let one process of a run obtain the programs, while the others wait for it."""
     with (Path(tempfile.gettempdir()) / f"stationkeeper-tests-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -20,12 +20,12 @@ class WeakPki:
         folder.mkdir()
 
     def root(self, name: str, bits: int = 2048) -> KeyPair:
-        """A self-signed root."""
+        """Return a self-signed root."""
         self._run(f"req -x509 -sha256 -days 30 -newkey rsa:{bits} -keyout {name}.key -out {name}.crt -nodes {CA}", name)
         return self._pair(name)
 
     def issue(self, name: str, common_name: str, issuer: str, key: str = "rsa:2048", digest: str = "sha256") -> KeyPair:
-        """A certificate that `issuer` signs.
+        """Return a certificate that `issuer` signs.
 
         Args:
             name: of its files.

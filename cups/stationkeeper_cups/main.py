@@ -41,7 +41,7 @@ from stationkeeper_cups.metrics import Metrics
 from stationkeeper_cups.observations import Observations
 from stationkeeper_cups.process.event_loop import new_event_loop
 from stationkeeper_cups.process.json_log import log_as_json
-from stationkeeper_cups.process.memory_return import MemoryReturn, give_back_free_memory, resident_bytes
+from stationkeeper_cups.process.memory_return import MemoryReturn, release_free_memory, resident_bytes
 from stationkeeper_cups.settings import Files, Forwarded, Settings, read_settings
 from stationkeeper_cups.sources.file_source import FileSource
 from stationkeeper_cups.sources.kubernetes_source import KubernetesSource
@@ -178,7 +178,7 @@ def _measure(metrics: Metrics, listeners: list[Listener]) -> None:
     metrics.waiting_connections.labels("Silent").set_function(total(lambda each: each.silent))
     metrics.waiting_connections.labels("Ready").set_function(total(lambda each: each.waiting))
     metrics.handshakes.set_function(total(lambda each: len(each.handshake)))
-    metrics.longest_wait_seconds.set_function(lambda: max(each.waited for each in listeners))
+    metrics.longest_wait_seconds.set_function(lambda: max(each.longest_wait for each in listeners))
     for why in Dropped:
         metrics.dropped_connections.labels(why)
     for each in listeners:
@@ -189,7 +189,7 @@ def _memory_return(listeners: list[Listener], limits: ConnectionLimits) -> Memor
     def is_calm() -> bool:
         return sum(each.connections for each in listeners) <= limits.connections // CALM_SHARE
 
-    return MemoryReturn(resident_bytes, give_back_free_memory, is_calm)
+    return MemoryReturn(resident_bytes, release_free_memory, is_calm)
 
 
 async def _latest(source: asyncio.Task[None], stop: asyncio.Event, state: ServingState, seconds: float) -> None:

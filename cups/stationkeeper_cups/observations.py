@@ -123,7 +123,7 @@ class Observations:
         refusal = SeenRefusal(reason=reason, at=now, trusted_ca=client.certificate.trusted_ca)
         eui, gateway = client.eui, client.gateway
         if gateway is None:
-            stranger = Observation(
+            unregistered = Observation(
                 eui=format_hex(eui),
                 last_seen=now,
                 station=_text(request.station),
@@ -132,7 +132,7 @@ class Observations:
                 certificate=client.certificate,
                 refusal=refusal,
             )
-            self._put(eui, stranger, None)
+            self._put(eui, unregistered, None)
             return
         known = self._find(eui, gateway.uid)
         before = known.observation if known else Observation(eui=gateway.eui, uid=gateway.uid)

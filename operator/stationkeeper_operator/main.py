@@ -8,6 +8,7 @@ import sys
 
 from stationkeeper_core.setting_values import SettingsError
 from stationkeeper_operator.api.kubernetes_credentials import CredentialsError
+from stationkeeper_operator.process.free_memory import keep_little_free_memory
 from stationkeeper_operator.process.json_log import log_as_json
 from stationkeeper_operator.runtime import operate
 from stationkeeper_operator.settings import Settings, read_settings
@@ -20,6 +21,7 @@ def main() -> None:
 
     The exit status is 2 if the configuration does not allow a start, and 1 if a part failed.
     """
+    keep_little_free_memory()
     try:
         settings = read_settings(sys.argv[1:], os.environ)
         log_as_json(settings.log_level)

@@ -22,7 +22,7 @@ from stationkeeper_operator.api.leadership import Candidate, NotLeadingError
 from stationkeeper_operator.api.lease_thread import LeaseThread
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.metrics import Metrics, ResourceMetrics
-from stationkeeper_operator.process.free_memory import give_back_free_memory
+from stationkeeper_operator.process.free_memory import release_free_memory
 from stationkeeper_operator.process.health import serve_health
 from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.reporting.watch_lag import MOST_UNSEEN, WatchLag
@@ -31,6 +31,7 @@ from stationkeeper_operator.settings import Settings
 from stationkeeper_operator.term import Cluster, LeaderTerm
 from stationkeeper_operator.turns.aggregator import Aggregator
 from stationkeeper_operator.turns.listing import RESYNC_SECONDS, RETRY_SECONDS, Listing, until_done
+from stationkeeper_operator.turns.own_writes import OwnWrites
 from stationkeeper_operator.turns.reconciler import Turn
 from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_reader import FEW, ReferenceReader
@@ -121,9 +122,8 @@ class Operator:
             self._store,
             self._reader,
             self._changes,
-            lag,
+            OwnWrites(self._store, self._note, lag),
             self.metrics,
-            self._note,
             now,
             GenerationFloor(),
         )
@@ -187,13 +187,13 @@ class Operator:
             self._lag.begin()
         else:
             change = self._store.remove(report.resource) if report.deleted else self._store.put(report.resource)
-            self._lag.saw(report.resource.key, report.resource.metadata.version)
+            self._lag.note_seen(report.resource.key, report.resource.metadata.version)
             if change is Change.STATUS and self._term is not None:
-                self._term.look_again(report.resource.key)
+                self._term.note_other_write(report.resource.key)
             self._note(change)
 
     def _reference_changed(self, reference: Reference) -> None:
-        self._changes.wake(urgent=self._store.references.lets_in(reference))
+        self._changes.wake(urgent=self._store.references.admits(reference))
 
     def _note(self, change: Change) -> None:
         if change in {Change.SPEC, Change.REDUCTION}:
@@ -268,7 +268,7 @@ class Operator:
 
     async def _watch_resources(self) -> NoReturn:
         while True:
-            # kopf looks only once for the resources to watch: the definitions must exist.
+            # kopf looks up the resources to watch only once: the definitions must exist.
             await until_done("probe", self._resync.probe)
             try:
                 await self._watch.run()
@@ -279,17 +279,17 @@ class Operator:
     async def _turns(self) -> None:
         pause = RETRY_SECONDS
         while True:
-            await self._changes.due()
+            await self._changes.wait_until_due()
             term = self._term
             if term is None or not self._may_take_turns():
                 continue
             self._judged_ahead = self._ahead()
             ended = await term.turn()
             if ended is not Turn.AGAIN and not self._is_frozen:
-                # While changes come all the time, the first turns end early: what they have made is frozen too.
+                # With changes all the time, the first turns end early: freeze their objects too.
                 gc.freeze()
                 self._is_frozen = ended is Turn.DONE
-                await asyncio.to_thread(give_back_free_memory)
+                await asyncio.to_thread(release_free_memory)
             self.metrics.turns.labels(ended.value).inc()
             self._set_alarm(term.deadline)
             if ended is not Turn.AGAIN:
@@ -317,7 +317,7 @@ class Operator:
         self._loop.call_later(seconds, self._changes.wake)
 
     async def _verify(self) -> None:
-        """Check everything that no watch shows: the clock, the published Secrets, and Secrets without their label."""
+        """Check what no watch shows: the clock, the published Secrets, and Secrets without their label."""
         while True:
             await asyncio.sleep(VERIFY_SECONDS)
             term = self._term

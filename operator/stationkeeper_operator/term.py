@@ -19,12 +19,12 @@ from stationkeeper_operator.observing.counts_read import CountsRead
 from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.loaded_reports import LoadedReports
 from stationkeeper_operator.observing.pod_events import PodEvents
+from stationkeeper_operator.observing.pod_rounds import PodRounds
 from stationkeeper_operator.observing.seen_pages import SeenPages
 from stationkeeper_operator.publishing.generation_floor import GenerationFloor
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.reporting.status_writer import StatusWriter
-from stationkeeper_operator.reporting.watch_lag import WatchLag
 from stationkeeper_operator.resources.records import Key
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
 from stationkeeper_operator.settings import Settings
@@ -36,7 +36,6 @@ from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.rollout_loop import RolloutLoop
 from stationkeeper_operator.turns.status_loop import StatusLoop
-from stationkeeper_operator.watching.known import Change
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 
@@ -53,9 +52,8 @@ class Cluster:
         store: the known state of the cluster.
         reader: reads named objects that were never read.
         changes: the changes that wait for a turn.
-        lag: the lag of the watch behind written statuses.
+        own_writes: takes in each written status.
         metrics: the metrics of the process.
-        changed: called with the change in the answer to a write.
         now: returns the time, aware.
         floor: the floor for new generations, in any term.
     """
@@ -65,9 +63,8 @@ class Cluster:
     store: ResourceStore
     reader: ReferenceReader
     changes: Aggregator
-    lag: WatchLag
+    own_writes: OwnWrites
     metrics: Metrics
-    changed: Callable[[Change], None]
     now: Callable[[], datetime]
     floor: GenerationFloor
 
@@ -93,7 +90,7 @@ class LeaderTerm:
         self._events = EventRecorder(api, settings.identity, permit)
         self._statuses = StatusLoop(
             StatusWriter(api, permit, settings.namespace),
-            OwnWrites(store, cluster.changed, cluster.lag),
+            cluster.own_writes,
             self._events,
             now=now,
             release=settings.namespace,
@@ -103,19 +100,16 @@ class LeaderTerm:
         pods = AskedPods(api, settings.namespace)
         handover = Handover(settings.signing_key, lambda: self._publisher.values, permit)
         self._rollout = RolloutLoop(
-            pods,
-            LoadedReports(pods, handover, PodEvents(now)),
-            SeenPages(pods),
+            PodRounds(pods, LoadedReports(pods, handover, PodEvents(now)), SeenPages(pods)),
             flow,
             self._events,
             token_file=token_file,
             may_ask=lambda: may_act() and tracker.is_known,
-            namespace=settings.namespace,
             now=now,
-            outrun=self._publish_above,
+            note_pod_generations=self._note_pod_generations,
         )
         self._counts_read = CountsRead(api, settings.namespace, settings.buckets)
-        self._check = PlanCheck(cluster.metrics.compile_differences, self._compile_anew)
+        self._check = PlanCheck(cluster.metrics.compile_differences, self._discard_state)
         compilation = Compilation(
             *(settings.namespace, settings.cups_names, store, cluster.reader), lambda: self._counts_read.counts
         )
@@ -126,7 +120,7 @@ class LeaderTerm:
             flow=flow,
             now=now,
             metrics=cluster.metrics,
-            is_pressed=lambda: self._changes.is_waiting,
+            change_waits=lambda: self._changes.is_waiting,
             check=self._check,
         )
 
@@ -145,22 +139,34 @@ class LeaderTerm:
         """The number of statuses that wait to be compared, and written if they differ."""
         return self._statuses.waiting
 
-    def look_again(self, key: Key) -> None:
+    def note_other_write(self, key: Key) -> None:
         """Compare the status of a resource again: another writer wrote it."""
-        self._statuses.look_again(key)
+        self._statuses.note_other_write(key)
 
     async def run(self) -> None:
         """Write statuses and events, ask the pods and check compiled plans, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for part in (self._statuses.run, self._events.run, self._rollout.run, self._check.run):
+            for part in (self._prepare, self._statuses.run, self._events.run, self._rollout.run, self._check.run):
                 group.create_task(part(), name=part.__qualname__)
+
+    async def _prepare(self) -> None:
+        """Read the published documents while all resources are listed, so that the first turn does not wait for them.
+
+        After a failure, that turn reads them.
+        """
+        try:
+            await self._counts_read.update()
+            await self._publisher.in_force(self._counts_read.counts.needed)
+        except (ApiError, NotLeadingError, SupersededError) as error:
+            fields = {"detail": f"{type(error).__name__} {error}".strip()}
+            _log.info("the published documents are not read yet", extra={"fields": fields})
 
     async def turn(self) -> Turn:
         """Take a turn; a failure is logged, and the next turn completes the work."""
-        self._publisher.told(self._events.take_told())
+        self._publisher.mark_reported(self._events.take_reported())
         try:
             if self._counts_read.counts.read is None:
-                await self._counts_read.look()
+                await self._counts_read.update()
             return await self._reconciler.turn()
         except SupersededError:
             self._changes.wake(urgent=True)
@@ -172,25 +178,25 @@ class LeaderTerm:
         return Turn.DONE
 
     async def verify(self) -> None:
-        """Check everything that no watch shows: the counts that the pods read, and the published Secrets."""
-        if await self._counts_read.look():
+        """Check what no watch shows: the counts that the pods read, and the published Secrets."""
+        if await self._counts_read.update():
             self._changes.wake(urgent=True)
         try:
-            untouched = await self._publisher.is_untouched()
+            unchanged = await self._publisher.is_unchanged()
         except ApiError as error:
             _log.warning("the published Secrets cannot be read", extra={"fields": {"detail": error}})
             return
-        if untouched:
-            untouched = await self._strike_told()
-        if not untouched:
+        if unchanged:
+            unchanged = await self._delete_reported()
+        if not unchanged:
             self._changes.wake(urgent=True)
 
-    async def _strike_told(self) -> bool:
-        """Delete the removals that got their event; return whether each Secret was as this process left it."""
-        self._publisher.told(self._events.take_told())
+    async def _delete_reported(self) -> bool:
+        """Delete the removals that have their event; return whether each Secret was as this process left it."""
+        self._publisher.mark_reported(self._events.take_reported())
         try:
-            if await self._publisher.strike_told():
-                # A document that nothing reads any more may have been kept for what it noted.
+            if await self._publisher.delete_reported():
+                # An unused document may have been kept only for these notes.
                 self._changes.wake()
         except SupersededError:
             return False
@@ -198,10 +204,10 @@ class LeaderTerm:
             _log.info("noted removals with an event are not deleted yet", extra={"fields": {"detail": str(error)}})
         return True
 
-    def _publish_above(self, generations: Mapping[str, int]) -> None:
-        if self._publisher.outrun(generations):
+    def _note_pod_generations(self, generations: Mapping[str, int]) -> None:
+        if self._publisher.note_pod_generations(generations):
             self._changes.wake(urgent=True)
 
-    def _compile_anew(self) -> None:
-        self._reconciler.begin_anew()
+    def _discard_state(self) -> None:
+        self._reconciler.discard_state()
         self._changes.wake(urgent=True)

@@ -75,7 +75,7 @@ class PackageApi(KubernetesApi):
 
 
 class _PlainCredentials(Credentials):
-    """Of a server on loopback without TLS."""
+    """The plain credentials of a server on loopback without TLS."""
 
     def __init__(self, server: str) -> None:
         super().__init__(None)

@@ -115,7 +115,7 @@ def _measure(case: str, options: argparse.Namespace) -> Figures:
 def _take_turns(
     servers: Sequence[Server], members: Sequence[Member], contexts: Sequence[ssl.SSLContext], costs: Turns
 ) -> None:
-    """Have each of `members` ask each server once, and note what it costs; who begins changes."""
+    """Make each of `members` ask each server once, and note what it costs; who begins changes."""
     for turn, begin in enumerate(range(0, len(members), TURN)):
         part = slice(begin, begin + TURN)
         first = turn % len(servers)
@@ -143,7 +143,7 @@ def _ask_all(server: Server, members: Sequence[Member], contexts: Sequence[ssl.S
 
 
 def _body(member: Member) -> bytes:
-    """What a Station reports that has all that it is to have."""
+    """Return what a Station reports that has all that it is to have."""
     return json.dumps(
         {
             "router": member.router,

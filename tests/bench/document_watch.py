@@ -41,7 +41,7 @@ class Write:
 
 
 class DocumentWatch:
-    """Of one release; to be used as an asynchronous context manager."""
+    """The watch of one release's documents. Use it as an asynchronous context manager."""
 
     def __init__(self, api: KubernetesApi, namespace: str) -> None:
         self._api = api

@@ -141,7 +141,7 @@ class Herd:
         self._crowd(60).rate(AT_A_TIME, 3 + len(self._members) / 300)
 
     def meet(self, factor: float, patience: float) -> Case:
-        """Have them come at `factor` times the capacity, each with so many seconds of patience."""
+        """Make them come at `factor` times the capacity, each with so many seconds of patience."""
         before, before_by_cpu = self._capacity()
         crowd = self._crowd(patience)
         self._changed_at = self._enforced_at = 0.0

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def held(count: int) -> dict[str, float]:
-    """What one gateway takes of memory and time when it is taken in."""
+    """Return what one gateway takes of memory and time when it is taken in."""
     now, view = datetime.now(UTC), FleetView(2, History())
     items = list(fleet(count, now))
     before, spent = resident(), 0.0
@@ -64,12 +64,12 @@ def held(count: int) -> dict[str, float]:
 
 
 def resident() -> int:
-    """The resident memory of this process, in bytes."""
+    """Return the resident memory of this process, in bytes."""
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
 
 
 def drawn(count: int, rounds: int) -> dict[str, float]:
-    """The median of the milliseconds of CPU that each page takes."""
+    """Return the median of the milliseconds of CPU that each page takes."""
     now, view = datetime.now(UTC), FleetView(2, History())
     for each in fleet(count, now):
         view.put(shown(each), "1", now, is_first=True)

@@ -55,7 +55,7 @@ _FILL = 0.8
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one kind of gateway, as `registry --json` gives them.
+    """The figures of one kind of gateway, as `registry --json` gives them.
 
     Attributes:
         kind: what each gateway has.

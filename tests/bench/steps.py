@@ -51,8 +51,8 @@ PARTS: tuple[tuple[type, str, str], ...] = (
     (EpollSelector, "select", "event loop and sockets"),
     (TLSTransport, "__init__", "transport"),
     (TLSTransport, "write", "transport"),
-    (Listener, "welcome", "books of the listener"),
-    (Listener, "gone", "books of the listener"),
+    (Listener, "handshake_done", "books of the listener"),
+    (Listener, "closed", "books of the listener"),
     (TLSConnection, "__init__", "TLS: a connection is made"),
     (TLSConnection, "receive", "TLS: bytes in"),
     (TLSConnection, "examine", "TLS: questions of OpenSSL"),
@@ -60,7 +60,7 @@ PARTS: tuple[tuple[type, str, str], ...] = (
     (TLSConnection, "data_to_send", "TLS: bytes out"),
     (SSL.Connection, "do_handshake", "OpenSSL: handshake"),
     (Admission, "judge", "judgement"),
-    (JudgementMemory, "judge_anew", "judgement, for the first time"),
+    (JudgementMemory, "judge_uncached", "judgement, for the first time"),
     (HTTPConnection, "data_received", "HTTP"),
     (HTTPConnection, "connection_lost", "HTTP"),
     (UpdateInfoHandler, "answer", "decision and answer"),
@@ -139,7 +139,7 @@ class _Running:
             runner.run(serve(self._settings, self._stop, on_serving=self._serves.set))
 
     def visit(self, clients: Sequence[Client], after_each: Callable[[], object] = lambda: None) -> None:
-        """Have each of `clients` ask once, and leave the server the time to close the connection."""
+        """Make each of `clients` ask once, and leave the server the time to close the connection."""
         for context, asked in clients:
             ask(self._port, context, asked)
             time.sleep(_REST_SECONDS)
@@ -237,5 +237,5 @@ def _print_row(name: str, warm: float, cold: float) -> None:
 
 
 def _module(function: str) -> str:
-    """The module that a function is of; those of C together, by their type or module."""
+    """Return the module that a function is of; those of C together, by their type or module."""
     return next((name for name in sys.modules if function.startswith(f"{name}.")), function.partition(".")[0])

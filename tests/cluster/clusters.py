@@ -190,7 +190,7 @@ class Given(Cluster):
 
 
 def has_kind() -> bool:
-    """Whether Docker runs here, and kind is there."""
+    """Return whether Docker runs here, and kind is there."""
     if not (shutil.which("kind") and shutil.which("docker")):
         return False
     return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0

@@ -26,7 +26,7 @@ class Goal:
     longest: float
 
     def is_met(self, took: Sequence[float]) -> bool:
-        """Whether what was measured keeps to it."""
+        """Return whether what was measured keeps to it."""
         return statistics.median(took) <= self.median and max(took) <= self.longest
 
 

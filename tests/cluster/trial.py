@@ -108,7 +108,7 @@ class Trial:
         self._say("helm upgrade: passed")
 
     def use_source(self, source: str) -> None:
-        """Have CUPS take its documents from `files`, or `watch` for them."""
+        """Make CUPS take its documents from `files`, or `watch` for them."""
         self._upgrade(f"cups.source={source}")
 
     def _upgrade(self, value: str) -> None:
@@ -184,7 +184,7 @@ class Trial:
         return [*self._cluster.prefix, "bash", "-euo", "pipefail", "-c", script]
 
     def succeeds(self, script: str) -> bool:
-        """Whether a shell says that the command succeeded."""
+        """Return whether a shell says that the command succeeded."""
         done = subprocess.run(
             self._command(script), cwd=self._folder, env=self._cluster.environment, capture_output=True, check=False
         )
@@ -199,7 +199,7 @@ class Trial:
 
     @contextmanager
     def _forwarded(self, pod: str) -> Iterator[int]:
-        """A port of this machine that leads to the gateways' port of the pod."""
+        """Yield a port of this machine that leads to the gateways' port of the pod."""
         port = free_port()
         command = self._command(f"exec kubectl --namespace {NAMESPACE} port-forward pod/{pod} {port}:8987")
         with subprocess.Popen(
@@ -239,7 +239,7 @@ class Trial:
         return self.run(found.text.replace("registry.example.com", self._registry))
 
     def _inline(self, command: str) -> str:
-        """The command that stands in a sentence of the page."""
+        """Return the command that stands in a sentence of the page."""
         found = re.search(rf"`({re.escape(command)}[^`]*)`", PAGE.read_text())
         if found is None:
             raise TrialError(f"{PAGE.name} has no {command!r} in a sentence")

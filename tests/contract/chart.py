@@ -176,7 +176,7 @@ class RefusedValuesError(Exception):
 
 
 def run_helm(*arguments: str | Path, stdin: str | None = None, seconds: float = 60, program: Path | None = None) -> str:
-    """What helm prints.
+    """Return what helm prints.
 
     Args:
         arguments: its command line.
@@ -196,7 +196,7 @@ def run_helm(*arguments: str | Path, stdin: str | None = None, seconds: float = 
 
 
 def render(values: Values, *options: str, program: Path | None = None) -> list[Manifest]:
-    """The objects of a release named `stationkeeper` in `NAMESPACE`."""
+    """Return the objects of a release named `stationkeeper` in `NAMESPACE`."""
     return [dict(manifest) for manifest in _rendered(json.dumps(values, sort_keys=True), options, program)]
 
 
@@ -215,7 +215,7 @@ def _rendered(values: str, options: tuple[str, ...], program: Path | None) -> tu
 
 
 def the(manifests: list[Manifest], kind: str, name: str, namespace: str | None = NAMESPACE) -> Manifest:
-    """The one object with that kind, name and namespace."""
+    """Return the one object with that kind, name and namespace."""
     (found,) = (
         each
         for each in manifests
@@ -225,7 +225,7 @@ def the(manifests: list[Manifest], kind: str, name: str, namespace: str | None =
 
 
 def notes(values: Values, *options: str, program: Path | None = None) -> str:
-    """What `helm install` prints for a person, as it is for a release in `NAMESPACE`."""
+    """Return what `helm install` prints for a person, as it is for a release in `NAMESPACE`."""
     text = run_helm(
         "install", "stationkeeper", CHART, "--namespace", NAMESPACE, "--dry-run=client", "--values", "-", *options,
         stdin=json.dumps(values), program=program,
@@ -234,13 +234,13 @@ def notes(values: Values, *options: str, program: Path | None = None) -> str:
 
 
 def commands(text: str) -> str:
-    """The shell commands in what is printed: all but its numbered paragraphs and what is indented below them."""
+    """Return the shell commands in what is printed: all but its numbered paragraphs and what is indented below them."""
     blocks = re.split(r"\n(?=\d\. )", text)[1:]
     return "\n".join(block.partition("\n\n")[2].partition("\nThe namespace ")[0] for block in blocks)
 
 
 def pod_template(manifests: list[Manifest], component: str) -> Manifest:
-    """The pod template of the Deployment of `component`, whatever the objects are called."""
+    """Return the pod template of the Deployment of `component`, whatever the objects are called."""
     (deployment,) = (
         each
         for each in manifests

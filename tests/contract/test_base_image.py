@@ -25,18 +25,18 @@ def test_the_containerfile_pins_its_base_image_by_digest() -> None:
     assert base_image(CONTAINERFILE.read_text()).startswith("python:3.13-slim@sha256:")
 
 
-def test_a_base_image_without_a_digest_is_told() -> None:
+def test_a_base_image_without_a_digest_is_reported() -> None:
     with pytest.raises(BaseImageError, match="add @sha256"):
         base_image("ARG PYTHON_IMAGE=python:3.13-slim\n")
 
 
-def test_what_the_registry_has_under_the_digest_is_taken() -> None:
+def test_the_image_under_the_pinned_digest_is_used() -> None:
     content = index(*PROCESSORS, {"os": "unknown", "architecture": "unknown"})
     check(named(content), content)
 
 
 @pytest.mark.parametrize("digest", ["0" * 64, hashlib.sha256(index(*PROCESSORS) + b"\n").hexdigest()])
-def test_a_wrong_digest_is_told_with_the_right_one(digest: str) -> None:
+def test_a_wrong_digest_is_reported_with_the_right_one(digest: str) -> None:
     content = index(*PROCESSORS)
     with pytest.raises(BaseImageError, match=hashlib.sha256(content).hexdigest()):
         check(f"python:3.13-slim@sha256:{digest}", content)
@@ -50,7 +50,7 @@ def test_a_wrong_digest_is_told_with_the_right_one(digest: str) -> None:
         (json.dumps({"schemaVersion": 2, "config": {}, "layers": []}).encode(), "linux/amd64, linux/arm64"),
     ],
 )
-def test_an_image_that_not_every_processor_can_run_is_told(content: bytes, lacking: str) -> None:
+def test_an_image_that_not_every_processor_can_run_is_reported(content: bytes, lacking: str) -> None:
     with pytest.raises(BaseImageError, match=lacking):
         check(named(content), content)
 

@@ -30,7 +30,7 @@ RESOURCES_ROLE = f"stationkeeper-operator-resources-{NAMESPACE}"
 
 
 def rules(name: str) -> list[Any]:
-    """What the file of that name allows, and the same for the registry Secrets of the other counts."""
+    """Return what the file of that name allows, and the same for the registry Secrets of the other counts."""
     found: list[Any] = yaml.safe_load((CHART / "rbac" / f"{name}.yaml").read_text())
     published = next((each for each in found if "stationkeeper-trust" in each.get("resourceNames", ())), None)
     others = [secret_name(each) for count in BUCKET_COUNTS[1:] for each in layout_of(count).registry]
@@ -132,7 +132,7 @@ def test_for_all_namespaces_the_operator_has_the_rules_cluster_wide() -> None:
     assert environment(manifests, "operator")["STATIONKEEPER_WATCH_NAMESPACES"] == ""
 
 
-def test_the_operator_is_told_by_which_names_gateways_reach_cups() -> None:
+def test_the_operator_gets_the_names_by_which_gateways_reach_cups() -> None:
     certificate = {"dnsNames": ["cups.example.org", "*.example.org"]}
     values = {"operator": {"cupsNames": ["cups.example.net:443"]}, "server": {"certificate": certificate}}
     assert environment(render({}), "operator")["STATIONKEEPER_CUPS_NAMES"] == ""
@@ -153,7 +153,7 @@ def test_with_named_namespaces_the_operator_has_the_rules_there_and_no_cluster_w
 
 
 @pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
-def test_in_the_namespace_of_the_release_the_operator_has_its_rules_whatever_it_watches(values: Values) -> None:
+def test_the_operator_always_has_its_rules_in_the_namespace_of_the_release(values: Values) -> None:
     roles = [each for each in render(values) if each["kind"] == "Role"]
     assert [each["rules"] for each in roles if each["rules"] == rules("operator-release")] == [
         rules("operator-release")
@@ -327,7 +327,7 @@ def test_the_service_says_of_a_load_balancer_what_the_values_say() -> None:
     assert spec["ports"] == [{"name": "cups", "port": 443, "targetPort": "cups", "nodePort": 30987}]
 
 
-def test_the_internal_port_is_no_port_of_the_gateways_service() -> None:
+def test_the_internal_port_is_not_a_port_of_the_gateways_service() -> None:
     for values in CASES.values():
         services = {
             each["metadata"]["labels"]["app.kubernetes.io/component"]: each["spec"]
@@ -381,7 +381,7 @@ def test_the_ids_of_a_pod_can_be_left_to_the_cluster(component: str) -> None:
     }
 
 
-def test_prometheus_is_let_in_where_the_network_is_closed() -> None:
+def test_prometheus_has_access_in_a_closed_network() -> None:
     manifests = render(CASES["everything"])
     (peer,) = CASES["everything"]["networkPolicy"]["prometheusFrom"]
     (operator,) = the(manifests, "NetworkPolicy", "sk-operator")["spec"]["ingress"]

@@ -50,7 +50,7 @@ def test_every_object_of_the_release_is_in_the_namespace_that_the_values_name() 
             assert subject["namespace"] == "team-a"
 
 
-def test_what_the_operator_finds_by_name_is_called_the_same_whatever_the_values_say() -> None:
+def test_objects_that_the_operator_finds_by_name_keep_their_names() -> None:
     for values in CASES.values():
         (role,) = [each for each in render(values) if each["kind"] == "Role" and each["rules"][:-1] == RELEASE_RULES]
         named = {name for rule in role["rules"] for name in rule.get("resourceNames", [])}

@@ -19,7 +19,7 @@ def test_by_default_the_operator_serves_the_namespace_of_the_release_alone() -> 
     assert environment(manifests, "operator")["STATIONKEEPER_WATCH_NAMESPACES"] == NAMESPACE
 
 
-def test_the_operator_alone_has_the_key_that_it_signs_with_and_cups_its_certificate() -> None:
+def test_only_the_operator_has_the_signing_key_and_cups_has_its_certificate() -> None:
     for values in CASES.values():
         manifests = render(values)
         mounted = {

@@ -25,7 +25,7 @@ def options(manifests: list[Manifest]) -> dict[str, list[str]]:
     return found
 
 
-def test_there_is_no_page_unless_it_is_asked_for() -> None:
+def test_the_page_is_off_by_default() -> None:
     for values in CASES.values():
         parts = [each for each in render(values) if "page" in each["metadata"]["name"] and each["kind"] != "ConfigMap"]
         assert bool(parts) == bool(values.get("page", {}).get("enabled"))
@@ -94,7 +94,7 @@ def test_the_secrets_of_the_page_are_mounted_where_it_reads_them() -> None:
         assert container(manifests, "page")[probe]["httpGet"]["scheme"] == "HTTPS"
 
 
-def test_without_tls_and_a_proxy_nothing_of_them_is_said() -> None:
+def test_without_tls_and_a_proxy_their_options_are_absent() -> None:
     manifests = render({"page": TOKEN})
     assert set(options(manifests)) == {"--listen", "--check-ins", "--log-level", "--namespace", "--token-file"}
     assert volumes(manifests, "page").keys() == {"tmp", "page-token"}

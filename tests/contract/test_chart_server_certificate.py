@@ -88,7 +88,7 @@ def test_cert_manager_writes_the_secret_that_cups_reads() -> None:
         ({"secretName": "mine"}, "mine"),
     ],
 )
-def test_a_watching_cups_may_read_the_secret_that_it_is_told_and_no_other(certificate: Any, name: str) -> None:
+def test_a_watching_cups_may_read_only_its_configured_secret(certificate: Any, name: str) -> None:
     values = {"cups": {"source": "watch"}, "server": {"certificate": certificate}}
     rule, other_counts = the(render(values), "Role", "stationkeeper-cups")["rules"]
     written = yaml.safe_load((CHART / "rbac/cups-release.yaml").read_text())[0]["resourceNames"]

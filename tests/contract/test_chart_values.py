@@ -118,7 +118,7 @@ def test_the_readme_has_every_value_with_its_default() -> None:
         ),
     ],
 )
-def test_a_value_without_a_comment_or_without_a_schema_is_told(values: str, told: str) -> None:
+def test_a_value_without_a_comment_or_without_a_schema_is_reported(values: str, told: str) -> None:
     schema = (CHART / "values.schema.json").read_text()
     with pytest.raises(UndocumentedError, match=told.replace("[", r"\[")):
         with_descriptions(schema, documented(values))

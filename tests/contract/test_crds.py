@@ -49,13 +49,13 @@ ALL: list[Found] = [
 
 
 def parts(kind: Any) -> tuple[Any, ...]:
-    """What a union or a tuple is made of."""
+    """Return what a union or a tuple is made of."""
     found: tuple[Any, ...] = getattr(kind, "__args__", (kind,))
     return found
 
 
 def written(kind: Any) -> set[str]:
-    """The paths that the records of `kind` decode, those in lists among them."""
+    """Return the paths that the records of `kind` decode, those in lists among them."""
     names: set[str] = set()
     for field in msgspec.structs.fields(kind):
         inner = [part for each in parts(field.type) for part in parts(each)]
@@ -140,7 +140,7 @@ def test_the_schema_of_what_was_seen_is_what_the_operator_writes() -> None:
     assert unregistered["maxItems"] == MAX_UNREGISTERED
 
 
-def test_what_a_condition_is_to_explain_is_not_refused_by_the_schema() -> None:
+def test_the_schema_accepts_what_a_condition_explains() -> None:
     spec = schema("trustedcas")["properties"]["spec"]["properties"]
     for name in ("certificates", "intermediates"):
         assert "pattern" not in spec[name]
@@ -182,7 +182,7 @@ def test_a_reference_and_a_union_are_replaced_as_a_whole(name: str) -> None:
     assert {node.get("x-kubernetes-map-type") for node in unions.values()} == {"atomic"}
 
 
-def test_what_people_add_to_from_several_places_is_merged() -> None:
+def test_lists_with_several_authors_are_merged() -> None:
     spec = schema("trustedcas")["properties"]["spec"]["properties"]
     revocation = spec["revocation"]["properties"]
     listed = (spec["euiRanges"], revocation["serials"], revocation["sha256Fingerprints"])

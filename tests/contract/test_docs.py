@@ -76,7 +76,7 @@ def rows_below(heading: str) -> str:
 
 
 def words() -> dict[str, str]:
-    """The words that modules which tell of resources have as public constants, by the constants' names."""
+    """Return the words that modules which tell of resources have as public constants, by the constants' names."""
     return {
         target.id: node.value.value
         for tree in (FACTS, *(tree for room in TELLING for tree in trees(OPERATOR / room)))
@@ -88,7 +88,7 @@ def words() -> dict[str, str]:
 
 
 def told_reasons() -> Iterator[tuple[str, ast.expr]]:
-    """What each event and each condition in the code gives as its reason, and as which of the two."""
+    """Yield what each event and each condition in the code gives as its reason, and as which of the two."""
     for call in calls(OPERATOR):
         if isinstance(call.func, ast.Name) and call.func.id == "Fact" and len(call.args) > 1:
             yield "condition", call.args[1]
@@ -114,7 +114,7 @@ def kubectl_commands(text: str) -> Iterator[list[str]]:
 
 
 def ambiguous(text: str) -> list[str]:
-    """The resources that commands for kubectl name without their group."""
+    """Return the resources that commands for kubectl name without their group."""
     return [
         word
         for command in kubectl_commands(text)
@@ -151,7 +151,7 @@ def test_each_event_is_explained_with_what_to_do() -> None:
     assert missing(named | others, rows_below("## Events")) == []
 
 
-def test_no_event_and_no_condition_has_a_reason_that_is_spelt_out_where_it_is_told() -> None:
+def test_each_reason_of_an_event_or_condition_is_a_constant() -> None:
     told = list(told_reasons())
     assert {kind for kind, _ in told} == {"condition", "event"}
     assert [ast.unparse(each) for _, each in told if isinstance(each, ast.Constant)] == []
@@ -223,7 +223,7 @@ def test_each_variable_that_a_page_names_is_read_somewhere() -> None:
 
 
 @pytest.mark.parametrize("path", SAID, ids=str)
-def test_whatever_is_said_of_kubectl_names_resources_with_their_group(path: Path) -> None:
+def test_each_kubectl_command_names_resources_with_their_group(path: Path) -> None:
     assert ambiguous(path.read_text()) == []
 
 

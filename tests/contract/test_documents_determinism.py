@@ -53,7 +53,7 @@ def test_the_payload_of_a_document_is_these_bytes() -> None:
     )
 
 
-def test_what_the_operator_plans_is_what_cups_takes() -> None:
+def test_cups_loads_what_the_operator_plans() -> None:
     gateways = [make_gateway({"eui": f"{number:016X}", "lns": WSS}, f"gateway-{number}") for number in range(40)]
     plan = plan_of(make_ca({"certificates": make_pem("root")}), *gateways)
     holdings = Holdings()
@@ -74,7 +74,7 @@ def test_an_empty_world_gives_the_same_documents_ever_after() -> None:
     assert len({hashlib.sha256(each).hexdigest() for each in payloads.values()}) == len(DOCUMENTS)
 
 
-def test_the_value_of_a_document_tells_its_count_in_name_and_header() -> None:
+def test_a_document_has_its_count_in_its_name_and_header() -> None:
     payload = encode_payload(RegistryDocument(bucket=3))
     for name, buckets in (("registry-03", 16), ("registry-64-03", 64), ("registry-1024-0003", 1024)):
         expected = (
@@ -86,9 +86,7 @@ def test_the_value_of_a_document_tells_its_count_in_name_and_header() -> None:
 
 @pytest.mark.parametrize("buckets", BUCKET_COUNTS[:4])
 @pytest.mark.parametrize("former", BUCKET_COUNTS[:4])
-def test_what_the_operator_plans_for_a_count_and_the_former_one_is_what_the_pods_of_each_take(
-    buckets: int, former: int
-) -> None:
+def test_pods_of_both_counts_load_what_the_operator_plans(buckets: int, former: int) -> None:
     gateways = [make_gateway({"eui": f"{number:016X}", "lns": WSS}, f"gateway-{number}") for number in range(40)]
     listed: list[Resource] = [make_ca({"certificates": make_pem("root")}), *gateways]
     resources = {each.key: each for each in listed}

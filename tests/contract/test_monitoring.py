@@ -139,7 +139,7 @@ def test_a_link_of_a_runbook_leads_somewhere(name: str) -> None:
 
 
 def table_of_metrics() -> dict[str, set[str]]:
-    """The metrics and their labels, as the page has them; another test holds the page to the code."""
+    """Return the metrics and their labels, as the page has them; another test holds the page to the code."""
     found = {}
     for line in (ROOT / "docs/metrics.md").read_text().splitlines():
         if line.startswith("| `stationkeeper_"):
@@ -158,7 +158,7 @@ def all_samples() -> Iterator[Sample]:
         yield from samples(minute, 0)
 
 
-def test_the_scripted_hour_tells_every_metric_with_its_labels() -> None:
+def test_the_scripted_hour_has_every_metric_with_its_labels() -> None:
     told: dict[str, set[str]] = {}
     for name, labels, _ in all_samples():
         told.setdefault(of_metric(name), set()).update(labels.keys() - {"namespace", "pod", "le"})
@@ -207,7 +207,7 @@ class Prometheus:
             return json.load(answer)["data"]["result"]
 
     def holds(self, query: str) -> set[int]:
-        """The minutes of the hour at which `query` has a result."""
+        """Return the minutes of the hour at which `query` has a result."""
         begin, end = self.start, self.start + MINUTES * 60
         found = self.ask("query_range", query=query, start=begin, end=end, step=60)
         return {int(at - begin) // 60 for series in found for at, _ in series["values"]}

@@ -43,7 +43,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_what_is_built_a_second_time_is_the_same_byte_for_byte(built: Path, tmp_path: Path) -> None:
+def test_a_second_build_is_equal_byte_for_byte(built: Path, tmp_path: Path) -> None:
     build(ROOT, tmp_path)
     first, second = ({path.name: path.read_bytes() for path in folder.glob("*.*")} for folder in (built, tmp_path))
     assert {name.rpartition(".")[2] for name in first} >= {"whl", "gz"}
@@ -70,7 +70,7 @@ def installed(request: pytest.FixtureRequest, built: Path, tmp_path_factory: pyt
 
 
 def python(code: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Runs code against what is installed in `folder`, with this environment's packages, but for Stationkeeper's."""
+    """Run code against what is installed in `folder`, with this environment's packages, but for Stationkeeper's."""
     paths = f"import sys; sys.path[:0] = [{str(folder)!r}]; sys.path.append({SITE_PACKAGES!r}); "
     return run(sys.executable, "-I", "-S", "-c", paths + code, cwd=folder)
 
@@ -80,7 +80,7 @@ def files(folder: Path) -> set[str]:
 
 
 def linked(folder: Path) -> set[str]:
-    """The files below `folder`, those behind links to folders among them."""
+    """Return the files below `folder`, those behind links to folders among them."""
     found = set()
     for path, _, names in os.walk(folder, followlinks=True):
         found |= {str((Path(path) / name).relative_to(ROOT)) for name in names}
@@ -107,7 +107,7 @@ def test_what_is_installed_has_every_package_and_the_manifests(installed: Path) 
 
 
 @pytest.mark.parametrize("name", ["cups", "operator"])
-def test_what_is_installed_tells_its_version(installed: Path, name: str) -> None:
+def test_what_is_installed_reports_its_version(installed: Path, name: str) -> None:
     code = f"sys.argv = ['stationkeeper-{name}', '--version']; from stationkeeper_{name}.entry import main; main()"
     done = python(code, installed)
     assert (done.stdout, done.stderr) == (f"stationkeeper-{name} {VERSION}\n", "")
@@ -124,7 +124,7 @@ def test_without_its_extra_a_command_says_what_to_install(installed: Path, name:
     assert name in PROJECT["optional-dependencies"]
 
 
-def test_what_any_advice_says_to_install_exists() -> None:
+def test_each_package_that_a_message_names_exists() -> None:
     advice = [
         extra
         for folder in ("cups", "operator", "tools", "docs")

@@ -97,7 +97,7 @@ def test_a_setting_that_the_page_names_is_read(monkeypatch: pytest.MonkeyPatch) 
         read_cups_settings([], {"STATIONKEEPER_REGISTRY_BUCKETS": "17"})
 
 
-def test_words_are_no_markup_and_no_cell_ends_within_itself() -> None:
+def test_words_are_escaped_as_text_in_a_cell() -> None:
     made = table(("a",), [(text('"*" for all, or `a|*b`,\n <none>'),)])
 
     assert made == '| a |\n|-|\n| "\\*" for all, or `a\\|*b`, \\<none> |\n'

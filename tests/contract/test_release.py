@@ -47,7 +47,7 @@ NAMING = [
 
 
 @pytest.mark.parametrize("place", NAMING, ids=lambda place: f"{place.files} {place.pattern}")
-def test_each_place_names_the_version_and_one_that_differs_is_told(place: versions.Place, sources: Path) -> None:
+def test_each_place_names_the_version_and_one_that_differs_is_reported(place: versions.Place, sources: Path) -> None:
     path = next(path for path in sorted(sources.glob(place.files)) if VERSION in path.read_text())
     text = path.read_text()
     with pytest.MonkeyPatch.context() as only:
@@ -59,7 +59,7 @@ def test_each_place_names_the_version_and_one_that_differs_is_told(place: versio
         versions.version(sources)
 
 
-def test_a_place_that_names_no_version_is_told(sources: Path) -> None:
+def test_a_place_that_names_no_version_is_reported(sources: Path) -> None:
     (sources / "Containerfile").write_text("FROM scratch\n")
 
     with pytest.raises(versions.VersionError, match="none in Containerfile"):
@@ -98,7 +98,7 @@ def test_a_section_ends_where_the_next_begins() -> None:
         (PAGE.replace(" - 2026-12-01", ""), "0.1.0", "has no date"),
     ],
 )
-def test_a_section_that_cannot_be_published_is_told(page: str, name: str, message: str) -> None:
+def test_a_section_that_cannot_be_published_is_reported(page: str, name: str, message: str) -> None:
     with pytest.raises(changelog.ChangelogError, match=message):
         changelog.section(page, name)
 
@@ -214,7 +214,7 @@ def test_a_licence_is_permitted_by_all_terms_that_bind(said: str, permitted: boo
     assert licences.permitted(said) == permitted
 
 
-def test_a_package_of_another_licence_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_of_another_licence_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bill = tmp_path / "bill.json"
     bill.write_text('{"components": [{"name": "kopf"}, {"name": "pyyaml"}, {"name": "of-another-system"}]}')
     assert licences.refused(bill) == {}
@@ -240,7 +240,7 @@ def test_every_workflow_names_each_action_by_its_commit() -> None:
         "actions/checkout@main # v7.0.1",
     ],
 )
-def test_an_action_that_is_named_otherwise_is_told(uses: str, tmp_path: Path) -> None:
+def test_an_action_that_is_named_otherwise_is_reported(uses: str, tmp_path: Path) -> None:
     path = tmp_path / "ci.yml"
     path.write_text(f"jobs:\n  a:\n    steps:\n      - uses: {uses}\n      - name: b\n        uses:  {uses}\n")
 
@@ -269,7 +269,7 @@ def test_the_page_of_releasing_has_a_row_for_each_step() -> None:
     assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(check.STEPS)
 
 
-def test_what_differs_when_it_is_built_twice_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_difference_between_two_builds_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counted = iter(range(2))
     monkeypatch.setattr(krew, "write", lambda out: (out / "a").write_text(str(next(counted))))
 

@@ -22,7 +22,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def entries(nav: list[Any]) -> Iterator[str]:
-    """The pages of a navigation, in its order."""
+    """Yield the pages of a navigation, in its order."""
     for each in nav:
         if isinstance(each, str):
             yield each
@@ -52,7 +52,7 @@ def test_the_navigation_has_each_page_once() -> None:
 
 
 @pytest.mark.slow
-def test_each_page_tells_the_browser_to_load_nothing_from_elsewhere(site: Path) -> None:
+def test_each_page_forbids_the_browser_to_load_from_other_sites(site: Path) -> None:
     policy = "default-src &#x27;self&#x27;", "default-src 'self'"
     lacking = [path for path in site.rglob("*.html") if not any(each in path.read_text() for each in policy)]
     assert lacking == []
@@ -83,7 +83,7 @@ def test_what_is_wrong_with_a_page_is_found(tmp_path: Path, body: str, problem: 
     assert all("leads nowhere" in each for each in others)
 
 
-def test_what_leads_somewhere_is_no_problem(tmp_path: Path) -> None:
+def test_a_working_link_is_not_a_problem(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "index.html").write_text('<h2 id="here">x</h2><a href="../">x</a><a href="../#top">x</a>')
     links = '<a href="other/#here">x</a><a href="other/">x</a><a href="https://example.org/">x</a><a id="top">x</a>'

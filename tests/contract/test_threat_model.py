@@ -9,7 +9,7 @@ NAMED = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", PAGE)
 
 
 def functions(path: Path) -> set[str]:
-    """The functions of a file and of its classes."""
+    """Return the functions of a file and of its classes."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
     return {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)}
 

@@ -67,13 +67,13 @@ class CupsProcess:
         self._process = ManagedProcess("cups", command, self._log, environment)
 
     def start(self) -> None:
-        """Delivers what is published, and waits until it serves gateways."""
+        """Deliver what is published, and wait until it serves gateways."""
         self.deliver()
         self.begin()
         self._process.wait_until(self.is_serving, 30, "CUPS serves")
 
     def begin(self) -> None:
-        """Starts it with what lies in its folder, and a log of its own."""
+        """Start it with what lies in its folder, and a log of its own."""
         self._log.unlink(missing_ok=True)
         self._process.start()
 
@@ -81,32 +81,32 @@ class CupsProcess:
         self._process.stop()
 
     def kill(self) -> None:
-        """Ends it as a crash does."""
+        """End it as a crash does."""
         self._process.kill()
 
     def tells(self, event: str) -> bool:
-        """Whether it logged that since it was started last."""
+        """Return whether it logged that since it was started last."""
         return f'"{event}"' in self._log.read_text()
 
     def is_serving(self) -> bool:
-        """Whether gateways may connect."""
+        """Return whether gateways may connect."""
         return self.tells("serving")
 
     def deliver(self) -> None:
-        """Lays what is published into its folder, as a kubelet does."""
+        """Write what is published into its folder, as a kubelet does."""
         for document in self._layout.documents:
             value = self._release.document_value(document)
             if value is not None:
                 self.lay(document, value)
 
     def lay(self, document: str, value: bytes) -> None:
-        """Lays `value` as the document."""
+        """Write `value` as the document."""
         fresh = self._documents.parent / f"{document}.new"
         fresh.write_bytes(value)
         fresh.replace(self._documents / document)
 
     def ask(self, root: KeyPair, eui: int, *, reports_crc: int | None = None) -> str:
-        """Asks as the gateway `eui` with a certificate of `root`; `200`, or the reason of the refusal.
+        """Ask as the gateway `eui` with a certificate of `root`; `200`, or the reason of the refusal.
 
         Args:
             root: who signs its certificate.

@@ -11,7 +11,7 @@ _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 def install_crds(kubeconfig: Path) -> None:
-    """Creates the CustomResourceDefinitions, and waits until they are served."""
+    """Create the CustomResourceDefinitions, and wait until they are served."""
     api = ApiClient(kubeconfig)
     for path in manifests.crd_files():
         for definition in manifests.load(path):

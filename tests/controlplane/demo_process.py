@@ -44,7 +44,7 @@ class Demo:
         self.stop()
 
     def stop(self) -> int:
-        """Ends the demo as a user does; its exit status."""
+        """End the demo as a user does; return its exit status."""
         self._process.terminate()
         self._process.communicate(timeout=STOP_SECONDS)
         return self._process.returncode
@@ -91,7 +91,7 @@ class Demo:
         return "", "", ""
 
     def curl(self, certificate: Path, key: Path, body: str) -> "CurlAnswer":
-        """The document's curl command, but for the options that make its result readable for a program."""
+        """Return the document's curl command, but for the options that make its result readable for a program."""
         output = self.folder / "answer.bin"
         output.unlink(missing_ok=True)
         done = subprocess.run(

@@ -12,21 +12,21 @@ class OpensslPki:
         folder.mkdir()
 
     def root(self, name: str) -> str:
-        """Makes `<name>.crt`; its text."""
+        """Make `<name>.crt`; return its text."""
         self._run(
             f"req -x509 -sha256 -days 1825 -newkey rsa:2048 -keyout {name}.key -out {name}.crt -nodes -subj /CN={name}"
         )
         return self.text(name)
 
     def intermediate(self, name: str, issuer: str) -> str:
-        """Makes `<name>.crt`, signed by `issuer`; its text."""
+        """Make `<name>.crt`, signed by `issuer`; return its text."""
         (self.folder / "ca.ext").write_text("basicConstraints=critical,CA:TRUE\n")
         self._run(f"req -newkey rsa:2048 -nodes -keyout {name}.key -new -out {name}.csr -subj /CN={name}")
         self._sign(name, issuer, "-extfile ca.ext")
         return self.text(name)
 
     def gateway(self, name: str, eui: str, issuer: str, options: str = "") -> tuple[Path, Path]:
-        """Makes `<name>.crt` and `<name>.key` by steps 1, 3 and 4 of the document; their paths."""
+        """Make `<name>.crt` and `<name>.key` by steps 1, 3 and 4 of the document; return their paths."""
         self._run(f"genrsa -out {name}.key 2048")
         self._run(f"req -key {name}.key -new -out {name}.csr -subj /CN={eui}")
         self._sign(name, issuer, options)

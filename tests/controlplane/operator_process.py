@@ -31,7 +31,7 @@ class OperatorProcess:
         return self._process.pid
 
     def kill(self) -> None:
-        """Ends it as a crash does."""
+        """End it as a crash does."""
         self._process.kill()
         self._process.wait()
 
@@ -40,22 +40,22 @@ class OperatorProcess:
         end(self._process)
 
     def pause(self) -> None:
-        """Has it do nothing, as on a machine that is starved."""
+        """Stop its process for a while, as on an overloaded machine."""
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Has it go on where it was."""
+        """Continue it after a pause."""
         self._process.send_signal(signal.SIGCONT)
 
     def terminate(self) -> float:
-        """Ends it as a kubelet does; how many seconds that took."""
+        """End it as a kubelet does; how many seconds that took."""
         begin = time.monotonic()
         self._process.send_signal(signal.SIGTERM)
         assert self._process.wait(10) == 0
         return time.monotonic() - begin
 
     def peak_mib(self) -> int:
-        """The most memory that it had."""
+        """Return the most memory that it had."""
         for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) // 1024
@@ -65,7 +65,7 @@ class OperatorProcess:
         return self._process.poll() is None
 
     def answers(self, path: str) -> int | None:
-        """The HTTP status of a health path, None where nobody listens."""
+        """Return the HTTP status of a health path, None where nobody listens."""
         try:
             with urllib.request.urlopen(self._health + path, timeout=2) as response:  # noqa: S310 - http on loopback
                 return int(response.status)
@@ -75,11 +75,11 @@ class OperatorProcess:
             return None
 
     def metric(self, name: str) -> float | None:
-        """The value of a metric without labels, None where it is not exposed."""
+        """Return the value of a metric without labels, None where it is not exposed."""
         with urllib.request.urlopen(f"{self._health}/metrics", timeout=30) as response:  # noqa: S310 - loopback
             lines = response.read().decode().splitlines()
         return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), None)
 
     def lines(self) -> list[dict[str, Any]]:
-        """What it logged."""
+        """Return what it logged."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]

@@ -69,7 +69,7 @@ class Release:
     # -- the operator
 
     def start(self, identity: str = "", *, buckets: int = BUCKETS) -> OperatorProcess:
-        """Starts an operator of a release with so many registry Secrets."""
+        """Start an operator of a release with so many registry Secrets."""
         identity = identity or f"op-{secrets.token_hex(2)}"
         environment = self.environment(identity) | {"STATIONKEEPER_REGISTRY_BUCKETS": str(buckets)}
         process = OperatorProcess(environment, self._folder / f"{self.namespace}-{identity}.log")
@@ -77,7 +77,7 @@ class Release:
         return process
 
     def environment(self, identity: str) -> dict[str, str]:
-        """What an operator of that name finds its settings in."""
+        """Return what an operator of that name finds its settings in."""
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("STATIONKEEPER_")},
             "STATIONKEEPER_NAMESPACE": self.namespace,
@@ -96,20 +96,20 @@ class Release:
         return environment
 
     def start_leading(self, identity: str = "", seconds: float = EVENTUALLY) -> OperatorProcess:
-        """Starts an operator and waits until it has published all documents."""
+        """Start an operator and wait until it has published all documents."""
         process = self.start(identity)
         wait_for(lambda: self.holder() == process.identity, "the operator leads", seconds)
         wait_for(lambda: all(self.published(each) for each in DOCUMENTS), "all documents are published", seconds)
         return process
 
     def end_processes(self) -> None:
-        """Ends the operators."""
+        """End the operators."""
         for process in self._processes:
             if process.is_running():
                 process.end()
 
     def close(self) -> None:
-        """Ends the operators and deletes all resources."""
+        """End the operators and delete all resources."""
         self.end_processes()
         for namespace in (self.team, self.namespace):
             for plural in _PLURALS.values():
@@ -125,7 +125,7 @@ class Release:
         self._api.delete(self._resource_path(kind, name, namespace))
 
     def hold(self, kind: str, name: str, *finalizers: str) -> None:
-        """Has these finalizers, and no others, hold a resource that is deleted from now on."""
+        """Set the finalizers of a resource: exactly these."""
         self._api.merge(self._resource_path(kind, name, ""), {"metadata": {"finalizers": list(finalizers)}})
 
     def annotate(self, kind: str, name: str, namespace: str, annotation: str, value: str) -> None:
@@ -145,7 +145,7 @@ class Release:
         tls: bool = False,
         in_release: bool = False,
     ) -> None:
-        """Has a Secret with these keys alone; `stringData` would leave those that it had before."""
+        """Apply a Secret with only these keys; `stringData` would keep its earlier keys."""
         labels = {"stationkeeper.io/credentials": "true"} if labelled else {}
         metadata = {"name": name, "labels": labels}
         kind = "kubernetes.io/tls" if tls else "Opaque"
@@ -166,12 +166,12 @@ class Release:
         self._api.delete(f"/api/v1/namespaces/{self.team}/configmaps/{name}")
 
     def create_document(self, document: str) -> None:
-        """Creates the Secret of a document without a content, as the chart does."""
+        """Create the Secret of a document without a content, as the chart does."""
         metadata = {"name": secret_name(document), "labels": {"app.kubernetes.io/component": "documents"}}
         self._api.create(f"/api/v1/namespaces/{self.namespace}/secrets", {"metadata": metadata, "type": "Opaque"})
 
     def create_count(self, buckets: int) -> None:
-        """Creates the registry Secrets of another count, and gives the operator the rights that the chart gives."""
+        """Create the registry Secrets of another count, and give the operator the rights that the chart gives."""
         names = [secret_name(document) for document in layout_of(buckets).registry]
         for document in layout_of(buckets).registry:
             self.create_document(document)
@@ -179,15 +179,15 @@ class Release:
         self._bind(self.namespace, f"registry-{buckets}", [rule])
 
     def written(self, buckets: int) -> tuple[str, ...]:
-        """The registry documents of a count whose Secrets hold something."""
+        """Return the registry documents of a count whose Secrets hold something."""
         return tuple(each for each in layout_of(buckets).registry if self.document_value(each) is not None)
 
     def delete_document(self, document: str) -> None:
-        """Deletes a published Secret."""
+        """Delete a published Secret."""
         self._api.delete(self._document_path(document))
 
     def overwrite_document(self, document: str, value: bytes) -> None:
-        """Puts something else into a published Secret."""
+        """Put something else into a published Secret."""
         body = {"data": {document: base64.b64encode(value).decode()}}
         self._api.merge(self._document_path(document), body)
 
@@ -204,11 +204,11 @@ class Release:
         self._api.create(f"/api/v1/namespaces/{self.namespace}/pods", body)
 
     def delete_pod(self, name: str) -> None:
-        """Deletes a Pod at once."""
+        """Delete a Pod at once."""
         self._api.delete(f"/api/v1/namespaces/{self.namespace}/pods/{name}?gracePeriodSeconds=0")
 
     def end_cups_pod(self, name: str) -> None:
-        """Has a Pod be about to end for as long as the release is there: something holds it."""
+        """Make a Pod terminate as long as the release exists: a finalizer holds it."""
         path = f"/api/v1/namespaces/{self.namespace}/pods/{name}"
         self._api.merge(path, {"metadata": {"finalizers": ["stationkeeper.io/test"]}})
         self._api.delete(path)
@@ -216,11 +216,11 @@ class Release:
     # -- what can be seen
 
     def log(self) -> str:
-        """What all its operators logged."""
+        """Return what all its operators logged."""
         return "".join(each.log.read_text() for each in self._processes)
 
     def published(self, document: str) -> Published | None:
-        """The document in force, None where its Secret or its content is missing or broken."""
+        """Return the document in force, None where its Secret or its content is missing or broken."""
         secret = self._api.find(self._document_path(document))
         if secret is None:
             return None
@@ -240,7 +240,7 @@ class Release:
         return {f"{each.namespace}/{each.name}" for each in authorities}
 
     def registered(self) -> dict[str, RegisteredGateway]:
-        """The gateways in force of `self.team`, by name."""
+        """Return the gateways in force of `self.team`, by name."""
         gateways: dict[str, RegisteredGateway] = {}
         for document in DOCUMENTS[1:]:
             found = self.published(document)
@@ -250,7 +250,7 @@ class Release:
         return gateways
 
     def versions(self) -> dict[str, str]:
-        """The resourceVersion of each published Secret."""
+        """Return the resourceVersion of each published Secret."""
         return _versions(self._api.items(f"/api/v1/namespaces/{self.namespace}/secrets?{_PUBLISHED}"))
 
     def contents(self) -> dict[str, str]:
@@ -259,7 +259,7 @@ class Release:
         return {each["metadata"]["name"]: str(each.get("data")) for each in found}
 
     def everything(self, *, contents: bool = False) -> dict[str, str]:
-        """The resourceVersions of all that the operator writes, but for the Lease.
+        """Return the resourceVersions of all that the operator writes, but for the Lease.
 
         Args:
             contents: the contents of the Secrets instead of their versions.
@@ -273,7 +273,7 @@ class Release:
         return found
 
     def condition(self, kind: str, name: str, condition: str) -> dict[str, Any] | None:
-        """A condition, if it is about the present spec."""
+        """Return a condition, if it is about the present spec."""
         found = self.resource(kind, name)
         for each in found.get("status", {}).get("conditions", []):
             if each["type"] == condition and each["observedGeneration"] == found["metadata"]["generation"]:
@@ -281,7 +281,7 @@ class Release:
         return None
 
     def wait_reason(self, kind: str, name: str, reason: str) -> dict[str, Any]:
-        """The condition `Accepted`, once it has that reason."""
+        """Return the condition `Accepted`, once it has that reason."""
 
         def has_reason() -> dict[str, Any] | None:
             found = self.condition(kind, name, "Accepted")
@@ -290,18 +290,18 @@ class Release:
         return wait_for(has_reason, f"{kind} {name} has reason {reason}")
 
     def wait_ready(self, *names: str) -> None:
-        """Waits until these, each `Kind/name`, are ready."""
+        """Wait until these, each `Kind/name`, are ready."""
         for each in names:
             kind, name = each.split("/")
             wait_for(partial(self._is_ready, kind, name), f"{each} is ready")
 
     def pod_events(self, name: str) -> list[str]:
-        """The reasons of the events about a Pod."""
+        """Return the reasons of the events about a Pod."""
         selector = f"fieldSelector=involvedObject.name={name}"
         return [each["reason"] for each in self._api.items(f"/api/v1/namespaces/{self.namespace}/events?{selector}")]
 
     def document_value(self, document: str) -> bytes | None:
-        """What the Secret of the document holds, None where there is none."""
+        """Return what the Secret of the document holds, None where there is none."""
         secret = self._api.find(self._document_path(document))
         content = (secret or {}).get("data", {}).get(document)
         return None if content is None else base64.b64decode(content)
@@ -318,16 +318,16 @@ class Release:
         return "" if lease is None else str(lease["spec"]["holderIdentity"])
 
     def give_up_lease(self) -> None:
-        """Frees the Lease of an operator that died, as time does."""
+        """Free the Lease of an operator that died, as time does."""
         self._api.delete(f"{_LEASES}/namespaces/{self.namespace}/leases/stationkeeper-operator")
 
     def secret_contents(self) -> dict[str, Any]:
-        """What is in each published Secret, by its name."""
+        """Return what is in each published Secret, by its name."""
         found = self._api.get(f"/api/v1/namespaces/{self.namespace}/secrets?{_PUBLISHED}")
         return {each["metadata"]["name"]: each.get("data") for each in found["items"]}
 
     def watch_secrets(self) -> Iterator[Any]:
-        """An event for each published Secret that is written from now on, as soon as it is."""
+        """Return an event for each published Secret that is written from now on, as soon as it is."""
         found = self._api.get(f"/api/v1/namespaces/{self.namespace}/secrets?{_PUBLISHED}")
         query = f"{_PUBLISHED}&watch=1&resourceVersion={found['metadata']['resourceVersion']}"
         return self._api.watch(f"/api/v1/namespaces/{self.namespace}/secrets?{query}", EVENTUALLY)
@@ -387,7 +387,7 @@ class Release:
 
 @contextlib.contextmanager
 def release(kubeconfig: Path, folder: Path, *, namespaced: bool = False, internal_token: str = "") -> Iterator[Release]:
-    """A release that is cleaned up in the end."""
+    """Yield a release that is cleaned up in the end."""
     made = Release(kubeconfig, folder, namespaced=namespaced, internal_token=internal_token)
     try:
         yield made

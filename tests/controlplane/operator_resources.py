@@ -12,16 +12,16 @@ TOKEN = {"secretKeyRef": {"name": "lns-token", "key": "token"}}
 
 @cache
 def root(name: str) -> KeyPair:
-    """A root of that name."""
+    """Return a root of that name."""
     return make_root(name, datetime.now(UTC))
 
 
 def trusted_ca(name: str = "acme", **fields: Any) -> dict[str, Any]:
-    """The spec of a TrustedCA with the root of that name."""
+    """Return the spec of a TrustedCA with the root of that name."""
     return {"certificates": root(name).certificate_pem.decode(), **fields}
 
 
 def gateway(eui: str, *, lns: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
-    """The spec of a Gateway whose LNS asks for no token, unless `lns` says so."""
+    """Return the spec of a Gateway whose LNS asks for no token, unless `lns` says so."""
     base = {"uri": LNS_URI, "trust": root("lns").certificate_pem.decode()}
     return {"eui": eui, "lns": {**base, **(lns or {})}, **fields}

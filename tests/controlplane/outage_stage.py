@@ -83,13 +83,13 @@ class Stage:
         wait_for(lambda: self.answer(name) == "200", "a gateway of the new CA is answered")
 
     def untrusted(self, name: str, seconds: float) -> None:
-        """Waits until no gateway of the CA is let in."""
+        """Wait until no gateway of the CA is let in."""
         wait_for(lambda: self.answer(name) == REFUSED, f"{name} is not trusted any more", seconds)
 
     # -- gateways
 
     def answer(self, name: str) -> str:
-        """What a new connection with a certificate of that CA meets: the status, or the kind of failure."""
+        """Return what a new connection with a certificate of that CA meets: the status, or the kind of failure."""
         try:
             with self._client(name).connect() as connection:
                 return str(exchange(connection, BODY).status)
@@ -98,7 +98,7 @@ class Stage:
 
     @contextmanager
     def asking(self, name: str, *, always: bool) -> Iterator[list[str]]:
-        """Has gateways of that CA ask over and over, and holds that they are answered `always`, or never."""
+        """Make gateways of that CA ask repeatedly, and check that they are answered `always`, or never."""
         done, answers = threading.Event(), list[str]()
 
         def new_connections() -> None:
@@ -149,7 +149,7 @@ class Stage:
         self.admin.merge(self._path(document), {"data": {document: base64.b64encode(value).decode()}})
 
     def loaded(self) -> Any:
-        """What `/generation` says."""
+        """Return what `/generation` says."""
         port = urlsplit(self._processes.internal_url).port
         assert port is not None
         token = (self._folder / "internal.token").read_text()
@@ -161,11 +161,11 @@ class Stage:
     # -- the control plane
 
     def log(self, process: str) -> str:
-        """What `operator` or `cups` logged."""
+        """Return what `operator` or `cups` logged."""
         return (self._folder / f"{process}.log").read_text()
 
     def noticed(self, process: str, before: str) -> bool:
-        """Whether the process tells of a failure since `before`, an earlier state of its log."""
+        """Return whether the process tells of a failure since `before`, an earlier state of its log."""
         return any(word in self.log(process)[len(before) :] for word in ("trying again", "cannot be read"))
 
     def etcd(self, method: str, body: dict[str, Any]) -> Any:
@@ -174,7 +174,7 @@ class Stage:
         return answer
 
     def delete_in_etcd(self, plural: str, name: str) -> int:
-        """Deletes a resource past the API server; etcd's revision then."""
+        """Delete a resource past the API server; etcd's revision then."""
         key = f"/registry/stationkeeper.io/{plural}/{NAMESPACE}/{name}"
         answer = self.etcd("deleterange", {"key": base64.b64encode(key.encode()).decode()})
         assert answer["deleted"] == "1"
@@ -183,7 +183,7 @@ class Stage:
 
 @contextmanager
 def stage(binaries: ControlPlaneBinaries, folder: Path) -> Iterator[Stage]:
-    """A stage on which all runs, and that is cleared in the end."""
+    """Yield a stage on which all runs, and that is cleared in the end."""
     with ControlPlane(binaries, folder / "control-plane") as own:
         cluster = Cluster(own.admin_kubeconfig, NAMESPACE)
         cluster.install_crds()

@@ -74,7 +74,7 @@ def namespace(made: Namespace) -> Iterator[Namespace]:
 
 
 def refusal(namespace: Namespace, kind: str, spec: Mapping[str, Any]) -> str:
-    """What the API server says; empty where it takes it."""
+    """Return what the API server says; empty where it takes it."""
     try:
         namespace.create(kind, spec)
     except RequestError as error:
@@ -178,7 +178,7 @@ def test_the_api_server_takes_those_uris_that_the_operator_takes(namespace: Name
         (f"wss://{LABEL}.{LABEL}.example.org.example.org:8887", "more than 127 characters"),
     ],
 )
-def test_what_is_wrong_with_a_uri_and_what_to_write_is_said(namespace: Namespace, uri: str, said: str) -> None:
+def test_what_is_wrong_with_a_uri_and_what_to_write_is_reported(namespace: Namespace, uri: str, said: str) -> None:
     found = refusal(namespace, "Gateway", {"eui": EUI, "lns": {"uri": uri}})
     assert "spec.lns.uri" in found
     assert said in found
@@ -212,7 +212,7 @@ CERTIFICATE = {"clientCertificate": {"secretRef": {"name": "two"}}}
 
 
 def _holds(found: Any, wanted: Any) -> bool:
-    """Whether all of `wanted` is in `found`; defaults may be there besides, but not in a reference."""
+    """Return whether all of `wanted` is in `found`; defaults may be there besides, but not in a reference."""
     if isinstance(wanted, dict) and "name" not in wanted and isinstance(found, dict):
         return all(key in found and _holds(found[key], value) for key, value in wanted.items())
     return bool(found == wanted)
@@ -252,7 +252,7 @@ def test_another_field_manager_can_replace_one_kind_of_reference_by_the_other(
     assert _holds(namespace.spec(kind), after)
 
 
-def test_two_field_managers_revoke_and_neither_lets_in_what_the_other_revoked(namespace: Namespace) -> None:
+def test_the_revocations_of_two_field_managers_add_up(namespace: Namespace) -> None:
     namespace.apply("owner", "TrustedCA", trusted_ca())
     namespace.apply("alice", "TrustedCA", {"revocation": {"serials": ["0A"], "sha256Fingerprints": ["AA" * 32]}})
     namespace.apply("bob", "TrustedCA", {"revocation": {"serials": ["0B"], "sha256Fingerprints": ["BB" * 32]}})

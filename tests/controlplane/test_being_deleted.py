@@ -29,7 +29,7 @@ def cluster(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield made
 
 
-def test_a_deletion_acts_at_once_though_a_finalizer_holds_the_object(cluster: Release) -> None:
+def test_a_deletion_acts_at_once_although_a_finalizer_holds_the_object(cluster: Release) -> None:
     cluster.apply("TrustedCA", "held", trusted_ca("held"))
     cluster.apply("Gateway", "held", gateway(EUI))
     cluster.wait_ready("TrustedCA/held", "Gateway/held")

@@ -92,7 +92,7 @@ def helm_here(helm: Path, run_kubectl: Kubectl, kubeconfig: Path) -> Iterator[Ca
 
 
 def _is_emptied(api: ApiClient, collection: str) -> bool:
-    """Deletes all objects of it, if the API server serves it and is not just about to."""
+    """Delete all objects of a definition, if the API server serves it."""
     try:
         api.delete(collection)
     except RequestError as error:
@@ -104,7 +104,7 @@ def _is_emptied(api: ApiClient, collection: str) -> bool:
 
 
 def _definitions(api: ApiClient) -> list[str]:
-    """The definitions that there still are; each is let go, as all objects are deleted."""
+    """Return the definitions that there still are; each is let go, as all objects are deleted."""
     names = [each["metadata"]["name"] for each in api.items(_DEFINITIONS)]
     for each in names:
         # It may be gone by now.
@@ -245,7 +245,7 @@ def test_definitions_that_are_not_kept_go_with_the_release(run_kubectl: Kubectl,
 
 
 def previous(folder: Path) -> Path:
-    """The chart as it was before it held the definitions among its templates."""
+    """Return the chart as it was before it held the definitions among its templates."""
     chart = folder / "stationkeeper"
     shutil.copytree(CHART, chart, symlinks=False)
     (chart / "definitions").rename(chart / "crds")

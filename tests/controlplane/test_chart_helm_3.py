@@ -38,7 +38,7 @@ def test_the_go_module_pins_the_version_that_is_named() -> None:
 
 
 def without_what_is_made_anew(manifests: list[Manifest]) -> list[Manifest]:
-    """The objects in a fixed order, with only the names of what is random in Secrets each time."""
+    """Return the objects in a fixed order, with only the names of what is random in Secrets each time."""
     for each in manifests:
         if each["kind"] == "Secret":
             each["data"] = sorted(each.get("data") or ())

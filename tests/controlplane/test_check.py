@@ -38,7 +38,7 @@ def api(control_plane: ControlPlane) -> ApiClient:
 
 
 def is_taken(api: ApiClient, namespace: str, manifest: dict[str, Any]) -> bool:
-    """Whether the API server would create it, unknown fields refused as by kubectl."""
+    """Return whether the API server would create it, unknown fields refused as by kubectl."""
     body = {**manifest, "metadata": {**manifest["metadata"], "namespace": namespace}}
     version, plural = manifest["apiVersion"], PLURALS.get(manifest["kind"], "unknown")
     group = f"/apis/{version}" if "/" in version else f"/api/{version}"

@@ -33,7 +33,7 @@ def spec(*names: str, **more: Any) -> dict[str, Any]:
     return gateway(EUI, **({"client": {"tokens": tokens}} if names else {}), **more)
 
 
-def test_tokens_are_registered_rotated_and_taken_away(cluster: Release) -> None:
+def test_tokens_are_registered_rotated_and_removed(cluster: Release) -> None:
     def wait_for_tokens(*tokens: str) -> None:
         expected = {hashlib.sha256(each.encode()).hexdigest() for each in tokens}
         found = cluster.registered

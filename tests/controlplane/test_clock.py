@@ -49,7 +49,7 @@ def cluster(control_plane: Any, tmp_path: Path) -> Iterator[Release]:
 
 @contextmanager
 def operating(cluster: Release, clock: Clock) -> Iterator[None]:
-    """An operator with that clock, in a thread of this process, that leads."""
+    """Yield an operator with that clock, in a thread of this process, that leads."""
     settings = read_settings([], cluster.environment("with-a-clock"))
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
     failures: list[BaseException] = []
@@ -88,7 +88,7 @@ def generations(cluster: Release) -> dict[str, int]:
 
 
 def in_force(cluster: Release) -> dict[str, tuple[bytes, ...]]:
-    """The anchors of each TrustedCA."""
+    """Return the anchors of each TrustedCA."""
     found = cluster.published("trust")
     assert found is not None
     assert isinstance(found.content, TrustDocument)
@@ -99,7 +99,7 @@ def revoking(*serials: int) -> dict[str, Any]:
     return trusted_ca("revoking", revocation={"crl": pem(crl("revoking", *serials))})
 
 
-def test_with_a_clock_at_1970_nothing_that_is_trusted_vanishes_and_what_is_taken_away_goes(cluster: Release) -> None:
+def test_with_a_clock_at_1970_trust_stays_and_removals_act(cluster: Release) -> None:
     right = cluster.start_leading()
     for name in ("kept", "dropped"):
         cluster.apply("TrustedCA", name, trusted_ca(name))

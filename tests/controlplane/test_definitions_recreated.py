@@ -16,7 +16,7 @@ NOTICED_SECONDS = 60.0
 
 
 @pytest.mark.timeout(300)
-def test_an_operator_whose_definitions_were_deleted_watches_anew_once_they_are_there(
+def test_an_operator_whose_definitions_were_deleted_watches_again_once_they_are_there(
     control_plane_binaries: ControlPlaneBinaries, tmp_path: Path
 ) -> None:
     with ControlPlane(control_plane_binaries, tmp_path / "control-plane") as own:

@@ -29,7 +29,7 @@ def cluster(control_plane: Any, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def ending(name: str, **left: float) -> str:
-    """A root that ends in the time that is left."""
+    """Return a root that ends in the time that is left."""
     return make_root(
         name, datetime.now(UTC) - timedelta(days=1000) + timedelta(**left), days=1000
     ).certificate_pem.decode()
@@ -49,7 +49,7 @@ def test_a_certificate_that_ends_soon_has_a_condition_and_an_event(
     cluster.wait_ready(f"TrustedCA/{name}")
 
 
-def test_an_anchor_that_expires_leaves_the_trust_by_time_alone_and_that_is_told(cluster: Release) -> None:
+def test_an_anchor_that_expires_leaves_the_trust_by_time_alone_and_that_is_reported(cluster: Release) -> None:
     stays = root("stays").certificate_pem.decode()
     cluster.apply("TrustedCA", "both", {"certificates": stays + ending("goes", seconds=LASTS)})
     cluster.apply("TrustedCA", "alone", {"certificates": ending("alone", seconds=LASTS)})

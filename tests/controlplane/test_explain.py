@@ -41,11 +41,11 @@ class Person:
         return stationkeeper("explain", EUI, *place, "--output", "json", *options)
 
     def by_certificate(self) -> str:
-        """What it says of the certificate: `200`, or the reason."""
+        """Return what it says of the certificate: `200`, or the reason."""
         return str(self.explain("--cert", str(self.files[0])).json["reason"] or "200")
 
     def asks(self) -> str:
-        """What CUPS says to the gateway."""
+        """Return what CUPS says to the gateway."""
         return self.demo.curl(*self.files, f'{{"router":"{ROUTER}"}}').outcome
 
     def both_say(self, reason: str) -> None:
@@ -85,7 +85,7 @@ def test_it_says_what_cups_does_and_when_it_was_asked(person: Person) -> None:
     person.both_say("EUIOutOfRange")
 
 
-def test_a_gateway_that_is_not_accepted_is_told_with_its_reason(person: Person) -> None:
+def test_a_gateway_that_is_not_accepted_is_reported_with_its_reason(person: Person) -> None:
     lns = {"uri": "wss://lns.example.org:8887"}
     person.apply(trusted_ca(), resource("Gateway", "explained", {"eui": EUI, "lns": lns}))
 
@@ -93,7 +93,7 @@ def test_a_gateway_that_is_not_accepted_is_told_with_its_reason(person: Person) 
     assert person.explain().json["reason"] == "GatewayNotRegistered"
 
 
-def test_a_release_that_is_not_there_is_told(person: Person) -> None:
+def test_a_release_that_is_not_there_is_reported(person: Person) -> None:
     options = ("--kubeconfig", person.demo.ready["kubeconfig"], "--release-namespace", "elsewhere")
     done = stationkeeper("explain", EUI, *options, "--output", "json")
 

@@ -130,7 +130,7 @@ def test_a_spoilt_secret_is_repaired_and_brings_back_nothing(
     assert cluster.trusted() == {f"{cluster.team}/kept"}
 
 
-def test_an_operator_killed_between_two_writes_is_continued_by_the_next(cluster: Release) -> None:
+def test_the_next_operator_continues_after_a_kill_between_two_writes(cluster: Release) -> None:
     cluster.apply("TrustedCA", "kept", trusted_ca("kept"))
     for attempt in range(KILLS):
         suspended = attempt % 2 == 0
@@ -147,10 +147,10 @@ def test_an_operator_killed_between_two_writes_is_continued_by_the_next(cluster:
 
 
 def kill_while_it_writes(cluster: Release, *, suspended: bool) -> dict[str, int]:
-    """Has all documents be out of date, and the operator that is to write them killed as soon as one is written.
+    """Make all documents out of date, and kill the operator that writes them as soon as one is written.
 
     Returns:
-        The generations from before.
+        The generations before that.
     """
     settled = cluster.start_leading()
     cluster.apply("TrustedCA", "dropped", trusted_ca("dropped"))
@@ -202,7 +202,7 @@ def test_a_removal_overtakes_a_flood_of_edits(cluster: Release) -> None:
     wait_for(lambda: len(cluster.registered()) == 300, "the flood is worked off")
 
 
-def test_a_ca_removed_as_soon_as_the_api_server_is_back_goes(cluster: Release, control_plane: Any) -> None:
+def test_a_ca_removed_right_after_an_outage_is_removed(cluster: Release, control_plane: Any) -> None:
     cluster.start_leading()
     trust_two(cluster)
     control_plane.stop_api_server()

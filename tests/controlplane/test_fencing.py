@@ -147,7 +147,7 @@ async def test_an_old_plan_is_refused_even_where_the_next_leader_had_nothing_to_
     with pytest.raises(SupersededError):
         await late
     assert await data(new) == before
-    assert await new.publisher.is_untouched()
+    assert await new.publisher.is_unchanged()
 
 
 async def test_a_write_that_arrives_before_the_mark_is_seen_and_undone(leaders: tuple[Leader, Leader]) -> None:
@@ -226,7 +226,7 @@ async def _says(leader: Leader, key: Key, message: str) -> None:
 
 @contextlib.asynccontextmanager
 async def _writing(leader: Leader, key: Key, message: str) -> AsyncIterator[StatusLoop]:
-    """A status writer of that leader, which judges the Gateway as it reads it now."""
+    """Yield a status writer of that leader, which judges the Gateway as it reads it now."""
     store = ResourceStore()
     resource = decode_resource(GATEWAY, await leader.api.get(resource_path(*key)))
     store.put(resource)

@@ -58,7 +58,7 @@ class Fleet:
         return all("certificate" in self.object("gateway", each)["status"] for each in names)
 
     def states(self) -> dict[str, str]:
-        """What `status --all` says of each gateway."""
+        """Return what `status --all` says of each gateway."""
         return {each["name"]: each["state"] for each in self.run("status", "--all").json["gateways"]}
 
     def object(self, kind: str, name: str) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def fleet(kubectl: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
         yield made
 
 
-def test_the_fleet_is_told(fleet: Fleet) -> None:
+def test_the_fleet_is_listed(fleet: Fleet) -> None:
     fleet.until("200")
     fleet.until("200", OTHER)
     wait_for(lambda: {fleet.states()[each] for each in ("roof", "cellar")} == {"Fine"}, "all is well", SECONDS)
@@ -97,7 +97,7 @@ def test_a_gateway_is_suspended_and_resumed(fleet: Fleet) -> None:
     assert fleet.asks() == "200"
 
 
-def test_a_certificate_is_revoked_beside_what_another_has_listed(fleet: Fleet) -> None:
+def test_a_certificate_is_revoked_next_to_what_another_has_listed(fleet: Fleet) -> None:
     fleet.apply(trusted_ca(revocation={"sha256Fingerprints": ["ab" * 32]}))
 
     done = fleet.run("revoke", EUI)
@@ -157,7 +157,7 @@ def test_it_is_a_plugin_of_kubectl(fleet: Fleet, kubectl: Path, tmp_path: Path) 
     assert {"roof", "cellar"} <= {each["name"] for each in json.loads(done.stdout)["gateways"]}
 
 
-def test_who_may_not_is_told(fleet: Fleet, tmp_path: Path) -> None:
+def test_a_person_without_the_right_gets_an_explanation(fleet: Fleet, tmp_path: Path) -> None:
     content = yaml.safe_load(Path(fleet.demo.ready["kubeconfig"]).read_text())
     content["users"][0]["user"] = {"token": "of nobody"}
     (tmp_path / "kubeconfig").write_text(yaml.safe_dump(content))

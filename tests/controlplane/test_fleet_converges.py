@@ -60,7 +60,7 @@ class Fleet:
         return outcomes
 
     async def converges(self, holds: Callable[[Station], bool]) -> None:
-        """Asks as a fleet does until each of it holds what it is to hold; then nobody is told anything any more."""
+        """Ask as a fleet does until each gateway has its configuration; after that no answer changes anything."""
         deadline = time.monotonic() + CONVERGES_SECONDS
         while not all(holds(each) for each in self.stations):
             assert time.monotonic() < deadline, f"{sum(map(holds, self.stations))} of {SIZE} converged"
@@ -138,9 +138,7 @@ async def test_a_fleet_converges_after_each_change(demo: Demo, fleet: Fleet) -> 
 
 
 @pytest.mark.timeout(120)
-async def test_a_gateway_that_forgets_what_it_is_told_does_not_converge_and_a_person_is_told(
-    demo: Demo, fleet: Fleet
-) -> None:
+async def test_a_gateway_that_forgets_its_configuration_is_reported_as_not_converging(demo: Demo, fleet: Fleet) -> None:
     eui, vendor = EUI64(_FIRST + SIZE), make_root("Vendor of forgetful gateways", _NOW)
     demo.apply(trusted_ca("forgetful", certificates=vendor.certificate_pem.decode()), _gateway(eui))
     wait_for(lambda: _is_ready(demo, eui), "it is registered", CONVERGES_SECONDS)

@@ -66,7 +66,7 @@ def told(tmp_path: Path) -> Iterator[Told]:
 
 
 def loaded_all(cluster: Release) -> Loaded:
-    """What a pod says that has loaded all that is published."""
+    """Return what a pod says that has loaded all that is published."""
     found = {each: cluster.published(each) for each in DOCUMENTS}
     return Loaded({name: each.header.generation for name, each in found.items() if each is not None})
 
@@ -148,9 +148,7 @@ def admitted(cluster: Release, cups: CupsProcess, ca: str, eui: int) -> None:
     cluster.wait_ready(f"TrustedCA/{ca}", f"Gateway/{ca}")
 
 
-def test_enforced_is_true_once_cups_has_loaded_it_and_tells_how_long_that_took(
-    cluster: Release, cups: CupsProcess
-) -> None:
+def test_enforced_is_true_after_cups_has_loaded_it_with_the_duration(cluster: Release, cups: CupsProcess) -> None:
     cluster.apply("TrustedCA", "waiting", trusted_ca("waiting"))
     wait_for(lambda: enforced(cluster, "TrustedCA", "waiting")[:2] == ("False", "Pending"), "it is pending")
     assert (cluster.condition("TrustedCA", "waiting", "Ready") or {})["reason"] == "Pending"
@@ -182,7 +180,7 @@ def test_a_visit_is_in_the_statuses_of_the_gateway_and_of_its_ca(cluster: Releas
     wait_for(lambda: cluster.resource("TrustedCA", "visited")["status"].get("gatewaysSeen") == 1, "it counts", 90)
 
 
-def test_a_gateway_that_never_takes_what_it_is_sent_is_told(cluster: Release, cups: CupsProcess) -> None:
+def test_a_gateway_that_never_accepts_its_configuration_is_reported(cluster: Release, cups: CupsProcess) -> None:
     admitted(cluster, cups, "stubborn", EUI + 2)
 
     def is_told() -> bool:
@@ -205,7 +203,7 @@ def test_an_unregistered_gateway_with_a_valid_certificate_is_listed(cluster: Rel
     wait_for(lambda: listed() == [name_of(EUI + 4)], "it is listed", 90)
 
 
-def test_a_deleted_ca_is_told_in_use_and_then_enforced(cluster: Release, cups: CupsProcess) -> None:
+def test_a_deleted_ca_is_reported_as_in_use_and_then_as_enforced(cluster: Release, cups: CupsProcess) -> None:
     admitted(cluster, cups, "leaving", EUI + 5)
     assert cups.ask(root("leaving"), EUI + 5) == "200"
     wait_for(lambda: cluster.resource("TrustedCA", "leaving")["status"].get("gatewaysSeen") == 1, "it counts", 90)

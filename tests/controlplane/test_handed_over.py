@@ -53,7 +53,7 @@ def cups(cluster: Release, operator: OperatorProcess, tmp_path: Path) -> Iterato
 
 
 def trust(cluster: Release, cups: CupsProcess, name: str) -> None:
-    """Has gateways of a CA of that name be answered."""
+    """Trust a CA of that name, and wait until its gateways are answered."""
     cluster.apply("TrustedCA", name, trusted_ca(name))
     cluster.apply("Gateway", name, gateway(f"{EUI:016X}"))
     wait_for(lambda: cups.ask(root(name), EUI) == "200", "a gateway is answered")
@@ -63,9 +63,7 @@ def enforced(cluster: Release, name: str) -> str:
     return str((cluster.condition("TrustedCA", name, "Enforced") or {}).get("status"))
 
 
-def test_what_is_applied_and_taken_away_reaches_a_pod_whose_volume_stays_old(
-    cluster: Release, cups: CupsProcess
-) -> None:
+def test_what_is_applied_and_removed_reaches_a_pod_whose_volume_stays_old(cluster: Release, cups: CupsProcess) -> None:
     trust(cluster, cups, "at-once")
     wait_for(lambda: enforced(cluster, "at-once") == "True", "it is proven")
     cluster.apply("TrustedCA", "at-once", {**trusted_ca("at-once"), "suspended": True})
@@ -74,7 +72,7 @@ def test_what_is_applied_and_taken_away_reaches_a_pod_whose_volume_stays_old(
     cluster.delete("Gateway", "at-once")
 
 
-def test_what_is_taken_away_after_the_api_server_was_away_reaches_it_too(
+def test_what_is_removed_after_the_api_server_was_away_reaches_it_too(
     cluster: Release, operator: OperatorProcess, cups: CupsProcess, control_plane: Any
 ) -> None:
     trust(cluster, cups, "outage")
@@ -91,7 +89,7 @@ def test_what_is_taken_away_after_the_api_server_was_away_reaches_it_too(
     cluster.delete("Gateway", "outage")
 
 
-def test_a_pod_that_is_killed_and_starts_with_its_old_volume_lets_nobody_in_who_was_taken_away(
+def test_a_pod_restarted_with_its_old_volume_accepts_no_removed_client(
     cluster: Release, operator: OperatorProcess, cups: CupsProcess
 ) -> None:
     trust(cluster, cups, "killed")

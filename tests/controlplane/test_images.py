@@ -77,7 +77,7 @@ def pki() -> Pki:
 
 
 def inside(image: Built, component: str) -> tuple[str, ...]:
-    """The command that runs the program of an image as a container does: as its user, and with `/proc`."""
+    """Return the command that runs the program of an image as a container does: as its user, and with `/proc`."""
     program = f"/opt/stationkeeper/bin/{COMPONENTS[component].program}"
     script = (
         'PATH="$PATH:/usr/sbin:/sbin"; mount --rbind /proc "$0/proc" && exec chroot --userspec=65532:65532 "$0" "$@"'
@@ -86,7 +86,7 @@ def inside(image: Built, component: str) -> tuple[str, ...]:
 
 
 def _whole(kubeconfig: Path) -> str:
-    """A kubeconfig that names no other file."""
+    """Return a kubeconfig that names no other file."""
     content = yaml.safe_load(kubeconfig.read_text())
     user, cluster = content["users"][0]["user"], content["clusters"][0]["cluster"]
     content["users"][0]["user"] = {"token": user.get("token") or Path(user["tokenFile"]).read_text()}

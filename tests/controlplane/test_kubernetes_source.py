@@ -168,7 +168,7 @@ class _Expired(KubernetesSource):
         return "1" if self.lists[name] == 1 else await super()._list(session, name)
 
 
-async def test_a_watch_that_expired_is_begun_anew_with_a_list(
+async def test_a_watch_that_expired_is_started_again_with_a_list(
     followed: Followed, own: ControlPlane, tmp_path: Path
 ) -> None:
     followed.publish(1)

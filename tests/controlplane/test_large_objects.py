@@ -57,7 +57,7 @@ def cluster(hoard: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
         yield made
 
 
-def test_what_nothing_names_takes_no_memory_and_what_is_named_is_followed(cluster: Release) -> None:
+def test_unnamed_objects_take_no_memory_and_named_ones_are_followed(cluster: Release) -> None:
     process = cluster.start_leading("small")
     wait_for(lambda: process.answers("/readyz") == 200, "it is ready", PROMPTLY)
 

@@ -125,7 +125,7 @@ def test_the_last_good_spec_stays_in_force(cluster: Release) -> None:
     assert name in cluster.trusted()
 
 
-def test_a_private_key_is_refused_loudly_and_told_nowhere(cluster: Release) -> None:
+def test_a_private_key_is_refused_loudly_and_reported_nowhere(cluster: Release) -> None:
     pair = root("careless")
     both = (pair.certificate_pem + pair.key_pem).decode()
     cluster.apply("TrustedCA", "careless", {"certificates": both})

@@ -111,7 +111,7 @@ def test_a_container_that_is_killed_and_started_again_in_its_pod_waits_for_no_le
     assert after["leaseTransitions"] == before["leaseTransitions"] + 1, "a term of its own"
 
 
-def test_a_restart_rewrites_nothing_and_tells_nothing_twice(cluster: Release) -> None:
+def test_a_restart_rewrites_nothing_and_reports_nothing_twice(cluster: Release) -> None:
     first = cluster.start_leading()
     apply_some(cluster)
     before = cluster.everything(contents=True)

@@ -62,7 +62,7 @@ def _refusal(running: Stage) -> str:
     return reason
 
 
-def test_while_the_api_server_is_away_gateways_are_answered_and_a_ca_removed_on_its_return_goes(
+def test_during_an_outage_gateways_are_answered_and_a_later_removal_acts(
     running: Stage,
 ) -> None:
     running.trust(DROPPED)
@@ -76,14 +76,14 @@ def test_while_the_api_server_is_away_gateways_are_answered_and_a_ca_removed_on_
         running.untrusted(DROPPED, RETURN_SECONDS)
 
 
-def test_what_was_deleted_past_a_watch_that_expired_goes(running: Stage) -> None:
+def test_a_deletion_missed_by_an_expired_watch_acts(running: Stage) -> None:
     running.trust(DROPPED)
     with running.asking(KEPT, always=True):
         expire_watches_over_deletions(running, f"trustedcas/{DROPPED}")
         running.untrusted(DROPPED, RETURN_SECONDS)
 
 
-def test_what_was_the_last_of_its_kind_and_deleted_past_a_watch_that_expired_goes_too(running: Stage) -> None:
+def test_a_missed_deletion_of_the_last_resource_of_a_kind_acts_too(running: Stage) -> None:
     expire_watches_over_deletions(running, "gateways/roof", f"trustedcas/{KEPT}")
     running.untrusted(KEPT, RETURN_SECONDS)
 
@@ -101,7 +101,7 @@ def expire_watches_over_deletions(running: Stage, *resources: str) -> None:
 
 
 def _is_expired(running: Stage, version: str) -> bool:
-    """Whether a watch from there is one that the API server does not serve any more."""
+    """Return whether a watch from there is one that the API server does not serve any more."""
     try:
         answer = running.admin.get(f"{CAS}?watch=1&timeoutSeconds=1&resourceVersion={version}")
     except RequestError as error:

@@ -108,7 +108,7 @@ def page(stage: Stage) -> Iterator[Stage]:
     assert stage.stop() == 0
 
 
-def test_what_there_is_and_what_happens_is_on_the_page(page: Stage) -> None:
+def test_resources_and_changes_are_on_the_page(page: Stage) -> None:
     page.create("gateways", "roof", gateway("0123456789ABCDEF"))
     page.create("gateways", "elsewhere", gateway("0123456789ABCDEE"), ELSEWHERE)
     page.create("trustedcas", "vendor", trusted_ca())

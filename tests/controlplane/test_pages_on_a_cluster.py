@@ -69,7 +69,7 @@ def reader(demo: Demo, kubectl: Path, tmp_path: Path) -> Iterator[Reader]:
 
 
 def crl_of(authority: KeyPair) -> bytes:
-    """An empty list in PEM of what a CA revokes."""
+    """Return an empty list in PEM of what a CA revokes."""
     now = datetime.now(UTC)
     key = load_pem_private_key(authority.key_pem, password=None)
     assert isinstance(key, rsa.RSAPrivateKey)
@@ -79,7 +79,7 @@ def crl_of(authority: KeyPair) -> bytes:
 
 
 @pytest.mark.parametrize("name", ON_AN_API_SERVER)
-def test_who_does_what_a_page_says_gets_what_it_says(name: str, reader: Reader) -> None:
+def test_the_commands_of_a_page_give_its_results(name: str, reader: Reader) -> None:
     for block in blocks(ROOT / name):
         reader.do(block)
         if block.is_manifest:
@@ -87,12 +87,12 @@ def test_who_does_what_a_page_says_gets_what_it_says(name: str, reader: Reader) 
 
 
 def asked(script: str) -> list[str]:
-    """The commands of a transcript that ask the API server alone, each up to its first pipe."""
+    """Return the commands of a transcript that ask the API server alone, each up to its first pipe."""
     commands = [line.partition(" | ")[0] for line in script.splitlines()]
     return [each for each in commands if re.search(r" (get|describe) ", each) and " certificate " not in each]
 
 
-def test_what_a_runbook_asks_the_api_server_is_answered(reader: Reader) -> None:
+def test_each_query_of_a_runbook_works_on_an_api_server(reader: Reader) -> None:
     begin = "kubectl create namespace radio --dry-run=client -o yaml | kubectl apply -f -\n"
     reader.do(Block("a gateway", "sh", "", f"{begin}kubectl apply -f - <<'EOF'\n{GATEWAY}EOF\n"))
     for block in (each for page in RUNBOOKS for each in blocks(page)):

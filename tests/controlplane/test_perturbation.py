@@ -45,7 +45,7 @@ def test_the_seeds_draw_every_kind() -> None:
     assert drawn == kinds
 
 
-def test_what_is_perturbed_breaks_no_promise(perturbed: Stage) -> None:
+def test_perturbations_break_no_promise(perturbed: Stage) -> None:
     outcomes = [run(perturbed, seed, SHORT_SECONDS) for seed in range(RUNS)]
     assert {each.seed: each.findings for each in outcomes if each.findings} == {}
     done = {kind for kind in Kind for each in outcomes if each.counts[str(kind)]}

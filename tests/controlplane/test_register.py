@@ -69,7 +69,7 @@ def test_a_dry_run_changes_nothing(place: Place) -> None:
     assert place.api.items(place.path) == []
 
 
-def test_what_another_has_added_stays(place: Place) -> None:
+def test_fields_of_another_manager_stay(place: Place) -> None:
     place.register(f"{FIRST},a")
     place.api.merge(f"{place.path}/a", {"spec": {"suspended": True}})
 
@@ -128,7 +128,7 @@ def test_a_field_that_another_manages_is_not_taken(place: Place) -> None:
     assert place.api.get(f"{place.path}/roof")["spec"]["lns"]["uri"] == "wss://other.example.org:8887"
 
 
-def test_who_may_not_is_told(place: Place, control_plane: ControlPlane) -> None:
+def test_a_person_without_the_right_gets_an_explanation(place: Place, control_plane: ControlPlane) -> None:
     place.api.create(f"/api/v1/namespaces/{place.namespace}/serviceaccounts", {"metadata": {"name": "reader"}})
     powerless = control_plane.service_account_kubeconfig(place.namespace, "reader", place.folder / "kubeconfig")
 

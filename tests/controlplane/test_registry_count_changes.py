@@ -26,7 +26,7 @@ KEPT, REMOVED_MIDWAY, REMOVED_AFTER = 1, 2, 3
 
 @contextmanager
 def always_answered(cups: CupsProcess, root: KeyPair) -> Iterator[None]:
-    """Asks as a gateway again and again meanwhile; each answer has to be 200."""
+    """Ask as a gateway again and again meanwhile; each answer has to be 200."""
     stop, answers = threading.Event(), list[str]()
 
     def ask() -> None:

@@ -46,7 +46,7 @@ def test_a_list_in_a_config_map_is_followed_and_a_broken_one_unrevokes_nothing(c
     assert revoked(cluster, "followed") == {1, 2}
 
 
-def test_time_alone_makes_a_list_overdue_and_that_is_told(cluster: Release) -> None:
+def test_time_alone_makes_a_list_overdue_and_that_is_reported(cluster: Release) -> None:
     revocation = {"crl": pem(crl("passing", 7, seconds=LASTS)), "crlExpired": "Refuse"}
     cluster.apply("TrustedCA", "passing", trusted_ca("passing", revocation=revocation))
     cluster.wait_ready("TrustedCA/passing")

@@ -195,7 +195,7 @@ def test_in_its_namespace_the_operator_reads_and_changes_the_published_secrets_a
 
 @pytest.mark.parametrize("account", ["operator", "cups", "page"])
 @pytest.mark.parametrize("served", ["watchAllNamespaces=true", "watchNamespaces={rights-team}"])
-def test_no_account_has_a_power_beyond_requests(
+def test_no_account_may_escalate_its_rights(
     cluster: Cluster, install: Callable[..., None], account: str, served: str
 ) -> None:
     install(served, "cups.source=watch", "page.enabled=true", "page.token.existingSecret=page-token")

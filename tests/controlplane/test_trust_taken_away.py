@@ -32,7 +32,7 @@ def vouched(cluster: Release, status: str) -> dict[str, Any]:
     return wait_for(found, f"Vouched is {status}")
 
 
-def test_a_gateway_says_who_could_let_it_in_and_is_ready_only_then(cluster: Release) -> None:
+def test_a_gateway_names_the_cas_that_can_vouch_and_is_ready_only_then(cluster: Release) -> None:
     cluster.apply("Gateway", "roof", gateway("01000000000000E1"))
     assert "no TrustedCA is in its scope" in vouched(cluster, "False")["message"]
     assert (cluster.condition("Gateway", "roof", "Ready") or {})["reason"] == "NobodyVouches"
@@ -43,7 +43,7 @@ def test_a_gateway_says_who_could_let_it_in_and_is_ready_only_then(cluster: Rele
     assert "acme (it is suspended)" in vouched(cluster, "False")["message"]
 
 
-def test_a_renewed_source_is_kept_and_shown_and_what_is_revoked_no_more_is_told(cluster: Release) -> None:
+def test_a_renewed_source_is_kept_and_shown_and_what_is_revoked_no_more_is_reported(cluster: Release) -> None:
     cluster.apply_config_map("kept", {"ca.crt": root("one").certificate_pem.decode()})
     source = {"certificatesFrom": {"configMapKeyRef": {"name": "kept", "key": "ca.crt"}, "retain": "1h"}}
     cluster.apply("TrustedCA", "kept", {**source, "revocation": {"serials": ["dec:1715004"]}})
@@ -61,7 +61,7 @@ def test_a_renewed_source_is_kept_and_shown_and_what_is_revoked_no_more_is_told(
 
 
 @pytest.mark.parametrize("serial", ["1715004", "xyz", "0x"])
-def test_a_serial_that_cannot_be_told_is_refused_at_apply(cluster: Release, serial: str) -> None:
+def test_a_serial_that_cannot_be_determined_is_refused_at_apply(cluster: Release, serial: str) -> None:
     with pytest.raises(RequestError, match="serials"):
         cluster.apply("TrustedCA", "typo", trusted_ca(revocation={"serials": [serial]}))
 

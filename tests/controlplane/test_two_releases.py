@@ -33,7 +33,7 @@ def told(tmp_path: Path) -> Iterator[Told]:
 
 
 def writes(kubeconfig: Path, path: str, seconds: float) -> int:
-    """How often the object is written in that time."""
+    """Return how often the object is written in that time."""
     api, versions, deadline = ApiClient(kubeconfig), set[str](), time.monotonic() + seconds
     while time.monotonic() < deadline:
         versions.add(api.get(path)["metadata"]["resourceVersion"])

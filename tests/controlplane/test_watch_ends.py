@@ -53,7 +53,7 @@ def proxy(control_plane: Any, tmp_path: Path) -> Iterator[Proxy]:
 
 
 def start_behind(proxy: Proxy, cluster: Release, folder: Path) -> OperatorProcess:
-    """An operator that reaches the API server by the proxy alone."""
+    """Return an operator that reaches the API server by the proxy alone."""
     environment = cluster.environment("behind")
     content = yaml.safe_load(Path(environment["KUBECONFIG"]).read_text())
     authority = base64.b64encode(proxy.authority_pem).decode()

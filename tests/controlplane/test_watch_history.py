@@ -57,7 +57,7 @@ def process(cluster: Release) -> OperatorProcess:
     return cluster.start_leading("alone", STARTED_SECONDS)
 
 
-def test_a_new_leader_lists_once_and_tells_each_status_once_and_a_change_overtakes_its_backlog(
+def test_a_new_leader_lists_once_and_reports_each_status_once_and_a_change_overtakes_its_backlog(
     cluster: Release, process: OperatorProcess
 ) -> None:
     """A new leader finds many resources without a status, while the API server forgets what it does not follow."""
@@ -78,10 +78,10 @@ def test_a_new_leader_lists_once_and_tells_each_status_once_and_a_change_overtak
 
 
 def statuses(process: OperatorProcess) -> list[str]:
-    """The Gateways whose status was written because they were judged, in order."""
+    """Return the Gateways whose status was written because they were judged, in order."""
     return [each["resource"] for each in process.lines() if each["event"] == "status"]
 
 
 def lists(process: OperatorProcess) -> int:
-    """How often all Gateways were listed."""
+    """Return how often all Gateways were listed."""
     return sum(each["event"] == "listed" and each["kind"] == GATEWAY for each in process.lines())

@@ -92,7 +92,7 @@ def registered(demo: Demo, pki: OpensslPki, eui: EUI64) -> Iterator[Registered]:
     made.remove()
 
 
-def test_the_demo_tells_each_step_and_where_everything_is(demo: Demo) -> None:
+def test_the_demo_reports_each_step_and_where_everything_is(demo: Demo) -> None:
     assert all(step["ok"] and step["seconds"] >= 0 for step in demo.steps)
     assert [step["step"] for step in demo.steps][:2] == ["control-plane", "install"]
     assert demo.ready["cupsUrl"].startswith("https://")
@@ -113,7 +113,7 @@ def test_the_documents_commands_get_the_lns_and_its_credentials(registered: Regi
 
 
 @pytest.mark.parametrize("configured", ["intermediate", "root and intermediates"])
-def test_a_gateway_of_an_intermediate_is_let_in(demo: Demo, pki: OpensslPki, eui: EUI64, configured: str) -> None:
+def test_a_gateway_of_an_intermediate_is_accepted(demo: Demo, pki: OpensslPki, eui: EUI64, configured: str) -> None:
     root, issuing = pki.text("root-ca"), pki.text("issuing-ca")
     ca = {"certificates": issuing} if configured == "intermediate" else {"certificates": root, "intermediates": issuing}
 
@@ -213,7 +213,7 @@ def test_a_ca_that_cannot_be_trusted_says_why_in_its_condition_and_in_an_event(
     demo.delete("trustedca", name)
 
 
-def test_a_slip_leaves_the_last_good_state_in_force(registered: Registered, pki: OpensslPki) -> None:
+def test_a_mistake_leaves_the_last_good_state_in_force(registered: Registered, pki: OpensslPki) -> None:
     demo, name = registered.demo, registered.name
     demo.apply(trusted_ca(registered.ca, certificates="-----BEGIN CERTIFICATE-----\nslip"))
     demo.apply(gateway(name, format_hex(registered.eui), {**_lns(pki), "trust": "slip"}))

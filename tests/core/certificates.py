@@ -49,7 +49,7 @@ class Wish:
 
 
 def issue(wish: Wish, issuer: Signer | None = None) -> Signer:
-    """A certificate of `issuer`, or a self-signed one."""
+    """Return a certificate of `issuer`, or a self-signed one."""
     issuer_name = issuer.subject if issuer else wish.subject
     serial = wish.serial or x509.random_serial_number()
     builder = (

@@ -61,7 +61,7 @@ def rdn(*attributes: bytes) -> bytes:
 
 
 def common_name(value: str | bytes, tag: int = 0x0C) -> bytes:
-    """A name of one Common Name."""
+    """Return a name of one Common Name."""
     return sequence(rdn(attribute(COMMON_NAME, value if isinstance(value, bytes) else value.encode(), tag)))
 
 

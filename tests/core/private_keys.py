@@ -45,7 +45,7 @@ def rsa_of(p: int, q: int, e: int = 65537) -> rsa.RSAPrivateKey:
 
 @cache
 def fixed_ec(name: str) -> ec.EllipticCurvePrivateKey:
-    """An elliptic curve key whose number is derived from the name of its curve."""
+    """Return an elliptic curve key whose number is derived from the name of its curve."""
     curve = CURVES[name]
     return ec.derive_private_key(int.from_bytes(hashlib.sha256(curve.name.encode()).digest(), "big") >> 1, curve)
 

@@ -58,7 +58,7 @@ def crl_pem(*ders: bytes) -> str:
 
 
 def distribution_point(**options: object) -> x509.IssuingDistributionPoint:
-    """An issuing distribution point with only `options`."""
+    """Return an issuing distribution point with only `options`."""
     fields: dict[str, object] = dict.fromkeys(
         ("only_contains_user_certs", "only_contains_ca_certs", "indirect_crl", "only_contains_attribute_certs"), False
     )
@@ -67,7 +67,7 @@ def distribution_point(**options: object) -> x509.IssuingDistributionPoint:
 
 
 def revocation_list(issuer: Certificate, *serials: int, **options: object) -> RevocationList:
-    """What is published of a list."""
+    """Return what is published of a list."""
     assert issuer.key_sha256 is not None
     return RevocationList(issuer_key=issuer.key_sha256, serials=pack_serials(serials), **options)  # type: ignore[arg-type]
 

@@ -34,7 +34,7 @@ def authority(anchor: Signer, name: str = "ca", namespace: str = "radio", **opti
 
 
 def release_ca(anchor: Signer, name: str = "ca", serves: str = ALL_NAMESPACES, **options: object) -> TrustedAuthority:
-    """A TrustedCA of the release's namespace that serves another one, or all."""
+    """Return a TrustedCA of the release's namespace that serves another one, or all."""
     return authority(anchor, name, RELEASE, serves=(ServedNamespace(namespace=serves),), **options)
 
 
@@ -60,7 +60,7 @@ def registry_document(document: str, holders: Iterable[Holder]) -> RegistryDocum
 def values(
     authorities: Iterable[TrustedAuthority], gateways: Iterable[Holder], generation: int = 1
 ) -> dict[str, bytes]:
-    """Every document, encoded."""
+    """Return every document, encoded."""
     kept = list(gateways)
     found = {TRUST: encode(TRUST, generation, encode_payload(trust_document(*authorities)))}
     for document in REGISTRY:
@@ -82,7 +82,7 @@ def presented(end_entity: Signer, *others: Signer) -> ClientCertificate:
 
 
 def judged(certificate: ClientCertificate, state: Snapshot, now: datetime = NOW) -> Judgement:
-    """What the state's trust says of the certificate, in the scope that its registry gives."""
+    """Return what the state's trust says of the certificate, in the scope that its registry gives."""
     return judge(certificate, state.trust, state.registry.scope(certificate.eui_or_none), now)
 
 

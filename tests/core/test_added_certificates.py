@@ -1,4 +1,4 @@
-"""What a client sends beside its certificate never makes an answer better."""
+"""Certificates that a client sends in addition never improve its answer."""
 
 from datetime import timedelta
 
@@ -122,7 +122,7 @@ def self_made(draw: st.DrawFn) -> list[Signer]:
 
 @settings(max_examples=examples(120), deadline=None)
 @given(st.sampled_from(sorted(REFUSED)), self_made())
-def test_no_set_of_added_certificates_lets_in_or_makes_a_reason_milder(way: str, sent: list[Signer]) -> None:
+def test_added_certificates_never_lead_to_acceptance_or_a_milder_reason(way: str, sent: list[Signer]) -> None:
     end_entity, record = REFUSED[way]
     expected, alone = _answer(end_entity, record)
     reason, beside = _answer(end_entity, record, *sent)

@@ -100,7 +100,7 @@ def test_a_gateways_own_certificate_of_a_ca_in_scope_opens_it(
         (Reason.CERTIFICATE_TOO_WEAK, {"end_entity": WEAK}),
     ],
 )
-def test_what_fails_a_step_is_refused_with_its_reason(reason: Reason, case: dict[str, Any]) -> None:
+def test_a_failed_step_refuses_with_its_reason(reason: Reason, case: dict[str, Any]) -> None:
     arguments: dict[str, Any] = {"authorities": [authority(ROOT)], "gateways": [gateway()]} | case
 
     with pytest.raises(StationkeeperError) as refused:
@@ -207,7 +207,7 @@ def _serves(release_ca: TrustedAuthority, namespace: str) -> bool:
 
 
 def _may_speak_for(registered: RegisteredGateway, authorities: Sequence[TrustedAuthority]) -> bool:
-    """The rules once more, without steps: may the holder of `LEAF` have the configuration of `registered`?"""
+    """Return the rules once more, without steps: may the holder of `LEAF` have the configuration of `registered`?"""
     in_scope = [
         each
         for each in authorities
@@ -236,7 +236,7 @@ def _may_speak_for(registered: RegisteredGateway, authorities: Sequence[TrustedA
     st.lists(GATEWAYS, max_size=2, unique_by=lambda each: each.eui),
     st.sampled_from([ROUTER, ROUTER, ROUTER, ANOTHER]),
 )
-def test_whatever_is_configured_only_a_registered_gateway_that_the_rules_let_in_passes(
+def test_only_a_registered_gateway_that_the_rules_allow_passes(
     authorities: list[TrustedAuthority], gateways: list[RegisteredGateway], router: EUI64
 ) -> None:
     expected = [each for each in gateways if router == ROUTER and _may_speak_for(each, authorities)]

@@ -110,7 +110,7 @@ CASES: dict[str, tuple[dict[str, Any], Reason, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_refusal_says_who_and_what(case: str) -> None:
+def test_a_refusal_names_the_client_and_the_problem(case: str) -> None:
     arguments, reason, named = CASES[case]
 
     found, detail = refusal(**arguments)
@@ -133,7 +133,7 @@ def test_where_a_ca_would_vouch_but_for_one_thing_the_refusal_says_which_and_wha
     assert "radio/b" not in detail
 
 
-def test_a_key_that_is_too_weak_is_told_with_the_ca_that_does_not_take_it() -> None:
+def test_a_key_that_is_too_weak_is_reported_with_the_ca_that_does_not_take_it() -> None:
     weak = [authority(ROOT, each) for each in "ab"]
     state = snapshot(weak, [gateway()])
     judgement = judged(presented(LEAF), state)

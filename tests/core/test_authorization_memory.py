@@ -58,7 +58,7 @@ def _remembered(memory: AuthorizationMemory, judgement: Judgement, router: EUI64
         max_size=20,
     )
 )
-def test_with_and_without_the_memory_the_same_are_let_in(asked: list[tuple[int, int, str]]) -> None:
+def test_with_and_without_the_memory_the_same_are_accepted(asked: list[tuple[int, int, str]]) -> None:
     memory = AuthorizationMemory(most=2)
     for chain, state, router in asked:
         judgement = JUDGEMENTS[chain, state]
@@ -67,7 +67,7 @@ def test_with_and_without_the_memory_the_same_are_let_in(asked: list[tuple[int, 
         assert len(memory) <= 2
 
 
-def test_who_comes_again_is_not_looked_up_again_and_another_snapshot_forgets_all() -> None:
+def test_a_known_client_is_not_looked_up_again_until_the_next_snapshot() -> None:
     memory, judgement = AuthorizationMemory(), JUDGEMENTS[0, 0]
     first = memory.authorize(judgement, _eui(EUI), STATES[0])
 
@@ -79,7 +79,7 @@ def test_who_comes_again_is_not_looked_up_again_and_another_snapshot_forgets_all
     assert len(memory) == 1
 
 
-def test_of_more_than_it_may_know_it_forgets_the_one_that_came_first() -> None:
+def test_above_its_limit_it_drops_the_first_entry() -> None:
     memory = AuthorizationMemory(most=2)
     judgements = [judged(presented(LEAVES[0]), STATES[0], NOW) for _ in range(3)]
     first, _, last = (memory.authorize(each, _eui(EUI), STATES[0]) for each in judgements)

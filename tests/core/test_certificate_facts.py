@@ -63,7 +63,7 @@ def openssl_verifies(end_entity: bytes, anchor: bytes) -> bool:
 
 
 def name_of(*values: tuple[bytes, int]) -> bytes:
-    """An organisation for each string, and the EUI as Common Name."""
+    """Return an organisation for each string, and the EUI as Common Name."""
     parts = (rdn(attribute(ORGANISATION, value, tag)) for value, tag in values)
     return sequence(*parts, rdn(attribute(COMMON_NAME, EUI.encode())))
 
@@ -209,7 +209,7 @@ ENVELOPES = {
 
 
 @pytest.mark.parametrize("der", ENVELOPES.values(), ids=ENVELOPES)
-def test_what_nobody_signed_can_be_written_in_many_ways_and_gives_one_fingerprint(der: bytes) -> None:
+def test_unsigned_parts_may_vary_without_a_change_of_the_fingerprint(der: bytes) -> None:
     strict = leaf(algorithm=ECDSA_SHA256_WITH_NULL).der if b"\x05\x81\0" in der else PLAIN.der
     assert openssl_verifies(der, odd.ROOT.der)
 

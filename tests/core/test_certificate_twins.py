@@ -56,7 +56,7 @@ class Pair:
         return Revocations(frozenset(), frozenset((self.gateway.sha256,)))
 
     def is_let_in(self, der: bytes) -> bool:
-        """Whether a certificate verifies and its fingerprint is not revoked."""
+        """Return whether a certificate verifies and its fingerprint is not revoked."""
         return self.verifies(der) and not self.revocations.hold_any_of((parse_certificate(der), self.root))
 
     def verifies(self, der: bytes) -> bool:
@@ -99,7 +99,7 @@ def _integer(number: int, padding_bytes: int = 0) -> bytes:
 
 
 def _signatures(found: Pair) -> Iterator[bytes]:
-    """Other ways to write the signature, or to make one of it."""
+    """Yield other ways to write the signature, or to make one of it."""
     signature, key = found.gateway.signature, found.root.key
     assert key is not None
     yield from (signature + b"\0", b"\0" + signature, signature[:-1], signature[1:], signature.lstrip(b"\0"))
@@ -149,7 +149,7 @@ def _open(written: bytes) -> bytes:
 
 
 def _twins(found: Pair) -> Iterator[bytes]:
-    """The certificate with what nobody signed written in other ways."""
+    """Yield the certificate with what nobody signed written in other ways."""
     gateway = found.gateway
     signed, algorithm, bits = gateway.signed_bytes, gateway.signature_algorithm_der, b"\0" + gateway.signature
     forms: tuple[Callable[[bytes], bytes], ...] = (bytes, _with_long_length, _open)

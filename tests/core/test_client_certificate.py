@@ -66,7 +66,7 @@ def test_a_certificate_that_cannot_be_read_is_refused(chain: tuple[bytes, ...]) 
     assert refused.value.reason is Reason.MALFORMED_CERTIFICATE
 
 
-def test_what_else_was_presented_is_taken_where_it_can_be_read_and_bounded() -> None:
+def test_other_presented_certificates_are_used_if_readable_within_a_bound() -> None:
     chain = (ROOT.der, b"no certificate", *[ROOT.der] * 20)
 
     assert len(read_client_certificate(chain).presented) == MAX_PRESENTED - 1
@@ -87,7 +87,7 @@ def test_an_extension_that_only_openssl_can_read_does_not_strand_a_gateway() -> 
         issue(Wish(name("Odd"), extensions=(X400_NAME,)), ROOT),
     ],
 )
-def test_what_was_presented_and_is_no_ca_helps_to_build_no_chain(other: Signer) -> None:
+def test_a_presented_certificate_that_is_not_a_ca_builds_no_chain(other: Signer) -> None:
     assert presented(issue(Wish(name(EUI)), other), other).presented == ()
 
 

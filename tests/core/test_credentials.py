@@ -172,7 +172,7 @@ def test_any_text_is_a_uri_or_refused_by_name(text: str) -> None:
         b"Authorization: Bearer x\nX-Key: -----BEGIN RSA PRIVATE KEY-----",
     ],
 )
-def test_a_private_key_is_no_token(content: bytes) -> None:
+def test_a_private_key_is_not_a_token(content: bytes) -> None:
     with pytest.raises(StationkeeperError, match="holds a private key"):
         parse_token(content)
 
@@ -186,7 +186,7 @@ def test_a_private_key_is_no_token(content: bytes) -> None:
         ("wss://lns:8887/path", "has something after the port"),
     ],
 )
-def test_of_a_uri_is_said_what_is_wrong_with_it(uri: str, said: str) -> None:
+def test_the_problem_of_a_uri_is_named(uri: str, said: str) -> None:
     with pytest.raises(StationkeeperError, match=said) as refused:
         check_uri(uri, ("wss", "ws"))
     assert refused.value.reason is Reason.URI_INVALID

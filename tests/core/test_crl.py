@@ -109,7 +109,7 @@ def test_what_holds_no_list_is_refused(content: bytes, reason: Reason) -> None:
         (UNKNOWN, True),
     ],
 )
-def test_a_list_from_which_revocation_cannot_be_told_is_refused(extension: Extension) -> None:
+def test_a_list_from_which_revocation_cannot_be_determined_is_refused(extension: Extension) -> None:
     assert _refusal(make_crl(ROOT, wish=CrlWish((1,), extensions=[extension]))) is Reason.CRL_UNSUPPORTED
 
 
@@ -121,7 +121,7 @@ def test_a_list_from_which_revocation_cannot_be_told_is_refused(extension: Exten
         (UNKNOWN, True),
     ],
 )
-def test_an_entry_from_which_revocation_cannot_be_told_refuses_the_list(extension: Extension) -> None:
+def test_an_entry_from_which_revocation_cannot_be_determined_refuses_the_list(extension: Extension) -> None:
     assert _refusal(make_crl(ROOT, wish=CrlWish((1,), entry_extensions=[extension]))) is Reason.CRL_UNSUPPORTED
 
 

@@ -30,7 +30,7 @@ SAMPLE = make_crl(ca("Root"), wish=CrlWish((1, 2**100), number=7))
 
 
 def _odd_crl(**odd_parts: Any) -> bytes:
-    """A list that `odd.KEY` signs, of the serial numbers 7 and -129."""
+    """Return a list that `odd.KEY` signs, of the serial numbers 7 and -129."""
     time = odd.tlv(23, b"260531000000Z")
     parts = {
         "version": b"\x02\x01\x01",
@@ -116,7 +116,7 @@ def test_any_change_of_a_list_is_refused_by_name_or_read_as_cryptography_reads_i
 
 
 def signed_by(crl: Crl) -> bool:
-    """Whether `odd.KEY` signed it, whatever name it bears."""
+    """Return whether `odd.KEY` signed it, whatever name it bears."""
     key = parse_certificate(odd.ROOT.der).key
     assert key is not None
     return is_signed_by(key, crl.fields.algorithm, crl.fields.signed, crl.fields.signature)

@@ -146,7 +146,7 @@ def test_a_clock_that_was_set_back_suppresses_nothing() -> None:
         {"cups_credentials": b"newer"},
     ],
 )
-def test_another_target_begins_anew(change: dict[str, object]) -> None:
+def test_another_target_restarts_the_counting(change: dict[str, object]) -> None:
     station = Station(takes_credentials=False)
     for number in range(TRIES + 1):
         station.ask(GATEWAY, BEGIN + number * MINUTE)
@@ -157,7 +157,7 @@ def test_another_target_begins_anew(change: dict[str, object]) -> None:
     assert segments(after.response)
 
 
-def test_a_late_report_of_all_begins_anew() -> None:
+def test_a_late_report_of_everything_restarts_the_counting() -> None:
     station = Station(takes_credentials=False)
     for number in range(TRIES + 1):
         station.ask(GATEWAY, BEGIN + number * MINUTE)
@@ -177,7 +177,7 @@ def test_a_request_that_reports_nothing_is_answered_in_full_and_never_counted() 
 
 
 @given(st.lists(st.tuples(st.integers(-10, 2000), st.booleans(), st.sampled_from([b"new", b"newer"])), max_size=40))
-def test_whatever_happens_no_more_than_the_tries_go_out_within_the_spacing(
+def test_at_most_the_allowed_tries_are_sent_within_the_spacing(
     events: list[tuple[int, bool, bytes]],
 ) -> None:
     station, now, sent, target = Station(), BEGIN, list[datetime](), b""
@@ -196,7 +196,7 @@ def test_whatever_happens_no_more_than_the_tries_go_out_within_the_spacing(
         assert all(later - earlier >= SPACING for earlier, later in zip(sent[TRIES - 1 :], sent[TRIES:], strict=False))
 
 
-def test_what_has_all_of_an_earlier_configuration_is_pending_before_it_asks_again() -> None:
+def test_a_gateway_with_an_earlier_configuration_is_pending_at_once() -> None:
     station = Station()
     station.ask(GATEWAY, BEGIN)
     delivered = station.ask(GATEWAY, BEGIN + MINUTE).progress
@@ -230,7 +230,7 @@ def _asks(**reported: Any) -> UpdateInfoRequest:
 EMPTY: dict[str, Any] = {"tc_uri": None, "tc_credentials_crc": NOTHING_CONFIGURED}
 
 
-def test_a_gateway_without_an_lns_gets_it_each_time_it_asks_and_is_said_not_to_converge() -> None:
+def test_a_gateway_without_an_lns_gets_it_each_time_and_counts_as_not_converging() -> None:
     progress, found = None, []
     for number in range(10):
         found.append(deliver(_asks(**EMPTY), GATEWAY, progress, BEGIN + number * MINUTE))
@@ -243,7 +243,7 @@ def test_a_gateway_without_an_lns_gets_it_each_time_it_asks_and_is_said_not_to_c
     assert not any(each.suppressed for each in found)
 
 
-def test_an_lns_uri_of_no_characters_is_none() -> None:
+def test_an_empty_lns_uri_counts_as_none() -> None:
     progress = None
     for number in range(6):
         found = deliver(_asks(tc_uri="", tc_credentials_crc=None), GATEWAY, progress, BEGIN + number * MINUTE)
@@ -266,7 +266,7 @@ def test_a_gateway_without_cups_credentials_gets_them_each_time_while_its_lns_is
     assert segments(later.response) == both
 
 
-def test_who_asks_with_nothing_in_a_gateways_place_does_not_use_up_its_tries() -> None:
+def test_an_empty_request_in_a_gateways_name_uses_no_tries() -> None:
     progress = None
     for _ in range(10):
         progress = deliver(_asks(**EMPTY, cups_credentials_crc=NOTHING_CONFIGURED), GATEWAY, progress, BEGIN).progress
@@ -315,7 +315,7 @@ def test_a_set_without_a_certificate_is_not_in_use_where_one_is_presented() -> N
     assert _state(deliver(request, gateway, None, BEGIN, Asked("cups:8987", None)))[0] is DELIVERED
 
 
-def test_falling_back_is_told_once_and_ends_with_a_visit_by_the_new_set() -> None:
+def test_falling_back_is_reported_once_and_ends_with_a_visit_by_the_new_set() -> None:
     request, progress, told = _asks(cups_credentials_crc=crc(SET)), None, []
     for certificate in (b"old", b"old", LEAF, b"old"):
         found = deliver(request, ROTATED, progress, BEGIN, Asked("cups:8987", certificate))

@@ -38,7 +38,7 @@ def asks(**reported: Any) -> UpdateInfoRequest:
 
 
 def answers(request: UpdateInfoRequest, gateway: RegisteredGateway, count: int) -> list[Delivery]:
-    """The answers to a gateway that reports the same every minute, whatever it is sent."""
+    """Return the answers to a gateway that reports the same every minute, whatever it is sent."""
     progress: Progress | None = None
     found = []
     for number in range(count):
@@ -48,7 +48,7 @@ def answers(request: UpdateInfoRequest, gateway: RegisteredGateway, count: int) 
 
 
 @pytest.mark.parametrize("part", WORKING)
-def test_whatever_one_part_a_gateway_reports_it_is_counted(part: str) -> None:
+def test_a_report_of_any_single_part_is_counted(part: str) -> None:
     found = deliver(asks(**{part: WORKING[part]}), ALL_PARTS, None, BEGIN).progress
 
     assert found is not None
@@ -56,7 +56,7 @@ def test_whatever_one_part_a_gateway_reports_it_is_counted(part: str) -> None:
     assert deliver(asks(), ALL_PARTS, None, BEGIN).progress is None
 
 
-def test_of_a_gateway_that_takes_nothing_every_part_is_held_back_after_the_tries() -> None:
+def test_all_parts_are_held_back_after_the_tries() -> None:
     found = answers(asks(**WORKING), ALL_PARTS, TRIES + 1)
 
     parts = {Segment.CUPS_URI, Segment.LNS_URI, Segment.CUPS_CREDENTIALS, Segment.LNS_CREDENTIALS}
@@ -75,13 +75,13 @@ def test_of_a_gateway_that_takes_nothing_every_part_is_held_back_after_the_tries
         ({"cups_uri": "", "tc_uri": ""}, {Segment.CUPS_URI, Segment.LNS_URI, Segment.LNS_CREDENTIALS}),
     ],
 )
-def test_what_a_gateway_does_not_have_at_all_it_gets_each_time(lacking: dict[str, Any], sent: set[Segment]) -> None:
+def test_a_missing_part_is_sent_each_time(lacking: dict[str, Any], sent: set[Segment]) -> None:
     last = answers(asks(**{**WORKING, **lacking}), ALL_PARTS, TRIES + 1)[-1]
 
     assert {*segments(last.response)} == sent
 
 
-def test_from_the_very_moment_of_the_last_try_until_the_spacing_is_over_nothing_is_sent() -> None:
+def test_nothing_is_sent_between_the_last_try_and_the_end_of_the_spacing() -> None:
     request = asks(**WORKING)
     progress = answers(request, GATEWAY, TRIES)[-1].progress
     assert progress is not None
@@ -95,7 +95,7 @@ def test_from_the_very_moment_of_the_last_try_until_the_spacing_is_over_nothing_
     assert sent == [True, False, False, True]
 
 
-def test_a_gateway_that_fell_back_and_lacks_something_else_is_told_and_shown_as_fallen_back() -> None:
+def test_a_gateway_that_fell_back_and_lacks_something_else_is_reported_and_shown_as_fallen_back() -> None:
     rotated = msgspec.structs.replace(GATEWAY, cups_credentials=SET)
     request = asks(**{**WORKING, "cups_credentials_crc": crc(SET)})
 
@@ -108,7 +108,7 @@ def test_a_gateway_that_fell_back_and_lacks_something_else_is_told_and_shown_as_
     assert again.falls_back is False
 
 
-def test_a_host_that_is_none_is_another_server_than_the_one_that_is_reported() -> None:
+def test_an_invalid_host_counts_as_another_server() -> None:
     moved = msgspec.structs.replace(GATEWAY, cups_uri="https://new:8987")
 
     found = deliver(
@@ -145,7 +145,7 @@ def test_two_gateways_have_one_target_where_all_that_is_sent_is_the_same(change:
     assert has_same_target(other, ALL_PARTS) is same
 
 
-def test_a_gateway_that_was_configured_anew_is_pending_for_just_that() -> None:
+def test_a_gateway_with_a_new_configuration_is_pending_for_it() -> None:
     before = answers(asks(**WORKING), GATEWAY, TRIES + 1)[-1].progress
     assert before is not None
 

@@ -1,4 +1,4 @@
-"""Elements as BER writes them and no DER does, byte by byte."""
+"""Elements that BER allows and DER does not, byte by byte."""
 
 import pytest
 

@@ -78,7 +78,7 @@ def test_a_router_is_read_as_the_client_writes_it(router: str, eui: str) -> None
         "\uff11::",
     ],
 )
-def test_whatever_else_is_refused(router: str) -> None:
+def test_any_other_spelling_is_refused(router: str) -> None:
     with pytest.raises(StationkeeperError) as refused:
         parse_router(router)
     assert refused.value.reason is Reason.ROUTER_UNPARSABLE
@@ -87,7 +87,7 @@ def test_whatever_else_is_refused(router: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "010203040506070", "01020304050607080", "0102030405060g08", " 102030405060708", "\uff10" * 16]
 )
-def test_a_common_name_that_is_not_16_hex_digits_is_no_eui(text: str) -> None:
+def test_a_common_name_that_is_not_16_hex_digits_is_not_an_eui(text: str) -> None:
     assert parse_hex(text) is None
 
 

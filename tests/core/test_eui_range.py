@@ -38,7 +38,7 @@ def test_any_text_is_a_range_or_refused_by_name(text: str) -> None:
         "0102030405060708/6\u0664",
     ],
 )
-def test_a_text_that_is_no_prefix_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_prefix_is_refused(text: str) -> None:
     with pytest.raises(StationkeeperError) as refused:
         parse_range(text)
     assert refused.value.reason is Reason.EUI_RANGE_INVALID

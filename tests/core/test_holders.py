@@ -66,13 +66,13 @@ def test_each_tenants_ca_opens_its_own_gateway_whatever_the_ranks(ranks: tuple[i
         ([held(B, 1)], B),
     ],
 )
-def test_where_one_ca_serves_several_the_lowest_rank_is_meant_and_a_reservation_passes_to_nobody(
+def test_with_one_ca_for_several_the_lowest_rank_counts_and_a_reservation_is_not_inherited(
     holders: list[Holder], outcome: str
 ) -> None:
     assert opens(leaf(SHARED), [release_ca(SHARED)], holders) == outcome
 
 
-def test_a_reservation_holds_nobody_back_for_whom_its_namespaces_cas_do_not_vouch() -> None:
+def test_a_reservation_blocks_only_clients_of_its_namespaces_cas() -> None:
     assert opens(leaf(ROOT_B), [OF_A, OF_B], [reserved(A, 0), held(B, 1)]) == B
     assert opens(leaf(ROOT_A), [OF_A, OF_B], [reserved(A, 0), held(B, 1)]) == Reason.GATEWAY_NOT_REGISTERED
 
@@ -108,7 +108,7 @@ def test_a_ca_of_the_release_serves_the_namespaces_and_ranges_that_it_names(
     )
 
 
-def test_a_foreign_certificate_writes_nothing_to_a_gateway_and_its_refusal_names_nobody_to_the_client() -> None:
+def test_a_foreign_certificate_changes_no_gateway_and_its_refusal_names_no_one() -> None:
     state = snapshot([OF_A, OF_B], [held(A)])
     judgement = judged(presented(leaf(ROOT_B)), state)
 
@@ -131,7 +131,7 @@ def test_a_foreign_certificate_writes_nothing_to_a_gateway_and_its_refusal_names
         assert REASONS[reason].discreet
 
 
-def test_a_refusal_is_shown_on_the_gateway_that_is_meant_alone() -> None:
+def test_a_refusal_is_shown_only_on_the_requested_gateway() -> None:
     revoking = authority(ROOT_B, "b", B, revoked_serials=("1",))
     state = snapshot([OF_A, revoking], [held(A, 0), held(B, 1)])
 
@@ -163,7 +163,7 @@ def test_a_reserved_euis_client_is_listed_as_unregistered() -> None:
         ([("a", 0), ("b", 1)], b"Bearer another-token-of-length", Reason.TOKEN_REFUSED),
     ],
 )
-def test_the_gateway_is_meant_whose_token_it_is(holders: list[tuple[str, int]], token: bytes, outcome: str) -> None:
+def test_a_token_selects_its_gateway(holders: list[tuple[str, int]], token: bytes, outcome: str) -> None:
     digests = [hashlib.sha256(each).hexdigest() for each in (TOKEN_A, TOKEN_B)]
     kinds = {
         "a": lambda rank: held(A, rank, token_sha256s=(digests[0],)),

@@ -1,4 +1,4 @@
-"""What a TrustedCA says of a certificate does not depend on which others there are, of its own tenant or of another."""
+"""The judgement of a TrustedCA does not depend on other TrustedCAs, of its own tenant or of another one."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -42,7 +42,7 @@ def _is_whole(*judgements: Judgement) -> bool:
 @pytest.mark.slow
 @settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 2**64))
-def test_what_the_trusted_cas_of_a_tenant_say_is_the_same_without_all_others(seed: int) -> None:
+def test_other_tenants_do_not_change_a_tenants_judgements(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - repeatable
     pki = make_pki(chance)
     world = make_world(chance, pki)
@@ -71,7 +71,7 @@ def test_what_the_trusted_cas_of_a_tenant_say_is_the_same_without_all_others(see
 def _without_others(
     tenant: str, records: Iterable[TrustedAuthority], holders: Iterable[Holder]
 ) -> tuple[Snapshot, Snapshot]:
-    """A state without the TrustedCAs of other tenants, and one without their Gateways too."""
+    """Return a state without the TrustedCAs of other tenants, and one without their Gateways too."""
     held = list(holders)
     kept = [each for each in records if each.namespace in {tenant, RELEASE}]
     return _state(kept, held), _state(kept, [each for each in held if each.namespace == tenant])

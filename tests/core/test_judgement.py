@@ -59,10 +59,10 @@ def test_a_judgement_holds_from_its_first_second_up_to_before_its_end() -> None:
     judgement = Judgement(CERTIFICATE, Scope(), since=100, until=200)
 
     def holds_at(seconds: float) -> bool:
-        return judgement.holds_at(datetime.fromtimestamp(seconds, UTC))
+        return judgement.is_valid_at(datetime.fromtimestamp(seconds, UTC))
 
     assert [holds_at(each) for each in (99.5, 100, 199.5, 200)] == [False, True, True, False]
 
 
-def test_of_a_long_name_of_an_unknown_issuer_128_characters_are_told() -> None:
+def test_128_characters_of_a_long_unknown_issuer_are_shown() -> None:
     assert unknown_ca("CN=" + "x" * 200)[1].count("x") == 125

@@ -80,23 +80,23 @@ def test_with_and_without_the_memory_the_judgements_are_the_same(
 
 @settings(max_examples=examples(60), deadline=None)
 @given(CHAINS, st.sampled_from(STATES), TIMES)
-def test_a_judgement_holds_to_the_last_second_of_its_interval_and_says_so(
+def test_a_judgement_is_valid_to_the_last_second_of_its_interval(
     chain: tuple[Signer, ...], state: Snapshot, now: datetime
 ) -> None:
     found = judged(presented(*chain), state, now)
 
-    assert found.holds_at(now)
+    assert found.is_valid_at(now)
     for seconds in (found.since, found.until - 1):
         if abs(seconds) < 2**40:
             there = datetime.fromtimestamp(seconds, NOW.tzinfo)
             assert _said(judged(presented(*chain), state, there)) == _said(found)
-            assert found.holds_at(there)
+            assert found.is_valid_at(there)
     for seconds in (found.since - 1, found.until):
         if abs(seconds) < 2**40:
-            assert not found.holds_at(datetime.fromtimestamp(seconds, NOW.tzinfo))
+            assert not found.is_valid_at(datetime.fromtimestamp(seconds, NOW.tzinfo))
 
 
-def test_what_is_remembered_is_the_same_object_and_another_generation_drops_it() -> None:
+def test_a_cached_judgement_is_the_same_object_until_the_next_generation() -> None:
     memory, chain = JudgementMemory(), (LEAVES[0].der,)
     first = memory.judge(chain, STATES[0], NOW)
 
@@ -106,7 +106,7 @@ def test_what_is_remembered_is_the_same_object_and_another_generation_drops_it()
     assert len(memory) == 1
 
 
-def test_junk_beside_a_known_certificate_takes_the_place_of_no_other() -> None:
+def test_junk_next_to_a_known_certificate_takes_the_place_of_no_other() -> None:
     memory = JudgementMemory(vouched=2, others=2)
     known = memory.judge((LEAVES[1].der,), STATES[0], NOW)
     for _ in range(5):
@@ -123,7 +123,7 @@ def _heavy(number: int) -> Signer:
 
 
 @pytest.mark.slow
-def test_what_a_client_sends_beside_its_certificate_is_not_kept() -> None:
+def test_additional_certificates_of_a_client_are_not_kept() -> None:
     memory = JudgementMemory()
     others = [_heavy(number) for number in range(10)]
     chains = [_ders((leaf(others[0]), *others)) for _ in range(20)]
@@ -142,7 +142,7 @@ def test_the_end_entity_certificates_that_are_kept_are_bounded_in_bytes() -> Non
     for chain in chains:
         memory.judge(chain, STATES[0], NOW)
     assert 2 <= len(memory) <= 2000 // min(len(chain[0]) for chain in chains)
-    assert memory.knows(chains[-1], STATES[0])
+    assert memory.has(chains[-1], STATES[0])
     memory.judge((leaf(ROOT, "x" * 60, extensions=_padding(3000)).der,), STATES[0], NOW)
     assert len(memory) == 0
 
@@ -151,30 +151,30 @@ def _padding(size: int) -> tuple[x509.ExtensionType, ...]:
     return (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), bytes(size)),)
 
 
-def test_what_is_recalled_is_what_was_judged_and_nothing_of_another_trust_or_time() -> None:
+def test_a_cached_judgement_belongs_to_its_trust_and_time() -> None:
     memory, chain = JudgementMemory(), (LEAVES[0].der,)
-    assert memory.recall(chain, STATES[0], NOW) is None
+    assert memory.cached(chain, STATES[0], NOW) is None
     found = memory.judge(chain, STATES[0], NOW)
 
-    assert memory.recall(chain, STATES[0], NOW) is found
-    assert memory.recall(chain, STATES[2], NOW) is None
-    assert memory.recall(chain, STATES[0], NOW + 20 * DAY) is None
-    assert memory.recall((LEAVES[1].der,), STATES[0], NOW) is None
+    assert memory.cached(chain, STATES[0], NOW) is found
+    assert memory.cached(chain, STATES[2], NOW) is None
+    assert memory.cached(chain, STATES[0], NOW + 20 * DAY) is None
+    assert memory.cached((LEAVES[1].der,), STATES[0], NOW) is None
 
 
-def test_on_another_registry_with_another_scope_a_judgement_is_made_anew() -> None:
+def test_on_another_registry_with_another_scope_a_judgement_is_made_again() -> None:
     memory, chain = JudgementMemory(), (LEAVES[0].der,)
     before = memory.judge(chain, STATES[0], NOW)
     same = Snapshot(STATES[0].trust, STATES[0].registry)
 
-    assert memory.recall(chain, same, NOW) is before
-    assert memory.recall(chain, STATES[4], NOW) is None
+    assert memory.cached(chain, same, NOW) is before
+    assert memory.cached(chain, STATES[4], NOW) is None
     after = memory.judge(chain, STATES[4], NOW)
     assert after.scope != before.scope
     assert memory.judge(chain, STATES[0], NOW) == before
 
 
-def test_what_nobody_signed_may_be_written_oddly_beside_a_certificate_that_openssl_has_loaded() -> None:
+def test_unsigned_parts_may_be_unusual_in_a_certificate_loaded_by_openssl() -> None:
     plain = LEAVES[0].der
     signed, signature = plain[4:-74], plain[-74:]
     assert plain[:2] == b"\x30\x82"

@@ -57,7 +57,7 @@ def _typed(common_name: str, kind: _ASN1Type) -> x509.Name:
 
 
 def _identifiers(key: ec.EllipticCurvePrivateKey) -> tuple[x509.ExtensionType, x509.ExtensionType]:
-    """How a certificate names its own key, and its issuer's."""
+    """Return how a certificate names its own key, and its issuer's."""
     public = key.public_key()
     return x509.SubjectKeyIdentifier.from_public_key(public), x509.AuthorityKeyIdentifier.from_issuer_public_key(public)
 
@@ -81,7 +81,7 @@ def _openssl_verifies(
 
 
 def _openssl_links(end_entity: Signer, root: Signer) -> bool:
-    """Whether OpenSSL finds the chain by itself and accepts it."""
+    """Return whether OpenSSL finds the chain by itself and accepts it."""
     store = crypto.X509Store()
     store.set_time(NOW)
     try:
@@ -188,13 +188,13 @@ def test_a_new_key_that_the_old_one_signed_is_vouched_for_by_the_old_anchor() ->
     assert _vouchers(_trust(authority(old, intermediates=(new.der,))), end_entity) == ["ca"]
 
 
-def test_an_end_entity_that_may_sign_but_is_no_ca_issues_for_nobody() -> None:
+def test_an_end_entity_that_may_sign_but_is_not_a_ca_issues_nothing() -> None:
     clever = issue(Wish(name("0000000000000001"), extensions=(MAY_SIGN,)), ROOT)
 
     assert _vouchers(_trust(authority(ROOT)), leaf(clever), clever) == []
 
 
-def test_as_many_chains_as_names_allow_come_to_an_end() -> None:
+def test_the_search_ends_with_as_many_chains_as_names_allow() -> None:
     layers = [[ca(f"Layer {depth}", ca(f"Layer {depth + 1}")) for _ in range(10)] for depth in range(9)]
     record = authority(ca("Layer 9"), intermediates=tuple(each.der for layer in layers for each in layer))
 
@@ -261,7 +261,7 @@ SPACES = st.sampled_from(["", " ", "  ", "\t" * 9])
 @pytest.mark.slow
 @settings(max_examples=300)
 @given(PARTS, st.data())
-def test_whatever_names_openssl_takes_as_equal_are_equal_here(
+def test_names_that_are_equal_for_openssl_are_equal_here(
     parts: list[dict[x509.ObjectIdentifier, str]], data: st.DataObject
 ) -> None:
     def varied(value: str) -> str:

@@ -8,7 +8,7 @@ from stationkeeper_core.log_line import MAX_VALUE, JsonFormatter, log_line
 
 
 @given(st.text(), st.dictionaries(st.sampled_from(["reason", "detail"]), st.text() | st.integers() | st.none()))
-def test_whatever_is_logged_is_one_line_with_just_its_fields(event: str, fields: dict[str, object]) -> None:
+def test_each_log_record_is_one_line_with_exactly_its_fields(event: str, fields: dict[str, object]) -> None:
     line = log_line(0, "INFO", "logger", event, fields)
 
     assert b"\n" not in line

@@ -40,7 +40,7 @@ def test_lost_line_breaks_are_named(pem: str) -> None:
     assert "stand on one line" in (explain_text((pem + pem).replace("-----\n-----BEGIN", "----------BEGIN")) or "")
 
 
-def test_what_is_encoded_once_too_often_is_named(certificate: x509.Certificate, pem: str) -> None:
+def test_double_encoding_is_named(certificate: x509.Certificate, pem: str) -> None:
     assert "encoded twice" in (explain_text(base64.b64encode(pem.encode()).decode()) or "")
     der = certificate.public_bytes(Encoding.DER)
     assert "without the lines BEGIN" in (explain_text(base64.encodebytes(der).decode()) or "")
@@ -104,11 +104,11 @@ def test_any_bytes_are_explained_or_not(content: bytes) -> None:
         (base64.b64encode(b"-----BEGIN PRIVATE KEY-----\n"), "encoded twice"),
     ],
 )
-def test_what_lies_in_the_place_of_a_key_is_named(content: bytes, said: str) -> None:
+def test_a_wrong_file_in_the_place_of_a_key_is_named(content: bytes, said: str) -> None:
     assert said in (explain_key(content) or "")
 
 
-def test_a_certificate_in_der_is_no_key(signer: Signer) -> None:
+def test_a_certificate_in_der_is_not_a_key(signer: Signer) -> None:
     assert "it is a certificate" in (explain_key(signer.der) or "")
 
 
@@ -116,7 +116,7 @@ def test_a_certificate_in_der_is_no_key(signer: Signer) -> None:
     "content",
     [b"", b"nonsense!", b"ab=cabcd", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n", base64.b64encode(b"short")],
 )
-def test_of_what_cannot_be_told_nothing_is_said(content: bytes) -> None:
+def test_of_what_cannot_be_determined_nothing_is_reported(content: bytes) -> None:
     assert explain_key(content) is None
 
 

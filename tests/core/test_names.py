@@ -1,4 +1,4 @@
-"""A name that is one Common Name alone is read at a glance; it has to be what any other name would be."""
+"""A name of only one Common Name is read by a short path, with the same result as by the general one."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def _seen(name: Name) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("tag", [UTF8, PRINTABLE, IA5])
 @pytest.mark.parametrize("size", [0, 1, 16, 115, 116, 117, 118, 130])
-def test_one_common_name_is_read_as_it_is_beside_another_part(tag: int, size: int) -> None:
+def test_one_common_name_is_read_as_it_is_next_to_another_part(tag: int, size: int) -> None:
     part = _part(COMMON_NAME, tag, b"aB" * (size // 2) + b"c" * (size % 2))
     alone = read_name(element(SEQUENCE, part))
     beside = read_name(element(SEQUENCE, part + _part(SURNAME, UTF8, b"x")))
@@ -47,6 +47,6 @@ def test_a_common_name_of_which_a_byte_differs_is_another_name_or_none() -> None
             assert place in {0, 2} or _seen(found) != _seen(whole)
 
 
-def test_bytes_that_are_no_text_are_refused_in_a_common_name_too() -> None:
+def test_bytes_that_are_not_text_are_refused_in_a_common_name_too() -> None:
     with pytest.raises(MalformedDERError, match="a text in it"):
         read_name(element(SEQUENCE, _part(COMMON_NAME, UTF8, b"\xff\xfe")))

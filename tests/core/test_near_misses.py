@@ -62,7 +62,7 @@ def test_a_refused_handshake_has_the_nearest_reason_whose_signatures_hold(case: 
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_shows_on_the_gateway_of_the_ca_that_would_vouch_alone(case: str) -> None:
+def test_a_near_miss_is_shown_only_on_the_gateway_of_its_ca(case: str) -> None:
     reason, end_entity, sent = CASES[case]
     known = reason is not Reason.UNKNOWN_CA
     for namespace in ("radio", "elsewhere"):
@@ -73,12 +73,12 @@ def test_it_shows_on_the_gateway_of_the_ca_that_would_vouch_alone(case: str) -> 
 
 
 @pytest.mark.parametrize("sent", [(NEIGHBOUR,), (NEIGHBOUR, BELOW), (BELOW, NEIGHBOUR, ROOT)])
-def test_what_a_gateways_key_signed_lets_nobody_in_however_it_is_presented(sent: tuple[Signer, ...]) -> None:
+def test_certificates_signed_by_a_gateways_key_are_never_accepted(sent: tuple[Signer, ...]) -> None:
     for end_entity in (leaf(NEIGHBOUR), leaf(BELOW)):
         assert not judged(presented(end_entity, *sent), snapshot([authority(ROOT)], [gateway()])).vouched
 
 
-def test_a_configured_intermediate_that_is_no_ca_is_judged_the_same_where_it_is_presented_too() -> None:
+def test_a_configured_intermediate_that_is_not_a_ca_is_judged_the_same_where_it_is_presented_too() -> None:
     record = authority(ROOT, intermediates=(NEIGHBOUR.der,))
     alone, beside = (
         judged(presented(leaf(NEIGHBOUR), *sent), snapshot([record], [gateway()])) for sent in ((), (NEIGHBOUR,))

@@ -1,4 +1,4 @@
-"""What certificates say where their encoders are odd: fields that few of them have."""
+"""Fields that only few, unusual encoders write into certificates."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_an_authority_key_identifier_may_name_no_key() -> None:
     assert parse_certificate(odd.leaf(extensions=(serial_alone,)).der).authority_key_identifier is None
 
 
-def test_a_curve_that_is_given_by_numbers_is_told_as_such() -> None:
+def test_a_curve_given_by_numbers_is_named_so() -> None:
     key = odd.sequence(odd.sequence(odd.oid("2a8648ce3d0201"), odd.sequence()), odd.tlv(3, b"\0\4" + bytes(64)))
     found = parse_certificate(odd.leaf(key=key).der).key
 
@@ -47,7 +47,7 @@ def test_a_curve_that_is_given_by_numbers_is_told_as_such() -> None:
     assert (found.kind, found.curve, found.der) == (KeyKind.EC, EXPLICIT_CURVE, None)
 
 
-def test_attributes_that_are_no_text_are_compared_as_openssl_does() -> None:
+def test_attributes_that_are_not_text_are_compared_as_openssl_does() -> None:
     def named(tag: int, content: bytes) -> str:
         return read_name(odd.sequence(odd.rdn(odd.sequence(odd.oid(odd.COMMON_NAME), odd.tlv(tag, content))))).folded
 
@@ -74,6 +74,6 @@ def test_an_identifier_is_numbers_and_one_that_is_longer_than_any_in_use_is_hex(
     assert dotted(b"\x2a" * 200) == "2a" * 200
 
 
-def test_what_is_no_sequence_is_told_by_its_tag() -> None:
+def test_what_is_not_a_sequence_is_reported_by_its_tag() -> None:
     with pytest.raises(MalformedDERError):
         DerReader(b"\x04\x00").narrow(0x30)

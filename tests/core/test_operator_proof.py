@@ -20,7 +20,7 @@ def refusal(*document: object) -> str:
     return refused.value.detail
 
 
-def test_what_the_operator_signed_passes_as_that_document_alone() -> None:
+def test_a_signature_is_valid_for_one_document() -> None:
     signature = KEY.sign_document("trust", b"value")
 
     CERTIFICATE.check_document("trust", b"value", signature)

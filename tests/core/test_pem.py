@@ -199,13 +199,13 @@ def test_an_extension_that_cannot_be_read_is_refused_by_its_name_in_a_resource_a
     assert not parse_certificate(der).is_authority
 
 
-def test_a_name_that_only_cryptography_does_not_know_is_no_reason_to_refuse() -> None:
+def test_a_name_that_only_cryptography_does_not_know_is_not_a_reason_to_refuse() -> None:
     odd = issue(Wish(name("Odd"), extensions=(X400_NAME,)))
 
     assert [each.der for each in parse_certificates(to_pem(odd.der))] == [odd.der]
 
 
-def test_of_a_text_those_certificates_are_told_apart_that_cannot_be_used() -> None:
+def test_of_a_text_those_certificates_are_distinguished_that_cannot_be_used() -> None:
     dsa_key = odd.sequence(odd.sequence(odd.oid("2a8648ce380401")), b"\3\2\0\0")
     of_dsa = odd.root(key=dsa_key).der
     broken = odd.root(serial=b"\2\0").der
@@ -270,7 +270,7 @@ def test_sizes_and_counts_are_bounded() -> None:
     assert parse_certificates(root() * (MAX_CERTIFICATES + 1)) == parse_certificates(root())
 
 
-def test_a_version_1_certificate_is_no_authority() -> None:
+def test_a_version_1_certificate_is_not_an_authority() -> None:
     assert not parse_certificates(leaf())[0].is_authority
 
 

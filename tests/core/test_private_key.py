@@ -203,7 +203,7 @@ def test_der_that_is_longer_than_any_usable_key_is_not_read() -> None:
     assert "bytes in DER, more than any that can be used" in refusal(b"\x30" * (MAX_KEY_DER_BYTES + 1)).detail
 
 
-def test_a_certificate_beside_the_key_is_named() -> None:
+def test_a_certificate_next_to_the_key_is_named() -> None:
     text = written(fixed_ec("P-256")) + b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
 
     assert "has a certificate beside it; keep the key alone" in refusal(text).detail

@@ -1,3 +1,4 @@
+import itertools
 import random
 import secrets
 import zlib
@@ -117,6 +118,29 @@ def test_registry_documents_survive(gateways: list[RegisteredGateway]) -> None:
     assert sorted(found, key=lambda each: each.eui) == sorted(gateways, key=lambda each: each.eui)
 
 
+@given(st.lists(st.sampled_from(("a", "b")), max_size=6))
+def test_equal_values_of_the_gateways_of_a_document_are_one_object(names: list[str]) -> None:
+    euis = (EUI64(number) for number in itertools.count() if bucket_of(EUI64(number)) == 0)
+    gateways = tuple(
+        RegisteredGateway(
+            eui=format_hex(eui),
+            namespace=f"team-{name}",
+            name="g",
+            uid=format_hex(eui),
+            trusted_cas=(f"release/{name}",),
+            lns_uri=f"wss://{name}.example.com:8887",
+            lns_credentials=name.encode() * 1000,
+        )
+        for eui, name in zip(euis, names, strict=False)
+    )
+    payload = encode_payload(RegistryDocument(bucket=0, gateways=gateways))
+    content = decode(REGISTRY[0], encode(REGISTRY[0], 1, payload)).content
+    assert isinstance(content, RegistryDocument)
+    assert content.gateways == gateways
+    for field in ("namespace", "trusted_cas", "lns_uri", "lns_credentials"):
+        assert len({id(getattr(each, field)) for each in content.gateways}) == len(set(names))
+
+
 @given(st.sampled_from(DOCUMENTS), st.binary(max_size=200))
 def test_any_bytes_are_a_document_or_refused_by_name(document: str, value: bytes) -> None:
     assert _refusal(document, value) in REASONS
@@ -170,7 +194,7 @@ def test_a_spoilt_document_is_refused_with_its_reason(change: object, reason: Re
 
 
 @pytest.mark.parametrize("generation", [b"1.5", b"1e3", b"true", b'"1"', b"null", b"9" * 2000])
-def test_a_generation_that_is_no_whole_number_or_endless_is_refused(generation: bytes) -> None:
+def test_a_generation_that_is_not_a_whole_number_or_endless_is_refused(generation: bytes) -> None:
     value = encode(TRUST, 1, encode_payload(TrustDocument(release_namespace="r")))
 
     assert _refusal(TRUST, value.replace(b'"generation":1', b'"generation":' + generation)) is Reason.MALFORMED_DOCUMENT
@@ -192,7 +216,7 @@ def test_a_payload_that_no_operator_writes_is_refused_by_name(payload: bytes) ->
     assert _refusal(REGISTRY[0], encode(REGISTRY[0], 1, payload)) is Reason.MALFORMED_DOCUMENT
 
 
-def test_a_document_of_another_contract_is_told_from_one_that_is_malformed() -> None:
+def test_another_contract_and_a_malformed_document_have_different_reasons() -> None:
     assert _refusal(TRUST, b'{"contract":9,"nothing":"known"}\nanything') is Reason.UNKNOWN_CONTRACT
 
 

@@ -43,7 +43,7 @@ def test_an_eui_without_a_gateway_is_listed_only_where_registering_it_could_help
 
 
 @pytest.mark.parametrize("end_entity", [leaf(OTHER), issue(Wish(name("gateway")), ROOT)])
-def test_who_has_no_certificate_that_counts_proved_nothing(end_entity: Any) -> None:
+def test_a_client_without_a_valid_certificate_proved_nothing(end_entity: Any) -> None:
     assert _identified(end_entity, [authority(ROOT)], [gateway()]) is None
 
 

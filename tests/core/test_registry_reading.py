@@ -96,7 +96,7 @@ def _assert_is(bucket: RegistryBucket, document: RegistryDocument) -> None:
 
 @given(DOCUMENTS)
 @settings(max_examples=examples(200), deadline=None)
-def test_what_is_read_of_a_document_is_all_that_it_holds_and_nothing_else(document: RegistryDocument) -> None:
+def test_a_document_is_read_completely(document: RegistryDocument) -> None:
     _assert_is(_read(encode_payload(document)), document)
     _assert_is(RegistryBucket.of_document(document), document)
 
@@ -191,7 +191,7 @@ def test_a_gateway_of_another_bucket_and_one_that_stands_twice_are_refused() -> 
             _read(encode_payload(RegistryDocument(bucket=0, gateways=gateways)))
 
 
-def test_what_gateways_have_in_common_stands_once_and_the_records_are_nothing_that_the_collector_visits() -> None:
+def test_shared_parts_of_gateways_are_stored_once_and_need_no_garbage_collection() -> None:
     packer = GatewayPacker()
     document = _many()
     for each in document.gateways:

@@ -30,7 +30,7 @@ ROOT = ca("Root")
 
 
 def _twin(certificate: Certificate, order: int = ORDER) -> Certificate:
-    """The other certificate with the same content, as its holder can make it."""
+    """Return the other certificate with the same content, as its holder can make it."""
     known = x509.load_der_x509_certificate(certificate.der)
     r, s = decode_dss_signature(known.signature)
     algorithm = sequence(oid(ECDSA_WITH_SHA256))
@@ -108,7 +108,7 @@ def test_a_certificate_of_an_issuer_without_a_readable_key_has_no_twin() -> None
 
 @cache
 def _signed_with_pss() -> tuple[x509.Certificate, Certificate]:
-    """A certificate, and the one of its issuer, whose key has 2,048 bits."""
+    """Return a certificate, and the one of its issuer, whose key has 2,048 bits."""
     key = rsa_key(2048)
     found = (
         x509.CertificateBuilder(name("Root"), name(subject), key.public_key(), serial)

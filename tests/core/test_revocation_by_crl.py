@@ -97,14 +97,14 @@ def test_an_issuer_whose_renewed_certificate_is_good_is_good() -> None:
 
 
 @pytest.mark.parametrize("revoked", [{"revoked_serials": ("11",)}, {"revoked_sha256": (ISSUING.certificate.sha256,)}])
-def test_what_the_spec_lists_itself_is_revoked_in_whatever_chain(revoked: dict[str, Any]) -> None:
+def test_entries_of_the_spec_are_revoked_in_any_chain(revoked: dict[str, Any]) -> None:
     for helpers in ((ISSUING.der, RENEWED.der), (RENEWED.der, ISSUING.der)):
         assert _outcome(INDIRECT, authority(ROOT, intermediates=helpers, **revoked)) == REVOKED
     assert _outcome(INDIRECT, authority(ROOT, intermediates=(RENEWED.der,), **revoked), sent=(ISSUING,)) == REVOKED
     assert _outcome(INDIRECT, authority(ROOT, intermediates=(RENEWED.der,), **revoked)) == "accepted"
 
 
-def test_an_anchor_that_another_anchor_revokes_is_none() -> None:
+def test_an_anchor_that_another_anchor_revokes_does_not_count() -> None:
     both = TrustedAuthority(
         namespace="radio",
         name="ca",
@@ -155,7 +155,7 @@ def test_an_anchor_in_the_midst_is_revoked_below_a_further_intermediate_too() ->
     assert _outcome(leaf(deep), both) == REVOKED
 
 
-def test_who_issued_an_anchor_revokes_it_only_where_the_ca_holds_that_issuer() -> None:
+def test_an_anchors_issuer_revokes_it_only_if_the_ca_holds_that_issuer() -> None:
     lists = _lists(of_root(0x11), of_issuing(7))
     assert _outcome(INDIRECT, authority(ISSUING, **lists)) == "accepted"
     assert _outcome(leaf(ISSUING, serial=7), authority(ISSUING, **lists)) == REVOKED

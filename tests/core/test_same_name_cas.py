@@ -46,7 +46,7 @@ def vouching(records: list[TrustedAuthority], end_entity: Signer, *sent: Signer)
 
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("own", LIMITS)
-def test_a_tenants_twin_of_anothers_ca_keeps_nobody_of_the_other_out(own: str, limit: str) -> None:
+def test_a_copy_of_another_tenants_ca_blocks_none_of_its_gateways(own: str, limit: str) -> None:
     mine = issue(Wish(name("Vendor"), ca=True, extensions=LIMITS[own]))
     twin = issue(Wish(name("Vendor"), ca=True, key=mine.key, extensions=LIMITS[limit], ends=NOW + 99 * DAY), ATTACKER)
     alone = vouching([of("a", mine)], leaf(mine))
@@ -60,7 +60,7 @@ def test_a_tenants_twin_of_anothers_ca_keeps_nobody_of_the_other_out(own: str, l
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_of_one_trusted_cas_certificates_with_one_name_and_key_any_that_may_lets_in(limit: str) -> None:
+def test_any_allowed_certificate_of_a_trusted_ca_with_one_name_and_key_accepts(limit: str) -> None:
     root = ca("Vendor")
     longer = issue(Wish(name("Vendor"), ca=True, key=root.key, extensions=LIMITS[limit], ends=NOW + 99 * DAY))
 
@@ -69,7 +69,7 @@ def test_of_one_trusted_cas_certificates_with_one_name_and_key_any_that_may_lets
 
 
 @pytest.mark.parametrize("places", ["one", "two of one tenant", "two tenants"])
-def test_two_cas_of_one_name_each_let_in_their_own(places: str) -> None:
+def test_two_cas_of_one_name_each_accept_their_own_gateways(places: str) -> None:
     if places == "one":
         records, expected = [of("a", OLD, NEW)], (["a"], ["a"])
     elif places == "two tenants":
@@ -84,7 +84,7 @@ def test_two_cas_of_one_name_each_let_in_their_own(places: str) -> None:
 
 
 @pytest.mark.parametrize("kept", [("old",), ("new",), ("old", "new")])
-def test_an_intermediate_renewed_under_its_name_works_beside_the_old_one(kept: tuple[str, ...]) -> None:
+def test_an_intermediate_renewed_under_its_name_works_next_to_the_old_one(kept: tuple[str, ...]) -> None:
     root = ca("Top")
     issuing = {"old": ca("Issuing", root), "new": ca("Issuing", root)}
     record = of("a", root, helpers=tuple(issuing[each] for each in kept))
@@ -121,7 +121,7 @@ def test_self_issued_certificates_of_a_key_rollover_work_in_a_path(times: int, c
 
 
 @pytest.mark.parametrize("keys", [2, 5, 12])
-def test_a_presented_intermediate_of_any_of_a_cas_many_keys_lets_in(keys: int) -> None:
+def test_a_presented_intermediate_of_any_of_a_cas_many_keys_accepts(keys: int) -> None:
     anchors = [issue(Wish(name("Root"), ca=True, ends=NOW + number * DAY)) for number in range(1, keys + 1)]
     for anchor in anchors:
         intermediate = ca("Issuing", anchor)

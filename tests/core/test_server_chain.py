@@ -80,7 +80,7 @@ HELD = {
         chain(server(OTHER), OTHER, CROSS),
     ],
 )
-def test_a_chain_that_the_same_root_verifies_is_told_as_such(held: str, new: tuple[Certificate, ...]) -> None:
+def test_a_chain_with_the_same_root_is_recognised(held: str, new: tuple[Certificate, ...]) -> None:
     assert has_root_of(HELD[held], new)
 
 
@@ -95,11 +95,11 @@ def test_a_chain_that_the_same_root_verifies_is_told_as_such(held: str, new: tup
         chain(OTHER),
     ],
 )
-def test_a_chain_that_another_root_verifies_is_told_as_such(held: str, new: tuple[Certificate, ...]) -> None:
+def test_a_chain_with_another_root_is_recognised(held: str, new: tuple[Certificate, ...]) -> None:
     assert not has_root_of(HELD[held], new)
 
 
-def test_a_root_of_the_same_name_that_is_not_sent_is_told_by_the_identifier_of_its_key() -> None:
+def test_a_root_of_the_same_name_that_is_not_sent_is_reported_by_the_identifier_of_its_key() -> None:
     held = HELD["root not sent, its key named"]
     assert not has_root_of(held, chain(server(SAME_NAME, authority_key(SAME_NAME))))
     assert not has_root_of(HELD["root sent"], chain(server(SAME_NAME)))

@@ -25,7 +25,7 @@ def test_a_level_is_read_in_any_case() -> None:
     assert read_log_level("--log-level", "warning") == "WARNING"
 
 
-def test_what_is_none_of_a_few_words_is_refused_with_these_words() -> None:
+def test_an_unknown_word_is_refused_with_the_allowed_words() -> None:
     with pytest.raises(SettingsError, match="--log-level is 'LOUD'; set it to one of DEBUG, INFO, WARNING, ERROR"):
         read_log_level("--log-level", "loud")
     with pytest.raises(SettingsError, match="--registry-buckets is '17'; set it to one of 16, "):

@@ -89,7 +89,7 @@ def test_other_content_under_the_generation_in_force_takes_its_place() -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_what_cannot_be_decoded_leaves_what_is_in_force(document: str) -> None:
+def test_an_undecodable_document_leaves_the_state_in_force(document: str) -> None:
     holdings = _complete()
     before = holdings.snapshot
 
@@ -148,7 +148,7 @@ def test_a_state_of_another_count_needs_the_documents_of_that_count_and_finds_th
     assert holdings.snapshot.registry.holders(eui) == (gateway(),)
 
 
-def test_below_its_floor_nothing_comes_into_force_where_nothing_is() -> None:
+def test_no_document_below_the_floor_is_loaded_at_the_start() -> None:
     holdings = Holdings(floors={TRUST: 5})
 
     with pytest.raises(StationkeeperError) as refused:

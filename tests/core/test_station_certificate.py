@@ -33,7 +33,7 @@ def made(
     extensions: tuple[tuple[x509.ExtensionType, bool], ...] = (),
     **options: Any,
 ) -> Certificate:
-    """A certificate for `key`, signed by `signer` or by itself."""
+    """Return a certificate for `key`, signed by `signer` or by itself."""
     builder = x509.CertificateBuilder(name(issuer), name("subject"), key.public_key(), 7)
     builder = builder.not_valid_before(NOW).not_valid_after(NOW + timedelta(days=1))
     for extension, critical in extensions:
@@ -87,7 +87,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(("certificate", "why"), UNREADABLE)
-def test_what_its_tls_cannot_read_is_refused_as_either(certificate: Certificate, why: str) -> None:
+def test_a_key_that_its_tls_cannot_read_is_refused_for_both_uses(certificate: Certificate, why: str) -> None:
     assert why in refusal(check_trust, certificate)
     assert why in refusal(check_client, certificate)
 
@@ -122,7 +122,7 @@ def test_critical_extensions_that_it_knows_and_others_that_are_not_critical_are_
 
 
 def signed_as(last_of_identifier: int, *extensions: tuple[x509.ExtensionType, bool]) -> Certificate:
-    """An RSA certificate that names another digest than the SHA-256 it was signed with."""
+    """Return an RSA certificate that names another digest than the SHA-256 it was signed with."""
     prefix = bytes.fromhex("2a864886f70d0101")
     der = made(RSA, extensions=extensions).der
     return parse_certificate(der.replace(prefix + b"\x0b", prefix + bytes((last_of_identifier,))))

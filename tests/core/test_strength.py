@@ -111,7 +111,7 @@ def test_a_ca_that_finds_a_chain_too_weak_still_revokes_for_all(corpus: Corpus) 
     assert _outcome(corpus, "sha1", strict, lenient) == Reason.CERTIFICATE_REVOKED
 
 
-def test_who_signed_an_anchor_does_not_matter(corpus: Corpus) -> None:
+def test_the_signer_of_an_anchor_does_not_matter(corpus: Corpus) -> None:
     (below, sha1_ca) = corpus.leaves["below sha1"]
     record = TrustedAuthority(namespace="radio", name="ca", uid="ca", anchors=(sha1_ca.der,))
     assert signature_strength(sha1_ca) is Strength.WEAK

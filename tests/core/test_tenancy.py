@@ -36,7 +36,7 @@ class Attempt:
     allowed: tuple[str, ...] | None = None
 
     def opens(self, namespace: str) -> Reason | None:
-        """The reason of the refusal at a Gateway of that namespace, None where it is opened."""
+        """Return the reason of the refusal at a Gateway of that namespace, None where it is opened."""
         state = snapshot(self.authorities, [gateway(namespace=namespace, trusted_cas=self.allowed)])
         claim = Claim(judged(presented(self.end_entity, *self.presenting), state), ROUTER)
         try:
@@ -101,9 +101,7 @@ def test_the_same_certificate_opens_the_gateway_of_its_own_tenant(way: str) -> N
     ("cross_signed", "end_entity"),
     [(A_CROSS_SIGNED_BY_B, leaf(ROOT_A)), (SHARED_BY_B, leaf(SHARED_BY_A))],
 )
-def test_what_b_itself_signed_is_vouched_for_by_b_and_only_by_what_b_trusts(
-    cross_signed: Signer, end_entity: Signer
-) -> None:
+def test_only_cas_of_b_vouch_for_certificates_that_b_signed(cross_signed: Signer, end_entity: Signer) -> None:
     assert Attempt(end_entity, (cross_signed,)).opens(B) is None
     assert Attempt(end_entity, (cross_signed,), authorities=(OF_A,)).opens(B) is not None
     assert Attempt(end_entity, authorities=(OF_B,)).opens(B) is Reason.NO_TRUSTED_CA

@@ -89,12 +89,12 @@ def test_each_step_refuses_with_a_detail_of_its_own_and_without_the_token(
     assert "0123456789abcdef" not in str(refused)
 
 
-def test_what_tells_about_gateways_has_one_reason_which_is_discreet() -> None:
+def test_refusals_that_depend_on_the_registry_have_one_discreet_reason() -> None:
     assert REASONS[Reason.TOKEN_REFUSED].discreet
     assert REASONS[Reason.TOKEN_REFUSED].http_status == REASONS[Reason.TOKEN_MISSING].http_status == 403
 
 
-def test_the_token_is_compared_before_anything_is_refused_that_the_registry_tells() -> None:
+def test_the_token_is_compared_before_any_refusal_that_depends_on_the_registry() -> None:
     assert STEPS[1] is token_is_compared
     claim = token_is_compared(TokenClaim((TOKEN,), ROUTER), snapshot([], []))
     assert (claim.gateway, claim.match) == (None, None)
@@ -105,7 +105,7 @@ def test_a_claim_does_not_show_its_token() -> None:
 
 
 @given(st.lists(st.binary(max_size=80), max_size=3), st.sampled_from([None, gateway(), gateway(token_sha256s=DIGESTS)]))
-def test_whatever_else_is_sent_is_refused(headers: list[bytes], registered: RegisteredGateway | None) -> None:
+def test_any_other_authorization_is_refused(headers: list[bytes], registered: RegisteredGateway | None) -> None:
     expected = Reason.TOKEN_REFUSED if headers else Reason.TOKEN_MISSING
     assert refusal(registered, *headers).reason == expected
 

@@ -35,7 +35,7 @@ def test_what_is_refused_costs_nothing() -> None:
     assert limit.take()
 
 
-def test_what_is_owed_is_paid_one_after_the_other() -> None:
+def test_owed_tokens_are_paid_in_order() -> None:
     limit = bucket(4, 1)
     assert [limit.owe() for _ in range(4)] == [0.0, 0.25, 0.5, 0.75]
     now[0] = 0.75

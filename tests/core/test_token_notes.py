@@ -37,7 +37,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("content", "said"), MISTAKES)
-def test_what_looks_like_a_mistake_is_taken_and_said(content: str, said: str) -> None:
+def test_a_probable_mistake_is_accepted_with_a_note(content: str, said: str) -> None:
     assert parse_token(content.encode())
     (note,) = token_notes(content.encode())
     assert said in note

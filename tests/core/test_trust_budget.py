@@ -1,4 +1,4 @@
-"""What one decision may cost, whatever is configured and presented."""
+"""The bounded cost of one decision, for any configuration and any presented certificates."""
 
 import ssl
 import subprocess
@@ -60,7 +60,7 @@ def reason_of(judgement: Judgement, state: Snapshot) -> str:
     return "accepted"
 
 
-def test_a_tenants_many_slow_anchors_of_one_name_cost_a_few_signatures_and_say_so(asked: Asked) -> None:
+def test_many_slow_anchors_of_one_name_cost_few_signatures_and_give_a_reason(asked: Asked) -> None:
     state = snapshot(SLOW_ONES, [gateway()])
     judgement = judged(presented(leaf(ca("Root", key=ec.generate_private_key(ec.SECP521R1())))), state)
 
@@ -71,7 +71,7 @@ def test_a_tenants_many_slow_anchors_of_one_name_cost_a_few_signatures_and_say_s
     assert reason_of(judgement, state) is Reason.TRUST_BUDGET_SPENT
 
 
-def test_they_take_nothing_from_the_cas_of_others(asked: Asked) -> None:
+def test_expensive_anchors_take_no_units_from_other_tenants_cas(asked: Asked) -> None:
     state = snapshot(
         [*SLOW_ONES, authority(ROOT, "theirs", "tenant"), release_ca(ROOT, "release")],
         [gateway(), gateway(namespace="tenant", rank=1)],
@@ -118,7 +118,7 @@ def test_more_name_constraints_than_can_be_compared_are_refused_by_name(asked: A
     assert many.handshake_refusal[0] is Reason.CERTIFICATE_INVALID
 
 
-def test_those_that_revoke_are_asked_first_however_many_there_are() -> None:
+def test_revoking_cas_are_asked_first() -> None:
     others = [authority(ROOT, f"ca-{number:04}") for number in range(800)]
     revoking = authority(ROOT, "zz-revoking", revoked_serials=("5",))
     state = snapshot([*others, revoking], [gateway()])
@@ -127,7 +127,7 @@ def test_those_that_revoke_are_asked_first_however_many_there_are() -> None:
     assert reason_of(judged(presented(leaf(ROOT, serial=6)), state), state) == "accepted"
 
 
-def test_where_a_ca_that_revokes_could_not_be_asked_nobody_elses_word_counts() -> None:
+def test_without_the_answer_of_a_revoking_ca_no_other_ca_counts() -> None:
     revoking = [authority(ROOT, f"ca-{number:04}", revoked_serials=("5",)) for number in range(800)]
     state = snapshot(revoking, [gateway()])
 

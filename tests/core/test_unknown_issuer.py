@@ -1,4 +1,4 @@
-"""A glance refuses only what a full judgement refuses as of an unknown CA."""
+"""The quick check refuses only clients that the full judgement refuses as of an unknown CA."""
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -30,7 +30,7 @@ CHAINS = st.tuples(st.sampled_from(LEAVES), st.lists(st.sampled_from(SIGNERS), m
 
 @settings(max_examples=examples(300), deadline=None)
 @given(CHAINS, st.sampled_from(STATES))
-def test_who_is_a_stranger_is_refused_as_one_by_the_full_judgement_too(
+def test_the_full_judgement_refuses_the_same_unknown_clients(
     chain: tuple[Signer, list[Signer]], state: Snapshot
 ) -> None:
     end_entity, sent = chain
@@ -44,7 +44,7 @@ def test_who_is_a_stranger_is_refused_as_one_by_the_full_judgement_too(
         assert issuer == judgement.certificate.leaf.issuer
 
 
-def test_certificates_of_unknown_names_are_those_of_strangers() -> None:
+def test_certificates_of_unknown_names_are_those_of_unknown_clients() -> None:
     trust = STATES[0].trust
 
     assert unknown_issuer([leaf(UNKNOWN).der], trust) == "CN=Unknown"
@@ -56,7 +56,7 @@ def test_certificates_of_unknown_names_are_those_of_strangers() -> None:
     assert unknown_issuer([ITSELF.der], STATES[3].trust) is None
 
 
-def test_what_takes_long_to_be_read_or_cannot_be_is_left_to_the_judgement_and_its_budget() -> None:
+def test_slow_or_unreadable_certificates_are_left_to_the_judgement() -> None:
     trust = STATES[0].trust
 
     long = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "x" * 60)] * 4)

@@ -137,7 +137,7 @@ def test_a_wrong_request_is_refused_with_its_reason(body: bytes, reason: Reason)
     assert TABLE[reason].http_status in {400, 413}
 
 
-def test_bytes_of_a_package_that_are_no_utf8_do_not_strand_the_gateway() -> None:
+def test_bytes_of_a_package_that_are_not_utf8_do_not_strand_the_gateway() -> None:
     request = parse_request(b'{"router":"1::","package":"v1\xff\xfe"}')
 
     assert request.package == "v1\ufffd\ufffd"

@@ -47,7 +47,7 @@ def test_an_anchor_signs_itself_only_if_its_key_did() -> None:
     assert not is_signed(forged, forged)
 
 
-def test_a_signature_is_checked_though_the_issuer_may_not_sign() -> None:
+def test_a_signature_is_checked_although_the_issuer_may_not_sign() -> None:
     no_ca = issue(Wish(name("No CA"), ca=False), ROOT)
     other = issue(Wish(name("No CA"), ca=False), ROOT)
     signed, issuer, stranger = _path(leaf(no_ca), no_ca, other)

@@ -201,7 +201,7 @@ def _renewed_anchor() -> Row:
 
 
 def _another_key_of_that_name() -> Row:
-    """The one that the leaf names by its key's identifier is found among two of one name."""
+    """Return the one that the leaf names by its key's identifier is found among two of one name."""
     first, second = (
         ca("Same", extensions=((x509.SubjectKeyIdentifier(identifier), False),)) for identifier in (b"first", b"second")
     )
@@ -242,7 +242,7 @@ def _sha_1() -> Row:
 
 
 def _allowed(row: Row) -> Row:
-    """The row where the TrustedCA allows what is weak, which `openssl verify` is not asked about."""
+    """Return the row where the TrustedCA allows what is weak, which `openssl verify` is not asked about."""
     return replace(row, weak=True, outcome=ACCEPTED)
 
 

@@ -68,14 +68,14 @@ class Client:
             self.load(pair, chain)
 
     def load(self, pair: KeyPair, chain: tuple[KeyPair, ...] = ()) -> None:
-        """Has it prove itself with `pair`, and send `chain` along."""
+        """Use `pair` as its certificate and key, and send `chain` too."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "pair.pem"
             path.write_bytes(b"\n".join([pair.key_pem, pair.certificate_pem, *(c.certificate_pem for c in chain)]))
             self.context.load_cert_chain(path)
 
     def at(self, port: int) -> "Client":
-        """The same client, its TLS sessions with it, asking the server at another port."""
+        """Return the same client, its TLS sessions with it, asking the server at another port."""
         other = copy.copy(self)
         other._port = port
         return other
@@ -90,7 +90,7 @@ class Client:
         return await asyncio.to_thread(self._ask, body, method, path, headers)
 
     async def alert(self, headers: tuple[str, ...] = ()) -> str:
-        """The name of the TLS alert, or of the error, with which the server refuses the client."""
+        """Return the name of the TLS alert, or of the error, with which the server refuses the client."""
         try:
             answer = await self.ask(headers=headers)
         except ssl.SSLError as error:
@@ -151,7 +151,7 @@ def _ask_internal(port: int, method: str, path: str, headers: Mapping[str, str],
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = DEADLINE_SECONDS) -> float:
-    """Waits for `condition`; how long that took, in seconds."""
+    """Wait for `condition`; how long that took, in seconds."""
     begin = time.monotonic()
     while not await condition():
         if time.monotonic() - begin > seconds:

@@ -96,7 +96,7 @@ class Cups:
         self._lay(self.server_tls, {"tls.crt": pair.certificate_pem, "tls.key": pair.key_pem})
 
     def publish(self, trusted: list[Trusted], gateways: list[Gateway]) -> None:
-        """Lays a generation of all documents, in one swap."""
+        """Write a generation of all documents, in one swap."""
         self.generation += 1
         payloads = contents(trusted, gateways)
         self.lay_documents({name: encode(name, self.generation, payloads[name]) for name in DOCUMENTS})
@@ -105,7 +105,7 @@ class Cups:
         self._lay(self.documents, values)
 
     def _lay(self, folder: Path, values: dict[str, bytes]) -> None:
-        """Swaps the volume's content as a kubelet does: a new folder, then one link is renamed over `..data`."""
+        """Swap the volume's content as a kubelet does: a new folder, then one link is renamed over `..data`."""
         folder.mkdir(exist_ok=True)
         self._volumes += 1
         fresh = folder / f"..volume-{self._volumes}"
@@ -123,7 +123,7 @@ class Cups:
             shutil.rmtree(old)
 
     async def loaded(self) -> None:
-        """Waits until all that was published last is in force."""
+        """Wait until all that was published last is in force."""
         await until(self._has_loaded, "the published generation is in force")
 
     async def _has_loaded(self) -> bool:
@@ -136,7 +136,7 @@ class Cups:
 
 @pytest.fixture
 async def idle_cups(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
-    """A server that was given nothing yet."""
+    """A server without documents and certificates."""
     cups = Cups(tmp_path, pki)
     cups.start()
     yield cups
@@ -166,7 +166,7 @@ async def token_cups(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
 
 @asynccontextmanager
 async def serving(folder: Path, pki: Pki, *gateways: Gateway, **options: object) -> AsyncIterator[Cups]:
-    """A server that trusts CA `a`, made with `options`."""
+    """Yield a server that trusts CA `a`, made with `options`."""
     cups = Cups(folder, pki, **options)  # type: ignore[arg-type]
     cups.lay_server_tls(pki.server)
     cups.publish([Trusted("a", pki.a)], list(gateways or (Gateway(pki.eui),)))
@@ -177,5 +177,5 @@ async def serving(folder: Path, pki: Pki, *gateways: Gateway, **options: object)
 
 
 async def ready(cups: Cups) -> bool:
-    """Whether it says that it serves gateways."""
+    """Return whether it says that it serves gateways."""
     return (await get_internal(cups.internal_port, "/readyz")).status == 200

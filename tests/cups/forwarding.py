@@ -30,7 +30,7 @@ NAME = "proxy.example.com"
 
 
 def make_proxy(name: x509.GeneralName, issuer: KeyPair, now: datetime, days: int = 30) -> KeyPair:
-    """The key and certificate by which a proxy proves itself."""
+    """Return the key and certificate by which a proxy proves itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     issuer_key = load_pem_private_key(issuer.key_pem, None)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "A proxy")])
@@ -85,7 +85,7 @@ class Behind:
     folder: Path
 
     def proxy(self, pair: KeyPair, source: str = PROXY) -> Client:
-        """A client of the proxies' port."""
+        """Return a client of the proxies' port."""
         return self.cups.client(pair, source=source).at(self.port)
 
 
@@ -93,7 +93,7 @@ class Behind:
 async def behind_proxies(
     folder: Path, pki: Pki, proxies: Proxies, form: Form, **options: object
 ) -> AsyncIterator[Behind]:
-    """A server that takes `form` from the proxy `proxies.known` at `PROXY`."""
+    """Yield a server that takes `form` from the proxy `proxies.known` at `PROXY`."""
     authorities = folder / "proxies.crt"
     authorities.write_bytes(proxies.ca.certificate_pem)
     address = Address("127.0.0.1", free_port())
@@ -115,7 +115,7 @@ def bare(*pairs: KeyPair) -> str:
 
 
 def header(form: Form, *pairs: KeyPair) -> str:
-    """The header of a proxy for the client that presented `pairs`."""
+    """Return the header of a proxy for the client that presented `pairs`."""
     value = {
         Form.ENVOY: lambda: f'Hash=ab;Cert="{escaped(pairs[0])}";Chain="{escaped(*pairs)}"',
         Form.TRAEFIK: lambda: bare(*pairs),

@@ -15,7 +15,7 @@ START_SECONDS = 60.0
 
 @contextmanager
 def process(cups: Cups, log: Path, *arguments: str) -> Iterator[int]:
-    """A server of its own over the folders of `cups`, that is ended at last; its process id."""
+    """Yield a server of its own over the folders of `cups`, that is ended at last; its process id."""
     command = [
         *(sys.executable, "-c", "from stationkeeper_cups.main import main; main()"),
         f"--listen=127.0.0.1:{cups.port}",
@@ -31,7 +31,7 @@ def process(cups: Cups, log: Path, *arguments: str) -> Iterator[int]:
 
 @contextmanager
 def running(command: Sequence[str], log: Path) -> Iterator[int]:
-    """A process that is ended at last; its id."""
+    """Yield a process that is ended at last; its id."""
     with log.open("ab") as sink, subprocess.Popen(command, stdout=sink, stderr=sink) as process:
         try:
             yield process.pid
@@ -40,5 +40,5 @@ def running(command: Sequence[str], log: Path) -> Iterator[int]:
 
 
 async def serves(cups: Cups) -> None:
-    """Waits until the process is there for gateways."""
+    """Wait until the process is there for gateways."""
     await until(lambda: ready(cups), "it serves", START_SECONDS)

@@ -22,7 +22,7 @@ _STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 
 
 def program(name: str) -> str:
-    """Where a proxy is installed; empty where it is not."""
+    """Return where a proxy is installed; empty where it is not."""
     beside = Path(sys.executable).with_name(name)
     return str(beside) if beside.exists() else shutil.which(name, path="/usr/sbin:/usr/bin:/usr/local/bin") or ""
 

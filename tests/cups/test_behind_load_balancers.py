@@ -1,4 +1,4 @@
-"""PROXY protocol on the gateways' port: who must send it, who may not, and whose address counts then."""
+"""PROXY protocol on the gateways' port: which senders must or must not use it, and the address that counts."""
 
 import asyncio
 import socket
@@ -40,7 +40,7 @@ async def behind(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
 
 
 def _is_cut(port: int, source: str, said: bytes) -> bool:
-    """Whether the server ends a connection that begins so, without a byte of its own."""
+    """Return whether the server ends a connection that begins so, without a byte of its own."""
     with socket.create_connection(("127.0.0.1", port), 5, (source, 0)) as connection:
         connection.sendall(said)
         try:
@@ -207,7 +207,7 @@ async def test_a_header_that_comes_in_pieces_is_read_before_the_turn_comes(pki: 
     ],
 )
 @pytest.mark.parametrize(("listen", "client"), [("127.0.0.1", CLIENT), ("::1", "::1")])
-async def test_a_real_load_balancer_tells_whose_connection_it_is(
+async def test_a_real_load_balancer_sends_the_clients_address(
     behind: Cups,
     pki: Pki,
     tmp_path: Path,
@@ -244,7 +244,7 @@ def _balancer(folder: Path, proxy: str, options: str, port: int, cups: int) -> A
 
 
 @needs_haproxy
-async def test_the_health_check_of_a_load_balancer_is_no_refusal(
+async def test_the_health_check_of_a_load_balancer_is_not_a_refusal(
     behind: Cups, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")

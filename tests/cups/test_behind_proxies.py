@@ -1,4 +1,4 @@
-"""The port for proxies that end TLS: who is believed there, and that each gateway is judged as in a handshake."""
+"""The port for proxies that end TLS: only known proxies are trusted, and each gateway is judged as in a handshake."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -62,9 +62,7 @@ async def test_intermediates_that_a_gateway_sent_are_forwarded_with_its_certific
         assert await proxy.alert((header(Form.ENVOY, leaf),)) in ENDED
 
 
-async def test_trust_that_is_taken_away_is_gone_for_the_next_request(
-    tmp_path: Path, pki: Pki, proxies: Proxies
-) -> None:
+async def test_trust_that_is_removed_is_gone_for_the_next_request(tmp_path: Path, pki: Pki, proxies: Proxies) -> None:
     async with behind_proxies(tmp_path, pki, proxies, Form.NGINX) as behind:
         asked = (header(Form.NGINX, pki.a_gateway),)
         proxy = behind.proxy(proxies.known)
@@ -74,7 +72,7 @@ async def test_trust_that_is_taken_away_is_gone_for_the_next_request(
         assert await proxy.alert(asked) in ENDED
 
 
-async def test_nobody_but_a_known_proxy_is_believed(
+async def test_only_a_known_proxy_is_trusted(
     tmp_path: Path, pki: Pki, proxies: Proxies, caplog: pytest.LogCaptureFixture
 ) -> None:
     strange_ca = make_proxy(x509.DNSName(NAME), pki.b, datetime.now(UTC))
@@ -143,7 +141,7 @@ async def test_a_header_that_can_be_read_in_two_ways_is_a_refusal(
         assert (huge.status, huge.reason) == (400, "MalformedRequest")
 
 
-async def test_what_hides_behind_a_request_is_never_read_as_another_ones(
+async def test_bytes_after_a_request_are_never_read_as_another_request(
     tmp_path: Path, pki: Pki, proxies: Proxies
 ) -> None:
     async with behind_proxies(tmp_path, pki, proxies, Form.NGINX) as behind:

@@ -208,7 +208,7 @@ def _traefik(behind: Behind, port: int) -> AbstractContextManager[None]:
         pytest.param(Form.TRAEFIK, _traefik, marks=needs_traefik, id="traefik"),
     ],
 )
-async def test_behind_a_real_proxy_a_gateway_is_who_its_certificate_says_and_nobody_else(
+async def test_behind_a_real_proxy_a_gateway_is_identified_by_its_certificate(
     tmp_path: Path,
     pki: Pki,
     proxies: Proxies,

@@ -139,7 +139,7 @@ async def test_a_compressed_body_is_not_inflated(cups: Cups, pki: Pki, caplog: p
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-def test_lines_about_strangers_are_bounded_and_those_left_out_are_counted() -> None:
+def test_lines_about_unknown_clients_are_bounded_and_those_left_out_are_counted() -> None:
     now = 0.0
     budget = LogBudget(lambda: now)
 

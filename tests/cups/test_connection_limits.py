@@ -96,7 +96,7 @@ def test_the_networks_of_ipv6_share_a_budget_and_mapped_addresses_do_not() -> No
     assert budget.begin("::ffff:192.0.2.2") is not None
 
 
-def test_a_stranger_behind_the_address_of_a_fleet_shuts_nobody_out_as_long_as_there_is_time_left() -> None:
+def test_an_unknown_client_with_the_address_of_a_fleet_locks_no_gateway_out() -> None:
     now, spent = 0.0, 0.0
     budget = JudgementBudget(lambda: now, lambda: spent)
     for _ in range(10_000):

@@ -24,7 +24,7 @@ async def _pinned(cups: Cups, token: str) -> int:
         return response.status
 
 
-async def test_who_asks_for_the_internal_name_is_shown_the_identity_that_the_token_gives(guarded: Cups) -> None:
+async def test_a_client_of_the_internal_name_gets_the_derived_identity(guarded: Cups) -> None:
     assert await _pinned(guarded, TOKEN) == 200
     with pytest.raises(aiohttp.ServerFingerprintMismatch):
         await _pinned(guarded, "another-token-of-some-length")
@@ -38,7 +38,7 @@ async def test_another_token_gives_another_identity_at_once(guarded: Cups, tmp_p
 
 
 @pytest.mark.parametrize("name", ["localhost", None])
-async def test_others_are_shown_the_servers_certificate(guarded: Cups, pki: Pki, name: str | None) -> None:
+async def test_other_clients_get_the_server_certificate(guarded: Cups, pki: Pki, name: str | None) -> None:
     context = ssl.create_default_context(cadata=pki.server_ca.certificate_pem.decode())
     async with (
         aiohttp.ClientSession() as session,

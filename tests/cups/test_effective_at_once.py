@@ -1,6 +1,6 @@
-"""Whatever takes trust away acts on all four ways in: new and resumed handshakes, open connections, requests begun.
+"""Each reduction of trust acts on all four ways in: new and resumed handshakes, open connections, begun requests.
 
-Of some reductions the handshake knows nothing: there the request is refused, and never answered with 200.
+The handshake does not check some reductions: then the request is refused, and never answered with 200.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ def _issued_indirectly(pki: Pki, *intermediates: KeyPair) -> State:
 
 @dataclass(frozen=True)
 class Reduction:
-    """What takes trust from a client.
+    """A change that removes trust from a client.
 
     Attributes:
         after: what is published then.
@@ -113,7 +113,7 @@ def _prepare(client: Client) -> Before:
 
 
 def _outcome(attempt: Callable[[], int]) -> int | None:
-    """The status of the answer, None where there was none."""
+    """Return the status of the answer, None where there was none."""
     try:
         return attempt()
     except (OSError, http.client.HTTPException):

@@ -112,7 +112,7 @@ def test_what_a_reader_closes_is_not_called_any_more_in_the_same_round() -> None
     _run(main)
 
 
-def test_a_reader_that_fails_is_told_of_and_keeps_no_other_from_being_called() -> None:
+def test_a_reader_that_fails_is_reported_and_keeps_no_other_from_being_called() -> None:
     async def main() -> None:
         loop, told = asyncio.get_running_loop(), list[BaseException]()
         loop.set_exception_handler(lambda _loop, context: told.append(context["exception"]))
@@ -174,7 +174,7 @@ def test_a_file_that_cannot_be_watched_is_refused() -> None:
     _run(main)
 
 
-def test_a_number_that_asyncio_used_for_a_socket_of_its_own_is_heard_when_it_is_used_again() -> None:
+def test_a_reused_file_number_of_asyncio_is_watched_again() -> None:
     async def main() -> None:
         loop, (one, other) = asyncio.get_running_loop(), _pair()
         waiting = asyncio.create_task(loop.sock_recv(one, 1))
@@ -197,7 +197,7 @@ def test_a_number_that_asyncio_used_for_a_socket_of_its_own_is_heard_when_it_is_
     _run(main)
 
 
-def test_what_a_reader_has_the_loop_do_is_done_at_once_though_nothing_else_is_due() -> None:
+def test_calls_scheduled_by_a_reader_run_at_once() -> None:
     async def main() -> None:
         loop, (one, other) = asyncio.get_running_loop(), _pair()
         done: list[str] = []
@@ -224,7 +224,7 @@ def test_what_a_reader_has_the_loop_do_is_done_at_once_though_nothing_else_is_du
     _run(main)
 
 
-def test_readers_that_are_always_ready_hold_up_no_timer() -> None:
+def test_readers_that_are_always_ready_delay_no_timer() -> None:
     async def main() -> None:
         loop, (one, other) = asyncio.get_running_loop(), _pair()
         called = 0

@@ -59,7 +59,7 @@ async def test_a_gateway_that_asks_with_its_old_certificate_and_reports_the_new_
     assert 'stationkeeper_gateway_deliveries{state="FellBack"} 1.0' in metrics
 
 
-async def test_the_host_that_was_asked_tells_a_move_that_works_from_one_that_fails(tmp_path: Path, pki: Pki) -> None:
+async def test_the_requested_host_distinguishes_a_working_move_from_a_failed_one(tmp_path: Path, pki: Pki) -> None:
     old, new = "https://cups.example.org:8887", "https://cups-new.example.org:443"
     async with serving(tmp_path, pki, Gateway(pki.eui, options={"cups_uri": new}), token=TOKEN) as cups:
 

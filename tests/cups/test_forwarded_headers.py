@@ -107,7 +107,7 @@ _PIECES = st.sampled_from(
 
 
 @given(st.sampled_from(Form), st.lists(st.one_of(_PIECES, st.binary(max_size=5)), max_size=30))
-def test_whatever_stands_there_gives_der_or_the_named_refusal(form: Form, pieces: list[bytes]) -> None:
+def test_any_header_gives_der_or_a_named_refusal(form: Form, pieces: list[bytes]) -> None:
     try:
         found = presented(form, [(NAMES[form], b"".join(pieces))])
     except StationkeeperError as error:

@@ -1,4 +1,4 @@
-"""What the operator hands over is in force at once, and nobody else's word counts."""
+"""Documents from the operator are in force at once, and no other sender is accepted."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ async def cups(tmp_path: Path, pki: Pki, operator: OperatorPair) -> AsyncIterato
 
 
 def trust(pki: Pki, generation: int, *more: Trusted) -> bytes:
-    """The trust document with CA `a` and `more`."""
+    """Return the trust document with CA `a` and `more`."""
     return encode(TRUST, generation, contents([Trusted("a", pki.a), *more], [])[TRUST])
 
 
@@ -52,7 +52,7 @@ async def in_force(cups: Cups) -> int:
     return int(generations[TRUST])
 
 
-async def test_what_the_operator_hands_over_counts_before_the_answer(
+async def test_a_handed_over_document_is_in_force_before_the_answer(
     cups: Cups, pki: Pki, operator: OperatorPair
 ) -> None:
     client = cups.client(pki.b_gateway)
@@ -62,9 +62,7 @@ async def test_what_the_operator_hands_over_counts_before_the_answer(
     assert await client.alert() == "TLSV1_ALERT_UNKNOWN_CA"
 
 
-async def test_a_volume_that_lags_behind_takes_nothing_back_and_is_no_refusal(
-    cups: Cups, pki: Pki, operator: OperatorPair
-) -> None:
+async def test_a_late_volume_reverts_nothing_and_is_not_a_refusal(cups: Cups, pki: Pki, operator: OperatorPair) -> None:
     assert (await hand_over(cups, trust(pki, 12), operator)).status == 204
     # The kubelet lays what was published in between, minutes late.
     cups.lay_documents({TRUST: trust(pki, 11, Trusted("b", pki.b))})
@@ -73,7 +71,7 @@ async def test_a_volume_that_lags_behind_takes_nothing_back_and_is_no_refusal(
     assert ((await told(cups))["refused"], await in_force(cups)) == ({}, 12)
 
 
-async def test_a_volume_that_goes_back_is_told_all_the_same(cups: Cups, pki: Pki, operator: OperatorPair) -> None:
+async def test_a_volume_that_goes_back_is_reported_all_the_same(cups: Cups, pki: Pki, operator: OperatorPair) -> None:
     cups.lay_documents({TRUST: trust(pki, 10)})
 
     async def loaded() -> bool:
@@ -100,7 +98,7 @@ async def test_an_older_document_that_was_signed_once_is_refused(cups: Cups, pki
     assert (await told(cups))["refused"] == {}
 
 
-async def test_who_has_the_token_of_the_pods_and_not_the_operators_key_changes_nothing(
+async def test_the_token_without_the_operators_key_changes_nothing(
     cups: Cups, pki: Pki, operator: OperatorPair, caplog: pytest.LogCaptureFixture
 ) -> None:
     forged, before = trust(pki, 2**62, Trusted("b", pki.b)), (await told(cups))["generations"]
@@ -126,14 +124,14 @@ async def test_the_operators_signature_does_not_do_without_the_token(
     assert await in_force(cups) == cups.generation
 
 
-async def test_what_is_no_document_or_too_large_is_not_read(cups: Cups, operator: OperatorPair) -> None:
+async def test_what_is_not_a_document_or_too_large_is_not_read(cups: Cups, operator: OperatorPair) -> None:
     assert (await hand_over(cups, b"x", operator, document="nothing")).status == 404
     too_large = await hand_over(cups, bytes(MAX_SECRET_BYTES + 1), operator)
     assert too_large.status in {413, 0}, "the connection may end while it is being sent"
     assert await in_force(cups) == cups.generation
 
 
-async def test_what_the_operator_signed_and_cannot_be_loaded_is_told(cups: Cups, operator: OperatorPair) -> None:
+async def test_what_the_operator_signed_and_cannot_be_loaded_is_reported(cups: Cups, operator: OperatorPair) -> None:
     answer = await hand_over(cups, b"nonsense", operator)
     assert (answer.status, answer.json()["reason"]) == (409, "MalformedDocument")
     assert "MalformedDocument" in str((await told(cups))["refused"])
@@ -159,7 +157,7 @@ async def test_a_certificate_that_is_replaced_counts_at_once_and_one_of_another_
 # -- a pod that starts
 
 
-async def tell_latest(
+async def send_latest(
     cups: Cups, pair: OperatorPair, generations: dict[str, int], instance: str = "", ago: int = 0
 ) -> Answer:
     handover = (await told(cups))["handover"]
@@ -188,28 +186,28 @@ async def starting(tmp_path: Path, pki: Pki, operator: OperatorPair) -> AsyncIte
     await made.stop()
 
 
-async def test_a_pod_that_starts_with_an_old_volume_lets_nobody_in_by_it(
+async def test_a_pod_that_starts_with_an_old_volume_does_not_serve_it(
     starting: Cups, pki: Pki, operator: OperatorPair
 ) -> None:
     latest = dict.fromkeys(DOCUMENTS, starting.generation) | {TRUST: 10}
-    assert (await tell_latest(starting, operator, latest)).status == 409
+    assert (await send_latest(starting, operator, latest)).status == 409
     assert not await ready(starting)
     with pytest.raises(ConnectionRefusedError):
         await starting.client(pki.b_gateway).ask()
     assert (await hand_over(starting, trust(pki, 10), operator)).status == 204
-    assert (await tell_latest(starting, operator, latest)).status == 204
+    assert (await send_latest(starting, operator, latest)).status == 204
     await until(lambda: ready(starting), "it serves")
     assert await starting.client(pki.b_gateway).alert() == "TLSV1_ALERT_UNKNOWN_CA"
     assert await starting.client(pki.a_gateway).alert() == "answered with 200"
 
 
-async def test_what_was_said_to_another_process_or_by_somebody_else_opens_nothing(
+async def test_a_message_for_another_process_or_by_another_signer_has_no_effect(
     starting: Cups, operator: OperatorPair
 ) -> None:
     latest = dict.fromkeys(DOCUMENTS, starting.generation)
-    assert (await tell_latest(starting, operator, latest, "another")).status == 403
-    assert (await tell_latest(starting, make_operator_pair(), latest)).status == 403
-    assert (await tell_latest(starting, operator, latest, ago=10_000)).status == 403
+    assert (await send_latest(starting, operator, latest, "another")).status == 403
+    assert (await send_latest(starting, make_operator_pair(), latest)).status == 403
+    assert (await send_latest(starting, operator, latest, ago=10_000)).status == 403
     assert not await ready(starting)
 
 

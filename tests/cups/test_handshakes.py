@@ -46,7 +46,7 @@ def _reasons(caplog: pytest.LogCaptureFixture) -> list[str]:
         ("a_future_gateway", "SSLV3_ALERT_BAD_CERTIFICATE", "CertificateNotYetValid"),
     ],
 )
-async def test_an_untrusted_client_is_told_by_an_alert_and_logged_with_its_reason(
+async def test_an_untrusted_client_gets_an_alert_and_is_logged_with_its_reason(
     cups: Cups,
     pki: Pki,
     caplog: pytest.LogCaptureFixture,
@@ -170,9 +170,7 @@ async def test_a_gateway_that_is_a_ca_signs_for_no_other_where_only_listed_inter
     assert itself.status == 200
 
 
-async def test_who_only_looks_whether_the_port_is_open_is_no_refusal(
-    cups: Cups, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_check_whether_the_port_is_open_is_not_a_refusal(cups: Cups, caplog: pytest.LogCaptureFixture) -> None:
     listener = logging.getLogger("stationkeeper.cups.listener")
     listener.setLevel(logging.DEBUG)
     try:
@@ -203,7 +201,7 @@ async def test_tls_below_1_2_is_refused(cups: Cups, pki: Pki) -> None:
     assert await client.alert() == "TLSV1_ALERT_PROTOCOL_VERSION"
 
 
-async def test_whatever_is_no_handshake_is_closed_and_named(
+async def test_whatever_is_not_a_handshake_is_closed_and_named(
     cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture
 ) -> None:
     def plain() -> bytes:

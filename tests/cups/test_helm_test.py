@@ -70,7 +70,7 @@ def helm_test(tmp_path: Path, cups: Cups, pki: Pki) -> HelmTest:
     return HelmTest(tmp_path, cups, pki)
 
 
-async def test_a_gateway_is_answered_and_a_stranger_refused(helm_test: HelmTest, pki: Pki) -> None:
+async def test_a_gateway_is_answered_and_an_unknown_client_refused(helm_test: HelmTest, pki: Pki) -> None:
     helm_test.has_gateway(pki.a_gateway)
     code, told = await helm_test.run()
     assert (code, "WRONG" in told) == (0, False)
@@ -102,14 +102,14 @@ async def test_no_key_is_printed(helm_test: HelmTest, pki: Pki) -> None:
     assert "Bearer" not in told
 
 
-async def test_a_gateway_of_an_unknown_ca_is_told_so(helm_test: HelmTest, pki: Pki) -> None:
+async def test_a_gateway_of_an_unknown_ca_is_reported(helm_test: HelmTest, pki: Pki) -> None:
     helm_test.has_gateway(pki.b_gateway)
     code, told = await helm_test.run()
     assert code == 1
     assert "WRONG: the gateway's certificate is refused in the handshake" in told
 
 
-async def test_a_gateway_that_is_suspended_is_told_with_the_servers_reason(
+async def test_a_gateway_that_is_suspended_is_reported_with_the_servers_reason(
     helm_test: HelmTest, cups: Cups, pki: Pki
 ) -> None:
     cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui, options={"suspended": True})])
@@ -120,21 +120,21 @@ async def test_a_gateway_that_is_suspended_is_told_with_the_servers_reason(
     assert "WRONG: the gateway is refused: HTTP 403 GatewaySuspended" in told
 
 
-async def test_a_server_that_gateways_would_not_trust_is_told(helm_test: HelmTest, pki: Pki) -> None:
+async def test_a_server_that_gateways_would_not_trust_is_reported(helm_test: HelmTest, pki: Pki) -> None:
     helm_test.has_server(tls_crt=pki.server.certificate_pem, ca_crt=pki.b.certificate_pem)
     code, told = await helm_test.run()
     assert code == 1
     assert "WRONG: a gateway would not trust the server" in told
 
 
-async def test_a_name_that_the_certificate_lacks_is_told(helm_test: HelmTest) -> None:
+async def test_a_name_that_the_certificate_lacks_is_reported(helm_test: HelmTest) -> None:
     helm_test.environment["NAME"] = "cups.example.com"
     code, told = await helm_test.run()
     assert code == 1
     assert "WRONG: a gateway would not trust the server: Hostname mismatch" in told
 
 
-async def test_a_certificate_that_ended_is_told(helm_test: HelmTest, pki: Pki) -> None:
+async def test_a_certificate_that_ended_is_reported(helm_test: HelmTest, pki: Pki) -> None:
     old = make_server(["localhost"], [], pki.server_ca, datetime.now(UTC) - timedelta(days=30), days=10)
     helm_test.has_server(tls_crt=old.certificate_pem, ca_crt=pki.server_ca.certificate_pem)
     code, told = await helm_test.run()
@@ -142,28 +142,28 @@ async def test_a_certificate_that_ended_is_told(helm_test: HelmTest, pki: Pki) -
     assert "WRONG: the server's certificate ended at" in told
 
 
-async def test_a_missing_secret_is_told_by_its_name(helm_test: HelmTest) -> None:
+async def test_a_missing_secret_is_reported_by_its_name(helm_test: HelmTest) -> None:
     helm_test.has_server()
     code, told = await helm_test.run()
     assert code == 1
     assert "WRONG: the Secret stationkeeper-server-tls has no tls.crt" in told
 
 
-async def test_a_name_that_cannot_be_resolved_is_told(helm_test: HelmTest) -> None:
+async def test_a_name_that_cannot_be_resolved_is_reported(helm_test: HelmTest) -> None:
     helm_test.environment["HOST"] = "stationkeeper-cups.invalid"
     code, told = await helm_test.run()
     assert code == 1
     assert "WRONG: the name stationkeeper-cups.invalid cannot be resolved" in told
 
 
-async def test_that_nobody_listens_is_told(helm_test: HelmTest) -> None:
+async def test_a_server_that_does_not_listen_is_reported(helm_test: HelmTest) -> None:
     helm_test.environment["PORT"] = str(free_port())
     code, told = await helm_test.run()
     assert code == 1
     assert "no CUPS pod is ready" in told
 
 
-async def test_with_tokens_a_stranger_gets_no_further_than_a_refusal(
+async def test_with_tokens_an_unknown_client_is_refused_in_the_request(
     tmp_path: Path, token_cups: Cups, pki: Pki
 ) -> None:
     helm_test = HelmTest(tmp_path, token_cups, pki)
@@ -173,7 +173,7 @@ async def test_with_tokens_a_stranger_gets_no_further_than_a_refusal(
     assert "ok: a client without a certificate is refused (403, TokenMissing" in told
 
 
-async def test_a_stranger_who_is_answered_though_tokens_are_off_is_told(
+async def test_an_unknown_client_that_is_answered_although_tokens_are_off_is_reported(
     tmp_path: Path, token_cups: Cups, pki: Pki
 ) -> None:
     code, told = await HelmTest(tmp_path, token_cups, pki).run()

@@ -184,7 +184,7 @@ async def test_a_key_that_does_not_match_leaves_the_servers_certificate_in_force
     assert (await cups.client(pki.a_gateway).ask()).status == 200
 
 
-async def test_what_is_gone_from_the_volume_stays_in_force(cups: Cups, pki: Pki) -> None:
+async def test_content_missing_from_the_volume_stays_in_force(cups: Cups, pki: Pki) -> None:
     cups.lay_documents({})
 
     assert (await cups.client(pki.a_gateway).ask()).status == 200

@@ -1,4 +1,4 @@
-"""Any pod of the cluster may reach the internal port: what it can do there without the token, and what it cannot."""
+"""Any pod of the cluster can reach the internal port: what it can and cannot do there without the token."""
 
 import asyncio
 import contextlib
@@ -60,7 +60,7 @@ def _context() -> ssl.SSLContext:
 
 
 def _raw(port: int, request: bytes, source: str = "127.0.0.1") -> bytes:
-    """What the port answers to these bytes, until it closes or nothing more comes."""
+    """Return what the port answers to these bytes, until it closes or nothing more comes."""
     with (
         socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(source, 0)) as plain,
         _context().wrap_socket(plain) as connection,
@@ -97,7 +97,7 @@ async def guarded(tmp_path: Path, pki: Pki) -> AsyncIterator[Cups]:
 @pytest.mark.parametrize(
     "path", [b"/generation", b"/observations", b"/observations?since=%ff", b"/observations?since=-1"]
 )
-async def test_whatever_stands_in_the_authorization_it_is_401_and_no_line_in_the_log(
+async def test_any_wrong_authorization_gets_401_without_a_log_line(
     guarded: Cups, caplog: pytest.LogCaptureFixture, path: bytes
 ) -> None:
     caplog.clear()
@@ -131,7 +131,9 @@ async def test_no_cursor_breaks_anything_with_the_token_either(guarded: Cups, si
 
 
 @pytest.mark.slow
-async def test_what_is_no_http_is_logged_within_a_budget(guarded: Cups, caplog: pytest.LogCaptureFixture) -> None:
+async def test_bytes_that_are_not_http_are_logged_within_a_budget(
+    guarded: Cups, caplog: pytest.LogCaptureFixture
+) -> None:
     def flood(number: int) -> None:
         with contextlib.suppress(OSError):
             _raw(guarded.internal_port, b"GET / HTTP/1.1\r\n\xff broken\r\n\r\n", f"127.0.1.{number}")
@@ -144,7 +146,7 @@ async def test_what_is_no_http_is_logged_within_a_budget(guarded: Cups, caplog: 
     assert len(lines) <= 2 * (200 + 20 * (time.monotonic() - began))
 
 
-async def test_a_token_file_that_is_gone_opens_nothing_and_is_said_once(
+async def test_a_missing_token_file_allows_nothing_and_is_logged_once(
     guarded: Cups, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "token").unlink()
@@ -180,7 +182,7 @@ async def _own_process(tmp_path: Path, pki: Pki) -> AsyncIterator[tuple[Cups, in
 
 @pytest.mark.slow
 @pytest.mark.parametrize("finish_handshakes", [False, True])
-async def test_two_thousand_idle_connections_take_little_memory_and_keep_nobody_out(
+async def test_two_thousand_idle_connections_take_little_memory_and_block_no_one(
     tmp_path: Path, pki: Pki, finish_handshakes: bool
 ) -> None:
     async with _own_process(tmp_path, pki) as (cups, pid):
@@ -239,7 +241,7 @@ async def _is_answered(port: int, request: bytes, source: str) -> bool:
 
 
 @pytest.mark.slow
-async def test_who_does_not_read_or_drips_loses_its_place(tmp_path: Path) -> None:
+async def test_a_client_that_does_not_read_or_sends_slowly_loses_its_place(tmp_path: Path) -> None:
     bounds = InternalBounds(handshake_seconds=0.5, idle_seconds=0.5, lifetime_seconds=1)
 
     async def much(_: web.Request) -> web.Response:
@@ -258,7 +260,7 @@ async def test_who_does_not_read_or_drips_loses_its_place(tmp_path: Path) -> Non
         running = await start_internal(application, bound, provisional_context(datetime.now(UTC)), bounds)
 
         def hold(request: bytes) -> float:
-            """How long the connection is kept for a client that sends this and does not read."""
+            """Return how long the connection is kept for a client that sends this and does not read."""
             plain = socket.create_connection(("127.0.0.1", port), timeout=5)
             with plain, _context().wrap_socket(plain) as connection:
                 began = time.monotonic()
@@ -276,7 +278,7 @@ async def test_who_does_not_read_or_drips_loses_its_place(tmp_path: Path) -> Non
 
 
 def _is_reset(connection: ssl.SSLSocket) -> bool:
-    """Whether the peer has closed or reset it; nothing is read."""
+    """Return whether the peer has closed or reset it; nothing is read."""
     poll = select.poll()
     poll.register(connection, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
     return bool(poll.poll(0))

@@ -22,7 +22,7 @@ LIMITS: dict[str, x509.ExtensionType] = {
 
 
 def twin(original: KeyPair, limit: x509.ExtensionType) -> KeyPair:
-    """A certificate for the key and subject of `original`, by somebody else, and longer valid."""
+    """Return a certificate for the key and subject of `original`, by somebody else, and longer valid."""
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Somebody else")])
     key, ends = original.x509.public_key(), original.x509.not_valid_after_utc + timedelta(days=3650)
     builder = (
@@ -38,7 +38,7 @@ def twin(original: KeyPair, limit: x509.ExtensionType) -> KeyPair:
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-async def test_a_limit_in_another_tenants_certificate_of_a_key_locks_nobody_out(
+async def test_a_limit_in_another_tenants_certificate_of_a_key_blocks_no_gateway(
     cups: Cups, pki: Pki, limit: str
 ) -> None:
     other = Trusted("other", twin(pki.a, LIMITS[limit]), namespace="elsewhere")
@@ -53,7 +53,7 @@ async def test_a_limit_binds_where_only_that_certificate_is_trusted(cups: Cups, 
     assert await cups.client(pki.a_gateway).alert() == "TLSV1_ALERT_UNKNOWN_CA"
 
 
-async def test_what_is_let_in_by_another_tenants_certificate_is_refused_in_the_request(cups: Cups, pki: Pki) -> None:
+async def test_a_client_of_another_tenants_certificate_is_refused_in_the_request(cups: Cups, pki: Pki) -> None:
     limited, free = Trusted("a", twin(pki.a, LIMITS["names"])), Trusted("other", pki.a, namespace="elsewhere")
     cups.publish([limited, free], [Gateway(pki.eui)])
     await cups.loaded()

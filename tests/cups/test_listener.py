@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from stationkeeper_cups.accepting.connection_limits import ConnectionLimits
-from stationkeeper_cups.accepting.listener import GIVEN_UP, Listener
+from stationkeeper_cups.accepting.listener import CLOSED_TO_MAKE_ROOM, Listener
 from stationkeeper_cups.accepting.unanswered import Refusal
 from stationkeeper_cups.tls.connection import Verdict
 from stationkeeper_cups.tls.context import gateway_context
@@ -69,7 +69,7 @@ def _silent(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
-async def test_a_handshake_that_stands_still_is_given_up(pki: Pki) -> None:
+async def test_a_stalled_handshake_is_closed(pki: Pki) -> None:
     refusals: list[Refusal] = []
     async with _listening(pki, replace(LIMITS, handshake_seconds=0.3), refusals) as (port, _):
         for said in (b"", b"\x16\x03\x01\x02\x00"):
@@ -92,7 +92,7 @@ async def test_a_client_that_says_a_byte_now_and_then_gets_no_more_time(pki: Pki
             assert asyncio.get_running_loop().time() - began < 8
 
 
-async def test_a_look_whether_the_port_is_open_is_no_refusal(pki: Pki) -> None:
+async def test_a_port_check_is_not_a_refusal(pki: Pki) -> None:
     refusals: list[Refusal] = []
     async with _listening(pki, LIMITS, refusals) as (port, listener):
         _silent(port).close()
@@ -105,7 +105,7 @@ async def test_a_look_whether_the_port_is_open_is_no_refusal(pki: Pki) -> None:
         assert refusals == []
 
 
-async def test_over_the_allowed_connections_the_oldest_makes_room(pki: Pki) -> None:
+async def test_above_the_limit_the_oldest_connection_is_closed(pki: Pki) -> None:
     async with _listening(pki, replace(LIMITS, connections=2), []) as (port, listener):
         served = []
         for _ in range(5):
@@ -118,7 +118,7 @@ async def test_over_the_allowed_connections_the_oldest_makes_room(pki: Pki) -> N
             each.close()
 
 
-async def test_who_keeps_connections_open_without_a_certificate_keeps_no_gateway_out(pki: Pki) -> None:
+async def test_idle_connections_without_a_certificate_block_no_gateway(pki: Pki) -> None:
     async with _listening(pki, replace(LIMITS, connections=8, handshakes=4), []) as (port, _):
         taken = [await asyncio.to_thread(_connect, port, pki) for _ in range(20)]
         silent = [_silent(port) for _ in range(20)]
@@ -131,7 +131,7 @@ async def test_who_keeps_connections_open_without_a_certificate_keeps_no_gateway
 
 async def test_refused_handshakes_free_their_places(pki: Pki) -> None:
     refusals: list[Refusal] = []
-    limits = replace(LIMITS, connections=2, farewell_seconds=0.1)
+    limits = replace(LIMITS, connections=2, closing_seconds=0.1)
     async with _listening(pki, limits, refusals) as (port, _):
         for _ in range(10):
             with _silent(port) as wrong:
@@ -159,7 +159,7 @@ async def test_a_shortage_of_descriptors_passes(pki: Pki, monkeypatch: pytest.Mo
             assert await asyncio.to_thread(_echoed, served) == b"hello"
 
 
-async def test_silent_strangers_do_not_keep_a_gateway_out(pki: Pki) -> None:
+async def test_silent_unknown_clients_block_no_gateway(pki: Pki) -> None:
     refusals: list[Refusal] = []
     async with _listening(pki, replace(LIMITS, waiting=4), refusals) as (port, _):
         silent = [_silent(port) for _ in range(20)]
@@ -167,11 +167,11 @@ async def test_silent_strangers_do_not_keep_a_gateway_out(pki: Pki) -> None:
             assert await asyncio.to_thread(_echoed, served) == b"hello"
         for each in silent:
             each.close()
-    assert {refusal.detail for refusal in refusals} == {GIVEN_UP}
+    assert {refusal.detail for refusal in refusals} == {CLOSED_TO_MAKE_ROOM}
     assert len(refusals) == 17
 
 
-async def test_who_has_said_something_outlives_the_silent(pki: Pki) -> None:
+async def test_a_client_that_has_sent_something_outlives_silent_ones(pki: Pki) -> None:
     async with _listening(pki, replace(LIMITS, waiting=4, handshakes=4), []) as (port, _):
         with _silent(port) as begun:
             begun.sendall(b"\x16\x03\x01\x02\x00")

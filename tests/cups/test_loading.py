@@ -40,7 +40,7 @@ def _large_registry() -> Document:
 @pytest.mark.parametrize(
     ("document", "content"), [(TRUST, _large_trust()), (REGISTRY[0], _large_registry())], ids=["trust", "registry"]
 )
-async def test_other_work_goes_on_while_a_large_document_is_loaded(document: str, content: Document) -> None:
+async def test_other_work_continues_while_a_large_document_is_loaded(document: str, content: Document) -> None:
     state = ServingState(Metrics())
     loading = asyncio.create_task(state.load_document(document, encode(document, 1, encode_payload(content))))
     turns, longest, before = 0, 0.0, time.monotonic()
@@ -53,7 +53,7 @@ async def test_other_work_goes_on_while_a_large_document_is_loaded(document: str
     assert turns > 5, f"the loop turned {turns} times, once for {longest:.3f} s"
 
 
-async def test_gateways_are_told_of_in_steps() -> None:
+async def test_changed_gateways_are_announced_in_steps() -> None:
     content, told = _large_registry(), list[int]()
     state = ServingState(Metrics())
     state.on_gateways_loaded = lambda gateways: told.append(len(tuple(gateways)))
@@ -65,7 +65,7 @@ async def test_gateways_are_told_of_in_steps() -> None:
     assert sum(told) == len(content.gateways)
 
 
-async def test_only_gateways_that_are_remembered_are_told_of() -> None:
+async def test_only_remembered_gateways_are_announced() -> None:
     content, told = _large_registry(), list[str]()
     assert isinstance(content, RegistryDocument)
     kept = {each.eui for each in content.gateways[::300]}

@@ -30,7 +30,7 @@ _V2, _V1 = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")
 
 @contextmanager
 def _cgroup() -> Iterator[Path]:
-    """A memory cgroup of the chart's limit; skips where the machine gives no right to make one."""
+    """Yield a memory cgroup of the chart's limit; skips where the machine gives no right to make one."""
     is_v2 = (_V2 / "cgroup.controllers").exists()
     folder = (_V2 if is_v2 else _V1) / f"stationkeeper-test-{os.getpid()}"
     try:
@@ -51,7 +51,7 @@ def _cgroup() -> Iterator[Path]:
 
 @contextmanager
 def _confined(cups: Cups, cgroup: Path, log: Path, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """The server as a process that starts inside of `cgroup`."""
+    """Yield the server as a process that starts inside of `cgroup`."""
     code = (
         "import pathlib, os; "
         f"pathlib.Path({str(cgroup / 'cgroup.procs')!r}).write_text(str(os.getpid())); "
@@ -118,7 +118,7 @@ def enough_descriptors() -> Iterator[None]:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("number", [1600, 10_000])
 @pytest.mark.usefixtures("enough_descriptors")
-async def test_silent_connections_take_no_server_down(pki: Pki, tmp_path: Path, number: int) -> None:
+async def test_silent_connections_do_not_exhaust_the_server(pki: Pki, tmp_path: Path, number: int) -> None:
     cups = Cups(tmp_path, pki)
     cups.lay_server_tls(pki.server)
     cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
@@ -138,7 +138,7 @@ async def test_silent_connections_take_no_server_down(pki: Pki, tmp_path: Path, 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.usefixtures("enough_descriptors")
-async def test_half_done_handshakes_take_no_server_down(pki: Pki, tmp_path: Path) -> None:
+async def test_half_done_handshakes_do_not_exhaust_the_server(pki: Pki, tmp_path: Path) -> None:
     cups = Cups(tmp_path, pki)
     cups.lay_server_tls(pki.server)
     cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
@@ -183,7 +183,7 @@ async def test_memory_comes_back_after_a_flood(pki: Pki, tmp_path: Path) -> None
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.usefixtures("enough_descriptors")
-async def test_who_sends_much_before_its_turn_takes_no_server_down(pki: Pki, tmp_path: Path) -> None:
+async def test_much_data_before_a_clients_turn_does_not_exhaust_the_server(pki: Pki, tmp_path: Path) -> None:
     cups = Cups(tmp_path, pki)
     cups.lay_server_tls(pki.server)
     cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
@@ -195,7 +195,7 @@ async def test_who_sends_much_before_its_turn_takes_no_server_down(pki: Pki, tmp
             assert server.poll() is None
 
 
-def test_memory_is_given_back_in_calm_times_and_where_it_is_worth_it() -> None:
+def test_memory_is_released_in_quiet_times_if_it_is_enough() -> None:
     resident, free, calm, asked = 60, 0, True, 0
 
     def give_back() -> None:
@@ -204,17 +204,17 @@ def test_memory_is_given_back_in_calm_times_and_where_it_is_worth_it() -> None:
         asked += 1
 
     memory = MemoryReturn(lambda: resident * MIB, give_back, lambda: calm)
-    assert not memory.look()
+    assert not memory.check()
     resident, free, calm = 300, 230, False
-    assert not memory.look()
+    assert not memory.check()
     calm = True
-    assert memory.look()
+    assert memory.check()
     # What is left is in use, and nothing is asked for again.
-    assert not memory.look()
+    assert not memory.check()
     resident, free = 75, 0
-    assert not memory.look()
+    assert not memory.check()
     resident = 90
-    assert memory.look()
+    assert memory.check()
     assert asked == 2
 
 

@@ -77,7 +77,7 @@ def test_many_changes_of_few_gateways_are_not_piled_up() -> None:
     assert len(_all(observations)) == 3
 
 
-def test_the_record_that_changed_longest_ago_makes_room_and_strangers_displace_no_gateway() -> None:
+def test_the_oldest_record_is_dropped_and_unknown_clients_displace_no_gateway() -> None:
     metrics = Metrics()
     observations = Observations(metrics, registered=2, unregistered=2)
     for number in (1, 2, 1, 3):

@@ -1,4 +1,4 @@
-"""What real requests leave behind, as the operator gets to read it."""
+"""The observations of real requests, as the operator reads them."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ async def _publish(cups: Cups, trusted: list[Trusted], gateways: list[Gateway]) 
     await until(loaded, "the published generation is in force")
 
 
-async def test_a_visit_shows_who_it_was_and_by_which_certificate(guarded: Cups, pki: Pki) -> None:
+async def test_a_visit_shows_the_gateway_and_its_certificate(guarded: Cups, pki: Pki) -> None:
     await guarded.client(pki.a_gateway).ask(json.dumps(REPORT).encode())
 
     found = await _only(guarded)
@@ -61,7 +61,7 @@ async def test_a_visit_shows_who_it_was_and_by_which_certificate(guarded: Cups, 
     assert found.refusal is None
 
 
-async def test_a_gateway_that_does_not_take_its_credentials_is_said_to_and_spared(
+async def test_a_gateway_that_does_not_accept_its_credentials_is_reported_and_retried_later(
     guarded: Cups, pki: Pki, caplog: pytest.LogCaptureFixture
 ) -> None:
     stale = json.dumps(REPORT | {"tcCredCrc": 1}).encode()
@@ -134,7 +134,7 @@ async def test_an_answer_to_a_client_that_has_gone_was_not_sent(
     assert found.delivery.deliveries == 1
 
 
-async def test_a_cursor_gets_what_is_new_and_a_server_that_started_anew_has_another_instance(
+async def test_a_cursor_gets_what_is_new_and_a_server_that_started_again_has_another_instance(
     guarded: Cups, pki: Pki, tmp_path: Path
 ) -> None:
     await guarded.client(pki.a_gateway).ask()
@@ -235,7 +235,7 @@ async def test_the_same_configuration_published_again_leaves_it_delivered(guarde
     assert not (await _page(guarded, cursor)).observations
 
 
-async def test_a_refused_handshake_is_told_of_with_its_certificate(guarded: Cups, pki: Pki) -> None:
+async def test_a_refused_handshake_is_reported_with_its_certificate(guarded: Cups, pki: Pki) -> None:
     await guarded.client(pki.b_gateway).alert()
 
     assert (await get_internal(guarded.internal_port, "/refusals")).status == 401
@@ -257,7 +257,7 @@ async def test_a_gateway_whose_certificate_has_expired_shows_it_as_claimed_and_k
     assert msgspec.structs.replace(after, refusal=None) == before
 
 
-async def test_what_is_claimed_takes_the_place_of_nothing_that_was_proven(guarded: Cups, pki: Pki) -> None:
+async def test_a_claim_replaces_no_proven_observation(guarded: Cups, pki: Pki) -> None:
     await _publish(guarded, [Trusted("a", pki.a)], [Gateway(pki.eui, options={"suspended": True})])
     await guarded.client(pki.a_gateway).ask(json.dumps(REPORT).encode())
     before = await _only(guarded)

@@ -1,4 +1,4 @@
-"""More clients than can be served at a time, on real sockets: who begins, who waits, who is dropped and why."""
+"""More clients than the server can serve, on real sockets: which begin, which wait, which are dropped and why."""
 
 import asyncio
 import socket
@@ -13,9 +13,9 @@ import pytest
 from OpenSSL import SSL
 
 from stationkeeper_cups.accepting.connection_limits import ConnectionLimits
-from stationkeeper_cups.accepting.listener import BEGUN_AT_ONCE, GIVEN_UP, Listener
+from stationkeeper_cups.accepting.listener import BEGUN_AT_ONCE, CLOSED_TO_MAKE_ROOM, Listener
 from stationkeeper_cups.accepting.new_connections import ACCEPTED_AT_ONCE
-from stationkeeper_cups.accepting.reputation import FREE
+from stationkeeper_cups.accepting.reputation import FREE_FAILURES
 from stationkeeper_cups.accepting.unanswered import Dropped, Refusal
 from stationkeeper_cups.tls.connection import Judge, Verdict
 from stationkeeper_cups.tls.context import gateway_context
@@ -30,17 +30,17 @@ LIMITS = ConnectionLimits(handshake_seconds=600, waiting_seconds=600)
 
 @pytest.fixture(autouse=True)
 def _time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stationkeeper_cups.accepting.waiting_room.PRESSED_SECONDS", 600.0)
+    monkeypatch.setattr("stationkeeper_cups.accepting.waiting_room.OVERLOAD_SECONDS", 600.0)
     monkeypatch.setattr("stationkeeper_cups.accepting.listener.GRACE_SECONDS", 600.0)
 
 
 class _Silent(asyncio.Protocol):
-    """Says nothing, so that a connection stays as long as its client wants."""
+    """A protocol that sends nothing, so that a connection stays as long as its client wants."""
 
 
 @dataclass
 class _Port:
-    """A listener, and what became of its clients.
+    """A listener, and the results of its clients.
 
     Attributes:
         begun: the addresses whose handshakes began, in their order.
@@ -140,14 +140,14 @@ class _Gateway:
                 return True
 
     async def is_ended(self) -> bool:
-        """Whether the server ends the connection soon."""
+        """Return whether the server ends the connection soon."""
         with suppress(ConnectionError):
             while await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.raw, 65536), 5):
                 pass
         return True
 
     def still_waits(self) -> bool:
-        """Whether the server has neither answered nor ended the connection."""
+        """Return whether the server has neither answered nor ended the connection."""
         try:
             self.raw.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -171,7 +171,7 @@ def _addresses(number: int, network: int = 1) -> list[str]:
     return [f"127.{network}.0.{1 + each}" for each in range(number)]
 
 
-async def test_who_comes_first_begins_first_and_only_some_begin_at_a_time(pki: Pki) -> None:
+async def test_the_first_client_begins_first_and_only_some_begin_at_a_time(pki: Pki) -> None:
     addresses = _addresses(BEGUN_AT_ONCE * 5)
     async with _port(pki) as port:
         turns: list[int] = []
@@ -188,7 +188,7 @@ async def test_who_comes_first_begins_first_and_only_some_begin_at_a_time(pki: P
 
 
 async def test_the_newest_begin_first_once_others_have_waited(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stationkeeper_cups.accepting.waiting_room.PRESSED_SECONDS", -1.0)
+    monkeypatch.setattr("stationkeeper_cups.accepting.waiting_room.OVERLOAD_SECONDS", -1.0)
     addresses = _addresses(ACCEPTED_AT_ONCE)
     async with _port(pki) as port:
         clients = [_Gateway(port.number, each).hello() for each in addresses]
@@ -215,7 +215,7 @@ async def test_no_handshake_begins_for_clients_that_have_given_up(pki: Pki, how:
             each.raw.close()
 
 
-async def test_who_gives_up_while_it_waits_is_found_at_its_turn(pki: Pki) -> None:
+async def test_a_client_that_left_while_waiting_is_found_at_its_turn(pki: Pki) -> None:
     async with _port(pki, replace(LIMITS, handshakes=1)) as port:
         first = _Gateway(port.number).hello()
         await port.idle()
@@ -231,7 +231,7 @@ async def test_who_gives_up_while_it_waits_is_found_at_its_turn(pki: Pki) -> Non
         assert len(port.begun) == 2
 
 
-async def test_who_waits_too_long_is_told_so_by_the_end_of_its_connection(pki: Pki) -> None:
+async def test_the_connection_of_a_client_that_waits_too_long_is_closed(pki: Pki) -> None:
     async with _port(pki, replace(LIMITS, handshakes=1, waiting_seconds=0.3)) as port:
         first = _Gateway(port.number).hello()
         await port.idle()
@@ -242,7 +242,7 @@ async def test_who_waits_too_long_is_told_so_by_the_end_of_its_connection(pki: P
         assert port.refused == []
 
 
-async def test_where_too_many_wait_the_oldest_leaves(pki: Pki) -> None:
+async def test_if_too_many_wait_the_oldest_is_closed(pki: Pki) -> None:
     async with _port(pki, replace(LIMITS, handshakes=1, waiting=5)) as port:
         first = _Gateway(port.number).hello()
         await port.idle()
@@ -255,7 +255,7 @@ async def test_where_too_many_wait_the_oldest_leaves(pki: Pki) -> None:
             assert await each.finish()
 
 
-async def test_one_address_that_fills_the_queue_drops_nobody_elses_connection(pki: Pki) -> None:
+async def test_one_address_that_fills_the_queue_drops_no_other_connection(pki: Pki) -> None:
     async with _port(pki, replace(LIMITS, handshakes=1, waiting=20)) as port:
         first = _Gateway(port.number, "127.9.0.1").hello()
         await port.idle()
@@ -279,14 +279,14 @@ async def test_half_done_handshakes_of_one_address_make_room_for_those_of_others
             gateway = _Gateway(port.number, address).hello()
             assert await gateway.finish()
             gateway.raw.close()
-        assert {refusal.detail for refusal in port.refused} <= {GIVEN_UP}
+        assert {refusal.detail for refusal in port.refused} <= {CLOSED_TO_MAKE_ROOM}
         assert {refusal.peer for refusal in port.refused} == {"127.9.0.1"}
         assert port.most <= 8
         for each in half:
             each.raw.close()
 
 
-async def test_slow_handshakes_go_on_while_others_of_as_many_addresses_wait(pki: Pki) -> None:
+async def test_slow_handshakes_continue_while_other_addresses_wait(pki: Pki) -> None:
     async with _port(pki, replace(LIMITS, handshakes=8)) as port:
         slow = [_Gateway(port.number, each).hello() for each in _addresses(8)]
         await port.idle()
@@ -299,7 +299,7 @@ async def test_slow_handshakes_go_on_while_others_of_as_many_addresses_wait(pki:
         assert port.most <= 8
 
 
-async def test_old_handshakes_make_room_though_all_addresses_have_as_many(
+async def test_old_handshakes_are_closed_if_all_addresses_have_equally_many(
     pki: Pki, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stationkeeper_cups.accepting.listener.GRACE_SECONDS", 0.2)
@@ -313,9 +313,9 @@ async def test_old_handshakes_make_room_though_all_addresses_have_as_many(
             each.raw.close()
 
 
-async def test_an_address_whose_connections_come_to_nothing_waits_for_the_others(pki: Pki) -> None:
+async def test_an_address_with_failed_connections_waits_for_the_others(pki: Pki) -> None:
     async with _port(pki) as port:
-        for _ in range(int(FREE) + 2):
+        for _ in range(int(FREE_FAILURES) + 2):
             with _Gateway(port.number, "127.9.0.1").raw as stranger:
                 stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
                 await asyncio.get_running_loop().sock_recv(stranger, 100)
@@ -336,7 +336,9 @@ async def test_an_address_whose_connections_come_to_nothing_waits_for_the_others
             each.raw.close()
 
 
-async def test_who_is_silent_until_its_turn_comes_has_no_advantage(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_is_silent_until_its_turn_has_no_advantage(
+    pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("stationkeeper_cups.accepting.listener.BEGUN_AT_ONCE", 1)
     async with _port(pki) as port:
         silent = [_Gateway(port.number, each) for each in _addresses(20)]

@@ -82,7 +82,7 @@ def _parts(data: bytes, place: int) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("place", [0, 1, len(REQUEST) - 5, len(REQUEST), len(REQUEST) + 10, 2 * len(REQUEST) - 5])
-async def test_what_comes_while_an_answer_is_unread_is_answered_when_it_is_read(place: int) -> None:
+async def test_requests_sent_before_an_answer_is_read_are_answered_after_it(place: int) -> None:
     handler, transport = _Large(), _Unread()
     times = TimeLimits(asyncio.get_running_loop())
     connection = transport.inner = HTTPConnection(Shared(handler, times, REQUEST_SECONDS))

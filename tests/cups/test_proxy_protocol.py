@@ -20,7 +20,7 @@ UNSPECIFIED, TCP4, TCP6, UDP4, UNIX = 0x00, 0x11, 0x21, 0x12, 0x31
 def binary(
     source: str = "192.0.2.7", additions: bytes = b"", *, command: int = PROXY, family: int | None = None
 ) -> bytes:
-    """A header of version 2."""
+    """Return a header of version 2."""
     address = ipaddress.ip_address(source)
     body = address.packed + address.packed + (1234).to_bytes(2, "big") + (8987).to_bytes(2, "big") + additions
     kind = family if family is not None else TCP4 if address.version == 4 else TCP6
@@ -104,14 +104,14 @@ def test_a_header_is_read_to_its_last_byte_however_it_arrives(header: bytes, sou
         with_checksum("192.0.2.7", addition(0x03, bytes(4))),
     ],
 )
-def test_what_is_almost_a_header_is_none(header: bytes) -> None:
+def test_an_almost_valid_header_is_refused(header: bytes) -> None:
     assert reason_of(header) is Reason.PROXY_HEADER_INVALID
 
 
 @pytest.mark.parametrize(
     "received", [HELLO, b"\x00", b"GET / HTTP/1.1\r\n", b"PROXY_", b"PRoXY ", b"\r\n\r\n\x00\r\nQUIT\r"]
 )
-def test_what_begins_as_no_header_does_is_said_to_lack_one(received: bytes) -> None:
+def test_bytes_that_do_not_begin_a_header_are_refused_as_missing_one(received: bytes) -> None:
     assert reason_of(received) is Reason.PROXY_HEADER_MISSING
 
 
@@ -159,7 +159,7 @@ def _nearly_headers(draw: st.DrawFn) -> bytes:
 
 
 @given(st.one_of(st.binary(max_size=300), _nearly_headers()))
-def test_whatever_comes_is_read_in_the_same_way_in_one_piece_and_byte_by_byte(received: bytes) -> None:
+def test_any_bytes_are_read_the_same_in_one_piece_and_byte_by_byte(received: bytes) -> None:
     outcomes = []
     for sizes in ([len(received)], range(1, len(received) + 1)):
         outcome: object = None
@@ -190,7 +190,7 @@ def test_an_address_that_is_not_trusted_never_has_a_header_passed_over(received:
             assert opening in (None, Opening("192.0.2.1", 0))
 
 
-def test_who_must_send_a_header_is_known_by_its_network() -> None:
+def test_a_network_decides_who_must_send_a_header() -> None:
     opener = ProxyProtocol(read_networks("10.0.0.0/8, 2001:db8::/32"))
     for source in ("10.1.2.3", "2001:db8::9"):
         assert opener(source, binary("192.0.2.7") + HELLO) == Opening("192.0.2.7", 28)
@@ -217,11 +217,11 @@ def test_a_client_has_one_address_whatever_socket_it_came_by(host: str, peer: st
 @pytest.mark.parametrize(
     "text", ["10.0.0.1/8", "all", "0.0.0.0/0", "::/0", "::ffff:10.0.0.0/104", ",".join(["10.0.0.0/8"] * 65)]
 )
-def test_networks_that_cannot_be_meant_are_refused(text: str) -> None:
+def test_implausible_networks_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"network|every|at most"):
         read_networks(text)
 
 
-def test_no_networks_hold_nobody() -> None:
+def test_an_empty_list_of_networks_contains_no_address() -> None:
     assert not read_networks("")
     assert "10.0.0.1" not in read_networks(" , ")

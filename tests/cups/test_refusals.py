@@ -59,7 +59,7 @@ def test_no_flood_of_refusals_fills_the_log_or_hides_the_refusal_of_a_gateway(
     assert [each["reason"] for each in _lines(caplog)] == ["GatewaySuspended"]
 
 
-def test_a_refused_handshake_says_who_it_was(refusals: Refusals, pki: Pki, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refused_handshake_names_the_client(refusals: Refusals, pki: Pki, caplog: pytest.LogCaptureFixture) -> None:
     certificate = _certificate(pki.b_gateway)
     refusals.handshake(Refusal("192.0.2.1", Reason.UNKNOWN_CA, "nobody vouches", (_der(pki.b_gateway),)))
 
@@ -73,7 +73,7 @@ def test_a_refused_handshake_says_who_it_was(refusals: Refusals, pki: Pki, caplo
 
 
 @pytest.mark.parametrize("presented", [(), (b"",), (b"0\x03\x02\x01\x01",)])
-def test_whatever_was_presented_a_refusal_is_told(
+def test_whatever_was_presented_a_refusal_is_reported(
     refusals: Refusals, caplog: pytest.LogCaptureFixture, presented: tuple[bytes, ...]
 ) -> None:
     refusals.handshake(Refusal("192.0.2.1", Reason.HANDSHAKE_FAILED, "no TLS", presented))

@@ -35,7 +35,7 @@ def reasons(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [each["reason"] for each in found]
 
 
-async def test_the_end_of_the_certificate_is_measured_told_and_warned_of(
+async def test_the_end_of_the_certificate_is_in_metrics_reports_and_warnings(
     cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture
 ) -> None:
     pair = server(pki, 5)
@@ -55,9 +55,7 @@ async def test_the_end_of_the_certificate_is_measured_told_and_warned_of(
     shown.close()
 
 
-def test_each_stage_is_warned_of_once_and_anew_for_another_certificate(
-    pki: Pki, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_each_stage_gives_one_warning_per_certificate(pki: Pki, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     late = timedelta()
     certificate = ServerCertificate(Metrics(), lambda: datetime.now(UTC) + late)
@@ -79,13 +77,13 @@ def _issued(issuer: Party, **options: Any) -> KeyPair:
 
 
 def _chain(*parties: Party, key: Party | None = None) -> KeyPair:
-    """The pair of the first, with the certificates of all."""
+    """Return the pair of the first, with the certificates of all."""
     own = (key or parties[0]).key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return KeyPair(own, b"".join(each.pem for each in parties))
 
 
 def _server_root(pki: Pki) -> Party:
-    """The root that the clients of these tests hold."""
+    """Return the root that the clients of these tests hold."""
     key = load_pem_private_key(pki.server_ca.key_pem, None, unsafe_skip_rsa_key_validation=True)
     return Party(pki.server_ca.x509, key)  # type: ignore[arg-type]
 
@@ -157,7 +155,9 @@ REFUSED: dict[str, tuple[Callable[[Party], KeyPair], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-async def test_what_no_station_would_take_is_refused_and_the_last_one_stays(cups: Cups, pki: Pki, case: str) -> None:
+async def test_a_certificate_that_no_station_accepts_is_refused_and_the_last_one_stays(
+    cups: Cups, pki: Pki, case: str
+) -> None:
     make_pair, said = REFUSED[case]
     cups.lay_server_tls(make_pair(_server_root(pki)))
 
@@ -187,7 +187,9 @@ TAKEN: dict[str, Callable[[Party], KeyPair]] = {
 
 
 @pytest.mark.parametrize("case", TAKEN)
-async def test_what_stations_take_is_in_force_and_verified_by_the_same_root(cups: Cups, pki: Pki, case: str) -> None:
+async def test_a_certificate_that_stations_accept_is_in_force_and_verified_by_the_same_root(
+    cups: Cups, pki: Pki, case: str
+) -> None:
     pair = TAKEN[case](_server_root(pki))
     cups.lay_server_tls(pair)
 
@@ -231,7 +233,7 @@ def test_another_root_is_taken_once_the_old_pair_has_ended_and_at_once_where_tha
     _loaded(held, lambda: datetime.now(UTC), root_may_change=True).admit(new)
 
 
-def test_with_nothing_in_force_a_certificate_that_is_not_valid_yet_is_taken_and_said(
+def test_without_one_in_force_a_not_yet_valid_certificate_is_used_with_a_warning(
     pki: Pki, caplog: pytest.LogCaptureFixture
 ) -> None:
     pair = _chain(_server(_server_root(pki), begins=LATER))

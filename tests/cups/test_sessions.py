@@ -1,4 +1,4 @@
-"""No TLS session outlives the trust it began under, and none of another server counts."""
+"""No TLS session is valid after a change of trust, and none of another server is valid."""
 
 import asyncio
 import socket
@@ -29,7 +29,7 @@ def _session(client: Client) -> ssl.SSLSession | None:
 
 
 def _is_resumed(client: Client, session: ssl.SSLSession | None) -> bool | None:
-    """Whether a server that answers with 200 resumed the session."""
+    """Return whether a server that answers with 200 resumed the session."""
     with client.connect(session) as connection:
         assert exchange(connection).status == 200
         return connection.session_reused
@@ -49,7 +49,7 @@ async def test_no_session_is_resumed(cups: Cups, pki: Pki, tls: ssl.TLSVersion) 
 
 
 @pytest.mark.parametrize("tls", VERSIONS)
-async def test_a_session_from_before_a_change_of_trust_lets_nobody_in_who_lost_it(
+async def test_a_session_from_before_a_change_of_trust_accepts_no_untrusted_client(
     cups: Cups, pki: Pki, tls: ssl.TLSVersion
 ) -> None:
     client = cups.client(pki.a_gateway, tls=tls)
@@ -61,7 +61,7 @@ async def test_a_session_from_before_a_change_of_trust_lets_nobody_in_who_lost_i
 
 
 @pytest.mark.parametrize("tls", VERSIONS)
-async def test_a_ticket_of_another_server_resumes_nothing_and_lets_nobody_in(
+async def test_a_ticket_of_another_server_resumes_nothing_and_accepts_nobody(
     cups: Cups, pki: Pki, tmp_path: Path, tls: ssl.TLSVersion
 ) -> None:
     for pair in (pki.a_gateway, pki.b_gateway):
@@ -81,7 +81,7 @@ async def test_a_ticket_of_another_server_resumes_nothing_and_lets_nobody_in(
 
 @contextmanager
 def _server_with_tickets(pki: Pki, folder: Path) -> Iterator[int]:
-    """The port of a server with the same certificate that asks for no client's, and issues tickets."""
+    """Yield the port of a server with the same certificate that asks for no client's, and issues tickets."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*pki.server.write(folder, "other-server"))
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -75,7 +75,7 @@ PROXIES = {
 }
 
 
-def test_a_port_for_proxies_says_who_is_believed() -> None:
+def test_the_port_for_proxies_has_its_trusted_proxies() -> None:
     found = read_settings([each for pair in PROXIES.items() for each in pair], {}).forwarded
 
     assert found is not None
@@ -86,7 +86,7 @@ def test_a_port_for_proxies_says_who_is_believed() -> None:
 
 
 @pytest.mark.parametrize("missing", [each for each in PROXIES if each != "--forwarded-listen"])
-def test_without_one_of_that_there_is_no_port_for_proxies(missing: str) -> None:
+def test_without_one_of_its_settings_there_is_no_port_for_proxies(missing: str) -> None:
     flags = [each for pair in PROXIES.items() if pair[0] != missing for each in pair]
     with pytest.raises(SettingsError, match=missing):
         read_settings(flags, {})

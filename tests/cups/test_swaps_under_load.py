@@ -1,4 +1,4 @@
-"""Many clients and many swaps: no wrong yes ever, and no wrong no for bystanders."""
+"""Many clients and many swaps: no client is wrongly accepted, and no other client is wrongly refused."""
 
 import asyncio
 import http.client
@@ -105,7 +105,7 @@ def _reductions(pki: Pki, victim: KeyPair) -> list[tuple[list[Trusted], list[Gat
 
 
 def _unexplained(phases: list[Phase], asked: list[Asked]) -> list[Asked]:
-    """The answers for which no state was in force at any time between request and answer."""
+    """Return the answers for which no state was in force at any time between request and answer."""
     ends = [*(later.confirmed for _, later in pairwise(phases)), float("inf")]
 
     def is_explained(each: Asked) -> bool:

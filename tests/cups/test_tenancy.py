@@ -67,7 +67,7 @@ ATTEMPTS = {
 
 
 async def _meets(cups: Cups, attempt: Attempt, namespace: str) -> set[str]:
-    """What it meets with either version of TLS: `200`, the reason of the refusal, or the alert."""
+    """Return what it meets with either version of TLS: `200`, the reason of the refusal, or the alert."""
     cups.publish(list(attempt.trusted), [Gateway(EUI, namespace, attempt.gateway)])
     await cups.loaded()
     chain = tuple(each.pair for each in attempt.presented)

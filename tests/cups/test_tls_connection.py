@@ -63,7 +63,7 @@ def test_a_refused_client_reads_why(
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_tls_1_2_tells_a_refused_client_with_a_chain_too(pki: Pki, size: int) -> None:
+def test_tls_1_2_sends_an_alert_to_a_refused_client_with_a_chain_too(pki: Pki, size: int) -> None:
     connection = server(pki, Judge(Reason.UNKNOWN_CA))
     peer = Peer(pki, pki.a_indirect_gateway, ssl.TLSVersion.TLSv1_2, (pki.a_intermediate, pki.b))
     shake_hands(connection, peer, size)
@@ -91,7 +91,7 @@ def test_tls_1_3_ends_a_refused_client_with_a_chain_after_the_handshake_and_read
         (ssl.TLSVersion.TLSv1_3, "TLSV13_ALERT_CERTIFICATE_REQUIRED"),
     ],
 )
-def test_a_client_without_a_certificate_is_refused_unless_it_may_come_so(
+def test_a_client_without_a_certificate_is_refused_unless_that_is_allowed(
     pki: Pki, tls: ssl.TLSVersion, alert: str
 ) -> None:
     judge = Judge(Reason.UNKNOWN_CA)
@@ -127,7 +127,7 @@ def test_plain_bytes_pass_both_ways_whatever_the_pieces(pki: Pki, tls: ssl.TLSVe
 
 
 @pytest.mark.parametrize("tls", VERSIONS)
-def test_a_client_that_says_goodbye_may_still_be_answered(pki: Pki, tls: ssl.TLSVersion) -> None:
+def test_a_client_that_sent_close_notify_is_still_answered(pki: Pki, tls: ssl.TLSVersion) -> None:
     connection, peer = server(pki, Judge()), Peer(pki, pki.a_gateway, tls)
     shake_hands(connection, peer)
     assert connection.receive(peer.write(b"asked") + peer.goodbye()) == b"asked"
@@ -142,7 +142,7 @@ def test_a_client_that_says_goodbye_may_still_be_answered(pki: Pki, tls: ssl.TLS
 
 
 @pytest.mark.parametrize("tls", VERSIONS)
-def test_the_servers_goodbye_is_read_and_what_the_client_still_sends_is_dropped(pki: Pki, tls: ssl.TLSVersion) -> None:
+def test_after_the_servers_close_notify_further_client_bytes_are_dropped(pki: Pki, tls: ssl.TLSVersion) -> None:
     connection, peer = server(pki, Judge()), Peer(pki, pki.a_gateway, tls)
     shake_hands(connection, peer)
     late = peer.write(b"late")
@@ -154,7 +154,7 @@ def test_the_servers_goodbye_is_read_and_what_the_client_still_sends_is_dropped(
 
 
 @pytest.mark.parametrize("tls", VERSIONS)
-def test_an_end_without_goodbye_is_told_apart(pki: Pki, tls: ssl.TLSVersion) -> None:
+def test_an_end_without_close_notify_is_distinguished(pki: Pki, tls: ssl.TLSVersion) -> None:
     connection, peer = server(pki, Judge()), Peer(pki, pki.a_gateway, tls)
     shake_hands(connection, peer)
     connection.receive_end()
@@ -233,7 +233,7 @@ def test_certificates_in_clear_are_found_in_whatever_records(size: int) -> None:
         _records(22, _certificate_message(*[b"x"] * (MAX_CERTIFICATES + 1))),
     ],
 )
-def test_what_is_no_whole_message_shows_no_certificates(received: bytes) -> None:
+def test_an_incomplete_message_shows_no_certificates(received: bytes) -> None:
     assert presented_in_clear(received) is None
 
 

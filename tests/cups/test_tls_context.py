@@ -35,7 +35,7 @@ def test_nothing_of_a_session_outlives_its_connection(pki: Pki) -> None:
 
 
 @pytest.mark.parametrize("optional", [True, False])
-def test_a_certificate_is_asked_for_and_optional_only_where_that_is_said(pki: Pki, *, optional: bool) -> None:
+def test_a_certificate_is_requested_and_optional_only_if_configured(pki: Pki, *, optional: bool) -> None:
     mode = gateway_context(_credentials(pki.server), certificate_optional=optional).get_verify_mode()
 
     assert mode & SSL.VERIFY_PEER

@@ -16,7 +16,7 @@ from stationkeeper_cups.tls.server_credentials import ServerCredentials
 from stationkeeper_cups.tls.time_limits import TimeLimits
 from stationkeeper_cups.tls.transport import (
     HIGH_WATER_BYTES,
-    MAX_FAREWELL_BYTES,
+    MAX_CLOSING_BYTES,
     MAX_UNSENT_BYTES,
     TLSTransport,
 )
@@ -61,7 +61,7 @@ class Port:
 
     def __init__(self, times: TimeLimits, context: SSL.Context) -> None:
         self.handshake = times.stage("handshake", 600)
-        self.farewell = times.stage("farewell", 600)
+        self.closing = times.stage("closing", 600)
         self.inner: Inner | None = Inner()
         self.told: list[str] = []
         self.reason: Reason | None = None
@@ -72,7 +72,7 @@ class Port:
     def begin(self, transport: TLSTransport) -> tuple[SSL.Context, Judge] | None:
         return (self._context, self._judge) if self.begins else None
 
-    def welcome(self, transport: TLSTransport) -> asyncio.Protocol | None:
+    def handshake_done(self, transport: TLSTransport) -> asyncio.Protocol | None:
         return self.inner
 
     def refused(self, transport: TLSTransport, failure: StationkeeperError) -> None:
@@ -85,7 +85,7 @@ class Port:
     def unused(self, transport: TLSTransport) -> None:
         self.told.append("unused")
 
-    def gone(self, transport: TLSTransport) -> None:
+    def closed(self, transport: TLSTransport) -> None:
         self.told.append("gone")
 
 
@@ -198,7 +198,7 @@ async def test_a_close_sends_what_was_written_and_then_says_goodbye(open_ends: E
     ends.transport.write(bytes(200_000))
     ends.transport.close()
     ends.transport.close()
-    assert ends.transport.stage is ends.port.farewell
+    assert ends.transport.stage is ends.port.closing
     assert not ends.is_gone
 
     await ends.until_talked(lambda: ends.peer.alert == "close_notify", "the client reads goodbye")
@@ -213,11 +213,11 @@ async def test_a_client_that_goes_on_talking_after_the_close_is_cut_off(open_end
     ends.transport.close()
     said = 0
     while not ends.is_gone:
-        assert said <= MAX_FAREWELL_BYTES + 64 * 1024
+        assert said <= MAX_CLOSING_BYTES + 64 * 1024
         with suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
             said += ends.theirs.send(bytes(4096))
         await asyncio.sleep(0)
-    assert said > MAX_FAREWELL_BYTES
+    assert said > MAX_CLOSING_BYTES
 
 
 async def test_bytes_stay_with_the_client_while_the_protocol_does_not_read(open_ends: Ends) -> None:
@@ -298,10 +298,10 @@ async def test_what_is_no_tls_is_refused_and_the_server_ends_its_side(ends: Ends
     assert ends.theirs.recv(100) == b""
 
 
-@pytest.mark.parametrize(("stage", "told"), [("handshake", ["refused", "gone"]), ("farewell", ["gone"])])
+@pytest.mark.parametrize(("stage", "told"), [("handshake", ["refused", "gone"]), ("closing", ["gone"])])
 async def test_a_connection_ends_when_its_time_is_up(ends: Ends, stage: str, told: list[str]) -> None:
     ends.transport.time_is_up(getattr(ends.port, stage))
-    ends.transport.give_up("again")
+    ends.transport.time_out("again")
     assert ends.port.told == told
     assert ends.port.reason in {None, Reason.HANDSHAKE_TIMEOUT}
 

@@ -40,7 +40,7 @@ async def test_where_it_is_off_a_client_without_a_certificate_is_refused_in_the_
 
 @pytest.mark.parametrize("tls", VERSIONS)
 @pytest.mark.parametrize("token", [OLD_TOKEN, NEW_TOKEN])
-async def test_each_token_of_a_gateway_lets_it_in_without_a_certificate(
+async def test_each_token_of_a_gateway_is_accepted_without_a_certificate(
     token_cups: Cups, tls: ssl.TLSVersion, token: str
 ) -> None:
     answer = await token_cups.client(None, tls=tls).ask(headers=bearing(token))
@@ -56,7 +56,9 @@ async def test_the_name_of_the_header_may_be_written_in_any_case(token_cups: Cup
 
 
 @pytest.mark.parametrize("tls", VERSIONS)
-async def test_what_is_wrong_with_a_token_cannot_be_told_from_outside(token_cups: Cups, tls: ssl.TLSVersion) -> None:
+async def test_what_is_wrong_with_a_token_cannot_be_determined_from_outside(
+    token_cups: Cups, tls: ssl.TLSVersion
+) -> None:
     client = token_cups.client(None, tls=tls)
     refused = [
         await client.ask(MINE, headers=bearing("Bearer wrong-0123456789abcdef")),
@@ -95,7 +97,7 @@ async def test_a_certificate_that_does_not_verify_is_refused_by_an_alert_whateve
     assert await expired.alert(bearing(OLD_TOKEN)) == "SSLV3_ALERT_CERTIFICATE_EXPIRED"
 
 
-async def test_no_certificate_is_let_in_while_no_ca_is_trusted_but_tokens_are(token_cups: Cups, pki: Pki) -> None:
+async def test_no_certificate_is_accepted_while_no_ca_is_trusted_but_tokens_are(token_cups: Cups, pki: Pki) -> None:
     token_cups.publish([], [with_tokens(pki.eui, OLD_TOKEN)])
     await token_cups.loaded()
 
@@ -112,7 +114,7 @@ async def test_a_certificate_decides_alone_whatever_token_comes_with_it(token_cu
     assert its_own.status == 200
 
 
-async def test_a_token_taken_away_is_refused_on_a_connection_that_is_open(token_cups: Cups, pki: Pki) -> None:
+async def test_a_removed_token_is_refused_on_an_open_connection(token_cups: Cups, pki: Pki) -> None:
     connection = await asyncio.to_thread(token_cups.client(None).connect)
     with connection:
         before = await asyncio.to_thread(exchange, connection, headers=bearing(OLD_TOKEN))
@@ -136,14 +138,14 @@ async def test_a_change_of_trust_closes_no_connection_without_a_certificate(toke
     assert answer.status == 200
 
 
-async def test_a_refused_stranger_has_its_connection_closed(token_cups: Cups) -> None:
+async def test_the_connection_of_a_refused_unknown_client_is_closed(token_cups: Cups) -> None:
     refused = await token_cups.client(None).ask(headers=bearing("Bearer wrong-0123456789abcdef"))
 
     assert refused.headers["Connection"] == "close"
 
 
 @pytest.mark.parametrize("begun", [b"", b"POST /update-info HTTP/1.1\r\nHost: a\r\n"])
-async def test_a_stranger_who_asks_nothing_loses_its_connection(pki: Pki, tmp_path: Path, begun: bytes) -> None:
+async def test_the_connection_of_a_silent_unknown_client_is_closed(pki: Pki, tmp_path: Path, begun: bytes) -> None:
     async with serving(
         tmp_path, pki, *TOKEN_GATEWAYS, token_authentication=True, seconds=RequestSeconds(head=0.1)
     ) as token_cups:

@@ -26,7 +26,7 @@ class Port:
 
     def __init__(self, times: TimeLimits) -> None:
         self.handshake = times.stage("handshake", 30)
-        self.farewell = times.stage("farewell", 2)
+        self.closing = times.stage("closing", 2)
         self.left: set[TLSTransport] = set()
 
     def first_bytes(self, transport: TLSTransport, received: bytes) -> None:
@@ -35,7 +35,7 @@ class Port:
     def begin(self, transport: TLSTransport) -> None:
         raise NotImplementedError
 
-    def welcome(self, transport: TLSTransport) -> None:
+    def handshake_done(self, transport: TLSTransport) -> None:
         raise NotImplementedError
 
     def refused(self, transport: TLSTransport, failure: StationkeeperError) -> None:
@@ -47,12 +47,12 @@ class Port:
     def unused(self, transport: TLSTransport) -> None:
         raise NotImplementedError
 
-    def gone(self, transport: TLSTransport) -> None:
+    def closed(self, transport: TLSTransport) -> None:
         self.left.add(transport)
 
 
 class Nobody:
-    """Answers nothing, since nothing is asked."""
+    """A handler that is never called."""
 
     def answer(self, request: Request, client: Client) -> Answer | None:
         raise NotImplementedError
@@ -76,7 +76,7 @@ def pairs() -> Iterator[list[tuple[socket.socket, socket.socket]]]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def test_it_closes_just_those_that_it_concerns_and_lets_requests_come_between(
+async def test_only_affected_connections_are_closed_with_pauses_for_requests(
     pairs: list[tuple[socket.socket, socket.socket]],
 ) -> None:
     loop = asyncio.get_running_loop()

@@ -110,7 +110,7 @@ async def test_unregistered_and_suspended_gateways_are_refused(cups: Cups, pki: 
     assert (unregistered.status, unregistered.reason) == (404, "GatewayNotRegistered")
 
 
-async def test_trouble_on_the_servers_side_closes_the_connection_without_an_answer(
+async def test_a_server_error_closes_the_connection_without_an_answer(
     cups: Cups, pki: Pki, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_arguments: object) -> None:
@@ -164,7 +164,7 @@ async def test_what_is_not_http_is_refused_with_400_in_few_words(
 @pytest.mark.parametrize(
     "kind", ["application/x-www-form-urlencoded", "application/json", "text/plain; charset=utf-16"]
 )
-async def test_the_content_type_of_a_request_is_no_matter(cups: Cups, pki: Pki, kind: str) -> None:
+async def test_the_content_type_of_a_request_does_not_matter(cups: Cups, pki: Pki, kind: str) -> None:
     answer = await cups.client(pki.a_gateway).ask(headers=(f"Content-Type: {kind}",))
 
     assert answer.status == 200
@@ -177,7 +177,7 @@ async def test_an_answer_is_neither_chunked_nor_compressed_whatever_the_client_t
     assert answer.headers["Content-Length"] == str(len(answer.body))
 
 
-async def test_a_client_that_closes_abruptly_after_its_answer_is_no_trouble(
+async def test_an_abrupt_close_after_the_answer_is_not_an_error(
     cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture
 ) -> None:
     def ask_and_reset() -> int:

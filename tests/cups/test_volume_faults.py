@@ -1,4 +1,4 @@
-"""A volume that cannot be read, or was written by halves: the last good state stays, and what is mended is loaded."""
+"""An unreadable or half-written volume: the last good state stays, and a repaired one is loaded."""
 
 import errno
 import os
@@ -34,7 +34,7 @@ FAULTS: dict[str, Callable[[Path], None]] = {
 
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_document_that_cannot_be_read_changes_nothing_until_it_is_mended(
+async def test_an_unreadable_document_changes_nothing_until_it_is_repaired(
     cups: Cups, pki: Pki, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
     async def complained() -> bool:
@@ -57,7 +57,7 @@ async def test_a_document_that_cannot_be_read_changes_nothing_until_it_is_mended
     assert await client.alert() == "TLSV1_ALERT_UNKNOWN_CA"
 
 
-async def test_a_volume_that_leads_nowhere_changes_nothing_until_it_is_mended(cups: Cups, pki: Pki) -> None:
+async def test_a_missing_volume_changes_nothing_until_it_is_repaired(cups: Cups, pki: Pki) -> None:
     data = cups.documents / "..data"
     target = data.readlink()
     data.unlink()

@@ -16,14 +16,14 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [getattr(each, "fields", {})["missing"] for each in found]
 
 
-def test_what_is_missing_is_told_after_10_seconds_and_every_five_minutes(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_missing_is_reported_after_10_seconds_and_every_five_minutes(caplog: pytest.LogCaptureFixture) -> None:
     looks = [0.0, 0.1, 9.9, 10.0, 10.2, 300.0, 310.0, 610.0, 1000.0]
     left = {**dict.fromkeys(looks, ("trust", "server-certificate")), 610.0: ("server-certificate",), 1000.0: ()}
     times = iter(looks)
     now = [next(times)]
     notice = WaitingNotice(lambda: left[now[0]], "/documents", lambda: now[0])
     for now[0] in times:
-        notice.look()
+        notice.check()
     assert said(caplog) == ["trust, server-certificate", "trust, server-certificate", "server-certificate"]
 
 

@@ -1,4 +1,4 @@
-"""Who is served next, and who has to leave, among those that wait for their handshake."""
+"""The order of waiting handshakes, and the one to close if too many wait."""
 
 import math
 from collections import Counter
@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stationkeeper_cups.accepting.networks import Groups, network_of
-from stationkeeper_cups.accepting.reputation import FREE, HALF_LIFE_SECONDS, MAX_REMEMBERED, OFTEN, Reputation
-from stationkeeper_cups.accepting.waiting_room import LOOKED_AT, PRESSED_SECONDS, TURNS, WaitingRoom
+from stationkeeper_cups.accepting.reputation import (
+    FREE_FAILURES,
+    HALF_LIFE_SECONDS,
+    MAX_PER_CERTIFICATE,
+    MAX_REMEMBERED,
+    Reputation,
+)
+from stationkeeper_cups.accepting.waiting_room import MOST_CHECKED, OVERLOAD_SECONDS, TURNS, WaitingRoom
 
 
 @dataclass(frozen=True)
@@ -41,13 +47,13 @@ def _waiting(clients: list[_Client], bad: frozenset[str] = frozenset()) -> Waiti
 def test_the_first_to_come_is_the_first_to_be_served_as_long_as_nobody_waits_for_long() -> None:
     clients = [_Client(number, f"192.0.2.{number}") for number in range(20)]
 
-    assert _order(_waiting(clients), PRESSED_SECONDS) == clients
+    assert _order(_waiting(clients), OVERLOAD_SECONDS) == clients
 
 
 def test_the_newest_is_served_first_once_the_oldest_has_waited() -> None:
     clients = [_Client(number, f"192.0.2.{number}") for number in range(20)]
 
-    assert _order(_waiting(clients), PRESSED_SECONDS + 0.01)[:5] == clients[:-6:-1]
+    assert _order(_waiting(clients), OVERLOAD_SECONDS + 0.01)[:5] == clients[:-6:-1]
 
 
 def test_a_fleet_behind_one_address_is_served_like_others() -> None:
@@ -69,16 +75,16 @@ def test_networks_of_bad_reputation_have_one_turn_in_eight_and_share_it() -> Non
     }
 
 
-def test_networks_of_bad_reputation_have_all_turns_that_nobody_else_wants() -> None:
+def test_networks_of_bad_reputation_have_all_unused_turns() -> None:
     bad = [_Client(number, f"203.0.113.{number % 4}") for number in range(40)]
 
     assert set(_order(_waiting(bad, frozenset(each.network for each in bad)), 60)) == set(bad)
 
 
-def test_who_falls_into_bad_reputation_while_it_waits_loses_its_place() -> None:
+def test_a_client_whose_reputation_falls_while_it_waits_loses_its_place() -> None:
     fallen: set[str] = set()
     room: WaitingRoom[_Client] = WaitingRoom(lambda network: network not in fallen)
-    flood = [_Client(number, "203.0.113.1") for number in range(LOOKED_AT * 4)]
+    flood = [_Client(number, "203.0.113.1") for number in range(MOST_CHECKED * 4)]
     for each in (_Client(0), *flood):
         room.enter(each, 0)
     fallen.add("203.0.113.1")
@@ -88,22 +94,22 @@ def test_who_falls_into_bad_reputation_while_it_waits_loses_its_place() -> None:
     assert _Client(0) in served
 
 
-def test_who_may_not_begin_holds_up_nobody_else() -> None:
+def test_a_client_that_may_not_begin_delays_no_other() -> None:
     clients = [_Client(number, f"192.0.2.{number}") for number in range(10)]
     room = _waiting(clients)
 
     assert room.next(60, lambda one: one.number == 4) == clients[4]
     assert room.next(60, lambda _one: False) is None
-    assert room.everybody.size == 10
+    assert room.by_network.size == 10
 
 
-def test_the_oldest_of_the_network_that_has_the_most_is_crowded_out() -> None:
+def test_the_oldest_of_the_largest_network_is_closed() -> None:
     few = [_Client(number, f"192.0.2.{number}") for number in range(30)]
     many = [_Client(number, "203.0.113.1") for number in range(40)]
     room = _waiting([*few, *many])
     left = []
     for _ in range(39):
-        one = room.crowded_out()
+        one = room.one_to_close()
         assert one is not None
         room.leave(one)
         left.append(one)
@@ -112,7 +118,7 @@ def test_the_oldest_of_the_network_that_has_the_most_is_crowded_out() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 9)), max_size=200))
-def test_groups_know_at_any_time_who_has_the_most(steps: list[tuple[bool, int, int]]) -> None:
+def test_groups_always_know_the_largest_network(steps: list[tuple[bool, int, int]]) -> None:
     groups: Groups[int] = Groups()
     model: dict[str, list[int]] = {}
     for adds, network, thing in steps:
@@ -148,12 +154,12 @@ def test_a_network_is_an_ipv4_address_or_64_bits_of_ipv6(one: str, other: str, s
     assert (network_of(one) == network_of(other)) is same
 
 
-def test_a_network_whose_connections_come_to_nothing_is_of_bad_reputation_until_time_has_passed() -> None:
+def test_a_network_with_failed_connections_has_a_bad_reputation_for_a_while() -> None:
     now = 0.0
     reputation = Reputation(lambda: now)
-    for _ in range(int(FREE) + 1):
+    for _ in range(int(FREE_FAILURES) + 1):
         assert reputation.is_good("192.0.2.1")
-        reputation.ended("192.0.2.1", None, answered=False)
+        reputation.record_end("192.0.2.1", None, answered=False)
     assert not reputation.is_good("192.0.2.1")
     assert reputation.is_good("192.0.2.2")
 
@@ -164,33 +170,33 @@ def test_a_network_whose_connections_come_to_nothing_is_of_bad_reputation_until_
 def test_failures_among_a_fleet_that_is_answered_do_not_spoil_its_reputation() -> None:
     reputation = Reputation(lambda: 0.0)
     for number in range(400):
-        reputation.ended("192.0.2.1", b"%d" % number, answered=number % 3 > 0)
+        reputation.record_end("192.0.2.1", b"%d" % number, answered=number % 3 > 0)
         assert reputation.is_good("192.0.2.1")
 
 
 def test_a_certificate_that_comes_again_and_again_spoils_the_reputation_of_its_network() -> None:
     reputation = Reputation(lambda: 0.0)
-    for _ in range(int(FREE + OFTEN) + 20):
-        reputation.ended("192.0.2.1", b"a gateway", answered=True)
-    reputation.ended("192.0.2.2", b"a gateway", answered=True)
+    for _ in range(int(FREE_FAILURES + MAX_PER_CERTIFICATE) + 20):
+        reputation.record_end("192.0.2.1", b"a gateway", answered=True)
+    reputation.record_end("192.0.2.2", b"a gateway", answered=True)
 
     assert not reputation.is_good("192.0.2.1")
     assert reputation.is_good("192.0.2.2")
 
 
-def test_a_certificate_that_many_share_may_come_as_often_as_it_likes() -> None:
+def test_a_shared_certificate_may_connect_any_number_of_times() -> None:
     reputation = Reputation(lambda: 0.0, math.inf)
     for _ in range(200):
-        reputation.ended("192.0.2.1", b"a proxy", answered=True)
+        reputation.record_end("192.0.2.1", b"a proxy", answered=True)
 
     assert reputation.is_good("192.0.2.1")
 
 
 def test_what_is_remembered_of_networks_and_certificates_is_bounded() -> None:
     reputation = Reputation(lambda: 0.0)
-    for _ in range(int(FREE) + 2):
-        reputation.ended("192.0.2.1", None, answered=False)
+    for _ in range(int(FREE_FAILURES) + 2):
+        reputation.record_end("192.0.2.1", None, answered=False)
     for number in range(MAX_REMEMBERED):
-        reputation.ended(f"2001:db8::{number:x}", None, answered=False)
+        reputation.record_end(f"2001:db8::{number:x}", None, answered=False)
 
     assert reputation.is_good("192.0.2.1")

@@ -60,7 +60,7 @@ async def test_a_weak_certificate_is_refused_by_the_handshake_where_no_ca_allows
 
 @pytest.mark.parametrize("tls", VERSIONS)
 @pytest.mark.parametrize("kind", ["sha1", "rsa1024"])
-async def test_a_ca_that_allows_it_lets_weak_certificates_in(
+async def test_a_ca_that_allows_weak_certificates_accepts_them(
     cups: Cups, pki: Pki, corpus: Corpus, kind: str, tls: ssl.TLSVersion
 ) -> None:
     await _trust(cups, pki, Trusted("weak", corpus.root, options=ALLOW))
@@ -79,7 +79,7 @@ async def test_a_broken_signature_is_refused_whatever_a_ca_allows(
     assert _reasons(caplog) == ["CertificateTooWeak"]
 
 
-async def test_that_one_ca_allows_it_lets_in_none_of_another(
+async def test_a_ca_that_allows_it_accepts_no_certificate_of_another_ca(
     cups: Cups, pki: Pki, corpus: Corpus, caplog: pytest.LogCaptureFixture
 ) -> None:
     strict = Trusted("strict", corpus.other_root)
@@ -108,7 +108,7 @@ async def test_a_connection_from_before_decides_on_the_new_switch(cups: Cups, pk
 
 
 @pytest.mark.parametrize("ciphers", ["aNULL", "AES128-SHA", "ECDHE-RSA-AES128-SHA", "eNULL", "AES128-GCM-SHA256"])
-async def test_weak_ciphers_are_refused_as_ever(cups: Cups, pki: Pki, corpus: Corpus, ciphers: str) -> None:
+async def test_weak_ciphers_are_still_refused(cups: Cups, pki: Pki, corpus: Corpus, ciphers: str) -> None:
     await _trust(cups, pki, Trusted("weak", corpus.root, options=ALLOW))
 
     weak = cups.client(pki.a_gateway, tls=ssl.TLSVersion.TLSv1_2, ciphers=f"{ciphers}:@SECLEVEL=0")

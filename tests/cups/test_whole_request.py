@@ -1,4 +1,4 @@
-"""What is read at a glance is what aiohttp's parser reads, or it is left to the parser."""
+"""A whole request is read as aiohttp's parser reads it, or it is left to the parser."""
 
 import asyncio
 
@@ -97,7 +97,7 @@ async def test_a_station_s_request_is_read_at_a_glance_as_the_parser_reads_it(re
 
 
 @pytest.mark.parametrize("request_bytes", LEFT_TO_THE_PARSER)
-def test_what_is_written_in_another_way_is_left_to_the_parser(request_bytes: bytes) -> None:
+def test_an_unusual_request_is_left_to_the_parser(request_bytes: bytes) -> None:
     assert whole_request(request_bytes) is None
 
 

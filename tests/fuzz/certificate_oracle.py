@@ -47,7 +47,7 @@ _OPENSSL_LOADS_ALL_THE_SAME = (
 
 
 def check_certificate(der: bytes) -> bool:
-    """Whether `der` is read as a certificate; whatever it is, all has to agree.
+    """Return whether `der` is read as a certificate; whatever it is, all has to agree.
 
     Raises:
         AssertionError: it does not.

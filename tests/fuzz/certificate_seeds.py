@@ -39,7 +39,7 @@ def _ordinary() -> Iterator[bytes]:
 
 
 def _full(key: Any, digest: Any = None, **options: Any) -> bytes:
-    """A certificate with every extension that OpenSSL reads of a chain."""
+    """Return a certificate with every extension that OpenSSL reads of a chain."""
     edwards = isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
     usage = x509.KeyUsage(True, False, True, False, True, True, True, False, False)
     builder = (

@@ -28,7 +28,7 @@ def test_dependabot_looks_after_every_go_module() -> None:
     assert looked_after == modules
 
 
-def test_what_runs_before_a_commit_is_what_make_lint_runs() -> None:
+def test_pre_commit_runs_what_make_lint_runs() -> None:
     (repository,) = of_yaml(".pre-commit-config.yaml")["repos"]
     before = {hook["entry"].removeprefix("uv run --frozen ") for hook in repository["hooks"]}
     target = MAKEFILE.partition("\nlint:")[2].partition("\n\n")[0]
@@ -60,7 +60,7 @@ def test_a_file_that_the_page_for_contributors_names_exists() -> None:
     assert [each for each in sorted(named) if not (ROOT / each).exists()] == []
 
 
-def test_the_room_that_the_page_for_contributors_leads_to_raises_the_reason_alone() -> None:
+def test_only_the_room_that_contributing_names_raises_the_reason() -> None:
     raising = {
         str(path.relative_to(ROOT))
         for package in ("cups", "operator", "tools")

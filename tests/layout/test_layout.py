@@ -11,7 +11,7 @@ SOURCES = [path for root in ("cups", "operator", "tools", "tests") for path in (
 
 
 @pytest.mark.parametrize("import_root", ["operator", "cups", "tools"])
-def test_an_import_root_is_no_package(import_root: str) -> None:
+def test_an_import_root_is_not_a_package(import_root: str) -> None:
     assert not (ROOT / import_root / "__init__.py").exists()
 
 

@@ -82,7 +82,7 @@ def _table(name: str, values: Mapping[str, object]) -> Iterator[str]:
 
 
 def mutate(folder: Path, only: list[str], children: int) -> None:
-    """Have mutmut try every mutant, or those of some functions again."""
+    """Make mutmut try every mutant, or those of some functions again."""
     if not only:
         shutil.rmtree(folder / "mutants", ignore_errors=True)
     environment = {**os.environ, "CI": "true", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder)}

@@ -1,6 +1,6 @@
-"""A small cluster that changes at random, and what is compiled of it: step by step, and each time from nothing.
+"""A small cluster that changes at random, and its compile: step by step, and each time from the beginning.
 
-Few EUIs, keys and names, so that what happens in one place often concerns another one.
+There are few EUIs, keys and names, so that a change in one place often affects another one.
 """
 
 import base64
@@ -16,7 +16,7 @@ from stationkeeper_core.published.documents import Document, decode, digest, enc
 from stationkeeper_core.x509.pem import to_pem
 from stationkeeper_operator.compiling.compile import PublishPlan, World, compile_plan
 from stationkeeper_operator.compiling.incremental.incremental_compiler import IncrementalCompiler, PlanChange
-from stationkeeper_operator.compiling.incremental.incremental_registry import Work
+from stationkeeper_operator.compiling.incremental.work import Work
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
 from stationkeeper_operator.resources.records import (
@@ -201,7 +201,7 @@ def _secrets(draw: st.DrawFn) -> Event:
 
 
 def secret(reference: Reference, content: Mapping[str, bytes], label: str = "true", renewed_by: str = "") -> Event:
-    """A Secret that is there from now on."""
+    """Return a Secret that is there from now on."""
     labels = {_TRUST if reference.name == "anchors" else _CREDENTIALS: label}
     meta: dict[str, Any] = {"name": reference.name, "namespace": reference.namespace, "labels": labels}
     if renewed_by:
@@ -211,13 +211,13 @@ def secret(reference: Reference, content: Mapping[str, bytes], label: str = "tru
 
 
 def made(kind: str, namespace: str, name: str, spec: Any, age: int = 2, **status: Any) -> Event:
-    """A resource that is there from now on."""
+    """Return a resource that is there from now on."""
     meta = metadata(name, namespace, age, f"uid-{namespace}-{name}-0")
     return Key(kind, namespace, name), decode_resource(kind, {"metadata": meta, "spec": spec, "status": status})
 
 
 def _beginning() -> list[Event]:
-    """A cluster in which each kind of dependency is there, for what happens at random to change."""
+    """Return a cluster in which each kind of dependency is there, for what happens at random to change."""
     secrets = [
         secret(Reference(SECRET, namespace, name), contents[0])
         for namespace in NAMESPACES
@@ -247,21 +247,21 @@ def _made(draw: st.DrawFn, key: Key, spec: Any, leaves: bool, status: Mapping[st
 
 @dataclass(frozen=True)
 class Step:
-    """What happens between two turns.
+    """The events between two turns.
 
     Attributes:
-        events: what becomes of resources and Secrets.
-        wait: how much time passes.
-        published: which documents get written after the turn; a number of 16 bits and one for the trust document.
+        events: the changes of resources and Secrets.
+        wait: the time that passes.
+        published: the documents that are written after the turn; a number of 16 bits and one for the trust document.
         restarts: whether another process leads from now on.
-        is_pressed: whether somebody waits for something else all the time.
+        change_waits: whether another change waits all the time.
     """
 
     events: Sequence[Event]
     wait: timedelta
     published: int
     restarts: bool
-    is_pressed: bool
+    change_waits: bool
 
 
 _EVENTS = st.one_of(_gateways(), _gateways(), _trusted_cas(), _secrets(), _gateway_defaults())
@@ -291,7 +291,7 @@ _MOST_COMPILES = 1_000
 
 
 class ChangingWorld:
-    """The cluster, what is in force in it, and a compiler that is told what changes."""
+    """The cluster, its documents in force, and a compiler that receives the changes."""
 
     def __init__(self) -> None:
         self.resources: dict[Key, Resource] = {}
@@ -303,12 +303,12 @@ class ChangingWorld:
         self._compiler = IncrementalCompiler(RELEASE, CUPS_NAMES)
 
     def happens(self, *events: Event, wait: timedelta = timedelta(), published: int = _ALL) -> Work:
-        """Have this happen; what was compiled for it."""
-        self.take(Step(events, wait, published, restarts=False, is_pressed=False))
+        """Apply these events; return the result of the compile."""
+        self.take(Step(events, wait, published, restarts=False, change_waits=False))
         return self.work
 
     def take(self, step: Step) -> None:
-        """Have a step happen, and compare what is compiled."""
+        """Apply a step, and compare the result with a full compile."""
         self.now += step.wait
         self.work = Work()
         if step.restarts:
@@ -329,7 +329,7 @@ class ChangingWorld:
         return compiler
 
     def from_nothing(self) -> PublishPlan:
-        """The plan of a full compile."""
+        """Return the plan of a full compile."""
         world = World(RELEASE, dict(self.resources), dict(self.referenced), CUPS_NAMES)
         return compile_plan(world, self.in_force, self.now)
 
@@ -366,7 +366,7 @@ class ChangingWorld:
     def _compiled(self, step: Step) -> PlanChange:
         is_first = step.restarts
         for _ in range(_MOST_COMPILES):
-            plan = self._compiler.compile(self.in_force, self.now, lambda: step.is_pressed)
+            plan = self._compiler.compile(self.in_force, self.now, lambda: step.change_waits)
             self.told |= plan.verdicts
             self.work.gateways += plan.work.gateways
             self.work.documents += plan.work.documents
@@ -389,5 +389,5 @@ class ChangingWorld:
 
 
 def _read_back(name: str, document: Document) -> Document:
-    """The document as a process reads it from the Secret."""
+    """Return the document as a process reads it from the Secret."""
     return decode(name, encode(name, 1, encode_payload(document))).content

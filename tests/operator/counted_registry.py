@@ -29,7 +29,7 @@ def gateway(eui: str, namespace: str = "team", **fields: Any) -> RegisteredGatew
 
 
 def documents_of(buckets: int, gateways: Iterable[RegisteredGateway]) -> dict[str, Document]:
-    """All documents of a count with these gateways, the trust included."""
+    """Return all documents of a count with these gateways, the trust included."""
     held: dict[int, list[RegisteredGateway]] = {}
     for each in gateways:
         held.setdefault(number_of(each.eui, buckets), []).append(each)
@@ -55,7 +55,7 @@ def plan_of(buckets: int, gateways: Iterable[RegisteredGateway]) -> PublishPlan:
 
 
 def records(documents: Mapping[str, Document], buckets: int) -> dict[str, RegisteredGateway]:
-    """What the documents of one count hold, by uid; each stands where its EUI belongs."""
+    """Return what the documents of one count hold, by uid; each stands where its EUI belongs."""
     found: dict[str, RegisteredGateway] = {}
     for name, document in documents.items():
         place = place_of(name)

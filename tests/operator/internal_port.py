@@ -19,7 +19,7 @@ TOKEN = "a-token-of-enough-bytes"
 
 
 class InternalPort:
-    """What it tells, and what it was asked.
+    """Its answers, and the requests to it.
 
     Attributes:
         loaded: the answer to `/generation`.
@@ -27,9 +27,9 @@ class InternalPort:
         instance: of the process.
         answer: sent instead of anything else, where it is not None.
         silent: whether it never answers.
-        takes: the status that it answers what it is handed with.
+        takes: the HTTP status of its answer to a handover.
         authorizations, paths: of each request.
-        handed: path, body and signature of what it was handed.
+        handed: path, body and signature of each handover.
     """
 
     def __init__(self) -> None:

@@ -37,7 +37,7 @@ _KEY = ec.generate_private_key(ec.SECP256R1())
 
 @lru_cache(maxsize=64)
 def key_of(name: str) -> ec.EllipticCurvePrivateKey:
-    """The key of that name; the empty one is the one that nearly all certificates of these tests have."""
+    """Return the key of that name; the empty one is the one that nearly all certificates of these tests have."""
     return ec.generate_private_key(ec.SECP256R1()) if name else _KEY
 
 
@@ -55,7 +55,7 @@ def make_pem(
     key: str = "",
     issuer: tuple[str, str] | None = None,
 ) -> str:
-    """A certificate, valid from `start` to `end` days from `NOW`; None leaves the extension out.
+    """Return a certificate, valid from `start` to `end` days from `NOW`; None leaves the extension out.
 
     Args:
         key: the name of its key.

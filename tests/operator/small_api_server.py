@@ -18,15 +18,17 @@ from tests.core.certificates import ca
 
 
 class SmallApiServer:
-    """What it holds, and what it was asked.
+    """Its objects, and the requests to it.
 
     Attributes:
         objects: by path.
         failing: the HTTP status that a path answers with instead.
-        failing_writes: likewise, to requests that change something.
+        failing_writes: the HTTP status that a path answers to requests that change something.
         requests: method and path of each.
         tokens: the authorization of each.
         overheard: called with the path of each request that changes something.
+        page_size: how many items a page of a LIST has; None: all.
+        pages: how many pages a LIST gives before it fails; None: all.
     """
 
     def __init__(self) -> None:
@@ -37,6 +39,8 @@ class SmallApiServer:
         self.tokens: list[str | None] = []
         self.overheard: Callable[[str], None] = lambda _path: None
         self.revision = 100
+        self.page_size: int | None = None
+        self.pages: int | None = None
         self._open, self._most, self._slow = 0, 0, False
 
     @property
@@ -50,7 +54,7 @@ class SmallApiServer:
         return self.objects[path]
 
     async def most_at_once(self, work: Awaitable[object]) -> int:
-        """How many requests came at most while others were not answered yet, as `work` was done."""
+        """Return how many requests came at most while others were not answered yet, as `work` was done."""
         self._open, self._most, self._slow = 0, 0, True
         await work
         self._slow = False
@@ -74,14 +78,14 @@ class SmallApiServer:
             return _refusal(self.failing_writes[path], "OnDemand")
         body = json.loads(await request.text() or "{}")
         if request.method == "GET":
-            return self._read(path)
+            return self._read(path, int(request.query.get("continue", "0")))
         self.overheard(path)
         return self._create(path, body) if request.method == "POST" else self._change(request.method, path, body)
 
-    def _read(self, path: str) -> web.Response:
+    def _read(self, path: str, begin: int) -> web.Response:
         if path in self.objects:
             return web.json_response(self.objects[path])
-        return self._list(path) if self._is_collection(path) else _refusal(404, "NotFound")
+        return self._list(path, begin) if self._is_collection(path) else _refusal(404, "NotFound")
 
     def _create(self, collection: str, body: dict[str, Any]) -> web.Response:
         path = f"{collection}/{body['metadata']['name']}"
@@ -104,14 +108,19 @@ class SmallApiServer:
     def _is_collection(self, path: str) -> bool:
         return path.rpartition("/")[2] in {"secrets", "configmaps", "pods", "trustedcas", "gateways", "gatewaydefaults"}
 
-    def _list(self, path: str) -> web.Response:
+    def _list(self, path: str, begin: int) -> web.Response:
         items = [each for name, each in self.objects.items() if name.startswith(f"{path}/")]
-        return web.json_response({"metadata": {"resourceVersion": str(self.revision)}, "items": items})
+        size = self.page_size or max(len(items), 1)
+        if self.pages is not None and begin >= self.pages * size:
+            return _refusal(410, "Expired")
+        rest = str(begin + size) if begin + size < len(items) else ""
+        metadata = {"resourceVersion": str(self.revision), "continue": rest}
+        return web.json_response({"metadata": metadata, "items": items[begin : begin + size]})
 
 
 @contextlib.asynccontextmanager
 async def small_api_server(folder: Path) -> AsyncIterator[tuple[SmallApiServer, KubernetesApi]]:
-    """The server, and the operator's API client connected to it."""
+    """Yield the server, and the operator's API client connected to it."""
     server = SmallApiServer()
     async with client_of(server.handle, folder) as api:
         yield server, api
@@ -121,7 +130,7 @@ async def small_api_server(folder: Path) -> AsyncIterator[tuple[SmallApiServer, 
 async def client_of(
     handle: Callable[[web.Request], Awaitable[web.StreamResponse]], folder: Path
 ) -> AsyncIterator[KubernetesApi]:
-    """The operator's API client, connected to a server that answers each request by `handle`."""
+    """Yield the operator's API client, connected to a server that answers each request by `handle`."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
@@ -138,7 +147,7 @@ async def client_of(
 
 
 def write_kubeconfig(folder: Path, url: str) -> Path:
-    """A kubeconfig whose token is the content of `folder/token`."""
+    """Return a kubeconfig whose token is the content of `folder/token`."""
     (folder / "token").write_text("first")
     # Without one, each client would read the hundreds of certificates that this machine trusts.
     (folder / "ca.crt").write_text(_certificate_authority())

@@ -6,11 +6,11 @@ from stationkeeper_operator.turns.aggregator import Aggregator
 
 async def seconds_until_due(aggregator: Aggregator) -> float:
     begin = time.monotonic()
-    await asyncio.wait_for(aggregator.due(), 5)
+    await asyncio.wait_for(aggregator.wait_until_due(), 5)
     return time.monotonic() - begin
 
 
-async def test_it_waits_for_quiet() -> None:
+async def test_it_waits_for_a_quiet_moment() -> None:
     aggregator = Aggregator(quiet=0.1, longest=5)
     aggregator.wake()
     assert await seconds_until_due(aggregator) >= 0.09
@@ -19,23 +19,23 @@ async def test_it_waits_for_quiet() -> None:
 async def test_a_reduction_is_due_at_once_even_while_it_waits() -> None:
     aggregator = Aggregator(quiet=60, longest=60)
     aggregator.wake()
-    waiting = asyncio.create_task(aggregator.due())
+    waiting = asyncio.create_task(aggregator.wait_until_due())
     await asyncio.sleep(0)
     aggregator.wake(urgent=True)
     await asyncio.wait_for(waiting, 1)
 
 
-async def test_changes_without_end_do_not_hold_it_up() -> None:
+async def test_endless_changes_do_not_delay_it() -> None:
     aggregator = Aggregator(quiet=10, longest=0.1)
     aggregator.wake()
     assert await seconds_until_due(aggregator) < 5
 
 
-async def test_what_comes_after_is_due_separately() -> None:
+async def test_a_later_change_is_due_separately() -> None:
     aggregator = Aggregator(quiet=0, longest=0)
     aggregator.wake(urgent=True)
-    await aggregator.due()
-    waiting = asyncio.create_task(aggregator.due())
+    await aggregator.wait_until_due()
+    waiting = asyncio.create_task(aggregator.wait_until_due())
     await asyncio.sleep(0)
     assert not waiting.done()
     aggregator.wake()

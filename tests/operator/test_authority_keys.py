@@ -67,7 +67,7 @@ def users() -> list[Resource]:
 
 
 @pytest.mark.parametrize("resource", users(), ids=["lns", "cups", "defaults"])
-def test_a_ca_is_no_gateways_credential_with_or_without_a_trusted_ca(resource: Resource) -> None:
+def test_a_ca_certificate_is_never_delivered_as_a_gateways_credential(resource: Resource) -> None:
     ca = make_ca({"certificates": ROOT})
     for present in ([], [ca]):
         plan = plan_of(resource, *present, referenced=tls(ROOT, "ca"))
@@ -88,7 +88,7 @@ CAS: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("spec", "namespace"), [case[1:] for case in CAS], ids=[case[0] for case in CAS])
 @pytest.mark.parametrize("resource", users(), ids=["lns", "cups", "defaults"])
-def test_a_trusted_cas_key_is_not_delivered_whatever_certificate_is_beside_it(
+def test_a_trusted_cas_key_is_not_delivered_whatever_certificate_is_next_to_it(
     resource: Resource, spec: dict[str, Any], namespace: str
 ) -> None:
     plan = plan_of(resource, make_ca(spec, namespace=namespace), referenced=tls(leaf("ca"), "ca"))
@@ -108,14 +108,14 @@ def test_a_key_that_becomes_a_cas_later_does_not_stay_in_force() -> None:
     assert gateways(lost) == []
 
 
-def test_a_tenant_that_has_a_foreign_key_certified_keeps_nobody_from_its_credentials() -> None:
+def test_a_certificate_for_another_tenants_key_blocks_no_credentials() -> None:
     gateway, secret = make_gateway({"eui": EUI, "lns": LNS}), tls(leaf("gateway"), "gateway")
     forged = make_pem("forged", key="gateway", issuer=("forged", "attacker"))
     plan = plan_of(gateway, make_ca({"certificates": forged}, namespace="tenant"), referenced=secret)
     assert verdict_on(gateway, plan).accepted
 
 
-def test_who_was_given_the_key_of_others_takes_it_from_nobody_by_a_ca_of_that_key() -> None:
+def test_a_ca_made_with_a_delivered_key_blocks_no_other_namespace() -> None:
     """A tenant that registers a gateway gets the release's default LNS key, and can make a root with it."""
     gateway, thief = make_gateway({"eui": EUI, "lns": LNS}), make_gateway({"eui": "00000000000000B0"}, "b", "b")
     root = make_ca({"certificates": make_pem("mine", key="client")}, "mine", "b")
@@ -129,7 +129,7 @@ def test_who_was_given_the_key_of_others_takes_it_from_nobody_by_a_ca_of_that_ke
     assert gateways(later) == gateways(before)
 
 
-def test_neither_label_opens_the_other_use() -> None:
+def test_each_label_allows_only_its_own_use() -> None:
     gateway = make_gateway({"eui": EUI, "lns": LNS})
     for_trust = tls(leaf("gateway"), "gateway", label="trust")
     assert verdict_on(gateway, plan_of(gateway, referenced=for_trust)).reason == Reason.REFERENCE_NOT_LABELLED
@@ -158,7 +158,7 @@ def test_a_config_map_needs_no_label() -> None:
     assert verdict_on(ca, plan_of(ca, referenced={named: held})).accepted
 
 
-def test_a_gateways_own_key_is_delivered_beside_the_ca_that_signed_it() -> None:
+def test_a_gateways_own_key_is_delivered_next_to_the_ca_that_signed_it() -> None:
     gateway = make_gateway({"eui": EUI, "lns": LNS})
     plan = plan_of(gateway, make_ca({"certificates": ROOT}), referenced=tls(leaf("gateway"), "gateway"))
     assert verdict_on(gateway, plan).accepted

@@ -1,4 +1,4 @@
-"""However large what tenants stored is, the operator reads it in parts that fit."""
+"""The operator reads objects of tenants in parts of limited size, however large they are."""
 
 import json
 from pathlib import Path

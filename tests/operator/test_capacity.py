@@ -25,7 +25,7 @@ from tests.operator.resource_building import make_ca, make_pem, plan_of, verdict
 KILOBYTE = 1000
 
 
-def document_of(records: Iterable[TrustedAuthority], _thrift: int = 0) -> TrustDocument:
+def document_of(records: Iterable[TrustedAuthority], _omission: int = 0) -> TrustDocument:
     return TrustDocument(release_namespace="r", authorities=tuple(sorted(records, key=lambda each: each.name)))
 
 
@@ -73,7 +73,7 @@ def sizes(fitted: Fitted[TrustedAuthority]) -> dict[str, int]:
         ([candidate("both", 9, 200, 900, 300), candidate("huge", 1, 900)], {"both": 200}),
     ],
 )
-def test_what_does_not_fit_is_refused_on_the_newest_and_evicts_none(
+def test_the_newest_resource_that_does_not_fit_is_refused(
     candidates: list[Candidate[TrustedAuthority]], expected: dict[str, int]
 ) -> None:
     for ordered in (candidates, candidates[::-1]):

@@ -1,4 +1,4 @@
-"""A tenant that makes a document which CUPS refuses, or which cannot be published, would stop it for everybody."""
+"""No tenant can make a document that CUPS refuses or that cannot be published: that would stop it for all tenants."""
 
 import random
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ def test_records_that_become_smaller_and_have_more_certificates_stay_within_the_
 
 
 @pytest.mark.slow
-def test_what_compresses_well_keeps_no_document_from_being_published() -> None:
+def test_well_compressible_records_do_not_block_a_document() -> None:
     euis = [each for each in range(60_000) if bucket_of(EUI64(each)) == 0][:1_800]
     records = [
         RegisteredGateway(
@@ -82,7 +82,7 @@ def test_what_compresses_well_keeps_no_document_from_being_published() -> None:
     candidates = [Candidate(one, each, None, None) for one, each in zip(resources, records, strict=True)]
     bucket = Bucket(candidates)
     found = fit(
-        Contents(candidates, lambda some, thrift: bucket.document(0, some, thrift), RELEASE, REGISTRY_BOUNDS), None
+        Contents(candidates, lambda some, omission: bucket.document(0, some, omission), RELEASE, REGISTRY_BOUNDS), None
     )
     assert len(found.records) > 100
     decode(REGISTRY[0], encode(REGISTRY[0], 1, found.payload))

@@ -44,7 +44,7 @@ GREEDY = ("x", "y")
 
 @dataclass(frozen=True)
 class Wish:
-    """What a TrustedCA asks for: an anchor, so many bytes of intermediates, and serial numbers revoked.
+    """The content of a TrustedCA: an anchor, so many bytes of intermediates, and revoked serial numbers.
 
     Attributes:
         namespace, name: of the resource.
@@ -134,7 +134,7 @@ wishes_of_a_world = st.lists(modest | greedy, max_size=14, unique_by=lambda each
 @pytest.mark.slow
 @settings(deadline=None, max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(wishes_of_a_world, min_size=1, max_size=5), st.randoms(use_true_random=False))
-def test_whatever_others_do(history: list[list[Wish]], chance: random.Random) -> None:
+def test_a_tenants_result_is_independent_of_other_tenants(history: list[list[Wish]], chance: random.Random) -> None:
     in_force: TrustDocument | None = None
     for wishes in history:
         found = fitted(wishes, in_force)
@@ -167,7 +167,7 @@ def test_whatever_others_do(history: list[list[Wish]], chance: random.Random) ->
 @pytest.mark.slow
 @settings(deadline=None, max_examples=examples(30), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(wishes_of_a_world, min_size=1, max_size=4))
-def test_a_tenant_within_its_share_is_as_if_it_were_alone(history: list[list[Wish]]) -> None:
+def test_a_tenant_within_its_share_is_independent_of_others(history: list[list[Wish]]) -> None:
     together: TrustDocument | None = None
     alone: dict[str, TrustDocument | None] = dict.fromkeys(MODEST)
     for wishes in history:
@@ -180,7 +180,7 @@ def test_a_tenant_within_its_share_is_as_if_it_were_alone(history: list[list[Wis
             assert found == by_uid(mine)
 
 
-def test_who_revokes_can_do_so_though_others_have_filled_the_document() -> None:
+def test_a_revocation_fits_although_others_have_filled_the_document() -> None:
     hogs = [Wish("x", f"ca{number}", 0, 9_000, 0) for number in range(20)]
     mine = Wish("a", "one", 0, 500, 0)
     full = trust(fitted([mine, *hogs], None))
@@ -199,7 +199,7 @@ def test_one_large_record_that_does_not_fit_keeps_no_later_one_out() -> None:
     assert set(by_uid(trust(fitted(wishes, None)))) == {"x/ca1", "y/ca2"}
 
 
-def test_records_that_were_alike_and_no_longer_are_push_nobody_out() -> None:
+def test_records_that_stop_being_similar_displace_no_other_record() -> None:
     alike = [Wish("x", f"ca{number}", 0, 8_000, 0, repeats=True) for number in range(30)]
     other = Wish("y", "ca", 0, 30_000, 0)
     before = trust(fitted([*alike, other], None))
@@ -229,7 +229,7 @@ def test_the_size_of_a_document_is_the_sum_of_its_namespaces() -> None:
     assert len(stream) <= measured + 16 <= len(stream) + 16 * len(parts) + 16
 
 
-def test_what_a_namespace_takes_does_not_depend_on_the_others() -> None:
+def test_the_size_of_a_namespace_does_not_depend_on_others() -> None:
     mine = [Wish("m", f"ca{number}", number, 300, 2).desired for number in range(9)]
     sizes = set()
     for others in ([], ["a"], ["z"], ["a", "b", "z"]):
@@ -239,7 +239,7 @@ def test_what_a_namespace_takes_does_not_depend_on_the_others() -> None:
     assert len(sizes) == 1
 
 
-def bucket_document(records: Iterable[RegisteredGateway], _thrift: int = 0) -> Document:
+def bucket_document(records: Iterable[RegisteredGateway], _omission: int = 0) -> Document:
     ordered = sorted(records, key=lambda each: (each.eui, each.rank, each.namespace))
     return RegistryDocument(bucket=0, gateways=tuple(ordered))
 
@@ -296,7 +296,7 @@ def test_the_contract_bounds_certificates_per_namespace_and_release() -> None:
         assert refusal.value.reason == Reason.MALFORMED_DOCUMENT
 
 
-def test_certificates_beyond_the_bound_of_a_namespace_are_refused_on_that_namespace_alone() -> None:
+def test_certificates_above_a_namespaces_limit_are_refused_only_there() -> None:
     bundle = "".join(make_pem(f"root {number}") for number in range(100))
     cas = [make_ca({"certificates": bundle}, f"ca-{number:02}", "hog", age=99 - number) for number in range(11)]
     other = make_ca({"certificates": make_pem("root")}, "mine", "team", age=1)
@@ -307,11 +307,11 @@ def test_certificates_beyond_the_bound_of_a_namespace_are_refused_on_that_namesp
 
 
 def filled_by(*namespaces: str) -> list[Wish]:
-    """So many small TrustedCAs that no more of these namespaces fit."""
+    """Return so many small TrustedCAs that no more of these namespaces fit."""
     return [Wish(name, f"ca{number:03}", 0, 1_500, 0) for number in range(80) for name in namespaces]
 
 
-def test_a_full_document_still_has_every_newcomers_share() -> None:
+def test_a_full_document_still_has_space_for_each_new_tenants_share() -> None:
     hogs = filled_by("x", "y")
     full = trust(fitted(hogs, None))
     assert len(full.authorities) < len(hogs)
@@ -334,7 +334,7 @@ def narrowing(held: TrustedAuthority, ranges: int, namespace: str) -> Candidate[
     return Candidate(make_ca({}, held.name, namespace, uid=held.uid), None, kept, None)
 
 
-def test_a_narrowing_that_takes_more_room_acts_and_pushes_nobody_out() -> None:
+def test_a_narrowing_that_needs_more_space_acts_and_displaces_no_record() -> None:
     hogs = filled_by("x")
     full = trust(fitted([Wish("a", "one", 0, 100, 0), *hogs], None))
     held = by_uid(full)
@@ -350,7 +350,7 @@ def test_a_narrowing_that_takes_more_room_acts_and_pushes_nobody_out() -> None:
             assert all(found[each.resource.metadata.uid] == each.desired for each in rest)
 
 
-def test_gateways_that_were_alike_and_no_longer_are_push_nobody_out() -> None:
+def test_gateways_that_stop_being_similar_displace_no_other_gateway() -> None:
     chance = random.Random(11)  # noqa: S311 - no secret
     same = chance.randbytes(2_000)
 

@@ -1,4 +1,4 @@
-"""Tokens of a Gateway's client: what is registered of them, and what stays in force when something is wrong."""
+"""Tokens of a Gateway's client: which are registered, and which stay in force after a mistake."""
 
 import base64
 import hashlib
@@ -133,11 +133,11 @@ def test_more_tokens_than_are_compared_are_refused() -> None:
         spec("new", lns={**LNS, "uri": "x"}, client={"tokens": [ref("new")], "sha256Fingerprints": ["typo"]}),
     ],
 )
-def test_a_token_taken_out_of_the_list_goes_beside_whatever_is_broken(second: dict[str, Any]) -> None:
+def test_a_token_removed_from_the_list_ends_even_in_a_broken_spec(second: dict[str, Any]) -> None:
     assert tokens_after(second) == (digest(NEW),)
 
 
-def test_all_tokens_go_with_the_list() -> None:
+def test_all_tokens_end_with_the_list() -> None:
     assert tokens_after({"eui": EUI, "lns": {"uri": "x"}}) == ()
 
 
@@ -149,11 +149,11 @@ def test_a_listed_token_whose_secret_cannot_be_used_stays_in_force(unusable: Sec
     assert tokens_after(spec("old", "new"), unusable) == (digest(NEW), digest(OLD))
 
 
-def test_one_taken_out_goes_even_while_the_secrets_of_all_are_missing() -> None:
+def test_a_removed_token_ends_even_if_all_secrets_are_missing() -> None:
     assert tokens_after(spec("new"), {}) == (digest(NEW),)
 
 
-def test_a_token_whose_content_changed_goes_and_the_new_one_waits_for_a_spec_that_can_be_used() -> None:
+def test_a_changed_token_ends_and_the_new_one_waits_for_a_valid_spec() -> None:
     changed = {**BOTH, **secret("old", OTHER)}
     assert tokens_after(spec("old", "new", lns={"uri": "x"}), changed) == (digest(NEW),)
     assert tokens_after(spec("old", "new"), changed) == (digest(NEW), digest(OTHER))
@@ -170,7 +170,7 @@ def test_a_spec_that_cannot_be_decoded_takes_no_token_away() -> None:
     assert tokens_after({"eui": 5}) == (digest(NEW), digest(OLD))
 
 
-def test_a_suspended_gateway_keeps_its_tokens_for_when_it_is_back() -> None:
+def test_a_suspended_gateway_keeps_its_tokens_until_it_is_resumed() -> None:
     found = registered(plan_of(make_gateway(spec("old", suspended=True)), referenced=BOTH))
     assert found is not None
     assert (found.suspended, found.token_sha256s) == (True, (digest(OLD),))
@@ -188,7 +188,7 @@ def test_a_token_that_looks_like_a_mistake_is_registered_with_a_note() -> None:
     assert "0123456789" not in found.message
 
 
-def test_of_a_token_of_several_header_lines_the_authorization_counts() -> None:
+def test_the_authorization_line_of_a_token_with_several_lines_counts() -> None:
     resource = make_gateway(spec("old"))
     plan = plan_of(resource, referenced=secret("old", f"X-Tenant: radio\nAuthorization: {OLD}"))
     found = registered(plan)

@@ -137,7 +137,7 @@ def being_deleted(resource: Resource) -> Resource:
     return replace(resource, metadata=metadata)
 
 
-def test_what_is_being_deleted_is_gone_though_a_finalizer_holds_it() -> None:
+def test_a_resource_being_deleted_is_removed_although_a_finalizer_holds_it() -> None:
     authority, gateway = make_ca({"certificates": make_pem("one")}), make_gateway(spec())
     before = plan_of(authority, gateway)
     for leaving in (authority, gateway):
@@ -151,7 +151,7 @@ def test_what_is_being_deleted_is_gone_though_a_finalizer_holds_it() -> None:
         assert reduced_documents(before.documents, plan.documents)
 
 
-def test_a_ca_that_is_being_deleted_says_who_still_trusts_its_key() -> None:
+def test_the_status_of_a_ca_being_deleted_names_the_cas_that_trust_its_key() -> None:
     other = make_ca({"certificates": make_pem("one")}, "another")
     leaving = being_deleted(make_ca({"certificates": make_pem("one")}))
     assert verdict_on(leaving, plan_of(leaving, other)).still_trusted_by == ("lorawan/another",)
@@ -168,13 +168,13 @@ def test_defaults_that_are_being_deleted_give_no_lns() -> None:
     assert verdict_on(leaving, alone).reason == Reason.BEING_DELETED
 
 
-def test_a_gateway_makes_room_for_its_successor_as_soon_as_it_is_being_deleted() -> None:
+def test_a_gateway_being_deleted_frees_its_eui_at_once() -> None:
     old, new = make_gateway(spec(), "old", age=9), make_gateway(spec(), "new", age=1)
     plan = plan_of(being_deleted(old), new, in_force=plan_of(old).documents)
     assert [each.name for each in gateways(plan)] == ["new"]
 
 
-def test_an_object_that_is_being_deleted_gives_nothing_new_and_takes_nothing() -> None:
+def test_a_referenced_object_being_deleted_gives_nothing_new_and_removes_nothing() -> None:
     ref = {"token": {"secretKeyRef": {"name": "lns-token", "key": "token"}}}
     resource = make_gateway(spec({**WSS, "auth": ref}))
     first = plan_of(resource, referenced=make_secret({"token": "Zmlyc3Q="}))

@@ -62,7 +62,7 @@ def test_accepted_but_not_written_yet_is_not_ready() -> None:
     assert status["conditions"][1]["message"] == "the Secret cannot be written: Forbidden"
 
 
-def test_the_last_accepted_version_is_published_though_the_spec_is_refused() -> None:
+def test_the_last_accepted_version_is_published_although_the_spec_is_refused() -> None:
     verdict = Verdict(False, Reason.URI_INVALID, "bad uri", "registry-03")
     assert facts(status_of(resource(), verdict, True, "", NOW))["Published"] == ("True", "Published")
 
@@ -87,7 +87,7 @@ def test_another_generation_is_observed_without_a_transition() -> None:
     assert second["conditions"][0]["lastTransitionTime"] == "2026-06-01T00:00:00Z"
 
 
-def test_what_others_wrote_stays() -> None:
+def test_fields_of_other_writers_stay() -> None:
     enforced = {"type": "Enforced", "status": "True"}
     status = status_of(with_status({"lastSeen": "x", "conditions": [enforced, 7]}), ACCEPTED, True, "", NOW)
     assert status["lastSeen"] == "x"
@@ -140,14 +140,14 @@ def test_messages_are_bounded() -> None:
         (Fact("Unknown", NOT_OBSERVED, "no token"), ("True", "Ready")),
     ],
 )
-def test_ready_asks_for_enforced_where_that_is_observed(enforced: Fact, ready: tuple[str, str]) -> None:
+def test_ready_requires_enforced_if_that_is_observed(enforced: Fact, ready: tuple[str, str]) -> None:
     status = status_of(resource(), ACCEPTED, True, "", NOW, enforced)
     assert facts(status)["Enforced"] == enforced[:2]
     assert facts(status)["Ready"] == ready
     assert status_of(with_status(status), ACCEPTED, True, "", LATER, enforced) == status
 
 
-def test_a_suspended_ca_says_who_else_trusts_what_it_held_until_it_is_not_suspended_any_more() -> None:
+def test_a_suspended_ca_names_the_cas_that_trust_its_certificates() -> None:
     suspended = Verdict(False, Reason.SUSPENDED, "by its spec", None, still_trusted_by=("team/twin",))
     status = status_of(resource(TRUSTED_CA), suspended, False, "", NOW)
     assert facts(status)["StillTrustedBy"] == ("True", "StillTrustedBy")
@@ -157,7 +157,7 @@ def test_a_suspended_ca_says_who_else_trusts_what_it_held_until_it_is_not_suspen
     assert "StillTrustedBy" not in facts(status)
 
 
-def test_what_was_observed_is_taken_over_and_what_is_none_is_left_out() -> None:
+def test_observed_fields_are_set_and_none_removes_a_field() -> None:
     before = with_status({"certificate": {"serial": "1"}, "station": "old"})
     status = status_of(before, ACCEPTED, True, "", NOW, None, {"certificate": None, "station": "new"})
     assert "certificate" not in status
@@ -180,7 +180,7 @@ def object_with(verdict: Verdict, enforced: Fact | None, kind: str, published: b
 @pytest.mark.parametrize(
     ("enforced", "expected"), [(LOADED, CURRENT), (PENDING, IN_PROGRESS), (None, CURRENT), (TELLS_NOTHING, CURRENT)]
 )
-def test_what_its_spec_suspends_is_current_once_that_is_in_force(
+def test_a_suspended_resource_is_current_after_the_suspension_is_in_force(
     kind: str, document: str | None, enforced: Fact | None, expected: str
 ) -> None:
     suspended = Verdict(False, Reason.SUSPENDED, BY_SPEC, document)
@@ -209,19 +209,19 @@ def test_a_suspended_gateway_is_in_progress_until_it_is_published() -> None:
         (Reason.LNS_MISSING, IN_PROGRESS),
     ],
 )
-def test_what_is_refused_has_failed_unless_what_it_names_may_still_come(
+def test_a_refused_resource_has_failed_unless_a_reference_may_still_appear(
     kind: str, reason: Reason, expected: str
 ) -> None:
     assert kstatus(object_with(Verdict(False, reason, "why", None), None, kind)) == expected
 
 
 @pytest.mark.parametrize("kind", [TRUSTED_CA, GATEWAY, GATEWAY_DEFAULTS])
-def test_what_is_accepted_is_current_once_it_is_in_force(kind: str) -> None:
+def test_an_accepted_resource_is_current_after_it_is_in_force(kind: str) -> None:
     assert kstatus(object_with(ACCEPTED, LOADED, kind)) == CURRENT
     assert kstatus(object_with(ACCEPTED, PENDING, kind)) == (CURRENT if kind == GATEWAY_DEFAULTS else IN_PROGRESS)
 
 
-def test_a_refusal_that_is_mended_is_not_stalled_any_more() -> None:
+def test_a_corrected_resource_is_no_longer_stalled() -> None:
     refused = status_of(resource(), REFUSED, True, "", NOW)
     assert "Stalled" not in facts(status_of(with_status(refused), ACCEPTED, True, "", LATER))
 

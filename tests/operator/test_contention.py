@@ -1,4 +1,4 @@
-"""Two releases that write one status: who is told, and how seldom they write."""
+"""Two releases that write one status: the report, and the growing pauses between writes."""
 
 import msgspec
 import pytest
@@ -28,7 +28,7 @@ def contention(clock: Clock) -> Contention:
 def written_by(
     *managers: tuple[str, str], name: str = "acme", generation: int = 1, subresource: str = "status"
 ) -> Resource:
-    """A TrustedCA whose status these managers wrote at these times, as its managedFields tell."""
+    """Return a TrustedCA whose status these managers wrote at these times, as its managedFields tell."""
     managed = [
         {
             "manager": manager,
@@ -61,17 +61,17 @@ OLD_THEIRS = ("stationkeeper-operator/theirs", "2025-01-01T00:00:00Z")
     ],
     ids=["nobody", "own write", "another's before", "a person", "an older version's", "not the status"],
 )
-def test_what_no_other_release_wrote_last_is_no_contest(contention: Contention, resource: Resource) -> None:
-    assert not contention.notice(resource)
-    assert contention.wait(resource) == 0
+def test_a_status_last_written_by_this_release_is_not_contested(contention: Contention, resource: Resource) -> None:
+    assert not contention.note_other_write(resource)
+    assert contention.seconds_to_wait(resource) == 0
     assert contention.fact(resource) is None
 
 
-def test_both_say_the_same(contention: Contention) -> None:
+def test_both_releases_write_the_same_condition(contention: Contention) -> None:
     other = Contention("theirs")
     by_them, by_me = written_by(MINE, THEIRS), written_by(OLD_THEIRS, MINE)
-    assert contention.notice(by_them)
-    assert other.notice(by_me)
+    assert contention.note_other_write(by_them)
+    assert other.note_other_write(by_me)
     mine, theirs = contention.fact(by_them), other.fact(by_me)
     assert mine is not None
     assert mine == theirs
@@ -79,52 +79,56 @@ def test_both_say_the_same(contention: Contention) -> None:
     assert "mine, theirs all serve radio" in mine.message
 
 
-def test_it_is_news_once_in_a_namespace(contention: Contention) -> None:
-    assert contention.notice(written_by(THEIRS))
-    assert not contention.notice(written_by(THEIRS))
-    assert not contention.notice(written_by(THEIRS, name="another"))
-    assert contention.notice(written_by(("stationkeeper-operator/third", "2026-01-01T00:00:02Z"), name="another"))
+def test_a_contest_is_reported_once_per_namespace(contention: Contention) -> None:
+    assert contention.note_other_write(written_by(THEIRS))
+    assert not contention.note_other_write(written_by(THEIRS))
+    assert not contention.note_other_write(written_by(THEIRS, name="another"))
+    assert contention.note_other_write(
+        written_by(("stationkeeper-operator/third", "2026-01-01T00:00:02Z"), name="another")
+    )
 
 
-def test_who_is_overwritten_again_and_again_writes_ever_more_seldom(contention: Contention, clock: Clock) -> None:
+def test_a_release_that_is_overwritten_repeatedly_writes_more_and_more_rarely(
+    contention: Contention, clock: Clock
+) -> None:
     resource, writes = written_by(MINE, THEIRS), list[float]()
     while clock.now < 24 * 3600:
-        contention.notice(resource)
-        clock.now += contention.wait(resource)
+        contention.note_other_write(resource)
+        clock.now += contention.seconds_to_wait(resource)
         writes.append(clock.now)
-        contention.wrote(resource.key)
+        contention.note_write(resource.key)
         clock.now += 0.1
     assert len([each for each in writes if each < 10]) <= 2
     assert len(writes) < 40
-    assert contention.wait(resource) <= LONGEST_SECONDS
+    assert contention.seconds_to_wait(resource) <= LONGEST_SECONDS
 
 
-def test_a_write_of_the_other_while_this_one_waits_lengthens_nothing(contention: Contention, clock: Clock) -> None:
+def test_another_write_during_the_pause_does_not_lengthen_it(contention: Contention, clock: Clock) -> None:
     resource = written_by(MINE, THEIRS)
-    contention.notice(resource)
-    before = contention.wait(resource)
+    contention.note_other_write(resource)
+    before = contention.seconds_to_wait(resource)
     for _ in range(100):
-        contention.notice(resource)
-    assert contention.wait(resource) == before
+        contention.note_other_write(resource)
+    assert contention.seconds_to_wait(resource) == before
 
 
-def test_a_spec_that_nobody_has_judged_does_not_wait(contention: Contention) -> None:
-    contention.notice(written_by(THEIRS))
-    assert contention.wait(written_by(THEIRS, generation=2)) == 0
-    assert contention.wait(written_by(THEIRS)) > 0
+def test_a_spec_without_a_verdict_does_not_wait(contention: Contention) -> None:
+    contention.note_other_write(written_by(THEIRS))
+    assert contention.seconds_to_wait(written_by(THEIRS, generation=2)) == 0
+    assert contention.seconds_to_wait(written_by(THEIRS)) > 0
 
 
-def test_it_is_over_once_what_was_written_stays(contention: Contention, clock: Clock) -> None:
+def test_a_contest_ends_when_a_written_status_stays(contention: Contention, clock: Clock) -> None:
     resource = written_by(MINE, THEIRS)
-    contention.notice(resource)
-    clock.now += contention.wait(resource)
+    contention.note_other_write(resource)
+    clock.now += contention.seconds_to_wait(resource)
     assert contention.fact(resource) is not None
-    look_again = contention.wrote(resource.key)
-    assert look_again is not None
-    clock.now += look_again
+    note_other_write = contention.note_write(resource.key)
+    assert note_other_write is not None
+    clock.now += note_other_write
     assert contention.fact(resource) is None
-    assert look_again >= SETTLE_SECONDS
+    assert note_other_write >= SETTLE_SECONDS
 
 
-def test_what_is_not_contested_is_not_looked_at_again(contention: Contention) -> None:
-    assert contention.wrote(written_by(MINE).key) is None
+def test_an_uncontested_status_is_not_checked_again(contention: Contention) -> None:
+    assert contention.note_write(written_by(MINE).key) is None

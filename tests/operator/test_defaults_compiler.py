@@ -135,7 +135,7 @@ def test_without_any_default_the_message_says_where_one_may_be() -> None:
     assert "in namespace lorawan or stationkeeper" in verdict.message
 
 
-def test_a_gateway_names_the_broken_default_and_tells_nothing_of_another_namespaces_secrets() -> None:
+def test_a_gateway_names_the_broken_default_and_no_secret_of_another_namespace() -> None:
     resource = gateway()
     plan = plan_of(resource, make_defaults(lns(ALL, auth=TOKEN_REF), RELEASE))
     verdict = verdict_on(resource, plan)
@@ -156,7 +156,7 @@ REFUSED: list[tuple[GatewayDefaults, Reason]] = [
 
 
 @pytest.mark.parametrize(("broken", "reason"), REFUSED)
-def test_a_refused_default_leaves_to_gateways_what_was_last_accepted_and_gives_new_ones_nothing(
+def test_gateways_keep_the_last_accepted_lns_of_a_refused_default_and_new_ones_get_none(
     broken: GatewayDefaults, reason: Reason
 ) -> None:
     before = plan_of(gateway(), *defaults(TEAM, "lorawan"))
@@ -170,7 +170,7 @@ def test_a_refused_default_leaves_to_gateways_what_was_last_accepted_and_gives_n
     assert verdict_on(new, after).reason == Reason.LNS_MISSING
 
 
-def test_a_deleted_default_leaves_to_gateways_what_was_last_accepted() -> None:
+def test_gateways_keep_the_last_accepted_lns_of_a_deleted_default() -> None:
     before = plan_of(gateway(), *defaults(TEAM, "lorawan"))
     after = plan_of(gateway(), in_force=before.documents)
     assert gateways(after) == gateways(before)
@@ -183,7 +183,7 @@ def test_with_the_namespaces_default_gone_the_releases_takes_over() -> None:
     assert found.lns_uri == ALL
 
 
-def test_a_default_and_its_change_are_no_reduction_and_reach_every_gateway() -> None:
+def test_a_default_and_its_change_reach_every_gateway_and_are_not_a_reduction() -> None:
     fleet = [make_gateway({"eui": f"{number:016X}"}, f"gateway-{number}") for number in range(50)]
     before = plan_of(*fleet, *defaults(TEAM, "lorawan"))
     after = plan_of(*fleet, make_defaults(lns(OWN)), in_force=before.documents)
@@ -212,7 +212,7 @@ def test_a_default_never_gives_an_lns_to_a_gateway_whose_spec_cannot_be_decoded(
     assert verdict_on(undecodable, plan).reason == Reason.INVALID_SPEC
 
 
-def test_one_of_another_name_is_refused_and_used_by_nobody() -> None:
+def test_a_default_with_another_name_is_refused_and_unused() -> None:
     other = make_defaults(lns(TEAM), name="other")
     plan = plan_of(gateway(), other)
     assert gateways(plan) == []
@@ -220,7 +220,7 @@ def test_one_of_another_name_is_refused_and_used_by_nobody() -> None:
     assert "named default" in verdict_on(other, plan).message
 
 
-def test_its_status_counts_the_gateways_that_look_to_it() -> None:
+def test_its_status_counts_the_gateways_that_use_it() -> None:
     team, release = make_defaults(lns(TEAM)), make_defaults(lns(BROKEN), RELEASE)
     plan = plan_of(
         gateway(),
@@ -242,14 +242,14 @@ def test_an_expired_trust_of_a_default_is_delivered_and_named_in_its_status() ->
     assert "CN=old-root" in verdict_on(default, plan).message
 
 
-def test_all_gateways_that_look_to_a_default_share_what_was_compiled_of_it() -> None:
+def test_all_gateways_of_a_default_share_its_compiled_lns() -> None:
     fleet: Iterable[Resource] = (make_gateway({"eui": f"{number:016X}"}, f"gateway-{number}") for number in range(50))
     found = published(*fleet, *defaults(TEAM, "lorawan"))
     assert len(found) == 50
     assert len({id(each.lns_credentials) for each in found}) == 1
 
 
-def test_a_gateway_with_its_own_lns_looks_to_no_default() -> None:
+def test_a_gateway_with_its_own_lns_uses_no_default() -> None:
     default = make_defaults(lns(TEAM))
     world = world_of(gateway(), default)
     assert world.defaults_of(gateway()) == default.key

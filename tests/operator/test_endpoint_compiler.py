@@ -300,7 +300,7 @@ def test_every_secret_and_config_map_of_both_servers_is_followed() -> None:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_an_address_instead_of_a_name_is_taken_and_it_is_said_what_its_certificate_needs(server: str) -> None:
+def test_an_ip_address_is_accepted_with_a_note_on_its_certificate(server: str) -> None:
     scheme = SERVERS[server]["uri"].partition("://")[0]
     record, verdict = compiled({server: {**SERVERS[server], "uri": f"{scheme}://192.0.2.1:8887"}})
     assert record is not None
@@ -308,11 +308,11 @@ def test_an_address_instead_of_a_name_is_taken_and_it_is_said_what_its_certifica
     assert "has an IP address" not in compiled({server: SERVERS[server]})[1].message
 
 
-def test_an_address_without_tls_is_no_matter() -> None:
+def test_an_ip_address_without_tls_is_fine() -> None:
     assert "has an IP address" not in compiled({"lns": {"uri": "ws://192.0.2.1:1887"}})[1].message
 
 
-def test_a_move_that_takes_the_client_certificate_away_says_so() -> None:
+def test_a_move_that_removes_the_client_certificate_has_a_note() -> None:
     _, verdict = compiled({"cups": CUPS})
     assert "loses its client certificate or token" in verdict.message
     _, verdict = compiled({"cups": {**CUPS, "auth": TOKEN}})

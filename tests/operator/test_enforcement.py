@@ -27,7 +27,7 @@ def pod(generation: int, name: str = "cups-0", *, refuses: bool = False, problem
 
 def published(*resources: Resource, generation: int = 5, since: float = 100.0) -> Enforcement:
     made = Enforcement()
-    made.begin({TRUST: 4})
+    made.begin_turn({TRUST: 4})
     list(made.published(Step(TRUST, generation, since), [ref(each) for each in resources]))
     return made
 
@@ -45,7 +45,7 @@ def test_it_is_enforced_once_every_pod_reports_the_generation_or_a_later_one() -
         "Enforced",
         "loaded by every ready CUPS pod 0.70 s after it was published",
     )
-    assert [each for each, _ in enforcement.proven(outcome.touched)] == [ref(ca())]
+    assert [each for each, _ in enforcement.proven(outcome.to_check)] == [ref(ca())]
     assert enforcement.is_settled
 
 
@@ -63,7 +63,7 @@ def test_it_is_enforced_once_every_pod_reports_the_generation_or_a_later_one() -
         ([PodReport("cups-9", problem="refused")], "Unknown", "PodUnreachable", "cups-9"),
     ],
 )
-def test_what_keeps_it_from_being_enforced_is_named(pods: list[PodReport], status: str, reason: str, said: str) -> None:
+def test_the_obstacle_to_enforcement_is_named(pods: list[PodReport], status: str, reason: str, said: str) -> None:
     enforcement = published(ca())
     outcome = enforcement.take_in(pods, 101)
     fact = enforcement.fact(ca(), GOOD)
@@ -72,13 +72,13 @@ def test_what_keeps_it_from_being_enforced_is_named(pods: list[PodReport], statu
     assert list(outcome.resources) == [ref(ca())]
 
 
-def test_a_pod_that_refuses_something_older_than_what_it_holds_hinders_nothing() -> None:
+def test_a_refusal_of_an_older_document_does_not_matter() -> None:
     enforcement = published(ca())
     enforcement.take_in([pod(5, refuses=True)], 101)
     assert enforcement.fact(ca(), GOOD).status == "True"
 
 
-def test_what_was_proven_stays_so_when_the_pod_does_not_answer_or_is_gone() -> None:
+def test_a_proof_stays_if_the_pod_does_not_answer_or_is_deleted() -> None:
     enforcement = published(ca())
     enforcement.take_in([pod(5)], 101)
     for pods in ([pod(5, problem="timeout")], [PodReport("cups-1", problem="timeout")], []):
@@ -86,7 +86,7 @@ def test_what_was_proven_stays_so_when_the_pod_does_not_answer_or_is_gone() -> N
         assert enforcement.fact(ca(), GOOD).status == "True"
 
 
-def test_a_new_pod_that_holds_something_older_takes_the_proof_back() -> None:
+def test_a_new_pod_with_an_older_document_revokes_the_proof() -> None:
     enforcement = published(ca())
     enforcement.take_in([pod(5)], 101)
     assert list(enforcement.take_in([pod(5), pod(4, "stale")], 102).resources) == [ref(ca())]
@@ -110,7 +110,7 @@ def test_a_suspended_ca_is_enforced_when_every_pod_has_the_document_without_it()
     assert enforcement.fact(ca(), SUSPENDED).status == "True"
 
 
-def test_a_resource_that_was_made_again_waits_for_what_its_namesake_lost() -> None:
+def test_a_recreated_resource_waits_for_the_removal_of_the_earlier_one() -> None:
     enforcement = published(ca())
     enforcement.take_in([pod(5)], 101)
     again = decode_resource(TRUSTED_CA, {"metadata": {**metadata("acme", "lorawan", generation=2), "uid": "another"}})
@@ -122,7 +122,7 @@ def test_a_resource_that_was_made_again_waits_for_what_its_namesake_lost() -> No
     assert enforcement.fact(again, SUSPENDED).status == "True"
 
 
-def test_what_a_damaged_document_may_have_held_is_enforced_only_once_its_successor_is_loaded() -> None:
+def test_records_of_a_damaged_document_are_enforced_after_its_successor_is_loaded() -> None:
     enforcement = published(ca())
     enforcement.take_in([pod(5)], 101)
     assert enforcement.fact(ca(), GOOD).status == "True"
@@ -150,13 +150,13 @@ def holder(here: int, there: int) -> PodReport:
 
 def test_a_gateway_with_another_eui_waits_for_the_document_that_it_left_too() -> None:
     enforcement = Enforcement()
-    enforcement.begin({HERE: 4, THERE: 4})
+    enforcement.begin_turn({HERE: 4, THERE: 4})
     enforcement.take_in([holder(4, 4)], 100)
     for document in (HERE, THERE):
         list(enforcement.published(Step(document, 5, 100.0), [ref(gateway())]))
-    assert not enforcement.proven(enforcement.take_in([holder(4, 5)], 101).touched)
+    assert not enforcement.proven(enforcement.take_in([holder(4, 5)], 101).to_check)
     assert enforcement.fact(gateway(), MOVED)[:2] == ("False", "Pending")
-    assert [each for each, _ in enforcement.proven(enforcement.take_in([holder(5, 5)], 102).touched)] == [
+    assert [each for each, _ in enforcement.proven(enforcement.take_in([holder(5, 5)], 102).to_check)] == [
         ref(gateway())
     ]
     assert enforcement.fact(gateway(), MOVED).status == "True"
@@ -164,16 +164,16 @@ def test_a_gateway_with_another_eui_waits_for_the_document_that_it_left_too() ->
 
 def test_a_gateway_whose_old_eui_could_not_be_taken_out_is_not_enforced() -> None:
     enforcement = Enforcement()
-    enforcement.begin({HERE: 4, THERE: 4})
+    enforcement.begin_turn({HERE: 4, THERE: 4})
     list(enforcement.published(Step(THERE, 5, 100.0), [ref(gateway())]))
     enforcement.unwritten, enforcement.unchanged = {HERE}, {ref(gateway()): HERE}
-    assert not enforcement.proven(enforcement.take_in([holder(4, 5)], 101).touched)
+    assert not enforcement.proven(enforcement.take_in([holder(4, 5)], 101).to_check)
     assert enforcement.fact(gateway(), MOVED) == ("False", "Pending", f"Secret stationkeeper-{HERE} is not written yet")
 
 
 def test_a_gateway_that_an_operator_before_moved_waits_for_all_that_was_published_then() -> None:
     enforcement = Enforcement()
-    enforcement.begin({HERE: 5, THERE: 5})
+    enforcement.begin_turn({HERE: 5, THERE: 5})
     enforcement.take_in([holder(4, 5)], 100)
     assert enforcement.fact(gateway(), MOVED).status == "False"
     outcome = enforcement.take_in([holder(5, 5)], 101)
@@ -181,9 +181,9 @@ def test_a_gateway_that_an_operator_before_moved_waits_for_all_that_was_publishe
     assert enforcement.fact(gateway(), MOVED).status == "True"
 
 
-def test_when_the_last_pod_of_another_count_is_gone_all_is_looked_at_again() -> None:
+def test_all_resources_are_checked_again_after_the_last_pod_of_a_count_ends() -> None:
     enforcement = Enforcement()
-    enforcement.begin({HERE: 4, THERE: 4})
+    enforcement.begin_turn({HERE: 4, THERE: 4})
     other = PodReport("cups-9", {"registry-32-00": 3, "registry-32-01": 3}, buckets=32)
     enforcement.take_in([holder(4, 4), other], 100)
     assert "another count" in enforcement.fact(gateway(), MOVED).message
@@ -191,12 +191,12 @@ def test_when_the_last_pod_of_another_count_is_gone_all_is_looked_at_again() -> 
     assert enforcement.fact(gateway(), MOVED).status == "True"
 
 
-def test_what_was_never_published_is_not_enforced() -> None:
+def test_an_unpublished_resource_is_not_enforced() -> None:
     refused = Verdict(False, "MalformedPEM", "no PEM", None)
     assert Enforcement().fact(ca(), refused)[:2] == ("False", "NotPublished")
 
 
-def test_what_could_not_be_written_is_not_enforced() -> None:
+def test_an_unwritten_resource_is_not_enforced() -> None:
     enforcement = published(ca())
     enforcement.take_in([pod(5)], 101)
     enforcement.unwritten = {TRUST}
@@ -213,7 +213,7 @@ def test_after_a_restart_the_status_counts_until_a_pod_shows_something_older() -
     }
     before = ca(status={"conditions": [condition]})
     enforcement = Enforcement()
-    enforcement.begin({TRUST: 5})
+    enforcement.begin_turn({TRUST: 5})
     assert enforcement.fact(before, GOOD) == ("True", "Enforced", "0.2 s")
     assert enforcement.fact(ca(), GOOD).status == "False"
     assert list(enforcement.take_in([pod(5)], 1).documents) == [TRUST]
@@ -226,8 +226,8 @@ def test_after_a_restart_the_status_counts_until_a_pod_shows_something_older() -
 def test_a_write_that_was_not_answered_is_proven_like_any_other() -> None:
     enforcement = published(ca())
     enforcement.take_in([pod(5)], 101)
-    assert enforcement.begin({TRUST: 6})
-    assert not enforcement.begin({TRUST: 6})
+    assert enforcement.begin_turn({TRUST: 6})
+    assert not enforcement.begin_turn({TRUST: 6})
     enforcement.take_in([pod(5)], 102)
     assert enforcement.fact(ca(), GOOD).status == "False"
     enforcement.take_in([pod(6)], 103)
@@ -236,28 +236,28 @@ def test_a_write_that_was_not_answered_is_proven_like_any_other() -> None:
 
 def test_a_removal_that_waited_for_a_secret_is_proven_when_it_is_written_even_if_pods_were_quicker() -> None:
     enforcement = Enforcement()
-    enforcement.begin({HERE: 4})
+    enforcement.begin_turn({HERE: 4})
     enforcement.unwritten, enforcement.unchanged = {HERE}, {ref(gateway()): HERE}
     enforcement.take_in([holder(4, 0)], 100)
     list(enforcement.published(Step(HERE, 5, 100.0), [ref(gateway())]))
-    assert not enforcement.proven(enforcement.take_in([holder(5, 0)], 101).touched), "the turn is not over"
+    assert not enforcement.proven(enforcement.take_in([holder(5, 0)], 101).to_check), "the turn is not over"
     enforcement.unwritten, enforcement.unchanged = frozenset(), {}
     outcome = enforcement.take_in([holder(5, 0)], 102)
-    assert [each for each, _ in enforcement.proven(outcome.touched)] == [ref(gateway())]
-    assert not enforcement.take_in([holder(5, 0)], 103).touched
+    assert [each for each, _ in enforcement.proven(outcome.to_check)] == [ref(gateway())]
+    assert not enforcement.take_in([holder(5, 0)], 103).to_check
 
 
 def test_a_document_is_not_proven_before_all_its_resources_are_taken_in() -> None:
     enforcement, many = Enforcement(), [ref(ca(f"ca-{number}")) for number in range(2500)]
-    enforcement.begin({TRUST: 4})
+    enforcement.begin_turn({TRUST: 4})
     steps = 0
     for _ in enforcement.published(Step(TRUST, 5, 100.0), many):
-        assert not enforcement.proven(enforcement.take_in([pod(5)], 101).touched)
+        assert not enforcement.proven(enforcement.take_in([pod(5)], 101).to_check)
         assert not enforcement.is_settled
         steps += 1
     assert steps == 2
     outcome = enforcement.take_in([pod(5)], 102)
-    assert {each for each, _ in enforcement.proven(outcome.touched)} == set(many)
+    assert {each for each, _ in enforcement.proven(outcome.to_check)} == set(many)
 
 
 @pytest.mark.slow
@@ -281,11 +281,11 @@ def test_a_spec_that_is_refused_is_not_enforced_however_well_the_last_accepted_o
     assert enforcement.fact(ca(), GOOD).status == "True"
 
 
-def test_after_a_restart_a_pod_that_does_not_tell_leaves_it_unknown() -> None:
+def test_after_a_restart_a_silent_pod_leaves_the_condition_unknown() -> None:
     condition = {"type": "Enforced", "status": "True", "reason": "Enforced", "message": "0.2 s"}
     before = ca(status={"conditions": [{**condition, "observedGeneration": 1}]})
     enforcement = Enforcement()
-    enforcement.begin({TRUST: 5})
+    enforcement.begin_turn({TRUST: 5})
     enforcement.take_in([PodReport("cups-0", problem="timeout")], 1)
     assert enforcement.fact(before, GOOD)[:2] == ("Unknown", "PodUnreachable")
     enforcement.take_in([pod(5)], 2)
@@ -328,7 +328,7 @@ def test_a_pod_that_is_not_ready_and_holds_nothing_is_not_waited_for() -> None:
     assert enforcement.fact(ca(), GOOD)[2] == "loaded by every ready CUPS pod 1.00 s after it was published"
 
 
-def test_a_pod_that_is_not_ready_and_does_not_tell_is_not_waited_for_but_named() -> None:
+def test_an_unready_pod_without_an_answer_is_only_named() -> None:
     enforcement = published(ca())
     silent = PodReport("cups-1", {TRUST: 4}, problem="timeout", ready=False)
     enforcement.take_in([pod(5), silent], 101)
@@ -337,7 +337,7 @@ def test_a_pod_that_is_not_ready_and_does_not_tell_is_not_waited_for_but_named()
     assert fact.message.endswith("; not ready and without an answer: pod cups-1")
 
 
-def test_a_ready_pod_that_ends_and_does_not_tell_any_more_leaves_it_unknown_until_it_is_gone() -> None:
+def test_a_silent_terminating_pod_leaves_the_condition_unknown_until_it_ends() -> None:
     enforcement = published(ca())
     enforcement.take_in([pod(5), PodReport("cups-1", {TRUST: 4}, problem="refused", ends=True)], 101)
     assert enforcement.fact(ca(), GOOD)[:2] == ("Unknown", "PodUnreachable")
@@ -345,7 +345,7 @@ def test_a_ready_pod_that_ends_and_does_not_tell_any_more_leaves_it_unknown_unti
     assert enforcement.fact(ca(), GOOD).status == "True"
 
 
-def test_pods_that_are_not_ready_alone_prove_nothing() -> None:
+def test_unready_pods_alone_prove_nothing() -> None:
     enforcement = published(ca())
     enforcement.take_in([PodReport("cups-0", {TRUST: 5}, ready=False)], 101)
     assert enforcement.fact(ca(), GOOD)[:2] == ("Unknown", "NoCUPSPod")

@@ -1,4 +1,4 @@
-"""One EUI in several namespaces: nobody is kept out by another tenant, and nobody inherits from one."""
+"""One EUI in several namespaces: no tenant blocks another one, and none inherits a gateway."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from stationkeeper_core.published.documents import REGISTRY, Document, RegistryD
 from stationkeeper_operator.compiling.compile import PublishPlan
 from stationkeeper_operator.compiling.gateways import registry_compiler
 from stationkeeper_operator.compiling.trust import scopes
-from stationkeeper_operator.compiling.trust.scopes import may_meet
+from stationkeeper_operator.compiling.trust.scopes import may_overlap
 from stationkeeper_operator.resources.records import TAKES_OVER, Gateway, Resource, TrustedCA
 from tests.examples import examples
 from tests.operator.resource_building import EUI, make_ca, make_gateway, make_pem, plan_of, verdict_on
@@ -55,7 +55,7 @@ def reserved(plan: PublishPlan) -> tuple[ReservedEUI, ...]:
 
 
 def run(*worlds: Sequence[Resource], start: Mapping[str, Document] | None = None) -> PublishPlan:
-    """The last plan of a history of worlds, each over what was in force before."""
+    """Return the last plan of a history of worlds, each over what was in force before."""
     documents = start or {}
     for world in worlds:
         plan = plan_of(*world, in_force=documents)
@@ -67,7 +67,7 @@ A, B = gateway_of("a"), gateway_of("b", age=50)
 SHARED = shared_ca("a", "b")
 
 
-def test_who_registers_a_foreign_eui_first_with_a_ca_of_its_own_keeps_nobody_out() -> None:
+def test_registering_a_foreign_eui_first_with_an_own_ca_blocks_no_one() -> None:
     thief, owner = gateway_of("b", age=200), gateway_of("a", age=1)
     plan = run([thief, ca_of("b", "b")], [thief, owner, ca_of("b", "b"), ca_of("a", "a")])
     assert in_force(plan) == ["b", "a"]
@@ -75,7 +75,7 @@ def test_who_registers_a_foreign_eui_first_with_a_ca_of_its_own_keeps_nobody_out
     assert all(verdict_on(each, plan).accepted for each in (thief, owner))
 
 
-def test_where_one_ca_serves_both_the_second_waits_and_is_told_nothing_of_the_first() -> None:
+def test_with_one_ca_for_both_the_second_waits_and_learns_nothing_of_the_first() -> None:
     plan = run([A, SHARED], [A, B, SHARED])
     assert in_force(plan) == ["a"]
     verdict = verdict_on(B, plan)
@@ -95,7 +95,7 @@ def test_where_one_ca_serves_both_the_second_waits_and_is_told_nothing_of_the_fi
     ],
     ids=["its Gateway", "both Gateways", "its Gateway, and B's is made anew", "the CA", "the CA and its Gateway"],
 )
-def test_a_gateway_that_is_replaced_is_not_inherited_by_one_that_waits(gap: list[Resource]) -> None:
+def test_a_waiting_gateway_does_not_inherit_a_replaced_one(gap: list[Resource]) -> None:
     waiting = next((each for each in gap if each.metadata.namespace == "b"), B)
     replaced = gateway_of("a", "uid-a-2", age=1)
     before = run([A, B, SHARED])
@@ -124,7 +124,7 @@ def test_a_gateway_with_a_spec_that_cannot_be_used_keeps_its_eui_from_others() -
     assert verdict_on(B, plan).reason == Reason.EUI_CONFLICT
 
 
-def test_the_copy_of_a_ca_that_is_added_later_takes_no_gateway_from_who_had_it_in_force() -> None:
+def test_a_later_copy_of_a_ca_takes_no_gateway_from_its_owner() -> None:
     thief, owner = gateway_of("b", age=200), gateway_of("a", age=1)
     cas = [ca_of("b", "b"), ca_of("a", "a")]
     before = run([thief, cas[0]], [thief, owner, *cas])
@@ -141,7 +141,7 @@ def test_the_copy_of_a_ca_that_is_added_later_takes_no_gateway_from_who_had_it_i
     assert "b" not in in_force(run([thief, owner, attack[2]], attack, start=plan.documents))
 
 
-def test_a_copy_that_is_added_while_the_owners_gateway_is_replaced_takes_nothing() -> None:
+def test_a_copy_added_during_a_replacement_takes_nothing() -> None:
     thief, owner = gateway_of("b", age=200), gateway_of("a", age=1)
     cas, copies = [ca_of("b", "b"), ca_of("a", "a")], ca_of("b", "b", "a")
     before = run([thief, cas[0]], [thief, owner, *cas])
@@ -167,7 +167,7 @@ def test_one_token_in_two_namespaces_is_a_conflict_and_another_one_is_none() -> 
     assert in_force(plan_of(first, second, referenced=other)) == ["a", "b"]
 
 
-def test_a_person_hands_an_eui_over_by_the_uid_of_the_gateway_that_is_gone() -> None:
+def test_a_person_hands_an_eui_over_by_the_uid_of_the_deleted_gateway() -> None:
     before = run([A, B, SHARED])
     named = gateway_of("b", age=50, takes_over="uid-a")
     still_there = run([A, named, SHARED], start=before.documents)
@@ -196,7 +196,7 @@ def test_the_release_hands_an_eui_over_by_serving_it_in_one_namespace_only() -> 
     assert in_force(run([B, ranges], start=before.documents)) == ["b"]
 
 
-def test_who_yields_to_the_release_comes_back_when_that_is_taken_back() -> None:
+def test_a_gateway_that_lost_to_the_release_returns_when_that_is_undone() -> None:
     own = [ca_of("a", "a"), ca_of("b", "b")]
     before = run([A, B, *own])
     assert in_force(before) == ["a", "b"]
@@ -243,7 +243,7 @@ def test_what_is_reserved_is_bounded_for_each_namespace(monkeypatch: pytest.Monk
     ]
 
 
-def test_who_cannot_be_remembered_to_wait_does_not_get_in_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gateway_beyond_the_waiting_limit_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry_compiler, "MAX_RESERVED", 1)
     euis = [f"{number:016X}" for number in range(10_000) if bucket_of(EUI64(number)) == 0][:4]
     cas = [ca_of("a", "a"), ca_of("b", "a")]
@@ -280,7 +280,7 @@ def worlds(draw: st.DrawFn) -> list[Resource]:
 @pytest.mark.slow
 @settings(deadline=None, max_examples=examples(60))
 @given(st.lists(worlds(), min_size=1, max_size=5), st.randoms())
-def test_no_two_gateways_in_force_can_be_meant_by_one_client_and_no_history_inherits(
+def test_no_client_matches_two_gateways_in_force_and_no_history_inherits(
     history: list[list[Resource]], chance: Any
 ) -> None:
     documents: Mapping[str, Document] = {}
@@ -327,14 +327,14 @@ def test_many_issuers_of_one_name_do_not_hide_the_one_that_signed() -> None:
     assert in_force(run([A, B, theirs], start=before.documents)) == ["a"]
 
 
-def test_more_issuers_of_one_name_than_are_tried_count_as_meeting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_issuers_of_one_name_than_are_tried_count_as_an_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scopes, "_MAX_TRIES", 3)
-    may_meet.cache_clear()
+    may_overlap.cache_clear()
     mine = make_ca({"certificates": make_pem("line", key="line", issuer=("root", "root"))}, "acme", "a")
     decoys = "".join(make_pem("root", key=f"decoy {number}") for number in range(4))
     theirs = make_ca({"certificates": decoys}, "acme", "b")
     assert in_force(run([A, mine], [A, B, mine, theirs])) == ["a"]
-    may_meet.cache_clear()
+    may_overlap.cache_clear()
     few = make_ca({"certificates": make_pem("root", key="decoy 0")}, "acme", "b")
     assert in_force(run([A, mine], [A, B, mine, few])) == ["a", "b"]
-    may_meet.cache_clear()
+    may_overlap.cache_clear()

@@ -45,7 +45,7 @@ def test_the_gravest_of_all_certificates_counts(days: list[float], status: str, 
     assert found[:2] == (status, reason)
 
 
-def test_one_of_a_long_life_is_told_although_one_of_a_short_life_ends_before() -> None:
+def test_a_long_lived_certificate_is_reported_although_a_short_lived_one_ends_before() -> None:
     short = Validity(Use.LNS_CLIENT, "short", NOW + timedelta(hours=20), NOW - timedelta(hours=4))
     assert expiring([short], NOW) == (
         "False",
@@ -59,14 +59,14 @@ def test_one_of_a_long_life_is_told_although_one_of_a_short_life_ends_before() -
     assert "short" not in found[2]
 
 
-def test_who_renews_it_is_told() -> None:
+def test_the_cert_manager_certificate_that_renews_it_is_named() -> None:
     end = NOW + timedelta(days=2)
     found = expiring([Validity(Use.TRUST_ANCHOR, "a", end, NOW - timedelta(days=88), renewed_by="vendor-a")], NOW)
     assert found is not None
     assert "check that certificates.cert-manager.io 'vendor-a' is Ready" in found[2]
 
 
-def test_without_a_certificate_there_is_nothing_to_tell() -> None:
+def test_without_a_certificate_there_is_no_condition() -> None:
     assert expiring([], NOW) is None
 
 
@@ -94,16 +94,16 @@ def test_a_long_list_is_cut_and_counted() -> None:
         ("NotExpiring", None, False),
     ],
 )
-def test_only_what_is_graver_is_news(reason: str, than: str | None, graver: bool) -> None:
+def test_only_a_graver_stage_is_an_event(reason: str, than: str | None, graver: bool) -> None:
     assert is_graver(reason, than) is graver
 
 
 @pytest.mark.parametrize("shown", [None, 7, {}, {"notAfter": 7}, {"notAfter": "soon"}, {"notAfter": "2026-06-21"}])
-def test_a_certificate_that_the_status_does_not_tell_is_none(shown: object) -> None:
+def test_a_status_without_a_certificate_gives_none(shown: object) -> None:
     assert seen_validity(shown) is None
 
 
-def test_the_certificate_that_a_gateway_came_with_is_told_by_its_serial() -> None:
+def test_the_certificate_that_a_gateway_came_with_is_reported_by_its_serial() -> None:
     found = seen_validity({"serial": "0A", "notAfter": "2026-06-21T00:00:00Z"})
     assert found == Validity(Use.GATEWAY, "serial '0A'", NOW + timedelta(days=20))
     day = {"serial": "0A", "notBefore": "2026-06-01T00:00:00Z", "notAfter": "2026-06-02T00:00:00Z"}
@@ -123,7 +123,7 @@ def test_the_certificate_that_a_gateway_came_with_is_told_by_its_serial() -> Non
         (make_defaults({"lns": LNS}), ["LNSTrust"]),
     ],
 )
-def test_a_verdict_tells_the_validities_of_its_resource(resource: Resource, uses: list[str]) -> None:
+def test_a_verdict_has_the_validities_of_its_resource(resource: Resource, uses: list[str]) -> None:
     assert [each.use for each in verdict_on(resource, plan_of(resource)).validities] == uses
 
 
@@ -139,7 +139,7 @@ def test_the_certificate_of_cert_manager_that_renews_it_is_found_on_the_secret()
         assert found.renewed_by == told
 
 
-def test_what_a_refused_spec_leaves_in_force_is_told_too() -> None:
+def test_certificates_that_a_refused_spec_leaves_in_force_are_reported() -> None:
     before = plan_of(make_ca({"certificates": SOON}))
     refused = make_ca({"certificates": "hello"})
     verdict = verdict_on(refused, plan_of(refused, in_force=before.documents))
@@ -147,7 +147,7 @@ def test_what_a_refused_spec_leaves_in_force_is_told_too() -> None:
     assert [each.use for each in verdict.validities] == [Use.TRUST_ANCHOR]
 
 
-def test_a_gateway_is_not_told_of_what_its_defaults_give_it() -> None:
+def test_certificates_of_a_default_are_not_reported_on_its_gateways() -> None:
     gateway, defaults = make_gateway({"eui": EUI}), make_defaults({"lns": LNS})
     plan = plan_of(gateway, defaults)
     assert verdict_on(gateway, plan).accepted
@@ -173,7 +173,7 @@ def test_metrics_count_each_certificate_once_and_by_nearness() -> None:
     assert 'stationkeeper_resources{accepted="true",kind="Gateway"} 1.0' in text
 
 
-def test_client_certificates_and_the_trust_of_another_cups_server_are_told() -> None:
+def test_client_certificates_and_the_trust_of_another_cups_server_are_reported() -> None:
     secret = make_secret({"tls.crt": base64.b64encode((OLD + ROOT).encode()).decode()}, name="client")
     auth = {"clientCertificate": {"secretRef": {"name": "client"}}}
     cups = {"uri": "https://cups.example.com:443", "trust": ROOT, "auth": auth}

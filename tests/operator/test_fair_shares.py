@@ -1,4 +1,4 @@
-"""A tenant with very much to say holds up nobody else: statuses and events are shared among namespaces."""
+"""A tenant with many changes delays no other one: namespaces share the rates of statuses and events."""
 
 import asyncio
 import contextlib
@@ -85,7 +85,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_a_tenant_that_changes_1500_gateways_twice_a_second_delays_nobody_else(stage: Stage) -> None:
+async def test_a_tenant_that_changes_1500_gateways_twice_a_second_delays_no_other(stage: Stage) -> None:
     stage.lay(B, FLEET)
     stage.lay(A, 1)
     stage.judge("first")
@@ -107,7 +107,7 @@ async def test_a_tenant_that_changes_1500_gateways_twice_a_second_delays_nobody_
             stage.writer.judge(
                 {mine: Judgement(key_of.metadata.uid, 1, Verdict(False, "LNSMissing", f"mine {number}", None), False)}
             )
-            stage.events.assure(gone, "Normal", "Enforced", f"its removal was proven {number}")
+            stage.events.queue(gone, "Normal", "Enforced", f"its removal was proven {number}")
             await until(lambda: stage.says(mine, f"mine {number}"))  # noqa: B023
             await until(lambda: stage.told(A, "Enforced") == number + 1)  # noqa: B023
             assert time.monotonic() - began < 1.0
@@ -126,14 +126,14 @@ async def test_events_of_one_namespace_are_dropped_for_none_of_another(stage: St
 
 
 @pytest.mark.slow
-async def test_what_is_told_for_certain_is_tried_again_and_overtakes_the_others_queue(stage: Stage) -> None:
+async def test_a_queued_event_is_retried_and_other_namespaces_do_not_wait_for_it(stage: Stage) -> None:
     events = f"/api/v1/namespaces/{A}/events"
     stage.server.failing[events] = 503
     for number in range(300):
         theirs = decode_resource(GATEWAY, {"metadata": {"namespace": B, "name": f"b-{number}"}})
-        stage.events.assure(theirs, "Normal", "Enforced", "m")
+        stage.events.queue(theirs, "Normal", "Enforced", "m")
     mine = decode_resource(GATEWAY, {"metadata": {"namespace": A, "name": "a"}})
-    stage.events.assure(mine, "Normal", "Enforced", "m")
+    stage.events.queue(mine, "Normal", "Enforced", "m")
     await until(lambda: ("POST", events) in stage.server.requests)
     assert stage.told(A, "Enforced") == 0
     stage.server.failing.clear()
@@ -145,7 +145,7 @@ async def test_what_is_told_for_certain_is_tried_again_and_overtakes_the_others_
     ("status", "is_said"),
     [pytest.param(403, True, id="as where the namespace ends"), pytest.param(409, False, id="another told it before")],
 )
-async def test_what_can_never_be_told_is_given_up_after_one_attempt(
+async def test_an_event_that_can_never_be_written_is_dropped_after_one_attempt(
     stage: Stage, caplog: pytest.LogCaptureFixture, status: int, is_said: bool
 ) -> None:
     events = f"/api/v1/namespaces/{A}/events"
@@ -154,40 +154,36 @@ async def test_what_can_never_be_told_is_given_up_after_one_attempt(
     told: list[str] = []
 
     def is_told() -> bool:
-        told.extend(stage.events.take_told())
+        told.extend(stage.events.take_reported())
         return bool(told)
 
-    stage.events.assure(mine, "Normal", "Enforced", "m", once=True)
+    stage.events.queue(mine, "Normal", "Enforced", "m", once=True)
     await until(is_told)
 
     del stage.server.failing[events]
-    stage.events.assure(mine, "Normal", "Later", "m")
+    stage.events.queue(mine, "Normal", "Later", "m")
     await until(lambda: stage.told(A, "Later") == 1)
-    assert (stage.told(A, "Enforced"), told, list(stage.events.take_told())) == (0, ["u"], [])
+    assert (stage.told(A, "Enforced"), told, list(stage.events.take_reported())) == (0, ["u"], [])
     assert ("an event was not written" in caplog.messages) is is_said
 
 
-async def test_an_event_that_cannot_be_written_is_said_in_the_log_and_ends_nothing(
-    stage: Stage, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_failed_event_is_logged_and_stops_nothing(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     stage.server.failing[f"/api/v1/namespaces/{A}/events"] = 403
     mine = decode_resource(GATEWAY, {"metadata": {"namespace": A, "name": "a"}})
     await stage.events.warning(mine, "Lost", "m")
     assert caplog.messages == ["an event was not written"]
 
 
-async def test_a_queue_of_what_is_told_for_certain_is_bounded_for_its_namespace_alone(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_queued_events_are_bounded_per_namespace(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with small_api_server(tmp_path) as (server, api):
         # Nothing is written yet: the queues fill.
-        events = EventRecorder(api, "test", lambda: None, assured=RateLimit(10_000, 10_000))
+        events = EventRecorder(api, "test", lambda: None, queue_limit=RateLimit(10_000, 10_000))
         theirs = decode_resource(GATEWAY, {"metadata": {"namespace": B, "name": "b"}})
         mine = decode_resource(GATEWAY, {"metadata": {"namespace": A, "name": "a"}})
         for _ in range(5_001):
-            events.assure(theirs, "Normal", "Enforced", "m")
+            events.queue(theirs, "Normal", "Enforced", "m")
         assert caplog.messages == ["too many events in a namespace, some were dropped"]
-        events.assure(mine, "Normal", "Enforced", "m")
+        events.queue(mine, "Normal", "Enforced", "m")
 
         here = f"/api/v1/namespaces/{A}/events"
         running = asyncio.create_task(events.run())
@@ -196,7 +192,7 @@ async def test_a_queue_of_what_is_told_for_certain_is_bounded_for_its_namespace_
         assert len(caplog.messages) == 1
 
 
-async def test_a_status_that_cannot_be_written_holds_up_no_other(stage: Stage) -> None:
+async def test_a_status_that_cannot_be_written_delays_no_other(stage: Stage) -> None:
     stage.lay(B, 20)
     stage.lay(A, 1)
     for number in range(20):
@@ -233,7 +229,7 @@ def test_each_key_is_taken_once_and_none_waits_for_long(
     assert not queue
 
 
-def test_what_is_urgent_overtakes_the_backlog_of_every_namespace_and_does_not_stop_it() -> None:
+def test_urgent_keys_overtake_the_backlog_and_do_not_stop_it() -> None:
     queue: FairQueue[str] = FairQueue(lambda key: key[0])
     queue.add((f"{namespace}-backlog-{number}" for namespace in "abcdef" for number in range(50)), urgent=False)
     queue.add(f"z-change-{number}" for number in range(30))

@@ -149,7 +149,7 @@ def test_the_narrowing_of_clients_is_published_normalised() -> None:
     assert "'other/acme'" in verdict_on(resource, plan).message
 
 
-def test_whether_another_tenant_has_a_trusted_ca_is_not_told() -> None:
+def test_a_note_does_not_reveal_another_tenants_trusted_ca() -> None:
     resource = make_gateway(spec(client={"trustedCAs": ["other/acme"]}))
     there = plan_of(resource, make_ca({"certificates": TRUST_PEM}, "acme", "other"))
     assert verdict_on(resource, there) == verdict_on(resource, plan_of(resource))
@@ -203,7 +203,7 @@ def test_a_broken_spec_suspends_and_a_refused_one_does_not_bring_back() -> None:
     assert not gateways(plan_of(make_gateway(spec()), in_force=still.documents))[0].suspended
 
 
-def test_a_gateway_that_is_suspended_falls_back_on_less_room_than_it_has() -> None:
+def test_the_fallback_of_a_suspended_gateway_needs_less_space() -> None:
     (held,) = gateways(plan_of(make_gateway(spec())))
     changed = make_gateway(spec({**WSS, "uri": "wss://another.example.com:8887"}, suspended=True))
 
@@ -215,7 +215,7 @@ def test_a_gateway_that_is_suspended_falls_back_on_less_room_than_it_has() -> No
     assert found.minimal == replace(held, suspended=True, lns_uri="", lns_credentials=b"")
 
 
-def test_what_was_only_ever_suspended_is_no_last_good() -> None:
+def test_a_gateway_that_was_always_suspended_has_no_last_good_state() -> None:
     suspended = plan_of(make_gateway(spec(None, suspended=True)))
     assert gateways(plan_of(make_gateway(spec(None)), in_force=suspended.documents)) == []
 
@@ -229,7 +229,7 @@ def test_credentials_never_pass_to_another_eui() -> None:
     assert gateways(plan_of(resource, in_force=in_force(spec()))) == []
 
 
-def test_a_suspended_gateway_is_said_to_keep_its_lns() -> None:
+def test_the_message_of_a_suspended_gateway_says_that_it_keeps_its_lns() -> None:
     suspended = make_gateway(spec(suspended=True))
     assert "revoke its key at the LNS" in verdict_on(suspended, plan_of(suspended)).message
 

@@ -24,6 +24,7 @@ from stationkeeper_operator.observing.handover import Handover
 from stationkeeper_operator.observing.loaded_reports import LoadedReports
 from stationkeeper_operator.observing.pod_client import REQUEST_SECONDS
 from stationkeeper_operator.observing.pod_events import PodEvents
+from stationkeeper_operator.observing.pod_rounds import PodRounds
 from stationkeeper_operator.observing.seen_pages import SeenPages
 from stationkeeper_operator.publishing.held_document import PublishedValue
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
@@ -68,7 +69,7 @@ REGISTRY = RegistryDocument(
 
 
 class Stage:
-    """An operator's observing half, with pods that are real TLS servers."""
+    """The part of an operator that asks the pods, with pods that are real TLS servers."""
 
     def __init__(
         self, server: SmallApiServer, api: KubernetesApi, token_file: Path | None, key_file: Path | None = None
@@ -89,14 +90,15 @@ class Stage:
         self.flow = RolloutFlow(self.tracker, self.writer, events)
         pods = AskedPods(api, "release")
         self.gatherer = RolloutLoop(
-            pods,
-            LoadedReports(pods, Handover(key_file, lambda: self.published), PodEvents(_now)),
-            SeenPages(pods),
+            PodRounds(
+                pods,
+                LoadedReports(pods, Handover(key_file, lambda: self.published), PodEvents(_now)),
+                SeenPages(pods),
+            ),
             self.flow,
             events,
             token_file=token_file,
             may_ask=lambda: self.tracker.is_known,
-            namespace="release",
             now=_now,
         )
 
@@ -108,7 +110,7 @@ class Stage:
             metadata = {"namespace": key.namespace, "uid": uids[key], "generation": 1}
             body = self.server.put(PATHS[key], {"metadata": metadata, "spec": spec, "status": {}})
             self.store.put(decode_resource(key.kind, body))
-        self.flow.know(self.store.changes().world.resources)
+        self.flow.take_in_resources(self.store.changes().world.resources)
         verdicts = {key: Verdict(True, "Accepted", "fine", DOCUMENTS[key]) for key in specs}
         self.writer.judge({key: Judgement(uids[key], 1, verdict, True) for key, verdict in verdicts.items()})
 
@@ -207,7 +209,7 @@ async def test_what_every_pod_has_loaded_is_enforced_and_then_ready(
 
 
 @pytest.mark.parametrize(("ready", "terminating"), [(False, False), (True, True), (False, True)])
-async def test_a_pod_that_is_not_ready_or_about_to_end_is_asked_what_it_has_loaded_and_not_whom_it_saw(
+async def test_an_unready_or_terminating_pod_is_asked_only_for_loaded_generations(
     stage: Stage, port: InternalPort, other_port: InternalPort, ready: bool, terminating: bool
 ) -> None:
     port.loaded, other_port.loaded = Loaded({TRUST: 5}), Loaded({TRUST: 4})
@@ -222,7 +224,7 @@ async def test_a_pod_that_is_not_ready_or_about_to_end_is_asked_what_it_has_load
     assert set(other_port.paths) == {"/generation"}
 
 
-async def test_a_pod_that_waits_for_a_secret_is_told_once_with_its_name_and_keys(
+async def test_a_missing_secret_of_a_pod_is_reported_once_with_its_name_and_keys(
     stage: Stage, port: InternalPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pod_events, "WAITING_SECONDS", 0.3)
@@ -247,9 +249,7 @@ async def test_a_pod_that_is_over_is_not_asked(stage: Stage, port: InternalPort,
     assert other_port.paths == []
 
 
-async def test_a_pod_that_is_not_ready_and_silent_holds_nobody_up(
-    stage: Stage, port: InternalPort, other_port: InternalPort
-) -> None:
+async def test_a_silent_unready_pod_delays_no_other(stage: Stage, port: InternalPort, other_port: InternalPort) -> None:
     port.loaded = Loaded({TRUST: 5})
     other_port.silent = True
     stage.add_pod("cups-0", port)
@@ -284,7 +284,9 @@ async def test_without_a_pod_it_is_not_known_whether_it_is_enforced(stage: Stage
     await until(lambda: stage.enforced(CA)[:2] == ("Unknown", "NoCUPSPod"))
 
 
-async def test_whom_the_pods_saw_is_in_the_statuses(stage: Stage, port: InternalPort, other_port: InternalPort) -> None:
+async def test_visits_seen_by_the_pods_are_in_the_statuses(
+    stage: Stage, port: InternalPort, other_port: InternalPort
+) -> None:
     stage.add_pod("cups-0", port)
     stage.add_pod("cups-1", other_port)
     stage.lay()
@@ -298,7 +300,7 @@ async def test_whom_the_pods_saw_is_in_the_statuses(stage: Stage, port: Internal
     assert port.paths.count("/observations?since=0") == 1
 
 
-async def test_a_pod_that_started_anew_is_read_from_the_beginning(stage: Stage, port: InternalPort) -> None:
+async def test_a_restarted_pod_is_read_from_the_beginning(stage: Stage, port: InternalPort) -> None:
     stage.add_pod("cups-0", port)
     stage.lay()
     port.seen = [saw(1, uid=""), saw(0, 1, station="before")]
@@ -307,7 +309,7 @@ async def test_a_pod_that_started_anew_is_read_from_the_beginning(stage: Stage, 
     await until(lambda: stage.status(GTW).get("station") == "after")
 
 
-async def test_a_deleted_ca_in_use_is_told_until_no_pod_trusts_it_any_more(stage: Stage, port: InternalPort) -> None:
+async def test_a_deleted_ca_in_use_is_reported_and_then_its_end_in_all_pods(stage: Stage, port: InternalPort) -> None:
     port.loaded = Loaded({TRUST: 5})
     stage.add_pod("cups-0", port)
     stage.lay()
@@ -316,7 +318,7 @@ async def test_a_deleted_ca_in_use_is_told_until_no_pod_trusts_it_any_more(stage
     await stage.flow.count(now)
     before, after = trust(authority(), authority("twin")), trust(authority("twin"))
     await stage.publish(TRUST, before, after, 6)
-    await stage.flow.tell({TRUST: after}, {})
+    await stage.flow.record_removals({TRUST: after}, {})
     await until(lambda: sorted(stage.told) == [("InUse", "acme"), ("StillTrustedBy", "acme")])
     port.loaded = Loaded({TRUST: 6})
     await until(lambda: ("Enforced", "acme") in stage.told)
@@ -324,24 +326,24 @@ async def test_a_deleted_ca_in_use_is_told_until_no_pod_trusts_it_any_more(stage
     assert "lorawan/twin" in told["message"]
 
 
-async def test_pods_that_are_quicker_than_the_turn_leave_the_proof_of_a_removal_to_be_told(stage: Stage) -> None:
+async def test_a_proof_that_comes_before_the_turn_is_reported_after_the_removal(stage: Stage) -> None:
     before, after = trust(authority()), trust()
     await stage.publish(TRUST, before, after, 6)
     await stage.flow.reported([PodReport("cups-0", {TRUST: 6})])
-    await stage.flow.tell({TRUST: after}, {})
+    await stage.flow.record_removals({TRUST: after}, {})
     await until(lambda: stage.told == [("Enforced", "acme")])
 
 
-async def test_a_ca_that_gives_up_an_anchor_that_another_holds_is_told(stage: Stage) -> None:
+async def test_a_ca_that_gives_up_an_anchor_that_another_holds_is_reported(stage: Stage) -> None:
     stage.lay()
     before = trust(authority("acme", "one", "two"), authority("twin", "two"))
     after = trust(authority("acme", "one"), authority("twin", "two"))
     await stage.publish(TRUST, before, after, 6)
-    await stage.flow.tell({TRUST: after}, stage.store.snapshot().resources)
+    await stage.flow.record_removals({TRUST: after}, stage.store.snapshot().resources)
     await until(lambda: stage.told == [("StillTrustedBy", "acme")])
 
 
-async def test_without_a_token_nobody_is_asked_and_that_is_said_once(
+async def test_without_a_token_no_pod_is_asked_and_that_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with small_api_server(tmp_path) as (server, api):
@@ -353,7 +355,7 @@ async def test_without_a_token_nobody_is_asked_and_that_is_said_once(
     assert json.dumps([record.getMessage() for record in caplog.records]).count("--internal-token-file") == 1
 
 
-async def test_the_end_of_a_pods_certificate_is_told_once_a_stage(stage: Stage, port: InternalPort) -> None:
+async def test_the_end_of_a_pods_certificate_is_reported_once_a_stage(stage: Stage, port: InternalPort) -> None:
     def ends(days: int) -> Loaded:
         end = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
         return Loaded({TRUST: 5}, server_certificate=ServerCertificate(end))

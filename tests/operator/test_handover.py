@@ -1,4 +1,4 @@
-"""What a pod lacks is handed to it, signed, and nothing else."""
+"""A pod gets exactly the documents that it lacks, signed."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -63,7 +63,7 @@ def check(pair: OperatorPair, document: str, value: bytes, signature: str) -> No
     OperatorCertificate(pair.certificate_pem).check_document(document, value, signature)
 
 
-async def test_what_a_pod_lacks_is_handed_over_with_a_signature_that_holds_for_that_document_alone(
+async def test_a_missing_document_is_handed_over_with_its_own_signature(
     stage: Stage,
 ) -> None:
     assert await stage.bring(ALL | {TRUST: 4})
@@ -82,13 +82,13 @@ async def test_a_pod_that_has_all_or_more_is_handed_nothing(stage: Stage) -> Non
     assert stage.port.handed == []
 
 
-async def test_a_pod_that_takes_nothing_is_handed_nothing(stage: Stage, tmp_path: Path) -> None:
+async def test_a_pod_that_accepts_no_handover_gets_nothing(stage: Stage, tmp_path: Path) -> None:
     async with PodClient(tmp_path / "token") as client:
         assert not await stage.handover.bring_up_to_date(client, stage.port.pod(), Loaded({}))
     assert stage.port.handed == []
 
 
-async def test_a_pod_that_waits_is_told_the_latest_after_it_has_all(stage: Stage) -> None:
+async def test_a_waiting_pod_gets_the_latest_generations_after_it_has_all_documents(stage: Stage) -> None:
     await stage.bring({}, is_latest=False, instance="two")
     assert stage.paths == [*(f"/documents/{each}" for each in DOCUMENTS), "/latest"]
     _, body, signature = stage.port.handed[-1]
@@ -99,30 +99,30 @@ async def test_a_pod_that_waits_is_told_the_latest_after_it_has_all(stage: Stage
         certificate.check_latest(body, signature, "three", 7_001)
 
 
-async def test_an_operator_that_does_not_lead_any_more_does_not_say_what_is_the_latest(stage: Stage) -> None:
+async def test_an_operator_that_lost_the_lease_sends_no_latest_generations(stage: Stage) -> None:
     stage.leads = False
     with pytest.raises(PodError, match="not lead"):
         await stage.bring(ALL, is_latest=False)
     assert stage.port.handed == []
 
 
-async def test_a_pod_that_was_told_just_now_that_it_has_the_latest_may_serve(stage: Stage) -> None:
+async def test_a_pod_that_was_just_informed_may_already_serve(stage: Stage) -> None:
     uid = stage.port.pod().uid
-    assert not stage.handover.told_lately(uid)
+    assert not stage.handover.was_informed_lately(uid)
     await stage.bring(ALL, is_latest=False)
-    assert stage.handover.told_lately(uid)
+    assert stage.handover.was_informed_lately(uid)
     stage.now += SERVES_SECONDS
-    assert not stage.handover.told_lately(uid)
+    assert not stage.handover.was_informed_lately(uid)
 
 
-async def test_an_operator_that_does_not_know_all_documents_does_not_say_what_is_the_latest(stage: Stage) -> None:
+async def test_an_operator_without_all_documents_sends_no_latest_generations(stage: Stage) -> None:
     del stage.published["registry-07"]
     await stage.bring(ALL, is_latest=False)
     assert stage.port.handed == []
 
 
 @pytest.mark.parametrize("answer", [204, 403, 409])
-async def test_what_a_pod_was_given_and_still_lacks_is_not_sent_again_at_once(stage: Stage, answer: int) -> None:
+async def test_a_document_that_a_pod_still_lacks_is_not_sent_again_at_once(stage: Stage, answer: int) -> None:
     stage.port.takes = answer
     lacking = ALL | {TRUST: 4}
     if answer == 204:
@@ -143,7 +143,7 @@ async def test_what_a_pod_was_given_and_still_lacks_is_not_sent_again_at_once(st
     assert len(stage.port.handed) == 4
 
 
-async def test_a_key_that_is_replaced_counts_at_once_and_one_that_cannot_be_used_is_told_without_it(
+async def test_a_replaced_key_counts_at_once_and_an_unusable_key_is_reported_without_its_content(
     stage: Stage,
 ) -> None:
     lacking = ALL | {TRUST: 4}
@@ -173,7 +173,7 @@ async def test_a_pod_is_handed_the_documents_of_the_count_that_it_loads_and_no_o
     assert msgspec.json.decode(latest[1], type=Latest).generations == dict.fromkeys(wanted, 5)
 
 
-async def test_a_pod_of_a_count_that_is_not_complete_is_not_told_that_it_has_the_latest(stage: Stage) -> None:
+async def test_a_pod_of_an_incomplete_count_does_not_get_the_latest_generations(stage: Stage) -> None:
     pod = replace(stage.port.pod(), buckets=32)
     loaded = Loaded({TRUST: 5}, handover=HandoverState("one", is_latest=False))
     assert not await stage.bring_to(pod, loaded)

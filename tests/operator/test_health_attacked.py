@@ -1,4 +1,4 @@
-"""Any pod of the cluster may reach the operator's health port: it takes little there, and keeps nobody out."""
+"""Any pod of the cluster can reach the operator's health port: it uses little there, and blocks no other client."""
 
 import asyncio
 import contextlib
@@ -54,7 +54,7 @@ async def get(port: int, path: str) -> int:
     return await asyncio.to_thread(ask)
 
 
-async def test_idle_connections_are_few_and_keep_nobody_out(port: int) -> None:
+async def test_idle_connections_are_limited_and_block_no_other(port: int) -> None:
     idle: list[socket.socket] = []
     try:
         for number in range(IDLE):
@@ -88,7 +88,7 @@ async def test_metrics_take_a_small_share_of_the_time_however_often_they_are_ask
     assert metrics.made <= 2 + (time.monotonic() - began) / 0.4
 
 
-async def test_what_is_no_http_is_logged_within_a_budget(port: int, caplog: pytest.LogCaptureFixture) -> None:
+async def test_bytes_that_are_not_http_are_logged_within_a_budget(port: int, caplog: pytest.LogCaptureFixture) -> None:
     def send(number: int) -> None:
         with socket.create_connection(("127.0.0.1", port), 2) as connection, contextlib.suppress(OSError):
             connection.sendall(b"GET / HTTP/1.1\r\n\xff%d\r\n\r\n" % number)

@@ -1,4 +1,4 @@
-"""A CUPS pod that was taken over, over real TLS: what it says is bounded, cut and compared with what exists."""
+"""A hostile CUPS pod, over real TLS: its reports are bounded, cut, and compared with the existing resources."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ ATTACK_SECONDS = 3.0
 
 
 class Hostile(InternalPort):
-    """A pod that has always something new to say.
+    """A pod that always reports something new.
 
     Attributes:
         make: the observation of a number.
@@ -98,7 +98,7 @@ async def _attacked(folder: Path, hostile: Hostile) -> AsyncIterator[tuple[Stage
 
 @pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS)
-async def test_whatever_it_says_takes_little_memory_and_the_others_are_heard(
+async def test_its_reports_take_little_memory_and_other_pods_still_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack: str
 ) -> None:
     monkeypatch.setattr(asked_pods, "GATHER_SECONDS", 0.1)
@@ -146,7 +146,7 @@ async def test_an_answer_beyond_the_bounds_is_not_taken(tmp_path: Path, answer: 
             await client.observations(port.pod(), 0)
 
 
-async def test_what_it_has_loaded_is_told_of_documents_that_exist_alone(tmp_path: Path) -> None:
+async def test_only_existing_documents_count_in_its_report(tmp_path: Path) -> None:
     (tmp_path / "internal-token").write_text(TOKEN)
     async with internal_port(tmp_path) as port, PodClient(tmp_path / "internal-token") as client:
         refused = {TRUST: LoadRefusal("R" * 1000, "d\x1b" * 1000), "made-up": LoadRefusal("x")}
@@ -162,7 +162,7 @@ async def test_what_it_has_loaded_is_told_of_documents_that_exist_alone(tmp_path
     assert bounded(found) == found
 
 
-async def test_a_refusal_that_reads_otherwise_each_time_is_told_within_a_budget(
+async def test_refusals_with_changing_texts_are_reported_within_a_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(asked_pods, "GATHER_SECONDS", 0.01)
@@ -211,7 +211,7 @@ def test_another_tenants_ca_writes_nothing_into_a_gateways_status(fleet: Fleet) 
     assert after["certificate"]["trustedCA"] == "release/for-all"
 
 
-def test_an_unregistered_gateway_is_listed_at_a_ca_that_exists_alone(fleet: Fleet) -> None:
+def test_an_unregistered_gateway_is_listed_only_on_an_existing_ca(fleet: Fleet) -> None:
     take(fleet, *(saw(number, uid="", ca=f"lorawan/{number}") for number in range(1, 100)))
     take(fleet, saw(100, uid="", ca="other/theirs"))
     assert "unregistered" not in fleet.write(CA)
@@ -225,7 +225,7 @@ def test_what_is_registered_in_one_namespace_is_unregistered_in_another(fleet: F
     assert "unregistered" not in fleet.write(RELEASE)
 
 
-def test_a_gateway_that_is_let_in_again_is_shown_so_at_once(fleet: Fleet) -> None:
+def test_a_gateway_that_is_accepted_again_is_shown_so_at_once(fleet: Fleet) -> None:
     take(fleet, saw(0, 1))
     fleet.write(fleet.key())
     take(fleet, saw(0, 1, refusal=refusal(2)))

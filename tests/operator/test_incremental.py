@@ -1,4 +1,4 @@
-"""What is compiled step by step is what is compiled from nothing, and takes work in proportion to the change."""
+"""The incremental compile equals a full compile, and its work is in proportion to the change."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -17,7 +17,7 @@ from stationkeeper_operator.compiling.fitting.room import Bound
 from stationkeeper_operator.compiling.gateways import registry_compiler
 from stationkeeper_operator.compiling.incremental import bucket_memory, pause
 from stationkeeper_operator.compiling.incremental.incremental_compiler import IncrementalCompiler, PlanChange
-from stationkeeper_operator.compiling.incremental.incremental_registry import Work
+from stationkeeper_operator.compiling.incremental.work import Work
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
 from stationkeeper_operator.resources.records import (
     GATEWAY,
@@ -65,15 +65,15 @@ _NARROW = (
 def test_after_any_events_all_is_as_if_compiled_from_nothing(taken: list[Step]) -> None:
     world = ChangingWorld()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pause, "AT_LEAST", 1)
-        patch.setattr(pause, "BESIDE_EVENTS", 1)
+        patch.setattr(pause, "LEAST_BEFORE_PAUSE", 1)
+        patch.setattr(pause, "MOST_WITH_EVENTS", 1)
         for each in taken:
             world.take(each)
 
 
 @given(steps(6))
 @settings(max_examples=examples(40))
-def test_so_it_is_where_documents_and_what_is_reserved_in_them_are_full(taken: list[Step]) -> None:
+def test_full_documents_and_reservations_give_the_same_result_too(taken: list[Step]) -> None:
     world = ChangingWorld()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compile, "REGISTRY_BOUNDS", _NARROW)
@@ -91,7 +91,7 @@ OWN_CERTIFICATE = {"eui": EUIS[0], "lns": {"uri": URI, "trust": LNS, "auth": CLI
 BY_DEFAULT = {"eui": EUIS[0]}
 
 
-def test_a_gateway_is_compiled_anew_when_its_key_becomes_that_of_a_trusted_ca() -> None:
+def test_a_gateway_is_compiled_again_when_its_key_becomes_that_of_a_trusted_ca() -> None:
     world, gateway = ChangingWorld(), Key(GATEWAY, "b", "g0")
     world.happens(secret(CLIENT_SECRET, CONTENTS["client"][0]), made(*gateway, OWN_CERTIFICATE))
     world.happens()
@@ -103,7 +103,7 @@ def test_a_gateway_is_compiled_anew_when_its_key_becomes_that_of_a_trusted_ca() 
     assert world.told[gateway].accepted
 
 
-def test_whose_gateways_have_a_key_decides_where_a_root_with_it_counts() -> None:
+def test_a_root_counts_where_no_other_namespace_has_its_key() -> None:
     world, late = ChangingWorld(), Key(GATEWAY, RELEASE, "late")
     own = Reference(SECRET, RELEASE, "client")
     world.happens(
@@ -136,7 +136,7 @@ def test_only_the_gateways_whose_tokens_changed_are_compiled() -> None:
     assert world.told[gateways[0]].reason == Reason.TOKEN_MISSING_FOR_EUI
 
 
-def test_whom_the_trusted_cas_serve_decides_anew_between_two_namespaces() -> None:
+def test_a_change_of_serves_decides_again_between_two_namespaces() -> None:
     world, second = ChangingWorld(), Key(GATEWAY, "b", "g0")
     spec = {"eui": EUIS[0], "lns": {"uri": "ws://lns:1"}}
     served = [made(TRUSTED_CA, RELEASE, "c0", {"certificates": ROOTS[0], "serves": [{"namespace": "*"}]})]
@@ -193,13 +193,13 @@ def changes_by_time(world: ChangingWorld, key: Key, wait: timedelta) -> bool:
         ({"certificates": to_pem(CRL_ROOT.der), "revocation": {"crl": EARLY}}, 6),
     ],
 )
-def test_what_is_trusted_changes_by_time(spec: dict[str, Any], days: int) -> None:
+def test_trust_changes_by_time(spec: dict[str, Any], days: int) -> None:
     world, key = ChangingWorld(), Key(TRUSTED_CA, "a", "c0")
     world.happens(made(*key, spec))
     assert changes_by_time(world, key, timedelta(days=days))
 
 
-def test_an_lns_certificate_that_ends_is_said_of_its_gateway_and_of_its_default() -> None:
+def test_an_expiring_lns_certificate_is_reported_on_its_gateway_and_its_default() -> None:
     world, key, default = ChangingWorld(), Key(GATEWAY, "a", "g0"), Key(GATEWAY_DEFAULTS, "b", "default")
     lns = {"lns": {"uri": URI, "trust": SHORT_LNS}}
     world.happens(made(*key, {"eui": EUIS[0], **lns}), made(*default, lns))
@@ -210,7 +210,7 @@ def test_an_lns_certificate_that_ends_is_said_of_its_gateway_and_of_its_default(
 
 
 @pytest.mark.parametrize("content", [1, 0])
-def test_a_gateway_that_is_moved_here_is_judged_anew_when_its_certificate_ends(content: int) -> None:
+def test_a_gateway_that_is_moved_here_is_judged_again_when_its_certificate_ends(content: int) -> None:
     world, key = ChangingWorld(), Key(GATEWAY, "b", "g0")
     root = {"certificates": ROOTS[0] + ROOTS[1]}
     moved = {"eui": EUIS[0], "lns": {"uri": "ws://lns:1"}, "cups": MOVES[2]}
@@ -220,7 +220,7 @@ def test_a_gateway_that_is_moved_here_is_judged_anew_when_its_certificate_ends(c
     assert changes_by_time(world, key, timedelta(days=5)) == (content == 1)
 
 
-def test_a_gateway_that_is_moved_here_is_let_in_once_the_ca_of_its_certificate_is_valid() -> None:
+def test_a_gateway_that_is_moved_here_is_accepted_once_the_ca_of_its_certificate_is_valid() -> None:
     world, key = ChangingWorld(), Key(GATEWAY, "b", "g0")
     leaf = make_pem(EUIS[0], authority=None, key="gateway", issuer=("later", "later"))
     client = {**CONTENTS["client"][0], "tls.crt": leaf.encode()}
@@ -265,28 +265,28 @@ def test_the_work_is_in_proportion_to_the_change() -> None:
     assert world.happens(made(GATEWAY_DEFAULTS, "a", "default", other)).gateways == number // 2 - 1
 
 
-def test_what_an_event_touched_overtakes_what_all_gateways_of_a_default_wait_for() -> None:
+def test_an_event_overtakes_a_change_of_a_default() -> None:
     compiler = IncrementalCompiler(RELEASE)
 
-    def compiled(*events: Event, is_pressed: bool = False) -> PlanChange:
+    def compiled(*events: Event, change_waits: bool = False) -> PlanChange:
         compiler.take_in(as_new(events))
-        return compiler.compile({}, NOW, lambda: is_pressed)
+        return compiler.compile({}, NOW, lambda: change_waits)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pause, "AT_LEAST", 10)
-        patch.setattr(pause, "BESIDE_EVENTS", 10)
+        patch.setattr(pause, "LEAST_BEFORE_PAUSE", 10)
+        patch.setattr(pause, "MOST_WITH_EVENTS", 10)
         assert compiled(*fleet(200)).is_done
         other = {"lns": {"uri": "wss://second.example.com:1", "trust": LNS}}
         suspended = made(*member(1), {**spec_of(1), "suspended": True})
-        plan = compiled(made(GATEWAY_DEFAULTS, "a", "default", other), suspended, is_pressed=True)
+        plan = compiled(made(GATEWAY_DEFAULTS, "a", "default", other), suspended, change_waits=True)
         assert not plan.is_done
         assert plan.work.gateways < 100
         assert plan.verdicts[member(1)].reason == Reason.SUSPENDED
         assert plan.verdicts[member(1)].document in plan.payloads
         assert len(plan.payloads.keys() - {TRUST}) <= 2, "that one, and one more so that it goes on"
-        rounds = [compiled(is_pressed=True)]
+        rounds = [compiled(change_waits=True)]
         while not rounds[-1].is_done:
-            rounds.append(compiled(is_pressed=True))
+            rounds.append(compiled(change_waits=True))
         assert len(rounds) > 1
     assert compiler.verdicts[member(198)].lns_uri == "wss://second.example.com:1"
 
@@ -301,7 +301,7 @@ def test_an_event_does_not_wait_for_all_that_was_put_in_force_before_it() -> Non
     compiler.take_in(as_new([made(*member(1), {**spec_of(1), "suspended": True})]))
     plan = compiler.compile(world.in_force, NOW)
     assert not plan.is_done
-    assert plan.work.gateways <= pause.BESIDE_EVENTS + 2
+    assert plan.work.gateways <= pause.MOST_WITH_EVENTS + 2
     assert plan.verdicts[member(1)].reason == Reason.SUSPENDED
     assert plan.verdicts[member(1)].document in plan.payloads
 
@@ -327,12 +327,12 @@ def test_a_change_of_a_gateway_builds_no_document_from_all_its_candidates() -> N
     assert not fits
 
 
-def test_nothing_of_the_registry_is_ready_before_all_gateways_were_compiled_once() -> None:
+def test_no_registry_document_is_ready_before_all_its_gateways_were_compiled() -> None:
     compiler = IncrementalCompiler(RELEASE)
     compiler.take_in(as_new(fleet(100)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pause, "AT_LEAST", 10)
+        patch.setattr(pause, "LEAST_BEFORE_PAUSE", 10)
         plan = compiler.compile({}, NOW, lambda: True)
         assert set(plan.documents) == {TRUST}
-        assert not (plan.is_done or compiler.is_whole)
+        assert not (plan.is_done or compiler.has_compiled_all)
         assert not any(key.kind == GATEWAY for key in plan.verdicts)

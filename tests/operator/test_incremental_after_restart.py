@@ -1,10 +1,10 @@
-"""After a restart, each document is written whole, and those that something waits for come first."""
+"""After a restart, each document is written complete, and documents that an event waits for come first."""
 
 import pytest
 
-from stationkeeper_core.published.documents import TRUST, Document, RegistryDocument
+from stationkeeper_core.published.documents import TRUST, Document, RegistryDocument, decode, encode, encode_payload
 from stationkeeper_operator.compiling.incremental import pause
-from stationkeeper_operator.resources.records import GATEWAY, Key, Reference
+from stationkeeper_operator.resources.records import GATEWAY, Gateway, Key, Reference
 from tests.operator.changing_world import ChangingWorld, made
 from tests.operator.member_fleet import fleet, member, spec_of
 from tests.operator.resource_building import NOW
@@ -14,13 +14,13 @@ def has_gateway(document: Document, key: Key | Reference) -> bool:
     return isinstance(document, RegistryDocument) and any(each.name == key.name for each in document.gateways)
 
 
-def test_after_a_restart_what_is_taken_away_does_not_wait_for_all_gateways() -> None:
+def test_after_a_restart_what_is_removed_does_not_wait_for_all_gateways() -> None:
     world, number = ChangingWorld(), 400
     world.happens(*fleet(number))
     world.happens()
     fewer = {**spec_of(2), "client": {"trustedCAs": ["other"]}}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pause, "AT_LEAST", 10)
+        patch.setattr(pause, "LEAST_BEFORE_PAUSE", 10)
         for event in (made(*member(1), {**spec_of(1), "suspended": True}), made(*member(2), fewer), (member(3), None)):
             (name,) = (name for name in world.in_force if has_gateway(world.in_force[name], event[0]))
             compiler = world.restarted(event)
@@ -28,7 +28,7 @@ def test_after_a_restart_what_is_taken_away_does_not_wait_for_all_gateways() -> 
             assert plan.work.gateways < number / 4
             assert plan.documents.keys() == {TRUST, name}
             assert plan.documents[name] == world.from_nothing().documents[name]
-            assert not compiler.is_whole
+            assert not compiler.has_compiled_all
             world.in_force[name] = plan.documents[name]
 
 
@@ -38,8 +38,8 @@ def test_after_a_restart_an_event_is_written_with_its_whole_document() -> None:
     world.happens()
     compiler = world.restarted()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pause, "AT_LEAST", 10)
-        patch.setattr(pause, "BESIDE_EVENTS", 10)
+        patch.setattr(pause, "LEAST_BEFORE_PAUSE", 10)
+        patch.setattr(pause, "MOST_WITH_EVENTS", 10)
         compiler.compile(world.in_force, NOW, lambda: True)
         compiler.take_in(world.apply([made(*member(1), {**spec_of(1), "suspended": True})]))
         plans = [compiler.compile(world.in_force, NOW)]
@@ -52,7 +52,7 @@ def test_after_a_restart_an_event_is_written_with_its_whole_document() -> None:
     assert sum(each.work.gateways for each in before) < number / 4
 
 
-def test_after_a_restart_a_gateway_of_an_event_is_told_among_the_first() -> None:
+def test_after_a_restart_a_gateway_of_an_event_is_reported_early() -> None:
     world, number = ChangingWorld(), 400
     world.happens(*fleet(number))
     world.happens()
@@ -64,10 +64,35 @@ def test_after_a_restart_a_gateway_of_an_event_is_told_among_the_first() -> None
         return {key for key in plan.verdicts if key.kind == GATEWAY}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pause, "AT_LEAST", 10)
+        patch.setattr(pause, "LEAST_BEFORE_PAUSE", 10)
         compiler.compile(world.in_force, NOW, lambda: True)
         compiler.take_in(world.apply([made(*member(1), {**spec_of(1), "suspended": True})]))
         while not (told := compiled()):
             pass
     assert len(told) < number / 2
     assert member(1) in told
+
+
+def test_after_a_restart_the_records_in_force_use_the_texts_of_their_gateways() -> None:
+    world, number = ChangingWorld(), 40
+    world.happens(*fleet(number))
+    world.happens()
+    world.in_force = {
+        name: decode(name, encode(name, 1, encode_payload(each))).content for name, each in world.in_force.items()
+    }
+    compiler = world.restarted()
+    while not (plan := compiler.compile(world.in_force, NOW)).is_done:
+        pass
+    registries = [each for each in plan.documents.values() if isinstance(each, RegistryDocument)]
+    records = [each for registry in registries for each in registry.gateways]
+    assert len(records) == number
+    for each in records:
+        gateway = compiler.resources[Key(GATEWAY, each.namespace, each.name)]
+        assert isinstance(gateway, Gateway)
+        assert gateway.spec is not None
+        assert each.eui is gateway.spec.eui
+        metadata = gateway.metadata
+        assert [each.namespace, each.name, each.uid] == [metadata.namespace, metadata.name, metadata.uid]
+        assert each.name is metadata.name
+        assert each.uid is metadata.uid
+    assert len({id(verdict) for key, verdict in compiler.verdicts.items() if key.kind == GATEWAY}) < number

@@ -1,4 +1,4 @@
-"""The two collections that the compile of one change leans on, each beside a plain model of it."""
+"""The two collections of the incremental compile, each compared with a simple model."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Intermediates that a TrustedCA refers to, and `ca.crt` of an intermediate's Secret, which is the root."""
+"""Intermediates that a TrustedCA refers to, and the root in `ca.crt` of an intermediate's Secret."""
 
 import base64
 from typing import Any
@@ -94,13 +94,13 @@ def test_what_cannot_be_used_is_refused_at_its_field_and_what_is_in_force_stays(
         ({"certificatesFrom": FROM_CA_CRT}, {}, False),
     ],
 )
-def test_a_ca_crt_beside_another_ca_is_told(spec: dict[str, Any], data: dict[str, Any], told: bool) -> None:
+def test_a_ca_crt_next_to_another_ca_is_reported(spec: dict[str, Any], data: dict[str, Any], told: bool) -> None:
     verdict = compiled(spec, secret(ca_crt=ROOT, **data))[1]
     assert verdict.accepted
     assert (NOTE in verdict.message) is told
 
 
-def test_of_a_secret_only_what_is_read_is_kept() -> None:
+def test_only_the_used_keys_of_a_secret_are_kept() -> None:
     issuing = Reference(SECRET, "lorawan", "issuing")
     assert reference_keys(make_ca({"certificatesFrom": FROM_CA_CRT})) == {(issuing, "ca.crt"), (issuing, "tls.crt")}
     assert reference_keys(make_ca({"certificates": ROOT, "intermediatesFrom": FROM_TLS_CRT})) == {(issuing, "tls.crt")}

@@ -1,4 +1,4 @@
-"""What is used of kopf that it does not promise is there, in the version that is installed."""
+"""The installed version of kopf has the used parts that are not public."""
 
 import ast
 import asyncio
@@ -36,12 +36,12 @@ def test_no_version_after_the_next_minor_one_is_taken() -> None:
     assert not allowed.specifier.contains(f"{major}.{int(minor) + 1}.0")
 
 
-def test_one_module_alone_uses_private_modules_of_kopf() -> None:
+def test_only_one_module_uses_private_modules_of_kopf() -> None:
     users = {path.stem for path in OPERATOR.rglob("*.py") if any("kopf._" in each for each in imported(path))}
     assert users == {"kopf_internals"}
 
 
-async def test_kopf_keeps_nothing_of_an_object_that_it_told_of() -> None:
+async def test_kopf_keeps_nothing_of_a_reported_object() -> None:
     memories = kopf_internals.NoMemories()
     body = kopf.RawBody(metadata={"uid": "1", "name": "roof", "namespace": "radio"})
     for _ in range(2):
@@ -53,7 +53,7 @@ async def test_kopf_keeps_nothing_of_an_object_that_it_told_of() -> None:
 
 
 @pytest.mark.slow
-async def test_it_is_told_whether_kopf_watches_and_of_signals_nothing_is_said(
+async def test_it_is_known_whether_kopf_watches_and_kopf_logs_nothing_about_signals(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def login(**_: object) -> kopf.ConnectionInfo:
@@ -63,7 +63,7 @@ async def test_it_is_told_whether_kopf_watches_and_of_signals_nothing_is_said(
         async def run() -> bool:
             registry = kopf.OperatorRegistry()
             kopf.on.login(registry=registry, id="login")(login)
-            kopf_internals.leave_signals_unmentioned()
+            kopf_internals.silence_signals_warning()
             stop = asyncio.Event()
             before = kopf_internals.is_watching()
             operator = asyncio.create_task(

@@ -50,7 +50,7 @@ async def test_a_token_that_was_refused_is_read_again_at_once(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("status", "missing", "conflict"), [(404, True, False), (409, False, True), (503, False, False)]
 )
-async def test_a_refusal_is_told_by_status(tmp_path: Path, status: int, missing: bool, conflict: bool) -> None:
+async def test_a_refusal_is_reported_by_status(tmp_path: Path, status: int, missing: bool, conflict: bool) -> None:
     async with small_api_server(tmp_path) as (server, api):
         server.failing[SECRET] = status
         with pytest.raises(ApiError) as caught:
@@ -59,7 +59,7 @@ async def test_a_refusal_is_told_by_status(tmp_path: Path, status: int, missing:
         assert "quote a Secret" not in str(caught.value)
 
 
-async def test_no_answer_is_no_not_found(tmp_path: Path) -> None:
+async def test_a_missing_answer_is_not_a_404(tmp_path: Path) -> None:
     async with KubernetesApi(Credentials(write_kubeconfig(tmp_path, "http://127.0.0.1:9"))) as api:
         with pytest.raises(ApiError) as caught:
             await api.get(SECRET)
@@ -97,7 +97,7 @@ async def test_a_refusal_without_a_status_has_that_of_http_and_quotes_nothing(tm
 
 @contextlib.asynccontextmanager
 async def answering(folder: Path, status: int, body: bytes) -> AsyncIterator[KubernetesApi]:
-    """A client of a server that gives every request this answer."""
+    """Yield a client of a server that gives every request this answer."""
 
     async def handle(_request: web.Request) -> web.Response:
         return web.Response(status=status, body=body)

@@ -35,7 +35,7 @@ class Stage:
         }
 
     def successor(self, name: str) -> Leadership:
-        """The next process in the pod of that candidate."""
+        """Return the next process in the pod of that candidate."""
         return Leadership(self._api, "release", name, clock=self.clocks[name])
 
     async def attempt(self, name: str) -> bool:
@@ -70,7 +70,7 @@ async def test_a_holder_that_renews_keeps_it(stage: Stage) -> None:
     assert stage.leading == {"a"}
 
 
-async def test_a_holder_that_is_silent_stops_well_before_another_may_take_over(stage: Stage) -> None:
+async def test_a_holder_that_cannot_renew_stops_well_before_another_may_take_over(stage: Stage) -> None:
     await stage.attempt("a")
     await stage.attempt("b")
     stage.pass_time(10)
@@ -83,7 +83,7 @@ async def test_a_holder_that_is_silent_stops_well_before_another_may_take_over(s
     assert stage.leading == {"b"}
 
 
-async def test_the_time_written_in_the_lease_is_never_believed(stage: Stage) -> None:
+async def test_the_time_written_in_the_lease_is_ignored(stage: Stage) -> None:
     await stage.attempt("a")
     stage.server.objects[LEASE]["spec"]["renewTime"] = "2001-01-01T00:00:00.000000Z"
     assert not await stage.attempt("b")
@@ -120,7 +120,7 @@ async def test_failures_do_not_end_leading_before_its_time(stage: Stage) -> None
     assert stage.told == ["a"] * 3, "began, ended, began again"
 
 
-async def test_what_is_not_held_is_not_released(stage: Stage) -> None:
+async def test_a_lease_that_is_not_held_is_not_released(stage: Stage) -> None:
     await stage.attempt("a")
     await stage.candidates["b"].release()
     assert [method for method, _ in stage.server.requests] == ["GET", "POST"]

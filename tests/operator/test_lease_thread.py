@@ -19,7 +19,7 @@ SECONDS = 20.0
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[SmallApiServer]:
-    """One in a thread of its own: it answers while the test's loop does not turn."""
+    """A server in its own thread: it answers while the test's event loop is blocked."""
     running = threading.Event()
     held: list[SmallApiServer] = []
     end = threading.Event()
@@ -68,7 +68,7 @@ class Candidate:
 
 
 @pytest.mark.slow
-async def test_a_main_loop_that_does_not_turn_loses_no_lease(server: SmallApiServer, tmp_path: Path) -> None:
+async def test_a_blocked_main_loop_does_not_lose_the_lease(server: SmallApiServer, tmp_path: Path) -> None:
     candidate = Candidate(tmp_path)
     await candidate.until(leading=True)
     renewed = server.objects[LEASE]["spec"]["renewTime"]
@@ -82,7 +82,7 @@ async def test_a_main_loop_that_does_not_turn_loses_no_lease(server: SmallApiSer
     await candidate.end()
 
 
-async def test_a_term_counts_once_the_main_loop_was_told_of_it(server: SmallApiServer, tmp_path: Path) -> None:
+async def test_a_term_counts_after_it_was_announced_to_the_main_loop(server: SmallApiServer, tmp_path: Path) -> None:
     candidate = Candidate(tmp_path)
     await candidate.until(leading=True)
     first = candidate.lease.term

@@ -1,4 +1,4 @@
-"""Work that grows with the configuration leaves the event loop free: it is done in a thread, or in steps."""
+"""Work that grows with the configuration does not block the event loop: it runs in a thread, or in steps."""
 
 import asyncio
 import threading
@@ -35,7 +35,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 async def pauses_of(work: Awaitable[object]) -> int:
-    """How often another task could run while `work` was done."""
+    """Return how often another task could run while `work` was done."""
     found = 0
     done = asyncio.ensure_future(work)
     while not done.done():
@@ -56,7 +56,7 @@ def gateway(number: int) -> Key:
     return Key(GATEWAY, "lorawan", f"gw-{number}")
 
 
-async def test_statuses_of_a_document_are_looked_at_again_in_steps_and_none_is_left_out() -> None:
+async def test_statuses_of_a_document_are_checked_again_in_steps_without_omission() -> None:
     loop = statuses()
     verdicts = [Verdict(True, "Accepted", "fine", f"registry-0{number % 2}") for number in range(FLEET)]
     loop.judge({gateway(number): Judgement("u", 1, verdict, True) for number, verdict in enumerate(verdicts)})
@@ -64,11 +64,11 @@ async def test_statuses_of_a_document_are_looked_at_again_in_steps_and_none_is_l
     await until(lambda: loop.is_idle)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    assert await pauses_of(loop.look_again_at(["registry-00"])) >= 10
+    assert await pauses_of(loop.recheck_documents(["registry-00"])) >= 10
     assert loop.waiting == FLEET // 2
 
 
-async def test_what_was_published_is_taken_in_document_by_document() -> None:
+async def test_published_documents_are_taken_in_one_by_one() -> None:
     tracker = RolloutTracker(lambda _: None, "release", asks=True)
     flow = RolloutFlow(tracker, statuses(), EventRecorder(KubernetesApi(Credentials(None)), "test", lambda: None))
     after = {f"registry-0{number}": _document(number) for number in range(8)}

@@ -1,4 +1,4 @@
-"""What `Accepted` says of a text or file that is not what it should be: the cause, and what mends it."""
+"""The message of `Accepted` on a wrong text or file: the cause, and what to do."""
 
 import base64
 from typing import Any
@@ -62,7 +62,7 @@ FILES = [
 
 
 def said(spec: dict[str, Any], content: bytes | None = None) -> tuple[str, str]:
-    """The reason and the message for a TrustedCA, which nothing is published of."""
+    """Return the reason and the message for a TrustedCA, which nothing is published of."""
     resource = make_ca(spec)
     referenced = None if content is None else secret_of({"ca": base64.b64encode(content).decode()}, label="trust")
     plan = plan_of(resource, referenced=referenced)
@@ -82,7 +82,7 @@ def test_a_certificate_in_a_wrong_form_is_named_with_its_cure(text: str, message
 
 
 @pytest.mark.parametrize(("content", "message"), FILES)
-def test_so_is_a_file_that_is_referred_to(content: bytes, message: str) -> None:
+def test_a_referenced_file_in_a_wrong_form_is_named_too(content: bytes, message: str) -> None:
     assert message in said({"certificatesFrom": FROM}, content)[1]
     referenced = secret_of({"ca": base64.b64encode(content).decode()}, label="trust")
     lns = {"uri": LNS["uri"], "trustFrom": FROM}
@@ -101,7 +101,7 @@ def test_so_is_a_file_that_is_referred_to(content: bytes, message: str) -> None:
         (base64.b64encode(ROOT.replace("CERTIFICATE", "X509 CRL").encode()), "encoded twice"),
     ],
 )
-def test_so_is_what_is_no_crl(content: bytes, message: str) -> None:
+def test_a_text_that_is_not_a_crl_is_named_too(content: bytes, message: str) -> None:
     resource = make_ca({"certificates": ROOT, "revocation": {"crlFrom": FROM}})
     referenced = secret_of({"ca": base64.b64encode(content).decode()}, label="trust")
     verdict = verdict_on(resource, plan_of(resource, referenced=referenced))
@@ -152,14 +152,14 @@ CRT = pem(client_certificate(fixed("P-256")))
         (CRT, KEY.replace(b"\n", b"\\n"), "line breaks are written as \\n"),
     ],
 )
-def test_a_key_and_a_certificate_in_each_others_place_are_told(crt: bytes, key: bytes, message: str) -> None:
+def test_a_key_and_a_certificate_in_each_others_place_are_reported(crt: bytes, key: bytes, message: str) -> None:
     verdict = compiled({"lns": {**LNS, "auth": CLIENT}}, tls_secret(tls_crt=crt, tls_key=key))[1]
     assert not verdict.accepted
     assert message in verdict.message
     assert all(part.decode() not in verdict.message for part in KEY.split(b"\n")[1:-2])
 
 
-def test_an_underscore_in_a_host_name_is_told() -> None:
+def test_an_underscore_in_a_host_name_is_reported() -> None:
     gateway = make_gateway({"eui": EUI, "lns": {**LNS, "uri": "wss://lns_eu.example.com:8887"}})
     verdict = verdict_on(gateway, plan_of(gateway))
     assert verdict.reason == Reason.URI_INVALID

@@ -1,4 +1,4 @@
-"""The status writer, the observed state and an API server together: what becomes of very many observations."""
+"""The status writer, the observed state and an API server together, with very many observations."""
 
 import asyncio
 import time
@@ -63,7 +63,7 @@ class Stage:
             made = decode_resource(GATEWAY, body)
             body["status"] = status_of(made, ACCEPTED, True, "", NOW, self.tracker.enforced(made, ACCEPTED))
             self.store.put(decode_resource(GATEWAY, self.server.put(self.path(number), body)))
-        self.state.know(self.store.changes().world.resources)
+        self.state.take_in_resources(self.store.changes().world.resources)
 
     def judge(self, gateways: int, verdict: Verdict = ACCEPTED) -> None:
         judged = {key(each): Judgement(f"uid-lorawan-gw-{each}", 1, ACCEPTED, True) for each in range(gateways)}
@@ -101,7 +101,7 @@ async def test_ten_thousand_gateways_in_a_minute_give_a_bounded_number_of_writes
     assert stage.server.writes == []
     begun = time.monotonic()
     for minute in range(3):
-        stage.writer.observe(stage.state.take_in("a", [saw(each, minute) for each in range(FLEET)], NOW))
+        stage.writer.queue_observations(stage.state.take_in("a", [saw(each, minute) for each in range(FLEET)], NOW))
         await asyncio.sleep(0.5)
     stage.judge(FLEET, REFUSED)
     await until(lambda: stage.status(0)["conditions"][0]["reason"] == "URIInvalid")
@@ -109,13 +109,13 @@ async def test_ten_thousand_gateways_in_a_minute_give_a_bounded_number_of_writes
     assert 10 <= len(stage.server.writes) <= 15 + 10 * (time.monotonic() - begun)
 
 
-async def test_what_is_written_is_the_newest_and_is_written_once(stage: Stage) -> None:
+async def test_the_newest_observation_is_written_once(stage: Stage) -> None:
     stage.lay(50)
     stage.judge(50)
     await until(lambda: stage.writer.is_idle)
     before = len(stage.server.writes)
     for _ in range(3):
-        stage.writer.observe(stage.state.take_in("a", [saw(each) for each in range(50)], NOW))
+        stage.writer.queue_observations(stage.state.take_in("a", [saw(each) for each in range(50)], NOW))
         await until(lambda: stage.writer.is_idle)
     assert len(stage.server.writes) - before == 50
     assert {stage.status(each)["lastSeen"] for each in range(50)} == {"2026-06-01T00:00:00Z"}
@@ -126,7 +126,7 @@ async def test_a_gateway_that_does_not_converge_is_an_event_once(stage: Stage) -
     stage.judge(1)
     for minute, state in enumerate([DeliveryState.PENDING, *[DeliveryState.NOT_CONVERGING] * 3]):
         seen = saw(0, minute, delivery=delivery(state, minute))
-        stage.writer.observe(stage.state.take_in("a", [seen], NOW))
+        stage.writer.queue_observations(stage.state.take_in("a", [seen], NOW))
         await until(lambda: stage.writer.is_idle)
     assert stage.status(0)["delivery"]["state"] == "NotConverging"
     assert stage.told == [("NotConverging", "gw-0")]
@@ -142,7 +142,9 @@ async def test_a_gateway_that_fell_back_is_an_event_each_time_it_does(stage: Sta
     for minute, (pod, state) in enumerate(
         [("a", delivered), ("a", fell_back), ("b", fell_back), ("a", fell_back), ("b", delivered), ("a", fell_back)]
     ):
-        stage.writer.observe(stage.state.take_in(pod, [saw(0, minute, delivery=delivery(state, minute))], NOW))
+        stage.writer.queue_observations(
+            stage.state.take_in(pod, [saw(0, minute, delivery=delivery(state, minute))], NOW)
+        )
         await until(lambda: stage.writer.is_idle)
         assert stage.status(0)["delivery"]["state"] == state
     assert stage.told == [("FellBack", "gw-0")] * 2
@@ -160,7 +162,7 @@ async def test_a_certificate_that_is_a_ca_is_noted_on_the_gateway_until_it_comes
     ca = msgspec.structs.replace(regular, is_ca=True, not_before=NOW)
     for minute, certificate in enumerate((ca, regular, ca, None)):
         seen = saw(0, minute, certificate=certificate)
-        stage.writer.observe(stage.state.take_in("a", [seen], NOW))
+        stage.writer.queue_observations(stage.state.take_in("a", [seen], NOW))
         await until(lambda: stage.writer.is_idle)
         (accepted,) = [each for each in stage.status(0)["conditions"] if each["type"] == "Accepted"]
         assert ("a certificate that is a CA (CA:TRUE)" in accepted["message"]) is (certificate is ca)
@@ -169,7 +171,7 @@ async def test_a_certificate_that_is_a_ca_is_noted_on_the_gateway_until_it_comes
             (True, "2026-06-01T00:00:00Z") if certificate is ca else (None, None)
         )
     before = len(stage.server.writes)
-    stage.writer.look_again(key(0))
+    stage.writer.note_other_write(key(0))
     await until(lambda: stage.writer.is_idle)
     assert len(stage.server.writes) == before
 
@@ -177,9 +179,9 @@ async def test_a_certificate_that_is_a_ca_is_noted_on_the_gateway_until_it_comes
 async def test_a_gateway_that_comes_by_a_token_shows_no_certificate_any_more(stage: Stage) -> None:
     stage.lay(1)
     stage.judge(1)
-    stage.writer.observe(stage.state.take_in("a", [saw(0)], NOW))
+    stage.writer.queue_observations(stage.state.take_in("a", [saw(0)], NOW))
     await until(lambda: stage.writer.is_idle)
     assert "certificate" in stage.status(0)
-    stage.writer.observe(stage.state.take_in("a", [saw(0, 1, certificate=None)], NOW))
+    stage.writer.queue_observations(stage.state.take_in("a", [saw(0, 1, certificate=None)], NOW))
     await until(lambda: stage.writer.is_idle)
     assert stage.status(0).get("certificate") is None

@@ -67,7 +67,7 @@ def test_gateways_with_certificates_that_are_cas_are_counted_and_noted_on_their_
     assert "caCertificatesSeen" not in fleet.write(CA)
 
 
-def test_what_came_last_shows_where_a_visit_and_a_refusal_are_in_one_second() -> None:
+def test_the_later_of_a_visit_and_a_refusal_in_one_second_counts() -> None:
     fleet = Fleet()
     visit, refused = at(0.0051), at(0.0142)
     fleet.state.take_in("a", [saw(0, 0.0051, refusal=refusal(0.0142))], refused)
@@ -80,7 +80,7 @@ def test_what_came_last_shows_where_a_visit_and_a_refusal_are_in_one_second() ->
     assert datetime.fromisoformat(status["lastRefusal"]["time"]) < datetime.fromisoformat(status["lastSeen"])
 
 
-def test_what_is_known_already_is_not_written_again() -> None:
+def test_a_known_observation_is_not_written_again() -> None:
     fleet = Fleet()
     fleet.state.take_in("a", [saw(0)], NOW)
     fleet.write(fleet.key())
@@ -127,7 +127,7 @@ def test_the_same_refusal_again_and_again_waits_like_a_visit() -> None:
     assert fleet.write(fleet.key())["lastRefusal"] == {"reason": "CertificateRevoked", "time": "2026-06-01T00:02:00Z"}
 
 
-def test_what_was_seen_while_it_was_being_written_is_not_lost() -> None:
+def test_an_observation_during_a_write_is_not_lost() -> None:
     fleet = Fleet()
     fleet.state.take_in("a", [saw(0)], NOW)
     before = fleet.state.fields(fleet.resources[fleet.key()])
@@ -137,14 +137,14 @@ def test_what_was_seen_while_it_was_being_written_is_not_lost() -> None:
     assert fleet.write(fleet.key())["station"] == "2.0.7"
 
 
-def test_a_pod_that_saw_it_earlier_takes_nothing_back() -> None:
+def test_an_earlier_observation_of_another_pod_changes_nothing() -> None:
     fleet = Fleet()
     fleet.state.take_in("a", [saw(0, 5, station="new")], at(5))
     assert fleet.state.take_in("b", [saw(0, 1, station="old")], at(6)) == []
     assert fleet.write(fleet.key())["station"] == "new"
 
 
-def test_a_pod_that_counts_anew_does_not_end_what_another_found_stuck() -> None:
+def test_a_pod_with_a_new_count_does_not_end_not_converging_of_another_pod() -> None:
     fleet = Fleet()
     fleet.state.take_in("a", [saw(0, 1, delivery=delivery(STUCK, 5))], at(1))
     fleet.state.take_in("b", [saw(0, 2, delivery=delivery(PENDING, 1))], at(2))
@@ -156,13 +156,13 @@ def test_a_pod_that_counts_anew_does_not_end_what_another_found_stuck() -> None:
 
 
 @pytest.mark.parametrize("time", [NOW + timedelta(hours=1), datetime(2026, 6, 1), datetime.max.replace(tzinfo=UTC)])
-def test_a_time_that_cannot_be_is_not_believed(time: datetime) -> None:
+def test_an_impossible_time_is_ignored(time: datetime) -> None:
     fleet = Fleet()
     assert fleet.state.take_in("a", [saw(0, last_seen=time)], NOW) == []
     assert fleet.state.take_in("a", [saw(0)], NOW) == [fleet.key()]
 
 
-def test_a_status_with_a_time_that_cannot_be_is_put_right() -> None:
+def test_a_status_with_an_impossible_time_is_corrected() -> None:
     fleet = Fleet()
     fleet.resources[fleet.key()] = fleet.make(fleet.key(), {"eui": eui(0)}, {"lastSeen": "9999-12-31T23:59:59Z"})
     fleet.start()
@@ -170,7 +170,7 @@ def test_a_status_with_a_time_that_cannot_be_is_put_right() -> None:
     assert fleet.write(fleet.key())["lastSeen"] == "2026-06-01T00:00:00Z"
 
 
-def test_a_gateway_that_was_made_anew_is_another_one() -> None:
+def test_a_recreated_gateway_is_another_one() -> None:
     fleet = Fleet()
     assert fleet.state.take_in("a", [saw(0, uid="another")], NOW) == []
     assert not fleet.pending(fleet.key())
@@ -234,7 +234,7 @@ def test_of_very_many_unregistered_gateways_the_newest_are_listed() -> None:
     assert listed == [eui(number) for number in range(199, 199 - MAX_UNREGISTERED, -1)]
 
 
-def test_an_unregistered_gateway_that_came_no_more_is_forgotten() -> None:
+def test_an_unregistered_gateway_without_new_visits_is_dropped() -> None:
     fleet = Fleet(0)
     fleet.state.take_in("a", [saw(7, uid="")], NOW)
     fleet.state.count(NOW + timedelta(hours=26))
@@ -247,7 +247,7 @@ def _published(uid: str, lns_uri: str = "wss://lns:8887", **options: object) -> 
 
 
 @pytest.mark.parametrize("state", [DELIVERED, STUCK])
-def test_what_is_published_anew_is_pending_until_a_pod_saw_it_reported(state: DeliveryState) -> None:
+def test_a_new_configuration_is_pending_until_the_gateway_reports_it(state: DeliveryState) -> None:
     fleet = Fleet()
     fleet.state.take_in("a", [saw(0, delivery=delivery(state))], NOW)
     fleet.write(fleet.key())
@@ -261,7 +261,7 @@ def test_what_is_published_anew_is_pending_until_a_pod_saw_it_reported(state: De
     assert fleet.write(fleet.key())["delivery"]["state"] == "Delivered"
 
 
-def test_what_is_published_of_its_clients_leaves_what_it_has_delivered() -> None:
+def test_a_change_of_client_fields_leaves_the_delivery_unchanged() -> None:
     fleet = Fleet()
     fleet.state.take_in("a", [saw(0, delivery=delivery(DELIVERED))], NOW)
     fleet.write(fleet.key())
@@ -273,7 +273,7 @@ def test_what_is_published_of_its_clients_leaves_what_it_has_delivered() -> None
     assert not fleet.pending(fleet.key())
 
 
-def test_a_gateway_that_was_never_seen_is_not_said_to_be_pending() -> None:
+def test_a_gateway_that_was_never_seen_is_not_pending() -> None:
     fleet = Fleet()
     uid = fleet.resources[fleet.key()].metadata.uid
 
@@ -283,7 +283,7 @@ def test_a_gateway_that_was_never_seen_is_not_said_to_be_pending() -> None:
     assert not fleet.pending(fleet.key())
 
 
-def test_a_claimed_refusal_is_shown_as_that_and_hides_nothing_that_was_proven() -> None:
+def test_a_claimed_refusal_is_marked_and_hides_no_proven_one() -> None:
     def shown(*seen: Observation) -> Any:
         held = NOTHING_SEEN
         for each in seen:

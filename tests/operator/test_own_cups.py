@@ -68,7 +68,7 @@ CA = make_ca({"certificates": ROOT})
 
 
 @pytest.mark.parametrize("uri", [HERE, "https://CUPS.example.org:8987", "https://cups.example.org:443"])
-def test_a_certificate_that_cups_would_take_is_handed_out(uri: str) -> None:
+def test_a_certificate_that_cups_would_accept_is_delivered(uri: str) -> None:
     gateway = moved(uri)
     made = plan(gateway, CA)
     assert verdict_on(gateway, made).accepted
@@ -102,7 +102,7 @@ REFUSED: dict[str, tuple[list[Resource], dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize(("others", "spec", "certificate", "reason"), REFUSED.values(), ids=REFUSED)
-def test_what_cups_would_refuse_is_not_handed_out(
+def test_a_certificate_that_cups_would_refuse_is_not_delivered(
     others: list[Resource], spec: dict[str, Any], certificate: str, reason: str
 ) -> None:
     gateway = moved(**spec)
@@ -118,7 +118,7 @@ def test_another_cups_is_not_judged(names: tuple[str, ...]) -> None:
     assert verdict_on(gateway, plan(gateway, CA, certificate=leaf(issuer="other"), names=names)).accepted
 
 
-def test_the_last_accepted_stays_and_is_not_handed_out_once_it_would_be_refused() -> None:
+def test_accepted_credentials_are_no_longer_delivered_when_cups_would_refuse_them() -> None:
     gateway = moved()
     accepted = plan(gateway, CA)
     gone = plan(gateway, make_ca({"certificates": OTHER}), in_force=accepted.documents)
@@ -137,14 +137,14 @@ def test_when_a_certificate_begins_is_a_deadline() -> None:
     assert verdict_on(gateway, later).accepted
 
 
-def test_a_set_without_authentication_would_shut_the_gateway_out() -> None:
+def test_a_set_without_authentication_is_refused() -> None:
     gateway = moved(cups={"uri": HERE, "trust": OTHER})
     assert verdict_on(gateway, plan(gateway, CA)).reason == "WouldBeRefused"
     assert verdict_on(moved(cups={"uri": HERE}), plan(moved(cups={"uri": HERE}), CA)).accepted
 
 
 @pytest.mark.parametrize(("listed", "reason"), [("token", "Accepted"), ("other", "WouldBeRefused")])
-def test_a_token_has_to_be_one_that_lets_in_again(listed: str, reason: str) -> None:
+def test_a_delivered_token_must_be_one_of_client_tokens(listed: str, reason: str) -> None:
     tokens = {name: b64encode(f"Bearer 0123456789abcdef-{name}".encode()).decode() for name in ("token", "other")}
     cups = {"uri": HERE, "trust": OTHER, "auth": {"token": {"secretKeyRef": {"name": "lns-token", "key": "token"}}}}
     client = {"tokens": [{"secretKeyRef": {"name": "lns-token", "key": listed}}]}

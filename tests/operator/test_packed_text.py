@@ -19,12 +19,12 @@ CONDITIONS = [
 
 
 @given(st.binary(max_size=300).map(lambda tail: b"{" + tail))
-def test_any_text_comes_back_and_takes_no_more_room(text: bytes) -> None:
+def test_any_text_is_unpacked_unchanged_and_never_gets_longer(text: bytes) -> None:
     assert unpacked(packed(text)) == text
     assert len(packed(text)) <= len(text)
 
 
-def test_a_usual_status_takes_a_fifth_and_the_same_text_the_same_bytes() -> None:
+def test_a_typical_status_takes_a_fifth_and_equal_texts_have_equal_bytes() -> None:
     text = json.dumps({"conditions": CONDITIONS, "observedGeneration": 3}, separators=(",", ":")).encode()
     assert unpacked(packed(text)) == text
     assert packed(text) == packed(bytes(text))

@@ -35,7 +35,7 @@ class Stage:
         self.metrics = Metrics()
         self.time = 0.0
         self.begun_anew = 0
-        self.check = PlanCheck(self.metrics.compile_differences, self._begin_anew, 300.0, lambda: self.time)
+        self.check = PlanCheck(self.metrics.compile_differences, self._replace_base, 300.0, lambda: self.time)
 
     def differences(self) -> dict[str, float]:
         lines = self.metrics.exposition().decode().splitlines()
@@ -57,7 +57,7 @@ class Stage:
     def is_due(self) -> bool:
         return self.check.is_due
 
-    def _begin_anew(self) -> None:
+    def _replace_base(self) -> None:
         self.begun_anew += 1
 
 
@@ -71,7 +71,7 @@ async def running() -> AsyncIterator[Stage]:
         task.cancel()
 
 
-async def test_what_is_as_the_full_compile_gives_it_is_left_alone() -> None:
+async def test_an_equal_result_changes_nothing() -> None:
     async with running() as stage:
         await stage.checked(compiled())
         assert stage.differences() == {"Document": 0, "Verdict": 0}
@@ -79,7 +79,7 @@ async def test_what_is_as_the_full_compile_gives_it_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("what", ["Document", "Verdict", "unexpected"])
-async def test_a_difference_is_counted_and_named_and_all_is_compiled_anew(
+async def test_a_difference_is_counted_and_named_and_all_is_compiled_again(
     what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     wrong = compiled()
@@ -100,7 +100,7 @@ async def test_a_difference_is_counted_and_named_and_all_is_compiled_anew(
         assert len(caplog.records) == 1
 
 
-async def test_a_check_is_due_after_a_while_and_never_beside_another_one() -> None:
+async def test_a_check_is_due_after_a_while_and_never_next_to_another_one() -> None:
     stage = Stage()
     assert not stage.is_due(), "the first turn of a leader is compiled from nothing itself"
     stage.time = 300.0

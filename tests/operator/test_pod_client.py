@@ -34,7 +34,7 @@ async def test_the_moment_of_an_answer_is_kept_as_the_pod_waits_for_it(tmp_path:
     assert answer.handover == HandoverState("one", is_latest=False, moment=taken)
 
 
-async def test_a_pod_tells_what_it_has_loaded_and_seen(port: InternalPort, client: PodClient) -> None:
+async def test_a_pod_reports_what_it_has_loaded_and_seen(port: InternalPort, client: PodClient) -> None:
     port.loaded = Loaded({"trust": 7}, {"registry-00": LoadRefusal("DigestMismatch", "it is not")})
     port.seen = [saw(0), saw(1)]
     assert await client.loaded(port.pod()) == port.loaded
@@ -43,7 +43,7 @@ async def test_a_pod_tells_what_it_has_loaded_and_seen(port: InternalPort, clien
     assert port.authorizations == [f"Bearer {TOKEN}"] * 2
 
 
-async def test_who_does_not_show_the_identity_of_the_token_is_not_sent_the_token(
+async def test_a_pod_without_the_identity_of_the_token_does_not_get_the_token(
     tmp_path: Path, client: PodClient
 ) -> None:
     async with internal_port(tmp_path, "another-token-of-enough-bytes") as impostor:
@@ -90,7 +90,7 @@ async def test_a_pod_that_cannot_be_reached_is_a_problem_of_that_pod(port: Inter
 @pytest.mark.parametrize(
     "token", ["", "short", "a token with\nan end of line", "ein Token mit Ümlaut".encode("latin-1")]
 )
-async def test_a_token_that_cannot_be_used_is_told_without_telling_it(
+async def test_a_token_that_cannot_be_used_is_reported_without_telling_it(
     tmp_path: Path, port: InternalPort, client: PodClient, token: str | bytes
 ) -> None:
     (tmp_path / "token").write_bytes(token if isinstance(token, bytes) else token.encode())
@@ -100,7 +100,7 @@ async def test_a_token_that_cannot_be_used_is_told_without_telling_it(
     assert port.paths == []
 
 
-async def test_a_token_that_is_not_there_is_a_problem_and_no_more(tmp_path: Path, port: InternalPort) -> None:
+async def test_a_missing_token_is_a_reported_problem(tmp_path: Path, port: InternalPort) -> None:
     async with PodClient(tmp_path / "missing") as client:
         with pytest.raises(PodError, match="cannot be read"):
             await client.loaded(port.pod())

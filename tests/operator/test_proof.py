@@ -33,18 +33,18 @@ async def test_a_term_that_ends_just_when_something_was_published_ends() -> None
         rollout=tracker,
     )
     flow = RolloutFlow(tracker, status, events)
-    waiting = asyncio.create_task(flow.due(60.0))
+    waiting = asyncio.create_task(flow.wait_until_due(60.0))
     await asyncio.sleep(0)
-    flow.begin({TRUST: 5})
+    flow.begin_turn({TRUST: 5})
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
 
 
-async def test_an_operator_that_is_stopped_just_when_something_urgent_comes_stops() -> None:
+async def test_an_operator_stops_although_an_urgent_change_comes() -> None:
     changes = Aggregator(quiet=60.0, longest=60.0)
     changes.wake()
-    waiting = asyncio.create_task(changes.due())
+    waiting = asyncio.create_task(changes.wait_until_due())
     for _ in range(3):
         await asyncio.sleep(0)
     changes.wake(urgent=True)

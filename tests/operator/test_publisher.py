@@ -19,7 +19,7 @@ from stationkeeper_core.published.documents import (
 from stationkeeper_core.published.registry_layout import layout_of
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.leadership import NotLeadingError
-from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor, generation_told
+from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor, highest_generation_in
 from stationkeeper_operator.publishing.publisher import Publisher, SupersededError
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 
@@ -36,7 +36,7 @@ def path(document: str) -> str:
 
 
 class Clock:
-    """Milliseconds since the epoch, as wrong as a test wants them."""
+    """A clock in milliseconds since the epoch that a test can set to any time."""
 
     def __init__(self) -> None:
         self.now = NOW_MS
@@ -91,7 +91,7 @@ async def test_all_documents_are_written_once(stage: Stage) -> None:
     assert stage.generation(TRUST) == NOW_MS
 
 
-async def test_what_was_written_is_held_as_it_was_made_and_not_decoded_again(stage: Stage) -> None:
+async def test_a_written_document_is_kept_and_not_decoded_again(stage: Stage) -> None:
     await stage.publisher.in_force()
     made = TrustDocument(release_namespace="release")
     await stage.publisher.write({TRUST}, {TRUST: encode_payload(made)}, None, {TRUST: made})
@@ -99,7 +99,7 @@ async def test_what_was_written_is_held_as_it_was_made_and_not_decoded_again(sta
     assert not stage.publisher.differing({TRUST: digest(encode_payload(made))})
 
 
-async def test_what_another_process_published_is_not_written_again(stage: Stage) -> None:
+async def test_a_document_published_by_another_process_is_not_written_again(stage: Stage) -> None:
     for document, payload in EMPTY.items():
         stage.lay(document, encode(document, 7, payload))
     assert await stage.publish(EMPTY) == set()
@@ -119,7 +119,7 @@ async def test_the_generation_rises_whatever_the_clock_says(stage: Stage, held: 
 
 
 @pytest.mark.parametrize("value", [None, b"", b"nonsense", encode(TRUST, 1, OTHER), encode(TRUST, 1, OTHER)[:-4]])
-async def test_the_generation_rises_though_the_clock_went_back_and_the_secret_too(
+async def test_the_generation_rises_although_the_clock_went_back_and_the_secret_too(
     stage: Stage, value: bytes | None
 ) -> None:
     await stage.publish(EMPTY)
@@ -129,7 +129,7 @@ async def test_the_generation_rises_though_the_clock_went_back_and_the_secret_to
         stage.server.put(path(TRUST), {})
     else:
         stage.lay(TRUST, value)
-    assert not await stage.publisher.is_untouched()
+    assert not await stage.publisher.is_unchanged()
     assert await stage.publish(EMPTY) == {TRUST}
     assert stage.generation(TRUST) > before
 
@@ -148,7 +148,7 @@ async def test_a_new_process_with_a_wrong_clock_begins_above_a_document_that_was
     assert stage.generation(TRUST) > before
 
 
-async def test_another_term_of_a_process_begins_above_all_that_it_ever_wrote(stage: Stage) -> None:
+async def test_another_term_of_a_process_begins_above_all_its_generations(stage: Stage) -> None:
     floor = GenerationFloor()
     stage.begin_anew(floor)
     stage.clock.now += 50_000
@@ -163,8 +163,8 @@ async def test_another_term_of_a_process_begins_above_all_that_it_ever_wrote(sta
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1e9", "९", "9" * 21, "9" * 20, "nonsense"])
-def test_a_generation_that_a_secret_cannot_have_is_none(text: str) -> None:
-    assert generation_told(b"", {ANNOTATION: text}) == 0
+def test_an_impossible_generation_counts_as_none(text: str) -> None:
+    assert highest_generation_in(b"", {ANNOTATION: text}) == 0
 
 
 async def test_a_new_process_with_a_wrong_clock_begins_above_all_that_is_published(stage: Stage) -> None:
@@ -175,7 +175,7 @@ async def test_a_new_process_with_a_wrong_clock_begins_above_all_that_is_publish
 
 
 @pytest.mark.parametrize("generation", [2**63, 10**400, -1])
-async def test_a_generation_that_nothing_could_exceed_is_no_floor(stage: Stage, generation: int) -> None:
+async def test_a_generation_that_nothing_could_exceed_is_not_a_floor(stage: Stage, generation: int) -> None:
     stage.lay(TRUST, encode(TRUST, generation, OTHER))
     assert TRUST in await stage.publish(EMPTY)
     assert stage.generation(TRUST) == NOW_MS
@@ -207,14 +207,14 @@ async def test_a_secret_that_was_filled_meanwhile_is_not_overwritten_unseen(stag
 
 async def test_a_deleted_or_edited_secret_is_noticed(stage: Stage) -> None:
     await stage.publish(EMPTY)
-    assert await stage.publisher.is_untouched()
+    assert await stage.publisher.is_unchanged()
     del stage.server.objects[path(TRUST)]
     stage.lay(REGISTRY[3], b"nonsense")
-    assert not await stage.publisher.is_untouched()
+    assert not await stage.publisher.is_unchanged()
     assert await stage.publish(EMPTY) == {REGISTRY[3]}
 
 
-async def test_a_missing_secret_is_told_and_filled_once_it_is_there_again(
+async def test_a_missing_secret_is_reported_and_filled_once_it_is_there_again(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     del stage.server.objects[path(TRUST)]
@@ -225,21 +225,21 @@ async def test_a_missing_secret_is_told_and_filled_once_it_is_there_again(
     assert await stage.publish(EMPTY) == {TRUST}
 
 
-async def test_the_labels_of_a_secret_are_left_to_who_created_it(stage: Stage) -> None:
+async def test_the_operator_does_not_change_the_labels_of_a_secret(stage: Stage) -> None:
     labels = {"app.kubernetes.io/managed-by": "Helm"}
     stage.server.put(path(TRUST), {"metadata": {"labels": labels}})
     assert TRUST in await stage.publish(EMPTY)
     assert stage.server.objects[path(TRUST)]["metadata"]["labels"] == labels
 
 
-async def test_a_secret_without_a_content_is_no_cause_for_a_warning(
+async def test_a_secret_without_a_content_is_not_a_cause_for_a_warning(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert await stage.publisher.in_force() == {}
     assert caplog.records == []
 
 
-async def test_one_failing_write_does_not_keep_the_others_back(stage: Stage) -> None:
+async def test_one_failing_write_does_not_delay_the_others(stage: Stage) -> None:
     await stage.publish(EMPTY)
     stage.server.failing[path(TRUST)] = 500
     payloads = {**EMPTY, TRUST: OTHER}
@@ -260,7 +260,7 @@ async def test_without_the_lease_nothing_is_written(stage: Stage) -> None:
     assert stage.server.writes == []
 
 
-async def test_of_a_thousand_secrets_a_bounded_number_is_asked_for_at_a_time(stage: Stage) -> None:
+async def test_a_bounded_number_of_many_secrets_is_read_at_a_time(stage: Stage) -> None:
     for document in layout_of(1024).registry:
         stage.server.put(path(document), {})
     most = await stage.server.most_at_once(stage.publisher.in_force((1024,)))
@@ -268,7 +268,7 @@ async def test_of_a_thousand_secrets_a_bounded_number_is_asked_for_at_a_time(sta
     assert {path(document) for document in layout_of(1024).documents} <= {each for _, each in stage.server.requests}
 
 
-async def test_of_many_secrets_some_are_looked_at_each_time_and_in_turn_all_of_them(stage: Stage) -> None:
+async def test_many_secrets_are_checked_in_turn_some_each_time(stage: Stage) -> None:
     for document in layout_of(256).registry:
         stage.server.put(path(document), {})
     await stage.publisher.in_force((256,))
@@ -277,7 +277,7 @@ async def test_of_many_secrets_some_are_looked_at_each_time_and_in_turn_all_of_t
     seen, noticed = set[str](), False
     for _ in range(6):
         before = len(stage.server.requests)
-        noticed = not await stage.publisher.is_untouched() or noticed
+        noticed = not await stage.publisher.is_unchanged() or noticed
         asked = {each for _, each in stage.server.requests[before:]}
         assert len(asked) <= 64
         seen |= asked

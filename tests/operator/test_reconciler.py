@@ -1,4 +1,4 @@
-"""One turn over a small API server: what is not known yet is not judged."""
+"""One turn over a small API server: a resource with unknown references is not judged."""
 
 import base64
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -48,12 +48,12 @@ class OverheardStatusLoop(StatusLoop):
         self.news: set[Key] = set()
 
     def judge(
-        self, judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_news: bool | None = None
+        self, judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_change: bool | None = None
     ) -> None:
         self.judgements |= judgements
-        if is_news:
+        if is_change:
             self.news |= judgements.keys()
-        super().judge(judgements, gone, is_news=is_news)
+        super().judge(judgements, gone, is_change=is_change)
 
 
 class Stage:
@@ -66,7 +66,7 @@ class Stage:
             StatusWriter(api, _permit, "release"), OwnWrites(self.store), events, now=_now, release="release"
         )
         self.tracker = RolloutTracker(self.store.get, "release", asks=False)
-        self.is_pressed = False
+        self.change_waits = False
         self.metrics = Metrics()
         self.reconciler = Reconciler(
             Compilation(RELEASE, (), self.store, ReferenceReader(api, self.store.references, ())),
@@ -75,7 +75,7 @@ class Stage:
             flow=RolloutFlow(self.tracker, self.status, events),
             now=_now,
             metrics=self.metrics,
-            is_pressed=lambda: self.is_pressed,
+            change_waits=lambda: self.change_waits,
         )
 
     def put(self, key: Key, spec: dict[str, Any], status: dict[str, Any] | None = None) -> None:
@@ -131,7 +131,7 @@ async def test_a_default_that_names_what_does_not_exist_is_judged_and_so_are_its
     assert stage.reasons() == {DEFAULTS: "ReferenceNotFound", SHORT: "LNSMissing"}
 
 
-async def test_what_was_delivered_is_pending_once_something_else_is_published(stage: Stage) -> None:
+async def test_a_delivered_gateway_is_pending_after_a_new_publish(stage: Stage) -> None:
     delivered = {"lastSeen": "2026-01-01T00:00:00Z", "delivery": {"state": "Delivered"}}
     stage.put(LONG, {"eui": "0000000000000002", "lns": LNS}, delivered)
     assert await stage.reconciler.turn() is Turn.DONE
@@ -148,9 +148,9 @@ async def test_a_resource_that_changes_while_its_turn_runs_is_not_judged_by_the_
     stage.put(LONG, {"eui": "0000000000000002", "lns": LNS})
     published = stage.status.judge
 
-    def judge(judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_news: bool | None = None) -> None:
+    def judge(judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_change: bool | None = None) -> None:
         stage.put(LONG, {"eui": "0000000000000002", "lns": {"uri": "nonsense"}})
-        published(judgements, gone, is_news=is_news)
+        published(judgements, gone, is_change=is_change)
 
     stage.version = 10
     stage.status.judge = judge  # type: ignore[method-assign]
@@ -161,7 +161,7 @@ async def test_a_resource_that_changes_while_its_turn_runs_is_not_judged_by_the_
     assert stage.reasons() == {LONG: "URIInvalid"}
 
 
-async def test_trust_that_is_taken_away_is_written_before_any_gateway_is_compiled(stage: Stage) -> None:
+async def test_trust_that_is_removed_is_written_before_any_gateway_is_compiled(stage: Stage) -> None:
     stage.put(CA, {"certificates": make_pem("root")})
     stage.put(LONG, {"eui": "0000000000000002", "lns": LNS})
     assert await stage.reconciler.turn() is Turn.DONE
@@ -176,25 +176,25 @@ async def test_trust_that_is_taken_away_is_written_before_any_gateway_is_compile
     assert stage.compiled("Gateway") >= before + 5
 
 
-async def test_a_turn_makes_way_between_writes_and_says_only_what_is_written(stage: Stage) -> None:
+async def test_a_turn_stops_between_writes_and_reports_only_written_documents(stage: Stage) -> None:
     for number in range(64):
         stage.put(Key(GATEWAY, "team", f"g{number}"), {"eui": f"00000000000000{number:02X}", "lns": LNS})
-    stage.is_pressed = True
+    stage.change_waits = True
     assert await stage.reconciler.turn() is Turn.MORE
     assert 0 < len(stage.status.judgements) < 64
     assert all(each.published for each in stage.status.judgements.values())
     assert stage.compiled("Gateway") == 64
-    stage.is_pressed = False
+    stage.change_waits = False
     while await stage.reconciler.turn() is not Turn.DONE:
         assert all(each.published for each in stage.status.judgements.values())
     assert len(stage.status.judgements) == 64
     assert all(each.published for each in stage.status.judgements.values())
 
 
-async def test_all_is_written_and_judged_though_changes_come_all_the_time(stage: Stage) -> None:
+async def test_everything_is_written_and_judged_despite_constant_changes(stage: Stage) -> None:
     for number in range(500):
         stage.put(Key(GATEWAY, "team", f"g{number}"), {"eui": f"0000000000000{number:03X}", "lns": LNS})
-    stage.is_pressed = True
+    stage.change_waits = True
     assert await stage.reconciler.turn() is Turn.MORE
     assert len(stage.status.judgements) < 500
     turns = 1
@@ -210,12 +210,12 @@ async def test_a_change_during_the_first_compile_is_judged_before_the_backlog(
 ) -> None:
     for number in range(64):
         stage.put(Key(GATEWAY, "team", f"g{number}"), {"eui": f"00000000000000{number:02X}", "lns": LNS})
-    monkeypatch.setattr(pause, "AT_LEAST", 50)
-    stage.is_pressed = True
+    monkeypatch.setattr(pause, "LEAST_BEFORE_PAUSE", 50)
+    stage.change_waits = True
     assert await stage.reconciler.turn() is Turn.MORE
     assert not stage.status.judgements
     stage.put(Key(GATEWAY, "team", "g7"), {"eui": "0000000000000007", "lns": LNS, "suspended": True})
-    stage.is_pressed = False
+    stage.change_waits = False
     while not stage.status.judgements:
         await stage.reconciler.turn()
     assert len(stage.status.judgements) > 1
@@ -223,7 +223,7 @@ async def test_a_change_during_the_first_compile_is_judged_before_the_backlog(
     assert {key.name for key in stage.status.news} == {"g7"}
 
 
-async def test_a_document_that_is_not_written_is_said_of_all_that_it_carries_until_it_is(stage: Stage) -> None:
+async def test_an_unwritten_document_is_reported_on_all_its_resources(stage: Stage) -> None:
     stage.put(LONG, {"eui": "0000000000000002", "lns": LNS})
     assert await stage.reconciler.turn() is Turn.DONE
     stage.put(LONG, {"eui": "0000000000000002", "lns": {**LNS, "uri": "wss://other.example.com:8887"}})
@@ -236,6 +236,6 @@ async def test_a_document_that_is_not_written_is_said_of_all_that_it_carries_unt
     assert stage.status.judgements[LONG].published
 
 
-async def test_a_release_without_a_resource_is_known_too_so_that_its_pods_are_handed_documents(stage: Stage) -> None:
+async def test_a_release_without_resources_hands_documents_over_too(stage: Stage) -> None:
     assert await stage.reconciler.turn() is Turn.DONE
     assert stage.tracker.is_known

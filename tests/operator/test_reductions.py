@@ -95,13 +95,13 @@ def test_less_trust_is_a_reduction(change: dict[str, Any], reduced: bool) -> Non
     assert trust_reduced(replace(AUTHORITY, **change)) is reduced
 
 
-def test_taking_presented_intermediates_again_is_no_reduction() -> None:
+def test_taking_presented_intermediates_again_is_not_a_reduction() -> None:
     strict = replace(AUTHORITY, presented_intermediates=False)
     assert not trust_reduced(AUTHORITY, strict)
     assert not trust_reduced(strict, strict)
 
 
-def test_an_authority_that_is_gone_or_gets_ranges_is_a_reduction() -> None:
+def test_removing_a_ca_or_adding_ranges_is_a_reduction() -> None:
     assert trust_reduced(None)
     assert trust_reduced(AUTHORITY, replace(AUTHORITY, eui_ranges=()))
 
@@ -142,7 +142,7 @@ def test_less_of_a_gateway_is_a_reduction(change: dict[str, Any], reduced: bool)
     assert bool(reduced_documents({REGISTRY[0]: before}, {REGISTRY[0]: after})) is reduced
 
 
-def test_a_gateway_that_is_gone_is_a_reduction_and_one_more_is_none() -> None:
+def test_removing_a_gateway_is_a_reduction_and_adding_one_is_not() -> None:
     with_it, without = RegistryDocument(bucket=0, gateways=(GATEWAY,)), RegistryDocument(bucket=0)
     assert reduced_documents({REGISTRY[0]: with_it}, {REGISTRY[0]: without}) == {REGISTRY[0]}
     assert reduced_documents({REGISTRY[0]: without}, {REGISTRY[0]: with_it}) == frozenset()
@@ -171,7 +171,7 @@ def test_a_document_that_was_not_in_force_reduces_nothing() -> None:
         ("Gateway", {}, {"client": {"sha256Fingerprints": ["00"]}}, True),
     ],
 )
-def test_a_spec_that_may_let_in_less_is_a_reduction(
+def test_a_spec_that_may_accept_fewer_clients_is_a_reduction(
     kind: str, old: dict[str, object], new: dict[str, object], reduced: bool
 ) -> None:
     before, after = (

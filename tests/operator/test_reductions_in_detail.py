@@ -1,4 +1,4 @@
-"""Each thing alone that makes a document, or a spec, let in less; and what lies right beside it."""
+"""Each single change that makes a document or a spec accept less, and the nearest change that does not."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ def test_ranges_are_a_reduction_where_one_of_before_lies_in_none_of_now(
     assert trust_reduced(replace(AUTHORITY, eui_ranges=old), replace(AUTHORITY, eui_ranges=new)) is reduced
 
 
-def test_a_trusted_ca_of_another_name_is_a_reduction_and_one_beside_it_is_none() -> None:
+def test_a_trusted_ca_of_another_name_is_a_reduction_and_one_next_to_it_is_none() -> None:
     assert trust_reduced(AUTHORITY, replace(AUTHORITY, name="b"))
     assert not trust_reduced(AUTHORITY, AUTHORITY, replace(AUTHORITY, name="b", uid="v"))
 
@@ -75,7 +75,7 @@ def test_serving_less_is_a_reduction_and_serving_more_is_none() -> None:
     assert not trust_reduced(alone, both)
 
 
-def test_taking_weak_signatures_from_now_on_is_no_reduction() -> None:
+def test_taking_weak_signatures_from_now_on_is_not_a_reduction() -> None:
     assert not trust_reduced(AUTHORITY, replace(AUTHORITY, weak_signatures=True))
     assert not trust_reduced(*[replace(AUTHORITY, weak_signatures=True)] * 2)
 
@@ -102,7 +102,7 @@ def test_a_list_revokes_more_by_its_serials_and_by_when_it_refuses(
     assert revokes_more(before, after) is more
 
 
-def test_a_list_of_another_issuer_is_no_list_of_this_one() -> None:
+def test_a_list_of_another_issuer_is_not_a_list_of_this_one() -> None:
     mine, others = (RevocationList(issuer_key=each, serials=pack_serials([1])) for each in ("k", "l"))
 
     assert revokes_more(replace(AUTHORITY, revocation_lists=(others,)), replace(AUTHORITY, revocation_lists=(mine,)))
@@ -121,7 +121,7 @@ def test_a_list_of_another_issuer_is_no_list_of_this_one() -> None:
         ({"sha256_fingerprints": ()}, True),
     ],
 )
-def test_what_alone_keeps_a_gateway_out_is_a_reduction(change: dict[str, Any], reduced: bool) -> None:
+def test_each_field_that_can_exclude_a_gateway_is_a_reduction(change: dict[str, Any], reduced: bool) -> None:
     before, after = (RegistryDocument(bucket=0, gateways=(each,)) for each in (GATEWAY, replace(GATEWAY, **change)))
 
     assert registry_reduced(before, after) is reduced
@@ -147,7 +147,7 @@ def test_a_gateway_that_stays_suspended_is_not_reduced_again() -> None:
         ((RESERVED,), (replace(RESERVED, uid="s"),), False),
     ],
 )
-def test_a_reservation_that_goes_before_others_as_none_did_is_a_reduction(
+def test_a_new_reservation_with_a_lower_rank_is_a_reduction(
     old: tuple[ReservedEUI, ...], new: tuple[ReservedEUI, ...], reduced: bool
 ) -> None:
     before, after = (RegistryDocument(bucket=0, reserved=each) for each in (old, new))
@@ -196,7 +196,7 @@ def resource(kind: str, *, uid: str = "u", deleted: bool = False, **spec: object
 
 
 @pytest.mark.parametrize("kind", ["TrustedCA", "Gateway"])
-def test_another_object_of_the_name_and_one_that_is_being_deleted_may_let_in_less(kind: str) -> None:
+def test_another_object_of_the_name_and_one_being_deleted_may_accept_less(kind: str) -> None:
     now = resource(kind)
 
     assert not resource_reduced(now, now)
@@ -214,7 +214,7 @@ def test_a_spec_that_cannot_be_read_keeps_what_it_had() -> None:
     assert resource_reduced(narrow, resource("Gateway", client={"trustedCAs": ["two"]}))
 
 
-def test_gateway_defaults_let_in_nobody() -> None:
+def test_gateway_defaults_accept_no_client() -> None:
     before, after = (resource("GatewayDefaults", lns={"uri": each}) for each in ("wss://a:1", "wss://b:1"))
 
     assert not resource_reduced(before, after)

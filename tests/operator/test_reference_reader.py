@@ -41,7 +41,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         yield Stage(server, store, ReferenceReader(api, store.references, ["team"]))
 
 
-async def test_what_exists_is_known_and_what_is_not_found_does_not_exist(stage: Stage) -> None:
+async def test_existing_objects_are_known_and_404_means_missing(stage: Stage) -> None:
     stage.lay("one")
     stage.name("one", "two")
     await stage.read()
@@ -61,7 +61,7 @@ async def test_a_failure_never_says_that_an_object_does_not_exist(stage: Stage, 
     assert set(stage.store.snapshot().referenced) == {reference("one")}
 
 
-async def test_what_was_known_stays_known_through_a_failure(stage: Stage) -> None:
+async def test_known_objects_stay_known_after_a_failure(stage: Stage) -> None:
     stage.lay("one")
     stage.name("one")
     await stage.read()

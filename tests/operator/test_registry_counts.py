@@ -22,7 +22,7 @@ from stationkeeper_operator.compiling.registry_counts import (
     for_all_counts,
     in_force_of,
     leading_count,
-    shared_out,
+    redistributed,
 )
 from stationkeeper_operator.compiling.retention.reductions import reduced_documents
 from stationkeeper_operator.compiling.verdict import Verdict
@@ -47,20 +47,20 @@ GATEWAYS = st.lists(
 
 @given(COUNTS, COUNTS, GATEWAYS)
 @settings(max_examples=examples(40))
-def test_what_is_shared_out_to_another_count_and_back_is_the_same(
+def test_redistribution_to_another_count_and_back_changes_nothing(
     one: int, other: int, gateways: list[RegisteredGateway]
 ) -> None:
     before = [each for each in documents_of(one, gateways).values() if isinstance(each, RegistryDocument)]
-    moved = shared_out(before, other)
+    moved = redistributed(before, other)
     assert records(moved, other) == {each.uid: each for each in gateways}
-    back = shared_out(moved.values(), one)
+    back = redistributed(moved.values(), one)
     assert set(back.values()) == {each for each in before if each.gateways}
 
 
-def test_a_reservation_moves_too_and_never_beside_a_gateway_of_its_namespace() -> None:
+def test_a_reservation_moves_too_and_never_next_to_a_gateway_of_its_namespace() -> None:
     kept, stale = (ReservedEUI(eui=eui, namespace="team", uid="gone") for eui in FEW[:2])
     document = RegistryDocument(bucket=0, gateways=(gateway(FEW[1]),), reserved=(kept, stale))
-    moved = shared_out([document], 32).values()
+    moved = redistributed([document], 32).values()
     assert [each for document in moved for each in document.reserved] == [kept]
 
 
@@ -96,7 +96,7 @@ def test_of_two_former_counts_the_one_that_pods_read_leads_then_the_larger_one()
     assert leading_count(RegistryCounts(256, frozenset()), both) == 64
 
 
-def test_what_a_missing_document_would_hold_is_taken_from_those_of_another_count() -> None:
+def test_records_of_a_missing_document_come_from_another_count() -> None:
     gateways = [gateway(eui) for eui in FEW]
     in_force = {**documents_of(16, gateways), **documents_of(32, gateways)}
     lost = layout_of(32).document_of(EUI64(7))
@@ -121,7 +121,7 @@ def _begun(gateways: list[RegisteredGateway], configured: int = 16, leading: int
     return for_all_counts(plan_of(leading, gateways), counts, leading, in_force, RELEASE)
 
 
-def test_a_count_that_cannot_hold_all_that_is_in_force_does_not_begin_and_those_that_do_not_fit_say_so() -> None:
+def test_a_count_that_is_too_small_does_not_begin_and_the_gateways_say_so() -> None:
     gateways = [_large(eui) for eui in _of_onenumber_of(80)]
     found = _begun(gateways)
     assert records(found.plan.documents, 64) == {each.uid: each for each in gateways}
@@ -140,7 +140,7 @@ def test_a_count_that_holds_all_begins_and_its_documents_come_last() -> None:
     assert found.last == set(layout_of(16).registry)
 
 
-def test_a_gateway_for_which_the_former_count_has_no_room_says_so_and_pushes_nobody_out() -> None:
+def test_a_gateway_without_space_in_the_former_count_says_so_and_displaces_none() -> None:
     euis = _of_onenumber_of(80)
     old = [_large(eui) for eui in euis[:50]]
     in_force = {**documents_of(16, old), **documents_of(64, old)}
@@ -183,7 +183,7 @@ def test_a_reduction_acts_in_a_full_former_count_even_where_the_rest_of_the_chan
     )
 
 
-def test_a_gateway_that_is_gone_is_gone_in_every_count() -> None:
+def test_a_removed_gateway_is_removed_in_every_count() -> None:
     old = [gateway(eui) for eui in FEW]
     in_force = {**documents_of(16, old), **documents_of(64, old)}
     found = for_all_counts(plan_of(64, old[1:]), RegistryCounts(64, frozenset({16})), 64, in_force, RELEASE)
@@ -230,19 +230,19 @@ def test_while_pods_of_both_counts_serve_what_one_of_them_has_not_loaded_is_not_
     new, old = _pod(64, registry_64_17=9), _pod(16, registry_01=7)
     outcome = enforcement.take_in([new, old], 101)
     assert enforcement.fact(resource, verdict)[:2] == ("False", "Pending")
-    assert enforcement.proven(outcome.touched) == []
+    assert enforcement.proven(outcome.to_check) == []
     outcome = enforcement.take_in([new, _pod(16, registry_01=8)], 102)
     assert enforcement.fact(resource, verdict)[:2] == ("True", "Enforced")
-    assert [each for each, _ in enforcement.proven(outcome.touched)] == [ref]
+    assert [each for each, _ in enforcement.proven(outcome.to_check)] == [ref]
 
 
 @pytest.mark.parametrize("verdict", [IN_BOTH, SUSPENDED], ids=["growth", "reduction"])
-def test_a_count_that_no_pod_reads_any_more_holds_nothing_up(verdict: Verdict) -> None:
+def test_an_unread_count_delays_nothing(verdict: Verdict) -> None:
     enforcement, ref, resource = _published()
     enforcement.take_in([_pod(64, registry_64_17=9), _pod(16, registry_01=7)], 101)
     outcome = enforcement.take_in([_pod(64, registry_64_17=9)], 102)
     assert enforcement.fact(resource, verdict)[:2] == ("True", "Enforced")
-    assert [each for each, _ in enforcement.proven(outcome.touched)] == [ref]
+    assert [each for each, _ in enforcement.proven(outcome.to_check)] == [ref]
     assert enforcement.is_settled
 
 
@@ -251,7 +251,7 @@ def test_a_reduction_whose_secret_of_the_other_count_is_not_written_is_not_enfor
     list(enforcement.published(Step(SIXTY_FOUR, 9, 100), [ref]))
     enforcement.unwritten = {SIXTEEN}
     outcome = enforcement.take_in([_pod(64, registry_64_17=9), _pod(16, registry_01=7)], 101)
-    assert enforcement.proven(outcome.touched) == []
+    assert enforcement.proven(outcome.to_check) == []
     assert enforcement.fact(resource, SUSPENDED)[:2] == ("False", "Pending")
 
 

@@ -51,12 +51,12 @@ from tests.operator.small_api_server import SmallApiServer, small_api_server
 
 
 class Stage:
-    """An operator, as one that was started again: what it knows is in the cluster."""
+    """An operator like one after a restart: its whole state is in the cluster."""
 
     def __init__(self, server: SmallApiServer, api: KubernetesApi) -> None:
         self.server, self.api = server, api
         self.specs: dict[str, dict[str, Any]] = {}
-        self.is_pressed = False
+        self.change_waits = False
         self.begin(16)
 
     def begin(self, configured: int, term: str = "one") -> None:
@@ -78,13 +78,13 @@ class Stage:
             flow=RolloutFlow(tracker, status, events),
             now=_now,
             metrics=Metrics(),
-            is_pressed=lambda: self.is_pressed,
+            change_waits=lambda: self.change_waits,
         )
         for name, spec in self.specs.items():
             self.put(name, spec)
 
     def chart(self, buckets: int) -> None:
-        """Creates the Secrets of a count, as an upgrade does: those that are there stay as they are."""
+        """Create the Secrets of a count, as an upgrade does: those that are there stay as they are."""
         for document in layout_of(buckets).documents:
             path = f"{SECRETS}/{secret_name(document)}"
             if path not in self.server.objects:
@@ -113,7 +113,7 @@ class Stage:
     async def settle(self) -> None:
         """Turns until one says that all is done."""
         for _ in range(5):
-            await self.counts.look()
+            await self.counts.update()
             if await self.reconciler.turn() is Turn.DONE:
                 return
         raise AssertionError("the turns do not come to an end")
@@ -183,7 +183,7 @@ async def test_the_last_accepted_version_of_a_gateway_survives_the_change_and_a_
     stage.chart(64)
     stage.pods(16, 64)
     stage.begin(64, "two")
-    await stage.counts.look()
+    await stage.counts.update()
     await stage.reconciler.turn()
     stage.begin(64, "three")
     await stage.settle()
@@ -198,9 +198,9 @@ async def test_a_first_turn_that_makes_way_for_others_copies_nothing_yet(stage: 
     stage.chart(64)
     stage.begin(64, "two")
     stage.pods(16, 64)
-    stage.is_pressed = True
+    stage.change_waits = True
     assert await stage.reconciler.turn() is Turn.MORE
-    stage.is_pressed = False
+    stage.change_waits = False
     await stage.settle()
     assert stage.euis(16) == stage.euis(64) == set(FEW)
 
@@ -263,7 +263,7 @@ async def test_where_an_old_document_cannot_be_brought_up_to_date_its_count_is_n
     stage.server.failing_writes[path] = 503
     stage.begin(64, "two")
     stage.pods(16, 64)
-    await stage.counts.look()
+    await stage.counts.update()
     assert await stage.reconciler.turn() is Turn.AGAIN
     assert stage.published(64).keys() == {TRUST, stale}
     assert stage.euis(16) == set(FEW)
@@ -312,7 +312,7 @@ async def test_emptying_that_was_interrupted_is_done_to_its_end_by_the_next_lead
     stage.pods(64)
     path = f"{SECRETS}/{secret_name(layout_of(16).registry[7])}"
     stage.server.failing_writes[path] = 503
-    await stage.counts.look()
+    await stage.counts.update()
     with pytest.raises(ApiError):
         await stage.reconciler.turn()
     left = stage.published(16).keys() - {TRUST}

@@ -24,7 +24,7 @@ GATEWAYS = [make_gateway({"eui": f"{number:016X}"}, name=f"gw-{number:03}") for 
 
 
 class Told:
-    """What is told."""
+    """The recorded events."""
 
     def __init__(self, events: Iterable[RemovalEvent]) -> None:
         told = list(events)
@@ -59,14 +59,14 @@ def told(
     return Told(removal_events.announce(document_changes(old, new), new, present))
 
 
-def test_suspending_what_is_in_use_tells_how_many() -> None:
+def test_suspending_what_is_in_use_reports_how_many() -> None:
     events = told(record(), None, make_ca({"certificates": ROOT, "suspended": True}))
     (message,) = events.on("acme", "InUse")
     assert message == "it was suspended while in use; gateways that it vouched for in the last 25 h: 299"
 
 
 @pytest.mark.parametrize("field", ["anchors", "intermediates"])
-def test_a_certificate_that_leaves_tells_how_many(field: str) -> None:
+def test_a_certificate_that_leaves_reports_how_many(field: str) -> None:
     old, new = (der(make_pem("signs", key=key)) for key in ("old", "new"))
     events = told(record(**{field: (old,)}), record(**{field: (new,)}))
     (message,) = events.on("acme", "InUse")
@@ -74,7 +74,7 @@ def test_a_certificate_that_leaves_tells_how_many(field: str) -> None:
     assert f"{field.removesuffix('s')} 'CN=signs'" in message
 
 
-def test_the_gateways_say_so_within_a_bound() -> None:
+def test_a_bounded_number_of_gateways_get_an_event() -> None:
     events = told(record(), record(anchors=(der(NEW),)))
     gateways = [name for name, reason, _ in events.events if name.startswith("gw-") and reason == "InUse"]
     assert gateways == [f"gw-{number:03}" for number in range(20)]
@@ -82,15 +82,15 @@ def test_the_gateways_say_so_within_a_bound() -> None:
     assert message.startswith("TrustedCA lorawan/acme, which vouched for it last: it no longer has the anchor")
 
 
-def test_a_renewed_certificate_of_the_same_name_and_key_takes_nothing_away() -> None:
+def test_a_renewed_certificate_of_the_same_name_and_key_removes_nothing() -> None:
     assert told(record(), record(anchors=(der(RENEWED),))).on("acme", "InUse") == []
 
 
-def test_what_nobody_uses_leaves_in_silence() -> None:
+def test_an_unused_ca_is_removed_without_an_event() -> None:
     assert told(record(), record(anchors=(der(NEW),)), used=False).events == []
 
 
-def test_narrower_ranges_count_those_that_are_shut_out() -> None:
+def test_narrower_ranges_report_the_number_of_excluded_gateways() -> None:
     events = told(record(), record(eui_ranges=("0000000000000000/56",)))
     (message,) = events.on("acme", "InUse")
     assert message.endswith("and cannot any more: 43")
@@ -98,7 +98,7 @@ def test_narrower_ranges_count_those_that_are_shut_out() -> None:
     assert events.on("gw-256", "InUse")
 
 
-def test_a_served_namespace_less_counts_too() -> None:
+def test_a_removed_served_namespace_is_reported_too() -> None:
     release = record(namespace="stationkeeper", serves=(ServedNamespace(namespace="*"),))
     resource = make_ca({"certificates": ROOT}, namespace="stationkeeper")
     events = told(release, replace(release, serves=()), resource)
@@ -106,7 +106,7 @@ def test_a_served_namespace_less_counts_too() -> None:
     assert message.endswith("and cannot any more: 299")
 
 
-def test_wider_ranges_tell_nothing() -> None:
+def test_wider_ranges_cause_no_event() -> None:
     assert told(record(eui_ranges=("0000000000000000/56",)), record()).events == []
 
 
@@ -131,7 +131,9 @@ def crl(*serials: int) -> RevocationList:
         ),
     ],
 )
-def test_what_is_revoked_no_more_is_told_and_counted(before: dict[str, Any], after: dict[str, Any], what: str) -> None:
+def test_entries_that_are_no_longer_revoked_are_reported_and_counted(
+    before: dict[str, Any], after: dict[str, Any], what: str
+) -> None:
     (message,) = told(record(**before), record(**after)).on("acme", "RevokedNoMore")
     assert what in message
     assert len(message) < 1024
@@ -145,13 +147,11 @@ def test_what_is_revoked_no_more_is_told_and_counted(before: dict[str, Any], aft
         ({"revocation_lists": (crl(1),)}, {"anchors": (der(NEW),)}),
     ],
 )
-def test_what_revokes_as_much_or_trusts_the_issuer_no_more_tells_nothing(
-    before: dict[str, Any], after: dict[str, Any]
-) -> None:
+def test_equal_revocations_or_an_untrusted_issuer_cause_no_event(before: dict[str, Any], after: dict[str, Any]) -> None:
     assert told(record(**before), record(**after)).on("acme", "RevokedNoMore") == []
 
 
-def test_what_one_revoked_is_told_where_another_still_trusts_it() -> None:
+def test_lost_revocations_are_reported_if_another_ca_trusts_the_issuer() -> None:
     twin = record(name="twin", uid="twin")
     suspended = make_ca({"certificates": ROOT, "suspended": True})
     revoking = record(revoked_serials=("BEEF",))

@@ -1,4 +1,4 @@
-"""A removal is noted in the write that does it, so that the present leader reports it, once."""
+"""The write that removes a record also notes the removal, so that the present leader reports it once."""
 
 import base64
 from collections.abc import AsyncIterator
@@ -61,7 +61,7 @@ async def stages(tmp_path: Path) -> AsyncIterator[tuple[Stage, Stage]]:
         yield before, after
 
 
-async def test_the_next_leader_finds_what_the_one_before_took_out_and_did_not_tell(
+async def test_the_next_leader_finds_the_unreported_removals_of_the_earlier_one(
     stages: tuple[Stage, Stage],
 ) -> None:
     before, after = stages
@@ -71,41 +71,43 @@ async def test_the_next_leader_finds_what_the_one_before_took_out_and_did_not_te
     assert after.publisher.removed[TRUST] == (FIRST, OTHER)
 
 
-async def test_what_was_told_is_struck_and_only_that(stages: tuple[Stage, Stage]) -> None:
+async def test_only_reported_removals_are_deleted(stages: tuple[Stage, Stage]) -> None:
     before, after = stages
     await before.publisher.write({TRUST}, {TRUST: CHANGED}, {TRUST: [FIRST, OTHER]})
-    assert not await before.publisher.strike_told()
-    before.publisher.told([FIRST.uid])
+    assert not await before.publisher.delete_reported()
+    before.publisher.mark_reported([FIRST.uid])
     assert before.publisher.removed[TRUST] == (OTHER,)
-    assert await before.publisher.strike_told()
+    assert await before.publisher.delete_reported()
     assert before.noted() == (OTHER,)
     await after.publisher.in_force()
     assert after.publisher.removed[TRUST] == (OTHER,)
 
 
-async def test_a_leader_that_is_over_strikes_nothing(stages: tuple[Stage, Stage]) -> None:
+async def test_a_leader_without_the_lease_deletes_no_note(stages: tuple[Stage, Stage]) -> None:
     before, after = stages
     await before.publisher.write({TRUST}, {TRUST: CHANGED}, {TRUST: [FIRST]})
     await after.publisher.in_force()
-    before.publisher.told([FIRST.uid])
+    before.publisher.mark_reported([FIRST.uid])
     with pytest.raises(SupersededError):
-        await before.publisher.strike_told()
+        await before.publisher.delete_reported()
     assert after.noted() == (FIRST,)
 
 
-async def test_a_document_that_nothing_reads_is_kept_until_its_removals_are_told(stages: tuple[Stage, Stage]) -> None:
+async def test_a_document_that_nothing_reads_is_kept_until_its_removals_are_reported(
+    stages: tuple[Stage, Stage],
+) -> None:
     before, _ = stages
-    before.publisher.told([FIRST.uid])
+    before.publisher.mark_reported([FIRST.uid])
     gateway = Removed("Gateway", "lorawan", "roof", "uid-roof")
     await before.publisher.write({REGISTRY}, {REGISTRY: BUCKET}, {REGISTRY: [gateway]})
     await before.publisher.empty([16])
     assert before.server.objects[path(REGISTRY)].get("data")
-    before.publisher.told([gateway.uid])
+    before.publisher.mark_reported([gateway.uid])
     await before.publisher.empty([16])
     assert not before.server.objects[path(REGISTRY)].get("data")
 
 
-async def test_of_a_batch_in_which_one_conflicts_it_is_known_what_was_written(stages: tuple[Stage, Stage]) -> None:
+async def test_after_a_conflict_in_a_batch_the_written_documents_are_known(stages: tuple[Stage, Stage]) -> None:
     before, _ = stages
     payloads = {TRUST: CHANGED, REGISTRY: BUCKET}
     before.server.put(PATH, {"data": {TRUST: base64.b64encode(encode(TRUST, 8, EMPTY)).decode()}})
@@ -114,26 +116,28 @@ async def test_of_a_batch_in_which_one_conflicts_it_is_known_what_was_written(st
     assert raised.value.written.keys() == {REGISTRY}
 
 
-async def test_a_later_generation_in_a_pod_has_a_document_published_above_it(stages: tuple[Stage, Stage]) -> None:
+async def test_a_document_is_published_above_a_later_generation_of_a_pod(stages: tuple[Stage, Stage]) -> None:
     before, _ = stages
     digests = {TRUST: digest(EMPTY)}
-    assert not before.publisher.outrun({TRUST: 7})
+    assert not before.publisher.note_pod_generations({TRUST: 7})
     assert not before.publisher.differing(digests)
-    assert before.publisher.outrun({TRUST: 9000})
+    assert before.publisher.note_pod_generations({TRUST: 9000})
     assert before.publisher.differing(digests) == {TRUST}
     written = await before.publisher.write({TRUST}, {TRUST: EMPTY})
     assert written[TRUST] > 9000
     assert not before.publisher.differing(digests)
 
 
-async def test_what_pods_say_uses_up_no_numbers_and_has_a_bounded_number_written(stages: tuple[Stage, Stage]) -> None:
+async def test_reports_of_pods_cause_a_bounded_number_of_writes_and_use_up_no_generations(
+    stages: tuple[Stage, Stage],
+) -> None:
     before, _ = stages
-    assert not before.publisher.outrun({TRUST: 2**52})
-    found = [before.publisher.outrun({TRUST: 9000 + number}) for number in range(200)]
+    assert not before.publisher.note_pod_generations({TRUST: 2**52})
+    found = [before.publisher.note_pod_generations({TRUST: 9000 + number}) for number in range(200)]
     assert sum(found) < 70
 
 
-def test_the_latest_ones_are_noted_where_not_all_fit() -> None:
+def test_only_the_latest_removals_are_noted_if_not_all_fit() -> None:
     listed = [Removed("Gateway", "lorawan", f"gateway-{number}", "u" * 36) for number in range(5_000)]
     text = encode_removed(listed)
     found = decode_removed(text)
@@ -143,5 +147,5 @@ def test_the_latest_ones_are_noted_where_not_all_fit() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[", "{}", '[["Gateway"]]', "x" * 70_000, "[" * 50_000])
-def test_a_note_that_cannot_be_read_is_none(text: str) -> None:
+def test_an_unreadable_note_counts_as_empty(text: str) -> None:
     assert decode_removed(text) == ()

@@ -83,7 +83,7 @@ def listed(store: ResourceStore, version: int, *resources: Resource, namespace: 
 
 def merge_list(store: ResourceStore, listing: ListInProgress, version: str) -> Change:
     """Take in a whole LIST; return the greatest of its changes."""
-    return max(store.merging(listing, version), key=lambda change: change.value, default=Change.NOTHING)
+    return max(store.merge_steps(listing, version), key=lambda change: change.value, default=Change.NOTHING)
 
 
 def names(store: ResourceStore) -> set[str]:
@@ -96,6 +96,19 @@ def store() -> ResourceStore:
 
 
 class TestEvents:
+    def test_a_new_version_uses_the_equal_parts_of_the_one_before(self, store: ResourceStore) -> None:
+        before, after = gateway(10), gateway(11, suspended=False)
+        store.put(before)
+        store.put(after)
+        assert after.metadata.uid is before.metadata.uid
+        assert after.key is before.key
+        assert after.spec != before.spec
+        again = gateway(12, suspended=False)
+        store.put(again)
+        assert again.spec is after.spec
+        assert store.get(again.key) is again
+        assert again.metadata.resource_version == "12"
+
     def test_the_newer_version_wins_whatever_the_order(self, store: ResourceStore) -> None:
         store.put(gateway(10, uri="wss://new:1"))
         assert store.put(gateway(9, uri="wss://old:1")) is Change.NOTHING
@@ -105,20 +118,20 @@ class TestEvents:
         store.put(gateway(9))
         assert store.put(gateway(10, uri="wss://new:1")) is Change.SPEC
 
-    def test_a_change_of_the_status_alone_is_told_apart(self, store: ResourceStore) -> None:
+    def test_a_change_of_the_status_alone_is_distinguished(self, store: ResourceStore) -> None:
         store.put(gateway(1))
         assert store.put(gateway(2)) is Change.STATUS
 
-    def test_a_recreation_is_a_change_though_the_spec_is_the_same(self, store: ResourceStore) -> None:
+    def test_a_recreation_is_a_change_although_the_spec_is_the_same(self, store: ResourceStore) -> None:
         store.put(gateway(1))
         assert store.put(gateway(2, uid="u2")) is Change.REDUCTION
 
-    def test_a_deletion_that_a_finalizer_holds_up_is_a_reduction(self, store: ResourceStore) -> None:
+    def test_a_deletion_that_a_finalizer_delays_is_a_reduction(self, store: ResourceStore) -> None:
         store.put(gateway(1))
         assert store.put(leaving(gateway(2))) is Change.REDUCTION
         assert store.put(leaving(gateway(3))) is Change.STATUS
 
-    def test_a_hand_over_is_a_change_and_another_annotation_is_none(self, store: ResourceStore) -> None:
+    def test_a_hand_over_is_a_change_and_another_annotation_is_not(self, store: ResourceStore) -> None:
         store.put(gateway(1))
         assert store.put(annotated(gateway(2), "another")) is Change.STATUS
         assert store.put(annotated(gateway(3), TAKES_OVER)) is Change.SPEC
@@ -147,12 +160,12 @@ class TestEvents:
 
 
 class TestLists:
-    def test_what_a_list_lacks_is_gone(self, store: ResourceStore) -> None:
+    def test_a_resource_missing_from_a_list_is_removed(self, store: ResourceStore) -> None:
         store.put(gateway(1))
         assert listed(store, 5) is Change.REDUCTION
         assert names(store) == set()
 
-    def test_what_is_newer_than_the_list_stays(self, store: ResourceStore) -> None:
+    def test_a_resource_newer_than_the_list_stays(self, store: ResourceStore) -> None:
         store.put(gateway(6))
         assert listed(store, 5) is Change.NOTHING
         assert names(store) == {"one"}
@@ -164,7 +177,7 @@ class TestLists:
         merge_list(store, listing, "5")
         assert names(store) == set()
 
-    def test_a_list_that_was_never_merged_changes_nothing(self, store: ResourceStore) -> None:
+    def test_an_unmerged_list_changes_nothing(self, store: ResourceStore) -> None:
         store.put(gateway(1))
         store.begin_list(GATEWAY, None).add(gateway(2, "two"))
         assert names(store) == {"one"}
@@ -179,7 +192,7 @@ class TestLists:
         listed(store, 5, namespace="other")
         assert names(store) == {"one"}
 
-    def test_a_cluster_that_was_restored_from_a_backup_is_believed(self, store: ResourceStore) -> None:
+    def test_a_cluster_restored_from_a_backup_is_accepted(self, store: ResourceStore) -> None:
         listed(store, 50, gateway(40), gateway(41, "two"))
         assert listed(store, 20, gateway(10, uri="wss://old:1")) is Change.REDUCTION
         assert store.get(Key(GATEWAY, "team", "one")) == gateway(10, uri="wss://old:1")
@@ -213,13 +226,13 @@ class TestReferences:
         assert store.references.unresolved == frozenset()
         assert store.snapshot().referenced == {TOKEN: secret(1)}
 
-    def test_what_does_not_exist_is_decided(self, store: ResourceStore) -> None:
+    def test_a_missing_object_is_decided(self, store: ResourceStore) -> None:
         store.put(gateway(1))
         store.references.settle(TOKEN, store.references.ticket(TOKEN), None)
         assert store.snapshot().undecided == frozenset()
         assert store.references.unwatched == {TOKEN}
 
-    def test_what_nobody_names_is_not_kept(self, store: ResourceStore) -> None:
+    def test_an_unnamed_object_is_not_kept(self, store: ResourceStore) -> None:
         assert not read(store, secret(1))
         store.put(gateway(1))
         read(store, secret(1))
@@ -234,16 +247,16 @@ class TestReferences:
         store.remove(gateway(3))
         assert store.snapshot().referenced == {TOKEN: secret(1)}
 
-    def test_an_answer_that_is_older_than_an_event_is_not_believed(self, store: ResourceStore) -> None:
+    def test_an_answer_older_than_an_event_is_ignored(self, store: ResourceStore) -> None:
         store.put(gateway(1))
         ticket = store.references.ticket(TOKEN)
-        assert store.references.note_change(TOKEN, "7", gone=False)
+        assert store.references.note_change(TOKEN, "7", deleted=False)
         read(store, secret(7))
         assert not store.references.settle(TOKEN, ticket, None)
         assert not store.references.settle(TOKEN, ticket, secret(6))
         assert store.snapshot().referenced == {TOKEN: secret(7)}
 
-    def test_an_object_in_doubt_is_read_again_and_used_until_then(self, store: ResourceStore) -> None:
+    def test_an_unresolved_object_is_read_again_and_used_until_then(self, store: ResourceStore) -> None:
         store.put(gateway(1))
         read(store, secret(1))
         store.references.mark_unresolved(TOKEN)
@@ -251,18 +264,18 @@ class TestReferences:
         assert store.snapshot().referenced == {TOKEN: secret(1)}
         assert store.snapshot().undecided == frozenset()
 
-    def test_what_says_whom_to_let_in_is_told_apart(self, store: ResourceStore) -> None:
+    def test_references_that_decide_acceptance_are_distinguished(self, store: ResourceStore) -> None:
         source = {"secretKeyRef": {"name": "token", "key": "token"}}
         store.put(gateway(1, "one"))
-        assert not store.references.lets_in(TOKEN)
+        assert not store.references.admits(TOKEN)
         store.put(gateway(2, "two", client={"tokens": [source]}))
-        assert store.references.lets_in(TOKEN)
+        assert store.references.admits(TOKEN)
         store.put(gateway(3, "two"))
-        assert not store.references.lets_in(TOKEN)
+        assert not store.references.admits(TOKEN)
         for version, spec in enumerate(({"revocation": {"crlFrom": source}}, {"certificatesFrom": source}), 4):
             metadata = {"name": "ca", "namespace": "team", "uid": "u", "resourceVersion": str(version)}
             store.put(decode_resource(TRUSTED_CA, {"metadata": metadata, "spec": spec}))
-            assert store.references.lets_in(TOKEN)
+            assert store.references.admits(TOKEN)
 
     def test_only_a_change_of_content_or_labels_matters(self, store: ResourceStore) -> None:
         store.put(gateway(1))
@@ -277,14 +290,14 @@ class TestReferences:
         store.put(gateway(2, "two"))
         assert store.references.unresolved == {TOKEN}
 
-    def test_of_what_changed_only_what_is_named_and_not_known_so_is_read(self, store: ResourceStore) -> None:
-        assert not store.references.note_change(TOKEN, "1", gone=False)
+    def test_only_named_objects_in_a_new_version_are_read(self, store: ResourceStore) -> None:
+        assert not store.references.note_change(TOKEN, "1", deleted=False)
         store.put(gateway(1))
-        assert store.references.note_change(TOKEN, "1", gone=False)
+        assert store.references.note_change(TOKEN, "1", deleted=False)
         read(store, secret(1))
-        assert not store.references.note_change(TOKEN, "1", gone=False)
-        assert store.references.note_change(TOKEN, "2", gone=False)
-        assert store.references.note_change(TOKEN, "1", gone=True)
+        assert not store.references.note_change(TOKEN, "1", deleted=False)
+        assert store.references.note_change(TOKEN, "2", deleted=False)
+        assert store.references.note_change(TOKEN, "1", deleted=True)
 
     def test_only_the_keys_and_labels_are_kept_that_are_used(self, store: ResourceStore) -> None:
         store.put(gateway(1))
@@ -335,7 +348,7 @@ class TestReferences:
         assert read(store, secret(1))
         assert store.snapshot().undecided == frozenset()
 
-    def test_what_is_over_a_namespaces_budget_is_left_out_alone_and_taken_when_there_is_room(self) -> None:
+    def test_an_object_over_the_budget_is_left_out_until_there_is_space(self) -> None:
         store = ResourceStore(ReferenceBudget(objects=10, size=5))
         references = {name: Reference(SECRET, "team", name) for name in ("a", "b", "c")}
         for version, name in enumerate(references, 1):
@@ -363,7 +376,7 @@ class TestAListThatIsTakenInStepByStep:
         for name in ("first", "second", "third"):
             listing.add(gateway(2, name))
 
-        steps = store.merging(listing, "10")
+        steps = store.merge_steps(listing, "10")
         next(steps)
         assert store.put(gateway(5, "deleted-before-the-list")) is Change.NOTHING
         assert store.put(gateway(11, "created-after-the-list")) is Change.SPEC
@@ -374,7 +387,7 @@ class TestAListThatIsTakenInStepByStep:
         assert names(store) == {"first", "third", "created-after-the-list"}
         assert store.get(Key(GATEWAY, "team", "third")) == gateway(13, "third", uri="wss://new:1")
 
-    def test_what_is_known_as_it_is_listed_is_kept(self, store: ResourceStore) -> None:
+    def test_listed_items_of_a_known_version_are_kept(self, store: ResourceStore) -> None:
         store.put(gateway(3))
         listing = store.begin_list(GATEWAY, None)
         assert listing.is_known(Key(GATEWAY, "team", "one"), "3")

@@ -69,7 +69,7 @@ def test_each_renewal_has_its_own_time() -> None:
     assert trusted(third) == {der(NEW), der(NEWER)}
 
 
-def test_an_anchor_that_comes_back_is_not_kept_but_held() -> None:
+def test_an_anchor_that_returns_is_no_longer_marked_as_retained() -> None:
     first, _ = plan(NEW, BEFORE, NOW + HOUR)
     back, _ = plan(OLD + NEW, first.documents, NOW + 2 * HOUR)
     assert (trusted(back), record(back).retained) == ({der(OLD), der(NEW)}, ())
@@ -94,13 +94,13 @@ def test_a_shorter_time_counts_from_the_renewal() -> None:
     assert trusted(plan(NEW, first.documents, NOW + HOUR, source("30m"))[0]) == {der(NEW)}
 
 
-def test_while_the_source_cannot_be_read_the_time_runs_all_the_same() -> None:
+def test_the_retain_time_runs_while_the_source_cannot_be_read() -> None:
     first, _ = plan(NEW, BEFORE, NOW)
     assert trusted(plan(None, first.documents, NOW + HOUR)[0]) == {der(OLD), der(NEW)}
     assert trusted(plan(None, first.documents, NOW + 2 * HOUR)[0]) == {der(NEW)}
 
 
-def test_revocation_acts_on_what_is_kept() -> None:
+def test_revocation_acts_on_retained_anchors() -> None:
     first, _ = plan(NEW, BEFORE, NOW)
     made, _ = plan(NEW, first.documents, NOW, {**source(), "revocation": {"serials": ["0xBEEF"]}})
     assert record(made).revoked_serials == ("BEEF",)
@@ -115,7 +115,7 @@ def test_an_expired_anchor_is_not_kept() -> None:
 
 
 @pytest.mark.parametrize("text", ["2", "h", "-1h", "0h", "1w", "400d", "1h30m", "٣h"])
-def test_what_is_no_such_time_is_refused(text: str) -> None:
+def test_an_invalid_retain_time_is_refused(text: str) -> None:
     made, resource = plan(OLD, spec=source(text))
     assert verdict_on(resource, made).reason == "InvalidSpec"
     assert "certificatesFrom.retain" in verdict_on(resource, made).message

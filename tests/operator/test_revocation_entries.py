@@ -67,7 +67,7 @@ def test_a_fingerprint_is_taken_as_openssl_prints_it(prefix: str) -> None:
     assert record_of(sha256Fingerprints=[prefix + ":".join(["AB"] * 32)]).revoked_sha256 == ("ab" * 32,)
 
 
-def test_an_entry_that_names_nothing_known_is_told() -> None:
+def test_an_entry_that_names_nothing_known_is_reported() -> None:
     ca = make_ca({"certificates": ROOT, "revocation": {"serials": ["dec:1715004", "0xBEEF"]}})
     known = verdict_on(ca, plan_of(ca, came_in("1A2B3C")))
     assert known.accepted
@@ -77,7 +77,7 @@ def test_an_entry_that_names_nothing_known_is_told() -> None:
     assert all_known.message == "the spec is in force"
 
 
-def test_what_other_tenants_gateways_show_is_not_compared() -> None:
+def test_certificates_of_other_tenants_gateways_are_not_compared() -> None:
     ca = make_ca({"certificates": ROOT, "revocation": {"serials": ["BEEF"]}})
     assert "BEEF" in verdict_on(ca, plan_of(ca, came_in("BEEF", trusted_ca="rival/acme"))).message
 

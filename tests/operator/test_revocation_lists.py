@@ -135,7 +135,7 @@ def test_a_list_that_cannot_be_used_is_refused_with_its_reason_and_what_was_revo
     assert revoked(after, ROOT) >= {1, 2}
 
 
-def test_a_list_whose_issuer_may_not_sign_lists_is_left_out_alone_and_told() -> None:
+def test_a_list_whose_issuer_may_not_sign_lists_is_left_out_alone_and_reported() -> None:
     both = to_pem(ROOT.der) + to_pem(NO_CRL.der)
     crl = crl_pem(make_crl(ROOT, 7), make_crl(NO_CRL, 1))
     resource = make_ca({"certificates": both, "revocation": {"crl": crl, "serials": ["1A"]}})
@@ -148,7 +148,7 @@ def test_a_list_whose_issuer_may_not_sign_lists_is_left_out_alone_and_told() -> 
     assert authority(plan).revoked_serials == ("1A",)
 
 
-def test_what_is_in_force_of_lists_stays_where_their_issuer_may_sign_no_more() -> None:
+def test_lists_in_force_stay_if_their_issuer_may_no_longer_sign() -> None:
     may = ca("No CRL", key=NO_CRL.key)
     crl = {"crl": crl_pem(make_crl(may, 1, 2)), "crlExpired": "Refuse"}
     before = plan_of(make_ca({"certificates": to_pem(may.der), "revocation": crl}))
@@ -185,7 +185,7 @@ def test_a_reference_that_breaks_later_unrevokes_nothing_and_one_that_is_mended_
     assert (verdict.reason, revoked(mended, ROOT)) == ("Accepted", {2})
 
 
-def test_a_list_acts_beside_a_broken_part_and_beside_a_broken_list() -> None:
+def test_a_list_acts_next_to_a_broken_part_and_next_to_a_broken_list() -> None:
     before = plan_of(trusted(make_crl(ROOT, 1), crlExpired="Refuse"))
     newer = make_crl(ROOT, wish=CrlWish((2,), begins=NOW - timedelta(hours=1), ends=NOW + 9 * DAY))
     for extra, crls in ((BROKEN, (newer,)), ({}, (newer, make_crl(OTHER, 5))), ({"certificates": "none"}, (newer,))):
@@ -199,7 +199,7 @@ def test_a_list_acts_beside_a_broken_part_and_beside_a_broken_list() -> None:
         assert again.payloads == after.payloads
 
 
-def test_refusal_of_the_overdue_and_of_the_weak_act_beside_a_broken_part_but_are_not_lifted() -> None:
+def test_refusal_of_the_overdue_and_of_the_weak_act_next_to_a_broken_part_but_are_not_lifted() -> None:
     allowing = plan_of(make_ca({**SPEC, "weakSignatures": "Allow", "revocation": {"crl": crl_pem(make_crl(ROOT))}}))
     assert authority(allowing).weak_signatures
     after, _ = verdict_after(allowing, {**SPEC, **BROKEN, "revocation": {"crlExpired": "Refuse"}})
@@ -242,7 +242,7 @@ def large() -> bytes:
 
 
 @pytest.mark.slow
-def test_a_revocation_that_does_not_fit_is_said_to_be_without_effect_and_nobody_loses_anything() -> None:
+def test_a_revocation_that_does_not_fit_is_reported_and_changes_nothing() -> None:
     bystanders = [trusted(large(), name=f"bystander-{number}", age=number) for number in range(3)]
     before = plan_of(*bystanders, trusted(make_crl(ROOT, 5), age=900))
     assert {len(revoked(before, ROOT, each.metadata.name)) for each in bystanders} == {LARGE}

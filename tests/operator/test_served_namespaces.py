@@ -1,4 +1,4 @@
-"""For which namespaces a TrustedCA of the release's namespace speaks."""
+"""The namespaces that a TrustedCA of the release's namespace serves."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def served(plan: PublishPlan) -> tuple[ServedNamespace, ...]:
     return document.authorities[0].serves
 
 
-def test_a_ca_of_the_release_serves_whom_it_names_normalised() -> None:
+def test_a_ca_of_the_release_serves_its_listed_namespaces_in_normal_form() -> None:
     listed = spec({"namespace": "b", "euiRanges": ["0200000000000000/8", "0100000000000000/8"]}, {"namespace": "*"})
     resource = make_ca(listed, namespace=RELEASE)
     plan = plan_of(resource)
@@ -92,7 +92,7 @@ euis = st.integers(0, 2**64 - 1).map(EUI64) | st.sampled_from([EUI64(each.prefix
 
 
 @given(served_sets, served_sets, namespaces, euis)
-def test_what_two_have_in_common_is_what_both_serve(
+def test_the_common_part_of_two_serves_is_what_both_serve(
     one: tuple[ServedNamespace, ...], other: tuple[ServedNamespace, ...], namespace: str, eui: EUI64
 ) -> None:
     both = common_serves(one, other)
@@ -102,7 +102,7 @@ def test_what_two_have_in_common_is_what_both_serve(
 
 
 @given(served_sets, served_sets, namespaces, euis)
-def test_whatever_serves_less_in_any_place_is_a_reduction(
+def test_serving_less_in_any_entry_is_a_reduction(
     old: tuple[ServedNamespace, ...], new: tuple[ServedNamespace, ...], namespace: str, eui: EUI64
 ) -> None:
     if serves(old, namespace, eui) and not serves(new, namespace, eui):
@@ -110,7 +110,7 @@ def test_whatever_serves_less_in_any_place_is_a_reduction(
     assert not serves_less(old, old)
 
 
-def test_ranges_of_a_document_that_cannot_be_read_serve_nobody() -> None:
+def test_unreadable_ranges_of_a_document_serve_no_gateway() -> None:
     odd = (ServedNamespace(namespace="*", eui_ranges=("nonsense",)),)
     assert not serves(odd, "a", EUI64(1))
     assert common_serves(odd, odd) == ()

@@ -98,7 +98,7 @@ async def test_a_status_is_written_once(stage: Stage) -> None:
     await stage.judge(GOOD)
     assert stage.conditions == {"Accepted": "True", "Published": "True", "Ready": "True"}
     written = len(stage.server.writes)
-    stage.writer.look_again(KEY)
+    stage.writer.note_other_write(KEY)
     await until(lambda: stage.writer.is_idle)
     stage.lead()
     await stage.judge(GOOD)
@@ -106,7 +106,7 @@ async def test_a_status_is_written_once(stage: Stage) -> None:
     assert stage.told == []
 
 
-async def test_a_refusal_is_told_once_and_so_is_its_end(stage: Stage) -> None:
+async def test_a_refusal_is_reported_once_and_so_is_its_end(stage: Stage) -> None:
     stage.lay()
     await stage.judge(BAD)
     stage.lead()
@@ -116,7 +116,7 @@ async def test_a_refusal_is_told_once_and_so_is_its_end(stage: Stage) -> None:
     assert sorted(stage.told) == [("Normal", "Accepted"), ("Warning", "URIInvalid")]
 
 
-async def test_what_the_user_asked_for_is_no_event(stage: Stage) -> None:
+async def test_intended_states_cause_no_event(stage: Stage) -> None:
     stage.lay()
     await stage.judge(SUSPENDED)
     await stage.judge(GOOD)
@@ -124,31 +124,31 @@ async def test_what_the_user_asked_for_is_no_event(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(("uid", "generation"), [("u2", 1), ("u1", 2)])
-async def test_a_judgement_on_what_is_no_more_is_not_written(stage: Stage, uid: str, generation: int) -> None:
+async def test_a_judgement_on_a_deleted_resource_is_not_written(stage: Stage, uid: str, generation: int) -> None:
     stage.lay(uid, generation)
     await stage.judge(GOOD)
     assert stage.server.writes == []
 
 
-async def test_a_resource_that_was_created_anew_meanwhile_is_left_alone(stage: Stage) -> None:
+async def test_a_resource_recreated_meanwhile_is_not_written(stage: Stage) -> None:
     stage.lay()
     stage.server.objects[PATH]["metadata"]["uid"] = "u2"
     await stage.judge(GOOD)
     assert stage.conditions == {}
 
 
-async def test_a_deleted_resource_is_no_trouble(stage: Stage) -> None:
+async def test_a_deleted_resource_is_not_an_error(stage: Stage) -> None:
     stage.lay()
     del stage.server.objects[PATH]
     await stage.judge(GOOD)
     assert stage.server.objects == {}
 
 
-async def test_a_status_that_somebody_else_edited_is_put_right(stage: Stage) -> None:
+async def test_a_status_edited_by_another_writer_is_corrected(stage: Stage) -> None:
     stage.lay()
     await stage.judge(GOOD)
     stage.lay(status={"conditions": []})
-    stage.writer.look_again(KEY)
+    stage.writer.note_other_write(KEY)
     await until(lambda: stage.writer.is_idle)
     assert stage.conditions["Ready"] == "True"
 
@@ -169,7 +169,7 @@ def with_list(next_update: str, *, overdue: bool) -> Judgement:
     return Judgement("u1", 1, Verdict(True, "Accepted", "fine", "trust", revocation_lists=lists), True)
 
 
-async def test_an_overdue_list_is_told_once_and_so_is_the_next_one(stage: Stage) -> None:
+async def test_an_overdue_list_is_reported_once_and_so_is_the_next_one(stage: Stage) -> None:
     body = {"metadata": {"namespace": "team", "uid": "u1", "generation": 1}, "spec": {}, "status": {}}
     stage.store.put(decode_resource(TRUSTED_CA, stage.server.put(CA_PATH, body)))
     told = ("Warning", "CRLExpired")
@@ -194,14 +194,14 @@ async def test_an_overdue_list_is_told_once_and_so_is_the_next_one(stage: Stage)
     }
 
 
-async def test_that_something_else_does_not_fit_is_told_too(stage: Stage) -> None:
+async def test_another_resource_that_does_not_fit_is_reported_too(stage: Stage) -> None:
     stage.lay()
     for message, expected in (("is full", 1), ("is full", 1), ("what it revokes does not act", 2)):
         await stage.judge(Judgement("u1", 1, Verdict(False, "CapacityExceeded", message, "trust"), True))
         assert stage.told == [("Warning", "CapacityExceeded")] * expected
 
 
-async def test_time_alone_has_each_threshold_written_and_told_once(stage: Stage) -> None:
+async def test_each_expiry_threshold_is_written_and_reported_once(stage: Stage) -> None:
     stage.lay()
     trust = Validity(Use.LNS_TRUST, "CN=lns", datetime.now(UTC) + timedelta(days=40))
     await stage.judge(Judgement("u1", 1, Verdict(True, "Accepted", "fine", "registry-00", validities=(trust,)), True))

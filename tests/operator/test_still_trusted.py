@@ -52,25 +52,25 @@ def authority(name: str, anchors: tuple[bytes, ...], intermediates: tuple[bytes,
         ([authority("gone", (ROOT,))], ()),
     ],
 )
-def test_who_holds_the_same_certificate_or_key_is_named(others: list[TrustedAuthority], named: tuple[str, ...]) -> None:
+def test_cas_with_the_same_certificate_or_key_are_named(others: list[TrustedAuthority], named: tuple[str, ...]) -> None:
     trust = TrustDocument(release_namespace="release", authorities=tuple(others))
     assert still_trusted_by([ROOT], "gone", trust, "team") == named
 
 
-def test_what_held_nothing_is_trusted_by_nobody_and_what_cannot_be_read_compares_by_its_bytes() -> None:
+def test_an_empty_ca_matches_none_and_unreadable_certificates_compare_by_bytes() -> None:
     trust = TrustDocument(release_namespace="release", authorities=(authority("odd", (b"odd",)),))
     assert still_trusted_by([], "gone", trust, "team") == ()
     assert still_trusted_by([b"odd"], "gone", trust, "team") == ("team/odd",)
 
 
-def test_of_other_tenants_one_learns_no_more_than_their_number_and_the_release_all() -> None:
+def test_a_tenant_learns_only_the_number_of_other_tenants_and_the_release_learns_all() -> None:
     others = [replace(authority(name, (ROOT,)), namespace=name) for name in ("release", "team", "secret-a", "secret-b")]
     trust = TrustDocument(release_namespace="release", authorities=tuple(others))
     assert still_trusted_by([ROOT], "gone", trust, "team") == ("release/release", "team/team", "2 of other namespaces")
     assert still_trusted_by([ROOT], "gone", trust, "release")[1:3] == ("secret-a/secret-a", "secret-b/secret-b")
 
 
-def test_the_verdict_on_a_suspended_ca_alone_says_who_else_trusts_its_key() -> None:
+def test_only_the_verdict_on_a_suspended_ca_names_cas_with_its_key() -> None:
     suspended = make_ca({"certificates": pem("root", _SHARED), "suspended": True}, "suspended")
     twin = make_ca({"certificates": pem("renewed", _SHARED)}, "twin")
     plan = plan_of(suspended, twin)
@@ -85,7 +85,7 @@ def test_a_suspended_ca_that_cannot_be_read_names_nobody(spec: dict[str, object]
     assert verdict_on(broken, plan_of(broken)).still_trusted_by == ()
 
 
-def test_the_changes_of_a_document_are_what_is_new_what_differs_and_what_is_gone() -> None:
+def test_the_changes_of_a_document_are_its_new_changed_and_removed_records() -> None:
     kept, old, gone = authority("kept", (ROOT,)), authority("changed", (ROOT,)), authority("gone", (ROOT,))
     new, added = authority("changed", (OTHER,)), authority("added", (OTHER,))
     before = TrustDocument(release_namespace="release", authorities=(kept, old, gone))

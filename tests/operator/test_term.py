@@ -1,4 +1,4 @@
-"""A term of leadership over a small API server: it begins from nothing, and nothing of it acts once it is over."""
+"""A term of leadership over a small API server: it begins empty, and has no effect after its end."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from stationkeeper_operator.resources.records import GATEWAY, Key, decode_resour
 from stationkeeper_operator.settings import read_settings
 from stationkeeper_operator.term import Cluster, LeaderTerm
 from stationkeeper_operator.turns.aggregator import Aggregator
+from stationkeeper_operator.turns.own_writes import OwnWrites
 from stationkeeper_operator.turns.reconciler import Turn
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
@@ -39,9 +40,8 @@ class Stage:
             store=self.store,
             reader=ReferenceReader(api, self.store.references, ()),
             changes=Aggregator(),
-            lag=WatchLag(),
+            own_writes=OwnWrites(self.store, lag=WatchLag()),
             metrics=Metrics(),
-            changed=lambda _: None,
             now=lambda: datetime.now(UTC),
             floor=GenerationFloor(),
         )
@@ -68,7 +68,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         yield Stage(server, api)
 
 
-async def test_a_term_begins_from_nothing_and_finds_what_the_one_before_published(stage: Stage) -> None:
+async def test_a_term_begins_empty_and_reads_what_the_earlier_one_published(stage: Stage) -> None:
     stage.put(1, {"eui": "0000000000000001", "lns": {"uri": "ws://lns:1"}})
     first = stage.win("first")
     assert await first.turn() is Turn.DONE
@@ -81,7 +81,7 @@ async def test_a_term_begins_from_nothing_and_finds_what_the_one_before_publishe
     assert len(marks) == len(DOCUMENTS), "each Secret is marked with the term, and none is written anew"
 
 
-async def test_nothing_of_a_term_acts_once_it_is_over(stage: Stage) -> None:
+async def test_an_ended_term_has_no_effect(stage: Stage) -> None:
     stage.put(1, {"eui": "0000000000000001", "lns": {"uri": "ws://lns:1"}})
     first = stage.win("first")
     assert await first.turn() is Turn.DONE

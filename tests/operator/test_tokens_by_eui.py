@@ -61,7 +61,7 @@ def test_each_gateway_is_given_its_own_token_with_the_shared_uri_and_trust() -> 
     assert verdict_on(by_eui(), plan).message == "the spec is in force"
 
 
-def test_a_gateway_without_a_key_is_told_which_and_keeps_what_it_had_while_others_go_on() -> None:
+def test_a_gateway_without_a_key_keeps_its_lns_and_its_message_names_the_key() -> None:
     first, second = make_gateway({"eui": EUI}), make_gateway({"eui": SECOND}, "second")
     new = make_gateway({"eui": "00000000000000A3"}, "new")
     before = plan_of(first, second, by_eui(), referenced=tokens(**{EUI: "Bearer ONE", SECOND: "Bearer TWO"}))
@@ -109,7 +109,7 @@ WHOSE: list[tuple[str, str, str, bool]] = [
 
 
 @pytest.mark.parametrize(("namespace", "of_defaults", "key", "is_given"), WHOSE)
-def test_whoever_registers_an_eui_is_given_only_what_the_secret_holds_for_its_namespace(
+def test_a_namespace_gets_only_the_tokens_written_for_it(
     namespace: str, of_defaults: str, key: str, is_given: bool
 ) -> None:
     resource = make_gateway({"eui": EUI}, namespace=namespace)
@@ -163,7 +163,7 @@ def test_a_token_that_looks_like_a_mistake_is_given_with_a_note_to_its_gateway()
     assert "quotes" not in verdict_on(good, plan).message
 
 
-def test_keys_that_are_no_eui_are_counted_in_the_defaults_status() -> None:
+def test_keys_that_are_not_an_eui_are_counted_in_the_defaults_status() -> None:
     held = {EUI: "Bearer ONE", EUI.lower(): "Bearer TWO", f"{TEAM}.{EUI}": "Bearer THREE", "token": "Bearer FOUR"}
     for namespace, odd in ((TEAM, 3), (RELEASE, 2)):
         plan = plan_of(by_eui(namespace), referenced=tokens(namespace, **held))

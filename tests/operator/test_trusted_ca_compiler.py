@@ -119,7 +119,7 @@ def test_an_accepted_spec_is_published_normalised() -> None:
     assert verdict.certificates[0].not_after == "2027-06-01T00:00:00Z"
 
 
-def test_some_expired_anchors_are_left_out_and_named() -> None:
+def test_expired_anchors_are_left_out_and_named() -> None:
     resource = make_ca({"certificates": OLD + ROOT, "intermediates": make_pem("old-between", end=-2)})
     plan = plan_of(resource)
     assert authorities(plan)[0].anchors == (der(ROOT),)
@@ -208,7 +208,7 @@ def test_a_refused_spec_only_narrows_the_ranges(
     assert (found.eui_ranges if found else None) == in_force
 
 
-def test_a_suspended_ca_is_said_to_end_no_traffic_of_its_gateways() -> None:
+def test_the_message_of_a_suspended_ca_says_that_traffic_continues() -> None:
     suspended = make_ca({"certificates": ROOT, "suspended": True})
     assert "revoke their keys at the LNS" in verdict_on(suspended, plan_of(suspended)).message
 
@@ -259,12 +259,12 @@ NO_ROOTS = {
 
 
 @pytest.mark.parametrize("root", NO_ROOTS.values(), ids=NO_ROOTS)
-def test_what_is_neither_a_ca_certificate_nor_a_v1_root_is_no_anchor(root: odd_certificates.Parts) -> None:
+def test_what_is_neither_a_ca_certificate_nor_a_v1_root_is_not_an_anchor(root: odd_certificates.Parts) -> None:
     resource = make_ca({"certificates": to_pem(root.der)})
     assert verdict_on(resource, plan_of(resource)).reason == Reason.NOT_A_CERTIFICATE_AUTHORITY
 
 
-def test_a_v1_root_is_no_intermediate() -> None:
+def test_a_v1_root_is_not_an_intermediate() -> None:
     resource = make_ca({"certificates": ROOT, "intermediates": to_pem(V1_ROOT.der)})
     assert verdict_on(resource, plan_of(resource)).reason == Reason.NOT_A_CERTIFICATE_AUTHORITY
 

@@ -74,7 +74,7 @@ NEVER = {
 
 
 @pytest.mark.parametrize(("pem", "why"), NEVER.values(), ids=NEVER)
-def test_an_anchor_that_can_let_nobody_in_is_told_on_both(pem: str, why: str) -> None:
+def test_an_anchor_that_can_accept_no_client_is_reported_on_ca_and_gateway(pem: str, why: str) -> None:
     ca = make_ca({"certificates": pem})
     found = vouching(ca)
     assert (found.vouched, found.reason) == (False, NOBODY_VOUCHES)
@@ -102,11 +102,11 @@ def test_notes_name_only_the_anchor_that_cannot_be_used() -> None:
         constraints(excluded=[x509.DNSName("example.org")]),
     ],
 )
-def test_constraints_that_leave_a_name_for_gateways_are_no_problem(extension: x509.NameConstraints) -> None:
+def test_constraints_that_allow_a_gateway_name_are_not_a_problem(extension: x509.NameConstraints) -> None:
     assert vouching(make_ca({"certificates": odd_root((extension, True))})).vouched
 
 
-def test_dates_the_wrong_way_round_are_told() -> None:
+def test_dates_the_wrong_way_round_are_reported() -> None:
     pem = _backwards()
     assert "never valid" in vouching(make_ca({"certificates": pem})).message
 
@@ -148,7 +148,7 @@ OTHERS: dict[str, tuple[list[Resource], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("others", "spec", "why"), OTHERS.values(), ids=OTHERS)
-def test_why_nobody_can_come_in_is_told(others: list[Resource], spec: dict[str, Any], why: str) -> None:
+def test_the_reason_why_no_ca_can_vouch_is_reported(others: list[Resource], spec: dict[str, Any], why: str) -> None:
     found = vouching(*others, spec=spec)
     assert (found.vouched, found.reason) == (False, NOBODY_VOUCHES)
     assert why in found.message
@@ -164,7 +164,7 @@ def test_why_nobody_can_come_in_is_told(others: list[Resource], spec: dict[str, 
         ),
     ],
 )
-def test_what_does_not_speak_for_a_namespace_is_not_named_there(other: Resource) -> None:
+def test_cas_that_do_not_serve_a_namespace_are_not_named_there(other: Resource) -> None:
     assert "secretive" not in vouching(other).message
     named = vouching(other, spec={"client": {"trustedCAs": ["stationkeeper/secretive"]}}).message
     missing = vouching(spec={"client": {"trustedCAs": ["stationkeeper/secretive"]}}).message
@@ -187,7 +187,7 @@ def test_a_token_vouches_and_says_on_what_it_depends() -> None:
     assert "if CUPS has token authentication switched on" in found.message
 
 
-def test_what_is_suspended_or_not_in_force_has_none() -> None:
+def test_a_gateway_that_is_suspended_or_not_in_force_has_no_vouching() -> None:
     suspended, broken = gateway({"suspended": True}), make_gateway({"eui": EUI, "lns": {"uri": "x"}})
     assert verdict_on(suspended, plan_of(suspended)).vouching is None
     assert verdict_on(broken, plan_of(broken)).vouching is None
@@ -208,7 +208,7 @@ def test_a_beginning_is_a_deadline() -> None:
     assert vouching(ca, now=NOW + timedelta(days=3)).vouched
 
 
-def test_a_fleet_costs_by_groups() -> None:
+def test_the_work_for_a_fleet_grows_with_groups() -> None:
     names = [f"ca-{number:03}" for number in range(200)]
     cas = [
         make_ca({"certificates": ROOT, "euiRanges": [f"{number:02X}00000000000000/8"]}, name=name)

@@ -14,7 +14,7 @@ from stationkeeper_tools.ports import free_port
 
 @pytest.fixture
 def kubeconfig(tmp_path: Path) -> Path:
-    """Of an API server that is not there."""
+    """The kubeconfig of an API server that does not exist."""
     cluster = {"server": f"https://127.0.0.1:{free_port()}", "insecure-skip-tls-verify": True}
     content = {
         "clusters": [{"name": "c", "cluster": cluster}],

@@ -9,7 +9,7 @@ def key(number: int) -> Key:
 
 
 async def has_room(lag: WatchLag) -> bool:
-    waiting = asyncio.ensure_future(lag.room())
+    waiting = asyncio.ensure_future(lag.wait_for_room())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     waiting.cancel()
@@ -23,26 +23,26 @@ async def test_nothing_is_written_before_the_watch_has_begun() -> None:
     assert await has_room(lag)
 
 
-async def test_no_more_is_written_than_the_watch_has_shown_but_for_a_few() -> None:
+async def test_only_a_few_writes_may_be_ahead_of_the_watch() -> None:
     lag = WatchLag(most=3)
     lag.begin()
     for number in range(3):
         assert await has_room(lag)
-        lag.wrote(key(number), 10 + number)
+        lag.note_write(key(number), 10 + number)
     assert not await has_room(lag)
-    lag.saw(key(1), 10)
+    lag.note_seen(key(1), 10)
     assert not await has_room(lag), "that was an older version"
-    lag.saw(key(1), 11)
+    lag.note_seen(key(1), 11)
     assert await has_room(lag)
 
 
-async def test_a_list_shows_what_was_written_before_it_began() -> None:
+async def test_a_list_shows_earlier_writes() -> None:
     lag = WatchLag(most=2)
     lag.begin()
-    lag.wrote(key(0), 10)
+    lag.note_write(key(0), 10)
     before = lag.unseen()
-    lag.wrote(key(1), 11)
-    lag.wrote(key(0), 12)
+    lag.note_write(key(1), 11)
+    lag.note_write(key(0), 12)
     assert not await has_room(lag)
     lag.listed(before)
     assert not await has_room(lag), "it was written again meanwhile"

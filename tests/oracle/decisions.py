@@ -112,7 +112,7 @@ class _Comparison:
         question = self._last = self._ask(state)
         now = question.time + timedelta(seconds=self._chance.choice((0.0, 0.5)))
         chain = tuple(each.der for each in (question.leaf, *question.presented))
-        is_known = self._memory.knows(chain, state.snapshot)
+        is_known = self._memory.has(chain, state.snapshot)
         judgement = self._memory.judge(chain, state.snapshot, now)
         case = _Case(self._model, state, question, judgement)
         wrong = case.differences()
@@ -159,7 +159,7 @@ class _Case:
         return all(self._said(each) == self.model.outcome(each, self.question) for each in self._asked())
 
     def differences(self) -> list[str]:
-        """What the core says, and `openssl verify` and the rules do not."""
+        """Return what the core says, and `openssl verify` and the rules do not."""
         found = []
         expected = {}
         for trusted in self._asked():

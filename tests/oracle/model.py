@@ -80,14 +80,14 @@ class Model:
         self._verdicts = verdicts
 
     def vouchable(self, world: World, time: datetime) -> list[Chain]:
-        """The chains that lead to somebody's anchor."""
+        """Return the chains that lead to somebody's anchor."""
         anchors = {anchor for each in world.trusted for anchor in each.anchors}
         return [
             chain for leaf in self._pki.leaves for chain in self._verdicts.chains(leaf, time) if chain[-1] in anchors
         ]
 
     def outcome(self, trusted: Trusted, question: Question) -> str:
-        """What one TrustedCA says of a certificate."""
+        """Return what one TrustedCA says of a certificate."""
         chains = self._usable(trusted, question, question.presented)
         if not chains:
             return NONE
@@ -96,7 +96,7 @@ class Model:
         return GOOD if any(not self._is_refused(trusted, chain, question.time) for chain in chains) else REFUSED
 
     def outcomes(self, trusted: Trusted, question: Question, *, all_configured: bool) -> frozenset[str]:
-        """What one TrustedCA may say where chains were left out.
+        """Return what one TrustedCA may say where chains were left out.
 
         Args:
             trusted: the TrustedCA.
@@ -118,7 +118,7 @@ class Model:
 
     @staticmethod
     def openings(world: World, leaf: Issued, said: Mapping[str, frozenset[str]]) -> set[str | None]:
-        """The uids of the Gateways that a certificate may open, None for none of them.
+        """Return the uids of the Gateways that a certificate may open, None for none of them.
 
         Args:
             world: whose Gateways.
@@ -171,7 +171,7 @@ class Model:
 
 
 def make_world(chance: random.Random, pki: Pki) -> World:
-    """A random configuration over a PKI."""
+    """Return a random configuration over a PKI."""
     trusted = tuple(_trusted(chance, pki, f"ca-{number}") for number in range(chance.randint(1, 4)))
     holders: list[Holder] = []
     for eui in EUIS:
@@ -186,7 +186,7 @@ def make_world(chance: random.Random, pki: Pki) -> World:
 
 
 def serves(record: TrustedAuthority, namespace: str, eui: str) -> bool:
-    """Whether a TrustedCA is asked about a Gateway of `namespace`."""
+    """Return whether a TrustedCA is asked about a Gateway of `namespace`."""
     if record.namespace == namespace:
         return True
     return record.namespace == RELEASE and any(

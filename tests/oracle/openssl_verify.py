@@ -49,11 +49,11 @@ class Verdicts:
                 self._ask_alone(pki, leaf, time)
 
     def chains(self, leaf: Issued, time: datetime) -> list[Chain]:
-        """The chains from `leaf` that verify at `time`, whatever is trusted."""
+        """Return the chains from `leaf` that verify at `time`, whatever is trusted."""
         return self._chains[leaf, time]
 
     def issued(self, issuer: Issued, certificate: Issued) -> bool:
-        """Whether `issuer` has the name of the certificate's issuer, and its key signed it."""
+        """Return whether `issuer` has the name of the certificate's issuer, and its key signed it."""
         return certificate.issuer == issuer.subject and self._signs(issuer, certificate)
 
     def _ask(self, pki: Pki, top: Chain, time: datetime) -> None:
@@ -75,7 +75,7 @@ class Verdicts:
     def _verified(
         self, anchor: str, helpers: list[str], leaves: list[int], time: datetime
     ) -> Iterator[tuple[int, int]]:
-        """The numbers of the leaves that verify, each with the length of the chain that was built."""
+        """Yield the numbers of the leaves that verify, each with the length of the chain that was built."""
         command = ["openssl", "verify", "-partial_chain", "-purpose", "sslclient", "-show_chain"]
         command += ["-attime", str(int(time.timestamp())), "-trusted", anchor]
         for helper in helpers:
@@ -93,7 +93,7 @@ class Verdicts:
             length += line.startswith("depth=")
 
     def _tops(self, pki: Pki) -> Iterator[Chain]:
-        """Every chain of CA certificates, the last one being the anchor, in which each signed the one before."""
+        """Yield every chain of CA certificates, the last one being the anchor, in which each signed the one before."""
         begun: list[Chain] = [(each,) for each in pki.cas]
         while begun:
             top = begun.pop()
@@ -102,7 +102,7 @@ class Verdicts:
             begun += [(each, *top) for each in below if self._signs(top[0], each)]
 
     def _is_signed(self, chain: Chain) -> bool:
-        """Whether each signed the one before: of helpers with one name, OpenSSL may have another order."""
+        """Return whether each signed the one before: of helpers with one name, OpenSSL may have another order."""
         return all(self._signs(issuer, each) for each, issuer in pairwise(chain))
 
     def _signs(self, issuer: Issued, certificate: Issued) -> bool:

@@ -71,7 +71,7 @@ class Pki:
 
 
 def make_pki(chance: random.Random, cas: int = 9, leaves: int = 14) -> Pki:
-    """A PKI of so many CA certificates and end-entity certificates."""
+    """Return a PKI of so many CA certificates and end-entity certificates."""
     made: list[Issued] = []
     for number in range(cas):
         subject, own = chance.choice(_NAMES[: 2 + number // 2]), chance.randrange(_KEYS)

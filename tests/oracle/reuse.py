@@ -19,7 +19,7 @@ from stationkeeper_core.x509.openssl import load
 
 @contextmanager
 def kept_answers() -> Iterator[None]:
-    """Have the core keep what it reads and verifies."""
+    """Make the core keep what it reads and verifies."""
     with ExitStack() as stack:
         parse = cache(parse_certificate)
         for module in (client_certificate, path_certificate):

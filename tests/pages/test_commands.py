@@ -42,7 +42,7 @@ TITLE = re.compile(rf"{LEFT_RUNNING}|{re.escape(NOT_RUN)}\S.*|Exits with [1-9]\d
 
 
 def simple_commands(script: str) -> Iterator[list[str]]:
-    """The words of each command of a script, without what a shell does around them."""
+    """Yield the words of each command of a script, without what a shell does around them."""
     joined = COMMENT.sub("", HEREDOC.sub(r"\2\n", script)).replace("\\\n", " ")
     lexer = shlex.shlex(joined, posix=True, punctuation_chars=f"{OPERATORS}\n")
     lexer.whitespace, lexer.commenters, lexer.whitespace_split = " \t", "", True
@@ -56,7 +56,7 @@ def simple_commands(script: str) -> Iterator[list[str]]:
 
 
 def ours(script: str) -> Iterator[list[str]]:
-    """The commands of a script that run one of our programs, beginning with its name."""
+    """Yield the commands of a script that run one of our programs, beginning with its name."""
     for words in simple_commands(script):
         if words[:2] == ["kubectl", "stationkeeper"]:
             yield words[1:]
@@ -66,7 +66,7 @@ def ours(script: str) -> Iterator[list[str]]:
 
 
 def problem(words: list[str]) -> str:
-    """What our program says against a command line; empty where it takes it."""
+    """Return what our program says against a command line; empty where it takes it."""
     name, *arguments = (VARIABLE.sub("0123456789ABCDEF", each) for each in words)
     try:
         if name in SERVERS:
@@ -195,5 +195,5 @@ def test_a_page_is_read_as_it_is_written(tmp_path: Path, monkeypatch: pytest.Mon
         ("four\n", "four"),
     ],
 )
-def test_what_is_not_said_is_found(shown: str, lacking: str) -> None:
+def test_missing_output_is_found(shown: str, lacking: str) -> None:
     assert unsaid(shown, "\x1b[32mone\x1b[0m\ntwo\nthree\n") == lacking

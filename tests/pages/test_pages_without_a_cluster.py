@@ -11,7 +11,7 @@ from tests.pages.running import Reader
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WITHOUT_A_CLUSTER)
-def test_who_does_what_a_page_says_gets_what_it_says(name: str, tmp_path: Path) -> None:
+def test_the_commands_of_a_page_give_its_results(name: str, tmp_path: Path) -> None:
     ports = {":8987": f":{free_port()}", ":8080": f":{free_port()}"}
 
     with Reader(tmp_path, replaced=ports) as reader:

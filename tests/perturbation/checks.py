@@ -38,7 +38,7 @@ class Question(NamedTuple):
 
 
 class Checks:
-    """Of one stage.
+    """The checks of one stage.
 
     Args:
         pods: where gateways ask.
@@ -96,14 +96,14 @@ class Checks:
     # -- asking throughout a run
 
     def begin(self) -> None:
-        """Have gateways ask from now on."""
+        """Make gateways ask from now on."""
         self._done.clear()
         self._threads = [threading.Thread(target=target, daemon=True) for target in (self._ask_on, self._look_on)]
         for each in self._threads:
             each.start()
 
     def end(self) -> None:
-        """Have them stop."""
+        """Make them stop."""
         self._done.set()
         for each in self._threads:
             each.join()
@@ -161,7 +161,7 @@ class Checks:
         return ""
 
     def _claimed(self, root: str, eui: EUI64) -> bool:
-        """Whether statuses say that what lets a gateway in is enforced."""
+        """Return whether statuses say that what lets a gateway in is enforced."""
         keys = ("trustedcas", _owner(root)), _registrar(eui)
         present = {
             (plural, name): spec

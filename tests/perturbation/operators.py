@@ -120,7 +120,7 @@ class Operators:
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether a condition comes true within so many seconds."""
+    """Return whether a condition comes true within so many seconds."""
     ends = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > ends:

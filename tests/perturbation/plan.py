@@ -125,7 +125,7 @@ DEEDS = (
 
 
 class Plan:
-    """Of one run.
+    """The plan of one run.
 
     Args:
         seed: draws all of it.

@@ -168,7 +168,7 @@ class Proxy:
         return await self._perturbed(done, request, body)
 
     def _may_be_older(self, request: web.BaseRequest) -> bool:
-        """Whether the API allows an older answer to a LIST: one that names no version is answered as of now."""
+        """Return whether the API allows an older answer to a LIST: one that names no version is answered as of now."""
         if {"continue", "fieldSelector"} & request.query.keys():
             return False
         return self.breaks_promises or request.query.get("resourceVersion") == "0"

@@ -34,7 +34,7 @@ class Spec:
 
 @dataclass
 class Reference:
-    """Of all runs on one stage.
+    """The reference of all runs on one stage.
 
     Attributes:
         now: the moment of the last change.
@@ -89,12 +89,12 @@ class Reference:
         return listed[-1].until if listed else None
 
     def allowed_since(self, key: Key, what: str, moment: int) -> bool:
-        """Whether a resource of that name has allowed a root or an EUI at any time since a moment."""
+        """Return whether a resource of that name has allowed a root or an EUI at any time since a moment."""
         listed = [each for each in self.specs.get(key, ()) if each.until is None or each.until > moment]
         return any(what in each.allows or (each.secret and self._held(each, what, moment)) for each in listed)
 
     def _held(self, spec: Spec, root: str, moment: int) -> bool:
-        """Whether the Secret held a root at any time since a moment while that spec named it."""
+        """Return whether the Secret held a root at any time since a moment while that spec named it."""
         for place, (_, roots) in enumerate(self.roots):
             until = self.roots[place + 1][0] if place + 1 < len(self.roots) else None
             if root in roots and (until is None or until > max(moment, spec.since)):

@@ -101,7 +101,7 @@ class Stage:
             pod.stop()
 
     def use(self, bug: str) -> None:
-        """Have the next operators have a deliberate bug, by its name; empty for none."""
+        """Give the next operators a deliberate bug, by its name; empty for none."""
         self.operators.close()
         self.operators = self._load(bug)
 
@@ -110,7 +110,7 @@ class Stage:
         self.operators.kill(self.again_after)
 
     def remember_lists(self) -> None:
-        """Have the proxy know the LISTs as they are now."""
+        """Make the proxy know the LISTs as they are now."""
         for plural in ("trustedcas", "gateways", "gatewaydefaults"):
             path = f"{_GROUP}/{plural}"
             self.proxy.remember(path, json.dumps(self.api.get(path)).encode())
@@ -145,7 +145,7 @@ class Stage:
 
 @contextmanager
 def stage(binaries: ControlPlaneBinaries, folder: Path, bug: str = "") -> Iterator[Stage]:
-    """A stage on which all but the operator runs, and that is cleared in the end."""
+    """Yield a stage on which all but the operator runs, and that is cleared in the end."""
     with ExitStack() as stack:
         control_plane = stack.enter_context(ControlPlane(binaries, folder / "control-plane"))
         parts = folder / "parts"

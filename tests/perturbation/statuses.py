@@ -36,12 +36,12 @@ class Shown:
         self.conditions: dict[str, dict[str, Any]] = {each["type"]: each for each in listed}
 
     def says(self, condition: str, generation: int) -> bool:
-        """Whether a condition is `True` about a generation."""
+        """Return whether a condition is `True` about a generation."""
         found = self.conditions.get(condition)
         return found is not None and found["status"] == "True" and found["observedGeneration"] == generation
 
     def speaks(self, condition: str, generation: int) -> bool:
-        """Whether a condition is about a generation, whatever it says."""
+        """Return whether a condition is about a generation, whatever it says."""
         found = self.conditions.get(condition)
         return found is not None and found["observedGeneration"] == generation
 

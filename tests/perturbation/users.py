@@ -19,7 +19,7 @@ _MISSING = 404
 
 
 class Users:
-    """Of one stage.
+    """The users of one stage.
 
     Args:
         api: the administrator's.

@@ -18,7 +18,7 @@ _GONE = b'{"type":"ERROR","object":' + status_object(410, "Expired") + b"}\n"
 
 
 class WatchStream:
-    """Of one request.
+    """The watch stream of one request.
 
     Args:
         request: the operator's.
@@ -56,7 +56,7 @@ class WatchStream:
         return self._answer
 
     async def _pass_on(self) -> bool:
-        """Whether it ends as a watch does that has lasted long enough."""
+        """Return whether it ends as a watch does that has lasted long enough."""
         rest = b""
         async for chunk in self._upstream.content.iter_any():
             *lines, rest = (rest + chunk).split(b"\n")
@@ -70,7 +70,7 @@ class WatchStream:
         return True
 
     async def _perturbed(self, done: Perturbation, line: bytes) -> bool:
-        """Whether the watch goes on."""
+        """Return whether the watch goes on."""
         kind, is_event = done.kind, _type(line) in _EVENTS
         if not is_event and kind in {Kind.EVENT_REPEATED, Kind.EVENTS_REPLAYED}:
             await self._send(line)

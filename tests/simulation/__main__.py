@@ -19,7 +19,8 @@ from functools import partial
 
 from tests.simulation.coverage import Coverage
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.run import Outcome, Run
+from tests.simulation.run import Run
+from tests.simulation.scene import Outcome
 from tests.simulation.shrink import shrunk
 
 _CHUNK = 4

@@ -56,7 +56,7 @@ class Link:
     drawn: dict[str, int] = field(default_factory=dict)
 
     def heal(self) -> None:
-        """Have everything pass, at once."""
+        """Make everything pass, at once."""
         self.is_cut = False
         self.lost = self.unanswered = self.slow = self.list_expires = 0.0
         self.watch_lag = self.watch_breaks = self.watch_repeats = self.watch_loses = 0.0

@@ -15,7 +15,7 @@ from tests.simulation.uses import uses_of
 
 
 class Convergence:
-    """Of one run.
+    """The convergence of one run.
 
     Args:
         history: what users applied.
@@ -86,7 +86,7 @@ class Convergence:
                 yield f"{pod.name} does not let {use.what} in by {plural} {key}"
 
     def _is_contested(self, key: Key, spec: Spec) -> bool:
-        """Whether another Gateway of the namespace has the EUI, or had it when this one was refused for it."""
+        """Return whether another Gateway of the namespace has the EUI, or had it when this one was refused for it."""
         eui = spec.spec["eui"]
         others = (each for other, each in self._history.present("gateways") if other[0] == key[0] and other != key)
         return any(each.spec["eui"] == eui for each in others)

@@ -23,7 +23,7 @@ KINDS = (
 
 @dataclass
 class Coverage:
-    """Of one run, or of several.
+    """The coverage of one run, or of several.
 
     Attributes:
         met: how often a kind of event happened while a kind of fault lasted, or had just ended.

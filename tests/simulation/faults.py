@@ -7,15 +7,12 @@ orders that need one or two faults and then some quiet are rare.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
 
 from tests.simulation.moments import Moments
 from tests.simulation.pods import LATE_SECONDS, LATEST_SECONDS
+from tests.simulation.scene import Scene
 from tests.simulation.secret_faults import SecretFaults
 from tests.simulation.upgrades import Upgrades
-
-if TYPE_CHECKING:
-    from tests.simulation.run import Run
 
 _LONGEST_SECONDS = 20.0
 _RESTART_SECONDS = 0.5
@@ -28,7 +25,7 @@ _PACES = (1.5, 3.0, 6.0)
 
 
 class Faults:
-    """Of one run.
+    """The faults of one run.
 
     Args:
         run: what they happen to.
@@ -40,7 +37,7 @@ class Faults:
         names: all kinds.
     """
 
-    def __init__(self, run: "Run", chance: random.Random, disabled: frozenset[str] = frozenset()) -> None:
+    def __init__(self, run: Scene, chance: random.Random, disabled: frozenset[str] = frozenset()) -> None:
         self._run = run
         self._chance = chance
         self.active: dict[str, int] = {}
@@ -57,7 +54,7 @@ class Faults:
         self._pace = chance.choice(_PACES)
 
     async def run(self, seconds: float) -> None:
-        """Have faults happen for some time."""
+        """Make faults happen for some time."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + seconds
         tasks: list[asyncio.Task[None]] = []
@@ -85,7 +82,7 @@ class Faults:
             del self.active[name]
 
     def end(self) -> None:
-        """Have everything work again."""
+        """Make everything work again."""
         for replica in self._run.operators:
             replica.link.heal()
             if replica.process is None:

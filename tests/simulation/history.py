@@ -36,7 +36,7 @@ class Spec:
 
 @dataclass
 class History:
-    """Of one run.
+    """The history of one run.
 
     Attributes:
         specs: of each resource, in order.
@@ -92,7 +92,7 @@ class History:
         return [each for each in self.specs[plural].get(key, ()) if each.uid == uid]
 
     def trusts(self, key: Key, root: str, since: int, *, revocable: bool = False) -> bool:
-        """Whether a TrustedCA of that name has trusted a root at any moment since a version.
+        """Return whether a TrustedCA of that name has trusted a root at any moment since a version.
 
         Args:
             key: its name.
@@ -142,13 +142,13 @@ class History:
 
 
 def revokes(spec: Mapping[str, Any], root: str) -> bool:
-    """Whether a spec revokes the certificate of a root that may be revoked."""
+    """Return whether a spec revokes the certificate of a root that may be revoked."""
     revocation = spec.get("revocation") or {}
     return fleet.SERIAL in revocation.get("serials", ()) or revocation.get("crl") == fleet.crl(root)
 
 
 def takes_tokens(spec: Mapping[str, Any]) -> bool:
-    """Whether a Gateway with that spec takes a token."""
+    """Return whether a Gateway with that spec takes a token."""
     return bool((spec.get("client") or {}).get("tokens"))
 
 

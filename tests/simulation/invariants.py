@@ -17,7 +17,7 @@ _LEASE = Place("leases", fleet.RELEASE, "stationkeeper-operator")
 
 
 class Invariants:
-    """Of one run.
+    """The invariants of one run.
 
     Args:
         history: what users applied.

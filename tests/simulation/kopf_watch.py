@@ -20,7 +20,7 @@ _PAUSES = (0.2, 0.5, 1.0, 2.0, 3.0)
 
 
 class SimulatedWatch:
-    """Of one operator.
+    """The simulated watch of one operator.
 
     Args:
         api: the API server as this process sees it.

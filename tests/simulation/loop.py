@@ -133,11 +133,11 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._failure = self._failure or failure
 
     def freeze(self, process: Process) -> None:
-        """Have a process take no step until it is thawed; time passes meanwhile."""
+        """Make a process take no step until it is thawed; time passes meanwhile."""
         process.frozen = True
 
     def thaw(self, process: Process) -> None:
-        """Have a process go on."""
+        """Let a frozen process continue."""
         process.frozen = False
         self._ready += [step for step in self._frozen if step.process is process]
         self._frozen = [step for step in self._frozen if step.process is not process]

@@ -3,13 +3,10 @@
 import asyncio
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from tests.simulation.api_server import Place
-
-if TYPE_CHECKING:
-    from tests.simulation.pods import Pod
-    from tests.simulation.run import OperatorReplica, Run
+from tests.simulation.pods import Pod
+from tests.simulation.scene import OperatorReplica, Scene
 
 _WAITS_SECONDS = 12.0
 _LEASE_SECONDS = 15.0
@@ -17,19 +14,19 @@ _KINDS = ("secrets", "secrets", "status", "events", "leases")
 
 
 class Moments:
-    """Of one run.
+    """The moments of one run.
 
     Args:
         run: what they happen to.
     """
 
-    def __init__(self, run: "Run") -> None:
+    def __init__(self, run: Scene) -> None:
         self._run = run
 
     async def operator_killed_sending(self, chance: random.Random) -> None:
         """An operator ends right after it sent a write, which arrives late; another process starts in its pod."""
 
-        def then(replica: "OperatorReplica") -> None:
+        def then(replica: OperatorReplica) -> None:
             self._run.kill_operator(replica)
             self._run.loop.call_outside(chance.choice((0.5, 3.0)), self._run.start_operator, replica)
 
@@ -38,7 +35,7 @@ class Moments:
     async def operator_frozen_sending(self, chance: random.Random) -> None:
         """An operator stands still right after it sent a write, which arrives late, until after its Lease."""
 
-        def then(replica: "OperatorReplica") -> None:
+        def then(replica: OperatorReplica) -> None:
             frozen = replica.process
             if frozen is not None:
                 self._run.loop.freeze(frozen)
@@ -54,7 +51,7 @@ class Moments:
     async def operator_meets_a_user(self, chance: random.Random) -> None:
         """Users act while a write is on its way: they renew what is read, take away, allow anew."""
 
-        def then(_replica: "OperatorReplica") -> None:
+        def then(_replica: OperatorReplica) -> None:
             for _ in range(chance.randrange(1, 4)):
                 self._run.loop.call_outside(chance.uniform(0.0, 2.0), self._run.users.act)
 
@@ -64,7 +61,7 @@ class Moments:
         """The word that a pod has the latest stands still with its leader; the next leader cannot reach that pod."""
         met = asyncio.Event()
 
-        def on_tell(identity: str, pod: "Pod") -> None:
+        def on_tell(identity: str, pod: Pod) -> None:
             if not met.is_set():
                 met.set()
                 self._hold_back(chance, identity, pod)
@@ -84,7 +81,7 @@ class Moments:
             return
         await asyncio.sleep(_LEASE_SECONDS + 15.0)
 
-    def _hold_back(self, chance: random.Random, identity: str, pod: "Pod") -> None:
+    def _hold_back(self, chance: random.Random, identity: str, pod: Pod) -> None:
         run, seconds = self._run, _LEASE_SECONDS + chance.uniform(0.0, 8.0)
         others = {replica.identity for replica in run.operators} - {identity}
         frozen = next(replica.process for replica in run.operators if replica.identity == identity)
@@ -96,13 +93,11 @@ class Moments:
         for _ in range(4):
             run.loop.call_outside(chance.uniform(0.0, 12.0), run.users.act)
 
-    async def _at_a_write(
-        self, chance: random.Random, then: Callable[["OperatorReplica"], None], seconds: float
-    ) -> None:
-        """Have something happen when an operator sends its next write of a kind, and that arrive after `seconds`."""
+    async def _at_a_write(self, chance: random.Random, then: Callable[[OperatorReplica], None], seconds: float) -> None:
+        """Make something happen when an operator sends its next write of a kind, and that arrive after `seconds`."""
         kind, met = chance.choice(_KINDS), asyncio.Event()
 
-        def watcher(replica: "OperatorReplica") -> Callable[[str, Place], float | None]:
+        def watcher(replica: OperatorReplica) -> Callable[[str, Place], float | None]:
             def on_request(method: str, place: Place) -> float | None:
                 if method == "GET" or kind not in {place.plural, place.subresource} or met.is_set():
                     return None

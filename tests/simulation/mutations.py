@@ -130,10 +130,10 @@ def _writes_whatever_was_read(original: Any) -> Any:
 
 
 def _always_untouched(_original: Any) -> Any:
-    async def is_untouched(_self: Publisher) -> bool:
+    async def is_unchanged(_self: Publisher) -> bool:
         return True
 
-    return is_untouched
+    return is_unchanged
 
 
 def _sees_no_later(_original: Any) -> Any:
@@ -148,8 +148,8 @@ def _told_by_each_leader() -> Iterator[None]:
     """The note of a removal stays, and its event has another name each time."""
     suffixes = map("{:016x}".format, count())
     with (
-        mock.patch.object(Publisher, "told", lambda _self, _uids: None),
-        mock.patch.object(event_recorder, "_same_suffix", lambda _uid, _reason: next(suffixes)),
+        mock.patch.object(Publisher, "mark_reported", lambda _self, _uids: None),
+        mock.patch.object(event_recorder, "_fixed_suffix", lambda _uid, _reason: next(suffixes)),
     ):
         yield
 
@@ -167,7 +167,7 @@ def _calls_what_is_held_the_latest(original: Any) -> Any:
             body = msgspec.json.encode(
                 Latest(loaded.handover.instance, dict(loaded.generations), loaded.handover.moment)
             )
-            await client.tell_latest(pod, body, self._operator_key().sign_latest(body))
+            await client.send_latest(pod, body, self._operator_key().sign_latest(body))
         found: bool = await original(self, client, pod, loaded)
         return found
 
@@ -184,7 +184,7 @@ def _one_document_each() -> Iterator[None]:
 
     with (
         mock.patch.object(Enforcement, "_documents_of", present),
-        mock.patch.object(Enforcement, "_open_bases", property(lambda _self: [])),
+        mock.patch.object(Enforcement, "_unloaded_bases", property(lambda _self: [])),
     ):
         yield
 
@@ -194,7 +194,7 @@ def _believes_late_words() -> Iterator[None]:
     """A pod believes what the latest documents are, however long that was on its way."""
     with (
         mock.patch.object(operator_proof, "LATEST_HOLDS_MS", 10**9),
-        mock.patch.object(Handover, "told_lately", lambda _self, _uid: False),
+        mock.patch.object(Handover, "was_informed_lately", lambda _self, _uid: False),
     ):
         yield
 
@@ -248,22 +248,22 @@ MUTATIONS: Mapping[str, tuple[str, Patch]] = {
     ),
     "unguarded-secrets": (
         "nobody looks whether a Secret was changed",
-        _replaced(Publisher, "is_untouched", _always_untouched),
+        _replaced(Publisher, "is_unchanged", _always_untouched),
     ),
     "later-in-pods": (
         "nobody sees that pods have a later generation than the one that is published",
-        _replaced(Publisher, "outrun", _sees_no_later),
+        _replaced(Publisher, "note_pod_generations", _sees_no_later),
     ),
     "moved-gateways": ("a Gateway with another EUI does not wait for where it was", _one_document_each),
     "late-words": ("a pod believes a leader that was frozen meanwhile", _believes_late_words),
     "endless-terms": (
         "a term that ends just when something is published does not end",
-        _replaced(RolloutFlow, "due", _forgets_cancellations),
+        _replaced(RolloutFlow, "wait_until_due", _forgets_cancellations),
     ),
     "removals-told-twice": ("each leader tells a removal", _told_by_each_leader),
     "removals-unnoted": (
         "a removal that a leader did not come to tell is told by nobody",
-        _replaced(RolloutTracker, "leaving", _notes_nothing),
+        _replaced(RolloutTracker, "removals_in", _notes_nothing),
     ),
     "removals-not-announced": ("a removal is never told", _replaced(RemovalEvents, "announce", _yields_nothing)),
     "references-unread": (

@@ -89,7 +89,7 @@ class Pod:
         return layout_of(self.buckets).documents
 
     def trusts(self, namespace: str, name: str, root: str, *, revocable: bool = False) -> bool:
-        """Whether it lets a gateway in by a root of a TrustedCA.
+        """Return whether it lets a gateway in by a root of a TrustedCA.
 
         Args:
             namespace: of the TrustedCA.
@@ -103,7 +103,7 @@ class Pod:
         return any(fleet.der(root) in each.anchors and not (revocable and _revokes(each, root)) for each in records)
 
     def registers(self, namespace: str, name: str, eui: str, token: str = "") -> bool:
-        """Whether it has a Gateway with that EUI which may come in; with a token, whether it may by that."""
+        """Return whether it has a Gateway with that EUI which may come in; with a token, whether it may by that."""
         snapshot, number = (self.state.snapshot if self.state else None), parse_hex(eui)
         assert number is not None
         return snapshot is not None and any(
@@ -181,7 +181,7 @@ class Pods:
         return pod
 
     async def replace(self, pod: Pod, buckets: int) -> None:
-        """Have another pod take the place of one, as a rollout does: the old one ends once the new one serves."""
+        """Make another pod take the place of one, as a rollout does: the old one ends once the new one serves."""
         fresh, until = self.add(buckets), self._loop.time() + _ROLL_SECONDS
         while not fresh.is_serving and self._loop.time() < until:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(1.0)
@@ -213,7 +213,7 @@ class Pods:
             self._show(pod, ready=False)
 
     def lay(self, pod: Pod, share: float = 1.0) -> None:
-        """Have the kubelet lay what is in the Secrets now.
+        """Make the kubelet lay what is in the Secrets now.
 
         Args:
             pod: whose.
@@ -331,7 +331,7 @@ class SimulatedPodClient(PodClient):
             raise PodRefusalError(str(error)) from None
         await self._way(reached)
 
-    async def tell_latest(self, pod: CupsPod, body: bytes, signature: str) -> None:
+    async def send_latest(self, pod: CupsPod, body: bytes, signature: str) -> None:
         for each in self._pods.pods:
             if each.name == pod.name:
                 self.on_tell(_identity(), each)

@@ -16,7 +16,7 @@ Owner = tuple[str, Key, str]
 
 
 class Removals:
-    """Of one run.
+    """The removals of one run.
 
     Args:
         history: what users applied.
@@ -44,7 +44,7 @@ class Removals:
         self._gone -= now.keys()
 
     def _was_in_force(self, owner: Owner, eui: str) -> bool:
-        """Whether a resource was in force when it was deleted; what was taken away before that is no removal."""
+        """Return whether a resource was in force when it was deleted; what was taken away before that is no removal."""
         specs = self._history.all_of(*owner)
         is_deleted = bool(specs) and specs[-1].until is not None
         return is_deleted and not any(each.spec.get("suspended") or each.spec.get("eui", "") != eui for each in specs)

@@ -6,10 +6,8 @@ import logging
 import random
 import tempfile
 import traceback
-from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -29,7 +27,6 @@ from tests.operator_key import OperatorPair, make_operator_pair
 from tests.simulation.api_client import Link, SimulatedApi
 from tests.simulation.api_server import ApiServer, Change, Place, Writer
 from tests.simulation.convergence import Convergence, first
-from tests.simulation.coverage import Coverage
 from tests.simulation.faults import Faults
 from tests.simulation.fleet import EPOCH, NAMESPACES, RELEASE
 from tests.simulation.history import History
@@ -38,6 +35,7 @@ from tests.simulation.kopf_watch import SimulatedWatch
 from tests.simulation.loop import WORLD, Process, SimulatedLoop, process
 from tests.simulation.pods import REFRESH_SECONDS, Pod, Pods, SimulatedPodClient, secret_place
 from tests.simulation.removals import Removals
+from tests.simulation.scene import OperatorReplica, Outcome
 from tests.simulation.users import Users, euis
 
 ACTIVE_SECONDS = 40.0
@@ -47,48 +45,6 @@ RESYNC_SECONDS = 300.0
 REST_SECONDS = 15.0
 _SHARE_FULL = 0.1
 _FEW = Bound(most=4, share=1, shares=2, release_share=0)
-
-
-@dataclass
-class Outcome:
-    """How a run ended.
-
-    Attributes:
-        seed: of the run.
-        failure: what did not hold; empty where all held.
-        trace: what happened, in order.
-        counts: of faults and of what users did.
-        coverage: which faults were there when something happened.
-        seconds: of virtual time.
-        steps: of the loop.
-        events: how many deeds of users and faults were drawn.
-        kinds: all kinds of faults that there are.
-    """
-
-    seed: int
-    failure: str = ""
-    trace: list[str] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    coverage: Coverage = field(default_factory=Coverage)
-    seconds: float = 0.0
-    steps: int = 0
-    events: int = 0
-    kinds: frozenset[str] = frozenset()
-
-
-@dataclass(eq=False)
-class OperatorReplica:
-    """A pod of the operator.
-
-    Attributes:
-        identity: in the Lease; of the pod, so that a process that follows another has the same.
-        process: the present one; None while none runs.
-        link: its way to the API server.
-    """
-
-    identity: str
-    link: Link
-    process: Process | None = None
 
 
 class Run:
@@ -252,7 +208,7 @@ class Run:
         self.outcome.trace.append(f"{self.loop.time():9.3f} {what}")
 
     def is_left_out(self) -> bool:
-        """Whether the next deed or fault is left out, since a failure is being shrunk."""
+        """Return whether the next deed or fault is left out, since a failure is being shrunk."""
         self._events += 1
         return self._events in self._left_out
 

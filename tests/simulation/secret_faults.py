@@ -4,24 +4,21 @@ import asyncio
 import base64
 import contextlib
 import random
-from typing import TYPE_CHECKING
 
 from tests.simulation.api_server import Object, Place, RefusedError
-
-if TYPE_CHECKING:
-    from tests.simulation.run import Run
+from tests.simulation.scene import Scene
 
 _LONGEST_SECONDS = 20.0
 
 
 class SecretFaults:
-    """Of one run.
+    """The secret faults of one run.
 
     Args:
         run: what they happen to.
     """
 
-    def __init__(self, run: "Run") -> None:
+    def __init__(self, run: Scene) -> None:
         self._run = run
 
     async def secret_replayed(self, chance: random.Random) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.simulation.run import Outcome
+from tests.simulation.scene import Outcome
 
 
 def shrunk(

@@ -2,26 +2,23 @@
 
 import asyncio
 import random
-from typing import TYPE_CHECKING
 
 from stationkeeper_core.published.registry_layout import layout_of
 from tests.simulation.api_server import Place, RefusedError
 from tests.simulation.pods import secret_place
-
-if TYPE_CHECKING:
-    from tests.simulation.run import Run
+from tests.simulation.scene import Scene
 
 _COUNTS = (16, 32)
 
 
 class Upgrades:
-    """Of one run.
+    """The upgrades of one run.
 
     Args:
         run: what they happen to.
     """
 
-    def __init__(self, run: "Run") -> None:
+    def __init__(self, run: Scene) -> None:
         self._run = run
         self._goes_on = False
 

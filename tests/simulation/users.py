@@ -26,7 +26,7 @@ def euis(namespace: str) -> tuple[str, ...]:
 
 
 class Users:
-    """Of one run.
+    """The users of one run.
 
     Args:
         server: where they apply.

@@ -28,19 +28,19 @@ class Use:
     token: str = ""
 
     def is_let_in(self, pod: Pod, key: Key) -> bool:
-        """Whether a pod lets that in by a resource of that name."""
+        """Return whether a pod lets that in by a resource of that name."""
         if self.root:
             return pod.trusts(*key, self.root, revocable=self.revocable)
         return pod.registers(*key, self.eui, self.token)
 
     def was_allowed(self, history: History, key: Key, since: int) -> bool:
-        """Whether a resource of that name allowed it at any moment since a version."""
+        """Return whether a resource of that name allowed it at any moment since a version."""
         if self.root:
             return history.trusts(key, self.root, since, revocable=self.revocable)
         return history.registers(key, self.eui, since, self.token)
 
     def is_allowed(self, history: History, key: Key, spec: Spec) -> bool | None:
-        """Whether a spec allows it now; None where what it names is missing: what was in force stays so then."""
+        """Return whether a spec allows it now; None where what it names is missing: what was in force stays so then."""
         if spec.spec.get("suspended"):
             return False
         if self.root:

@@ -52,7 +52,7 @@ def publisher() -> Iterator[Publisher]:
 
 @contextmanager
 def mute_server() -> Iterator[str]:
-    """The URL of a server that accepts connections and says nothing."""
+    """Yield the URL of a server that accepts connections and says nothing."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -60,7 +60,7 @@ def mute_server() -> Iterator[str]:
 
 
 def archive(members: Mapping[str, bytes], links: Mapping[str, str] | None = None) -> bytes:
-    """A gzip-compressed tar file; `links` are symbolic links, from name to target."""
+    """Return a gzip-compressed tar file; `links` are symbolic links, from name to target."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz") as tar:
         for name, data in members.items():

@@ -21,7 +21,7 @@ echo "#!/bin/sh" > "$2"
 def put_fake_go(
     folder: Path, *, version: str = "go1.26.8", version_script: str = "", build_script: str = GOOD_BUILD
 ) -> Path:
-    """Writes `go` into `folder`; gives back the file to which it adds a line for each call."""
+    """Write `go` into `folder`; gives back the file to which it adds a line for each call."""
     folder.mkdir(exist_ok=True)
     log = folder / "calls"
     script = SCRIPT.format(

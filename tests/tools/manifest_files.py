@@ -42,7 +42,7 @@ def gateway(name: str = "gateway-1", eui: Any = EUI, **fields: Any) -> dict[str,
 
 
 def with_lns(**fields: Any) -> dict[str, Any]:
-    """A Gateway whose LNS has just these fields."""
+    """Return a Gateway whose LNS has just these fields."""
     return resource("Gateway", "gateway-1", {"eui": EUI, "lns": fields})
 
 

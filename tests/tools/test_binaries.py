@@ -142,7 +142,7 @@ def test_the_archive_is_downloaded_once_and_cached_with_its_source(machine: Mach
     assert {path.name for path in first.etcd.parent.iterdir()} == {*PROGRAMS, "SOURCE"}
 
 
-def test_without_the_archive_it_is_built_with_go_and_the_reason_is_said_in_one_line(machine: Machine) -> None:
+def test_without_the_archive_it_is_built_with_go_and_the_reason_is_reported_in_one_line(machine: Machine) -> None:
     put_fake_go(machine.folder / "bin")
 
     found = obtain_control_plane(machine.surroundings, machine.progress)

@@ -53,7 +53,7 @@ def test_what_the_schema_refuses_is_an_error(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ACCEPTED_BY_THE_SCHEMA)
-def test_what_the_schema_takes_has_no_finding_of_it(tmp_path: Path, name: str) -> None:
+def test_a_valid_manifest_has_no_finding_of_the_schema(tmp_path: Path, name: str) -> None:
     reasons = {reason for _, reason in found(tmp_path, ACCEPTED_BY_THE_SCHEMA[name])}
 
     assert reasons <= {"LNSMissing", "Suspended", "Note"}
@@ -107,11 +107,11 @@ def test_a_whole_release_without_a_fault_has_no_finding(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_the_operators_verdict_is_told(tmp_path: Path, objects: list[Any], finding: tuple[str, str]) -> None:
+def test_the_operators_verdict_is_reported(tmp_path: Path, objects: list[Any], finding: tuple[str, str]) -> None:
     assert found(tmp_path, *objects) == [finding]
 
 
-def test_a_missing_reference_beside_another_fault_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_reference_next_to_another_fault_is_an_error(tmp_path: Path) -> None:
     client = {"tokens": [{"secretKeyRef": {"name": "outside", "key": "token"}}]}
 
     assert found(tmp_path, gateway(client=client, cups={"uri": "https://a:1", "trust": "text"}))[0][0] == "error"
@@ -127,7 +127,7 @@ def test_a_certificate_that_ends_soon_is_a_warning(tmp_path: Path) -> None:
     assert ("warning", "ExpiresWithin7Days") in found(tmp_path, trusted_ca(certificates=old))
 
 
-def test_strict_lets_warnings_count(tmp_path: Path) -> None:
+def test_with_strict_warnings_count(tmp_path: Path) -> None:
     path = write(tmp_path / "all.yaml", gateway(suspended=True))
 
     assert (checked(path)[0], checked(path, "--strict")[0]) == (0, 1)
@@ -201,7 +201,7 @@ def test_an_eui_that_some_readers_take_for_a_number_has_to_be_quoted(tmp_path: P
         ),
     ],
 )
-def test_what_is_no_usable_yaml_is_refused_with_its_line(tmp_path: Path, text: str, reason: str, line: int) -> None:
+def test_unusable_yaml_is_refused_with_its_line(tmp_path: Path, text: str, reason: str, line: int) -> None:
     path = tmp_path / "all.yaml"
     path.write_text(text)
 

@@ -53,7 +53,7 @@ def test_without_a_command_the_help_is_shown_and_the_use_is_wrong() -> None:
 
 
 @pytest.mark.slow
-def test_it_tells_its_version() -> None:
+def test_it_reports_its_version() -> None:
     assert process("--version").stdout.startswith("stationkeeper, version ")
 
 
@@ -94,7 +94,7 @@ def test_the_other_shells_have_a_script(shell: str) -> None:
 
 
 def on_a_terminal(**environment: str) -> str:
-    """What an unknown command writes to standard error, where that is a terminal."""
+    """Return what an unknown command writes to standard error, where that is a terminal."""
     controller, terminal = pty.openpty()
     env = {**os.environ, **environment}
     subprocess.run([*PROGRAM, "unknown"], stderr=terminal, timeout=60, env=env, check=False)
@@ -128,7 +128,7 @@ def test_what_takes_longer_than_a_second_has_a_progress_bar(monkeypatch: pytest.
 
 
 @pytest.mark.slow
-def test_a_reader_that_has_enough_is_no_error() -> None:
+def test_a_reader_that_has_enough_is_not_an_error() -> None:
     with subprocess.Popen([*PROGRAM, "reasons"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.close()

@@ -91,7 +91,7 @@ def test_an_archive_larger_than_the_bound_is_refused(published: Publisher, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_no_archive_is_refused_although_its_hash_is_right(published: Publisher, tmp_path: Path) -> None:
+def test_what_is_not_an_archive_is_refused_although_its_hash_is_right(published: Publisher, tmp_path: Path) -> None:
     assert fault_of_fetching(publish(published, b"not an archive"), tmp_path) is ToolFault.MALFORMED_ARCHIVE
 
 
@@ -131,7 +131,7 @@ def test_a_server_that_refuses_connections_is_a_failed_download(tmp_path: Path) 
     assert fault_of_fetching(EnvtestServer(url), tmp_path) is ToolFault.DOWNLOAD_FAILED
 
 
-def test_a_server_that_says_nothing_is_given_up_after_the_idle_time(tmp_path: Path) -> None:
+def test_a_silent_server_times_out_after_the_idle_time(tmp_path: Path) -> None:
     bounds = Bounds(size=1000, idle_seconds=0.05, total_seconds=1.0)
     with mute_server() as url:
         assert fault_of_fetching(EnvtestServer(url, index_bounds=bounds), tmp_path) is ToolFault.DOWNLOAD_FAILED

@@ -36,7 +36,7 @@ def explain(tmp_path: Path) -> Callable[..., Done]:
 Explain = Callable[..., Done]
 
 
-def test_a_registered_gateway_with_a_certificate_is_let_in(explain: Explain) -> None:
+def test_a_registered_gateway_with_a_certificate_is_accepted(explain: Explain) -> None:
     lns = {"uri": "wss://lns.example.org:8887", "trust": gateway()["spec"]["lns"]["trust"]}
     auth = {"token": {"secretKeyRef": {"name": "lns", "key": "token"}}}
     registered = resource("Gateway", "gateway-1", {"eui": EUI, "lns": {**lns, "auth": auth}})
@@ -82,7 +82,7 @@ SERIAL = f"{CERTIFICATE.x509.serial_number:X}"
         ([trusted_ca(), gateway(client={"sha256Fingerprints": ["ab" * 32]})], CERTIFICATE, "CertificateNotPinned"),
     ],
 )
-def test_the_step_that_refuses_is_told_with_what_to_do(
+def test_the_step_that_refuses_is_reported_with_what_to_do(
     explain: Explain, objects: list[Any], certificate: Any, reason: str
 ) -> None:
     done = explain(*objects, certificate=certificate.certificate_pem)
@@ -95,7 +95,7 @@ def test_the_step_that_refuses_is_told_with_what_to_do(
     assert done.json["delivers"] is None
 
 
-def test_why_a_resource_is_not_accepted_is_told(explain: Explain) -> None:
+def test_why_a_resource_is_not_accepted_is_reported(explain: Explain) -> None:
     done = explain(trusted_ca(), with_lns(uri="wss://lns.example.org:8887"))
 
     assert done.json["reason"] == "GatewayNotRegistered"
@@ -141,7 +141,7 @@ def test_a_person_reads_the_steps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("eui", "certificate"), [("xyz", None), (EUI, b"junk"), (EUI, b"-----BEGIN CERTIFICATE-----")])
-def test_a_wrong_use_is_told(explain: Explain, eui: str, certificate: bytes | None) -> None:
+def test_a_wrong_use_is_reported(explain: Explain, eui: str, certificate: bytes | None) -> None:
     assert explain(trusted_ca(), gateway(), eui=eui, certificate=certificate).returncode == 2
 
 

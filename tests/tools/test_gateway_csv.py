@@ -51,7 +51,7 @@ def test_what_the_gateway_and_the_resources_print_is_read_back(eui: EUI64) -> No
         ("01-23:45-67-89-AB-CD-EF", "not an EUI-64"),
     ],
 )
-def test_what_is_no_eui_is_refused_with_advice(text: str, advice: str) -> None:
+def test_what_is_not_an_eui_is_refused_with_advice(text: str, advice: str) -> None:
     with pytest.raises(ValueError, match="not an EUI-64") as refused:
         read_eui(text)
     assert advice in str(refused.value)
@@ -88,7 +88,7 @@ def test_a_list_of_euis_needs_no_header(tmp_path: Path) -> None:
     assert [each.line for each in read_gateway_csv(path)] == [1, 3]
 
 
-def test_all_that_is_wrong_is_told_at_once_with_its_lines() -> None:
+def test_all_that_is_wrong_is_reported_at_once_with_its_lines() -> None:
     text = "eui,name\n0123456789ABCDEF,a\nwrong,b\n01-23-45-67-89-ab-cd-ef,c\n"
 
     with pytest.raises(InputError) as refused:
@@ -108,7 +108,7 @@ def test_all_that_is_wrong_is_told_at_once_with_its_lines() -> None:
         ('eui\n"0123456789ABCDEF\n', "cannot be read as CSV"),
     ],
 )
-def test_a_file_that_is_no_list_is_refused(text: str, problem: str) -> None:
+def test_a_file_that_is_not_a_list_is_refused(text: str, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         parse_gateway_csv(text, "list.csv")
 

@@ -180,7 +180,7 @@ def test_a_folder_that_differs_is_refused_and_left_as_it_is(
     assert contents(tmp_path / "out" / FIRST) == before
 
 
-def test_who_has_which_certificate_is_listed_with_earlier_runs(issue: Issue, tmp_path: Path) -> None:
+def test_the_list_of_certificates_includes_earlier_runs(issue: Issue, tmp_path: Path) -> None:
     issue()
     (tmp_path / "list.csv").write_text("eui\nFFFF000000000001\n")
     issue()
@@ -243,7 +243,7 @@ def expired(_root: KeyPair) -> KeyPair:
 
 
 def limited_to_a_domain(_root: KeyPair) -> KeyPair:
-    """A root that may only vouch for other Common Names, by a name constraint on the subject."""
+    """Return a root that may only vouch for other Common Names, by a name constraint on the subject."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Limited")])
     permitted = x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Example")]))

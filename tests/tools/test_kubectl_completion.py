@@ -12,7 +12,7 @@ from stationkeeper_tools.commands.program import COMMANDS
 
 
 def candidates(*words: str) -> dict[str, str]:
-    """The candidates with their descriptions, and under the empty word the directive."""
+    """Return the candidates with their descriptions, and under the empty word the directive."""
     *lines, last = completion(words).splitlines()
     return {"": last, **dict(line.partition("\t")[::2] for line in lines)}
 
@@ -43,7 +43,7 @@ def test_where_a_file_is_asked_for_the_shell_completes_files(words: tuple[str, .
     assert candidates(*words) == {"": directive}
 
 
-def test_what_there_is_not_has_no_candidate_and_no_file() -> None:
+def test_unknown_words_have_no_candidates() -> None:
     assert candidates("status", "no-such-word") == {"": ":4"}
 
 

@@ -8,7 +8,7 @@ from stationkeeper_tools.tool_errors import ToolError, ToolFault
 RULES = {"operator-resources", "operator-release", "cups-release"}
 
 
-def test_the_two_definitions_are_found() -> None:
+def test_the_definitions_are_found() -> None:
     kinds = {document["spec"]["names"]["kind"] for path in crd_files() for document in load(path)}
 
     assert kinds == {"TrustedCA", "Gateway", "GatewayDefaults"}
@@ -21,7 +21,7 @@ def test_the_rights_are_found_as_lists_of_rules() -> None:
     assert all(rule["verbs"] for documents in rules.values() for rule in documents[0])
 
 
-def test_an_installed_package_has_them_beside_its_modules(tmp_path: Path) -> None:
+def test_an_installed_package_has_them_next_to_its_modules(tmp_path: Path) -> None:
     packaged = tmp_path / "package" / "manifests" / "crds"
     packaged.mkdir(parents=True)
     (packaged / "b.yaml").write_text("{}")

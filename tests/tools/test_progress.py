@@ -11,7 +11,7 @@ class Clock:
         return self.now
 
 
-def test_off_a_terminal_how_far_it_is_comes_as_a_line_after_each_interval() -> None:
+def test_without_a_terminal_progress_is_a_line_per_interval() -> None:
     clock, said = Clock(), list[str]()
     progress = Progress(said.append, clock=clock)
 

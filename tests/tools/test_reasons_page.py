@@ -21,7 +21,7 @@ def test_only_refused_requests_have_a_status() -> None:
     assert with_status == {Fault.REQUEST}
 
 
-def test_no_status_asks_a_gateway_to_wait_or_tells_of_the_servers_own_trouble() -> None:
+def test_no_refusal_has_status_429_or_5xx() -> None:
     statuses = {info.http_status for info in REASONS.values() if info.http_status}
     assert all(400 <= status < 500 for status in statuses)
     assert 429 not in statuses

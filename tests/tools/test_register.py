@@ -73,7 +73,7 @@ def test_what_a_person_wrote_stays(tmp_path: Path) -> None:
     assert own.read_bytes() == before
 
 
-def test_two_gateways_of_one_name_are_told_apart_by_their_euis(tmp_path: Path) -> None:
+def test_two_gateways_of_one_name_are_distinguished_by_their_euis(tmp_path: Path) -> None:
     listed(tmp_path, f"{FIRST},Roof", f"{SECOND},roof!")
 
     assert [name for name, _ in states(register(tmp_path))] == [f"roof-{FIRST}", f"roof-{SECOND.lower()}"]
@@ -88,7 +88,7 @@ def test_a_folder_with_a_broken_manifest_is_not_guessed_at(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("options", [(), ("--to", "x", "--apply")])
-def test_it_has_to_be_said_where(tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_a_target_is_required(tmp_path: Path, options: tuple[str, ...]) -> None:
     path = listed(tmp_path, f"{FIRST},a")
 
     done = stationkeeper("register", "--csv", str(path), "-n", "radio", *options)
@@ -98,7 +98,7 @@ def test_it_has_to_be_said_where(tmp_path: Path, options: tuple[str, ...]) -> No
 
 
 @pytest.mark.slow
-def test_a_cluster_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_cluster_that_is_not_there_is_reported(tmp_path: Path) -> None:
     path = listed(tmp_path, f"{FIRST},a")
     kubeconfig = tmp_path / "kubeconfig"
     cluster = {"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}
@@ -209,19 +209,19 @@ def test_the_snake_case_of_its_grpc_api_is_read_too(tmp_path: Path) -> None:
     assert states(done) == [("a", "Created")]
 
 
-def test_a_page_of_a_longer_list_is_told(tmp_path: Path) -> None:
+def test_a_page_of_a_longer_list_is_reported(tmp_path: Path) -> None:
     done = import_chirpstack(tmp_path, chirpstack_answer((FIRST, "a"), total=300))
 
     assert ["1 of 300" in each for each in done.json["notes"]] == [True]
 
 
 @pytest.mark.parametrize("content", [{}, [], {"result": ["text"]}, {"result": [{"gatewayId": "xyz"}]}, "text", 1])
-def test_what_is_no_export_is_refused(tmp_path: Path, content: Any) -> None:
+def test_what_is_not_an_export_is_refused(tmp_path: Path, content: Any) -> None:
     assert import_chirpstack(tmp_path, content).returncode == 2
     assert not (tmp_path / "out").exists()
 
 
-def test_broken_json_is_told_with_its_line(tmp_path: Path) -> None:
+def test_broken_json_is_reported_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "tts.json"
     path.write_text('{"gateways": [\n{"ids": \n]}')
 

@@ -86,7 +86,7 @@ def test_a_folder_that_lacks_a_program_is_replaced(tmp_path: Path) -> None:
     assert {path.name for path in target.iterdir()} == set(PROGRAMS)
 
 
-def test_what_fails_to_fill_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_fill_leaves_nothing(tmp_path: Path) -> None:
     def fail(folder: Path) -> None:
         write(folder, PROGRAMS[:1])
         raise ValueError("no more")
@@ -129,7 +129,7 @@ def test_a_process_killed_half_way_leaves_no_half_folder_and_its_rest_is_removed
 
 
 @pytest.mark.slow
-def test_one_who_waits_for_another_is_told_so(tmp_path: Path) -> None:
+def test_a_process_that_waits_for_another_reports_it(tmp_path: Path) -> None:
     target = tmp_path / "set"
     other = SPAWN.Process(target=install_when_allowed, args=(target,))
     other.start()

@@ -29,7 +29,7 @@ SERVER = make_server(["localhost"], [], INTERMEDIATE, NOW)
 def serving(
     folder: Path, server: KeyPair, *chain: KeyPair, version: ssl.TLSVersion | None = None, asks: KeyPair | None = None
 ) -> Iterator[str]:
-    """A TLS server; the URI of the LNS that it would be."""
+    """Yield a TLS server; the URI of the LNS that it would be."""
     (folder / "server.pem").write_bytes(server.certificate_pem + b"".join(each.certificate_pem for each in chain))
     (folder / "server.key").write_bytes(server.key_pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -111,7 +111,7 @@ def test_a_root_that_is_not_presented_is_found_in_the_bundle(tmp_path: Path) -> 
     assert again.returncode == 2
 
 
-def test_a_root_that_is_nowhere_is_told(tmp_path: Path) -> None:
+def test_a_root_that_is_nowhere_is_reported(tmp_path: Path) -> None:
     with serving(tmp_path, SERVER, INTERMEDIATE) as uri:
         done = trust(uri, bundle(tmp_path, OTHER))
 
@@ -119,7 +119,7 @@ def test_a_root_that_is_nowhere_is_told(tmp_path: Path) -> None:
     assert "CN=LNS Root" in done.json["problems"][0]
 
 
-def test_intermediates_that_the_server_does_not_send_are_told(tmp_path: Path) -> None:
+def test_intermediates_that_the_server_does_not_send_are_reported(tmp_path: Path) -> None:
     with serving(tmp_path, SERVER) as uri:
         done = trust(uri, bundle(tmp_path, INTERMEDIATE, ROOT))
 
@@ -140,7 +140,7 @@ def signed_by_itself() -> KeyPair:
 
 
 def built(issuer: KeyPair | None, *extensions: x509.ExtensionType, days: int = 10) -> KeyPair:
-    """A server's P-256 certificate with just these extensions."""
+    """Return a server's P-256 certificate with just these extensions."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     signer: Any = load_pem_private_key(issuer.key_pem, None) if issuer else key
@@ -183,7 +183,7 @@ LOCALHOST = x509.SubjectAlternativeName([x509.DNSName("localhost")])
         (built(ROOT, LOCALHOST, usage(key_encipherment=True)), "without digitalSignature"),
     ],
 )
-def test_what_a_station_refuses_is_told(tmp_path: Path, server: KeyPair, says: str) -> None:
+def test_what_a_station_refuses_is_reported(tmp_path: Path, server: KeyPair, says: str) -> None:
     with serving(tmp_path, server) as uri:
         done = trust(uri, bundle(tmp_path, ROOT))
 
@@ -191,7 +191,7 @@ def test_what_a_station_refuses_is_told(tmp_path: Path, server: KeyPair, says: s
     assert any(says in each for each in done.json["problems"]), done.json["problems"]
 
 
-def test_a_server_that_speaks_tls_1_3_alone_is_told(tmp_path: Path) -> None:
+def test_a_server_that_speaks_tls_1_3_alone_is_reported(tmp_path: Path) -> None:
     with serving(tmp_path, SERVER, INTERMEDIATE, version=ssl.TLSVersion.TLSv1_3) as uri:
         done = trust(uri, bundle(tmp_path, ROOT))
 

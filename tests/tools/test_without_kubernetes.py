@@ -20,7 +20,7 @@ COMPOSE = sorted(FOLDER.glob("*/compose.yaml"))
 
 
 def options(arguments: list[str]) -> dict[str, Any]:
-    """What `serve` makes of its command line."""
+    """Return what `serve` makes of its command line."""
     return command.make_context("serve", list(arguments)).params
 
 

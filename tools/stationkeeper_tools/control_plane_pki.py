@@ -12,22 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from stationkeeper_tools.private_files import write_private
+from stationkeeper_tools.sample_pki import SIGNS_CERTIFICATES
 
 DAYS = 365
 _NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
-
-
-_SIGNS_CERTIFICATES = x509.KeyUsage(
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=True,
-    crl_sign=True,
-    encipher_only=False,
-    decipher_only=False,
-)
 
 
 @dataclass(frozen=True)
@@ -57,7 +45,7 @@ def make_pki(folder: Path) -> ControlPlanePki:
     ca = (
         _builder(ca_name, ca_name, ca_key, now)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_SIGNS_CERTIFICATES, critical=True)
+        .add_extension(SIGNS_CERTIFICATES, critical=True)
         .sign(ca_key, hashes.SHA256())
     )
     alternatives = [*(x509.DNSName(each) for each in _NAMES), x509.IPAddress(IPv4Address("127.0.0.1"))]

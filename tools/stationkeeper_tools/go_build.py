@@ -133,7 +133,7 @@ class _Toolchain:
             counter.feed(output)
             progress.show(f"  {counter.fetched} Go modules downloaded")
 
-        self._must(self._run(["list", "-deps", *module.packages.values()], "list", told))
+        self._check_exit(self._run(["list", "-deps", *module.packages.values()], "list", told))
         return frozenset(counter.listed)
 
     def compile(self, module: GoModule, folder: Path, packages: frozenset[str], progress: Progress) -> None:
@@ -149,7 +149,7 @@ class _Toolchain:
         for program, package in module.packages.items():
             target = folder / program
             arguments = ["build", "-v", "-ldflags", flags, "-o", str(target), package]
-            self._must(self._run(arguments, f"build-{program}", told))
+            self._check_exit(self._run(arguments, f"build-{program}", told))
             target.chmod(0o755)
 
     def _run(self, arguments: list[str], name: str, told: Callable[[bytes], None]) -> ManagedProcess:
@@ -169,7 +169,7 @@ class _Toolchain:
             process.stop()
         return process
 
-    def _must(self, process: ManagedProcess) -> None:
+    def _check_exit(self, process: ManagedProcess) -> None:
         if process.exit_status != 0:
             detail = f"`{process.name}` failed; can the module proxy (GOPROXY) be reached?"
             raise ToolError(ToolFault.BUILD_FAILED, f"{detail}\n{process.log_tail()}")

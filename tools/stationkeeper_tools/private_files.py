@@ -11,11 +11,30 @@ def private_folder(path: Path) -> Path:
     return path
 
 
-def write_private(path: Path, content: bytes) -> Path:
-    """Replace or create the file in one step, with mode 0600; return its path."""
+def write_private(path: Path, content: bytes, *, is_durable: bool = False) -> Path:
+    """Replace or create a file in one step, with mode 0600.
+
+    Args:
+        path: the path of the file.
+        content: the new content.
+        is_durable: whether the file has the old or the new content, complete, also after a power failure.
+
+    Returns:
+        The path of the file.
+    """
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
-    return new.replace(path)
+        if is_durable:
+            file.flush()
+            os.fsync(file.fileno())
+    new.replace(path)
+    if is_durable:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    return path

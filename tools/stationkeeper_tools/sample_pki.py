@@ -26,7 +26,7 @@ from stationkeeper_core.x509.keys import public_key_der
 from stationkeeper_core.x509.pem import to_pem
 
 _SHA256_WITH_RSA = bytes.fromhex("300d06092a864886f70d01010b0500")
-_SIGNS_CERTIFICATES = x509.KeyUsage(
+SIGNS_CERTIFICATES = x509.KeyUsage(
     digital_signature=False,
     content_commitment=False,
     key_encipherment=False,
@@ -37,6 +37,7 @@ _SIGNS_CERTIFICATES = x509.KeyUsage(
     encipher_only=False,
     decipher_only=False,
 )
+"""The key usage of a CA."""
 _SEQUENCE, _INTEGER, _BIT_STRING, _UTC_TIME = 0x30, 0x02, 0x03, 0x17
 
 
@@ -142,7 +143,7 @@ def _authority(
         _builder(subject, issuer, key, now, days)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(_SIGNS_CERTIFICATES, critical=True)
+        .add_extension(SIGNS_CERTIFICATES, critical=True)
     )
 
 

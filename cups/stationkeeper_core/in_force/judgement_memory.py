@@ -30,7 +30,7 @@ _replace = msgspec.structs.replace
 
 
 class _Kept:
-    """A judgement, and the number of the last snapshot with a registry that gives it the same scope."""
+    """A judgement, and the number of the last snapshot in which it has the same scope."""
 
     __slots__ = ("judgement", "seen")
 
@@ -75,43 +75,42 @@ class JudgementMemory:
             snapshot: the trust to judge by, and the registry that gives the scope.
             now: the time, aware.
             loaded: the end-entity certificate as an object of OpenSSL, if there is one already, so that it is not
-                parsed
-                again; it must be the first of `presented`.
+                parsed again; it must be the first of `presented`.
 
         Raises:
             StationkeeperError: `MalformedCertificate`; this is not cached.
         """
-        known = self.recall(presented, snapshot, now)
-        return self.judge_anew(presented, snapshot, now, loaded) if known is None else known
+        known = self.cached(presented, snapshot, now)
+        return self.judge_uncached(presented, snapshot, now, loaded) if known is None else known
 
-    def judge_anew(
+    def judge_uncached(
         self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime, loaded: crypto.X509 | None = None
     ) -> Judgement:
-        """Do the same where `recall` has found nothing.
+        """Do the same without a look at the cache, after `cached` has found nothing.
 
         Raises:
-            StationkeeperError: `MalformedCertificate`; that is not remembered.
+            StationkeeperError: `MalformedCertificate`; this is not cached.
         """
         if snapshot.trust is not self._trust:
             self.clear()
             self._trust = snapshot.trust
-        self._note(snapshot)
+        self._set_snapshot(snapshot)
         leaf, chain = _keys(presented)
         certificate = read_client_certificate(tuple(presented))
         scope = snapshot.registry.scope(certificate.eui_or_none)
         if certificate.leaf.der != presented[0]:
             loaded = None
-        judgement = _lean(judge(certificate, snapshot.trust, scope, now, loaded))
+        judgement = _without_large_parts(judge(certificate, snapshot.trust, scope, now, loaded))
         self._keep(leaf, chain, _Kept(judgement, self._number))
         return judgement
 
-    def recall(self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime) -> Judgement | None:
+    def cached(self, presented: Sequence[bytes], snapshot: Snapshot, now: datetime) -> Judgement | None:
         """Return the cached judgement; None where there is none, or where it is no longer valid."""
         if snapshot.trust is not self._trust:
             return None
-        return self._still_holding(self._find(*_keys(presented)), snapshot, now)
+        return self._if_valid(self._find(*_keys(presented)), snapshot, now)
 
-    def knows(self, presented: Sequence[bytes], snapshot: Snapshot) -> bool:
+    def has(self, presented: Sequence[bytes], snapshot: Snapshot) -> bool:
         """Return whether a presented chain was judged before with this trust; this verifies no signature."""
         return snapshot.trust is self._trust and self._find(*_keys(presented)) is not None
 
@@ -121,16 +120,16 @@ class JudgementMemory:
             kept.clear()
         self._bytes = {True: 0, False: 0}
 
-    def _note(self, snapshot: Snapshot) -> None:
+    def _set_snapshot(self, snapshot: Snapshot) -> None:
         """Set the number to that of `snapshot`."""
         if snapshot is not self._snapshot:
             self._snapshot = snapshot
             self._number += 1
 
-    def _still_holding(self, known: _Kept | None, snapshot: Snapshot, now: datetime) -> Judgement | None:
+    def _if_valid(self, known: _Kept | None, snapshot: Snapshot, now: datetime) -> Judgement | None:
         if snapshot is not self._snapshot:
-            self._note(snapshot)
-        if known is None or not known.judgement.holds_at(now):
+            self._set_snapshot(snapshot)
+        if known is None or not known.judgement.is_valid_at(now):
             return None
         judgement = known.judgement
         if known.seen != self._number:
@@ -165,7 +164,7 @@ class JudgementMemory:
             self._take(next(iter(kept)), vouched=vouched)
 
     def _take(self, leaf: bytes, *, vouched: bool) -> dict[bytes, _Kept]:
-        """Take out what is kept of an end-entity certificate."""
+        """Remove and return the judgements of an end-entity certificate."""
         views = self._kept[vouched].pop(leaf, None)
         if views is None:
             return {}
@@ -179,12 +178,12 @@ def _size(leaf: bytes, views: dict[bytes, _Kept]) -> int:
     return len(leaf) * len(ders) + sum([len(der) for der in ders if der != leaf])
 
 
-def _lean(judgement: Judgement) -> Judgement:
-    """`judgement` without what a client can make large and no decision asks for."""
+def _without_large_parts(judgement: Judgement) -> Judgement:
+    """Return `judgement` without the parts that a client can make large and that no decision needs."""
     certificate = _replace(judgement.certificate, others=()) if judgement.certificate.others else judgement.certificate
     paths = tuple([_replace(each, certificates=()) for each in judgement.paths])
     if paths:
-        # Then nothing else was looked for.
+        # With a path, nothing else was searched.
         return _replace(judgement, certificate=certificate, paths=paths)
     return _replace(
         judgement,

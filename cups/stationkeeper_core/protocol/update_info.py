@@ -36,8 +36,7 @@ class UpdateInfoRequest(msgspec.Struct, frozen=True):
         cups_uri, tc_uri: its URIs; None where it has or reports none.
         cups_credentials_crc, tc_credentials_crc: CRC-32 of its regular credential sets, None where not reported.
         station, model, package: its software and hardware, for people; cut at 256 characters; None where not reported
-            as
-            text.
+            as text.
         keys: CRC-32 of each of its signature keys.
     """
 

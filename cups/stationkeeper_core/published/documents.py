@@ -32,6 +32,7 @@ from stationkeeper_core.published.document_envelope import (
 )
 from stationkeeper_core.published.registry_layout import BUCKETS, TRUST, bucket_of, layout_of, place_of
 from stationkeeper_core.published.retained_anchor import RetainedAnchor, Seconds
+from stationkeeper_core.published.shared_values import share_values
 from stationkeeper_core.x509.serial_numbers import unpack_serials
 
 __all__ = [
@@ -146,7 +147,7 @@ class TrustedAuthority(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     retained: tuple[RetainedAnchor, ...] = ()
 
 
-class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One Gateway in force.
 
     Attributes:
@@ -162,11 +163,9 @@ class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
         token_sha256s: SHA-256, lower-case hex, of each token that it may use without a certificate: of the value after
             `Authorization: `.
         token_sources: for each of these, `name/key` of its Secret in the Gateway's namespace. So a token that was
-            removed
-            from the spec can be distinguished from one that cannot be read for a while.
+            removed from the spec can be distinguished from one that cannot be read for a while.
         rank: orders the Gateways and reservations of several namespaces with this EUI. If one CA or token fits several
-            of
-            them, the request means the one with the lowest rank. 0 for the first, and for nearly all.
+            of them, the request means the one with the lowest rank. 0 for the first, and for nearly all.
     """
 
     eui: str
@@ -185,7 +184,7 @@ class RegisteredGateway(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     rank: int = 0
 
 
-class ReservedEUI(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ReservedEUI(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An EUI whose Gateway was in force and was deleted.
 
     A chain that a TrustedCA in the scope of its namespace vouches for is refused as not registered. So a Gateway of
@@ -196,8 +195,7 @@ class ReservedEUI(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         namespace, uid: of the Gateway that was in force.
         rank: of that Gateway.
         waits: whether this only records a Gateway of the namespace that waits for the EUI of another one and was never
-            in
-            force with it; the uid is that Gateway's. It changes no answer to a request.
+            in force with it; the uid is that Gateway's. It changes no answer to a request.
     """
 
     eui: str
@@ -267,7 +265,9 @@ def decode(document: str, value: bytes) -> Published:
     """
     header, payload = open_document(document, value)
     if document != TRUST:
-        return Published(header, _sorted(decode_registry(document, payload)))
+        registry = decode_registry(document, payload)
+        share_values(registry.gateways)
+        return Published(header, _sorted(registry))
     return Published(header, decode_trust(header, payload))
 
 

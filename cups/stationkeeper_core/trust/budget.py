@@ -38,12 +38,12 @@ class Budget:
         is_spent: whether something was skipped because units were missing.
     """
 
-    __slots__ = ("_is_touched", "failures", "is_spent", "left")
+    __slots__ = ("_is_used", "failures", "is_spent", "left")
 
     def __init__(self, units: int, failures: int = 1_000) -> None:
         self.left = units
         self.failures = failures
-        self.is_spent = self._is_touched = False
+        self.is_spent = self._is_used = False
 
     @property
     def is_exhausted(self) -> bool:
@@ -52,9 +52,9 @@ class Budget:
 
     def allows(self, units: int) -> bool:
         """Return whether `units` may be spent; the first path may cost more, up to `LARGEST_PATH_UNITS`."""
-        enough = units <= self.left or (not self._is_touched and units <= LARGEST_PATH_UNITS)
+        enough = units <= self.left or (not self._is_used and units <= LARGEST_PATH_UNITS)
         allowed = enough and self.failures > 0
-        self._is_touched = True
+        self._is_used = True
         self.is_spent = self.is_spent or not allowed
         return allowed
 

@@ -36,7 +36,7 @@ class TrustGeneration:
         self.sha256 = sha256
         self.release_namespace = document.release_namespace
         self.certificates = PathCertificates()
-        source = _Taken(self.certificates, previous.certificates if previous else None)
+        source = _ReusedCertificates(self.certificates, previous.certificates if previous else None)
         self.trusted_cas = tuple(TrustedCA(each, source, document.release_namespace) for each in document.authorities)
         self._by_subject: dict[str, dict[str, list[TrustedCA]]] = {}
         for trusted_ca in self.trusted_cas:
@@ -63,7 +63,7 @@ class TrustGeneration:
         return list(found)
 
 
-class _Taken(PathCertificates):
+class _ReusedCertificates(PathCertificates):
     """Stores certificates in one collection, and takes equal ones from another."""
 
     def __init__(self, kept: PathCertificates, previous: PathCertificates | None) -> None:

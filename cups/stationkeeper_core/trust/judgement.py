@@ -69,13 +69,11 @@ class Judgement(msgspec.Struct, frozen=True):
         scope: defines the TrustedCAs that were asked first.
         paths: the deciding path of each TrustedCA in scope that vouches; ordered by the TrustedCAs' references.
         elsewhere: the same for TrustedCAs outside the scope. It is searched only if `paths` is empty, to give the
-            reason
-            of a refusal. It never authorizes a client.
+            reason of a refusal. It never authorizes a client.
         near_misses: if no path was found, the TrustedCAs that would vouch except for one thing; those in scope first.
         budget_spent: whether a path by configured certificates was skipped because the budget was spent.
         left_out_presented: whether a path by certificates that the client presented was skipped because too many of
-            them
-            failed. That changes no reason, or a client could choose its own reason.
+            them failed. That changes no reason, or a client could choose its own reason.
         is_final: whether no other certificate that the client may have presented could turn a no into a yes.
         since, until: start (included) and end (excluded) of the time in which the judgement is valid for this trust;
             seconds since the epoch.
@@ -117,7 +115,7 @@ class Judgement(msgspec.Struct, frozen=True):
             return Reason.TRUST_BUDGET_SPENT, "more paths are possible than one decision may try"
         return unknown_ca(self.certificate.leaf.issuer)
 
-    def holds_at(self, now: datetime) -> bool:
+    def is_valid_at(self, now: datetime) -> bool:
         """Return whether the judgement is still valid at `now` (aware)."""
         return self.since <= now.timestamp() < self.until
 

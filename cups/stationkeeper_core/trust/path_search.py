@@ -106,8 +106,7 @@ class PathSearch:
         Args:
             trusted_cas: the TrustedCAs with the issuer's name.
             by_presented: returns the TrustedCAs with the name of an issuer of a presented certificate; called only if
-                the
-                client presented others.
+                the client presented others.
         """
         found: dict[TrustedCA, _Finding] = {}
         # TrustedCAs that revoke something come first, so that others do not use up their units.
@@ -172,7 +171,7 @@ class PathSearch:
 
     def _counts(self, trusted_ca: TrustedCA, path: Path, budget: Budget) -> bool:
         """Return whether OpenSSL verifies exactly this path, and it is for clients."""
-        flaw = self._powerless(trusted_ca, path) or self._flaw(path)
+        flaw = self._lacks_authority(trusted_ca, path) or self._flaw(path)
         if flaw is not None:
             self._refuse(Refused(trusted_ca, path, *flaw))
             return False
@@ -187,7 +186,7 @@ class PathSearch:
         self._refuse(Refused(trusted_ca, path, reason, found.detail, signed=found.signed))
         return False
 
-    def _powerless(self, trusted_ca: TrustedCA, path: Path) -> tuple[Reason, str] | None:
+    def _lacks_authority(self, trusted_ca: TrustedCA, path: Path) -> tuple[Reason, str] | None:
         """Return the flaw of a path by a presented certificate that is not a CA, as the reason of a refusal."""
         for each in path[1:-1]:
             if each in self._examination.presented_without_ca and not trusted_ca.is_intermediate(each):

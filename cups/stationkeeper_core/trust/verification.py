@@ -68,14 +68,14 @@ def is_signed(certificate: PathCertificate, issuer: PathCertificate) -> bool:
     if certificate is issuer:
         # OpenSSL does not check the signature of a trusted certificate, or, if told to, only if key identifiers match.
         return _is_signed_by_key(certificate, issuer)
-    found = _verify(_trusting_whatever_it_is, (certificate, issuer))
+    found = _verify(_store_trusting_any, (certificate, issuer))
     if found.verdict is Verdict.OTHER and not found.signed:
         # OpenSSL checks the rights of an issuer before the signature.
         return _is_signed_by_key(certificate, issuer)
     return found.signed
 
 
-def _trusting_whatever_it_is(issuer: PathCertificate) -> crypto.X509Store:
+def _store_trusting_any(issuer: PathCertificate) -> crypto.X509Store:
     store = crypto.X509Store()
     store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN | _NO_CHECK_TIME | _IGNORE_CRITICAL)
     store.add_cert(issuer.openssl)

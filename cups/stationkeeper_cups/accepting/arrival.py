@@ -8,14 +8,12 @@ import asyncio
 import socket
 from contextlib import suppress
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_cups.accepting.networks import network_of
 from stationkeeper_cups.accepting.opening import Opener
-
-if TYPE_CHECKING:
-    from stationkeeper_cups.tls.time_limits import Stage
+from stationkeeper_cups.tls.time_limits import Stage
 
 # Linux: the first byte of the structure is the state, TCP_ESTABLISHED where neither side has ended the connection.
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
@@ -37,10 +35,10 @@ class FirstBytes(Enum):
 class Host(Protocol):
     """The owner of an arrival."""
 
-    def heard(self, arrival: "Arrival") -> None:
+    def on_first_bytes(self, arrival: "Arrival") -> None:
         """Handle the first TLS bytes of the client, or its end of the connection."""
 
-    def overdue(self, arrival: "Arrival", stage: "Stage") -> None:
+    def on_timeout(self, arrival: "Arrival", stage: Stage) -> None:
         """Handle an arrival that was in a stage for too long."""
 
 
@@ -87,10 +85,10 @@ class Arrival:
         self.stage: Stage | None = None
         # None once TLS may begin.
         self._opener: Opener | None = opener
-        # Whether bytes are taken out of the kernel, which tells of those that stay there again and again.
+        # Whether bytes are read out of the kernel; bytes that stay there make the socket readable again and again.
         self._reads = opener.names_client(peer)
 
-    def look(self, *, takes: bool = False) -> FirstBytes:
+    def check_first_bytes(self, *, takes: bool = False) -> FirstBytes:
         """Check whether the client has sent TLS bytes, and read the bytes before them.
 
         Args:
@@ -114,10 +112,10 @@ class Arrival:
             if takes:
                 self.received += data
                 data = self.received
-            if self._opener is None or self._open(self._opener, data, is_taken=takes):
+            if self._opener is None or self._read_opening(self._opener, data, is_taken=takes):
                 return FirstBytes.TLS
 
-    def _open(self, opener: Opener, data: bytes, *, is_taken: bool) -> bool:
+    def _read_opening(self, opener: Opener, data: bytes, *, is_taken: bool) -> bool:
         """Read the bytes before TLS; return whether TLS bytes follow."""
         opening = opener(self.peer, data)
         if opening is None or (opening.size and not is_taken):
@@ -130,7 +128,7 @@ class Arrival:
             return bool(self.received)
         return True
 
-    def is_there(self) -> bool:
+    def is_connected(self) -> bool:
         """Return whether the client still waits, as far as known; one that closed its side cannot do a handshake."""
         if _TCP_INFO is None:
             return True
@@ -140,11 +138,11 @@ class Arrival:
             return False
 
     def watch(self) -> None:
-        """Tell the host when the client sends something."""
+        """Call the host when the client sends something."""
         self._is_watched = True
-        self._loop.add_reader(self._socket.fileno(), self._host.heard, self)
+        self._loop.add_reader(self._socket.fileno(), self._host.on_first_bytes, self)
 
-    def rest(self) -> None:
+    def stop_watching(self) -> None:
         """Stop watching the client."""
         if self._is_watched:
             self._is_watched = False
@@ -157,13 +155,13 @@ class Arrival:
         self._is_watched = False
         return self._socket
 
-    def time_is_up(self, stage: "Stage") -> None:
+    def time_is_up(self, stage: Stage) -> None:
         """Let the host decide."""
-        self._host.overdue(self, stage)
+        self._host.on_timeout(self, stage)
 
     def close(self) -> None:
         """Close the connection; a client with unread bytes gets a reset."""
-        self.rest()
+        self.stop_watching()
         if self.stage is not None:
             self.stage.remove(self)
         with suppress(OSError):

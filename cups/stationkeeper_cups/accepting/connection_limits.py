@@ -30,18 +30,16 @@ class ConnectionLimits:
 
     Attributes:
         connections: the maximum of connections that have begun their handshake. Above it, the oldest one with a
-            finished
-                handshake is closed, while there are not too many handshakes.
+            finished handshake is closed, while there are not too many handshakes.
         handshakes: the maximum of these in their handshake. Above it, one is closed for a network that has fewer, or
-            the
-                oldest one if it is old.
+            the oldest one if it is old.
         waiting: the maximum of connections before their handshake, with silent ones. Above it, the oldest one of the
-                network with the most is closed.
+            network with the most is closed.
         connections_per_certificate: the maximum per certificate. Above it, its oldest one is closed: a gateway has one
-                connection and uses the newest one.
+            connection and uses the newest one.
         handshake_seconds: the time for the first byte of a client, and again from its turn to the end of the handshake.
         waiting_seconds: the maximum time until the turn of a client.
-        farewell_seconds: the time for a client to read the end of its connection.
+        closing_seconds: the time for a client to read the end of its connection.
         unread_bytes: the maximum of unread client bytes in the kernel.
         backlog: the connections that the kernel holds before they are accepted.
     """
@@ -52,7 +50,7 @@ class ConnectionLimits:
     connections_per_certificate: int = 8
     handshake_seconds: float = 30.0
     waiting_seconds: float = 10.0
-    farewell_seconds: float = 2.0
+    closing_seconds: float = 2.0
     unread_bytes: int = 16 * 1024
     backlog: int = 1024
 

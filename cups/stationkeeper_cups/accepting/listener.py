@@ -25,7 +25,7 @@ from stationkeeper_cups.accepting.networks import Groups, network_of
 from stationkeeper_cups.accepting.new_connections import Accepting
 from stationkeeper_cups.accepting.opening import Opener, ProxyProtocol
 from stationkeeper_cups.accepting.peer_address import Networks, peer_address
-from stationkeeper_cups.accepting.reputation import OFTEN, Reputation
+from stationkeeper_cups.accepting.reputation import MAX_PER_CERTIFICATE, Reputation
 from stationkeeper_cups.accepting.unanswered import Dropped, Refusal
 from stationkeeper_cups.accepting.waiting_room import WaitingRoom
 from stationkeeper_cups.log_budget import LogBudget
@@ -34,15 +34,15 @@ from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls.time_limits import Stage, TimeLimits
 from stationkeeper_cups.tls.transport import TLSTransport
 
-GIVEN_UP = "closed to make room for newer connections"
+CLOSED_TO_MAKE_ROOM = "closed to make room for newer connections"
 # The maximum in one iteration of the event loop; connections under way continue between the iterations.
 BEGUN_AT_ONCE = 4
-LOOKED_AT_AT_ONCE = 64
+CHECKED_AT_ONCE = 64
 # A younger handshake is closed only for a network that has fewer handshakes: on a slow link it needs seconds, and
 # closing a working handshake to begin another one would waste work.
 GRACE_SECONDS = 4.0
 
-_LOOK_AGAIN_SECONDS = 0.05
+_NEXT_TURN_SECONDS = 0.05
 _LINES_A_SECOND = 0.1
 
 _log = logging.getLogger("stationkeeper.cups.listener")
@@ -84,24 +84,24 @@ class Listener:
         self.on_drop: Callable[[Dropped], None] = lambda _why: None
         self._limits = limits
         self._times = times
-        self._silence = times.stage("silence", limits.handshake_seconds)
-        self._wait = times.stage("wait", limits.waiting_seconds)
+        self._silent_stage = times.stage("silence", limits.handshake_seconds)
+        self._waiting_stage = times.stage("wait", limits.waiting_seconds)
         self.handshake = times.stage("handshake", limits.handshake_seconds)
-        self.farewell = times.stage("farewell", limits.farewell_seconds)
+        self.closing = times.stage("closing", limits.closing_seconds)
         # A certificate that may have all connections is shared by many clients, for example proxies.
         is_shared = limits.connections_per_certificate >= limits.connections
-        self._reputation = Reputation(time.monotonic, math.inf if is_shared else OFTEN)
+        self._reputation = Reputation(time.monotonic, math.inf if is_shared else MAX_PER_CERTIFICATE)
         self._silent: Groups[Arrival] = Groups()
         self._room: WaitingRoom[Arrival] = WaitingRoom(self._reputation.is_good)
-        self._shaking: Groups[TLSTransport] = Groups()
+        self._in_handshake: Groups[TLSTransport] = Groups()
         self._connections: set[TLSTransport] = set()
         self._settled: dict[TLSTransport, None] = {}
         self._by_certificate: dict[bytes, dict[TLSTransport, None]] = {}
-        self._left = BEGUN_AT_ONCE
-        self._again: asyncio.Handle | None = None
-        self._has_no_place = False
-        self._trouble = LogBudget(time.monotonic)
-        self._overload = LogBudget(time.monotonic, _LINES_A_SECOND, 1)
+        self._turns_left = BEGUN_AT_ONCE
+        self._next_turn: asyncio.Handle | None = None
+        self._is_full = False
+        self._failure_lines = LogBudget(time.monotonic)
+        self._overload_lines = LogBudget(time.monotonic, _LINES_A_SECOND, 1)
 
     def start(self) -> None:
         """Listen and accept."""
@@ -115,7 +115,7 @@ class Listener:
     @property
     def connections(self) -> int:
         """The number of connections in all states."""
-        return len(self._connections) + self._silent.size + self._room.everybody.size
+        return len(self._connections) + self._silent.size + self._room.by_network.size
 
     @property
     def silent(self) -> int:
@@ -125,25 +125,25 @@ class Listener:
     @property
     def waiting(self) -> int:
         """The number of connections that wait for their handshake."""
-        return self._room.everybody.size
+        return self._room.by_network.size
 
     @property
-    def waited(self) -> float:
+    def longest_wait(self) -> float:
         """The seconds that the first of these has waited."""
-        return self._wait.oldest_for(self._loop.time())
+        return self._waiting_stage.oldest_for(self._loop.time())
 
     def stop(self) -> None:
         """Stop accepting, and close connections that are not settled; others stay."""
         self._accepting.stop()
-        if self._again is not None:
-            self._again.cancel()
+        if self._next_turn is not None:
+            self._next_turn.cancel()
         for arrival in list(self._silent):
             self._silent.discard(arrival.network, arrival)
             arrival.close()
         for arrival in list(self._room):
             self._room.leave(arrival)
             arrival.close()
-        for transport in list(self._shaking):
+        for transport in list(self._in_handshake):
             transport.abort()
 
     def cut(self) -> None:
@@ -158,9 +158,9 @@ class Listener:
         """Return the context and judge of a handshake."""
         return self._begin(transport.peer)
 
-    def welcome(self, transport: TLSTransport) -> asyncio.Protocol | None:
+    def handshake_done(self, transport: TLSTransport) -> asyncio.Protocol | None:
         """Return the inner protocol for a connection after its handshake."""
-        self._shaken(transport)
+        self._handshake_ended(transport)
         leaf = _leaf(transport)
         if leaf is not None:
             same = self._by_certificate.setdefault(leaf, {})
@@ -172,7 +172,7 @@ class Listener:
 
     def refused(self, transport: TLSTransport, failure: StationkeeperError) -> None:
         """Report a failed handshake."""
-        self._shaken(transport)
+        self._handshake_ended(transport)
         self._settled[transport] = None
         presented, verdict = (transport.tls.presented, transport.tls.verdict) if transport.tls else ((), None)
         judgement = verdict.judgement if verdict else None
@@ -180,7 +180,7 @@ class Listener:
 
     def failed(self, client: TLSTransport | Arrival) -> None:
         """Log an error of the server itself."""
-        left_out = self._trouble.take()
+        left_out = self._failure_lines.take()
         if left_out is not None:
             fields = {"peer": client.peer, "left_out": left_out}
             _log.exception("a connection failed and is closed", extra={"fields": fields})
@@ -190,37 +190,37 @@ class Listener:
         fields = {"peer": client.peer, "reason": Reason.CONNECTION_UNUSED}
         _log.debug("connected and left", extra={"fields": fields})
 
-    def gone(self, transport: TLSTransport) -> None:
+    def closed(self, transport: TLSTransport) -> None:
         """Free the place of a connection."""
         self._connections.discard(transport)
         if transport in self._settled:
             del self._settled[transport]
         else:
-            self._shaken(transport)
+            self._handshake_ended(transport)
         leaf = _leaf(transport)
         if transport.tls is not None:
-            self._reputation.ended(network_of(transport.peer), leaf, answered=transport.is_answered)
+            self._reputation.record_end(network_of(transport.peer), leaf, answered=transport.is_answered)
         same = self._by_certificate.get(leaf) if leaf is not None else None
         if leaf is not None and same is not None:
             same.pop(transport, None)
             if not same:
                 del self._by_certificate[leaf]
 
-    def _shaken(self, transport: TLSTransport) -> None:
+    def _handshake_ended(self, transport: TLSTransport) -> None:
         """Forget a finished handshake."""
-        self._shaking.discard(network_of(transport.peer), transport)
+        self._in_handshake.discard(network_of(transport.peer), transport)
         if transport.stage is self.handshake:
             self.handshake.remove(transport)
-        if self._has_no_place and self.is_open:
-            self._begin_again_soon()
+        if self._is_full and self.is_open:
+            self._begin_next_soon()
 
     # The interface for arrivals.
 
-    def heard(self, arrival: Arrival) -> None:
+    def on_first_bytes(self, arrival: Arrival) -> None:
         """Queue a client that has sent its first bytes."""
         network = arrival.network
         is_free = self._is_free
-        first = self._look(arrival, takes=is_free)
+        first = self._check_first_bytes(arrival, takes=is_free)
         if first is FirstBytes.NONE and arrival.network == network:
             return
         self._silent.discard(network, arrival)
@@ -229,42 +229,42 @@ class Listener:
             return
         if first is not FirstBytes.TLS:
             return
-        if self._let_wait(arrival, is_free=is_free) and self._left:
+        if self._enqueue(arrival, is_free=is_free) and self._turns_left:
             return
         self._begin_some()
         if arrival in self._room:
-            arrival.rest()
+            arrival.stop_watching()
 
-    def overdue(self, arrival: Arrival, stage: Stage) -> None:
+    def on_timeout(self, arrival: Arrival, stage: Stage) -> None:
         """Close a connection that was silent, or waited, for too long."""
-        if stage is self._silence:
-            self._give_up(arrival, f"not done within {stage.seconds:g} s")
+        if stage is self._silent_stage:
+            self._close_silent(arrival, f"not done within {stage.seconds:g} s")
         else:
             self._drop(arrival, Dropped.WAITED_TOO_LONG)
 
     # Accepting.
 
     def _accepted(self, accepted: socket.socket, address: str) -> None:
-        if self._silent.size + self._room.everybody.size >= self._limits.waiting:
+        if self._silent.size + self._room.by_network.size >= self._limits.waiting:
             self._make_room()
         arrival = Arrival(self._loop, accepted, peer_address(address), self, self._opener)
         is_free = self._is_free
         # A gateway's first bytes come a moment after its connection.
-        first = self._look(arrival, takes=is_free) if has_something(accepted.fileno()) else FirstBytes.NONE
+        first = self._check_first_bytes(arrival, takes=is_free) if has_something(accepted.fileno()) else FirstBytes.NONE
         if first is FirstBytes.TLS:
-            self._let_wait(arrival, is_free=is_free)
+            self._enqueue(arrival, is_free=is_free)
         elif first is FirstBytes.NONE:
             self._silent.add(arrival.network, arrival)
-            self._silence.add(arrival, self._loop.time())
+            self._silent_stage.add(arrival, self._loop.time())
             arrival.watch()
 
-    def _look(self, arrival: Arrival, *, takes: bool) -> FirstBytes:
+    def _check_first_bytes(self, arrival: Arrival, *, takes: bool) -> FirstBytes:
         """Read the first bytes of a client; close the connection if TLS cannot follow."""
         try:
-            first = arrival.look(takes=takes)
+            first = arrival.check_first_bytes(takes=takes)
         except StationkeeperError as failure:
             arrival.close()
-            self._reputation.ended(arrival.network, None, answered=False)
+            self._reputation.record_end(arrival.network, None, answered=False)
             self._on_refusal(Refusal(arrival.peer, failure.reason, failure.detail))
             return FirstBytes.END
         except Exception:
@@ -279,107 +279,111 @@ class Listener:
     @property
     def _is_free(self) -> bool:
         """Whether no connection waits, so that a new one may begin at once."""
-        return self._left > 0 and not self._room.everybody.size and self._shaking.size < self._limits.handshakes
+        return (
+            self._turns_left > 0
+            and not self._room.by_network.size
+            and self._in_handshake.size < self._limits.handshakes
+        )
 
-    def _let_wait(self, arrival: Arrival, *, is_free: bool) -> bool:
+    def _enqueue(self, arrival: Arrival, *, is_free: bool) -> bool:
         """Queue a connection, and return whether its turn comes at once."""
         now = self._loop.time()
-        if is_free and arrival.is_there():
+        if is_free and arrival.is_connected():
             # No connection is before it, so the order of the waiting room is not needed.
-            self._left -= 1
-            self._shake_hands(arrival, now)
+            self._turns_left -= 1
+            self._begin_handshake(arrival, now)
             return True
-        self._wait.add(arrival, now)
+        self._waiting_stage.add(arrival, now)
         self._room.enter(arrival, now)
         return False
 
     def _make_room(self) -> None:
-        silent, waiting = self._silent.oldest_of_the_most(), self._room.crowded_out()
-        if silent is not None and self._silent.size >= self._room.everybody.size:
-            self._give_up(silent, GIVEN_UP)
+        silent, waiting = self._silent.oldest_of_the_most(), self._room.one_to_close()
+        if silent is not None and self._silent.size >= self._room.by_network.size:
+            self._close_silent(silent, CLOSED_TO_MAKE_ROOM)
         elif waiting is not None:
             self._drop(waiting, Dropped.QUEUE_FULL)
 
-    def _give_up(self, silent: Arrival, detail: str) -> None:
+    def _close_silent(self, silent: Arrival, detail: str) -> None:
         self._silent.discard(silent.network, silent)
         silent.close()
-        self._reputation.ended(silent.network, None, answered=False)
+        self._reputation.record_end(silent.network, None, answered=False)
         self._on_refusal(Refusal(silent.peer, Reason.HANDSHAKE_TIMEOUT, detail))
 
     def _drop(self, waiting: Arrival, why: Dropped) -> None:
         self._room.leave(waiting)
-        why = why if waiting.is_there() else Dropped.PEER_GONE
+        why = why if waiting.is_connected() else Dropped.PEER_GONE
         waiting.close()
         self.on_drop(why)
-        left_out = self._overload.take() if why is not Dropped.PEER_GONE else None
+        left_out = self._overload_lines.take() if why is not Dropped.PEER_GONE else None
         if left_out is not None:
-            fields = {"reason": why, "waiting": self._room.everybody.size, "left_out": left_out}
+            fields = {"reason": why, "waiting": self._room.by_network.size, "left_out": left_out}
             _log.warning("more connections than can be answered", extra={"fields": fields})
 
-    # FirstBytes handshakes.
+    # Handshakes.
 
     def _begin_some(self) -> None:
         """Begin as many handshakes as allowed in one iteration of the event loop; the others wait for the next one."""
-        self._has_no_place = False
-        if self._left and not self._room.everybody.size:
+        self._is_full = False
+        if self._turns_left and not self._room.by_network.size:
             # No connection waits, so no order is needed.
             return
-        now, looked_at = self._loop.time(), 0
-        while self._left and looked_at < LOOKED_AT_AT_ONCE:
+        now, checked = self._loop.time(), 0
+        while self._turns_left and checked < CHECKED_AT_ONCE:
             arrival = self._room.next(now, self._may_begin)
             if arrival is None:
                 break
-            looked_at += 1
-            if not arrival.is_there():
+            checked += 1
+            if not arrival.is_connected():
                 self._drop(arrival, Dropped.PEER_GONE)
                 continue
-            self._left -= 1
+            self._turns_left -= 1
             self._room.leave(arrival)
-            self._shake_hands(arrival, now)
-        if not self._left or looked_at == LOOKED_AT_AT_ONCE:
-            self._begin_again_soon()
-        elif self._room.everybody.size:
+            self._begin_handshake(arrival, now)
+        if not self._turns_left or checked == CHECKED_AT_ONCE:
+            self._begin_next_soon()
+        elif self._room.by_network.size:
             # It continues when a handshake ends, or when the oldest one is old enough to be closed.
-            self._has_no_place = True
-            if self._again is None:
-                self._again = self._loop.call_later(_LOOK_AGAIN_SECONDS, self._begin_again)
+            self._is_full = True
+            if self._next_turn is None:
+                self._next_turn = self._loop.call_later(_NEXT_TURN_SECONDS, self._begin_next)
 
-    def _begin_again_soon(self) -> None:
-        if isinstance(self._again, asyncio.TimerHandle):
-            self._again.cancel()
-            self._again = None
-        if self._again is None:
-            self._again = self._loop.call_soon(self._begin_again)
+    def _begin_next_soon(self) -> None:
+        if isinstance(self._next_turn, asyncio.TimerHandle):
+            self._next_turn.cancel()
+            self._next_turn = None
+        if self._next_turn is None:
+            self._next_turn = self._loop.call_soon(self._begin_next)
 
-    def _begin_again(self) -> None:
-        self._again = None
-        self._left = BEGUN_AT_ONCE
+    def _begin_next(self) -> None:
+        self._next_turn = None
+        self._turns_left = BEGUN_AT_ONCE
         self._begin_some()
 
     def _may_begin(self, arrival: Arrival) -> bool:
         return (
-            self._shaking.size < self._limits.handshakes
+            self._in_handshake.size < self._limits.handshakes
             or self._has_fewer(arrival.network)
             or self.handshake.oldest_for(self._loop.time()) >= GRACE_SECONDS
         )
 
     def _has_fewer(self, network: str) -> bool:
         """Return whether a network, with one more handshake, still has fewer than another one."""
-        return self._shaking.count(network) + 1 < self._shaking.most
+        return self._in_handshake.count(network) + 1 < self._in_handshake.most
 
-    def _shake_hands(self, arrival: Arrival, now: float) -> None:
-        if self._shaking.size >= self._limits.handshakes:
+    def _begin_handshake(self, arrival: Arrival, now: float) -> None:
+        if self._in_handshake.size >= self._limits.handshakes:
             fewer = self._has_fewer(arrival.network)
-            makes_room = self._shaking.oldest_of_the_most() if fewer else self.handshake.oldest
+            makes_room = self._in_handshake.oldest_of_the_most() if fewer else self.handshake.oldest
             if isinstance(makes_room, TLSTransport):
-                makes_room.give_up(GIVEN_UP)
+                makes_room.time_out(CLOSED_TO_MAKE_ROOM)
         elif len(self._connections) >= self._limits.connections and self._settled:
             # A gateway sends its request at once, so the oldest connection is not one that still needs its place.
             # Without this, a tenant with many certificates (or any client, if none is required) could take every place.
             next(iter(self._settled)).abort()
         transport = TLSTransport(self._loop, arrival.hand_over(), arrival.peer, self)
         self._connections.add(transport)
-        self._shaking.add(arrival.network, transport)
+        self._in_handshake.add(arrival.network, transport)
         self.handshake.add(transport, now)
         transport.start(arrival.received)
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Hashable
 # The time after which a sum counts half.
 HALF_LIFE_SECONDS = 10.0
 # The connections without an answer that any network may have, in addition to as many as it has with an answer.
-FREE = 16.0
+FREE_FAILURES = 16.0
 # The connections of one certificate; a gateway that fails tries again after a minute.
-OFTEN = 8.0
+MAX_PER_CERTIFICATE = 8.0
 MAX_REMEMBERED = 10_000
 
 
@@ -50,12 +50,12 @@ class Reputation:
 
     Args:
         clock: returns monotonic seconds.
-        often: the number of connections of one certificate that is too many.
+        most_per_certificate: the number of connections of one certificate that is too many.
     """
 
-    def __init__(self, clock: Callable[[], float], often: float = OFTEN) -> None:
+    def __init__(self, clock: Callable[[], float], most_per_certificate: float = MAX_PER_CERTIFICATE) -> None:
         self._clock = clock
-        self._often = often
+        self._most_per_certificate = most_per_certificate
         self._with_answer = _Decaying()
         self._without_answer = _Decaying()
         self._certificates = _Decaying()
@@ -64,9 +64,9 @@ class Reputation:
         """Return whether most connections of a network end with an answer."""
         now = self._clock()
         without = self._without_answer.of(network, now)
-        return without <= FREE or without <= FREE + self._with_answer.of(network, now)
+        return without <= FREE_FAILURES or without <= FREE_FAILURES + self._with_answer.of(network, now)
 
-    def ended(self, network: str, certificate: bytes | None, *, answered: bool) -> None:
+    def record_end(self, network: str, certificate: bytes | None, *, answered: bool) -> None:
         """Record the end of a connection that has sent something.
 
         Args:
@@ -77,5 +77,5 @@ class Reputation:
         now = self._clock()
         if answered and certificate is not None:
             # Too many connections of one certificate count against its network: no gateway needs so many.
-            answered = self._certificates.add(hash(certificate), now) < self._often
+            answered = self._certificates.add(hash(certificate), now) < self._most_per_certificate
         (self._with_answer if answered else self._without_answer).add(network, now)

@@ -14,11 +14,11 @@ from typing import Generic, Protocol, TypeVar
 
 from stationkeeper_cups.accepting.networks import Groups
 
-PRESSED_SECONDS = 1.0
+OVERLOAD_SECONDS = 1.0
 # One of this number of turns is for networks with a bad reputation.
 TURNS = 8
-# The maximum number of connections to look at, to find one to serve.
-LOOKED_AT = 64
+# The maximum number of connections to check, to find one to serve.
+MOST_CHECKED = 64
 
 
 class Waiting(Protocol):
@@ -39,26 +39,26 @@ class WaitingRoom(Generic[W]):
         is_good: returns whether a network has a good reputation.
 
     Attributes:
-        everybody: all of them, by their networks.
+        by_network: all waiting connections, by their networks.
     """
 
     def __init__(self, is_good: Callable[[str], bool]) -> None:
         self._is_good = is_good
-        self.everybody: Groups[W] = Groups()
+        self.by_network: Groups[W] = Groups()
         self._good: OrderedDict[W, float] = OrderedDict()
         # Connections by network; the networks in the order of their turns.
         self._others: OrderedDict[str, OrderedDict[W, float]] = OrderedDict()
         self._turn = 0
 
     def __iter__(self) -> Iterator[W]:
-        return iter(self.everybody)
+        return iter(self.by_network)
 
     def __contains__(self, one: W) -> bool:
         return one in self._good or one in self._others.get(one.network, ())
 
     def enter(self, one: W, now: float) -> None:
         """Add one that waits from `now` on."""
-        self.everybody.add(one.network, one)
+        self.by_network.add(one.network, one)
         if self._is_good(one.network):
             self._good[one] = now
         else:
@@ -66,14 +66,14 @@ class WaitingRoom(Generic[W]):
 
     def leave(self, one: W) -> None:
         """Remove one."""
-        if not self.everybody.discard(one.network, one):
+        if not self.by_network.discard(one.network, one):
             return
         if one in self._good:
             del self._good[one]
             return
-        mine = self._others[one.network]
-        del mine[one]
-        if not mine:
+        same = self._others[one.network]
+        del same[one]
+        if not same:
             del self._others[one.network]
 
     def waited(self, now: float) -> float:
@@ -83,7 +83,7 @@ class WaitingRoom(Generic[W]):
 
     def is_overloaded(self, now: float) -> bool:
         """Return whether there is overload."""
-        return self.waited(now) > PRESSED_SECONDS
+        return self.waited(now) > OVERLOAD_SECONDS
 
     def next(self, now: float, may_begin: Callable[[W], bool]) -> W | None:
         """Return the next one to serve; it stays in the room until `leave`. None if none may begin.
@@ -100,25 +100,25 @@ class WaitingRoom(Generic[W]):
                 return found
         return None
 
-    def crowded_out(self) -> W | None:
+    def one_to_close(self) -> W | None:
         """Return the one to close if there are too many: the oldest of a network with the most."""
-        return self.everybody.oldest_of_the_most()
+        return self.by_network.oldest_of_the_most()
 
     def _next_of_good(self, now: float, may_begin: Callable[[W], bool]) -> W | None:
-        fallen: list[W] = []
+        demoted: list[W] = []
         found: W | None = None
-        for one in islice(reversed(self._good) if self.is_overloaded(now) else self._good, LOOKED_AT):
+        for one in islice(reversed(self._good) if self.is_overloaded(now) else self._good, MOST_CHECKED):
             if not self._is_good(one.network):
-                fallen.append(one)
+                demoted.append(one)
             elif may_begin(one):
                 found = one
                 break
-        for one in fallen:
+        for one in demoted:
             self._others.setdefault(one.network, OrderedDict())[one] = self._good.pop(one)
         return found
 
     def _next_of_others(self, _now: float, may_begin: Callable[[W], bool]) -> W | None:
-        for network in list(islice(self._others, LOOKED_AT)):
+        for network in list(islice(self._others, MOST_CHECKED)):
             self._others.move_to_end(network)
             newest = next(reversed(self._others[network]))
             if may_begin(newest):

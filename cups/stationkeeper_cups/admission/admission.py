@@ -60,17 +60,17 @@ class Admission:
         if snapshot is None:
             return Verdict(StationkeeperError(Reason.UNKNOWN_CA, "there is no trust yet"))
         now = self._clock()
-        judgement = self._memory.recall(presented, snapshot, now)
+        judgement = self._memory.cached(presented, snapshot, now)
         if judgement is None:
             issuer = unknown_issuer(presented, snapshot.trust)
             if issuer is not None:
                 return Verdict(StationkeeperError(*unknown_ca(issuer)))
             begun = self._budget.begin(peer)
-            if begun is None and not self._memory.knows(presented, snapshot):
+            if begun is None and not self._memory.has(presented, snapshot):
                 detail = "too many unknown certificates from this address"
                 return Verdict(StationkeeperError(Reason.TRUST_BUDGET_SPENT, detail))
             try:
-                judgement = self._memory.judge_anew(presented, snapshot, now, leaf)
+                judgement = self._memory.judge_uncached(presented, snapshot, now, leaf)
             except StationkeeperError as error:
                 return Verdict(error)
             finally:
@@ -90,7 +90,7 @@ class Admission:
         if tls is None or tls.verdict is None:
             return None
         judged = tls.verdict.judgement
-        if isinstance(judged, Judged) and judged.snapshot is snapshot and judged.judgement.holds_at(now):
+        if isinstance(judged, Judged) and judged.snapshot is snapshot and judged.judgement.is_valid_at(now):
             return judged.judgement
         judgement = self._memory.judge(tls.presented, snapshot, now)
         tls.verdict = Verdict(None, Judged(snapshot, judgement))

@@ -59,7 +59,7 @@ class Connections:
         is_under_way = self._review is not None
         self._review = iter(list(self._shared.open))
         if not is_under_way:
-            self._look_through()
+            self._close_in_steps()
 
     async def drain(self, seconds: float) -> None:
         """Close all connections: idle ones at once, the others after their answer, or after `seconds`."""
@@ -74,13 +74,13 @@ class Connections:
         for each in list(self._shared.open):
             each.cut()
 
-    def _look_through(self) -> None:
+    def _close_in_steps(self) -> None:
         until = time.monotonic() + STEP_SECONDS
         for connection in self._review or ():
             transport = connection.transport
             if transport is not None and not self._is_trusted(transport):
                 connection.cut()
             if time.monotonic() > until:
-                self._shared.loop.call_soon(self._look_through)
+                self._shared.loop.call_soon(self._close_in_steps)
                 return
         self._review = None

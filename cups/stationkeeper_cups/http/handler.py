@@ -126,7 +126,7 @@ class UpdateInfoHandler:
             self._served(client, update_info, gateway, delivery, way_in, changes=any(body))
             self._observations.visited(gateway, update_info, seen, delivery.progress, now)
 
-        return Answer(_OK, body, sent=sent, lost=lambda: self._lost(client, update_info))
+        return Answer(_OK, body, sent=sent, lost=lambda: self._answer_lost(client, update_info))
 
     def _authorize(
         self, judgement: Judgement, update_info: UpdateInfoRequest, snapshot: Snapshot, now: datetime
@@ -181,7 +181,7 @@ class UpdateInfoHandler:
         if delivery.falls_back:
             _log.warning("fell back to an older CUPS configuration", extra={"fields": trouble})
 
-    def _lost(self, client: Client, update_info: UpdateInfoRequest) -> None:
+    def _answer_lost(self, client: Client, update_info: UpdateInfoRequest) -> None:
         self._metrics.requests.count("ClientGone")
         left_out = self._lines.take(format_hex(update_info.router))
         if left_out is not None:

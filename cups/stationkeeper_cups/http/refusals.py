@@ -69,8 +69,8 @@ class Refusals:
         self._observations = observations
         self._clock = clock
         self._handshake_lines = LogBudget(time.monotonic)
-        self._stranger_lines = LogBudget(time.monotonic)
-        self._known_lines = LogBudgets(time.monotonic)
+        self._unknown_client_lines = LogBudget(time.monotonic)
+        self._known_client_lines = LogBudgets(time.monotonic)
         self.recent: deque[RecentRefusal] = deque(maxlen=MAX_RECENT)
 
     def handshake(self, refusal: Refusal) -> None:
@@ -87,27 +87,27 @@ class Refusals:
             return
         certificate = judged.judgement.certificate if isinstance(judged, Judged) else _read(refusal.presented)
         error = StationkeeperError(refusal.reason, refusal.detail)
-        self._tell("handshake refused", refusal.peer, error, certificate, left_out, in_handshake=True)
+        self._log_refusal("handshake refused", refusal.peer, error, certificate, left_out, in_handshake=True)
 
     def request(self, peer: str, error: StationkeeperError, certificate: ClientCertificate | None) -> Answer | None:
         """Record a refused request and return its answer; None to close the connection without one."""
         self._metrics.requests.count(error.reason)
         if certificate is None:
-            left_out = self._stranger_lines.take()
+            left_out = self._unknown_client_lines.take()
         else:
             # A gateway that is refused again and again must not suppress the lines of others.
-            left_out = self._known_lines.take(certificate.leaf.sha256)
+            left_out = self._known_client_lines.take(certificate.leaf.sha256)
         if left_out is not None:
-            self._tell("refused", peer, error, certificate, left_out, in_handshake=False)
+            self._log_refusal("refused", peer, error, certificate, left_out, in_handshake=False)
         info = REASONS[error.reason]
         if info.http_status is None:
             return None
-        told = info.meaning if info.discreet else error.detail
-        text = f"{error.reason}: {told}".encode("ascii", "replace")[:_MAX_ERROR_BYTES] + b"\n"
+        explanation = info.meaning if info.discreet else error.detail
+        text = f"{error.reason}: {explanation}".encode("ascii", "replace")[:_MAX_ERROR_BYTES] + b"\n"
         allow = b"Allow: POST\r\n" if error.reason is Reason.METHOD_NOT_ALLOWED else b""
         return Answer(HTTPStatus(info.http_status), text, TEXT, allow, closes=True)
 
-    def _tell(  # noqa: PLR0913 - what there is to tell
+    def _log_refusal(  # noqa: PLR0913 - the content of a line
         self,
         event: str,
         peer: str,

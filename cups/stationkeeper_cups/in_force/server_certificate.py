@@ -50,7 +50,7 @@ class ServerCertificate:
         self._metrics = metrics
         self._now = now
         self._root_may_change = root_may_change
-        self._told: Stage | None = None
+        self._reported: Stage | None = None
         self._in_force: tuple[Certificate, ...] = ()
         self.not_before: datetime | None = None
         self.not_after: datetime | None = None
@@ -80,7 +80,7 @@ class ServerCertificate:
 
     def loaded(self, credentials: ServerCredentials) -> None:
         """Take in the new pair in force, which `check_for_stations` and `admit` have accepted."""
-        self._in_force, self._told = _chain(credentials), None
+        self._in_force, self._reported = _chain(credentials), None
         leaf = self._in_force[0]
         self.not_before, self.not_after = leaf.not_before, leaf.not_after
         self._metrics.server_certificate_begins.set(leaf.not_before.timestamp())
@@ -94,9 +94,9 @@ class ServerCertificate:
         """Warn about a new stage before the end."""
         leaf = self._in_force[0] if self._in_force else None
         stage = stage_of(leaf.not_before, leaf.not_after, self._now()) if leaf else None
-        if stage is None or stage is self._told or self.not_after is None:
+        if stage is None or stage is self._reported or self.not_after is None:
             return
-        self._told = stage
+        self._reported = stage
         fields = {"reason": stage.value, "not_after": rfc3339(self.not_after)}
         _log.warning("renew the server's certificate: gateways refuse it once expired", extra={"fields": fields})
 

@@ -36,7 +36,7 @@ class WaitingNotice:
         self._secrets = secrets
         self._due = monotonic() + FIRST_SECONDS
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Log, if it is time and content is missing."""
         now = self._monotonic()
         if now < self._due:

@@ -39,7 +39,7 @@ class DerivedIdentity:
             self._derive()
         except (OSError, ValueError, StationkeeperError) as error:
             self._context = None
-            self._say(error)
+            self._log_problem(error)
         if self._context is not None:
             connection.context = self._context
 
@@ -51,7 +51,7 @@ class DerivedIdentity:
         self._context = server_authentication(ServerCredentials(identity.certificate_pem, identity.key_pem))
         self._derived_from, self._trouble = token, ""
 
-    def _say(self, error: Exception) -> None:
+    def _log_problem(self, error: Exception) -> None:
         trouble = str(error)
         if trouble != self._trouble:
             _log.warning("the internal port has no derived identity", extra={"fields": {"detail": trouble}})

@@ -26,7 +26,7 @@ from stationkeeper_core.token_bucket import TokenBucket
 from stationkeeper_cups.log_budget import LogBudget
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-_LOOK_SECONDS = 0.25
+_CHECK_SECONDS = 0.25
 _MAX_ADDRESSES = 1024
 _log = logging.getLogger("stationkeeper.cups.internal_port")
 
@@ -84,14 +84,14 @@ class _Held:
         connection: its socket.
         task: the task that serves it.
         protocol: its protocol; set after the handshake.
-        vouched: whether a request on it had the token.
+        authenticated: whether a request on it had the token.
     """
 
     address: str
     connection: socket.socket
     task: asyncio.Task[None] | None = None
     protocol: asyncio.BaseProtocol | None = None
-    vouched: bool = False
+    authenticated: bool = False
 
 
 class InternalPort:
@@ -136,11 +136,11 @@ class InternalPort:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._socket.close()
 
-    def vouch(self, protocol: object) -> None:
+    def mark_authenticated(self, protocol: object) -> None:
         """Record that the client of `protocol` has the token: its connection is not closed for other ones."""
         for held in self._held:
             if held.protocol is protocol:
-                held.vouched = True
+                held.authenticated = True
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
@@ -159,7 +159,7 @@ class InternalPort:
     def _take_in(self, connection: socket.socket, address: str) -> None:
         if not self._rates.take(address):
             connection.close()
-            self._say(address, "it opens too many connections a second")
+            self._log_problem(address, "it opens too many connections a second")
             return
         self._make_room(address)
         held = _Held(address, connection)
@@ -178,14 +178,14 @@ class InternalPort:
             return
         of_address = [held for held in self._held if held.address == crowded]
         # The oldest one without the token; probes and scrapes get their answers within milliseconds.
-        victim = min(of_address, key=lambda held: held.vouched)
+        victim = min(of_address, key=lambda held: held.authenticated)
         self._held.remove(victim)
         # Whatever state it is in, it sees the end of the connection; to cancel a handshake that has not begun yet would
         # leave its buffers behind until a timeout.
         _reset_on_close(victim.connection)
         with contextlib.suppress(OSError):
             victim.connection.shutdown(socket.SHUT_RDWR)
-        self._say(crowded, "it has too many connections; the oldest one is closed")
+        self._log_problem(crowded, "it has too many connections; the oldest one is closed")
 
     async def _serve(self, held: _Held) -> None:
         try:
@@ -208,11 +208,11 @@ class InternalPort:
             ssl_shutdown_timeout=self._bounds.handshake_seconds,
         )
         try:
-            for _ in range(math.ceil(self._bounds.lifetime_seconds / _LOOK_SECONDS)):
+            for _ in range(math.ceil(self._bounds.lifetime_seconds / _CHECK_SECONDS)):
                 # The place is free when the socket is closed: until then the TLS buffers stay in memory.
                 if held.connection.fileno() < 0:
                     break
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_CHECK_SECONDS)
         finally:
             _reset_on_close(held.connection)
             # Python before 3.11.4 cannot abort what has ended: its transport then has no TLS any more.
@@ -226,7 +226,7 @@ class InternalPort:
         if not task.cancelled() and (failure := task.exception()) is not None:
             _log.error("a connection of the internal port failed", exc_info=failure)
 
-    def _say(self, address: str, detail: str) -> None:
+    def _log_problem(self, address: str, detail: str) -> None:
         left_out = self._lines.take()
         if left_out is not None:
             fields = {"peer": address, "detail": detail, "left_out": left_out}
@@ -287,9 +287,9 @@ async def start_internal(
     requests = AddressRates(bounds.a_second, bounds.burst, clock)
     ports: list[InternalPort] = []
 
-    def guard(request: web.Request, vouched: bool) -> bool:
-        if vouched:
-            ports[0].vouch(request.protocol)
+    def guard(request: web.Request, authenticated: bool) -> bool:
+        if authenticated:
+            ports[0].mark_authenticated(request.protocol)
             return True
         return requests.take(request.remote or "")
 

@@ -33,7 +33,7 @@ from stationkeeper_cups.tls.server_credentials import ServerCredentials, server_
 
 _YEARS = timedelta(days=3650)
 _MAX_CURSOR_DIGITS = 18
-_MAX_REFUSED_TOLD = 100
+_MAX_REFUSED_SHOWN = 100
 """The maximum of refused documents in an answer: the operator limits its size, and the first ones show the problem."""
 _EXPOSITION_SHARE = 20.0
 _log = logging.getLogger("stationkeeper.cups.internal_server")
@@ -81,14 +81,14 @@ def internal_application(
     token_reader = _TokenReader()
     exposed = _Exposition(sources.metrics, time.monotonic)
 
-    def is_vouched(request: web.Request) -> bool:
+    def is_authenticated(request: web.Request) -> bool:
         return token is not None and _holds(request, token_reader.read(token))
 
     @web.middleware
     async def guarded(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        if not guard(request, is_vouched(request)):
+        if not guard(request, is_authenticated(request)):
             refusal = web.Response(status=429, text="too many requests\n")
             refusal.force_close()
             return refusal
@@ -105,11 +105,11 @@ def internal_application(
         return web.Response(body=exposed.text(), headers={"Content-Type": CONTENT_TYPE})
 
     async def generation(request: web.Request) -> web.Response:
-        if token is not None and not is_vouched(request):
+        if token is not None and not is_authenticated(request):
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
         refused = {
             document: {"reason": error.reason, "detail": error.detail}
-            for document, error in islice(state.refused.items(), _MAX_REFUSED_TOLD)
+            for document, error in islice(state.refused.items(), _MAX_REFUSED_SHOWN)
         }
         begin, end = sources.server_certificate.not_before, sources.server_certificate.not_after
         answer: dict[str, object] = {"generations": state.generations, "missing": state.missing, "refused": refused}
@@ -126,10 +126,10 @@ def internal_application(
     def check_token(request: web.Request) -> None:
         if token is None:
             raise web.HTTPForbidden(text=_SHUT)
-        if not is_vouched(request):
+        if not is_authenticated(request):
             raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
 
-    async def refused_lately(request: web.Request) -> web.Response:
+    async def recent_refusals_answer(request: web.Request) -> web.Response:
         check_token(request)
         answer = {"refusals": list(sources.recent_refusals())}
         return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
@@ -145,7 +145,7 @@ def internal_application(
     application.router.add_get("/metrics", exposition)
     application.router.add_get("/generation", generation)
     application.router.add_get("/observations", observed)
-    application.router.add_get("/refusals", refused_lately)
+    application.router.add_get("/refusals", recent_refusals_answer)
     application.router.add_routes(handed_over.routes(check_token))
     return application
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-LOOK_SECONDS = 5.0
+CHECK_SECONDS = 5.0
 # Less is not worth the scan of the heap, which takes some milliseconds.
 WORTH_BYTES = 16 * 1024 * 1024
 
@@ -33,7 +33,7 @@ class MemoryReturn:
         self._is_calm = is_calm
         self._least = resident()
 
-    def look(self) -> bool:
+    def check(self) -> bool:
         """Return memory to the kernel if it is worth it; return whether it did."""
         resident = self._resident()
         if resident < self._least + WORTH_BYTES or not self._is_calm():
@@ -47,8 +47,8 @@ class MemoryReturn:
     async def run(self) -> None:
         """Check again and again until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            self.look()
+            await asyncio.sleep(CHECK_SECONDS)
+            self.check()
 
 
 def resident_bytes() -> int:
@@ -59,7 +59,7 @@ def resident_bytes() -> int:
         return 0
 
 
-def give_back_free_memory() -> None:
+def release_free_memory() -> None:
     """Make the C library return free memory; do nothing if it has no such function, as musl."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -21,7 +21,7 @@ from stationkeeper_cups.tls.server_credentials import ServerCredentials
 
 INTERVAL_SECONDS = 0.2
 # One of this number of checks looks at each file, because its content may have been written in place.
-LOOKS_AT_FOLDERS = 4
+CHECKS_OF_FOLDERS = 4
 
 _log = logging.getLogger("stationkeeper.cups.file_source")
 
@@ -53,7 +53,7 @@ class FileSource:
         self._problems: dict[_Paths, str] = {}
         self._folders = tuple(dict.fromkeys((documents, certificates.parent, key.parent)))
         self._seen_folders: _Fingerprint = ()
-        self._looks_left = 0
+        self._checks_left = 0
         self._is_settled = False
         self._followed: dict[_Paths, _Load] = {(certificates, key): self._load_credentials}
         for document in state.documents:
@@ -63,22 +63,22 @@ class FileSource:
         """Follow the files until cancelled."""
         while True:
             if self._may_have_changed():
-                await self.look()
+                await self.check()
             self._offer_again()
-            self._notice.look()
+            self._notice.check()
             await asyncio.sleep(INTERVAL_SECONDS)
 
     def _may_have_changed(self) -> bool:
         """Return whether the files must be checked now."""
         # Read the marks before the files, so that a change during the check is found by the next one.
         folders = _marks(self._folders)
-        if self._is_settled and self._looks_left > 0 and folders == self._seen_folders:
-            self._looks_left -= 1
+        if self._is_settled and self._checks_left > 0 and folders == self._seen_folders:
+            self._checks_left -= 1
             return False
-        self._seen_folders, self._looks_left = folders, LOOKS_AT_FOLDERS
+        self._seen_folders, self._checks_left = folders, CHECKS_OF_FOLDERS
         return True
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Hand over all changes since the last check; a failed read is tried again at the next check."""
         self._is_settled = True
         for paths, load in self._followed.items():
@@ -94,7 +94,7 @@ class FileSource:
                 await load(contents)
             except OSError as error:
                 self._is_settled = False
-                self._complain(paths, str(error))
+                self._log_problem(paths, str(error))
                 continue
             self._seen[paths] = before
             self._problems.pop(paths, None)
@@ -112,7 +112,7 @@ class FileSource:
             self._offered = time.monotonic()
             self._state.load_server_credentials(self._credentials)
 
-    def _complain(self, paths: _Paths, detail: str) -> None:
+    def _log_problem(self, paths: _Paths, detail: str) -> None:
         if self._problems.get(paths) != detail:
             self._problems[paths] = detail
             _log.error("cannot read, the last good state stays in force", extra={"fields": {"detail": detail}})

@@ -109,14 +109,14 @@ class KubernetesSource:
         ):
             for name in self._loaders:
                 group.create_task(self._follow(session, name))
-            group.create_task(self._look_again())
+            group.create_task(self._check_again())
 
-    async def _look_again(self) -> None:
+    async def _check_again(self) -> None:
         """Offer the server's pair again, because a refused one may be accepted later; log missing content."""
         offered = time.monotonic()
         while True:
             await asyncio.sleep(1.0)
-            self._notice.look()
+            self._notice.check()
             if self._credentials is not None and time.monotonic() - offered >= OFFER_SECONDS:
                 offered = time.monotonic()
                 self._state.load_server_credentials(self._credentials)

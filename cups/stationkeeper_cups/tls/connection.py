@@ -102,7 +102,7 @@ class TLSConnection:
         "_judge",
         "_received",
         "_ssl",
-        "_was_looked_at",
+        "_was_checked",
         "failure",
         "presented",
         "state",
@@ -118,7 +118,7 @@ class TLSConnection:
         self._received = bytearray()
         # The bytes of these that OpenSSL has got.
         self._given = 0
-        self._was_looked_at = False
+        self._was_checked = False
         self._is_between_records = False
         self.state = State.HANDSHAKE
         self.failure: StationkeeperError | None = None
@@ -210,7 +210,7 @@ class TLSConnection:
             self._ssl.bio_write(rest)
         elif not is_done and (self.state is State.FAILED or not self._give(rest)):
             return b""
-        if not self._is_let_in():
+        if not self._is_accepted():
             return b""
         self.state = State.OPEN
         last = last_record(self._received)
@@ -224,7 +224,7 @@ class TLSConnection:
 
         OpenSSL gets that record alone: only so it is known whether the certificates end with it.
         """
-        end = None if self._was_looked_at else first_encrypted_end(self._received)
+        end = None if self._was_checked else first_encrypted_end(self._received)
         return end if end is not None and self._given < end < len(self._received) else None
 
     def _give(self, data: bytes) -> bool:
@@ -240,7 +240,7 @@ class TLSConnection:
             return False
         return True
 
-    def _is_let_in(self) -> bool:
+    def _is_accepted(self) -> bool:
         """Judge certificates that were not judged in the handshake; return whether the client is accepted."""
         if self.verdict is None:
             leaf = self._ssl.get_peer_certificate()
@@ -299,8 +299,8 @@ class TLSConnection:
 
         Return False only for a client that the judge refuses, at the error with the best matching alert.
         """
-        if not self._was_looked_at and depth == 0:
-            self._was_looked_at = True
+        if not self._was_checked and depth == 0:
+            self._was_checked = True
             self.presented = self._all_presented(_der(certificate))
             if self.presented:
                 self.verdict = self._judge(self.presented, certificate)

@@ -1,7 +1,7 @@
 """The interface of a port for its TLS transports."""
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, TypeVar
 
 from OpenSSL import SSL
 
@@ -9,35 +9,35 @@ from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_cups.tls.connection import Judge
 from stationkeeper_cups.tls.time_limits import Stage
 
-if TYPE_CHECKING:
-    from stationkeeper_cups.tls.transport import TLSTransport
+T_contra = TypeVar("T_contra", contravariant=True)
+"""The transport; `stationkeeper_cups.tls.transport` imports this module, so its name is not used here."""
 
 
-class Host(Protocol):
+class Host(Protocol[T_contra]):
     """The port that accepted a connection.
 
     Attributes:
         handshake: the stage until the handshake is done.
-        farewell: the stage in which a connection ends.
+        closing: the stage in which a connection ends.
     """
 
     handshake: Stage
-    farewell: Stage
+    closing: Stage
 
-    def begin(self, transport: "TLSTransport") -> tuple[SSL.Context, Judge] | None:
+    def begin(self, transport: T_contra) -> tuple[SSL.Context, Judge] | None:
         """Return the context and judge for TLS at the client's first bytes; None closes the connection."""
 
-    def welcome(self, transport: "TLSTransport") -> asyncio.Protocol | None:
+    def handshake_done(self, transport: T_contra) -> asyncio.Protocol | None:
         """Return the inner protocol of a connection after its handshake; None closes the connection."""
 
-    def refused(self, transport: "TLSTransport", failure: StationkeeperError) -> None:
+    def refused(self, transport: T_contra, failure: StationkeeperError) -> None:
         """Handle a failed handshake."""
 
-    def failed(self, transport: "TLSTransport") -> None:
+    def failed(self, transport: T_contra) -> None:
         """Handle an error of the server itself, inside of the exception handler; the connection is closed."""
 
-    def unused(self, transport: "TLSTransport") -> None:
+    def unused(self, transport: T_contra) -> None:
         """Handle a connection that ended before its first byte."""
 
-    def gone(self, transport: "TLSTransport") -> None:
+    def closed(self, transport: T_contra) -> None:
         """Handle the closed socket; called once."""

@@ -107,9 +107,9 @@ class TimeLimits:
     def watch(self) -> None:
         """Start the timer; it must not run yet."""
         self.are_watched = True
-        self._timer = self._loop.call_later(TICK_SECONDS, self._look)
+        self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
 
-    def _look(self) -> None:
+    def _tick(self) -> None:
         self._timer, self.are_watched = None, False
         now = self._loop.time()
         for stage in self._stages:

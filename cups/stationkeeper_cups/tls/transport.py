@@ -22,7 +22,7 @@ LOW_WATER_BYTES = 16 * 1024
 # Above this the connection is closed; the inner protocol was paused long before.
 MAX_UNSENT_BYTES = 512 * 1024
 # The bytes that a client may still send at the end before the connection is closed.
-MAX_FAREWELL_BYTES = 256 * 1024
+MAX_CLOSING_BYTES = 256 * 1024
 
 
 class TLSTransport(asyncio.Transport):
@@ -42,6 +42,7 @@ class TLSTransport(asyncio.Transport):
     """
 
     __slots__ = (
+        "_closing_bytes_left",
         "_flushed",
         "_host",
         "_is_closing",
@@ -52,7 +53,6 @@ class TLSTransport(asyncio.Transport):
         "_number",
         "_protocol",
         "_protocol_is_paused",
-        "_rest",
         "_socket",
         "_unsent",
         "is_answered",
@@ -61,7 +61,9 @@ class TLSTransport(asyncio.Transport):
         "tls",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, accepted: socket.socket, peer: str, host: Host) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, accepted: socket.socket, peer: str, host: "Host[TLSTransport]"
+    ) -> None:
         self._loop = loop
         self._socket = accepted
         # The event loop formats what it does not know yet into a message, which a number keeps short.
@@ -70,7 +72,7 @@ class TLSTransport(asyncio.Transport):
         self._protocol: asyncio.Protocol | None = None
         self._unsent = b""
         self._flushed: list[Callable[[], None]] = []
-        self._rest = MAX_FAREWELL_BYTES
+        self._closing_bytes_left = MAX_CLOSING_BYTES
         self._is_closing = self._is_lost = self._is_writing = self._protocol_is_paused = self.is_answered = False
         self.peer = peer
         self.stage: Stage | None = None
@@ -125,17 +127,17 @@ class TLSTransport(asyncio.Transport):
             return
         self._is_closing = True
         if self.tls is None:
-            self._lose(None)
+            self._close_socket(None)
             return
         if not self.tls.truncated:
             self.tls.end()
             self._send(self.tls.data_to_send())
-        self._part()
+        self._continue_close()
 
     def abort(self) -> None:
         """Close the connection at once."""
         self._is_closing = True
-        self._lose(None)
+        self._close_socket(None)
 
     # For those that decide.
 
@@ -172,15 +174,15 @@ class TLSTransport(asyncio.Transport):
     def time_is_up(self, stage: Stage) -> None:
         """Close a connection whose stage took too long."""
         if stage is self._host.handshake:
-            self.give_up(f"not done within {stage.seconds:g} s")
+            self.time_out(f"not done within {stage.seconds:g} s")
         else:
             self.abort()
 
-    def give_up(self, detail: str) -> None:
+    def time_out(self, detail: str) -> None:
         """Close a connection in its handshake."""
         if not self._is_closing:
             self._refuse(StationkeeperError(Reason.HANDSHAKE_TIMEOUT, detail))
-        self._lose(None)
+        self._close_socket(None)
 
     def _refuse(self, failure: StationkeeperError) -> None:
         self._is_closing = True
@@ -196,14 +198,14 @@ class TLSTransport(asyncio.Transport):
         except OSError as error:
             if self.tls is None and not self._is_closing:
                 self._host.unused(self)
-            self._lose(error)
+            self._close_socket(error)
             return
         self._take_in(data)
 
     def _take_in(self, data: bytes) -> None:
         try:
             if self._is_closing:
-                self._say_farewell(data)
+                self._read_until_end(data)
             elif not data:
                 self._end_of_bytes()
             elif self._protocol is None:
@@ -213,7 +215,7 @@ class TLSTransport(asyncio.Transport):
                 if not plain:
                     # TLS may have an answer of its own, to a request for new keys.
                     self._send(self.tls.data_to_send())
-                self._hand_on(plain)
+                self._pass_to_protocol(plain)
         except Exception:
             self._host.failed(self)
             self.abort()
@@ -231,7 +233,7 @@ class TLSTransport(asyncio.Transport):
             if self.tls.state is State.FAILED:
                 self._fail()
             return
-        protocol = self._host.welcome(self)
+        protocol = self._host.handshake_done(self)
         if protocol is None:
             self.abort()
             return
@@ -239,9 +241,9 @@ class TLSTransport(asyncio.Transport):
         self._protocol = protocol
         protocol.connection_made(self)
         if plain or self.tls.state is not State.OPEN:
-            self._hand_on(plain)
+            self._pass_to_protocol(plain)
 
-    def _hand_on(self, plain: bytes) -> None:
+    def _pass_to_protocol(self, plain: bytes) -> None:
         tls, protocol = self.tls, self._protocol
         if tls is None or protocol is None:
             return
@@ -264,37 +266,37 @@ class TLSTransport(asyncio.Transport):
         if self._protocol is None:
             self._fail()
             return
-        self._hand_on(b"")
+        self._pass_to_protocol(b"")
 
     def _fail(self) -> None:
         """Report a failed handshake; the alert is being sent."""
         if self.tls is not None and self.tls.failure is not None and not self._is_closing:
             self._refuse(self.tls.failure)
-            self._part()
+            self._continue_close()
 
-    def _part(self) -> None:
+    def _continue_close(self) -> None:
         """Continue the close: send all bytes, then close TCP's side, then wait for the client's end."""
         if self._is_lost:
             return
         if self._unsent:
-            self._host.farewell.add(self, self._loop.time())
+            self._host.closing.add(self, self._loop.time())
             return
         if self.tls is None or self.tls.truncated or self.tls.state is State.CLOSED:
-            self._lose(None)
+            self._close_socket(None)
             return
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError as error:
-            self._lose(error)
+            self._close_socket(error)
             return
-        self._host.farewell.add(self, self._loop.time())
+        self._host.closing.add(self, self._loop.time())
         if not self._is_reading:
             self._watch_for_bytes(True)
 
-    def _say_farewell(self, data: bytes) -> None:
-        self._rest -= len(data)
-        if not data or self._rest < 0:
-            self._lose(None)
+    def _read_until_end(self, data: bytes) -> None:
+        self._closing_bytes_left -= len(data)
+        if not data or self._closing_bytes_left < 0:
+            self._close_socket(None)
 
     def _send(self, data: bytes) -> None:
         if not data or self._is_lost:
@@ -307,7 +309,7 @@ class TLSTransport(asyncio.Transport):
             except (BlockingIOError, InterruptedError):
                 sent = 0
             except OSError as error:
-                self._lose(error)
+                self._close_socket(error)
                 return
             if sent == len(data):
                 return
@@ -327,7 +329,7 @@ class TLSTransport(asyncio.Transport):
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            self._lose(error)
+            self._close_socket(error)
             return
         self._unsent = self._unsent[sent:]
         if len(self._unsent) <= LOW_WATER_BYTES and self._protocol_is_paused and self._protocol is not None:
@@ -344,7 +346,7 @@ class TLSTransport(asyncio.Transport):
         for each in callbacks:
             each()
         if self._is_closing and not self._is_lost:
-            self._part()
+            self._continue_close()
 
     def _watch_for_bytes(self, wanted: bool) -> None:
         self._is_reading = wanted
@@ -353,7 +355,7 @@ class TLSTransport(asyncio.Transport):
         else:
             self._loop.remove_reader(self._number)
 
-    def _lose(self, error: OSError | None) -> None:
+    def _close_socket(self, error: OSError | None) -> None:
         if self._is_lost:
             return
         self._is_lost = self._is_closing = True
@@ -370,7 +372,7 @@ class TLSTransport(asyncio.Transport):
             self._socket.close()
         except OSError:
             pass
-        self._host.gone(self)
+        self._host.closed(self)
         if self._protocol is not None:
             # At once, other than asyncio's own transports do: to come back to it takes the event loop one more round.
             self._protocol.connection_lost(error)

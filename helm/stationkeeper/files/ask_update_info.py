@@ -163,7 +163,7 @@ def lns_uri(body: bytes) -> str:
     return body[2 + cups : 2 + cups + body[1 + cups]].decode("ascii")
 
 
-def check_strangers(service: Service, name: str, tls: ssl.SSLContext, *, tokens: bool) -> None:
+def check_without_certificate(service: Service, name: str, tls: ssl.SSLContext, *, tokens: bool) -> None:
     """Check that a client without a certificate gets nothing.
 
     Raises:
@@ -234,8 +234,8 @@ def run(environment: Mapping[str, str]) -> None:
     authorities = trust(folder, chain)
     if authorities is None:
         say("warning: the Secret holds no root and no ca.crt: not checked whether a gateway would trust the server")
-    stranger = context(authorities, None)
-    check_strangers(service, name, stranger, tokens=environment["TOKENS"] == "true")
+    anonymous = context(authorities, None)
+    check_without_certificate(service, name, anonymous, tokens=environment["TOKENS"] == "true")
     if environment["GATEWAY_FOLDER"]:
         gateway = context(authorities, Path(environment["GATEWAY_FOLDER"]))
         check_gateway(service, name, gateway, bytes.fromhex(environment["EUI"]))

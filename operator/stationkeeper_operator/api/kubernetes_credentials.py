@@ -20,7 +20,7 @@ _UNAUTHORIZED = 401
 
 
 class CredentialsError(Exception):
-    """There are no usable credentials; the message says where they were expected."""
+    """There are no usable credentials; the message names the place."""
 
 
 class Credentials:
@@ -43,7 +43,7 @@ class Credentials:
         Raises:
             CredentialsError: they cannot be read.
         """
-        # It takes two seconds to load, and where a folder takes the API server's place nothing of it is needed.
+        # The package takes two seconds to load, and it is not needed if a folder replaces the API server.
         from kubernetes.aio import config  # noqa: PLC0415
         from kubernetes.aio.client import Configuration  # noqa: PLC0415
 

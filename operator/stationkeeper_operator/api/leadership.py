@@ -103,7 +103,7 @@ class Leadership:
         tried: set after the first attempt to get the Lease, successful or not.
     """
 
-    def __init__(  # noqa: PLR0913 - a candidate is all of these
+    def __init__(  # noqa: PLR0913 - the place, the name and the times of a candidate
         self,
         api: KubernetesApi,
         namespace: str,

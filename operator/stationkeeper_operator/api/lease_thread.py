@@ -132,7 +132,7 @@ class LeaseThread:
             self._renewing.cancel()
 
     def _changed_in_thread(self) -> None:
-        assert self._held is not None  # noqa: S101 - it is what calls this
+        assert self._held is not None  # noqa: S101 - `_held` calls this method
         term = self._held.term if self._held.is_leading else ""
         self._in_main(lambda: self._announce(term))
 

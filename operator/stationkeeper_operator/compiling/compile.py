@@ -17,7 +17,7 @@ from stationkeeper_operator.compiling.fitting.room import REGISTRY_BOUNDS
 from stationkeeper_operator.compiling.gateways.gateway_compiler import Surroundings
 from stationkeeper_operator.compiling.gateways.own_cups import OwnCUPS
 from stationkeeper_operator.compiling.gateways.registry_compiler import registry_buckets
-from stationkeeper_operator.compiling.resource_verdicts import LEAVING, gateway_verdict
+from stationkeeper_operator.compiling.resource_verdicts import BEING_DELETED, gateway_verdict
 from stationkeeper_operator.compiling.shared_facts import SharedFacts, compile_facts
 from stationkeeper_operator.compiling.trust.authority_keys import owners_of_keys
 from stationkeeper_operator.compiling.trust.revocation_entries import known_certificates
@@ -94,21 +94,21 @@ def plan_parts(world: World, in_force: Mapping[str, Document], now: datetime) ->
         in_force: as for `compile_plan`.
         now: as for `compile_plan`.
     """
-    few, present = world.without_gateways(), world.without_deleted()
-    trust = compile_trust(few.without_deleted(), in_force.get(TRUST), now)
-    facts = _facts(few, present, trust, in_force, now)
-    looking = Counter(each.metadata.namespace for each in present.resources.values() if looks_to_defaults(each))
-    leaving: dict[Key, Verdict] = {each.key: LEAVING for each in world.being_deleted}
-    told = leaving | dict(facts.verdicts) | facts.defaults.verdicts(looking)
-    yield PlanPart(TRUST, trust.document, trust.fitted.payload, told, tuple(facts.deadlines))
+    other_kinds, present = world.without_gateways(), world.without_deleted()
+    trust = compile_trust(other_kinds.without_deleted(), in_force.get(TRUST), now)
+    facts = _facts(other_kinds, present, trust, in_force, now)
+    without_lns = Counter(each.metadata.namespace for each in present.resources.values() if looks_to_defaults(each))
+    being_deleted: dict[Key, Verdict] = {each.key: BEING_DELETED for each in world.being_deleted}
+    trust_verdicts = being_deleted | dict(facts.verdicts) | facts.defaults.verdicts(without_lns)
+    yield PlanPart(TRUST, trust.document, trust.fitted.payload, trust_verdicts, tuple(facts.deadlines))
     own_cups = OwnCUPS(world.cups_names, trust.document, now)
     around = Surroundings(facts.world, now, facts.defaults.lns_for, facts.keys, own_cups)
     scopes = (Scopes(trust.document), Scopes(facts.before))
     names = layout_of(world.buckets).registry
     for number, bucket in registry_buckets(around, present.resources.values(), in_force, scopes):
         if number is None:
-            lost = {each.key: gateway_verdict(each, None, None, facts.world, None) for each in bucket.candidates}
-            yield PlanPart("", None, b"", lost, own_cups.deadlines)
+            refused = {each.key: gateway_verdict(each, None, None, facts.world, None) for each in bucket.candidates}
+            yield PlanPart("", None, b"", refused, own_cups.deadlines)
             continue
         name, build = names[number], partial(bucket.document, number)
         fitted = fit(Contents(bucket.candidates, build, world.release_namespace, REGISTRY_BOUNDS), in_force.get(name))
@@ -121,10 +121,10 @@ def plan_parts(world: World, in_force: Mapping[str, Document], now: datetime) ->
 
 
 def _facts(
-    few: World, present: World, trust: CompiledTrust, in_force: Mapping[str, Document], now: datetime
+    other_kinds: World, present: World, trust: CompiledTrust, in_force: Mapping[str, Document], now: datetime
 ) -> SharedFacts:
     revokes = any(each.revoked_serials or each.revoked_sha256 for each in trust.records.values())
     known = known_certificates(present.resources.values() if revokes else ())
     registries = (each for each in in_force.values() if isinstance(each, RegistryDocument))
     owners = owners_of_keys(each for document in registries for each in document.gateways)
-    return compile_facts(few, trust, in_force.get(TRUST), owners, known, now)
+    return compile_facts(other_kinds, trust, in_force.get(TRUST), owners, known, now)

@@ -73,7 +73,7 @@ class RegistryPlan:
 
 
 @dataclass
-class _Shared:
+class _BucketRecords:
     """The records of one bucket."""
 
     gateways: list[RegisteredGateway] = field(default_factory=list)
@@ -105,29 +105,29 @@ def in_force_of(buckets: int, in_force: Mapping[str, Document]) -> dict[str, Doc
     found = {name: in_force[name] for name in layout.documents if name in in_force}
     others = _registries(each for name, each in in_force.items() if name not in found)
     if others and len(found) < len(layout.documents):
-        shared = shared_out(others, buckets)
-        found |= {name: shared[name] for name in layout.registry if name not in found and name in shared}
+        documents = redistributed(others, buckets)
+        found |= {name: documents[name] for name in layout.registry if name not in found and name in documents}
     return found
 
 
-def shared_out(documents: Iterable[RegistryDocument], buckets: int) -> dict[str, RegistryDocument]:
+def redistributed(documents: Iterable[RegistryDocument], buckets: int) -> dict[str, RegistryDocument]:
     """Return the non-empty documents of another count with the same records.
 
     Args:
         documents: of any counts; the first record for each EUI and namespace counts.
         buckets: the count.
     """
-    found: dict[int, _Shared] = {}
+    found: dict[int, _BucketRecords] = {}
     seen: set[tuple[str, str]] = set()
     listed = list(documents)
     for gateway in (each for document in listed for each in document.gateways):
         if (owner := (gateway.eui, gateway.namespace)) not in seen:
             seen.add(owner)
-            found.setdefault(_bucket(gateway.eui, buckets), _Shared()).gateways.append(gateway)
+            found.setdefault(_bucket(gateway.eui, buckets), _BucketRecords()).gateways.append(gateway)
     for reserved in (each for document in listed for each in document.reserved):
         if (owner := (reserved.eui, reserved.namespace)) not in seen:
             seen.add(owner)
-            found.setdefault(_bucket(reserved.eui, buckets), _Shared()).reserved.append(reserved)
+            found.setdefault(_bucket(reserved.eui, buckets), _BucketRecords()).reserved.append(reserved)
     names = layout_of(buckets).registry
     return {
         names[number]: RegistryDocument(
@@ -165,7 +165,9 @@ def _with_count(
 ) -> RegistryPlan:
     """Return `found` with the documents of one more count."""
     layout = layout_of(buckets)
-    wanted = shared_out(_registries(found.plan.documents[name] for name in layout_of(found.leading).registry), buckets)
+    wanted = redistributed(
+        _registries(found.plan.documents[name] for name in layout_of(found.leading).registry), buckets
+    )
     before = in_force_of(buckets, in_force)
     documents: dict[str, Document] = {}
     payloads: dict[str, bytes] = {}
@@ -179,7 +181,7 @@ def _with_count(
             release_namespace,
         )
         documents[name], payloads[name] = document, payload
-        lacking |= _lacking(wanted.get(name), document)
+        lacking |= _missing_records(wanted.get(name), document)
     missing = frozenset(name for name in layout.registry if name not in in_force)
     if lacking and missing:
         for name in missing:
@@ -188,7 +190,7 @@ def _with_count(
         found.plan,
         payloads={**found.plan.payloads, **payloads},
         documents={**found.plan.documents, **documents},
-        verdicts=_told(found.plan.verdicts, wanted, lacking, buckets, begins=bool(missing)),
+        verdicts=_with_copies(found.plan.verdicts, wanted, lacking, buckets, is_new=bool(missing)),
     )
     return replace(found, plan=plan, before={**before, **found.before}, last=found.last | missing)
 
@@ -210,7 +212,7 @@ def _copied_document(
     bucket = Bucket(kept=kept, contested=contested)
     contents = Contents(
         [_candidate(each, before.get(each.uid)) for each in wanted.gateways],
-        lambda records, thrift: bucket.document(wanted.bucket, records, thrift),
+        lambda records, omission: bucket.document(wanted.bucket, records, omission),
         release_namespace,
         REGISTRY_BOUNDS,
     )
@@ -254,20 +256,20 @@ def _contested(document: RegistryDocument) -> set[str]:
     return {eui for eui, count in holders.items() if count > 1}
 
 
-def _lacking(wanted: RegistryDocument | None, document: Document) -> set[Key]:
+def _missing_records(wanted: RegistryDocument | None, document: Document) -> set[Key]:
     if wanted is None or not isinstance(document, RegistryDocument):
         return set()
     held = {each.uid: each for each in document.gateways}
     return {Key(GATEWAY, each.namespace, each.name) for each in wanted.gateways if held.get(each.uid) != each}
 
 
-def _told(
+def _with_copies(
     verdicts: Mapping[Key, Verdict],
     wanted: Mapping[str, RegistryDocument],
     lacking: set[Key],
     buckets: int,
     *,
-    begins: bool,
+    is_new: bool,
 ) -> dict[Key, Verdict]:
     """Return the verdicts with the document of each Gateway in another count, or why it is in none."""
     found = dict(verdicts)
@@ -279,7 +281,7 @@ def _told(
                 continue
             if key not in lacking:
                 found[key] = replace(verdict, copies=(*verdict.copies, name))
-            elif begins:
+            elif is_new:
                 what = f"; it does not fit into the {buckets} registry Secrets of registry.buckets: choose more"
                 found[key] = replace(verdict, message=verdict.message[: MAX_MESSAGE - len(what)] + what)
             elif verdict.accepted:

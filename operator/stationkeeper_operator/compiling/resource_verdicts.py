@@ -21,7 +21,7 @@ from stationkeeper_operator.compiling.verdict import ACCEPTED, MAX_MESSAGE, Verd
 from stationkeeper_operator.compiling.world import World
 from stationkeeper_operator.resources.records import TrustedCA
 
-LEAVING = Verdict(
+BEING_DELETED = Verdict(
     False,
     Reason.BEING_DELETED.value,
     "metadata.deletionTimestamp is set: nothing of it is in force; a finalizer still holds it",

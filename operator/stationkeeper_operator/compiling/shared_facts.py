@@ -6,7 +6,7 @@ from datetime import datetime
 
 from stationkeeper_core.published.documents import Document, TrustDocument
 from stationkeeper_operator.compiling.gateways.defaults_compiler import Defaults, compile_defaults
-from stationkeeper_operator.compiling.resource_verdicts import LEAVING, trusted_ca_verdict
+from stationkeeper_operator.compiling.resource_verdicts import BEING_DELETED, trusted_ca_verdict
 from stationkeeper_operator.compiling.retention.still_trusted import still_trusted_by
 from stationkeeper_operator.compiling.trust.authority_keys import AuthorityKeys, OwnersOfKeys, authority_keys
 from stationkeeper_operator.compiling.trust.revocation_entries import Known
@@ -47,7 +47,7 @@ class SharedFacts:
 
 
 def compile_facts(  # noqa: PLR0913, PLR0917 - all that they depend on
-    everything: World,
+    all_resources: World,
     trust: CompiledTrust,
     before: Document | None,
     owners: OwnersOfKeys,
@@ -57,38 +57,38 @@ def compile_facts(  # noqa: PLR0913, PLR0917 - all that they depend on
     """Compile the shared facts.
 
     Args:
-        everything: all resources, with those that are being deleted; Gateways do not count.
+        all_resources: all resources, with those that are being deleted; Gateways do not count.
         trust: the trust that will be in force.
         before: the trust document in force.
         owners: the namespaces with gateways that have each key.
         known: the certificates that gateways used last.
         now: the time, aware.
     """
-    world = everything.without_deleted()
-    verdicts: dict[Key, Verdict] = {each.key: LEAVING for each in everything.being_deleted}
+    world = all_resources.without_deleted()
+    verdicts: dict[Key, Verdict] = {each.key: BEING_DELETED for each in all_resources.being_deleted}
     verdicts |= {
         each.key: trusted_ca_verdict(each, trust.records.get(each.key), known, world, now) for each in trust.candidates
     }
-    verdicts |= dict(_still_trusted(everything, verdicts, trust.document))
-    keys = authority_keys(everything, (trust.document, before), owners)
+    verdicts |= dict(_still_trusted(all_resources, verdicts, trust.document))
+    keys = authority_keys(all_resources, (trust.document, before), owners)
     return SharedFacts(
         world,
         trust,
         before if isinstance(before, TrustDocument) else None,
         keys,
         compile_defaults(world, now, keys),
-        VouchingCAs(everything, verdicts, trust.records, now),
+        VouchingCAs(all_resources, verdicts, trust.records, now),
         verdicts,
     )
 
 
 def _still_trusted(
-    everything: World, verdicts: Mapping[Key, Verdict], trust: TrustDocument
+    all_resources: World, verdicts: Mapping[Key, Verdict], trust: TrustDocument
 ) -> Iterator[tuple[Key, Verdict]]:
     """Yield the verdicts on suspended or deleted TrustedCAs, with the others that hold their certificates or keys."""
-    world = everything.without_deleted()
+    world = all_resources.without_deleted()
     for key, verdict in verdicts.items():
-        resource = everything.resources[key]
+        resource = all_resources.resources[key]
         if isinstance(resource, TrustedCA) and (resource.suspended or resource.metadata.being_deleted):
             anchors = configured_anchors(resource, world)
             others = still_trusted_by(anchors, resource.metadata.uid, trust, key.namespace)

@@ -168,3 +168,9 @@ def validity(use: Use, certificate: Certificate, renewed_by: str = "") -> Validi
     """Return the validity period of `certificate`; `renewed_by` is the Certificate of cert-manager that renews it."""
     name = f"{certificate.subject[:_MAX_NAMED_SUBJECT]!a} (serial {certificate.serial})"
     return Validity(use, name, certificate.not_after, certificate.not_before, renewed_by)
+
+
+@lru_cache(maxsize=1024)
+def shared_verdict(verdict: Verdict) -> Verdict:
+    """Return the same object for equal verdicts, since very many Gateways have them."""
+    return verdict

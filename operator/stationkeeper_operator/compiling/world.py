@@ -81,8 +81,8 @@ class World:
 
     def without_gateways(self) -> "World":
         """Return the same world without the Gateways: the few resources that many Gateways depend on."""
-        few = {key: each for key, each in self.resources.items() if not isinstance(each, Gateway)}
-        return replace(self, resources=few)
+        others = {key: each for key, each in self.resources.items() if not isinstance(each, Gateway)}
+        return replace(self, resources=others)
 
     def read(
         self, namespace: str, source: KeySource | TokenSource, field: str, use: SecretUse = SecretUse.TRUST

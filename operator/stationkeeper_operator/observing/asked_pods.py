@@ -22,28 +22,29 @@ class AskedPods:
         namespace: the namespace of the release.
 
     Attributes:
+        namespace: the argument.
         slots: the semaphore that a request to a pod holds.
     """
 
     def __init__(self, api: KubernetesApi, namespace: str) -> None:
         self._api = api
-        self._namespace = namespace
+        self.namespace = namespace
         self._problems: dict[tuple[str, str], str] = {}
         self.slots = asyncio.Semaphore(_AT_ONCE)
 
     async def present(self) -> Sequence[CupsPod] | None:
         """Return the pods; None if they cannot be listed."""
         try:
-            pods = await list_cups_pods(self._api, self._namespace)
+            pods = await list_cups_pods(self._api, self.namespace)
         except ApiError as error:
-            self.say("", "list", str(error))
+            self.report_problem("", "list", str(error))
             return None
-        self.say("", "list", "")
+        self.report_problem("", "list", "")
         names = {"", *(pod.name for pod in pods)}
         self._problems = {where: what for where, what in self._problems.items() if where[0] in names}
         return pods
 
-    def say(self, pod: str, what: str, problem: str) -> None:
+    def report_problem(self, pod: str, what: str, problem: str) -> None:
         """Log a problem when it begins, changes or ends."""
         if self._problems.get((pod, what), "") == problem:
             return

@@ -18,7 +18,7 @@ class CountsRead:
         configured: the configured count of the release.
 
     Attributes:
-        counts: the counts of the last look.
+        counts: the counts at the last update.
     """
 
     def __init__(self, api: KubernetesApi, namespace: str, configured: int) -> None:
@@ -26,7 +26,7 @@ class CountsRead:
         self._namespace = namespace
         self.counts = RegistryCounts(configured, None)
 
-    async def look(self) -> bool:
+    async def update(self) -> bool:
         """Read the labels of the pods; return whether the counts changed.
 
         If the pods cannot be listed, every count is treated as read.

@@ -1,8 +1,8 @@
 """Hand published documents to the CUPS pods that lack them, without waiting for their kubelets.
 
 A pod gets each document of which it has an older generation, for any cause: a new publish, a late kubelet after an
-outage of the API server, or a restart with an old volume. A pod that waits is then told that it has the latest
-generations. Only content of the Secrets is handed over, so a pod never has unpublished content.
+outage of the API server, or a restart with an old volume. The operator then informs a waiting pod that it has the
+latest generations. Only content of the Secrets is handed over, so a pod never has unpublished content.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from stationkeeper_operator.publishing.held_document import PublishedValue
 from stationkeeper_operator.rollout.loaded import HandoverState, Loaded
 
 SERVES_SECONDS = 20.0
-"""The time in which a pod becomes visibly ready after it was told that it has the latest."""
+"""The maximum time from that message until the API server shows the pod as ready."""
 OFFER_SECONDS = 30.0
 """The pause before a document is offered again to a pod that still lacks it: a document may have a megabyte."""
 
@@ -54,21 +54,21 @@ class Handover:
         self._key_file = key_file
         self._published = published
         self._permit = permit
-        self._told: dict[str, float] = {}
+        self._informed_at: dict[str, float] = {}
         self._clock = clock
         self._key: OperatorKey | None = None
         self._key_pem = b""
         self._signatures: dict[str, tuple[int, str]] = {}
         self._offers: dict[str, dict[str, tuple[_Offer, float]]] = {}
 
-    def forget_all_but(self, uids: Collection[str]) -> None:
-        """Drop the pods that no longer exist."""
-        for known in (self._offers, self._told):
+    def keep_only(self, uids: Collection[str]) -> None:
+        """Drop the pods whose uid is not in `uids`."""
+        for known in (self._offers, self._informed_at):
             for uid in known.keys() - set(uids):
                 del known[uid]
 
     async def bring_up_to_date(self, client: PodClient, pod: CupsPod, loaded: Loaded) -> bool:
-        """Hand over the documents that `pod` lacks, and tell it if it then has the latest ones.
+        """Hand over the documents that `pod` lacks, and inform it when it has the latest ones.
 
         Args:
             client: the client for the request.
@@ -94,14 +94,14 @@ class Handover:
             offer = _Offer(loaded.handover.instance, published[document].generation)
             await self._hand_over(client, pod, document, offer, published[document].value)
         if not loaded.handover.is_latest and pod.buckets:
-            await self._tell_latest(client, pod, loads, loaded.handover)
+            await self._send_latest(client, pod, loads, loaded.handover)
         return bool(lacking)
 
-    def told_lately(self, uid: str) -> bool:
-        """Return whether a pod was just told that it has the latest: it may serve before it is visibly ready."""
-        return self._clock() - self._told.get(uid, float("-inf")) < SERVES_SECONDS
+    def was_informed_lately(self, uid: str) -> bool:
+        """Return whether a pod was just informed that it has the latest: it may serve before it is shown as ready."""
+        return self._clock() - self._informed_at.get(uid, float("-inf")) < SERVES_SECONDS
 
-    async def _tell_latest(self, client: PodClient, pod: CupsPod, loads: Collection[str], state: HandoverState) -> None:
+    async def _send_latest(self, client: PodClient, pod: CupsPod, loads: Collection[str], state: HandoverState) -> None:
         try:
             # Since the pod was asked, another leader may have published what the pod does not have.
             self._permit()
@@ -112,8 +112,8 @@ class Handover:
             return
         generations = {document: published[document].generation for document in loads}
         body = msgspec.json.encode(Latest(state.instance, generations, state.moment))
-        self._told[pod.uid] = self._clock()
-        await client.tell_latest(pod, body, self._operator_key().sign_latest(body))
+        self._informed_at[pod.uid] = self._clock()
+        await client.send_latest(pod, body, self._operator_key().sign_latest(body))
 
     async def _hand_over(self, client: PodClient, pod: CupsPod, document: str, offer: _Offer, value: bytes) -> None:
         offers, now = self._offers.setdefault(pod.uid, {}), self._clock()
@@ -139,7 +139,7 @@ class Handover:
 
     def _operator_key(self) -> OperatorKey:
         """Return the key, read again if its file changed."""
-        assert self._key_file is not None  # noqa: S101 - asked for by `bring_up_to_date`
+        assert self._key_file is not None  # noqa: S101 - `bring_up_to_date` returns before, without a key
         try:
             pem = self._key_file.read_bytes()
             if self._key is None or pem != self._key_pem:

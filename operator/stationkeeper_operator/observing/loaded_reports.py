@@ -28,7 +28,7 @@ class LoadedRound:
     Attributes:
         reports: one of each pod.
         events: the events to record.
-        some_start: whether a pod waits to be told that its documents are the latest.
+        some_start: whether a pod still waits for the message that its documents are the latest.
     """
 
     reports: Sequence[PodReport]
@@ -59,16 +59,16 @@ class LoadedReports:
             client: the client for the requests.
             pods: all existing pods.
         """
-        self._forget_all_but({pod.uid for pod in pods})
+        self._keep_only({pod.uid for pod in pods})
         asked = [pod for pod in pods if pod.ready or pod.host]
         self._some_start = False
         events: list[PodEvent] = []
         reports = await asyncio.gather(*(self._report(client, pod, events) for pod in asked))
         return LoadedRound(reports, events, self._some_start)
 
-    def _forget_all_but(self, present: set[str]) -> None:
-        self._handover.forget_all_but(present)
-        self._events.forget_all_but(present)
+    def _keep_only(self, present: set[str]) -> None:
+        self._handover.keep_only(present)
+        self._events.keep_only(present)
         for uid in self._reports.keys() - present:
             del self._reports[uid]
 
@@ -79,11 +79,13 @@ class LoadedReports:
                 loaded = await self._loaded(client, pod)
         except PodError as error:
             if pod.serves:
-                self._pods.say(pod.name, "loaded", str(error))
-            may_serve = pod.ready or self._handover.told_lately(pod.uid)
+                self._pods.report_problem(pod.name, "loaded", str(error))
+            may_serve = pod.ready or self._handover.was_informed_lately(pod.uid)
             return replace(before, problem=str(error), ready=may_serve, ends=pod.ends)
-        self._pods.say(pod.name, "loaded", "")
-        refused = {name: _unless_same(before.refused.get(name), each) for name, each in loaded.refused.items()}
+        self._pods.report_problem(pod.name, "loaded", "")
+        refused = {
+            name: _earlier_if_same_reason(before.refused.get(name), each) for name, each in loaded.refused.items()
+        }
         report = PodReport(pod.name, loaded.generations, refused, ready=pod.ready, ends=pod.ends, buckets=pod.buckets)
         self._reports[pod.uid] = report
         events += self._events.of_expiry(pod, loaded.server_certificate)
@@ -103,13 +105,13 @@ class LoadedReports:
             async with asyncio.timeout(HANDOVER_SECONDS):
                 taken = await self._handover.bring_up_to_date(client, pod, loaded)
         except (PodError, TimeoutError) as error:
-            self._pods.say(pod.name, "handover", str(error) or "it does not accept all documents in time")
+            self._pods.report_problem(pod.name, "handover", str(error) or "it does not accept all documents in time")
             return loaded
-        self._pods.say(pod.name, "handover", "")
+        self._pods.report_problem(pod.name, "handover", "")
         return await _loaded(client, pod) if taken else loaded
 
 
-def _unless_same(before: LoadRefusal | None, now: LoadRefusal) -> LoadRefusal:
+def _earlier_if_same_reason(before: LoadRefusal | None, now: LoadRefusal) -> LoadRefusal:
     """Return the earlier refusal if only its detail changed, so that not every status is written again."""
     return before if before is not None and before.reason == now.reason else now
 

@@ -94,8 +94,8 @@ class PodClient:
         """
         await self._put(pod, f"/documents/{document}", value, signature)
 
-    async def tell_latest(self, pod: CupsPod, body: bytes, signature: str) -> None:
-        """Tell the pod the latest generations, signed by the operator.
+    async def send_latest(self, pod: CupsPod, body: bytes, signature: str) -> None:
+        """Send the pod the latest generations, signed by the operator.
 
         Raises:
             PodRefusalError: the pod has older generations, or the signature is wrong.

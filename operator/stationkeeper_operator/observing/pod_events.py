@@ -48,7 +48,7 @@ class PodEvents:
         self._waiting: dict[str, tuple[str, float]] = {}
         self._budgets: dict[str, RateLimit] = {}
 
-    def forget_all_but(self, present: Set[str]) -> None:
+    def keep_only(self, present: Set[str]) -> None:
         """Drop the pods that no longer exist.
 
         Args:
@@ -61,19 +61,19 @@ class PodEvents:
     def of_refusal(self, pod: CupsPod, document: str, refusal: LoadRefusal) -> Iterator[PodEvent]:
         """Yield the event that a pod refuses a published document."""
         message = f"{document} is not loaded; the last good state stays in force: {refusal.reason}: {refusal.detail}"
-        yield from self._tell(pod, POD_CANNOT_LOAD, message)
+        yield from self._within_budget(pod, POD_CANNOT_LOAD, message)
 
     def of_waiting(self, pod: CupsPod, secrets_missing: str) -> Iterator[PodEvent]:
         """Yield, once, what a pod has lacked for a while; Secrets applied together arrive within seconds."""
         if not secrets_missing:
             self._waiting.pop(pod.uid, None)
             return
-        what, told_from = self._waiting.get(pod.uid, ("", time.monotonic() + WAITING_SECONDS))
-        if what == secrets_missing or time.monotonic() < told_from:
-            self._waiting[pod.uid] = what, told_from
+        what, report_at = self._waiting.get(pod.uid, ("", time.monotonic() + WAITING_SECONDS))
+        if what == secrets_missing or time.monotonic() < report_at:
+            self._waiting[pod.uid] = what, report_at
             return
-        self._waiting[pod.uid] = secrets_missing, told_from
-        yield from self._tell(
+        self._waiting[pod.uid] = secrets_missing, report_at
+        yield from self._within_budget(
             pod, WAITING, f"no gateway can connect to it until these Secrets exist: {secrets_missing}"
         )
 
@@ -83,16 +83,16 @@ class PodEvents:
             return
         begin = certificate.not_before if certificate.not_before and certificate.not_before.tzinfo else None
         stage = stage_of(begin, certificate.not_after, self._now())
-        told = self._expiring.get(pod.uid)
+        reported = self._expiring.get(pod.uid)
         self._expiring[pod.uid] = (certificate.not_after, stage)
-        if stage is None or told == (certificate.not_after, stage):
+        if stage is None or reported == (certificate.not_after, stage):
             return
         end = rfc3339(certificate.not_after)
         message = f"{stage}: the server certificate ends at {end}; no gateway connects after that; renew its Secret"
-        yield from self._tell(pod, SERVER_CERTIFICATE_EXPIRING, message)
+        yield from self._within_budget(pod, SERVER_CERTIFICATE_EXPIRING, message)
 
-    def _tell(self, pod: CupsPod, reason: str, message: str) -> Iterator[PodEvent]:
-        """Yield the event within a budget of the pod: an attacker's pod could report something else each time."""
+    def _within_budget(self, pod: CupsPod, reason: str, message: str) -> Iterator[PodEvent]:
+        """Yield the event within the budget of the pod: a hostile pod could report something else each time."""
         budget = self._budgets.setdefault(pod.uid, RateLimit(_EVENTS_OF_A_POD_A_SECOND, _EVENTS_OF_A_POD))
         if budget.take():
             yield PodEvent(pod, reason, message)

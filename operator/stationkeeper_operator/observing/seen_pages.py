@@ -31,7 +31,7 @@ class SeenPages:
         self._cursors: dict[str, _Cursor] = {}
         self._rates: dict[str, RateLimit] = {}
 
-    def forget_all_but(self, present: Collection[str]) -> None:
+    def keep_only(self, present: Collection[str]) -> None:
         """Drop the pods that no longer exist.
 
         Args:
@@ -56,9 +56,9 @@ class SeenPages:
                 async with self._pods.slots:
                     page = await client.observations(pod, cursor.position)
             except PodError as error:
-                self._pods.say(pod.name, "seen", str(error))
+                self._pods.report_problem(pod.name, "seen", str(error))
                 return
-            self._pods.say(pod.name, "seen", "")
+            self._pods.report_problem(pod.name, "seen", "")
             if page.instance != cursor.instance and cursor.position:
                 cursor = _Cursor(page.instance)
                 continue

@@ -15,7 +15,7 @@ from aiohttp import web
 from stationkeeper_core.setting_values import Address
 from stationkeeper_operator.api.rate_limit import RateLimit
 from stationkeeper_operator.metrics import CONTENT_TYPE, Metrics
-from stationkeeper_operator.process.few_connections import few_connections
+from stationkeeper_operator.process.limited_connections import limited_connections
 
 MAX_CONNECTIONS = 64
 IDLE_SECONDS = 15.0
@@ -60,7 +60,10 @@ async def serve_health(
     try:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
-            few_connections(runner, MAX_CONNECTIONS, LIFETIME_SECONDS), address.host, address.port, reuse_address=True
+            limited_connections(runner, MAX_CONNECTIONS, LIFETIME_SECONDS),
+            address.host,
+            address.port,
+            reuse_address=True,
         )
         try:
             yield

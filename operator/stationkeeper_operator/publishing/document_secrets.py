@@ -8,7 +8,7 @@ from http import HTTPStatus
 from stationkeeper_core.published.documents import secret_name
 from stationkeeper_operator.api.kubernetes_api import METADATA_ONLY, ApiError, KubernetesApi, object_body, path_of
 from stationkeeper_operator.publishing.generation_floor import ANNOTATION, GenerationFloor
-from stationkeeper_operator.publishing.held_document import TERM, HeldDocument, PublishedSecret, held_in, read_secret
+from stationkeeper_operator.publishing.held_document import TERM, HeldDocument, PublishedSecret, read_held, read_secret
 from stationkeeper_operator.publishing.removed import ANNOTATION as REMOVED
 from stationkeeper_operator.publishing.removed import Removed, encode_removed
 
@@ -54,7 +54,7 @@ class DocumentSecrets:
             if error.is_not_found:
                 return HeldDocument()
             raise
-        return await asyncio.to_thread(held_in, document, secret)
+        return await asyncio.to_thread(read_held, document, secret)
 
     async def read_if_allowed(self, document: str) -> HeldDocument:
         """Do the same as `read`; return an empty one if the Role, for example of an older chart, lacks the Secret.

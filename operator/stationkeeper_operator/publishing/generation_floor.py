@@ -18,7 +18,7 @@ ANNOTATION = "stationkeeper.io/generation"
 
 _MAX_DIGITS = 20
 _FURTHEST_MS = 86_400_000
-"""A pod that was taken over must not use up the numbers."""
+"""A hostile pod must not use up the numbers with a far future generation."""
 
 
 class _Header(msgspec.Struct):
@@ -40,7 +40,7 @@ class GenerationFloor:
         """Record that a generation was used."""
         self.value = max(self.value, generation)
 
-    def outruns(self, document: str, generation: int, held: int, now_ms: int) -> bool:
+    def note_pod_generation(self, document: str, generation: int, held: int, now_ms: int) -> bool:
         """Record the generation that a pod has in force; return whether it is later than the published one.
 
         Args:
@@ -55,7 +55,7 @@ class GenerationFloor:
             self.raise_to(generation)
         return is_later
 
-    def is_outrun(self, document: str, held: int) -> bool:
+    def is_overtaken(self, document: str, held: int) -> bool:
         """Return whether a pod has a later generation of a document than the published one."""
         return held < self._in_pods.get(document, 0)
 
@@ -69,7 +69,7 @@ class GenerationFloor:
         return max(held + 1, self.value + 1, now_ms)
 
 
-def generation_told(value: bytes, annotations: Mapping[str, str] | None) -> int:
+def highest_generation_in(value: bytes, annotations: Mapping[str, str] | None) -> int:
     """Return the highest generation in a Secret; 0 if there is none.
 
     Args:

@@ -1,4 +1,4 @@
-"""A document as it lies in its Secret, and what the Secret says beside it."""
+"""The document in a Secret, and the annotations of the Secret."""
 
 import base64
 import binascii
@@ -12,7 +12,7 @@ from stationkeeper_core.errors import StationkeeperError
 from stationkeeper_core.published.document_envelope import read_header
 from stationkeeper_core.published.documents import Document, Published, decode
 from stationkeeper_operator.api.kubernetes_api import ApiError
-from stationkeeper_operator.publishing.generation_floor import generation_told
+from stationkeeper_operator.publishing.generation_floor import highest_generation_in
 from stationkeeper_operator.publishing.removed import ANNOTATION as REMOVED
 from stationkeeper_operator.publishing.removed import Removed, decode_removed
 
@@ -23,17 +23,17 @@ _log = logging.getLogger("stationkeeper.operator.publisher")
 
 @dataclass(frozen=True)
 class HeldDocument:
-    """A document as it lies in its Secret.
+    """The document in a Secret.
 
     Attributes:
-        resource_version: of the Secret, None where there is none.
-        generation: the lowest that the next one must exceed.
-        sha256: of the payload, empty where it cannot be decoded.
-        content: None where it cannot be decoded.
-        term: of the leader that wrote or marked it last.
-        value: as it lies there; empty where it cannot be decoded.
-        floor: the highest generation of all documents that its Secret tells of.
-        removed: the removals that its Secret notes, as they were not told yet.
+        resource_version: the version of the Secret; None if there is no Secret.
+        generation: the generation of the document; the next one must exceed it.
+        sha256: the digest of the payload; empty if the document cannot be decoded.
+        content: the decoded document; None if it cannot be decoded.
+        term: the term of the leader that wrote or marked the Secret last.
+        value: the bytes in the Secret; empty if they cannot be decoded.
+        floor: the highest generation of any document that the Secret records.
+        removed: the removals without an event yet, as the Secret notes them.
     """
 
     resource_version: str | None = None
@@ -50,8 +50,8 @@ class PublishedValue(NamedTuple):
     """The content of a Secret.
 
     Attributes:
-        generation: of the document.
-        value: as `stationkeeper_core.published.documents` encodes it.
+        generation: the generation of the document.
+        value: the document, as `stationkeeper_core.published.documents` encodes it.
     """
 
     generation: int
@@ -66,17 +66,17 @@ class SecretMetadata(msgspec.Struct, rename="camel"):
 
 
 class PublishedSecret(msgspec.Struct):
-    """A Secret, as far as it matters."""
+    """The used fields of a Secret."""
 
     metadata: SecretMetadata
     data: dict[str, str] | None = None
 
 
-def held_in(document: str, secret: PublishedSecret) -> HeldDocument:
-    """Return what lies in a Secret; nothing where it is as the chart creates it."""
+def read_held(document: str, secret: PublishedSecret) -> HeldDocument:
+    """Return the document in a Secret; without content if the Secret is still as the chart created it."""
     metadata, encoded = secret.metadata, (secret.data or {}).get(document)
     if encoded is None:
-        floor = generation_told(b"", metadata.annotations)
+        floor = highest_generation_in(b"", metadata.annotations)
         return HeldDocument(
             metadata.resource_version, term=term_of(metadata), floor=floor, removed=removed_of(metadata)
         )
@@ -90,17 +90,17 @@ def held_in(document: str, secret: PublishedSecret) -> HeldDocument:
 def held_document(
     document: str, metadata: SecretMetadata, value: bytes, content: Document | None = None
 ) -> HeldDocument:
-    """Return what lies in a Secret; that it cannot be decoded is logged.
+    """Return the document in a Secret; log it if it cannot be decoded.
 
     Args:
-        document: its name.
-        metadata: of the Secret.
-        value: what lies there.
-        content: what this process encoded there; None where it must be decoded. So each record is in memory once, and
-            a large document is not decoded for a change of one record.
+        document: the name of the document.
+        metadata: the metadata of the Secret.
+        value: the bytes in the Secret.
+        content: the document, if this process encoded it; None to decode it. So each record is in memory once, and a
+            large document is not decoded for a change of one record.
     """
     version, term = metadata.resource_version, term_of(metadata)
-    floor, removed = generation_told(value, metadata.annotations), removed_of(metadata)
+    floor, removed = highest_generation_in(value, metadata.annotations), removed_of(metadata)
     try:
         published = decode(document, value) if content is None else Published(read_header(document, value), content)
     except StationkeeperError as error:
@@ -112,7 +112,7 @@ def held_document(
 
 
 def term_of(metadata: SecretMetadata) -> str:
-    """Return the term in which a Secret was written or marked last; empty where it does not say."""
+    """Return the term in which a Secret was written or marked last; empty if it has none."""
     return (metadata.annotations or {}).get(TERM, "")
 
 
@@ -122,10 +122,10 @@ def removed_of(metadata: SecretMetadata) -> tuple[Removed, ...]:
 
 
 def read_secret(content: bytes) -> PublishedSecret:
-    """Decode the API server's answer.
+    """Decode the API server's answer to a request for a Secret.
 
     Raises:
-        ApiError: it is no Secret.
+        ApiError: the answer is not a Secret.
     """
     try:
         return msgspec.json.decode(content, type=PublishedSecret)

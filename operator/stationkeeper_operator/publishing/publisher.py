@@ -28,11 +28,11 @@ from stationkeeper_operator.publishing.removed import ANNOTATION as REMOVED
 from stationkeeper_operator.publishing.removed import Removed, encode_removed
 
 _CONFLICT = 409
-_LOOKED_AT_ONCE = 64
+_CHECKED_AT_ONCE = 64
 _REQUESTS_AT_ONCE = 24
 """The maximum of parallel requests; each may carry a megabyte, and there may be a thousand Secrets."""
-_OUTRUN_A_SECOND, _OUTRUN = 0.2, 64
-"""The maximum of documents to publish again because a pod reports a later one: the report may be false."""
+_OVERTAKEN_A_SECOND, _OVERTAKEN_BURST = 0.2, 64
+"""The maximum rate of documents to publish again because a pod reports a later one: the report may be false."""
 _T = TypeVar("_T")
 _log = logging.getLogger("stationkeeper.operator.publisher")
 
@@ -61,7 +61,7 @@ class Publisher:
         floor: the floor of the process; by default a new one.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - where to write, and what each write has to heed
+    def __init__(  # noqa: PLR0913, PLR0917 - the place and the conditions of each write
         self,
         api: KubernetesApi,
         namespace: str,
@@ -77,10 +77,11 @@ class Publisher:
         self._floor = floor or GenerationFloor()
         self._secrets = DocumentSecrets(api, namespace, permit, term, self._floor)
         self._found: frozenset[int] | None = None
-        self._looked_last = ""
+        self._checked_last = ""
         self._slots = asyncio.Semaphore(_REQUESTS_AT_ONCE)
-        self._told: set[str] = set()
-        self._outruns = RateLimit(_OUTRUN_A_SECOND, _OUTRUN)
+        self._reading = asyncio.Lock()
+        self._reported: set[str] = set()
+        self._overtaken_limit = RateLimit(_OVERTAKEN_A_SECOND, _OVERTAKEN_BURST)
 
     async def in_force(self, counts: Collection[int] = (BUCKETS,)) -> Mapping[str, Document]:
         """Return the documents in force by name, without those that are missing or cannot be decoded.
@@ -96,8 +97,12 @@ class Publisher:
             SupersededError: a Secret changed after it was read.
             NotLeadingError: this process no longer holds the Lease.
         """
+        async with self._reading:
+            return await self._read(counts)
+
+    async def _read(self, counts: Collection[int]) -> Mapping[str, Document]:
         if self._found is None:
-            self._found = await self._find([each for each in BUCKET_COUNTS if each not in counts])
+            self._found = await self._find_published([each for each in BUCKET_COUNTS if each not in counts])
         wanted = (TRUST, *(name for each in sorted(self._found | set(counts)) for name in layout_of(each).registry))
         missing = [document for document in wanted if document not in self._held]
         self._held.update(
@@ -116,7 +121,7 @@ class Publisher:
         async with self._slots:
             return await request
 
-    async def _find(self, counts: Collection[int]) -> frozenset[int]:
+    async def _find_published(self, counts: Collection[int]) -> frozenset[int]:
         """Return those of `counts` that have published content."""
         first = await asyncio.gather(*(self._secrets.read_if_allowed(layout_of(each).registry[0]) for each in counts))
         return frozenset(each for each, held in zip(counts, first, strict=True) if held.sha256 or held.generation)
@@ -164,47 +169,47 @@ class Publisher:
         held = {document: each for document, each in self._held.items() if each.value}
         return {document: PublishedValue(each.generation, each.value) for document, each in held.items()}
 
-    async def is_untouched(self) -> bool:
-        """Return whether each Secret is still as this process left it; changed ones are read again later.
+    async def is_unchanged(self) -> bool:
+        """Return whether each Secret is as this process last read or wrote it; changed ones are read again later.
 
-        If there are many Secrets, each call looks at some of them, in turn.
+        If there are many Secrets, each call checks some of them, in turn.
 
         Raises:
             ApiError: a Secret cannot be read.
         """
-        documents = self._next_to_look_at()
+        documents = self._next_to_check()
         versions = await asyncio.gather(*(self._in_turn(self._secrets.version(document)) for document in documents))
-        touched = [
+        changed = [
             document
             for document, version in zip(documents, versions, strict=True)
             if document in self._held and self._held[document].resource_version != version
         ]
-        for document in touched:
+        for document in changed:
             _log.warning("another program changed a published Secret", extra={"fields": {"document": document}})
             del self._held[document]
-        return not touched
+        return not changed
 
-    def _next_to_look_at(self) -> list[str]:
+    def _next_to_check(self) -> list[str]:
         known = sorted(self._held)
-        if len(known) <= _LOOKED_AT_ONCE:
+        if len(known) <= _CHECKED_AT_ONCE:
             return known
-        last = self._looked_last
-        found = sorted(known, key=lambda each: (each <= last, each))[:_LOOKED_AT_ONCE]
-        self._looked_last = found[-1]
+        last = self._checked_last
+        found = sorted(known, key=lambda each: (each <= last, each))[:_CHECKED_AT_ONCE]
+        self._checked_last = found[-1]
         return found
 
     async def empty(self, counts: Iterable[int]) -> None:
         """Empty the Secrets of counts that nothing reads.
 
         A pod that reads such a count later waits for a new publish: old content would accept gateways that were removed
-        meanwhile. One that notes removals which were not told yet stays until they were.
+        meanwhile. A Secret with removals without an event stays until they have one.
 
         Raises:
             ApiError: a Secret cannot be written.
             SupersededError: a Secret changed after it was read.
         """
         for buckets in counts:
-            if any(self._untold(held.removed) for held in map(self._of, layout_of(buckets).registry)):
+            if any(self._unreported(held.removed) for held in map(self._of, layout_of(buckets).registry)):
                 continue
             first, *others = layout_of(buckets).registry
             # Empty the first one last: it shows the count to the next run, if this one is interrupted.
@@ -227,27 +232,27 @@ class Publisher:
 
     def _differs(self, document: str, sha256: str) -> bool:
         held = self._of(document)
-        return held.sha256 != sha256 or self._floor.is_outrun(document, held.generation)
+        return held.sha256 != sha256 or self._floor.is_overtaken(document, held.generation)
 
-    def outrun(self, generations: Mapping[str, int]) -> bool:
-        """Take in the generations in force of a pod; return whether a document must be published again."""
+    def note_pod_generations(self, generations: Mapping[str, int]) -> bool:
+        """Record the generations in force of a pod; return whether a document must be published again."""
         held = {each: self._held[each].generation for each in generations if each in self._held}
-        ahead = [each for each, number in held.items() if number < generations[each] and self._outruns.take()]
+        ahead = [each for each, number in held.items() if number < generations[each] and self._overtaken_limit.take()]
         now = self._now_ms()
-        found = [each for each in ahead if self._floor.outruns(each, generations[each], held[each], now)]
+        found = [each for each in ahead if self._floor.note_pod_generation(each, generations[each], held[each], now)]
         return bool(found)
 
     @property
     def removed(self) -> Mapping[str, Sequence[Removed]]:
         """The removals in the Secrets without an event yet, by document."""
-        return {document: self._untold(held.removed) for document, held in self._held.items() if held.removed}
+        return {document: self._unreported(held.removed) for document, held in self._held.items() if held.removed}
 
-    def told(self, uids: Iterable[str]) -> None:
-        """Take in the resources whose removal got its event."""
-        self._told.update(uids)
+    def mark_reported(self, uids: Iterable[str]) -> None:
+        """Record the resources whose removal has its event."""
+        self._reported.update(uids)
 
-    async def strike_told(self) -> bool:
-        """Delete from the Secrets the removals that got their event; return whether there was one.
+    async def delete_reported(self) -> bool:
+        """Delete from the Secrets the removals that have their event; return whether there was one.
 
         Raises:
             ApiError: a Secret cannot be written.
@@ -256,16 +261,16 @@ class Publisher:
         """
         found = False
         for document, held in list(self._held.items()):
-            rest = self._untold(held.removed)
+            rest = self._unreported(held.removed)
             if len(rest) < len(held.removed):
                 await self._patch(document, held, {REMOVED: encode_removed(rest) or None})
                 self._held[document] = replace(self._held[document], removed=rest)
                 found = True
-        self._told &= {each.uid for held in self._held.values() for each in held.removed}
+        self._reported &= {each.uid for held in self._held.values() for each in held.removed}
         return found
 
-    def _untold(self, listed: Iterable[Removed]) -> tuple[Removed, ...]:
-        return tuple(each for each in listed if each.uid not in self._told)
+    def _unreported(self, listed: Iterable[Removed]) -> tuple[Removed, ...]:
+        return tuple(each for each in listed if each.uid not in self._reported)
 
     async def write(
         self,
@@ -279,8 +284,8 @@ class Publisher:
         Args:
             documents: their names.
             payloads: by document.
-            removed: what that takes out of each document for good; it is noted until it was told.
-            contents: what the payloads encode, by document; what is missing here is decoded again.
+            removed: the removals by this write, by document; they are noted in the Secret until they have their event.
+            contents: the contents of the payloads, by document; a missing one is decoded from its payload.
 
         Returns:
             The generation of each written document. A failed write is logged and missing here; its Secret is unchanged.
@@ -323,7 +328,7 @@ class Publisher:
         self._permit()
         self._floor.raise_to(generation)
         known = frozenset(held.removed)
-        noted = self._untold((*held.removed, *(each for each in removed if each not in known)))
+        noted = self._unreported((*held.removed, *(each for each in removed if each not in known)))
         secret = await self._secrets.replace(document, held, value, noted)
         self._held[document] = await asyncio.to_thread(held_document, document, secret.metadata, value, content)
         return generation

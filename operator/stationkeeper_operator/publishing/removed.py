@@ -1,8 +1,8 @@
 """The removals that still need an event, in an annotation of their Secret.
 
 A deleted resource has no status, so an event reports that its removal is enforced, some time after the write. The
-leader may end in between, and a write may succeed without an answer. So the same write that removes a record also notes
-the removal, and the note is deleted after its event is written.
+leader may end before that, and a write may succeed without an answer. So the write that removes a record also notes the
+removal, and the note is deleted after the event is written.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Handle another release's operator that writes the same statuses: report it, and write seldom.
+"""Handle another release's operator that writes the same statuses: report it, and write rarely.
 
 Two releases that serve one namespace write different statuses, and each would answer the other's write at once, without
 end. The field manager names the release of each write. Each time that the other release wrote last, this one doubles
@@ -16,7 +16,7 @@ from stationkeeper_operator.resources.records import Key, Resource
 FIRST_SECONDS, LONGEST_SECONDS = 4.0, 3600.0
 SETTLE_SECONDS = 60.0
 
-_MAX_TOLD = 1000
+_MAX_REPORTED = 1000
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Contention:
         self._release = release
         self._clock = clock
         self._contests: dict[Key, _Contest] = {}
-        self._told: set[tuple[str, frozenset[str]]] = set()
+        self._reported: set[tuple[str, frozenset[str]]] = set()
 
-    def notice(self, resource: Resource) -> bool:
+    def note_other_write(self, resource: Resource) -> bool:
         """Take in a status that another writer wrote.
 
         Returns:
@@ -71,19 +71,19 @@ class Contention:
                 contest = replace(contest, pause=pause, not_before=now + pause)
         self._contests[resource.key] = contest
         scope = (resource.key.namespace, contest.releases)
-        is_news = scope not in self._told and len(self._told) < _MAX_TOLD
-        self._told.add(scope)
+        is_news = scope not in self._reported and len(self._reported) < _MAX_REPORTED
+        self._reported.add(scope)
         return is_news
 
-    def wait(self, resource: Resource) -> float:
+    def seconds_to_wait(self, resource: Resource) -> float:
         """Return the seconds until its status may be written; 0 for a spec without a verdict in the status."""
         contest = self._contests.get(resource.key)
         if contest is None or _is_unjudged(resource):
             return 0.0
         return max(0.0, contest.not_before - self._clock())
 
-    def wrote(self, key: Key) -> float | None:
-        """Record that its status was written; return the seconds until the next look at it, None for no look."""
+    def note_write(self, key: Key) -> float | None:
+        """Record that its status was written; return the seconds until its next check, None for no check."""
         contest = self._contests.get(key)
         if contest is None:
             return None

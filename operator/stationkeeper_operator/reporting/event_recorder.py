@@ -1,8 +1,8 @@
 """Write Kubernetes events on problems that need a person; `kubectl describe` shows them.
 
 An event is recorded once. Nothing depends on an event: each namespace has a rate limit, events above it are dropped,
-and a failed write is only logged. Events on removed trust are assured: they wait in a queue, in which the namespaces
-take turns, and failed writes are tried again.
+and a failed write is only logged. Events on removed trust are queued: the namespaces take turns in the queue, and
+failed writes are tried again.
 """
 
 import asyncio
@@ -33,17 +33,17 @@ _MAX_NAME = 200
 _SUFFIX_BYTES = 8
 _MAX_NAMESPACES = 4096
 _MAX_WAITING = 5_000
-_ASSURED_A_SECOND, _ASSURED_BURST = 20.0, 50
+_QUEUED_A_SECOND, _QUEUED_BURST = 20.0, 50
 _LINES_A_SECOND, _LINES = 0.2, 10
 _RETRY_SECONDS = 2.0
 # The namespace or the right no longer exists, or the API server will never accept the event.
-_HOPELESS = {400, 403, 404, 405, 409, 413, 422}
+_PERMANENT_FAILURES = {400, 403, 404, 405, 409, 413, 422}
 _log = logging.getLogger("stationkeeper.operator.event_recorder")
 
 
 @dataclass(frozen=True, eq=False)
-class _Assured:
-    """An event that waits to be written; `once` if it is told once of a resource."""
+class _QueuedEvent:
+    """An event in the queue; `once` if the resource gets only one event with this reason."""
 
     involved: Mapping[str, str]
     body: Mapping[str, object]
@@ -58,7 +58,7 @@ class EventRecorder:
         instance: the name of this process.
         permit: called before each write; raises if the write is not allowed.
         limit: makes the rate limit of a namespace.
-        assured: the common rate limit of assured events.
+        queue_limit: the common rate limit of queued events.
     """
 
     def __init__(
@@ -67,57 +67,57 @@ class EventRecorder:
         instance: str,
         permit: Callable[[], None],
         limit: Callable[[], RateLimit] = lambda: RateLimit(PER_SECOND, BURST),
-        assured: RateLimit | None = None,
+        queue_limit: RateLimit | None = None,
     ) -> None:
         self._api = api
         self._instance = instance
         self._permit = permit
         self._limits: RecentlyUsed[str, RateLimit] = RecentlyUsed(limit, _MAX_NAMESPACES)
-        self._assured_limit = assured or RateLimit(_ASSURED_A_SECOND, _ASSURED_BURST)
-        self._assured: FairQueue[_Assured] = FairQueue(lambda each: each.involved["namespace"])
+        self._queue_limit = queue_limit or RateLimit(_QUEUED_A_SECOND, _QUEUED_BURST)
+        self._queue: FairQueue[_QueuedEvent] = FairQueue(lambda each: each.involved["namespace"])
         self._work = asyncio.Event()
         self._lines = RateLimit(_LINES_A_SECOND, _LINES)
         self._dropped = 0
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     async def run(self) -> NoReturn:
-        """Write assured events until cancelled."""
+        """Write queued events until cancelled."""
         while True:
-            each = self._assured.take()
+            each = self._queue.take()
             if each is None:
                 self._work.clear()
                 await self._work.wait()
                 continue
-            await self._assured_limit.wait()
-            await self._write_assured(each)
+            await self._queue_limit.wait()
+            await self._write_queued(each)
 
-    def take_told(self) -> Collection[str]:
-        """Return the uids of the resources whose event of the kind `once` is there since the last call, or never will.
+    def take_reported(self) -> Collection[str]:
+        """Return the uids of the resources whose event with `once` is settled since the last call.
 
-        An event that was told by an earlier process counts as well.
+        Settled means: written, by this process or an earlier one, or refused by the API server for good.
         """
-        told, self._told = self._told, set()
-        return told
+        reported, self._reported = self._reported, set()
+        return reported
 
-    def assure(self, resource: Resource, kind: str, reason: str, message: str, *, once: bool = False) -> None:
-        """Queue an assured event.
+    def queue(self, resource: Resource, kind: str, reason: str, message: str, *, once: bool = False) -> None:
+        """Queue an event that is written even after failures.
 
         Args:
             resource: the resource; it may be deleted.
             kind: `Normal` or `Warning`.
             reason: a CamelCase word.
             message: the text of the event.
-            once: whether it is told once of a resource, whichever process tells it; see `take_told`.
+            once: whether the resource gets only one such event, from any process; see `take_reported`.
         """
         involved = _involved(resource)
-        if self._assured.waiting(involved["namespace"]) >= _MAX_WAITING:
-            self._say_dropped(_shown(involved))
+        if self._queue.waiting(involved["namespace"]) >= _MAX_WAITING:
+            self._log_dropped(_shown(involved))
             return
-        suffix = _same_suffix(involved["uid"], reason) if once else secrets.token_hex(_SUFFIX_BYTES)
-        self._assured.add((_Assured(involved, self._body(involved, kind, reason, message, suffix), once),))
+        suffix = _fixed_suffix(involved["uid"], reason) if once else secrets.token_hex(_SUFFIX_BYTES)
+        self._queue.add((_QueuedEvent(involved, self._body(involved, kind, reason, message, suffix), once),))
         self._work.set()
 
-    async def _write_assured(self, each: _Assured) -> None:
+    async def _write_queued(self, each: _QueuedEvent) -> None:
         try:
             self._permit()
             await self._api.create(path_of("v1", each.involved["namespace"], "events"), each.body)
@@ -125,22 +125,22 @@ class EventRecorder:
             return
         except ApiError as error:
             fields = {"resource": _shown(each.involved), "reason": each.body["reason"], "detail": error}
-            if error.status in _HOPELESS:
-                self._mark_told(each)
+            if error.status in _PERMANENT_FAILURES:
+                self._mark_reported(each)
                 if not (each.once and error.is_conflict):
                     _log.warning("an event was not written", extra={"fields": fields})
                 return
             _log.warning("an event was not written, trying again", extra={"fields": fields})
-            asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._again, each)
+            asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._retry, each)
         else:
-            self._mark_told(each)
+            self._mark_reported(each)
 
-    def _mark_told(self, each: _Assured) -> None:
+    def _mark_reported(self, each: _QueuedEvent) -> None:
         if each.once:
-            self._told.add(each.involved["uid"])
+            self._reported.add(each.involved["uid"])
 
-    def _again(self, each: _Assured) -> None:
-        self._assured.add((each,))
+    def _retry(self, each: _QueuedEvent) -> None:
+        self._queue.add((each,))
         self._work.set()
 
     async def warning(self, resource: Resource, reason: str, message: str) -> None:
@@ -159,7 +159,7 @@ class EventRecorder:
     async def _record(self, involved: Mapping[str, str], kind: str, reason: str, message: str) -> None:
         shown = _shown(involved)
         if not self._limits[involved["namespace"]].take():
-            self._say_dropped(shown)
+            self._log_dropped(shown)
             return
         self._permit()
         path = path_of("v1", involved["namespace"], "events")
@@ -170,7 +170,7 @@ class EventRecorder:
             fields = {"resource": shown, "reason": reason, "detail": error}
             _log.warning("an event was not written", extra={"fields": fields})
 
-    def _say_dropped(self, shown: str) -> None:
+    def _log_dropped(self, shown: str) -> None:
         """Log a dropped event, within a budget, so that many events do not fill the log."""
         self._dropped += 1
         if self._lines.take():
@@ -200,7 +200,7 @@ class EventRecorder:
         )
 
 
-def _same_suffix(uid: str, reason: str) -> str:
+def _fixed_suffix(uid: str, reason: str) -> str:
     return hashlib.sha256(f"{uid} {reason}".encode()).hexdigest()[: 2 * _SUFFIX_BYTES]
 
 

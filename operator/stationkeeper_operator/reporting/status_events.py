@@ -13,7 +13,7 @@ from stationkeeper_operator.resources.fact import Fact
 from stationkeeper_operator.resources.records import Resource
 from stationkeeper_operator.resources.resource_status import Condition
 
-_ASKED_FOR = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
+_INTENDED = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
 _FELL_BACK = (
     "it reports the configuration of spec.cups, but it asked here with its earlier configuration, so the new one does "
     "not work: correct that server, its trust or the client certificate in spec.cups. Its fallback (BAK) is the first "
@@ -33,7 +33,7 @@ class StatusEvents:
     def __init__(self, events: EventRecorder) -> None:
         self._events = events
 
-    async def tell(self, before: Resource, after: Resource, verdict: Verdict) -> None:
+    async def report_changes(self, before: Resource, after: Resource, verdict: Verdict) -> None:
         """Record the changes between a written status and the one before.
 
         Args:
@@ -44,11 +44,11 @@ class StatusEvents:
         Raises:
             NotLeadingError: this process no longer holds the Lease.
         """
-        await self._tell_verdict(before, verdict)
-        await self._tell_delivery(before, after)
-        await self._tell_expiry(before, after)
+        await self._report_verdict(before, verdict)
+        await self._report_delivery(before, after)
+        await self._report_expiry(before, after)
 
-    async def tell_served_twice(self, resource: Resource, fact: Fact) -> None:
+    async def report_served_twice(self, resource: Resource, fact: Fact) -> None:
         """Record, on one resource of a namespace, that another release serves the namespace too.
 
         Args:
@@ -60,19 +60,21 @@ class StatusEvents:
         with contextlib.suppress(NotLeadingError):
             await self._events.warning(resource, fact.reason, fact.message)
 
-    async def _tell_verdict(self, before: Resource, verdict: Verdict) -> None:
-        told = next((each for each in before.status.conditions if each.type == ACCEPTED), None)
-        was_refused = told is not None and told.status == "False"
+    async def _report_verdict(self, before: Resource, verdict: Verdict) -> None:
+        condition = next((each for each in before.status.conditions if each.type == ACCEPTED), None)
+        was_refused = condition is not None and condition.status == "False"
         if verdict.accepted:
-            if told is not None and was_refused and told.reason != Reason.SUSPENDED:
+            if condition is not None and was_refused and condition.reason != Reason.SUSPENDED:
                 await self._events.normal(before, ACCEPTED, "accepted again")
-        elif verdict.reason not in _ASKED_FOR and not (told and was_refused and _is_told(told, verdict)):
+        elif verdict.reason not in _INTENDED and not (
+            condition and was_refused and _is_same_refusal(condition, verdict)
+        ):
             await self._events.warning(before, verdict.reason, verdict.message)
         for each in _newly_overdue(before, verdict):
             message = f"the CRL of {each.issuer} is overdue since {each.next_update}; publish a new one"
             await self._events.warning(before, Reason.CRL_EXPIRED, message)
 
-    async def _tell_delivery(self, before: Resource, after: Resource) -> None:
+    async def _report_delivery(self, before: Resource, after: Resource) -> None:
         state = _delivery(after).get("state")
         if state == _delivery(before).get("state"):
             return
@@ -81,12 +83,12 @@ class StatusEvents:
         elif state == DeliveryState.FELL_BACK:
             await self._events.warning(after, DeliveryState.FELL_BACK, _FELL_BACK)
 
-    async def _tell_expiry(self, before: Resource, after: Resource) -> None:
-        was, told = (
+    async def _report_expiry(self, before: Resource, after: Resource) -> None:
+        was, condition = (
             next((each for each in of.status.conditions if each.type == EXPIRING), None) for of in (before, after)
         )
-        if told is not None and is_graver(told.reason, was.reason if was else None):
-            await self._events.warning(after, told.reason, told.message)
+        if condition is not None and is_graver(condition.reason, was.reason if was else None):
+            await self._events.warning(after, condition.reason, condition.message)
 
 
 def _delivery(resource: Resource) -> dict[str, object]:
@@ -103,15 +105,15 @@ def _not_converging(resource: Resource) -> str:
     return f"it was sent the same several times and still lacks: {outstanding}; {cure}"
 
 
-def _is_told(told: Condition, verdict: Verdict) -> bool:
-    # A revocation that does not act has this reason too; it is news even if another thing did not fit before.
-    same_message = told.message == verdict.message or verdict.reason != Reason.CAPACITY_EXCEEDED
-    return told.reason == verdict.reason and same_message
+def _is_same_refusal(condition: Condition, verdict: Verdict) -> bool:
+    # A revocation that does not act has this reason too: report it, even if something else did not fit before.
+    same_message = condition.message == verdict.message or verdict.reason != Reason.CAPACITY_EXCEEDED
+    return condition.reason == verdict.reason and same_message
 
 
 def _newly_overdue(before: Resource, verdict: Verdict) -> list[RevocationListStatus]:
     shown = before.status.value.get("revocationLists")
     listed = [each for each in shown if isinstance(each, dict)] if isinstance(shown, list) else []
-    told = {(each.get("issuer"), each.get("nextUpdate")) for each in listed if each.get("overdue") is True}
+    known = {(each.get("issuer"), each.get("nextUpdate")) for each in listed if each.get("overdue") is True}
     overdue = [each for each in verdict.revocation_lists if each.overdue]
-    return [each for each in overdue if (each.issuer, each.next_update) not in told]
+    return [each for each in overdue if (each.issuer, each.next_update) not in known]

@@ -47,8 +47,8 @@ class StatusWriter:
 
 def _merge_patch(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, object]:
     """Return the RFC 7396 merge patch from `before` to `after`; a removed field is null, in nested objects too."""
-    gone: dict[str, object] = dict.fromkeys(before.keys() - after.keys())
+    patch: dict[str, object] = dict.fromkeys(before.keys() - after.keys())
     for name, value in after.items():
         held = before.get(name)
-        gone[name] = _merge_patch(held, value) if isinstance(held, dict) and isinstance(value, dict) else value
-    return gone
+        patch[name] = _merge_patch(held, value) if isinstance(held, dict) and isinstance(value, dict) else value
+    return patch

@@ -31,19 +31,19 @@ class WatchLag:
     def begin(self) -> None:
         """Record that the watch has begun; no write is allowed before."""
         self._begun = True
-        self._look()
+        self._update_room()
 
-    def wrote(self, key: Key, version: int) -> None:
+    def note_write(self, key: Key, version: int) -> None:
         """Record that a resource was written with that resourceVersion."""
         if self._most is not None:
             self._unseen[key] = version
-            self._look()
+            self._update_room()
 
-    def saw(self, key: Key, version: int) -> None:
+    def note_seen(self, key: Key, version: int) -> None:
         """Record that the watch has shown that version of a resource, or its deletion."""
         if self._unseen.get(key, version + 1) <= version:
             del self._unseen[key]
-            self._look()
+            self._update_room()
 
     def unseen(self) -> dict[Key, int]:
         """Return the unseen writes, for the call of `listed` after a LIST that begins now."""
@@ -52,13 +52,13 @@ class WatchLag:
     def listed(self, before: dict[Key, int]) -> None:
         """Take in a LIST that began while the writes `before` were unseen."""
         for key, version in before.items():
-            self.saw(key, version)
+            self.note_seen(key, version)
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Wait until another write is allowed."""
         await self._room.wait()
 
-    def _look(self) -> None:
+    def _update_room(self) -> None:
         if self._begun and (self._most is None or len(self._unseen) < self._most):
             self._room.set()
         else:

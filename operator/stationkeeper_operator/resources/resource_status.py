@@ -44,12 +44,16 @@ class Status:
         raw: its JSON text.
         writers: the namespaces of the releases whose operators wrote it last; several if they wrote in the same second.
             Empty if no known operator wrote it.
+
+    Attributes:
+        names_a_certificate: whether it has the certificate of a gateway's last visit, readable or not.
     """
 
-    __slots__ = ("_packed", "writers")
+    __slots__ = ("_packed", "names_a_certificate", "writers")
 
     def __init__(self, raw: bytes = b"{}", writers: tuple[str, ...] = ()) -> None:
         self._packed = packed(raw)
+        self.names_a_certificate = b'"trustedCA"' in raw
         self.writers = writers
 
     def __eq__(self, other: object) -> bool:
@@ -74,11 +78,10 @@ class Status:
     @property
     def certificate(self) -> StatusCertificate | None:
         """The certificate of the gateway's last visit; None if there is none."""
-        raw = self.raw
-        if b'"trustedCA"' not in raw:
+        if not self.names_a_certificate:
             return None
         try:
-            return msgspec.json.decode(raw, type=_Seen).certificate
+            return msgspec.json.decode(self.raw, type=_Seen).certificate
         except UNDECODABLE:
             return None
 

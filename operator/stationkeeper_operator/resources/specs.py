@@ -151,7 +151,7 @@ class EndpointOfMany(Endpoint, frozen=True, kw_only=True, rename="camel"):
         return self.auth.token_by_eui if self.auth is not None else None
 
 
-class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
+class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The spec of a Gateway, as written."""
 
     eui: str

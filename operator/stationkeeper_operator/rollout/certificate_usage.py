@@ -42,7 +42,7 @@ class _Listed(msgspec.Struct):
 
 @dataclass
 class CertificateUsage:
-    """The usage in one release. A Basics Station asks once a day; one that did not ask within `WINDOW` left."""
+    """The usage in one release: a Basics Station asks once a day, and counts for `WINDOW` after its last request."""
 
     _used: dict[str, tuple[str, datetime, bool]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
@@ -60,11 +60,11 @@ class CertificateUsage:
         """
         self._used[uid] = (authority, at, is_ca)
 
-    def left(self, uid: str) -> None:
+    def remove(self, uid: str) -> None:
         """Record that the Gateway `uid` no longer exists, or was accepted without a certificate."""
         self._used.pop(uid, None)
 
-    def seed(self, resource: TrustedCA) -> None:
+    def read_status(self, resource: TrustedCA) -> None:
         """Read the unregistered gateways from the status of a TrustedCA."""
         try:
             listed = msgspec.json.decode(resource.status.raw, type=_Listed).unregistered
@@ -73,7 +73,7 @@ class CertificateUsage:
         for each in listed[:MAX_UNREGISTERED]:
             self._put(_name(resource.key), each)
 
-    def stranger(self, seen: Observation, authority: Key) -> Key | None:
+    def add_unregistered(self, seen: Observation, authority: Key) -> Key | None:
         """Record an EUI that has a certificate but no Gateway.
 
         Args:
@@ -95,7 +95,7 @@ class CertificateUsage:
         return authority if self._put(_name(authority), entry) else None
 
     def counting(self, now: datetime) -> Iterator[None]:
-        """Count again, and drop uses older than `WINDOW`; in steps, between which others may call.
+        """Count again, and drop uses older than `WINDOW`; in steps; other calls may come between them.
 
         Args:
             now: the time, aware.
@@ -130,7 +130,7 @@ class CertificateUsage:
         name = _name(key)
         return frozenset(uid for uid, (authority, _, _) in self._used.items() if authority == name)
 
-    def left_out(self, authorities: Collection[Key]) -> None:
+    def keep_only(self, authorities: Collection[Key]) -> None:
         """Drop the unregistered gateways of TrustedCAs that no longer exist.
 
         Args:

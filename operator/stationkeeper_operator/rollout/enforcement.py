@@ -85,8 +85,8 @@ class Step:
     since: float | None = None
 
 
-_NOWHERE = Step("", 0)
-_TAKEN_AWAY = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
+_NO_STEP = Step("", 0)
+_INTENDED_REMOVALS = frozenset({Reason.SUSPENDED, Reason.BEING_DELETED})
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,12 @@ class Outcome:
     Attributes:
         resources: the resources whose condition changed.
         documents: the documents with resources without a step whose condition changed.
-        touched: the resources to ask `Enforcement.proven` about: every ready pod may have loaded them now.
+        to_check: the resources to ask `Enforcement.proven` about: every ready pod may have loaded them now.
     """
 
     resources: Collection[ResourceRef] = ()
     documents: Collection[str] = ()
-    touched: Collection[ResourceRef] = ()
+    to_check: Collection[ResourceRef] = ()
 
 
 class Enforcement:
@@ -116,15 +116,15 @@ class Enforcement:
         self._base: dict[str, Step] = {}
         self._latest: dict[str, int] = {}
         self._steps: dict[ResourceRef, dict[str, Step]] = {}
-        # A recreated resource waits for the step of its namesake, because people know resources by their names.
-        self._named: dict[Key, dict[str, Step]] = {}
+        # A recreated resource waits for the step of the earlier one: people know resources by their names.
+        self._by_name: dict[Key, dict[str, Step]] = {}
         self._resources: dict[Step, set[ResourceRef]] = {}
         self._facts: dict[Step, Fact] = {}
         self._read: frozenset[int] = frozenset()
         self._served: frozenset[int] = frozenset()
-        self._open: list[Step] | None = None
-        self._growing: set[Step] = set()
-        self._lacked: tuple[Collection[str], Mapping[ResourceRef, str]] = ((), {})
+        self._unloaded: list[Step] | None = None
+        self._being_added: set[Step] = set()
+        self._last_unwritten: tuple[Collection[str], Mapping[ResourceRef, str]] = ((), {})
         self.unwritten: Collection[str] = ()
         self.unchanged: Mapping[ResourceRef, str] = {}
 
@@ -135,7 +135,7 @@ class Enforcement:
             self._facts.get(step, _WAITING).status == _TRUE for step in self._resources if self._is_read(step.document)
         )
 
-    def begin(self, generations: Mapping[str, int]) -> Collection[str]:
+    def begin_turn(self, generations: Mapping[str, int]) -> Collection[str]:
         """Take in the generations in force.
 
         A generation may be unknown to `published`: at the start, after a write without an answer, or if another program
@@ -146,7 +146,7 @@ class Enforcement:
         """
         unknown = {name: number for name, number in generations.items() if number != self._latest.get(name)}
         for document, generation in unknown.items():
-            self._begin_anew(Step(document, generation))
+            self._replace_base(Step(document, generation))
         return unknown.keys()
 
     def wait_for_base(self, ref: ResourceRef, document: str) -> None:
@@ -154,22 +154,22 @@ class Enforcement:
         self._attach(ref, self._base[document])
 
     def replaced(self, step: Step) -> None:
-        """Record that a document was written whose earlier content is not known, for example because it was damaged.
+        """Record that a document was written and that its earlier content is not known, for example because of damage.
 
         So the changed records are not known either. The step is one of all resources of the document, including those
         that it no longer holds.
         """
-        self._begin_anew(step)
+        self._replace_base(step)
 
-    def _begin_anew(self, step: Step) -> None:
+    def _replace_base(self, step: Step) -> None:
         waiting = [each for each in self._resources if each.document == step.document]
         resources = [ref for each in waiting for ref in self._resources[each]]
         for ref in resources:
             self._drop(ref, step.document)
-        self._facts.pop(self._base.get(step.document, _NOWHERE), None)
+        self._facts.pop(self._base.get(step.document, _NO_STEP), None)
         self._base[step.document] = step
         self._latest[step.document] = step.generation
-        self._open = None
+        self._unloaded = None
         for ref in resources:
             self._attach(ref, step)
 
@@ -181,18 +181,18 @@ class Enforcement:
         """
         self._base.setdefault(step.document, step)
         self._latest[step.document] = step.generation
-        self._open = None
-        self._growing.add(step)
+        self._unloaded = None
+        self._being_added.add(step)
         for number, ref in enumerate(resources, start=1):
             self._attach(ref, step)
             if number % _IN_ONE_STEP == 0:
                 yield
-        self._growing.discard(step)
+        self._being_added.discard(step)
 
     def _attach(self, ref: ResourceRef, step: Step) -> None:
         self._drop(ref, step.document)
         self._steps.setdefault(ref, {})[step.document] = step
-        self._named.setdefault(ref.key, {})[step.document] = step
+        self._by_name.setdefault(ref.key, {})[step.document] = step
         self._resources.setdefault(step, set()).add(ref)
 
     def take_in(self, pods: Sequence[PodReport], now: float) -> Outcome:
@@ -202,14 +202,14 @@ class Enforcement:
             pods: the reports of all pods that have not ended.
             now: the time in monotonic seconds.
         """
-        self._bound()
-        before, lacked = (self._read, self._served), self._lacked
-        self._lacked = self.unwritten, self.unchanged
+        self._drop_oldest_proven()
+        before, last_unwritten = (self._read, self._served), self._last_unwritten
+        self._last_unwritten = self.unwritten, self.unchanged
         self._read = frozenset(pod.buckets for pod in pods)
         self._served = frozenset(pod.buckets for pod in pods if pod.ready)
         changed: list[Step] = []
         for step in dict.fromkeys((*self._resources, *self._base.values())):
-            if step in self._growing:
+            if step in self._being_added:
                 continue
             held = self._facts.get(step)
             loading = [pod for pod in pods if _count(step.document) in {0, pod.buckets}]
@@ -219,16 +219,16 @@ class Enforcement:
             if fact != held:
                 self._facts[step] = fact
                 changed.append(step)
-        were_open, self._open = self._open_bases, None
+        had_unloaded, self._unloaded = self._unloaded_bases, None
         resources = [ref for step in changed for ref in self._resources.get(step, ())]
         documents = [step.document for step in changed if step in self._base.values()]
-        touched: Collection[ResourceRef] = resources
-        # What is said of any resource depends on the counts that pods read, and on whether all bases are loaded.
-        if (were_open and not self._open_bases) or before != (self._read, self._served):
-            touched, documents = list(self._steps), list(self._base)
-        elif lacked != self._lacked:
-            touched = list(self._steps)
-        return Outcome(resources, documents, touched)
+        to_check: Collection[ResourceRef] = resources
+        # The condition of each resource depends on the counts that pods read, and on whether all bases are loaded.
+        if (had_unloaded and not self._unloaded_bases) or before != (self._read, self._served):
+            to_check, documents = list(self._steps), list(self._base)
+        elif last_unwritten != self._last_unwritten:
+            to_check = list(self._steps)
+        return Outcome(resources, documents, to_check)
 
     def proven(self, refs: Iterable[ResourceRef]) -> list[tuple[ResourceRef, Fact]]:
         """Return the resources that every ready pod has loaded by now, each once, with its condition."""
@@ -238,7 +238,7 @@ class Enforcement:
     def fact(self, resource: Resource, verdict: Verdict) -> Fact:
         """Return the condition `Enforced` of `resource`."""
         documents = self._documents_of(resource, verdict)
-        if not documents or (verdict.document is None and verdict.reason not in _TAKEN_AWAY):
+        if not documents or (verdict.document is None and verdict.reason not in _INTENDED_REMOVALS):
             return Fact(_FALSE, NOT_PUBLISHED, "nothing of it is published")
         unwritten = next(
             (each for each in documents if each in self.unwritten), self._unwritten_elsewhere(documents)
@@ -251,9 +251,9 @@ class Enforcement:
             )
         facts = [self._loaded(resource, each) for each in documents]
         if TRUST not in documents and _present(resource) is None:
-            facts += [self._facts.get(step, _WAITING) for step in self._open_bases[:1]]
+            facts += [self._facts.get(step, _WAITING) for step in self._unloaded_bases[:1]]
         fact = next((each for status in (_FALSE, _UNKNOWN) for each in facts if each.status == status), facts[0])
-        if fact.status == _TRUE and not verdict.accepted and verdict.reason not in _TAKEN_AWAY:
+        if fact.status == _TRUE and not verdict.accepted and verdict.reason not in _INTENDED_REMOVALS:
             return Fact(_FALSE, NOT_ACCEPTED, f"the spec is not accepted; its part in force is {fact.message}")
         return fact
 
@@ -263,16 +263,16 @@ class Enforcement:
             return [TRUST]
         steps = self._steps.get(ResourceRef(resource.key, resource.metadata.uid), {})
         published = [verdict.document, *verdict.copies] if verdict.document is not None else []
-        documents = list(dict.fromkeys([*published, *steps, *self._named.get(resource.key, ())]))
+        documents = list(dict.fromkeys([*published, *steps, *self._by_name.get(resource.key, ())]))
         return [each for each in documents if self._is_read(each)] or documents[:1]
 
     @property
-    def _open_bases(self) -> list[Step]:
+    def _unloaded_bases(self) -> list[Step]:
         """The registry documents, as this operator first read them, that not every pod has loaded."""
-        if self._open is None:
+        if self._unloaded is None:
             registry = (step for document, step in self._base.items() if document != TRUST and self._is_read(document))
-            self._open = [step for step in registry if self._facts.get(step, _WAITING).status != _TRUE]
-        return self._open
+            self._unloaded = [step for step in registry if self._facts.get(step, _WAITING).status != _TRUE]
+        return self._unloaded
 
     def _unwritten_elsewhere(self, documents: Collection[str]) -> str:
         """Return an unwritten document of a count that pods read and that `documents` lacks; empty if there is none."""
@@ -291,7 +291,7 @@ class Enforcement:
         facts = [self._facts.get(step, _WAITING) for step in read]
         if not facts or any(fact.status != _TRUE for fact in facts) or ref in self.unchanged:
             return None
-        if ref.key.kind == GATEWAY and self._open_bases:
+        if ref.key.kind == GATEWAY and self._unloaded_bases:
             return None
         return None if self._unwritten_elsewhere([step.document for step in read]) else facts[0]
 
@@ -302,7 +302,7 @@ class Enforcement:
     def _loaded(self, resource: Resource, document: str) -> Fact:
         """Return whether the pods have loaded the part of `resource` that is in force."""
         own = self._steps.get(ResourceRef(resource.key, resource.metadata.uid), {})
-        step = own.get(document) or self._named.get(resource.key, {}).get(document) or self._base.get(document)
+        step = own.get(document) or self._by_name.get(resource.key, {}).get(document) or self._base.get(document)
         fact = self._facts.get(step) if step is not None else None
         present = _present(resource)
         is_unproven = fact is not None and (fact.status == _FALSE or fact.reason == POD_UNREACHABLE)
@@ -311,26 +311,26 @@ class Enforcement:
         return fact or _WAITING
 
     def _drop(self, ref: ResourceRef, document: str) -> None:
-        held = _taken(self._steps, ref, document)
+        held = _pop_step(self._steps, ref, document)
         if held is None:
             return
         self._resources[held].discard(ref)
-        if self._named.get(ref.key, {}).get(document) is held:
-            _taken(self._named, ref.key, document)
+        if self._by_name.get(ref.key, {}).get(document) is held:
+            _pop_step(self._by_name, ref.key, document)
         if not self._resources[held]:
             del self._resources[held]
             if held not in self._base.values():
                 self._facts.pop(held, None)
 
-    def _bound(self) -> None:
-        """Drop the oldest proven steps; their statuses have shown it for a long time."""
+    def _drop_oldest_proven(self) -> None:
+        """Drop the oldest proven steps; the statuses have shown them as enforced for a long time."""
         proven = [step for step in self._resources if self._facts.get(step, _WAITING).status == _TRUE]
         for step in proven[: max(0, len(proven) - _MAX_PROVEN)]:
             for ref in tuple(self._resources[step]):
                 self._drop(ref, step.document)
 
 
-def _taken(of: dict[T, dict[str, Step]], owner: T, document: str) -> Step | None:
+def _pop_step(of: dict[T, dict[str, Step]], owner: T, document: str) -> Step | None:
     """Remove and return the step of an owner in a document."""
     steps = of.get(owner, {})
     held = steps.pop(document, None)
@@ -351,7 +351,7 @@ def _fact(step: Step, latest: int, pods: Sequence[PodReport], now: float) -> Fac
         return Fact(_UNKNOWN, NO_CUPS_POD, "no CUPS pod is ready")
     if not behind:
         took = "" if step.since is None else f" {now - step.since:.2f} s after it was published"
-        return Fact(_TRUE, ENFORCED, f"loaded by every ready CUPS pod{took}{_silent(pods)}")
+        return Fact(_TRUE, ENFORCED, f"loaded by every ready CUPS pod{took}{_unanswering(pods)}")
     return _why_behind(step, latest, behind)
 
 
@@ -363,7 +363,7 @@ def _why_behind(step: Step, latest: int, behind: Sequence[PodReport]) -> Fact:
             return Fact(_FALSE, POD_CANNOT_LOAD, f"pod {pod.name} cannot load {step.document}: {detail}")
     later = next((pod for pod in behind if pod.generations.get(step.document, 0) > latest), None)
     if later is not None:
-        # It may have loaded what was just written. What was proven before stays so: it is no older than that.
+        # It may have loaded what was written a moment ago. Earlier proofs stay valid: its generation is not older.
         return Fact(_UNKNOWN, PENDING, f"pod {later.name} has a later {step.document} than is known to be published")
     for pod in behind:
         if pod.problem:
@@ -375,7 +375,7 @@ def _why_behind(step: Step, latest: int, behind: Sequence[PodReport]) -> Fact:
     return _WAITING
 
 
-def _silent(pods: Sequence[PodReport]) -> str:
+def _unanswering(pods: Sequence[PodReport]) -> str:
     names = [f"pod {pod.name}" for pod in pods if pod.problem and not pod.ready]
     return f"; not ready and without an answer: {', '.join(names[:_MAX_NAMED])}" if names else ""
 

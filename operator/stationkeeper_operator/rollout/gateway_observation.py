@@ -118,12 +118,12 @@ def merged(held: GatewayObservation, seen: Observation, *, keep_not_converging: 
     refused = _millisecond(seen.refusal.at) if seen.refusal else None
     if seen.refusal and refused and (held.last_refusal is None or refused >= held.last_refusal.time):
         refusal = RefusalShown(reason=clean(seen.refusal.reason), time=refused, claimed=seen.refusal.claimed)
-        if not (refusal.claimed and _is_proven_news(found)):
+        if not (refusal.claimed and _has_proven_refusal(found)):
             found = msgspec.structs.replace(found, last_refusal=refusal)
     return found
 
 
-def _is_proven_news(found: GatewayObservation) -> bool:
+def _has_proven_refusal(found: GatewayObservation) -> bool:
     """Return whether the gateway itself was refused since its last visit; a mere claim must not hide that."""
     held = found.last_refusal
     return held is not None and not held.claimed and (found.last_seen is None or held.time > found.last_seen)

@@ -8,7 +8,6 @@ the status is `REFRESH` old.
 """
 
 import heapq
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from stationkeeper_core.eui64 import parse_hex
 from stationkeeper_core.protocol.delivery import has_same_target
 from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_core.published.observation import DeliveryState, Observation
+from stationkeeper_operator.compiling.incremental.multi_index import MultiIndex
 from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges
 from stationkeeper_operator.compiling.world_changes import ResourceChange
 from stationkeeper_operator.resources.records import TRUSTED_CA, Gateway, Key, Resource, TrustedCA
@@ -35,7 +35,6 @@ from stationkeeper_operator.rollout.gateway_observation import (
 REFRESH = timedelta(minutes=10)
 AHEAD = timedelta(minutes=5)
 
-_NONE: Counter[str] = Counter()
 _ALL_PENDING = DeliveryShown(state=DeliveryState.PENDING)
 
 
@@ -64,8 +63,7 @@ class ObservedState:
         self._release_namespace = release_namespace
         self._keys: dict[str, Key] = {}
         self._authorities: set[Key] = set()
-        # How many Gateways have each EUI, by namespace; and of all namespaces beside an empty one.
-        self._registered: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._by_eui: MultiIndex[str, Key] = MultiIndex()
         self._unwritten: dict[str, _Unwritten] = {}
         self._later: list[tuple[datetime, str]] = []
         self._stuck_at: dict[str, str] = {}
@@ -77,43 +75,37 @@ class ObservedState:
         """Whether the resources are known."""
         return self._known
 
-    def know(self, changes: Mapping[Key, ResourceChange]) -> None:
+    def take_in_resources(self, changes: Mapping[Key, ResourceChange]) -> None:
         """Take in the resources; read the observations in the statuses of new ones.
 
         Args:
             changes: the changes since the last call; at the first call, all resources.
         """
         for key, (before, after) in changes.items():
-            self._count_euis(after, 1)
-            self._count_euis(before, -1)
+            self._index(before, after)
             if before is not None and (after is None or after.metadata.uid != before.metadata.uid):
-                self._leave(before.metadata.uid)
+                self._remove(before.metadata.uid)
             if after is not None and after.metadata.uid not in self._keys:
                 self._keys[after.metadata.uid] = key
-                self._seed(after)
+                self._read_status(after)
         authorities = {key: after for key, (_, after) in changes.items() if key.kind == TRUSTED_CA}
         if authorities:
             self._authorities |= authorities.keys()
             self._authorities -= {key for key, after in authorities.items() if after is None}
-            self.usage.left_out(self._authorities)
+            self.usage.keep_only(self._authorities)
         self._known = True
 
-    def _count_euis(self, resource: Resource | None, number: int) -> None:
-        if not isinstance(resource, Gateway) or resource.spec is None:
-            return
-        for namespace in (resource.metadata.namespace, ""):
-            counted = self._registered[namespace]
-            counted[resource.spec.eui] += number
-            if not counted[resource.spec.eui]:
-                del counted[resource.spec.eui]
-            if not counted:
-                del self._registered[namespace]
+    def _index(self, before: Resource | None, after: Resource | None) -> None:
+        if isinstance(before, Gateway) and before.spec is not None:
+            self._by_eui.discard(before.spec.eui, before.key)
+        if isinstance(after, Gateway) and after.spec is not None:
+            self._by_eui.add(after.spec.eui, after.key)
 
-    def _leave(self, uid: str) -> None:
+    def _remove(self, uid: str) -> None:
         self._keys.pop(uid, None)
         self._unwritten.pop(uid, None)
         self._stuck_at.pop(uid, None)
-        self.usage.left(uid)
+        self.usage.remove(uid)
 
     def take_in(self, instance: str, observations: Iterable[Observation], now: datetime) -> list[Key]:
         """Take in the observations of one pod.
@@ -127,8 +119,8 @@ class ObservedState:
             The resources whose status must be written now.
         """
         found: dict[Key, None] = {}
-        for seen in (each for each in observations if _is_believed(each, now)):
-            key = self._visit(instance, seen, now) if seen.uid else self._stranger(seen)
+        for seen in (each for each in observations if _has_valid_times(each, now)):
+            key = self._visit(instance, seen, now) if seen.uid else self._add_unregistered(seen)
             if key is not None:
                 found[key] = None
         return list(found)
@@ -141,8 +133,8 @@ class ObservedState:
         Returns:
             The resources whose status must be written now.
         """
-        for uid in (uid for each in changes for uid in _with_other_target(each)):
-            key = self._expect(uid)
+        for uid in (uid for each in changes for uid in _with_new_target(each)):
+            key = self._mark_pending(uid)
             if key is not None:
                 yield key
 
@@ -191,10 +183,10 @@ class ObservedState:
         elif shown.substance == unwritten.observed.substance:
             self._postpone(uid, unwritten, shown)
 
-    def _seed(self, resource: Resource) -> None:
+    def _read_status(self, resource: Resource) -> None:
         if isinstance(resource, TrustedCA):
-            self.usage.seed(resource)
-        elif isinstance(resource, Gateway) and b'"trustedCA"' in resource.status.raw:
+            self.usage.read_status(resource)
+        elif isinstance(resource, Gateway) and resource.status.names_a_certificate:
             self._use(resource.metadata.uid, shown_in(resource))
 
     def _visit(self, instance: str, seen: Observation, now: datetime) -> Key | None:
@@ -213,7 +205,7 @@ class ObservedState:
         if found == held:
             return None
         self._use(seen.uid, found)
-        self._remember_where(seen, instance, found)
+        self._note_stuck_pod(seen, instance, found)
         if unwritten is None:
             unwritten = self._unwritten[seen.uid] = _Unwritten(found)
         unwritten.observed = found
@@ -224,7 +216,7 @@ class ObservedState:
             self._postpone(seen.uid, unwritten, shown)
         return None
 
-    def _expect(self, uid: str) -> Key | None:
+    def _mark_pending(self, uid: str) -> Key | None:
         key = self._keys.get(uid)
         resource = self._current(key) if key is not None else None
         if not isinstance(resource, Gateway) or resource.metadata.uid != uid:
@@ -237,13 +229,13 @@ class ObservedState:
         self._unwritten[uid] = _Unwritten(msgspec.structs.replace(held, delivery=_ALL_PENDING), due=True)
         return key
 
-    def _stranger(self, seen: Observation) -> Key | None:
+    def _add_unregistered(self, seen: Observation) -> Key | None:
         if seen.certificate is None:
             return None
         authority = self._authority(seen.certificate.trusted_ca)
         if authority is None or self._registered_for(authority)(seen.eui):
             return None
-        return self.usage.stranger(seen, authority)
+        return self.usage.add_unregistered(seen, authority)
 
     def _authority(self, name: str) -> Key | None:
         """Return the TrustedCA that a pod names as `namespace/name`; None if it does not exist."""
@@ -251,31 +243,32 @@ class ObservedState:
         return key if isinstance(self._current(key), TrustedCA) else None
 
     def _in_scope(self, seen: Observation, namespace: str) -> Observation:
-        """Return the observation without a visit or a refusal that a TrustedCA of another tenant vouches for."""
-        if seen.certificate is not None and not self._speaks_for(seen.certificate.trusted_ca, namespace):
+        """Return the observation without visits and refusals that a TrustedCA of another tenant vouches for."""
+        if seen.certificate is not None and not self._may_vouch_for(seen.certificate.trusted_ca, namespace):
             seen = msgspec.structs.replace(seen, last_seen=None, certificate=None)
         refusal = seen.refusal
-        if refusal is not None and refusal.trusted_ca and not self._speaks_for(refusal.trusted_ca, namespace):
+        if refusal is not None and refusal.trusted_ca and not self._may_vouch_for(refusal.trusted_ca, namespace):
             seen = msgspec.structs.replace(seen, refusal=None)
         return seen
 
-    def _speaks_for(self, name: str, namespace: str) -> bool:
+    def _may_vouch_for(self, name: str, namespace: str) -> bool:
         authority = self._authority(name)
         return authority is not None and authority.namespace in {namespace, self._release_namespace}
 
     def _registered_for(self, authority: Key) -> Callable[[str], bool]:
         """Return a function: whether an EUI has a Gateway that the TrustedCA may vouch for."""
-        namespace = "" if authority.namespace == self._release_namespace else authority.namespace
-        return lambda eui: self._registered.get(namespace, _NONE)[eui] > 0
+        if authority.namespace == self._release_namespace:
+            return lambda eui: eui in self._by_eui
+        return lambda eui: any(key.namespace == authority.namespace for key in self._by_eui.of(eui))
 
     def _use(self, uid: str, observed: GatewayObservation) -> None:
         if observed.certificate is not None and observed.last_seen is not None:
             shown = observed.certificate
             self.usage.used(uid, shown.trusted_ca, observed.last_seen, is_ca=shown.is_ca)
         elif observed != NOTHING_SEEN:
-            self.usage.left(uid)
+            self.usage.remove(uid)
 
-    def _remember_where(self, seen: Observation, instance: str, found: GatewayObservation) -> None:
+    def _note_stuck_pod(self, seen: Observation, instance: str, found: GatewayObservation) -> None:
         if found.delivery is None or found.delivery.state != DeliveryState.NOT_CONVERGING:
             self._stuck_at.pop(seen.uid, None)
         elif seen.delivery is not None and seen.delivery.state == DeliveryState.NOT_CONVERGING:
@@ -286,7 +279,7 @@ class ObservedState:
         heapq.heappush(self._later, (shown.newest + REFRESH, uid))
 
 
-def _with_other_target(changes: DocumentChanges) -> Iterator[str]:
+def _with_new_target(changes: DocumentChanges) -> Iterator[str]:
     for each in changes.changed:
         before = changes.before.get(each.uid)
         if not isinstance(each, RegisteredGateway) or not isinstance(before, RegisteredGateway):
@@ -300,6 +293,6 @@ def _is_about(seen: Observation, gateway: Gateway) -> bool:
     return seen.uid == gateway.metadata.uid and parse_hex(seen.eui) == parse_hex(eui)
 
 
-def _is_believed(seen: Observation, now: datetime) -> bool:
+def _has_valid_times(seen: Observation, now: datetime) -> bool:
     times = (seen.last_seen, seen.refusal.at if seen.refusal is not None else None)
     return all(each is None or (each.tzinfo is not None and each <= now + AHEAD) for each in times)

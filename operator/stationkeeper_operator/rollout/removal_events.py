@@ -1,4 +1,4 @@
-"""Make the events on removed trust: which gateways used it, who still trusts it, and when the last pod dropped it.
+"""Make the events on removed trust: its last users, the TrustedCAs that still have it, and its end in all pods.
 
 A deleted resource has no status, so only its events remain visible; Kubernetes accepts events about deleted objects.
 """
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from stationkeeper_core.eui64 import parse_hex
 from stationkeeper_core.published.documents import RegisteredGateway, TrustDocument, TrustedAuthority
-from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges, Record, has_left, record_key
+from stationkeeper_operator.compiling.retention.document_changes import DocumentChanges, Record, is_deleted, record_key
 from stationkeeper_operator.compiling.retention.still_trusted import still_trusted_by
 from stationkeeper_operator.compiling.retention.taken_away import (
-    certificates_gone,
+    certificates_removed,
     is_narrower,
-    revoked_no_more,
-    speaks_for,
+    may_vouch_for,
+    revocations_removed,
 )
 from stationkeeper_operator.publishing.removed import Removed
 from stationkeeper_operator.resources.fact import ENFORCED, STILL_TRUSTED_BY, Fact
@@ -26,9 +26,9 @@ IN_USE = "InUse"
 EUI_RESERVED = "EUIReserved"
 REVOKED_NO_MORE = "RevokedNoMore"
 
-_MAX_AWAITED = 5_000
-"""Of one namespace."""
-_MAX_TOLD = 20
+_MAX_AWAITING_PROOF = 5_000
+"""The maximum number of removals of one namespace that wait for their proof."""
+_MAX_GATEWAY_EVENTS = 20
 """The maximum number of Gateways with their own event for one change; the event of the TrustedCA has their number."""
 
 
@@ -41,7 +41,7 @@ class RemovalEvent:
         kind: `Normal` or `Warning`.
         reason: a CamelCase word.
         message: the text of the event.
-        is_last: whether nothing more is to tell of a removal, so that its note in the Secret is not needed any more.
+        is_last: whether it is the last event on a removal, so that the note in the Secret can be deleted.
     """
 
     resource: Resource
@@ -63,7 +63,7 @@ class RemovalEvents:
         self._users = users
         self._awaits_proof = awaits_proof
         self._deleted: dict[ResourceRef, Resource] = {}
-        self._awaited: Counter[str] = Counter()
+        self._awaiting_proof: Counter[str] = Counter()
 
     def announce(
         self, changes: DocumentChanges, trust: TrustDocument, present: Mapping[Key, Resource]
@@ -77,15 +77,15 @@ class RemovalEvents:
         """
         for record in changes.removed:
             key = record_key(record)
-            if has_left(record, present):
-                yield from self._left(record, key, trust, is_reserved=record.uid in changes.reserved)
+            if is_deleted(record, present):
+                yield from self._deleted_resource(record, key, trust, is_reserved=record.uid in changes.reserved)
             elif isinstance(record, TrustedAuthority):
                 yield from self._out_of_force(present[key], record, trust, present)
         for record in changes.changed:
             before, resource = changes.before.get(record.uid), present.get(record_key(record))
             if isinstance(before, TrustedAuthority) and isinstance(record, TrustedAuthority) and resource is not None:
                 yield from self._narrowed(resource, before, record, present)
-                yield from _unrevoked(resource, revoked_no_more(before, record))
+                yield from _unrevoked(resource, revocations_removed(before, record))
                 yield from _still_trusted(resource, set(before.anchors) - set(record.anchors), trust)
 
     def enforced(self, proven: Iterable[tuple[ResourceRef, Fact]]) -> Iterator[RemovalEvent]:
@@ -93,27 +93,29 @@ class RemovalEvents:
         for ref, fact in proven:
             resource = self._deleted.pop(ref, None)
             if resource is not None:
-                self._awaited[ref.key.namespace] -= 1
+                self._awaiting_proof[ref.key.namespace] -= 1
                 message = f"its removal was {fact.message}"
                 yield RemovalEvent(resource, "Normal", ENFORCED, message, is_last=True)
 
-    def expect(self, removed: Removed) -> ResourceRef:
-        """Tell of a removal once it is proven: an operator before, or a write without an answer, did it."""
+    def await_proof(self, removed: Removed) -> ResourceRef:
+        """Wait for the proof of a removal by an earlier operator, or by a write without an answer."""
         ref = ResourceRef(Key(removed.kind, removed.namespace, removed.name), removed.uid)
-        self._expect(ref)
+        self._await_proof(ref)
         return ref
 
-    def _expect(self, ref: ResourceRef) -> Resource:
+    def _await_proof(self, ref: ResourceRef) -> Resource:
         key = ref.key
         metadata = {"namespace": key.namespace, "name": key.name, "uid": ref.uid}
         resource = decode_resource(key.kind, {"metadata": metadata})
-        if self._awaits_proof and self._awaited[key.namespace] < _MAX_AWAITED:
-            self._awaited[key.namespace] += ref not in self._deleted
+        if self._awaits_proof and self._awaiting_proof[key.namespace] < _MAX_AWAITING_PROOF:
+            self._awaiting_proof[key.namespace] += ref not in self._deleted
             self._deleted[ref] = resource
         return resource
 
-    def _left(self, record: Record, key: Key, trust: TrustDocument, *, is_reserved: bool) -> Iterator[RemovalEvent]:
-        resource = self._expect(ResourceRef(key, record.uid))
+    def _deleted_resource(
+        self, record: Record, key: Key, trust: TrustDocument, *, is_reserved: bool
+    ) -> Iterator[RemovalEvent]:
+        resource = self._await_proof(ResourceRef(key, record.uid))
         if not isinstance(record, TrustedAuthority):
             if is_reserved:
                 yield RemovalEvent(resource, "Normal", EUI_RESERVED, _reserved(record))
@@ -122,7 +124,7 @@ class RemovalEvents:
         if count:
             message = f"deleted while in use; gateways that it vouched for in the last 25 h: {count}"
             yield RemovalEvent(resource, "Warning", IN_USE, message)
-        yield from _let_go(resource, record, trust)
+        yield from _trust_left_elsewhere(resource, record, trust)
 
     def _out_of_force(
         self, resource: Resource, record: TrustedAuthority, trust: TrustDocument, present: Mapping[Key, Resource]
@@ -133,8 +135,8 @@ class RemovalEvents:
         if users:
             message = f"{what} while in use; gateways that it vouched for in the last 25 h: {len(users)}"
             yield RemovalEvent(resource, "Warning", IN_USE, message)
-            yield from _tell(users, resource, what)
-        yield from _let_go(resource, record, trust)
+            yield from _gateway_events(users, resource, what)
+        yield from _trust_left_elsewhere(resource, record, trust)
 
     def _narrowed(
         self,
@@ -144,23 +146,23 @@ class RemovalEvents:
         present: Mapping[Key, Resource],
     ) -> Iterator[RemovalEvent]:
         """Yield the events on certificates, ranges or served namespaces that a TrustedCA lost."""
-        gone, narrower = certificates_gone(before, record), is_narrower(before, record)
-        users = self._gateways(resource.key, present) if gone or narrower else []
-        outside = [each for each in users if _speaks_for(before, each) and not _speaks_for(record, each)]
-        if gone and users:
-            what = f"it no longer has the {gone}"
+        removed, narrower = certificates_removed(before, record), is_narrower(before, record)
+        users = self._gateways(resource.key, present) if removed or narrower else []
+        outside = [each for each in users if _may_vouch_for(before, each) and not _may_vouch_for(record, each)]
+        if removed and users:
+            what = f"it no longer has the {removed}"
             hint = (
                 "gateways with certificates that chain up to that are now refused: add the old certificate again,"
                 " beside the new one, until all gateways have new certificates"
             )
             message = f"{what}; gateways that this TrustedCA vouched for in the last 25 h: {len(users)}; {hint}"
             yield RemovalEvent(resource, "Warning", IN_USE, message)
-            yield from _tell(users, resource, what)
+            yield from _gateway_events(users, resource, what)
         if outside:
             what = "its euiRanges or serves became narrower"
             message = f"{what}; gateways that it vouched for in the last 25 h and cannot any more: {len(outside)}"
             yield RemovalEvent(resource, "Warning", IN_USE, message)
-            yield from _tell(outside, resource, what)
+            yield from _gateway_events(outside, resource, what)
 
     def _gateways(self, authority: Key, present: Mapping[Key, Resource]) -> list[Gateway]:
         """Return the Gateways that a TrustedCA vouched for lately, sorted by name."""
@@ -171,8 +173,8 @@ class RemovalEvents:
         return sorted(found, key=lambda each: each.key)
 
 
-def _tell(gateways: Iterable[Gateway], authority: Resource, what: str) -> Iterator[RemovalEvent]:
-    for each in list(gateways)[:_MAX_TOLD]:
+def _gateway_events(gateways: Iterable[Gateway], authority: Resource, what: str) -> Iterator[RemovalEvent]:
+    for each in list(gateways)[:_MAX_GATEWAY_EVENTS]:
         message = f"TrustedCA {authority.key.namespace}/{authority.key.name}, which vouched for it last: {what}"
         yield RemovalEvent(each, "Warning", IN_USE, message)
 
@@ -186,12 +188,12 @@ def _unrevoked(resource: Resource, what: str) -> Iterator[RemovalEvent]:
         yield RemovalEvent(resource, "Warning", REVOKED_NO_MORE, message)
 
 
-def _let_go(resource: Resource, record: TrustedAuthority, trust: TrustDocument) -> Iterator[RemovalEvent]:
-    """Yield which other TrustedCAs still trust the same certificates; only then its revocations matter."""
+def _trust_left_elsewhere(resource: Resource, record: TrustedAuthority, trust: TrustDocument) -> Iterator[RemovalEvent]:
+    """Yield the other TrustedCAs that still trust its certificates; only then its revocations matter."""
     still_trusted = list(_still_trusted(resource, record.anchors, trust))
     yield from still_trusted
     if still_trusted:
-        yield from _unrevoked(resource, revoked_no_more(record, None))
+        yield from _unrevoked(resource, revocations_removed(record, None))
 
 
 def _still_trusted(resource: Resource, anchors: Iterable[bytes], trust: TrustDocument) -> Iterator[RemovalEvent]:
@@ -201,9 +203,9 @@ def _still_trusted(resource: Resource, anchors: Iterable[bytes], trust: TrustDoc
         yield RemovalEvent(resource, "Warning", STILL_TRUSTED_BY, message)
 
 
-def _speaks_for(record: TrustedAuthority, gateway: Gateway) -> bool:
+def _may_vouch_for(record: TrustedAuthority, gateway: Gateway) -> bool:
     eui = parse_hex(gateway.spec.eui) if gateway.spec is not None else None
-    return eui is not None and speaks_for(record, gateway.metadata.namespace, eui)
+    return eui is not None and may_vouch_for(record, gateway.metadata.namespace, eui)
 
 
 def _reserved(record: RegisteredGateway) -> str:

@@ -1,7 +1,7 @@
 """Follow what is published until every CUPS pod has loaded it, and what the pods saw of gateways. Pure.
 
 The input is what was published and what the pods report; the output is values: whose status may change, and the events
-on removed trust. The tracker calls nobody who writes. It computes the part of one status that it knows at the moment at
+on removed trust. The tracker writes nothing. It computes the part of one status that it knows at the moment at
 which that status is compared, so that it does not hold 100,000 statuses.
 """
 
@@ -15,7 +15,7 @@ from stationkeeper_core.published.observation import Observation
 from stationkeeper_operator.compiling.retention.document_changes import (
     DocumentChanges,
     document_changes,
-    has_left,
+    is_deleted,
     record_key,
     removed_records,
 )
@@ -39,12 +39,12 @@ class RolloutChanges:
     Attributes:
         resources: the resources whose condition `Enforced` changed.
         documents: the documents of which it changed for resources without a change of their own.
-        touched: the resources to ask `RolloutTracker.proven` about.
+        to_check: the resources to ask `RolloutTracker.proven` about.
     """
 
     resources: Collection[ResourceRef]
     documents: Collection[str]
-    touched: Collection[ResourceRef]
+    to_check: Collection[ResourceRef]
 
 
 class RolloutTracker:
@@ -78,31 +78,35 @@ class RolloutTracker:
         """Whether the pods have loaded everything that this operator published."""
         return self.enforcement.is_settled
 
-    def know(self, changes: Mapping[Key, ResourceChange]) -> None:
+    def take_in_resources(self, changes: Mapping[Key, ResourceChange]) -> None:
         """Take in the resources.
 
         Args:
             changes: the changes since the last call; at the first call, all resources.
         """
-        self.observed.know(changes)
+        self.observed.take_in_resources(changes)
 
-    def begin(self, generations: Mapping[str, int], removed: Mapping[str, Sequence[Removed]] | None = None) -> bool:
+    def begin_turn(
+        self, generations: Mapping[str, int], removed: Mapping[str, Sequence[Removed]] | None = None
+    ) -> bool:
         """Take in what is in force before a turn writes.
 
         Args:
             generations: by document.
-            removed: what was taken out of each document, and was not told yet.
+            removed: the removals from each document without an event yet.
 
         Returns:
             Whether some of it was unknown, so that the pods must be asked at once.
         """
-        unknown = self.enforcement.begin(generations)
+        unknown = self.enforcement.begin_turn(generations)
         for document in unknown:
             for each in (removed or {}).get(document, ()):
-                self.enforcement.wait_for_base(self._removal_events.expect(each), document)
+                self.enforcement.wait_for_base(self._removal_events.await_proof(each), document)
         return bool(unknown)
 
-    def leaving(self, before: Document | None, after: Document, present: Mapping[Key, Resource]) -> tuple[Removed, ...]:
+    def removals_in(
+        self, before: Document | None, after: Document, present: Mapping[Key, Resource]
+    ) -> tuple[Removed, ...]:
         """Return the removals in a written document that need an event after their proof.
 
         Args:
@@ -112,8 +116,8 @@ class RolloutTracker:
         """
         if not self._asks:
             return ()
-        gone = (each for each in removed_records(before, after) if has_left(each, present))
-        return tuple(Removed(*record_key(each), each.uid) for each in gone)
+        deleted = (each for each in removed_records(before, after) if is_deleted(each, present))
+        return tuple(Removed(*record_key(each), each.uid) for each in deleted)
 
     def published(
         self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int], now: float
@@ -132,24 +136,24 @@ class RolloutTracker:
         """
         for document, generation in generations.items():
             changes = document_changes(before.get(document), after[document])
-            # Before the first step: a report that comes between two steps must not prove what is not announced.
+            # Before the first step: a report between two steps must not prove a removal before its first event.
             self._changes.append(changes)
-            for _ in self._expect(Step(document, generation, now), changes, is_known=document in before):
+            for _ in self._add_step(Step(document, generation, now), changes, is_known=document in before):
                 yield ()
             keys = self.observed.reconfigured([changes])
             while batch := list(islice(keys, _IN_ONE_STEP)):
                 yield batch
             yield ()
 
-    def also_published(
+    def published_copies(
         self, before: Mapping[str, Document], after: Mapping[str, Document], generations: Mapping[str, int], now: float
     ) -> Iterator[None]:
         """Record that copies in documents of another count were written; `published` takes in the changes themselves.
 
         Args:
-            before: the contents by document.
-            after: likewise.
-            generations: of those that were written.
+            before: the earlier contents, by document.
+            after: the new contents, by document.
+            generations: the generations of the written documents.
             now: the time in monotonic seconds.
 
         Yields:
@@ -157,10 +161,10 @@ class RolloutTracker:
         """
         for document, generation in generations.items():
             changes = document_changes(before.get(document), after[document])
-            yield from self._expect(Step(document, generation, now), changes, is_known=document in before)
+            yield from self._add_step(Step(document, generation, now), changes, is_known=document in before)
             yield
 
-    def _expect(self, step: Step, changes: DocumentChanges, *, is_known: bool) -> Iterator[None]:
+    def _add_step(self, step: Step, changes: DocumentChanges, *, is_known: bool) -> Iterator[None]:
         if not self._asks:
             return
         if not is_known:
@@ -168,8 +172,8 @@ class RolloutTracker:
         refs = (ResourceRef(record_key(each), each.uid) for each in changes.records)
         yield from self.enforcement.published(step, refs)
 
-    def lacking(self, documents: Collection[str], unchanged: Mapping[ResourceRef, str]) -> None:
-        """Take in which documents a turn could not write.
+    def note_unwritten(self, documents: Collection[str], unchanged: Mapping[ResourceRef, str]) -> None:
+        """Record which documents a turn could not write.
 
         Args:
             documents: their names.
@@ -201,13 +205,13 @@ class RolloutTracker:
             now: the time in monotonic seconds.
         """
         outcome = self.enforcement.take_in(reports, now)
-        return RolloutChanges(outcome.resources, outcome.documents, outcome.touched)
+        return RolloutChanges(outcome.resources, outcome.documents, outcome.to_check)
 
     def proven(self, refs: Iterable[ResourceRef]) -> Iterator[RemovalEvent]:
         """Yield the events on those removals in `refs` that every pod has loaded by now."""
         proven = self.enforcement.proven(refs)
         if self._changes:
-            # The pods were quicker than the turn: the removal is not announced yet.
+            # The pods were quicker than the turn: the removal has no first event yet.
             self._proven += proven
         else:
             yield from self._removal_events.enforced(proven)
@@ -250,12 +254,12 @@ class RolloutTracker:
 def still_held(
     documents: Iterable[str], before: Mapping[str, Document], after: Mapping[str, Document]
 ) -> Mapping[ResourceRef, str]:
-    """Return the resources that documents must lose and still hold, because these are not written, each with one.
+    """Return the resources that are still in a document and must leave it, each with the name of one such document.
 
     Args:
-        documents: the names of those that are not written.
-        before: the contents by document that are in force.
-        after: the new contents.
+        documents: the names of the documents that could not be written.
+        before: the contents in force, by document.
+        after: the new contents, by document.
     """
     # A Gateway that moves to another document stays in this one as well.
     return {

@@ -58,7 +58,7 @@ class Aggregator:
         self._changed.clear()
         self._urgent.clear()
 
-    async def due(self) -> None:
+    async def wait_until_due(self) -> None:
         """Wait until it is time to react to the reported changes."""
         await self._changed.wait()
         while not self._urgent.is_set():

@@ -11,7 +11,7 @@ from stationkeeper_operator.compiling.registry_counts import RegistryCounts, lea
 from stationkeeper_operator.compiling.world_changes import WorldChanges
 from stationkeeper_operator.resources.named_references import reference_keys
 from stationkeeper_operator.resources.records import Key, Reference, Resource
-from stationkeeper_operator.watching.known import KnownChanges
+from stationkeeper_operator.watching.known import StoreChanges
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 
@@ -51,7 +51,7 @@ class Compilation:
         """Whether named Secrets or ConfigMaps must be read."""
         return bool(self._store.references.unresolved)
 
-    def begin_anew(self) -> None:
+    def discard_state(self) -> None:
         """Drop the stored state, because it was found to be wrong: the next turn compiles everything."""
         self._compiler = None
 
@@ -77,8 +77,8 @@ class Compilation:
             now: the time, aware.
         """
         compiler = self._compiler
-        if compiler is None or not compiler.serves(counts, in_force, now):
-            self._store.give_all()
+        if compiler is None or not compiler.is_valid_for(counts, in_force, now):
+            self._store.return_all_next()
             leading = leading_count(counts, in_force)
             compiler = self._compiler = TurnCompiler(self._release_namespace, self._cups_names, leading)
         known = self._store.changes()
@@ -94,7 +94,7 @@ class Compilation:
         return all(each is None or self._never_read.isdisjoint(reference_keys(each)) for each in named)
 
 
-def _take_in(compiler: TurnCompiler, known: KnownChanges) -> WorldChanges:
+def _take_in(compiler: TurnCompiler, known: StoreChanges) -> WorldChanges:
     changes = known.world
     compiler.take_in(changes)
     return changes

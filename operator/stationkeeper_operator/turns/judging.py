@@ -12,7 +12,7 @@ from stationkeeper_operator.turns.status_loop import StatusLoop
 
 
 class Judging:
-    """The resources that wait to be judged, kept over turns.
+    """The resources that wait for a judgement; they stay from turn to turn.
 
     Args:
         status: receives the judgements.
@@ -22,31 +22,31 @@ class Judging:
     def __init__(self, status: StatusLoop, is_decided: Callable[[Resource, TurnCompiler], bool]) -> None:
         self._status = status
         self._is_decided = is_decided
-        # At first, all resources are the backlog of a new leader; then changes come before it.
+        # The resources of the first LIST are the backlog of a new leader; later changes come before it.
         self._backlog: dict[Key, None] = {}
-        self._news: dict[Key, None] = {}
-        self._incoming = self._expected = self._backlog
-        self._gone: dict[Key, None] = {}
+        self._changed: dict[Key, None] = {}
+        self._queue_of_changes = self._queue_of_verdicts = self._backlog
+        self._deleted: dict[Key, None] = {}
         self._unwritten: frozenset[str] = frozenset()
 
     def take_in(self, changes: Mapping[Key, ResourceChange]) -> None:
         """Take in the changed and the deleted resources."""
         for key, change in changes.items():
             if change.after is None:
-                self._gone[key] = None
+                self._deleted[key] = None
                 self._backlog.pop(key, None)
-                self._news.pop(key, None)
+                self._changed.pop(key, None)
             else:
-                self._gone.pop(key, None)
-                self._incoming[key] = None
+                self._deleted.pop(key, None)
+                self._queue_of_changes[key] = None
 
-    def know_all(self) -> None:
-        """Take what comes from now on for changes: all resources of the first LIST were taken in."""
-        self._incoming = self._news
+    def end_first_list(self) -> None:
+        """Treat all later resources as changes: those of the first LIST are all taken in."""
+        self._queue_of_changes = self._changed
 
     def expect(self, keys: Iterable[Key]) -> None:
         """Queue these resources: their verdict changed."""
-        self._expected.update(dict.fromkeys(keys))
+        self._queue_of_verdicts.update(dict.fromkeys(keys))
 
     async def judge(
         self,
@@ -54,39 +54,39 @@ class Judging:
         unwritten: frozenset[str],
         *,
         is_final: bool,
-        is_pressed: Callable[[], bool] = lambda: False,
+        change_waits: Callable[[], bool] = lambda: False,
     ) -> bool:
         """Judge the waiting resources.
 
         Args:
             compiler: has the verdicts.
-            unwritten: the documents that still have to be written.
-            is_final: whether their writes failed; if false, the next turn writes them and judges their resources.
-            is_pressed: whether a change waits for the end of this turn; the rest of the backlog is then left for later.
+            unwritten: the documents that are not written yet.
+            is_final: whether their writes failed; if not, the next turn writes them and judges their resources.
+            change_waits: returns whether a change waits for the end of this turn; then the backlog is left for later.
 
         Returns:
             Whether nothing was left.
         """
         for document in unwritten ^ self._unwritten:
-            self.expect(compiler.carried_by(document))
+            self.expect(compiler.resources_in(document))
         self._unwritten = unwritten
-        gone, self._gone = self._gone, {}
-        self._status.judge({}, gone)
-        self._expected = self._news
-        for waiting, is_news in ((self._news, True), (self._backlog, False)):
+        deleted, self._deleted = self._deleted, {}
+        self._status.judge({}, deleted)
+        self._queue_of_verdicts = self._changed
+        for waiting, is_change in ((self._changed, True), (self._backlog, False)):
             for keys in batches(list(waiting), IN_ONE_GO):
                 judgements = {
                     key: judgement
                     for key in keys
                     if (judgement := self._judgement(key, compiler, unwritten, is_final=is_final)) is not None
                 }
-                self._status.judge(judgements, is_news=is_news)
+                self._status.judge(judgements, is_change=is_change)
                 for key in keys:
-                    # The others come after the rest the next time.
+                    # A resource without a judgement goes to the end.
                     del waiting[key]
                 waiting.update(dict.fromkeys(each for each in keys if each not in judgements))
                 await asyncio.sleep(0)
-                if is_pressed() and not is_news:
+                if change_waits() and not is_change:
                     return False
         return True
 

@@ -98,7 +98,7 @@ class Listing:
     async def _until_due(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RESYNC_SECONDS):
-                await _first_of(self._relists.due(), self._must_list.wait())
+                await _first_of(self._relists.wait_until_due(), self._must_list.wait())
         # Allow a burst: an API server that comes back breaks each watch at another moment, and resources deleted
         # meanwhile stay in force until the LIST. The long-term rate is one per minute.
         await _first_of(self._lists.wait(), self._must_list.wait())

@@ -13,7 +13,7 @@ class OwnWrites:
 
     Args:
         store: the store of the resources.
-        changed: called with the change in the answer to a write, which may hold news.
+        changed: called with the change in the answer to a write; it may include changes by others.
         lag: the lag of the watch; None to not wait for it.
     """
 
@@ -31,15 +31,15 @@ class OwnWrites:
         """Return the known resource; None if there is none."""
         return self._store.get(key)
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Wait until the lag of the watch allows another write."""
         if self._lag is not None:
-            await self._lag.room()
+            await self._lag.wait_for_room()
 
     def take_in(self, after: Resource) -> None:
         """Take in the resource from the API server's answer to a write."""
         change = self._store.put(after)
         # If the watch was quicker than the answer, or nothing changed, the store already knows it.
         if self._lag is not None and change is not Change.NOTHING:
-            self._lag.wrote(after.key, after.metadata.version)
+            self._lag.note_write(after.key, after.metadata.version)
         self._changed(change)

@@ -28,7 +28,7 @@ class PlanCheck:
 
     Args:
         differences: counts differences by their kind.
-        wrong: called after a difference.
+        on_difference: called after a difference.
         every: the seconds from one check to the next.
         clock: returns monotonic seconds.
     """
@@ -36,12 +36,12 @@ class PlanCheck:
     def __init__(
         self,
         differences: Counter,
-        wrong: Callable[[], None],
+        on_difference: Callable[[], None],
         every: float = CHECK_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._differences = differences
-        self._wrong = wrong
+        self._on_difference = on_difference
         self._every = every
         self._clock = clock
         self._began_at = clock()
@@ -82,7 +82,7 @@ class PlanCheck:
         if found:
             fields = {"count": len(found), "first": ", ".join(sorted(found)[:_SHOWN])}
             _log.error("the incremental compile differs from a full compile", extra={"fields": fields})
-            self._wrong()
+            self._on_difference()
 
     def _compare(self, part: PlanPart, checked: Compiled) -> list[str]:
         """Return the names of the differences."""

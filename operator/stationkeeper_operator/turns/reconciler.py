@@ -41,11 +41,11 @@ class Reconciler:
     Args:
         compilation: the compiler and its changes.
         publisher: writes the Secrets.
-        status: is handed the judgements.
+        status: receives the judgements.
         flow: follows each publish until the pods have loaded it.
         now: returns the time, aware.
         metrics: receive the times of compiles.
-        is_pressed: returns whether a change waits for the end of this turn.
+        change_waits: returns whether a change waits for the end of this turn.
         check: compares with a full compile from time to time.
 
     Attributes:
@@ -61,7 +61,7 @@ class Reconciler:
         flow: RolloutFlow,
         now: Callable[[], datetime],
         metrics: Metrics,
-        is_pressed: Callable[[], bool] = lambda: False,
+        change_waits: Callable[[], bool] = lambda: False,
         check: PlanCheck | None = None,
     ) -> None:
         self._compilation = compilation
@@ -70,13 +70,13 @@ class Reconciler:
         self._flow = flow
         self._now = now
         self._metrics = metrics
-        self._is_pressed = is_pressed
+        self._change_waits = change_waits
         self._check = check
         self.deadline: datetime | None = None
 
-    def begin_anew(self) -> None:
+    def discard_state(self) -> None:
         """Drop the stored state, because it was found to be wrong: the next turn compiles everything."""
-        self._compilation.begin_anew()
+        self._compilation.discard_state()
 
     async def turn(self) -> Turn:
         """Take one turn.
@@ -92,12 +92,12 @@ class Reconciler:
         in_force = await self._publisher.in_force(counts.needed)
         now = self._now()
         compiler, changes = await self._compilation.up_to_date(counts, in_force, now)
-        await self._know(changes)
-        self._flow.begin(self._publisher.generations, self._publisher.removed)
+        await self._take_in_resources(changes)
+        self._flow.begin_turn(self._publisher.generations, self._publisher.removed)
         trust = await asyncio.to_thread(compiler.compile_trust, in_force, now)
         await self._publish(self._reducing(trust), trust, compiler.resources)
         with self._metrics.compile_seconds.time():
-            plan = await asyncio.to_thread(compiler.compile, counts, in_force, now, self._is_pressed)
+            plan = await asyncio.to_thread(compiler.compile, counts, in_force, now, self._change_waits)
         self._metrics.compiled.labels("Gateway").inc(plan.work.gateways)
         self._metrics.compiled.labels("Document").inc(plan.work.documents)
         self.deadline = plan.deadline
@@ -105,11 +105,11 @@ class Reconciler:
         wrote_all = await self._write(plan, compiler.resources)
         completes = wrote_all and await self._complete(plan, compiler.resources)
         unwritten = self._publisher.differing(plan.digests)
-        await self._flow.lacking(unwritten, plan.before, plan.documents)
-        judged_all = not compiler.is_whole or await self._judging.judge(
-            compiler, unwritten, is_final=wrote_all, is_pressed=self._is_pressed
+        await self._flow.note_unwritten(unwritten, plan.before, plan.documents)
+        judged_all = not compiler.has_compiled_all or await self._judging.judge(
+            compiler, unwritten, is_final=wrote_all, change_waits=self._change_waits
         )
-        await self._flow.tell(plan.documents, compiler.resources)
+        await self._flow.record_removals(plan.documents, compiler.resources)
         if plan.retired:
             await self._publisher.empty(plan.retired)
         if not (wrote_all and plan.is_done and judged_all):
@@ -120,15 +120,15 @@ class Reconciler:
             self._check.begin(await asyncio.to_thread(compiler.compiled, plan, in_force, now))
         return Turn.DONE
 
-    async def _know(self, changes: WorldChanges) -> None:
-        # Also without resources, as after an installation: only then are the pods asked and given documents.
-        self._flow.know({})
+    async def _take_in_resources(self, changes: WorldChanges) -> None:
+        # Call it also without resources, as after an installation: the pods are asked and served only after that.
+        self._flow.take_in_resources({})
         for batch in batches(changes.resources.items(), IN_ONE_GO):
             changed = dict(batch)
             self._judging.take_in(changed)
-            self._flow.know(changed)
+            self._flow.take_in_resources(changed)
             await asyncio.sleep(0)
-        self._judging.know_all()
+        self._judging.end_first_list()
 
     def _reducing(self, plan: TurnPlan) -> frozenset[str]:
         """Return the documents to write first: those that remove trust."""
@@ -140,11 +140,11 @@ class Reconciler:
         first = self._reducing(plan) - plan.last
         await self._publish(first, plan, resources)
         rest = self._publisher.differing(plan.digests) - first - plan.last
-        # Those of an event come first, and one batch is written in any case: while changes come all the time, nothing
-        # but reductions would be written otherwise.
+        # Documents of events come first. One batch is written in any case: otherwise, with changes all the time,
+        # only reductions would be written.
         order = sorted(rest, key=lambda each: (each not in plan.payloads, each))
         for number, batch in enumerate(batches(order, _AT_ONCE)):
-            if number and self._is_pressed():
+            if number and self._change_waits():
                 return False
             await self._publish(batch, plan, resources)
         return True
@@ -168,7 +168,7 @@ class Reconciler:
             return
         payloads = await asyncio.to_thread(lambda: {name: plan.payload(name) for name in documents})
         removed = {
-            name: self._flow.leaving(plan.before.get(name), plan.documents[name], resources)
+            name: self._flow.removals_in(plan.before.get(name), plan.documents[name], resources)
             for name in documents
             if plan.leads(name)
         }
@@ -176,7 +176,7 @@ class Reconciler:
         try:
             generations = await self._publisher.write(documents, payloads, removed, plan.documents)
         except SupersededError as error:
-            # Other documents were written, and may have removed trust: that must be proven and told.
+            # Other documents were written, and may have removed trust: that needs its proof and its event.
             superseded, generations = error, error.written
         leading = {name: number for name, number in generations.items() if plan.leads(name)}
         copies = {name: number for name, number in generations.items() if name not in leading}

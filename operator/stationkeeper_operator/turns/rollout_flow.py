@@ -50,23 +50,27 @@ class RolloutFlow:
         self._wake = asyncio.Event()
         self._hurry_until = float("-inf")
 
-    def know(self, changes: Mapping[Key, ResourceChange]) -> None:
+    def take_in_resources(self, changes: Mapping[Key, ResourceChange]) -> None:
         """Take in the resources: the changes since the last call; at the first call, all."""
-        self._tracker.know(changes)
+        self._tracker.take_in_resources(changes)
 
-    def begin(self, generations: Mapping[str, int], removed: Mapping[str, Sequence[Removed]] | None = None) -> None:
+    def begin_turn(
+        self, generations: Mapping[str, int], removed: Mapping[str, Sequence[Removed]] | None = None
+    ) -> None:
         """Take in what is in force before a turn writes.
 
         Args:
             generations: by document.
-            removed: what was taken out of each document, and was not told yet.
+            removed: the removals from each document without an event yet.
         """
-        if self._tracker.begin(generations, removed):
+        if self._tracker.begin_turn(generations, removed):
             self._wake.set()
 
-    def leaving(self, before: Document | None, after: Document, present: Mapping[Key, Resource]) -> tuple[Removed, ...]:
+    def removals_in(
+        self, before: Document | None, after: Document, present: Mapping[Key, Resource]
+    ) -> tuple[Removed, ...]:
         """Return the removals in a written document that need an event after their proof."""
-        return self._tracker.leaving(before, after, present)
+        return self._tracker.removals_in(before, after, present)
 
     async def published(
         self,
@@ -81,26 +85,26 @@ class RolloutFlow:
             before: the earlier contents, by document.
             after: the new contents, by document.
             generations: the generations of the written documents.
-            copies: likewise, of the written copies in documents of another count.
+            copies: the generations of the written copies in documents of another count.
         """
         now = self._clock()
         for keys in self._tracker.published(before, after, generations, now):
-            self._statuses.observe(keys)
+            self._statuses.queue_observations(keys)
             await asyncio.sleep(0)
-        for _ in self._tracker.also_published(before, after, copies or {}, now):
+        for _ in self._tracker.published_copies(before, after, copies or {}, now):
             await asyncio.sleep(0)
         if generations or copies:
             self._hurry_until = now + HURRY_SECONDS
             self._wake.set()
 
-    async def lacking(
+    async def note_unwritten(
         self, documents: Collection[str], before: Mapping[str, Document], after: Mapping[str, Document]
     ) -> None:
-        """Take in which documents a turn could not write."""
+        """Record which documents a turn could not write."""
         held = await asyncio.to_thread(still_held, documents, before, after) if documents else {}
-        self._tracker.lacking(documents, held)
+        self._tracker.note_unwritten(documents, held)
 
-    async def tell(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> None:
+    async def record_removals(self, after: Mapping[str, Document], present: Mapping[Key, Resource]) -> None:
         """Record the events on removed trust since the last call.
 
         Args:
@@ -109,7 +113,7 @@ class RolloutFlow:
         """
         await self._record(self._tracker.removals(after, present))
 
-    async def due(self, pace: float) -> None:
+    async def wait_until_due(self, pace: float) -> None:
         """Wait until the pods must be asked: at once after a publish, then often, later every `pace` seconds."""
         hurries = self._clock() < self._hurry_until and not self._tracker.is_settled
         with contextlib.suppress(TimeoutError):
@@ -125,26 +129,26 @@ class RolloutFlow:
             self._statuses.recheck(ref.key for ref in batch)
             await asyncio.sleep(0)
         if changes.documents:
-            await self._statuses.look_again_at(changes.documents)
-        for batch in batches(changes.touched, IN_ONE_GO):
+            await self._statuses.recheck_documents(changes.documents)
+        for batch in batches(changes.to_check, IN_ONE_GO):
             await self._record(self._tracker.proven(batch))
             await asyncio.sleep(0)
 
     def visited(self, instance: str, observations: Iterable[Observation], now: datetime) -> None:
         """Take in what a pod saw; see `RolloutTracker.visited`."""
-        self._statuses.observe(self._tracker.visited(instance, observations, now))
+        self._statuses.queue_observations(self._tracker.visited(instance, observations, now))
 
     def refresh(self, now: datetime) -> None:
         """Queue the statuses in which the time of the last visit is old."""
-        self._statuses.observe(self._tracker.due(now))
+        self._statuses.queue_observations(self._tracker.due(now))
 
     async def count(self, now: datetime) -> None:
         """Count the gateways of each TrustedCA again."""
         for _ in self._tracker.counting(now):
             await asyncio.sleep(0)
-        self._statuses.observe(self._tracker.authorities())
+        self._statuses.queue_observations(self._tracker.authorities())
 
     async def _record(self, events: Iterable[RemovalEvent]) -> None:
         for each in events:
-            self._events.assure(each.resource, each.kind, each.reason, each.message, once=each.is_last)
+            self._events.queue(each.resource, each.kind, each.reason, each.message, once=each.is_last)
             await asyncio.sleep(0)

@@ -12,22 +12,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
+from stationkeeper_core.published.observation import ObservationPage
 from stationkeeper_operator.api.leadership import NotLeadingError
 from stationkeeper_operator.observing import asked_pods
-from stationkeeper_operator.observing.asked_pods import AskedPods
-from stationkeeper_operator.observing.cups_pods import CupsPod
-from stationkeeper_operator.observing.loaded_reports import LoadedReports
 from stationkeeper_operator.observing.pod_client import PodClient
 from stationkeeper_operator.observing.pod_events import PodEvent
-from stationkeeper_operator.observing.seen_pages import SeenPages
+from stationkeeper_operator.observing.pod_rounds import PodRounds
 from stationkeeper_operator.reporting.event_recorder import EventRecorder
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 
 STARTING_SECONDS = 1.0
-"""The pause between two rounds while a pod waits to be told that its documents are the latest."""
+"""The pause between two rounds while a pod waits for the message that its documents are the latest."""
 COUNT_SECONDS = 15.0
 
-_READ_SECONDS = 5.0
 _log = logging.getLogger("stationkeeper.operator.rollout_loop")
 
 
@@ -35,42 +32,33 @@ class RolloutLoop:
     """The two loops of one release.
 
     Args:
-        pods: the pods to ask.
-        loaded: asks for loaded generations.
-        seen: asks for gateways seen.
+        rounds: asks the pods.
         flow: takes in the answers.
         events: records events on pods.
         token_file: the file with the token of the pods' internal port; None asks no pod.
         may_ask: returns whether this process leads and knows the resources.
-        namespace: the namespace of the release.
         now: the time, aware.
-        outrun: called with the generations that a pod has in force, by document.
+        note_pod_generations: called with the generations that a pod has in force, by document.
     """
 
     def __init__(  # noqa: PLR0913 - its collaborators
         self,
-        pods: AskedPods,
-        loaded: LoadedReports,
-        seen: SeenPages,
+        rounds: PodRounds,
         flow: RolloutFlow,
         events: EventRecorder,
         *,
         token_file: Path | None,
         may_ask: Callable[[], bool],
-        namespace: str,
         now: Callable[[], datetime],
-        outrun: Callable[[Mapping[str, int]], None] = lambda _generations: None,
+        note_pod_generations: Callable[[Mapping[str, int]], None] = lambda _generations: None,
     ) -> None:
         self._token_file = token_file
-        self._pods = pods
-        self._loaded = loaded
-        self._seen = seen
+        self._rounds = rounds
         self._flow = flow
         self._events = events
         self._may_ask = may_ask
-        self._namespace = namespace
         self._now = now
-        self._outrun = outrun
+        self._note_pod_generations = note_pod_generations
         self._counted_at = float("-inf")
 
     async def run(self) -> None:
@@ -86,15 +74,14 @@ class RolloutLoop:
     async def _follow_loaded(self, client: PodClient) -> NoReturn:
         some_start = False
         while True:
-            await self._flow.due(STARTING_SECONDS if some_start else asked_pods.GATHER_SECONDS)
-            pods = await self._pods.present() if self._may_ask() else None
-            if pods is None:
+            await self._flow.wait_until_due(STARTING_SECONDS if some_start else asked_pods.GATHER_SECONDS)
+            asked = await self._rounds.loaded(client) if self._may_ask() else None
+            if asked is None:
                 continue
-            asked = await self._loaded.ask(client, pods)
             some_start = asked.some_start
             for report in asked.reports:
                 if not report.problem:
-                    self._outrun(report.generations)
+                    self._note_pod_generations(report.generations)
             await self._flow.reported(asked.reports)
             for event in asked.events:
                 await self._record(event)
@@ -102,25 +89,18 @@ class RolloutLoop:
     async def _record(self, event: PodEvent) -> None:
         pod = event.pod
         with contextlib.suppress(NotLeadingError):
-            await self._events.pod_warning(self._namespace, pod.name, pod.uid, event.reason, event.message)
+            await self._events.pod_warning(self._rounds.namespace, pod.name, pod.uid, event.reason, event.message)
 
     async def _follow_seen(self, client: PodClient) -> NoReturn:
         while True:
             await asyncio.sleep(asked_pods.GATHER_SECONDS)
             if not self._may_ask():
                 continue
-            pods = await self._pods.present()
-            if pods is not None:
-                self._seen.forget_all_but([pod.uid for pod in pods])
-                await asyncio.gather(*(self._read_for_a_while(client, pod) for pod in pods if pod.serves))
+            await self._rounds.seen(client, self._take_in)
             self._flow.refresh(self._now())
             if time.monotonic() - self._counted_at >= COUNT_SECONDS:
                 self._counted_at = time.monotonic()
                 await self._flow.count(self._now())
 
-    async def _read_for_a_while(self, client: PodClient, pod: CupsPod) -> None:
-        """Read for a limited time; a slow pod, or one with many observations, continues in the next round."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_READ_SECONDS):
-                async for page in self._seen.read(client, pod):
-                    self._flow.visited(page.instance, page.observations, self._now())
+    def _take_in(self, page: ObservationPage) -> None:
+        self._flow.visited(page.instance, page.observations, self._now())

@@ -1,8 +1,8 @@
-"""Merge what is known of each resource into its status, and hand that to the writer.
+"""Merge the facts about each resource into its status, and pass it to the writer.
 
-The sources of a status are values of other rooms: the verdict on the spec, the proof that CUPS pods have it in force,
-and what the pods saw. They are merged here, at the moment at which a status is compared or written, so that no room
-asks another one, and no more than one status of each worker is in memory.
+The sources of a status are values of other packages: the verdict on the spec, the proof that CUPS pods have it in
+force, and what the pods saw. They are merged here when a status is compared or written. So no package calls another
+one, and each worker has at most one status in memory.
 
 Only differences are written. Changes come before the backlog of a new leader. The namespaces share a limited rate and
 take turns, so that a namespace with many writes delays no other one. The rate grows with the backlog, waits for the
@@ -36,8 +36,8 @@ _WORKERS = 4
 _RETRY_SECONDS = 2.0
 _CONFLICT_SECONDS = 0.3
 _CHECKS_BETWEEN_PAUSES = 10
-_IN_ONE_LOOK = 1000
-"""The number of resources to look at before other tasks can run."""
+_CHECKED_AT_ONCE = 1000
+"""The number of resources to check before other tasks can run."""
 _BACKLOG_SECONDS = 900.0
 _MOST_A_SECOND = 250.0
 _log = logging.getLogger("stationkeeper.operator.status_loop")
@@ -63,11 +63,11 @@ class StatusLoop:
 
     Args:
         writer: writes a status.
-        resources: the known resources; is told of each written status.
+        resources: the known resources; receives each written status.
         events: records events on transitions.
         now: returns the time, aware.
         release: the namespace of the release.
-        rollout: what is proven and seen; None: a status has no condition `Enforced` and no visits.
+        rollout: the proofs and the visits; None: a status has no condition `Enforced` and no visits.
         rates: the rates of the writes.
     """
 
@@ -107,29 +107,29 @@ class StatusLoop:
         return len(self._judgements) + len(self._observations) + len(self._busy)
 
     def judge(
-        self, judgements: Mapping[Key, Judgement], gone: Iterable[Key] = (), *, is_news: bool | None = None
+        self, judgements: Mapping[Key, Judgement], deleted: Iterable[Key] = (), *, is_change: bool | None = None
     ) -> None:
         """Take in judgements; the first ones of a leader are the backlog.
 
         Args:
             judgements: all changed judgements; unchanged ones are allowed.
-            gone: the resources that no longer exist.
-            is_news: whether they come before the backlog; None: yes, unless they are the first ones.
+            deleted: the resources that no longer exist.
+            is_change: whether they come before the backlog; None: yes, unless they are the first ones.
         """
-        if is_news is None:
-            is_news = bool(self._judged)
-        for key in gone:
+        if is_change is None:
+            is_change = bool(self._judged)
+        for key in deleted:
             self._judged.pop(key, None)
         for key, judgement in judgements.items():
             if self._judged.get(key) != judgement:
                 self._judged[key] = judgement
-                self._judgements.add((key,), urgent=is_news)
+                self._judgements.add((key,), urgent=is_change)
         self._work.set()
 
-    def look_again(self, key: Key) -> None:
+    def note_other_write(self, key: Key) -> None:
         """Compare the status of a resource again: another writer wrote it."""
         resource = self._resources.get(key)
-        if key in self._judged and resource is not None and self._contention.notice(resource):
+        if key in self._judged and resource is not None and self._contention.note_other_write(resource):
             self._served_twice.append(key)
         if key in self._judged and key not in self._busy:
             self._judgements.add((key,))
@@ -140,10 +140,10 @@ class StatusLoop:
         self._judgements.add(key for key in keys if key in self._judged)
         self._work.set()
 
-    async def look_again_at(self, documents: Collection[str]) -> None:
+    async def recheck_documents(self, documents: Collection[str]) -> None:
         """Compare again the statuses of all resources in the documents, and of those in no document."""
         carriers = {*documents, None}
-        for batch in batches(self._judged.copy().items(), _IN_ONE_LOOK):
+        for batch in batches(self._judged.copy().items(), _CHECKED_AT_ONCE):
             self._judgements.add(
                 (key for key, each in batch if not carriers.isdisjoint((each.verdict.document, *each.verdict.copies))),
                 urgent=False,
@@ -151,7 +151,7 @@ class StatusLoop:
             self._work.set()
             await asyncio.sleep(0)
 
-    def observe(self, keys: Iterable[Key]) -> None:
+    def queue_observations(self, keys: Iterable[Key]) -> None:
         """Compare these statuses: there are new observations of CUPS."""
         self._observations.add(keys)
         self._work.set()
@@ -166,14 +166,14 @@ class StatusLoop:
 
     @property
     def verdicts(self) -> Mapping[Key, Verdict]:
-        """The present verdict on each resource; any thread may ask."""
+        """The present verdict on each resource; any thread may read it."""
         # `dict.copy` is one step for other threads; a loop over the dict itself could fail.
         return {key: each.verdict for key, each in self._judged.copy().items()}
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(self._rates.sweep_seconds)
-            for batch in batches(list(self._judged), _IN_ONE_LOOK):
+            for batch in batches(list(self._judged), _CHECKED_AT_ONCE):
                 self._judgements.add(batch, urgent=False)
                 self._work.set()
                 await asyncio.sleep(0)
@@ -200,13 +200,13 @@ class StatusLoop:
         judgement, resource = self._judged.get(key), self._resources.get(key)
         if judgement is None or resource is None or not judgement.is_about(resource):
             return
-        await self._tell_served_twice()
+        await self._report_served_twice()
         if self._desired(resource, judgement) == resource.status.value:
             return
-        if seconds := self._contention.wait(resource):
+        if seconds := self._contention.seconds_to_wait(resource):
             asyncio.get_running_loop().call_later(seconds, self._retry, queue, key)
             return
-        await self._resources.room()
+        await self._resources.wait_for_room()
         limit.expect(len(queue))
         await limit.wait()
         try:
@@ -240,22 +240,22 @@ class StatusLoop:
         self._resources.take_in(after)
         if self._rollout is not None:
             self._rollout.written(after)
-        if (settled := self._contention.wrote(key)) is not None:
+        if (settled := self._contention.note_write(key)) is not None:
             asyncio.get_running_loop().call_later(settled, self.recheck, (key,))
         level = logging.DEBUG if desired["conditions"] == before.status.value.get("conditions") else logging.INFO
         _log.log(level, "status", extra={"fields": _log_fields(key, judgement)})
-        await self._events.tell(before, after, judgement.verdict)
+        await self._events.report_changes(before, after, judgement.verdict)
 
-    async def _tell_served_twice(self) -> None:
+    async def _report_served_twice(self) -> None:
         """Record the event once per namespace, on one of its resources."""
         while self._served_twice:
             resource = self._resources.get(self._served_twice.pop())
             fact = resource and self._contention.fact(resource)
             if resource and fact:
-                await self._events.tell_served_twice(resource, fact)
+                await self._events.report_served_twice(resource, fact)
 
     def _desired(self, resource: Resource, judgement: Judgement) -> Mapping[str, object]:
-        """Merge the present values of all rooms into the status of a resource."""
+        """Merge the present values of all packages into the status of a resource."""
         verdict, rollout = judgement.verdict, self._rollout
         enforced = rollout.enforced(resource, verdict) if rollout is not None else None
         fields = rollout.fields(resource) if rollout is not None else {}

@@ -20,8 +20,8 @@ class Change(Enum):
 
 
 @dataclass(frozen=True)
-class Known:
-    """A snapshot of the store that later changes do not touch.
+class StoreSnapshot:
+    """A snapshot of the store; later changes do not affect it.
 
     Attributes:
         resources: all resources.
@@ -35,8 +35,8 @@ class Known:
 
 
 @dataclass(frozen=True)
-class KnownChanges:
-    """The changes of the store since the last question.
+class StoreChanges:
+    """The changes of the store since they were last taken.
 
     Attributes:
         before: the resources that may have changed, with their earlier state.
@@ -59,11 +59,20 @@ class KnownChanges:
 
 
 class ListInProgress:
-    """The items of a LIST that is being read; they do not count before the merge."""
+    """The items of a LIST that is being read; they do not count before the merge.
 
-    def __init__(self, kind: str, namespace: str | None, held: Mapping[Key, Resource]) -> None:
+    Args:
+        kind, namespace: what is listed; None for all namespaces.
+        held: the present resources.
+        is_first: whether these resources were never listed before.
+    """
+
+    def __init__(
+        self, kind: str, namespace: str | None, held: Mapping[Key, Resource], *, is_first: bool = False
+    ) -> None:
         self.kind = kind
         self.namespace = namespace
+        self.is_first = is_first
         self.found: dict[Key, Resource | None] = {}
         self._held = held
 

@@ -26,13 +26,13 @@ _SIGNALS_LOGGER = "kopf._core.reactor.running"
 
 
 class NoMemories(ResourceMemories):
-    """Remember nothing of the objects: kopf keeps a KiB of each for handlers other than `on.event`, which are not used.
+    """Keep nothing about the objects: kopf keeps a KiB of each, for kinds of handlers that are not used here.
 
-    To be given to the public `kopf.operator` as its argument `memories`.
+    It is the argument `memories` of the public `kopf.operator`.
     """
 
     async def recall(self, *args: Any, **options: Any) -> ResourceMemory:
-        """Return what is remembered of an object: always something new, which is not kept."""
+        """Return a new memory of an object each time, and do not keep it."""
         return await super().recall(*args, **{**options, "ephemeral": True})
 
 
@@ -44,7 +44,7 @@ def is_watching() -> bool:
     return any(task.get_name() == _WATCHING_TASK for task in asyncio.all_tasks())
 
 
-def leave_signals_unmentioned() -> None:
+def silence_signals_warning() -> None:
     """Drop kopf's warning about signals, except at the log level DEBUG."""
     logger = logging.getLogger(_SIGNALS_LOGGER)
     if not logger.isEnabledFor(logging.DEBUG):

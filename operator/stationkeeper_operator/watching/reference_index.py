@@ -67,7 +67,7 @@ class ReferenceIndex:
         """The named objects that exist, by their last read."""
         return {reference: found for reference, found in self._known.items() if found is not None}
 
-    def lets_in(self, reference: Reference) -> bool:
+    def admits(self, reference: Reference) -> bool:
         """Return whether a resource uses that object to decide which clients are accepted."""
         return self._admitting[reference] > 0
 
@@ -97,7 +97,7 @@ class ReferenceIndex:
             if not keys[key]:
                 del keys[key]
             if not keys:
-                self._let_go(reference)
+                self._forget(reference)
 
     def ticket(self, reference: Reference) -> int:
         """Return the ticket for `settle`: the number of reports on the object before the request."""
@@ -121,15 +121,15 @@ class ReferenceIndex:
             return False
         if current:
             self._unresolved.discard(reference)
-        return self._know(reference, found)
+        return self._store(reference, found)
 
-    def note_change(self, reference: Reference, resource_version: str, *, gone: bool) -> bool:
+    def note_change(self, reference: Reference, resource_version: str, *, deleted: bool) -> bool:
         """Record that a Secret or ConfigMap changed, or is no longer watched.
 
         Args:
             reference: the object.
             resource_version: the version of the change.
-            gone: whether it was deleted, or lost its label.
+            deleted: whether it was deleted, or lost its label.
 
         Returns:
             Whether it must be read.
@@ -137,7 +137,7 @@ class ReferenceIndex:
         if reference not in self._keys:
             return False
         held = self._known.get(reference)
-        if not gone and held is not None and held.metadata.resource_version == resource_version:
+        if not deleted and held is not None and held.metadata.resource_version == resource_version:
             return False
         self._reports[reference] += 1
         return True
@@ -147,7 +147,7 @@ class ReferenceIndex:
         if reference in self._keys:
             self._unresolved.add(reference)
 
-    def give_all(self) -> None:
+    def return_all_next(self) -> None:
         """Make the next `take_changed` return everything, as at the first call."""
         self._changed = None
 
@@ -158,7 +158,7 @@ class ReferenceIndex:
             return dict(self._known)
         return {reference: self._known.get(reference) for reference in changed}
 
-    def _let_go(self, reference: Reference) -> None:
+    def _forget(self, reference: Reference) -> None:
         del self._keys[reference], self._reports[reference], self._admitting[reference]
         self._known.pop(reference, None)
         if self._changed is not None:
@@ -168,7 +168,7 @@ class ReferenceIndex:
         self._budget.release(reference)
         self._retry_refused(reference.namespace)
 
-    def _know(self, reference: Reference, found: ReferencedObject | None) -> bool:
+    def _store(self, reference: Reference, found: ReferencedObject | None) -> bool:
         unknown = reference not in self._known
         held = self._known.get(reference)
         if (
@@ -178,15 +178,15 @@ class ReferenceIndex:
         ):
             return False
         before, named = self._read.get(reference, frozenset[str]()), frozenset(self._keys[reference])
-        kept = self._cut(reference, named, found)
+        kept = self._named_content(reference, named, found)
         self._known[reference], self._read[reference] = kept, named
         if self._changed is not None:
             self._changed.add(reference)
         if held is None or kept is None:
             return unknown or kept is not held
-        return named - before != frozenset() or _substance(kept) != _substance(held)
+        return named - before != frozenset() or _compared_part(kept) != _compared_part(held)
 
-    def _cut(
+    def _named_content(
         self, reference: Reference, named: Collection[str], found: ReferencedObject | None
     ) -> ReferencedObject | None:
         """Return the named and used content of an object, if it is within the budget."""
@@ -210,7 +210,7 @@ def _is_watched(reference: Reference, found: ReferencedObject | None) -> bool:
     return reference.kind != SECRET or "true" in found.metadata.labels.values()
 
 
-def _substance(found: ReferencedObject) -> tuple[object, ...]:
+def _compared_part(found: ReferencedObject) -> tuple[object, ...]:
     return (found.data, found.metadata.labels, found.metadata.being_deleted, found.problem)
 
 

@@ -27,7 +27,7 @@ _READERS = 4
 _PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 _AGAIN_SECONDS = 0.1
-# Every namespace has this ConfigMap, and no Gateway should trust it.
+# Each namespace has this ConfigMap of Kubernetes, and no resource should name it.
 _CONFIG_MAPS = {"fieldSelector": "metadata.name!=kube-root-ca.crt"}
 _BOOKMARK, _DELETED, _ERROR = "BOOKMARK", "DELETED", "ERROR"
 _log = logging.getLogger("stationkeeper.operator.reference_watch")
@@ -140,7 +140,7 @@ class ReferenceWatch:
         metadata = event.object.metadata
         if event.type != _BOOKMARK:
             reference = Reference(kind, metadata.namespace, metadata.name)
-            if self._index.note_change(reference, metadata.resource_version, gone=event.type == _DELETED):
+            if self._index.note_change(reference, metadata.resource_version, deleted=event.type == _DELETED):
                 self._stale.add((reference,))
                 self._work.set()
         return metadata.resource_version

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from stationkeeper_operator.compiling.retention.reductions import resource_reduced
 from stationkeeper_operator.resources.named_references import reference_keys
-from stationkeeper_operator.resources.records import Key, Resource
-from stationkeeper_operator.watching.known import Change, Known, KnownChanges, ListInProgress
+from stationkeeper_operator.resources.records import Key, Resource, share_parts
+from stationkeeper_operator.watching.known import Change, ListInProgress, StoreChanges, StoreSnapshot
 from stationkeeper_operator.watching.reference_budget import ReferenceBudget
 from stationkeeper_operator.watching.reference_index import ReferenceIndex, version_number
 
@@ -30,7 +30,7 @@ class ResourceStore:
 
     def __init__(self, budget: ReferenceBudget | None = None) -> None:
         self._resources: dict[Key, Resource] = {}
-        self._gone: dict[Key, int] = {}
+        self._deleted: dict[Key, int] = {}
         self._listed: dict[Scope, int] = {}
         self.references = ReferenceIndex(budget or ReferenceBudget())
         # The earlier state of the resources that changed since `changes`; None if everything must be returned.
@@ -44,14 +44,14 @@ class ResourceStore:
         """Take in a report on the state of a resource."""
         key, version = resource.key, _version(resource)
         held = self._resources.get(key)
-        if held is None and version <= max(self._listed_version(key), self._gone.get(key, -1)):
+        if held is None and version <= max(self._listed_version(key), self._deleted.get(key, -1)):
             return Change.NOTHING
         if held is not None and version <= _version(held):
             return Change.NOTHING
         self._hold(key, resource)
         if held is None:
             return Change.SPEC
-        if resource.metadata.uid == held.metadata.uid and _wanted(resource) == _wanted(held):
+        if resource.metadata.uid == held.metadata.uid and _compared_part(resource) == _compared_part(held):
             return Change.STATUS
         return Change.REDUCTION if resource_reduced(held, resource) else Change.SPEC
 
@@ -63,7 +63,7 @@ class ResourceStore:
         """
         key, version = last.key, _version(last)
         if version > self._listed_version(key):
-            self._gone[key] = max(version, self._gone.get(key, -1))
+            self._deleted[key] = max(version, self._deleted.get(key, -1))
         held = self._resources.get(key)
         if held is None or _version(held) > version:
             return Change.NOTHING
@@ -72,38 +72,38 @@ class ResourceStore:
 
     def begin_list(self, kind: str, namespace: str | None) -> ListInProgress:
         """Return the collector for a LIST of `kind`; call it before the request."""
-        return ListInProgress(kind, namespace, self._resources)
+        return ListInProgress(kind, namespace, self._resources, is_first=(kind, namespace) not in self._listed)
 
-    def merging(self, listed: ListInProgress, resource_version: str) -> Iterator[Change]:
+    def merge_steps(self, listed: ListInProgress, resource_version: str) -> Iterator[Change]:
         """Take in a LIST that was read to its end, step by step; reports may come between the steps.
 
         Yields:
             The change of each step. The caller must take all steps.
         """
         scope, version = (listed.kind, listed.namespace), version_number(resource_version)
-        went_back = version < self._listed.get(scope, -1)
+        is_older = version < self._listed.get(scope, -1)
         # Set it now: a late report on a deleted or not yet merged resource must not count meanwhile.
         self._listed[scope] = version
         held = [key for key in self._resources if _in_scope(key, scope)]
         for key, resource in listed.found.items():
-            yield Change.NOTHING if resource is None else self._merge_item(resource, went_back)
+            yield Change.NOTHING if resource is None else self._merge_item(resource, is_older)
             listed.found[key] = None
         for key in held:
             if key in listed.found or key not in self._resources:
                 yield Change.NOTHING
-            elif went_back or _version(self._resources[key]) <= version:
+            elif is_older or _version(self._resources[key]) <= version:
                 self._drop(key)
                 yield Change.REDUCTION
-        stale = [key for key, at in self._gone.items() if _in_scope(key, scope) and (went_back or at <= version)]
+        stale = [key for key, at in self._deleted.items() if _in_scope(key, scope) and (is_older or at <= version)]
         for key in stale:
-            del self._gone[key]
+            del self._deleted[key]
 
-    def give_all(self) -> None:
+    def return_all_next(self) -> None:
         """Make the next `changes` return everything, as at the first call."""
         self._before = None
-        self.references.give_all()
+        self.references.return_all_next()
 
-    def changes(self) -> KnownChanges:
+    def changes(self) -> StoreChanges:
         """Return the changes since the last call; at first, everything."""
         if self._before is None:
             before, after = dict.fromkeys(self._resources), dict(self._resources)
@@ -111,9 +111,9 @@ class ResourceStore:
             before = self._before
             after = {key: self._resources[key] for key in before if key in self._resources}
         self._before = {}
-        return KnownChanges(before, after, self.references.take_changed(), self.references.never_read)
+        return StoreChanges(before, after, self.references.take_changed(), self.references.never_read)
 
-    def snapshot(self) -> Known:
+    def snapshot(self) -> StoreSnapshot:
         """Return the present state."""
         never_read = self.references.never_read
         undecided = (
@@ -121,14 +121,14 @@ class ResourceStore:
             if never_read
             else frozenset[Key]()
         )
-        return Known(dict(self._resources), self.references.existing, undecided)
+        return StoreSnapshot(dict(self._resources), self.references.existing, undecided)
 
-    def _merge_item(self, resource: Resource, went_back: bool) -> Change:
+    def _merge_item(self, resource: Resource, is_older: bool) -> Change:
         held = self._resources.get(resource.key)
-        if went_back:
+        if is_older:
             self._hold(resource.key, resource)
             return Change.SPEC
-        if held is None and self._gone.get(resource.key, -1) < _version(resource):
+        if held is None and self._deleted.get(resource.key, -1) < _version(resource):
             self._hold(resource.key, resource)
             return Change.SPEC
         return Change.NOTHING if held is None else self.put(resource)
@@ -138,10 +138,12 @@ class ResourceStore:
 
     def _hold(self, key: Key, resource: Resource) -> None:
         held = self._resources.get(key)
+        if held is not None:
+            share_parts(resource, held)
         if self._before is not None:
             self._before.setdefault(key, held)
         self._resources[key] = resource
-        self._gone.pop(key, None)
+        self._deleted.pop(key, None)
         self.references.replace(held, resource)
 
     def _drop(self, key: Key) -> None:
@@ -151,7 +153,7 @@ class ResourceStore:
         self.references.replace(dropped, None)
 
 
-def _wanted(resource: Resource) -> tuple[object, ...]:
+def _compared_part(resource: Resource) -> tuple[object, ...]:
     metadata = resource.metadata
     return (resource.spec, resource.suspended, resource.problem, metadata.being_deleted, metadata.annotations)
 

@@ -1,14 +1,14 @@
 """The authoritative LIST of all resources, page by page; a resource that is not in it does not exist.
 
-A watch does not report deletions while it was broken, or changes before it began. A LIST that fails or is cut changes
-nothing.
+A watch does not report deletions while it was broken, or changes before it began. A LIST that fails or is cut removes
+nothing, and adds only items that were true when they were listed.
 """
 
 import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
@@ -64,43 +64,62 @@ class Resync:
         changes = [await self._list(kind, namespace) for kind in RESOURCES for namespace in self._namespaces]
         if await self._reader.read(self._store.references.named):
             changes.append(Change.SPEC)
-        return max(changes, key=lambda change: change.value)
+        return _gravest(changes)
 
     async def _list(self, kind: str, namespace: str | None) -> Change:
         listed, version = self._store.begin_list(kind, namespace), ""
         decoding: asyncio.Task[_Decoded] | None = None
+        changes: list[Change] = []
         try:
             async for page in self._api.pages(resource_path(kind, namespace)):
                 version = page.resource_version
                 # A page is decoded while the API server makes the next one.
                 if decoding is not None:
-                    _add(listed, await decoding)
+                    changes.append(self._add(listed, await decoding))
                 decoding = asyncio.create_task(asyncio.to_thread(_decoded, kind, page.items, listed))
             if decoding is not None:
-                _add(listed, await decoding)
+                changes.append(self._add(listed, await decoding))
         finally:
             if decoding is not None:
                 decoding.cancel()
         count = len(listed.found)
-        change = await self._merge(listed, version)
+        change = _gravest((*changes, await self._merge(listed, version)))
         fields = {"kind": kind, "namespace": namespace or "", "count": count, "change": change.name}
         _log.info("listed", extra={"fields": fields})
         return change
 
+    def _add(self, listed: ListInProgress, decoded: _Decoded) -> Change:
+        """Add a page to a LIST; return its gravest change, where its items count at once."""
+        known, others = decoded
+        listed.add_known(known)
+        if not listed.is_first:
+            for resource in others:
+                listed.add(resource)
+            return Change.NOTHING
+        # There is time for it while the API server makes the next page, and nothing is compiled before the end.
+        listed.add_known(resource.key for resource in others)
+        return _gravest(self._store.put(resource) for resource in others)
+
     async def _merge(self, listed: ListInProgress, version: str) -> Change:
         """Take in a LIST without blocking the event loop for long."""
         gravest, until = Change.NOTHING, time.monotonic() + _SLICE_SECONDS
-        for change in self._store.merging(listed, version):
-            gravest = max(gravest, change, key=lambda each: each.value)
+        for change in self._store.merge_steps(listed, version):
+            gravest = _gravest((gravest, change))
             if time.monotonic() > until:
                 await asyncio.sleep(0)
                 until = time.monotonic() + _SLICE_SECONDS
         return gravest
 
 
+def _gravest(changes: Iterable[Change]) -> Change:
+    return max(changes, key=lambda change: change.value, default=Change.NOTHING)
+
+
 def _decoded(kind: str, items: Sequence[msgspec.Raw], listed: ListInProgress) -> _Decoded:
     """Return the keys of the items whose version is known, and the other items."""
     known: list[Key] = []
+    if listed.is_first:
+        return known, [decode_resource(kind, bytes(item)) for item in items]
     others: list[Resource] = []
     for item in items:
         raw = bytes(item)
@@ -111,10 +130,3 @@ def _decoded(kind: str, items: Sequence[msgspec.Raw], listed: ListInProgress) ->
         else:
             others.append(decode_resource(kind, raw))
     return known, others
-
-
-def _add(listed: ListInProgress, decoded: _Decoded) -> None:
-    known, others = decoded
-    listed.add_known(known)
-    for resource in others:
-        listed.add(resource)

@@ -1,9 +1,9 @@
 """Run kopf in its own thread and event loop, only to watch.
 
 It watches only the operator's own kinds, because it holds whole objects; Secrets and ConfigMaps may be many and large.
-It writes nothing: no finalizers, annotations, events or peering. While the API server is away, it tries again.
-At other failures, such as a discovery that was cut or a watch that is answered 404, kopf ends. It is then run again:
-were the process to end instead, its container would soon wait minutes for its next start.
+It writes nothing: no finalizers, annotations, events or peering. While the API server is away, it tries again. After
+other failures, such as an incomplete discovery or a watch that is answered 404, kopf ends. Then it is started again in
+the same process: if the process ended instead, Kubernetes would soon delay each restart by minutes.
 
 The operator's own LIST reads the existing objects; kopf reports changes. So kopf's LISTs request no object: their
 answer has only the version from which kopf watches. kopf needs minutes to deliver 100,000 objects. Meanwhile pages of
@@ -120,9 +120,9 @@ class Watch:
         raise WatchEndedError(detail)
 
     async def _watch(self, stop: threading.Event, end: Callable[[str], None]) -> None:
-        """Run kopf until it ends or watches nothing any more, and tell why it did."""
+        """Run kopf until it ends or watches nothing any more, and report why."""
         stopped = asyncio.Event()
-        kopf_internals.leave_signals_unmentioned()
+        kopf_internals.silence_signals_warning()
         running = asyncio.create_task(
             kopf.operator(
                 registry=registry_of_handlers(self._login, self._report),
@@ -136,26 +136,26 @@ class Watch:
                 memo=_Memo(),
             )
         )
-        deaf = asyncio.create_task(self._until_deaf(stop))
-        await asyncio.wait({running, deaf}, return_when=asyncio.FIRST_COMPLETED)
+        watch_end = asyncio.create_task(self._until_watch_ends(stop))
+        await asyncio.wait({running, watch_end}, return_when=asyncio.FIRST_COMPLETED)
         stopped.set()
-        # Where one of its watches failed, kopf may wait for ever for the others to end.
+        # If one of its watches failed, kopf may wait for ever for the others to end.
         await asyncio.wait({running}, timeout=_STOP_SECONDS)
         is_stuck = not running.done()
         await _cancel_all()
         if not is_stuck:
             running.result()
-        # Now, as the loop of this thread is not closed before all in it has ended.
+        # Call it now: the loop of this thread closes only after all its tasks have ended.
         end("it watched nothing any more" if is_stuck else "it ended by itself")
 
-    async def _until_deaf(self, stop: threading.Event) -> None:
-        """Return when kopf watches nothing any more, or is to stop."""
+    async def _until_watch_ends(self, stop: threading.Event) -> None:
+        """Return when kopf watches nothing any more, or when it must stop."""
         watched = False
         while not stop.is_set():
             self._beat_at = time.monotonic()
             watches = kopf_internals.is_watching()
             if watched and not watches:
-                # So it is when the definitions were deleted, or a watch failed: kopf runs on, and sees nothing more.
+                # The definitions were deleted, or a watch failed: kopf runs on without any watch.
                 return
             watched = watches
             await asyncio.sleep(BEAT_SECONDS)
@@ -192,7 +192,7 @@ def _settle(ended: asyncio.Future[str], detail: str) -> None:
 
 
 async def _cancel_all() -> None:
-    """Cancel all other tasks: some of kopf's take a cancellation for a hint, and go on."""
+    """Cancel all other tasks, repeatedly: some tasks of kopf continue after a first cancellation."""
     for _ in range(_CANCELS):
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for each in others:
@@ -210,7 +210,7 @@ class _Memo:
 
 
 class _NoDifferences(kopf.DiffBaseStorage):
-    """Stores no last state of objects, which kopf would make of each object: `on.event` needs none."""
+    """Store no last state of objects: kopf would make one of each object, and `on.event` needs none."""
 
     def build(
         self,

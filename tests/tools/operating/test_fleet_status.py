@@ -94,5 +94,5 @@ def test_strangers_are_listed_the_newest_first() -> None:
         ([ca(certificates=[{"notAfter": ago(days=1)}])], True),
     ],
 )
-def test_what_needs_a_person_is_said(resources: list[FleetResource], needed: bool) -> None:
+def test_what_needs_a_person_is_reported(resources: list[FleetResource], needed: bool) -> None:
     assert fleet_status(resources, NOW, 2).needs_a_person is needed

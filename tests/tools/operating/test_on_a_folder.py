@@ -48,7 +48,7 @@ def commands(running: Serving) -> Commands:
     return Commands(running)
 
 
-def test_the_fleet_is_told_in_one_screen(commands: Commands) -> None:
+def test_the_fleet_is_reported_in_one_screen(commands: Commands) -> None:
     done = commands("status")
 
     assert (done.returncode, done.json["counts"]["Fine"]) == (0, 2)
@@ -76,7 +76,7 @@ def test_a_gateway_is_suspended_and_resumed_and_its_file_keeps_its_comments(comm
     assert commands.serving.asks() == LNS_URI
 
 
-def test_a_certificate_is_revoked_beside_what_is_and_only_undo_takes_it_back(commands: Commands) -> None:
+def test_a_certificate_is_revoked_next_to_what_is_and_only_undo_takes_it_back(commands: Commands) -> None:
     path = commands.serving.manifests / "vendor.yaml"
     listed = trusted_ca(revocation={"sha256Fingerprints": ["ab" * 32]})
     commands.serving.put("vendor.yaml", listed)
@@ -147,7 +147,7 @@ def test_a_ca_is_rotated_and_not_deleted_before(commands: Commands) -> None:
         (("rotate-ca", "vendor", "none"), "NotFound", "no TrustedCA none"),
     ],
 )
-def test_what_cannot_be_done_is_told_and_changes_nothing(
+def test_what_cannot_be_done_is_reported_and_changes_nothing(
     tmp_path: Path, arguments: tuple[str, ...], reason: str, problem: str
 ) -> None:
     path = write(tmp_path / "all.yaml", trusted_ca(), gateway("roof"))
@@ -160,7 +160,7 @@ def test_what_cannot_be_done_is_told_and_changes_nothing(
     assert path.read_text() == before
 
 
-def test_where_nobody_serves_the_folder_it_is_written_and_told_that_it_is_not_enforced(tmp_path: Path) -> None:
+def test_without_a_server_the_folder_is_written_and_the_result_is_not_enforced(tmp_path: Path) -> None:
     write(tmp_path / "all.yaml", trusted_ca(), gateway("roof"))
     where = ("--manifests", str(tmp_path), "--state", str(tmp_path / "no"), "--timeout", "0")
 

@@ -17,14 +17,14 @@ def plan(*gateways: FleetResource, old: FleetResource = OLD, new: FleetResource 
     return rotation([old, new, *gateways], old, new)
 
 
-def test_the_old_one_may_go_once_none_comes_by_it() -> None:
+def test_the_old_ca_may_be_deleted_when_no_gateway_uses_it() -> None:
     found = plan(by("a", "old"), by("b", "new"))
     assert ([each.key.name for each in found.by_old], found.by_new, found.may_delete) == (["a"], 1, False)
 
     assert plan(by("a", "new"), by("b", "new"), gateway("never")).may_delete
 
 
-def test_a_suspended_gateway_holds_nothing_up() -> None:
+def test_a_suspended_gateway_does_not_block_the_deletion() -> None:
     assert plan(by("a", "old", suspended=True)).may_delete
 
 
@@ -37,13 +37,13 @@ BLOCKED = {
 
 
 @pytest.mark.parametrize("change", BLOCKED.values(), ids=BLOCKED)
-def test_whatever_else_would_shut_gateways_out_holds_it_up(change: dict[str, FleetResource]) -> None:
+def test_any_other_obstacle_blocks_the_deletion(change: dict[str, FleetResource]) -> None:
     found = plan(by("a", "new"), **change)
 
     assert not found.may_delete
     assert [each.todo for each in found.steps if not each.is_done]
 
 
-def test_a_gateway_that_takes_the_old_one_alone_holds_it_up() -> None:
+def test_a_gateway_tied_to_the_old_ca_blocks_the_deletion() -> None:
     assert not plan(by("a", "new", client={"trustedCAs": ["old"]})).may_delete
     assert plan(by("a", "new", client={"trustedCAs": ["old", "new"]})).may_delete

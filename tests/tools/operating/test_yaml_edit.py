@@ -92,7 +92,7 @@ REMOVED = {
 
 
 @pytest.mark.parametrize(("text", "expected"), REMOVED.values(), ids=REMOVED)
-def test_an_entry_is_taken_away_and_no_other(text: str, expected: str | None) -> None:
+def test_an_entry_is_removed_and_no_other(text: str, expected: str | None) -> None:
     before = yaml.safe_load(text)
 
     after = edit_text(text, 0, (), REMOVE)
@@ -111,7 +111,7 @@ def test_an_entry_is_known_however_it_is_written() -> None:
     assert not is_entry("dec:10", "10")
 
 
-def test_what_was_added_is_gone_after_it_is_taken_back() -> None:
+def test_an_undone_addition_leaves_no_trace() -> None:
     assert edit_text(edit_text(CA, 0, (), ADD), 0, (), REMOVE) == CA
 
 

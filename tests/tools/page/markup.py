@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 
 class Markup(HTMLParser):
-    """Of one page.
+    """The markup of one page.
 
     Attributes:
         shape: each element, and the names of its attributes, in their order.
@@ -37,5 +37,5 @@ class Markup(HTMLParser):
         self.comments.append(data)
 
     def of(self, tag: str, name: str) -> list[str]:
-        """The values of an attribute of the elements called `tag`."""
+        """Return the values of an attribute of the elements called `tag`."""
         return [value for element, attribute, value in self.values if (element, attribute) == (tag, name)]

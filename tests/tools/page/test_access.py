@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from stationkeeper_cups.accepting.peer_address import Networks
-from stationkeeper_tools.page.access import ANYBODY, BY_TOKEN, Access, Refused, TrustedProxy, is_loopback, who_asks
+from stationkeeper_tools.page.access import ANYBODY, BY_TOKEN, Access, Refused, TrustedProxy, authenticate, is_loopback
 
 TOKEN = b"0123456789abcdef0123456789abcdef"
 SECRET = b"proxy-secret-proxy-secret"
@@ -81,16 +81,16 @@ REFUSED: dict[str, tuple[Access, str, Headers, bool]] = {
 
 def asked(access: Access, peer: str, headers: Headers) -> str | Refused:
     known = {name.lower(): each for name, each in headers.items()}
-    return who_asks(access, peer, lambda name: known.get(name.lower(), ()))
+    return authenticate(access, peer, lambda name: known.get(name.lower(), ()))
 
 
 @pytest.mark.parametrize(("access", "peer", "headers", "who"), LET_IN.values(), ids=LET_IN)
-def test_who_is_let_in(access: Access, peer: str, headers: Headers, who: str) -> None:
+def test_accepted_requests(access: Access, peer: str, headers: Headers, who: str) -> None:
     assert asked(access, peer, headers) == who
 
 
 @pytest.mark.parametrize(("access", "peer", "headers", "wants_token"), REFUSED.values(), ids=REFUSED)
-def test_who_is_refused(access: Access, peer: str, headers: Headers, wants_token: bool) -> None:
+def test_refused_requests(access: Access, peer: str, headers: Headers, wants_token: bool) -> None:
     found = asked(access, peer, headers)
     assert isinstance(found, Refused)
     assert found.wants_token is wants_token

@@ -55,7 +55,7 @@ async def served(
 
 
 @pytest.mark.parametrize("path", ADDRESSES)
-async def test_every_answer_tells_the_browser_to_load_and_run_nothing(path: str) -> None:
+async def test_every_answer_forbids_the_browser_to_load_or_run_anything(path: str) -> None:
     async with served() as browser:
         for method in ("GET", "POST"):
             _, headers, _ = await browser.get(path, method=method)
@@ -143,7 +143,7 @@ async def test_more_connections_than_there_are_places_take_the_oldest_ones(monke
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "page.example.com"])
-def test_where_nobody_is_asked_only_this_machine_may_connect(host: str, tmp_path: Path) -> None:
+def test_without_authentication_only_this_machine_may_connect(host: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="open to everybody"):
         check_address(PageAddress(host, 8090), Access())
     token = tmp_path / "token"
@@ -152,7 +152,7 @@ def test_where_nobody_is_asked_only_this_machine_may_connect(host: str, tmp_path
     check_address(PageAddress("127.0.0.1", 8090), Access())
 
 
-def test_a_token_file_is_read_again_and_lets_nobody_in_once_it_is_gone(tmp_path: Path) -> None:
+def test_a_token_file_is_read_again_and_accepts_nobody_once_it_is_gone(tmp_path: Path) -> None:
     path, clock = tmp_path / "token", [0.0]
     path.write_text(TOKEN)
     secret = SecretFile(path, lambda: clock[0])

@@ -98,7 +98,7 @@ def test_a_namespace_whose_name_another_one_begins_with_is_not_that_one() -> Non
     assert [line.name for line in view.gateways(Query(namespace="a")).lines] == ["roof-000001"]
 
 
-def test_how_far_a_resource_is_on_its_way_is_told_by_its_conditions() -> None:
+def test_how_far_a_resource_is_on_its_way_is_reported_by_its_conditions() -> None:
     phases = {
         Phase.WAITING: [condition("Accepted")],
         Phase.PUBLISHED: [condition("Accepted"), condition("Published")],
@@ -124,7 +124,7 @@ def test_what_the_page_finds_when_it_starts_is_not_new() -> None:
     assert (view.recent, len(view.history)) == ([], 0)
 
 
-def test_what_is_deleted_leaves_nothing_but_a_line() -> None:
+def test_a_deleted_resource_leaves_only_a_history_line() -> None:
     view = view_of([gateway(), ca()])
     view.put(shown(gateway(lastSeen=ago(minutes=1))), "2", NOW)
     for each in (gateway(), ca()):
@@ -134,7 +134,7 @@ def test_what_is_deleted_leaves_nothing_but_a_line() -> None:
     assert view.gateway(ObjectName("radio", "roof-000000")) is None
 
 
-def test_who_creates_and_deletes_all_the_time_fills_no_memory() -> None:
+def test_constant_creation_and_deletion_uses_bounded_memory() -> None:
     view = FleetView(2, History())
     for number in range(5000):
         each = shown(gateway(number))

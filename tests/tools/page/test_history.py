@@ -59,14 +59,14 @@ def test_a_visit_a_refusal_and_a_delivery_are_changes() -> None:
     assert told(after, after) == []
 
 
-def test_somebody_who_claims_to_be_a_gateway_is_called_so() -> None:
+def test_a_claimed_identity_is_marked_as_claimed() -> None:
     refusal = {"reason": "CertificateExpired", "time": ago(minutes=1), "claimed": True}
     assert told(gateway(), gateway(lastRefusal=refusal)) == [
         (ChangeKind.REFUSAL, "a client that claims to be it was refused: CertificateExpired")
     ]
 
 
-def test_a_condition_that_is_only_written_again_is_no_change() -> None:
+def test_a_condition_that_is_only_written_again_is_not_a_change() -> None:
     again = [{**each, "message": "other words", "lastTransitionTime": ago(minutes=1)} for each in ENFORCED]
     assert told(gateway(), gateway(conditions=again)) == []
     assert told(gateway(), gateway(conditions=[condition("Ready", "False", "NotSeen", "")])) == [
@@ -91,7 +91,7 @@ def test_a_certificate_that_comes_or_goes_is_a_change_of_its_ca() -> None:
     ]
 
 
-def test_a_status_alone_tells_of_the_last_visit_the_last_refusal_and_its_conditions() -> None:
+def test_a_status_alone_shows_the_last_visit_the_last_refusal_and_its_conditions() -> None:
     refusal = {"reason": "CertificateExpired", "time": ago(days=1)}
     kinds = [each.kind for each in known_moments(shown(gateway(lastRefusal=refusal)))]
     assert kinds.count(ChangeKind.CONDITION) == 4

@@ -23,7 +23,7 @@ BY_PROXY = ("--proxy-user-header", "X-Forwarded-User", "--proxy-cidrs", "10.0.0.
         (("--tls-cert", "secret"), "go together"),
     ],
 )
-def test_what_cannot_be_meant_or_would_show_the_page_to_everybody_is_refused(
+def test_implausible_or_public_settings_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], told: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -36,7 +36,7 @@ def test_what_cannot_be_meant_or_would_show_the_page_to_everybody_is_refused(
 
 
 @pytest.mark.slow
-def test_a_kubeconfig_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_a_kubeconfig_that_cannot_be_used_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "kubeconfig"
     path.write_text("users: [{token: very-secret}]")
     done = process("page", "--kubeconfig", str(path))

@@ -11,7 +11,7 @@ NAMES = ["q", "state", "namespace", "name", "ca", "page", "refresh", "other"]
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.text() | st.text("0123456789") | st.sampled_from(["Fine", "a/b"])))
-def test_whatever_stands_in_an_address_asks_for_something_bounded(parameters: dict[str, str]) -> None:
+def test_any_query_string_gives_a_bounded_query(parameters: dict[str, str]) -> None:
     query = read_query(parameters)
     assert 1 <= query.page <= MAX_PAGE
     assert len(query.search) <= MAX_SEARCH
@@ -41,5 +41,5 @@ def test_an_address_is_read_as_it_is_written() -> None:
         {"refresh": "1"},
     ],
 )
-def test_what_cannot_be_meant_counts_as_not_given(parameters: dict[str, str]) -> None:
+def test_implausible_parameters_are_ignored(parameters: dict[str, str]) -> None:
     assert read_query(parameters) == Query()

@@ -61,7 +61,7 @@ HOSTILE = st.text(max_size=40) | st.sampled_from(
 
 
 def hostile(text: str) -> FleetView:
-    """A fleet in which everything that a tenant or a gateway writes is `text`."""
+    """Return a fleet in which everything that a tenant or a gateway writes is `text`."""
     told = [{**each, "reason": text, "message": text} for each in (condition("Accepted"), condition("Published"))]
     told.append({**condition(text), "status": text})
     refusal = {"reason": text, "time": ago(minutes=1)}
@@ -92,7 +92,7 @@ def hostile(text: str) -> FleetView:
 @settings(deadline=None, max_examples=examples(100))
 @given(HOSTILE)
 @example("<script>alert(1)</script>")
-def test_nobody_who_writes_a_part_of_a_page_writes_more_than_text(text: str) -> None:
+def test_text_from_tenants_and_gateways_is_shown_as_text(text: str) -> None:
     # What is left of a text is never empty: an empty one leaves out the element around it.
     text += "x"
     plain, attacked = hostile("a"), hostile(text)
@@ -164,7 +164,7 @@ def test_a_ca_is_shown_with_its_users_and_its_ends() -> None:
     assert Markup(page).of("rect", "class") == ["bar", "bar bad"]
 
 
-def test_the_history_of_a_gateway_is_what_its_status_tells_and_what_was_seen() -> None:
+def test_the_history_of_a_gateway_is_what_its_status_reports_and_what_was_seen() -> None:
     view = view_of([gateway()])
     view.put(shown(gateway(lastSeen=ago(minutes=1))), "2", NOW)
     text = " ".join(Markup(gateway_page(view, request(namespace="radio", name="roof-000000")) or "").text.split())
@@ -181,11 +181,11 @@ def test_a_stranger_comes_with_a_manifest_that_registers_it() -> None:
 
 
 @pytest.mark.parametrize("eui", ["", "0123", "0123456789abcdeg", "0123456789ABCDEF\nspec: {}"])
-def test_what_is_no_eui_has_no_manifest(eui: str) -> None:
+def test_what_is_not_an_eui_has_no_manifest(eui: str) -> None:
     assert registration_manifest(Stranger(eui, "radio/vendor", "")) == ""
 
 
-def test_progress_into_force_is_told_and_the_page_asks_again_by_itself() -> None:
+def test_progress_into_force_is_reported_and_the_page_asks_again_by_itself() -> None:
     published = [condition("Accepted"), condition("Published", message="Secret x is written")]
     page = Markup(enforcement_page(view_of([gateway(1), gateway(2, conditions=published)]), request()))
     text = " ".join(page.text.split())

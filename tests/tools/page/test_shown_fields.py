@@ -39,7 +39,7 @@ INNER = ["type", "status", "reason", "message", "lastTransitionTime", "subject",
 
 
 def odd(data: st.DataObject, make: Callable[[], Item]) -> Item:
-    """A resource in which anything may stand in any field."""
+    """Return a resource in which anything may stand in any field."""
     one = make()
     for part, names in FIELDS[one["kind"]].items():
         for name in data.draw(st.sets(st.sampled_from(names))):
@@ -51,7 +51,7 @@ def odd(data: st.DataObject, make: Callable[[], Item]) -> Item:
 
 @settings(deadline=None, max_examples=examples(200))
 @given(st.data())
-def test_whatever_stands_in_a_resource_is_shown_somehow(data: st.DataObject) -> None:
+def test_any_resource_can_be_shown(data: st.DataObject) -> None:
     for make in (gateway, ca):
         one = odd(data, make)
         view = view_of([one])
@@ -64,7 +64,7 @@ def test_whatever_stands_in_a_resource_is_shown_somehow(data: st.DataObject) -> 
 
 
 @given(JSON)
-def test_what_is_no_object_with_a_name_is_none(value: object) -> None:
+def test_a_value_that_is_not_a_named_object_is_ignored(value: object) -> None:
     for kind in ("Gateway", "TrustedCA"):
         found = shown_resource(kind, value)
         assert found is None or found.key.name
@@ -97,6 +97,6 @@ def test_a_character_that_turns_text_around_or_ends_a_line_is_not_kept() -> None
     assert kept.status["station"] == "a b"
 
 
-def test_a_time_at_the_end_of_what_can_be_counted_is_none() -> None:
+def test_a_time_out_of_range_counts_as_none() -> None:
     for text in ("9999-12-31T23:59:59+00:00", "0001-01-01T00:00:00+05:00", "2026-01-01\u202e00:00:00+00:00", "soon"):
         assert "lastSeen" not in shown(gateway(lastSeen=text)).status

@@ -27,7 +27,7 @@ UNREACHED = "unreached"
 
 
 def pair(eui: str = EUI, ca: str = "vendor") -> KeyPair:
-    """The key and the certificate of a gateway, the same each time."""
+    """Return the key and the certificate of a gateway, the same each time."""
     return _pair(eui, ca)
 
 
@@ -118,7 +118,7 @@ class Serving:
         return next((each for each in self.of("finding") if each["reason"] == reason), None)
 
     def asks(self, eui: str = EUI, ca: str = "vendor") -> str:
-        """What the gateway is told: the URI of its LNS, the reason of a refusal, or that nobody answers."""
+        """Return what the gateway is told: the URI of its LNS, the reason of a refusal, or that nobody answers."""
         files = pair(eui, ca).write(self.folder, f"gateway-{eui}-{ca}")
         identity = Identity(*files, self.state / "server-ca.crt")
         try:
@@ -137,7 +137,7 @@ class Serving:
         return found
 
     def condition(self, kind: str, name: str, condition: str) -> dict[str, Any]:
-        """A condition in `status.json`; empty where there is none of the present generation."""
+        """Return a condition in `status.json`; empty where there is none of the present generation."""
         for each in self.status["resources"] if (self.state / "status.json").exists() else ():
             if (each["kind"], each["name"]) == (kind, name):
                 listed = each["status"].get("conditions", ())

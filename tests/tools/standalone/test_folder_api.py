@@ -77,7 +77,7 @@ async def test_a_status_is_merged_where_the_resource_is_the_one_that_was_judged(
     assert again.value.is_conflict
 
 
-async def test_what_is_published_is_kept_before_it_counts(api: FolderApi, kept: Kept) -> None:
+async def test_a_document_is_stored_before_it_counts(api: FolderApi, kept: Kept) -> None:
     before = msgspec.json.decode(await api.get(TRUST, METADATA_ONLY))["metadata"]
     body = {"metadata": before, "data": {"trust": base64.b64encode(b"document").decode()}}
     kept.is_full = True

@@ -32,14 +32,14 @@ def test_links_to_files_and_folders_are_followed_and_a_circle_is_not(tmp_path: P
     assert names(root) == ["b.yaml", "folder/a.yaml"]
 
 
-def test_a_link_to_what_is_gone_is_not_taken_for_a_file_that_was_removed(tmp_path: Path) -> None:
+def test_a_broken_link_does_not_count_as_a_removed_file(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").symlink_to("gone.yaml")
     (tmp_path / "folder").symlink_to("gone")
 
     assert scan(tmp_path).unreadable.keys() == {"a.yaml", "folder"}
 
 
-def test_a_pipe_keeps_nobody_waiting(tmp_path: Path) -> None:
+def test_a_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.yaml")
 
     assert scan(tmp_path).unreadable == {"a.yaml": "is not a regular file"}
@@ -76,7 +76,7 @@ def test_too_much_is_not_read_in_part(tmp_path: Path, bound: str, monkeypatch: p
     assert "has more than" in found.unreadable[""]
 
 
-def test_what_lies_too_deep_is_told(tmp_path: Path) -> None:
+def test_what_lies_too_deep_is_reported(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["d"] * 18)
     deep.mkdir(parents=True)
     (deep / "a.yaml").write_text("")

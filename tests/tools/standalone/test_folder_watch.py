@@ -44,7 +44,7 @@ class Watched:
             self.reported.append(f"{'-' if report.deleted else '+'}{report.resource.metadata.name}")
 
     async def look(self) -> list[str]:
-        """What is reported once the folder is settled."""
+        """Return what is reported once the folder is settled."""
         self.reported.clear()
         await self.watch.prime()
         return sorted(self.reported)
@@ -65,7 +65,7 @@ def watched(tmp_path: Path, state: StateFolder) -> Watched:
     return Watched(tmp_path, state)
 
 
-async def test_what_changed_alone_is_reported(watched: Watched) -> None:
+async def test_only_changes_are_reported(watched: Watched) -> None:
     write(watched.root / "ca.yaml", trusted_ca())
     write(watched.root / "gateways.yaml", gateway("roof"), gateway("cellar", OTHER))
     assert await watched.look() == ["+cellar", "+roof", "+vendor"]
@@ -82,7 +82,7 @@ async def test_what_changed_alone_is_reported(watched: Watched) -> None:
     assert {each["metadata"]["uid"] for each in watched.api.resources()} == {uid["roof"], uid["cellar"]}
 
 
-async def test_a_name_that_is_not_utf_8_is_told_and_the_other_files_count(watched: Watched) -> None:
+async def test_a_name_that_is_not_utf_8_is_reported_and_the_other_files_count(watched: Watched) -> None:
     write(watched.root / "all.yaml", trusted_ca())
     (watched.root / os.fsdecode(b"caf\xe9")).mkdir()
     for name in (b"caf\xe9.yaml", b"caf\xe9/roof.yaml"):
@@ -93,7 +93,7 @@ async def test_a_name_that_is_not_utf_8_is_told_and_the_other_files_count(watche
     assert all(each.file.isprintable() for each in watched.watch.findings)
 
 
-async def test_a_disk_below_the_folder_that_is_not_mounted_takes_nothing_away(
+async def test_an_unmounted_disk_below_the_folder_removes_nothing(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The mount is played: what `scan` says of file systems is changed, and the folder is emptied."""
@@ -120,7 +120,7 @@ def _with_mounts(mounted: set[str]) -> Callable[[Path], Scan]:
     return lambda root: replace(scan(root), mounts=frozenset(mounted))
 
 
-async def test_on_a_full_disk_what_is_taken_away_goes_nevertheless(
+async def test_removals_act_on_a_full_disk_too(
     watched: Watched, state: StateFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(watched.root / "all.yaml", trusted_ca(), gateway("roof"))
@@ -151,7 +151,7 @@ async def test_one_of_the_secrets_that_are_written_here_cannot_be_taken(watched:
     assert "writes itself" in watched.watch.findings[0].message
 
 
-async def test_what_was_kept_and_cannot_be_read_is_read_anew(watched: Watched, state: StateFolder) -> None:
+async def test_what_was_kept_and_cannot_be_read_is_read_again(watched: Watched, state: StateFolder) -> None:
     write(watched.root / "all.yaml", trusted_ca(), gateway("roof"))
     await watched.look()
     state.write("manifests.json", b"{")

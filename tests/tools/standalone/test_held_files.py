@@ -31,7 +31,7 @@ def names(file: HeldFile) -> dict[str, bool]:
 BEFORE, _ = read(text(trusted_ca(), gateway("roof"), gateway("cellar", OTHER)))
 
 
-def test_what_is_right_counts_and_what_is_gone_is_gone() -> None:
+def test_valid_objects_count_and_missing_ones_are_removed() -> None:
     found, reasons = read(text(trusted_ca(), gateway("roof")), BEFORE)
 
     assert (names(found), reasons) == ({"vendor": False, "roof": False}, [])
@@ -41,7 +41,7 @@ def test_an_unchanged_file_is_not_read_again() -> None:
     assert read(text(trusted_ca(), gateway("roof"), gateway("cellar", OTHER)), BEFORE)[0] is BEFORE
 
 
-def test_of_a_file_what_changed_alone_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_changed_objects_of_a_file_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[str] = []
 
     def judge(manifest: Manifest) -> Iterator[Finding]:
@@ -57,7 +57,7 @@ def test_of_a_file_what_changed_alone_is_judged(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("name", REFUSED_BY_THE_SCHEMA)
-def test_what_the_api_server_would_refuse_leaves_all_in_force(name: str) -> None:
+def test_an_invalid_object_leaves_everything_in_force(name: str) -> None:
     found, reasons = read(text(trusted_ca("other"), REFUSED_BY_THE_SCHEMA[name]), BEFORE)
 
     assert reasons
@@ -78,7 +78,7 @@ def test_a_file_that_cannot_be_read_keeps_all(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["a\x1b[31mb", "a\nb", "a\u202eb", "a" * 254, "a" * 100_000])
-def test_a_name_that_cannot_be_counts_for_nothing_and_is_told_in_few_words(name: str) -> None:
+def test_an_impossible_name_is_ignored_and_reported_briefly(name: str) -> None:
     unknown = {f"field{number}": 1 for number in range(100)}
     found, findings = read_file("all.yaml", text(trusted_ca(), gateway(name, **unknown)), "radio", BEFORE)
 
@@ -102,7 +102,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("value", ODD.values(), ids=ODD)
-def test_whatever_stands_in_a_file_something_is_made_of_it_that_can_be_kept(value: Any) -> None:
+def test_any_file_gives_objects_that_can_be_stored(value: Any) -> None:
     found, _ = read(text(trusted_ca(), value, gateway("cellar", OTHER)), BEFORE)
 
     assert msgspec.json.decode(msgspec.json.encode(found), type=HeldFile) == found
@@ -128,7 +128,7 @@ def test_a_secret_that_the_api_server_would_refuse_is_kept(change: dict[str, Any
     assert found.objects[0].content == before.objects[0].content
 
 
-def test_what_only_an_api_server_writes_counts_for_nothing() -> None:
+def test_fields_that_only_an_api_server_writes_are_ignored() -> None:
     written = gateway(
         "roof",
     )

@@ -26,7 +26,7 @@ def test_a_new_object_of_an_old_name_is_another_one() -> None:
     assert identities.of(ROOF, {}, "a.yaml", NOW).uid != first.uid
 
 
-def test_what_comes_later_is_younger_whatever_the_clock_says() -> None:
+def test_a_later_object_is_younger_even_if_the_clock_went_back() -> None:
     identities = Identities()
     first = identities.of(ROOF, {}, "a.yaml", NOW)
     again = Identities(identities.all, identities.last)

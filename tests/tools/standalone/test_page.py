@@ -34,7 +34,7 @@ class Page:
 
 
 @pytest.mark.slow
-def test_what_stands_in_the_folder_is_on_the_page_with_its_visits(serving: Serving, tmp_path: Path) -> None:
+def test_resources_of_the_folder_are_on_the_page_with_their_visits(serving: Serving, tmp_path: Path) -> None:
     token = tmp_path / "page.token"
     token.write_text(TOKEN)
     port = free_port()

@@ -44,7 +44,7 @@ def test_the_example_needs_no_cluster_and_holds() -> None:
     assert "Refused after" in done.stdout
 
 
-def test_what_the_folder_says_is_in_force_and_told(serving: Serving) -> None:
+def test_manifests_of_the_folder_are_in_force_and_reported(serving: Serving) -> None:
     serving.put("vendor.yaml", trusted_ca())
     serving.put("gateways/roof.yaml", gateway("roof"), gateway("cellar", OTHER))
     serving.start()
@@ -101,7 +101,7 @@ def test_a_station_lives_by_it(serving: Serving, tmp_path: Path) -> None:
     ],
     ids=["not YAML", "refused by the schema", "empty", "binary"],
 )
-def test_a_bad_file_takes_nothing_out_of_force_and_is_told(serving: Serving, bad: str) -> None:
+def test_a_bad_file_removes_nothing_and_is_reported(serving: Serving, bad: str) -> None:
     serving.put("vendor.yaml", trusted_ca())
     path = serving.put("roof.yaml", gateway("roof"))
     serving.start()
@@ -128,7 +128,7 @@ def test_a_bad_file_takes_nothing_out_of_force_and_is_told(serving: Serving, bad
     serving.until(lambda: serving.of("cleared"), "it is told that all is well")
 
 
-def test_a_right_object_beside_a_wrong_one_counts(serving: Serving) -> None:
+def test_a_right_object_next_to_a_wrong_one_counts(serving: Serving) -> None:
     serving.put("all.yaml", trusted_ca(), gateway("roof"), gateway("cellar", OTHER))
     serving.start()
     serving.until_told(LNS_URI)
@@ -139,7 +139,7 @@ def test_a_right_object_beside_a_wrong_one_counts(serving: Serving) -> None:
     assert serving.asks(eui=OTHER) == LNS_URI
 
 
-def test_a_file_that_is_being_written_takes_nothing_out_of_force(serving: Serving) -> None:
+def test_a_file_being_written_removes_nothing(serving: Serving) -> None:
     serving.put("vendor.yaml", trusted_ca())
     first, second = (yaml.safe_dump(each) for each in (gateway("roof"), gateway("cellar", OTHER)))
     path = serving.put("gateways.yaml", gateway("roof"), gateway("cellar", OTHER))
@@ -186,7 +186,7 @@ def test_a_folder_that_is_not_mounted_revokes_nothing(serving: Serving, how: str
     serving.until_told(UNKNOWN_CA)
 
 
-def test_what_was_taken_away_stays_away_after_a_crash_and_a_bad_file(serving: Serving) -> None:
+def test_removals_stay_after_a_crash_and_a_bad_file(serving: Serving) -> None:
     serial = f"{pair().x509.serial_number:X}"
     serving.put("all.yaml", trusted_ca(), gateway("roof"))
     serving.start()
@@ -270,7 +270,7 @@ def test_one_state_folder_has_one_process(serving: Serving) -> None:
     assert serving.asks() == LNS_URI
 
 
-def test_the_internal_port_tells_that_it_is_ready(serving: Serving) -> None:
+def test_the_internal_port_reports_that_it_is_ready(serving: Serving) -> None:
     serving.put("all.yaml", trusted_ca(), gateway("roof"))
     serving.start()
     serving.until_told(LNS_URI)
@@ -290,7 +290,7 @@ def test_a_first_manifest_is_waited_for(serving: Serving) -> None:
     serving.until_told(LNS_URI)
 
 
-async def test_on_a_machine_whose_clock_is_at_1970_what_was_in_force_stays_so(serving: Serving) -> None:
+async def test_with_the_clock_at_1970_the_state_in_force_stays(serving: Serving) -> None:
     serving.put("all.yaml", trusted_ca(), gateway("roof"))
     serving.start()
     serving.until_told(LNS_URI)
@@ -337,7 +337,7 @@ def clock_at_1970(begin: float) -> datetime:
         (("--manifests", "{tmp}", "--state", "{tmp}-state", "--listen", "x"), "--listen is 'x'"),
     ],
 )
-def test_a_wrong_use_is_told(tmp_path: Path, options: tuple[str, ...], problem: str) -> None:
+def test_a_wrong_use_is_reported(tmp_path: Path, options: tuple[str, ...], problem: str) -> None:
     given = [each.format(tmp=tmp_path) for each in options]
     done = subprocess.run([*PROGRAM, "serve", *given], capture_output=True, text=True, timeout=120, check=False)
 

@@ -32,7 +32,7 @@ def test_for_other_names_there_is_another_one_of_the_same_root(tmp_path: Path) -
     assert second[2] == first[2]
 
 
-def test_a_key_that_is_lost_is_made_anew(tmp_path: Path) -> None:
+def test_a_key_that_is_lost_is_made_again(tmp_path: Path) -> None:
     files, first = made(tmp_path / "state", "one.example.org")
     files.key.unlink()
     _, second = made(tmp_path / "state", "one.example.org")
@@ -41,7 +41,7 @@ def test_a_key_that_is_lost_is_made_anew(tmp_path: Path) -> None:
     assert second[2] == first[2]
 
 
-def test_a_root_that_somebody_spoilt_is_told_and_not_replaced(tmp_path: Path) -> None:
+def test_a_root_that_somebody_spoilt_is_reported_and_not_replaced(tmp_path: Path) -> None:
     made(tmp_path / "state", "one.example.org")
     (tmp_path / "state/server-ca.pem").write_text("x")
 

@@ -7,7 +7,7 @@ TOKEN = b"Authorization: Bearer NNSXS.secret\r\n"
 
 
 def sequence(size: int, fill: int = 1) -> bytes:
-    """A DER sequence of `size` content bytes, its length as DER has it."""
+    """Return a DER sequence of `size` content bytes, its length as DER has it."""
     if size < 128:
         length = bytes([size])
     elif size < 256:

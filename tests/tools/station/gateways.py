@@ -29,7 +29,7 @@ def station(
     behaviour: Behaviour = QUICK,
     files: Files | None = None,
 ) -> Station:
-    """A Station with a BOOT set."""
+    """Return a Station with a BOOT set."""
     number = parse_hex(eui)
     assert number is not None
     state = StationState(MemoryFiles() if files is None else files)
@@ -43,7 +43,7 @@ def token_blob(trust: KeyPair) -> bytes:
 
 
 def written(folder: Path, boot: CredentialSet) -> list[str]:
-    """The set's parts as files of the names `trust`, `cert` and `key`, and the options that name them."""
+    """Return the set's parts as files of the names `trust`, `cert` and `key`, and the options that name them."""
     options = []
     for name, content in (("trust", boot.trust), ("cert", boot.certificate), ("key", boot.key)):
         if content:

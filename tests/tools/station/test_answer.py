@@ -23,7 +23,7 @@ def test_every_segment_is_found_in_its_place() -> None:
     assert (answer.key_crc, answer.der_signature) == (0x01020304, b"signature")
 
 
-def test_what_follows_the_last_segment_is_not_looked_at() -> None:
+def test_bytes_after_the_last_segment_are_ignored() -> None:
     assert parse_answer(ok(bytes(14) + b"more")) == Answer()
 
 

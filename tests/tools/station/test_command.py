@@ -131,7 +131,7 @@ async def test_a_wrong_use_exits_with_2_and_says_what_is_wrong(
     assert problem in err
 
 
-async def test_a_used_folder_says_what_it_ignores_and_starts_anew_when_told(
+async def test_a_used_folder_reports_ignored_options_and_starts_again_on_request(
     cups: Cups, pki: Pki, tmp_path: Path
 ) -> None:
     cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
@@ -150,7 +150,7 @@ async def test_a_used_folder_says_what_it_ignores_and_starts_anew_when_told(
     assert (again[0], again[2]) == (0, "")
 
 
-async def test_a_regular_set_that_is_asked_first_is_told(cups: Cups, pki: Pki, tmp_path: Path) -> None:
+async def test_a_regular_set_that_is_asked_first_is_reported(cups: Cups, pki: Pki, tmp_path: Path) -> None:
     cups.publish([Trusted("a", pki.a)], [Gateway(pki.eui)])
     await cups.loaded()
     arguments = options(pki, cups.port, tmp_path)

@@ -21,7 +21,7 @@ UNREACHABLE = StationError(StationFault.CONNECT_FAILED, "no route")
 
 
 def boot_only(**files: bytes) -> Station:
-    """A Station that holds a BOOT set, and `files`, whose names have `_` for the dot."""
+    """Return a Station that holds a BOOT set, and `files`, whose names have `_` for the dot."""
     state = StationState(MemoryFiles({name.replace("_", "."): content for name, content in files.items()}))
     state.seed("https://boot.example.org:8987", CA)
     return Station(EUI64(0x0102030405060708), state)
@@ -171,7 +171,7 @@ def test_an_answer_that_breaks_off_in_the_update_changes_the_rest_all_the_same()
     assert station.request().report.tc_uri == LNS_URI
 
 
-def test_a_refusal_that_crashes_a_station_starts_it_anew() -> None:
+def test_a_refusal_that_crashes_a_station_starts_it_again() -> None:
     station = complete()
     ask(station, REFUSED)
 

@@ -29,7 +29,7 @@ def said(outcome: Outcome, *, show_secrets: bool = False) -> str:
     return text(event(outcome, show_secrets=show_secrets))
 
 
-def test_an_answer_is_told_segment_by_segment(pki: Pki) -> None:
+def test_an_answer_is_reported_segment_by_segment(pki: Pki) -> None:
     blob = token_blob(pki.server_ca)
 
     lines = said(
@@ -48,7 +48,7 @@ def test_an_answer_is_told_segment_by_segment(pki: Pki) -> None:
     assert "next: REG set in 86400 s" in lines
 
 
-def test_a_refusal_is_told_with_the_servers_words_and_the_rotation(pki: Pki) -> None:
+def test_a_refusal_is_reported_with_the_servers_words_and_the_rotation(pki: Pki) -> None:
     body = b"GatewaySuspended: the Gateway is suspended\x1b[2J\n"
 
     lines = said(a_station(pki.server_ca).receive(HttpAnswer(403, body, len(body))))
@@ -98,7 +98,7 @@ def test_every_fault_stands_on_the_page(fault: StationFault) -> None:
     ("key", "kind"),
     [("a_gateway", "RSA 2048"), ("server", "P-256")],
 )
-def test_a_key_is_told_by_its_kind_alone(pki: Pki, key: str, kind: str) -> None:
+def test_a_key_is_reported_by_its_kind_alone(pki: Pki, key: str, kind: str) -> None:
     pair: KeyPair = getattr(pki, key)
     credentials = CredentialSet(pki.server_ca.certificate_pem, pair.certificate_pem, pair.key_pem)
 
@@ -115,7 +115,7 @@ def test_keys_that_a_station_cannot_use_are_unreadable() -> None:
         assert describe(CredentialSet(b"a", b"a", each))["key"] == f"unreadable ({len(each)} bytes)"
 
 
-def test_what_cannot_be_read_is_told_by_its_size() -> None:
+def test_what_cannot_be_read_is_reported_by_its_size() -> None:
     described = describe(CredentialSet(b"garbage", b"-----BEGIN X-----", ABSENT))
 
     assert described["trust"] == "unreadable (7 bytes)"

@@ -101,7 +101,7 @@ async def test_a_server_that_closes_without_an_answer_is_a_failure_and_no_refusa
     assert outcome.faults[0].fault is StationFault.CONNECTION_CLOSED
 
 
-async def test_a_silent_server_is_given_up_in_time(pki: Pki) -> None:
+async def test_a_silent_server_times_out(pki: Pki) -> None:
     async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read()
 

@@ -50,7 +50,7 @@ def schema_findings(manifest: Manifest) -> Iterator[Finding]:
     count = 0
     value = _without_nulls(manifest.content.value, definition(manifest.kind))
     for error in _validator(manifest.kind).iter_errors(value):
-        for reason, message, path in _told(error):
+        for reason, message, path in _error_text(error):
             yield manifest.finding(Severity.ERROR, reason, message, *path)
             count += 1
         if count >= _MAX_FINDINGS:
@@ -150,7 +150,7 @@ def _rule_message(rule: Mapping[str, str], context: cel.Context) -> str:
         return fallback
 
 
-def _told(error: ValidationError) -> Iterator[tuple[str, str, tuple[str | int, ...]]]:
+def _error_text(error: ValidationError) -> Iterator[tuple[str, str, tuple[str | int, ...]]]:
     path = tuple(error.absolute_path)
     name = _dotted(path) or "the object"
     value: Any = error.validator_value

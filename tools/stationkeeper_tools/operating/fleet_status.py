@@ -216,7 +216,7 @@ def moment(text: object) -> datetime | None:
     return found if found is not None and found.tzinfo is not None else None
 
 
-def came_by(gateway: FleetResource) -> str:
+def ca_of_last_visit(gateway: FleetResource) -> str:
     """Return the `namespace/name` of the TrustedCA that vouched for a Gateway's last visit; empty where unknown."""
     shown = gateway.status.get("certificate")
     return str(shown.get("trustedCA", "")) if isinstance(shown, Mapping) else ""

@@ -14,7 +14,7 @@ from stationkeeper_tools.operating.fleet import (
     gateway_of,
     trusted_ca_of,
 )
-from stationkeeper_tools.operating.fleet_status import came_by
+from stationkeeper_tools.operating.fleet_status import ca_of_last_visit
 
 FINGERPRINTS = ("revocation", "sha256Fingerprints")
 SERIALS = ("revocation", "serials")
@@ -70,7 +70,7 @@ def revocation_of_gateway(resources: Iterable[FleetResource], eui: EUI64) -> Rev
             f" or suspend the gateway: stationkeeper suspend {format_hex(eui)}"
         )
         raise FleetError(FleetFault.NOT_FOUND, detail)
-    first = trusted_ca_of(listed, came_by(gateway))
+    first = trusted_ca_of(listed, ca_of_last_visit(gateway))
     return Revocation(FINGERPRINTS, sha256, (first, *_related(first, listed)))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from stationkeeper_operator.resources.records import GATEWAY
 from stationkeeper_tools.operating.fleet import FleetResource
-from stationkeeper_tools.operating.fleet_status import came_by
+from stationkeeper_tools.operating.fleet_status import ca_of_last_visit
 
 _MAX_NAMED = 10
 
@@ -61,8 +61,8 @@ def rotation(resources: Iterable[FleetResource], old: FleetResource, new: FleetR
     """
     gateways = [each for each in resources if each.key.kind == GATEWAY and each.spec.get("suspended") is not True]
     of_old, of_new = (f"{each.key.namespace}/{each.key.name}" for each in (old, new))
-    by_old = tuple(sorted((each for each in gateways if came_by(each) == of_old), key=lambda each: each.key))
-    by_new = sum(came_by(each) == of_new for each in gateways)
+    by_old = tuple(sorted((each for each in gateways if ca_of_last_visit(each) == of_old), key=lambda each: each.key))
+    by_new = sum(ca_of_last_visit(each) == of_new for each in gateways)
     tied = sorted((each for each in gateways if _is_tied(each, old, new)), key=lambda each: each.key)
     strangers = tuple(str(each.get("eui", "")) for each in old.status.get("unregistered") or ())
     steps = (

@@ -77,7 +77,7 @@ class Refused:
     wants_token: bool
 
 
-def who_asks(access: Access, peer: str, values: Values) -> str | Refused:
+def authenticate(access: Access, peer: str, values: Values) -> str | Refused:
     """Return who sends a request, or why it is refused.
 
     Args:

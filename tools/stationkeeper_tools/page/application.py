@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from stationkeeper_cups.log_budget import LogBudget
-from stationkeeper_tools.page.access import Access, Refused, who_asks
+from stationkeeper_tools.page.access import Access, Refused, authenticate
 from stationkeeper_tools.page.fleet_view import FleetView
 from stationkeeper_tools.page.freshness import Freshness
 from stationkeeper_tools.page.queries import read_query
@@ -96,7 +96,7 @@ def _authenticated(access: Access, budget: LogBudget) -> Middleware:
     async def ask(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in _OPEN:
             return await handler(request)
-        found = who_asks(access, request.remote or "", lambda name: request.headers.getall(name, []))
+        found = authenticate(access, request.remote or "", lambda name: request.headers.getall(name, []))
         if isinstance(found, Refused):
             left_out = budget.take()
             if left_out is not None:

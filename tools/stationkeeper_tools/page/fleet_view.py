@@ -23,7 +23,7 @@ from stationkeeper_tools.operating.fleet_status import (
     GatewayState,
     Stranger,
     ca_line,
-    came_by,
+    ca_of_last_visit,
     changes_at,
     gateway_line,
     strangers_of,
@@ -308,7 +308,7 @@ def _held(resource: FleetResource, version: str, now: datetime, check_ins: int) 
         return _Held(version, packed(text), line, now, phase)
     known = (resource.status.get(name, "") for name in ("model", "station"))
     searched = " ".join((line.eui, f"{line.namespace}/{line.name}", *known)).lower()
-    return _Held(version, packed(text), line, now, phase, searched, sys.intern(clean(came_by(resource), 600)))
+    return _Held(version, packed(text), line, now, phase, searched, sys.intern(clean(ca_of_last_visit(resource), 600)))
 
 
 def _line(resource: FleetResource, now: datetime, check_ins: int) -> GatewayLine | CALine:

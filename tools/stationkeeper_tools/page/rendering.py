@@ -23,7 +23,7 @@ from stationkeeper_tools.operating.fleet_status import (
     CALine,
     GatewayState,
     Stranger,
-    came_by,
+    ca_of_last_visit,
     moment,
     state_words,
 )
@@ -124,7 +124,7 @@ def gateway_page(view: FleetView, request: Request) -> str | None:
     if line is None or resource is None:
         return None
     certificate = resource.status.get("certificate") or {}
-    around, _, ca_name = came_by(resource).partition("/")
+    around, _, ca_name = ca_of_last_visit(resource).partition("/")
     return _draw(
         "gateway.html",
         request,

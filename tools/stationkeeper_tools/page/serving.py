@@ -12,7 +12,7 @@ from pathlib import Path
 from aiohttp import web
 
 from stationkeeper_cups.log_budget import LogBudget
-from stationkeeper_operator.process.few_connections import few_connections
+from stationkeeper_operator.process.limited_connections import limited_connections
 from stationkeeper_tools.input_errors import InputError
 from stationkeeper_tools.page.access import Access, is_loopback
 
@@ -80,7 +80,7 @@ async def serve_page(application: web.Application, address: PageAddress) -> Asyn
     try:
         context = _context(address)
         server = await asyncio.get_running_loop().create_server(
-            few_connections(runner, MAX_CONNECTIONS, LIFETIME_SECONDS),
+            limited_connections(runner, MAX_CONNECTIONS, LIFETIME_SECONDS),
             address.host,
             address.port,
             reuse_address=True,

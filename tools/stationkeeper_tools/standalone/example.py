@@ -53,7 +53,7 @@ class _Example:
         self._step = step
         self._manifests = folder / "manifests"
         self._folder = folder
-        self._told: list[tuple[str, Mapping[str, Any]]] = []
+        self._reported: list[tuple[str, Mapping[str, Any]]] = []
         self._cups, self._internal = Address("127.0.0.1", free_port()), Address("127.0.0.1", free_port())
         self._url = f"https://localhost:{self._cups.port}"
 
@@ -84,7 +84,7 @@ class _Example:
         return 0 if done else 1
 
     def _tell(self, kind: str, fields: Mapping[str, Any]) -> None:
-        self._told.append((kind, fields))
+        self._reported.append((kind, fields))
 
     def _write(self, server_ca: Path) -> Identity:
         self._manifests.mkdir()
@@ -122,11 +122,11 @@ class _Example:
         return True
 
     def _failed(self, why: str) -> bool:
-        self._step(f"The example failed: {why}. {self._told[-3:]}")
+        self._step(f"The example failed: {why}. {self._reported[-3:]}")
         return False
 
     def _ready(self) -> set[str]:
-        return {fields["name"] for kind, fields in self._told if kind == "status" and fields["ready"]}
+        return {fields["name"] for kind, fields in self._reported if kind == "status" and fields["ready"]}
 
     def _ask(self, identity: Identity, refusals: list[str]) -> None:
         try:

@@ -150,7 +150,7 @@ class FolderWatch:
             Whether there is anything, in the folder or from an earlier run. If not, call it again.
         """
         if self._held.files:
-            self._bring(chosen(self._held.files, self._identities.files)[0])
+            self._apply_objects(chosen(self._held.files, self._identities.files)[0])
             self._api.known()
         await self._look()
         await asyncio.sleep(INTERVAL_SECONDS)
@@ -183,7 +183,7 @@ class FolderWatch:
         await self._keep(reading.held)
         self._held, self._taken = reading.held, found
         self._fingerprints, self._of_files = dict(found.files), reading.of_files
-        self._bring(reading.objects)
+        self._apply_objects(reading.objects)
         if reading.findings != self.findings:
             self.findings = reading.findings
             self.on_findings()
@@ -225,7 +225,7 @@ class FolderWatch:
 
     def _complete(self, found: Scan, files: dict[str, HeldFile], of_files: dict[str, tuple[Finding, ...]]) -> _Reading:
         objects, doubled = chosen(files, self._identities.files)
-        said = [*doubled, *self._said_of_folders(found)]
+        said = [*doubled, *self._folder_findings(found)]
         for key in [key for key in objects if self._api.is_reserved(key)]:
             name, each = objects.pop(key)
             message = "is one of the Secrets that Stationkeeper writes itself; use another name"
@@ -267,7 +267,7 @@ class FolderWatch:
         fewer = before is not None and len(found.objects) < len(before.objects)
         return found, findings, not fewer or content.endswith(b"\n")
 
-    def _said_of_folders(self, found: Scan) -> Iterator[Finding]:
+    def _folder_findings(self, found: Scan) -> Iterator[Finding]:
         told = {name: f"cannot be read: {why}" for name, why in found.unreadable.items()}
         told |= dict.fromkeys(
             self._lost_mounts(found),
@@ -280,7 +280,7 @@ class FolderWatch:
         if not found.files and not found.unreadable:
             yield Finding(str(self._root), 1, Severity.ERROR, NOT_READABLE, _EMPTY)
 
-    def _bring(self, objects: Mapping[ObjectKey, tuple[str, HeldObject]]) -> None:
+    def _apply_objects(self, objects: Mapping[ObjectKey, tuple[str, HeldObject]]) -> None:
         """Report a change to the operator: deletions first."""
         now, before = self._now(), self._objects
         self._objects = dict(objects)

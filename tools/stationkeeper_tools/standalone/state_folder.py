@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 
 from stationkeeper_core.published.documents import DOCUMENTS, MAX_SECRET_BYTES
-from stationkeeper_tools.private_files import private_folder
+from stationkeeper_tools.private_files import private_folder, write_private
 
 STATUS = "status.json"
 _MAX_BYTES = 512 * 1024 * 1024
@@ -76,7 +76,7 @@ class StateFolder:
         Raises:
             OSError: it cannot be written; its content stays as it was.
         """
-        _write(self.path / name, content)
+        write_private(self.path / name, content, is_durable=True)
 
     def read_documents(self) -> dict[str, bytes]:
         """Return the published documents that there are, by name.
@@ -93,7 +93,7 @@ class StateFolder:
         Raises:
             OSError: it cannot be written; its content stays as it was.
         """
-        _write(self.documents / name, content)
+        write_private(self.documents / name, content, is_durable=True)
 
 
 def _read(path: Path, most: int) -> bytes | None:
@@ -105,19 +105,3 @@ def _read(path: Path, most: int) -> bytes | None:
     if len(content) > most:
         raise OSError(f"{path} has more than {most} bytes")
     return content
-
-
-def _write(path: Path, content: bytes) -> None:
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -25,7 +25,7 @@ SECONDS = 0.25
 MAX_EVENTS = 200
 
 _SETTLE_SECONDS = 2.0
-_MAX_TOLD = 50
+_MAX_REPORTED = 50
 _WRITE_SHARE = 10.0
 _log = logging.getLogger("stationkeeper.standalone")
 
@@ -59,7 +59,7 @@ class StatusBoard:
         self._about = about
         self._events: deque[Object] = deque(maxlen=MAX_EVENTS)
         self._changed: dict[ObjectKey, float] = {}
-        self._told: dict[ObjectKey, tuple[object, ...]] = {}
+        self._reported: dict[ObjectKey, tuple[object, ...]] = {}
         self._findings: tuple[Finding, ...] = ()
         self._is_stale = True
         api.on_status, api.on_event, watch.on_findings = self._status, self._event, self.look_at_findings
@@ -90,10 +90,10 @@ class StatusBoard:
         before, self._findings = self._findings, self._watch.findings
         self._is_stale = True
         new = [each for each in self._findings if each not in before]
-        for each in new[:_MAX_TOLD]:
+        for each in new[:_MAX_REPORTED]:
             self._tell("finding", _finding(each))
-        if len(new) > _MAX_TOLD:
-            self._tell("more", {"count": len(new) - _MAX_TOLD})
+        if len(new) > _MAX_REPORTED:
+            self._tell("more", {"count": len(new) - _MAX_REPORTED})
         if before and not self._findings:
             self._tell("cleared", {})
 
@@ -124,7 +124,7 @@ class StatusBoard:
             resource = self._api.get_object(key)
             if resource is None:
                 del self._changed[key]
-                self._told.pop(key, None)
+                self._reported.pop(key, None)
                 continue
             facts = _conditions(resource)
             ready, accepted = facts.get("Ready", {}), facts.get("Accepted", {})
@@ -133,13 +133,13 @@ class StatusBoard:
                 continue
             del self._changed[key]
             said = tuple(ready.get(field) for field in ("status", "reason", "message", "observedGeneration"))
-            if self._told.get(key) != said:
-                self._told[key] = said
+            if self._reported.get(key) != said:
+                self._reported[key] = said
                 news.append(self._news(key, ready, facts.get("Enforced", {})))
-        for each in news[:_MAX_TOLD]:
+        for each in news[:_MAX_REPORTED]:
             self._tell("status", each)
-        if len(news) > _MAX_TOLD:
-            self._tell("more", {"count": len(news) - _MAX_TOLD})
+        if len(news) > _MAX_REPORTED:
+            self._tell("more", {"count": len(news) - _MAX_REPORTED})
 
     def _news(self, key: ObjectKey, ready: Mapping[str, Any], enforced: Mapping[str, Any]) -> Mapping[str, Any]:
         place = self._watch.places.get(key)

@@ -31,7 +31,7 @@ from stationkeeper_operator.compiling.candidate import Candidate, R
 from stationkeeper_operator.compiling.fitting.room import Amounts, Bound, Room
 from stationkeeper_operator.resources.records import Key
 
-MOST_THRIFT = 3
+MAX_OMISSION = 3
 
 _PASSES = 12
 _OVERHEAD = 32
@@ -39,7 +39,7 @@ _TOLERANCE = 256
 _REGISTRY, _RESERVED = b'{"bucket":', b'],"reserved":['
 
 Build = Callable[[Iterable[R], int], Document]
-"""Makes the document from some records; the number, up to `MOST_THRIFT`, says how much of the rest to leave out."""
+"""Makes the document from some records. The number, up to `MAX_OMISSION`, says how much else to leave out."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,14 @@ class Fitted(Generic[R]):
         document: the content.
         payload: its payload.
         records: the record in force of each resource; none for resources without one.
-        has_plenty: whether everything fits without using shares, so that the result does not depend on what is in
-            force.
+        fits_without_shares: whether all records fit without the shares; then the result does not depend on what is
+            in force.
     """
 
     document: Document
     payload: bytes
     records: dict[Key, R]
-    has_plenty: bool = False
+    fits_without_shares: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Contents(Generic[R]):
     bounds: tuple[Bound, ...]
 
 
-def payload_with_plenty(document: Document, release_namespace: str, bounds: tuple[Bound, ...]) -> bytes | None:
+def payload_without_shares(document: Document, release_namespace: str, bounds: tuple[Bound, ...]) -> bytes | None:
     """Return the payload of a registry document in which everything fits without using shares; None if that is not so.
 
     Args:
@@ -86,7 +86,7 @@ def payload_with_plenty(document: Document, release_namespace: str, bounds: tupl
         bounds: the bounds of the document.
     """
     payload = encode_payload(document)
-    return payload if _measured(payload, Room(bounds, release_namespace), is_exact=False).has_plenty else None
+    return payload if _measured(payload, Room(bounds, release_namespace), is_exact=False).fits_without_shares else None
 
 
 def fit(contents: Contents[R], in_force: Document | None) -> Fitted[R]:
@@ -98,18 +98,18 @@ def fit(contents: Contents[R], in_force: Document | None) -> Fitted[R]:
     """
     filling = _Filling(contents)
     filling.put({each.key: record for each in contents.candidates if (record := each.desired or each.fallback)})
-    if filling.room.has_plenty:
-        return replace(filling.fitted, has_plenty=True)
+    if filling.room.fits_without_shares:
+        return replace(filling.fitted, fits_without_shares=True)
     if filling.document == in_force:
         return filling.fitted
     oldest_first = sorted(contents.candidates, key=lambda each: each.seniority)
-    _keep(filling, oldest_first, in_force)
-    _change(filling, oldest_first)
+    _put_in_force(filling, oldest_first, in_force)
+    _put_changes(filling, oldest_first)
     return filling.fitted
 
 
-def _keep(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]], in_force: Document | None) -> None:
-    """Put in the records in force, without what the specs take away."""
+def _put_in_force(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]], in_force: Document | None) -> None:
+    """Put in the records in force, reduced by what the specs take away."""
     held = {each.uid: each for each in _records(in_force)}
     base: dict[Key, R] = {}
     growing: list[tuple[Key, R]] = []
@@ -117,16 +117,16 @@ def _keep(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]], in_force
         record, before = each.minimal or each.fallback, held.get(each.resource.metadata.uid)
         if record is None:
             continue
-        if before is None or record == before or _alone(record) <= _alone(before):
+        if before is None or record == before or _compressed_bytes(record) <= _compressed_bytes(before):
             base[each.key] = record
         else:
             growing.append((each.key, record))
     filling.start(base, in_force, {key for key, record in base.items() if record not in held.values()})
     # If even the reserve is used up, such a record is removed: it must not stay as wide as it was.
-    filling.add(growing, filling.may_take_away)
+    filling.add(growing, filling.may_reduce)
 
 
-def _change(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]]) -> None:
+def _put_changes(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]]) -> None:
     """Put in the changes of the specs: first records that do not grow, then new revocations, then records that grow."""
     present = filling.records
     changes = [
@@ -140,7 +140,7 @@ def _change(filling: "_Filling[R]", oldest_first: Sequence[Candidate[R]]) -> Non
         for each in oldest_first
         if each.minimal and each.fallback and each.key not in settled and each.key in present
     ]
-    filling.add(revoking, filling.may_take_away)
+    filling.add(revoking, filling.may_reduce)
     for within_share in (True, False):
         left = [(key, record) for key, record in changes if filling.records.get(key) != record]
         filling.add(left, filling.may_grow_within_share if within_share else filling.may_grow)
@@ -153,8 +153,8 @@ class _Filling(Generic[R]):
         self._contents: Contents[R] = contents
         self._is_exact: bool = False
         self._bounds: tuple[Bound, ...] = contents.bounds
-        self._thrift: int = 0
-        self._surprising: set[str] = set()
+        self._omission: int = 0
+        self._underestimated: set[str] = set()
         self._payload: bytes = b""
         self._revoking: Counter[str] = Counter()
         self.records: dict[Key, R] = {}
@@ -167,7 +167,7 @@ class _Filling(Generic[R]):
     def put(self, records: dict[Key, R]) -> None:
         """Put exactly these records into the document, and measure it."""
         self.records = records
-        self.document: Document = self._contents.build(records.values(), self._thrift)
+        self.document: Document = self._contents.build(records.values(), self._omission)
         self._payload = encode_payload(self.document)
         self.room: Room = self._measured(self._payload)
         self._revoking = Counter()
@@ -175,7 +175,7 @@ class _Filling(Generic[R]):
             if not isinstance(record, TrustedAuthority):
                 break  # What Gateways take is measured by namespace, and they revoke nothing.
             self.room.take(record.namespace, self._amounts(0, record))
-            self._revoking[record.namespace] += _taking_away(record)
+            self._revoking[record.namespace] += _reduction_bytes(record)
 
     def start(self, records: dict[Key, R], in_force: Document | None, changed: set[Key]) -> None:
         """Start the document with these records, oldest first: as many as the contract allows, nearly always all.
@@ -193,8 +193,8 @@ class _Filling(Generic[R]):
                 room.take(record.namespace, amounts)
                 allowed[key] = record
         self.put(allowed)
-        while self.room.total_bytes > self._bounds[0].most and self._thrift < MOST_THRIFT:
-            self._thrift += 1
+        while self.room.total_bytes > self._bounds[0].most and self._omission < MAX_OMISSION:
+            self._omission += 1
             self.put(allowed)
         if self.room.total_bytes > self._bounds[0].most and in_force is not None:
             before = self._measured(encode_payload(in_force))
@@ -203,22 +203,22 @@ class _Filling(Generic[R]):
                 {key: record for key, record in allowed.items() if key not in changed or record.namespace not in grown}
             )
         while self.room.total_bytes > self._bounds[0].most:
-            self._shed()
+            self._remove_newest()
 
     def is_smaller(self, record: R, before: R) -> bool:
         """Return whether a record needs no more of any resource than the one before."""
         pairs = zip(self._amounts(0, record), self._amounts(0, before), strict=True)
-        return _alone(record) <= _alone(before) and all(new <= old for new, old in pairs)
+        return _compressed_bytes(record) <= _compressed_bytes(before) and all(new <= old for new, old in pairs)
 
     def replace(self, changes: Sequence[tuple[Key, R]]) -> None:
         """Replace larger records by these; undo it if a namespace grows by that."""
         before, room = self.records, self.room
         self.put({**before, **dict(changes)})
-        self._surprising |= {
+        self._underestimated |= {
             name for name, taken in self.room.bytes_of.items() if taken > room.bytes_of[name] + _TOLERANCE
         }
-        if self._surprising:
-            self.put({**before, **{key: each for key, each in changes if each.namespace not in self._surprising}})
+        if self._underestimated:
+            self.put({**before, **{key: each for key, each in changes if each.namespace not in self._underestimated}})
 
     def add(self, changes: Sequence[tuple[Key, R]], may: Callable[[R, Amounts, int], bool]) -> None:
         """Add the changes that may be added, in their order, until no more fit.
@@ -235,8 +235,8 @@ class _Filling(Generic[R]):
                 present = before.get(key)
                 amounts = known.get(key)
                 if amounts is None:
-                    amounts = known[key] = self._more(record, present)
-                revoking = _taking_away(record) - (_taking_away(present) if present is not None else 0)
+                    amounts = known[key] = self._additional(record, present)
+                revoking = _reduction_bytes(record) - (_reduction_bytes(present) if present is not None else 0)
                 if may(record, amounts, self._revoking[record.namespace] + revoking):
                     self.room.take(record.namespace, amounts)
                     self._revoking[record.namespace] += revoking
@@ -245,23 +245,25 @@ class _Filling(Generic[R]):
                 return
             expected = self.room
             self.put({**before, **added})
-            surprising = {
+            underestimated = {
                 name
                 for name, taken in self.room.bytes_of.items()
                 if taken > expected.bytes_of[name] + _TOLERANCE and taken > room.bytes_of[name]
             }
-            if surprising - self._surprising:
-                self._surprising |= surprising
+            if underestimated - self._underestimated:
+                self._underestimated |= underestimated
                 known.clear()
-                self.put({**before, **{key: each for key, each in added.items() if each.namespace not in surprising}})
+                self.put(
+                    {**before, **{key: each for key, each in added.items() if each.namespace not in underestimated}}
+                )
             elif self.room.total_bytes > self._bounds[0].most:
                 self.put(before)
                 return
             left = [change for change in left if self.records.get(change[0]) != change[1]]
 
-    def may_take_away(self, _record: R, amounts: Amounts, revoking: int) -> bool:
-        """Return whether a record that takes trust away may be added."""
-        return self.room.may_take_away(amounts[0], revoking)
+    def may_reduce(self, _record: R, amounts: Amounts, revoking: int) -> bool:
+        """Return whether a record that reduces trust may be added."""
+        return self.room.may_reduce(amounts[0], revoking)
 
     def may_grow_within_share(self, record: R, amounts: Amounts, _revoking: int) -> bool:
         """Return whether a record may be added within the share of its namespace."""
@@ -274,20 +276,20 @@ class _Filling(Generic[R]):
     def _measured(self, payload: bytes) -> Room:
         return _measured(payload, Room(self._bounds, self._contents.release_namespace), is_exact=self._is_exact)
 
-    def _more(self, record: R, before: R | None) -> Amounts:
-        is_known = before is not None and record.namespace not in self._surprising
-        size = _alone(record) - (_alone(before) if before is not None and is_known else 0)
-        more, had = self._amounts(max(size, 0) + _OVERHEAD, record), self._amounts(0, before)
-        return tuple(new - old for new, old in zip(more, had, strict=True))
+    def _additional(self, record: R, before: R | None) -> Amounts:
+        is_known = before is not None and record.namespace not in self._underestimated
+        size = _compressed_bytes(record) - (_compressed_bytes(before) if before is not None and is_known else 0)
+        after, before_amounts = self._amounts(max(size, 0) + _OVERHEAD, record), self._amounts(0, before)
+        return tuple(new - old for new, old in zip(after, before_amounts, strict=True))
 
     def _amounts(self, size: int, record: R | None) -> Amounts:
-        plain = 0 if record is None else _plain(record)
+        plain = 0 if record is None else _plain_bytes(record)
         counts = (size, plain, 0, 0)
         if isinstance(record, TrustedAuthority):
             counts = (size, plain, 1, len(record.anchors) + len(record.intermediates))
         return counts[: len(self._bounds)]
 
-    def _shed(self) -> None:
+    def _remove_newest(self) -> None:
         """Remove the newest records of the largest namespace; only needed if an older contract allowed more."""
         largest = max(self.records.values(), key=lambda each: (self.room.bytes_of[each.namespace], each.namespace))
         keys = [key for key, record in self.records.items() if record.namespace == largest.namespace]
@@ -303,7 +305,7 @@ def _measured(payload: bytes, room: Room, *, is_exact: bool) -> Room:
         room: empty.
         is_exact: whether sizes are measured after compression even if the payload fits without it.
     """
-    is_small = not is_exact and len(payload) <= room.plenty
+    is_small = not is_exact and len(payload) <= room.common_bytes
     counts_plain = payload.startswith(_REGISTRY)
     for namespace, segment in segments(payload):
         if not namespace and segment.startswith(_RESERVED):
@@ -316,19 +318,19 @@ def _measured(payload: bytes, room: Room, *, is_exact: bool) -> Room:
 
 
 @lru_cache(maxsize=16_384)
-def _alone(record: TrustedAuthority | RegisteredGateway) -> int:
+def _compressed_bytes(record: TrustedAuthority | RegisteredGateway) -> int:
     """Return the bytes of a record that is compressed alone."""
     return len(zlib.compress(msgspec.json.encode(record), 6))
 
 
 @lru_cache(maxsize=16_384)
-def _plain(record: TrustedAuthority | RegisteredGateway) -> int:
+def _plain_bytes(record: TrustedAuthority | RegisteredGateway) -> int:
     """Return the bytes of a record before compression."""
     return len(msgspec.json.encode(record)) + 1
 
 
 @lru_cache(maxsize=4096)
-def _taking_away(record: TrustedAuthority | RegisteredGateway) -> int:
+def _reduction_bytes(record: TrustedAuthority | RegisteredGateway) -> int:
     """Return the bytes of a record's revocations and limits."""
     if not isinstance(record, TrustedAuthority):
         return 0

@@ -89,7 +89,7 @@ class Room:
         return len(self._bounds)
 
     @property
-    def plenty(self) -> int:
+    def common_bytes(self) -> int:
         """The bytes of the common space, for any use of the shares."""
         bound = self._bounds[0]
         return bound.most - bound.reserve - bound.shares - bound.release_share
@@ -105,7 +105,7 @@ class Room:
         return self._totals[0]
 
     @property
-    def has_plenty(self) -> bool:
+    def fits_without_shares(self) -> bool:
         """Whether everything fits without using shares."""
         return all(
             self._totals[position] <= self._common(position, "") - bound.shares
@@ -135,7 +135,7 @@ class Room:
                 return False
         return self.is_within(namespace, amounts)
 
-    def may_take_away(self, amount: int, revoking: int) -> bool:
+    def may_reduce(self, amount: int, revoking: int) -> bool:
         """Return whether a reduction may use `amount` more bytes.
 
         Args:

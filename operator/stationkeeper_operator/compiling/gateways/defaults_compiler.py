@@ -52,20 +52,20 @@ class Defaults:
         """
         key = self.world.defaults_of(gateway)
         if key is None:
-            raise StationkeeperError(Reason.LNS_MISSING, f"the spec has no lns, and {self._nowhere(gateway)}")
+            raise StationkeeperError(Reason.LNS_MISSING, f"the spec has no lns, and {self._no_defaults_text(gateway)}")
         found, shown = self.compiled[key], f"GatewayDefaults {key.namespace}/{key.name}"
         if isinstance(found, StationkeeperError):
             detail = f"the spec has no lns, and {shown} is refused ({found.reason}): correct it, or give lns.uri here"
             raise StationkeeperError(Reason.LNS_MISSING, detail)
-        # All that look to it have this text in memory once.
-        whose = sys.intern(f"the LNS is that of {shown}")
+        # One object for all Gateways that use it.
+        source_note = sys.intern(f"the LNS is that of {shown}")
         if isinstance(found, Target):
-            return replace(found, notes=(whose,))
+            return replace(found, notes=(source_note,))
         try:
             target = found.of(gateway)
         except StationkeeperError as error:
-            raise StationkeeperError(error.reason, f"{whose}, and {error.detail}") from None
-        return replace(target, notes=(whose, *target.notes))
+            raise StationkeeperError(error.reason, f"{source_note}, and {error.detail}") from None
+        return replace(target, notes=(source_note, *target.notes))
 
     def verdicts(self, gateways: Mapping[str, int]) -> dict[Key, Verdict]:
         """Return the verdict on each GatewayDefaults.
@@ -73,15 +73,15 @@ class Defaults:
         Args:
             gateways: the number of Gateways without an LNS of their own, by namespace.
         """
-        looking = Counter[Key | None]()
+        without_lns = Counter[Key | None]()
         for namespace, number in gateways.items():
-            looking[self.world.defaults_for(namespace)] += number
+            without_lns[self.world.defaults_for(namespace)] += number
         return {
-            key: _verdict(found, looking[key], validities_of(self.world.resources[key], self.world))
+            key: _verdict(found, without_lns[key], validities_of(self.world.resources[key], self.world))
             for key, found in self.compiled.items()
         }
 
-    def _nowhere(self, gateway: Gateway) -> str:
+    def _no_defaults_text(self, gateway: Gateway) -> str:
         namespaces = dict.fromkeys((gateway.metadata.namespace, self.world.release_namespace))
         return f"there is no GatewayDefaults in namespace {' or '.join(namespaces)}: give lns.uri, or create one"
 

@@ -209,7 +209,7 @@ def _client(trust: Certificate, source: ClientCertificateSource, place: _Place) 
 
 
 def _chain(source: ClientCertificateSource, place: _Place, field: str) -> tuple[Certificate, ...]:
-    """Return the certificates of tls.crt; if it holds a key, the error says what to do with both."""
+    """Return the certificates of tls.crt; if it holds a key, the error says where to put the key."""
     shown = place.read(source.certificate, "auth.clientCertificate")
     if _HOLDS_KEY in shown:
         held = place.read(source.key, "auth.clientCertificate")

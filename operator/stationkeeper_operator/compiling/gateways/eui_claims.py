@@ -1,6 +1,6 @@
 """Decide which namespaces may have a Gateway with the same EUI in force.
 
-Several may, if no client could fit two of them: the TrustedCA that vouches, or the token that fits, decides. If one CA
+Several may, if no client could match two of them: the TrustedCA that vouches, or the matching token, decides. If one CA
 or one token serves two of them, the first one with the EUI keeps it, even after its Gateway is deleted. The other one
 waits until a person hands the EUI over. The waiting is stored, so that the other one does not get the EUI while a
 Gateway or TrustedCA of the first one is being replaced.
@@ -18,7 +18,7 @@ from stationkeeper_core.errors import Reason, StationkeeperError
 from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.published.documents import RegisteredGateway, ReservedEUI
 from stationkeeper_operator.compiling.candidate import Candidate
-from stationkeeper_operator.compiling.trust.scopes import Scopes, may_meet
+from stationkeeper_operator.compiling.trust.scopes import Scopes, may_overlap
 from stationkeeper_operator.resources.records import TAKES_OVER
 
 MAX_RESERVED = 1_000
@@ -53,8 +53,8 @@ class Claim:
         return None if known is None else known.rank
 
     @property
-    def had_it(self) -> bool:
-        """Whether a Gateway of the namespace was in force with the EUI, and the namespace has not lost it since."""
+    def was_in_force(self) -> bool:
+        """Whether a Gateway of the namespace was in force with the EUI, and the namespace still holds it."""
         return self.held is not None or (self.reserved is not None and not self.reserved.waits)
 
     @property
@@ -145,7 +145,7 @@ def _without_handed_over(claims: Sequence[Claim]) -> list[Claim]:
 
 def _is_named(claim: Claim, uids: set[str]) -> bool:
     known = claim.held or claim.reserved
-    return known is not None and claim.had_it and known.uid in uids
+    return known is not None and claim.was_in_force and known.uid in uids
 
 
 def _ranks(claims: Sequence[Claim]) -> list[tuple[Claim, int]]:
@@ -162,15 +162,15 @@ def _losses(eui: EUI64, ranked: Sequence[tuple[Claim, int]], grounds: Grounds) -
     standing: list[Claim] = []
     losses: dict[str, _Loss] = {}
     for claim, _ in ranked:
-        if claim.record is None and not claim.had_it:
+        if claim.record is None and not claim.was_in_force:
             losses[claim.namespace] = _Loss.WAITS
             continue
         losers = [each for each in standing if _loses_to(each, claim, eui, grounds)]
         others = [each for each in standing if each not in losers]
-        if any(_meet(each, claim, eui, grounds) for each in others):
-            own = not claim.had_it or any(_brought_in(claim, each, eui, grounds) for each in others)
+        if any(_share_trust(each, claim, eui, grounds) for each in others):
+            own = not claim.was_in_force or any(_introduced(claim, each, eui, grounds) for each in others)
             losses[claim.namespace] = _Loss.WAITS if own else _Loss.YIELDS
-        elif _has_to_wait(claim, others, eui, grounds):
+        elif _must_wait(claim, others, eui, grounds):
             losses[claim.namespace] = _Loss.WAITS
         else:
             losses |= dict.fromkeys((each.namespace for each in losers), _Loss.WAITS_BEHIND)
@@ -178,8 +178,8 @@ def _losses(eui: EUI64, ranked: Sequence[tuple[Claim, int]], grounds: Grounds) -
     return losses
 
 
-def _has_to_wait(claim: Claim, standing: Sequence[Claim], eui: EUI64, grounds: Grounds) -> bool:
-    if claim.had_it or not standing:
+def _must_wait(claim: Claim, standing: Sequence[Claim], eui: EUI64, grounds: Grounds) -> bool:
+    if claim.was_in_force or not standing:
         return False
     if claim.reserved is None:
         return claim.namespace in grounds.full
@@ -188,23 +188,23 @@ def _has_to_wait(claim: Claim, standing: Sequence[Claim], eui: EUI64, grounds: G
     return bool(scope.own) or not scope.served
 
 
-def _meet(one: Claim, other: Claim, eui: EUI64, grounds: Grounds) -> bool:
+def _share_trust(one: Claim, other: Claim, eui: EUI64, grounds: Grounds) -> bool:
     scopes = (grounds.scopes.of(each.namespace, eui) for each in (one, other))
-    return bool(one.tokens & other.tokens) or may_meet(*scopes)
+    return bool(one.tokens & other.tokens) or may_overlap(*scopes)
 
 
 def _loses_to(first: Claim, second: Claim, eui: EUI64, grounds: Grounds) -> bool:
     """Return whether `first` itself introduced what both share, and `second` had the EUI with it before."""
-    return second.had_it and _brought_in(first, second, eui, grounds)
+    return second.was_in_force and _introduced(first, second, eui, grounds)
 
 
-def _brought_in(claim: Claim, other: Claim, eui: EUI64, grounds: Grounds) -> bool:
-    """Return whether `claim` now has a TrustedCA or token of its own that only `other` had before."""
+def _introduced(claim: Claim, other: Claim, eui: EUI64, grounds: Grounds) -> bool:
+    """Return whether `claim` itself now has a TrustedCA or token that only `other` had before."""
     if claim.tokens - _tokens(claim.held) & _tokens(other.held):
         return True
     now, was = grounds.scopes.of(claim.namespace, eui), grounds.before.of(claim.namespace, eui)
     theirs = grounds.before.of(other.namespace, eui)
-    return not now.own <= was.own and may_meet(now.only_own, theirs) and not may_meet(was, theirs)
+    return not now.own <= was.own and may_overlap(now.only_own, theirs) and not may_overlap(was, theirs)
 
 
 def _tokens(record: RegisteredGateway | None) -> frozenset[str]:
@@ -216,8 +216,12 @@ def _settled(eui: EUI64, claim: Claim, rank: int, loss: _Loss | None) -> Settled
     uid = known.uid if known is not None else ""
     if known is None and loss is not None and claim.candidate is not None:
         uid = claim.candidate.resource.metadata.uid
-    waits = loss in {_Loss.WAITS, _Loss.WAITS_BEHIND} or (loss is None and known is not None and not claim.had_it)
-    reserved = ReservedEUI(eui=format_hex(eui), namespace=claim.namespace, uid=uid, rank=rank, waits=waits)
+    waits = loss in {_Loss.WAITS, _Loss.WAITS_BEHIND} or (loss is None and known is not None and not claim.was_in_force)
+    text = format_hex(eui)
+    if known is not None and known.eui == text:
+        # That text is in memory already.
+        text = known.eui
+    reserved = ReservedEUI(eui=text, namespace=claim.namespace, uid=uid, rank=rank, waits=waits)
     candidate = claim.candidate
     if candidate is not None and claim.record is not None:
         if loss is None:

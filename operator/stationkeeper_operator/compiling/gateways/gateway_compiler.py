@@ -20,7 +20,7 @@ from stationkeeper_operator.resources.records import TRUSTED_CA, Gateway, Key
 from stationkeeper_operator.resources.specs import GatewaySpec
 
 _Names = tuple[str, ...] | None
-_NOWHERE = Target("", b"")
+_NO_TARGET = Target("", b"")
 _TRAFFIC = "it keeps the LNS credentials that it has: to end its traffic, revoke its key at the LNS"
 
 DefaultLNS = Callable[[Gateway], Target]
@@ -159,11 +159,11 @@ def _suspended(
 
 
 def _gateway(resource: Gateway, eui: EUI64, part: _Part) -> RegisteredGateway:
-    lns, cups = part.lns or _NOWHERE, part.cups or _NOWHERE
+    lns, cups = part.lns or _NO_TARGET, part.cups or _NO_TARGET
     tokens = part.tokens.usable if part.tokens is not None else ()
     spelled, text = format_hex(eui), resource.spec.eui if resource.spec is not None else ""
     return RegisteredGateway(
-        # The very text of the spec where it is the same: it is in memory already.
+        # Use the text of the spec if it is equal: it is in memory already.
         eui=text if text == spelled else spelled,
         namespace=resource.metadata.namespace,
         name=resource.metadata.name,
@@ -209,7 +209,7 @@ def _read(resource: Gateway, around: Surroundings, problems: Problems) -> _Part:
     tokens = read_tokens(spec.client, namespace, world, problems)
     lns = problems.attempt(lambda: _lns(resource, spec, around))
     cups = problems.attempt(lambda: _cups(spec, namespace, around))
-    servers = (*(lns or _NOWHERE).notes, *(cups or _NOWHERE).notes)
+    servers = (*(lns or _NO_TARGET).notes, *(cups or _NO_TARGET).notes)
     notes = (*_unknown_authorities(trusted_cas, namespace, world), *tokens.notes, *servers)
     return _Part(trusted_cas, fingerprints, lns, cups, notes, tokens)
 

@@ -32,7 +32,7 @@ from stationkeeper_core.x509.client_certificate import read_client_certificate
 
 _MAX_REMEMBERED = 32_768
 # This namespace must not learn that a TrustedCA of another namespace would vouch.
-_TOLD = {Reason.TRUSTED_CA_OF_ANOTHER_NAMESPACE: Reason.NO_TRUSTED_CA}
+_SHOWN_REASONS = {Reason.TRUSTED_CA_OF_ANOTHER_NAMESPACE: Reason.NO_TRUSTED_CA}
 
 
 class OwnCUPS:
@@ -57,22 +57,22 @@ class OwnCUPS:
         return tuple(datetime.fromtimestamp(each, UTC) for each in self._until if each < min(FOR_EVER, longest))
 
     @property
-    def was_asked(self) -> bool:
+    def was_used(self) -> bool:
         """Whether any result depends on the trust."""
         return bool(self._until)
 
-    def note_anew(self) -> None:
+    def clear_dependencies(self) -> None:
         """Clear the recorded dependencies, for another Gateway."""
         self._until.clear()
 
-    def is_meant_by(self, uri: str) -> bool:
+    def has_uri(self, uri: str) -> bool:
         """Return whether `uri`, `https://host:port`, is a URI of this CUPS."""
         host, _, port = uri.partition("://")[2].lower().rpartition(":")
         return bool(self._names) and not self._names.isdisjoint({host, f"{host}:{port}"})
 
     @cached_property
-    def _court(self) -> "_Court":
-        return _court(self._trust)
+    def _judge_of(self) -> "_TrustJudge":
+        return _judge_of(self._trust)
 
     def check(self, record: RegisteredGateway) -> None:
         """Refuse a Gateway with CUPS credentials that this CUPS would refuse.
@@ -83,7 +83,7 @@ class OwnCUPS:
         Raises:
             StationkeeperError: `WouldBeRefused`; the detail names nothing of other tenants.
         """
-        if record.suspended or not record.cups_credentials or not self.is_meant_by(record.cups_uri):
+        if record.suspended or not record.cups_credentials or not self.has_uri(record.cups_uri):
             return
         found = preflight(record.cups_credentials)
         if found.certificate:
@@ -94,22 +94,22 @@ class OwnCUPS:
             raise _refused("cups leads to this CUPS, and client.tokens does not list the token of cups.auth")
 
     def _check_certificate(self, record: RegisteredGateway, der: bytes) -> None:
-        court, eui = self._court, parse_hex(record.eui)
+        trust_judge, eui = self._judge_of, parse_hex(record.eui)
         assert eui is not None, record.eui  # noqa: S101 - the compiler wrote it
         try:
-            judgement = court.judge(der, record, self._now)
+            judgement = trust_judge.judge(der, record, self._now)
             self._until.append(judgement.until)
-            authorize(Claim(judgement, eui), court.snapshot(record))
+            authorize(Claim(judgement, eui), trust_judge.snapshot(record))
         except StationkeeperError as error:
-            reason = _TOLD.get(error.reason, error.reason)
+            reason = _SHOWN_REASONS.get(error.reason, error.reason)
             raise _refused(
                 "cups leads to this CUPS, which would refuse the certificate of cups.auth as"
                 f" {reason}: {REASONS[reason].meaning}"
             ) from None
 
 
-class _Court:
-    """One trust, with its judgements so far.
+class _TrustJudge:
+    """Judge by one trust document, and cache the judgements.
 
     Args:
         trust: the trust that is about to be published.
@@ -125,16 +125,16 @@ class _Court:
 
     def judge(self, der: bytes, record: RegisteredGateway, now: datetime) -> Judgement:
         """Judge a certificate that is presented alone, by the TrustedCAs in the Gateway's scope."""
-        which = (der, record.namespace, record.eui)
-        known = self._known.get(which)
-        if known is not None and known.holds_at(now):
+        key = (der, record.namespace, record.eui)
+        known = self._known.get(key)
+        if known is not None and known.is_valid_at(now):
             return known
         certificate = read_client_certificate((der,))
         scope = Scope(certificate.eui_or_none, (record.namespace,))
         found = judge(certificate, self._trust, scope, now)
         if len(self._known) >= _MAX_REMEMBERED:
             self._known.clear()
-        self._known[which] = found
+        self._known[key] = found
         return found
 
     def snapshot(self, record: RegisteredGateway) -> Snapshot:
@@ -156,8 +156,8 @@ _EMPTY: Mapping[int, RegistryBucket] = {
 
 
 @lru_cache(maxsize=1)
-def _court(trust: TrustDocument) -> _Court:
-    return _Court(trust)
+def _judge_of(trust: TrustDocument) -> _TrustJudge:
+    return _TrustJudge(trust)
 
 
 def _refused(detail: str) -> StationkeeperError:

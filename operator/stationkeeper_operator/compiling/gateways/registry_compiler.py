@@ -45,13 +45,13 @@ class Bucket:
         if settled.reserved is not None:
             self.kept[settled.reserved.eui, settled.reserved.namespace] = settled.reserved
 
-    def document(self, number: int, records: Iterable[RegisteredGateway], thrift: int) -> RegistryDocument:
+    def document(self, number: int, records: Iterable[RegisteredGateway], omission: int) -> RegistryDocument:
         """Return the document with these Gateways.
 
         Args:
             number: of the bucket.
             records: of the Gateways.
-            thrift: which reservations to leave out: from 1 on those that wait, from 2 on those of EUIs that no other
+            omission: which reservations to leave out: from 1 on those that wait, from 2 on those of EUIs that no other
                 namespace claims, from 3 on all.
         """
         gateways = tuple(sorted(records, key=_order))
@@ -59,13 +59,13 @@ class Bucket:
         reserved = (
             each
             for owner, each in sorted(self.kept.items())
-            if owner not in present and not self._can_do_without(each, thrift)
+            if owner not in present and not self._may_leave_out(each, omission)
         )
         return RegistryDocument(bucket=number, gateways=gateways, reserved=tuple(self._bounded(reserved)))
 
-    def _can_do_without(self, reserved: ReservedEUI, thrift: int) -> bool:
+    def _may_leave_out(self, reserved: ReservedEUI, omission: int) -> bool:
         least = 1 if reserved.waits else 3 if reserved.eui in self.contested else 2
-        return thrift >= least
+        return omission >= least
 
     def _bounded(self, reserved: Iterable[ReservedEUI]) -> list[ReservedEUI]:
         """Return the reservations within each namespace's limit: contested EUIs first, then the lowest EUIs."""
@@ -129,14 +129,14 @@ def registry_buckets(
         if isinstance(each, Gateway):
             eui = claimed_eui(each, held.get(each.metadata.uid))
             gateways.setdefault(None if eui is None else bucket_of(eui, around.world.buckets), []).append(each)
-    nowhere = Bucket()
+    without_bucket = Bucket()
     for number in range(around.world.buckets):
-        owners = _owners(around, gateways.get(number, ()), held, nowhere)
+        owners = _owners(around, gateways.get(number, ()), held, without_bucket)
         yield number, _settled_bucket(owners, registries.get(number), Grounds(*scopes))
-    nowhere.candidates += [
+    without_bucket.candidates += [
         compile_gateway(each, held.get(each.metadata.uid), around) for each in gateways.get(None, ())
     ]
-    yield None, nowhere
+    yield None, without_bucket
 
 
 def _settled_bucket(
@@ -174,7 +174,7 @@ def settle_all(
 
 
 def _owners(
-    around: Surroundings, gateways: Iterable[Gateway], held: Mapping[str, RegisteredGateway], nowhere: Bucket
+    around: Surroundings, gateways: Iterable[Gateway], held: Mapping[str, RegisteredGateway], without_bucket: Bucket
 ) -> dict[_Owner, Candidate[RegisteredGateway]]:
     """Return the Gateway that has an EUI in its namespace: the oldest one."""
     owners: dict[_Owner, Candidate[RegisteredGateway]] = {}
@@ -184,7 +184,7 @@ def _owners(
         assert eui is not None  # noqa: S101 - it is why the Gateway belongs into a bucket
         owner = owners.get((eui, gateway.metadata.namespace))
         if owner is not None:
-            nowhere.candidates.append(conflict(gateway, eui, owner.key))
+            without_bucket.candidates.append(conflict(gateway, eui, owner.key))
             continue
         owners[eui, gateway.metadata.namespace] = compile_gateway(gateway, previous, around)
     return owners

@@ -96,14 +96,16 @@ def with_tokens(target: Target, source: TokensSource, namespace: str, world: Wor
     secret = Reference(SECRET, namespace, source.secret_ref.name)
     tokens = world.read_every_key(secret, _FIELD, SecretUse.CREDENTIALS)
     trust = preflight(target.credentials).trust
-    return LNSByEUI(target, trust, secret, tokens, (*target.notes, *_odd_keys(tokens, namespace, world)))
+    return LNSByEUI(target, trust, secret, tokens, (*target.notes, *_unusable_keys(tokens, namespace, world)))
 
 
-def _odd_keys(tokens: Mapping[str, bytes], namespace: str, world: World) -> tuple[str, ...]:
+def _unusable_keys(tokens: Mapping[str, bytes], namespace: str, world: World) -> tuple[str, ...]:
     """Return a note on the number of unusable keys; without their names, which may be anything, even a secret."""
     is_release = namespace == world.release_namespace
-    odd = sum(not _KEY.fullmatch(key) or ("." in key and not is_release) for key in tokens)
+    unusable = sum(not _KEY.fullmatch(key) or ("." in key and not is_release) for key in tokens)
     form = "16 upper-case hex digits" + (", or NAMESPACE. before them" if is_release else "")
     return (
-        (f"{_FIELD}: {odd} keys of the Secret are not an EUI ({form}) and are not used; correct them",) if odd else ()
+        (f"{_FIELD}: {unusable} keys of the Secret are not an EUI ({form}) and are not used; correct them",)
+        if unusable
+        else ()
     )

@@ -1,19 +1,20 @@
 """Keep one registry document up to date: the claims on its EUIs, the decisions on them, and the records that fit."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
+from enum import Enum
 from functools import partial
 
 from stationkeeper_core.eui64 import EUI64, format_hex
 from stationkeeper_core.published.documents import RegisteredGateway, RegistryDocument, ReservedEUI, digest
 from stationkeeper_operator.compiling.candidate import Candidate
-from stationkeeper_operator.compiling.fitting.capacity import Contents, fit, payload_with_plenty
+from stationkeeper_operator.compiling.fitting.capacity import Contents, fit, payload_without_shares
 from stationkeeper_operator.compiling.fitting.room import REGISTRY_BOUNDS
 from stationkeeper_operator.compiling.gateways.eui_claims import Claim, Grounds, Settled
 from stationkeeper_operator.compiling.gateways.registry_compiler import Bucket, edited, parsed_eui, settle_all
 from stationkeeper_operator.compiling.incremental.multi_index import MultiIndex
 from stationkeeper_operator.compiling.retention.identity import differing
-from stationkeeper_operator.resources.records import Key
+from stationkeeper_operator.resources.records import GATEWAY, Key
 
 Owner = tuple[EUI64, str]
 """An EUI and the namespace of the Gateway that claims it."""
@@ -27,8 +28,77 @@ _MOST_EDITS = 64
 class InForceChange:
     """The changes of the Gateways in force: the records before and after."""
 
-    gone: tuple[RegisteredGateway, ...] = ()
-    came: tuple[RegisteredGateway, ...] = ()
+    removed: tuple[RegisteredGateway, ...] = ()
+    added: tuple[RegisteredGateway, ...] = ()
+
+
+class _Claim:
+    """The claim of one namespace to one EUI, and what was decided on it last.
+
+    There is one for each Gateway, so what is nearly always equal to the record in force is not stored again.
+
+    Attributes:
+        namespace: its name.
+        candidate: that of its Gateway with the EUI; None if it has none.
+        held: the record in force.
+        reserved: the reservation in force.
+        settled: the decided candidate; None where there is none.
+        kept: the decided reservation, or `_AS_HELD`; None for none.
+        record: the record in the document.
+    """
+
+    __slots__ = ("candidate", "held", "kept", "namespace", "record", "reserved", "settled")
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.candidate: Candidate[RegisteredGateway] | None = None
+        self.held: RegisteredGateway | None = None
+        self.reserved: ReservedEUI | None = None
+        self.settled: Candidate[RegisteredGateway] | None = None
+        self.kept: ReservedEUI | _AsHeld | None = None
+        self.record: RegisteredGateway | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether something claims the EUI."""
+        return self.candidate is not None or self.held is not None or self.reserved is not None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing claims the EUI, and the document has nothing of the claim."""
+        return not self.is_live and self.settled is None and self.kept is None and self.record is None
+
+    def hold(self, record: RegisteredGateway | None) -> None:
+        """Set the record in force."""
+        if isinstance(self.kept, _AsHeld) and _reservation(record) != _reservation(self.held):
+            self.kept = _reservation(self.held)
+        self.held = record
+
+    def settle(self, settled: Settled | None) -> None:
+        """Set what was decided; None if there is nothing to decide any more."""
+        self.settled = settled.candidate if settled is not None else None
+        kept = settled.reserved if settled is not None else None
+        self.kept = _AS_HELD if kept is not None and kept == _reservation(self.held) else kept
+
+    def decision(self) -> Settled | None:
+        """Return what was decided last; None if there is nothing."""
+        kept = _reservation(self.held) if isinstance(self.kept, _AsHeld) else self.kept
+        return None if self.settled is None and kept is None else Settled(self.settled, kept)
+
+
+class _AsHeld(Enum):
+    """The reservation that the record in force gives."""
+
+    AS_HELD = 0
+
+
+_AS_HELD = _AsHeld.AS_HELD
+
+
+def _reservation(held: RegisteredGateway | None) -> ReservedEUI | None:
+    if held is None:
+        return None
+    return ReservedEUI(eui=held.eui, namespace=held.namespace, uid=held.uid, rank=held.rank)
 
 
 class BucketMemory:
@@ -43,8 +113,7 @@ class BucketMemory:
         name: the name of the document.
         document: the last fitted document; None before.
         sha256: the digest of its payload.
-        payload: its payload, until it is taken.
-        records: the record of each Gateway in the document.
+        payload: its payload, until it is taken; None where it is in force already.
     """
 
     def __init__(self, name: str, number: int, release_namespace: str) -> None:
@@ -52,47 +121,38 @@ class BucketMemory:
         self.document: RegistryDocument | None = None
         self.sha256 = ""
         self.payload: bytes | None = None
-        self.records: dict[Key, RegisteredGateway] = {}
         self._number = number
         self._release = release_namespace
-        self._candidates: dict[Owner, Candidate[RegisteredGateway]] = {}
-        self._held: dict[Owner, RegisteredGateway] = {}
+        self._claims: MultiIndex[EUI64, _Claim] = MultiIndex()
         self._reserved: dict[Owner, ReservedEUI] = {}
         self._in_force: RegistryDocument | None = None
-        self._namespaces: MultiIndex[EUI64, str] = MultiIndex()
         self._contested: set[EUI64] = set()
-        self._settled: dict[EUI64, tuple[Settled, ...]] = {}
         self._stale: set[EUI64] = set()
-        # The EUIs whose records changed since the last fit, each with the Gateways that had or wanted it until then.
-        self._edited: dict[EUI64, set[Key]] = {}
-        self._must_fit = True
-        self._has_plenty = False
+        # The EUIs whose records changed since the last fit.
+        self._edited: set[EUI64] = set()
+        self._must_rebuild = True
+        self._fits_without_shares = False
 
     @property
     def is_current(self) -> bool:
         """Whether the document is up to date."""
-        return not (self._stale or self._edited or self._must_fit)
+        return not (self._stale or self._edited or self._must_rebuild)
 
     def claim(self, owner: Owner, candidate: Candidate[RegisteredGateway] | None) -> None:
         """Set the candidate of the Gateway that has an EUI in its namespace; None if there is none."""
-        if candidate is None:
-            self._candidates.pop(owner, None)
-        else:
-            self._candidates[owner] = candidate
-        self._involve(owner)
+        self._claim_of(owner).candidate = candidate
+        self._note_claim_change(owner[0])
 
-    def renew(self, owner: Owner, candidate: Candidate[RegisteredGateway]) -> None:
+    def replace_resource(self, owner: Owner, candidate: Candidate[RegisteredGateway]) -> None:
         """Replace the resource of a Gateway without a change that matters, to release the memory of the old one."""
-        resource = candidate.resource
-        self._candidates[owner] = candidate
-        self._settled[owner[0]] = tuple(
-            replace(each, candidate=replace(each.candidate, resource=resource))
-            if each.candidate is not None and each.candidate.key == resource.key
-            else each
-            for each in self._settled.get(owner[0], ())
-        )
+        claim = self._claim_of(owner)
+        settled = claim.settled
+        if settled is not None and settled.key == candidate.key:
+            same = settled is claim.candidate
+            claim.settled = candidate if same else replace(settled, resource=candidate.resource)
+        claim.candidate = candidate
 
-    def take_in_force(self, document: RegistryDocument | None) -> InForceChange:
+    def set_in_force(self, document: RegistryDocument | None) -> InForceChange:
         """Set the document in force, and return its changes."""
         if document is self._in_force:
             return InForceChange()
@@ -100,13 +160,15 @@ class BucketMemory:
         reserved = {(parsed_eui(each), each.namespace): each for each in (document.reserved if document else ())}
         kept = [owner for owner in {**self._reserved, **reserved} if self._reserved.get(owner) != reserved.get(owner)]
         self._reserved = reserved
+        for owner in kept:
+            self._claim_of(owner).reserved = reserved.get(owner)
         for owner in (*changes, *kept):
-            self._involve(owner)
+            self._note_claim_change(owner[0])
         if kept:
             # The number of waiting entries of a namespace decides whether another one fits.
-            self.judge_anew()
-        if not self._has_plenty:
-            self._must_fit = True
+            self.mark_contested_stale()
+        if not self._fits_without_shares:
+            self._must_rebuild = True
         return InForceChange(
             tuple(before for before, _ in changes.values() if before is not None),
             tuple(after for _, after in changes.values() if after is not None),
@@ -117,17 +179,16 @@ class BucketMemory:
     ) -> dict[Owner, tuple[RegisteredGateway | None, RegisteredGateway | None]]:
         """Set the records in force; return those that differ, before and after."""
         before = self._in_force.gateways if self._in_force is not None else ()
-        gone, came = differing(before, document.gateways if document is not None else ())
+        removed, added = differing(before, document.gateways if document is not None else ())
         self._in_force = document
-        new = {(parsed_eui(each), each.namespace): each for each in came}
-        old = {(parsed_eui(each), each.namespace): each for each in gone}
-        for owner in old.keys() - new.keys():
-            del self._held[owner]
-        self._held |= new
+        new = {(parsed_eui(each), each.namespace): each for each in added}
+        old = {(parsed_eui(each), each.namespace): each for each in removed}
         pairs = {owner: (old.get(owner), new.get(owner)) for owner in {**old, **new}}
+        for owner, (_, after) in pairs.items():
+            self._claim_of(owner).hold(after)
         return {owner: pair for owner, pair in pairs.items() if pair[0] != pair[1]}
 
-    def judge_anew(self) -> None:
+    def mark_contested_stale(self) -> None:
         """Mark all contested EUIs for a new decision, after a change of the scopes."""
         self._stale |= self._contested
 
@@ -141,61 +202,95 @@ class BucketMemory:
             Whether the document was made again, and the Gateways with a changed record or a newly settled candidate.
         """
         settled = self._settle(grounds)
-        edits, self._edited = self._edited, {}
-        if not (self._must_fit or edits):
+        edits, self._edited = self._edited, set()
+        if not (self._must_rebuild or edits):
             return False, settled
-        if not self._must_fit and (changed := self._edit(edits)) is not None:
-            return True, settled | changed
-        self._must_fit = False
+        changed = None if self._must_rebuild else self._edit(edits)
+        if changed is None:
+            changed = self._fit_all()
+        for eui in edits:
+            self._drop_empty(eui)
+        return True, settled | changed
+
+    def _fit_all(self) -> set[Key]:
+        """Build the document from all candidates; return the Gateways with a changed record."""
+        self._must_rebuild = False
         bucket = self._bucket()
         contents = Contents(bucket.candidates, partial(bucket.document, self._number), self._release, REGISTRY_BOUNDS)
         fitted = fit(contents, self._in_force)
-        self._has_plenty = fitted.has_plenty
-        before, self.records = self.records, fitted.records
+        self._fits_without_shares = fitted.fits_without_shares
         assert isinstance(fitted.document, RegistryDocument)  # noqa: S101 - it was built as that
-        self.document = self._in_force if fitted.document == self._in_force else fitted.document
-        self.sha256, self.payload = digest(fitted.payload), fitted.payload
-        other = (key for key, record in self.records.items() if before.get(key) != record)
-        return True, {*settled, *other, *(before.keys() - self.records.keys())}
+        self._put(fitted.document, fitted.payload)
+        return self._set_records((claim for _, claim in self._claims), fitted.records)
 
-    def _edit(self, euis: Mapping[EUI64, set[Key]]) -> set[Key] | None:
+    def _edit(self, euis: Set[EUI64]) -> set[Key] | None:
         """Change the records of some EUIs in the document, where everything fits.
-
-        Args:
-            euis: each with the Gateways that may have a record under it.
 
         Returns:
             The Gateways with a changed record; None if the document must be built from all its candidates.
         """
-        if self.document is None or not self._has_plenty or len(euis) > _MOST_EDITS:
+        if self.document is None or not self._fits_without_shares or len(euis) > _MOST_EDITS:
             return None
-        found = edited(self.document, euis, (each for eui in euis for each in self._settled.get(eui, ())))
+        claims = [claim for eui in euis for claim in self._claims.of(eui)]
+        found = edited(self.document, euis, (each for claim in claims if (each := claim.decision()) is not None))
         if found is None:
             return None
         document, chosen = found
-        payload = payload_with_plenty(document, self._release, REGISTRY_BOUNDS)
+        payload = payload_without_shares(document, self._release, REGISTRY_BOUNDS)
         if payload is None:
             return None
-        former = set().union(*euis.values())
-        before = {key: self.records.pop(key) for key in former & self.records.keys()}
-        self.records |= chosen
-        self.document = self._in_force if document == self._in_force else document
-        self.sha256, self.payload = digest(payload), payload
-        return {key for key in {**before, **chosen} if before.get(key) != chosen.get(key)}
+        self._put(document, payload)
+        return self._set_records(claims, chosen)
+
+    def _put(self, document: RegistryDocument, payload: bytes) -> None:
+        is_in_force = document == self._in_force
+        self.document = self._in_force if is_in_force else document
+        self.sha256, self.payload = digest(payload), None if is_in_force else payload
+
+    @staticmethod
+    def _set_records(claims: Iterable[_Claim], records: Mapping[Key, RegisteredGateway]) -> set[Key]:
+        """Set the records of claims; return the Gateways with a changed record."""
+        found: set[Key] = set()
+        for claim in claims:
+            before, settled = claim.record, claim.settled
+            claim.record = records.get(settled.key) if settled is not None else None
+            if claim.record != before:
+                found |= {_key(each) for each in (before, claim.record) if each is not None}
+        return found
 
     def candidate_of(self, owner: Owner, key: Key) -> Candidate[RegisteredGateway] | None:
         """Return the settled candidate of the Gateway that has an EUI in its namespace."""
-        found = (each.candidate for each in self._settled.get(owner[0], ()) if each.candidate is not None)
-        return next((each for each in found if each.key == key), None)
+        claim = self._find(owner)
+        settled = claim.settled if claim is not None else None
+        return settled if settled is not None and settled.key == key else None
 
-    def _involve(self, owner: Owner) -> None:
-        """Record a change of a namespace's claim to an EUI."""
+    def record_of(self, owner: Owner, key: Key) -> RegisteredGateway | None:
+        """Return the record in the document of the Gateway that has an EUI in its namespace; None if there is none."""
+        claim = self._find(owner)
+        record = claim.record if claim is not None else None
+        return record if record is not None and record.name == key.name else None
+
+    def recorded(self) -> Iterator[Key]:
+        """Yield the Gateways with a record in the document."""
+        for _, claim in self._claims:
+            if claim.record is not None:
+                yield _key(claim.record)
+
+    def _find(self, owner: Owner) -> _Claim | None:
         eui, namespace = owner
-        if owner in self._candidates or owner in self._held or owner in self._reserved:
-            self._namespaces.add(eui, namespace)
-        else:
-            self._namespaces.discard(eui, namespace)
-        is_contested = self._namespaces.is_shared(eui)
+        return next((each for each in self._claims.of(eui) if each.namespace == namespace), None)
+
+    def _claim_of(self, owner: Owner) -> _Claim:
+        """Return the claim of a namespace to an EUI; a new one if there was none."""
+        found = self._find(owner)
+        if found is None:
+            found = _Claim(owner[1])
+            self._claims.add(owner[0], found)
+        return found
+
+    def _note_claim_change(self, eui: EUI64) -> None:
+        """Record a change of the claims to an EUI."""
+        is_contested = self._claims.is_shared(eui) and sum(each.is_live for each in self._claims.of(eui)) > 1
         if is_contested or eui in self._contested:
             # The waiting entries of a namespace are counted over all EUIs.
             self._stale |= self._contested
@@ -203,44 +298,49 @@ class BucketMemory:
             self._contested.add(eui)
         elif eui in self._contested:
             self._contested.discard(eui)
-            self._must_fit = True
+            self._must_rebuild = True
         self._stale.add(eui)
 
     def _settle(self, grounds: Grounds) -> set[Key]:
         """Settle the stale EUIs; return the Gateways with changed candidates."""
         claims = {
             eui: {
-                namespace: Claim(
-                    namespace,
-                    self._candidates.get((eui, namespace)),
-                    self._held.get((eui, namespace)),
-                    self._reserved.get((eui, namespace)),
-                )
-                for namespace in self._namespaces.of(eui)
+                each.namespace: Claim(each.namespace, each.candidate, each.held, each.reserved)
+                for each in self._claims.of(eui)
+                if each.is_live
             }
             for eui in self._stale
         }
         found: set[Key] = set()
         for eui, settled in settle_all(claims, self._in_force, grounds):
-            before, after = self._settled.pop(eui, ()), tuple(settled.values())
-            if after:
-                self._settled[eui] = after
-            if not self._is_same_document(before, after):
-                keys = (each.candidate.key for each in before if each.candidate is not None)
-                self._edited.setdefault(eui, set()).update(keys)
+            before = self._decisions(eui)
+            for each in self._claims.of(eui):
+                each.settle(settled.get(each.namespace))
+            after = tuple(settled.values())
+            if not self._has_same_entries(before, after):
+                self._edited.add(eui)
+            else:
+                self._drop_empty(eui)
             found |= {each.candidate.key for each in after if each.candidate is not None}
         self._stale.clear()
         return found
 
-    def _is_same_document(self, before: tuple[Settled, ...], after: tuple[Settled, ...]) -> bool:
+    def _decisions(self, eui: EUI64) -> tuple[Settled, ...]:
+        return tuple(found for each in self._claims.of(eui) if (found := each.decision()) is not None)
+
+    def _drop_empty(self, eui: EUI64) -> None:
+        for each in [each for each in self._claims.of(eui) if each.is_empty]:
+            self._claims.discard(eui, each)
+
+    def _has_same_entries(self, before: tuple[Settled, ...], after: tuple[Settled, ...]) -> bool:
         """Return whether two results put the same into the document, without looking at its other content."""
         if len(before) != 1 or len(after) != 1:
             return not before and not after
         old, new = before[0], after[0]
         if old.candidate is None or new.candidate is None:
             return old.candidate is new.candidate and old.reserved == new.reserved
-        if not self._has_plenty:
-            return _asks_the_same(old.candidate, new.candidate) and old.reserved == new.reserved
+        if not self._fits_without_shares:
+            return _has_same_records(old.candidate, new.candidate) and old.reserved == new.reserved
         # If everything fits, each Gateway's first choice is in the document, and it has no reservation.
         first, then = (each.desired or each.fallback for each in (old.candidate, new.candidate))
         same_record = old.candidate.key == new.candidate.key and first == then
@@ -248,13 +348,17 @@ class BucketMemory:
 
     def _bucket(self) -> Bucket:
         bucket = Bucket(contested={format_hex(eui) for eui in self._contested})
-        for settled in self._settled.values():
-            for each in settled:
-                bucket.take_in(each)
+        for _, claim in self._claims:
+            if (decision := claim.decision()) is not None:
+                bucket.take_in(decision)
         return bucket
 
 
-def _asks_the_same(old: Candidate[RegisteredGateway], new: Candidate[RegisteredGateway]) -> bool:
+def _key(record: RegisteredGateway) -> Key:
+    return Key(GATEWAY, record.namespace, record.name)
+
+
+def _has_same_records(old: Candidate[RegisteredGateway], new: Candidate[RegisteredGateway]) -> bool:
     return (old.key, old.seniority, old.desired, old.fallback, old.minimal) == (
         new.key,
         new.seniority,

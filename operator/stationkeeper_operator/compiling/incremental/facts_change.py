@@ -1,4 +1,4 @@
-"""Find the Gateways that a change of the shared facts concerns."""
+"""Find the Gateways that a change of the shared facts affects."""
 
 from functools import cached_property
 
@@ -33,29 +33,29 @@ class FactsChange:
     @cached_property
     def vouching_changed(self) -> bool:
         """Whether the vouching of any Gateway may have changed."""
-        return not self._new.vouching_cas.says_the_same_as(self._old.vouching_cas)
+        return not self._new.vouching_cas.is_equivalent_to(self._old.vouching_cas)
 
     @cached_property
-    def is_none(self) -> bool:
-        """Whether the change concerns no Gateway."""
+    def affects_nothing(self) -> bool:
+        """Whether the change affects no Gateway."""
         old, new = self._old, self._new
         same_defaults = old.defaults.compiled.keys() == new.defaults.compiled.keys() and all(
             _is_same(each, new.defaults.compiled[key]) for key, each in old.defaults.compiled.items()
         )
         return same_defaults and not self._keys and not self._trusted_cas and not self._trust_changed
 
-    def concerns(self, gateway: Gateway, keys: frozenset[str], *, asked_own_cups: bool) -> bool:
+    def affects(self, gateway: Gateway, keys: frozenset[str], *, checked_own_cups: bool) -> bool:
         """Return whether a Gateway must be compiled again.
 
         Args:
             gateway: the Gateway.
             keys: the digests of the keys that its last compile compared with the TrustedCAs' keys.
-            asked_own_cups: whether its last compile checked it against this release's CUPS.
+            checked_own_cups: whether its last compile checked it against this release's CUPS.
         """
         return (
-            (asked_own_cups and self._trust_changed)
+            (checked_own_cups and self._trust_changed)
             or not keys.isdisjoint(self._keys)
-            or (bool(self._trusted_cas) and self._names_other(gateway))
+            or (bool(self._trusted_cas) and self._names_changed_ca(gateway))
             or self._has_another_default(gateway)
         )
 
@@ -67,7 +67,7 @@ class FactsChange:
     def _keys(self) -> frozenset[str]:
         return _difference(self._old.keys, self._new.keys)
 
-    def _names_other(self, gateway: Gateway) -> bool:
+    def _names_changed_ca(self, gateway: Gateway) -> bool:
         client = gateway.spec.client if gateway.spec is not None else None
         names = (client.trusted_cas if client is not None else None) or ()
         namespace = gateway.metadata.namespace
@@ -93,8 +93,8 @@ class FactsChange:
             return before != now
         old, new = self._old.defaults.compiled[before], self._new.defaults.compiled[now]
         if isinstance(old, LNSByEUI) and isinstance(new, LNSByEUI) and old.tokens != new.tokens:
-            is_same_else = (old.target, old.trust, old.secret) == (new.target, new.trust, new.secret)
-            return (old, new) if is_same_else else True
+            is_same_otherwise = (old.target, old.trust, old.secret) == (new.target, new.trust, new.secret)
+            return (old, new) if is_same_otherwise else True
         return not _is_same(old, new)
 
 
@@ -104,14 +104,14 @@ def _trusted_cas(facts: SharedFacts) -> frozenset[Key]:
 
 def _difference(old: AuthorityKeys, new: AuthorityKeys) -> frozenset[str]:
     """Return the keys that differ in any namespace."""
-    nobody = frozenset[str]()
+    nothing = frozenset[str]()
     namespaces = old.by_namespace.keys() | new.by_namespace.keys()
-    pairs = ((old.by_namespace.get(each, nobody), new.by_namespace.get(each, nobody)) for each in namespaces)
+    pairs = ((old.by_namespace.get(each, nothing), new.by_namespace.get(each, nothing)) for each in namespaces)
     return (old.everywhere ^ new.everywhere).union(*(one ^ other for one, other in pairs))
 
 
 def _is_same(old: Compiled, new: Compiled) -> bool:
-    """Return whether both give every Gateway the same; of a refused one, Gateways only get the reason."""
+    """Return whether both give every Gateway the same result; of a refused one, Gateways get only the reason."""
     if isinstance(old, StationkeeperError) and isinstance(new, StationkeeperError):
         return old.reason == new.reason
     return old == new

@@ -5,14 +5,14 @@ from datetime import datetime
 
 from stationkeeper_core.published.documents import Document, TrustDocument
 from stationkeeper_operator.compiling.shared_facts import SharedFacts
-from stationkeeper_operator.compiling.trust.revocation_lists import beginnings
+from stationkeeper_operator.compiling.trust.revocation_lists import crl_start_times
 from stationkeeper_operator.compiling.trust.trusted_ca_compiler import deadlines
 from stationkeeper_operator.compiling.trust.validities import validities_of
 from stationkeeper_operator.resources.records import GatewayDefaults, TrustedCA
 
 
-def moments(facts: SharedFacts, before: Document | None) -> Iterator[datetime]:
-    """Yield the times that are compared with the clock; between them, the same objects give the same facts.
+def change_times(facts: SharedFacts, before: Document | None) -> Iterator[datetime]:
+    """Yield the times at which the facts may change although no object changes.
 
     Args:
         facts: the last compiled facts.
@@ -24,7 +24,7 @@ def moments(facts: SharedFacts, before: Document | None) -> Iterator[datetime]:
         records += filter(None, (candidate.desired, candidate.fallback, candidate.minimal))
         # A CRL that is not valid yet makes its TrustedCA refused, so it is in no record.
         if candidate.refusal is not None and isinstance(candidate.resource, TrustedCA):
-            yield from beginnings(candidate.resource, facts.world)
+            yield from crl_start_times(candidate.resource, facts.world)
     for record in records:
         yield from deadlines(record)
     for resource in facts.world.resources.values():

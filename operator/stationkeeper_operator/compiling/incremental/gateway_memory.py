@@ -4,6 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+import msgspec
+
+from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_core.published.registry_layout import RegistryLayout, bucket_of
 from stationkeeper_operator.compiling.candidate import Candidate
@@ -26,38 +29,43 @@ class RememberedGateway:
 
     Attributes:
         resource: the resource, compiled or to compile.
-        owner: the EUI that it claims, and its namespace; None if not known.
+        eui: the EUI that it claims; None if not known.
         bucket: the number of the bucket of its EUI.
         is_owner: whether it has its EUI in its namespace, so that no older Gateway has it.
         is_stale: whether it must be compiled.
         candidate: its candidate before its claim was settled; None if it was never compiled.
         keys: the digests of the keys that its compile compared with the TrustedCAs' keys.
-        asked_own_cups: whether its compile checked it against this release's CUPS.
+        checked_own_cups: whether its compile checked it against this release's CUPS.
         verdict: the verdict on it; None before the first one.
     """
 
     __slots__ = (
-        "asked_own_cups",
         "bucket",
         "candidate",
+        "checked_own_cups",
+        "eui",
         "is_owner",
         "is_stale",
         "keys",
-        "owner",
         "resource",
         "verdict",
     )
 
     def __init__(self, resource: Gateway) -> None:
         self.resource = resource
-        self.owner: Owner | None = None
+        self.eui: EUI64 | None = None
         self.bucket: int | None = None
         self.is_owner = False
         self.is_stale = True
         self.candidate: Candidate[RegisteredGateway] | None = None
         self.keys = _NOTHING
-        self.asked_own_cups = False
+        self.checked_own_cups = False
         self.verdict: Verdict | None = None
+
+    @property
+    def owner(self) -> Owner | None:
+        """The EUI that it claims, and its namespace; None if not known."""
+        return None if self.eui is None else (self.eui, self.resource.metadata.namespace)
 
 
 class GatewayMemory:
@@ -67,18 +75,18 @@ class GatewayMemory:
         layout: the layout of the registry documents.
 
     Attributes:
-        looking: the number of Gateways without an LNS of their own, by namespace.
+        without_lns: the number of Gateways without an LNS of their own, by namespace.
         expiring: when a certificate of a Gateway's servers expires.
-        let_in_until: until when the check against this release's CUPS is valid.
+        own_cups_valid_until: until when the check against this release's CUPS is valid.
     """
 
     def __init__(self, layout: RegistryLayout) -> None:
         self._layout = layout
-        self.looking: Counter[str] = Counter()
+        self.without_lns: Counter[str] = Counter()
         self.expiring: DeadlineQueue[Key] = DeadlineQueue()
-        self.let_in_until: DeadlineQueue[Key] = DeadlineQueue()
+        self.own_cups_valid_until: DeadlineQueue[Key] = DeadlineQueue()
         self._gateways: dict[Key, RememberedGateway] = {}
-        self._claimants: MultiIndex[Owner, Key] = MultiIndex()
+        self._claimants: MultiIndex[EUI64, Key] = MultiIndex()
         self._named: MultiIndex[Reference, Key] = MultiIndex()
         self._by_uid: MultiIndex[str, Key] = MultiIndex()
         self._held: MultiIndex[str, RegisteredGateway] = MultiIndex()
@@ -98,13 +106,13 @@ class GatewayMemory:
         if remembered is None:
             remembered = self._gateways[key] = RememberedGateway(resource)
         else:
-            self._unlist(key, remembered.resource)
+            self._remove_from_indexes(key, remembered.resource)
             remembered.resource = resource
         self._by_uid.add(resource.metadata.uid, key)
         for each in references(resource):
             self._named.add(each, key)
         if looks_to_defaults(resource):
-            self.looking[resource.metadata.namespace] += 1
+            self.without_lns[resource.metadata.namespace] += 1
         return remembered
 
     def remove(self, key: Key) -> Owner | None:
@@ -112,29 +120,27 @@ class GatewayMemory:
         remembered = self._gateways.pop(key, None)
         if remembered is None:
             return None
-        self._unlist(key, remembered.resource)
+        self._remove_from_indexes(key, remembered.resource)
         self.expiring.set(key, None)
-        self.let_in_until.set(key, None)
-        if remembered.owner is not None:
-            self._claimants.discard(remembered.owner, key)
+        self.own_cups_valid_until.set(key, None)
+        if remembered.eui is not None:
+            self._claimants.discard(remembered.eui, key)
         return remembered.owner
 
     def claim(self, key: Key, remembered: RememberedGateway) -> Owner | None:
         """Update the EUI that a Gateway claims; return its former claim if that has changed."""
-        former = remembered.owner
-        metadata = remembered.resource.metadata
-        eui = claimed_eui(remembered.resource, self.held(metadata.uid))
-        claimed = None if eui is None else (eui, metadata.namespace)
-        if former == claimed:
+        former, owner = remembered.eui, remembered.owner
+        resource = remembered.resource
+        remembered.eui = claimed_eui(resource, self.held(resource.metadata.uid) if resource.spec is None else None)
+        if former == remembered.eui:
             return None
-        remembered.owner = claimed
         if former is not None:
             self._claimants.discard(former, key)
         remembered.bucket, remembered.is_owner = None, False
-        if remembered.owner is not None:
-            remembered.bucket = self.bucket_of(remembered.owner)
-            self._claimants.add(remembered.owner, key)
-        return former
+        if remembered.eui is not None:
+            remembered.bucket = bucket_of(remembered.eui, self._layout.buckets)
+            self._claimants.add(remembered.eui, key)
+        return owner
 
     def bucket_of(self, owner: Owner) -> int:
         """Return the number of the bucket of an EUI."""
@@ -142,7 +148,8 @@ class GatewayMemory:
 
     def claimants(self, owner: Owner) -> list[Key]:
         """Return the Gateways of a namespace that claim one EUI."""
-        return list(self._claimants.of(owner))
+        eui, namespace = owner
+        return [key for key in self._claimants.of(eui) if key.namespace == namespace]
 
     def naming(self, reference: Reference) -> list[Key]:
         """Return the Gateways that name a Secret or ConfigMap."""
@@ -168,7 +175,7 @@ class GatewayMemory:
         """The namespaces with gateways that have each key."""
         return self._owners_of_keys
 
-    def take_in_force(self, change: InForceChange) -> tuple[set[Key], set[str]]:
+    def set_in_force(self, change: InForceChange) -> tuple[set[Key], set[str]]:
         """Update the records in force.
 
         Returns:
@@ -176,13 +183,13 @@ class GatewayMemory:
         """
         concerned: set[Key] = set()
         keys: set[str] = set()
-        for each in change.gone:
+        for each in change.removed:
             self._held.discard(each.uid, each)
             keys |= self._count_keys(each, -1)
-        for each in change.came:
+        for each in change.added:
             self._held.add(each.uid, each)
             keys |= self._count_keys(each, 1)
-        for each in (*change.gone, *change.came):
+        for each in (*change.removed, *change.added):
             concerned.update(self._by_uid.of(each.uid))
         return concerned, keys
 
@@ -192,15 +199,15 @@ class GatewayMemory:
         self.expiring.set(key, min(ends, default=None))
 
     def due(self, now: datetime) -> Iterable[Key]:
-        """Return the Gateways that change because time has passed, and remove their deadlines."""
-        return {*self.expiring.take(now), *self.let_in_until.take(now)}
+        """Return the Gateways whose deadline has passed, and remove these deadlines."""
+        return {*self.expiring.take(now), *self.own_cups_valid_until.take(now)}
 
-    def _unlist(self, key: Key, resource: Gateway) -> None:
+    def _remove_from_indexes(self, key: Key, resource: Gateway) -> None:
         self._by_uid.discard(resource.metadata.uid, key)
         for each in references(resource):
             self._named.discard(each, key)
         if looks_to_defaults(resource):
-            self.looking[resource.metadata.namespace] -= 1
+            self.without_lns[resource.metadata.namespace] -= 1
 
     def _count_keys(self, record: RegisteredGateway, number: int) -> set[str]:
         """Count a Gateway's keys; return those that its namespace has now for the first time, or has no longer."""
@@ -216,3 +223,12 @@ class GatewayMemory:
             if had != (record.namespace in owners):
                 found.add(key)
         return found
+
+
+def share_texts(record: RegisteredGateway, resource: Gateway) -> None:
+    """Have a decoded record use the texts of its Gateway, so that they are in memory once."""
+    metadata, spec = resource.metadata, resource.spec
+    pairs = (("uid", metadata.uid), ("name", metadata.name), ("namespace", metadata.namespace))
+    for field, text in (*pairs, ("eui", spec.eui if spec is not None else "")):
+        if getattr(record, field) == text:
+            msgspec.structs.force_setattr(record, field, text)

@@ -11,11 +11,12 @@ from datetime import datetime
 
 from stationkeeper_core.published.documents import TRUST, Document, TrustDocument, digest
 from stationkeeper_core.published.registry_layout import BUCKETS, layout_of
-from stationkeeper_operator.compiling.incremental.facts_horizon import moments
+from stationkeeper_operator.compiling.incremental.facts_horizon import change_times
 from stationkeeper_operator.compiling.incremental.gateway_memory import GatewayMemory
-from stationkeeper_operator.compiling.incremental.incremental_registry import IncrementalRegistry, Work
+from stationkeeper_operator.compiling.incremental.incremental_registry import IncrementalRegistry
 from stationkeeper_operator.compiling.incremental.known_certificates import KnownCertificates
-from stationkeeper_operator.compiling.resource_verdicts import LEAVING
+from stationkeeper_operator.compiling.incremental.work import Work
+from stationkeeper_operator.compiling.resource_verdicts import BEING_DELETED
 from stationkeeper_operator.compiling.shared_facts import SharedFacts, compile_facts
 from stationkeeper_operator.compiling.trust.trust_compiler import CompiledTrust, compile_trust
 from stationkeeper_operator.compiling.verdict import Verdict
@@ -61,9 +62,9 @@ class IncrementalCompiler:
         self._release = release_namespace
         self._cups_names = cups_names
         self._buckets = buckets
-        self._few: dict[Key, Resource] = {}
+        self._other_kinds: dict[Key, Resource] = {}
         self._referenced: dict[Reference, ReferencedObject] = {}
-        self._leaving: dict[Key, Resource] = {}
+        self._being_deleted: dict[Key, Resource] = {}
         self._registry = IncrementalRegistry(release_namespace, cups_names, layout_of(buckets))
         self._known = KnownCertificates()
         self._trust: CompiledTrust | None = None
@@ -71,7 +72,7 @@ class IncrementalCompiler:
         self._facts: SharedFacts | None = None
         self._verdicts: dict[Key, Verdict] = {}
         self._authority_keys: frozenset[str] = frozenset()
-        self._named_by_few: frozenset[Reference] = frozenset()
+        self._named_by_other_kinds: frozenset[Reference] = frozenset()
         self._horizon: datetime | None = None
         self._compiled_at: datetime | None = None
         self._in_force: Document | None = None
@@ -88,7 +89,7 @@ class IncrementalCompiler:
     @property
     def resources(self) -> Mapping[Key, Resource]:
         """A live view of all resources."""
-        return _Resources(self._few, self._leaving, self._registry.gateways)
+        return _Resources(self._other_kinds, self._being_deleted, self._registry.gateways)
 
     @property
     def world(self) -> World:
@@ -100,20 +101,20 @@ class IncrementalCompiler:
         """The digest of the trust document's payload."""
         return self._trust_sha256
 
-    def carried_by(self, document: str) -> list[Key]:
+    def resources_in(self, document: str) -> list[Key]:
         """Return the resources in a document."""
         if document == TRUST:
             return list(self._trust.records) if self._trust is not None else []
-        return [key for bucket in self._registry.buckets if bucket.name == document for key in bucket.records]
+        return [key for bucket in self._registry.buckets if bucket.name == document for key in bucket.recorded()]
 
     def default_of(self, resource: Resource) -> Key | None:
         """Return the GatewayDefaults that must give the LNS of `resource`; None if there is none."""
         return self._facts.world.defaults_of(resource) if self._facts is not None else None
 
     @property
-    def is_whole(self) -> bool:
+    def has_compiled_all(self) -> bool:
         """Whether every resource was compiled at least once."""
-        return self._registry.is_whole
+        return self._registry.has_compiled_all
 
     def verdict_on(self, key: Key) -> Verdict | None:
         """Return the present verdict on a resource; None if there is none yet."""
@@ -123,7 +124,7 @@ class IncrementalCompiler:
             found = remembered.verdict if remembered is not None else None
         return found
 
-    def holds_at(self, now: datetime) -> bool:
+    def is_valid_at(self, now: datetime) -> bool:
         """Return whether the stored state can be updated for `now`; false if the clock was set back."""
         return self._compiled_at is None or now >= self._compiled_at
 
@@ -134,7 +135,9 @@ class IncrementalCompiler:
         for key, change in changes.resources.items():
             self._take_in_resource(key, change)
         if any(key.kind != GATEWAY for key in changes.resources):
-            self._named_by_few = frozenset(each for one in self._few.values() for each in references(one))
+            self._named_by_other_kinds = frozenset(
+                each for one in self._other_kinds.values() for each in references(one)
+            )
 
     def compile_trust(self, in_force: Mapping[str, Document], now: datetime) -> TrustDocument:
         """Compile the trust document; it has few objects, so that it can be published before the rest is compiled.
@@ -143,7 +146,7 @@ class IncrementalCompiler:
             in_force: the present documents, without missing ones and those that cannot be decoded.
             now: the time, aware; certificates that have expired by then are left out.
         """
-        assert self.holds_at(now)  # noqa: S101 - the caller starts again if the clock was set back
+        assert self.is_valid_at(now)  # noqa: S101 - the caller starts again if the clock was set back
         self._compiled_at = now
         before = in_force.get(TRUST)
         if before is not self._in_force:
@@ -151,7 +154,7 @@ class IncrementalCompiler:
         self._in_force = before
         is_due = self._horizon is not None and self._horizon <= now
         if self._trust is None or self._is_trust_stale or is_due or (self._is_trust_new and now != self._trust_at):
-            world = World(self._release, dict(self._few), self._referenced, self._cups_names, self._buckets)
+            world = World(self._release, dict(self._other_kinds), self._referenced, self._cups_names, self._buckets)
             self._trust = compile_trust(world.without_deleted(), before, now)
             self._trust_sha256 = digest(self._trust.fitted.payload)
             self._are_facts_stale = True
@@ -172,22 +175,22 @@ class IncrementalCompiler:
                 Gateways of a GatewayDefaults. Resources of an event are always compiled.
         """
         trust, work = self.compile_trust(in_force, now), Work()
-        keys = self._registry.take_in_force(in_force)
+        keys = self._registry.set_in_force(in_force)
         if not keys.isdisjoint(self._authority_keys):
             self._are_facts_stale = True
         assert self._trust is not None  # noqa: S101 - just compiled
-        if self._known.take_interest(self._trust.records.values(), self._gateways):
+        if self._known.set_revoked(self._trust.records.values(), self._gateways):
             self._are_facts_stale = True
         if self._are_facts_stale:
             self._compile_facts(now)
         facts = self._facts
         assert facts is not None  # noqa: S101 - just compiled
-        self._registry.take_in_facts(facts)
+        self._registry.set_facts(facts)
         found = self._registry.compile(now, interrupted, work)
-        few = dict.fromkeys(self._leaving, LEAVING) | dict(facts.verdicts)
-        few |= facts.defaults.verdicts(self._registry.gateways.looking)
-        changed = {key: each for key, each in few.items() if self._verdicts.get(key) != each} | found
-        self._verdicts = few
+        other_kinds = dict.fromkeys(self._being_deleted, BEING_DELETED) | dict(facts.verdicts)
+        other_kinds |= facts.defaults.verdicts(self._registry.gateways.without_lns)
+        changed = {key: each for key, each in other_kinds.items() if self._verdicts.get(key) != each} | found
+        self._verdicts = other_kinds
         fitted = [each for each in self._registry.buckets if each.document is not None]
         documents: dict[str, Document] = {TRUST: trust}
         documents |= {each.name: each.document for each in fitted if each.document is not None}
@@ -203,24 +206,24 @@ class IncrementalCompiler:
             self._referenced.pop(reference, None)
         else:
             self._referenced[reference] = found
-        self._registry.take_in_reference(reference)
-        if reference in self._named_by_few:
+        self._registry.mark_gateways_naming(reference)
+        if reference in self._named_by_other_kinds:
             self._is_trust_stale = True
 
     def _take_in_resource(self, key: Key, change: ResourceChange) -> None:
         before, after = change
         is_present = after is not None and not after.metadata.being_deleted
         if after is not None and not is_present:
-            self._leaving[key] = after
+            self._being_deleted[key] = after
         else:
-            self._leaving.pop(key, None)
+            self._being_deleted.pop(key, None)
         if isinstance(before, Gateway) or isinstance(after, Gateway):
             self._take_in_gateway(key, after if is_present and isinstance(after, Gateway) else None)
             return
         if after is not None:
-            self._few[key] = after
+            self._other_kinds[key] = after
         else:
-            self._few.pop(key, None)
+            self._other_kinds.pop(key, None)
         if before is None or after is None or not compiles_the_same(before, after):
             self._is_trust_stale = True
 
@@ -230,17 +233,17 @@ class IncrementalCompiler:
         if self._known.change(before, gateway):
             self._are_facts_stale = True
         if before is not None and gateway is not None and compiles_the_same(before, gateway):
-            self._registry.renew(key, gateway)
+            self._registry.replace_resource(key, gateway)
         else:
             self._registry.take_in(key, gateway)
 
     def _compile_facts(self, now: datetime) -> None:
         assert self._trust is not None  # noqa: S101 - the trust is compiled first
-        everything = World(self._release, dict(self._few), self._referenced, self._cups_names, self._buckets)
+        all_resources = World(self._release, dict(self._other_kinds), self._referenced, self._cups_names, self._buckets)
         owners = self._registry.gateways.owners_of_keys
-        self._facts = compile_facts(everything, self._trust, self._in_force, owners, self._known.found, now)
+        self._facts = compile_facts(all_resources, self._trust, self._in_force, owners, self._known.found, now)
         self._authority_keys = frozenset().union(*self._facts.keys.by_namespace.values())
-        times = moments(self._facts, self._in_force)
+        times = change_times(self._facts, self._in_force)
         self._horizon = min((each for each in times if each >= now), default=None)
         self._are_facts_stale = False
 
@@ -250,28 +253,30 @@ class IncrementalCompiler:
     def _deadline(self, now: datetime) -> datetime | None:
         assert self._facts is not None  # noqa: S101 - just compiled
         times = [each for each in self._facts.deadlines if each >= now]
-        let_in_until = self._registry.gateways.let_in_until.first
-        return min(times if let_in_until is None else [*times, let_in_until], default=None)
+        own_cups_valid_until = self._registry.gateways.own_cups_valid_until.first
+        return min(times if own_cups_valid_until is None else [*times, own_cups_valid_until], default=None)
 
 
 class _Resources(Mapping[Key, Resource]):
     """A view of all resources in their collections."""
 
-    def __init__(self, few: Mapping[Key, Resource], leaving: Mapping[Key, Resource], gateways: GatewayMemory) -> None:
-        self._few = few
-        self._leaving = leaving
+    def __init__(
+        self, other_kinds: Mapping[Key, Resource], being_deleted: Mapping[Key, Resource], gateways: GatewayMemory
+    ) -> None:
+        self._other_kinds = other_kinds
+        self._being_deleted = being_deleted
         self._gateways = gateways
 
     def __getitem__(self, key: Key) -> Resource:
         remembered = self._gateways.get(key)
         if remembered is not None:
             return remembered.resource
-        found = self._few.get(key)
-        return self._leaving[key] if found is None else found
+        found = self._other_kinds.get(key)
+        return self._being_deleted[key] if found is None else found
 
     def __iter__(self) -> Iterator[Key]:
-        yield from self._few
-        yield from (key for key in self._leaving if key not in self._few)
+        yield from self._other_kinds
+        yield from (key for key in self._being_deleted if key not in self._other_kinds)
         yield from (key for key, _ in self._gateways)
 
     def __len__(self) -> int:

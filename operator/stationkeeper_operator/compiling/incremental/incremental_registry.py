@@ -1,7 +1,7 @@
 """Keep the registry documents up to date: compile only the Gateways that a change concerns, and their documents."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from stationkeeper_core.published.documents import Document, RegisteredGateway, RegistryDocument
@@ -11,33 +11,21 @@ from stationkeeper_operator.compiling.gateways.eui_claims import Grounds
 from stationkeeper_operator.compiling.gateways.gateway_compiler import Surroundings, compile_gateway
 from stationkeeper_operator.compiling.gateways.own_cups import OwnCUPS
 from stationkeeper_operator.compiling.gateways.registry_compiler import conflict, precedence
-from stationkeeper_operator.compiling.incremental.asked_keys import AskedKeys, shared_keys
 from stationkeeper_operator.compiling.incremental.bucket_memory import BucketMemory, Owner
 from stationkeeper_operator.compiling.incremental.facts_change import FactsChange
-from stationkeeper_operator.compiling.incremental.gateway_memory import GatewayMemory, RememberedGateway
+from stationkeeper_operator.compiling.incremental.gateway_memory import GatewayMemory, RememberedGateway, share_texts
 from stationkeeper_operator.compiling.incremental.pause import Pause
+from stationkeeper_operator.compiling.incremental.recording_keys import RecordingKeys, shared_keys
+from stationkeeper_operator.compiling.incremental.work import Work
 from stationkeeper_operator.compiling.resource_verdicts import gateway_verdict
 from stationkeeper_operator.compiling.retention.reductions import record_may_be_reduced
 from stationkeeper_operator.compiling.shared_facts import SharedFacts
 from stationkeeper_operator.compiling.trust.scopes import Scopes
-from stationkeeper_operator.compiling.verdict import Verdict, Vouching
+from stationkeeper_operator.compiling.verdict import Verdict, Vouching, shared_verdict
 from stationkeeper_operator.resources.records import Gateway, Key, Reference
 
 KEPT_PAYLOADS = 4
 """The number of payloads that a compile returns: large ones are encoded again where they are written."""
-
-
-@dataclass
-class Work:
-    """The work of a compile.
-
-    Attributes:
-        gateways: the number of compiled Gateways.
-        documents: the number of encoded documents.
-    """
-
-    gateways: int = 0
-    documents: int = 0
 
 
 class IncrementalRegistry:
@@ -57,44 +45,44 @@ class IncrementalRegistry:
         self.gateways = GatewayMemory(layout)
         self.buckets = [BucketMemory(name, number, release_namespace) for number, name in enumerate(layout.registry)]
         self._cups_names = cups_names
-        self._touched: dict[Key, None] = {}
+        self._changed: dict[Key, None] = {}
         self._claims: dict[Owner, None] = {}
         self._backlog: dict[Key, None] = {}
-        self._untold: dict[Key, None] = {}
-        self._revouched: dict[Key, None] = {}
-        # At first: Gateways to compile again, documents and Gateways of events, and documents with reductions.
-        self._later: dict[Key, None] = {}
-        self._awaited: set[int] = set()
-        self._early: list[Key] = []
+        self._stale_verdicts: dict[Key, None] = {}
+        self._stale_vouching: dict[Key, None] = {}
+        # Until each Gateway was compiled once: Gateways to compile again, those of events, documents with reductions.
+        self._compile_again: dict[Key, None] = {}
+        self._event_documents: set[int] = set()
+        self._event_gateways: list[Key] = []
         self._reduced: set[int] = set()
         self._facts: SharedFacts | None = None
         self._due_at: datetime | None = None
-        self._is_begun = self._is_whole = False
+        self._is_begun = self._has_compiled_all = False
 
     @property
-    def is_whole(self) -> bool:
+    def has_compiled_all(self) -> bool:
         """Whether every Gateway was compiled at least once."""
-        return self._is_whole
+        return self._has_compiled_all
 
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to compile."""
-        is_current = all(each.is_current for each in self.buckets)
-        return is_current and not (self._touched or self._claims or self._backlog or self._untold or self._revouched)
+        waiting = (self._changed, self._claims, self._backlog, self._stale_verdicts, self._stale_vouching)
+        return not any(waiting) and all(each.is_current for each in self.buckets)
 
     def take_in(self, key: Key, resource: Gateway | None) -> None:
         """Add or replace a Gateway; None if it is deleted or being deleted."""
         if resource is not None:
             self.gateways.put(key, resource)
-            (self._touched if self._is_begun else self._backlog)[key] = None
+            (self._changed if self._is_begun else self._backlog)[key] = None
             return
         owner = self.gateways.remove(key)
-        for each in (self._touched, self._backlog, self._later, self._untold, self._revouched):
+        for each in (self._changed, self._backlog, self._compile_again, self._stale_verdicts, self._stale_vouching):
             each.pop(key, None)
         if owner is not None:
             self._claims[owner] = None
 
-    def renew(self, key: Key, resource: Gateway) -> None:
+    def replace_resource(self, key: Key, resource: Gateway) -> None:
         """Replace a Gateway with changes only in parts that are not compiled."""
         remembered = self.gateways.get(key)
         if remembered is None:
@@ -105,46 +93,46 @@ class IncrementalRegistry:
             return
         remembered.candidate = replace(candidate, resource=resource)
         if owner is not None and remembered.is_owner:
-            self.buckets[self.gateways.bucket_of(owner)].renew(owner, remembered.candidate)
+            self.buckets[self.gateways.bucket_of(owner)].replace_resource(owner, remembered.candidate)
 
-    def take_in_reference(self, reference: Reference) -> None:
-        """Mark the Gateways that name a changed Secret or ConfigMap."""
-        self._touched.update(dict.fromkeys(self.gateways.naming(reference)))
+    def mark_gateways_naming(self, reference: Reference) -> None:
+        """Mark the Gateways that name a changed Secret or ConfigMap for a compile."""
+        self._changed.update(dict.fromkeys(self.gateways.naming(reference)))
 
-    def take_in_force(self, in_force: Mapping[str, Document]) -> set[str]:
+    def set_in_force(self, in_force: Mapping[str, Document]) -> set[str]:
         """Set the documents in force; return the keys that gateways of other namespaces have now."""
         keys: set[str] = set()
         for number, bucket in enumerate(self.buckets):
             document = in_force.get(bucket.name)
-            change = bucket.take_in_force(document if isinstance(document, RegistryDocument) else None)
-            concerned, changed = self.gateways.take_in_force(change)
+            change = bucket.set_in_force(document if isinstance(document, RegistryDocument) else None)
+            concerned, changed = self.gateways.set_in_force(change)
             keys |= changed
             if not self._is_begun:
-                if any(record_may_be_reduced(each, self.gateways.of_uid(each.uid)) for each in change.came):
+                if any(record_may_be_reduced(each, self.gateways.of_uid(each.uid)) for each in change.added):
                     self._reduced.add(number)
                 continue
             # At first, no Gateway is compiled twice before each was compiled once.
-            (self._backlog if self._is_whole else self._later).update(dict.fromkeys(concerned))
+            (self._backlog if self._has_compiled_all else self._compile_again).update(dict.fromkeys(concerned))
         return keys
 
-    def take_in_facts(self, facts: SharedFacts) -> None:
-        """Set the shared facts, and mark the Gateways that their changes concern."""
+    def set_facts(self, facts: SharedFacts) -> None:
+        """Set the shared facts, and mark the Gateways that their changes affect."""
         before, self._facts = self._facts, facts
         if before is None or before is facts:
             return
         change = FactsChange(before, facts)
         if change.scopes_changed:
             for bucket in self.buckets:
-                bucket.judge_anew()
-        if not change.is_none:
+                bucket.mark_contested_stale()
+        if not change.affects_nothing:
             concerned = (
                 key
                 for key, each in self.gateways
-                if change.concerns(each.resource, each.keys, asked_own_cups=each.asked_own_cups)
+                if change.affects(each.resource, each.keys, checked_own_cups=each.checked_own_cups)
             )
             self._backlog.update(dict.fromkeys(concerned))
         if change.vouching_changed:
-            self._revouched.update(dict.fromkeys(key for key, _ in self.gateways))
+            self._stale_vouching.update(dict.fromkeys(key for key, _ in self.gateways))
 
     def compile(self, now: datetime, interrupted: Callable[[], bool], work: Work) -> dict[Key, Verdict]:
         """Bring verdicts and documents up to date; resources of an event come first.
@@ -158,33 +146,33 @@ class IncrementalRegistry:
             The changed verdicts.
         """
         facts = self._facts
-        assert facts is not None  # noqa: S101 - they are taken in first
+        assert facts is not None  # noqa: S101 - they are set first
         turn = _Turn(self, facts, now, work)
         if not self._is_begun:
-            self._begin()
+            self._group_backlog()
         if now != self._due_at:
-            # A deadline that is now stays one until it is over, but concerns a Gateway only once at this moment.
-            self._touched.update(dict.fromkeys(self.gateways.due(now)))
+            # A deadline at this moment stays due until the moment is over; compile its Gateways once in this moment.
+            self._changed.update(dict.fromkeys(self.gateways.due(now)))
             self._due_at = now
-        touched, self._early = [*self._early, *self._touched], []
-        urgent = self._compile_touched(turn)
-        pause = Pause(interrupted, len(touched) if urgent else 0)
+        changed, self._event_gateways = [*self._event_gateways, *self._changed], []
+        urgent = self._compile_changed(turn)
+        pause = Pause(interrupted, len(changed) if urgent else 0)
         self._compile_backlog(turn, pause)
-        if not (self._is_whole or self._backlog):
-            self._is_whole = True
-            self._backlog, self._later = self._later, {}
+        if not (self._has_compiled_all or self._backlog):
+            self._has_compiled_all = True
+            self._backlog, self._compile_again = self._compile_again, {}
         self._fit(turn, urgent, pause)
-        if not self._is_whole:
-            self._early = touched
+        if not self._has_compiled_all:
+            self._event_gateways = changed
             return {}
-        for key in touched:
-            if key in self._untold:
-                del self._untold[key]
-                self._untold[key] = None
-        return self._tell(turn, pause)
+        for key in changed:
+            if key in self._stale_verdicts:
+                del self._stale_verdicts[key]
+                self._stale_verdicts[key] = None
+        return self._update_verdicts(turn, pause)
 
-    def _begin(self) -> None:
-        """Have the Gateways compiled by document, first the documents in which something may be taken away.
+    def _group_backlog(self) -> None:
+        """Sort the backlog by document, with the documents in which something may be taken away first.
 
         After a restart, such a document is written as soon as its own Gateways are compiled.
         """
@@ -194,18 +182,18 @@ class IncrementalRegistry:
             if remembered is not None:
                 self.gateways.claim(key, remembered)
                 grouped.setdefault(remembered.bucket, []).append(key)
-        # The last one is taken first.
+        # The compile takes the last one first.
         order = sorted(grouped, key=lambda number: number in self._reduced)
         self._backlog = {key: None for number in order for key in grouped[number]}
         self._is_begun = True
 
-    def _compile_touched(self, turn: "_Turn") -> set[int]:
-        """Compile the Gateways of an event; return the buckets that this concerns."""
-        for key in self._touched:
+    def _compile_changed(self, turn: "_Turn") -> set[int]:
+        """Compile the Gateways of events; return the numbers of the documents that this affects."""
+        for key in self._changed:
             self._backlog.pop(key, None)
             self._compile_one(turn, key)
-        urgent = self._numbers(self._touched)
-        self._touched.clear()
+        urgent = self._numbers(self._changed)
+        self._changed.clear()
         for owner in self._claims:
             turn.settle_claim(owner)
             urgent.add(self.gateways.bucket_of(owner))
@@ -213,18 +201,18 @@ class IncrementalRegistry:
         return urgent
 
     def _compile_backlog(self, turn: "_Turn", pause: Pause) -> None:
-        if not self._is_whole and self._awaited:
-            waited_for = [key for key in self._backlog if self._number(key) in self._awaited]
-            for key in waited_for:
-                # To the end, where the next one is taken.
+        if not self._has_compiled_all and self._event_documents:
+            of_events = [key for key in self._backlog if self._number(key) in self._event_documents]
+            for key in of_events:
+                # Move it to the end, where the compile takes the next one.
                 self._backlog[key] = self._backlog.pop(key)
-            self._reduced |= self._awaited
+            self._reduced |= self._event_documents
         done, before = 0, None
         while self._backlog:
             key = next(reversed(self._backlog))
             number = self._number(key)
             is_whole_document = number != before and before in self._reduced
-            if pause.is_due(done) or (is_whole_document and pause.is_worth_it(done) and not self._is_whole):
+            if pause.is_due(done) or (is_whole_document and pause.has_done_enough(done) and not self._has_compiled_all):
                 return
             done, before = done + 1, number
             del self._backlog[key]
@@ -242,18 +230,18 @@ class IncrementalRegistry:
             turn.settle_claim(remembered.owner)
         else:
             turn.compile(key, remembered)
-            self.untell(key)
+            self.mark_verdict_stale(key)
 
     def _fit(self, turn: "_Turn", urgent: set[int], pause: Pause) -> None:
-        urgent = urgent | self._awaited
+        urgent = urgent | self._event_documents
         waiting = self._numbers(self._backlog)
-        if self._is_whole:
+        if self._has_compiled_all:
             ready = set(range(len(self.buckets))) - (waiting - urgent)
-            self._awaited = set()
+            self._event_documents = set()
         else:
             # Without the Gateways that were never compiled, a document would take them out of force.
-            ready = ((self._reduced - self._numbers(self._later)) | urgent) - waiting
-            self._awaited = urgent & waiting
+            ready = ((self._reduced - self._numbers(self._compile_again)) | urgent) - waiting
+            self._event_documents = urgent & waiting
         for number in sorted(ready, key=lambda number: number not in urgent):
             bucket = self.buckets[number]
             if bucket.is_current:
@@ -262,51 +250,51 @@ class IncrementalRegistry:
             turn.work.documents += made
             if turn.work.documents > KEPT_PAYLOADS:
                 bucket.payload = None
-            self._untold.update(dict.fromkeys(concerned))
-            if made and number not in urgent and (pause.events or pause.is_asked()):
+            self._stale_verdicts.update(dict.fromkeys(concerned))
+            if made and number not in urgent and (pause.events or pause.change_waits()):
                 return
 
-    def _tell(self, turn: "_Turn", pause: Pause) -> dict[Key, Verdict]:
+    def _update_verdicts(self, turn: "_Turn", pause: Pause) -> dict[Key, Verdict]:
         found: dict[Key, Verdict] = {}
-        later: dict[Key, None] = {}
+        not_current: dict[Key, None] = {}
         done = 0
-        # The Gateways of an event are the last ones.
-        while self._untold and not pause.is_due(done):
+        # The Gateways of events are at the end, where the next one is taken.
+        while self._stale_verdicts and not pause.is_due(done):
             done += 1
-            key, _ = self._untold.popitem()
+            key, _ = self._stale_verdicts.popitem()
             remembered = self.gateways.get(key)
             if remembered is None:
                 continue
             if remembered.bucket is not None and not self.buckets[remembered.bucket].is_current:
-                later[key] = None
+                not_current[key] = None
                 continue
-            self._revouched.pop(key, None)
-            verdict = turn.verdict_on(key, remembered)
+            self._stale_vouching.pop(key, None)
+            verdict = shared_verdict(turn.verdict_on(key, remembered))
             if verdict != remembered.verdict:
                 remembered.verdict = found[key] = verdict
             self.gateways.set_deadlines(key, turn.now, verdict)
-        self._untold |= later
-        self._revouch(turn, found, pause)
+        self._stale_verdicts |= not_current
+        self._update_vouching(turn, found, pause)
         return found
 
-    def _revouch(self, turn: "_Turn", found: dict[Key, Verdict], pause: Pause) -> None:
-        """Update the vouching of Gateways without other changes."""
+    def _update_vouching(self, turn: "_Turn", found: dict[Key, Verdict], pause: Pause) -> None:
+        """Update the vouching of Gateways that have no other change."""
         done = 0
-        while self._revouched:
+        while self._stale_vouching:
             if pause.is_due(done):
                 return
             done += 1
-            key, _ = self._revouched.popitem()
+            key, _ = self._stale_vouching.popitem()
             remembered = self.gateways.get(key)
-            if remembered is None or remembered.verdict is None or key in self._untold:
+            if remembered is None or remembered.verdict is None or key in self._stale_verdicts:
                 continue
             vouching = turn.vouching_of(key, remembered)
             if vouching != remembered.verdict.vouching:
                 remembered.verdict = found[key] = replace(remembered.verdict, vouching=vouching)
 
-    def untell(self, key: Key) -> None:
+    def mark_verdict_stale(self, key: Key) -> None:
         """Mark a Gateway for a new verdict."""
-        self._untold[key] = None
+        self._stale_verdicts[key] = None
 
     def _number(self, key: Key) -> int | None:
         remembered = self.gateways.get(key)
@@ -333,22 +321,25 @@ class _Turn:
         self._registry = registry
         self._gateways = registry.gateways
         self._facts = facts
-        self._asked: set[str] = set()
-        keys = AskedKeys(facts.keys.everywhere, facts.keys.by_namespace, self._asked)
+        self._looked_up: set[str] = set()
+        keys = RecordingKeys(facts.keys.everywhere, facts.keys.by_namespace, self._looked_up)
         self._own_cups = OwnCUPS(facts.world.cups_names, facts.trust.document, now)
         self._around = Surroundings(facts.world, now, facts.defaults.lns_for, keys, self._own_cups)
 
     def compile(self, key: Key, remembered: RememberedGateway) -> Candidate[RegisteredGateway]:
         """Compile a Gateway, and record the dependencies of the result."""
-        self._asked.clear()
-        self._own_cups.note_anew()
+        self._looked_up.clear()
+        self._own_cups.clear_dependencies()
         resource = remembered.resource
-        remembered.candidate = compile_gateway(resource, self._gateways.held(resource.metadata.uid), self._around)
+        held = self._gateways.held(resource.metadata.uid)
+        if held is not None:
+            share_texts(held, resource)
+        remembered.candidate = compile_gateway(resource, held, self._around)
         remembered.is_stale = False
-        remembered.keys = shared_keys(frozenset(self._asked))
-        remembered.asked_own_cups = self._own_cups.was_asked
-        until = min(self._own_cups.deadlines, default=None) if remembered.asked_own_cups else None
-        self._gateways.let_in_until.set(key, until)
+        remembered.keys = shared_keys(frozenset(self._looked_up))
+        remembered.checked_own_cups = self._own_cups.was_used
+        until = min(self._own_cups.deadlines, default=None) if remembered.checked_own_cups else None
+        self._gateways.own_cups_valid_until.set(key, until)
         self.work.gateways += 1
         return remembered.candidate
 
@@ -361,18 +352,18 @@ class _Turn:
         first: RememberedGateway | None = None
         for key in claimants:
             remembered = self._gateways.get(key)
-            assert remembered is not None  # noqa: S101 - what is gone claims nothing
+            assert remembered is not None  # noqa: S101 - a removed Gateway claims nothing
             if first is None:
                 first = remembered
                 if remembered.is_stale or not remembered.is_owner:
                     remembered.is_owner = True
                     bucket.claim(owner, self.compile(key, remembered))
                 continue
-            remembered.is_owner = remembered.is_stale = remembered.asked_own_cups = False
+            remembered.is_owner = remembered.is_stale = remembered.checked_own_cups = False
             remembered.keys = frozenset()
             remembered.candidate = conflict(remembered.resource, owner[0], first.resource.key)
-            self._gateways.let_in_until.set(key, None)
-            self._registry.untell(key)
+            self._gateways.own_cups_valid_until.set(key, None)
+            self._registry.mark_verdict_stale(key)
         if first is None:
             bucket.claim(owner, None)
 
@@ -382,19 +373,21 @@ class _Turn:
         owner, number = remembered.owner, remembered.bucket
         if remembered.is_owner and owner is not None and number is not None:
             bucket = self._registry.buckets[number]
-            candidate, document, record = bucket.candidate_of(owner, key), bucket.name, bucket.records.get(key)
+            candidate, document, record = bucket.candidate_of(owner, key), bucket.name, bucket.record_of(owner, key)
         assert candidate is not None  # noqa: S101 - it was compiled before anything is told of it
         return gateway_verdict(candidate, record, document, self._facts.world, self._vouching(record))
 
     def vouching_of(self, key: Key, remembered: RememberedGateway) -> Vouching | None:
         """Return the vouching of a Gateway."""
-        number = remembered.bucket if remembered.is_owner else None
-        return self._vouching(self._registry.buckets[number].records.get(key) if number is not None else None)
+        owner, number = remembered.owner, remembered.bucket
+        if not remembered.is_owner or owner is None or number is None:
+            return None
+        return self._vouching(self._registry.buckets[number].record_of(owner, key))
 
     def _vouching(self, record: RegisteredGateway | None) -> Vouching | None:
         return self._facts.vouching_cas.of(record) if record is not None else None
 
     def _precedence(self, key: Key) -> tuple[datetime, bool, Key]:
         remembered = self._gateways.get(key)
-        assert remembered is not None  # noqa: S101 - what is gone claims nothing
+        assert remembered is not None  # noqa: S101 - a removed Gateway claims nothing
         return precedence(remembered.resource, self._gateways)

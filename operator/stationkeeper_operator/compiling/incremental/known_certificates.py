@@ -8,14 +8,14 @@ from stationkeeper_operator.compiling.trust.revocation_entries import Known
 from stationkeeper_operator.resources.records import Gateway
 from stationkeeper_operator.resources.resource_status import StatusCertificate
 
-_Interest = dict[str, frozenset[str]]
+_Revoked = dict[str, frozenset[str]]
 
 
 class KnownCertificates:
     """The known certificates of all Gateways that are not being deleted."""
 
     def __init__(self) -> None:
-        self._interest: _Interest = {}
+        self._revoked: _Revoked = {}
         self._counts: dict[str, Counter[StatusCertificate]] = {}
 
     @property
@@ -23,8 +23,8 @@ class KnownCertificates:
         """The result of `known_certificates`, without certificates that nothing revokes."""
         return {name: set(counts) for name, counts in self._counts.items()}
 
-    def take_interest(self, records: Iterable[TrustedAuthority], gateways: Callable[[], Iterable[Gateway]]) -> bool:
-        """Set what is revoked; if that has changed, search all Gateways again.
+    def set_revoked(self, records: Iterable[TrustedAuthority], gateways: Callable[[], Iterable[Gateway]]) -> bool:
+        """Set the revoked entries; if they have changed, search all Gateways again.
 
         Args:
             records: the TrustedCAs that will be in force.
@@ -34,24 +34,24 @@ class KnownCertificates:
             Whether the result has changed.
         """
         entries = ((f"{each.namespace}/{each.name}", (*each.revoked_serials, *each.revoked_sha256)) for each in records)
-        interest = {name: frozenset(revoked) for name, revoked in entries if revoked}
-        if interest == self._interest:
+        revoked = {name: frozenset(listed) for name, listed in entries if listed}
+        if revoked == self._revoked:
             return False
-        before, self._interest, self._counts = self.found, interest, {}
-        for each in gateways() if interest else ():
+        before, self._revoked, self._counts = self.found, revoked, {}
+        for each in gateways() if revoked else ():
             self._count(each, 1)
         return self.found != before
 
     def change(self, before: Gateway | None, after: Gateway | None) -> bool:
         """Apply a change of a Gateway; return whether the result has changed."""
-        if not self._interest:
+        if not self._revoked:
             return False
         changes = [self._count(each, number) for each, number in ((before, -1), (after, 1)) if each is not None]
         return any(changes)
 
     def _count(self, gateway: Gateway, number: int) -> bool:
         certificate = gateway.status.certificate
-        revoked = self._interest.get(certificate.trusted_ca) if certificate is not None else None
+        revoked = self._revoked.get(certificate.trusted_ca) if certificate is not None else None
         if certificate is None or revoked is None or revoked.isdisjoint({certificate.serial, certificate.sha256}):
             return False
         counts = self._counts.setdefault(certificate.trusted_ca, Counter())

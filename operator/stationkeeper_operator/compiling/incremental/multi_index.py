@@ -18,6 +18,13 @@ class MultiIndex(Generic[K, V]):
         """Return whether `key` has a value."""
         return key in self._one
 
+    def __iter__(self) -> Iterator[tuple[K, V]]:
+        """Iterate over all keys and values; the index must not change during the iteration."""
+        for key, first in self._one.items():
+            yield key, first
+            for value in self._more.get(key, ()):
+                yield key, value
+
     def add(self, key: K, value: V) -> None:
         """Add a value."""
         first = self._one.setdefault(key, value)

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-AT_LEAST = 1_000
-"""The number of Gateways without urgency that are compiled before an interruption counts."""
-BESIDE_EVENTS = 100
-"""The number of these beside the Gateways of an event: nothing else may delay an event for long."""
+LEAST_BEFORE_PAUSE = 1_000
+"""The number of Gateways without urgency to compile before a compile may stop for a waiting change."""
+MOST_WITH_EVENTS = 100
+"""The maximum of these in a compile with Gateways of events: they must not delay an event for long."""
 
 
 @dataclass(frozen=True)
@@ -14,20 +14,20 @@ class Pause:
     """When work without urgency is left for the next compile.
 
     Attributes:
-        is_asked: returns whether another change waits.
+        change_waits: returns whether another change waits.
         events: the number of Gateways of events in this compile; their documents are written after its end.
     """
 
-    is_asked: Callable[[], bool]
+    change_waits: Callable[[], bool]
     events: int
 
     def is_due(self, done: int) -> bool:
         """Return whether to stop after so many Gateways."""
         if self.events:
-            return done >= BESIDE_EVENTS + self.events
-        return done >= AT_LEAST and done % 50 == 0 and self.is_asked()
+            return done >= MOST_WITH_EVENTS + self.events
+        return done >= LEAST_BEFORE_PAUSE and done % 50 == 0 and self.change_waits()
 
     @staticmethod
-    def is_worth_it(done: int) -> bool:
-        """Return whether enough was done for a pause that nobody asks for."""
-        return done >= AT_LEAST
+    def has_done_enough(done: int) -> bool:
+        """Return whether enough was done to stop even though no change waits."""
+        return done >= LEAST_BEFORE_PAUSE

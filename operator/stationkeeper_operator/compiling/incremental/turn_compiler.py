@@ -8,7 +8,7 @@ from stationkeeper_core.published.documents import TRUST, Document, TrustDocumen
 from stationkeeper_core.published.registry_layout import layout_of, place_of
 from stationkeeper_operator.compiling.compile import PublishPlan
 from stationkeeper_operator.compiling.incremental.incremental_compiler import IncrementalCompiler
-from stationkeeper_operator.compiling.incremental.incremental_registry import Work
+from stationkeeper_operator.compiling.incremental.work import Work
 from stationkeeper_operator.compiling.registry_counts import RegistryCounts, for_all_counts, in_force_of, leading_count
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.compiling.world import World
@@ -91,7 +91,7 @@ class TurnCompiler:
         self._compiler = IncrementalCompiler(release_namespace, cups_names, buckets)
         self._copied: Mapping[Key, Verdict] = {}
 
-    def serves(self, counts: RegistryCounts, in_force: Mapping[str, Document], now: datetime) -> bool:
+    def is_valid_for(self, counts: RegistryCounts, in_force: Mapping[str, Document], now: datetime) -> bool:
         """Return whether the stored state can be updated; false if another count leads, or if the clock was set back.
 
         Args:
@@ -99,12 +99,12 @@ class TurnCompiler:
             in_force: the readable documents, of all counts.
             now: the time, aware.
         """
-        return leading_count(counts, in_force) == self._buckets and self._compiler.holds_at(now)
+        return leading_count(counts, in_force) == self._buckets and self._compiler.is_valid_at(now)
 
     @property
-    def is_whole(self) -> bool:
+    def has_compiled_all(self) -> bool:
         """Whether every resource was compiled at least once, so that each has a verdict."""
-        return self._compiler.is_whole
+        return self._compiler.has_compiled_all
 
     @property
     def resources(self) -> Mapping[Key, Resource]:
@@ -159,15 +159,15 @@ class TurnCompiler:
             return self._without_copies(plan)
         # At first, a turn that makes way for another one has not made the documents of all buckets yet.
         is_complete = all(name in plan.documents for name in layout_of(self._buckets).registry)
-        return self._with_copies(plan, counts, in_force) if self._compiler.is_whole and is_complete else plan
+        return self._with_copies(plan, counts, in_force) if self._compiler.has_compiled_all and is_complete else plan
 
     def verdict_on(self, key: Key) -> Verdict | None:
         """Return the present verdict on a resource; None if there is none yet."""
         return self._copied.get(key) or self._compiler.verdict_on(key)
 
-    def carried_by(self, document: str) -> list[Key]:
+    def resources_in(self, document: str) -> list[Key]:
         """Return the resources in a document."""
-        return self._compiler.carried_by(document)
+        return self._compiler.resources_in(document)
 
     def default_of(self, resource: Resource) -> Key | None:
         """Return the GatewayDefaults that must give the LNS of `resource`; None if there is none."""
@@ -193,8 +193,8 @@ class TurnCompiler:
         verdicts = self._compiler.verdicts
         leading = PublishPlan({}, verdicts, plan.documents, plan.deadline)
         found = for_all_counts(leading, counts, self._buckets, in_force, self._release_namespace)
-        before, told = self._copied, found.plan.verdicts
-        self._copied = {key: each for key, each in told.items() if each != verdicts[key]}
+        before, all_verdicts = self._copied, found.plan.verdicts
+        self._copied = {key: each for key, each in all_verdicts.items() if each != verdicts[key]}
         changed = {key for key in before.keys() | self._copied.keys() if before.get(key) != self._copied.get(key)}
         return replace(
             plan,
@@ -202,7 +202,7 @@ class TurnCompiler:
             digests={**plan.digests, **{name: digest(each) for name, each in found.plan.payloads.items()}},
             payloads={**plan.payloads, **found.plan.payloads},
             before=found.before,
-            verdicts={key: told[key] for key in changed | plan.verdicts.keys() if key in told},
+            verdicts={key: all_verdicts[key] for key in changed | plan.verdicts.keys() if key in all_verdicts},
             last=found.last,
             retired=found.retired,
         )

@@ -55,12 +55,12 @@ def removed_records(old: Document | None, new: Document) -> tuple[Record, ...]:
     """Return the records of `old` that `new` has no more, as they were."""
     listed, other = differing(_records(old), _records(new))
     changed = {each.uid for each in other}
-    gone = [each for each in listed if each.uid not in changed]
-    present = {each.uid for each in _records(new)} if gone else set()
-    return tuple(each for each in gone if each.uid not in present)
+    removed = [each for each in listed if each.uid not in changed]
+    present = {each.uid for each in _records(new)} if removed else set()
+    return tuple(each for each in removed if each.uid not in present)
 
 
-def has_left(record: Record, present: Mapping[Key, Resource]) -> bool:
+def is_deleted(record: Record, present: Mapping[Key, Resource]) -> bool:
     """Return whether the resource of a record no longer exists.
 
     Args:

@@ -1,4 +1,4 @@
-"""Find what differs between two large collections that mostly hold the same objects, without a look into them."""
+"""Find the differences between two large collections that share most of their objects, by identity alone."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 def differing(old: Sequence[T], new: Sequence[T]) -> tuple[list[T], list[T]]:
-    """Return the items of `old`, and of `new`, that are not the very same object in the other; equal ones may be there.
+    """Return the items of `old`, and of `new`, that are not the same object in the other; an equal object may be there.
 
     A document that replaces another one holds the same record objects, except for those that changed.
     """

@@ -23,10 +23,10 @@ def still_trusted_by(certificates: Iterable[bytes], uid: str, trust: TrustDocume
     keys = {_key_of(der) for der in certificates}
     others = (each for each in trust.authorities if each.uid != uid)
     found = [each for each in others if any(_key_of(der) in keys for der in (*each.anchors, *each.intermediates))]
-    is_told_all = namespace == trust.release_namespace
-    told = [each for each in found if is_told_all or each.namespace in {namespace, trust.release_namespace}]
-    names = sorted(f"{each.namespace}/{each.name}" for each in told)
-    count = len(found) - len(told)
+    sees_all = namespace == trust.release_namespace
+    visible = [each for each in found if sees_all or each.namespace in {namespace, trust.release_namespace}]
+    names = sorted(f"{each.namespace}/{each.name}" for each in visible)
+    count = len(found) - len(visible)
     return (*names, f"{count} of other namespaces") if count else tuple(names)
 
 

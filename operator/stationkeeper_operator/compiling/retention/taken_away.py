@@ -15,12 +15,12 @@ _SHOWN = 10
 _MAX_SHOWN = 64
 
 
-def certificates_gone(before: TrustedAuthority, after: TrustedAuthority) -> str:
+def certificates_removed(before: TrustedAuthority, after: TrustedAuthority) -> str:
     """Return the removed anchors and intermediates as text; empty if each remains or has an equal (name and key)."""
-    anchors = _gone(before.anchors, after.anchors)
-    intermediates = _gone(before.intermediates, (*after.anchors, *after.intermediates))
+    anchors = _removed(before.anchors, after.anchors)
+    intermediates = _removed(before.intermediates, (*after.anchors, *after.intermediates))
     parts = (("anchor", anchors), ("intermediate", intermediates))
-    return "; ".join(f"{kind} {show(gone)}" for kind, gone in parts if gone)
+    return "; ".join(f"{kind} {show(removed)}" for kind, removed in parts if removed)
 
 
 def is_narrower(before: TrustedAuthority, after: TrustedAuthority) -> bool:
@@ -28,7 +28,7 @@ def is_narrower(before: TrustedAuthority, after: TrustedAuthority) -> bool:
     return before.eui_ranges != after.eui_ranges or serves_less(before.serves, after.serves)
 
 
-def speaks_for(record: TrustedAuthority, namespace: str, eui: EUI64) -> bool:
+def may_vouch_for(record: TrustedAuthority, namespace: str, eui: EUI64) -> bool:
     """Return whether it may vouch for a Gateway of `namespace` with `eui`."""
     try:
         in_range = not record.eui_ranges or any(eui in parse_range(text) for text in record.eui_ranges)
@@ -37,7 +37,7 @@ def speaks_for(record: TrustedAuthority, namespace: str, eui: EUI64) -> bool:
     return in_range and (namespace == record.namespace or serves(record.serves, namespace, eui))
 
 
-def revoked_no_more(before: TrustedAuthority, after: TrustedAuthority | None) -> str:
+def revocations_removed(before: TrustedAuthority, after: TrustedAuthority | None) -> str:
     """Return the revocations that `after` no longer has: their number and the first ones; empty for none.
 
     A CRL counts only while a certificate with its issuer's key is in force.
@@ -48,12 +48,12 @@ def revoked_no_more(before: TrustedAuthority, after: TrustedAuthority | None) ->
     """
     serials = sorted(set(before.revoked_serials) - set(after.revoked_serials if after else ()))
     fingerprints = sorted(set(before.revoked_sha256) - set(after.revoked_sha256 if after else ()))
-    entries = [f"{each:X}" for each in sorted(_entries_gone(before, after))]
+    entries = [f"{each:X}" for each in sorted(_crl_entries_removed(before, after))]
     parts = (("serial numbers", serials), ("fingerprints", fingerprints), ("entries of CRLs", entries))
-    return "; ".join(f"{kind}: {len(gone)}, {_first(gone)}" for kind, gone in parts if gone)
+    return "; ".join(f"{kind}: {len(removed)}, {_first(removed)}" for kind, removed in parts if removed)
 
 
-def _entries_gone(before: TrustedAuthority, after: TrustedAuthority | None) -> Iterator[int]:
+def _crl_entries_removed(before: TrustedAuthority, after: TrustedAuthority | None) -> Iterator[int]:
     present = {each.issuer_key: each.serials for each in after.revocation_lists} if after else {}
     held = after or before
     keys = {each.key_sha256 for each in _readable((*held.anchors, *held.intermediates))}
@@ -63,7 +63,7 @@ def _entries_gone(before: TrustedAuthority, after: TrustedAuthority | None) -> I
             yield from unpack_serials(each.serials) - unpack_serials(now)
 
 
-def _gone(before: Iterable[bytes], after: Iterable[bytes]) -> list[Certificate]:
+def _removed(before: Iterable[bytes], after: Iterable[bytes]) -> list[Certificate]:
     """Return the certificates of `before` without a certificate in `after` with the same name and key."""
     held = {_identity(each) for each in _readable(after)}
     return [each for each in _readable(before) if _identity(each) not in held]

@@ -53,7 +53,7 @@ def authority_keys(world: World, documents: Iterable[Document | None], owners: O
     """
     found: dict[str, set[str]] = {}
     everywhere: set[str] = set()
-    for namespace, certificate in _held(world, documents):
+    for namespace, certificate in _all_certificates(world, documents):
         key = certificate.key_sha256
         if key is None:
             continue
@@ -92,7 +92,7 @@ def client_keys(gateway: RegisteredGateway) -> Iterable[str]:
     return {each.key_sha256 for each in found if each is not None and each.key_sha256 is not None}
 
 
-def _held(world: World, documents: Iterable[Document | None]) -> Iterable[tuple[str, Certificate]]:
+def _all_certificates(world: World, documents: Iterable[Document | None]) -> Iterable[tuple[str, Certificate]]:
     for document in documents:
         for authority in document.authorities if isinstance(document, TrustDocument) else ():
             for der in (*authority.anchors, *authority.intermediates):
@@ -102,10 +102,10 @@ def _held(world: World, documents: Iterable[Document | None]) -> Iterable[tuple[
     for resource in world.resources.values():
         if isinstance(resource, TrustedCA) and resource.spec is not None:
             namespace = resource.metadata.namespace
-            yield from ((namespace, each) for each in _applied(resource.spec, namespace, world))
+            yield from ((namespace, each) for each in _spec_certificates(resource.spec, namespace, world))
 
 
-def _applied(spec: TrustedCASpec, namespace: str, world: World) -> Iterable[Certificate]:
+def _spec_certificates(spec: TrustedCASpec, namespace: str, world: World) -> Iterable[Certificate]:
     for text in filter(None, (spec.certificates, spec.intermediates)):
         yield from Problems().attempt(partial(read_certificates, text, "", Reason.MALFORMED_PEM)) or ()
     source = spec.certificates_from

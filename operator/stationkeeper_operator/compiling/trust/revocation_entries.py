@@ -57,9 +57,9 @@ def unmatched_note(record: TrustedAuthority, known: Known) -> str:
     if not (record.revoked_serials or record.revoked_sha256):
         return ""
     own = [each for each in map(certificate_of, (*record.anchors, *record.intermediates)) if each is not None]
-    came = known.get(f"{record.namespace}/{record.name}", ())
-    serials = {each.serial for each in own} | {each.serial for each in came}
-    fingerprints = {each.sha256 for each in own} | {each.sha256 for each in came}
+    used = known.get(f"{record.namespace}/{record.name}", ())
+    serials = {each.serial for each in own} | {each.serial for each in used}
+    fingerprints = {each.sha256 for each in own} | {each.sha256 for each in used}
     unmatched = [each for each in record.revoked_serials if each not in serials]
     unmatched += [each for each in record.revoked_sha256 if each not in fingerprints]
     if not unmatched:

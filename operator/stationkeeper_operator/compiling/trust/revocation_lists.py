@@ -64,7 +64,7 @@ def find_crls(namespace: str, revocation: Revocation, world: World) -> Source:
         raise StationkeeperError(error.reason, f"{field}: {error.detail}") from None
 
 
-def beginnings(resource: TrustedCA, world: World) -> tuple[datetime, ...]:
+def crl_start_times(resource: TrustedCA, world: World) -> tuple[datetime, ...]:
     """Return the time from which each readable CRL of a spec counts."""
     revocation = (resource.spec.revocation if resource.spec is not None else None) or Revocation()
     source = Problems().attempt(lambda: find_crls(resource.metadata.namespace, revocation, world))

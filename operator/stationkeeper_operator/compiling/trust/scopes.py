@@ -71,7 +71,7 @@ class Scopes:
 
 
 @lru_cache(maxsize=4096)
-def may_meet(one: Scope, other: Scope) -> bool:
+def may_overlap(one: Scope, other: Scope) -> bool:
     """Return whether both could vouch for one client: by the same key, or if one signed the other."""
     left, right = _readable(one), _readable(other)
     keys = {each.key_sha256 or each.sha256 for each in left}

@@ -55,6 +55,6 @@ def compile_trust(world: World, in_force: Document | None, now: datetime) -> Com
     return CompiledTrust(candidates, fitted, document)
 
 
-def _trust_document(release_namespace: str, records: Iterable[TrustedAuthority], _thrift: int) -> TrustDocument:
+def _trust_document(release_namespace: str, records: Iterable[TrustedAuthority], _omission: int) -> TrustDocument:
     ordered = sorted(records, key=lambda each: (each.namespace, each.name))
     return TrustDocument(release_namespace=release_namespace, authorities=tuple(ordered))

@@ -87,7 +87,7 @@ class VouchingCAs:
         }
         self._groups: dict[tuple[str, tuple[str, ...] | None], _Group] = {}
 
-    def says_the_same_as(self, other: "VouchingCAs") -> bool:
+    def is_equivalent_to(self, other: "VouchingCAs") -> bool:
         """Return whether `other` gives the same answer for every Gateway."""
         return self._basis == other._basis
 
@@ -116,7 +116,7 @@ class VouchingCAs:
             key = Key(TRUSTED_CA, *text.split("/", 1))
             if key.namespace not in {namespace, self._release}:
                 yield _VouchingCA(text[:_MAX_NAME], "a TrustedCA of that namespace never speaks for this one")
-            elif key not in self._resources or not self._is_told(key, namespace):
+            elif key not in self._resources or not self._is_visible(key, namespace):
                 yield _VouchingCA(_shown(key, namespace), "it does not exist, or does not serve this namespace")
             else:
                 yield self._vouching_ca(key, namespace)
@@ -126,9 +126,9 @@ class VouchingCAs:
     def _in_scope(self, namespace: str) -> Iterator[Key]:
         yield from self._by_namespace.get(namespace, ())
         if namespace != self._release:
-            yield from (key for key in self._by_namespace.get(self._release, ()) if self._is_told(key, namespace))
+            yield from (key for key in self._by_namespace.get(self._release, ()) if self._is_visible(key, namespace))
 
-    def _is_told(self, key: Key, namespace: str) -> bool:
+    def _is_visible(self, key: Key, namespace: str) -> bool:
         """Return whether a namespace may know of a TrustedCA: its own, or one of the release's that serves it."""
         return key.namespace == namespace or any(
             each.namespace in {namespace, ALL_NAMESPACES} for each in self._serves.get(key, ())

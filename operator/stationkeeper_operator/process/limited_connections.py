@@ -1,4 +1,4 @@
-"""An HTTP server of aiohttp with few connections, for a port that anybody may reach."""
+"""An HTTP server of aiohttp with a limited number of connections, for a port that any client can reach."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 
-def few_connections(runner: web.AppRunner, most: int, lifetime: float) -> Callable[[], asyncio.Protocol]:
+def limited_connections(runner: web.AppRunner, most: int, lifetime: float) -> Callable[[], asyncio.Protocol]:
     """Return a factory for the protocol of each connection; above the limit, the oldest connection is closed.
 
     Args:
@@ -25,7 +25,7 @@ def few_connections(runner: web.AppRunner, most: int, lifetime: float) -> Callab
         if runner.server is None:
             raise RuntimeError("aiohttp has no server after its setup")
         made = runner.server()
-        # Once this connection counts, which it does in the next turn of the loop.
+        # Trim after aiohttp has counted this connection, in the next turn of the loop.
         loop.call_soon(loop.call_soon, trim)
         loop.call_later(lifetime, _abort, made)
         return made

@@ -1,4 +1,4 @@
-"""Record which keys a compile compares with those of the TrustedCAs: if one of them changes, it must run again."""
+"""Record which keys a compile looks up among those of the TrustedCAs: if one of them changes, it must run again."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -8,15 +8,19 @@ from stationkeeper_operator.compiling.trust.authority_keys import AuthorityKeys
 
 
 @dataclass(frozen=True)
-class AskedKeys(AuthorityKeys):
-    """Authority keys that also record the keys that were looked up."""
+class RecordingKeys(AuthorityKeys):
+    """The keys of the TrustedCAs, with a record of the keys that were looked up.
 
-    asked: set[str] = field(default_factory=set)
+    Attributes:
+        looked_up: the digests of these keys.
+    """
+
+    looked_up: set[str] = field(default_factory=set)
 
     def has(self, certificate: Certificate, namespace: str) -> bool:
-        """Return whether a TrustedCA has the key of a certificate, and record the key."""
+        """Return whether a TrustedCA has the key of a certificate, and record that key."""
         if certificate.key_sha256 is not None:
-            self.asked.add(certificate.key_sha256)
+            self.looked_up.add(certificate.key_sha256)
         return super().has(certificate, namespace)
 
 

@@ -1,0 +1,77 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from stationkeeper_operator.api.kubernetes_api import ApiError
+from stationkeeper_operator.api.resource_paths import resource_path
+from stationkeeper_operator.resources.records import GATEWAY
+from stationkeeper_operator.watching.known import Change
+from stationkeeper_operator.watching.reference_reader import ReferenceReader
+from stationkeeper_operator.watching.resource_store import ResourceStore
+from stationkeeper_operator.watching.resync import Resync
+from tests.operator.small_api_server import SmallApiServer, small_api_server
+
+GATEWAYS = resource_path(GATEWAY, "team")
+
+
+class Listed:
+    """A store that LISTs of a small API server fill, two items a page."""
+
+    def __init__(self, server: SmallApiServer, store: ResourceStore, resync: Resync) -> None:
+        self.server = server
+        self.store = store
+        self.resync = resync
+
+    def put(self, *names: str) -> None:
+        for name in names:
+            metadata = {"name": name, "namespace": "team", "uid": f"uid-{name}"}
+            self.server.put(f"{GATEWAYS}/{name}", {"metadata": metadata, "spec": {"eui": "0000000000000001"}})
+
+    def delete(self, name: str) -> None:
+        self.server.revision += 1
+        del self.server.objects[f"{GATEWAYS}/{name}"]
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(key.name for key in self.store.snapshot().resources)
+
+
+@pytest.fixture
+async def listed(tmp_path: Path) -> AsyncIterator[Listed]:
+    async with small_api_server(tmp_path) as (server, api):
+        store = ResourceStore()
+        server.page_size = 2
+        yield Listed(server, store, Resync(api, store, ReferenceReader(api, store.references, ["team"]), ["team"]))
+
+
+async def test_the_items_of_a_first_list_that_fails_stay_until_a_whole_one_says_otherwise(listed: Listed) -> None:
+    listed.put("a", "b", "c", "d", "e")
+    listed.server.pages = 2
+    with pytest.raises(ApiError):
+        await listed.resync.run()
+    assert listed.names[:2] == ["a", "b"]
+    listed.delete("a")
+    listed.server.pages = None
+    assert await listed.resync.run() is Change.REDUCTION
+    assert listed.names == ["b", "c", "d", "e"]
+
+
+async def test_a_later_list_that_fails_changes_nothing(listed: Listed) -> None:
+    listed.put("a", "b", "c")
+    assert await listed.resync.run() is Change.SPEC
+    listed.put("d", "e")
+    listed.delete("a")
+    listed.server.pages = 1
+    with pytest.raises(ApiError):
+        await listed.resync.run()
+    assert listed.names == ["a", "b", "c"]
+    listed.server.pages = None
+    assert await listed.resync.run() is Change.REDUCTION
+    assert listed.names == ["b", "c", "d", "e"]
+
+
+async def test_a_list_without_changes_says_so(listed: Listed) -> None:
+    listed.put("a", "b", "c")
+    await listed.resync.run()
+    assert await listed.resync.run() is Change.NOTHING
