@@ -263,11 +263,11 @@ def test_a_document_is_not_proven_before_all_its_resources_are_taken_in() -> Non
 @pytest.mark.slow
 def test_very_many_publishes_are_not_remembered_for_ever() -> None:
     enforcement = Enforcement()
-    for number in range(3000):
+    for number in range(1300):
         list(enforcement.published(Step(TRUST, number + 1, 0.0), [ref(ca(f"ca-{number}"))]))
         enforcement.take_in([pod(number + 1)], 1)
     assert len(enforcement._facts) < 1100
-    assert enforcement.fact(ca("ca-2999"), GOOD).status == "True"
+    assert enforcement.fact(ca("ca-1299"), GOOD).status == "True"
 
 
 def test_a_spec_that_is_refused_is_not_enforced_however_well_the_last_accepted_one_is_loaded() -> None:
