@@ -19,6 +19,7 @@ from stationkeeper_operator.reporting.judgement import Judgement
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, GATEWAY_DEFAULTS, TRUSTED_CA, Key, decode_resource
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
+from stationkeeper_operator.turns import judging
 from stationkeeper_operator.turns.compilation import Compilation
 from stationkeeper_operator.turns.own_writes import OwnWrites
 from stationkeeper_operator.turns.reconciler import Reconciler, Turn
@@ -221,6 +222,25 @@ async def test_a_change_during_the_first_compile_is_judged_before_the_backlog(
     assert len(stage.status.judgements) > 1
     assert next(iter(stage.status.judgements)).name == "g7"
     assert {key.name for key in stage.status.news} == {"g7"}
+
+
+async def test_statuses_that_a_trusted_ca_changes_come_after_those_of_changed_gateways(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "FEW", 10)
+    stage.put(CA, {"certificates": make_pem("root"), "serves": [{"namespace": "*"}]})
+    for number in range(40):
+        stage.put(Key(GATEWAY, "team", f"g{number}"), {"eui": f"00000000000000{number:02X}", "lns": LNS})
+    while await stage.reconciler.turn() is not Turn.DONE:
+        pass
+    stage.status.judgements.clear()
+    stage.status.news.clear()
+    stage.put(CA, {"certificates": make_pem("root"), "suspended": True})
+    stage.put(Key(GATEWAY, "team", "g7"), {"eui": "0000000000000007", "lns": LNS, "suspended": True})
+    while await stage.reconciler.turn() is not Turn.DONE:
+        pass
+    assert len(stage.status.judgements) == 41
+    assert {key.name for key in stage.status.news} == {"ca", "g7"}
 
 
 async def test_an_unwritten_document_is_reported_on_all_its_resources(stage: Stage) -> None:

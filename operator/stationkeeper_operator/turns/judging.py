@@ -1,7 +1,7 @@
 """Judge the resources whose verdict or state changed."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from stationkeeper_operator.compiling.incremental.turn_compiler import TurnCompiler
 from stationkeeper_operator.compiling.world_changes import ResourceChange
@@ -9,6 +9,9 @@ from stationkeeper_operator.reporting.judgement import Judgement
 from stationkeeper_operator.resources.records import Key, Resource
 from stationkeeper_operator.turns.batches import IN_ONE_GO, batches
 from stationkeeper_operator.turns.status_loop import StatusLoop
+
+FEW = 100
+"""The maximum of resources with a changed verdict that come before the backlog: about two seconds of writes."""
 
 
 class Judging:
@@ -44,9 +47,14 @@ class Judging:
         """Treat all later resources as changes: those of the first LIST are all taken in."""
         self._queue_of_changes = self._changed
 
-    def expect(self, keys: Iterable[Key]) -> None:
-        """Queue these resources: their verdict changed."""
-        self._queue_of_verdicts.update(dict.fromkeys(keys))
+    def expect(self, keys: Collection[Key]) -> None:
+        """Queue these resources: their verdict changed.
+
+        If they are many, as after a change of a TrustedCA, they wait with the backlog, except for those that changed
+        themselves. Otherwise the next change in their namespace would wait for all of them.
+        """
+        queue = self._queue_of_verdicts if len(keys) <= FEW else self._backlog
+        queue.update(dict.fromkeys(key for key in keys if key not in self._changed))
 
     async def judge(
         self,
