@@ -69,6 +69,12 @@ class Metrics:
             registry=self._registry,
         )
 
+        self.tasks = Gauge(
+            "stationkeeper_operator_tasks",
+            "Tasks of the operator's event loop; a number that grows for hours is a bug.",
+            registry=self._registry,
+        )
+
     def add(self, collector: Collector) -> None:
         """Add `collector` to each exposition."""
         self._registry.register(collector)
@@ -133,7 +139,7 @@ class ResourceMetrics(Collector):
         for key, verdict in verdicts.items():
             yield from verdict.validities
             resource = self._current(key)
-            if isinstance(resource, Gateway) and not resource.suspended:
+            if isinstance(resource, Gateway) and not resource.suspended and resource.status.names_a_certificate:
                 seen = seen_validity(resource.status.value.get("certificate"))
                 if seen is not None:
                     yield seen

@@ -78,6 +78,10 @@ def _lead(settings: Settings, changed: Callable[[], None]) -> Candidate:
     return LeaseThread(connect, settings.namespace, settings.identity, changed=changed)
 
 
+def _count_tasks(loop: asyncio.AbstractEventLoop) -> int:
+    return len(asyncio.all_tasks(loop))
+
+
 class Operator:
     """The parts of one process, connected.
 
@@ -154,6 +158,7 @@ class Operator:
             RuntimeError: a part ended by itself.
         """
         self._loop = asyncio.get_running_loop()
+        self.metrics.tasks.set_function(partial(_count_tasks, self._loop))
         parts = (self._leadership.run, self._run_terms, self._list, self._watch_all, self._turns, self._verify)
         tasks = [asyncio.create_task(part(), name=part.__name__) for part in parts]
         stopped = asyncio.create_task(stop.wait())

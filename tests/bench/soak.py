@@ -1,4 +1,4 @@
-"""The operator under mixed load for a long time, a swap a second: memory, descriptors and threads do not grow.
+"""The operator under mixed load for a long time, a swap a second: memory, descriptors, tasks and threads do not grow.
 
 By hand, not in CI. Half of the time counts as the start; what grows after that is a leak.
 """
@@ -6,6 +6,7 @@ By hand, not in CI. Half of the time counts as the start; what grows after that 
 import argparse
 import asyncio
 import json
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -39,13 +40,16 @@ async def _soak(folder: Path, options: argparse.Namespace) -> dict[str, float]:
         operator = cluster.release.start("soaked")
         await until_published(cluster)
         changes, looks, ends = Changes(cluster), list[Usage](), time.monotonic() + options.minutes * 60
+        tasks: list[float] = []
         load = asyncio.create_task(_load(changes))
         while time.monotonic() < ends:
             await asyncio.wait({load}, timeout=_LOOK_SECONDS)
             if load.done():
                 load.result()
             looks.append(Usage.of(operator))
-            say(f"{looks[-1]}, {len(changes.to_secret)} changes, {len(changes.reductions)} reductions")
+            tasks.append(await asyncio.to_thread(operator.metric, "stationkeeper_operator_tasks") or 0.0)
+            made = f"{len(changes.to_secret)} changes, {len(changes.reductions)} reductions"
+            say(f"{looks[-1]}, {tasks[-1]:.0f} tasks, {made}")
         load.cancel()
         lost = sum(line["event"] == "no longer leading" for line in operator.lines())
     later = looks[len(looks) // 2 :]
@@ -57,6 +61,8 @@ async def _soak(folder: Path, options: argparse.Namespace) -> dict[str, float]:
         "rss_mb": round(later[-1].resident, 1),
         "rss_growth_mb": round(later[-1].resident - later[0].resident, 1),
         "descriptors_growth": later[-1].descriptors - later[0].descriptors,
+        # The median of each half of that time: a request that is under way is a task too.
+        "tasks_growth": statistics.median(tasks[-len(later) // 2 :]) - statistics.median(tasks[-len(later) :]),
         "threads_growth": later[-1].threads - later[0].threads,
         "lease_lost": lost,
     }
