@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published.documents import REGISTRY, TRUST, Document, RegistryDocument, TrustDocument, bucket_of
+from stationkeeper_core.published.documents import TRUST, Document, RegistryDocument, TrustDocument, bucket_of
 from stationkeeper_operator.resources.records import TRUSTED_CA
 from stationkeeper_tools.sample_pki import make_root
 from tests.bench.gateway_store import Member
@@ -77,7 +77,7 @@ class Changes:
         body = {"spec": {"lns": {"uri": uri, "trust": self._trust}}}
         answer = await patiently(lambda: self._cluster.api.merge_patch(member.path, body))
         generation = msgspec.json.decode(answer, type=_Object).metadata.generation
-        written = await self._cluster.documents.until(_document_of(member), holds, LONGEST_SECONDS)
+        written = await self._cluster.documents.until(self._document_of(member), holds, LONGEST_SECONDS)
         self.to_secret.append(written - began)
         await self._until_status_tells(member, generation)
         self.to_status.append(time.monotonic() - began)
@@ -100,7 +100,7 @@ class Changes:
             assert isinstance(document, RegistryDocument)
             return not any(each.eui == member.eui and not each.suspended for each in document.gateways)
 
-        return await self._cluster.documents.until(_document_of(member), holds, LONGEST_SECONDS)
+        return await self._cluster.documents.until(self._document_of(member), holds, LONGEST_SECONDS)
 
     async def remove_authority(self) -> None:
         namespaces = self._cluster.namespaces
@@ -128,6 +128,10 @@ class Changes:
                 await asyncio.sleep(self._random.uniform(0, 1))
                 await self.reduce(number)
 
+    def _document_of(self, member: Member) -> str:
+        layout = self._cluster.layout
+        return layout.registry[bucket_of(EUI64(int(member.eui, 16)), layout.buckets)]
+
     async def _until_status_tells(self, member: Member, generation: int) -> None:
         async with asyncio.timeout(LONGEST_SECONDS):
             while True:
@@ -141,7 +145,3 @@ class Changes:
 def percentile(values: Sequence[float], percent: float) -> float:
     """Return the smallest value that `percent` of `values` do not exceed."""
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
-
-
-def _document_of(member: Member) -> str:
-    return REGISTRY[bucket_of(EUI64(int(member.eui, 16)))]

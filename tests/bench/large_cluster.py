@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from stationkeeper_core.published.registry_layout import BUCKETS, layout_of
 from stationkeeper_operator.api.kubernetes_api import ApiError, KubernetesApi
 from stationkeeper_operator.api.kubernetes_credentials import Credentials
 from stationkeeper_operator.api.resource_paths import GROUP_VERSION, resource_path
@@ -53,9 +54,12 @@ class LargeCluster:
         folder: for files.
         gateways: how many.
         authorities: how many TrustedCAs.
+        buckets: how many registry Secrets.
     """
 
-    def __init__(self, control_plane: ControlPlane, folder: Path, gateways: int, authorities: int) -> None:
+    def __init__(
+        self, control_plane: ControlPlane, folder: Path, gateways: int, authorities: int, buckets: int = BUCKETS
+    ) -> None:
         self._audit_log = folder / "audit.log"
         self._authorities = authorities
         self._etcd = control_plane.etcd_client
@@ -68,6 +72,13 @@ class LargeCluster:
             for number in range(gateways)
         ]
         self.documents = DocumentWatch(self.api, self.release.namespace)
+        self.layout = layout_of(buckets)
+        if buckets != BUCKETS:
+            self.release.create_count(buckets)
+
+    def start(self, identity: str) -> OperatorProcess:
+        """Start an operator."""
+        return self.release.start(identity, buckets=self.layout.buckets)
 
     async def populate(self) -> None:
         """Create everything, many at a time."""
@@ -142,14 +153,16 @@ class LargeCluster:
 
 
 @asynccontextmanager
-async def large_cluster(folder: Path, gateways: int, authorities: int) -> AsyncIterator[LargeCluster]:
+async def large_cluster(
+    folder: Path, gateways: int, authorities: int, buckets: int = BUCKETS
+) -> AsyncIterator[LargeCluster]:
     """Start one in `folder`, with all resources in it."""
     binaries = obtain_control_plane(Surroundings.of_this_process(), Progress.to(say))
     policy = folder / "audit-policy.json"
     policy.write_text(json.dumps(_AUDIT))
     flags = {"audit-policy-file": policy, "audit-log-path": folder / "audit.log"}
     with ControlPlane(binaries, folder / "control-plane", flags) as running:
-        cluster = LargeCluster(running, folder, gateways, authorities)
+        cluster = LargeCluster(running, folder, gateways, authorities, buckets)
         async with cluster.api, cluster.documents:
             try:
                 began = time.monotonic()

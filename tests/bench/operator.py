@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
-from stationkeeper_core.published.documents import DOCUMENTS, RegistryDocument
+from stationkeeper_core.published.documents import RegistryDocument
+from stationkeeper_core.published.registry_layout import BUCKETS
 from tests.bench.changes import Changes, percentile
 from tests.bench.large_cluster import LargeCluster, Usage, large_cluster, say
 from tests.controlplane.operator_process import OperatorProcess
@@ -43,6 +44,7 @@ class Figures:
 def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gateways", type=int, default=5000)
     parser.add_argument("--authorities", type=int, default=200, help="TrustedCAs")
+    parser.add_argument("--buckets", type=int, default=BUCKETS, help="registry Secrets")
     parser.add_argument("--changes", type=int, default=60)
     parser.add_argument("--reductions", type=int, default=30)
     parser.add_argument("--rest", type=float, default=_REST_SECONDS, help="seconds to look at it while nothing changes")
@@ -61,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 async def _measure(folder: Path, options: argparse.Namespace) -> Figures:
-    async with large_cluster(folder, options.gateways, options.authorities) as cluster:
+    async with large_cluster(folder, options.gateways, options.authorities, options.buckets) as cluster:
         changes = Changes(cluster)
         await _first_start(cluster, changes, options)
         return await _restart(cluster, changes, options)
@@ -69,7 +71,7 @@ async def _measure(folder: Path, options: argparse.Namespace) -> Figures:
 
 async def _first_start(cluster: LargeCluster, changes: Changes, options: argparse.Namespace) -> None:
     began = time.monotonic()
-    operator = cluster.release.start("first")
+    operator = cluster.start("first")
     count = await until_published(cluster)
     say(f"first start: {count} Gateways published after {time.monotonic() - began:.1f} s")
     await changes.many(options.changes, options.reductions)
@@ -84,7 +86,7 @@ async def _first_start(cluster: LargeCluster, changes: Changes, options: argpars
 async def until_published(cluster: LargeCluster) -> int:
     """Wait until every registry document is published; return how many Gateways are in them."""
     async with asyncio.timeout(_FIRST_SECONDS):
-        return sum(await asyncio.gather(*(_published(cluster, each) for each in DOCUMENTS[1:])))
+        return sum(await asyncio.gather(*(_published(cluster, each) for each in cluster.layout.registry)))
 
 
 async def _published(cluster: LargeCluster, document: str) -> int:
@@ -115,7 +117,7 @@ async def _restart(cluster: LargeCluster, changes: Changes, options: argparse.Na
     unseen = await changes.ask_to_suspend()
     listing = await cluster.list_seconds()
     began, began_at = time.monotonic(), datetime.now(UTC)
-    operator = cluster.release.start("second")
+    operator = cluster.start("second")
     first = await changes.published_suspension(unseen) - began
     say(f"restart: published after {first:.1f} s, a plain LIST takes {listing:.1f} s; {_phases(operator, began_at)}")
     for each in (changes.to_secret, changes.to_status, changes.reductions):

@@ -47,7 +47,8 @@ async def _soak(folder: Path, options: argparse.Namespace) -> dict[str, float]:
             if load.done():
                 load.result()
             looks.append(Usage.of(operator))
-            tasks.append(await asyncio.to_thread(operator.metric, "stationkeeper_operator_tasks") or 0.0)
+            found = await asyncio.to_thread(operator.metric, "stationkeeper_operator_tasks")
+            tasks.append(found or 0.0)
             made = f"{len(changes.to_secret)} changes, {len(changes.reductions)} reductions"
             say(f"{looks[-1]}, {tasks[-1]:.0f} tasks, {made}")
         load.cancel()
