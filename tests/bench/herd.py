@@ -47,7 +47,8 @@ class Case:
         refused: answers with another status than 200.
         outcomes: attempts by how they ended.
         trust_change_s: from a change of trust in the midst of it until it was in force, in seconds.
-        recovery_s: from the end of the overload until no newcomer waits longer than a second.
+        recovery_s: from the last second in which more came than can be answered, those that came again included, until
+            no newcomer waits longer than a second.
     """
 
     factor: float
@@ -172,7 +173,7 @@ class Herd:
             refused=sum(number for outcome, number in outcomes.items() if outcome.isdigit() and outcome != "200"),
             outcomes=dict(outcomes),
             trust_change_s=self._enforced_at - self._changed_at,
-            recovery_s=_recovery(crowd.attempts, ends + CHANGE_SECONDS),
+            recovery_s=_recovery(crowd.attempts, ends + CHANGE_SECONDS, capacity),
         )
 
     def _capacity(self) -> tuple[float, float]:
@@ -216,8 +217,13 @@ def _tells_of(line: bytes, generation: int) -> bool:
     return bool(json.loads(line).get("generation") == generation)
 
 
-def _recovery(attempts: Sequence[Attempt], ends: float) -> float:
-    """When, after `ends`, the last gateway came that was not answered within a second."""
+def _recovery(attempts: Sequence[Attempt], ends: float, capacity: float) -> float:
+    """When, after the overload, the last gateway came that was not answered within a second.
+
+    After `ends`, those come again that were not answered: while these are more than `capacity` a second, it goes on.
+    """
+    coming = Counter(int(each.begun - ends) for each in attempts if each.begun >= ends)
+    ends += max((second + 1 for second, number in coming.items() if number > capacity), default=0)
     late = [
         each.begun - ends
         for each in attempts
