@@ -108,6 +108,7 @@ def _operator(pod: str, minute: float) -> Iterator[Sample]:
     yield "stationkeeper_operator_compile_seconds_count", {}, done if pod == "x" else 0
     yield "stationkeeper_operator_compile_seconds_sum", {}, done * 0.005 if pod == "x" else 0
     yield "stationkeeper_operator_statuses_waiting", {}, 0
+    yield "stationkeeper_operator_tasks", {}, 30
     for what, value in (("Gateway", done), ("Document", done / 2)):
         yield "stationkeeper_operator_compiled_total", {"what": what}, value if pod == "x" else 0
     for what in ("Document", "Verdict"):

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from msgspec.structs import replace
 
 from stationkeeper_core.errors import Reason
 from stationkeeper_core.eui64 import EUI64
-from stationkeeper_core.published.documents import REGISTRY, TRUST, bucket_of
+from stationkeeper_core.published.documents import REGISTRY, TRUST, RegistryDocument, bucket_of
 from stationkeeper_core.x509.pem import to_pem
 from stationkeeper_operator.compiling import compile
 from stationkeeper_operator.compiling.fitting import capacity
@@ -69,6 +70,21 @@ def test_after_any_events_all_is_as_if_compiled_from_nothing(taken: list[Step]) 
         patch.setattr(pause, "MOST_WITH_EVENTS", 1)
         for each in taken:
             world.take(each)
+
+
+def test_a_record_in_force_under_another_name_is_still_that_of_its_gateway() -> None:
+    world, key, reference = ChangingWorld(), Key(GATEWAY, "a", "g0"), Reference(SECRET, "a", "client")
+    lns = {"uri": URI, "trust": LNS, "auth": CLIENT}
+    world.happens(secret(reference, CONTENTS["client"][0]), made(*key, {"eui": EUIS[0], "lns": lns}))
+    world.happens()
+    name = REGISTRY[bucket_of(EUI64(int(EUIS[0], 16)))]
+    document = world.in_force[name]
+    assert isinstance(document, RegistryDocument)
+    (record,) = document.gateways
+    world.in_force[name] = replace(document, gateways=(replace(record, name="g9"),))
+    world.happens((reference, None))
+    assert world.told[key].document == name
+    assert world.told[key].message.endswith("the last accepted version stays in force")
 
 
 @given(steps(6))

@@ -57,6 +57,22 @@ async def test_the_items_of_a_first_list_that_fails_stay_until_a_whole_one_says_
     assert listed.names == ["b", "c", "d", "e"]
 
 
+async def test_after_a_first_list_that_fails_a_restored_etcd_is_believed(listed: Listed) -> None:
+    listed.put("a", "b", "c", "d", "e")
+    listed.server.pages = 2
+    with pytest.raises(ApiError):
+        await listed.resync.run()
+    assert "a" in listed.names
+    listed.server.objects.clear()
+    listed.server.revision = 50
+    listed.put("b")
+    listed.server.pages = None
+    assert await listed.resync.run() is Change.REDUCTION
+    assert listed.names == ["b"]
+    (held,) = listed.store.snapshot().resources.values()
+    assert held.metadata.resource_version == "51"
+
+
 async def test_a_later_list_that_fails_changes_nothing(listed: Listed) -> None:
     listed.put("a", "b", "c")
     assert await listed.resync.run() is Change.SPEC

@@ -32,6 +32,8 @@ class ResourceStore:
         self._resources: dict[Key, Resource] = {}
         self._deleted: dict[Key, int] = {}
         self._listed: dict[Scope, int] = {}
+        # The versions of first LISTs whose items count already.
+        self._begun: dict[Scope, int] = {}
         self.references = ReferenceIndex(budget or ReferenceBudget())
         # The earlier state of the resources that changed since `changes`; None if everything must be returned.
         self._before: dict[Key, Resource | None] | None = None
@@ -72,7 +74,15 @@ class ResourceStore:
 
     def begin_list(self, kind: str, namespace: str | None) -> ListInProgress:
         """Return the collector for a LIST of `kind`; call it before the request."""
-        return ListInProgress(kind, namespace, self._resources, is_first=(kind, namespace) not in self._listed)
+        is_first = (kind, namespace) not in {*self._listed, *self._begun}
+        return ListInProgress(kind, namespace, self._resources, is_first=is_first)
+
+    def count_at_once(self, listed: ListInProgress, resource_version: str) -> None:
+        """Record that items of a first LIST count before its end.
+
+        If it fails, the next LIST may be older, as after a restore of etcd: these items then do not count any more.
+        """
+        self._begun[listed.kind, listed.namespace] = version_number(resource_version)
 
     def merge_steps(self, listed: ListInProgress, resource_version: str) -> Iterator[Change]:
         """Take in a LIST that was read to its end, step by step; reports may come between the steps.
@@ -81,7 +91,7 @@ class ResourceStore:
             The change of each step. The caller must take all steps.
         """
         scope, version = (listed.kind, listed.namespace), version_number(resource_version)
-        is_older = version < self._listed.get(scope, -1)
+        is_older = version < max(self._listed.get(scope, -1), self._begun.pop(scope, -1))
         # Set it now: a late report on a deleted or not yet merged resource must not count meanwhile.
         self._listed[scope] = version
         held = [key for key in self._resources if _in_scope(key, scope)]

@@ -75,10 +75,10 @@ class Resync:
                 version = page.resource_version
                 # A page is decoded while the API server makes the next one.
                 if decoding is not None:
-                    changes.append(self._add(listed, await decoding))
+                    changes.append(self._add(listed, await decoding, version))
                 decoding = asyncio.create_task(asyncio.to_thread(_decoded, kind, page.items, listed))
             if decoding is not None:
-                changes.append(self._add(listed, await decoding))
+                changes.append(self._add(listed, await decoding, version))
         finally:
             if decoding is not None:
                 decoding.cancel()
@@ -88,7 +88,7 @@ class Resync:
         _log.info("listed", extra={"fields": fields})
         return change
 
-    def _add(self, listed: ListInProgress, decoded: _Decoded) -> Change:
+    def _add(self, listed: ListInProgress, decoded: _Decoded, version: str) -> Change:
         """Add a page to a LIST; return its gravest change, where its items count at once."""
         known, others = decoded
         listed.add_known(known)
@@ -97,6 +97,7 @@ class Resync:
                 listed.add(resource)
             return Change.NOTHING
         # There is time for it while the API server makes the next page, and nothing is compiled before the end.
+        self._store.count_at_once(listed, version)
         listed.add_known(resource.key for resource in others)
         return _gravest(self._store.put(resource) for resource in others)
 

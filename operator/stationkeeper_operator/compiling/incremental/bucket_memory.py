@@ -255,7 +255,9 @@ class BucketMemory:
             before, settled = claim.record, claim.settled
             claim.record = records.get(settled.key) if settled is not None else None
             if claim.record != before:
-                found |= {_key(each) for each in (before, claim.record) if each is not None}
+                # The record before may be of another Gateway.
+                found |= {_key(before)} if before is not None else set()
+                found |= {settled.key} if settled is not None else set()
         return found
 
     def candidate_of(self, owner: Owner, key: Key) -> Candidate[RegisteredGateway] | None:
@@ -267,14 +269,15 @@ class BucketMemory:
     def record_of(self, owner: Owner, key: Key) -> RegisteredGateway | None:
         """Return the record in the document of the Gateway that has an EUI in its namespace; None if there is none."""
         claim = self._find(owner)
-        record = claim.record if claim is not None else None
-        return record if record is not None and record.name == key.name else None
+        # A record that somebody else wrote may have another name: the candidate says whose it is.
+        is_its_own = claim is not None and claim.settled is not None and claim.settled.key == key
+        return claim.record if claim is not None and is_its_own else None
 
     def recorded(self) -> Iterator[Key]:
         """Yield the Gateways with a record in the document."""
         for _, claim in self._claims:
-            if claim.record is not None:
-                yield _key(claim.record)
+            if claim.record is not None and claim.settled is not None:
+                yield claim.settled.key
 
     def _find(self, owner: Owner) -> _Claim | None:
         eui, namespace = owner
