@@ -16,7 +16,7 @@ from stationkeeper_operator.compiling import compile
 from stationkeeper_operator.compiling.fitting import capacity
 from stationkeeper_operator.compiling.fitting.room import Bound
 from stationkeeper_operator.compiling.gateways import registry_compiler
-from stationkeeper_operator.compiling.incremental import bucket_memory, pause
+from stationkeeper_operator.compiling.incremental import bucket_memory, incremental_registry, pause
 from stationkeeper_operator.compiling.incremental.incremental_compiler import IncrementalCompiler, PlanChange
 from stationkeeper_operator.compiling.incremental.work import Work
 from stationkeeper_operator.compiling.world_changes import ResourceChange, WorldChanges
@@ -25,6 +25,7 @@ from stationkeeper_operator.resources.records import (
     GATEWAY_DEFAULTS,
     SECRET,
     TRUSTED_CA,
+    Gateway,
     Key,
     Reference,
     ReferencedObject,
@@ -70,6 +71,26 @@ def test_after_any_events_all_is_as_if_compiled_from_nothing(taken: list[Step]) 
         patch.setattr(pause, "MOST_WITH_EVENTS", 1)
         for each in taken:
             world.take(each)
+
+
+def test_very_many_gateways_with_one_eui_cost_work_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
+    number, refused = 200, list[Key]()
+
+    def conflict(gateway: Gateway, eui: EUI64, owner: Key) -> Any:
+        refused.append(gateway.key)
+        return registry_compiler.conflict(gateway, eui, owner)
+
+    monkeypatch.setattr(incremental_registry, "conflict", conflict)
+    world, reference = ChangingWorld(), Reference(SECRET, "a", "token")
+    token = {"token": {"secretKeyRef": {"name": "token", "key": "token"}}}
+    spec = {"eui": EUIS[0], "lns": {"uri": URI, "trust": LNS, "auth": token}}
+    gateways = [made(GATEWAY, "a", f"g{each}", spec) for each in range(number)]
+    world.happens(secret(reference, {"token": b"Bearer ONE"}), *gateways)
+    world.happens(secret(reference, {"token": b"Bearer TWO"}))
+    compiler = world.restarted()
+    while not compiler.compile(world.in_force, NOW).is_done:
+        pass
+    assert len(refused) < 20 * number
 
 
 def test_a_record_in_force_under_another_name_is_still_that_of_its_gateway() -> None:

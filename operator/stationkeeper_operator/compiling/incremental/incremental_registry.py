@@ -225,6 +225,8 @@ class IncrementalRegistry:
         former = self.gateways.claim(key, remembered)
         if former is not None:
             turn.settle_claim(former)
+        elif key in turn.conflicting:  # It was decided with the others of its EUI, which may be very many.
+            return
         remembered.is_stale = True
         if remembered.owner is not None:
             turn.settle_claim(remembered.owner)
@@ -308,15 +310,18 @@ class _Turn:
     """One compile.
 
     Args:
-        registry: the registry to update.
-        facts: the shared facts.
+        registry, facts: the registry to update, and the shared facts.
         now: the time, aware.
         work: counts the work.
+
+    Attributes:
+        conflicting: the Gateways whose EUI was given to an older one in this compile.
     """
 
     def __init__(self, registry: IncrementalRegistry, facts: SharedFacts, now: datetime, work: Work) -> None:
         self.now = now
         self.work = work
+        self.conflicting: set[Key] = set()
         self.grounds = Grounds(Scopes(facts.trust.document), Scopes(facts.before))
         self._registry = registry
         self._gateways = registry.gateways
@@ -358,7 +363,9 @@ class _Turn:
                 if remembered.is_stale or not remembered.is_owner:
                     remembered.is_owner = True
                     bucket.claim(owner, self.compile(key, remembered))
+                self.conflicting.discard(key)
                 continue
+            self.conflicting.add(key)
             remembered.is_owner = remembered.is_stale = remembered.checked_own_cups = False
             remembered.keys = frozenset()
             remembered.candidate = conflict(remembered.resource, owner[0], first.resource.key)
