@@ -91,7 +91,7 @@ class Crowd:
         return sum(each.outcome == "200" and each.ended <= until for each in self.attempts) / seconds
 
     def come(self, phases: Sequence[tuple[float, float]], again: float, now: Callable[[float], None]) -> float:
-        """Make gateways come at given rates, whatever becomes of the earlier ones.
+        """Make gateways come at given rates, which do not depend on the earlier ones.
 
         Args:
             phases: how long, in seconds, and how many a second; one after the other.

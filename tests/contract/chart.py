@@ -240,7 +240,7 @@ def commands(text: str) -> str:
 
 
 def pod_template(manifests: list[Manifest], component: str) -> Manifest:
-    """Return the pod template of the Deployment of `component`, whatever the objects are called."""
+    """Return the pod template of the Deployment of `component`; it does not depend on their names."""
     (deployment,) = (
         each
         for each in manifests

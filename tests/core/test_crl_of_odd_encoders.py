@@ -116,7 +116,7 @@ def test_any_change_of_a_list_is_refused_by_name_or_read_as_cryptography_reads_i
 
 
 def signed_by(crl: Crl) -> bool:
-    """Return whether `odd.KEY` signed it, whatever name it bears."""
+    """Return whether `odd.KEY` signed it; the name of its issuer does not matter."""
     key = parse_certificate(odd.ROOT.der).key
     assert key is not None
     return is_signed_by(key, crl.fields.algorithm, crl.fields.signed, crl.fields.signature)

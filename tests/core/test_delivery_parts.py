@@ -38,7 +38,7 @@ def asks(**reported: Any) -> UpdateInfoRequest:
 
 
 def answers(request: UpdateInfoRequest, gateway: RegisteredGateway, count: int) -> list[Delivery]:
-    """Return the answers to a gateway that reports the same every minute, whatever it is sent."""
+    """Return the answers to a gateway that reports the same every minute after each answer."""
     progress: Progress | None = None
     found = []
     for number in range(count):

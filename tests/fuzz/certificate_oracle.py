@@ -47,7 +47,7 @@ _OPENSSL_LOADS_ALL_THE_SAME = (
 
 
 def check_certificate(der: bytes) -> bool:
-    """Return whether `der` is read as a certificate; whatever it is, all has to agree.
+    """Return whether `der` is read as a certificate, and check that all readers agree.
 
     Raises:
         AssertionError: it does not.

@@ -1,5 +1,6 @@
 """A term of leadership over a small API server: it begins empty, and has no effect after its end."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from stationkeeper_operator.turns.reconciler import Turn
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server
+from tests.waiting import wait_for
 
 RELEASE = "release"
 ROOF = Key(GATEWAY, "team", "roof")
@@ -79,6 +81,38 @@ async def test_a_term_begins_empty_and_reads_what_the_earlier_one_published(stag
     assert second.verdicts[ROOF].accepted
     marks = stage.server.writes[written:]
     assert len(marks) == len(DOCUMENTS), "each Secret is marked with the term, and none is written anew"
+
+
+async def test_a_term_reads_the_documents_before_its_first_turn(stage: Stage) -> None:
+    stage.put(1, {"eui": "0000000000000001", "lns": {"uri": "ws://lns:1"}})
+    assert await stage.win("first").turn() is Turn.DONE
+    second = stage.win("second")
+    before = len(stage.server.requests)
+    running = asyncio.create_task(second.run())
+
+    def are_marked() -> bool:
+        return len([each for each in stage.server.requests[before:] if each[0] != "GET"]) >= len(DOCUMENTS)
+
+    await asyncio.to_thread(wait_for, are_marked, "each Secret is marked with the term")
+    requests = len(stage.server.requests)
+    assert await second.turn() is Turn.DONE
+    assert [path for _, path in stage.server.requests[requests:] if "/secrets/" in path] == []
+    running.cancel()
+
+
+async def test_documents_that_cannot_be_read_before_the_first_turn_are_read_by_it(stage: Stage) -> None:
+    stage.put(1, {"eui": "0000000000000001", "lns": {"uri": "ws://lns:1"}})
+    secret = f"/api/v1/namespaces/{RELEASE}/secrets/{secret_name(DOCUMENTS[0])}"
+    stage.server.failing[secret] = 503
+    term = stage.win("first")
+    running = asyncio.create_task(term.run())
+    await asyncio.to_thread(wait_for, lambda: ("GET", secret) in stage.server.requests, "the Secret is read")
+    assert await term.turn() is Turn.AGAIN
+    assert not running.done()
+    del stage.server.failing[secret]
+    assert await term.turn() is Turn.DONE
+    assert term.verdicts[ROOF].accepted
+    running.cancel()
 
 
 async def test_an_ended_term_has_no_effect(stage: Stage) -> None:

@@ -49,7 +49,7 @@ class Verdicts:
                 self._ask_alone(pki, leaf, time)
 
     def chains(self, leaf: Issued, time: datetime) -> list[Chain]:
-        """Return the chains from `leaf` that verify at `time`, whatever is trusted."""
+        """Return the chains from `leaf` that verify at `time` under any root."""
         return self._chains[leaf, time]
 
     def issued(self, issuer: Issued, certificate: Issued) -> bool:

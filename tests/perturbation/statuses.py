@@ -41,7 +41,7 @@ class Shown:
         return found is not None and found["status"] == "True" and found["observedGeneration"] == generation
 
     def speaks(self, condition: str, generation: int) -> bool:
-        """Return whether a condition is about a generation, whatever it says."""
+        """Return whether a condition is about a generation, with any value."""
         found = self.conditions.get(condition)
         return found is not None and found["observedGeneration"] == generation
 

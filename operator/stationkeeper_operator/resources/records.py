@@ -263,12 +263,13 @@ def share_parts(resource: Resource, held: Resource) -> None:
     if type(resource) is not type(held):
         return
     for each in ("key", "spec", "status"):
-        _share(resource, held, each)
+        share_field(resource, held, each)
     for each in ("name", "namespace", "uid", "creation_timestamp", "annotations"):
-        _share(resource.metadata, held.metadata, each)
+        share_field(resource.metadata, held.metadata, each)
 
 
-def _share(new: msgspec.Struct, held: msgspec.Struct, field: str) -> None:
+def share_field(new: msgspec.Struct, held: msgspec.Struct, field: str) -> None:
+    """Have `new` use the value of a field of `held`, of the same or of another type, where both are equal."""
     before = getattr(held, field)
     if getattr(new, field) == before:
         msgspec.structs.force_setattr(new, field, before)

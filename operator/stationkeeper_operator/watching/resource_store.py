@@ -74,7 +74,8 @@ class ResourceStore:
 
     def begin_list(self, kind: str, namespace: str | None) -> ListInProgress:
         """Return the collector for a LIST of `kind`; call it before the request."""
-        is_first = (kind, namespace) not in {*self._listed, *self._begun}
+        scope = (kind, namespace)
+        is_first = scope not in self._listed and scope not in self._begun
         return ListInProgress(kind, namespace, self._resources, is_first=is_first)
 
     def count_at_once(self, listed: ListInProgress, resource_version: str) -> None:

@@ -118,9 +118,9 @@ def _gravest(changes: Iterable[Change]) -> Change:
 
 def _decoded(kind: str, items: Sequence[msgspec.Raw], listed: ListInProgress) -> _Decoded:
     """Return the keys of the items whose version is known, and the other items."""
-    known: list[Key] = []
     if listed.is_first:
-        return known, [decode_resource(kind, bytes(item)) for item in items]
+        return (), [decode_resource(kind, bytes(item)) for item in items]
+    known: list[Key] = []
     others: list[Resource] = []
     for item in items:
         raw = bytes(item)

@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-import msgspec
-
 from stationkeeper_core.eui64 import EUI64
 from stationkeeper_core.published.documents import RegisteredGateway
 from stationkeeper_core.published.registry_layout import RegistryLayout, bucket_of
@@ -19,7 +17,7 @@ from stationkeeper_operator.compiling.trust.authority_keys import OwnersOfKeys, 
 from stationkeeper_operator.compiling.verdict import Verdict
 from stationkeeper_operator.compiling.world import looks_to_defaults
 from stationkeeper_operator.resources.named_references import references
-from stationkeeper_operator.resources.records import Gateway, Key, Reference
+from stationkeeper_operator.resources.records import Gateway, Key, Reference, share_field
 
 _NOTHING: frozenset[str] = frozenset()
 
@@ -227,8 +225,7 @@ class GatewayMemory:
 
 def share_texts(record: RegisteredGateway, resource: Gateway) -> None:
     """Have a decoded record use the texts of its Gateway, so that they are in memory once."""
-    metadata, spec = resource.metadata, resource.spec
-    pairs = (("uid", metadata.uid), ("name", metadata.name), ("namespace", metadata.namespace))
-    for field, text in (*pairs, ("eui", spec.eui if spec is not None else "")):
-        if getattr(record, field) == text:
-            msgspec.structs.force_setattr(record, field, text)
+    for field in ("uid", "name", "namespace"):
+        share_field(record, resource.metadata, field)
+    if resource.spec is not None:
+        share_field(record, resource.spec, "eui")
