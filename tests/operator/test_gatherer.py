@@ -35,7 +35,7 @@ from stationkeeper_operator.rollout.enforcement import PodReport
 from stationkeeper_operator.rollout.loaded import Loaded, LoadRefusal, ServerCertificate
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
 from stationkeeper_operator.turns import rollout_flow, rollout_loop
-from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.rollout_loop import RolloutLoop
 from stationkeeper_operator.turns.status_loop import StatusLoop
@@ -81,7 +81,7 @@ class Stage:
         events = self.events = EventRecorder(api, "test", lambda: None)
         self.writer = StatusLoop(
             StatusWriter(api, lambda: None, "release"),
-            OwnWrites(self.store),
+            KnownResources(self.store),
             events,
             now=_now,
             release="release",

@@ -20,7 +20,7 @@ from stationkeeper_operator.reporting.judgement import Judgement
 from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
-from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.status_loop import StatusLoop, StatusRates
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.resource_building import NOW
@@ -45,7 +45,7 @@ class Stage:
         self.state = tracker.observed
         self.writer = StatusLoop(
             StatusWriter(api, lambda: None, "release"),
-            OwnWrites(self.store),
+            KnownResources(self.store),
             EventRecorder(api, "test", lambda: None),
             now=lambda: datetime.now(UTC),
             release="release",

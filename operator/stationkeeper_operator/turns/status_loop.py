@@ -30,7 +30,7 @@ from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import Key, Resource
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
 from stationkeeper_operator.turns.batches import batches
-from stationkeeper_operator.turns.own_writes import OwnWrites
+from stationkeeper_operator.turns.known_resources import KnownResources
 
 _WORKERS = 4
 _RETRY_SECONDS = 2.0
@@ -74,7 +74,7 @@ class StatusLoop:
     def __init__(  # noqa: PLR0913 - its collaborators
         self,
         writer: StatusWriter,
-        resources: OwnWrites,
+        resources: KnownResources,
         events: EventRecorder,
         *,
         now: Callable[[], datetime],
@@ -237,7 +237,7 @@ class StatusLoop:
             return
         desired = self._desired(before, judgement)
         after = await self._writer.write(before, desired)
-        self._resources.take_in(after)
+        self._resources.take_in_write(after)
         if self._rollout is not None:
             self._rollout.written(after)
         if (settled := self._contention.note_write(key)) is not None:
