@@ -34,6 +34,7 @@ from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.rollout_loop import RolloutLoop
 from stationkeeper_operator.turns.status_loop import StatusLoop
+from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 
 _log = logging.getLogger("stationkeeper.operator.term")
@@ -85,9 +86,7 @@ class LeaderTerm:
             StatusWriter(api, permit, settings.namespace),
             known,
             self._events,
-            now=now,
-            release=settings.namespace,
-            rollout=tracker,
+            StatusMerge(settings.namespace, now, tracker),
         )
         flow = RolloutFlow(tracker, self._statuses, self._events)
         pods = AskedPods(api, settings.namespace)

@@ -39,6 +39,7 @@ from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.rollout_loop import RolloutLoop
 from stationkeeper_operator.turns.status_loop import StatusLoop
+from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.internal_port import TOKEN, InternalPort, internal_port
 from tests.operator.resource_building import der, make_pem
@@ -83,9 +84,7 @@ class Stage:
             StatusWriter(api, lambda: None, "release"),
             KnownResources(self.store),
             events,
-            now=_now,
-            release="release",
-            rollout=self.tracker,
+            StatusMerge("release", _now, self.tracker),
         )
         self.flow = RolloutFlow(self.tracker, self.writer, events)
         pods = AskedPods(api, "release")

@@ -22,6 +22,7 @@ from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, d
 from stationkeeper_operator.rollout.rollout_tracker import RolloutTracker
 from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.status_loop import StatusLoop, StatusRates
+from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.resource_building import NOW
 from tests.operator.seeing import delivery, eui, saw
@@ -47,9 +48,7 @@ class Stage:
             StatusWriter(api, lambda: None, "release"),
             KnownResources(self.store),
             EventRecorder(api, "test", lambda: None),
-            now=lambda: datetime.now(UTC),
-            release="release",
-            rollout=tracker,
+            StatusMerge("release", lambda: datetime.now(UTC), tracker),
             rates=StatusRates(observed=BacklogRate(per_second, per_second, 1, burst)),
         )
 

@@ -13,6 +13,7 @@ from stationkeeper_operator.turns.aggregator import Aggregator
 from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.status_loop import StatusLoop
+from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.resource_store import ResourceStore
 
 
@@ -28,9 +29,7 @@ async def test_a_term_that_ends_just_when_something_was_published_ends() -> None
         StatusWriter(api, _permit, "release"),
         KnownResources(ResourceStore()),
         events,
-        now=lambda: datetime.now(UTC),
-        release="release",
-        rollout=tracker,
+        StatusMerge("release", lambda: datetime.now(UTC), tracker),
     )
     flow = RolloutFlow(tracker, status, events)
     waiting = asyncio.create_task(flow.wait_until_due(60.0))

@@ -25,6 +25,7 @@ from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.status_loop import StatusLoop
+from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.resource_building import make_pem
@@ -65,7 +66,7 @@ class Stage:
         events = EventRecorder(api, "test", _permit)
         self.known = KnownResources(self.store)
         self.status = OverheardStatusLoop(
-            StatusWriter(api, _permit, "release"), self.known, events, now=_now, release="release"
+            StatusWriter(api, _permit, "release"), self.known, events, StatusMerge("release", _now)
         )
         self.tracker = RolloutTracker(self.store.get, "release", asks=False)
         self.metrics = Metrics()

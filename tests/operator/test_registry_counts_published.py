@@ -35,6 +35,7 @@ from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.reconciler import Reconciler, Turn
 from stationkeeper_operator.turns.rollout_flow import RolloutFlow
 from stationkeeper_operator.turns.status_loop import StatusLoop
+from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.reference_reader import ReferenceReader
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.counted_registry import (
@@ -64,7 +65,7 @@ class Stage:
         self.known = KnownResources(store)
         events = EventRecorder(self.api, "test", _permit)
         writer = StatusWriter(self.api, _permit, RELEASE)
-        status = StatusLoop(writer, self.known, events, now=_now, release=RELEASE)
+        status = StatusLoop(writer, self.known, events, StatusMerge(RELEASE, _now))
         tracker = RolloutTracker(store.get, RELEASE, asks=True)
         self.enforcement = tracker.enforcement
         self.counts = CountsRead(self.api, RELEASE, configured)

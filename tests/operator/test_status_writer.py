@@ -15,6 +15,7 @@ from stationkeeper_operator.reporting.status_writer import StatusWriter
 from stationkeeper_operator.resources.records import GATEWAY, TRUSTED_CA, Key, decode_resource
 from stationkeeper_operator.turns.known_resources import KnownResources
 from stationkeeper_operator.turns.status_loop import StatusLoop, StatusRates
+from stationkeeper_operator.turns.status_merge import StatusMerge
 from stationkeeper_operator.watching.resource_store import ResourceStore
 from tests.operator.small_api_server import SmallApiServer, small_api_server
 
@@ -42,8 +43,7 @@ class Stage:
             StatusWriter(self.api, self.permit, "release"),
             KnownResources(self.store),
             EventRecorder(self.api, "test", self.permit),
-            now=lambda: datetime.now(UTC) + self.late,
-            release="release",
+            StatusMerge("release", lambda: datetime.now(UTC) + self.late),
             rates=StatusRates(sweep_seconds=0.05),
         )
         self.running = asyncio.create_task(self.writer.run())
