@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
-from stationkeeper_tools.binaries import ControlPlaneBinaries, Surroundings, obtain_control_plane
+from stationkeeper_tools.binaries import ControlPlaneBinaries, ProgramPlaces, obtain_control_plane
 from stationkeeper_tools.control_plane_pki import ControlPlanePki, make_pki
 from stationkeeper_tools.loopback_client import LoopbackClient
 from stationkeeper_tools.ports import free_port, is_free
@@ -88,7 +88,7 @@ class ControlPlane:
         Raises:
             ToolError: the programs cannot be obtained, or do not get ready.
         """
-        found = binaries or obtain_control_plane(Surroundings.of_this_process(), Progress.to(say))
+        found = binaries or obtain_control_plane(ProgramPlaces.of_this_process(), Progress.to(say))
         return cls(found, folder).__enter__()
 
     def __enter__(self) -> "ControlPlane":

@@ -33,7 +33,7 @@ _MAX_CERTIFICATE_BYTES = 256 * 1024
 _MARKS = {
     StepState.PASSED: ("yes", Colour.GOOD),
     StepState.FAILED: ("NO", Colour.BAD),
-    StepState.NOT_REACHED: ("-", Colour.DOUBT),
+    StepState.NOT_REACHED: ("-", Colour.CAUTION),
 }
 
 

@@ -36,7 +36,7 @@ class Colour(StrEnum):
 
     GOOD = "green"
     BAD = "red"
-    DOUBT = "yellow"
+    CAUTION = "yellow"
     NAME = "cyan"
 
 
