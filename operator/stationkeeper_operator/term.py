@@ -111,7 +111,7 @@ class LeaderTerm:
 
     @property
     def deadline(self) -> datetime | None:
-        """The time of the next turn by time alone, aware; None for never."""
+        """The time of the next turn if nothing changes before, aware; None for never."""
         return self._reconciler.deadline
 
     @property

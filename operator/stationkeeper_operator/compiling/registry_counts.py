@@ -84,7 +84,7 @@ def leading_count(counts: RegistryCounts, in_force: Mapping[str, Document]) -> i
     """Return the leading count: that of the release, or another one until that is complete.
 
     Args:
-        counts: what is asked for.
+        counts: the configured and the read counts.
         in_force: the documents that can be read, of all counts.
     """
     complete = [each for each in BUCKET_COUNTS if all(name in in_force for name in layout_of(each).registry)]

@@ -23,7 +23,7 @@ class Turn(Enum):
 
     DONE = "Done"
     AGAIN = "Again"
-    """A part failed, or is not known yet; try again in a while."""
+    """Something failed, or is not known yet; try again in a while."""
     MORE = "More"
     """It stopped early for a waiting change; take another turn at once."""
 
@@ -39,7 +39,7 @@ class Reconciler:
         now: returns the time, aware.
 
     Attributes:
-        deadline: the time of the next turn by time alone, aware; None for never.
+        deadline: the time of the next turn if nothing changes before, aware; None for never.
     """
 
     def __init__(

@@ -104,7 +104,7 @@ def compile_gateway(
 
 
 def _shared(record: RegisteredGateway, *others: RegisteredGateway | None) -> RegisteredGateway:
-    """Return `record`, or an equal one of `others`: nearly always all are equal, and one object needs less memory."""
+    """Return an equal record of `others`, so that it is in memory once; else `record`."""
     return next((each for each in others if each == record), record)
 
 
@@ -118,7 +118,7 @@ def _without_refused_move(fallback: RegisteredGateway, own: OwnCUPS) -> Register
 
 
 def _gives_away(held: RegisteredGateway, keys: AuthorityKeys) -> bool:
-    """Return whether the record in force has the key of a CA: that key may have become a TrustedCA's since then."""
+    """Return whether the record in force has a key that by now is the key of a CA."""
     found = (client_of(blob) for blob in (held.lns_credentials, held.cups_credentials) if blob)
     return any(each is not None and (each.is_authority or keys.has(each, held.namespace)) for each in found)
 

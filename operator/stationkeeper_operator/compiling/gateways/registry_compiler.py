@@ -84,12 +84,13 @@ def edited(
     """Return the document with other claims on some EUIs, as `Bucket.document` makes it of all its candidates.
 
     Args:
-        document: with the first choice of each of its candidates, and all reservations.
+        document: the document with the `desired` record of each candidate, and all reservations.
         euis: the EUIs.
         settled: all claims on these EUIs, as they are now.
 
     Returns:
-        The document, and the records under these EUIs; None if the limit of reservations decides, over all EUIs.
+        The document, and the records under these EUIs. None if the limit of reservations matters: it depends on all
+        EUIs.
     """
     texts, chosen, kept = {format_hex(eui) for eui in euis}, dict[Key, RegisteredGateway](), list[ReservedEUI]()
     for each in settled:
