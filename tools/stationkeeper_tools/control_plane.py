@@ -1,8 +1,8 @@
 """A real Kubernetes control plane on this machine: etcd and kube-apiserver on loopback, nothing else.
 
 That is enough for definitions, objects, watches, RBAC, ServiceAccount tokens, Leases and events. There is no controller
-manager: nothing collects garbage, no namespace finishes its deletion, no ServiceAccount appears by itself (which is why
-pods need none here). It is for trying out and for tests: etcd does not sync to disk.
+manager: nothing collects garbage, no namespace finishes its deletion, no ServiceAccount is created by itself (so pods
+need none here). It is for trying out and for tests: etcd does not sync to disk.
 
 Everything, keys included, is in one folder that only its owner can read. etcd and the API server speak mutual TLS.
 """
@@ -50,7 +50,7 @@ class ControlPlane:
     Args:
         binaries: the programs to run.
         folder: for data, keys and logs; made here, and left behind.
-        api_server_flags: more flags of kube-apiserver, without their dashes, instead of those that are set here.
+        api_server_flags: more flags of kube-apiserver, without their dashes; they replace those that are set here.
 
     Attributes:
         ca_file: PEM, verifies the API server's certificate.

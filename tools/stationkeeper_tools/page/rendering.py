@@ -39,7 +39,7 @@ from stationkeeper_tools.page.timeline import Timeline, timeline
 CAS_ON_A_PAGE = 20
 UNREGISTERED_ON_A_PAGE = 25
 SHOWN = 20
-"""Of a list that another page has whole."""
+"""The number of entries to show of a list that another page shows completely."""
 
 _FOLDER = Path(__file__).parent / "templates"
 _STYLE = (_FOLDER / "style.css").read_text(encoding="utf-8")

@@ -18,7 +18,7 @@ MAX_CERTIFICATES = 200
 MAX_UNREGISTERED = 50
 
 NOT_SHOWN = "(not shown)"
-"""Stands for a URI that is none of those that a Station takes: it may hold a password."""
+"""The text in place of a URI that a Station would not accept: such a URI may hold a password."""
 
 _MAX_TEXT = 256
 _MAX_CONDITIONS = 16
