@@ -110,7 +110,7 @@ def _begins_as_certificate(content: bytes) -> bool:
 
 
 def _explain_form(text: str, label: str) -> str | None:
-    """Return what is wrong with a text that should be PEM blocks with this label."""
+    """Return the fault of a text that should be PEM blocks with this label."""
     if "-----BEGIN" in text:
         return _broken_lines(text)
     if _ALMOST_BEGIN.search(text):

@@ -348,7 +348,7 @@ def _fits(error: int, reason: Reason, leaf: crypto.X509) -> bool:
 
 
 def _has_own_error(leaf: crypto.X509, reason: Reason) -> bool:
-    """Return whether OpenSSL later finds `reason` in the end-entity certificate itself; it knows no issuers."""
+    """Return whether OpenSSL later finds `reason` in the end-entity certificate itself: it has no issuers here."""
     if reason in _OF_TIME:
         return _is_out_of_time(leaf)
     if reason is not Reason.CERTIFICATE_WRONG_PURPOSE:

@@ -244,7 +244,7 @@ def _candidate(record: RegisteredGateway, held: RegisteredGateway | None) -> Can
 
 
 def _common(held: tuple[str, ...] | None, wanted: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """Return what both allow; None allows all."""
+    """Return the entries that both lists allow; None allows all."""
     if held is None or wanted is None:
         return held if wanted is None else wanted
     return tuple(each for each in held if each in wanted)

@@ -81,7 +81,7 @@ class _Claim:
         self.kept = _AS_HELD if kept is not None and kept == _reservation(self.held) else kept
 
     def decision(self) -> Settled | None:
-        """Return what was decided last; None if there is nothing."""
+        """Return the last decision; None if there is none."""
         kept = _reservation(self.held) if isinstance(self.kept, _AsHeld) else self.kept
         return None if self.settled is None and kept is None else Settled(self.settled, kept)
 

@@ -71,7 +71,7 @@ class IncrementalRegistry:
         return not any(waiting) and all(each.is_current for each in self.buckets)
 
     def take_in(self, key: Key, resource: Gateway | None) -> None:
-        """Add or replace a Gateway; None if it is deleted or being deleted."""
+        """Add or replace a Gateway; remove it if `resource` is None, because it is deleted or being deleted."""
         if resource is not None:
             self.gateways.put(key, resource)
             (self._changed if self._is_begun else self._backlog)[key] = None
