@@ -159,7 +159,7 @@ def _problems(manifest: Manifest) -> Iterator[Finding]:
 
 
 def _reference_problems(manifest: Manifest) -> Iterator[Finding]:
-    """Yield findings on the parts of a Secret or ConfigMap that the API server would refuse, or drop without an error."""
+    """Yield findings on fields of a Secret or ConfigMap that the API server would refuse, or drop without an error."""
     for field in ("data", "stringData", "binaryData"):
         value = manifest.content.value.get(field)
         if value is None:
