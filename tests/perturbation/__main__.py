@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from stationkeeper_tools.binaries import Surroundings, obtain_control_plane
+from stationkeeper_tools.binaries import ProgramPlaces, obtain_control_plane
 from stationkeeper_tools.progress import Progress
 from tests.perturbation.bugs import BUGS
 from tests.perturbation.plan import Plan
@@ -35,7 +35,7 @@ def main() -> int:
     options = parser.parse_args()
     # So that what was started ends too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    binaries = obtain_control_plane(Surroundings.of_this_process(), Progress.to(_say))
+    binaries = obtain_control_plane(ProgramPlaces.of_this_process(), Progress.to(_say))
     seeds = [seed for seed in range(options.first, options.first + options.runs) for _ in range(options.again)]
     outcomes, at_rest = list[Outcome](), tuple[str, ...]()
     with tempfile.TemporaryDirectory(prefix="stationkeeper-perturbation-") as temporary:
